@@ -1,0 +1,57 @@
+"""Writes a configuration as TOML, without its secrets."""
+
+import json
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel
+
+from web.config.complaints import quoted
+from web.config.config import Config
+from web.config.secret import MASK, Secret
+
+
+def as_toml(config: Config) -> str:
+    """The effective configuration with every default, loadable again where it has no `***`."""
+    return "\n".join(_table((), config)).strip() + "\n"
+
+
+def _table(place: tuple[str, ...], table: BaseModel | Mapping[str, object]) -> Iterator[str]:
+    items = dict(table)
+    values = {k: v for k, v in items.items() if v is not None and not _is_table(v)}
+    if place and values:
+        yield f"\n[{'.'.join(quoted(part) for part in place)}]"
+    for key, value in values.items():
+        yield f"{quoted(key)} = {_value(table, key, value)}"
+    for key, value in items.items():
+        if isinstance(value, BaseModel | Mapping) and _is_table(value):
+            yield from _table((*place, key), value)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, BaseModel | Mapping) and not isinstance(value, Secret)
+
+
+def _value(table: object, key: str, value: object) -> str:
+    if isinstance(value, Secret):
+        return _string(value.shown())
+    if key == "url":
+        return _string(_without_password(str(value)))
+    written = (
+        table.model_dump(mode="json", include={key})[key] if isinstance(table, BaseModel) else value
+    )
+    if isinstance(written, list):
+        return f"[{', '.join(_string(str(item)) for item in written)}]"
+    return _string(written) if isinstance(written, str) else json.dumps(written)
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, place = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{MASK}@{place}"))

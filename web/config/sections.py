@@ -1,0 +1,143 @@
+"""The sections of the configuration that stand alone. The docstrings are the reference's text."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from actors.outcome import Mode
+from actors.timeouts import Timeouts
+from web.config.address import Address
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A time in seconds that may be none at all."""
+Count = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, and closed to keys that nobody reads."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+
+def _address(written: object) -> Address:
+    if isinstance(written, Address):
+        return written
+    if not isinstance(written, str):
+        raise ValueError("must be host:port, such as 127.0.0.1:8700 or [::1]:8700")
+    address = Address.parse(written)
+    if not address.is_loopback:
+        raise ValueError(
+            f"{written} can be reached from other machines, and there are no API keys yet to say"
+            " who may use it; bind 127.0.0.1, [::1] or localhost"
+        )
+    return address
+
+
+Loopback = Annotated[Address, PlainValidator(_address), PlainSerializer(str)]
+
+
+class Server(Section):
+    """The listener, and how it stops."""
+
+    bind: Loopback = Address("127.0.0.1", 8700)
+    """Address and port to listen on. Only loopback addresses, as long as there are no API keys."""
+    grace_s: Pause = 1.0
+    """After SIGTERM: seconds in which new turns get 503 before the listener closes."""
+    drain_s: Pause = 30.0
+    """After that: seconds that live turns have to end before they are cancelled and recorded."""
+
+
+class Store(Section):
+    """Where turns are kept."""
+
+    url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+]*://")] = "sqlite:///trouper.db"
+    """SQLAlchemy URL of the database. A relative SQLite path starts at the working directory."""
+    synchronous: Literal["normal", "full"] = "normal"
+    """SQLite: `normal` survives a crash of the process, `full` also a power loss."""
+    spool_bytes: Count = 64 * 1024 * 1024
+    """Bytes set aside at start for final records that the database cannot take."""
+
+
+class Turns(Section):
+    """What holds for every turn, unless its model says otherwise."""
+
+    mode: Mode = Mode.ATTACHED
+    """What the last client's leaving does: `attached` ends the turn at once, `linger` after
+    `resume_window_s`, `background` never."""
+    resume_window_s: Seconds = 30.0
+    """`linger`: seconds in which a client may come back."""
+    commit_after_s: Seconds = 5.0
+    """Seconds after which a streamed response begins with status 200 although no route has
+    answered yet."""
+    heartbeat_s: Seconds = 15.0
+    """Seconds without data after which a stream gets a comment line."""
+    finalise_timeout_s: Seconds = 5.0
+    """Seconds that the database has for a final record before the record goes to the spool."""
+    max_answer_bytes: Count = 2 * 1024 * 1024
+    """Bytes of text, reasoning and tool calls after which a turn ends as `size_limit`."""
+
+
+class Limits(Section):
+    """How much is taken on at once."""
+
+    concurrent_turns: Count = 2000
+    """Live turns; one more is refused with 429."""
+    body_bytes: Count = 20 * 1024 * 1024
+    """Size of a request's body; a larger one is refused with 413."""
+    write_stall_s: Seconds = 30.0
+    """Seconds without progress in writing to a client after which it counts as gone."""
+
+
+class Journal(Section):
+    """How the events of a turn are kept, so that it can be resumed."""
+
+    flush_ms: Count = 250
+    """Milliseconds after which new events are written; a crash loses at most these."""
+    flush_bytes: Count = 64 * 1024
+    """Bytes of new events that are written without waiting for `flush_ms`."""
+    retention_s: Count = 86_400
+    """Seconds for which an ended turn can be resumed; afterwards only its text and row remain."""
+
+
+class Logs(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least serious level that is written."""
+
+
+class TimeoutSettings(Section):
+    """The five clocks of a turn; also under a provider, and under a model, which wins."""
+
+    connect_s: Seconds = Timeouts().connect_s
+    """Seconds for TCP and TLS set-up."""
+    first_byte_s: Seconds = Timeouts().first_byte_s
+    """Seconds from sending the call to the head of the response."""
+    first_token_s: Seconds = Timeouts().first_token_s
+    """Seconds from the head of the response to its first content."""
+    idle_s: Seconds = Timeouts().idle_s
+    """Seconds between two reads after that."""
+    total_s: Seconds = Timeouts().total_s
+    """Seconds for the whole turn, all attempts together; at half of it clients get a warning."""
+
+
+class TimeoutOverrides(Section):
+    """The clocks that differ here; those left out are inherited."""
+
+    connect_s: Seconds | None = None
+    """As in `[timeouts]`."""
+    first_byte_s: Seconds | None = None
+    """As in `[timeouts]`."""
+    first_token_s: Seconds | None = None
+    """As in `[timeouts]`."""
+    idle_s: Seconds | None = None
+    """As in `[timeouts]`."""
+    total_s: Seconds | None = None
+    """As in `[timeouts]`."""
