@@ -4,7 +4,7 @@ from web.config.address import Address
 from web.config.config import Config
 from web.config.effective import as_toml
 from web.config.load import ConfigError, load
-from web.config.routing import Model, OpenAIChat, Price, Provider, Simulated
+from web.config.routing import Model, OpenAIChat, PriceSettings, Provider, Simulated
 from web.config.secret import Secret
 from web.config.sections import Journal, Limits, Logs, Server, Store, Turns
 
@@ -17,7 +17,7 @@ __all__ = [
     "Logs",
     "Model",
     "OpenAIChat",
-    "Price",
+    "PriceSettings",
     "Provider",
     "Secret",
     "Server",

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from actors.outcome import Mode
+from actors.price import Price
 from actors.timeouts import Timeouts
 from web.config.routing import Model, OpenAIChat, Provider
 from web.config.sections import (
@@ -99,6 +100,10 @@ class Config(BaseSettings):
     def resume_window_of(self, model: Model | None) -> float:
         """Seconds that a lingering turn of this model waits for a client."""
         return (model and model.resume_window_s) or self.turns.resume_window_s
+
+    def price_of(self, model: Model | None) -> Price:
+        """What the model's tokens cost. A route that is named directly has no price."""
+        return model.price.in_micros() if model else Price()
 
     def notes(self) -> list[str]:
         """What is legal and yet not what one wants, one line each."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
 
 from actors.outcome import Mode
+from actors.price import Price
 from actors.providers.base import Route
 from web.config.secret import Secret
 from web.config.sections import Seconds, Section, TimeoutOverrides
@@ -102,7 +103,7 @@ class Simulated(Section):
 Provider = Annotated[OpenAIChat | Simulated, Field(discriminator="format")]
 
 
-class Price(Section):
+class PriceSettings(Section):
     """What a million tokens cost; read as integer micro-dollars."""
 
     input: MicrosPerMillion = 0
@@ -112,13 +113,17 @@ class Price(Section):
     cached_input: MicrosPerMillion | None = None
     """Dollars per million input tokens that the provider had cached; as `input` if left out."""
 
+    def in_micros(self) -> Price:
+        """As the actors take it."""
+        return Price(input=self.input, output=self.output, cached_input=self.cached_input)
+
 
 class Model(Section):
     """A name that clients ask for."""
 
     routes: Annotated[tuple[RouteName, ...], Field(min_length=1)]
     """Where it may be answered, in order of preference: `provider/upstream-model`."""
-    price: Price = Price()
+    price: PriceSettings = PriceSettings()
     """What its tokens cost; nothing, if left out."""
     mode: Mode | None = None
     """As in `[turns]`."""
