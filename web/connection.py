@@ -1,0 +1,144 @@
+"""One HTTP request between the server and the app: one scope that ends when the client does."""
+
+from collections.abc import AsyncIterable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, cast
+
+import trio
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+)
+from quart.utils import encode_headers
+from quart.wrappers import Request
+from quart.wrappers.response import DataBody, Response, ResponseBody
+from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from web.body import TurnBody
+
+if TYPE_CHECKING:
+    from web.quart_app import TrouperApp
+
+_LIFE = "trouper.request"
+
+
+class RequestLife:
+    """What belongs to one request: a stack that is closed when it is over, and how it went."""
+
+    __slots__ = ("left_at", "stack")
+
+    def __init__(self) -> None:
+        self.stack = AsyncExitStack()
+        self.left_at: float | None = None
+        """When the client was seen to leave before its response was whole, on trio's clock."""
+
+
+def request_life(request: Request) -> RequestLife:
+    """The life of a request that came through `TurnHTTPConnection`; `LookupError` elsewhere."""
+    return cast("dict[str, RequestLife]", request.scope)[_LIFE]
+
+
+def request_stack(request: Request) -> AsyncExitStack:
+    """The stack for what must outlive the handler and end with the response.
+
+    It is closed exactly once: after the last byte was handed to the server, or, cancelled, when
+    the client has left. What it closes shields itself where it must.
+    """
+    return request_life(request).stack
+
+
+class TurnHTTPConnection(TrioASGIHTTPConnection):
+    """Runs handler and body in one scope, which only an early disconnect cancels.
+
+    Quart-Trio cancels it after every response too, and then code after the last `send` sees
+    `Cancelled`. There is no response timeout here: turns have clocks of their own.
+    """
+
+    app: "TrouperApp"
+
+    def __init__(self, app: "TrouperApp", scope: HTTPScope) -> None:
+        super().__init__(app, scope)
+        self._life = RequestLife()
+        self._ended = False
+        cast("dict[str, object]", scope)[_LIFE] = self._life
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer the request; errors of the body or of the stack reach the server."""
+        request = self._create_request_from_scope(send)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, nursery.cancel_scope, request, receive)
+            try:
+                async with self._life.stack:
+                    await self._send_response(send, await self.app.handle_request(request))
+            finally:
+                nursery.cancel_scope.cancel()
+
+    async def _watch(
+        self, scope: trio.CancelScope, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        await self._receive_body(cast("TurnBody", request.body), receive)
+        while not self._ended:
+            if (await receive())["type"] == "http.disconnect":
+                break
+        self._on_disconnect(scope)
+
+    def _on_disconnect(self, scope: trio.CancelScope) -> None:
+        if not self._ended:
+            self._life.left_at = trio.current_time()
+            scope.cancel()
+
+    async def _receive_body(self, body: TurnBody, receive: ASGIReceiveCallable) -> None:
+        """Feed the body; every received byte buys time, so that dripping does not pay."""
+        deadline = trio.current_time() + self.app.body_s
+        with trio.CancelScope(deadline=deadline) as clock:
+            while not body.complete:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return
+                data = message.get("body", b"")
+                clock.deadline += len(data) / self.app.body_bytes_per_s
+                body.append(data)
+                if not message.get("more_body", False):
+                    body.set_complete()
+        if clock.cancelled_caught:
+            body.too_slow()
+
+    async def _send_response(
+        self, send: ASGISendCallable, response: Response | WerkzeugResponse
+    ) -> None:
+        await send(_start(response))
+        if isinstance(response, WerkzeugResponse):
+            last = b"".join(
+                part.encode() if isinstance(part, str) else part for part in response.response
+            )
+        elif type(response.response) is DataBody:
+            last = response.response.data[response.response.begin : response.response.end]
+        else:
+            await _send_parts(send, response.response)
+            last = b""
+        self._ended = True
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
+    return {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": encode_headers(response.headers),
+    }
+
+
+async def _send_parts(send: ASGISendCallable, body: ResponseBody) -> None:
+    async with body as parts:
+        async for part in cast("AsyncIterable[str | bytes]", parts):
+            data = part.encode() if isinstance(part, str) else part
+            message: HTTPResponseBodyEvent = {
+                "type": "http.response.body",
+                "body": data,
+                "more_body": True,
+            }
+            await send(message)
