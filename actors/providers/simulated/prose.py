@@ -1,0 +1,135 @@
+"""The words of simulated answers, made from nothing but a seed and a length.
+
+A *piece* is what a simulated model calls a token: a word or a single mark, with the white space
+before it.
+"""
+
+import random
+import re
+from itertools import count, cycle, islice
+from typing import Final
+
+_PIECE: Final = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
+
+
+def pieces(text: str) -> list[str]:
+    """The text cut into pieces; joined they are the text again."""
+    return _PIECE.findall(text)
+
+
+def _phrases(*texts: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(pieces(text)) for text in texts)
+
+
+_WHO = _phrases(
+    "The understudy",
+    "A stagehand",
+    "The lighting crew",
+    "Our prompter",
+    "The whole company",
+    "An old trouper",
+    "The conductor",
+    "Every dancer",
+    "The wardrobe master",
+    "A late arrival",
+    "The second violin",
+    "The audience",
+)
+_DOES = _phrases(
+    " waits behind",
+    " remembers",
+    " quietly rebuilds",
+    " counts the beats of",
+    " carries",
+    " keeps an eye on",
+    " has rehearsed",
+    " never forgets",
+    " follows",
+    " improvises around",
+    " trusts",
+    " steps into",
+)
+_WHAT = _phrases(
+    " the velvet curtain",
+    " a difficult scene",
+    " the opening song",
+    " a borrowed lantern",
+    " the missing line",
+    " the turning stage",
+    " every quiet entrance",
+    " the painted harbour",
+    " a broken spotlight",
+    " the final act",
+    " the long dialogue",
+    " an empty chair",
+)
+_HOW = _phrases(
+    " until the music returns",
+    " while the rain falls outside",
+    " before the first bell",
+    " without losing a word",
+    " as if nothing had happened",
+    " with a steady hand",
+    " long after midnight",
+    " because the show goes on",
+    " and nobody notices",
+    " night after night",
+)
+_CURTAIN = " Curtain"
+_SENTENCES_PER_PARAGRAPH = 5
+
+_SCRIPTS = _phrases(
+    "Naïve café, jalapeño: déjà vu.",
+    " Приглушённый свет гаснет.",
+    " 幕が上がると、静寂。",
+    " 舞台上的灯亮了。",
+    " يرتفع الستار ببطء.",
+    " परदा उठता है।",
+    " e\u0301 a\u030a o\u0308 combine.",
+    " 👩🏽‍🚀 🏳️‍🌈 👨‍👩‍👧‍👦 🇨🇭!",
+    " \U00010348\U0001d11e beyond the first plane.",
+    ' "quoted" \\ back\\slash / \u2028 \u00a0 \u200b.',
+)
+
+
+def prose(seed: int, length: int) -> list[str]:
+    """English sentences of exactly `length` pieces."""
+    rng = random.Random(seed)  # noqa: S311 - it has to be predictable
+    found: list[str] = []
+    for number in count():
+        if len(found) >= length:
+            break
+        found += _sentence(rng, number)
+    return _closed(found[:length])
+
+
+def counting(length: int) -> list[str]:
+    """`1 2 3 …` of exactly `length` pieces."""
+    return [f" {number}" if number > 1 else "1" for number in range(1, length + 1)]
+
+
+def many_scripts(seed: int, length: int) -> list[str]:
+    """Text in many scripts, of exactly `length` pieces, beginning where the seed says."""
+    start = seed % len(_SCRIPTS)
+    ordered = _SCRIPTS[start:] + _SCRIPTS[:start]
+    return list(islice(cycle([piece for sentence in ordered for piece in sentence]), length))
+
+
+def _sentence(rng: random.Random, number: int) -> list[str]:
+    who, does, what, how = (
+        phrases[int(rng.random() * len(phrases))] for phrases in (_WHO, _DOES, _WHAT, _HOW)
+    )
+    return [_gap(number) + who[0], *who[1:], *does, *what, *how, "."]
+
+
+def _gap(number: int) -> str:
+    if number == 0:
+        return ""
+    return "\n\n" if number % _SENTENCES_PER_PARAGRAPH == 0 else " "
+
+
+def _closed(found: list[str]) -> list[str]:
+    # A text that was cut to its length still ends like a sentence.
+    if len(found) > 1 and found[-1] != ".":
+        found[-1] = _CURTAIN if found[-2] == "." else "."
+    return found

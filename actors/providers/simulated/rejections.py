@@ -1,0 +1,68 @@
+"""What a simulated provider answers instead of a stream, in OpenAI's words."""
+
+from msgspec import Struct
+
+from actors.providers.simulated.behaviour import Fault
+from actors.providers.simulated.limits import BadParameter
+
+
+class Rejection(Struct, frozen=True, kw_only=True):
+    """An HTTP error: the fields of OpenAI's error object, its status and `Retry-After`."""
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+    retry_after_s: float | None = None
+
+
+_BY_STATUS: dict[int, tuple[str, str | None, str]] = {
+    400: ("invalid_request_error", None, "The simulated model refuses this request."),
+    401: ("authentication_error", "invalid_api_key", "Incorrect API key provided."),
+    402: ("insufficient_quota", "insufficient_quota", "The account has no credit left."),
+    403: ("permission_error", None, "The key may not use this model."),
+    404: ("invalid_request_error", "model_not_found", "The model does not exist."),
+    429: ("rate_limit_error", "rate_limit_exceeded", "Rate limit reached for requests."),
+    503: ("server_error", "service_unavailable", "The simulated model is overloaded."),
+    529: ("overloaded_error", "overloaded", "The simulated model is overloaded."),
+}
+_BY_CODE = {
+    "context_length_exceeded": "This model's maximum context length is exceeded.",
+    "content_policy_violation": "The request was rejected by the safety system.",
+    "insufficient_quota": "The account has no credit left.",
+}
+
+
+def rejection(fault: Fault) -> Rejection:
+    """The error that an `ERROR` fault asks for."""
+    server = ("server_error", None, "The simulated model failed.")
+    other = ("invalid_request_error", None, "The simulated model refuses this request.")
+    type, code, message = _BY_STATUS.get(fault.status, server if fault.status >= 500 else other)
+    return Rejection(
+        status=fault.status,
+        message=_BY_CODE.get(fault.code or "", message),
+        type=type,
+        code=fault.code or code,
+        retry_after_s=fault.retry_after_s,
+    )
+
+
+def unknown_model(problem: str) -> Rejection:
+    """The answer to a model name that the grammar does not allow."""
+    return Rejection(status=404, message=problem, code="model_not_found", param="model")
+
+
+def bad_parameter(problem: BadParameter) -> Rejection:
+    """The answer to a parameter that cannot be honoured."""
+    return Rejection(status=400, message=str(problem), param=problem.param)
+
+
+def no_prefill() -> Rejection:
+    """The answer of a model that does not continue the assistant's last message."""
+    return Rejection(
+        status=400,
+        message="This model does not support assistant message prefill: "
+        "the conversation must end with a user message.",
+        param="messages",
+    )

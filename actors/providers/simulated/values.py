@@ -1,0 +1,94 @@
+"""Reading and writing the values of a simulated model's settings."""
+
+import math
+import re
+from collections.abc import Callable
+from enum import StrEnum
+
+_DURATION = re.compile(r"([0-9.e+-]+)(ms|s|m)")
+_PER_UNIT: dict[str, Callable[[float], float]] = {
+    "ms": lambda n: n / 1000,
+    "s": lambda n: n,
+    "m": lambda n: n * 60,
+}
+
+
+class BadSetting(ValueError):
+    """A value that cannot be read; says what would do."""
+
+
+def count(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise BadSetting(f"{text!r} is not a whole number")
+        if not least <= int(text) <= most:
+            raise BadSetting(f"{text} is not between {least} and {most}")
+        return int(text)
+
+    return read
+
+
+def status(text: str, least: int) -> int:
+    """An HTTP status from `least` to 599."""
+    return count(least, 599)(text)
+
+
+def duration(text: str) -> float:
+    """Seconds, from `20ms`, `1.5s`, `2m` or `0`."""
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise BadSetting(f"{text!r} is not a duration; write 20ms, 1.5s, 2m or 0")
+    return _PER_UNIT[match[2]](_number(match[1]))
+
+
+def seconds(text: str) -> float:
+    """Seconds written as a bare number, as in a `Retry-After` header."""
+    return _number(text)
+
+
+def word(text: str) -> str:
+    """An error code: letters, digits, `_`, `.` and `-`."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        raise BadSetting(f"{text!r} is not a word of letters, digits, '_', '.' and '-'")
+    return text
+
+
+def one_of(words: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """A reader of one of an enumeration's words."""
+
+    def read(text: str) -> StrEnum:
+        try:
+            return words(text)
+        except ValueError:
+            raise BadSetting(f"{text!r} is none of {', '.join(words)}") from None
+
+    return read
+
+
+def show_duration(value: object) -> str:
+    """The inverse of `duration`, in milliseconds where that is a whole number."""
+    length = float(str(value))
+    if length == 0:
+        return "0"
+    whole = round(length * 1000)
+    return f"{whole}ms" if whole / 1000 == length else f"{length!r}s"
+
+
+def show_number(value: object) -> str:
+    """The inverse of `seconds`."""
+    length = float(str(value))
+    return str(int(length)) if length.is_integer() else repr(length)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadSetting(f"{text!r} is not a number") from None
+    if not math.isfinite(value) or not 0 <= value <= 86_400:
+        raise BadSetting(f"{text} is not between 0 and 86400")
+    return value
