@@ -1,0 +1,119 @@
+"""The accumulator: grows the answer out of chunks, and knows when it is too long.
+
+Second actor of a turn. It turns chunks into draft events; finish and usage pass through, since
+the persister decides the outcome.
+"""
+
+from collections.abc import Callable
+
+from actors import events
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.events import AnyEvent
+from actors.links import Receiver, Sender
+
+Draft = AnyEvent | FinishChunk | UsageChunk
+"""What flows from the accumulator to the persister: events without a number, and the finish."""
+
+MAX_EVENTS = 200_000
+"""The other bound of an answer: at about 120 bytes each, 25 MB of journal in memory."""
+
+
+class Accumulator:
+    """Pure step of the actor. `on_oversize` is called once, when the answer passes the limit."""
+
+    def __init__(self, max_answer_bytes: int, on_oversize: Callable[[], None]) -> None:
+        self._bytes_left = max_answer_bytes
+        self._events_left = MAX_EVENTS
+        self._on_oversize = on_oversize
+        self._calls: dict[int, _GrowingCall] = {}
+        self._generated: list[str] = []
+        self._full = False
+
+    @property
+    def generated(self) -> str:
+        """All that the provider generated, shown or not: what an estimate of usage counts."""
+        return "".join(self._generated)
+
+    def step(self, items: list[Chunk | AnyEvent]) -> list[Draft]:
+        """Draft events for what came in, in its order."""
+        drafts: list[Draft] = []
+        for item in items:
+            kind = type(item)
+            if kind is TextChunk:
+                self._grow(drafts, item.text, events.Text(item.text, item.logprobs))  # type: ignore[union-attr]
+            else:
+                self._rarer(drafts, item)
+        return drafts
+
+    def _rarer(self, drafts: list[Draft], item: Chunk | AnyEvent) -> None:
+        match item:
+            case ReasoningChunk(text):
+                self._grow(drafts, text, events.Reasoning(text))
+            case RefusalChunk(text):
+                self._grow(drafts, text, events.Refusal(text))
+            case ToolCallChunk():
+                self._grow_call(drafts, item)
+            case FinishChunk():
+                drafts += self._whole_calls()
+                drafts.append(item)
+            case SkippedChunk(detail):
+                drafts.append(events.Warning("malformed_frame", detail))
+            case TextChunk():
+                raise AssertionError("text is handled by step")
+            case _:
+                drafts.append(item)
+
+    def _grow(self, drafts: list[Draft], text: str, event: AnyEvent) -> None:
+        self._generated.append(text)
+        if self._full:
+            return
+        self._events_left -= 1
+        self._bytes_left -= len(text) if text.isascii() else len(text.encode())
+        if self._bytes_left >= 0 and self._events_left >= 0:
+            drafts.append(event)
+            return
+        self._full = True
+        drafts.append(events.Warning("size_limit", "The answer grew past max_answer_bytes."))
+        self._on_oversize()
+
+    def _grow_call(self, drafts: list[Draft], piece: ToolCallChunk) -> None:
+        call = self._calls.setdefault(piece.index, _GrowingCall())
+        call.id = call.id or piece.id
+        call.name = call.name or piece.name
+        call.arguments.append(piece.arguments)
+        delta = events.ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments)
+        self._grow(drafts, piece.arguments, delta)
+
+    def _whole_calls(self) -> list[Draft]:
+        calls, self._calls = self._calls, {}
+        return [
+            events.ToolCall(index, call.id or "", call.name or "", "".join(call.arguments))
+            for index, call in sorted(calls.items())
+        ]
+
+
+class _GrowingCall:
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] = []
+
+
+async def accumulate(
+    accumulator: Accumulator, inbox: Receiver[Chunk | AnyEvent], outbox: Sender[Draft]
+) -> None:
+    """The actor: receive, step, send, until the streamer is done."""
+    with inbox, outbox:
+        async for items in inbox:
+            drafts = accumulator.step(items)
+            if drafts:
+                await outbox.put(drafts)

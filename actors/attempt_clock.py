@@ -1,0 +1,48 @@
+"""The deadlines of one attempt: first byte, first token, then idle.
+
+One cancel scope spans the attempt and its deadline is moved: a scope per read would cost more
+than the read.
+"""
+
+import trio
+
+from actors.providers.base import FailureKind, UpstreamFailure
+from actors.timeouts import Timeouts
+
+SLACK_S = 0.05
+"""How late an idle timeout may be noticed; it saves moving the deadline for every token."""
+
+_MESSAGES = {
+    FailureKind.FIRST_BYTE_TIMEOUT: "The provider did not respond in time (first_byte_s).",
+    FailureKind.FIRST_TOKEN_TIMEOUT: "The provider sent no content in time (first_token_s).",
+    FailureKind.IDLE_TIMEOUT: "The provider went silent in the middle of the answer (idle_s).",
+}
+
+
+class AttemptClock:
+    """Moves `scope`'s deadline from phase to phase. Enter `scope` around the whole attempt."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._phase = FailureKind.FIRST_BYTE_TIMEOUT
+        self._moved_at = trio.current_time()
+        self.scope = trio.CancelScope(deadline=self._moved_at + timeouts.first_byte_s)
+
+    def head_arrived(self) -> None:
+        """The response's head is here: now its first content is awaited."""
+        self._phase = FailureKind.FIRST_TOKEN_TIMEOUT
+        self._moved_at = trio.current_time()
+        self.scope.deadline = self._moved_at + self._timeouts.first_token_s
+
+    def content_arrived(self) -> None:
+        """Content is here, or we are ready for more of it: the idle time starts anew."""
+        now = trio.current_time()
+        if self._phase is not FailureKind.IDLE_TIMEOUT or now - self._moved_at >= SLACK_S:
+            self._phase = FailureKind.IDLE_TIMEOUT
+            self._moved_at = now
+            self.scope.deadline = now + self._timeouts.idle_s + SLACK_S
+
+    def check(self) -> None:
+        """Raise the phase's `UpstreamFailure` if the scope has run into its deadline."""
+        if self.scope.cancelled_caught:
+            raise UpstreamFailure(self._phase, _MESSAGES[self._phase])

@@ -1,0 +1,90 @@
+"""Finalising: the terminal record is kept, and only then does the journal end.
+
+Database first; where it cannot take the record, the spool; where that cannot either, the log.
+Each has its own shield and deadline, so that a cancelled turn is still finalised.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from actors.ending import Ending
+from actors.events import AnyEvent, Ended
+from actors.observer import Observer
+from actors.outcome import Reason, Status
+from actors.persister import Persister
+from actors.ports import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable, TurnStore
+from actors.turn import Turn
+
+SPOOL_TIMEOUT_S = 5.0
+
+
+class Finaliser:
+    """Writes terminal records. The only code that does so for live turns."""
+
+    def __init__(
+        self,
+        store: TurnStore,
+        observer: Observer,
+        now: Callable[[], float],
+        *,
+        finalise_timeout_s: float,
+    ) -> None:
+        self._store = store
+        self._observer = observer
+        self._now = now
+        self._timeout_s = finalise_timeout_s
+
+    async def finalise(self, turn: Turn, ending: Ending, persister: Persister) -> None:
+        """Keep the record, publish `ended`, close the journal. Raises nothing of the store's."""
+        turn.stage = "finalising"
+        began = trio.current_time()
+        ended = ending.ended(self._now())
+        last = persister.closing(ended)
+        record = ending.record(ended, last)
+        stored, winner = await self._keep(turn, record)
+        turn.stored = stored
+        publish(turn, _as_won(last, ended, winner))
+        self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
+
+    async def _keep(self, turn: Turn, record: FinalRecord) -> tuple[Stored, Finalised | None]:
+        try:
+            return "committed", await self._commit(record)
+        except StoreUnavailable as error:
+            self._observer.store_trouble(turn.id, error)
+        try:
+            await self._spool(record)
+        except SpoolFailed as error:
+            self._observer.store_trouble(turn.id, error)
+            self._observer.unsaved(record)
+            return "unsaved", None
+        return "spooled", None
+
+    async def _commit(self, record: FinalRecord) -> Finalised:
+        with trio.move_on_after(self._timeout_s, shield=True):
+            return await self._store.finalise(record)
+        raise StoreUnavailable("The database did not answer in time (finalise_timeout_s).")
+
+    async def _spool(self, record: FinalRecord) -> None:
+        with trio.move_on_after(SPOOL_TIMEOUT_S, shield=True):
+            return await self._store.spool(record)
+        raise SpoolFailed("The spool did not answer in time.")
+
+
+def publish(turn: Turn, last: list[AnyEvent]) -> None:
+    """Let the readers see the end."""
+    turn.journal.append(last)
+    turn.journal.close()
+    turn.stage = "ended"
+    turn.final.set()
+
+
+def _as_won(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> list[AnyEvent]:
+    """The end as it stands in the store: ours, or that of whoever was first."""
+    if winner is None or winner.won:
+        return last
+    theirs = msgspec.structs.replace(
+        ended, status=Status(winner.status), reason=Reason(winner.reason)
+    )
+    return [*last[:-1], theirs]

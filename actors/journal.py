@@ -1,0 +1,74 @@
+"""A turn's journal: the numbered events, and the readers that follow them.
+
+One task appends (the persister); any number of subscriptions read, each at its own place. No
+reader can hold up the writer or another reader.
+"""
+
+from trio.lowlevel import ParkingLot
+
+from actors.events import AnyEvent
+
+
+class Journal:
+    """The ordered events of one turn, live in memory. An event's number is its place here."""
+
+    def __init__(self, events: list[AnyEvent] | None = None, *, closed: bool = False) -> None:
+        self.events: list[AnyEvent] = [] if events is None else events
+        self.closed = closed
+        self._readers = ParkingLot()
+
+    def append(self, events: list[AnyEvent]) -> None:
+        """Add events and wake the readers."""
+        self.events += events
+        if self._readers:
+            self._readers.unpark_all()
+
+    def close(self) -> None:
+        """No more events will come."""
+        self.closed = True
+        self._readers.unpark_all()
+
+    def nudge(self) -> None:
+        """Wake waiting readers although nothing has come, so that they can send a heartbeat."""
+        self._readers.unpark_all()
+
+    @property
+    def has_waiting_readers(self) -> bool:
+        """Whether a reader has seen everything and waits."""
+        return bool(self._readers)
+
+    def subscribe(self, position: int = 0) -> "Subscription":
+        """Read from the event numbered `position` on."""
+        return Subscription(self, position)
+
+    async def wait(self) -> None:
+        """Wait until something is appended, or for a nudge or the end."""
+        await self._readers.park()
+
+
+class Subscription:
+    """A reading position in a journal."""
+
+    def __init__(self, journal: Journal, position: int) -> None:
+        self._journal = journal
+        self._position = position
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every event has been read and none will come."""
+        return self._journal.closed and self._position >= len(self._journal.events)
+
+    def read_nowait(self) -> list[AnyEvent]:
+        """All events not yet read; may be empty."""
+        events = self._journal.events
+        position = self._position
+        if position >= len(events):
+            return []
+        self._position = len(events)
+        return events[position:]
+
+    async def read(self) -> list[AnyEvent]:
+        """Wait for events. Empty after a nudge, and when the subscription is exhausted."""
+        if self._position >= len(self._journal.events) and not self._journal.closed:
+            await self._journal.wait()
+        return self.read_nowait()

@@ -1,0 +1,125 @@
+"""The persister: numbers the events, journals them, and writes the one final record.
+
+Fourth actor of a turn. Here, and nowhere else, it is decided how a turn ended: by whether the
+finish has been consumed here, not by what the streamer saw.
+"""
+
+from actors import events
+from actors.accumulator import Draft
+from actors.checkpointer import Checkpointer, Tail
+from actors.chunks import FinishChunk, UsageChunk
+from actors.events import AnyEvent, Ended, Started, Text
+from actors.links import Receiver
+from actors.observer import Observer
+from actors.order import Order, OutOfOrder, Place
+from actors.outcome import Reason, Usage
+from actors.turn import Turn
+
+EVENT_OVERHEAD = 24
+"""About what an event takes in a segment besides its text."""
+
+
+class Persister:
+    """Pure step of the actor: order, numbers, journal, and what the final record needs."""
+
+    def __init__(self, turn: Turn, checkpointer: Checkpointer, observer: Observer) -> None:
+        self._turn = turn
+        self._checkpointer = checkpointer
+        self._observer = observer
+        self._order = Order()
+        self._early: list[AnyEvent] = []
+        self._text: list[str] = []
+        self.tail = Tail(turn.id, turn.owner, turn.journal.events, self._fenced)
+        self.finish: Reason | None = None
+        self.usage: Usage | None = None
+        self.tool_calls: list[events.ToolCall] = []
+
+    @property
+    def text(self) -> str:
+        """The visible text that has been journalled."""
+        return "".join(self._text)
+
+    @property
+    def started(self) -> bool:
+        """Whether `started` is in the journal."""
+        return self._order.place is not Place.EMPTY
+
+    def step(self, drafts: list[Draft]) -> None:
+        """Journal what is an event, remember what is not."""
+        ready: list[AnyEvent] = []
+        size = 0
+        for draft in drafts:
+            if type(draft) is Text:
+                if self._admit(draft, ready):
+                    self._text.append(draft.delta)
+                    size += len(draft.delta)
+            else:
+                self._rarer(draft, ready)
+        if ready:
+            self._turn.journal.append(ready)
+            if self._turn.request.keep_text:
+                self._checkpointer.mark(self.tail, size + EVENT_OVERHEAD * len(ready))
+
+    def closing(self, ended: Ended) -> list[AnyEvent]:
+        """The last events of the journal, `ended` among them; not journalled yet."""
+        last: list[AnyEvent] = []
+        if not self.started:
+            last.append(self._unanswered())
+        last += self._early
+        last.append(ended)
+        return last
+
+    def _rarer(self, draft: Draft, ready: list[AnyEvent]) -> None:
+        match draft:
+            case FinishChunk(reason):
+                self.finish = reason
+            case UsageChunk(usage):
+                self.usage = usage
+            case events.Warning() if not self.started:
+                self._early.append(draft)
+            case Started():
+                self._admit(draft, ready)
+                early, self._early = self._early, []
+                for warning in early:
+                    self._admit(warning, ready)
+            case _:
+                if self._admit(draft, ready):
+                    self._keep(draft)
+
+    def _admit(self, event: AnyEvent, ready: list[AnyEvent]) -> bool:
+        try:
+            self._order.advance(event)
+        except OutOfOrder as error:
+            self._observer.disorder(self._turn.id, error)
+            return False
+        ready.append(event)
+        return True
+
+    def _keep(self, event: AnyEvent) -> None:
+        match event:
+            case events.Replace(text):
+                self._text = [text]
+            case events.ToolCall():
+                self.tool_calls.append(event)
+            case _:
+                pass
+
+    def _unanswered(self) -> Started:
+        turn = self._turn
+        return Started(
+            turn_id=turn.id,
+            model=turn.request.model,
+            provider=None,
+            upstream_model=None,
+            created_at=turn.created_at,
+        )
+
+    def _fenced(self) -> None:
+        self._turn.stop(Reason.OWNER_LOST)
+
+
+async def persist(persister: Persister, inbox: Receiver[Draft]) -> None:
+    """The actor: journal everything that comes, until the guard is done."""
+    with inbox:
+        async for drafts in inbox:
+            persister.step(drafts)

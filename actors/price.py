@@ -1,0 +1,27 @@
+"""What tokens cost, in integer micro-dollars."""
+
+from msgspec import Struct
+
+from actors.outcome import Usage
+
+_MILLION = 1_000_000
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """Micro-dollars per million tokens; cached input counts as input where it has no price."""
+
+    input: int = 0
+    output: int = 0
+    cached_input: int | None = None
+
+
+def cost_micros(usage: Usage, price: Price) -> int:
+    """The cost of a turn in micro-dollars, rounded half up once, at the end."""
+    cached = min(usage.cached_input_tokens, usage.input_tokens)
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    total = (
+        (usage.input_tokens - cached) * price.input
+        + cached * cached_price
+        + usage.output_tokens * price.output
+    )
+    return (total + _MILLION // 2) // _MILLION

@@ -1,0 +1,127 @@
+"""Recovery: turns whose owner died get the one terminal record that they lack.
+
+Runs at start-up, after the spool has been replayed. What had been journalled is kept as it is;
+what had been said after that is lost, and the journal says so.
+"""
+
+from collections.abc import Callable
+from itertools import chain
+
+from actors import events
+from actors.checkpointer import decode_events, encode_events
+from actors.ending import error_json, tool_calls_json, usage_record
+from actors.events import AnyEvent, Ended, Started
+from actors.outcome import ErrorInfo, Reason, Status, Usage
+from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
+from actors.usage import estimate_tokens
+
+_LOST = ErrorInfo(
+    status=500,
+    message="The server died during this turn. What had been journalled is kept.",
+    type="server_error",
+    code="owner_lost",
+)
+
+
+async def recover(store: TurnStore, now: Callable[[], float]) -> int:
+    """Finalise every orphaned turn as `failed / owner_lost`; returns how many there were.
+
+    Raises `StoreUnavailable`.
+    """
+    recovered = 0
+    for turn in await store.orphans():
+        segments = await store.segments(turn.id)
+        journal = list(chain.from_iterable(decode_events(s.blob) for s in segments))
+        finalised = await store.finalise(final_record(turn, journal, now()))
+        recovered += finalised.won
+    return recovered
+
+
+def final_record(turn: TurnView, journal: list[AnyEvent], now: float) -> FinalRecord:
+    """The record of a turn that ended with its owner, from what its journal holds."""
+    started = next((e for e in journal if isinstance(e, Started)), None)
+    ended = _ended(turn, journal, started, now)
+    last: list[AnyEvent] = [*([] if started else [_unanswered(turn)])]
+    last += [events.Recovered(turn.epoch + 1), ended]
+    return FinalRecord(
+        turn=_as_new(turn),
+        status=ended.status.value,
+        reason=ended.reason.value,
+        disconnect_stage=None,
+        provider=ended.provider,
+        upstream_model=ended.upstream_model,
+        usage=usage_record(ended),
+        text=visible_text(journal),
+        tool_calls=tool_calls_json([e for e in journal if isinstance(e, events.ToolCall)]),
+        error=error_json(ended.error),
+        first_token_at=None,
+        ended_at=now,
+        last_event=len(journal) + len(last) - 1,
+        epoch=turn.epoch + 1,
+        segment=_last_segment(turn, journal, last) if turn.keep_text else None,
+    )
+
+
+def visible_text(journal: list[AnyEvent]) -> str:
+    """The text that a reader of these events ends up with."""
+    parts: list[str] = []
+    for event in journal:
+        match event:
+            case events.Text(delta):
+                parts.append(delta)
+            case events.Replace(text):
+                parts = [text]
+            case _:
+                pass
+    return "".join(parts)
+
+
+def _ended(turn: TurnView, journal: list[AnyEvent], started: Started | None, now: float) -> Ended:
+    return Ended(
+        status=Status.FAILED,
+        reason=Reason.OWNER_LOST,
+        usage=_usage(journal) if started and started.provider else None,
+        cost_micros=0,
+        provider=started.provider if started else None,
+        upstream_model=started.upstream_model if started else None,
+        created_at=turn.created_at,
+        first_token_at=None,
+        ended_at=now,
+        error=_LOST,
+    )
+
+
+def _usage(journal: list[AnyEvent]) -> Usage:
+    # The request died with its owner, so its input cannot be counted.
+    return Usage(
+        input_tokens=0, output_tokens=estimate_tokens(visible_text(journal)), estimated=True
+    )
+
+
+def _unanswered(turn: TurnView) -> Started:
+    return Started(
+        turn_id=turn.id,
+        model=turn.model,
+        provider=None,
+        upstream_model=None,
+        created_at=turn.created_at,
+    )
+
+
+def _last_segment(turn: TurnView, journal: list[AnyEvent], last: list[AnyEvent]) -> Segment:
+    first = len(journal)
+    return Segment(turn.id, turn.owner, first, first + len(last) - 1, encode_events(last))
+
+
+def _as_new(turn: TurnView) -> NewTurn:
+    return NewTurn(
+        id=turn.id,
+        tenant_id=turn.tenant_id,
+        owner=turn.owner,
+        model=turn.model,
+        mode=turn.mode,
+        dialect=turn.dialect,
+        dialect_options=turn.dialect_options,
+        created_at=turn.created_at,
+        keep_text=turn.keep_text,
+    )

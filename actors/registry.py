@@ -1,0 +1,99 @@
+"""The registry: every live turn of this process, and the nursery that they play in."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+import trio
+
+from actors.outcome import Reason
+from actors.run_turn import Backstage, run_turn
+from actors.turn import Turn, TurnRequest
+
+UNSETTLED_KEPT = 1000
+"""How many turns whose record is not in the database yet stay readable from memory."""
+
+
+class TooManyTurns(Exception):
+    """The limit on live turns is reached; try again when one has ended."""
+
+
+class Draining(Exception):
+    """The server is shutting down and takes no new turns."""
+
+
+class Registry:
+    """Starts turns and finds them again. `nursery` is the service's: it outlives requests."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        backstage: Backstage,
+        *,
+        owner: str,
+        max_turns: int,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._nursery = nursery
+        self._backstage = backstage
+        self._owner = owner
+        self._max_turns = max_turns
+        self._new_id = new_id
+        self._live: dict[str, Turn] = {}
+        self._unsettled: OrderedDict[str, Turn] = OrderedDict()
+        self._empty = trio.Event()
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(list(self._live.values()))
+
+    def start(self, request: TurnRequest) -> Turn:
+        """Begin a turn in the background; raises `TooManyTurns` or `Draining`.
+
+        Take a lease before the next checkpoint: a turn nobody holds plays on unobserved.
+        """
+        if self.draining:
+            raise Draining
+        if len(self._live) >= self._max_turns:
+            raise TooManyTurns
+        turn = Turn(self._new_id(), request, self._owner, self._backstage.now())
+        self._live[turn.id] = turn
+        self._nursery.start_soon(self._run, turn, name=turn.id)
+        return turn
+
+    def find(self, tenant_id: str, turn_id: str) -> Turn | None:
+        """A turn that is live, or whose end is not in the database yet."""
+        turn = self._live.get(turn_id) or self._unsettled.get(turn_id)
+        return turn if turn is not None and turn.request.tenant_id == tenant_id else None
+
+    async def wait_empty(self) -> None:
+        """Wait until no turn is live."""
+        while self._live:
+            self._empty = trio.Event()
+            await self._empty.wait()
+
+    def stop_all(self, reason: Reason) -> None:
+        """End the production of every live turn, for this reason."""
+        for turn in self:
+            turn.stop(reason)
+
+    def settled(self) -> None:
+        """The spool has been replayed: everything can be read from the database again."""
+        self._unsettled.clear()
+
+    async def _run(self, turn: Turn) -> None:
+        try:
+            await run_turn(turn, self._backstage)
+        finally:
+            del self._live[turn.id]
+            if turn.stored != "committed":
+                self._keep_unsettled(turn)
+            if not self._live:
+                self._empty.set()
+
+    def _keep_unsettled(self, turn: Turn) -> None:
+        self._unsettled[turn.id] = turn
+        if len(self._unsettled) > UNSETTLED_KEPT:
+            self._unsettled.popitem(last=False)

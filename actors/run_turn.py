@@ -1,0 +1,156 @@
+"""`run_turn`: the production of one turn. The one place where its actors are wired.
+
+    streamer ─chunks─▶ accumulator ─drafts─▶ guard ─drafts─▶ persister ─▶ journal ─▶ writers
+
+The first four play in the production nursery below; writers are readers of the journal and
+live with their requests (`actors.writer`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from actors.accumulator import Accumulator, Draft, accumulate
+from actors.checkpointer import Checkpointer
+from actors.ending import Ending
+from actors.events import Warning
+from actors.finalise import Finaliser, publish
+from actors.guard import Guard, Screen, watch
+from actors.links import Link, Sender
+from actors.observer import Observer
+from actors.outcome import ErrorInfo, Reason
+from actors.persister import Persister, persist
+from actors.ports import StoreUnavailable, TurnStore
+from actors.providers.base import Provider
+from actors.streamer import Item, Streamer
+from actors.turn import Clock, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Backstage:
+    """What turns need from the service: one of these for all of them."""
+
+    store: TurnStore
+    providers: Mapping[str, Provider]
+    checkpointer: Checkpointer
+    finaliser: Finaliser
+    observer: Observer
+    now: Clock
+    screens: tuple[Screen, ...] = ()
+
+
+async def run_turn(turn: Turn, backstage: Backstage) -> None:
+    """Play the turn to its end. Whatever goes wrong inside becomes its outcome."""
+    production = Production(turn, backstage)
+    try:
+        with turn.scope:
+            await production.begin()
+            await production.play()
+        if turn.scope.cancelled_caught:
+            turn.blame_deadline()
+    except BaseException as error:
+        cancelled = blame_error(turn, backstage.observer, error)
+        if cancelled is not None:
+            raise cancelled from None
+    finally:
+        production.consume_leftovers()
+        await production.finalise()
+
+
+def blame_error(turn: Turn, observer: Observer, error: BaseException) -> BaseException | None:
+    """Turn what escaped the actors into the turn's cause; give back what must be raised on.
+
+    A bug that was grouped with a cancellation is reported all the same.
+    """
+    group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
+    ours, others = group.split(Exception)
+    if isinstance(error, StoreUnavailable):
+        observer.store_trouble(turn.id, error)
+        turn.blame(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
+    elif ours is not None:
+        observer.crashed(turn.id, ours)
+        turn.blame(Reason.INTERNAL_ERROR, _INTERNAL)
+    else:
+        turn.blame(Reason.SERVER_SHUTDOWN)
+    return error if others is group else others
+
+
+class Production:
+    """The actors of one turn and the links between them."""
+
+    def __init__(self, turn: Turn, backstage: Backstage) -> None:
+        self._turn = turn
+        self._backstage = backstage
+        self._chunks: Link[Item] = Link()
+        self._drafts: Link[Draft] = Link()
+        self._events: Link[Draft] = Link()
+        self._streamer = Streamer(turn, backstage.providers, backstage.now)
+        oversize = partial(turn.stop, Reason.SIZE_LIMIT)
+        self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
+        self._guard = Guard(backstage.screens)
+        self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
+        self._refused = False
+
+    async def begin(self) -> None:
+        """Insert the turn's row, before anything is asked of a provider."""
+        try:
+            await self._backstage.store.begin(self._turn.as_new())
+        except StoreUnavailable:
+            self._refused = True
+            raise
+        self._turn.stage = "waiting"
+
+    async def play(self) -> None:
+        """Run the actors until the persister has seen the end of the answer."""
+        chunks, drafts, events = self._chunks, self._drafts, self._events
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._streamer.run, chunks.sender)
+            nursery.start_soon(accumulate, self._accumulator, chunks.receiver, drafts.sender)
+            nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
+            nursery.start_soon(warn_at_half_time, self._turn, events.sender)
+            await persist(self._persister, events.receiver)
+            nursery.cancel_scope.cancel()
+
+    def consume_leftovers(self) -> None:
+        """Take what a cancel left in the links through the rest of the way, oldest first."""
+        try:
+            self._persister.step(self._events.leftovers())
+            self._persister.step(self._guard.step(self._drafts.leftovers()))
+            last = self._accumulator.step(self._chunks.leftovers())
+            self._persister.step(self._guard.step(last))
+        except Exception as error:
+            # A step that raised while the actors played may well raise again here.
+            self._backstage.observer.crashed(self._turn.id, error)
+
+    async def finalise(self) -> None:
+        """Write the final record, unless the turn never began."""
+        self._backstage.checkpointer.forget(self._persister.tail)
+        ending = Ending(self._turn, self._streamer, self._accumulator, self._persister)
+        if self._refused:
+            self._turn.stored = "unsaved"
+            publish(self._turn, self._persister.closing(ending.ended(self._backstage.now())))
+        else:
+            await self._backstage.finaliser.finalise(self._turn, ending, self._persister)
+
+
+async def warn_at_half_time(turn: Turn, outbox: Sender[Draft]) -> None:
+    """Say when half of the time budget is gone, whether or not anything else happens."""
+    await trio.sleep_until(turn.half_time)
+    try:
+        await outbox.put([Warning("half_time", "Half of the turn's time budget is used up.")])
+    except trio.ClosedResourceError:
+        return  # The guard, whose link it is, has seen the end of the answer.
+
+
+_UNAVAILABLE = ErrorInfo(
+    status=503,
+    message="The store is unavailable: no new turn can be recorded. Try again later.",
+    type="server_error",
+    code="store_unavailable",
+    retry_after_s=2.0,
+)
+_INTERNAL = ErrorInfo(
+    status=500, message="The server failed to play this turn.", type="server_error", code="internal"
+)

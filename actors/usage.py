@@ -1,0 +1,51 @@
+"""What a turn is charged where no provider says: an estimate that says that it is one.
+
+Constants, until the estimator learns from finished turns: a token is about four characters of
+text in an alphabet and about 0.7 of a character in CJK scripts, from public tokenizer figures.
+"""
+
+import re
+
+from actors.outcome import Usage
+from actors.providers.base import JSON, ModelCall
+
+CHARS_PER_TOKEN = 4.0
+TOKENS_PER_CJK_CHAR = 1.4
+TOKENS_PER_MESSAGE = 4
+"""What chat templates wrap each message in."""
+
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens `text` is; 0 only where it is empty."""
+    if not text:
+        return 0
+    wide = 0 if text.isascii() else len(_CJK.findall(text))
+    return max(1, round((len(text) - wide) / CHARS_PER_TOKEN + wide * TOKENS_PER_CJK_CHAR))
+
+
+def estimate_input(call: ModelCall) -> int:
+    """About how many tokens the messages are; images and files are not counted."""
+    return sum(TOKENS_PER_MESSAGE + _content_tokens(m.get("content")) for m in call.messages)
+
+
+def _content_tokens(content: JSON) -> int:
+    if isinstance(content, str):
+        return estimate_tokens(content)
+    if isinstance(content, list):
+        return sum(_content_tokens(part) for part in content)
+    if isinstance(content, dict):
+        return _content_tokens(content.get("text"))
+    return 0
+
+
+def charged(reported: Usage | None, call: ModelCall, generated: str) -> Usage:
+    """The provider's figure where there is one, else the estimate for what was generated."""
+    if reported is not None:
+        return reported
+    return Usage(
+        input_tokens=estimate_input(call),
+        output_tokens=estimate_tokens(generated),
+        estimated=True,
+    )

@@ -1,0 +1,92 @@
+"""The whole `chat.completion` object of a turn that was asked for without streaming."""
+
+import msgspec
+from msgspec import Raw
+
+from actors import events
+from actors.ending import tool_call
+from actors.events import AnyEvent, Ended, Started
+from web.dialects.openai_chat import FINISH_REASONS, completion_id, usage_object
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[Raw] | None = None
+    refusal: list[Raw] | None = None
+
+
+def has_finish(ended: Ended) -> bool:
+    """Whether the turn ended in a way that a completion object can tell truthfully."""
+    return ended.reason in FINISH_REASONS
+
+
+def completion(journal: list[AnyEvent]) -> dict[str, object]:
+    """The object for a whole journal, whose end `has_finish`."""
+    started, ended = journal[0], journal[-1]
+    if not isinstance(started, Started) or not isinstance(ended, Ended):
+        raise ValueError("a completion needs a whole journal")
+    choice: dict[str, object] = {
+        "index": 0,
+        "message": _message(journal),
+        "logprobs": _logprobs(journal),
+        "finish_reason": FINISH_REASONS[ended.reason],
+    }
+    return {
+        "id": completion_id(started.turn_id),
+        "object": "chat.completion",
+        "created": int(started.created_at),
+        "model": ended.upstream_model or started.model,
+        "choices": [choice],
+        "usage": usage_object(ended.usage) if ended.usage else None,
+    }
+
+
+def _message(journal: list[AnyEvent]) -> dict[str, object]:
+    text, reasoning, refusal = _Joined(), _Joined(), _Joined()
+    calls: list[dict[str, object]] = []
+    for event in journal:
+        match event:
+            case events.Text(delta):
+                text.add(delta)
+            case events.Reasoning(delta):
+                reasoning.add(delta)
+            case events.Refusal(delta):
+                refusal.add(delta)
+            case events.Replace(replacement):
+                text.parts = [replacement]
+            case events.ToolCall():
+                calls.append(tool_call(event))
+            case _:
+                pass
+    content = text.value if text.parts or calls or refusal.parts else ""
+    message: dict[str, object] = {"role": "assistant", "content": content}
+    message["refusal"] = refusal.value
+    if reasoning.parts:
+        message["reasoning_content"] = reasoning.value
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _logprobs(journal: list[AnyEvent]) -> dict[str, object] | None:
+    found = [e.logprobs for e in journal if isinstance(e, events.Text) and e.logprobs is not None]
+    if not found:
+        return None
+    objects = [msgspec.json.decode(raw, type=_Logprobs) for raw in found]
+    return {
+        "content": [entry for part in objects for entry in part.content or ()],
+        "refusal": None,
+    }
+
+
+class _Joined:
+    """Pieces of one text; None where there were none."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def add(self, piece: str) -> None:
+        self.parts.append(piece)
+
+    @property
+    def value(self) -> str | None:
+        return "".join(self.parts) if self.parts else None

@@ -1,0 +1,70 @@
+"""Numbered frames: what every dialect's stream is made of.
+
+The SSE `id:` of a frame is `dialect:n`, and `dialect:n@epoch` after a recovery. Heartbeats and
+comments have no number. A client that gives back the last id it saw gets every frame after it.
+"""
+
+import re
+
+from msgspec import Struct
+
+_ID = re.compile(r"(?:(?P<dialect>[a-z-]+):)?(?P<number>\d{1,10})(?:@(?P<epoch>\d{1,6}))?")
+
+
+class Cursor(Struct, frozen=True, order=True):
+    """A place in a dialect's frames; epochs count first, since a recovery ends the one before."""
+
+    epoch: int
+    number: int
+
+
+START = Cursor(0, -1)
+"""Before the first frame."""
+
+
+class BadCursor(Exception):
+    """The id names no frame of this dialect; the message says why."""
+
+
+def parse_cursor(text: str, dialect: str) -> Cursor:
+    """The cursor that `Last-Event-ID` or `starting_after` means; a bare number will do."""
+    match = _ID.fullmatch(text.strip())
+    if match is None:
+        raise BadCursor(f"{text[:64]!r} is not a frame id such as '{dialect}:17'.")
+    if match["dialect"] not in (None, dialect):
+        raise BadCursor(f"{text[:64]!r} is of another dialect; this stream is '{dialect}'.")
+    return Cursor(int(match["epoch"] or 0), int(match["number"]))
+
+
+class Numbering:
+    """Gives frames their ids, and leaves out those up to a cursor."""
+
+    def __init__(self, dialect: str, after: Cursor) -> None:
+        self._dialect = dialect
+        self._after = after
+        self._epoch = 0
+        self._next = 0
+        self._catching_up = after != START
+        self._set_form()
+
+    def frame(self, body: bytes) -> bytes:
+        """`body` as the next frame, or nothing if the client has it already."""
+        number = self._next
+        self._next = number + 1
+        if self._catching_up and self._seen(number):
+            return b""
+        return self._form % (number, body)
+
+    def new_epoch(self, epoch: int) -> None:
+        """Frames from here on are of another epoch."""
+        self._epoch = epoch
+        self._set_form()
+
+    def _seen(self, number: int) -> bool:
+        seen = Cursor(self._epoch, number) <= self._after
+        self._catching_up = seen
+        return seen
+
+    def _set_form(self) -> None:
+        epoch = f"@{self._epoch}" if self._epoch else ""
+        self._form = f"id: {self._dialect}:%d{epoch}\ndata: %b\n\n".encode()

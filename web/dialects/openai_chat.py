@@ -1,0 +1,161 @@
+"""The Chat Completions stream: `chat.completion.chunk` objects, then `[DONE]`.
+
+`[DONE]` is sent only after a finish reason; any other end is one `error` object, so that no
+client can take a truncated answer for a whole one. Warnings are comments: SDKs read every named
+event as a chunk.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from actors import events
+from actors.events import AnyEvent, Ended, Text
+from actors.outcome import Reason, Usage
+from web.dialects.frames import START, Cursor, Numbering
+from web.errors import ending_error, error_body
+
+NAME = "openai-chat"
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+
+FINISH_REASONS = {
+    Reason.STOP: "stop",
+    Reason.LENGTH: "length",
+    Reason.TOOL_CALLS: "tool_calls",
+    Reason.CONTENT_FILTER: "content_filter",
+    Reason.SIZE_LIMIT: "length",
+    Reason.GUARD_BLOCKED: "content_filter",
+}
+"""The ends that this dialect can express as a finish; all others are errors."""
+
+
+class OpenAIChat:
+    """Renders events as Chat Completions frames after the cursor `after`."""
+
+    def __init__(self, options: dict[str, bool], after: Cursor = START) -> None:
+        self._include_usage = options.get("include_usage", False)
+        self._numbering = Numbering(NAME, after)
+        self._frame = self._numbering.frame
+        self._head = b""
+        self._tail = b""
+        self._text_head = b""
+        self._text_tail = b""
+        self._role_sent = False
+
+    def render(self, batch: list[AnyEvent]) -> bytes:
+        """The frames of these events; a pure function of all events given so far."""
+        return b"".join([self._render(event) for event in batch])
+
+    def _render(self, event: AnyEvent) -> bytes:
+        if type(event) is Text and self._role_sent and event.logprobs is None:
+            return self._frame(self._text_head + _encode(event.delta) + self._text_tail)
+        return self._rarer(event)
+
+    def _rarer(self, event: AnyEvent) -> bytes:
+        match event:
+            case events.Started():
+                self._begin(event)
+            case events.RouteChanged(_, upstream_model):
+                self._model = upstream_model
+                self._set_forms()
+            case events.Recovered(epoch):
+                self._numbering.new_epoch(epoch)
+                return b": recovered, the tail of this answer was lost\n"
+            case events.Warning(code, message):
+                return f": warning {code} {message}\n".encode()
+            case Ended():
+                return self._end(event)
+            case _:
+                delta = _delta(event)
+                return b"" if delta is None else self._role() + self._chunk(delta, _logprobs(event))
+        return b""
+
+    def _begin(self, started: events.Started) -> None:
+        self._id = completion_id(started.turn_id)
+        self._created = int(started.created_at)
+        self._model = started.upstream_model or started.model
+        self._set_forms()
+
+    def _set_forms(self) -> None:
+        head = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+        }
+        self._head = _encode(head)[:-1] + b',"choices":'
+        self._tail = b',"usage":null}' if self._include_usage else b"}"
+        self._text_head = self._head + b'[{"index":0,"delta":{"content":'
+        self._text_tail = b'},"finish_reason":null}]' + self._tail
+
+    def _role(self) -> bytes:
+        if self._role_sent:
+            return b""
+        self._role_sent = True
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def _chunk(
+        self,
+        delta: dict[str, object],
+        logprobs: msgspec.Raw | None = None,
+        finish: str | None = None,
+    ) -> bytes:
+        choice: dict[str, object] = {"index": 0, "delta": delta, "finish_reason": finish}
+        if logprobs is not None:
+            choice["logprobs"] = logprobs
+        return self._frame(self._head + _encode([choice]) + self._tail)
+
+    def _end(self, ended: Ended) -> bytes:
+        finish = FINISH_REASONS.get(ended.reason)
+        if finish is None:
+            return self._frame(_encode(error_body(ending_error(ended))))
+        frames = self._role() + self._chunk({}, finish=finish)
+        if self._include_usage and ended.usage is not None:
+            usage = _encode(usage_object(ended.usage))
+            frames += self._frame(self._head + b'[],"usage":' + usage + b"}")
+        return frames + self._frame(b"[DONE]")
+
+
+def completion_id(turn_id: str) -> str:
+    """The id of the completion object that shows this turn."""
+    return "chatcmpl-" + turn_id.removeprefix("turn_")
+
+
+def usage_object(usage: Usage) -> dict[str, object]:
+    """Usage as Chat Completions spells it."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def _delta(event: AnyEvent) -> dict[str, object] | None:
+    match event:
+        case Text(delta):
+            return {"content": delta}
+        case events.Reasoning(delta):
+            return {"reasoning_content": delta}
+        case events.Refusal(delta):
+            return {"refusal": delta}
+        case events.ToolCallDelta():
+            return {"tool_calls": [_tool_call_piece(event)]}
+        case _:
+            return None
+
+
+def _logprobs(event: AnyEvent) -> msgspec.Raw | None:
+    return event.logprobs if isinstance(event, Text) else None
+
+
+def _tool_call_piece(event: events.ToolCallDelta) -> dict[str, object]:
+    function: dict[str, object] = {"arguments": event.arguments}
+    piece: dict[str, object] = {"index": event.index, "function": function}
+    if event.id is not None:
+        piece |= {"id": event.id, "type": "function"}
+    if event.name is not None:
+        function["name"] = event.name
+    return piece
