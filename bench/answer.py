@@ -1,0 +1,94 @@
+"""What a client received of one answer, held against what the upstream has to say."""
+
+import re
+
+import msgspec
+
+from bench.spec import Spec, text
+
+_CONTENT = re.compile(rb'"content":\s*"((?:[^"\\]|\\.)*)"')
+_DONE = b"data: [DONE]"
+_FINISH = re.compile(rb'"finish_reason":\s*"stop"')
+
+
+class Answer:
+    """Grows with the body's bytes; counts every frame and keeps every token."""
+
+    def __init__(self, spec: Spec, *, stream: bool = True) -> None:
+        self.spec = spec
+        self.chunks = 0
+        """Tokens received so far."""
+        self.frames = 0
+        """SSE events with data received so far; fewer than tokens where a relay merges them."""
+        self.has_usage = False
+        self._stream = stream
+        self._parts: list[bytes] = []
+        self._rest = b""
+        self._finished = False
+        self._done = False
+
+    @property
+    def text(self) -> bytes:
+        """The text received so far."""
+        return b"".join(self._parts)
+
+    def feed(self, body: bytes) -> None:
+        """Take in the next bytes of the body."""
+        if self._stream:
+            ready, separator, self._rest = (self._rest + body).rpartition(b"\n\n")
+            if separator:
+                self._frames(ready + separator)
+        else:
+            self._rest += body
+
+    def end(self) -> None:
+        """The body is complete."""
+        if not self._stream and self._rest:
+            self._take(self._rest)
+            self._done = True
+
+    def problem(self) -> str | None:
+        """Why this is not the whole answer that was sent; None if it is."""
+        expected = text(self.spec.seed, self.spec.chunks)
+        if self.text != expected:
+            return f"text differs from what was sent: {_difference(self.text, expected)}"
+        if not self._finished:
+            return "no finish reason"
+        if not self._done:
+            return "no [DONE]"
+        return None if self.has_usage else "no usage"
+
+    def prefix_problem(self) -> str | None:
+        """Why this is not a beginning of the answer that was sent; None if it is."""
+        expected = text(self.spec.seed, self.spec.chunks)
+        if expected.startswith(self.text):
+            return None
+        return f"text differs from what was sent: {_difference(self.text, expected)}"
+
+    def _frames(self, ready: bytes) -> None:
+        self.frames += ready.count(b"data: {")
+        self._take(ready)
+        self._done = self._done or _DONE in ready
+
+    def _take(self, json: bytes) -> None:
+        piece = b"".join(_CONTENT.findall(json))
+        if b"\\" in piece:
+            piece = msgspec.json.decode(b'"' + piece + b'"', type=str).encode()
+        self._parts.append(piece)
+        self.chunks += piece.count(b" ")
+        self._finished = self._finished or _FINISH.search(json) is not None
+        self.has_usage = self.has_usage or b'"completion_tokens"' in json
+
+
+def _difference(got: bytes, expected: bytes) -> str:
+    """Where two texts part, in words."""
+    same = 0
+    for ours, theirs in zip(got, expected, strict=False):
+        if ours != theirs:
+            break
+        same += 1
+    found, wanted = got[same : same + 20], expected[same : same + 20]
+    return (
+        f"{len(got.split())} of {len(expected.split())} tokens, at byte {same} "
+        f"{found!r} instead of {wanted!r}"
+    )

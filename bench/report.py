@@ -1,0 +1,143 @@
+"""The table and the JSON of a run."""
+
+import math
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+
+from msgspec import Struct
+
+from bench.plan import Result
+from bench.relays import RELAYS
+from bench.rows import ROWS, Row
+
+YARDSTICK = "yardstick"
+_NOTHING = "n/a"
+_PACKAGES = ("trio", "hypercorn", "httpx", "h11", "fastapi", "uvicorn", "uvloop", "httptools")
+
+
+class Report(Struct, kw_only=True):
+    """A run, as it is written to JSON. `None` in a figure: not measured, or never happened."""
+
+    machine: dict[str, str]
+    options: dict[str, str]
+    medians: dict[str, dict[str, float | None]]
+    """By row and relay."""
+    ratios: dict[str, dict[str, float | None]]
+    """The same, divided by the yardstick's."""
+    rounds: dict[str, dict[str, list[float | None]]]
+    """By row and relay, one figure per round."""
+    tokens_per_frame: dict[str, float]
+    """By relay. Above 1 it merged deltas: fewer frames for the same text."""
+    never_aborted: dict[str, int]
+    problems: dict[str, list[str]]
+
+
+Rounds = dict[str, list[dict[str, Result]]]
+"""By relay, the results of each round by load."""
+
+
+def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str]) -> Report:
+    """Medians over the rounds, and their ratios."""
+    figures = {row.key: {name: _figures(row, rounds[name]) for name in rounds} for row in ROWS}
+    medians = {
+        key: {name: _median(values) for name, values in by_relay.items()}
+        for key, by_relay in figures.items()
+    }
+    return Report(
+        machine=machine(),
+        options=options,
+        medians={key: _finite(by_relay) for key, by_relay in medians.items()},
+        ratios={key: _ratios(by_relay) for key, by_relay in medians.items()},
+        rounds={
+            key: {name: [_json(one) for one in values] for name, values in by_relay.items()}
+            for key, by_relay in figures.items()
+        },
+        tokens_per_frame={name: _merging(rounds[name]) for name in rounds},
+        never_aborted={name: _never(rounds[name]) for name in rounds},
+        problems=problems,
+    )
+
+
+def table(report: Report) -> str:
+    """The report as text, one line per row."""
+    names = [name for name in RELAYS if any(name in by for by in report.medians.values())]
+    compared = [name for name in names if name not in (YARDSTICK, "direct")]
+    titles = ["", "", *names, *(f"{name} ÷ {YARDSTICK}" for name in compared)]
+    lines = [titles, *(_line(row, report, names, compared) for row in ROWS)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    facts = {
+        "cpus": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    return facts | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _figures(row: Row, rounds: list[dict[str, Result]]) -> list[float | None]:
+    return [row.figure(results[row.load]) for results in rounds if row.load in results]
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _json(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else round(value, 4)
+
+
+def _finite(by_relay: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: _json(value) for name, value in by_relay.items()}
+
+
+def _ratios(by_relay: dict[str, float | None]) -> dict[str, float | None]:
+    base = by_relay.get(YARDSTICK)
+    if not base or math.isinf(base):
+        return dict.fromkeys(by_relay)
+    return {name: value and _json(value / base) for name, value in by_relay.items()}
+
+
+def _merging(rounds: list[dict[str, Result]]) -> float:
+    results = [result for results in rounds for result in results.values()]
+    frames = sum(result.frames for result in results)
+    return round(sum(result.all_chunks for result in results if result.frames) / max(frames, 1), 3)
+
+
+def _never(rounds: list[dict[str, Result]]) -> int:
+    return sum(result.never for results in rounds for result in results.values())
+
+
+def _line(row: Row, report: Report, names: list[str], compared: list[str]) -> list[str]:
+    medians, ratios = report.medians[row.key], report.ratios[row.key]
+    figures = (_figure(row, medians.get(name), report.rounds[row.key].get(name)) for name in names)
+    return [row.label, row.unit, *figures, *(_ratio(ratios.get(name)) for name in compared)]
+
+
+def _figure(row: Row, value: float | None, rounds: list[float | None] | None) -> str:
+    if value is not None:
+        return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+    return "never" if row.key.startswith("leave") and rounds else _NOTHING
+
+
+def _ratio(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.2f}"
+
+
+def _aligned(line: list[str], widths: list[int]) -> str:
+    first, *others = zip(line, widths, strict=True)
+    cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+    return "  ".join(cells).rstrip()

@@ -1,0 +1,139 @@
+"""The loads of a round, and the rows of the table that are read from their results."""
+
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bench.plan import Plan, Result
+from bench.spec import Spec
+
+Figure = Callable[[Result], float | None]
+Percentile = Callable[[float, Result], float | None]
+_SHORT = Spec(chunks=20, delay=1)
+_NEVER_MS = 4000
+"""An upstream that is this slow has shown nothing when the client leaves."""
+
+
+class Row(Struct, frozen=True):
+    """One line of the table."""
+
+    key: str
+    label: str
+    unit: str
+    load: str
+    """The load whose result it is read from."""
+    figure: Figure
+
+
+def loads(*, quick: bool) -> dict[str, Plan]:
+    """Every load of a round, in order; a fresh relay gets all of them. The first warms it up.
+
+    Memory is measured while the heap is young. Loads that leave many idle upstream connections
+    behind come last, as a pool may search all of them for every request (httpcore's does).
+    """
+    window = 3.0 if quick else 8.0
+    share = 3 if quick else 1
+    short = Plan(kind="closed", spec=_SHORT, total=300 // share, at_once=10)
+    fresh = replace(short, keep_alive=False)
+    leave = Plan(kind="aborts", spec=_SHORT, total=100 // share, at_once=5)
+    return {
+        "warm_up": replace(short, total=30),
+        "hold": Plan(
+            kind="hold",
+            spec=Spec(chunks=120, delay=1000),
+            total=1000,
+            at_once=25,
+            window_s=2.0,
+            patience_s=10.0,
+        ),
+        "short": short,
+        "short_fresh": fresh,
+        "ttft_1": replace(fresh, total=60 // share, at_once=1),
+        "leave_before_head": replace(leave, spec=Spec(head=_NEVER_MS)),
+        "leave_after_head": replace(leave, spec=Spec(first=_NEVER_MS)),
+        "leave_mid_stream": replace(leave, spec=Spec(chunks=500, delay=20)),
+        "leave_whole": replace(leave, spec=Spec(head=_NEVER_MS), stream=False),
+        "finish": Plan(kind="closed", spec=Spec(chunks=1), total=1200 // share, at_once=50),
+        "paced": _paced(100, window),
+        "flooded": Plan(kind="closed", spec=Spec(chunks=9000 // share), total=20, at_once=20),
+        "ttft_100": replace(fresh, total=500 // share, at_once=100),
+    }
+
+
+def _paced(streams: int, window_s: float) -> Plan:
+    # Opening takes its time, and the streams must outlast the measurement.
+    chunks = int((window_s + 4.0) * 1000 / 20)
+    spec = Spec(chunks=chunks, delay=20)
+    return Plan(kind="steady", spec=spec, total=streams, at_once=streams, window_s=window_s)
+
+
+def percentile(values: list[float], percent: float) -> float | None:
+    """Nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(int(rank), 1) - 1]
+
+
+def cpu_us_per_chunk(result: Result) -> float | None:
+    """Relay CPU per token that reached a client, in microseconds."""
+    return None if result.cpu_s is None else result.cpu_s * 1e6 / max(result.chunks, 1)
+
+
+def cpu_ms_per_request(result: Result) -> float | None:
+    """Relay CPU per request, in milliseconds."""
+    return None if result.cpu_s is None else result.cpu_s * 1e3 / max(result.requests, 1)
+
+
+def _per_second(result: Result) -> float | None:
+    return result.requests / result.wall_s
+
+
+def _kib_per_stream(result: Result) -> float | None:
+    if result.rss_open_kib is None or result.rss_idle_kib is None:
+        return None
+    return (result.rss_open_kib - result.rss_idle_kib) / result.requests
+
+
+def _ttft(percent: float, result: Result) -> float | None:
+    return percentile(result.ttft_ms, percent)
+
+
+def _left(percent: float, result: Result) -> float | None:
+    """Abort latency; those that were never seen count as infinitely late."""
+    return percentile(result.abort_ms + [float("inf")] * result.never, percent)
+
+
+def _pair(
+    key: str, label: str, load: str, figure: Callable[[float, Result], float | None]
+) -> list[Row]:
+    return [
+        Row(f"{key}_p{percent}", f"{label}, p{percent}", "ms", load, partial(figure, percent))
+        for percent in (50, 99)
+    ]
+
+
+ROWS = [
+    Row("paced_us", "CPU per chunk, 100 streams at 20 ms", "µs", "paced", cpu_us_per_chunk),
+    Row("flooded_us", "CPU per chunk, 20 streams flooded", "µs", "flooded", cpu_us_per_chunk),
+    Row("short_ms", "CPU per short request, keep-alive", "ms", "short", cpu_ms_per_request),
+    Row(
+        "short_fresh_ms",
+        "CPU per short request, no keep-alive",
+        "ms",
+        "short_fresh",
+        cpu_ms_per_request,
+    ),
+    *_pair("ttft_1", "time to first token, 1 at a time", "ttft_1", _ttft),
+    *_pair("ttft_10", "time to first token, 10 at a time", "short_fresh", _ttft),
+    *_pair("ttft_100", "time to first token, 100 at a time", "ttft_100", _ttft),
+    *_pair("leave_before_head", "abort before upstream's headers", "leave_before_head", _left),
+    *_pair("leave_after_head", "abort after headers, before a token", "leave_after_head", _left),
+    *_pair("leave_mid_stream", "abort mid-stream", "leave_mid_stream", _left),
+    *_pair("leave_whole", "abort of a call that does not stream", "leave_whole", _left),
+    Row("hold_kib", "resident per open stream, 1,000 streams", "KiB", "hold", _kib_per_stream),
+    Row("finish_s", "one-token requests finished", "1/s", "finish", _per_second),
+]

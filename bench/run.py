@@ -1,0 +1,104 @@
+"""The whole benchmark: `python -m bench.run`, or `make bench`.
+
+Starts the mock upstream, then in every round each relay anew, gives each the same loads, and prints
+medians over the rounds with their ratios to the yardstick. All on the loopback; everything it
+starts it also ends, on Ctrl-C too.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from bench import proc
+from bench.processes import REPO, choose_cores
+from bench.relays import RELAYS, installed
+from bench.report import build, machine, table
+from bench.rounds import Bench
+from bench.rows import loads
+
+
+def main() -> int:
+    """0: every relay served and lost nothing; 1: there were problems; 2: nothing was measured."""
+    options = _options()
+    if not proc.available():
+        print("The benchmark reads /proc, which this system does not have.", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _interrupt)
+    with tempfile.TemporaryDirectory(prefix="trouper-bench-") as directory:
+        return _bench(options, Path(directory))
+
+
+def _bench(options: argparse.Namespace, directory: Path) -> int:
+    plans = loads(quick=options.quick)
+    if options.only:
+        plans = {key: plan for key, plan in plans.items() if key in ("warm_up", *options.only)}
+    cores = None if options.no_pin else choose_cores()
+    placement = str(cores) if cores else "not pinned to CPUs"
+    print(*(f"{name} {value}" for name, value in machine().items()), sep=", ")
+    print(f"{options.rounds} rounds; {placement}", flush=True)
+    bench = Bench(plans, options.relays, cores, directory)
+    try:
+        bench.run(options.rounds)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was measured so far:")
+    return _report(bench, options, placement)
+
+
+def _report(bench: Bench, options: argparse.Namespace, placement: str) -> int:
+    told = {"rounds": str(options.rounds), "quick": str(options.quick), "placement": placement}
+    report = build(bench.rounds, bench.problems, told)
+    print(f"\n{table(report)}\n")
+    for name, problems in report.problems.items():
+        print(f"{name}: {RELAYS[name].about}; {_verdict(problems)}")
+    path = options.json or REPO / "bench" / "results" / time.strftime("%Y%m%d-%H%M%S.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    print(f"written: {path}")
+    if not any(bench.rounds.values()):
+        return 2
+    return 1 if any(report.problems.values()) else 0
+
+
+def _verdict(problems: list[str]) -> str:
+    if not problems:
+        return "every frame accounted for"
+    return f"{len(problems)} PROBLEMS, the first: {problems[0]}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (5, or 1 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--relays", type=_names(list(RELAYS)), help="e.g. yardstick,trouper")
+    parser.add_argument("--only", type=_names(list(loads(quick=True))), help="only these loads")
+    parser.add_argument("--no-pin", action="store_true", help="leave the processes on all CPUs")
+    parser.add_argument("--json", type=Path, help="where to write the figures (bench/results/)")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.relays = options.relays or installed()
+    return options
+
+
+def _names(known: list[str]) -> Callable[[str], list[str]]:
+    def split(given: str) -> list[str]:
+        names = given.split(",")
+        if strange := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{strange[0]!r}; there are {', '.join(known)}")
+        return names
+
+    return split
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
