@@ -1,0 +1,65 @@
+"""What a provider says about an error, in whichever of the usual JSON shapes it says it."""
+
+import msgspec
+from msgspec import Struct
+
+
+class ProviderError(Struct, frozen=True):
+    """A provider's own words, not yet scrubbed; None is what it did not say."""
+
+    message: str
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+    status: int | None = None
+    """An HTTP status inside of the error, as relays of other providers give it."""
+
+
+def read_error(data: bytes) -> ProviderError | None:
+    """The error in a JSON document: OpenAI's object, a bare string, `message`, or `detail`.
+
+    None where the document is not JSON or has no message in it.
+    """
+    try:
+        document: object = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if isinstance(document, list) and document:  # Gemini wraps its errors in an array
+        document = document[0]
+    if isinstance(document, dict):
+        document = document.get("error") or document
+    return _read(document)
+
+
+def _read(error: object) -> ProviderError | None:
+    if isinstance(error, str):
+        return ProviderError(error) if error else None
+    if not isinstance(error, dict):
+        return None
+    message = _message(error)
+    if message is None:
+        return None
+    code = error.get("code")
+    return ProviderError(
+        message,
+        code=_word(code),
+        type=_word(error.get("type")) or _word(error.get("status")),
+        param=_word(error.get("param")),
+        status=code if isinstance(code, int) and 400 <= code <= 599 else None,
+    )
+
+
+def _message(error: dict[object, object]) -> str | None:
+    for field in ("message", "detail", "msg"):
+        value = error.get(field)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return _message(value[0])  # FastAPI: a list of what is wrong
+    return None
+
+
+def _word(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return None
+    return str(value)

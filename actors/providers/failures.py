@@ -1,0 +1,61 @@
+"""Which `UpstreamFailure` an HTTP error is, and what of it may be told."""
+
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from actors.providers.base import FailureKind, UpstreamFailure
+from actors.providers.error_body import read_error
+from actors.providers.scrub import Scrub
+from actors.providers.wire import Disconnected
+
+
+def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFailure:
+    """Why there is no response at all."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return UpstreamFailure(
+            FailureKind.CONNECT_TIMEOUT, "the provider cannot be reached in time"
+        )
+    if isinstance(error, httpx.RemoteProtocolError) and not isinstance(error, Disconnected):
+        return UpstreamFailure(FailureKind.SERVER_ERROR, "the provider's answer is not valid HTTP")
+    return UpstreamFailure(FailureKind.REFUSED, scrub(f"the provider cannot be reached: {error}"))
+
+
+def status_failure(
+    response: httpx.Response, body: bytes, scrub: Scrub, now: Callable[[], float]
+) -> UpstreamFailure:
+    """Why a response with another status than 200 is no answer; `body` is its beginning."""
+    status = response.status_code
+    error = read_error(body)
+    failure = UpstreamFailure(
+        FailureKind.REJECTED if 400 <= status < 500 else FailureKind.SERVER_ERROR,
+        scrub(error.message) if error else f"the provider answered with status {status}",
+        status=status,
+        retry_after_s=retry_after(response.headers.get("retry-after"), now),
+    )
+    if error is not None:
+        failure.code = error.code and scrub(error.code)
+        failure.type = error.type and scrub(error.type)
+        failure.param = error.param and scrub(error.param)
+    return failure
+
+
+def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
+    """Seconds to wait, from seconds or a date (RFC 9110 §10.2.3); None where it says neither.
+
+    `now` gives seconds since the epoch.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, date.timestamp() - now())

@@ -1,0 +1,201 @@
+"""Providers that are asked over HTTP, in whichever wire format."""
+
+import re
+import ssl
+import time
+from collections.abc import Callable
+
+import httpx
+import trio
+
+from actors.chunks import Chunk
+from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.failures import connection_failure, status_failure
+from actors.providers.formats import Decoder, Format
+from actors.providers.openai_chat import OpenAIChat
+from actors.providers.response import ResponseBody
+from actors.providers.scrub import scrubber
+from actors.providers.transport import BODY, TrioTransport
+
+_MAX_ERROR_BODY = 65536
+_ERROR_BODY_S = 2.0
+"""How long the body of an error is waited for; its status alone is worth telling."""
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+_STREAM = "text/event-stream"
+_WHOLE = "application/json"
+
+
+def make_client(
+    base_url: str, *, ca_file: str | None = None, max_idle: int = 1000, idle_s: float = 30.0
+) -> httpx.AsyncClient:
+    """A provider's client, with a pool of its own and no proxy.
+
+    Certificates are verified with the system's authorities or those in `ca_file`. Loading them
+    takes 16 ms of this thread, so it is done here, once, and only for https.
+    """
+    https = httpx.URL(base_url).scheme == "https"
+    tls = ssl.create_default_context(cafile=ca_file) if https else None
+    transport = TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s)
+    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=httpx.Timeout(None))
+
+
+class HttpProvider:
+    """An upstream over HTTP (`actors.providers.base.Provider`); `api_key` None is keyless.
+
+    Whoever made `client` (with `make_client`) closes it. Raises `ValueError` where the base URL
+    or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str | None,
+        client: httpx.AsyncClient,
+        *,
+        format: Format | None = None,
+        after_finish_s: float = 1.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        url = httpx.URL(base_url)
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError(f"the base URL of provider {name} is not http:// or https://")
+        if api_key is not None and not _VISIBLE_ASCII.fullmatch(api_key):
+            raise ValueError(f"the key of provider {name} is empty or has odd characters in it")
+        self._name = name
+        self._url = url
+        self._api_key = api_key
+        self._client = client
+        self._format: Format = OpenAIChat() if format is None else format
+        self._after_finish_s = after_finish_s
+        self._now = now
+        self._scrub = scrubber((api_key, url.password), (url.host,))
+
+    @property
+    def name(self) -> str:
+        """The provider's name in the configuration."""
+        return self._name
+
+    async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
+        """See `actors.providers.base.Provider.open`."""
+        try:
+            response = await self._client.send(self._request(call, connect_s), stream=True)
+        except httpx.TransportError as error:
+            raise connection_failure(error, self._scrub) from error
+        body = _body_of(response)
+        if response.status_code == 200:
+            return self._answer(response, body)
+        try:
+            beginning = await _beginning(body)
+        finally:
+            body.leave()
+        raise status_failure(response, beginning, self._scrub, self._now)
+
+    def _request(self, call: ModelCall, connect_s: float) -> httpx.Request:
+        parts = self._format.build(call, self._api_key)
+        url = self._url.copy_with(path=self._url.path.rstrip("/") + parts.path)
+        headers = [
+            ("host", url.netloc.decode("ascii")),
+            ("user-agent", "trouper"),
+            ("accept-encoding", "identity"),
+            ("content-length", str(len(parts.body))),
+            *parts.headers,
+        ]
+        return httpx.Request(
+            "POST",
+            url,
+            headers=headers,
+            stream=httpx.ByteStream(parts.body),
+            extensions={"timeout": {"connect": connect_s}},
+        )
+
+    def _answer(self, response: httpx.Response, body: ResponseBody) -> "HttpAnswer":
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding == "identity" and kind == _STREAM:
+            decoder = self._format.stream_decoder(self._scrub)
+        elif encoding == "identity" and kind == _WHOLE:
+            decoder = self._format.whole_decoder(self._scrub)
+        else:
+            body.close()
+            raise UpstreamFailure(
+                FailureKind.SERVER_ERROR,
+                self._scrub(f"the provider sent {kind[:80] or 'something'} instead of an answer"),
+                status=200,
+            )
+        return HttpAnswer(body, decoder, self._after_finish_s)
+
+
+class HttpAnswer:
+    """An open answer (`actors.providers.base.Answer`)."""
+
+    def __init__(self, body: ResponseBody, decoder: Decoder, after_finish_s: float) -> None:
+        self._body = body
+        self._decoder = decoder
+        self._after_finish_s = after_finish_s
+        self._rest_until: float | None = None
+        """When a finished answer is not waited for any longer."""
+        self._ended = False
+
+    async def receive(self) -> list[Chunk]:
+        """See `actors.providers.base.Answer.receive`."""
+        decoder = self._decoder
+        while not (self._ended or decoder.over):
+            data = await (self._read_rest() if decoder.finished else self._read())
+            if not data:
+                self._ended = True
+            elif chunks := decoder.feed(data):
+                return chunks
+        return decoder.end()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._body.receive()
+        except httpx.TransportError as error:
+            self._ended = True
+            raise UpstreamFailure(
+                FailureKind.TRUNCATED, "the connection to the provider broke"
+            ) from error
+
+    async def _read_rest(self) -> bytes:
+        """What comes behind the finish reason, which must not make anybody wait or fail."""
+        if self._rest_until is None:
+            self._rest_until = trio.current_time() + self._after_finish_s
+        with trio.move_on_at(self._rest_until):
+            try:
+                return await self._body.receive()
+            except httpx.TransportError:
+                return b""
+        return b""
+
+    def release(self) -> None:
+        """See `actors.providers.base.Answer.release`."""
+        if self._decoder.marked:
+            self._body.release()
+        else:
+            self._body.leave()
+
+    def close(self) -> None:
+        """See `actors.providers.base.Answer.close`."""
+        self._body.close()
+
+
+def _body_of(response: httpx.Response) -> ResponseBody:
+    body = response.extensions.get(BODY)
+    if not isinstance(body, ResponseBody):
+        raise TypeError("the client was not made by make_client")
+    return body
+
+
+async def _beginning(body: ResponseBody) -> bytes:
+    """What comes of an error's body within bounds."""
+    parts: list[bytes] = []
+    size = 0
+    with trio.move_on_after(_ERROR_BODY_S):
+        try:
+            while size < _MAX_ERROR_BODY and (data := await body.receive()):
+                parts.append(data)
+                size += len(data)
+        except httpx.TransportError:
+            pass  # its status alone is worth telling
+    return b"".join(parts)[:_MAX_ERROR_BODY]

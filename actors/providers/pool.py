@@ -1,0 +1,67 @@
+"""Which idle connection to use next and which to close: decisions only, no IO."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
+
+
+C = TypeVar("C")
+"""Whatever the caller takes for a connection."""
+
+
+class _Idle(Struct, Generic[C], frozen=True):
+    origin: Origin
+    connection: C
+    expires_at: float
+
+
+class IdlePool(Generic[C]):
+    """Idle connections, the last used first: the rest can grow old and be closed.
+
+    At most `max_idle` are kept, each for `idle_s` seconds of `clock`.
+    """
+
+    def __init__(self, max_idle: int, idle_s: float, clock: Callable[[], float]) -> None:
+        self._max_idle = max_idle
+        self._idle_s = idle_s
+        self._clock = clock
+        self._idle: deque[_Idle[C]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def put(self, origin: Origin, connection: C) -> list[C]:
+        """Keep a connection; returns those to close for it, maybe itself."""
+        self._idle.append(_Idle(origin, connection, self._clock() + self._idle_s))
+        closing = self.expired()
+        while len(self._idle) > self._max_idle:
+            closing.append(self._idle.popleft().connection)
+        return closing
+
+    def take(self, origin: Origin) -> C | None:
+        """The connection to `origin` that was put last, if any."""
+        for index in range(len(self._idle) - 1, -1, -1):
+            idle = self._idle[index]
+            if idle.origin == origin:
+                del self._idle[index]
+                return idle.connection
+        return None
+
+    def expired(self) -> list[C]:
+        """Those whose time is up, to be closed; they are forgotten here."""
+        now = self._clock()
+        closing: list[C] = []
+        while self._idle and self._idle[0].expires_at <= now:
+            closing.append(self._idle.popleft().connection)
+        return closing
+
+    def clear(self) -> list[C]:
+        """All of them, to be closed."""
+        closing = [idle.connection for idle in self._idle]
+        self._idle.clear()
+        return closing

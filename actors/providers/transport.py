@@ -1,0 +1,192 @@
+"""httpx's transport on trio sockets: HTTP/1.1, one read and no generator per token.
+
+The stock transport is more than half of the cost of a token, leaks pool slots when requests are
+cancelled, and burns a connection that is left at the end marker. What is left out here: HTTP/2
+and proxies. Connections are as many as there are requests; whoever wants a bound holds a
+`trio.CapacityLimiter` around the request.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import h11
+import httpx
+import trio
+from msgspec import Struct
+
+from actors.providers.body import Body, body_for
+from actors.providers.deadlines import deadline, seconds
+from actors.providers.heads import keeps_alive, receive_head, request_bytes
+from actors.providers.pool import IdlePool, Origin
+from actors.providers.response import ResponseBody
+from actors.providers.wire import Disconnected, Wire, open_wire
+
+_MAX_HEAD = 65536
+"""Bytes of a response's status line and headers together."""
+_MAX_SETTLING = 262144
+"""Bytes of a left body that are read when its connection is wanted again."""
+
+Connect = Callable[[str, int, ssl.SSLContext | None], Awaitable[Wire]]
+"""Opens a wire to a host and port; `actors.providers.wire.open_wire` outside of tests."""
+
+BODY = "trouper.body"
+"""The response extension that holds its `ResponseBody`, which httpx wraps twice."""
+
+
+class Statistics(Struct, frozen=True):
+    """What a transport holds at the moment."""
+
+    connecting: int
+    open: int
+    """Open connections, the idle ones among them."""
+    idle: int
+
+
+class _Kept(Struct, frozen=True):
+    """An idle connection with the reader of its last body, which may have an end to come."""
+
+    wire: Wire
+    body: Body
+
+
+class TrioTransport(httpx.AsyncBaseTransport):
+    """Sends requests over connections of its own, which it keeps for `idle_s` seconds.
+
+    A `tls` context is needed for https and offers HTTP/1.1 only from here on.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        max_idle: int = 1000,
+        idle_s: float = 30.0,
+        connect: Connect = open_wire,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        if tls is not None:
+            tls.set_alpn_protocols(["http/1.1"])
+        self._tls = tls
+        self._connect = connect
+        self._pool: IdlePool[_Kept] = IdlePool(max_idle, idle_s, clock)
+        self._open: set[Wire] = set()
+        self._connecting = 0
+
+    def statistics(self) -> Statistics:
+        """How many connections there are."""
+        return Statistics(self._connecting, len(self._open), len(self._pool))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        content = await request.aread()
+        origin = _origin(request.url)
+        wire = self._reusable(origin)
+        if wire is not None:
+            try:
+                return await self._exchange(wire, origin, request, content)
+            except Disconnected:
+                pass  # it had been closed while it was idle: nobody has seen the request
+        wire = await self._fresh(origin, request)
+        return await self._exchange(wire, origin, request, content)
+
+    def _reusable(self, origin: Origin) -> Wire | None:
+        for kept in self._pool.expired():
+            self._drop(kept.wire)
+        while (kept_or_none := self._pool.take(origin)) is not None:
+            if _settled(kept_or_none):
+                return kept_or_none.wire
+            self._drop(kept_or_none.wire)
+        return None
+
+    async def _fresh(self, origin: Origin, request: httpx.Request) -> Wire:
+        scheme, host, port = origin
+        if scheme == "https" and self._tls is None:
+            raise httpx.UnsupportedProtocol("https needs a TLS context")
+        self._connecting += 1
+        try:
+            with deadline(request, "connect", httpx.ConnectTimeout):
+                wire = await self._connect(host, port, self._tls if scheme == "https" else None)
+        finally:
+            self._connecting -= 1
+        self._open.add(wire)
+        return wire
+
+    async def _exchange(
+        self, wire: Wire, origin: Origin, request: httpx.Request, content: bytes
+    ) -> httpx.Response:
+        try:
+            protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+            with deadline(request, "write", httpx.WriteTimeout):
+                await _send(wire, request_bytes(protocol, request, content))
+            with deadline(request, "read", httpx.ReadTimeout):
+                head = await receive_head(wire, protocol)
+            return self._response(wire, origin, request, head, protocol.trailing_data[0])
+        except BaseException:
+            self._drop(wire)
+            raise
+
+    def _response(
+        self, wire: Wire, origin: Origin, request: httpx.Request, head: h11.Response, rest: bytes
+    ) -> httpx.Response:
+        reader = body_for(request.method, head.status_code, head.headers)
+        persistent = keeps_alive(request, head)
+
+        def finish(keep: bool) -> None:
+            if keep and persistent:
+                self._keep(origin, _Kept(wire, reader))
+            else:
+                self._drop(wire)
+
+        body = ResponseBody(wire, reader, rest, finish, read_s=seconds(request, "read"))
+        return httpx.Response(
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=body,
+            extensions={
+                "http_version": b"HTTP/" + head.http_version,
+                "reason_phrase": head.reason,
+                BODY: body,
+            },
+        )
+
+    def _keep(self, origin: Origin, kept: _Kept) -> None:
+        for closing in self._pool.put(origin, kept):
+            self._drop(closing.wire)
+
+    def _drop(self, wire: Wire) -> None:
+        self._open.discard(wire)
+        wire.close()
+
+    async def aclose(self) -> None:
+        """Close every connection, those in use too."""
+        self._pool.clear()
+        for wire in list(self._open):
+            self._drop(wire)
+
+
+def _settled(kept: _Kept) -> bool:
+    """Whether nothing stands between an idle connection and its next response.
+
+    Reads what has come since it was left: the end of its last body, where that was open.
+    """
+    body, read = kept.body, 0
+    try:
+        while (data := kept.wire.receive_nowait()) is not None:
+            read += len(data)
+            if not data or body.complete or read > _MAX_SETTLING:
+                return False
+            body.feed(data)
+    except httpx.TransportError:
+        return False
+    return body.complete and body.clean
+
+
+async def _send(wire: Wire, data: bytes) -> None:
+    # a peer that stops reading may have answered: reading will tell
+    with suppress(httpx.WriteError):
+        await wire.send(data)
+
+
+def _origin(url: httpx.URL) -> Origin:
+    default = 443 if url.scheme == "https" else 80
+    return url.scheme, url.raw_host.decode("ascii"), url.port or default
