@@ -1,0 +1,310 @@
+"""One client connection: a reader that never waits behind the protocol, writes with a deadline."""
+
+import math
+from contextlib import suppress
+from typing import cast
+
+import structlog
+import trio
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H2ProtocolAssumedError
+from hypercorn.typing import AppWrapper, ASGIFramework, TaskGroup
+from hypercorn.utils import parse_socket_addr
+
+from web.server.counters import Counters
+from web.server.http1 import Http1Protocol
+from web.server.http2 import Http2Protocol
+from web.server.settings import ServerSettings
+from web.server.setup import Context, ProtocolConfig
+from web.server.stream import MAX_RECEIVE, SocketStream
+from web.server.tasks import Tasks
+from web.server.wire import Surroundings
+
+_PIECE = 16 * 1024
+"""A write that gets this much through within the stall deadline is not stalled."""
+_CLOSE_S = 1.0
+
+ServerStream = SocketStream | trio.SSLStream[SocketStream] | trio.abc.HalfCloseableStream
+Address = tuple[str, int] | None
+
+log = structlog.stdlib.get_logger("web.server")
+
+
+class Connection:
+    """Serves the requests of one client, one protocol object per connection.
+
+    A reader takes what arrives and hands it to a feeder, a task that runs while there is
+    something to hand over; so the end of the connection is seen even while the protocol is not
+    ready for more. The reader's clock is the only timer: it bounds idleness, slow heads and the
+    wait after a last response, and stands still while requests run.
+    """
+
+    def __init__(
+        self,
+        stream: ServerStream,
+        app: ASGIFramework,
+        settings: ServerSettings,
+        config: ProtocolConfig,
+        context: Context,
+        counters: Counters,
+    ) -> None:
+        self._stream = stream
+        self._socket_stream = _socket_stream(stream)
+        self._direct = stream if isinstance(stream, SocketStream) else None
+        self._app = app
+        self._settings = settings
+        self._config = config
+        self._context = context
+        self._counters = counters
+        self.client, self._server = _addresses(self._socket_stream)
+        self._write_lock = trio.Lock()
+        self._clock = trio.CancelScope()
+        self._idle = True
+        self._head_begun = False
+        self._closing = False
+        self._gone = False
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._feeding = False
+        self._drained = trio.Event()
+        self._machinery: trio.Nursery
+        self._surroundings: Surroundings
+        self._protocol: Http1Protocol | Http2Protocol
+
+    async def run(self) -> None:
+        """Serve until the client or we close; then wait for its requests to clean up.
+
+        Raises what the protocol raised. Nothing is left open.
+        """
+        try:
+            if await self._shake_hands():
+                async with trio.open_nursery() as requests:
+                    await self._serve(requests)
+                    await self._close_stream()
+                    await self._protocol.handle(Closed())
+        finally:
+            self._gone = True
+            await trio.aclose_forcefully(self._stream)
+
+    async def _shake_hands(self) -> bool:
+        if not isinstance(self._stream, trio.SSLStream):
+            return True
+        with trio.move_on_after(self._settings.tls_handshake_s):
+            try:
+                await self._stream.do_handshake()
+            except trio.BrokenResourceError:
+                return False
+            return True
+        return False
+
+    async def _serve(self, requests: trio.Nursery) -> None:
+        async with trio.open_nursery() as self._machinery:
+            tasks = Tasks(requests, self._machinery, self._counters)
+            self._surroundings = Surroundings(
+                cast("AppWrapper", self._app),
+                self._config,
+                self._context,
+                cast("TaskGroup", tasks),
+                isinstance(self._stream, trio.SSLStream),
+                self.client,
+                self._server,
+                self.protocol_send,
+                self,
+            )
+            self._protocol = self._first_protocol()
+            await self._protocol.initiate()
+            await self._read()
+            self._machinery.cancel_scope.cancel()
+
+    def _first_protocol(self) -> Http1Protocol | Http2Protocol:
+        http2 = self._settings.http2
+        if isinstance(self._stream, trio.SSLStream):
+            if http2 and self._stream.selected_alpn_protocol() == "h2":
+                return Http2Protocol(self._surroundings)
+            http2 = False
+        return Http1Protocol(self._surroundings, http2=http2)
+
+    # Reading
+
+    async def _read(self) -> None:
+        self._clock.deadline = trio.current_time() + self._settings.keep_alive_s
+        with self._clock:
+            while data := await self._receive():
+                if not self._closing:
+                    await self._take(data)
+        if self._clock.cancelled_caught and self._idle and not self._closing:
+            await self._on_idle_too_long()
+
+    async def _receive(self) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(MAX_RECEIVE))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
+
+    async def _take(self, data: bytes) -> None:
+        if self._idle:
+            self._on_bytes_while_idle()
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if not self._feeding:
+            self._feeding = True
+            self._machinery.start_soon(self._feed)
+        elif self._pending_bytes > self._settings.pipelined_bytes:
+            await self._wait_for_feeder()
+
+    def _on_bytes_while_idle(self) -> None:
+        now = trio.current_time()
+        if isinstance(self._protocol, Http2Protocol):
+            self._clock.deadline = now + self._settings.keep_alive_s
+        elif not self._head_begun:
+            self._head_begun = True
+            self._clock.deadline = now + self._settings.header_s
+
+    async def _wait_for_feeder(self) -> None:
+        """Let a body wait for its reader; cut off whoever sends requests ahead of answers."""
+        if not self._protocol.reading_body:
+            self._counters.overflows += 1
+            log.warning("pipelined_too_much", client=self.client)
+            self._clock.cancel()
+            return
+        self._drained = trio.Event()
+        await self._drained.wait()
+
+    async def _feed(self) -> None:
+        while self._pending:
+            data = b"".join(self._pending)
+            self._pending.clear()
+            self._pending_bytes = 0
+            self._drained.set()
+            await self._handle(RawData(data))
+        self._feeding = False
+
+    async def _handle(self, event: Event) -> None:
+        try:
+            await self._protocol.handle(event)
+        except H2ProtocolAssumedError as assumed:
+            self._protocol = Http2Protocol(self._surroundings)
+            self._on_idle()
+            await self._protocol.initiate()
+            await self._protocol.handle(RawData(assumed.data))
+
+    # Idleness
+
+    async def _on_idle_too_long(self) -> None:
+        if self._head_begun:
+            self._counters.slow_heads += 1
+            log.info("head_too_slow", client=self.client)
+        await self._protocol.head_took_too_long()
+
+    def _on_idle(self) -> None:
+        self._idle = True
+        self._head_begun = False
+        self._clock.deadline = trio.current_time() + self._settings.keep_alive_s
+        if self._context.closing:
+            self._clock.cancel()
+
+    def _on_busy(self) -> None:
+        self._idle = False
+        self._clock.deadline = math.inf
+
+    async def drain(self) -> None:
+        """Close now if no request is under way; else after the responses that are."""
+        if self._idle and not self._head_begun:
+            self._clock.cancel()
+        elif isinstance(self._protocol, Http2Protocol):
+            await self._protocol.goaway()
+
+    # Writing
+
+    async def protocol_send(self, event: Event) -> None:
+        """What hypercorn's protocol classes want done."""
+        if isinstance(event, RawData):
+            rest = self.write_now(event.data)
+            if rest:
+                await self.write_rest(rest)
+        elif isinstance(event, Updated):
+            if event.idle:
+                self._on_idle()
+            else:
+                self._on_busy()
+        elif isinstance(event, Closed):
+            await self._begin_close()
+
+    def write_now(self, data: bytes) -> bytes:
+        """Send what the socket takes at once; the rest is returned, `b""` on a dead connection."""
+        if self._direct is None or self._write_lock.locked():
+            return data
+        try:
+            return data[self._direct.try_send(data) :]
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""  # the reader sees it too, and ends the connection
+
+    async def write_rest(self, data: bytes) -> None:
+        """Send everything, in turn; gives up on the connection when a write stalls.
+
+        Shielded, because half a frame must not be followed by another; the deadline is inside.
+        """
+        with trio.CancelScope(shield=True):
+            async with self._write_lock:
+                for start in range(0, len(data), _PIECE):
+                    if not await self._write_piece(data[start : start + _PIECE]):
+                        return
+
+    async def _write_piece(self, piece: bytes) -> bool:
+        with trio.move_on_after(self._settings.write_stall_s):
+            try:
+                await self._stream.send_all(piece)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+            return True
+        self._counters.write_stalls += 1
+        log.info("write_stalled", client=self.client)
+        await trio.aclose_forcefully(self._socket_stream)
+        return False
+
+    def reset(self) -> None:
+        """Close so that the client cannot take what it got for the whole."""
+        if isinstance(self._socket_stream, SocketStream):
+            self._socket_stream.reset()
+
+    # Closing
+
+    async def _begin_close(self) -> None:
+        """The protocol is done; read on for a moment.
+
+        Closing on unread bytes sends a reset, which may overtake the response.
+        """
+        if self._closing or self._gone:
+            return
+        self._closing = True
+        self._clock.deadline = trio.current_time() + self._settings.linger_s
+        if isinstance(self._stream, trio.SSLStream):
+            self._clock.cancel()  # its end can only be sent by closing
+        else:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._stream.send_eof()
+        await self._protocol.handle(Closed())
+
+    async def _close_stream(self) -> None:
+        """Close politely where that needs a message (TLS), but not for long."""
+        self._gone = True
+        if isinstance(self._stream, trio.SSLStream):
+            with trio.move_on_after(_CLOSE_S, shield=True):
+                with suppress(trio.BrokenResourceError, trio.BusyResourceError):
+                    await self._stream.aclose()
+        await trio.aclose_forcefully(self._stream)
+
+
+def _socket_stream(stream: ServerStream) -> trio.abc.AsyncResource:
+    return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+
+
+def _addresses(stream: trio.abc.AsyncResource) -> tuple[Address, Address]:
+    if not isinstance(stream, SocketStream):
+        return None, None
+    sock = stream.socket
+    try:
+        peer, here = sock.getpeername(), sock.getsockname()
+    except OSError:
+        return None, None
+    return parse_socket_addr(sock.family, peer), parse_socket_addr(sock.family, here)

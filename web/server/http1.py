@@ -1,0 +1,253 @@
+"""HTTP/1.1: hypercorn's protocol with a short way for the parts of a streamed body."""
+
+from enum import Enum, auto
+
+import h11
+import msgspec
+import trio
+from hypercorn.protocol.events import (
+    Body,
+    EndBody,
+    Request,
+    Response,
+    StreamClosed,
+)
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ASGISendEvent, ConnectionState
+from hypercorn.utils import suppress_body
+
+from web.server.wire import Surroundings, Wire
+
+_BURST = 16
+"""How many parts are sent in a row before other tasks must get their turn."""
+
+_MESSAGES = {
+    400: "The request is not valid HTTP.",
+    408: "The head of the request took too long.",
+    431: "The head of the request is too large.",
+    505: "This server speaks HTTP/1.1 here.",
+}
+
+
+class Framing(Enum):
+    """How the client knows where the body ends."""
+
+    LENGTH = auto()
+    """By `Content-Length`, or because there is none."""
+    CHUNKED = auto()
+    CLOSE = auto()
+    """HTTP/1.0: when the connection closes."""
+
+
+class Http1Stream(HTTPStream):
+    """One request and its response.
+
+    Parts of a chunked body are framed here and written at once, instead of becoming two kinds of
+    events in turn; h11 sees the head and the end. Such a `send` is not always a checkpoint: it
+    is one in `_BURST`, and whenever the request is cancelled.
+    """
+
+    def __init__(self, surroundings: Surroundings, protocol: "Http1Protocol") -> None:
+        at = surroundings
+        super().__init__(
+            at.app,
+            at.config,
+            at.context,
+            at.tasks,
+            at.ssl,
+            at.client,
+            at.server,
+            protocol.stream_send,
+            STREAM_ID,
+        )
+        self._wire: Wire = at.wire
+        self._in_a_row = 0
+        self.chunked = False
+        """Set by the protocol when it has sent the head of a chunked response."""
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Take a message from the app; parts of a chunked body go straight to the socket."""
+        if (
+            self.chunked
+            and message is not None
+            and message["type"] == "http.response.body"
+            and message.get("more_body")
+        ):
+            await self._send_part(message["body"])
+        else:
+            await super().app_send(message)
+
+    async def _send_part(self, body: bytes) -> None:
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+        elif body:
+            rest = self._wire.write_now(b"%x\r\n%b\r\n" % (len(body), body))
+            if rest:
+                await self._wire.write_rest(rest)
+            await self._give_way()
+
+    async def _give_way(self) -> None:
+        self._in_a_row += 1
+        if self._in_a_row >= _BURST:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+
+
+class Http1Protocol(H11Protocol):
+    """hypercorn's HTTP/1.1, without the upgrade to HTTP/2, with JSON errors and fewer writes.
+
+    The head of a response of known length waits for the first bytes of the body, so that a
+    short answer is one write.
+    """
+
+    def __init__(self, surroundings: Surroundings, *, http2: bool) -> None:
+        at = surroundings
+        super().__init__(
+            at.app,
+            at.config,
+            at.context,
+            at.tasks,
+            ConnectionState({}),
+            at.ssl,
+            at.client,
+            at.server,
+            at.send,
+        )
+        self._surroundings = at
+        self._wire: Wire = at.wire
+        self._http2 = http2
+        self._framing = Framing.LENGTH
+        self._held = b""
+
+    @property
+    def reading_body(self) -> bool:
+        """Whether bytes that arrive now belong to a request that is being answered."""
+        connection = self.connection
+        return not isinstance(connection, h11.Connection) or connection.their_state is h11.SEND_BODY
+
+    async def head_took_too_long(self) -> None:
+        """Answer 408, unless nothing of a head has come."""
+        if isinstance(self.connection, h11.Connection) and self.connection.trailing_data[0]:
+            await self._send_error_response(408)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Turn what the response says into bytes."""
+        if isinstance(event, Body):
+            await self._write(self._encode(h11.Data(data=event.data)))
+        elif isinstance(event, Response) and event.status_code >= 200:
+            await self._send_head(event)
+        elif isinstance(event, EndBody):
+            await self._write(self._encode(h11.EndOfMessage()))
+        else:
+            if isinstance(event, StreamClosed):
+                await self._write(b"")
+            await super().stream_send(event)
+
+    async def _send_head(self, event: Response) -> None:
+        headers = [*event.headers, *self.config.response_headers("h11")]
+        if self.context.terminated.is_set():
+            headers.append((b"connection", b"close"))
+        head = self._encode(h11.Response(headers=headers, status_code=event.status_code))
+        self._framing = self._framing_of(event)
+        if self._framing is Framing.LENGTH:
+            self._held = head
+        else:
+            await self._write(head)
+        if isinstance(self.stream, Http1Stream):
+            self.stream.chunked = self._framing is Framing.CHUNKED
+
+    def _framing_of(self, event: Response) -> Framing:
+        """What h11 will have chosen."""
+        stream = self.stream
+        if (
+            not isinstance(stream, HTTPStream)
+            or suppress_body(stream.scope["method"], event.status_code)
+            or stream.scope["method"] == "CONNECT"
+            or any(name.lower() == b"content-length" for name, _ in event.headers)
+        ):
+            return Framing.LENGTH
+        return Framing.CHUNKED if stream.scope["http_version"] >= "1.1" else Framing.CLOSE
+
+    def _encode(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
+        """The event's bytes; none for a client that broke the protocol, as hypercorn does."""
+        try:
+            return self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return b""
+
+    async def _write(self, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
+        if data:
+            rest = self._wire.write_now(data)
+            if rest:
+                await self._wire.write_rest(rest)
+
+    async def _maybe_recycle(self) -> None:
+        if self._framing is Framing.CLOSE and self.connection.our_state is h11.SEND_BODY:
+            self._wire.reset()
+        await super()._maybe_recycle()
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Switch to HTTP/2 where that is allowed; an offer to upgrade is left unanswered."""
+        if self._http2 and (event.method, event.target, event.http_version) == (
+            b"PRI",
+            b"*",
+            b"2.0",
+        ):
+            head = b"PRI * HTTP/2.0\r\n\r\n"
+            raise H2ProtocolAssumedError(head + self.connection.trailing_data[0])
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if request.http_version not in {b"1.0", b"1.1"}:
+            await self._send_error_response(505)
+        elif _is_websocket(request):
+            await super()._create_stream(request)
+        else:
+            self.stream = Http1Stream(self._surroundings, self)
+            self._framing = Framing.LENGTH
+            await self.stream.handle(_as_event(request, self.connection_state))
+            self.keep_alive_requests += 1
+
+    async def _send_error_response(self, status_code: int) -> None:
+        body = _error_body(status_code)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *self.config.response_headers("h11"),
+        ]
+        head = self._encode(h11.Response(headers=headers, status_code=status_code))
+        if head:
+            await self._write(head + self._encode(h11.Data(data=body)))
+            self._encode(h11.EndOfMessage())
+
+
+def _as_event(request: h11.Request, state: ConnectionState) -> Request:
+    return Request(
+        stream_id=STREAM_ID,
+        headers=list(request.headers),
+        http_version=request.http_version.decode(),
+        method=request.method.decode("ascii").upper(),
+        raw_path=request.target,
+        state=state,
+    )
+
+
+def _is_websocket(request: h11.Request) -> bool:
+    return any(
+        name == b"upgrade" and value.strip().lower() == b"websocket"
+        for name, value in request.headers
+    )
+
+
+def _error_body(status_code: int) -> bytes:
+    message = _MESSAGES.get(status_code, _MESSAGES[400])
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return msgspec.json.encode({"error": error})

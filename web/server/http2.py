@@ -1,0 +1,137 @@
+"""HTTP/2: hypercorn's protocol, with each stream's troubles kept to that stream."""
+
+import h2.config
+import h2.events
+import h2.exceptions
+from h2.errors import ErrorCodes
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import EndBody, EndData, StreamClosed, Trailers
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.typing import ConnectionState
+from hyperframe.frame import GoAwayFrame
+from priority.priority import MissingStreamError
+
+from web.server.wire import Surroundings
+
+
+class Http2Protocol(H2Protocol):
+    """hypercorn's HTTP/2 without the ways in which one stream could end the others.
+
+    Priorities are ignored (RFC 9113 §5.3.2 deprecates them, and their tree is bounded).
+    """
+
+    reading_body = True
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        at = surroundings
+        super().__init__(
+            at.app,
+            at.config,
+            at.context,
+            at.tasks,
+            ConnectionState({}),
+            at.ssl,
+            at.client,
+            at.server,
+            at.send,
+        )
+        self._finished: set[int] = set()
+        self._client_is_leaving = False
+
+    async def head_took_too_long(self) -> None:
+        """Nobody is waiting for an answer: say goodbye."""
+        await self.goaway()
+
+    async def goaway(self) -> None:
+        """Tell the client to open no more streams here; open ones go on.
+
+        Not `h2`'s `close_connection`, after which it would not send their data any more.
+        """
+        frame = GoAwayFrame(0, last_stream_id=self.connection.highest_inbound_stream_id)
+        await self.send(RawData(data=frame.serialize()))
+
+    async def handle(self, event: Event) -> None:
+        """Take bytes, or the news that the connection is gone."""
+        await super().handle(event)
+        if isinstance(event, Closed):
+            for buffer in list(self.stream_buffers.values()):
+                await buffer.close()
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send what the response says; one that ends unfinished is reset, not left open."""
+        if isinstance(event, EndBody | EndData | Trailers):
+            self._finished.add(event.stream_id)
+        elif isinstance(event, StreamClosed):
+            await self._cut_unless_finished(event.stream_id)
+        await super().stream_send(event)
+        if self._client_is_leaving and self.idle:
+            await self.send(Closed())
+
+    async def _cut_unless_finished(self, stream_id: int) -> None:
+        if stream_id in self._finished:
+            self._finished.discard(stream_id)
+        elif stream_id in self.streams:
+            self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
+            await self._flush()
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        for event in events:
+            if isinstance(event, h2.events.ConnectionTerminated):
+                await self._client_leaves()
+            elif isinstance(event, h2.events.StreamReset):
+                await self._forget(event.stream_id)
+            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                self._drop(event)
+            elif isinstance(event, h2.events.RequestReceived) and not _is_sound(event):
+                self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            else:
+                await super()._handle_events([event])
+        await self._flush()
+
+    async def _client_leaves(self) -> None:
+        self._client_is_leaving = True
+        if self.idle:
+            await self.send(Closed())
+
+    def _drop(self, event: h2.events.DataReceived) -> None:
+        """Body of a request that was answered without it: give the window back, and refuse more."""
+        self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        self._reset(event.stream_id, ErrorCodes.NO_ERROR)
+
+    def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        try:
+            self.connection.reset_stream(stream_id, code)
+        except h2.exceptions.ProtocolError:
+            return  # it is over already
+
+    async def _forget(self, stream_id: int) -> None:
+        """The client reset a stream."""
+        self._finished.discard(stream_id)
+        await self._close_stream(stream_id)
+        buffer = self.stream_buffers.pop(stream_id, None)
+        if buffer is not None:
+            await buffer.close()
+        self._unqueue(stream_id)
+
+    async def _send_data(self, stream_id: int) -> None:
+        """Send some of a stream's data; it may be reset at any await in between."""
+        try:
+            await super()._send_data(stream_id)
+        except (KeyError, MissingStreamError):
+            self._unqueue(stream_id)
+
+    def _unqueue(self, stream_id: int) -> None:
+        try:
+            self.priority.remove_stream(stream_id)
+        except MissingStreamError:
+            return
+
+    async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
+        return
+
+
+def _is_sound(event: h2.events.RequestReceived) -> bool:
+    """Whether hypercorn can make a request of it; `h2` has checked the rest."""
+    pseudo = {bytes(name): bytes(value) for name, value in event.headers or [] if name[:1] == b":"}
+    return pseudo.get(b":method", b"\xff").isascii() and pseudo.get(b":path", b"\xff").isascii()

@@ -1,0 +1,155 @@
+"""The HTTP server: accepts, keeps connections apart, drains."""
+
+import errno
+import socket
+from collections.abc import Sequence
+
+import structlog
+import trio
+from hypercorn.typing import ASGIFramework
+
+from web.server.connection import Connection, ServerStream
+from web.server.counters import Counters
+from web.server.refusal import refuse
+from web.server.settings import ServerSettings
+from web.server.setup import Context, ProtocolConfig
+from web.server.stream import SocketStream
+from web.server.tasks import split_cancelled
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_ACCEPT_PAUSE_S = 0.1
+_ACCEPTS_IN_A_ROW = 64
+
+log = structlog.stdlib.get_logger("web.server")
+
+
+class HttpServer:
+    """Serves an ASGI app on sockets, in the nursery of whoever calls `serve`.
+
+    Lifespan events are not sent: what lives long belongs to the caller. To drain, call
+    `stop_accepting`, then `drain`, then `close_all`; `serve` returns when the last connection
+    is gone.
+    """
+
+    def __init__(self, app: ASGIFramework, settings: ServerSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._config = ProtocolConfig(settings)
+        self._context = Context()
+        self._accepting = trio.CancelScope()
+        self._serving = trio.CancelScope()
+        self._connections: set[Connection] = set()
+        self._emptied = trio.Event()
+        self.counters = Counters()
+
+    async def serve(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve listening sockets, which are closed in the end, and report their URLs."""
+        with self._serving:
+            async with trio.open_nursery() as connections:
+                try:
+                    with self._accepting:
+                        async with trio.open_nursery() as acceptors:
+                            for sock in sockets:
+                                acceptors.start_soon(self._accept, sock, connections)
+                            task_status.started([self._url(sock) for sock in sockets])
+                finally:
+                    for sock in sockets:
+                        sock.close()
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; each response from now on is its connection's last."""
+        self._context.begin_close()
+        self._accepting.cancel()
+
+    async def drain(self, seconds: float) -> int:
+        """Close idle connections at once, others after what they are answering.
+
+        Waits at most `seconds` and returns how many connections are left.
+        """
+        self.stop_accepting()
+        for connection in list(self._connections):
+            await connection.drain()
+        with trio.move_on_after(seconds):
+            while self._connections:
+                self._emptied = trio.Event()
+                await self._emptied.wait()
+        return len(self._connections)
+
+    def close_all(self) -> None:
+        """Cut every connection and cancel its requests; `serve` returns when they are clean."""
+        self.stop_accepting()
+        self._serving.cancel()
+
+    async def handle(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> None:
+        """Serve one client to the end. Whatever goes wrong costs that client only."""
+        self.counters.accepted += 1
+        if len(self._connections) >= self._settings.max_connections:
+            self.counters.refused += 1
+            await refuse(stream)
+            return
+        connection = self._connection(stream)
+        self._connections.add(connection)
+        self.counters.open += 1
+        try:
+            await self._run(connection)
+        finally:
+            self.counters.open -= 1
+            self._connections.discard(connection)
+            if not self._connections:
+                self._emptied.set()
+
+    async def _run(self, connection: Connection) -> None:
+        try:
+            await connection.run()
+        except BaseException as error:
+            cancelled, real = split_cancelled(error)
+            if real is not None:
+                self.counters.crashed += 1
+                log.error("connection_failed", client=connection.client, exc_info=real)
+            if cancelled is not None:
+                raise cancelled from None
+
+    def _connection(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> Connection:
+        served: ServerStream = stream
+        if self._settings.ssl_context is not None and isinstance(stream, SocketStream):
+            served = trio.SSLStream(
+                stream, self._settings.ssl_context, server_side=True, https_compatible=True
+            )
+        return Connection(
+            served, self._app, self._settings, self._config, self._context, self.counters
+        )
+
+    async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                self._accept_waiting(listener, connections)
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                log.error("cannot_accept", error=error.strerror)
+                await trio.sleep(_ACCEPT_PAUSE_S)
+
+    def _accept_waiting(self, listener: socket.socket, connections: trio.Nursery) -> None:
+        for _ in range(_ACCEPTS_IN_A_ROW):
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            sock.setblocking(False)
+            connections.start_soon(self.handle, SocketStream(sock))
+
+    def _url(self, sock: socket.socket) -> str:
+        scheme = "http" if self._settings.ssl_context is None else "https"
+        if sock.family == socket.AF_INET6:
+            host, port = sock.getsockname()[:2]
+            return f"{scheme}://[{host}]:{port}"
+        if sock.family == socket.AF_INET:
+            host, port = sock.getsockname()
+            return f"{scheme}://{host}:{port}"
+        return f"{scheme}+unix:{sock.getsockname()}"

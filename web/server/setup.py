@@ -1,0 +1,75 @@
+"""hypercorn's protocol classes, told what we decided, without its logging and process state."""
+
+from time import time
+from wsgiref.handlers import format_date_time
+
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+from hypercorn.trio.worker_context import EventWrapper, WorkerContext
+from hypercorn.typing import Event, ResponseSummary, WWWScope
+
+from web.server.settings import ServerSettings
+
+
+class SilentLogger(Logger):
+    """Says nothing: we log ourselves, and hypercorn's loggers are the process's."""
+
+    def __init__(self, config: Config) -> None:  # not super's: it installs handlers
+        self.access_logger = None
+        self.error_logger = None
+
+    async def access(
+        self, request: WWWScope, response: ResponseSummary, request_time: float
+    ) -> None:
+        """Cost nothing per request."""
+
+
+class ProtocolConfig(Config):
+    """A `Config` for the protocol classes alone; nothing of it opens sockets or logs."""
+
+    logger_class = SilentLogger
+    include_server_header = False
+    keep_alive_max_requests = 1_000_000
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.h11_max_incomplete_size = settings.header_bytes
+        self.h2_max_header_list_size = settings.header_bytes
+        self.h2_max_concurrent_streams = settings.http2_streams
+        self.websocket_max_message_size = settings.websocket_message_bytes
+        self.websocket_ping_interval = settings.websocket_ping_s
+        self._date_at = -1
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """The `date` header, formatted once a second."""
+        now = int(time())
+        if now != self._date_at:
+            self._date_at = now
+            self._headers = [(b"date", format_date_time(now).encode("ascii"))]
+        return self._headers
+
+
+class Context(WorkerContext):
+    """What all connections of a server know of its state."""
+
+    def __init__(self) -> None:
+        super().__init__(max_requests=None)
+        self._close_begun = SettableEvent()
+        self.terminated: Event = self._close_begun
+
+    @property
+    def closing(self) -> bool:
+        """Whether each response is its connection's last."""
+        return self._close_begun.is_set()
+
+    def begin_close(self) -> None:
+        """From now on each response is its connection's last."""
+        self._close_begun.set_now()
+
+
+class SettableEvent(EventWrapper):
+    """hypercorn's event, for those who cannot wait."""
+
+    def set_now(self) -> None:
+        """Set it."""
+        self._event.set()

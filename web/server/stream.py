@@ -1,0 +1,99 @@
+"""A connected socket as a trio stream, with a write that does not wait."""
+
+import socket
+import struct
+
+import trio
+from trio.lowlevel import notify_closing, wait_readable, wait_writable
+
+MAX_RECEIVE = 64 * 1024
+
+
+class SocketStream(trio.abc.HalfCloseableStream):
+    """Like `trio.SocketStream`, which is final, for a non-blocking socket from `socket`.
+
+    Waits for readability before it reads, because a server's next read nearly always has to
+    wait: that saves a system call and an exception for each. Broken connections raise
+    `trio.BrokenResourceError`, closed ones `trio.ClosedResourceError`.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+
+    def try_send(self, data: bytes) -> int:
+        """Hand to the system what it takes at once; returns how much that was, maybe 0."""
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._translated(error) from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything; cancelled, a part may have been sent."""
+        await trio.lowlevel.checkpoint()
+        with memoryview(data) as view:
+            sent = 0
+            while sent < len(view):
+                with view[sent:] as rest:
+                    sent += await self._send_some(rest)
+
+    async def _send_some(self, view: memoryview) -> int:
+        while True:
+            try:
+                return self.socket.send(view)
+            except BlockingIOError:
+                await self.wait_send_all_might_not_block()
+            except OSError as error:
+                raise self._translated(error) from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until the system takes data."""
+        self._check_open()
+        await wait_writable(self.socket)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What has arrived, after waiting for it; `b""` when the peer has closed its side."""
+        while True:
+            self._check_open()
+            await wait_readable(self.socket)
+            try:
+                return self.socket.recv(max_bytes or MAX_RECEIVE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise self._translated(error) from error
+
+    async def send_eof(self) -> None:
+        """Close our side; what was sent still arrives."""
+        await trio.lowlevel.checkpoint()
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise self._translated(error) from error
+
+    async def aclose(self) -> None:
+        """Close at once; whoever waits on the socket gets `trio.ClosedResourceError`."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """The same, for those who cannot wait."""
+        if self.socket.fileno() != -1:
+            notify_closing(self.socket)
+            self.socket.close()
+
+    def reset(self) -> None:
+        """Close with RST, so that the peer cannot take what it got for everything."""
+        if self.socket.fileno() != -1:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close()
+
+    def _check_open(self) -> None:
+        if self.socket.fileno() == -1:
+            raise trio.ClosedResourceError("this socket was closed")
+
+    def _translated(self, error: OSError) -> Exception:
+        if self.socket.fileno() == -1:
+            return trio.ClosedResourceError("this socket was closed")
+        return trio.BrokenResourceError(f"the connection is broken: {error}")

@@ -1,0 +1,113 @@
+"""The tasks of one connection: requests, which may finish on their own, and its machinery."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIFramework,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPDisconnectEvent,
+    Scope,
+)
+
+from web.server.counters import Counters
+
+AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
+_INBOX = 16
+_DISCONNECTS = {"http.disconnect", "websocket.disconnect"}
+
+log = structlog.stdlib.get_logger("web.server")
+
+
+class Inbox:
+    """What the server tells one request: parts of its body in order, then that it is over.
+
+    The end never waits behind parts that nobody reads.
+    """
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[ASGIReceiveEvent](_INBOX)
+        self._last: ASGIReceiveEvent = HTTPDisconnectEvent(type="http.disconnect")
+
+    async def put(self, message: ASGIReceiveEvent) -> None:
+        """Queue a message; waits while too many are unread, except with the last."""
+        if message["type"] in _DISCONNECTS:
+            self._last = message
+            self._send.close()
+            return
+        try:
+            await self._send.send(message)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            return  # the request is over
+
+    async def get(self) -> ASGIReceiveEvent:
+        """The next message; after the end, the end again and again."""
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            return self._last
+
+    def close(self) -> None:
+        """Nobody reads any more: whoever waits to put need not."""
+        self._receive.close()
+
+
+class Tasks:
+    """hypercorn's `TaskGroup` for one connection, on two nurseries of that connection.
+
+    `requests` outlives the connection for as long as its requests need to clean up; `machinery`
+    (the reader, pings, HTTP/2's sender) is cancelled with it.
+    """
+
+    def __init__(self, requests: trio.Nursery, machinery: trio.Nursery, counters: Counters) -> None:
+        self._requests = requests
+        self._machinery = machinery
+        self._counters = counters
+
+    async def spawn_app(
+        self, app: AppWrapper, config: Config, scope: Scope, send: AppSend
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Start a request; returns what tells it about its client."""
+        inbox = Inbox()
+        self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, inbox, send)
+        return inbox.put
+
+    def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start a task of the connection's own."""
+        self._machinery.start_soon(func, *args)
+
+    async def _run(self, app: ASGIFramework, scope: Scope, inbox: Inbox, send: AppSend) -> None:
+        """Run the app; an error that it let through costs this request only.
+
+        `send(None)` then answers 500 if nothing was sent yet, and cuts the connection else.
+        """
+        try:
+            await app(scope, inbox.get, cast("ASGISendCallable", send))
+        except BaseException as error:
+            cancelled, real = split_cancelled(error)
+            if real is not None:
+                self._counters.app_errors += 1
+                log.error("request_failed", path=scope.get("path"), exc_info=real)
+            if cancelled is not None:
+                raise cancelled from None
+        finally:
+            inbox.close()
+        await send(None)
+
+
+def split_cancelled(
+    error: BaseException,
+) -> tuple[BaseException | None, Exception | None]:
+    """What must go on up (cancellation, interrupts) and the real errors that came with it."""
+    if isinstance(error, Exception):
+        return None, error
+    if isinstance(error, BaseExceptionGroup):
+        real, rest = error.split(Exception)
+        return rest, cast("Exception | None", real)
+    return error, None
