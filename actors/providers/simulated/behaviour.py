@@ -45,7 +45,9 @@ class FaultKind(StrEnum):
     """Bytes that are not HTTP instead of the response's head."""
 
     CUT = "cut"
-    """The connection closes in good order on the TCP level, in the middle of the body."""
+    """The connection closes (FIN) in the middle of the body, between two frames."""
+    BREAK = "break"
+    """The same, inside a frame."""
     RESET = "reset"
     """The connection is reset in the middle of the body."""
     END = "end"
@@ -55,7 +57,7 @@ class FaultKind(StrEnum):
     ERROR_FRAME = "errorframe"
     """An error inside the stream, then the end of the body."""
     NOISE = "noise"
-    """Bytes that break the framing of the body."""
+    """Bytes that break the framing of the body, then the end of the connection."""
     TORN = "torn"
     """A frame that breaks off inside its text; the ones after it are whole."""
 

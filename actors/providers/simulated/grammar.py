@@ -9,9 +9,9 @@
     answer   echo | count | unicode   reasoning[=N]  tool[=N]  refusal  filter=N
     frames   nousage  nodone  badjson=N
     going on noprefill (400)  resume=on|again|overlap
-    faults   error=STATUS  html[=STATUS]  refuse  silent  garbage       before the head
-             cut=N  reset=N  end=N  stall=N  errorframe=N  noise=N  torn=N    after N tokens
-             hang                                              after the finish reason
+    faults   error=STATUS  html[=STATUS]  refuse  silent  garbage     instead of the head
+             cut=N  break=N  reset=N  end=N  stall=N  errorframe=N  noise=N  torn=N
+             (after N tokens)  hang (after the finish reason)
              429[=SECONDS]: error=429, with SECONDS also retry=SECONDS,times=1
              context, policy: error=400 with OpenAI's code for it
     of one   code=WORD  retry=SECONDS (Retry-After)  times=N (the first N requests of a

@@ -20,7 +20,6 @@ class Playhead:
         self._next = 0
         self._due_s = steps[0].after_s if steps else 0.0
 
-    @property
     def ended(self) -> bool:
         """Whether every step has been taken."""
         return self._next == len(self._steps)
@@ -33,7 +32,7 @@ class Playhead:
     def take(self, now_s: float) -> tuple[Step, ...]:
         """The steps that are due. What is not an ordinary chunk comes alone."""
         start = self._next
-        while not self.ended and self._due_s <= now_s and self._next - start < MOST_AT_ONCE:
+        while not self.ended() and self._due_s <= now_s and self._next - start < MOST_AT_ONCE:
             special = isinstance(self._steps[self._next].act, Fault | Torn | SkippedChunk)
             if special and self._next > start:
                 break
@@ -44,5 +43,5 @@ class Playhead:
 
     def _advance(self) -> None:
         self._next += 1
-        if not self.ended:
+        if not self.ended():
             self._due_s += self._steps[self._next].after_s

@@ -20,6 +20,7 @@ _FAILURES = {
     FaultKind.REFUSE: (FailureKind.REFUSED, "The connection was reset."),
     FaultKind.GARBAGE: (FailureKind.MALFORMED, "The response is not HTTP."),
     FaultKind.CUT: (FailureKind.TRUNCATED, "The connection closed before the answer's end."),
+    FaultKind.BREAK: (FailureKind.TRUNCATED, "The connection closed inside a frame."),
     FaultKind.RESET: (FailureKind.TRUNCATED, "The connection was reset before the answer's end."),
     FaultKind.END: (FailureKind.TRUNCATED, "The stream ended without a finish reason."),
     FaultKind.NOISE: (FailureKind.TRUNCATED, "The response's framing is broken."),
@@ -70,7 +71,7 @@ class SimulatedAnswer:
         """The chunks that are due; a slow caller gets several at once, as from a socket."""
         if self._closed:
             raise trio.ClosedResourceError("this answer was closed")
-        if self._playhead.ended:
+        if self._playhead.ended():
             await trio.lowlevel.checkpoint()
             return []
         await trio.sleep_until(self._begun_at + self._playhead.due_s)

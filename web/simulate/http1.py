@@ -1,0 +1,109 @@
+"""HTTP/1.1 as far as a simulated provider needs it: h11 reads requests, heads are written here."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import h11
+from msgspec import Struct
+
+from web.simulate.endpoint import Endpoint
+
+MAX_BODY = 32 * 2**20
+"""Bytes of a request's body; a longer one is a 413."""
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class BadRequest(Exception):
+    """Bytes that are no request that this server takes; `status` says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Request(Struct, frozen=True):
+    """A whole request; header names are lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class RequestReader:
+    """Reads the requests of one connection, one after the other."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._early = b""
+
+    def keep(self, data: bytes) -> None:
+        """Bytes that came while a response was being sent belong to the next request."""
+        self._early += data
+        if len(self._early) > MAX_BODY:
+            raise BadRequest(413, "too much sent ahead")
+
+    async def read(self) -> Request | None:
+        """The next request, or None at the end of the connection.
+
+        Raises `BadRequest` and `trio.BrokenResourceError`.
+        """
+        parser = h11.Connection(h11.SERVER)
+        if self._early:
+            parser.receive_data(self._early)
+            self._early = b""
+        try:
+            request = await self._read(parser)
+        except h11.RemoteProtocolError as problem:
+            raise BadRequest(problem.error_status_hint, str(problem)) from None
+        self._early = parser.trailing_data[0]
+        return request
+
+    async def _read(self, parser: h11.Connection) -> Request | None:
+        head = await self._event(parser)
+        if not isinstance(head, h11.Request):
+            return None
+        if head.http_version != b"1.1":
+            raise BadRequest(505, "only HTTP/1.1 is spoken here")
+        body = bytearray()
+        while isinstance(event := await self._event(parser), h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise BadRequest(413, f"the body is longer than {MAX_BODY} bytes")
+        return _request(head, bytes(body)) if isinstance(event, h11.EndOfMessage) else None
+
+    async def _event(self, parser: h11.Connection) -> object:
+        while (event := parser.next_event()) is h11.NEED_DATA:
+            if parser.they_are_waiting_for_100_continue:
+                await self._endpoint.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                parser.send(h11.InformationalResponse(status_code=100, headers=[]))
+            parser.receive_data(await self._endpoint.receive())
+        return event
+
+
+def response_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
+    """The head of a response."""
+    phrase = next((s.phrase for s in HTTPStatus if s == status), "Simulated")
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def whole_response(
+    status: int, body: bytes, type: str, headers: Sequence[tuple[str, str]] = ()
+) -> bytes:
+    """A response whose body is known."""
+    length = ("Content-Length", str(len(body)))
+    return response_head(status, [("Content-Type", type), length, *headers]) + body
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _request(head: h11.Request, body: bytes) -> Request:
+    target, _, query = head.target.decode("ascii").partition("?")
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+    return Request(head.method.decode("ascii"), target, query, headers, body)

@@ -1,0 +1,83 @@
+"""`trouper simulate`: the simulated provider over HTTP, a witness of its callers."""
+
+import errno
+import signal
+import socket
+from collections.abc import Callable
+
+import trio
+
+from web.simulate.connection import handle
+from web.simulate.endpoint import SocketEndpoint
+from web.simulate.settings import SimulateSettings
+from web.simulate.simulation import Simulation
+from web.simulate.witness import Witness
+from web.simulate.witness_file import keep_witness_file, witness_channel
+
+_BACKLOG = 4096
+_PAUSE_S = 0.05
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+async def serve_simulated(
+    settings: SimulateSettings,
+    *,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled; `started` gives the real port.
+
+    Raises `OSError` where the address cannot be had or the witness's file cannot be written.
+    """
+    listener = await trio.to_thread.run_sync(_listen, settings.host, settings.port)
+    with listener:
+        if settings.witness is None:
+            await _serve(listener, Simulation(settings.scenario, Witness()), task_status)
+            return
+        sender, receiver = witness_channel()
+        witness = Witness(sender.send_nowait, tokens=settings.witness_tokens)
+        async with trio.open_nursery() as nursery:
+            # The file's task goes on until the sender closes: after the last connection's end.
+            await nursery.start(keep_witness_file, settings.witness, receiver)
+            with sender:
+                await _serve(listener, Simulation(settings.scenario, witness), task_status)
+
+
+def run_simulated(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then stop at once; `announce` gets the base URL.
+
+    Raises `OSError` like `serve_simulated`.
+    """
+    trio.run(_until_signalled, settings, announce)
+
+
+async def _until_signalled(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(serve_simulated, settings)
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            announce(f"http://{host}:{port}/v1")
+            await anext(aiter(signals))
+            nursery.cancel_scope.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+async def _serve(
+    listener: socket.socket, simulation: Simulation, task_status: trio.TaskStatus[int]
+) -> None:
+    async with trio.open_nursery() as connections:
+        task_status.started(listener.getsockname()[1])
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                sock, _ = listener.accept()
+            except OSError as problem:
+                if problem.errno in _OUT_OF_RESOURCES:
+                    await trio.sleep(_PAUSE_S)
+                continue
+            connections.start_soon(handle, SocketEndpoint(sock), simulation)
