@@ -1,0 +1,154 @@
+"""How a turn ends in the database: one compare-and-set and all that hangs on winning it.
+
+Runs in the writer's thread, in a transaction of the caller's.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Dialect, bindparam, insert, select, update
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from store import tables
+from store.backend import Backend
+from store.ids import new_id
+from store.records import Finalised, FinalRecord
+from store.statements import Prepared, Values
+from store.turns import SEGMENT_COLUMNS, is_owned, row_of
+
+_ENDING = (
+    "status",
+    "reason",
+    "disconnect_stage",
+    "provider",
+    "upstream_model",
+    "error",
+    "first_token_at",
+    "ended_at",
+    "last_event",
+    "epoch",
+)
+
+
+class FinalWrites:
+    """The terminal write of turns, many at once."""
+
+    def __init__(self, backend: Backend, dialect: Dialect) -> None:
+        turns = tables.turns
+        ending = update(turns).where(is_owned()).values({name: bindparam(name) for name in _ENDING})
+        standing = select(turns.c.status, turns.c.reason).where(turns.c.id == bindparam("the_turn"))
+        self._end = Prepared(ending, dialect)
+        self._standing = Prepared(standing, dialect)
+        self._insert = Prepared(insert(turns), dialect)
+        self._message = Prepared(insert(tables.messages), dialect)
+        self._usage = Prepared(insert(tables.usage_records), dialect)
+        self._step = Prepared(insert(tables.turn_steps), dialect)
+        self._attempt = Prepared(insert(tables.turn_attempts), dialect)
+        self._segment = Prepared(
+            backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, None), dialect
+        )
+
+    def finalise(self, cursor: DBAPICursor, records: Sequence[FinalRecord]) -> Sequence[Finalised]:
+        """End each turn that is still its owner's and not final, with all that it leaves."""
+        answers = [self._decide(cursor, record) for record in records]
+        won = [record for record, answer in zip(records, answers, strict=True) if answer.won]
+        self._usage.run_many(cursor, _usage_rows(won))
+        self._step.run_many(cursor, _step_rows(won))
+        self._attempt.run_many(cursor, _attempt_rows(won))
+        kept = [record for record in won if record.turn.keep_text]
+        self._message.run_many(cursor, _message_rows(kept))
+        self._segment.run_many(cursor, _segment_rows(kept))
+        return answers
+
+    def _decide(self, cursor: DBAPICursor, record: FinalRecord) -> Finalised:
+        """Set the row if it may be set, insert it if it is not there, else read who won."""
+        ending = _ending(record)
+        owned = {"the_turn": record.turn.id, "the_owner": record.turn.owner}
+        if self._end.run(cursor, ending | owned) == 0:
+            standing = self._standing.first(cursor, owned)
+            if standing is not None:
+                status, reason = standing
+                return Finalised(won=False, status=str(status), reason=str(reason or ""))
+            self._insert.run(cursor, row_of(record.turn) | ending)
+        return Finalised(won=True, status=record.status, reason=record.reason)
+
+
+def _ending(record: FinalRecord) -> dict[str, object]:
+    return {name: getattr(record, name) for name in _ENDING}
+
+
+def _usage_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
+    for record in records:
+        if (usage := record.usage) is not None:
+            yield {
+                "turn_id": record.turn.id,
+                "tenant_id": record.turn.tenant_id,
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cached_input_tokens": usage.cached_input_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+                "estimated": usage.estimated,
+                "cost_micros": usage.cost_micros,
+                "created_at": record.ended_at,
+            }
+
+
+def _step_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
+    for record in records:
+        for step in record.steps:
+            yield {
+                "turn_id": record.turn.id,
+                "number": step.number,
+                "tenant_id": record.turn.tenant_id,
+                "started_at": step.started_at,
+                "ended_at": step.ended_at,
+                "finish": step.finish,
+            }
+
+
+def _attempt_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
+    for record in records:
+        for step in record.steps:
+            for attempt in step.attempts:
+                yield {
+                    "turn_id": record.turn.id,
+                    "step": step.number,
+                    "number": attempt.number,
+                    "tenant_id": record.turn.tenant_id,
+                    "provider": attempt.provider,
+                    "upstream_model": attempt.upstream_model,
+                    "started_at": attempt.started_at,
+                    "ended_at": attempt.ended_at,
+                    "result": attempt.result,
+                    "status_code": attempt.status_code,
+                    "message": attempt.message,
+                    "input_tokens": attempt.input_tokens,
+                    "output_tokens": attempt.output_tokens,
+                }
+
+
+def _message_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
+    for record in records:
+        if record.text or record.tool_calls:
+            yield {
+                "id": new_id("msg_", record.ended_at),
+                "tenant_id": record.turn.tenant_id,
+                "session_id": record.turn.session_id,
+                "turn_id": record.turn.id,
+                "role": "assistant",
+                "text": record.text,
+                "tool_calls": record.tool_calls,
+                "created_at": record.ended_at,
+            }
+
+
+def _segment_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
+    for record in records:
+        if (segment := record.segment) is not None:
+            yield {
+                "turn_id": record.turn.id,
+                "tenant_id": record.turn.tenant_id,
+                "first_seq": segment.first_seq,
+                "last_seq": segment.last_seq,
+                "created_at": record.ended_at,
+                "blob": segment.blob,
+            }

@@ -1,0 +1,199 @@
+"""The spool: a file beside the database that takes final records while the database cannot.
+
+It is allocated in advance, so that it still takes records when the disk is full, and each record
+is synced before it counts. The file is locked by the process that writes it; one that nobody
+locks belongs to a process that died.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+from store import frames
+from store.owners import try_lock
+from store.records import SpoolFailed
+
+SUFFIX = ".spool"
+REFUSED_SUFFIX = ".spool-refused"
+_STEP_BYTES = 4 * 1024 * 1024
+_LEAST_BYTES = 64 * 1024
+_READ_BYTES = 4 * 1024 * 1024
+_READ_OVERHEAD_BYTES = 16 * 1024
+"""What a record is taken to cost besides its payload: no more than 256 are read at once."""
+
+
+class Spool:
+    """One spool file, open and locked. Its methods block and may be called from any thread."""
+
+    def __init__(self, path: Path, descriptor: int, limit_bytes: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._limit = limit_bytes
+        self._size = os.fstat(descriptor).st_size
+        self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._number = 0
+        self._end = 0
+        self._synced = 0
+        self._read_to = 0
+        self._last_read: int | None = None
+        self.records = 0
+        """Records written by this process that are not in the database yet."""
+
+    @classmethod
+    def create(cls, path: Path, limit_bytes: int) -> "Spool":
+        """Allocate a new spool; a smaller one where there is little space left.
+
+        Raises `OSError` where not even that can be had.
+        """
+        unnamed = path.with_name(path.name + ".new")
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            try_lock(descriptor)
+            _allocate_some(descriptor, min(limit_bytes, _STEP_BYTES))
+            unnamed.rename(path)
+        except OSError:
+            unnamed.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, limit_bytes)
+
+    @classmethod
+    def adopt(cls, path: Path) -> "Spool | None":
+        """Open the spool of a dead process; None where its process lives, or it is gone."""
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return None
+        if not try_lock(descriptor) or os.fstat(descriptor).st_nlink == 0:
+            os.close(descriptor)
+            return None
+        return cls(path, descriptor, 0)
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of the records that are not in the database yet."""
+        return self._end
+
+    def append(self, payload: bytes) -> None:
+        """Keep a record for good; raises `SpoolFailed`."""
+        try:
+            end = self._write(payload)
+            self._sync(end)
+        except OSError as error:
+            raise SpoolFailed(f"{self.path}: {error.strerror}") from error
+
+    def read(self) -> list[bytes]:
+        """Read some records from where the last read ended; none left is `[]`."""
+        found: list[bytes] = []
+        room = _READ_BYTES
+        while room > 0 and (payload := self._next()) is not None:
+            found.append(payload)
+            room -= len(payload) + _READ_OVERHEAD_BYTES
+        return found
+
+    def reread(self) -> None:
+        """Let the next read begin with the first record again."""
+        self._read_to, self._last_read = 0, None
+
+    def clear(self) -> bool:
+        """Forget all records, if all have been read; False where there are new ones."""
+        with self._lock:
+            if self._read_to < self._end:
+                return False
+            os.pwrite(self._descriptor, frames.END, 0)
+            _datasync(self._descriptor)
+            self._end = self._synced = self.records = 0
+            self.reread()
+        return True
+
+    def set_aside(self, payload: bytes) -> None:
+        """Keep a record that the database will never take in a file of its own, for a human."""
+        with self.path.with_suffix(REFUSED_SUFFIX).open("ab") as file:
+            file.write(frames.encode(1, payload))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the file, and remove it where all its records are in the database."""
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def _write(self, payload: bytes) -> int:
+        with self._lock:
+            frame = frames.encode(self._number + 1, payload)
+            # The end mark after it is overwritten by the next frame.
+            data = frame + frames.END
+            self._reserve(self._end + len(data))
+            _write_all(self._descriptor, data, self._end)
+            self._number += 1
+            self._end += len(frame)
+            self.records += 1
+            return self._end
+
+    def _sync(self, end: int) -> None:
+        """Sync up to `end`, unless another thread's sync has covered it."""
+        with self._sync_lock:
+            if self._synced >= end:
+                return
+            written = self._end
+            _datasync(self._descriptor)
+            self._synced = written
+
+    def _reserve(self, needed: int) -> None:
+        if needed <= self._size:
+            return
+        if needed > self._limit:
+            raise SpoolFailed(f"{self.path}: the spool is full ({self._limit} bytes)")
+        wanted = min(self._limit, -(-needed // _STEP_BYTES) * _STEP_BYTES)
+        try:
+            _allocate(self._descriptor, wanted)
+        except OSError:
+            # No room for a whole step; there may be some for this record.
+            _allocate(self._descriptor, needed)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def _next(self) -> bytes | None:
+        offset = self._read_to
+        size = frames.size_of(os.pread(self._descriptor, frames.HEAD_SIZE, offset))
+        if offset + size > self._size:
+            return None
+        due = None if self._last_read is None else self._last_read + 1
+        frame = frames.decode(os.pread(self._descriptor, size, offset), due)
+        if frame is None:
+            return None
+        self._last_read, payload = frame
+        self._read_to = offset + size
+        return payload
+
+
+def _allocate_some(descriptor: int, wanted: int) -> None:
+    """Allocate `wanted` bytes, or a fourth of it, and so on down to 64 KiB."""
+    while True:
+        try:
+            return _allocate(descriptor, wanted)
+        except OSError:
+            if wanted <= _LEAST_BYTES:
+                raise
+            wanted = max(_LEAST_BYTES, wanted // 4)
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Make the file `size` bytes long, with its blocks reserved."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:  # macOS
+        start = os.fstat(descriptor).st_size
+        _write_all(descriptor, bytes(size - start), start)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def _datasync(descriptor: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(descriptor)

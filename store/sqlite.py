@@ -1,0 +1,204 @@
+"""SQLite, and everything that is peculiar to it: nothing else in `store` knows of it."""
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, Insert, Select, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from store.backend import StoreRefused
+from store.settings import StoreSettings
+
+_CHECK_WHOLE_BYTES = 8 * 1024 * 1024
+"""A database up to this size is checked page by page at start-up: some 20 ms."""
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+_RETRY_S = 0.05
+
+# Primary result codes, https://www.sqlite.org/rescode.html, that are no fault of the caller.
+_TROUBLE = {
+    sqlite3.SQLITE_BUSY: "another process holds a lock on the database",
+    sqlite3.SQLITE_LOCKED: "another connection holds a lock on the database",
+    sqlite3.SQLITE_PROTOCOL: "another process holds a lock on the database",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk fails to read or write",
+    sqlite3.SQLITE_READONLY: "the database cannot be written",
+    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened",
+    sqlite3.SQLITE_PERM: "the database may not be accessed",
+    sqlite3.SQLITE_AUTH: "the database may not be accessed",
+    sqlite3.SQLITE_NOMEM: "there is no memory left for the database",
+    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
+    sqlite3.SQLITE_NOTADB: "the database file is damaged",
+}
+
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "stop the process that holds it, then start again",
+    sqlite3.SQLITE_FULL: "free some space, then start again",
+    sqlite3.SQLITE_CORRUPT: "restore a backup, or move the file away to start afresh",
+    sqlite3.SQLITE_NOTADB: "restore a backup, or move the file away to start afresh",
+    sqlite3.SQLITE_READONLY: "let this user write the file and its directory",
+    sqlite3.SQLITE_CANTOPEN: "let this user write the file and its directory",
+    sqlite3.SQLITE_PERM: "let this user write the file and its directory",
+}
+
+
+class SQLite:
+    """A database in one file, with a write-ahead log beside it."""
+
+    def __init__(self, url: URL, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.beside = self._path(url.database)
+
+    def _path(self, database: str | None) -> Path:
+        if database in (None, "", ":memory:"):
+            self._temporary = tempfile.TemporaryDirectory(prefix="trouper-")
+            return Path(self._temporary.name, "trouper.db")
+        if database.startswith("file:"):
+            raise StoreRefused(f"store.url: {database!r} is a URI; give a path instead")
+        return Path(database).absolute()
+
+    def engine(self) -> Engine:
+        """Make an engine whose connections may be used from any thread, one at a time."""
+        engine = create_engine(
+            URL.create("sqlite", database=str(self.beside)),
+            # Transactions are begun by name below: the driver begins them too late, and never
+            # before DDL.
+            connect_args={
+                "isolation_level": None,
+                "check_same_thread": False,
+                "timeout": self._settings.busy_timeout_ms / 1000,
+            },
+            pool_size=self._settings.readers + 2,
+            max_overflow=0,
+        )
+        event.listen(engine, "connect", self._prepare)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def _prepare(self, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA synchronous={self._settings.synchronous}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
+        cursor.close()
+
+    def check(self, engine: Engine) -> None:
+        """Read the file, switch it to a write-ahead log and take the write lock once."""
+        if not self.beside.parent.is_dir():
+            raise StoreRefused(
+                f"{self.beside.parent} is no directory; create it, or change store.url"
+            )
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            self._when_unlocked(lambda: self._check_file(cursor))
+            self._when_unlocked(lambda: cursor.execute("PRAGMA journal_mode=WAL"))
+            self._when_unlocked(lambda: cursor.execute("BEGIN IMMEDIATE"))
+            connection.rollback()
+        finally:
+            connection.close()
+
+    def _check_file(self, cursor: DBAPICursor) -> None:
+        cursor.execute("SELECT count(*) FROM sqlite_master")
+        if self.beside.stat().st_size > _CHECK_WHOLE_BYTES:
+            return
+        cursor.execute("PRAGMA quick_check(1)")
+        if cursor.fetchone() != ("ok",):
+            raise StoreRefused(self._refusal(sqlite3.SQLITE_CORRUPT))
+
+    def _when_unlocked(self, action: Callable[[], object]) -> None:
+        """Do it again for a while: SQLite does not wait in every place where it meets a lock."""
+        deadline = time.monotonic() + self._settings.start_wait_s
+        while True:
+            try:
+                action()
+            except sqlite3.Error as error:
+                if _code(error) not in _LOCKED or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Make the transaction that is about to begin one that writes from its first moment."""
+        connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+    def begin(self, cursor: DBAPICursor) -> None:
+        """Take the write lock at once, so that only here another process's lock is met."""
+        cursor.execute("BEGIN IMMEDIATE")
+
+    def set_patience(self, cursor: DBAPICursor, seconds: float) -> None:
+        """Set the busy timeout."""
+        cursor.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+
+    def trouble(self, error: BaseException) -> str | None:
+        """Classify by primary result code."""
+        return _TROUBLE.get(_code(error))
+
+    def refusal(self, error: BaseException) -> str | None:
+        """Name the file, the trouble and the remedy."""
+        if isinstance(error, OSError):
+            return (
+                f"{error.filename or self.beside}: {error.strerror}; {_ADVICE[sqlite3.SQLITE_PERM]}"
+            )
+        code = _code(error)
+        return self._refusal(code) if code in _TROUBLE else None
+
+    def _refusal(self, code: int) -> str:
+        advice = _ADVICE.get(sqlite3.SQLITE_BUSY if code in _LOCKED else code, "look at the disk")
+        return f"{self.beside}: {_TROUBLE[code]}; {advice}"
+
+    def insert_or_extend(
+        self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
+    ) -> Insert:
+        """Insert, or replace a shorter segment that begins at the same event."""
+        base = insert(table) if rows is None else insert(table).from_select(list(columns), rows)
+        return base.on_conflict_do_update(
+            index_elements=[table.c.turn_id, table.c.first_seq],
+            set_={"last_seq": base.excluded.last_seq, "blob": base.excluded.blob},
+            where=base.excluded.last_seq > table.c.last_seq,
+        )
+
+    def settle(self) -> None:
+        """Sync the log: with `synchronous=NORMAL` a commit alone does not.
+
+        The database file itself is not opened: closing it would drop this process's locks
+        (https://www.sqlite.org/howtocorrupt.html, section 2.2). What has left the log for it was
+        synced by SQLite.
+        """
+        try:
+            descriptor = os.open(f"{self.beside}-wal", os.O_RDWR)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def tidy(self, cursor: DBAPICursor) -> None:
+        """Move the write-ahead log into the file."""
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def remove(self) -> None:
+        """Delete the directory of a database that had no path."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+def _code(error: BaseException) -> int:
+    """Return SQLite's primary result code, or 0 where the error is none of SQLite's."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code: int = getattr(cause, "sqlite_errorcode", 0)
+    return code & 0xFF

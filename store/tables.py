@@ -1,0 +1,160 @@
+"""The schema as it is now; `migrations` says how it came to be, and a test holds them equal.
+
+Times are seconds since the epoch (UTC), money is integer micro-dollars. Every row names its
+tenant, and every query that a user can trigger has an index that begins with it.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant_id", String, nullable=False)
+
+
+def _turn(*, primary_key: bool = False) -> Column[str]:
+    """The turn that a row belongs to, and goes with."""
+    parent = ForeignKey("turns.id", ondelete="CASCADE")
+    return Column("turn_id", String, parent, primary_key=primary_key, nullable=False)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[float]:
+    return Column(name, Double, nullable=nullable)
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    _time("created_at"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    _tenant(),
+    _time("created_at"),
+    Index(None, "tenant_id", "id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", String, primary_key=True),
+    _tenant(),
+    Column("session_id", String),
+    Column("owner", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("reason", String),
+    Column("disconnect_stage", String),
+    Column("model", String, nullable=False),
+    Column("provider", String),
+    Column("upstream_model", String),
+    Column("mode", String, nullable=False),
+    Column("dialect", String, nullable=False),
+    Column("dialect_options", Text, nullable=False),
+    Column("keep_text", Boolean, nullable=False),
+    Column("error", Text),
+    _time("created_at"),
+    _time("first_token_at", nullable=True),
+    _time("ended_at", nullable=True),
+    Column("last_event", BigInteger),
+    Column("epoch", Integer, nullable=False),
+    Index(None, "tenant_id", "id"),
+    Index(None, "tenant_id", "status", "id"),
+    # For recovery, which asks for the turns in flight by owner, whatever their tenant.
+    Index(None, "status", "owner"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String, primary_key=True),
+    _tenant(),
+    Column("session_id", String),
+    _turn(),
+    Column("role", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("tool_calls", Text),
+    _time("created_at"),
+    Index(None, "turn_id", "role"),
+)
+
+turn_steps = Table(
+    "turn_steps",
+    metadata,
+    _turn(primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _tenant(),
+    _time("started_at"),
+    _time("ended_at"),
+    Column("finish", String),
+)
+
+turn_attempts = Table(
+    "turn_attempts",
+    metadata,
+    _turn(primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _tenant(),
+    Column("provider", String, nullable=False),
+    Column("upstream_model", String, nullable=False),
+    _time("started_at"),
+    _time("ended_at"),
+    Column("result", String, nullable=False),
+    Column("status_code", Integer),
+    Column("message", Text),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+)
+
+turn_segments = Table(
+    "turn_segments",
+    metadata,
+    _turn(primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_seq", BigInteger, nullable=False),
+    _tenant(),
+    _time("created_at"),
+    Column("blob", LargeBinary, nullable=False),
+    # For the sweep, which asks for the oldest segments, whatever their tenant.
+    Index(None, "created_at"),
+)
+
+# Append-only; its key makes sure that a turn is charged once.
+usage_records = Table(
+    "usage_records",
+    metadata,
+    _turn(primary_key=True),
+    _tenant(),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("cost_micros", BigInteger, nullable=False),
+    _time("created_at"),
+)

@@ -1,0 +1,132 @@
+"""A turn on its way: the row it begins with, and its segments. Runs in the writer's thread."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import json
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Double,
+    LargeBinary,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from store import tables
+from store.backend import Backend
+from store.records import NewTurn, Segment
+from store.statements import Prepared, Values
+
+SEGMENT_COLUMNS = ("turn_id", "tenant_id", "first_seq", "last_seq", "created_at", "blob")
+
+# Literals and no parameters, so that the text can be compiled once.
+IN_FLIGHT = tables.turns.c.status.in_([literal_column("'queued'"), literal_column("'in_progress'")])
+
+_UNENDED: Values = dict.fromkeys(
+    (
+        "reason",
+        "disconnect_stage",
+        "provider",
+        "upstream_model",
+        "error",
+        "first_token_at",
+        "ended_at",
+        "last_event",
+    )
+)
+
+
+def is_owned() -> ColumnElement[bool]:
+    """Match the turn `the_turn` while `the_owner` owns it and it is not final."""
+    turns = tables.turns.c
+    return and_(turns.id == bindparam("the_turn"), turns.owner == bindparam("the_owner"), IN_FLIGHT)
+
+
+def row_of(turn: NewTurn) -> dict[str, object]:
+    """The row that a turn begins with."""
+    return {
+        **_UNENDED,
+        "id": turn.id,
+        "tenant_id": turn.tenant_id,
+        "session_id": turn.session_id,
+        "owner": turn.owner,
+        "status": "in_progress",
+        "model": turn.model,
+        "mode": turn.mode,
+        "dialect": turn.dialect,
+        "dialect_options": json.encode(turn.dialect_options).decode(),
+        "keep_text": turn.keep_text,
+        "created_at": turn.created_at,
+        "epoch": 0,
+    }
+
+
+class TurnWrites:
+    """Begins and checkpoints, of many turns at once, in a transaction of the caller's.
+
+    `clock` gives the time of segments, in seconds since the epoch.
+    """
+
+    def __init__(self, backend: Backend, dialect: Dialect, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._insert = Prepared(insert(tables.turns), dialect)
+        self._owned = Prepared(select(tables.turns.c.id).where(is_owned()), dialect)
+        self._append = Prepared(
+            backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, _fenced_row()), dialect
+        )
+
+    def begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[None]:
+        """Insert the turns as `in_progress`."""
+        self._insert.run_many(cursor, [row_of(turn) for turn in turns])
+        return [None] * len(turns)
+
+    def checkpoint(
+        self, cursor: DBAPICursor, requests: Sequence[Sequence[Segment]]
+    ) -> Sequence[frozenset[str]]:
+        """Append what each request brings; answers each with the turns that were fenced off."""
+        segments = [segment for request in requests for segment in request]
+        now = self._clock()
+        written = self._append.run_many(cursor, [_row(segment, now) for segment in segments])
+        if written == len(segments):
+            return [frozenset()] * len(requests)
+        fenced = self._fenced_off(cursor, segments)
+        return [fenced & {segment.turn_id for segment in request} for request in requests]
+
+    def _fenced_off(self, cursor: DBAPICursor, segments: Sequence[Segment]) -> frozenset[str]:
+        """Tell turns that are no longer their owner's from segments that stood there already."""
+        owners = {segment.turn_id: segment.owner for segment in segments}
+        return frozenset(
+            turn_id
+            for turn_id, owner in owners.items()
+            if self._owned.first(cursor, {"the_turn": turn_id, "the_owner": owner}) is None
+        )
+
+
+def _fenced_row() -> Select[*tuple[object, ...]]:
+    """One segment, from parameters; no row where the fence stands or no text is to be kept."""
+    turns = tables.turns.c
+    return select(
+        turns.id,
+        turns.tenant_id,
+        bindparam("first_seq", type_=BigInteger),
+        bindparam("last_seq", type_=BigInteger),
+        bindparam("created_at", type_=Double),
+        bindparam("blob", type_=LargeBinary),
+    ).where(is_owned(), turns.keep_text)
+
+
+def _row(segment: Segment, now: float) -> Values:
+    return {
+        "the_turn": segment.turn_id,
+        "the_owner": segment.owner,
+        "first_seq": segment.first_seq,
+        "last_seq": segment.last_seq,
+        "created_at": now,
+        "blob": segment.blob,
+    }

@@ -1,0 +1,183 @@
+"""The group-commit writer: one thread that commits together whatever has gathered.
+
+The design is Datasette's write thread (`datasette/database.py`, `WriteTask`) with groups.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar, cast
+
+import trio
+from outcome import Error, Outcome, Value
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from store.records import StoreUnavailable
+from store.transactions import Transactions
+
+I = TypeVar("I")  # noqa: E741 (item)
+R = TypeVar("R")
+
+_CLOSED = "the store is closed"
+
+
+@dataclass(frozen=True)
+class Work(Generic[I, R]):
+    """A kind of request. `run` carries out many of its items and answers each, in order.
+
+    Within one transaction works of a lower `rank` come first, so that a turn begins before it
+    ends.
+    """
+
+    rank: int
+    run: Callable[[DBAPICursor, Sequence[I]], Sequence[R]]
+
+
+class _Request:
+    """One item of some work, and the task that waits for its answer, unless it has gone."""
+
+    __slots__ = ("item", "task", "work")
+
+    def __init__(self, work: Work[object, object], item: object) -> None:
+        self.work = work
+        self.item = item
+        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+
+    def forget_task(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+_Answers = list[tuple[_Request, Outcome[object]]]
+
+
+class Writer:
+    """Takes requests from the trio thread it was made in, and owns the writing thread."""
+
+    def __init__(self, transactions: Transactions, *, queue_size: int, batch_size: int) -> None:
+        self._transactions = transactions
+        self._batch_size = batch_size
+        self._places = trio.Semaphore(queue_size, max_value=queue_size)
+        self._queue_size = queue_size
+        self._queue: SimpleQueue[_Request | None] = SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have a place in the queue and no answer yet."""
+        return self._queue_size - self._places.value
+
+    async def submit(self, work: Work[I, R], item: I) -> R:
+        """Have `item` carried out, and wait for its answer.
+
+        Waits for a place in the queue first. A caller that is cancelled after that has asked
+        nonetheless. Raises `StoreUnavailable`, or what `work` raised.
+        """
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            await self._places.acquire()
+        if self._closing:
+            self._places.release()
+            raise StoreUnavailable(_CLOSED)
+        request = _Request(cast("Work[object, object]", work), item)
+        self._queue.put(request)
+        answer: R = await trio.lowlevel.wait_task_rescheduled(request.forget_task)
+        return answer
+
+    async def aclose(self, deadline_s: float) -> None:
+        """Carry out what is queued, then end the thread; give up on it after `deadline_s`."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._thread.join, deadline_s)
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._gather(self._batch_size)
+            was_failing = self._transactions.failing
+            answers = self._carry_out(batch)
+            if self._transactions.failing and not was_failing:
+                # They have waited through the same lock: do not let each find out by itself.
+                behind, still_open = self._gather_queued(self._queue_size)
+                open_ = open_ and still_open
+                answers += _refused(behind, "the store has just failed")
+            self._post(answers)
+        self._transactions.close()
+
+    def _gather(self, limit: int) -> tuple[list[_Request], bool]:
+        """Wait for a request and take those that have queued up behind it."""
+        first = self._queue.get()
+        if first is None:
+            return [], False
+        more, open_ = self._gather_queued(limit - 1)
+        return [first, *more], open_
+
+    def _gather_queued(self, limit: int) -> tuple[list[_Request], bool]:
+        batch: list[_Request] = []
+        try:
+            while len(batch) < limit:
+                request = self._queue.get_nowait()
+                if request is None:
+                    return batch, False
+                batch.append(request)
+        except Empty:
+            pass
+        return batch, True
+
+    def _carry_out(self, batch: list[_Request]) -> _Answers:
+        batch.sort(key=lambda request: request.work.rank)
+        answers: list[Outcome[object]] = []
+        try:
+            self._commit(batch, answers)
+        except StoreUnavailable as error:
+            rest = batch[len(answers) :]
+            return [*zip(batch, answers, strict=False), *_refused(rest, str(error))]
+        return list(zip(batch, answers, strict=True))
+
+    def _commit(self, batch: Sequence[_Request], answers: list[Outcome[object]]) -> None:
+        """Commit them together, or else one by one, so that only the failing one fails."""
+        if not batch:
+            return
+        try:
+            results = self._transactions.run(lambda cursor: _all(cursor, batch))
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                answers.append(Error(error))
+                return
+            for request in batch:
+                self._commit([request], answers)
+        else:
+            answers += [Value(result) for result in results]
+
+    def _post(self, answers: _Answers) -> None:
+        """Answer all askers in one call into the trio thread."""
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._hand_out, answers)
+
+    def _hand_out(self, answers: _Answers) -> None:
+        for request, answer in answers:
+            self._places.release()
+            if request.task is not None:
+                trio.lowlevel.reschedule(request.task, answer)
+
+
+def _all(cursor: DBAPICursor, batch: Sequence[_Request]) -> list[object]:
+    results: list[object] = []
+    for work, requests in groupby(batch, key=lambda request: request.work):
+        results += work.run(cursor, [request.item for request in requests])
+    return results
+
+
+def _refused(batch: Iterable[_Request], reason: str) -> _Answers:
+    return [(request, Error(StoreUnavailable(reason))) for request in batch]
