@@ -30,7 +30,7 @@ from actors.providers.base import (
     UpstreamFailure,
     failure_reason,
 )
-from actors.turn import Turn
+from actors.turn import PlannedRoute, Turn
 
 CONTENT = (TextChunk, ReasoningChunk, RefusalChunk, ToolCallChunk)
 Item = Chunk | AnyEvent
@@ -60,8 +60,8 @@ class Streamer:
 
     async def _play(self, outbox: Sender[Item]) -> UpstreamFailure | None:
         failure: UpstreamFailure | None = None
-        for route in self._turn.request.routes:
-            failure = await self._recorded_attempt(route, failure, outbox)
+        for planned in self._turn.request.routes:
+            failure = await self._recorded_attempt(planned, failure, outbox)
             if failure is None or self._shown or not may_try_next(failure):
                 break
         return failure
@@ -71,25 +71,25 @@ class Streamer:
         return self._turn.first_token_at is not None
 
     async def _recorded_attempt(
-        self, route: Route, before: UpstreamFailure | None, outbox: Sender[Item]
+        self, planned: PlannedRoute, before: UpstreamFailure | None, outbox: Sender[Item]
     ) -> UpstreamFailure | None:
         started = self._now()
         failure: UpstreamFailure | None = None
         result = "cancelled"
         try:
-            await self._attempt(route, before, outbox)
+            await self._attempt(planned, before, outbox)
             result = "answered"
         except UpstreamFailure as caught:
             failure = caught
             result = caught.kind.value
         finally:
-            self._record(route, started, result, failure)
+            self._record(planned.route, started, result, failure)
         return failure
 
     async def _attempt(
-        self, route: Route, before: UpstreamFailure | None, outbox: Sender[Item]
+        self, planned: PlannedRoute, before: UpstreamFailure | None, outbox: Sender[Item]
     ) -> None:
-        timeouts = self._turn.request.timeouts
+        route, timeouts = planned.route, planned.timeouts
         call = msgspec.structs.replace(self._turn.request.call, upstream_model=route.upstream_model)
         clock = AttemptClock(timeouts)
         try:

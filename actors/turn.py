@@ -13,18 +13,26 @@ from actors.providers.base import ModelCall, Route
 from actors.timeouts import Timeouts
 
 
+class PlannedRoute(Struct, frozen=True):
+    """A route that may answer, with the clocks of an attempt on it."""
+
+    route: Route
+    timeouts: Timeouts
+
+
 class TurnRequest(Struct, frozen=True, kw_only=True):
     """What a surface asks of a turn. Nothing in it is about HTTP."""
 
     model: str
     """The name the client asked for."""
-    routes: tuple[Route, ...]
+    routes: tuple[PlannedRoute, ...]
     """Tried in this order."""
     call: ModelCall
     """What is asked; its `upstream_model` is filled in for each route."""
     dialect: str
     dialect_options: dict[str, bool]
-    timeouts: Timeouts
+    total_s: float
+    """The time budget of the whole turn, all attempts together."""
     tenant_id: str
     mode: Mode = Mode.ATTACHED
     resume_window_s: float = 0.0
@@ -63,7 +71,7 @@ class Turn:
         self.stage = "queued"
         """What the turn is at, for metrics and the dashboard."""
         self._leases = 0
-        self._budget_ends = trio.current_time() + request.timeouts.total_s
+        self._budget_ends = trio.current_time() + request.total_s
         self.scope.deadline = self._budget_ends
 
     def as_new(self) -> NewTurn:
@@ -123,7 +131,7 @@ class Turn:
     @property
     def half_time(self) -> float:
         """When half of the time budget is gone, in trio's time."""
-        return self._budget_ends - self.request.timeouts.total_s / 2
+        return self._budget_ends - self.request.total_s / 2
 
     def disconnect_stage(self, *, finished: bool) -> DisconnectStage | None:
         """How far the turn had come when its last client left, if that is what happened."""

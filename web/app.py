@@ -1,0 +1,62 @@
+"""The application: routes, and what every error becomes."""
+
+import structlog
+from quart import Response
+from werkzeug.exceptions import HTTPException
+
+from actors.outcome import ErrorInfo
+from store.records import StoreUnavailable
+from web.errors import ApiError
+from web.quart_app import TrouperApp
+from web.responses import error_response
+from web.routes.chat import chat_routes
+from web.routes.models import model_routes
+from web.routes.ops import ops_routes
+from web.routes.turns import turn_routes
+from web.service import Service
+
+_log = structlog.get_logger("trouper.web")
+
+
+def create_app(service: Service) -> TrouperApp:
+    """All surfaces over this service."""
+    app = TrouperApp("trouper", max_body_bytes=service.config.limits.body_bytes)
+    for routes in (chat_routes, model_routes, turn_routes, ops_routes):
+        app.register_blueprint(routes(service))
+    app.register_error_handler(ApiError, _api_error)
+    app.register_error_handler(StoreUnavailable, _store_unavailable)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _crash)
+    return app
+
+
+async def _api_error(error: ApiError) -> Response:
+    return error_response(error.info)
+
+
+async def _store_unavailable(error: StoreUnavailable) -> Response:
+    text = "The store is unavailable. Try again later."
+    return error_response(
+        ErrorInfo(
+            status=503,
+            message=text,
+            type="server_error",
+            code="store_unavailable",
+            retry_after_s=2.0,
+        )
+    )
+
+
+async def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    text = error.description or error.name
+    headers = {k: v for k, v in error.get_headers() if k == "Allow"}
+    code = error.name.lower().replace(" ", "_")
+    return error_response(ErrorInfo(status=status, message=text, type=kind, code=code), headers)
+
+
+async def _crash(error: Exception) -> Response:
+    _log.error("request crashed", exc_info=error)
+    text = "The server failed to answer this request."
+    return error_response(ErrorInfo(status=500, message=text, type="server_error", code="internal"))

@@ -1,0 +1,132 @@
+"""The process: builds the service, plays its tasks, serves, and stops in order."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+import trio
+
+from actors.checkpointer import Checkpointer
+from actors.finalise import Finaliser
+from actors.pulse import Pulse
+from actors.recovery import recover
+from actors.registry import Registry
+from actors.run_turn import Backstage
+from store.ids import new_id
+from store.store import Store, StoreRefused, StoreSettings, open_store
+from web.app import create_app
+from web.config import Config
+from web.loop_lag import measure_loop_lag
+from web.metrics import Metrics
+from web.planning import Planner
+from web.providers import open_providers
+from web.server import BindError, HttpServer, ServerSettings, bind_sockets
+from web.service import Service
+from web.startup import StartupRefused
+from web.stopping import Stop, drain
+from web.supervisor import keep_running
+
+SWEEP_EVERY_S = 300.0
+
+_log = structlog.get_logger("trouper.server")
+
+
+def run(config: Config) -> int:
+    """Serve until told to stop; returns the exit code. Raises `StartupRefused`."""
+    return trio.run(partial(serve, config, Stop()))
+
+
+async def serve(
+    config: Config,
+    stop: Stop,
+    *,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> int:
+    """Serve until `stop` is asked for, then drain. Started with the URLs listened on."""
+    settings = ServerSettings(write_stall_s=config.limits.write_stall_s)
+    try:
+        sockets = bind_sockets([str(config.server.bind)], settings)
+    except BindError as error:
+        raise StartupRefused(str(error)) from error
+    async with open_service(config) as service, trio.open_nursery() as nursery:
+        server = HttpServer(create_app(service), settings)
+        await nursery.start(stop.watch_signals)
+        urls = await nursery.start(server.serve, sockets)
+        _log.info("listening", url=", ".join(urls), models=service.planner.names)
+        task_status.started(urls)
+        await stop.asked.wait()
+        await drain(stop, config.server, service.registry, server)
+        nursery.cancel_scope.cancel()
+    return 0
+
+
+@asynccontextmanager
+async def open_service(config: Config) -> AsyncIterator[Service]:
+    """Everything but the listener: store, providers, turns, and the tasks that serve them."""
+    metrics = Metrics()
+    async with (
+        opened_store(config) as store,
+        open_providers(config) as providers,
+        trio.open_nursery() as nursery,
+    ):
+        lost = await recover(store, time.time)
+        if lost:
+            _log.warning("recovered turns of a dead process", turns=lost)
+        journal = config.journal
+        checkpointer = Checkpointer(
+            store, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
+        )
+        finaliser = Finaliser(
+            store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
+        )
+        backstage = Backstage(
+            store=store,
+            providers=providers,
+            checkpointer=checkpointer,
+            finaliser=finaliser,
+            observer=metrics,
+            now=time.time,
+        )
+        registry = Registry(
+            nursery,
+            backstage,
+            owner=store.owner,
+            max_turns=config.limits.concurrent_turns,
+            new_id=partial(new_id, "turn_"),
+        )
+        metrics.watch(registry, lambda: store.figures)
+        tasks: dict[str, Callable[[], Awaitable[None]]] = {
+            "checkpointer": checkpointer.run,
+            "pulse": Pulse(registry, config.turns.heartbeat_s).run,
+            "spool": store.keep_replaying,
+            "sweep": partial(keep_sweeping, store, journal.retention_s),
+            "loop lag": partial(measure_loop_lag, metrics),
+        }
+        for name, task in tasks.items():
+            nursery.start_soon(keep_running, name, task, metrics, name=name)
+        yield Service(config, store, registry, Planner(config), metrics, time.time)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def opened_store(config: Config) -> AsyncIterator[Store]:
+    """The store that the configuration asks for; raises `StartupRefused`."""
+    settings = StoreSettings(
+        url=config.store.url,
+        synchronous="FULL" if config.store.synchronous == "full" else "NORMAL",
+        spool_bytes=config.store.spool_bytes,
+    )
+    try:
+        async with open_store(settings) as store:
+            yield store
+    except StoreRefused as error:
+        raise StartupRefused(str(error)) from error
+
+
+async def keep_sweeping(store: Store, retention_s: float) -> None:
+    """The service task that forgets journals past their retention."""
+    while True:
+        await store.sweep(retention_s)
+        await trio.sleep(SWEEP_EVERY_S)

@@ -1,0 +1,87 @@
+"""Which routes may answer a model name, and under what terms; worked out once at start-up."""
+
+from msgspec import Struct
+
+from actors.outcome import Mode
+from actors.price import Price
+from actors.providers.base import Route
+from actors.turn import PlannedRoute
+from web.config import Config, Model, Simulated
+from web.errors import ApiError, not_found, unavailable
+
+_NAMES_SHOWN = 50
+
+
+class Plan(Struct, frozen=True):
+    """How turns of one model are played."""
+
+    routes: tuple[PlannedRoute, ...]
+    total_s: float
+    mode: Mode
+    resume_window_s: float
+    price: Price
+
+
+class Planner:
+    """Finds the plan for a model name: a configured model, or `provider/upstream-model`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._plans = {
+            name: self._plan(model, model.routes) for name, model in config.models.items()
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The configured models, in the order of the file."""
+        return list(self._plans)
+
+    def find(self, name: str) -> Plan:
+        """The plan for `name`; raises `ApiError`, 404 with the names that there are."""
+        plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
+        if plan is None:
+            raise self._unknown(name)
+        if not plan.routes:
+            text = f"No provider of {name!r} has an API key that can be used."
+            raise unavailable(text, code="no_usable_route", retry_after_s=60.0)
+        return plan
+
+    def _direct(self, name: str) -> Plan | None:
+        provider, slash, upstream_model = name.partition("/")
+        if not slash or not upstream_model or provider not in self._config.providers:
+            return None
+        return self._plan(None, (Route(provider, upstream_model),))
+
+    def _simulated(self, name: str) -> Plan | None:
+        """`sim:cut=40` where `sim` is a model: its first route, with these settings."""
+        base, colon, settings = name.partition(":")
+        model = self._config.models.get(base)
+        if model is None or not colon:
+            return None
+        route = model.routes[0]
+        if not isinstance(self._config.providers[route.provider], Simulated):
+            return None
+        return self._plan(model, (Route(route.provider, f"{route.upstream_model}:{settings}"),))
+
+    def _plan(self, model: Model | None, routes: tuple[Route, ...]) -> Plan:
+        config = self._config
+        return Plan(
+            routes=tuple(
+                PlannedRoute(route, config.clocks(model, route.provider))
+                for route in routes
+                if config.providers[route.provider].usable
+            ),
+            total_s=config.clocks(model, routes[0].provider).total_s,
+            mode=config.mode_of(model),
+            resume_window_s=config.resume_window_of(model),
+            price=config.price_of(model),
+        )
+
+    def _unknown(self, name: str) -> ApiError:
+        shown = ", ".join(self.names[:_NAMES_SHOWN]) or "none"
+        return not_found(
+            f"There is no model {name[:200]!r}. The models are: {shown}."
+            " A route can also be named directly, as provider/upstream-model.",
+            code="model_not_found",
+            param="model",
+        )

@@ -1,0 +1,151 @@
+"""`/v1/turns`: what became of turns, their events again, and an end to them."""
+
+from itertools import chain
+
+from quart import Blueprint, Request, Response, request
+
+from actors.checkpointer import decode_events
+from actors.events import AnyEvent
+from actors.lease import lease
+from actors.outcome import ErrorInfo, Reason, Status
+from actors.turn import Turn
+from actors.writer import HEARTBEAT, Writer
+from store.records import TurnView
+from web.connection import request_stack
+from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
+from web.dialects.openai_chat import OpenAIChat
+from web.errors import ApiError, invalid, not_found
+from web.responses import json_response
+from web.routes.chat import turn_headers
+from web.service import TENANT, Service
+from web.sse import event_document, event_stream
+from web.turn_json import live_turn, stored_turn
+
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 20
+
+
+def turn_routes(service: Service) -> Blueprint:
+    """The blueprint of the turn resource."""
+    blueprint = Blueprint("turns", __name__)
+
+    @blueprint.get("/v1/turns")
+    async def turns() -> Response:
+        page = await service.store.list_turns(
+            TENANT,
+            limit=_limit(request.args.get("limit")),
+            status=_status(request.args.get("status")),
+            cursor=request.args.get("cursor"),
+        )
+        return json_response({"data": [stored_turn(t) for t in page.data], "next": page.next})
+
+    @blueprint.get("/v1/turns/<turn_id>")
+    async def turn(turn_id: str) -> Response:
+        live = service.registry.find(TENANT, turn_id)
+        described = live_turn(live) if live else stored_turn(await _stored(service, turn_id))
+        return json_response(described, headers={"X-Turn-Id": turn_id})
+
+    @blueprint.get("/v1/turns/<turn_id>/events")
+    async def events(turn_id: str) -> Response:
+        live = service.registry.find(TENANT, turn_id)
+        if live is not None:
+            return await _follow(service, live)
+        return await _replay(service, await _stored(service, turn_id))
+
+    @blueprint.post("/v1/turns/<turn_id>/cancel")
+    async def cancel(turn_id: str) -> Response:
+        live = service.registry.find(TENANT, turn_id)
+        if live is not None:
+            live.stop(Reason.CANCEL_REQUESTED)
+            await live.final.wait()
+            return json_response(live_turn(live), headers=turn_headers(live))
+        described = stored_turn(await _stored(service, turn_id))
+        return json_response(described, headers={"X-Turn-Id": turn_id})
+
+    return blueprint
+
+
+async def _stored(service: Service, turn_id: str) -> TurnView:
+    turn = await service.store.get_turn(TENANT, turn_id)
+    if turn is None:
+        raise not_found(f"There is no turn {turn_id[:100]!r}.", code="turn_not_found")
+    return turn
+
+
+async def _follow(service: Service, turn: Turn) -> Response:
+    dialect = OpenAIChat(turn.request.dialect_options, _cursor(turn.request.dialect))
+    stack = request_stack(_current_request())
+    await stack.enter_async_context(lease(turn, settle_s=service.settle_s))
+    writer = Writer(turn.journal.subscribe(), dialect, lambda: turn.stored)
+    return event_stream(writer, turn_headers(turn))
+
+
+async def _replay(service: Service, turn: TurnView) -> Response:
+    if turn.ended_at is None:
+        raise _elsewhere(turn)
+    dialect = OpenAIChat(turn.dialect_options, _cursor(turn.dialect))
+    frames = dialect.render(await _kept_events(service, turn))
+    headers = {"X-Turn-Id": turn.id}
+    if not frames:
+        return Response("", status=204, headers=headers)
+    return event_document(HEARTBEAT + frames, headers)
+
+
+async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
+    segments = await service.store.segments(turn.id)
+    events = list(chain.from_iterable(decode_events(s.blob) for s in segments))
+    if len(events) != (turn.last_event or 0) + 1:
+        raise _gone(turn)
+    return events
+
+
+def _elsewhere(turn: TurnView) -> ApiError:
+    text = f"Turn {turn.id} plays in another process, which alone can stream it."
+    kind = "invalid_request_error"
+    return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
+
+
+def _gone(turn: TurnView) -> ApiError:
+    why = (
+        "it asked for its text not to be kept"
+        if not turn.keep_text
+        else "it is older than journal.retention_s"
+    )
+    return ApiError(
+        ErrorInfo(
+            status=410,
+            message=f"The events of turn {turn.id} are gone: {why}.",
+            type="invalid_request_error",
+            code="events_gone",
+        )
+    )
+
+
+def _cursor(dialect: str) -> Cursor:
+    given = request.headers.get("Last-Event-ID") or request.args.get("starting_after")
+    if not given:
+        return START
+    try:
+        return parse_cursor(given, dialect)
+    except BadCursor as error:
+        raise invalid(str(error), param="starting_after", code="invalid_cursor") from None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+        raise invalid(f"limit: must be a number from 1 to {MAX_LIMIT}.", param="limit")
+    return int(text)
+
+
+def _status(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if text not in set(Status):
+        raise invalid(f"status: must be one of {', '.join(Status)}.", param="status")
+    return text
+
+
+def _current_request() -> Request:
+    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,80 @@
+"""A turn as clients see it, live or from the store: the same fields in both."""
+
+import msgspec
+
+from actors.events import Ended
+from actors.outcome import Status
+from actors.recovery import visible_text
+from actors.turn import Turn
+from store.records import AttemptRecord, TurnView
+
+
+def live_turn(turn: Turn) -> dict[str, object]:
+    """A turn that plays now, or whose record is not in the database yet."""
+    ended = _ended(turn)
+    usage = ended.usage if ended else None
+    route = turn.answered_by
+    return {
+        "id": turn.id,
+        "object": "turn",
+        "status": ended.status if ended else Status.IN_PROGRESS,
+        "reason": ended.reason if ended else None,
+        "disconnect_stage": ended.disconnect_stage if ended else None,
+        "model": turn.request.model,
+        "provider": route.provider if route else None,
+        "upstream_model": route.upstream_model if route else None,
+        "mode": turn.request.mode,
+        "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
+        "cost_micros": ended.cost_micros if ended else 0,
+        "text": visible_text(turn.journal.events) if turn.request.keep_text else "",
+        "error": ended.error if ended else None,
+        "created_at": turn.created_at,
+        "first_token_at": turn.first_token_at,
+        "ended_at": ended.ended_at if ended else None,
+        "last_event": len(turn.journal.events) - 1 if turn.journal.events else None,
+        "stored": turn.stored,
+        "attempts": [],
+    }
+
+
+def stored_turn(turn: TurnView) -> dict[str, object]:
+    """A turn as its row tells it."""
+    usage = turn.usage
+    return {
+        "id": turn.id,
+        "object": "turn",
+        "status": turn.status,
+        "reason": turn.reason,
+        "disconnect_stage": turn.disconnect_stage,
+        "model": turn.model,
+        "provider": turn.provider,
+        "upstream_model": turn.upstream_model,
+        "mode": turn.mode,
+        "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
+        "cost_micros": usage.cost_micros if usage else 0,
+        "text": turn.text,
+        "error": msgspec.Raw(turn.error.encode()) if turn.error else None,
+        "created_at": turn.created_at,
+        "first_token_at": turn.first_token_at,
+        "ended_at": turn.ended_at,
+        "last_event": turn.last_event,
+        "stored": "committed",
+        "attempts": [_attempt(attempt) for attempt in turn.attempts],
+    }
+
+
+def _ended(turn: Turn) -> Ended | None:
+    last = turn.journal.events[-1] if turn.journal.closed else None
+    return last if isinstance(last, Ended) else None
+
+
+def _usage(input_tokens: int, output_tokens: int, estimated: bool) -> dict[str, object]:
+    return {
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "estimated": estimated,
+    }
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, object]:
+    return msgspec.structs.asdict(attempt)
