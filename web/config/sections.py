@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from actors.outcome import Mode
 from actors.timeouts import Timeouts
@@ -43,6 +43,10 @@ def _address(written: object) -> Address:
 Loopback = Annotated[Address, PlainValidator(_address), PlainSerializer(str)]
 
 
+def _upper(written: object) -> object:
+    return written.upper() if isinstance(written, str) else written
+
+
 class Server(Section):
     """The listener, and how it stops."""
 
@@ -59,8 +63,11 @@ class Store(Section):
 
     url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+]*://")] = "sqlite:///trouper.db"
     """SQLAlchemy URL of the database. A relative SQLite path starts at the working directory."""
-    synchronous: Literal["normal", "full"] = "normal"
-    """SQLite: `normal` survives a crash of the process, `full` also a power loss."""
+    synchronous: Annotated[Literal["NORMAL", "FULL"], BeforeValidator(_upper)] = "NORMAL"
+    """SQLite: what is committed survives a crash of the process (`NORMAL`) or of the machine
+    (`FULL`)."""
+    migrate: Literal["auto", "never"] = "auto"
+    """Whether an empty or older database is brought up to date at start (`auto`) or refused."""
     spool_bytes: Count = 64 * 1024 * 1024
     """Bytes set aside at start for final records that the database cannot take."""
 

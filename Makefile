@@ -1,0 +1,57 @@
+# Everything here starts from nothing: it needs make, a shell and Python 3.11 or newer.
+# What is installed comes from the lock files, hashes checked. Repeated calls install nothing.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE := actors web store tests bench
+ARGS ?=
+PYTHON ?=
+
+.PHONY: help serve test check bench lock clean
+
+help:
+	@echo 'make serve   run the server in the foreground; ARGS="--config trouper.toml" for options'
+	@echo 'make test    all tests: the fast ones, then those on real sockets and processes'
+	@echo 'make check   linters, formatting, types'
+	@echo 'make bench   compare with a bare relay, on this machine'
+	@echo 'make lock    choose dependencies anew and write the lock files'
+	@echo 'make clean   remove the environment and everything that was generated'
+
+serve: $(VENV)/.runtime
+	@exec $(BIN)/trouper serve $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --ignore=tests/live $(ARGS)
+	$(BIN)/python -m pytest tests/live $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m flake8 --isolated --select=ASYNC $(CODE)
+	$(BIN)/mypy
+	$(BIN)/towncrier build --draft --version next > $(VENV)/changelog-draft.md
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+lock: | $(BIN)/python
+	$(BIN)/python .ci/lock.py $(VENV)/lock
+
+clean:
+	rm -rf $(VENV) build dist bench/results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps are written last: an interrupted installation is done again.
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	@PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
