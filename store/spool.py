@@ -116,9 +116,13 @@ class Spool:
 
     def close(self, *, remove: bool) -> None:
         """Let go of the file, and remove it where all its records are in the database."""
-        if remove:
-            self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        # Under both locks: an append that was abandoned must not write to whatever file gets
+        # this descriptor next.
+        with self._lock, self._sync_lock:
+            if remove:
+                self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _write(self, payload: bytes) -> int:
         with self._lock:

@@ -1,5 +1,6 @@
 """SQLite, and everything that is peculiar to it: nothing else in `store` knows of it."""
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -37,6 +38,7 @@ _TROUBLE = {
     sqlite3.SQLITE_NOTADB: "the database file is damaged",
 }
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _ADVICE = {
     sqlite3.SQLITE_BUSY: "stop the process that holds it, then start again",
@@ -63,7 +65,10 @@ class SQLite:
             return Path(self._temporary.name, "trouper.db")
         if database.startswith("file:"):
             raise StoreRefused(f"store.url: {database!r} is a URI; give a path instead")
-        return Path(database).absolute()
+        path = Path(database).absolute()
+        if not path.parent.is_dir():
+            raise StoreRefused(f"{path.parent}: no such directory; create it, or change store.url")
+        return path
 
     def engine(self) -> Engine:
         """Make an engine whose connections may be used from any thread, one at a time."""
@@ -92,10 +97,6 @@ class SQLite:
 
     def check(self, engine: Engine) -> None:
         """Read the file, switch it to a write-ahead log and take the write lock once."""
-        if not self.beside.parent.is_dir():
-            raise StoreRefused(
-                f"{self.beside.parent} is no directory; create it, or change store.url"
-            )
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
@@ -146,9 +147,8 @@ class SQLite:
     def refusal(self, error: BaseException) -> str | None:
         """Name the file, the trouble and the remedy."""
         if isinstance(error, OSError):
-            return (
-                f"{error.filename or self.beside}: {error.strerror}; {_ADVICE[sqlite3.SQLITE_PERM]}"
-            )
+            advice = "free some space" if error.errno in _NO_SPACE else "let this user write there"
+            return f"{self.beside.parent}: {error.strerror}; {advice}, or change store.url"
         code = _code(error)
         return self._refusal(code) if code in _TROUBLE else None
 

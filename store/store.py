@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -131,13 +131,17 @@ class Store:
         `keep_replaying` brings it into the database, or the next start.
         """
 
-        def append() -> None:
-            self._parts.spool.append(msgspec.msgpack.encode(record))
+        token = trio.lowlevel.current_trio_token()
 
-        try:
-            await in_thread(append, self._spoolers)
-        finally:
-            self._something_spooled.set()
+        def append() -> None:
+            try:
+                self._parts.spool.append(msgspec.msgpack.encode(record))
+            finally:
+                # Not in the caller's task, which may have left by now.
+                with suppress(trio.RunFinishedError):
+                    token.run_sync_soon(self._note_spooled)
+
+        await in_thread(append, self._spoolers)
 
     async def orphans(self) -> Sequence[TurnView]:
         """The turns in flight whose owner is dead, once what it spooled is in the database."""
@@ -200,13 +204,13 @@ class Store:
         while True:
             await self._something_spooled.wait()
             await trio.sleep(delay)
-            self._something_spooled = trio.Event()
             try:
                 await self.replay_spool()
                 delay = _RETRY_FIRST_S
             except StoreUnavailable:
-                self._something_spooled.set()
                 delay = min(2 * delay, _RETRY_MOST_S)
+            if not self._parts.spool.records:
+                self._something_spooled = trio.Event()
 
     async def aclose(self) -> None:
         """Finish what is queued, then let go of everything; takes ten seconds at most."""
@@ -225,6 +229,9 @@ class Store:
         finally:
             spool.close(remove=done)
         return count
+
+    def _note_spooled(self) -> None:
+        self._something_spooled.set()
 
     def _other_spools(self) -> list[Path]:
         """The spools of other processes, dead ones among them."""

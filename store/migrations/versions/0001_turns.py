@@ -18,13 +18,15 @@ def upgrade() -> None:
 
 
 def _tenants_and_sessions() -> None:
-    op.create_table(
+    tenants = op.create_table(
         "tenants",
         sa.Column("id", sa.String, nullable=False),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_tenants"),
     )
+    # Whose everything is, until there are keys.
+    op.bulk_insert(tenants, [{"id": "tenant_default", "name": "default", "created_at": 0.0}])
     op.create_table(
         "sessions",
         sa.Column("id", sa.String, nullable=False),
