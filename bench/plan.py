@@ -18,6 +18,7 @@ class Plan(Struct, kw_only=True, frozen=True):
     """What the relay wants before the upstream's model name."""
     pid: int | None = None
     """The relay's process; None where there is none to measure."""
+    upstream_pid: int | None = None
     stream: bool = True
     total: int = 1
     """Requests in all."""
@@ -29,6 +30,8 @@ class Plan(Struct, kw_only=True, frozen=True):
     patience_s: float = 2.0
     """How long the witness waits for an upstream connection to close (`aborts`)."""
     limit_s: float = 60.0
+    rest_s: float = 0.0
+    """Pause after it, in which the relay may forget its idle upstream connections."""
 
 
 class Sample(Struct, kw_only=True, frozen=True):
@@ -60,8 +63,8 @@ class Result(Struct, kw_only=True):
     wall_s: float = 0.0
     cpu_s: float | None = None
     """CPU time of the relay while measuring."""
-    load_cpu_s: float = 0.0
-    """CPU time of the load generator while measuring."""
+    drivers_cpu_s: float = 0.0
+    """CPU time of load generator and upstream while measuring."""
     ttft_ms: list[float] = field(default_factory=list)
     abort_ms: list[float] = field(default_factory=list)
     never: int = 0

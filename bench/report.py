@@ -31,6 +31,9 @@ class Report(Struct, kw_only=True):
     tokens_per_frame: dict[str, float]
     """By relay. Above 1 it merged deltas: fewer frames for the same text."""
     never_aborted: dict[str, int]
+    """By relay, upstream connections that outlived their client by seconds."""
+    drivers_busy: dict[str, dict[str, float]]
+    """By relay and load, the most of one CPU that load generator and upstream took."""
     problems: dict[str, list[str]]
 
 
@@ -56,6 +59,7 @@ def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str
         },
         tokens_per_frame={name: _merging(rounds[name]) for name in rounds},
         never_aborted={name: _never(rounds[name]) for name in rounds},
+        drivers_busy={name: _busy(rounds[name]) for name in rounds},
         problems=problems,
     )
 
@@ -119,6 +123,16 @@ def _merging(rounds: list[dict[str, Result]]) -> float:
 
 def _never(rounds: list[dict[str, Result]]) -> int:
     return sum(result.never for results in rounds for result in results.values())
+
+
+def _busy(rounds: list[dict[str, Result]]) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for results in rounds:
+        for load, result in results.items():
+            if result.wall_s:
+                share = round(result.drivers_cpu_s / result.wall_s, 3)
+                shares[load] = max(share, shares.get(load, 0.0))
+    return shares
 
 
 def _line(row: Row, report: Report, names: list[str], compared: list[str]) -> list[str]:

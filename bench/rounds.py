@@ -1,5 +1,6 @@
 """Interleaved rounds: in each one every relay is started anew and gets every load."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,7 @@ class Bench:
         command, log = python("-m", "bench.upstream"), self._directory / "upstream.log"
         with Child(command, log, cores=self._drivers, piped=True) as upstream:
             port = int(upstream.read_line())
+            self._plans = {k: replace(p, upstream_pid=upstream.pid) for k, p in self._plans.items()}
             for number in range(1, rounds + 1):
                 for name in [name for name in self.rounds if name not in self._broken]:
                     print(f"round {number}: {name}", flush=True)
@@ -71,6 +73,7 @@ class Bench:
                 self._load(relay, key, _aimed(plan, relay, setup, child.pid), results)
                 if relay.journal and key in results:
                     self._check(relay, key, setup.port, results)
+                time.sleep(plan.rest_s)
             if relay.journal:
                 self._count(relay, setup.port, results)
 

@@ -23,6 +23,9 @@ from bench.report import build, machine, table
 from bench.rounds import Bench
 from bench.rows import loads
 
+_BUSY = 0.9
+"""Share of a CPU from which on latencies may be those of the load generator."""
+
 
 def main() -> int:
     """0: every relay served and lost nothing; 1: there were problems; 2: nothing was measured."""
@@ -57,6 +60,10 @@ def _report(bench: Bench, options: argparse.Namespace, placement: str) -> int:
     print(f"\n{table(report)}\n")
     for name, problems in report.problems.items():
         print(f"{name}: {RELAYS[name].about}; {_verdict(problems)}")
+        if merged := report.tokens_per_frame[name] > 1.01 and report.tokens_per_frame[name]:
+            print(f"  it merged tokens: {merged:g} in a frame, over all loads")
+        if busy := [load for load, share in report.drivers_busy[name].items() if share > _BUSY]:
+            print(f"  load generator and upstream were the limit in: {', '.join(busy)}")
     path = options.json or REPO / "bench" / "results" / time.strftime("%Y%m%d-%H%M%S.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))

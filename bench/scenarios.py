@@ -97,14 +97,21 @@ def _calls(plan: Plan, count: int) -> list[Call]:
 
 @contextmanager
 def _measured(plan: Plan, result: Result, chunks: Callable[[], int]) -> Iterator[None]:
-    before, began, own = chunks(), time.monotonic(), time.process_time()
-    cpu = proc.cpu_s(plan.pid) if plan.pid else None
+    before, began = chunks(), time.monotonic()
+    relay, drivers = _cpu_s(plan.pid), _drivers_cpu_s(plan)
     yield
-    if plan.pid and cpu is not None:
-        result.cpu_s = proc.cpu_s(plan.pid) - cpu
+    result.cpu_s = _cpu_s(plan.pid) - relay if plan.pid else None
+    result.drivers_cpu_s = _drivers_cpu_s(plan) - drivers
     result.wall_s = time.monotonic() - began
-    result.load_cpu_s = time.process_time() - own
     result.chunks = chunks() - before
+
+
+def _drivers_cpu_s(plan: Plan) -> float:
+    return time.process_time() + _cpu_s(plan.upstream_pid)
+
+
+def _cpu_s(pid: int | None) -> float:
+    return 0.0 if pid is None else proc.cpu_s(pid)
 
 
 async def _bounded(
@@ -124,6 +131,8 @@ async def _one_after_another(plan: Plan, waiting: Iterator[Call]) -> None:
     connection: Connection | None = None
     for call in waiting:
         connection = await _perform(plan, call, connection)
+    if connection is not None:
+        connection.close()
 
 
 async def _alone(plan: Plan, call: Call) -> None:

@@ -1,0 +1,115 @@
+"""The load generator's verdict: a lost, altered or swapped token must not pass."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.answer import Answer
+from bench.frames import Frames, http_chunk, role, tail
+from bench.httpwire import BadResponse, ResponseReader
+from bench.spec import Spec, parse
+
+SPEC = Spec(chunks=30, seed=3)
+HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-turn-id: t1\r\n\r\n"
+
+
+def frames(spec: Spec = SPEC) -> list[bytes]:
+    """The answer's HTTP chunks, one per token, with what stands before and after them."""
+    tokens = Frames()
+    return [role(), *(tokens.tokens(spec.seed, n, n + 1) for n in range(spec.chunks)), tail(30)]
+
+
+def read(wire: bytes, *pieces: int) -> Answer:
+    """The answer after its bytes came, split at the given positions."""
+    reader, answer = ResponseReader(), Answer(SPEC)
+    cuts = [0, *sorted(pieces), len(wire)]
+    for start, stop in pairwise(cuts):
+        answer.feed(reader.feed(wire[start:stop]))
+    assert reader.done
+    return answer
+
+
+WIRE = HEAD + b"".join(frames())
+
+
+@given(st.lists(st.integers(0, len(WIRE) - 1), max_size=40))
+def test_the_whole_answer_passes_however_it_is_cut(cuts: list[int]) -> None:
+    answer = read(WIRE, *cuts)
+    assert answer.problem() is None
+    assert answer.chunks == SPEC.chunks
+    assert answer.frames == SPEC.chunks + 3
+
+
+def test_a_lost_token_is_found_and_named() -> None:
+    sent = frames()
+    del sent[8]
+    problem = read(HEAD + b"".join(sent)).problem()
+    assert problem is not None
+    assert "29 of 30 tokens" in problem
+    assert "3w8" in problem
+
+
+def test_swapped_tokens_are_found() -> None:
+    sent = frames()
+    sent[4], sent[5] = sent[5], sent[4]
+    assert read(HEAD + b"".join(sent)).problem() is not None
+
+
+def test_an_altered_token_is_found() -> None:
+    problem = read(WIRE.replace(b"3w17 ", b"3w71 ")).problem()
+    assert problem is not None
+
+
+def test_tokens_of_another_stream_are_found() -> None:
+    sent = frames()
+    sent[10] = frames(Spec(chunks=30, seed=4))[10]
+    assert read(HEAD + b"".join(sent)).problem() is not None
+
+
+@pytest.mark.parametrize(
+    ("taken_out", "problem"),
+    [
+        (b'"finish_reason":"stop"', "no finish reason"),
+        (b"data: [DONE]", "no [DONE]"),
+        (b'"completion_tokens"', "no usage"),
+    ],
+)
+def test_an_end_that_lacks_something_is_found(taken_out: bytes, problem: str) -> None:
+    damaged = WIRE.replace(taken_out, b"x" * len(taken_out))
+    assert damaged != WIRE
+    assert read(damaged).problem() == problem
+
+
+def test_merged_tokens_pass_but_are_counted() -> None:
+    merged = b'data: {"choices":[{"delta":{"content":"3w0 3w1 "}}]}\n\n'
+    answer = read(HEAD + b"".join([role(), http_chunk(merged), *frames()[3:]]))
+    assert answer.problem() is None
+    assert (answer.chunks, answer.frames) == (SPEC.chunks, SPEC.chunks + 2)
+
+
+def test_a_beginning_is_a_prefix_and_other_text_is_not() -> None:
+    answer = Answer(SPEC)
+    answer.feed(ResponseReader().feed(HEAD + b"".join(frames()[:12])))
+    assert answer.chunks == 11
+    assert answer.prefix_problem() is None
+    answer.feed(b'data: {"choices":[{"delta":{"content":"more "}}]}\n\n')
+    assert answer.prefix_problem() is not None
+
+
+def test_a_chunk_longer_than_it_says_is_refused() -> None:
+    with pytest.raises(BadResponse, match="longer"):
+        ResponseReader().feed(HEAD + b"3\r\nabcdef\r\n")
+
+
+def test_bytes_after_the_end_are_refused() -> None:
+    with pytest.raises(BadResponse, match="after the end"):
+        ResponseReader().feed(WIRE + b"HTTP/1.1 200 OK\r\n")
+
+
+@given(
+    st.builds(Spec, chunks=st.integers(1, 9999), delay=st.integers(0, 99), seed=st.integers(0, 7))
+)
+def test_a_spec_survives_its_journey_in_a_model_name(spec: Spec) -> None:
+    assert parse(f'{{"model":"bench/{spec.model}","stream":true}}'.encode()) == spec
