@@ -1,5 +1,6 @@
 """What an open store consists of, and how it is opened. Blocks: call in a thread."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -31,21 +32,21 @@ class Parts:
 def open_parts(settings: StoreSettings) -> Parts:
     """Open them all, or none; raises `StoreRefused`."""
     backend = backend_for(settings)
-    try:
-        owner = Owner(backend.beside)
-    except OSError as error:
-        raise _refused(backend, error) from error
-    try:
-        engine = open_engine(backend, settings)
-        owner.remove_stale()
-        spool = Spool.create(owner.path_of(owner.id, SUFFIX), settings.spool_bytes)
-    except BaseException as error:
-        owner.release()
-        if isinstance(error, OSError):
-            raise _refused(backend, error) from error
-        raise
+    with ExitStack() as undo:
+        undo.callback(backend.remove)
+        try:
+            parts = _open(backend, settings, undo)
+        except OSError as error:
+            raise StoreRefused(backend.refusal(error) or str(error)) from error
+        undo.pop_all()
+    return parts
+
+
+def _open(backend: Backend, settings: StoreSettings, undo: ExitStack) -> Parts:
+    owner = Owner(backend.beside)
+    undo.callback(owner.release)
+    engine = open_engine(backend, settings)
+    undo.callback(engine.dispose)
+    owner.remove_stale()
+    spool = Spool.create(owner.path_of(owner.id, SUFFIX), settings.spool_bytes)
     return Parts(backend, owner, spool, engine)
-
-
-def _refused(backend: Backend, error: OSError) -> StoreRefused:
-    return StoreRefused(backend.refusal(error) or str(error))

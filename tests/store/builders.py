@@ -1,0 +1,81 @@
+"""Records to store, with what a test does not care about filled in."""
+
+from store.ids import new_id
+from store.records import (
+    AttemptRecord,
+    FinalRecord,
+    NewTurn,
+    Segment,
+    StepRecord,
+    UsageRecord,
+)
+
+TENANT = "tenant_default"
+
+
+def a_turn(
+    owner: str, *, id: str | None = None, tenant: str = TENANT, keep_text: bool = True
+) -> NewTurn:
+    """A turn that `owner` is about to begin."""
+    return NewTurn(
+        id=id or new_id("turn_"),
+        tenant_id=tenant,
+        owner=owner,
+        model="gpt-large",
+        mode="attached",
+        dialect="openai-chat",
+        dialect_options={"include_usage": True},
+        created_at=1000.0,
+        keep_text=keep_text,
+    )
+
+
+def a_segment(turn: NewTurn, first: int = 0, last: int = 9, blob: bytes = b"events") -> Segment:
+    """Events `first` … `last` of the turn."""
+    return Segment(turn.id, turn.owner, first, last, blob)
+
+
+def an_end(
+    turn: NewTurn,
+    *,
+    status: str = "completed",
+    reason: str = "stop",
+    text: str = "Hello",
+    tool_calls: str | None = None,
+    segment: Segment | None = None,
+    ended_at: float = 1002.0,
+) -> FinalRecord:
+    """The final record of a turn that one attempt answered."""
+    attempt = AttemptRecord(
+        number=1,
+        provider="openai",
+        upstream_model="gpt-5.2",
+        started_at=1000.1,
+        ended_at=1001.9,
+        result="answered",
+        status_code=200,
+        input_tokens=7,
+        output_tokens=2,
+    )
+    return FinalRecord(
+        turn=turn,
+        status=status,
+        reason=reason,
+        disconnect_stage=None,
+        provider="openai",
+        upstream_model="gpt-5.2",
+        usage=UsageRecord(input_tokens=7, output_tokens=2, cost_micros=31),
+        text=text,
+        tool_calls=tool_calls,
+        error=None,
+        first_token_at=1000.5,
+        ended_at=ended_at,
+        last_event=12,
+        epoch=0,
+        segment=segment,
+        steps=(
+            StepRecord(
+                number=1, started_at=1000.1, ended_at=1001.9, finish="stop", attempts=(attempt,)
+            ),
+        ),
+    )

@@ -1,0 +1,68 @@
+import logging
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect
+
+import store.migrations
+from store.backend import StoreRefused
+from store.engine import backend_for, open_engine
+from store.migrations import HEAD, KNOWN
+from store.settings import StoreSettings
+from store.tables import metadata
+
+
+def described(engine: Engine) -> dict[str, object]:
+    """All that SQLAlchemy can tell of a schema, comparable."""
+    found = inspect(engine)
+    return {
+        name: (
+            [{**column, "type": str(column["type"])} for column in found.get_columns(name)],
+            found.get_pk_constraint(name),
+            found.get_foreign_keys(name),
+            sorted(found.get_indexes(name), key=lambda index: str(index["name"])),
+        )
+        for name in found.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def test_the_migrated_schema_is_that_of_the_tables(settings: StoreSettings) -> None:
+    migrated = open_engine(backend_for(settings), settings)
+    declared = create_engine("sqlite://")
+    metadata.create_all(declared)
+    assert described(migrated) == described(declared)
+    assert set(described(migrated)) == set(metadata.tables)
+    migrated.dispose()
+    declared.dispose()
+
+
+def test_the_known_revisions_are_the_scripts() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [HEAD]
+    assert tuple(s.revision for s in scripts.walk_revisions())[::-1] == KNOWN
+
+
+def test_migrating_writes_nothing_to_the_log_above_info(
+    settings: StoreSettings, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        open_engine(backend_for(settings), settings).dispose()
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_second_start_migrates_nothing(settings: StoreSettings) -> None:
+    open_engine(backend_for(settings), settings).dispose()
+    once = StoreSettings(url=settings.url, migrate="never")
+    open_engine(backend_for(once), once).dispose()
+
+
+def test_migrate_never_refuses_a_blank_database(settings: StoreSettings) -> None:
+    never = StoreSettings(url=settings.url, migrate="never")
+    with pytest.raises(StoreRefused, match="not up to date; run `trouper migrate`"):
+        open_engine(backend_for(never), never)

@@ -1,0 +1,74 @@
+"""PostgreSQL must be only a URL (and a backend module) away."""
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Insert, Select, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+import store
+from store import tables
+from store.finals import FinalWrites
+from store.retention import Upkeep
+from store.settings import StoreSettings
+from store.sqlite import SQLite
+from store.turns import TurnWrites
+
+SOURCES = sorted(p for p in Path(store.__file__).parent.rglob("*.py") if p.name != "sqlite.py")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_only_one_module_speaks_sqlite(source: Path) -> None:
+    """`engine` alone may import it, to choose it by the URL."""
+    tree = ast.parse(source.read_text())
+    imported = {
+        module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in ([node.module] if isinstance(node, ast.ImportFrom) else _names(node))
+    }
+    sqlite = {module for module in imported if module and "sqlite" in module}
+    assert sqlite == ({"store.sqlite"} if source.name == "engine.py" else set())
+    assert "PRAGMA" not in source.read_text()
+
+
+def _names(node: ast.Import) -> list[str | None]:
+    return [alias.name for alias in node.names]
+
+
+class PostgresInserts(SQLite):
+    """The one statement that differs, as PostgreSQL has it."""
+
+    def insert_or_extend(
+        self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
+    ) -> Insert:
+        base = insert(table) if rows is None else insert(table).from_select(list(columns), rows)
+        return base.on_conflict_do_update(
+            index_elements=[table.c.turn_id, table.c.first_seq],
+            set_={"last_seq": base.excluded.last_seq, "blob": base.excluded.blob},
+            where=base.excluded.last_seq > table.c.last_seq,
+        )
+
+
+def test_every_write_compiles_for_postgresql(settings: StoreSettings) -> None:
+    from sqlalchemy import make_url
+
+    backend = PostgresInserts(make_url(settings.url), settings)
+    dialect = postgresql.psycopg.dialect()  # type: ignore[attr-defined]
+    for writes in (TurnWrites(backend, dialect, float), FinalWrites(backend, dialect)):
+        texts = [value.text for value in vars(writes).values() if hasattr(value, "text")]
+        assert texts
+        assert not any("?" in text for text in texts)
+    assert Upkeep(dialect)
+
+
+def test_the_schema_compiles_for_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for table in tables.metadata.sorted_tables:
+        assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
