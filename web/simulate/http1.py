@@ -99,8 +99,8 @@ def whole_response(
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    """One chunk of a chunked body; for no data none, since an empty chunk ends the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def _request(head: h11.Request, body: bytes) -> Request:

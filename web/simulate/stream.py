@@ -104,4 +104,4 @@ def _frame(renderer: Renderer, step: Step) -> bytes:
 
 def _tail(scene: Scene) -> bytes:
     end = scene.renderer.end() if scene.script.done else b""
-    return chunk(end) + LAST_CHUNK if end else LAST_CHUNK
+    return chunk(end) + LAST_CHUNK

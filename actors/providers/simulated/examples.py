@@ -18,6 +18,9 @@ _FORMATS = {
 }
 _DEEP = 6
 """From this depth on only what is required is filled in, so that recursive schemas end."""
+_MOST = 5000
+"""Values and references looked at; what comes after them is null. Schemas are the client's own,
+and a short one can ask for more than fits anywhere."""
 
 
 def example(schema: JSON, seed: int) -> JSON:
@@ -33,6 +36,7 @@ class _Maker:
     def __init__(self, root: JSON, seed: int) -> None:
         self._root = root
         self._seed = seed
+        self._left = _MOST
 
     def make(self, schema: JSON, depth: int) -> JSON:
         rules = self._resolved(schema, depth)
@@ -46,7 +50,8 @@ class _Maker:
 
     def _resolved(self, schema: JSON, depth: int) -> dict[str, JSON]:
         rules = dict(schema) if isinstance(schema, dict) else {}
-        if depth > 4 * _DEEP:
+        self._left -= 1
+        if self._left < 0 or depth > 4 * _DEEP:
             return {"type": "null"}
         if isinstance(target := rules.pop("$ref", None), str):
             rules |= self._resolved(self._lookup(target), depth + 1)
@@ -90,7 +95,10 @@ class _Maker:
         least = _int(rules.get("minItems"), 0)
         length = least if depth >= _DEEP else max(1, least)
         length = min(length, _int(rules.get("maxItems"), length))
-        return [self.make(rules.get("items", {}), depth + 1) for _ in range(length)]
+        values: list[JSON] = []
+        while len(values) < length and self._left > 0:
+            values.append(self.make(rules.get("items", {}), depth + 1))
+        return values
 
     def _next(self) -> int:
         self._seed = (self._seed * 6364136223846793005 + 1442695040888963407) % 2**64
@@ -118,6 +126,7 @@ def _merged(one: dict[str, JSON], other: dict[str, JSON]) -> dict[str, JSON]:
 
 def _number(rules: dict[str, JSON], whole: bool, pick: int) -> JSON:
     step = _float(rules.get("multipleOf"), 1)
+    step = step if step > 0 else 1
     low = _low(rules, step)
     high = _high(rules, step, low)
     value = low + step * (pick % (int(max(0, high - low) / step) + 1))

@@ -30,16 +30,22 @@ class Playhead:
         return self._due_s
 
     def take(self, now_s: float) -> tuple[Step, ...]:
-        """The steps that are due. What is not an ordinary chunk comes alone."""
+        """The next step, for which the caller has waited, and what else is due.
+
+        At least one step, although `now_s` may be a rounding error before it is due. What is
+        not an ordinary chunk comes alone.
+        """
         start = self._next
-        while not self.ended() and self._due_s <= now_s and self._next - start < MOST_AT_ONCE:
-            special = isinstance(self._steps[self._next].act, Fault | Torn | SkippedChunk)
-            if special and self._next > start:
+        alone = self._special()
+        self._advance()
+        while not (alone or self.ended() or self._special()) and self._due_s <= now_s:
+            if self._next - start == MOST_AT_ONCE:
                 break
             self._advance()
-            if special:
-                break
         return self._steps[start : self._next]
+
+    def _special(self) -> bool:
+        return isinstance(self._steps[self._next].act, Fault | Torn | SkippedChunk)
 
     def _advance(self) -> None:
         self._next += 1

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 
+_DAY_S = 86_400.0
 _DURATION = re.compile(r"([0-9.e+-]+)(ms|s|m)")
 _PER_UNIT: dict[str, Callable[[float], float]] = {
     "ms": lambda n: n / 1000,
@@ -42,12 +43,12 @@ def duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise BadSetting(f"{text!r} is not a duration; write 20ms, 1.5s, 2m or 0")
-    return _PER_UNIT[match[2]](_number(match[1]))
+    return _bounded(_PER_UNIT[match[2]](_number(match[1])))
 
 
 def seconds(text: str) -> float:
     """Seconds written as a bare number, as in a `Retry-After` header."""
-    return _number(text)
+    return _bounded(_number(text))
 
 
 def word(text: str) -> str:
@@ -70,10 +71,12 @@ def one_of(words: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 
 def show_duration(value: object) -> str:
-    """The inverse of `duration`, in milliseconds where that is a whole number."""
+    """The inverse of `duration`, in whole seconds or milliseconds where that is exact."""
     length = float(str(value))
     if length == 0:
         return "0"
+    if length.is_integer():
+        return f"{int(length)}s"
     whole = round(length * 1000)
     return f"{whole}ms" if whole / 1000 == length else f"{length!r}s"
 
@@ -86,9 +89,12 @@ def show_number(value: object) -> str:
 
 def _number(text: str) -> float:
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         raise BadSetting(f"{text!r} is not a number") from None
-    if not math.isfinite(value) or not 0 <= value <= 86_400:
-        raise BadSetting(f"{text} is not between 0 and 86400")
+
+
+def _bounded(value: float) -> float:
+    if not math.isfinite(value) or not 0 <= value <= _DAY_S:
+        raise BadSetting(f"{value:g} s is not between 0 and {_DAY_S:g} s")
     return value

@@ -1,0 +1,40 @@
+"""Which steps are due when."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.chunks import TextChunk
+from actors.providers.simulated.behaviour import Fault, FaultKind
+from actors.providers.simulated.playhead import MOST_AT_ONCE, Playhead
+from actors.providers.simulated.steps import Step
+
+steps = st.builds(
+    Step,
+    after_s=st.sampled_from([0.0, 0.1, 0.3, 1e-9]),
+    act=st.just(TextChunk("a")) | st.just(Fault(kind=FaultKind.TORN)),
+    tokens=st.just(1),
+)
+
+
+@given(st.lists(steps, max_size=200), st.floats(0, 2), st.floats(0, 1e6))
+def test_every_step_comes_once_in_order_and_not_before_its_time(
+    script: list[Step], pause_s: float, begun_at: float
+) -> None:
+    playhead = Playhead(tuple(script))
+    found: list[Step] = []
+    now = begun_at
+    while not playhead.ended():
+        # The clock is the caller's: sums of floats need not come back when subtracted.
+        now = max(now + pause_s, begun_at + playhead.due_s)
+        batch = playhead.take(now - begun_at)
+        assert 1 <= len(batch) <= MOST_AT_ONCE
+        assert len(batch) == 1 or not any(isinstance(step.act, Fault) for step in batch)
+        found += batch
+        assert begun_at + sum(step.after_s for step in found) <= now + 1e-6
+    assert found == script
+
+
+def test_a_pause_does_not_make_the_answer_longer() -> None:
+    playhead = Playhead(tuple(Step(1.0, TextChunk("a"), 1) for _ in range(5)))
+    assert len(playhead.take(3.5)) == 3
+    assert playhead.due_s == 4.0

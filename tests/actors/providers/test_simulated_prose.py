@@ -1,0 +1,56 @@
+"""Pieces, and texts of an exact number of them."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
+
+seeds = st.integers(0, 2**64)
+
+
+@given(st.text())
+def test_pieces_make_up_the_text(text: str) -> None:
+    found = pieces(text)
+    assert "".join(found) == text
+    assert all(found)
+
+
+def test_a_piece_is_a_word_or_mark_with_the_space_before_it() -> None:
+    assert pieces("Well, it's 3 o'clock.\n\nGo ") == [
+        "Well", ",", " it", "'", "s", " 3", " o", "'", "clock", ".", "\n\nGo", " ",
+    ]  # fmt: skip
+
+
+@given(seeds, st.integers(0, 300))
+def test_prose_has_its_length_and_ends(seed: int, length: int) -> None:
+    text = prose(seed, length)
+    assert len(text) == length
+    assert pieces("".join(text)) == text
+    if length > 1:
+        assert re.fullmatch(r"[A-Z].*(\.| Curtain)", "".join(text), re.DOTALL)
+
+
+@pytest.mark.parametrize("make", [many_scripts, lambda _, length: counting(length)])
+@given(seed=seeds, length=st.integers(1, 200))
+def test_other_texts_have_their_length(make, seed: int, length: int) -> None:  # type: ignore[no-untyped-def]
+    text = make(seed, length)
+    assert len(text) == length
+    assert pieces("".join(text)) == text
+
+
+def test_another_seed_says_something_else() -> None:
+    assert prose(1, 50) != prose(2, 50)
+
+
+def test_another_process_says_the_same() -> None:
+    program = (
+        "from actors.providers.simulated.prose import prose; import sys;"
+        "sys.stdout.write(''.join(prose(12345, 40)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert told.stdout.decode() == "".join(prose(12345, 40))

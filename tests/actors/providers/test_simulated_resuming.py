@@ -1,0 +1,69 @@
+"""Going on with a cut answer: by prefill and on request."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.chunks import TextChunk
+from actors.providers.base import ModelCall
+from actors.providers.simulated import Script, script
+from actors.providers.simulated.prose import pieces
+from actors.providers.simulated.rejections import Rejection
+
+QUESTION: dict[str, object] = {"role": "user", "content": "Who is on stage?"}
+GO_ON: dict[str, object] = {"role": "user", "content": "Continue exactly where you stopped."}
+
+
+def ask(model: str, *messages: dict[str, object]) -> Script:
+    return script(ModelCall(upstream_model=model, messages=[*messages], parameters={}))
+
+
+def text(played: Script) -> str:
+    return "".join(s.act.text for s in played.steps if isinstance(s.act, TextChunk))
+
+
+def answered(content: str) -> dict[str, object]:
+    return {"role": "assistant", "content": content}
+
+
+@given(st.integers(0, 60), st.sampled_from(["sim", "sim:unicode", "sim:count"]))
+def test_a_prefill_is_continued_wherever_it_was_cut(at: int, model: str) -> None:
+    whole = text(ask(model, QUESTION))
+    begun = "".join(pieces(whole)[:at]).rstrip()
+    assert begun + text(ask(model, QUESTION, answered(begun))) == whole
+
+
+def test_a_prefill_that_is_no_beginning_is_still_answered() -> None:
+    assert text(ask("sim", QUESTION, answered("In the cellar")))
+
+
+def test_prefill_can_be_refused() -> None:
+    opening = ask("sim:noprefill", QUESTION, answered("The")).opening
+    assert isinstance(opening, Rejection)
+    assert opening.status == 400
+    assert ask("sim:noprefill", QUESTION).opening is None
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("on", "6 7 8 9 10"),
+        ("again", "1 2 3 4 5 6 7 8 9 10"),
+        ("overlap", "1 2 3 4 5 6 7 8 9 10"),
+    ],
+)
+def test_asked_to_continue(how: str, expected: str) -> None:
+    model = f"sim:count,tokens=10,resume={how}"
+    assert text(ask(model, QUESTION, answered("1 2 3 4 5"), GO_ON)) == expected
+
+
+def test_an_overlap_is_a_few_words() -> None:
+    model = "sim:count,tokens=10,resume=overlap"
+    assert text(ask(model, QUESTION, answered("1 2 3 4 5 6 7"), GO_ON)) == "3 4 5 6 7 8 9 10"
+
+
+def test_a_whole_answer_is_not_gone_on_with() -> None:
+    model = "sim:count,tokens=3,resume=on"
+    assert text(ask(model, QUESTION, answered("1 2 3"), GO_ON)) == "1 2 3"
+    plain = ask("sim", QUESTION, answered("1"), GO_ON)
+    assert plain == ask("sim:resume=on", QUESTION, answered("1"), GO_ON)

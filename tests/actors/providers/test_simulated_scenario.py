@@ -1,0 +1,44 @@
+"""Scenario files say the same as model names."""
+
+import pytest
+
+from actors.providers.simulated import BadModelName, load_scenario, parse_model_name
+
+FILE = """
+[defaults]
+delay = "5ms"
+
+[models.primary]
+tokens = 60
+cut = 40
+
+[models."gpt-4o:latest"]
+"429" = 2
+tool = true
+nousage = false
+"""
+
+
+def test_a_file_gives_models_their_behaviour() -> None:
+    scenario = load_scenario(FILE.replace('."gpt-4o:latest"', ".gpt"))
+    assert scenario.behaviour("primary") == parse_model_name("primary:delay=5ms,tokens=60,cut=40")
+    assert scenario.behaviour("gpt") == parse_model_name("gpt:delay=5ms,429=2,tool")
+    assert scenario.behaviour("sim:tokens=3") == parse_model_name("sim:delay=5ms,tokens=3")
+    assert scenario.behaviour("sim:delay=1ms") == parse_model_name("sim:delay=1ms")
+
+
+@pytest.mark.parametrize(
+    ("toml", "complaint"),
+    [
+        ("models = [", "not TOML"),
+        ("[model.x]", "unknown table 'model'"),
+        ("[models]\nx = 3", "models.x is not a table"),
+        ("[models.x]\ncut = [1]", "models.x.cut is neither"),
+        ("[models.x]\nslow = 1", "'x': unknown setting 'slow'"),
+        ("[defaults]\ndelay = 3", "'3' is not a duration"),
+        (FILE, "no colon, not 'gpt-4o:latest'"),
+    ],
+)
+def test_a_wrong_file_says_where(toml: str, complaint: str) -> None:
+    with pytest.raises(BadModelName, match=complaint.replace("(", r"\(")):
+        load_scenario(toml)

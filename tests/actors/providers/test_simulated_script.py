@@ -1,0 +1,295 @@
+"""Scripts: the same every time, exact in tokens, and faults in their places."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.outcome import Reason, Usage
+from actors.providers.base import ModelCall
+from actors.providers.simulated import Past, Script, script
+from actors.providers.simulated.behaviour import Fault, FaultKind
+from actors.providers.simulated.prose import pieces
+from actors.providers.simulated.rejections import Rejection
+from actors.providers.simulated.steps import Torn
+
+Message = dict[str, object]
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
+            "required": ["city"],
+        },
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "clock"}}
+
+
+def said(role: str, content: object) -> Message:
+    return {"role": role, "content": content}
+
+
+def ask(model: str, *messages: Message, **parameters: object) -> ModelCall:
+    asked = list(messages) or [said("user", "Tell me of the stage.")]
+    return ModelCall(upstream_model=model, messages=asked, parameters=parameters)
+
+
+def chunks(played: Script) -> list[Chunk]:
+    return [step.act for step in played.steps if not isinstance(step.act, Fault | Torn)]
+
+
+def text(played: Script) -> str:
+    return "".join(chunk.text for chunk in chunks(played) if isinstance(chunk, TextChunk))
+
+
+def finish(played: Script) -> Reason:
+    (found,) = [chunk.reason for chunk in chunks(played) if isinstance(chunk, FinishChunk)]
+    return found
+
+
+def usage(played: Script) -> Usage:
+    (found,) = [chunk.usage for chunk in chunks(played) if isinstance(chunk, UsageChunk)]
+    return found
+
+
+def calls(played: Script) -> dict[str | None, list[str]]:
+    found: dict[str | None, list[str]] = {}
+    names: dict[int, str | None] = {}
+    for chunk in chunks(played):
+        if isinstance(chunk, ToolCallChunk):
+            names.setdefault(chunk.index, chunk.name)
+            found.setdefault(names[chunk.index], []).append(chunk.arguments)
+    return found
+
+
+@given(st.lists(st.builds(said, st.sampled_from(["system", "user", "tool"]), st.text())))
+def test_the_same_call_has_the_same_script(messages: list[Message]) -> None:
+    call = ModelCall(upstream_model="sim", messages=messages, parameters={})
+    again = msgspec.json.decode(msgspec.json.encode(call), type=ModelCall)
+    assert script(call) == script(again)
+
+
+def test_words_depend_on_prompt_and_voice_and_on_nothing_else() -> None:
+    plain = script(ask("sim"))
+    assert text(script(ask("other"))) != text(plain)
+    assert text(script(ask("sim", said("user", "Something else")))) != text(plain)
+    assert text(script(ask("sim:delay=0,chunk=7,nousage"))) == text(plain)
+    assert 40 <= usage(plain).output_tokens <= 120
+
+
+@given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 30), st.none() | st.integers(1, 250))
+def test_usage_is_exact(length: int, size: int, thought: int, most: int | None) -> None:
+    reasoning = f",reasoning={thought}" if thought else ""
+    played = script(ask(f"sim:tokens={length},chunk={size}{reasoning}", max_tokens=most))
+    total = min(length + thought, most or 1000)
+    told = usage(played)
+    assert told.output_tokens == sum(step.tokens for step in played.steps) == total
+    assert told.reasoning_tokens == min(thought, total)
+    assert len(pieces(text(played))) == total - told.reasoning_tokens
+    assert told.input_tokens == 6
+    assert finish(played) is (Reason.LENGTH if total < length + thought else Reason.STOP)
+
+
+def test_time_is_laid_out_as_asked() -> None:
+    played = script(ask("sim:tokens=3,head=1s,first=300ms,delay=20ms"))
+    assert played.head_s == 1
+    assert [step.after_s for step in played.steps] == [0.3, 0.02, 0.02, 0, 0]
+    grouped = script(ask("sim:tokens=5,chunk=2,delay=20ms"))
+    assert [(step.after_s, step.tokens) for step in grouped.steps] == [
+        (0.05, 2), (0.04, 2), (0.04, 1), (0, 0), (0, 0),
+    ]  # fmt: skip
+
+
+def test_stop_ends_the_text_before_the_word() -> None:
+    whole = text(script(ask("sim")))
+    word = whole.split()[5]
+    played = script(ask("sim", stop=["never said", f" {word}"]))
+    assert text(played) == whole[: whole.index(f" {word}")]
+    assert finish(played) is Reason.STOP
+    assert usage(played).output_tokens == len(pieces(text(played)))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": "5"}, "max_completion_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"stop": [1]}, "stop"),
+        ({"n": 2}, "n"),
+    ],
+)
+def test_a_parameter_that_cannot_be_honoured_is_a_400(
+    parameters: dict[str, object], param: str
+) -> None:
+    opening = script(ask("sim", **parameters)).opening
+    assert isinstance(opening, Rejection)
+    assert (opening.status, opening.param) == (400, param)
+
+
+def test_nulls_are_parameters_left_out() -> None:
+    assert script(ask("sim", n=None, max_tokens=None, stop=None)) == script(ask("sim"))
+
+
+def test_an_unknown_setting_is_a_404() -> None:
+    opening = script(ask("sim:oops")).opening
+    assert isinstance(opening, Rejection)
+    assert (opening.status, opening.code) == (404, "model_not_found")
+    assert "oops" in opening.message
+
+
+def test_styles() -> None:
+    assert text(script(ask("sim:count,tokens=4"))) == "1 2 3 4"
+    again = said("user", [{"type": "text", "text": "Échó!"}])
+    echo = script(ask("sim:echo", said("user", "a  b"), said("assistant", "?"), again))
+    assert text(echo) == "Échó!"
+    assert not text(script(ask("sim:unicode"))).isascii()
+
+
+def test_a_refusal_and_a_filtered_answer() -> None:
+    refused = chunks(script(ask("sim:refusal,tokens=3")))[:3]
+    assert all(isinstance(chunk, RefusalChunk) for chunk in refused)
+    filtered = script(ask("sim:filter=4"))
+    assert usage(filtered).output_tokens == 4
+    assert finish(filtered) is Reason.CONTENT_FILTER
+
+
+def test_reasoning_comes_first() -> None:
+    kinds = [type(chunk) for chunk in chunks(script(ask("sim:reasoning=2,tokens=2")))]
+    assert kinds == [ReasoningChunk, ReasoningChunk, TextChunk, TextChunk, FinishChunk, UsageChunk]
+
+
+def test_a_tool_is_called_in_pieces_with_arguments_that_fit() -> None:
+    played = script(ask("sim:tool", tools=[WEATHER, CLOCK]))
+    (arguments,) = calls(played).values()
+    assert len(arguments) > 3
+    made = msgspec.json.decode("".join(arguments), type=dict[str, object])
+    assert isinstance(made["city"], str)
+    assert isinstance(made["days"], int)
+    assert finish(played) is Reason.TOOL_CALLS
+    assert usage(played).output_tokens == len(arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "names"),
+    [
+        ("sim", {}, []),
+        ("sim", {"tool_choice": "auto"}, []),
+        ("sim", {"tool_choice": "required"}, ["weather"]),
+        ("sim", {"tool_choice": {"type": "function", "function": {"name": "clock"}}}, ["clock"]),
+        ("sim:tool=2", {}, ["weather", "clock"]),
+        ("sim:tool=2", {"parallel_tool_calls": False}, ["weather"]),
+        ("sim:tool", {"tool_choice": "none"}, []),
+    ],
+)
+def test_which_tools_are_called(
+    model: str, parameters: dict[str, object], names: list[str]
+) -> None:
+    assert list(calls(script(ask(model, tools=[WEATHER, CLOCK], **parameters)))) == names
+
+
+def test_a_tool_call_without_tools_is_a_text() -> None:
+    assert text(script(ask("sim:tool"))) == text(script(ask("sim")))
+
+
+def test_calls_have_their_own_ids_and_stable_ones() -> None:
+    ids = [
+        chunk.id
+        for chunk in chunks(script(ask("sim:tool=3", tools=[WEATHER])))
+        if isinstance(chunk, ToolCallChunk) and chunk.id
+    ]
+    assert len(set(ids)) == 3
+
+
+def test_after_a_tools_result_comes_a_text_that_mentions_it() -> None:
+    messages = said("user", "Weather?"), said("assistant", None), said("tool", "17 degrees")
+    played = script(ask("sim:tool", *messages, tools=[WEATHER], tool_choice="required"))
+    assert "17 degrees" in text(played)
+    assert finish(played) is Reason.STOP
+
+
+def test_json_is_answered_where_json_is_wanted() -> None:
+    assert msgspec.json.decode(text(script(ask("sim", response_format={"type": "json_object"}))))
+    schema = {"type": "object", "properties": {"a": {"const": 1}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert text(script(ask("sim", response_format=wanted))) == '{"a":1}'
+
+
+@given(st.sampled_from(["cut", "break", "reset", "end", "stall", "errorframe", "noise"]),
+       st.integers(0, 70), st.integers(1, 8))  # fmt: skip
+def test_a_fault_comes_after_so_many_tokens(kind: str, at: int, size: int) -> None:
+    played = script(ask(f"sim:tokens=60,chunk={size},{kind}={at}"))
+    whole = text(script(ask("sim:tokens=60")))
+    last = played.steps[-1].act
+    if at > 60:
+        assert finish(played) is Reason.STOP
+        return
+    assert isinstance(last, Fault)
+    assert last.kind == kind
+    assert sum(step.tokens for step in played.steps) == at
+    assert text(played) == "".join(pieces(whole)[:at])
+    assert not any(isinstance(chunk, FinishChunk) for chunk in chunks(played))
+
+
+def test_a_fault_takes_the_time_of_the_token_that_does_not_come() -> None:
+    assert script(ask("sim:cut=0,first=300ms")).steps[-1].after_s == 0.3
+    assert script(ask("sim:cut=1,delay=30ms")).steps[-1].after_s == 0.03
+    assert script(ask("sim:tokens=1,cut=1,delay=30ms")).steps[-1].after_s == 0.03
+
+
+def test_a_torn_frame_takes_the_place_of_one_token() -> None:
+    acts = [step.act for step in script(ask("sim:count,tokens=3,torn=1")).steps]
+    assert acts[:3] == [TextChunk("1"), Torn(TextChunk(" 2")), TextChunk(" 3")]
+    assert isinstance(acts[3], FinishChunk)
+
+
+def test_a_malformed_frame_takes_the_place_of_none() -> None:
+    played = script(ask("sim:count,tokens=3,badjson=2"))
+    assert [type(chunk) for chunk in chunks(played)][:4] == [
+        TextChunk, TextChunk, SkippedChunk, TextChunk,
+    ]  # fmt: skip
+    assert text(played) == "1 2 3"
+
+
+def test_hanging_comes_after_a_whole_answer() -> None:
+    played = script(ask("sim:hang,tokens=2"))
+    assert finish(played) is Reason.STOP
+    assert played.steps[-1].act == Fault(kind=FaultKind.HANG)
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "code", "retry_after_s"),
+    [
+        ("sim:error=500", 500, None, None),
+        ("sim:error=402", 402, "insufficient_quota", None),
+        ("sim:error=418", 418, None, None),
+        ("sim:429=2", 429, "rate_limit_exceeded", 2),
+        ("sim:context", 400, "context_length_exceeded", None),
+        ("sim:policy", 400, "content_policy_violation", None),
+    ],
+)
+def test_errors(model: str, status: int, code: str | None, retry_after_s: float | None) -> None:
+    opening = script(ask(model)).opening
+    assert isinstance(opening, Rejection)
+    assert (opening.status, opening.code, opening.retry_after_s) == (status, code, retry_after_s)
+
+
+def test_a_fault_meets_only_those_that_it_is_meant_for() -> None:
+    assert script(ask("sim:error=500,times=2"), past=Past(asked=1)).opening is not None
+    assert script(ask("sim:error=500,times=2"), past=Past(asked=2)) == script(ask("sim"))
+    assert script(ask("sim:error=500,for=60s"), past=Past(age_s=59.9)).opening is not None
+    assert script(ask("sim:error=500,for=60s"), past=Past(age_s=60)) == script(ask("sim"))
