@@ -33,7 +33,7 @@ check: $(VENV)/.dev
 	$(BIN)/towncrier build --draft --version next > $(VENV)/changelog-draft.md
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.run $(ARGS)
 
 lock: | $(BIN)/python
 	$(BIN)/python .ci/lock.py $(VENV)/lock

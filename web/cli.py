@@ -4,11 +4,12 @@ Exit codes: 0, all is well; 1, refused (`trouper: …` on standard error says wh
 option or argument.
 """
 
+import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
@@ -16,7 +17,10 @@ from web.startup import StartupRefused
 from web.version import VERSION
 
 if TYPE_CHECKING:
-    from web.config import Config
+    from actors.providers.simulated import Scenario
+    from web.config import Address, Config
+
+E = TypeVar("E", bound=Exception)
 
 app = typer.Typer(
     add_completion=False,
@@ -59,7 +63,7 @@ def serve(config: ConfigFile = None, bind: Bind = None, store: StoreUrl = None) 
     from web.logs import logging_to
     from web.main import run
 
-    with _refusals(), logging_to(sys.stderr, settings.logs.level, cached=True):
+    with _refusals(StartupRefused, str), logging_to(sys.stderr, settings.logs.level, cached=True):
         raise typer.Exit(run(settings))
 
 
@@ -72,6 +76,65 @@ def check(config: ConfigFile = None, bind: Bind = None, store: StoreUrl = None) 
     for note in settings.notes():
         typer.echo(f"trouper: note: {note}", err=True)
     typer.echo(as_toml(settings), nl=False)
+
+
+@app.command()
+def simulate(
+    bind: Annotated[
+        str, typer.Option("--bind", metavar="HOST:PORT", help="Listen here; port 0 picks one.")
+    ] = "127.0.0.1:8701",
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", metavar="FILE", help="What to play, for whom.")
+    ] = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option("--witness", metavar="FILE", help="Append what callers do, as JSON lines."),
+    ] = None,
+    witness_tokens: Annotated[
+        bool, typer.Option("--witness-tokens", help="Record each batch of tokens too.")
+    ] = False,
+) -> None:
+    """Serve the simulated provider over HTTP: an upstream for trials, drills and benchmarks.
+
+    Prints its base URL when it listens; serves until SIGTERM or Ctrl-C.
+    """
+    from web.config import Address
+    from web.simulate import SimulateSettings, run_simulated
+
+    try:
+        address = Address.parse(bind)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--bind") from None
+    settings = SimulateSettings(
+        host=address.host,
+        port=address.port,
+        scenario=_scenario(scenario),
+        witness=witness,
+        witness_tokens=witness_tokens,
+    )
+    with _refusals(OSError, lambda error: _blamed(error, address, witness)):
+        run_simulated(settings, typer.echo)
+
+
+def _scenario(path: Path | None) -> "Scenario":
+    from actors.providers.simulated import Scenario, load_scenario
+
+    if path is None:
+        return Scenario()
+    try:
+        return load_scenario(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        _refuse(f"--scenario {path}: {error}")
+
+
+def _blamed(error: OSError, address: "Address", witness: Path | None) -> str:
+    """Which option an error of the system is about."""
+    why = error.strerror or str(error)
+    if error.filename is not None:
+        return f"--witness {witness}: {why}"
+    if error.errno == errno.EADDRINUSE:
+        return f"--bind {address}: another process listens there; choose another port"
+    return f"--bind {address}: {why}"
 
 
 def _load(path: Path | None, bind: str | None, store: str | None) -> "Config":
@@ -89,11 +152,23 @@ def _load(path: Path | None, bind: str | None, store: str | None) -> "Config":
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _refusals(kind: type[E], line: Callable[[E], str]) -> Iterator[None]:
+    """Turn errors of a kind into lines, also from inside of the groups that nurseries make."""
+    refused: list[E] = []
     try:
         yield
-    except StartupRefused as refusal:
-        _refuse(str(refusal))
+    except* kind as group:
+        refused.extend(_leaves(group))
+    if refused:
+        _refuse(*(line(error) for error in refused))
+
+
+def _leaves(group: ExceptionGroup[E]) -> Iterator[E]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def _refuse(*lines: str) -> NoReturn:

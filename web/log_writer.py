@@ -1,11 +1,11 @@
 """Writes log lines from a thread: neither a stalled pipe nor a full disk may touch a turn."""
 
-import queue
 import threading
+from collections import deque
 from types import TracebackType
 from typing import Protocol, Self
 
-_STALLED_S = 1.0
+_PARTING_S = 1.0
 
 
 class Sink(Protocol):
@@ -21,36 +21,60 @@ class Sink(Protocol):
 class LogWriter:
     """A stand-in for a text stream that never blocks and never raises.
 
-    `capacity` lines wait for the thread; beyond that lines are dropped, and the next line that
-    gets through says how many. Leaving the context waits for what is queued, a second at most.
+    Lines wait for the thread, up to `capacity` characters of them; what is more is dropped, and
+    the next line that is taken says how many were. A line that the sink refuses is tried again
+    every `retry_s`, because a full disk may have space again and the line may be a turn's only
+    record. Leaving the context gives what is waiting one more second.
     """
 
-    def __init__(self, sink: Sink, capacity: int = 10_000) -> None:
+    def __init__(self, sink: Sink, capacity: int = 64 * 1024 * 1024, retry_s: float = 1.0) -> None:
         self._sink = sink
-        self._lines: queue.Queue[str | None] = queue.Queue(capacity)
+        self._capacity = capacity
+        self._retry_s = retry_s
+        self._lines: deque[str] = deque()
+        self._held = 0
+        self._dropped = 0
+        self._changed = threading.Condition()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self.dropped = 0
-        """Lines lost and not yet reported."""
 
     def write(self, text: str) -> None:
         """Queue a line."""
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
-            self.dropped += 1
+        with self._changed:
+            if self._held + len(text) > self._capacity:
+                self._dropped += 1
+                return
+            if self._dropped:
+                text = f"{self._dropped} log lines were dropped\n{text}"
+                self._dropped = 0
+            self._lines.append(text)
+            self._held += len(text)
+            self._changed.notify()
 
     def flush(self) -> None:
         """Nothing: the thread flushes after each line."""
 
     def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
-            dropped, self.dropped = self.dropped, 0
-            notice = f"{dropped} log lines were dropped\n" if dropped else ""
-            try:
-                self._sink.write(notice + line)
-                self._sink.flush()
-            except (OSError, ValueError):
-                self.dropped += dropped + 1
+        while (line := self._next()) is not None:
+            while not self._written(line):
+                with self._changed:
+                    if self._changed.wait_for(lambda: self._closing, self._retry_s):
+                        return
+            with self._changed:
+                self._held -= len(line)
+
+    def _next(self) -> str | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._closing)
+            return self._lines.popleft() if self._lines else None
+
+    def _written(self, line: str) -> bool:
+        try:
+            self._sink.write(line)
+            self._sink.flush()
+        except (OSError, ValueError):
+            return False
+        return True
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -62,8 +86,7 @@ class LogWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            self._lines.put(None, timeout=_STALLED_S)
-        except queue.Full:
-            return
-        self._thread.join(_STALLED_S)
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(_PARTING_S)

@@ -1,5 +1,6 @@
 """Turns what pydantic found wrong into lines for an operator: where, what, and what to do."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -32,7 +33,7 @@ def complaints(error: ValidationError, layers: Sequence[Layer]) -> list[str]:
     lines = []
     for detail in error.errors(include_url=False):
         for place, text in _problems(detail):
-            lines.append(f"{_source(place, layers, text)}")
+            lines.append(_source(place, layers, text))
     return lines
 
 
@@ -41,6 +42,8 @@ def _problems(detail: ErrorDetails) -> list[tuple[Place, str]]:
     if detail["type"] == "misplaced":
         return list(context["problems"])
     place = detail["loc"]
+    if detail["type"] == "too_short" and detail["input"]:
+        return []  # it is only short of the items that were refused, and those have their lines
     if detail["type"] == "union_tag_not_found":
         return [((*place, "format"), f"is required; one of {', '.join(_FORMATS)}")]
     if detail["type"] == "union_tag_invalid":
@@ -112,7 +115,9 @@ def written(place: Place) -> str:
 
 def quoted(key: str) -> str:
     """A key of TOML, in quotes where it needs them."""
-    if _BARE.fullmatch(key):
-        return key
-    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return key if _BARE.fullmatch(key) else text(key)
+
+
+def text(value: str) -> str:
+    """A string of TOML: JSON's, but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

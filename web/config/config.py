@@ -48,9 +48,9 @@ class Config(BaseSettings):
     limits: Limits = Limits()
     journal: Journal = Journal()
     logs: Logs = Logs()
-    providers: dict[str, Provider]
+    providers: dict[str, Provider] = {}
     """By name. With none at all there is `simulated`, and the model `sim` that leads to it."""
-    models: dict[str, Model]
+    models: dict[str, Model] = {}
     """By the name that clients ask for."""
 
     @classmethod

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel
 
-from web.config.complaints import quoted
+from web.config.complaints import quoted, text
 from web.config.config import Config
 from web.config.secret import MASK, Secret
 
@@ -34,19 +34,15 @@ def _is_table(value: object) -> bool:
 
 def _value(table: object, key: str, value: object) -> str:
     if isinstance(value, Secret):
-        return _string(value.shown())
+        return text(value.shown())
     if key == "url":
-        return _string(_without_password(str(value)))
+        return text(_without_password(str(value)))
     written = (
         table.model_dump(mode="json", include={key})[key] if isinstance(table, BaseModel) else value
     )
     if isinstance(written, list):
-        return f"[{', '.join(_string(str(item)) for item in written)}]"
-    return _string(written) if isinstance(written, str) else json.dumps(written)
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return f"[{', '.join(text(str(item)) for item in written)}]"
+    return text(written) if isinstance(written, str) else json.dumps(written)
 
 
 def _without_password(url: str) -> str:

@@ -43,8 +43,8 @@ def _address(written: object) -> Address:
 Loopback = Annotated[Address, PlainValidator(_address), PlainSerializer(str)]
 
 
-def _upper(written: object) -> object:
-    return written.upper() if isinstance(written, str) else written
+def _lower(written: object) -> object:
+    return written.lower() if isinstance(written, str) else written
 
 
 class Server(Section):
@@ -63,11 +63,9 @@ class Store(Section):
 
     url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+]*://")] = "sqlite:///trouper.db"
     """SQLAlchemy URL of the database. A relative SQLite path starts at the working directory."""
-    synchronous: Annotated[Literal["NORMAL", "FULL"], BeforeValidator(_upper)] = "NORMAL"
-    """SQLite: what is committed survives a crash of the process (`NORMAL`) or of the machine
-    (`FULL`)."""
-    migrate: Literal["auto", "never"] = "auto"
-    """Whether an empty or older database is brought up to date at start (`auto`) or refused."""
+    synchronous: Annotated[Literal["normal", "full"], BeforeValidator(_lower)] = "normal"
+    """SQLite: what is committed survives a crash of the process (`normal`) or of the machine
+    (`full`)."""
     spool_bytes: Count = 64 * 1024 * 1024
     """Bytes set aside at start for final records that the database cannot take."""
 

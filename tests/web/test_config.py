@@ -1,0 +1,214 @@
+"""The configuration: what is taken from where, and what it comes to."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from actors.outcome import Mode
+from actors.price import Price
+from actors.providers.base import Route
+from web.config import Address, Config, ConfigError, OpenAIChat, Simulated, as_toml, load
+
+UP = {"format": "openai-chat", "base_url": "http://x"}
+FULL = """
+[server]
+bind = "[::1]:0"
+[providers.openai]
+format = "openai-chat"
+base_url = "https://api.openai.com/v1/"
+api_key = "env:OPENAI_API_KEY"
+timeouts = { idle_s = 7, connect_s = 2 }
+[providers.local]
+format = "openai-chat"
+base_url = "http://127.0.0.1:11434/v1"
+[models."gpt.large"]
+routes = ["openai/gpt-5.2", "local/org/llama"]
+price = { input = 1.25, output = 10.0, cached_input = 0.125 }
+mode = "linger"
+resume_window_s = 9
+timeouts = { idle_s = 3 }
+[timeouts]
+total_s = 60
+"""
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TROUPER_CONFIG", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "trouper.toml"
+    path.write_text(FULL)
+    return path
+
+
+def test_without_anything_there_is_a_simulated_provider_and_its_model() -> None:
+    config = load()
+    assert config.server.bind == Address("127.0.0.1", 8700)
+    assert config.store.url == "sqlite:///trouper.db"
+    assert list(config.providers) == ["simulated"]
+    assert isinstance(config.providers["simulated"], Simulated)
+    assert config.models["sim"].routes == (Route("simulated", "sim"),)
+
+
+def test_providers_of_ones_own_replace_the_simulated_one() -> None:
+    own: dict[str, object] = {"format": "openai-chat", "base_url": "http://x"}
+    config = load(flags={"providers": {"own": own}})
+    assert list(config.providers) == ["own"]
+    assert config.models == {}
+
+
+def test_a_file_is_read(file: Path) -> None:
+    config = load(file)
+    model = config.models["gpt.large"]
+    assert str(config.server.bind) == "[::1]:0"
+    assert model.routes == (Route("openai", "gpt-5.2"), Route("local", "org/llama"))
+    assert config.mode_of(model) is Mode.LINGER
+    assert config.resume_window_of(model) == 9
+    assert config.mode_of(None) is Mode.ATTACHED
+    assert config.resume_window_of(None) == config.turns.resume_window_s
+    openai = config.providers["openai"]
+    assert isinstance(openai, OpenAIChat)
+    assert openai.base_url == "https://api.openai.com/v1"
+
+
+def test_prices_are_exact_integers(file: Path) -> None:
+    config = load(file)
+    price = config.price_of(config.models["gpt.large"])
+    assert price == Price(input=1_250_000, output=10_000_000, cached_input=125_000)
+    assert config.price_of(None) == Price()
+
+
+def test_clocks_of_a_model_beat_those_of_its_provider_and_those_the_general_ones(
+    file: Path,
+) -> None:
+    config = load(file)
+    merged = config.clocks(config.models["gpt.large"], "openai")
+    assert (merged.idle_s, merged.connect_s, merged.total_s) == (3, 2, 60)
+    assert config.clocks(None, "openai").idle_s == 7
+    assert config.clocks(None, "local").idle_s == 30
+    assert config.clocks(config.models["gpt.large"], None).connect_s == 5
+
+
+def test_the_environment_beats_the_file_and_the_command_line_both(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TROUPER_CONFIG", str(file))
+    monkeypatch.setenv("TROUPER_SERVER__BIND", "127.0.0.1:1")
+    monkeypatch.setenv("TROUPER_SERVER__DRAIN_S", "4")
+    config = load(flags={"server": {"bind": "127.0.0.1:2"}})
+    assert config.server.bind.port == 2
+    assert config.server.drain_s == 4
+    assert "gpt.large" in config.models
+
+
+def test_variables_reach_names_that_they_cannot_spell(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TROUPER_MODELS__GPT_LARGE__ROUTES", '["openai/other"]')
+    monkeypatch.setenv("TROUPER_MODELS__GPT_LARGE__TIMEOUTS__IDLE_S", "1.5")
+    monkeypatch.setenv("TROUPER_PROVIDERS__OPENAI__BASE_URL", "http://proxy")
+    config = load(file)
+    assert config.models["gpt.large"].routes == (Route("openai", "other"),)
+    assert config.models["gpt.large"].timeouts.idle_s == 1.5
+    assert config.providers["openai"].format == "openai-chat"
+    assert list(config.models) == ["gpt.large"]
+
+
+def test_variables_alone_make_a_provider_and_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPER_PROVIDERS__UP__FORMAT", "openai-chat")
+    monkeypatch.setenv("TROUPER_PROVIDERS__UP__BASE_URL", "http://up/v1")
+    monkeypatch.setenv("TROUPER_MODELS", '{"gpt-x": {"routes": ["up/x"], "price": {"input": 1}}}')
+    config = load()
+    assert config.models["gpt-x"].routes == (Route("up", "x"),)
+    assert config.price_of(config.models["gpt-x"]).input == 1_000_000
+
+
+def test_variables_of_others_and_empty_ones_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPER_PORT", "tcp://10.0.0.1:8700")
+    monkeypatch.setenv("TROUPER_PORT_8700_TCP", "tcp://10.0.0.1:8700")
+    monkeypatch.setenv("TROUPER_SERVER__BIND", "")
+    assert load() == Config()
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config = Config()
+    with pytest.raises(ValueError, match="frozen"):
+        config.server.drain_s = 1
+
+
+class TestSecrets:
+    def key(self, written: str) -> OpenAIChat:
+        config = Config.model_validate({"providers": {"p": {**UP, "api_key": written}}})
+        provider = config.providers["p"]
+        assert isinstance(provider, OpenAIChat)
+        return provider
+
+    def test_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", " sk-env ")
+        assert self.key("env:OPENAI_API_KEY").key == "sk-env"
+
+    def test_come_from_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("sk-file\n")
+        assert self.key(f"file:{tmp_path / 'key'}").key == "sk-file"
+
+    def test_may_be_written_out(self) -> None:
+        assert self.key("sk-literal").key == "sk-literal"
+
+    @pytest.mark.parametrize("written", ["env:OPENAI_API_KEY", "file:/does/not/exist", ""])
+    def test_that_lead_to_nothing_make_a_provider_unusable_and_are_noted(
+        self, written: str
+    ) -> None:
+        provider = self.key(written)
+        assert provider.key is None
+        assert not provider.usable
+
+    def test_are_not_needed(self, file: Path) -> None:
+        config = load(file)
+        assert config.providers["local"].usable
+        assert config.notes() == [
+            "[providers.openai] api_key: environment variable OPENAI_API_KEY is missing,"
+            " unreadable or empty; its routes are skipped"
+        ]
+
+    def test_are_in_no_text_that_the_configuration_has(self) -> None:
+        config = Config.model_validate(
+            {
+                "providers": {"p": {**UP, "api_key": "sk-literal"}},
+                "store": {"url": "postgresql://me:hush@db/trouper"},
+            }
+        )
+        assert "sk-literal" not in repr(config)
+        assert "sk-literal" not in as_toml(config)
+        assert "hush" not in as_toml(config)
+        assert "me:***@db" in as_toml(config)
+
+
+def test_the_effective_configuration_can_be_loaded_again(file: Path, tmp_path: Path) -> None:
+    config = load(file)
+    again = tmp_path / "again.toml"
+    again.write_text(as_toml(config))
+    assert load(again) == config
+
+
+def test_the_effective_configuration_is_toml_with_every_default() -> None:
+    tree = tomllib.loads(as_toml(Config()))
+    assert tree["journal"] == {"flush_ms": 250, "flush_bytes": 65536, "retention_s": 86400}
+    assert tree["models"]["sim"]["routes"] == ["simulated/sim"]
+
+
+@pytest.mark.parametrize("name", ['with "quotes"', "back\\slash", "del\x7f", "tab\t", "é"])
+def test_any_name_of_a_model_survives_the_round_trip(name: str, tmp_path: Path) -> None:
+    config = Config.model_validate({"models": {name: {"routes": ["simulated/sim"]}}})
+    path = tmp_path / "again.toml"
+    path.write_text(as_toml(config))
+    assert load(path) == config
+
+
+def test_the_path_of_the_file_is_in_the_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read: No such file"):
+        load(tmp_path / "nowhere.toml")

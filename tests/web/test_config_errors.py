@@ -1,0 +1,136 @@
+"""Each mistake becomes one line: which source, which key, what is wrong, what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from web.config import ConfigError, load
+
+UP = '[providers.up]\nformat = "openai-chat"\nbase_url = "http://up"\n'
+
+
+def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[str]:
+    path = tmp_path / "t.toml"
+    path.write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load(path, flags)
+    assert str(caught.value).splitlines() == list(caught.value.lines), "a line for each"
+    return [line.removeprefix(f"{path}: ") for line in caught.value.lines]
+
+
+@pytest.mark.parametrize(
+    ("toml", "line"),
+    [
+        ('[server]\nbin = "x"', "[server] bin: unknown key, did you mean bind?"),
+        ("[stroe]", "[stroe]: unknown section, did you mean store?"),
+        ("[server]\nxyz = 1", "[server] xyz: unknown key; there are bind, grace_s, drain_s"),
+        (
+            UP + 'bas_url = "http://x"',
+            "[providers.up] bas_url: unknown key, did you mean base_url?",
+        ),
+        (
+            '[providers.s]\nformat = "simulated"\nscenari = "x"',
+            "[providers.s] scenari: unknown key, did you mean scenario?",
+        ),
+        (
+            UP + "[providers.up.timeouts]\nidle = 1",
+            "timeouts.idle: unknown key, did you mean idle_s?",
+        ),
+        (UP + '[models."a.b"]\nroutes = ["up/x"]\nprize = {}', '[models."a.b"] prize: unknown key'),
+        (
+            '[providers.up]\nformat = "openai-chat"',
+            "[providers.up] base_url: is required",
+        ),
+        ("[providers.up]", "[providers.up] format: is required; one of openai-chat, simulated"),
+        (
+            '[providers.up]\nformat = "openai"',
+            "[providers.up] format: must be one of openai-chat, simulated",
+        ),
+        ("server = 3", "[server]: must be a table"),
+        ("[server]\ndrain_s = -1", "[server] drain_s: must be greater than or equal to 0, not -1"),
+        (
+            '[limits]\nbody_bytes = "many"',
+            "[limits] body_bytes: must be a valid integer, not 'many'",
+        ),
+        ("[timeouts]\nidle_s = inf", "[timeouts] idle_s: must be a finite number, not inf"),
+        ('[store]\nurl = "trouper.db"', "[store] url: must be a URL, such as sqlite:///trouper.db"),
+        (
+            '[turns]\nmode = "x"',
+            "[turns] mode: must be 'attached', 'linger' or 'background', not 'x'",
+        ),
+        (UP + "[models.m]\nroutes = []", "[models.m] routes: must not be empty"),
+        (
+            UP + '[models.m]\nroutes = ["up"]',
+            "[models.m] routes[0]: must be provider/upstream-model",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x", "down/x"]',
+            "[models.m] routes[1]: there is no provider 'down'; the providers are up",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x"]\nprice = { input = 0.00000001 }',
+            "[models.m] price.input: must not be negative, nor finer than a millionth of a dollar",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x"]\nprice = { input = "much" }',
+            "[models.m] price.input: must be dollars per million tokens, such as 1.25",
+        ),
+        ('[providers."a/b"]\nformat = "simulated"', '[providers."a/b"]: a name has only letters'),
+        (UP.replace("http://up", "ftp://up"), "[providers.up] base_url: must be an http://"),
+        (
+            UP.replace('up"', 'me:pw@up"'),
+            "[providers.up] base_url: must not hold a name or password",
+        ),
+        ("[server", "is not TOML:"),
+    ],
+)
+def test_one_mistake_one_line(tmp_path: Path, toml: str, line: str) -> None:
+    [found] = complaints(tmp_path, toml)
+    assert line in found
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    toml = UP + '[models.a]\nroutes = ["x/1"]\n[models.b]\nroutes = ["y/1"]'
+    assert len(complaints(tmp_path, toml)) == 2
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:8700", "[::]:8700", "example.com:80", "10.1.2.3:1"])
+def test_only_this_machine_may_be_bound_while_there_are_no_keys(tmp_path: Path, bind: str) -> None:
+    [line] = complaints(tmp_path, f'[server]\nbind = "{bind}"')
+    assert f"{bind} can be reached from other machines" in line
+
+
+@pytest.mark.parametrize("bind", ["", "8700", ":8700", "127.0.0.1:x", "127.0.0.1:70000", "a:-1"])
+def test_a_bind_has_a_host_and_a_port(tmp_path: Path, bind: str) -> None:
+    [line] = complaints(tmp_path, f'[server]\nbind = "{bind}"')
+    assert "must be host:port" in line
+
+
+def test_an_ipv6_bind_has_brackets(tmp_path: Path) -> None:
+    [line] = complaints(tmp_path, '[server]\nbind = "::1:8700"')
+    assert "in brackets: [::1]:8700" in line
+
+
+def test_mistakes_in_variables_are_told_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TROUPER_LIMITS__BODY_BYTE", "1")
+    monkeypatch.setenv("TROUPER_STRO__URL", "x")
+    monkeypatch.setenv("TROUPER_JOURNAL__FLUSH_MS", "0")
+    assert sorted(complaints(tmp_path, "[journal]\nflush_ms = 5")) == [
+        "environment: TROUPER_JOURNAL__FLUSH_MS: must be greater than 0, not '0'",
+        "environment: TROUPER_LIMITS__BODY_BYTE: unknown key, did you mean body_bytes?",
+        "environment: TROUPER_STRO: unknown section, did you mean store?",
+    ]
+
+
+def test_mistakes_on_the_command_line_are_told_as_such(tmp_path: Path) -> None:
+    [line] = complaints(tmp_path, "", store={"url": "x"})
+    assert line.startswith("command line: [store] url: must be a URL")
+
+
+@pytest.mark.parametrize("key", ["api_key", "apikey"])
+def test_no_complaint_repeats_a_secret(tmp_path: Path, key: str) -> None:
+    toml = f'{UP}{key} = ["sk-hush"]'
+    [line] = complaints(tmp_path, toml)
+    assert "hush" not in line
