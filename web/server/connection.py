@@ -162,7 +162,7 @@ class Connection:
 
     async def _wait_for_feeder(self) -> None:
         """Let a body wait for its reader; cut off whoever sends requests ahead of answers."""
-        if not self._protocol.reading_body:
+        if not self._protocol.takes_bytes:
             self._counters.overflows += 1
             log.warning("pipelined_too_much", client=self.client)
             self._clock.cancel()

@@ -124,10 +124,12 @@ class Http1Protocol(H11Protocol):
         self._held = b""
 
     @property
-    def reading_body(self) -> bool:
-        """Whether bytes that arrive now belong to a request that is being answered."""
+    def takes_bytes(self) -> bool:
+        """Whether bytes that arrive now are read: else they wait for an answer to end."""
         connection = self.connection
-        return not isinstance(connection, h11.Connection) or connection.their_state is h11.SEND_BODY
+        return not isinstance(connection, h11.Connection) or (
+            connection.their_state in {h11.IDLE, h11.SEND_BODY}
+        )
 
     async def head_took_too_long(self) -> None:
         """Answer 408, unless nothing of a head has come."""

@@ -21,7 +21,7 @@ class Http2Protocol(H2Protocol):
     Priorities are ignored (RFC 9113 §5.3.2 deprecates them, and their tree is bounded).
     """
 
-    reading_body = True
+    takes_bytes = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         at = surroundings

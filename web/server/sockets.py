@@ -13,6 +13,8 @@ _WORDS = {
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 
+_UNSENT = {"TCP_NOTSENT_LOWAT": 128 * 1024}
+
 
 class BindError(Exception):
     """An address cannot be listened on; the message is one line that says which and why."""
@@ -41,14 +43,15 @@ def set_options(sock: socket.socket, write_stall_s: float) -> None:
 
     Both are needed: keep-alive finds a peer that vanished while we were silent, the user timeout
     one that vanished while we were writing. The last probe and the user timeout fall together, a
-    little before `write_stall_s`.
+    little before `write_stall_s`. The bound on unsent bytes keeps a slow reader from looking
+    stalled: without it Linux takes nothing more until a third of a buffer of megabytes is free.
     """
     sock.setblocking(False)
     if sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _dead_peer_options(write_stall_s).items():
+    for name, value in {**_dead_peer_options(write_stall_s), **_UNSENT}.items():
         option = getattr(socket, name, None)  # not every system has every one
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,169 @@
+"""An app on a real socket, and raw clients that behave as badly as they like."""
+
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from quart import Response, request
+from trio.lowlevel import wait_readable, wait_writable
+
+from web.connection import request_stack
+from web.quart_app import TrouperApp
+from web.server import HttpServer, ServerSettings, bind_sockets
+
+GET = b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+class Stage:
+    """An app whose requests say when they have begun and when they were cancelled."""
+
+    def __init__(self) -> None:
+        self.app = TrouperApp(__name__)
+        self._begun, self.begun = trio.open_memory_channel[str](10_000)
+        self._ended, self.ended = trio.open_memory_channel[float](10_000)
+        self.live = 0
+        self._add_routes()
+
+    def _add_routes(self) -> None:
+        @self.app.get("/")
+        async def index() -> dict[str, int]:
+            return {"a": 1}
+
+        @self.app.get("/stream")
+        async def stream() -> Response:
+            count, pause = request.args.get("n", 5, int), request.args.get("pause", 0.01, float)
+            return Response(_parts(count, pause), content_type="text/event-stream")
+
+        @self.app.get("/turn/<how>")
+        async def turn(how: str) -> Response:
+            self.live += 1
+            request_stack(request).callback(self._end)
+            self._begun.send_nowait(how)
+            if how == "before_headers":
+                await trio.sleep_forever()
+            return Response(_forever(how), content_type="text/event-stream")
+
+        @self.app.post("/length")
+        async def length() -> str:
+            return str(len(await request.get_data()))
+
+    def _end(self) -> None:
+        self.live -= 1
+        self._ended.send_nowait(trio.current_time())
+
+
+async def _parts(count: int, pause: float) -> AsyncIterator[bytes]:
+    for number in range(count):
+        yield b"data: %d\n\n" % number
+        await trio.sleep(pause)
+
+
+async def _forever(how: str) -> AsyncIterator[bytes]:
+    yield b"data: first\n\n"
+    if how == "silent":
+        await trio.sleep_forever()
+    while True:
+        if how == "flood":
+            yield b"x" * 65536
+        else:
+            await trio.sleep(2)
+            yield b"data: again\n\n"
+
+
+class RawClient:
+    """One TCP connection, spoken by hand."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    async def send(self, data: bytes) -> None:
+        """Send everything."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self.sock.send(view) :]
+            except BlockingIOError:
+                await wait_writable(self.sock)
+
+    async def receive(self) -> bytes:
+        """What comes next; `b""` when the server closed or reset."""
+        await wait_readable(self.sock)
+        try:
+            return self.sock.recv(65536)
+        except ConnectionResetError:
+            return b""
+
+    async def read_until(self, mark: bytes) -> bytes:
+        """Read up to `mark` or the end."""
+        got = b""
+        while mark not in got and (data := await self.receive()):
+            got += data
+        return got
+
+    async def read_all(self) -> bytes:
+        """Read to the end."""
+        got = b""
+        while data := await self.receive():
+            got += data
+        return got
+
+    def leave(self, how: str) -> None:
+        """Close by `fin`, `rst`, or only our half (`half`)."""
+        if how == "half":
+            self.sock.shutdown(socket.SHUT_WR)
+            return
+        if how == "rst":
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def close(self) -> None:
+        """Close, once or more often."""
+        if self.sock.fileno() != -1:
+            trio.lowlevel.notify_closing(self.sock)
+            self.sock.close()
+
+
+class Served:
+    """A server that runs, and where."""
+
+    def __init__(self, server: HttpServer, stage: Stage, address: tuple[str, int]) -> None:
+        self.server = server
+        self.stage = stage
+        self.address = address
+
+    @asynccontextmanager
+    async def client(self, *, receive_buffer: int | None = None) -> AsyncIterator[RawClient]:
+        """A connection to the server."""
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client = RawClient(sock)
+        try:
+            sock.connect(self.address)
+            sock.setblocking(False)
+            yield client
+        finally:
+            client.close()
+
+    async def get(self, path: str = "/") -> bytes:
+        """One request on its own connection, to its end."""
+        async with self.client() as client:
+            await client.send(b"GET %b HTTP/1.0\r\nHost: t\r\n\r\n" % path.encode())
+            return await client.read_all()
+
+
+@asynccontextmanager
+async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
+    """Serve a `Stage` on a free port of the loopback."""
+    stage = Stage()
+    server = HttpServer(stage.app, settings)
+    sockets = bind_sockets(["127.0.0.1:0"], settings)
+    address = sockets[0].getsockname()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve, sockets)
+        try:
+            yield Served(server, stage, address)
+        finally:
+            server.close_all()
