@@ -14,7 +14,7 @@ _MAX_LINE = 4096
 """Bytes of a chunk's size and extensions together."""
 _MAX_TRAILERS = 16384
 
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]{0,9}(?:;[^\r\n\0]{0,4000})?\r\n")
 _FIELD_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*")
 
 
@@ -84,22 +84,34 @@ class ChunkedBody:
         if self._held:
             data, self._held = self._held + data, b""
         parts: list[bytes] = []
-        at = 0
-        while at < len(data) and not self.complete:
+        at, size = 0, len(data)
+        while at < size and not self.complete:
             if self._left:
-                part = data[at : at + self._left]
-                parts.append(part)
-                self._left -= len(part)
-                at += len(part)
-                continue
-            after = self._line(data, at)
-            if after < 0:
-                self._held = data[at:]
-                return b"".join(parts)
-            at = after
-        if at < len(data):
-            self.clean = False
+                parts.append(data[at : at + self._left])
+                at += len(parts[-1])
+                self._left -= len(parts[-1])
+            elif not (self._in_chunk or self._in_trailers):
+                at = self._whole_chunks(data, at, parts)
+            if at < size and not self._left:
+                after = self._line(data, at)
+                if after < 0:
+                    self._held = data[at:]
+                    break
+                at = after
+        self.clean = self.clean and (at == size or bool(self._held))
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @staticmethod
+    def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
+        """Take the chunks that are here from end to end, which nearly all are."""
+        while (line := _CHUNK_LINE.match(data, at)) is not None:
+            start = line.end()
+            end = start + int(line[1], 16)
+            if start == end or not data.startswith(b"\r\n", end):
+                break
+            parts.append(data[start:end])
+            at = end + 2
+        return at
 
     def _line(self, data: bytes, at: int) -> int:
         """Take the framing at `at`, return where it ends; -1 where more is needed for it."""

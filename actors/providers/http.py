@@ -25,18 +25,29 @@ _STREAM = "text/event-stream"
 _WHOLE = "application/json"
 
 
+class UpstreamClient(httpx.AsyncClient):
+    """httpx's client on our transport, for whatever httpx is good at.
+
+    Calls of models go to its `upstream` directly: `AsyncClient.send` takes longer for its hooks,
+    cookies, redirects and authentication than the rest of the client takes for a request.
+    """
+
+    def __init__(self, upstream: TrioTransport) -> None:
+        super().__init__(transport=upstream, trust_env=False, timeout=httpx.Timeout(None))
+        self.upstream = upstream
+
+
 def make_client(
     base_url: str, *, ca_file: str | None = None, max_idle: int = 1000, idle_s: float = 30.0
-) -> httpx.AsyncClient:
-    """A provider's client, with a pool of its own and no proxy.
+) -> UpstreamClient:
+    """A provider's client, with a pool of its own and no proxy; `async with` closes it.
 
     Certificates are verified with the system's authorities or those in `ca_file`. Loading them
     takes 16 ms of this thread, so it is done here, once, and only for https.
     """
     https = httpx.URL(base_url).scheme == "https"
     tls = ssl.create_default_context(cafile=ca_file) if https else None
-    transport = TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s)
-    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=httpx.Timeout(None))
+    return UpstreamClient(TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s))
 
 
 class HttpProvider:
@@ -51,7 +62,7 @@ class HttpProvider:
         name: str,
         base_url: str,
         api_key: str | None,
-        client: httpx.AsyncClient,
+        client: UpstreamClient,
         *,
         format: Format | None = None,
         after_finish_s: float = 1.0,
@@ -60,16 +71,19 @@ class HttpProvider:
         url = httpx.URL(base_url)
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError(f"the base URL of provider {name} is not http:// or https://")
+        if url.userinfo:
+            raise ValueError(f"the base URL of provider {name} has credentials in it: use api_key")
         if api_key is not None and not _VISIBLE_ASCII.fullmatch(api_key):
             raise ValueError(f"the key of provider {name} is empty or has odd characters in it")
         self._name = name
-        self._url = url
+        self._url = self._last_url = url
+        self._last_path: str | None = None
         self._api_key = api_key
-        self._client = client
+        self._upstream = client.upstream
         self._format: Format = OpenAIChat() if format is None else format
         self._after_finish_s = after_finish_s
         self._now = now
-        self._scrub = scrubber((api_key, url.password), (url.host,))
+        self._scrub = scrubber([api_key], [url.host])
 
     @property
     def name(self) -> str:
@@ -79,7 +93,7 @@ class HttpProvider:
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
         try:
-            response = await self._client.send(self._request(call, connect_s), stream=True)
+            response = await self._upstream.handle_async_request(self._request(call, connect_s))
         except httpx.TransportError as error:
             raise connection_failure(error, self._scrub) from error
         body = _body_of(response)
@@ -93,7 +107,7 @@ class HttpProvider:
 
     def _request(self, call: ModelCall, connect_s: float) -> httpx.Request:
         parts = self._format.build(call, self._api_key)
-        url = self._url.copy_with(path=self._url.path.rstrip("/") + parts.path)
+        url = self._url_of(parts.path)
         headers = [
             ("host", url.netloc.decode("ascii")),
             ("user-agent", "trouper"),
@@ -108,6 +122,13 @@ class HttpProvider:
             stream=httpx.ByteStream(parts.body),
             extensions={"timeout": {"connect": connect_s}},
         )
+
+    def _url_of(self, path: str) -> httpx.URL:
+        """The last one is kept: httpx takes longer to put it together than to send a request."""
+        if self._last_path != path:
+            self._last_path = path
+            self._last_url = self._url.copy_with(path=self._url.path.rstrip("/") + path)
+        return self._last_url
 
     def _answer(self, response: httpx.Response, body: ResponseBody) -> "HttpAnswer":
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -141,21 +162,18 @@ class HttpAnswer:
         """See `actors.providers.base.Answer.receive`."""
         decoder = self._decoder
         while not (self._ended or decoder.over):
-            data = await (self._read_rest() if decoder.finished else self._read())
+            try:
+                data = await (self._read_rest() if decoder.finished else self._body.receive())
+            except httpx.TransportError as error:
+                self._ended = True
+                raise UpstreamFailure(
+                    FailureKind.TRUNCATED, "the connection to the provider broke"
+                ) from error
             if not data:
                 self._ended = True
             elif chunks := decoder.feed(data):
                 return chunks
         return decoder.end()
-
-    async def _read(self) -> bytes:
-        try:
-            return await self._body.receive()
-        except httpx.TransportError as error:
-            self._ended = True
-            raise UpstreamFailure(
-                FailureKind.TRUNCATED, "the connection to the provider broke"
-            ) from error
 
     async def _read_rest(self) -> bytes:
         """What comes behind the finish reason, which must not make anybody wait or fail."""

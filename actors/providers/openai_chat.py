@@ -180,7 +180,10 @@ class OpenAIChatDecoder(_Frames):
         chunks: list[Chunk] = []
         try:
             for event in self._sse.feed(data):
-                self._event(event, chunks)
+                if event.name or not event.data.startswith(b"{"):
+                    self._unusual(event, chunks)
+                elif not self.marked:
+                    self._read(event.data, chunks)
         except EventTooLarge as error:
             raise self._fail(FailureKind.MALFORMED, str(error)) from error
         except UpstreamFailure:
@@ -188,16 +191,15 @@ class OpenAIChatDecoder(_Frames):
                 raise
         return chunks
 
-    def _event(self, event: SseEvent, chunks: list[Chunk]) -> None:
-        data = event.data
-        if self.marked or not data:
+    def _unusual(self, event: SseEvent, chunks: list[Chunk]) -> None:
+        if self.marked or not event.data:
             return
-        if data.startswith(b"[DONE]"):
+        if event.data.startswith(b"[DONE]"):
             self.marked = True
         elif event.name == b"error":
-            raise self._fail_with(data)
+            raise self._fail_with(event.data)
         else:
-            self._read(data, chunks)
+            self._read(event.data, chunks)
 
     def end(self) -> list[Chunk]:
         """See `actors.providers.formats.Decoder`."""
@@ -205,7 +207,7 @@ class OpenAIChatDecoder(_Frames):
         if not self.over:
             for event in self._sse.end():
                 if _is_whole(event.data):
-                    self._event(event, chunks)
+                    self._unusual(event, chunks)
         if not chunks:
             self._check_finished()
         return chunks

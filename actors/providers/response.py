@@ -40,18 +40,16 @@ class ResponseBody(httpx.AsyncByteStream):
             raise httpx.StreamClosed
         body = self._body
         while not body.complete:
-            data = await self._read()
+            if self._read_s is None:
+                data = await self._wire.receive()
+            else:
+                with fail_after(self._read_s, httpx.ReadTimeout):
+                    data = await self._wire.receive()
             if not data:
                 body.end()
             elif payload := body.feed(data):
                 return payload
         return b""
-
-    async def _read(self) -> bytes:
-        if self._read_s is None:
-            return await self._wire.receive()
-        with fail_after(self._read_s, httpx.ReadTimeout):
-            return await self._wire.receive()
 
     def release(self) -> None:
         """Done with the body: its connection is kept, although its end may be still to come."""

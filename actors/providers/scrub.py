@@ -1,5 +1,6 @@
 """Takes secrets and addresses out of what a provider says before anybody else reads it."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
@@ -19,9 +20,12 @@ _KEY = re.compile(
     r"|\bAIza[\w-]{10,100}|\beyJ[\w-]{8,2000}\.[\w-]{1,4000}\.?[\w-]{0,2000}"
 )
 _IPV4 = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b")
-_IPV6 = re.compile(r"\[?\b(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}\b\]?(?::\d{1,5})?", re.IGNORECASE)
+_IPV6 = re.compile(
+    r"\[?(?<![\w:.])((?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]{0,15})(?![\w:])\]?(?::\d{1,5})?",
+    re.IGNORECASE,
+)
 _HOST_PORT = re.compile(
-    r"\b(?:localhost|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,8}):\d{2,5}\b", re.I
+    r"\b[a-z][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,8}:\d{4,5}\b", re.IGNORECASE
 )
 _HOST = re.compile(
     r"\b(?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|ai|dev|app|cloud|local|internal|lan|corp|svc)\b",
@@ -33,7 +37,6 @@ _RULES = (
     (_BEARER, r"\1 [secret]"),
     (_KEY, "[secret]"),
     (_IPV4, "[address]"),
-    (_IPV6, "[address]"),
     (_HOST_PORT, "[address]"),
     (_HOST, "[address]"),
 )
@@ -41,15 +44,29 @@ _RULES = (
 
 def scrubber(secrets: Iterable[str | None], hosts: Iterable[str] = ()) -> Scrub:
     """A function that also takes out these secrets and host names, wherever they stand."""
-    literal = [(secret, "[secret]") for secret in secrets if secret]
-    literal += [(host, "[address]") for host in hosts if host]
+    literal = [secret for secret in secrets if secret]
+    names = [
+        re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-])(?::\d{{1,5}})?", re.IGNORECASE)
+        for host in hosts
+    ]
 
     def scrub(text: str) -> str:
         text = text[:_MAX_SCANNED]
-        for word, instead in literal:
-            text = text.replace(word, instead)
+        for secret in literal:
+            text = text.replace(secret, "[secret]")
+        for name in names:
+            text = name.sub("[address]", text)
         for pattern, instead in _RULES:
             text = pattern.sub(instead, text)
-        return text[:MAX_MESSAGE]
+        return _IPV6.sub(_without_address, text)[:MAX_MESSAGE]
 
     return scrub
+
+
+def _without_address(match: re.Match[str]) -> str:
+    """Times of day and C++ names look like IPv6 addresses too."""
+    try:
+        ipaddress.IPv6Address(match[1])
+    except ValueError:
+        return match[0]
+    return "[address]"

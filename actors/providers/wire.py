@@ -4,6 +4,7 @@ Waiting for readability comes before reading, so that a token costs one `recv` a
 and nothing here opens a cancel scope: deadlines belong to the caller.
 """
 
+import os
 import socket
 import ssl
 from typing import Protocol
@@ -204,8 +205,8 @@ def _reason(error: BaseException) -> str:
         return (error.reason or "protocol error").lower().replace("_", " ")
     if isinstance(error, socket.gaierror):
         return "the host's name cannot be resolved"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
     cause = error.__cause__
     if isinstance(cause, ExceptionGroup):
         return ", ".join(sorted({_reason(one) for one in cause.exceptions}))
