@@ -1,0 +1,129 @@
+"""Connections that follow a script, so that transport and providers can be tested without IO."""
+
+import itertools
+import ssl
+from collections.abc import Iterable
+
+import httpx
+import trio
+
+from actors.providers.http import UpstreamClient
+from actors.providers.transport import TrioTransport
+from actors.providers.wire import Wire
+
+Line = bytes | float | httpx.NetworkError
+"""What comes next: bytes (`b""` is the end), a pause in seconds, or an error.
+
+What stands behind a pause has not come yet for those who only look.
+"""
+
+
+class MemoryWire:
+    """Says its script line by line, one line per read, then stays silent."""
+
+    def __init__(self, *script: Line) -> None:
+        self.script = list(script)
+        self.sent = b""
+        self.opened = False
+        self.closed = False
+        self.broken = False
+
+    async def receive(self) -> bytes:
+        pause = 0.0
+        while self.script and isinstance(line := self.script[0], float):
+            pause += line
+            del self.script[0]
+        await trio.sleep(pause)
+        if not self.script:
+            await trio.sleep_forever()
+        return self._next()
+
+    def receive_nowait(self) -> bytes | None:
+        if not self.script or isinstance(self.script[0], float):
+            return None
+        return self._next()
+
+    def _next(self) -> bytes:
+        if self.closed:
+            raise httpx.ReadError("closed")
+        line = self.script.pop(0)
+        if isinstance(line, httpx.NetworkError):
+            raise line
+        assert isinstance(line, bytes)
+        return line
+
+    async def send(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.closed or self.broken:
+            raise httpx.WriteError("broken pipe")
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Peer:
+    """Hands out its wires, one per connection; the next connection is refused."""
+
+    def __init__(self, *wires: MemoryWire, connect_s: float = 0.0) -> None:
+        self.wires = list(wires)
+        self.asked: list[tuple[str, int, bool]] = []
+        self._left = list(wires)
+        self._connect_s = connect_s
+
+    async def connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
+        self.asked.append((host, port, tls is not None))
+        await trio.sleep(self._connect_s)
+        if not self._left:
+            raise httpx.ConnectError("connection refused")
+        wire = self._left.pop(0)
+        wire.opened = True
+        return wire
+
+    def transport(self, *, max_idle: int = 10, idle_s: float = 30.0) -> TrioTransport:
+        return TrioTransport(connect=self.connect, max_idle=max_idle, idle_s=idle_s)
+
+    def client(self) -> UpstreamClient:
+        return UpstreamClient(self.transport())
+
+
+def chunked(*payloads: bytes) -> bytes:
+    """The payloads as chunks, without the last one."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(payload), payload) for payload in payloads)
+
+
+LAST = b"0\r\n\r\n"
+
+
+def head(status: int = 200, *fields: str, version: str = "1.1") -> bytes:
+    """A response's head."""
+    return "\r\n".join((f"HTTP/{version} {status} Some", *fields, "", "")).encode()
+
+
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels a scope when its task is about to take its `step`th step."""
+
+    def __init__(self, task: trio.lowlevel.Task, scope: trio.CancelScope, step: int) -> None:
+        self._task = task
+        self._scope = scope
+        self._left = step
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self._left -= 1
+            if self._left == 0:
+                self._scope.cancel()
+
+
+def splits(data: bytes) -> Iterable[list[bytes]]:
+    """`data` whole, byte by byte, and cut in two at every position."""
+    yield [data]
+    yield [data[at : at + 1] for at in range(len(data))]
+    for at in range(1, len(data)):
+        yield [data[:at], data[at:]]
+
+
+def pieces_of(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """`data` cut at these positions, taken modulo its length."""
+    marks = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
+    return [data[a:b] for a, b in itertools.pairwise(marks)]

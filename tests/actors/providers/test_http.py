@@ -1,0 +1,335 @@
+"""A provider over scripted connections: what it answers, and which failure is which."""
+
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
+from actors.outcome import Reason, Usage
+from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.providers.http import HttpProvider, UpstreamClient, make_client
+from actors.providers.transport import Statistics
+from tests.actors.providers.memory import LAST, CancelAtStep, Line, MemoryWire, Peer, chunked, head
+
+URL = "http://up:8000/v1/"
+CALL = ModelCall(upstream_model="m", messages=[], parameters={})
+SSE = head(200, "content-type: text/event-stream; charset=utf-8", "transfer-encoding: chunked")
+TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
+STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+HI, FINISH = TextChunk("Hi"), FinishChunk(Reason.STOP)
+COUNTED = UsageChunk(Usage(input_tokens=1, output_tokens=2))
+
+
+class Setting:
+    """A provider whose only connection follows a script."""
+
+    def __init__(self, *script: Line, api_key: str | None = "topsecret", **options: Any) -> None:
+        self.wire = MemoryWire(*script)
+        self.client = Peer(self.wire).client()
+        self.provider: Provider = HttpProvider("p", URL, api_key, self.client, **options)
+
+    async def open(self) -> Answer:
+        return await self.provider.open(CALL, connect_s=5.0)
+
+    async def failure(self) -> UpstreamFailure:
+        with pytest.raises(UpstreamFailure) as caught:
+            await self.open()
+        assert self.statistics.open == self.statistics.idle
+        return caught.value
+
+    @property
+    def statistics(self) -> Statistics:
+        return self.client.upstream.statistics()
+
+
+async def drained(answer: Answer) -> list[list[Chunk]]:
+    batches: list[list[Chunk]] = []
+    while batch := await answer.receive():
+        batches.append(batch)
+    return batches
+
+
+async def test_an_answer_is_batches_of_what_was_read() -> None:
+    setting = Setting(SSE, chunked(TEXT, TEXT), chunked(TEXT), chunked(STOP, USAGE, DONE) + LAST)
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, HI], [HI], [FINISH, COUNTED]]
+    assert await answer.receive() == []
+    answer.release()
+    assert setting.statistics == Statistics(connecting=0, open=1, idle=1)
+
+
+async def test_the_request_is_as_the_format_says() -> None:
+    setting = Setting(SSE)
+    await setting.open()
+    request, _, body = setting.wire.sent.partition(b"\r\n\r\n")
+    lines = request.decode().split("\r\n")
+    assert lines[0] == "POST /v1/chat/completions HTTP/1.1"
+    assert {"host: up:8000", "accept-encoding: identity", "authorization: Bearer topsecret"} <= set(
+        lines
+    )
+    assert f"content-length: {len(body)}" in lines
+    assert msgspec.json.decode(body)["stream"] is True
+    keyless = Setting(SSE, api_key=None)
+    await keyless.open()
+    assert b"authorization" not in keyless.wire.sent
+
+
+async def test_release_at_the_end_marker_does_not_wait_for_the_last_chunk() -> None:
+    setting = Setting(SSE, chunked(TEXT, STOP, DONE))
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    answer.release()
+    assert setting.statistics.idle == 1
+    setting.wire.script += [LAST, 0.0, SSE]
+    await setting.open()
+    assert setting.statistics == Statistics(connecting=0, open=1, idle=0)
+
+
+async def test_close_is_at_once() -> None:
+    setting = Setting(SSE, chunked(TEXT))
+    answer = await setting.open()
+    await answer.receive()
+    answer.close()
+    assert setting.wire.closed
+    assert setting.statistics.open == 0
+
+
+@pytest.mark.parametrize("rest", [[], [20.0, chunked(USAGE, DONE)]])
+async def test_after_the_finish_nothing_hangs(
+    rest: list[Line], autojump_clock: trio.testing.MockClock
+) -> None:
+    setting = Setting(SSE, chunked(TEXT, STOP), *rest)
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    assert trio.current_time() == pytest.approx(1.0)
+    answer.release()
+    assert setting.wire.closed
+
+
+async def test_after_the_finish_one_second_is_for_all_the_rest(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    pings: list[Line] = [0.4, chunked(b": ping\n\n")] * 5
+    setting = Setting(SSE, chunked(STOP), 0.3, chunked(USAGE), *pings)
+    answer = await setting.open()
+    assert await drained(answer) == [[FINISH], [COUNTED]]
+    assert trio.current_time() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
+async def test_after_the_finish_a_cut_is_an_end(end: Line) -> None:
+    setting = Setting(SSE, chunked(TEXT, STOP), end)
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    answer.release()
+    assert setting.wire.closed == (end != LAST)
+
+
+@pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
+async def test_before_the_finish_it_is_a_failure(end: Line) -> None:
+    setting = Setting(SSE, chunked(TEXT), end)
+    answer = await setting.open()
+    assert await answer.receive() == [HI]
+    for _ in range(2):
+        with pytest.raises(UpstreamFailure) as caught:
+            await answer.receive()
+        assert caught.value.kind is FailureKind.TRUNCATED
+    answer.close()
+    assert setting.wire.closed
+
+
+async def test_chunks_before_a_failure_come_first_and_the_failure_without_reading() -> None:
+    setting = Setting(SSE, chunked(TEXT, b'data: {"error":{"message":"at up:8000"}}\n\n'))
+    answer = await setting.open()
+    assert await answer.receive() == [HI]
+    with pytest.raises(UpstreamFailure) as caught:
+        await answer.receive()
+    assert (caught.value.kind, caught.value.message) == (
+        FailureKind.IN_STREAM_ERROR,
+        "at [address]",
+    )
+
+
+async def test_a_whole_answer_instead_of_a_stream() -> None:
+    document = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    fields = ("content-type: application/json", f"content-length: {len(document)}")
+    setting = Setting(head(200, *fields), document[:20], document[20:])
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    answer.release()
+    assert setting.statistics.idle == 1
+
+
+def error(status: int, body: bytes, *fields: str) -> bytes:
+    return head(status, f"content-length: {len(body)}", *fields) + body
+
+
+async def test_a_rejection_in_the_provider_s_own_words() -> None:
+    body = (
+        b'{"error":{"message":"key topsecret at http://10.0.0.1/ no","type":"auth",'
+        b'"code":"bad_key","param":"x"}}'
+    )
+    setting = Setting(error(401, body))
+    failure = await setting.failure()
+    assert failure.kind is FailureKind.REJECTED
+    assert failure.message == "key [secret] at [address] no"
+    assert (failure.status, failure.type, failure.code, failure.param) == (
+        401,
+        "auth",
+        "bad_key",
+        "x",
+    )
+    assert setting.statistics.idle == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (404, b"<html>no</html>", FailureKind.REJECTED, "the provider answered with status 404"),
+        (429, b'{"detail":"slow"}', FailureKind.REJECTED, "slow"),
+        (500, b'{"error":"oh"}', FailureKind.SERVER_ERROR, "oh"),
+        (503, b"", FailureKind.SERVER_ERROR, "the provider answered with status 503"),
+        (302, b"", FailureKind.SERVER_ERROR, "the provider answered with status 302"),
+        (202, b"{}", FailureKind.SERVER_ERROR, "the provider answered with status 202"),
+    ],
+)
+async def test_statuses(status: int, body: bytes, kind: FailureKind, message: str) -> None:
+    failure = await Setting(error(status, body)).failure()
+    assert (failure.kind, failure.message, failure.status) == (kind, message, status)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("Fri, 20 Nov 2026 10:00:30 GMT", 30.0),
+        ("Fri, 20 Nov 2026 09:00:00 GMT", 0.0),
+        ("Fri, 20 Nov 2026 10:00:30 -0000", 30.0),
+        ("soon", None),
+        ("-1", None),
+        (".", None),
+        ("Fri, 99 Nov 2026 10:00:30 GMT", None),
+    ],
+)
+async def test_retry_after(value: str, seconds: float | None) -> None:
+    setting = Setting(error(429, b"", f"retry-after: {value}"), now=lambda: 1795168800.0)
+    assert (await setting.failure()).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("content-type: text/html",),
+        ("content-type: text/plain",),
+        (),
+        ("content-type: text/event-stream", "content-encoding: gzip"),
+    ],
+)
+async def test_a_200_that_is_no_answer(fields: tuple[str, ...]) -> None:
+    setting = Setting(head(200, *fields) + b"<html>")
+    failure = await setting.failure()
+    assert (failure.kind, failure.status) == (FailureKind.SERVER_ERROR, 200)
+    assert setting.wire.closed
+
+
+async def test_an_endless_error_is_read_up_to_64_kib() -> None:
+    pages = [chunked(b"x" * 16384) for _ in range(10)]
+    setting = Setting(head(500, "transfer-encoding: chunked"), *pages)
+    assert (await setting.failure()).status == 500
+    assert len(setting.wire.script) == 6
+    assert setting.wire.closed
+
+
+@pytest.mark.parametrize("end", [60.0, b"", httpx.ReadError("reset")])
+async def test_a_slow_or_cut_error_is_told_by_its_status(
+    end: Line, autojump_clock: trio.testing.MockClock
+) -> None:
+    setting = Setting(head(503, "content-length: 100"), b'{"error"', end)
+    failure = await setting.failure()
+    assert failure.message == "the provider answered with status 503"
+    assert trio.current_time() <= 2.001
+    assert setting.wire.closed
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ([b""], FailureKind.REFUSED),
+        ([httpx.ReadError("connection reset by peer")], FailureKind.REFUSED),
+        ([b"SMTP\r\n\r\n"], FailureKind.SERVER_ERROR),
+    ],
+)
+async def test_no_response(script: list[Line], kind: FailureKind) -> None:
+    failure = await Setting(*script).failure()
+    assert failure.kind is kind
+    assert "up" not in failure.message.split()
+
+
+async def test_refused_and_too_slow_connections(autojump_clock: trio.testing.MockClock) -> None:
+    refusing = HttpProvider("p", URL, None, Peer().client())
+    with pytest.raises(UpstreamFailure) as caught:
+        await refusing.open(CALL, connect_s=5.0)
+    assert caught.value.kind is FailureKind.REFUSED
+    slow = HttpProvider("p", URL, None, Peer(MemoryWire(), connect_s=9.0).client())
+    with pytest.raises(UpstreamFailure) as caught:
+        await slow.open(CALL, connect_s=5.0)
+    assert caught.value.kind is FailureKind.CONNECT_TIMEOUT
+    assert trio.current_time() == pytest.approx(5.0)
+
+
+async def test_only_connecting_is_bounded_by_connect_s(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answer = await Setting(20.0, SSE, 20.0, chunked(TEXT)).open()
+    assert await answer.receive() == [HI]
+    assert trio.current_time() == pytest.approx(40.0)
+
+
+async def test_cancelled_at_any_step_nothing_stays_open() -> None:
+    step, finished = 0, False
+    while not finished:
+        step += 1
+        setting = Setting(head(100), SSE, chunked(TEXT), chunked(STOP), 0.0, chunked(DONE) + LAST)
+        with trio.CancelScope() as scope:
+            watch = CancelAtStep(trio.lowlevel.current_task(), scope, step)
+            trio.lowlevel.add_instrument(watch)
+            answer = await setting.open()
+            try:
+                await drained(answer)
+                finished = True
+            finally:
+                answer.release() if finished else answer.close()
+        trio.lowlevel.remove_instrument(watch)
+        assert setting.statistics.connecting == 0
+        assert setting.statistics.open == int(finished)
+        assert setting.wire.closed == (setting.wire.opened and not finished)
+    assert step > 6
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
+async def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="key of provider p"):
+        Setting(api_key=key)
+
+
+@pytest.mark.parametrize("url", ["ftp://up/", "up:8000", "http:///v1", "http://a:b@up/"])
+async def test_a_base_url_that_cannot_be_asked_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="base URL of provider p"):
+        HttpProvider("p", url, None, Peer().client())
+
+
+async def test_a_client_has_no_proxy_and_no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with make_client("http://up") as client:
+        assert isinstance(client, UpstreamClient)
+        assert (client.trust_env, client.timeout) == (False, httpx.Timeout(None))
+    wire = MemoryWire(head(200, "content-length: 2") + b"{}")
+    async with Peer(wire).client() as client:
+        assert (await client.get("http://up/v1/models")).json() == {}
+    assert wire.closed

@@ -1,0 +1,394 @@
+"""Chat Completions frames to chunks: the same ones wherever the bytes are cut."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.outcome import Reason, Usage
+from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.openai_chat import OpenAIChat, OpenAIChatDecoder, OpenAIWholeDecoder
+from tests.actors.providers.memory import pieces_of, splits
+
+CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
+STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+HELLO = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n'
+
+
+def event(value: Any) -> bytes:
+    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+
+
+def delta(finish: str | None = None, **fields: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
+
+
+def drained(pieces: list[bytes]) -> tuple[list[Chunk], UpstreamFailure | None]:
+    """Everything that a decoder says of these pieces, and how it ends."""
+    decoder = OpenAIChatDecoder()
+    chunks: list[Chunk] = []
+    try:
+        for piece in pieces:
+            if decoder.over:
+                break
+            chunks += decoder.feed(piece)
+        while rest := decoder.end():
+            chunks += rest
+    except UpstreamFailure as failure:
+        return chunks, failure
+    return chunks, None
+
+
+def chunks_of(*events: bytes) -> list[Chunk]:
+    """The chunks of events that are one answer in good order, but for its finish."""
+    chunks, failure = drained([b"".join(events) + STOP + DONE])
+    assert failure is None
+    assert chunks.pop() == FinishChunk(Reason.STOP)
+    return chunks
+
+
+def failure_of(*events: bytes) -> tuple[list[Chunk], UpstreamFailure]:
+    chunks, failure = drained([b"".join(events)])
+    assert failure is not None
+    return chunks, failure
+
+
+ANSWER = b"".join(
+    [
+        delta(role="assistant", content=None, refusal=None),
+        delta(reasoning_content="hm"),
+        delta(reasoning="hm"),
+        b": ping\n\n",
+        delta(content="Grü"),
+        delta(content="ß €"),
+        delta(content=""),
+        delta(refusal="no"),
+        delta(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "f", "arguments": ""}}]),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": '{"a'}}]),
+        delta(
+            tool_calls=[
+                {"index": 1, "id": "c2", "function": {"name": "g", "arguments": "{}"}},
+                {"index": 0, "function": {"arguments": '":1}'}},
+            ]
+        ),
+        delta("tool_calls"),
+        event({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 9}}),
+        DONE,
+        b"data: nobody reads this\n\n",
+    ]
+)
+CHUNKS: list[Chunk] = [
+    ReasoningChunk("hm"),
+    ReasoningChunk("hm"),
+    TextChunk("Grü"),
+    TextChunk("ß €"),
+    RefusalChunk("no"),
+    ToolCallChunk(0, "c1", "f", ""),
+    ToolCallChunk(0, None, None, '{"a'),
+    ToolCallChunk(1, "c2", "g", "{}"),
+    ToolCallChunk(0, None, None, '":1}'),
+    FinishChunk(Reason.TOOL_CALLS),
+    UsageChunk(Usage(input_tokens=0, output_tokens=9)),
+]
+
+
+def test_an_answer_cut_everywhere() -> None:
+    for pieces in splits(ANSWER):
+        assert drained(pieces) == (CHUNKS, None)
+
+
+@given(st.lists(st.text(min_size=1), max_size=8), CUTS, st.sampled_from(["\n", "\r\n", "\r"]))
+def test_any_text_survives_any_cut(texts: list[str], cuts: list[int], newline: str) -> None:
+    stream = b"".join(delta(content=text) for text in texts) + STOP
+    chunks, failure = drained(pieces_of(stream.replace(b"\n", newline.encode()), cuts))
+    assert failure is None
+    assert chunks == [*map(TextChunk, texts), FinishChunk(Reason.STOP)]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["choices", "delta", "content", "usage", "tool_calls", "function", "error",
+                         "index", "message", "finish_reason", "prompt_tokens", "id", "arguments"]),
+        inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.lists(JSON, max_size=4), st.binary(max_size=30), CUTS)
+def test_no_frame_breaks_the_decoder(frames: list[Any], junk: bytes, cuts: list[int]) -> None:
+    stream = b"".join(map(event, frames)) + b"data: " + junk + b"\n\n"
+    whole, failure = drained([stream])
+    again, other = drained(pieces_of(stream, cuts))
+    assert again == whole
+    assert (failure and failure.kind) == (other and other.kind)
+    assert failure or any(isinstance(chunk, FinishChunk) for chunk in whole)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("stop", Reason.STOP),
+        ("length", Reason.LENGTH),
+        ("tool_calls", Reason.TOOL_CALLS),
+        ("function_call", Reason.TOOL_CALLS),
+        ("content_filter", Reason.CONTENT_FILTER),
+        ("eos_token", Reason.STOP),
+    ],
+)
+def test_finish_reasons(word: str, reason: Reason) -> None:
+    assert drained([delta(word, content="x")]) == ([TextChunk("x"), FinishChunk(reason)], None)
+
+
+def test_only_the_first_finish_counts() -> None:
+    assert drained([delta("length") + delta("stop") + DONE]) == ([FinishChunk(Reason.LENGTH)], None)
+
+
+def test_usage_before_with_and_after_the_finish() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 0}
+    seen = UsageChunk(Usage(input_tokens=3, output_tokens=0))
+    finish = FinishChunk(Reason.STOP)
+    last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage}
+    assert drained([event({"usage": usage}) + STOP]) == ([seen, finish], None)
+    assert drained([event(last)]) == ([seen, finish], None)
+    assert drained([STOP + event({"choices": None, "usage": usage})]) == ([finish, seen], None)
+
+
+def test_usage_in_detail_or_not_at_all() -> None:
+    usage = {
+        "prompt_tokens": 5,
+        "completion_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    assert chunks_of(event({"usage": usage})) == [
+        UsageChunk(
+            Usage(input_tokens=5, output_tokens=7, cached_input_tokens=4, reasoning_tokens=2)
+        )
+    ]
+    assert chunks_of(event({"usage": None}), event({"usage": {"prompt_tokens": 5}})) == []
+    assert chunks_of(event({"usage": {"prompt_tokens": -1, "completion_tokens": 1}})) == []
+
+
+def test_logprobs_stay_as_they_are() -> None:
+    logprobs = b'{"content": [{"token": "a",  "logprob": -0.50}]}'
+    frame = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":%s}]}\n\n'
+    (chunk,) = chunks_of(frame % logprobs)
+    assert isinstance(chunk, TextChunk)
+    assert chunk.logprobs is not None
+    assert bytes(chunk.logprobs) == logprobs
+    assert chunks_of(event({"choices": [{"delta": {"content": "a"}, "logprobs": None}]})) == [
+        TextChunk("a")
+    ]
+
+
+def test_tool_calls_without_index_are_told_apart_by_id() -> None:
+    def call(id: str) -> dict[str, Any]:
+        return {"id": id, "function": {"name": id, "arguments": "{}"}}
+
+    assert chunks_of(delta(tool_calls=[call("a")]), delta(tool_calls=[call("b")])) == [
+        ToolCallChunk(0, "a", "a", "{}"),
+        ToolCallChunk(1, "b", "b", "{}"),
+    ]
+    assert chunks_of(delta(tool_calls=[{"function": {"name": "x"}}, {}])) == [
+        ToolCallChunk(0, None, "x", ""),
+        ToolCallChunk(1, None, None, ""),
+    ]
+
+
+def test_the_old_function_call() -> None:
+    assert chunks_of(
+        delta(function_call={"name": "f", "arguments": ""}), delta(function_call={"arguments": "1"})
+    ) == [ToolCallChunk(0, None, "f", ""), ToolCallChunk(0, None, None, "1")]
+
+
+def test_other_choices_than_the_first_are_left_alone() -> None:
+    assert chunks_of(event({"choices": [{"index": 1, "delta": {"content": "other"}}]})) == []
+
+
+def test_wrong_types_beside_text_are_tolerated() -> None:
+    assert chunks_of(
+        event({"choices": [{"index": "0", "delta": {"content": "a", "role": 5}, "logprobs": 3}]}),
+        event({"choices": [{"delta": {"content": "b", "tool_calls": "none"}}], "usage": "no"}),
+        event({"choices": [{"delta": {"content": [{"type": "text", "text": "c"}]}}, 7]}),
+        event({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"a": 1}}}]}}]}),
+    ) == [TextChunk("a"), TextChunk("b"), TextChunk("c"), ToolCallChunk(0, None, None, '{"a":1}')]
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["keep-alive", "17", "[]", '{"choices": 3}', '{"choices":[{"delta":{"content":5}}]}',
+     '{"choices":[{"delta":{"content":"', '{"choices":[{"delta":{"role":"x', "\x00"],
+)  # fmt: skip
+def test_a_frame_without_text_is_skipped(data: str) -> None:
+    chunks = chunks_of(HELLO, b"data: " + data.encode() + b"\n\n")
+    assert chunks[0] == TextChunk("Hello")
+    assert [type(chunk) for chunk in chunks[1:]] == [SkippedChunk]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"choices":[{"delta":{"content":"lost',
+        b'{"choices":[{"delta":{"content" : "lost"}}]',
+        b'{"choices":[{"delta":{"content":"\xff"}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{',
+    ],
+)
+def test_a_malformed_frame_with_text_fails_after_what_came_before(data: bytes) -> None:
+    chunks, failure = failure_of(HELLO, b"data: " + data + b"\n\n", HELLO, STOP)
+    assert chunks == [TextChunk("Hello")]
+    assert failure.kind is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("frame", "message", "code"),
+    [
+        (b'data: {"error":{"message":"busy","code":502,"type":"t"}}\n\n', "busy", "502"),
+        (b'data: {"error":"busy"}\n\n', "busy", None),
+        (b'data: {"object":"error","message":"busy","code":"x"}\n\n', "busy", "x"),
+        (b'event: error\ndata: {"message":"busy"}\n\n', "busy", None),
+        (b'event: error\ndata: {"error":{"message":"busy"}}\n\n', "busy", None),
+        (b"event: error\ndata: oh\n\n", "the provider reported an error", None),
+        (b'data: {"error":{}}\n\n', "the provider reported an error", None),
+    ],
+)
+def test_errors_in_the_stream(frame: bytes, message: str, code: str | None) -> None:
+    chunks, failure = failure_of(HELLO, frame, STOP)
+    assert chunks == [TextChunk("Hello")]
+    assert (failure.kind, failure.message) == (FailureKind.IN_STREAM_ERROR, message)
+    assert failure.code == code
+    assert failure.status == (502 if code == "502" else None)
+
+
+def test_no_error_is_no_failure() -> None:
+    assert chunks_of(event({"error": None, "choices": [{"delta": {"content": "a"}}]})) == [
+        TextChunk("a")
+    ]
+
+
+def test_the_finish_reason_error_fails_after_its_text() -> None:
+    chunks, failure = failure_of(delta("error", content="a"))
+    assert chunks == [TextChunk("a")]
+    assert failure.kind is FailureKind.IN_STREAM_ERROR
+
+
+def test_a_failure_waits_for_the_next_call_and_stays() -> None:
+    decoder = OpenAIChatDecoder()
+    assert decoder.feed(HELLO + b'data: {"error":"x"}\n\n') == [TextChunk("Hello")]
+    assert decoder.over
+    assert not decoder.marked
+    for _ in range(2):
+        with pytest.raises(UpstreamFailure):
+            decoder.feed(STOP)
+        with pytest.raises(UpstreamFailure):
+            decoder.end()
+
+
+def test_an_end_without_finish_reason_is_a_cut() -> None:
+    for stream in (HELLO, HELLO + DONE, HELLO + b'data: {"choices":[{"del', b""):
+        chunks, failure = failure_of(stream)
+        assert chunks == [TextChunk("Hello")][: len(stream)]
+        assert failure.kind is FailureKind.TRUNCATED
+
+
+def test_the_end_needs_no_mark_and_no_last_line() -> None:
+    assert drained([STOP]) == ([FinishChunk(Reason.STOP)], None)
+    assert drained([STOP[:-2]]) == ([FinishChunk(Reason.STOP)], None)
+    assert drained([STOP + DONE[:-2]]) == ([FinishChunk(Reason.STOP)], None)
+
+
+def test_messages_are_scrubbed() -> None:
+    decoder = OpenAIChatDecoder(lambda text: text.replace("sk-1", "[secret]"))
+    with pytest.raises(UpstreamFailure, match=r"^bad \[secret\]$"):
+        decoder.feed(b'data: {"error":{"message":"bad sk-1"}}\n\n')
+
+
+def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
+    decoder = OpenAIWholeDecoder()
+    chunks: list[Chunk] = []
+    try:
+        for at in range(0, len(document), 7):
+            chunks += decoder.feed(document[at : at + 7])
+        while rest := decoder.end():
+            chunks += rest
+    except UpstreamFailure as failure:
+        return chunks, failure.kind
+    return chunks, None
+
+
+def test_a_whole_answer() -> None:
+    message = {
+        "role": "assistant",
+        "content": "Hi",
+        "reasoning_content": "hm",
+        "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        ],
+    }
+    document = {
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    }
+    assert whole(json.dumps(document).encode()) == (
+        [
+            UsageChunk(Usage(input_tokens=1, output_tokens=2)),
+            ReasoningChunk("hm"),
+            TextChunk("Hi"),
+            ToolCallChunk(0, "a", "f", "{}"),
+            ToolCallChunk(1, "b", "g", "{}"),
+            FinishChunk(Reason.TOOL_CALLS),
+        ],
+        None,
+    )
+
+
+def test_a_whole_answer_that_is_none() -> None:
+    assert whole(b'{"error":{"message":"x"}}') == ([], FailureKind.IN_STREAM_ERROR)
+    assert whole(b'{"choices":[{"message":{"content":"a"}}]}') == (
+        [TextChunk("a")],
+        FailureKind.TRUNCATED,
+    )
+    assert whole(b'{"choices":[{"message":{"content":"a')[1] is FailureKind.MALFORMED
+    assert whole(b"")[1] is FailureKind.TRUNCATED
+    assert whole(b" " * (8 * 2**20 + 1))[1] is FailureKind.MALFORMED
+
+
+def test_a_request_carries_all_that_the_client_said() -> None:
+    call = ModelCall(
+        upstream_model="gpt",
+        messages=[{"role": "user", "content": [{"type": "text", "text": "ü"}], "name": "x"}],
+        parameters={
+            "temperature": 0,
+            "tools": [{"type": "function"}],
+            "odd": {"a": [1]},
+            "seed": 3,
+        },
+    )
+    parts = OpenAIChat().build(call, "sk-1")
+    assert parts.path == "/chat/completions"
+    assert dict(parts.headers)["authorization"] == "Bearer sk-1"
+    assert msgspec.json.decode(parts.body) == {
+        "model": "gpt",
+        "messages": call.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **call.parameters,
+    }
+    assert "authorization" not in dict(OpenAIChat().build(call, None).headers)
