@@ -96,13 +96,15 @@ class SQLite:
         cursor.close()
 
     def check(self, engine: Engine) -> None:
-        """Read the file, switch it to a write-ahead log and take the write lock once."""
+        """Read the file, switch it to a write-ahead log, and begin to write."""
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
             self._when_unlocked(lambda: self._check_file(cursor))
             self._when_unlocked(lambda: cursor.execute("PRAGMA journal_mode=WAL"))
             self._when_unlocked(lambda: cursor.execute("BEGIN IMMEDIATE"))
+            # To begin is not enough: on a file that may only be read it succeeds.
+            cursor.execute("PRAGMA user_version=0")
             connection.rollback()
         finally:
             connection.close()

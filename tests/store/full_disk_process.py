@@ -1,0 +1,60 @@
+"""What `test_full_disk` runs: begin turns, then let no file grow, and end them."""
+
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from store.records import NewTurn, SpoolFailed, StoreUnavailable
+from store.settings import StoreSettings
+from store.store import Store, open_store
+from tests.store.builders import a_turn, an_end
+
+
+def let_no_file_grow(directory: Path) -> None:
+    """Limit files to the size of the largest; only the spool has room inside that."""
+    largest = max(path.stat().st_size for path in directory.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+
+
+async def fill(store: Store) -> None:
+    """Write until the log has reached the limit."""
+    with suppress(StoreUnavailable):
+        while True:
+            await store.begin(a_turn(store.owner, tenant="tenant_filler"))
+
+
+async def spool_all(store: Store, turns: list[NewTurn]) -> None:
+    """Spool the ends of all the turns, then a record for which there is no room."""
+    for turn in turns:
+        await store.spool(an_end(turn, text="x" * 1000))
+    try:
+        await store.spool(an_end(turns[0], text="x" * 10_000_000))
+    except SpoolFailed:
+        print(f"spooled {store.figures.spooled_records}, beyond that: SpoolFailed")  # noqa: T201
+
+
+async def main(database: str, streams: int) -> None:
+    """Print what each call on a full disk raises."""
+    settings = StoreSettings(url=f"sqlite:///{database}", spool_bytes=1 << 18)
+    async with open_store(settings) as store:
+        turns = [a_turn(store.owner) for _ in range(streams)]
+        for turn in turns:
+            await store.begin(turn)
+        let_no_file_grow(Path(database).parent)
+        await fill(store)
+        for name, action in (
+            ("begin", lambda: store.begin(a_turn(store.owner))),
+            ("finalise", lambda: store.finalise(an_end(turns[0], text="x" * 1000))),
+        ):
+            try:
+                await action()
+            except StoreUnavailable:
+                print(f"{name}: StoreUnavailable")  # noqa: T201
+        await spool_all(store, turns)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1], int(sys.argv[2]))

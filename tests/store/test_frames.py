@@ -1,0 +1,58 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store import frames
+
+payloads = st.lists(st.binary(max_size=300), max_size=8)
+
+
+def encoded(records: list[bytes], first: int) -> bytes:
+    return b"".join(frames.encode(first + at, record) for at, record in enumerate(records))
+
+
+def decoded(data: bytes, number: int | None = None) -> list[bytes]:
+    """All frames from the start of `data`, as the spool walks through a file."""
+    found = []
+    while (frame := frames.decode(data, number)) is not None:
+        found.append(frame[1])
+        data = data[frames.size_of(data[: frames.HEAD_SIZE]) :]
+        number = frame[0] + 1
+    return found
+
+
+@given(payloads, st.integers(1, 2**63))
+def test_what_is_written_is_read(records: list[bytes], first: int) -> None:
+    assert decoded(encoded(records, first) + frames.END) == records
+
+
+@given(payloads, st.data())
+def test_a_torn_tail_costs_the_last_records_only(records: list[bytes], data: st.DataObject) -> None:
+    whole = encoded(records, 1)
+    kept = data.draw(st.integers(0, len(whole)))
+    # A file that was allocated in advance reads as zeros where nothing was written.
+    found = decoded(whole[:kept] + bytes(64))
+    complete = [at for at in range(len(records) + 1) if len(encoded(records[:at], 1)) <= kept]
+    # Zeros may complete a frame that ended in zeros, and then it is whole.
+    assert records[: complete[-1]] == found[: complete[-1]]
+    assert found == records[: len(found)]
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=4), st.data())
+def test_a_flipped_bit_is_never_taken_for_a_record(
+    records: list[bytes], data: st.DataObject
+) -> None:
+    whole = bytearray(encoded(records, 1))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= 1 << data.draw(st.integers(0, 7))
+    found = decoded(bytes(whole) + frames.END)
+    assert found == records[: len(found)]
+    assert len(found) < len(records)
+
+
+@given(st.lists(st.binary(min_size=5, max_size=5), min_size=2, max_size=6), st.data())
+def test_frames_of_an_earlier_use_are_not_read(records: list[bytes], data: st.DataObject) -> None:
+    """Frames of one size lie exactly behind one another, whatever use they are of."""
+    old = encoded(records, 1)
+    count = data.draw(st.integers(1, len(records) - 1))
+    new = encoded([b"newer"] * count, len(records) + 1)
+    assert decoded(new + old[len(new) :]) == [b"newer"] * count

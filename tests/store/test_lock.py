@@ -1,0 +1,103 @@
+"""Another process's exclusive lock."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from store.records import StoreUnavailable
+from store.settings import StoreSettings
+from store.store import Store, StoreRefused, open_store
+from tests.store.builders import TENANT, a_segment, a_turn, an_end
+
+
+@contextmanager
+def exclusive_lock(database: Path) -> Iterator[None]:
+    """Hold the lock, by a connection that the store knows nothing of."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+async def test_every_write_is_unavailable_while_it_lasts(store: Store, database: Path) -> None:
+    turn, begun = a_turn(store.owner), a_turn(store.owner)
+    await store.begin(begun)
+    with exclusive_lock(database), trio.fail_after(5):
+        with pytest.raises(StoreUnavailable, match="lock"):
+            await store.begin(turn)
+        with pytest.raises(StoreUnavailable, match="lock"):
+            await store.checkpoint([a_segment(begun)])
+        with pytest.raises(StoreUnavailable, match="lock"):
+            await store.finalise(an_end(begun))
+        with pytest.raises(StoreUnavailable, match="lock"):
+            await store.probe()
+        assert store.figures.failing
+
+
+async def test_the_store_recovers_by_itself(store: Store, database: Path) -> None:
+    turn = a_turn(store.owner)
+    with exclusive_lock(database), pytest.raises(StoreUnavailable):
+        await store.begin(turn)
+    await store.begin(turn)
+    assert not store.figures.failing
+    assert (await store.finalise(an_end(turn))).won
+
+
+async def test_reading_goes_on(store: Store, database: Path) -> None:
+    turn = a_turn(store.owner)
+    await store.begin(turn)
+    with exclusive_lock(database):
+        assert await store.get_turn(TENANT, turn.id) is not None
+
+
+async def test_a_hundred_ends_fail_together_and_not_one_after_another(
+    settings: StoreSettings, database: Path
+) -> None:
+    """Each waiting for the lock by itself would take fifty seconds."""
+    slow = StoreSettings(url=settings.url, busy_timeout_ms=500, batch_size=1)
+    refused: list[StoreUnavailable] = []
+    async with open_store(slow) as store:
+
+        async def finalise() -> None:
+            with pytest.raises(StoreUnavailable) as caught:
+                await store.finalise(an_end(a_turn(store.owner)))
+            refused.append(caught.value)
+
+        with exclusive_lock(database), trio.fail_after(4):
+            async with trio.open_nursery() as nursery:
+                for _ in range(100):
+                    nursery.start_soon(finalise)
+    assert len(refused) == 100
+    # One exception for many tasks would mix up their tracebacks.
+    assert len({id(error) for error in refused}) == 100
+
+
+async def test_closing_under_a_lock_does_not_wait_for_it(
+    settings: StoreSettings, database: Path
+) -> None:
+    with trio.fail_after(5):
+        async with open_store(settings) as store:
+            await store.begin(a_turn(store.owner))
+            lock = exclusive_lock(database)
+            lock.__enter__()
+        lock.__exit__(None, None, None)
+
+
+async def test_a_lock_at_start_up_is_named(settings: StoreSettings, database: Path) -> None:
+    async with open_store(settings):
+        pass
+    with exclusive_lock(database), pytest.raises(StoreRefused) as caught:
+        async with open_store(settings):
+            pass
+    message = str(caught.value)
+    assert message == (
+        f"{database}: another process holds a lock on the database;"
+        " stop the process that holds it, then start again"
+    )

@@ -1,0 +1,178 @@
+"""Databases that the store does not open: one line each, that says what to do."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from store.settings import StoreSettings
+from store.store import StoreRefused, open_store
+
+NOBODY = 65534
+
+OPEN = """
+import os, sys, trio
+from store.settings import StoreSettings
+from store.store import StoreRefused, open_store
+
+async def main():
+    try:
+        async with open_store(StoreSettings(url="sqlite:///" + sys.argv[1])):
+            print("opened")
+    except StoreRefused as error:
+        print(error)
+
+if os.geteuid() == 0:
+    os.setgid(int(sys.argv[2]))
+    os.setuid(int(sys.argv[2]))
+trio.run(main)
+"""
+
+
+async def refusal(settings: StoreSettings) -> str:
+    """What the store says when it is opened; one line."""
+    with pytest.raises(StoreRefused) as caught:
+        async with open_store(settings):
+            pass
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def refusal_of_another_user(database: Path) -> str:
+    """The same, without the rights that root has."""
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, str(database), str(NOBODY)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def overwrite(database: Path, content: bytes, *, at: int = 0) -> None:
+    """Put `content` into the file, which need not exist."""
+    with database.open("r+b" if database.exists() else "wb") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def let_read_only(database: Path) -> None:
+    """Let everybody do everything, but for writing the file."""
+    database.chmod(0o444)
+    database.parent.chmod(0o777)
+
+
+async def make(settings: StoreSettings) -> None:
+    async with open_store(settings):
+        pass
+
+
+async def test_no_database(settings: StoreSettings, database: Path) -> None:
+    overwrite(database, b"this is not a database, however long one looks at it\n" * 100)
+    assert await refusal(settings) == (
+        f"{database}: the database file is damaged;"
+        " restore a backup, or move the file away to start afresh"
+    )
+
+
+async def test_a_damaged_page(settings: StoreSettings, database: Path) -> None:
+    await make(settings)
+    overwrite(database, b"\xa5" * 4096 * 10, at=4096 * 3)
+    assert "the database file is damaged" in await refusal(settings)
+
+
+async def test_a_truncated_file(settings: StoreSettings, database: Path) -> None:
+    await make(settings)
+    os.truncate(database, 4096 * 4)
+    assert "the database file is damaged" in await refusal(settings)
+
+
+async def test_a_newer_version(settings: StoreSettings, database: Path) -> None:
+    await make(settings)
+    connection = sqlite3.connect(database)
+    with connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0099'")
+    connection.close()
+    assert await refusal(settings) == (
+        f"{database}: written by a newer Trouper (schema 0099, this one knows 0001);"
+        " upgrade Trouper, or give another store.url"
+    )
+
+
+async def test_another_programs_database(settings: StoreSettings, database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute("CREATE TABLE recipes (id)")
+    connection.close()
+    assert "holds another program's tables" in await refusal(settings)
+
+
+async def test_a_directory_in_its_place(settings: StoreSettings, database: Path) -> None:
+    os.mkdir(database)
+    assert "cannot be opened; let this user write" in await refusal(settings)
+
+
+async def test_a_missing_directory(tmp_path: Path) -> None:
+    settings = StoreSettings(url=f"sqlite:///{tmp_path}/none/trouper.db")
+    assert await refusal(settings) == (
+        f"{tmp_path}/none: no such directory; create it, or change store.url"
+    )
+
+
+async def test_a_directory_where_not_even_root_can_write() -> None:
+    assert (await refusal(StoreSettings(url="sqlite:////proc/trouper.db"))).startswith("/proc: ")
+
+
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> Path:
+    """A directory that another user can reach; pytest's are its owner's alone."""
+    directory = tmp_path
+    while directory != directory.parent and directory.stat().st_uid == os.getuid():
+        if not directory.stat().st_mode & 0o001:
+            directory.chmod(directory.stat().st_mode | 0o055)
+        directory = directory.parent
+    return tmp_path
+
+
+def test_a_read_only_directory(open_to_all: Path) -> None:
+    open_to_all.chmod(0o555)
+    assert refusal_of_another_user(open_to_all / "trouper.db") == (
+        f"{open_to_all}: Permission denied; let this user write there, or change store.url"
+    )
+    open_to_all.chmod(0o755)
+
+
+@pytest.mark.usefixtures("open_to_all")
+async def test_a_read_only_file(settings: StoreSettings, database: Path) -> None:
+    await make(settings)
+    let_read_only(database)
+    assert refusal_of_another_user(database) == (
+        f"{database}: the database cannot be written;"
+        " let this user write the file and its directory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("trouper.db", "store.url is no URL"),
+        ("mysql://secret:word@host/db", "no support for 'mysql'"),
+        ("sqlite:///file:trouper.db?uri=true", "is a URI; give a path instead"),
+    ],
+)
+async def test_a_wrong_url(url: str, said: str) -> None:
+    message = await refusal(StoreSettings(url=url))
+    assert said in message
+    assert "word" not in message
+
+
+async def test_a_refusal_leaves_no_file_behind(settings: StoreSettings, database: Path) -> None:
+    overwrite(database, b"no database" * 100)
+    await refusal(settings)
+    assert list(database.parent.iterdir()) == [database]
