@@ -23,7 +23,7 @@ class Link(Generic[T]):
         self._send, self._receive = trio.open_memory_channel[list[T]](capacity)
         self._spare = self._receive.clone()
         self._waiting = 0
-        self._unsent: list[T] = []
+        self._unsent: list[list[T]] = []
         self.sender = Sender(self)
         self.receiver = Receiver(self)
 
@@ -34,7 +34,8 @@ class Link(Generic[T]):
             while self._waiting:
                 self._waiting -= 1
                 items += self._spare.receive_nowait()
-        items += self._unsent
+        for batch in self._unsent:
+            items += batch
         self._unsent = []
         return items
 
@@ -48,9 +49,10 @@ class Link(Generic[T]):
 
     async def _put_when_there_is_room(self, batch: list[T]) -> None:
         # A cancelled send takes its batch back out of the channel: keep it for `leftovers`.
-        self._unsent = batch
+        self._unsent.append(batch)
         await self._send.send(batch)
-        self._unsent = []
+        # Whoever waits longest gets through first, so an equal batch found first is this one.
+        self._unsent.remove(batch)
         self._waiting += 1
 
     async def _get(self) -> list[T]:

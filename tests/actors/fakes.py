@@ -1,0 +1,348 @@
+"""A turn's world in memory: providers that follow a script, a store with troubles, an observer."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+import trio
+
+from actors import events
+from actors.checkpointer import Checkpointer, decode_events
+from actors.chunks import Chunk, FinishChunk, TextChunk
+from actors.events import AnyEvent, Ended
+from actors.finalise import Finaliser
+from actors.guard import Screen
+from actors.order import OutOfOrder
+from actors.outcome import Mode, Reason
+from actors.ports import (
+    Finalised,
+    FinalRecord,
+    NewTurn,
+    Segment,
+    SpoolFailed,
+    Stored,
+    StoreUnavailable,
+    TurnView,
+)
+from actors.price import Price
+from actors.providers.base import Answer, ModelCall, Route
+from actors.run_turn import Backstage
+from actors.timeouts import Timeouts
+from actors.turn import PlannedRoute, Turn, TurnRequest
+
+EPOCH = 1_700_000_000.0
+FLUSH_S = 0.25
+FINALISE_S = 5.0
+FOREVER = math.inf
+
+Line = list[Chunk] | float | Exception
+"""What a read brings: chunks, a pause before the next line, or an error."""
+
+
+def now() -> float:
+    """Trio's virtual time as seconds since the epoch."""
+    return EPOCH + trio.current_time()
+
+
+def text(*pieces: str) -> list[Chunk]:
+    """One read that brings these pieces of text."""
+    return [TextChunk(piece) for piece in pieces]
+
+
+def stop(reason: Reason = Reason.STOP) -> list[Chunk]:
+    """One read that brings the finish."""
+    return [FinishChunk(reason)]
+
+
+class ScriptedAnswer:
+    """Says its lines, one per read, then ends; notes what it said and how it was left."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = list(lines)
+        self.said: list[Chunk] = []
+        self.released = 0
+        self.closed = 0
+        self.left_at: float | None = None
+
+    async def receive(self) -> list[Chunk]:
+        assert self.left == 0, "read after it was closed or released"
+        await trio.lowlevel.checkpoint()
+        while self._lines:
+            line = self._lines[0]
+            if isinstance(line, float):
+                await trio.sleep(line)
+            self._lines.pop(0)
+            if isinstance(line, Exception):
+                raise line
+            if isinstance(line, list):
+                self.said += line
+                return list(line)
+        return []
+
+    def release(self) -> None:
+        self.released += 1
+        self.left_at = trio.current_time()
+
+    def close(self) -> None:
+        self.closed += 1
+        self.left_at = trio.current_time()
+
+    @property
+    def left(self) -> int:
+        """How often it was closed or released: exactly once is right."""
+        return self.released + self.closed
+
+    @property
+    def text(self) -> str:
+        """All visible text that it has given out."""
+        return "".join(chunk.text for chunk in self.said if isinstance(chunk, TextChunk))
+
+
+class ScriptedProvider:
+    """Answers one call after the other; `head` is what precedes the answer: a pause or an error."""
+
+    def __init__(self, *lines: Line, head: Line = 0.0, name: str = "main") -> None:
+        self.name = name
+        self._lines = lines
+        self._head = head
+        self.calls: list[tuple[ModelCall, float]] = []
+        self.answers: list[ScriptedAnswer] = []
+        self.opening = 0
+
+    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+        self.calls.append((call, connect_s))
+        self.opening += 1
+        try:
+            await trio.lowlevel.checkpoint()
+            if isinstance(self._head, float):
+                await trio.sleep(self._head)
+            elif isinstance(self._head, Exception):
+                raise self._head
+        finally:
+            self.opening -= 1
+        answer = ScriptedAnswer(self._lines)
+        self.answers.append(answer)
+        return answer
+
+    @property
+    def answer(self) -> ScriptedAnswer:
+        """The only answer that was opened."""
+        (answer,) = self.answers
+        return answer
+
+
+class Trouble(Enum):
+    """What a store's method does instead of its work."""
+
+    REFUSES = auto()
+    HANGS = auto()
+    CRASHES = auto()
+
+
+class StoreBug(Exception):
+    """What a method in trouble `CRASHES` raises."""
+
+
+class MemoryStore:
+    """Keeps turns as the store's contract says. `trouble` is by method; `takes_s` is for each."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, NewTurn] = {}
+        self.kept: dict[str, dict[int, Segment]] = {}
+        self.finals: list[FinalRecord] = []
+        self.spooled: list[FinalRecord] = []
+        self.lost_owner: set[str] = set()
+        self.winner: Finalised | None = None
+        """Who else has finalised the turn already."""
+        self.trouble: dict[str, Trouble] = {}
+        self.takes_s = 0.0
+        self.flushes: list[tuple[float, list[Segment]]] = []
+        self.refusals = 0
+        self.in_flight: list[TurnView] = []
+
+    async def begin(self, turn: NewTurn) -> None:
+        await self._try("begin", StoreUnavailable("disk full"))
+        self.begun[turn.id] = turn
+        await trio.sleep(self.takes_s)
+
+    async def checkpoint(self, segments: Sequence[Segment]) -> frozenset[str]:
+        await self._try("checkpoint", StoreUnavailable("locked"))
+        self.flushes.append((trio.current_time(), list(segments)))
+        gone = {s.turn_id for s in segments if s.turn_id in self.lost_owner or self._final(s)}
+        for segment in segments:
+            if segment.turn_id not in gone:
+                self._keep(segment)
+        await trio.sleep(self.takes_s)
+        return frozenset(gone)
+
+    async def finalise(self, record: FinalRecord) -> Finalised:
+        await self._try("finalise", StoreUnavailable("locked"))
+        if self.winner is not None:
+            return self.winner
+        self.finals.append(record)
+        if record.segment is not None:
+            self._keep(record.segment)
+        await trio.sleep(self.takes_s)
+        return Finalised(True, record.status, record.reason)
+
+    async def spool(self, record: FinalRecord) -> None:
+        await self._try("spool", SpoolFailed("spool full"))
+        self.spooled.append(record)
+        await trio.sleep(self.takes_s)
+
+    async def orphans(self) -> Sequence[TurnView]:
+        await trio.lowlevel.checkpoint()
+        return self.in_flight
+
+    async def segments(self, turn_id: str) -> Sequence[Segment]:
+        await trio.lowlevel.checkpoint()
+        return [segment for _, segment in sorted(self.kept.get(turn_id, {}).items())]
+
+    def journal(self, turn_id: str) -> list[AnyEvent]:
+        """What is kept of a turn's events; its segments have neither gaps nor overlaps."""
+        kept: list[AnyEvent] = []
+        for first, segment in sorted(self.kept.get(turn_id, {}).items()):
+            assert first == len(kept), "segments overlap or leave a gap"
+            kept += decode_events(segment.blob)
+            assert segment.last_seq == len(kept) - 1
+        return kept
+
+    @property
+    def records(self) -> list[FinalRecord]:
+        """Every terminal record, wherever it came to rest."""
+        return self.finals + self.spooled
+
+    def _keep(self, segment: Segment) -> None:
+        kept = self.kept.setdefault(segment.turn_id, {})
+        there = kept.get(segment.first_seq)
+        if there is None or there.last_seq < segment.last_seq:
+            kept[segment.first_seq] = segment
+
+    def _final(self, segment: Segment) -> bool:
+        return any(record.turn.id == segment.turn_id for record in self.finals)
+
+    async def _try(self, method: str, refusal: Exception) -> None:
+        await trio.lowlevel.checkpoint()
+        match self.trouble.get(method):
+            case Trouble.REFUSES:
+                self.refusals += 1
+                raise refusal
+            case Trouble.HANGS:
+                await trio.sleep_forever()
+            case Trouble.CRASHES:
+                raise StoreBug(method)
+            case None:
+                pass
+
+
+@dataclass
+class RecordingObserver:
+    """Notes all that it is told."""
+
+    ended: list[tuple[str, FinalRecord, Stored]] = field(default_factory=list)
+    lost: list[FinalRecord] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+    disorders: list[OutOfOrder] = field(default_factory=list)
+    crashes: list[BaseException] = field(default_factory=list)
+
+    def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
+        assert took_s >= 0
+        self.ended.append((turn.id, record, stored))
+
+    def unsaved(self, record: FinalRecord) -> None:
+        self.lost.append(record)
+
+    def store_trouble(self, turn_id: str, error: Exception) -> None:
+        self.troubles.append(error)
+
+    def disorder(self, turn_id: str, error: OutOfOrder) -> None:
+        self.disorders.append(error)
+
+    def crashed(self, turn_id: str, error: BaseException) -> None:
+        self.crashes.append(error)
+
+
+class Theatre:
+    """Everything that turns need from a service."""
+
+    def __init__(self, *providers: ScriptedProvider, screens: tuple[Screen, ...] = ()) -> None:
+        self.store = MemoryStore()
+        self.observer = RecordingObserver()
+        self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
+        self.providers = {provider.name: provider for provider in providers}
+        self.backstage = Backstage(
+            store=self.store,
+            providers=self.providers,
+            checkpointer=self.checkpointer,
+            finaliser=Finaliser(self.store, self.observer, now, finalise_timeout_s=FINALISE_S),
+            observer=self.observer,
+            now=now,
+            screens=screens,
+        )
+
+    def turn(self, asked: TurnRequest | None = None, turn_id: str = "turn_1") -> Turn:
+        """A turn that nobody plays yet, by default over all providers in their order."""
+        return Turn(turn_id, asked or a_request(*self.providers), "owner_1", now())
+
+    @property
+    def record(self) -> FinalRecord:
+        """The only terminal record there is."""
+        (record,) = self.store.records
+        return record
+
+
+FREE = Price()
+GENEROUS = Timeouts(connect_s=5, first_byte_s=1000, first_token_s=1000, idle_s=1000, total_s=1000)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a test may vary of a request."""
+
+    timeouts: Timeouts = GENEROUS
+    total_s: float = 1000.0
+    mode: Mode = Mode.BACKGROUND
+    resume_window_s: float = 0.0
+    keep_text: bool = True
+    max_answer_bytes: int = 1_000_000
+    price: Price = FREE
+
+
+def a_request(*providers: str, terms: Terms | None = None, **varied: object) -> TurnRequest:
+    """A request with a route to each of these providers."""
+    given = replace(terms or Terms(), **varied)  # type: ignore[arg-type]  # fields of Terms
+    return TurnRequest(
+        model="large",
+        routes=tuple(
+            PlannedRoute(Route(name, f"{name}-model"), given.timeouts)
+            for name in providers or ("main",)
+        ),
+        call=ModelCall(
+            upstream_model="",
+            messages=[{"role": "user", "content": "Say something nice."}],
+            parameters={"temperature": 0.5},
+        ),
+        dialect="openai-chat",
+        dialect_options={"include_usage": True},
+        total_s=given.total_s,
+        tenant_id="tenant_1",
+        mode=given.mode,
+        resume_window_s=given.resume_window_s,
+        keep_text=given.keep_text,
+        max_answer_bytes=given.max_answer_bytes,
+        price=given.price,
+    )
+
+
+def the_end(turn: Turn) -> Ended:
+    """The last event of a turn that is over."""
+    assert turn.journal.closed
+    last = turn.journal.events[-1]
+    assert isinstance(last, Ended)
+    return last
+
+
+def said(journal: Sequence[AnyEvent]) -> str:
+    """The text of a journal without replacements."""
+    return "".join(event.delta for event in journal if isinstance(event, events.Text))

@@ -1,0 +1,102 @@
+"""The order of events, row by row of its table."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import events
+from actors.events import AnyEvent, Ended, Started
+from actors.order import TABLE, Order, OutOfOrder, Place
+from actors.outcome import Reason, Status
+
+STARTED = Started(turn_id="t", model="m", provider=None, upstream_model=None, created_at=0.0)
+ENDED = Ended(
+    status=Status.COMPLETED,
+    reason=Reason.STOP,
+    usage=None,
+    cost_micros=0,
+    provider=None,
+    upstream_model=None,
+    created_at=0.0,
+    first_token_at=None,
+    ended_at=1.0,
+)
+BLOCKED = events.Blocked("bad words")
+ANSWER: list[AnyEvent] = [
+    events.Text("a"),
+    events.Reasoning("a"),
+    events.Refusal("a"),
+    events.ToolCallDelta(0, "id", "name", ""),
+    events.ToolCall(0, "id", "name", "{}"),
+    events.Warning("code", "message"),
+    events.RouteChanged("p", "m", "refused"),
+    events.Retry("cut"),
+    events.Replace("b", "guard"),
+    events.Recovered(1),
+]
+ALL = [STARTED, *ANSWER, BLOCKED, ENDED]
+
+TO: dict[Place, list[AnyEvent]] = {
+    Place.EMPTY: [],
+    Place.OPEN: [STARTED],
+    Place.BLOCKED: [STARTED, BLOCKED],
+    Place.ENDED: [STARTED, ENDED],
+}
+"""The shortest way to each place."""
+
+ROWS: list[tuple[Place, AnyEvent, Place | None]] = [
+    *[(Place.EMPTY, event, None) for event in [*ANSWER, BLOCKED, ENDED]],
+    (Place.EMPTY, STARTED, Place.OPEN),
+    *[(Place.OPEN, event, Place.OPEN) for event in ANSWER],
+    (Place.OPEN, STARTED, None),
+    (Place.OPEN, BLOCKED, Place.BLOCKED),
+    (Place.OPEN, ENDED, Place.ENDED),
+    *[(Place.BLOCKED, event, None) for event in [STARTED, *ANSWER, BLOCKED]],
+    (Place.BLOCKED, ENDED, Place.ENDED),
+    *[(Place.ENDED, event, None) for event in ALL],
+]
+
+
+def at(place: Place) -> Order:
+    order = Order()
+    for event in TO[place]:
+        order.advance(event)
+    assert order.place is place
+    return order
+
+
+@pytest.mark.parametrize(
+    ("here", "event", "there"), ROWS, ids=lambda value: getattr(value, "name", type(value).__name__)
+)
+def test_a_row_of_the_table(here: Place, event: AnyEvent, there: Place | None) -> None:
+    order = at(here)
+    if there is None:
+        with pytest.raises(OutOfOrder, match=type(event).__name__):
+            order.advance(event)
+        assert order.place is here
+    else:
+        order.advance(event)
+        assert order.place is there
+
+
+def test_the_rows_are_all_there_are() -> None:
+    assert {type(event) for event in ALL} == set(AnyEvent.__args__)
+    assert len(ROWS) == len(TABLE) * len(ALL)
+
+
+@given(st.lists(st.sampled_from(ALL)))
+def test_whatever_comes_what_is_admitted_is_a_turn(offered: list[AnyEvent]) -> None:
+    order, admitted = Order(), []
+    for event in offered:
+        try:
+            order.advance(event)
+        except OutOfOrder:
+            continue
+        admitted.append(type(event))
+    assert admitted.count(Started) == bool(admitted)
+    assert admitted[:1] in ([], [Started])
+    assert admitted.count(Ended) <= 1
+    assert Ended not in admitted[:-1]
+    assert admitted.count(events.Blocked) <= 1
+    if events.Blocked in admitted:
+        assert admitted[admitted.index(events.Blocked) + 1 :] in ([], [Ended])
