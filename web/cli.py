@@ -60,10 +60,14 @@ def root(
 def serve(config: ConfigFile = None, bind: Bind = None, store: StoreUrl = None) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain; a second signal skips the waiting."""
     settings = _load(config, bind, store)
+    import structlog
+
     from web.logs import logging_to
     from web.main import run
 
     with _refusals(StartupRefused, str), logging_to(sys.stderr, settings.logs.level, cached=True):
+        for note in settings.notes():
+            structlog.get_logger("trouper.config").warning(note)
         raise typer.Exit(run(settings))
 
 

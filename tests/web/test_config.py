@@ -1,5 +1,6 @@
 """The configuration: what is taken from where, and what it comes to."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from actors.outcome import Mode
 from actors.price import Price
 from actors.providers.base import Route
 from web.config import Address, Config, ConfigError, OpenAIChat, Simulated, as_toml, load
+from web.config.reference import settings
 
 UP = {"format": "openai-chat", "base_url": "http://x"}
 FULL = """
@@ -212,3 +214,22 @@ def test_any_name_of_a_model_survives_the_round_trip(name: str, tmp_path: Path) 
 def test_the_path_of_the_file_is_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read: No such file"):
         load(tmp_path / "nowhere.toml")
+
+
+def test_there_is_no_setting_that_nothing_reads() -> None:
+    root = Path(__file__).parent.parent.parent
+    reading = "\n".join(
+        path.read_text("utf-8")
+        for package in ("web", "actors")
+        for path in (root / package).rglob("*.py")
+        if "config" not in path.parts
+    )
+    sections = {"server", "store", "turns", "limits", "journal", "logs"}
+    keys = {(s.place[0], s.place[1]) for s in settings() if s.place[0] in sections and s.place[1:]}
+    methods = {("turns", "mode"), ("turns", "resume_window_s")}
+    unread = {
+        (section, key)
+        for section, key in keys - methods
+        if not re.search(rf"\b({section}|settings)\.{key}\b", reading)
+    }
+    assert unread == set()

@@ -67,7 +67,8 @@ class Store(Section):
     """SQLite: what is committed survives a crash of the process (`normal`) or of the machine
     (`full`)."""
     spool_bytes: Count = 64 * 1024 * 1024
-    """Bytes set aside at start for final records that the database cannot take."""
+    """Size that the spool, the file for final records that the database cannot take, never
+    exceeds."""
 
 
 class Turns(Section):
@@ -93,7 +94,7 @@ class Limits(Section):
     """How much is taken on at once."""
 
     concurrent_turns: Count = 2000
-    """Live turns; one more is refused with 429."""
+    """Live turns; one more is refused with 503 and `Retry-After`."""
     body_bytes: Count = 20 * 1024 * 1024
     """Size of a request's body; a larger one is refused with 413."""
     write_stall_s: Seconds = 30.0
@@ -130,7 +131,8 @@ class TimeoutSettings(Section):
     idle_s: Seconds = Timeouts().idle_s
     """Seconds between two reads after that."""
     total_s: Seconds = Timeouts().total_s
-    """Seconds for the whole turn, all attempts together; at half of it clients get a warning."""
+    """Seconds for the whole turn, all attempts together; at half of it clients get a warning.
+    Of the providers it is that of the first route that counts."""
 
 
 class TimeoutOverrides(Section):

@@ -1,0 +1,81 @@
+"""The reference names everything there is: settings, options, metrics."""
+
+import re
+from pathlib import Path
+
+import typer.main
+from prometheus_client import CollectorRegistry
+
+from store.store import StoreFigures
+from web.cli import app
+from web.config.reference import ANY_NAME, settings
+from web.metrics import Metrics
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+FORMATS = {"openai-chat", "simulated"}
+IDLE = StoreFigures(queued=0, commits=0, failing=False, spooled_records=0, spooled_bytes=0)
+
+
+def heading_and_key(place: tuple[str, ...]) -> tuple[str, str]:
+    """Where a setting is to be found: the heading of its table, and its key."""
+    parts = [part for part in place if part not in FORMATS]
+    names = {"providers": "NAME", "models": "NAME"}
+    written = [names[parts[0]] if part == ANY_NAME else part for part in parts]
+    cut = 2 if ANY_NAME in parts else 1
+    return f"[{'.'.join(written[:cut])}]", ".".join(written[cut:])
+
+
+def documented_settings(text: str) -> set[tuple[str, str]]:
+    """Every row of every table under a heading such as ``## `[server]` ``."""
+    found = set()
+    heading = ""
+    for line in text.splitlines():
+        if match := re.match(r"## `(\[.+\])`", line):
+            heading = match[1]
+        elif match := re.match(r"\| `([\w.]+)`", line):
+            found.add((heading, match[1]))
+    return found
+
+
+def metric_names(registry: CollectorRegistry) -> set[str]:
+    """Every name that `/metrics` can show, without the suffixes of the sample kinds."""
+    return {family.name for family in registry.collect()}
+
+
+def test_the_reference_has_exactly_the_settings_there_are() -> None:
+    existing = {heading_and_key(s.place) for s in settings() if not s.is_table}
+    written = documented_settings((REFERENCE / "configuration.md").read_text("utf-8"))
+    assert written == existing
+
+
+def test_the_reference_has_the_defaults_there_are() -> None:
+    text = (REFERENCE / "configuration.md").read_text("utf-8")
+    for setting in settings():
+        default = setting.field.get_default(call_default_factory=True)
+        if setting.is_table or setting.field.is_required() or default is None:
+            continue
+        shown = f'"{default}"' if isinstance(default, str | tuple) else f"{default:_}"
+        heading, key = heading_and_key(setting.place)
+        section = text.split(f"## `{heading}`")[1].split("\n## ")[0]
+        row = next(row for row in section.splitlines() if row.startswith(f"| `{key}`"))
+        assert f"| `{shown}` |" in row, (heading, key, shown)
+
+
+def test_the_reference_has_every_command_and_option() -> None:
+    text = (REFERENCE / "cli.md").read_text("utf-8")
+    group = typer.main.get_command(app)
+    commands = getattr(group, "commands")  # noqa: B009 (typer's type does not say that it is a group)
+    assert set(re.findall(r"^## `trouper (\w+)", text, re.MULTILINE)) == set(commands)
+    for name, command in {"": group, **commands}.items():
+        title = f"## `trouper {name}" if name else "## Common"
+        section = text.split(title)[1].split("\n## ")[0]
+        existing = {option for p in command.params for option in p.opts}
+        assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == existing, name
+
+
+def test_the_reference_has_every_metric() -> None:
+    text = (REFERENCE / "metrics.md").read_text("utf-8")
+    written = set(re.findall(r"^\| `(trouper_\w+)`", text, re.MULTILINE))
+    metrics = Metrics()
+    metrics.watch([], lambda: IDLE)
+    assert {name.removesuffix("_total") for name in written} == metric_names(metrics.registry)
