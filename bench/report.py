@@ -69,7 +69,8 @@ def table(report: Report) -> str:
     names = [name for name in RELAYS if any(name in by for by in report.medians.values())]
     compared = [name for name in names if name not in (YARDSTICK, "direct")]
     titles = ["", "", *names, *(f"{name} ÷ {YARDSTICK}" for name in compared)]
-    lines = [titles, *(_line(row, report, names, compared) for row in ROWS)]
+    rows = [row for row in ROWS if any(report.rounds[row.key].values())]
+    lines = [titles, *(_line(row, report, names, compared) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     return "\n".join(_aligned(line, widths) for line in lines)
 

@@ -33,8 +33,8 @@ def loads(*, quick: bool) -> dict[str, Plan]:
     """Every load of a round, in order; a fresh relay gets all of them. The first warms it up.
 
     Memory is measured while the heap is young. A pool may search all its idle connections for
-    every request, and httpcore's compares each with each: so there is a rest after loads that leave
-    many, but for `short_after`, which shows what that costs.
+    every request, so there is a rest after loads that leave many; `short_after` goes without, and
+    shows what that costs.
     """
     window = 3.0 if quick else 8.0
     share = 3 if quick else 1
@@ -69,11 +69,19 @@ def loads(*, quick: bool) -> dict[str, Plan]:
     }
 
 
-def _paced(streams: int, window_s: float) -> Plan:
-    # Opening takes its time, and the streams must outlast the measurement.
-    chunks = int((window_s + 4.0) * 1000 / 20)
-    spec = Spec(chunks=chunks, delay=20)
-    return Plan(kind="steady", spec=spec, total=streams, at_once=streams, window_s=window_s)
+def growth(*, quick: bool) -> dict[str, Plan]:
+    """What becomes dearer with the number of streams: `paced` with fewer and with more."""
+    window = 3.0 if quick else 8.0
+    return {"paced_10": _paced(10, window), "paced_1000": _paced(1000, window, delay=200)}
+
+
+def _paced(streams: int, window_s: float, *, delay: int = 20) -> Plan:
+    # The streams must outlast the measurement, and a slow relay takes 20 ms to open one.
+    lasting_s = window_s + 4.0 + streams * 0.02
+    spec = Spec(chunks=int(lasting_s * 1000 / delay), delay=delay)
+    return Plan(
+        kind="steady", spec=spec, total=streams, at_once=streams, window_s=window_s, limit_s=90.0
+    )
 
 
 def percentile(values: list[float], percent: float) -> float | None:
@@ -125,6 +133,14 @@ def _pair(
 
 ROWS = [
     Row("paced_us", "CPU per chunk, 100 streams at 20 ms", "µs", "paced", cpu_us_per_chunk),
+    Row("paced_10_us", "CPU per chunk, 10 streams at 20 ms", "µs", "paced_10", cpu_us_per_chunk),
+    Row(
+        "paced_1000_us",
+        "CPU per chunk, 1,000 streams at 200 ms",
+        "µs",
+        "paced_1000",
+        cpu_us_per_chunk,
+    ),
     Row("flooded_us", "CPU per chunk, 20 streams flooded", "µs", "flooded", cpu_us_per_chunk),
     Row("short_ms", "CPU per short request, keep-alive", "ms", "short", cpu_ms_per_request),
     Row(
@@ -136,14 +152,14 @@ ROWS = [
     ),
     Row(
         "after_ms",
-        "… with it, just after 100 streams",
+        "CPU per short request, after 100 streams",
         "ms",
         "short_after",
         cpu_ms_per_request,
     ),
     *_pair("ttft_1", "time to first token, 1 at a time", "ttft_1", _ttft),
     *_pair("ttft_10", "time to first token, 10 at a time", "short_fresh", _ttft),
-    *_pair("ttft_after", "… the same, just after 100 streams", "short_after", _ttft),
+    *_pair("ttft_after", "time to first token, after 100 streams", "short_after", _ttft),
     *_pair("ttft_100", "time to first token, 100 at a time", "ttft_100", _ttft),
     *_pair("leave_before_head", "abort before upstream's headers", "leave_before_head", _left),
     *_pair("leave_after_head", "abort after headers, before a token", "leave_after_head", _left),

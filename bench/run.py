@@ -17,18 +17,22 @@ from typing import NoReturn
 import msgspec
 
 from bench import proc
+from bench.plan import Plan
 from bench.processes import REPO, choose_cores
 from bench.relays import RELAYS, installed
 from bench.report import build, machine, table
 from bench.rounds import Bench
-from bench.rows import loads
+from bench.rows import growth, loads
 
 _BUSY = 0.9
 """Share of a CPU from which on latencies may be those of the load generator."""
 
 
 def main() -> int:
-    """0: every relay served and lost nothing; 1: there were problems; 2: nothing was measured."""
+    """The exit code: 0 if every relay served and lost nothing, 1 if there were problems.
+
+    2 if nothing was measured, 130 after Ctrl-C.
+    """
     options = _options()
     if not proc.available():
         print("The benchmark reads /proc, which this system does not have.", file=sys.stderr)
@@ -39,9 +43,7 @@ def main() -> int:
 
 
 def _bench(options: argparse.Namespace, directory: Path) -> int:
-    plans = loads(quick=options.quick)
-    if options.only:
-        plans = {key: plan for key, plan in plans.items() if key in ("warm_up", *options.only)}
+    plans = _plans(options)
     cores = None if options.no_pin else choose_cores()
     placement = str(cores) if cores else "not pinned to CPUs"
     print(*(f"{name} {value}" for name, value in machine().items()), sep=", ")
@@ -51,15 +53,24 @@ def _bench(options: argparse.Namespace, directory: Path) -> int:
         bench.run(options.rounds)
     except KeyboardInterrupt:
         print("\ninterrupted; what was measured so far:")
+        _report(bench, options, placement)
+        return 130
     return _report(bench, options, placement)
+
+
+def _plans(options: argparse.Namespace) -> dict[str, Plan]:
+    every = loads(quick=options.quick) | growth(quick=options.quick)
+    if options.only:
+        return {key: plan for key, plan in every.items() if key in ("warm_up", *options.only)}
+    return every if options.growth else loads(quick=options.quick)
 
 
 def _report(bench: Bench, options: argparse.Namespace, placement: str) -> int:
     told = {"rounds": str(options.rounds), "quick": str(options.quick), "placement": placement}
     report = build(bench.rounds, bench.problems, told)
     print(f"\n{table(report)}\n")
-    for name, problems in report.problems.items():
-        print(f"{name}: {RELAYS[name].about}; {_verdict(problems)}")
+    for name in report.problems:
+        print(f"{name}: {RELAYS[name].about}; {_verdict(bench, name)}")
         if merged := report.tokens_per_frame[name] > 1.01 and report.tokens_per_frame[name]:
             print(f"  it merged tokens: {merged:g} in a frame, over all loads")
         if busy := [load for load, share in report.drivers_busy[name].items() if share > _BUSY]:
@@ -73,18 +84,21 @@ def _report(bench: Bench, options: argparse.Namespace, placement: str) -> int:
     return 1 if any(report.problems.values()) else 0
 
 
-def _verdict(problems: list[str]) -> str:
-    if not problems:
-        return "every frame accounted for"
-    return f"{len(problems)} PROBLEMS, the first: {problems[0]}"
+def _verdict(bench: Bench, name: str) -> str:
+    problems = bench.problems[name]
+    if problems:
+        return f"{len(problems)} PROBLEMS, the first: {problems[0]}"
+    return "every token accounted for" if any(bench.rounds[name]) else "not measured"
 
 
 def _options() -> argparse.Namespace:
+    every = [*loads(quick=True), *growth(quick=True)]
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5, or 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--growth", action="store_true", help="also with 10 and 1,000 streams")
     parser.add_argument("--relays", type=_names(list(RELAYS)), help="e.g. yardstick,trouper")
-    parser.add_argument("--only", type=_names(list(loads(quick=True))), help="only these loads")
+    parser.add_argument("--only", type=_names(every), help="only these loads")
     parser.add_argument("--no-pin", action="store_true", help="leave the processes on all CPUs")
     parser.add_argument("--json", type=Path, help="where to write the figures (bench/results/)")
     options = parser.parse_args()

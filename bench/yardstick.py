@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 
 def make_app(upstream: str) -> FastAPI:
     """A relay of `POST /v1/chat/completions` to `upstream`, byte for byte."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     timeout = httpx.Timeout(5, read=None)
     client = httpx.AsyncClient(base_url=upstream, limits=limits, timeout=timeout, trust_env=False)
     app = FastAPI()
