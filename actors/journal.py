@@ -15,27 +15,28 @@ class Journal:
     def __init__(self, events: list[AnyEvent] | None = None, *, closed: bool = False) -> None:
         self.events: list[AnyEvent] = [] if events is None else events
         self.closed = closed
-        self._readers = ParkingLot()
+        self.readers = ParkingLot()
+        """Who has seen everything and waits; use `wait` or a subscription."""
 
     def append(self, events: list[AnyEvent]) -> None:
         """Add events and wake the readers."""
         self.events += events
-        if self._readers:
-            self._readers.unpark_all()
+        if self.readers:
+            self.readers.unpark_all()
 
     def close(self) -> None:
         """No more events will come."""
         self.closed = True
-        self._readers.unpark_all()
+        self.readers.unpark_all()
 
     def nudge(self) -> None:
         """Wake waiting readers although nothing has come, so that they can send a heartbeat."""
-        self._readers.unpark_all()
+        self.readers.unpark_all()
 
     @property
-    def has_waiting_readers(self) -> bool:
+    def has_waitingreaders(self) -> bool:
         """Whether a reader has seen everything and waits."""
-        return bool(self._readers)
+        return bool(self.readers)
 
     def subscribe(self, position: int = 0) -> "Subscription":
         """Read from the event numbered `position` on."""
@@ -43,7 +44,7 @@ class Journal:
 
     async def wait(self) -> None:
         """Wait until something is appended, or for a nudge or the end."""
-        await self._readers.park()
+        await self.readers.park()
 
 
 class Subscription:
@@ -69,6 +70,7 @@ class Subscription:
 
     async def read(self) -> list[AnyEvent]:
         """Wait for events. Empty after a nudge, and when the subscription is exhausted."""
-        if self._position >= len(self._journal.events) and not self._journal.closed:
-            await self._journal.wait()
+        journal = self._journal
+        if self._position >= len(journal.events) and not journal.closed:
+            await journal.readers.park()
         return self.read_nowait()

@@ -3,8 +3,7 @@
 When the last lease of a turn is released, the turn's mode decides what happens (`Turn.release`).
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 import trio
 
@@ -12,18 +11,28 @@ from actors.outcome import Mode
 from actors.turn import Turn
 
 
-@asynccontextmanager
-async def lease(turn: Turn, *, settle_s: float) -> AsyncIterator[None]:
-    """Hold an interest in `turn`.
+class Lease:
+    """Holds an interest in `turn` while it is entered (`async with`).
 
     Leaving an `attached` turn that this ends waits until it is final, shielded for at most
     `settle_s` seconds, so that nothing outlives its request unseen.
     """
-    turn.acquire()
-    try:
-        yield
-    finally:
+
+    def __init__(self, turn: Turn, *, settle_s: float) -> None:
+        self._turn = turn
+        self._settle_s = settle_s
+
+    async def __aenter__(self) -> None:
+        self._turn.acquire()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        turn = self._turn
         turn.release()
         if turn.leases == 0 and turn.request.mode is Mode.ATTACHED and not turn.final.is_set():
-            with trio.move_on_after(settle_s, shield=True):
+            with trio.move_on_after(self._settle_s, shield=True):
                 await turn.final.wait()

@@ -20,7 +20,9 @@ class Link(Generic[T]):
     """One sender and one receiver, each closed by the task that was given it (`with`)."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._send, self._receive = trio.open_memory_channel[list[T]](capacity)
+        ends: tuple[trio.MemorySendChannel[list[T]], trio.MemoryReceiveChannel[list[T]]]
+        ends = trio.open_memory_channel(capacity)
+        self._send, self._receive = ends
         self._spare = self._receive.clone()
         self._waiting = 0
         self._unsent: list[list[T]] = []

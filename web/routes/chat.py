@@ -5,7 +5,7 @@ from quart import Blueprint, Response, request
 
 from actors.events import Ended, Text
 from actors.journal import Journal
-from actors.lease import lease
+from actors.lease import Lease
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
 from actors.writer import Writer
@@ -29,7 +29,7 @@ def chat_routes(service: Service) -> Blueprint:
         ask = read_chat_request(body)
         turn = start_turn(service, turn_request(service, ask))
         stack = request_stack(request._get_current_object())  # type: ignore[attr-defined]
-        await stack.enter_async_context(lease(turn, settle_s=service.settle_s))
+        await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
         if ask.stream:
             return await streamed(turn, service.config.turns.commit_after_s)
         return await whole(turn)

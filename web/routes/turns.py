@@ -6,7 +6,7 @@ from quart import Blueprint, Request, Response, request
 
 from actors.checkpointer import decode_events
 from actors.events import AnyEvent
-from actors.lease import lease
+from actors.lease import Lease
 from actors.outcome import ErrorInfo, Reason, Status
 from actors.turn import Turn
 from actors.writer import HEARTBEAT, Writer
@@ -75,7 +75,7 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 async def _follow(service: Service, turn: Turn) -> Response:
     dialect = OpenAIChat(turn.request.dialect_options, _cursor(turn.request.dialect))
     stack = request_stack(_current_request())
-    await stack.enter_async_context(lease(turn, settle_s=service.settle_s))
+    await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
     writer = Writer(turn.journal.subscribe(), dialect, lambda: turn.stored)
     return event_stream(writer, turn_headers(turn))
 
