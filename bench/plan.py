@@ -52,7 +52,7 @@ class Result(Struct, kw_only=True):
 
     requests: int = 0
     problems: list[str] = field(default_factory=list)
-    """One line per call that went wrong, at most ten."""
+    """One line per call that went wrong, at most a few."""
     problem_count: int = 0
     chunks: int = 0
     """Tokens received while measuring."""

@@ -127,11 +127,16 @@ class Child:
         """Until it answers a GET with anything. DidNotStart when it ends or stays silent."""
         deadline = time.monotonic() + patience_s
         while not _answers(port, path):
-            if self._process.poll() is not None:
-                raise DidNotStart(f"exit code {self._process.returncode}\n{self.why()}")
+            if how := self.ended():
+                raise DidNotStart(how)
             if time.monotonic() > deadline:
                 raise DidNotStart(f"no answer on port {port} in {patience_s:g} s\n{self.why()}")
             time.sleep(0.05)
+
+    def ended(self) -> str | None:
+        """How it ended, if it did by itself."""
+        code = self._process.poll()
+        return None if code is None else f"exit code {code}\n{self.why()}"
 
     def why(self) -> str:
         """The end of its log."""

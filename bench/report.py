@@ -17,16 +17,20 @@ _NOTHING = "n/a"
 _PACKAGES = ("trio", "hypercorn", "httpx", "h11", "fastapi", "uvicorn", "uvloop", "httptools")
 
 
+Cell = float | str | None
+"""A figure; `never` for what did not happen, `failed` where answers were not whole, or None."""
+
+
 class Report(Struct, kw_only=True):
-    """A run, as it is written to JSON. `None` in a figure: not measured, or never happened."""
+    """A run, as it is written to JSON."""
 
     machine: dict[str, str]
     options: dict[str, str]
-    medians: dict[str, dict[str, float | None]]
+    medians: dict[str, dict[str, Cell]]
     """By row and relay."""
     ratios: dict[str, dict[str, float | None]]
     """The same, divided by the yardstick's."""
-    rounds: dict[str, dict[str, list[float | None]]]
+    rounds: dict[str, dict[str, list[Cell]]]
     """By row and relay, one figure per round."""
     tokens_per_frame: dict[str, float]
     """By relay. Above 1 it merged deltas: fewer frames for the same text."""
@@ -51,10 +55,13 @@ def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str
     return Report(
         machine=machine(),
         options=options,
-        medians={key: _finite(by_relay) for key, by_relay in medians.items()},
+        medians={
+            key: {name: _cell(value) for name, value in by_relay.items()}
+            for key, by_relay in medians.items()
+        },
         ratios={key: _ratios(by_relay) for key, by_relay in medians.items()},
         rounds={
-            key: {name: [_json(one) for one in values] for name, values in by_relay.items()}
+            key: {name: [_cell(one) for one in values] for name, values in by_relay.items()}
             for key, by_relay in figures.items()
         },
         tokens_per_frame={name: _merging(rounds[name]) for name in rounds},
@@ -68,6 +75,7 @@ def table(report: Report) -> str:
     """The report as text, one line per row."""
     names = [name for name in RELAYS if any(name in by for by in report.medians.values())]
     compared = [name for name in names if name not in (YARDSTICK, "direct")]
+    compared = compared if YARDSTICK in names else []
     titles = ["", "", *names, *(f"{name} ÷ {YARDSTICK}" for name in compared)]
     rows = [row for row in ROWS if any(report.rounds[row.key].values())]
     lines = [titles, *(_line(row, report, names, compared) for row in rows)]
@@ -93,27 +101,31 @@ def _version(package: str) -> str:
 
 
 def _figures(row: Row, rounds: list[dict[str, Result]]) -> list[float | None]:
-    return [row.figure(results[row.load]) for results in rounds if row.load in results]
+    """One per round; NaN from a load that was not flawless, as it may have done less work."""
+    loads = [results[row.load] for results in rounds if row.load in results]
+    return [math.nan if load.problem_count else row.figure(load) for load in loads]
 
 
 def _median(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return median(known) if known else None
+    sound = [value for value in known if not math.isnan(value)]
+    return median(sound or known) if known else None
 
 
-def _json(value: float | None) -> float | None:
-    return None if value is None or math.isinf(value) else round(value, 4)
-
-
-def _finite(by_relay: dict[str, float | None]) -> dict[str, float | None]:
-    return {name: _json(value) for name, value in by_relay.items()}
+def _cell(value: float | None) -> Cell:
+    if value is None:
+        return None
+    if math.isfinite(value):
+        return round(value, 4)
+    return "failed" if math.isnan(value) else "never"
 
 
 def _ratios(by_relay: dict[str, float | None]) -> dict[str, float | None]:
     base = by_relay.get(YARDSTICK)
-    if not base or math.isinf(base):
+    if not base or not math.isfinite(base):
         return dict.fromkeys(by_relay)
-    return {name: value and _json(value / base) for name, value in by_relay.items()}
+    finite = {name: value for name, value in by_relay.items() if value and math.isfinite(value)}
+    return dict.fromkeys(by_relay) | {name: round(v / base, 4) for name, v in finite.items()}
 
 
 def _merging(rounds: list[dict[str, Result]]) -> float:
@@ -138,14 +150,14 @@ def _busy(rounds: list[dict[str, Result]]) -> dict[str, float]:
 
 def _line(row: Row, report: Report, names: list[str], compared: list[str]) -> list[str]:
     medians, ratios = report.medians[row.key], report.ratios[row.key]
-    figures = (_figure(row, medians.get(name), report.rounds[row.key].get(name)) for name in names)
+    figures = (_figure(medians.get(name)) for name in names)
     return [row.label, row.unit, *figures, *(_ratio(ratios.get(name)) for name in compared)]
 
 
-def _figure(row: Row, value: float | None, rounds: list[float | None] | None) -> str:
-    if value is not None:
+def _figure(value: Cell) -> str:
+    if isinstance(value, float):
         return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-    return "never" if row.key.startswith("leave") and rounds else _NOTHING
+    return value or _NOTHING
 
 
 def _ratio(value: float | None) -> str:

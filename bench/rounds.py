@@ -71,6 +71,9 @@ class Bench:
             self.rounds[relay.name].append(results)
             for key, plan in self._plans.items():
                 self._load(relay, key, _aimed(plan, relay, setup, child.pid), results)
+                if how := child.ended():
+                    self._note(relay, key, [f"the relay ended: {how}"])
+                    return
                 if relay.journal and key in results:
                     self._check(relay, key, setup.port, results)
                 time.sleep(plan.rest_s)

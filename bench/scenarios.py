@@ -15,7 +15,7 @@ from bench.plan import Plan, Result, Sample
 from bench.spec import SEEDS
 from bench.upstream import Record
 
-_SHOWN = 10
+_SHOWN = 3
 _SAMPLED = 40
 LEFT = "left"
 """The problem of a call whose client hung up, as it was told to."""
