@@ -34,7 +34,7 @@ class Journal:
         self.readers.unpark_all()
 
     @property
-    def has_waitingreaders(self) -> bool:
+    def has_waiting_readers(self) -> bool:
         """Whether a reader has seen everything and waits."""
         return bool(self.readers)
 
