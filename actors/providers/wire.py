@@ -15,6 +15,11 @@ import trio
 READ_SIZE = 65536
 """Bytes asked of the kernel at once; a read that brings as many is followed by another."""
 
+_RECORD = 16384
+"""Bytes of the largest TLS record (RFC 8446 §5.1), of which a read gives one."""
+_ENCRYPTED_AT_ONCE = 262144
+"""Bytes of a request, so that no other task waits for the rest."""
+
 
 class Disconnected(httpx.RemoteProtocolError):
     """The peer closed or reset the connection before it answered anything."""
@@ -139,7 +144,7 @@ class TlsWire:
         parts: list[bytes] = []
         try:
             while self._arrived.pending or not parts:
-                part = self._tls.read(READ_SIZE)
+                part = self._tls.read(_RECORD)
                 if not part:
                     self._ended = True
                     break
@@ -149,15 +154,20 @@ class TlsWire:
         except ssl.SSLEOFError:
             self._ended = True
         except ssl.SSLError as error:
-            raise httpx.ReadError(f"TLS: {_reason(error)}") from error
+            self._ended = True
+            if not parts:
+                raise httpx.ReadError(f"TLS: {_reason(error)}") from error
         return b"".join(parts)
 
     async def send(self, data: bytes) -> None:
-        try:
-            self._tls.write(data)
-        except ssl.SSLError as error:
-            raise httpx.WriteError(f"TLS: {_reason(error)}") from error
-        await self._flush()
+        for at in range(0, len(data), _ENCRYPTED_AT_ONCE):
+            if at:
+                await trio.lowlevel.checkpoint()
+            try:
+                self._tls.write(data[at : at + _ENCRYPTED_AT_ONCE])
+            except ssl.SSLError as error:
+                raise httpx.WriteError(f"TLS: {_reason(error)}") from error
+            await self._flush()
 
     async def _flush(self) -> None:
         if data := self._leaving.read():
