@@ -26,7 +26,8 @@ async def serve_simulated(
 ) -> None:
     """Serve until cancelled; `started` gives the real port.
 
-    Raises `OSError` where the address cannot be had or the witness's file cannot be written.
+    Raises `OSError` where the address cannot be had, and a group of it where the witness's file
+    cannot be written.
     """
     listener = await trio.to_thread.run_sync(_listen, settings.host, settings.port)
     with listener:
@@ -45,9 +46,21 @@ async def serve_simulated(
 def run_simulated(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then stop at once; `announce` gets the base URL.
 
-    Raises `OSError` like `serve_simulated`.
+    Raises `OSError` where the address cannot be had or the witness's file cannot be written.
     """
-    trio.run(_until_signalled, settings, announce)
+    try:
+        trio.run(_until_signalled, settings, announce)
+    except ExceptionGroup as group:
+        problems, others = group.split(OSError)
+        if problems is None or others is not None:
+            raise
+        raise _first(problems) from None
+
+
+def _first(problems: BaseException) -> BaseException:
+    while isinstance(problems, BaseExceptionGroup):
+        problems = problems.exceptions[0]
+    return problems
 
 
 async def _until_signalled(settings: SimulateSettings, announce: Callable[[str], None]) -> None:

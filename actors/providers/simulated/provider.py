@@ -16,9 +16,12 @@ from actors.providers.simulated.steps import Script, Torn
 _LONG = 16_384
 """Characters of messages from which on a script is written in a thread."""
 
+_AFTER_FINISH_S = 1.0
+"""So long an answer that has its finish reason is waited for, over HTTP too."""
+
 _FAILURES = {
     FaultKind.REFUSE: (FailureKind.REFUSED, "The connection was reset."),
-    FaultKind.GARBAGE: (FailureKind.MALFORMED, "The response is not HTTP."),
+    FaultKind.GARBAGE: (FailureKind.SERVER_ERROR, "The response is not HTTP."),
     FaultKind.CUT: (FailureKind.TRUNCATED, "The connection closed before the answer's end."),
     FaultKind.BREAK: (FailureKind.TRUNCATED, "The connection closed inside a frame."),
     FaultKind.RESET: (FailureKind.TRUNCATED, "The connection was reset before the answer's end."),
@@ -80,7 +83,7 @@ class SimulatedAnswer:
             if isinstance(step.act, Torn):
                 raise UpstreamFailure(FailureKind.MALFORMED, "A frame broke off inside its text.")
             if isinstance(step.act, Fault):
-                await _play_fault(step.act)
+                await _play_fault(step.act)  # returns only where the answer is whole
             else:
                 chunks.append(step.act)
         return chunks
@@ -95,12 +98,15 @@ class SimulatedAnswer:
 
 
 async def _play_fault(fault: Fault) -> None:
-    if fault.kind in (FaultKind.SILENT, FaultKind.STALL, FaultKind.HANG):
+    if fault.kind is FaultKind.HANG:
+        return await trio.sleep(_AFTER_FINISH_S)
+    if fault.kind in (FaultKind.SILENT, FaultKind.STALL):
         await trio.sleep_forever()
     if fault.kind is FaultKind.HTML:
         raise _failed_with_status(fault.status, "The response is an HTML page.")
     kind, message = _FAILURES[fault.kind]
-    raise UpstreamFailure(kind, message, code=fault.code)
+    type = "server_error" if fault.kind is FaultKind.ERROR_FRAME else None
+    raise UpstreamFailure(kind, message, code=fault.code, type=type)
 
 
 def _rejected(rejection: Rejection) -> UpstreamFailure:
