@@ -63,8 +63,9 @@ class Accumulator:
             case ToolCallChunk():
                 self._grow_call(drafts, item)
             case FinishChunk():
-                drafts += self._whole_calls()
-                drafts.append(item)
+                # An answer that was cut here is not whole, whatever the provider made of it.
+                if not self._full:
+                    drafts += [*self._whole_calls(), item]
             case SkippedChunk(detail):
                 drafts.append(events.Warning("malformed_frame", detail))
             case TextChunk():

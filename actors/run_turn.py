@@ -6,7 +6,7 @@ The first four play in the production nursery below; writers are readers of the 
 live with their requests (`actors.writer`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,7 +38,8 @@ class Backstage:
     finaliser: Finaliser
     observer: Observer
     now: Clock
-    screens: tuple[Screen, ...] = ()
+    screens: Callable[[], tuple[Screen, ...]] = tuple
+    """Makes a guard's chain: screens hold text back, so every turn has its own."""
 
 
 async def run_turn(turn: Turn, backstage: Backstage) -> None:
@@ -89,7 +90,7 @@ class Production:
         self._streamer = Streamer(turn, backstage.providers, backstage.now)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
-        self._guard = Guard(backstage.screens)
+        self._guard = Guard(backstage.screens())
         self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
         self._refused = False
 

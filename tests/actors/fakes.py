@@ -1,13 +1,14 @@
 """A turn's world in memory: providers that follow a script, a store with troubles, an observer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 import trio
 
 from actors import events
+from actors.accumulator import Draft
 from actors.checkpointer import Checkpointer, decode_events
 from actors.chunks import Chunk, FinishChunk, TextChunk
 from actors.events import AnyEvent, Ended
@@ -130,6 +131,23 @@ class ScriptedProvider:
         """The only answer that was opened."""
         (answer,) = self.answers
         return answer
+
+
+class HoldingScreen:
+    """Holds everything back until a text with a full stop."""
+
+    def __init__(self) -> None:
+        self.held: list[Draft] = []
+
+    def step(self, drafts: list[Draft]) -> list[Draft]:
+        self.held += drafts
+        if any(isinstance(d, events.Text) and "." in d.delta for d in drafts):
+            return self.end()
+        return []
+
+    def end(self) -> list[Draft]:
+        released, self.held = self.held, []
+        return released
 
 
 class Trouble(Enum):
@@ -263,10 +281,13 @@ class RecordingObserver:
         self.crashes.append(error)
 
 
+Screens = Callable[[], tuple[Screen, ...]]
+
+
 class Theatre:
     """Everything that turns need from a service."""
 
-    def __init__(self, *providers: ScriptedProvider, screens: tuple[Screen, ...] = ()) -> None:
+    def __init__(self, *providers: ScriptedProvider, screens: Screens = tuple) -> None:
         self.store = MemoryStore()
         self.observer = RecordingObserver()
         self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
