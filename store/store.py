@@ -100,7 +100,7 @@ class Store:
         return StoreFigures(
             queued=self._writer.waiting,
             commits=self._transactions.commits,
-            failing=self._transactions.failing,
+            failing=self._transactions.failure is not None,
             spooled_records=self._parts.spool.records,
             spooled_bytes=self._parts.spool.bytes_used,
         )

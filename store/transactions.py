@@ -27,8 +27,8 @@ class Transactions:
         self._backend = backend
         self._patience_s = patience_s
         self._connection: PoolProxiedConnection | None = None
-        self.failing = False
-        """Whether the last transaction found the store unavailable."""
+        self.failure: str | None = None
+        """Why the last transaction found the store unavailable; None where it did not."""
         self.commits = 0
         """How many transactions were committed."""
 
@@ -45,10 +45,10 @@ class Transactions:
             reason = self._backend.trouble(error)
             if reason is None:
                 raise
-            self._note(failing=True)
+            self._note(reason)
             raise StoreUnavailable(reason) from error
         self.commits += 1
-        self._note(failing=False)
+        self._note(None)
         return result
 
     def close(self) -> None:
@@ -85,15 +85,16 @@ class Transactions:
             self._connection.invalidate()
             self._connection = None
 
-    def _note(self, *, failing: bool) -> None:
-        if failing is not self.failing:
-            self.failing = failing
+    def _note(self, failure: str | None) -> None:
+        changed = (failure is None) is not (self.failure is None)
+        self.failure = failure
+        if changed:
             self._set_patience()
 
     def _set_patience(self) -> None:
         if self._connection is not None:
             cursor = self._connection.cursor()
-            patience = _FAILING_PATIENCE_S if self.failing else self._patience_s
+            patience = self._patience_s if self.failure is None else _FAILING_PATIENCE_S
             self._backend.set_patience(cursor, patience)
             cursor.close()
 

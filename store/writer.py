@@ -103,13 +103,14 @@ class Writer:
         open_ = True
         while open_:
             batch, open_ = self._gather(self._batch_size)
-            was_failing = self._transactions.failing
+            failed_before = self._transactions.failure is not None
             answers = self._carry_out(batch)
-            if self._transactions.failing and not was_failing:
+            failure = self._transactions.failure
+            if failure is not None and not failed_before:
                 # They have waited through the same lock: do not let each find out by itself.
                 behind, still_open = self._gather_queued(self._queue_size)
                 open_ = open_ and still_open
-                answers += _refused(behind, "the store has just failed")
+                answers += _refused(behind, failure)
             self._post(answers)
         self._transactions.close()
 

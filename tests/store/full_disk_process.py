@@ -3,6 +3,7 @@
 import resource
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -17,6 +18,11 @@ def let_no_file_grow(directory: Path) -> None:
     """Limit files to the size of the largest; only the spool has room inside that."""
     largest = max(path.stat().st_size for path in directory.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+
+
+def let_files_grow() -> None:
+    """Give the space back."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 async def fill(store: Store) -> None:
@@ -36,8 +42,15 @@ async def spool_all(store: Store, turns: list[NewTurn]) -> None:
         print(f"spooled {store.figures.spooled_records}, beyond that: SpoolFailed")  # noqa: T201
 
 
-async def main(database: str, streams: int) -> None:
-    """Print what each call on a full disk raises."""
+async def recover(store: Store) -> None:
+    """Go on as if nothing had been, once there is space again."""
+    let_files_grow()
+    print(f"replayed {await store.replay_spool()}, failing: {store.figures.failing}")  # noqa: T201
+    await store.begin(a_turn(store.owner, tenant="tenant_filler"))
+
+
+async def main(database: str, streams: int, *, recovers: bool) -> None:
+    """Print what each call on a full disk raises, and what becomes of it afterwards."""
     settings = StoreSettings(url=f"sqlite:///{database}", spool_bytes=1 << 18)
     async with open_store(settings) as store:
         turns = [a_turn(store.owner) for _ in range(streams)]
@@ -54,7 +67,9 @@ async def main(database: str, streams: int) -> None:
             except StoreUnavailable:
                 print(f"{name}: StoreUnavailable")  # noqa: T201
         await spool_all(store, turns)
+        if recovers:
+            await recover(store)
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], int(sys.argv[2]))
+    trio.run(partial(main, sys.argv[1], int(sys.argv[2]), recovers=sys.argv[3] == "recovers"))

@@ -3,6 +3,9 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from store.settings import StoreSettings
 from store.store import open_store
@@ -11,10 +14,11 @@ from tests.store.builders import TENANT
 STREAMS = 20
 
 
-def run_on_a_full_disk(database: Path) -> str:
+def run_on_a_full_disk(database: Path, then: Literal["recovers", "ends"]) -> str:
     """Run `full_disk_process` there; returns what it printed."""
+    arguments = [str(database), str(STREAMS), then]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.store.full_disk_process", str(database), str(STREAMS)],
+        [sys.executable, "-m", "tests.store.full_disk_process", *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -25,17 +29,26 @@ def run_on_a_full_disk(database: Path) -> str:
     return done.stdout
 
 
-async def test_ends_are_spooled_and_replayed_by_the_next_start(
-    settings: StoreSettings, database: Path
+MEANWHILE = (
+    "begin: StoreUnavailable\nfinalise: StoreUnavailable\n"
+    f"spooled {STREAMS}, beyond that: SpoolFailed\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("then", "said"), [("ends", ""), ("recovers", f"replayed {STREAMS}, failing: False\n")]
+)
+async def test_every_end_is_spooled_and_replayed(
+    settings: StoreSettings, database: Path, then: Literal["recovers", "ends"], said: str
 ) -> None:
-    assert run_on_a_full_disk(database) == (
-        "begin: StoreUnavailable\nfinalise: StoreUnavailable\n"
-        f"spooled {STREAMS}, beyond that: SpoolFailed\n"
-    )
+    """By the next start, or by the process itself once there is space again."""
+    assert run_on_a_full_disk(database, then) == MEANWHILE + said
+    left = sorted(path.suffix for path in database.parent.iterdir())
+    assert left == ([".db"] if then == "recovers" else [".db", ".spool"])
     async with open_store(settings) as store:
         page = await store.list_turns(TENANT, limit=100)
         assert {turn.status for turn in page.data} == {"completed"}
         assert len(page.data) == STREAMS
         assert {turn.text for turn in page.data} == {"x" * 1000}
-        assert await store.orphans() == []
+        assert await store.replay_spool() == 0
     assert [path.name for path in database.parent.iterdir()] == [database.name]

@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def test_a_second_start_migrates_nothing(settings: StoreSettings) -> None:
     open_engine(backend_for(settings), settings).dispose()
     once = StoreSettings(url=settings.url, migrate="never")
     open_engine(backend_for(once), once).dispose()
+
+
+def test_processes_that_start_at_once_migrate_once(settings: StoreSettings) -> None:
+    opened = "from store.engine import *; s = StoreSettings(url=sys.argv[1]);"
+    opened += " open_engine(backend_for(s), s).dispose()"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"import sys; {opened}", settings.url],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert said == [""] * 3
+    assert [process.returncode for process in started] == [0] * 3
 
 
 def test_migrate_never_refuses_a_blank_database(settings: StoreSettings) -> None:
