@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
-from quart import Response, request
+from quart import Response, request, websocket
 from trio.lowlevel import wait_readable, wait_writable
 
 from web.connection import request_stack
@@ -49,6 +49,11 @@ class Stage:
         async def length() -> str:
             return str(len(await request.get_data()))
 
+        @self.app.websocket("/ws")
+        async def echo() -> None:
+            while True:
+                await websocket.send(await websocket.receive())
+
     def _end(self) -> None:
         self.live -= 1
         self._ended.send_nowait(trio.current_time())
@@ -67,6 +72,8 @@ async def _forever(how: str) -> AsyncIterator[bytes]:
     while True:
         if how == "flood":
             yield b"x" * 65536
+        elif how == "broken":
+            raise RuntimeError("on purpose")
         else:
             await trio.sleep(2)
             yield b"data: again\n\n"

@@ -184,6 +184,19 @@ async def test_beyond_the_limit_connections_are_refused_politely() -> None:
         assert served.server.counters.refused == 1
 
 
+async def test_a_broken_http10_response_is_reset() -> None:
+    """Its end is the end of the connection, so a mere close would look complete."""
+    async with serving(ServerSettings()) as served, served.client() as client:
+        with trio.fail_after(5):
+            await client.send(b"GET /turn/broken HTTP/1.0\r\n\r\n")
+            await trio.lowlevel.wait_readable(client.sock)
+            await served.stage.ended.receive()
+            with pytest.raises(ConnectionResetError):
+                while True:
+                    await trio.lowlevel.wait_readable(client.sock)
+                    assert client.sock.recv(65536), "a clean end"
+
+
 async def test_a_thousand_streams() -> None:
     async with serving(ServerSettings()) as served, trio.open_nursery() as nursery:
         opened = trio.CapacityLimiter(1000)

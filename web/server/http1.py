@@ -1,10 +1,12 @@
 """HTTP/1.1: hypercorn's protocol with a short way for the parts of a streamed body."""
 
 from enum import Enum, auto
+from typing import cast
 
 import h11
 import msgspec
 import trio
+from hypercorn.events import Closed
 from hypercorn.protocol.events import (
     Body,
     EndBody,
@@ -13,11 +15,12 @@ from hypercorn.protocol.events import (
     StreamClosed,
 )
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 from hypercorn.utils import suppress_body
 
+from web.server.websocket import WebsocketStream
 from web.server.wire import Surroundings, Wire
 
 _BURST = 16
@@ -209,13 +212,15 @@ class Http1Protocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         if request.http_version not in {b"1.0", b"1.1"}:
             await self._send_error_response(505)
+            await self.send(Closed())
         elif _is_websocket(request):
-            await super()._create_stream(request)
+            self.stream = WebsocketStream(self._surroundings, self.stream_send)
+            self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+            await self.stream.handle(_as_event(request, self.connection_state))
         else:
             self.stream = Http1Stream(self._surroundings, self)
             self._framing = Framing.LENGTH
             await self.stream.handle(_as_event(request, self.connection_state))
-            self.keep_alive_requests += 1
 
     async def _send_error_response(self, status_code: int) -> None:
         body = _error_body(status_code)
@@ -243,9 +248,13 @@ def _as_event(request: h11.Request, state: ConnectionState) -> Request:
 
 
 def _is_websocket(request: h11.Request) -> bool:
-    return any(
-        name == b"upgrade" and value.strip().lower() == b"websocket"
-        for name, value in request.headers
+    """Whether the client asks to upgrade; h11 gives header names in lower case."""
+    if request.method != b"GET" or request.http_version != b"1.1":
+        return False
+    headers = dict(request.headers)
+    connection = headers.get(b"connection", b"").lower().split(b",")
+    return headers.get(b"upgrade", b"").strip().lower() == b"websocket" and (
+        b"upgrade" in {token.strip() for token in connection}
     )
 
 

@@ -3,7 +3,10 @@
 import h2.config
 import h2.events
 import h2.exceptions
+import h2.settings
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import EndBody, EndData, StreamClosed, Trailers
 from hypercorn.protocol.events import Event as StreamEvent
@@ -18,7 +21,8 @@ from web.server.wire import Surroundings
 class Http2Protocol(H2Protocol):
     """hypercorn's HTTP/2 without the ways in which one stream could end the others.
 
-    Priorities are ignored (RFC 9113 §5.3.2 deprecates them, and their tree is bounded).
+    Priorities are ignored (RFC 9113 §5.3.2 deprecates them, and their tree is bounded). There are
+    no WebSockets here: clients open them over HTTP/1.1 unless the server offers RFC 8441.
     """
 
     takes_bytes = True
@@ -36,6 +40,7 @@ class Http2Protocol(H2Protocol):
             at.server,
             at.send,
         )
+        self.connection.local_settings = _settings(at.config)
         self._finished: set[int] = set()
         self._client_is_leaving = False
 
@@ -129,6 +134,17 @@ class Http2Protocol(H2Protocol):
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         return
+
+
+def _settings(config: Config) -> h2.settings.Settings:
+    """As hypercorn's, without the offer of WebSockets."""
+    return h2.settings.Settings(
+        client=False,
+        initial_values={
+            SettingCodes.MAX_CONCURRENT_STREAMS: config.h2_max_concurrent_streams,
+            SettingCodes.MAX_HEADER_LIST_SIZE: config.h2_max_header_list_size,
+        },
+    )
 
 
 def _is_sound(event: h2.events.RequestReceived) -> bool:

@@ -10,6 +10,7 @@ from hypercorn.typing import ASGIFramework
 
 from web.server.connection import Connection, ServerStream
 from web.server.counters import Counters
+from web.server.errors import in_one_line
 from web.server.refusal import refuse
 from web.server.settings import ServerSettings
 from web.server.setup import Context, ProtocolConfig
@@ -110,7 +111,7 @@ class HttpServer:
             cancelled, real = split_cancelled(error)
             if real is not None:
                 self.counters.crashed += 1
-                log.error("connection_failed", client=connection.client, exc_info=real)
+                log.error("connection_failed", client=connection.client, error=in_one_line(real))
             if cancelled is not None:
                 raise cancelled from None
 

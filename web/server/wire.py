@@ -5,8 +5,11 @@ from typing import Protocol
 
 from hypercorn.config import Config
 from hypercorn.events import Event
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.typing import AppWrapper, TaskGroup, WorkerContext
 from msgspec import Struct
+
+StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
 
 class Wire(Protocol):
