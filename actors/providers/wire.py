@@ -7,6 +7,7 @@ and nothing here opens a cancel scope: deadlines belong to the caller.
 import os
 import socket
 import ssl
+from contextlib import suppress
 from typing import Protocol
 
 import httpx
@@ -117,8 +118,9 @@ class TlsWire:
         while not self._ended:
             self._take(await self._raw.receive())
             plain = self._decrypt()
-            if self._leaving.pending:
-                await self._flush()
+            if self._leaving.pending and not self._ended:
+                with suppress(httpx.WriteError):  # reading will tell, after what has come
+                    await self._flush()
             if plain:
                 return plain
         return b""

@@ -326,27 +326,6 @@ async def test_a_connection_that_died_idle_is_replaced(start: Start, how: str) -
     assert upstream.connections == 2
 
 
-async def test_all_tokens_that_came_are_one_batch(start: Start) -> None:
-    said = trio.Event()
-
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        await asked.say(SSE)
-        for _ in range(50):
-            await asked.say(chunked(TEXT))
-        said.set()
-        await asked.request()
-
-    upstream = await start(play)
-    answer = await upstream.ask()
-    await said.wait()
-    batches = [await answer.receive()]
-    while sum(map(len, batches)) < 50:
-        batches.append(await answer.receive())
-    assert len(batches) <= 2
-    answer.close()
-
-
 async def test_a_large_request_to_a_slow_reader(start: Start) -> None:
     received: list[int] = []
 

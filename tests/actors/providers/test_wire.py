@@ -1,0 +1,126 @@
+"""TLS over a scripted connection, with the other side of it played by hand."""
+
+import ssl
+
+import httpx
+import pytest
+import trustme
+
+from actors.providers.wire import TlsWire
+from tests.actors.providers.memory import Line, MemoryWire
+
+
+class TlsPeer(MemoryWire):
+    """A connection whose other end answers the handshake, and then encrypts what the test says."""
+
+    def __init__(self, ca: trustme.CA) -> None:
+        super().__init__()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("up").configure_cert(context)
+        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._arrived, self._leaving, server_side=True)
+        self._hands_shaken = False
+        self.heard = b""
+
+    async def send(self, data: bytes) -> None:
+        await super().send(data)
+        self._arrived.write(data)
+        try:
+            if not self._hands_shaken:
+                self._tls.do_handshake()
+                self._hands_shaken = True
+            while True:
+                self.heard += self._tls.read()
+        except ssl.SSLWantReadError:
+            pass
+        if answer := self._leaving.read():
+            self.script.append(answer)
+
+    def record(self, text: bytes) -> bytes:
+        """`text` as one record."""
+        self._tls.write(text)
+        return self._leaving.read()
+
+    def goodbye(self) -> bytes:
+        """The alert that ends the stream in good order."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        return self._leaving.read()
+
+
+async def connected() -> tuple[TlsWire, TlsPeer]:
+    ca = trustme.CA()
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    peer = TlsPeer(ca)
+    wire = TlsWire(peer, context, "up")
+    await wire.handshake()
+    return wire, peer
+
+
+async def test_records_that_came_together_are_one_piece() -> None:
+    wire, peer = await connected()
+    peer.script.append(peer.record(b"a" * 16384) + peer.record(b"b") + peer.record(b"c"))
+    assert await wire.receive() == b"a" * 16384 + b"bc"
+
+
+async def test_records_cut_anywhere() -> None:
+    wire, peer = await connected()
+    records = peer.record(b"abc") + peer.record(b"def")
+    received = b""
+    peer.script += [records[at : at + 1] for at in range(len(records))]
+    while len(received) < 6:
+        received += await wire.receive()
+    assert received == b"abcdef"
+
+
+async def test_what_came_is_told_without_waiting() -> None:
+    wire, peer = await connected()
+    assert wire.receive_nowait() is None  # session tickets are no text
+    record = peer.record(b"abc")
+    peer.script += [record[:5], record[5:]]
+    assert wire.receive_nowait() == b"abc"
+    assert wire.receive_nowait() is None
+    peer.script.append(b"")
+    assert wire.receive_nowait() == b""
+
+
+async def test_sending_more_than_is_encrypted_at_once() -> None:
+    wire, peer = await connected()
+    text = bytes(range(256)) * 4000
+    await wire.send(text)
+    assert peer.heard == text
+
+
+@pytest.mark.parametrize("goodbye", [False, True])
+async def test_the_end_with_and_without_goodbye(goodbye: bool) -> None:
+    wire, peer = await connected()
+    peer.script.append(peer.record(b"abc") + (peer.goodbye() if goodbye else b""))
+    if not goodbye:
+        peer.script.append(b"")
+    assert await wire.receive() == b"abc"
+    assert await wire.receive() == b""
+    assert wire.receive_nowait() == b""
+
+
+async def test_a_forged_record_is_an_end_after_what_came_before() -> None:
+    wire, peer = await connected()
+    forged = peer.record(b"abc"), bytearray(peer.record(b"def"))
+    forged[1][-1] ^= 1
+    peer.script.append(forged[0] + bytes(forged[1]))
+    assert await wire.receive() == b"abc"
+    assert await wire.receive() == b""
+    wire, peer = await connected()
+    alone = bytearray(peer.record(b"abc"))
+    alone[-1] ^= 1
+    peer.script.append(bytes(alone))
+    with pytest.raises(httpx.ReadError, match=r"^TLS: "):
+        await wire.receive()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03"])
+async def test_a_handshake_with_somebody_else(answer: bytes) -> None:
+    script: list[Line] = [answer, b""]
+    wire = TlsWire(MemoryWire(*script), ssl.create_default_context(), "up")
+    with pytest.raises(httpx.ConnectError, match=r"^TLS: "):
+        await wire.handshake()
