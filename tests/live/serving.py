@@ -94,12 +94,14 @@ class RawClient:
             except BlockingIOError:
                 await wait_writable(self.sock)
 
-    async def receive(self) -> bytes:
-        """What comes next; `b""` when the server closed or reset."""
+    async def receive(self, *, resets: bool = False) -> bytes:
+        """What comes next; `b""` when the server closed, or reset unless `resets` matter."""
         await wait_readable(self.sock)
         try:
             return self.sock.recv(65536)
         except ConnectionResetError:
+            if resets:
+                raise
             return b""
 
     async def read_until(self, mark: bytes) -> bytes:
@@ -109,10 +111,10 @@ class RawClient:
             got += data
         return got
 
-    async def read_all(self) -> bytes:
-        """Read to the end."""
+    async def read_all(self, *, resets: bool = False) -> bytes:
+        """Read to the end; with `resets` a reset is an error."""
         got = b""
-        while data := await self.receive():
+        while data := await self.receive(resets=resets):
             got += data
         return got
 

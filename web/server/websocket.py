@@ -4,7 +4,7 @@ from hypercorn.protocol.events import Body, Data, Event, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection, Message, Ping
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 
 from web.server.wire import StreamSend, Surroundings
@@ -35,14 +35,14 @@ class WebsocketStream(WSStream):
         for event in self.connection.events():
             if self.closed:
                 return
-            if isinstance(event, Message):
+            if isinstance(event, TextMessage | BytesMessage):
                 await self._on_message(event)
             elif isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())
             elif isinstance(event, CloseConnection):
                 await self._on_close(event)
 
-    async def _on_message(self, event: Message[str] | Message[bytearray]) -> None:
+    async def _on_message(self, event: TextMessage | BytesMessage) -> None:
         try:
             self.buffer.extend(event)
         except FrameTooLargeError:
