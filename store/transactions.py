@@ -12,6 +12,7 @@ from store.records import StoreUnavailable
 T = TypeVar("T")
 
 _FAILING_PATIENCE_S = 0.1
+_LOST = "the connection to the database is lost"
 
 
 class Transactions:
@@ -41,8 +42,8 @@ class Transactions:
         try:
             result = self._attempt(steps)
         except BaseException as error:
-            self._abandon()
-            reason = self._backend.trouble(error)
+            lost = not self._undo()
+            reason = self._backend.trouble(error) or (_LOST if lost else None)
             if reason is None:
                 raise
             self._note(reason)
@@ -75,15 +76,17 @@ class Transactions:
             cursor.close()
         return result
 
-    def _abandon(self) -> None:
-        """Undo a transaction; a connection that cannot even do that is dropped."""
+    def _undo(self) -> bool:
+        """Roll back; False where the connection cannot even do that, and is given up."""
         if self._connection is None:
-            return
+            return True
         try:
             self._connection.rollback()
         except Exception:
             self._connection.invalidate()
             self._connection = None
+            return False
+        return True
 
     def _note(self, failure: str | None) -> None:
         changed = (failure is None) is not (self.failure is None)

@@ -9,6 +9,7 @@ from msgspec import msgpack
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from store.records import StoreUnavailable
 from store.settings import StoreSettings
 from store.spool import Spool
 from store.store import Store, StoreRefused, open_store
@@ -44,7 +45,7 @@ async def test_a_failed_replay_keeps_every_record(store: Store, database: Path) 
     async with trio.open_nursery() as nursery:
         for turn in turns:
             nursery.start_soon(store.spool, an_end(turn))
-    with exclusive_lock(database), pytest.raises(Exception, match="lock"):
+    with exclusive_lock(database), pytest.raises(StoreUnavailable, match="lock"):
         await store.replay_spool()
     assert store.figures.spooled_records == 300
     assert await store.replay_spool() == 300
@@ -62,7 +63,7 @@ async def test_a_task_replays_once_the_store_is_back(
             await wait_all_tasks_blocked()
             mock_clock.jump(0.5)
             await wait_all_tasks_blocked()
-            with pytest.raises(Exception, match="lock"):
+            with pytest.raises(StoreUnavailable, match="lock"):
                 # Waits for the task's try first, as it is one at a time.
                 await store.replay_spool()
         mock_clock.jump(1.0)
@@ -131,6 +132,37 @@ async def test_a_record_that_can_never_be_written_is_set_aside(
     assert [turn.id for turn in page.data] == [good.turn.id]
     (aside,) = database.parent.glob("*.spool-refused")
     assert bad.turn.id.encode() in aside.read_bytes()
+
+
+async def test_a_record_that_cannot_be_set_aside_stays_in_the_spool(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_self: Spool, _payload: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Spool, "set_aside", no_space)
+    bad = an_end(a_turn(store.owner))
+    await store.spool(replace(bad, steps=bad.steps * 2))
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        await store.replay_spool()
+    assert store.figures.spooled_records == 1
+
+
+async def test_a_record_that_the_disk_lost_is_reported_and_not_cleared(
+    store: Store, database: Path
+) -> None:
+    await store.spool(an_end(a_turn(store.owner)))
+    (path,) = database.parent.glob("*.spool")
+    overwrite(path, b"\0" * 100)
+    with pytest.raises(StoreUnavailable, match="a record cannot be read back"):
+        await store.replay_spool()
+    assert store.figures.spooled_records == 1
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Damage the start of a file."""
+    with path.open("r+b") as file:
+        file.write(content)
 
 
 async def test_a_start_that_cannot_replay_is_refused(

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 import pytest
 import trio
@@ -191,3 +192,14 @@ async def test_works_keep_their_rank_within_a_transaction(bench: Bench) -> None:
         await wait_all_tasks_blocked()
         bench.gate.set()
     assert order == ["begin", "end"]
+
+
+async def test_a_lost_connection_is_replaced(bench: Bench) -> None:
+    def close(cursor: DBAPICursor, items: Sequence[None]) -> Sequence[None]:
+        cast("sqlite3.Cursor", cursor).connection.close()
+        return items
+
+    with pytest.raises(StoreUnavailable, match="connection to the database is lost"):
+        await bench.writer.submit(Work(0, close), None)
+    assert await bench.writer.submit(bench.add, 1) == 10
+    assert bench.numbers() == [1]
