@@ -82,6 +82,9 @@ class Streamer:
         except UpstreamFailure as caught:
             failure = caught
             result = caught.kind.value
+        except Exception:
+            result = "crashed"
+            raise
         finally:
             self._record(planned.route, started, result, failure)
         return failure
