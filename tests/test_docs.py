@@ -1,6 +1,7 @@
 """The reference names everything there is: settings, options, metrics."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import typer.main
@@ -79,3 +80,14 @@ def test_the_reference_has_every_metric() -> None:
     metrics = Metrics()
     metrics.watch([], lambda: IDLE)
     assert {name.removesuffix("_total") for name in written} == metric_names(metrics.registry)
+
+
+def test_every_dependency_is_explained() -> None:
+    root = REFERENCE.parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    groups = project["dependency-groups"]
+    wanted = [*project["project"]["dependencies"], *groups["dev"], *groups["build"]]
+    text = (root / "docs" / "explanation" / "dependencies.md").read_text("utf-8")
+    words = set(re.findall(r"[\w-]+", text))
+    names = {re.split(r"[<>=!~ \[;]", line)[0] for line in wanted}
+    assert names - words == set()
