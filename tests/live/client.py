@@ -1,0 +1,211 @@
+"""A client by hand: sockets that can leave in every way, h11 for what comes back."""
+
+import json
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import h11
+import trio
+
+from tests.live.frames import Frame, read_frames
+from tests.live.harness import Process
+
+JSON = dict[str, object]
+QUESTION: list[JSON] = [{"role": "user", "content": "Who is on stage?"}]
+PIPELINED = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Call:
+    """One connection with one request after the other on it, and the last one's response."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = trio.socket.socket()
+        self._port = port
+        self._parser = h11.Connection(h11.CLIENT)
+        self.body = bytearray()
+        """What has come of the body."""
+        self.whole = False
+        """Whether the response has ended as HTTP says it should."""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    async def connect(self) -> None:
+        """Connect."""
+        await self._socket.connect(("127.0.0.1", self._port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: tuple[tuple[str, str], ...] = (),
+        behind: bytes = b"",
+    ) -> None:
+        """Send a request, and more bytes right behind it."""
+        parser = self._parser
+        fields = [("Host", "x"), ("Content-Length", str(len(body))), *headers]
+        data = parser.send(h11.Request(method=method, target=target, headers=fields)) or b""
+        data += parser.send(h11.Data(data=body)) or b""
+        data += parser.send(h11.EndOfMessage()) or b""
+        await self._send(data + behind)
+
+    async def head(self) -> int:
+        """Wait for the response's head; returns its status."""
+        event = await self._event()
+        assert isinstance(event, h11.Response), event
+        self.status = event.status_code
+        self.headers = {name.decode(): value.decode() for name, value in event.headers}
+        return self.status
+
+    async def more(self) -> bytes:
+        """Wait for more of the body; `b""` at its end, or where the connection breaks."""
+        try:
+            event = await self._event()
+        except (h11.RemoteProtocolError, OSError):
+            return b""
+        if isinstance(event, h11.Data):
+            data = bytes(event.data)
+            self.body += data
+            return data
+        self.whole = isinstance(event, h11.EndOfMessage)
+        return b""
+
+    async def rest(self) -> bytes:
+        """Read to the end; returns the whole body."""
+        while await self.more():
+            pass
+        return bytes(self.body)
+
+    async def frames(self, count: int) -> list[Frame]:
+        """Read until `count` frames are here, or the end; may return more than `count`."""
+        while len(found := read_frames(bytes(self.body), cut=True)) < count:
+            if not await self.more():
+                break
+        return found
+
+    async def all_frames(self) -> list[Frame]:
+        """Read a stream to its end; asserts that nobody cut it."""
+        body = await self.rest()
+        assert self.whole, body[-200:]
+        return read_frames(body)
+
+    def again(self) -> None:
+        """Use the connection for another request."""
+        self._parser.start_next_cycle()
+        self.body = bytearray()
+        self.whole = False
+
+    def leave(self, how: str = "fin") -> float:
+        """Close by `fin` or `rst`; returns the time before that, by CLOCK_MONOTONIC."""
+        if how == "rst":
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        left_at = time.monotonic()
+        self._socket.close()
+        return left_at
+
+    @property
+    def turn_id(self) -> str:
+        """The turn that this response belongs to."""
+        return self.headers["x-turn-id"]
+
+    async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        while (event := self._parser.next_event()) is h11.NEED_DATA:
+            self._parser.receive_data(await self._socket.recv(65_536))
+        return event
+
+    async def _send(self, data: bytes) -> None:
+        while data:
+            data = data[await self._socket.send(data) :]
+
+
+@asynccontextmanager
+async def calling(port: int) -> AsyncIterator[Call]:
+    """A connection that is closed in the end."""
+    call = Call(port)
+    try:
+        await call.connect()
+        yield call
+    finally:
+        call.leave()
+
+
+@asynccontextmanager
+async def chatting(
+    server: Process, model: str, *, stream: bool = True, behind: bytes = b"", **parameters: object
+) -> AsyncIterator[Call]:
+    """A chat completion that was asked for; nothing of the answer is read yet."""
+    body = {"model": model, "messages": QUESTION, "stream": stream, **parameters}
+    async with calling(server.port) as call:
+        json_type = (("Content-Type", "application/json"),)
+        await call.ask("POST", "/v1/chat/completions", json.dumps(body).encode(), json_type, behind)
+        yield call
+
+
+@asynccontextmanager
+async def following(
+    server: Process, turn_id: str, *, last_id: str | None = None, after: str | None = None
+) -> AsyncIterator[Call]:
+    """The events of a turn, after `Last-Event-ID: last_id` or `?starting_after=after`."""
+    target = f"/v1/turns/{turn_id}/events" + (f"?starting_after={after}" if after else "")
+    async with calling(server.port) as call:
+        await call.ask("GET", target, headers=(("Last-Event-ID", last_id),) if last_id else ())
+        await call.head()
+        yield call
+
+
+async def fetch(server: Process, target: str, method: str = "GET") -> tuple[int, JSON]:
+    """One request for JSON on its own connection: status and document."""
+    async with calling(server.port) as call:
+        await call.ask(method, target)
+        status = await call.head()
+        document = json.loads(await call.rest())
+    assert isinstance(document, dict)
+    return status, document
+
+
+async def turn(server: Process, turn_id: str) -> JSON:
+    """One turn as the API tells it."""
+    status, document = await fetch(server, f"/v1/turns/{turn_id}")
+    assert status == 200, document
+    return document
+
+
+async def all_turns(server: Process) -> list[JSON]:
+    """Every turn that the store has, newest first."""
+    found: list[JSON] = []
+    target = "/v1/turns?limit=100"
+    while True:
+        _, page = await fetch(server, target)
+        assert isinstance(page["data"], list)
+        found += page["data"]
+        if page["next"] is None:
+            return found
+        target = f"/v1/turns?limit=100&cursor={page['next']}"
+
+
+async def reports(witness: Process, id: str = "") -> list[JSON]:
+    """What the witness tells of the calls of one user, or of all."""
+    _, document = await fetch(witness, f"/witness?id={id}" if id else "/witness")
+    requests = document["requests"]
+    assert isinstance(requests, list)
+    return requests
+
+
+async def metrics(server: Process) -> dict[str, float]:
+    """Every sample of `/metrics` by name and labels."""
+    async with calling(server.port) as call:
+        await call.ask("GET", "/metrics")
+        await call.head()
+        text = (await call.rest()).decode()
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+async def live_turns(server: Process) -> int:
+    """How many turns play now."""
+    samples = await metrics(server)
+    return int(sum(v for name, v in samples.items() if name.startswith("trouper_live_turns{")))
