@@ -51,15 +51,22 @@ class Finaliser:
     async def _keep(self, turn: Turn, record: FinalRecord) -> tuple[Stored, Finalised | None]:
         try:
             return "committed", await self._commit(record)
-        except StoreUnavailable as error:
-            self._observer.store_trouble(turn.id, error)
+        except Exception as error:
+            self._report(turn, error)
         try:
             await self._spool(record)
-        except SpoolFailed as error:
-            self._observer.store_trouble(turn.id, error)
+        except Exception as error:
+            self._report(turn, error)
             self._observer.unsaved(record)
             return "unsaved", None
         return "spooled", None
+
+    def _report(self, turn: Turn, error: Exception) -> None:
+        # What is not the store's trouble is a bug in it, which must not cost the record either.
+        if isinstance(error, StoreUnavailable | SpoolFailed):
+            self._observer.store_trouble(turn.id, error)
+        else:
+            self._observer.crashed(turn.id, error)
 
     async def _commit(self, record: FinalRecord) -> Finalised:
         with trio.move_on_after(self._timeout_s, shield=True):
@@ -85,6 +92,10 @@ def _as_won(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> lis
     if winner is None or winner.won:
         return last
     theirs = msgspec.structs.replace(
-        ended, status=Status(winner.status), reason=Reason(winner.reason)
+        ended,
+        status=Status(winner.status),
+        reason=Reason(winner.reason),
+        disconnect_stage=None,
+        error=None,
     )
     return [*last[:-1], theirs]

@@ -126,7 +126,16 @@ class Production:
             self._backstage.observer.crashed(self._turn.id, error)
 
     async def finalise(self) -> None:
-        """Write the final record, unless the turn never began."""
+        """Write the final record; whatever happens, nobody waits for an end that never comes."""
+        try:
+            await self._finalise()
+        except Exception as error:
+            self._backstage.observer.crashed(self._turn.id, error)
+            if not self._turn.final.is_set():
+                self._turn.stored = "unsaved"
+                publish(self._turn, [])
+
+    async def _finalise(self) -> None:
         self._backstage.checkpointer.forget(self._persister.tail)
         ending = Ending(self._turn, self._streamer, self._accumulator, self._persister)
         if self._refused:

@@ -10,7 +10,7 @@ import trio
 from actors import events
 from actors.accumulator import Draft
 from actors.checkpointer import Checkpointer, decode_events
-from actors.chunks import Chunk, FinishChunk, TextChunk
+from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.events import AnyEvent, Ended
 from actors.finalise import Finaliser
 from actors.guard import Screen
@@ -134,16 +134,17 @@ class ScriptedProvider:
 
 
 class HoldingScreen:
-    """Holds everything back until a text with a full stop."""
+    """Holds everything back until a text with a full stop; usage is nobody's to hold."""
 
     def __init__(self) -> None:
         self.held: list[Draft] = []
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
-        self.held += drafts
+        passed: list[Draft] = [d for d in drafts if isinstance(d, UsageChunk)]
+        self.held += [d for d in drafts if not isinstance(d, UsageChunk)]
         if any(isinstance(d, events.Text) and "." in d.delta for d in drafts):
-            return self.end()
-        return []
+            passed += self.end()
+        return passed
 
     def end(self) -> list[Draft]:
         released, self.held = self.held, []

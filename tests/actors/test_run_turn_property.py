@@ -1,0 +1,241 @@
+"""Random scripts, ended at random instants for random causes: the books agree every time."""
+
+from dataclasses import dataclass
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from actors.chunks import (
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.events import Ended, Started
+from actors.lease import Lease
+from actors.order import Order
+from actors.outcome import TERMINAL, Mode, Reason, Status, Usage
+from actors.ports import FinalRecord
+from actors.providers.base import FailureKind, UpstreamFailure
+from actors.run_turn import run_turn
+from actors.timeouts import Timeouts
+from actors.usage import charged
+from tests.actors.fakes import (
+    FOREVER,
+    HoldingScreen,
+    Line,
+    ScriptedProvider,
+    Theatre,
+    Trouble,
+    a_request,
+    said,
+)
+from tests.actors.samples import answer_chunks
+
+INSTANTS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0])
+"""Few and coarse, so that things often fall on the same instant."""
+
+TIMEOUTS = Timeouts(connect_s=2, first_byte_s=2, first_token_s=3, idle_s=3)
+TOTAL_S = 12.0
+
+reads: st.SearchStrategy[Line] = st.one_of(
+    st.lists(answer_chunks | st.just(FinishChunk(Reason.STOP)), max_size=4),
+    st.lists(answer_chunks, max_size=4),
+    INSTANTS,
+    st.sampled_from([FOREVER]),
+    st.builds(UpstreamFailure, st.sampled_from(FailureKind), st.just("failed")),
+)
+heads: st.SearchStrategy[Line] = st.one_of(
+    INSTANTS,
+    st.just(FOREVER),
+    st.builds(
+        UpstreamFailure,
+        st.sampled_from([FailureKind.REFUSED, FailureKind.REJECTED]),
+        st.just("no"),
+        status=st.sampled_from([400, 429, 503]),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What happens to a turn."""
+
+    routes: list[tuple[Line, list[Line]]]
+    end_at: float
+    cause: str
+    mode: Mode
+    holding: bool
+    keep_text: bool
+    max_answer_bytes: int
+    store_takes_s: float
+    trouble: dict[str, Trouble]
+
+
+plots = st.builds(
+    Plot,
+    routes=st.lists(st.tuples(heads, st.lists(reads, max_size=8)), min_size=1, max_size=2),
+    end_at=INSTANTS,
+    cause=st.sampled_from(["nothing", "leave", "cancel", "shutdown", "service cancelled"]),
+    mode=st.sampled_from(Mode),
+    holding=st.booleans(),
+    keep_text=st.booleans(),
+    max_answer_bytes=st.sampled_from([1_000_000, 10]),
+    store_takes_s=st.sampled_from([0.0, 0.1, 1.0]),
+    trouble=st.dictionaries(
+        st.sampled_from(["checkpoint", "finalise", "spool"]), st.sampled_from(Trouble), max_size=2
+    ),
+)
+
+
+class Run:
+    """One turn of a plot, and the questions about what is left of it."""
+
+    def __init__(self, plot: Plot) -> None:
+        self.plot = plot
+        self.providers = [
+            ScriptedProvider(*lines, head=head, name=f"route{number}")
+            for number, (head, lines) in enumerate(plot.routes)
+        ]
+        self.theatre = Theatre(
+            *self.providers, screens=lambda: (HoldingScreen(),) if plot.holding else ()
+        )
+        self.theatre.store.takes_s = plot.store_takes_s
+        self.theatre.store.trouble = plot.trouble
+
+    async def play(self) -> None:
+        plot = self.plot
+        asked = a_request(
+            *self.theatre.providers,
+            timeouts=TIMEOUTS,
+            total_s=TOTAL_S,
+            mode=plot.mode,
+            resume_window_s=1.0,
+            keep_text=plot.keep_text,
+            max_answer_bytes=plot.max_answer_bytes,
+        )
+        self.turn = self.theatre.turn(asked)
+        before = trio.lowlevel.current_statistics().tasks_living
+        async with trio.open_nursery() as checkpoints:
+            if plot.trouble.get("checkpoint") is not Trouble.CRASHES:
+                checkpoints.start_soon(self.theatre.checkpointer.run)
+            async with trio.open_nursery() as service:
+                service.start_soon(run_turn, self.turn, self.theatre.backstage)
+                await self._hold_until_the_end(service)
+            checkpoints.cancel_scope.cancel()
+        assert trio.lowlevel.current_statistics().tasks_living == before
+
+    async def _hold_until_the_end(self, service: trio.Nursery) -> None:
+        leaves = self.plot.cause == "leave"
+        with trio.move_on_after(self.plot.end_at if leaves else FOREVER):
+            async with Lease(self.turn, settle_s=100):
+                with trio.move_on_after(self.plot.end_at):
+                    await self.turn.final.wait()
+                if self.plot.cause == "cancel":
+                    self.turn.stop(Reason.CANCEL_REQUESTED)
+                elif self.plot.cause == "shutdown":
+                    self.turn.stop(Reason.SERVER_SHUTDOWN)
+                elif self.plot.cause == "service cancelled":
+                    service.cancel_scope.cancel()
+                await self.turn.final.wait()
+
+    @property
+    def record(self) -> FinalRecord:
+        (record,) = self.theatre.store.records + self.theatre.observer.lost
+        return record
+
+    def check(self) -> None:
+        self.check_end()
+        self.check_journal()
+        self.check_text()
+        self.check_usage()
+        self.check_upstream()
+
+    def check_end(self) -> None:
+        turn, record = self.turn, self.record
+        end = turn.journal.events[-1]
+        assert isinstance(end, Ended)
+        assert end.status in TERMINAL
+        assert (record.status, record.reason) == (end.status.value, end.reason.value)
+        assert (record.disconnect_stage or None) == end.disconnect_stage
+        assert turn.final.is_set()
+        assert turn.journal.closed
+        homes = {"committed": self.theatre.store.finals, "spooled": self.theatre.store.spooled}
+        assert homes.get(turn.stored or "", self.theatre.observer.lost) == [record]
+        assert len(self.theatre.observer.ended) == 1
+        if self.plot.cause == "nothing":
+            assert end.reason not in {Reason.CLIENT_DISCONNECTED, Reason.CANCEL_REQUESTED}
+
+    def check_journal(self) -> None:
+        journal, store = self.turn.journal.events, self.theatre.store
+        order = Order()
+        for event in journal:
+            order.advance(event)
+        assert isinstance(journal[0], Started)
+        assert self.record.last_event == len(journal) - 1
+        if not self.plot.keep_text:
+            assert store.kept == {}
+            assert self.record.segment is None
+            return
+        if self.turn.stored != "committed":
+            assert self.record.segment is not None
+            store._keep(self.record.segment)
+        assert store.journal(self.turn.id) == journal
+
+    def check_text(self) -> None:
+        given = "".join(answer.text for p in self.providers for answer in p.answers)
+        shown = said(self.turn.journal.events)
+        assert given.startswith(shown)
+        assert self.record.text == (shown if self.plot.keep_text else "")
+        status = self.record.status
+        if status == Status.COMPLETED:
+            assert shown == given
+
+    def check_usage(self) -> None:
+        answers = [answer for p in self.providers for answer in p.answers]
+        usage = self.record.usage
+        if not answers:
+            assert usage is None
+            assert self.record.provider is None
+            return
+        chunks = [chunk for answer in answers for chunk in answer.said]
+        generated = ""
+        reported: Usage | None = None
+        for chunk in chunks:
+            match chunk:
+                case TextChunk(piece) | ReasoningChunk(piece) | RefusalChunk(piece):
+                    generated += piece
+                case ToolCallChunk():
+                    generated += chunk.arguments
+                case UsageChunk(figures):
+                    reported = figures
+                case _:
+                    pass
+        expected = charged(reported, self.turn.request.call, generated)
+        assert usage is not None
+        assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (
+            expected.input_tokens,
+            expected.output_tokens,
+            expected.estimated,
+        )
+
+    def check_upstream(self) -> None:
+        for provider in self.providers:
+            assert provider.opening == 0
+            assert len(provider.calls) <= 1
+            assert [answer.left for answer in provider.answers] == [1] * len(provider.answers)
+        attempts = [attempt for step in self.record.steps for attempt in step.attempts]
+        assert [a.number for a in attempts] == list(range(1, len(attempts) + 1))
+        assert len(attempts) == sum(len(provider.calls) for provider in self.providers)
+
+
+@settings(max_examples=400, deadline=None)
+@given(plots)
+def test_whatever_happens_there_is_one_record_and_it_is_true(plot: Plot) -> None:
+    run = Run(plot)
+    trio.run(run.play, clock=MockClock(autojump_threshold=0))
+    run.check()
