@@ -55,6 +55,12 @@ class Numbering:
             return b""
         return self._form % (number, body)
 
+    def comment(self, text: str) -> bytes:
+        """`text` as a comment before the next frame, or nothing if the client has that already."""
+        if self._catching_up and self._seen(self._next):
+            return b""
+        return f": {' '.join(text.splitlines())}\n".encode()
+
     def new_epoch(self, epoch: int) -> None:
         """Frames from here on are of another epoch."""
         self._epoch = epoch

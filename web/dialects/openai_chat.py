@@ -61,9 +61,9 @@ class OpenAIChat:
                 self._set_forms()
             case events.Recovered(epoch):
                 self._numbering.new_epoch(epoch)
-                return b": recovered, the tail of this answer was lost\n"
+                return self._numbering.comment("recovered, the tail of this answer was lost")
             case events.Warning(code, message):
-                return f": warning {code} {message}\n".encode()
+                return self._numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
