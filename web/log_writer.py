@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 _PARTING_S = 1.0
+_GATHER_S = 0.05
+"""How long lines may wait for company: waking a thread for each would cost the event loop."""
 
 
 class Sink(Protocol):
@@ -36,6 +38,7 @@ class LogWriter:
         self._dropped = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def write(self, text: str) -> None:
@@ -52,25 +55,29 @@ class LogWriter:
             self._changed.notify()
 
     def flush(self) -> None:
-        """Nothing: the thread flushes after each line."""
+        """Nothing: the thread flushes what it has gathered."""
 
     def _run(self) -> None:
-        while (line := self._next()) is not None:
-            while not self._written(line):
+        while lines := self._next():
+            while not self._written(lines):
                 with self._changed:
                     if self._changed.wait_for(lambda: self._closing, self._retry_s):
                         return
             with self._changed:
-                self._held -= len(line)
+                self._held -= len(lines)
 
-    def _next(self) -> str | None:
+    def _next(self) -> str:
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._closing)
-            return self._lines.popleft() if self._lines else None
+        self._closed.wait(_GATHER_S)
+        with self._changed:
+            lines = "".join(self._lines)
+            self._lines.clear()
+            return lines
 
-    def _written(self, line: str) -> bool:
+    def _written(self, lines: str) -> bool:
         try:
-            self._sink.write(line)
+            self._sink.write(lines)
             self._sink.flush()
         except (OSError, ValueError):
             return False
@@ -88,5 +95,6 @@ class LogWriter:
     ) -> None:
         with self._changed:
             self._closing = True
+            self._closed.set()
             self._changed.notify()
         self._thread.join(_PARTING_S)

@@ -78,7 +78,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
         return Statistics(self._connecting, len(self._open), len(self._pool))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        content = await request.aread()
+        content = await _content(request)
         origin = _origin(request.url)
         wire = self._reusable(origin)
         if wire is not None:
@@ -179,6 +179,14 @@ def _settled(kept: _Kept) -> bool:
     except httpx.TransportError:
         return False
     return body.complete and body.clean
+
+
+async def _content(request: httpx.Request) -> bytes:
+    stream = request.stream
+    if isinstance(stream, httpx.SyncByteStream):
+        # In memory already: reading it the async way costs a generator, and trio's hooks for it.
+        return b"".join(stream)
+    return await request.aread()
 
 
 async def _send(wire: Wire, data: bytes) -> None:
