@@ -151,6 +151,7 @@ class Served:
         client = RawClient(sock)
         try:
             sock.connect(self.address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
             yield client
         finally:

@@ -110,6 +110,7 @@ class Connection:
                 self._server,
                 self.protocol_send,
                 self,
+                self._settings.write_stall_s,
             )
             self._protocol = self._first_protocol()
             await self._protocol.initiate()

@@ -5,7 +5,6 @@ from typing import cast
 
 import h11
 import msgspec
-import trio
 from hypercorn.events import Closed
 from hypercorn.protocol.events import (
     Body,
@@ -20,11 +19,9 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 from hypercorn.utils import suppress_body
 
+from web.server.app_stream import AppStream
 from web.server.websocket import WebsocketStream
 from web.server.wire import Surroundings, Wire
-
-_BURST = 16
-"""How many parts are sent in a row before other tasks must get their turn."""
 
 _MESSAGES = {
     400: "The request is not valid HTTP.",
@@ -44,29 +41,16 @@ class Framing(Enum):
     """HTTP/1.0: when the connection closes."""
 
 
-class Http1Stream(HTTPStream):
+class Http1Stream(AppStream):
     """One request and its response.
 
     Parts of a chunked body are framed here and written at once, instead of becoming two kinds of
-    events in turn; h11 sees the head and the end. Such a `send` is not always a checkpoint: it
-    is one in `_BURST`, and whenever the request is cancelled.
+    events in turn; h11 sees the head and the end.
     """
 
     def __init__(self, surroundings: Surroundings, protocol: "Http1Protocol") -> None:
-        at = surroundings
-        super().__init__(
-            at.app,
-            at.config,
-            at.context,
-            at.tasks,
-            at.ssl,
-            at.client,
-            at.server,
-            protocol.stream_send,
-            STREAM_ID,
-        )
-        self._wire: Wire = at.wire
-        self._in_a_row = 0
+        super().__init__(surroundings, protocol.stream_send, STREAM_ID)
+        self._wire: Wire = surroundings.wire
         self.chunked = False
         """Set by the protocol when it has sent the head of a chunked response."""
 
@@ -83,21 +67,11 @@ class Http1Stream(HTTPStream):
             await super().app_send(message)
 
     async def _send_part(self, body: bytes) -> None:
-        if self.closed:
-            await trio.lowlevel.checkpoint()
-        elif body:
+        if body and not self.closed:
             rest = self._wire.write_now(b"%x\r\n%b\r\n" % (len(body), body))
             if rest:
                 await self._wire.write_rest(rest)
-            await self._give_way()
-
-    async def _give_way(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= _BURST:
-            self._in_a_row = 0
-            await trio.lowlevel.checkpoint()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
+        await self._give_way()
 
 
 class Http1Protocol(H11Protocol):

@@ -1,21 +1,41 @@
 """HTTP/2: hypercorn's protocol, with each stream's troubles kept to that stream."""
 
-import h2.config
 import h2.events
 import h2.exceptions
 import h2.settings
+import trio
+from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import EndBody, EndData, StreamClosed, Trailers
+from hypercorn.protocol.events import EndBody, EndData, Request, StreamClosed, Trailers
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.typing import ConnectionState
+from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
+from hypercorn.typing import ConnectionState as AsgiState
+from hypercorn.utils import filter_pseudo_headers
 from hyperframe.frame import GoAwayFrame
 from priority.priority import MissingStreamError
 
+from web.server.app_stream import AppStream
 from web.server.wire import Surroundings
+
+
+class BoundedBuffer(StreamBuffer):
+    """hypercorn's buffer of a stream's data, whose writer waits while it is full.
+
+    There, taking nothing for want of window counts as having made room.
+    """
+
+    async def pop(self, max_length: int) -> bytes:
+        """Take up to `max_length` bytes."""
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        if len(self.buffer) < BUFFER_LOW_WATER:
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
 
 
 class Http2Protocol(H2Protocol):
@@ -34,13 +54,14 @@ class Http2Protocol(H2Protocol):
             at.config,
             at.context,
             at.tasks,
-            ConnectionState({}),
+            AsgiState({}),
             at.ssl,
             at.client,
             at.server,
             at.send,
         )
         self.connection.local_settings = _settings(at.config)
+        self._surroundings = at
         self._finished: set[int] = set()
         self._client_is_leaving = False
 
@@ -64,12 +85,20 @@ class Http2Protocol(H2Protocol):
                 await buffer.close()
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """Send what the response says; one that ends unfinished is reset, not left open."""
+        """Send what the response says; one that ends unfinished is reset, not left open.
+
+        A client that gives no window is as stalled as one that does not read.
+        """
         if isinstance(event, EndBody | EndData | Trailers):
             self._finished.add(event.stream_id)
         elif isinstance(event, StreamClosed):
             await self._cut_unless_finished(event.stream_id)
-        await super().stream_send(event)
+        with trio.move_on_after(self._surroundings.write_stall_s) as clock:
+            await super().stream_send(event)
+        if clock.cancelled_caught:
+            self._reset(event.stream_id, ErrorCodes.CANCEL)
+            await self._forget(event.stream_id)
+            await self._flush()
         if self._client_is_leaving and self.idle:
             await self.send(Closed())
 
@@ -81,9 +110,12 @@ class Http2Protocol(H2Protocol):
             await self._flush()
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
+            # h2 takes the connection for closed now, and would send nothing more
+            self.connection.state_machine.state = ConnectionState.SERVER_OPEN
         for event in events:
             if isinstance(event, h2.events.ConnectionTerminated):
-                await self._client_leaves()
+                await self._client_leaves(event)
             elif isinstance(event, h2.events.StreamReset):
                 await self._forget(event.stream_id)
             elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
@@ -94,9 +126,10 @@ class Http2Protocol(H2Protocol):
                 await super()._handle_events([event])
         await self._flush()
 
-    async def _client_leaves(self) -> None:
+    async def _client_leaves(self, event: h2.events.ConnectionTerminated) -> None:
+        """Close, or after a GOAWAY without an error finish what is open first (RFC 9113 §6.8)."""
         self._client_is_leaving = True
-        if self.idle:
+        if self.idle or event.error_code:
             await self.send(Closed())
 
     def _drop(self, event: h2.events.DataReceived) -> None:
@@ -111,13 +144,22 @@ class Http2Protocol(H2Protocol):
             return  # it is over already
 
     async def _forget(self, stream_id: int) -> None:
-        """The client reset a stream."""
+        """A stream was reset, by the client or by us."""
         self._finished.discard(stream_id)
         await self._close_stream(stream_id)
         buffer = self.stream_buffers.pop(stream_id, None)
         if buffer is not None:
             await buffer.close()
         self._unqueue(stream_id)
+
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        stream_id = request.stream_id
+        stream = AppStream(self._surroundings, self.stream_send, stream_id)
+        self.streams[stream_id] = stream
+        self.stream_buffers[stream_id] = BoundedBuffer(self.context.event_class)
+        self.priority.insert_stream(stream_id)
+        self.priority.block(stream_id)
+        await stream.handle(_as_event(request, self.connection_state))
 
     async def _send_data(self, stream_id: int) -> None:
         """Send some of a stream's data; it may be reset at any await in between."""
@@ -134,6 +176,19 @@ class Http2Protocol(H2Protocol):
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         return
+
+
+def _as_event(request: h2.events.RequestReceived, state: AsgiState) -> Request:
+    headers = [(bytes(name), bytes(value)) for name, value in request.headers or []]
+    pseudo = dict(headers)
+    return Request(
+        stream_id=request.stream_id,
+        headers=filter_pseudo_headers(headers),
+        http_version="2",
+        method=pseudo[b":method"].decode("ascii").upper(),
+        raw_path=pseudo[b":path"],
+        state=state,
+    )
 
 
 def _settings(config: Config) -> h2.settings.Settings:

@@ -37,3 +37,4 @@ class Surroundings(Struct, frozen=True):
     server: tuple[str, int] | None
     send: Callable[[Event], Awaitable[None]]
     wire: Wire
+    write_stall_s: float
