@@ -17,9 +17,12 @@ Line = bytes | float | httpx.NetworkError
 What stands behind a pause has not come yet for those who only look.
 """
 
+SILENCE = 1e6
+"""A pause that nobody outlasts."""
+
 
 class MemoryWire:
-    """Says its script line by line, one line per read, then stays silent."""
+    """Says its script line by line, one line per read; reading beyond it fails the test."""
 
     def __init__(self, *script: Line) -> None:
         self.script = list(script)
@@ -34,8 +37,7 @@ class MemoryWire:
             pause += line
             del self.script[0]
         await trio.sleep(pause)
-        if not self.script:
-            await trio.sleep_forever()
+        assert self.script, "read beyond the script"
         return self._next()
 
     def receive_nowait(self) -> bytes | None:

@@ -12,7 +12,16 @@ from actors.outcome import Reason, Usage
 from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
 from actors.providers.http import HttpProvider, UpstreamClient, make_client
 from actors.providers.transport import Statistics
-from tests.actors.providers.memory import LAST, CancelAtStep, Line, MemoryWire, Peer, chunked, head
+from tests.actors.providers.memory import (
+    LAST,
+    SILENCE,
+    CancelAtStep,
+    Line,
+    MemoryWire,
+    Peer,
+    chunked,
+    head,
+)
 
 URL = "http://up:8000/v1/"
 CALL = ModelCall(upstream_model="m", messages=[], parameters={})
@@ -99,7 +108,7 @@ async def test_close_is_at_once() -> None:
     assert setting.statistics.open == 0
 
 
-@pytest.mark.parametrize("rest", [[], [20.0, chunked(USAGE, DONE)]])
+@pytest.mark.parametrize("rest", [[SILENCE], [20.0, chunked(USAGE, DONE)]])
 async def test_after_the_finish_nothing_hangs(
     rest: list[Line], autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -11,6 +11,7 @@ from actors.providers.transport import BODY, Statistics, TrioTransport
 from actors.providers.wire import Disconnected
 from tests.actors.providers.memory import (
     LAST,
+    SILENCE,
     CancelAtStep,
     Line,
     MemoryWire,
@@ -329,7 +330,7 @@ async def test_timeouts_that_a_request_sets(autojump_clock: trio.testing.MockClo
         await read(slow.transport(), post(connect=2.0))
     assert trio.current_time() == pytest.approx(2.0)
     await read(slow.transport(), post(connect=4.0))
-    silent = Peer(MemoryWire()).transport()
+    silent = Peer(MemoryWire(SILENCE)).transport()
     with pytest.raises(httpx.ReadTimeout):
         await read(silent, post(read=2.0))
     pausing = Peer(MemoryWire(head(200, CHUNKED), 3.0, LAST)).transport()
