@@ -151,6 +151,19 @@ class HoldingScreen:
         return released
 
 
+class AtStep(trio.abc.Instrument):
+    """Does something once, when the run has taken its `step`th step: between any two of them."""
+
+    def __init__(self, step: int, action: Callable[[], None]) -> None:
+        self._left = step
+        self._action = action
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+
+
 class Trouble(Enum):
     """What a store's method does instead of its work."""
 

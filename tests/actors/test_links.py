@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.links import CAPACITY, Link, Receiver, Sender
+from tests.actors.fakes import AtStep
 
 
 async def test_a_lone_batch_passes_at_once(autojump_clock: MockClock) -> None:
@@ -97,19 +98,6 @@ async def test_one_of_two_who_wait_gets_through(autojump_clock: MockClock) -> No
     assert sorted(got + link.leftovers()) == [1, 2, 3]
 
 
-class CancelAtStep(trio.abc.Instrument):
-    """Cancels `scope` when the run has taken its `step`th step."""
-
-    def __init__(self, scope: trio.CancelScope, step: int) -> None:
-        self._scope = scope
-        self._left = step
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._scope.cancel()
-
-
 async def send_all(sender: Sender[int], batches: Iterable[list[int]], sent: list[int]) -> None:
     with sender:
         for batch in batches:
@@ -132,7 +120,7 @@ async def _cancelled_at(step: int, capacity: int, sizes: list[int], pauses: list
     sent: list[int] = []
     got: list[int] = []
     with trio.CancelScope() as scope:
-        canceller = CancelAtStep(scope, step)
+        canceller = AtStep(step, scope.cancel)
         trio.lowlevel.add_instrument(canceller)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send_all, link.sender, batches, sent)
