@@ -19,13 +19,9 @@ from web.server.setup import Context, ProtocolConfig
 from web.server.stream import MAX_RECEIVE, SocketStream
 from web.server.tasks import Tasks
 from web.server.wire import Surroundings
+from web.server.writer import Address, ServerStream, Writer, socket_stream
 
-_PIECE = 16 * 1024
-"""A write that gets this much through within the stall deadline is not stalled."""
 _CLOSE_S = 1.0
-
-ServerStream = SocketStream | trio.SSLStream[SocketStream] | trio.abc.HalfCloseableStream
-Address = tuple[str, int] | None
 
 log = structlog.stdlib.get_logger("web.server")
 
@@ -49,15 +45,13 @@ class Connection:
         counters: Counters,
     ) -> None:
         self._stream = stream
-        self._socket_stream = _socket_stream(stream)
-        self._direct = stream if isinstance(stream, SocketStream) else None
         self._app = app
         self._settings = settings
         self._config = config
         self._context = context
         self._counters = counters
-        self.client, self._server = _addresses(self._socket_stream)
-        self._write_lock = trio.Lock()
+        self.client, self._server = _addresses(socket_stream(stream))
+        self._writer = Writer(stream, self.client, settings.write_stall_s, counters)
         self._clock = trio.CancelScope()
         self._idle = True
         self._head_begun = False
@@ -109,7 +103,7 @@ class Connection:
                 self.client,
                 self._server,
                 self.protocol_send,
-                self,
+                self._writer,
                 self._settings.write_stall_s,
             )
             self._protocol = self._first_protocol()
@@ -124,8 +118,6 @@ class Connection:
                 return Http2Protocol(self._surroundings)
             http2 = False
         return Http1Protocol(self._surroundings, http2=http2)
-
-    # Reading
 
     async def _read(self) -> None:
         self._clock.deadline = trio.current_time() + self._settings.keep_alive_s
@@ -189,8 +181,6 @@ class Connection:
             await self._protocol.initiate()
             await self._protocol.handle(RawData(assumed.data))
 
-    # Idleness
-
     async def _on_idle_too_long(self) -> None:
         if self._head_begun:
             self._counters.slow_heads += 1
@@ -215,14 +205,10 @@ class Connection:
         elif isinstance(self._protocol, Http2Protocol):
             await self._protocol.goaway()
 
-    # Writing
-
     async def protocol_send(self, event: Event) -> None:
         """What hypercorn's protocol classes want done."""
         if isinstance(event, RawData):
-            rest = self.write_now(event.data)
-            if rest:
-                await self.write_rest(rest)
+            await self._writer.write(event.data)
         elif isinstance(event, Updated):
             if event.idle:
                 self._on_idle()
@@ -230,45 +216,6 @@ class Connection:
                 self._on_busy()
         elif isinstance(event, Closed):
             await self._begin_close()
-
-    def write_now(self, data: bytes) -> bytes:
-        """Send what the socket takes at once; the rest is returned, `b""` on a dead connection."""
-        if self._direct is None or self._write_lock.locked():
-            return data
-        try:
-            return data[self._direct.try_send(data) :]
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return b""  # the reader sees it too, and ends the connection
-
-    async def write_rest(self, data: bytes) -> None:
-        """Send everything, in turn; gives up on the connection when a write stalls.
-
-        Shielded, because half a frame must not be followed by another; the deadline is inside.
-        """
-        with trio.CancelScope(shield=True):
-            async with self._write_lock:
-                for start in range(0, len(data), _PIECE):
-                    if not await self._write_piece(data[start : start + _PIECE]):
-                        return
-
-    async def _write_piece(self, piece: bytes) -> bool:
-        with trio.move_on_after(self._settings.write_stall_s):
-            try:
-                await self._stream.send_all(piece)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return False
-            return True
-        self._counters.write_stalls += 1
-        log.info("write_stalled", client=self.client)
-        await trio.aclose_forcefully(self._socket_stream)
-        return False
-
-    def reset(self) -> None:
-        """Close so that the client cannot take what it got for the whole."""
-        if isinstance(self._socket_stream, SocketStream):
-            self._socket_stream.reset()
-
-    # Closing
 
     async def _begin_close(self) -> None:
         """The protocol is done; read on for a moment.
@@ -294,10 +241,6 @@ class Connection:
                 with suppress(trio.BrokenResourceError, trio.BusyResourceError):
                     await self._stream.aclose()
         await trio.aclose_forcefully(self._stream)
-
-
-def _socket_stream(stream: ServerStream) -> trio.abc.AsyncResource:
-    return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
 
 
 def _addresses(stream: trio.abc.AsyncResource) -> tuple[Address, Address]:

@@ -8,7 +8,7 @@ import structlog
 import trio
 from hypercorn.typing import ASGIFramework
 
-from web.server.connection import Connection, ServerStream
+from web.server.connection import Connection
 from web.server.counters import Counters
 from web.server.errors import in_one_line
 from web.server.refusal import refuse
@@ -16,6 +16,7 @@ from web.server.settings import ServerSettings
 from web.server.setup import Context, ProtocolConfig
 from web.server.stream import SocketStream
 from web.server.tasks import split_cancelled
+from web.server.writer import ServerStream
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1
