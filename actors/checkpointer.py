@@ -23,7 +23,16 @@ decode_events = msgspec.msgpack.Decoder(list[AnyEvent]).decode
 class Tail:
     """The end of one journal that the store does not have yet."""
 
-    __slots__ = ("_events", "dirty_since", "flushed", "on_fenced", "owner", "turn_id", "urgent")
+    __slots__ = (
+        "_events",
+        "dirty_since",
+        "flushed",
+        "forgotten",
+        "on_fenced",
+        "owner",
+        "turn_id",
+        "urgent",
+    )
 
     def __init__(
         self, turn_id: str, owner: str, events: list[AnyEvent], on_fenced: Callable[[], None]
@@ -35,6 +44,8 @@ class Tail:
         self.dirty_since: float | None = None
         self.urgent = False
         """Whether more waits than a flush should hold."""
+        self.forgotten = False
+        """Whether the final record takes the rest."""
         self.on_fenced = on_fenced
         self._events = events
 
@@ -68,6 +79,7 @@ class Checkpointer:
 
     def forget(self, tail: Tail) -> None:
         """The turn is being finalised: its tail goes with the final record."""
+        tail.forgotten = True
         self._dirty.pop(tail, None)
 
     async def run(self) -> None:
@@ -93,7 +105,8 @@ class Checkpointer:
         except StoreUnavailable:
             # Nothing is lost: the events are in memory and the next flush holds them all.
             for tail in cuts:
-                self._dirty.setdefault(tail, 0)
+                if not tail.forgotten:
+                    self._dirty.setdefault(tail, 0)
             return
         for tail, segment in cuts.items():
             if segment.turn_id in fenced:

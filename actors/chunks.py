@@ -3,7 +3,7 @@
 A decoder is fed bytes and returns lists of these; the streamer passes the lists on as batches.
 """
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from actors.outcome import Reason, Usage
 
@@ -12,8 +12,8 @@ class TextChunk(Struct, frozen=True, gc=False):
     """Visible text as it was generated."""
 
     text: str
-    logprobs: Raw | None = None
-    """The provider's `logprobs` object, untouched."""
+    logprobs: str | None = None
+    """The provider's `logprobs` object, untouched, as JSON text."""
 
 
 class ReasoningChunk(Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ An event's number is its place in the journal, counted from 0 without gaps. Dial
 events and nothing else, so everything that a frame shows stands in one of them.
 """
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from actors.outcome import DisconnectStage, ErrorInfo, Reason, Status, Usage
 
@@ -27,10 +27,10 @@ class Started(Event, frozen=True, gc=False, tag="started", kw_only=True):
 
 
 class Text(Event, frozen=True, gc=False, tag="text"):
-    """Visible text; `logprobs` is the provider's object for it, untouched."""
+    """Visible text; `logprobs` is the provider's object for it, untouched, as JSON text."""
 
     delta: str
-    logprobs: Raw | None = None
+    logprobs: str | None = None
 
 
 class Reasoning(Event, frozen=True, gc=False, tag="reasoning"):

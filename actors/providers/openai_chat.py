@@ -124,9 +124,8 @@ class _Frames:
                 chunks.append(ReasoningChunk(reasoning))
             if delta.content:
                 logprobs = choice.logprobs
-                chunks.append(
-                    TextChunk(delta.content, None if logprobs == NULL else logprobs.copy())
-                )
+                text = None if logprobs == NULL else bytes(logprobs).decode()
+                chunks.append(TextChunk(delta.content, text))
             if delta.refusal:
                 chunks.append(RefusalChunk(delta.refusal))
             if delta.tool_calls or delta.function_call:

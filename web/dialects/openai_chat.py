@@ -148,7 +148,9 @@ def _delta(event: AnyEvent) -> dict[str, object] | None:
 
 
 def _logprobs(event: AnyEvent) -> msgspec.Raw | None:
-    return event.logprobs if isinstance(event, Text) else None
+    if not isinstance(event, Text) or event.logprobs is None:
+        return None
+    return msgspec.Raw(event.logprobs.encode())
 
 
 def _tool_call_piece(event: events.ToolCallDelta) -> dict[str, object]:

@@ -191,7 +191,7 @@ def test_logprobs_stay_as_they_are() -> None:
     (chunk,) = chunks_of(frame % logprobs)
     assert isinstance(chunk, TextChunk)
     assert chunk.logprobs is not None
-    assert bytes(chunk.logprobs) == logprobs
+    assert chunk.logprobs.encode() == logprobs
     assert chunks_of(event({"choices": [{"delta": {"content": "a"}, "logprobs": None}]})) == [
         TextChunk("a")
     ]
