@@ -198,6 +198,10 @@ class Connection:
         self._idle = False
         self._clock.deadline = math.inf
 
+    def cut(self) -> None:
+        """Close now, whatever is under way."""
+        self._writer.cut()
+
     async def drain(self) -> None:
         """Close now if no request is under way; else after the responses that are."""
         if self._idle and not self._head_begun:

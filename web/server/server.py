@@ -85,6 +85,8 @@ class HttpServer:
     def close_all(self) -> None:
         """Cut every connection and cancel its requests; `serve` returns when they are clean."""
         self.stop_accepting()
+        for connection in self._connections:
+            connection.cut()
         self._serving.cancel()
 
     async def handle(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> None:

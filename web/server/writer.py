@@ -72,6 +72,11 @@ class Writer:
         if isinstance(self._socket_stream, SocketStream):
             self._socket_stream.reset()
 
+    def cut(self) -> None:
+        """Close now, so that not even a stalled write, which is shielded, goes on."""
+        if isinstance(self._socket_stream, SocketStream):
+            self._socket_stream.close()
+
 
 def socket_stream(stream: ServerStream) -> trio.abc.AsyncResource:
     """The stream under TLS, or the stream itself."""
