@@ -40,13 +40,19 @@ class Writer:
         self._stored = stored
         self._opened = False
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether what was given last was the end."""
+        return self._opened and self._subscription.exhausted
+
     def __aiter__(self) -> "Writer":
         return self
 
     async def __anext__(self) -> bytes:
         if not self._opened:
             self._opened = True
-            return HEARTBEAT + self._dialect.render(self._subscription.read_nowait())
+            frames = self._dialect.render(self._subscription.read_nowait())
+            return HEARTBEAT + self._storage_note() + frames
         while True:
             events = await self._subscription.read()
             if not events:

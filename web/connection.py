@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 from hypercorn.typing import (
@@ -118,10 +118,15 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         elif type(response.response) is DataBody:
             last = response.response.data[response.response.begin : response.response.end]
         else:
-            await _send_parts(send, response.response)
-            last = b""
+            last = await _send_parts(send, response.response)
         self._ended = True
         await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+class Exhaustible(Protocol):
+    """Parts of a body that know when the last one has been given."""
+
+    exhausted: bool
 
 
 def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
@@ -132,13 +137,18 @@ def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
     }
 
 
-async def _send_parts(send: ASGISendCallable, body: ResponseBody) -> None:
+async def _send_parts(send: ASGISendCallable, body: ResponseBody) -> bytes:
+    """Send the parts but for the last, if the body can tell which one that is (`exhausted`)."""
     async with body as parts:
+        teller = cast("Exhaustible", parts) if hasattr(parts, "exhausted") else None
         async for part in cast("AsyncIterable[str | bytes]", parts):
             data = part.encode() if isinstance(part, str) else part
+            if teller is not None and teller.exhausted:
+                return data
             message: HTTPResponseBodyEvent = {
                 "type": "http.response.body",
                 "body": data,
                 "more_body": True,
             }
             await send(message)
+    return b""

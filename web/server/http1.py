@@ -50,35 +50,39 @@ class Http1Stream(AppStream):
 
     def __init__(self, surroundings: Surroundings, protocol: "Http1Protocol") -> None:
         super().__init__(surroundings, protocol.stream_send, STREAM_ID)
+        self._protocol = protocol
         self._wire: Wire = surroundings.wire
         self.chunked = False
         """Set by the protocol when it has sent the head of a chunked response."""
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Take a message from the app; parts of a chunked body go straight to the socket."""
-        if (
-            self.chunked
-            and message is not None
-            and message["type"] == "http.response.body"
-            and message.get("more_body")
-        ):
-            await self._send_part(message["body"])
-        else:
-            await super().app_send(message)
+        if self.chunked and message is not None and message["type"] == "http.response.body":
+            if message.get("more_body"):
+                await self._send_part(message["body"])
+                return
+            if message.get("body") and not self.closed:
+                self._protocol.hold(_chunk(message["body"]))
+                message = {**message, "body": b""}
+        await super().app_send(message)
 
     async def _send_part(self, body: bytes) -> None:
         if body and not self.closed:
-            rest = self._wire.write_now(b"%x\r\n%b\r\n" % (len(body), body))
+            rest = self._wire.write_now(self._protocol.take_held() + _chunk(body))
             if rest:
                 await self._wire.write_rest(rest)
         await self._give_way()
 
 
+def _chunk(body: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
 class Http1Protocol(H11Protocol):
     """hypercorn's HTTP/1.1, without the upgrade to HTTP/2, with JSON errors and fewer writes.
 
-    The head of a response of known length waits for the first bytes of the body, so that a
-    short answer is one write.
+    The head of a response waits for the first bytes of the body, as ASGI asks, and the last
+    bytes for the end: so a short answer is one write.
     """
 
     def __init__(self, surroundings: Surroundings, *, http2: bool) -> None:
@@ -132,10 +136,7 @@ class Http1Protocol(H11Protocol):
             headers.append((b"connection", b"close"))
         head = self._encode(h11.Response(headers=headers, status_code=event.status_code))
         self._framing = self._framing_of(event)
-        if self._framing is Framing.LENGTH:
-            self._held = head
-        else:
-            await self._write(head)
+        self._held = head
         if isinstance(self.stream, Http1Stream):
             self.stream.chunked = self._framing is Framing.CHUNKED
 
@@ -160,9 +161,17 @@ class Http1Protocol(H11Protocol):
                 raise
             return b""
 
+    def hold(self, data: bytes) -> None:
+        """Send this with what comes next."""
+        self._held += data
+
+    def take_held(self) -> bytes:
+        """What is to be sent before anything else."""
+        held, self._held = self._held, b""
+        return held
+
     async def _write(self, data: bytes) -> None:
-        if self._held:
-            data, self._held = self._held + data, b""
+        data = self.take_held() + data
         if data:
             rest = self._wire.write_now(data)
             if rest:

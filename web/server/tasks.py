@@ -42,16 +42,36 @@ class Inbox:
             self._send.close()
             return
         try:
-            await self._send.send(message)
+            self._send.send_nowait(message)
+        except trio.WouldBlock:
+            await self._put_when_there_is_room(message)
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             return  # the request is over
+
+    async def _put_when_there_is_room(self, message: ASGIReceiveEvent) -> None:
+        try:
+            await self._send.send(message)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            return
 
     async def get(self) -> ASGIReceiveEvent:
         """The next message; after the end, the end again and again."""
         try:
+            return self._receive.receive_nowait()
+        except trio.WouldBlock:
+            return await self._get_when_there_is_one()
+        except trio.EndOfChannel:
+            return await self._end()
+
+    async def _get_when_there_is_one(self) -> ASGIReceiveEvent:
+        try:
             return await self._receive.receive()
         except trio.EndOfChannel:
             return self._last
+
+    async def _end(self) -> ASGIReceiveEvent:
+        await trio.lowlevel.checkpoint()  # an app may ask in a loop
+        return self._last
 
     def close(self) -> None:
         """Nobody reads any more: whoever waits to put need not."""
