@@ -191,6 +191,7 @@ class MemoryStore:
         self.takes_s = 0.0
         self.flushes: list[tuple[float, list[Segment]]] = []
         self.refusals = 0
+        self.refuses_after_s = 0.0
         self.in_flight: list[TurnView] = []
 
     async def begin(self, turn: NewTurn) -> None:
@@ -259,6 +260,7 @@ class MemoryStore:
         match self.trouble.get(method):
             case Trouble.REFUSES:
                 self.refusals += 1
+                await trio.sleep(self.refuses_after_s)
                 raise refusal
             case Trouble.HANGS:
                 await trio.sleep_forever()
