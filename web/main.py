@@ -19,6 +19,7 @@ from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
 from web.config import Config
 from web.loop_lag import measure_loop_lag
+from web.memory import settle_memory
 from web.metrics import Metrics
 from web.planning import Planner
 from web.providers import open_providers
@@ -54,6 +55,7 @@ async def serve(
         server = HttpServer(create_app(service), settings)
         await nursery.start(stop.watch_signals)
         urls = await nursery.start(server.serve, sockets)
+        settle_memory()
         _log.info("listening", url=", ".join(urls), models=service.planner.names)
         task_status.started(urls)
         await stop.asked.wait()
@@ -100,7 +102,10 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         tasks: dict[str, Callable[[], Awaitable[None]]] = {
             "checkpointer": checkpointer.run,
             "pulse": Pulse(registry, config.turns.heartbeat_s).run,
-            "spool": store.keep_replaying,
+            "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
+            "unsaved": partial(
+                finaliser.unsaved.keep_offering, partial(registry.settled, "unsaved")
+            ),
             "sweep": partial(keep_sweeping, store, journal.retention_s),
             "loop lag": partial(measure_loop_lag, metrics),
         }
