@@ -39,8 +39,8 @@ async def recover(store: TurnStore, now: Callable[[], float]) -> int:
 
 def final_record(turn: TurnView, journal: list[AnyEvent], now: float) -> FinalRecord:
     """The record of a turn that ended with its owner, from what its journal holds."""
-    started = next((e for e in journal if isinstance(e, Started)), None)
-    ended = _ended(turn, journal, started, now)
+    started = any(isinstance(event, Started) for event in journal)
+    ended = _ended(turn, journal, now)
     last: list[AnyEvent] = [*([] if started else [_unanswered(turn)])]
     last += [events.Recovered(turn.epoch + 1), ended]
     return FinalRecord(
@@ -76,14 +76,15 @@ def visible_text(journal: list[AnyEvent]) -> str:
     return "".join(parts)
 
 
-def _ended(turn: TurnView, journal: list[AnyEvent], started: Started | None, now: float) -> Ended:
+def _ended(turn: TurnView, journal: list[AnyEvent], now: float) -> Ended:
+    provider, upstream_model = _route(journal)
     return Ended(
         status=Status.FAILED,
         reason=Reason.OWNER_LOST,
-        usage=_usage(journal) if started and started.provider else None,
+        usage=_usage(journal) if provider else None,
         cost_micros=0,
-        provider=started.provider if started else None,
-        upstream_model=started.upstream_model if started else None,
+        provider=provider,
+        upstream_model=upstream_model,
         created_at=turn.created_at,
         first_token_at=None,
         ended_at=now,
@@ -91,11 +92,28 @@ def _ended(turn: TurnView, journal: list[AnyEvent], started: Started | None, now
     )
 
 
+def _route(journal: list[AnyEvent]) -> tuple[str | None, str | None]:
+    """Who answered last."""
+    for event in reversed(journal):
+        if isinstance(event, Started | events.RouteChanged):
+            return event.provider, event.upstream_model
+    return None, None
+
+
 def _usage(journal: list[AnyEvent]) -> Usage:
     # The request died with its owner, so its input cannot be counted.
-    return Usage(
-        input_tokens=0, output_tokens=estimate_tokens(visible_text(journal)), estimated=True
-    )
+    generated = "".join(map(_generated, journal))
+    return Usage(input_tokens=0, output_tokens=estimate_tokens(generated), estimated=True)
+
+
+def _generated(event: AnyEvent) -> str:
+    match event:
+        case events.Text(delta) | events.Reasoning(delta) | events.Refusal(delta):
+            return delta
+        case events.ToolCallDelta():
+            return event.arguments
+        case _:
+            return ""
 
 
 def _unanswered(turn: TurnView) -> Started:

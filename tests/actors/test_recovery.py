@@ -1,0 +1,165 @@
+"""Turns whose owner died: what had been journalled is kept, the rest is said to be lost."""
+
+from msgspec.structs import replace
+from trio.testing import MockClock
+
+from actors import events
+from actors.checkpointer import encode_events
+from actors.events import AnyEvent, Ended, Started, Text
+from actors.order import Order
+from actors.outcome import Reason, Status
+from actors.ports import Finalised, FinalRecord, Segment, TurnView
+from actors.recovery import recover, visible_text
+from actors.usage import estimate_tokens
+from tests.actors.fakes import EPOCH, MemoryStore, now
+from tests.actors.samples import STARTED, cut_at
+
+CALL = events.ToolCall(0, "call_1", "f", "{}")
+ORPHAN = TurnView(
+    id="turn_1",
+    tenant_id="tenant_1",
+    owner="dead",
+    status="in_progress",
+    reason=None,
+    disconnect_stage=None,
+    model="large",
+    provider=None,
+    upstream_model=None,
+    mode="attached",
+    dialect="openai-chat",
+    dialect_options={"include_usage": True},
+    keep_text=True,
+    usage=None,
+    text="",
+    error=None,
+    created_at=EPOCH - 100,
+    first_token_at=None,
+    ended_at=None,
+    last_event=None,
+    epoch=0,
+)
+
+
+def store_of(journal: list[AnyEvent], *cuts: int, orphan: TurnView = ORPHAN) -> MemoryStore:
+    """A store in which the owner of a turn died after it had journalled so much."""
+    store = MemoryStore()
+    store.in_flight = [orphan]
+    first = 0
+    for batch in cut_at(journal, cuts):
+        last = first + len(batch) - 1
+        store._keep(Segment(orphan.id, "dead", first, last, encode_events(batch)))
+        first = last + 1
+    return store
+
+
+async def recovered(store: MemoryStore) -> FinalRecord:
+    assert await recover(store, now) == 1
+    (record,) = store.finals
+    return record
+
+
+def assert_in_order(journal: list[AnyEvent]) -> None:
+    order = Order()
+    for event in journal:
+        order.advance(event)
+    assert isinstance(journal[-1], Ended)
+
+
+async def test_what_had_been_said_is_kept(autojump_clock: MockClock) -> None:
+    said: list[AnyEvent] = [STARTED, Text("Hel"), Text("lo")]
+    store = store_of(said, 2)
+    record = await recovered(store)
+    assert (record.status, record.reason) == (Status.FAILED.value, Reason.OWNER_LOST.value)
+    assert record.text == "Hello"
+    assert (record.provider, record.upstream_model) == ("main", "main-model")
+    assert record.epoch == 1
+    assert record.error is not None
+    journal = store.journal("turn_1")
+    assert journal[:3] == said
+    assert journal[3] == events.Recovered(1)
+    assert_in_order(journal)
+    assert record.last_event == len(journal) - 1
+
+
+async def test_the_turn_keeps_its_owner_so_that_the_compare_and_set_can_win(
+    autojump_clock: MockClock,
+) -> None:
+    record = await recovered(store_of([STARTED]))
+    assert record.turn.owner == "dead"
+    assert record.turn.created_at == ORPHAN.created_at
+    assert record.ended_at == now()
+
+
+async def test_nothing_had_been_said(autojump_clock: MockClock) -> None:
+    store = store_of([])
+    record = await recovered(store)
+    journal = store.journal("turn_1")
+    assert [type(event) for event in journal] == [Started, events.Recovered, Ended]
+    assert_in_order(journal)
+    assert record.usage is None
+    assert record.provider is None
+    assert record.text == ""
+
+
+async def test_a_second_death_is_a_second_epoch(autojump_clock: MockClock) -> None:
+    record = await recovered(store_of([STARTED], orphan=replace(ORPHAN, epoch=4)))
+    assert record.epoch == 5
+
+
+async def test_a_replacement_counts(autojump_clock: MockClock) -> None:
+    said: list[AnyEvent] = [STARTED, Text("bad"), events.Replace("good", "guard"), Text("!")]
+    record = await recovered(store_of(said, 1, 2, 3))
+    assert record.text == "good!"
+    assert visible_text(said) == "good!"
+
+
+async def test_whole_tool_calls_are_kept(autojump_clock: MockClock) -> None:
+    record = await recovered(store_of([STARTED, CALL]))
+    assert record.tool_calls is not None
+    assert '"call_1"' in record.tool_calls
+
+
+async def test_the_route_that_answered_last_is_named(autojump_clock: MockClock) -> None:
+    said: list[AnyEvent] = [STARTED, events.RouteChanged("spare", "spare-model", "truncated")]
+    store = store_of(said)
+    record = await recovered(store)
+    assert (record.provider, record.upstream_model) == ("spare", "spare-model")
+    end = store.journal("turn_1")[-1]
+    assert isinstance(end, Ended)
+    assert end.provider == "spare"
+
+
+async def test_all_that_was_generated_is_charged_as_an_estimate(autojump_clock: MockClock) -> None:
+    said: list[AnyEvent] = [
+        STARTED,
+        events.Reasoning("think" * 10),
+        Text("say" * 10),
+        events.Refusal("no" * 10),
+        events.ToolCallDelta(0, "a", "f", "{}" * 10),
+        events.ToolCall(0, "a", "f", "{}" * 10),
+    ]
+    record = await recovered(store_of(said))
+    assert record.usage is not None
+    generated = "think" * 10 + "say" * 10 + "no" * 10 + "{}" * 10
+    assert record.usage.output_tokens == estimate_tokens(generated)
+    assert record.usage.estimated
+
+
+async def test_of_a_turn_that_keeps_no_text_only_the_row_is_left(autojump_clock: MockClock) -> None:
+    record = await recovered(store_of([], orphan=replace(ORPHAN, keep_text=False)))
+    assert record.segment is None
+    assert record.turn.keep_text is False
+
+
+async def test_who_was_faster_is_left_alone(autojump_clock: MockClock) -> None:
+    store = store_of([STARTED])
+    store.winner = Finalised(False, "completed", "stop")
+    assert await recover(store, now) == 0
+    assert store.finals == []
+
+
+async def test_every_orphan_is_found(autojump_clock: MockClock) -> None:
+    store = store_of([STARTED])
+    store.in_flight = [replace(ORPHAN, id=f"turn_{number}") for number in range(5)]
+    assert await recover(store, now) == 5
+    assert {record.turn.id for record in store.finals} == {t.id for t in store.in_flight}
