@@ -1,6 +1,7 @@
 """Finalising: the terminal record is kept, and only then does the journal end.
 
-Database first; where it cannot take the record, the spool; where that cannot either, the log.
+Database first; where it cannot take the record, the spool; where that cannot either, the log,
+and the database again later (`actors.unsaved`).
 Each has its own shield and deadline, so that a cancelled turn is still finalised.
 """
 
@@ -16,6 +17,7 @@ from actors.outcome import Reason, Status
 from actors.persister import Persister
 from actors.ports import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable, TurnStore
 from actors.turn import Turn
+from actors.unsaved import Unsaved
 
 SPOOL_TIMEOUT_S = 5.0
 
@@ -35,6 +37,7 @@ class Finaliser:
         self._observer = observer
         self._now = now
         self._timeout_s = finalise_timeout_s
+        self.unsaved = Unsaved(store, observer)
 
     async def finalise(self, turn: Turn, ending: Ending, persister: Persister) -> None:
         """Keep the record, publish `ended`, close the journal. Raises nothing of the store's."""
@@ -58,6 +61,7 @@ class Finaliser:
         except Exception as error:
             self._report(turn, error)
             self._observer.unsaved(record)
+            self.unsaved.keep(record)
             return "unsaved", None
         return "spooled", None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import trio
 
 from actors.outcome import Reason
+from actors.ports import Stored
 from actors.run_turn import Backstage, run_turn
 from actors.turn import Turn, TurnRequest
 
@@ -71,7 +72,8 @@ class Registry:
     async def wait_empty(self) -> None:
         """Wait until no turn is live."""
         while self._live:
-            self._empty = trio.Event()
+            if self._empty.is_set():
+                self._empty = trio.Event()
             await self._empty.wait()
 
     def stop_all(self, reason: Reason) -> None:
@@ -79,16 +81,17 @@ class Registry:
         for turn in self:
             turn.stop(reason)
 
-    def settled(self) -> None:
-        """The spool has been replayed: everything can be read from the database again."""
-        self._unsettled.clear()
+    def settled(self, stored: Stored) -> None:
+        """What was `stored` there is in the database now: it need not be read from memory."""
+        for turn in [turn for turn in self._unsettled.values() if turn.stored == stored]:
+            del self._unsettled[turn.id]
 
     async def _run(self, turn: Turn) -> None:
         try:
             await run_turn(turn, self._backstage)
         finally:
             del self._live[turn.id]
-            if turn.stored != "committed":
+            if turn.stored in ("spooled", "unsaved"):
                 self._keep_unsettled(turn)
             if not self._live:
                 self._empty.set()

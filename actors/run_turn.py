@@ -139,7 +139,6 @@ class Production:
         self._backstage.checkpointer.forget(self._persister.tail)
         ending = Ending(self._turn, self._streamer, self._accumulator, self._persister)
         if self._refused:
-            self._turn.stored = "unsaved"
             publish(self._turn, self._persister.closing(ending.ended(self._backstage.now())))
         else:
             await self._backstage.finaliser.finalise(self._turn, ending, self._persister)

@@ -198,8 +198,11 @@ class Store:
                 [await self._replay_dead(path) for path in await in_thread(self._other_spools)]
             )
 
-    async def keep_replaying(self) -> None:
-        """Replay the spool whenever something is in it, for ever. Run it in a nursery."""
+    async def keep_replaying(self, settled: Callable[[], None] = lambda: None) -> None:
+        """Replay the spool whenever something is in it, for ever. Run it in a nursery.
+
+        Calls `settled` whenever all that was spooled is in the database.
+        """
         delay = _RETRY_FIRST_S
         while True:
             await self._something_spooled.wait()
@@ -211,6 +214,7 @@ class Store:
                 delay = min(2 * delay, _RETRY_MOST_S)
             if not self._parts.spool.records:
                 self._something_spooled = trio.Event()
+                settled()
 
     async def aclose(self) -> None:
         """Finish what is queued, then let go of everything; takes ten seconds at most."""
