@@ -8,7 +8,7 @@ import re
 
 from msgspec import Struct
 
-_ID = re.compile(r"(?:(?P<dialect>[a-z-]+):)?(?P<number>\d{1,10})(?:@(?P<epoch>\d{1,6}))?")
+_ID = re.compile(r"(?:(?P<dialect>[a-z-]+):)?(?P<number>[0-9]{1,10})(?:@(?P<epoch>[0-9]{1,6}))?")
 
 
 class Cursor(Struct, frozen=True, order=True):

@@ -1,0 +1,108 @@
+"""The whole completion object of a turn."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import events
+from actors.events import AnyEvent, Text
+from actors.outcome import Reason
+from tests.actors.samples import STARTED, answer_events, ended
+from tests.web.dialects.reading import read_completion
+from web.dialects.chat_completion import completion, has_finish
+from web.dialects.openai_chat import FINISH_REASONS
+
+CALL = events.ToolCall(0, "call_1", "f", "{}")
+
+
+def message(*answer: AnyEvent, reason: Reason = Reason.STOP) -> dict[str, object]:
+    return msgspec.json.decode(  # type: ignore[no-any-return]
+        msgspec.json.encode(completion([STARTED, *answer, ended(reason)]))
+    )["choices"][0]["message"]
+
+
+def test_the_golden_object() -> None:
+    assert completion([STARTED, Text("Hel"), Text("lo"), ended()]) == {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "main-model",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hello", "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": 3,
+            "total_tokens": 10,
+            "prompt_tokens_details": {"cached_tokens": 2},
+            "completion_tokens_details": {"reasoning_tokens": 1},
+        },
+    }
+
+
+def test_a_tool_call_without_text_has_null_content() -> None:
+    assert message(events.ToolCallDelta(0, "call_1", "f", "{}"), CALL) == {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ],
+    }
+
+
+def test_an_empty_answer_has_empty_content() -> None:
+    assert message()["content"] == ""
+
+
+def test_a_refusal_and_reasoning_stand_beside_the_text() -> None:
+    shown = message(events.Reasoning("h"), events.Reasoning("m"), events.Refusal("no"))
+    assert shown == {
+        "role": "assistant",
+        "content": None,
+        "refusal": "no",
+        "reasoning_content": "hm",
+    }
+
+
+def test_a_replacement_replaces() -> None:
+    assert message(Text("bad"), events.Replace("good", "guard"), Text("!"))["content"] == "good!"
+
+
+def test_logprobs_are_joined() -> None:
+    entry = '{"token":"%s","logprob":-0.5,"bytes":null,"top_logprobs":[]}'
+    journal: list[AnyEvent] = [
+        STARTED,
+        Text("a", '{"content":[' + entry % "a" + '],"refusal":null}'),
+        Text("b", '{"content":[' + entry % "b" + "]}"),
+        Text("c"),
+        ended(),
+    ]
+    whole = read_completion(msgspec.json.encode(completion(journal)))
+    assert whole.choices[0].logprobs is not None
+    assert [e.token for e in whole.choices[0].logprobs.content or []] == ["a", "b"]
+
+
+@pytest.mark.parametrize("reason", sorted(Reason))
+def test_which_ends_an_object_can_tell(reason: Reason) -> None:
+    assert has_finish(ended(reason)) == (reason in FINISH_REASONS)
+
+
+def test_half_a_journal_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="whole journal"):
+        completion([STARTED, Text("a")])
+
+
+@given(st.lists(answer_events, max_size=8), st.sampled_from(sorted(FINISH_REASONS)))
+def test_every_object_parses_with_the_sdks_own_types(
+    answer: list[AnyEvent], reason: Reason
+) -> None:
+    body = msgspec.json.encode(completion([STARTED, *answer, ended(reason)]))
+    whole = read_completion(body)
+    assert whole.choices[0].finish_reason == FINISH_REASONS[reason]

@@ -1,0 +1,110 @@
+"""Ids of frames: what a client may give back, and what it gets then."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.dialects.frames import START, BadCursor, Cursor, Numbering, parse_cursor
+
+
+@pytest.mark.parametrize(
+    ("text", "cursor"),
+    [
+        ("chat:0", Cursor(0, 0)),
+        ("chat:17", Cursor(0, 17)),
+        ("chat:17@2", Cursor(2, 17)),
+        ("17", Cursor(0, 17)),
+        ("17@3", Cursor(3, 17)),
+        (" chat:17\t", Cursor(0, 17)),
+        ("0000000017", Cursor(0, 17)),
+    ],
+)
+def test_a_cursor(text: str, cursor: Cursor) -> None:
+    assert parse_cursor(text, "chat") == cursor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "chat",
+        "chat:",
+        "chat:x",
+        "chat:-1",
+        "-1",
+        "1.5",
+        "chat:1@",
+        "chat:1@x",
+        "chat:1 2",
+        "1" * 11,
+        "chat:1@" + "1" * 7,
+        "\u0661\u0667",
+        "x" * 10_000,
+    ],
+)
+def test_what_is_no_cursor(text: str) -> None:
+    with pytest.raises(BadCursor, match="is not a frame id"):
+        parse_cursor(text, "chat")
+
+
+def test_another_dialects_cursor_is_not_taken_for_ours() -> None:
+    with pytest.raises(BadCursor, match="another dialect; this stream is 'chat'"):
+        parse_cursor("other:17", "chat")
+
+
+def test_a_complaint_is_short() -> None:
+    with pytest.raises(BadCursor) as caught:
+        parse_cursor("x" * 10_000, "chat")
+    assert len(str(caught.value)) < 200
+
+
+@given(st.text())
+def test_any_text_is_a_cursor_or_a_complaint(text: str) -> None:
+    try:
+        cursor = parse_cursor(text, "chat")
+    except BadCursor:
+        return
+    assert cursor > START
+
+
+def test_a_recovery_outranks_every_number_before_it() -> None:
+    assert START < Cursor(0, 0) < Cursor(0, 999) < Cursor(1, 0)
+
+
+def test_frames_are_numbered_from_0() -> None:
+    numbering = Numbering("chat", START)
+    assert numbering.frame(b"a") == b"id: chat:0\ndata: a\n\n"
+    assert numbering.frame(b"b") == b"id: chat:1\ndata: b\n\n"
+
+
+def test_those_up_to_the_cursor_are_left_out() -> None:
+    numbering = Numbering("chat", Cursor(0, 1))
+    assert [numbering.frame(b"x") for _ in range(3)] == [b"", b"", b"id: chat:2\ndata: x\n\n"]
+
+
+def test_numbers_go_on_in_a_new_epoch_and_ids_say_so() -> None:
+    numbering = Numbering("chat", START)
+    numbering.frame(b"a")
+    numbering.new_epoch(1)
+    assert numbering.frame(b"b") == b"id: chat:1@1\ndata: b\n\n"
+
+
+def test_who_saw_frames_that_were_lost_gets_those_of_the_new_epoch() -> None:
+    numbering = Numbering("chat", Cursor(0, 50))
+    assert numbering.frame(b"a") == b""
+    numbering.new_epoch(1)
+    assert numbering.frame(b"b") == b"id: chat:1@1\ndata: b\n\n"
+
+
+def test_a_comment_has_no_number_and_one_line() -> None:
+    numbering = Numbering("chat", START)
+    assert numbering.comment("one\r\ndata: two\nthree") == b": one data: two three\n"
+    assert numbering.frame(b"a").startswith(b"id: chat:0\n")
+
+
+def test_a_comment_before_a_frame_that_was_seen_was_seen_too() -> None:
+    numbering = Numbering("chat", Cursor(0, 0))
+    assert numbering.comment("seen") == b""
+    numbering.frame(b"a")
+    assert numbering.comment("new") == b": new\n"
