@@ -113,7 +113,7 @@ async def accumulate(
     accumulator: Accumulator, inbox: Receiver[Chunk | AnyEvent], outbox: Sender[Draft]
 ) -> None:
     """The actor: receive, step, send, until the streamer is done."""
-    with inbox, outbox:
+    with outbox:
         async for items in inbox:
             drafts = accumulator.step(items)
             if drafts:

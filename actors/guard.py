@@ -42,7 +42,7 @@ class Guard:
 
 async def watch(guard: Guard, inbox: Receiver[Draft], outbox: Sender[Draft]) -> None:
     """The actor: receive, step, send; at the end of the answer release what was held."""
-    with inbox, outbox:
+    with outbox:
         async for drafts in inbox:
             passed = guard.step(drafts)
             if passed:

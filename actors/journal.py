@@ -4,9 +4,8 @@ One task appends (the persister); any number of subscriptions read, each at its 
 reader can hold up the writer or another reader.
 """
 
-from trio.lowlevel import ParkingLot
-
 from actors.events import AnyEvent
+from actors.waiters import Waiters
 
 
 class Journal:
@@ -15,23 +14,22 @@ class Journal:
     def __init__(self, events: list[AnyEvent] | None = None, *, closed: bool = False) -> None:
         self.events: list[AnyEvent] = [] if events is None else events
         self.closed = closed
-        self.readers = ParkingLot()
+        self.readers = Waiters()
         """Who has seen everything and waits; use `wait` or a subscription."""
 
     def append(self, events: list[AnyEvent]) -> None:
         """Add events and wake the readers."""
         self.events += events
-        if self.readers:
-            self.readers.unpark_all()
+        self.readers.wake()
 
     def close(self) -> None:
         """No more events will come."""
         self.closed = True
-        self.readers.unpark_all()
+        self.readers.wake()
 
     def nudge(self) -> None:
         """Wake waiting readers although nothing has come, so that they can send a heartbeat."""
-        self.readers.unpark_all()
+        self.readers.wake()
 
     @property
     def has_waiting_readers(self) -> bool:
@@ -44,7 +42,7 @@ class Journal:
 
     async def wait(self) -> None:
         """Wait until something is appended, or for a nudge or the end."""
-        await self.readers.park()
+        await self.readers.wait()
 
 
 class Subscription:
@@ -72,5 +70,5 @@ class Subscription:
         """Wait for events. Empty after a nudge, and when the subscription is exhausted."""
         journal = self._journal
         if self._position >= len(journal.events) and not journal.closed:
-            await journal.readers.park()
+            await journal.readers.wait()
         return self.read_nowait()

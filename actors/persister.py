@@ -120,6 +120,5 @@ class Persister:
 
 async def persist(persister: Persister, inbox: Receiver[Draft]) -> None:
     """The actor: journal everything that comes, until the guard is done."""
-    with inbox:
-        async for drafts in inbox:
-            persister.step(drafts)
+    async for drafts in inbox:
+        persister.step(drafts)

@@ -1,0 +1,33 @@
+"""Tasks that wait to be woken: trio's `ParkingLot` without what the hot path has no use for."""
+
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+
+
+class Waiters:
+    """Any number of waiting tasks, all woken at once. A cancelled one just leaves."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        self._tasks: list[Task] = []
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def wait(self) -> None:
+        """Wait for the next `wake`. Always a checkpoint."""
+        task = current_task()
+        self._tasks.append(task)
+
+        def leave(_: object) -> Abort:
+            self._tasks.remove(task)
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(leave)
+
+    def wake(self) -> None:
+        """Wake all that wait now."""
+        if self._tasks:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                reschedule(task)
