@@ -21,6 +21,8 @@ import trio
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
+FULL = os.environ.get("TROUPER_LIVE_FULL") == "1"
+"""Whether to take as many disconnects and as much time as the claims are made for."""
 START_S = 30.0
 WITHIN_S = 15.0
 PAUSE_S = 0.002

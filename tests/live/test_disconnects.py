@@ -28,9 +28,8 @@ from tests.live.client import (
     reports,
 )
 from tests.live.frames import read_frames, text_of
-from tests.live.harness import Process, Server, until
+from tests.live.harness import FULL, Process, Server, until
 
-FULL = os.environ.get("TROUPER_LIVE_FULL") == "1"
 EACH = 200 if FULL else 25
 """Disconnects of each kind."""
 LEAVERS = 1000
