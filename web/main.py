@@ -10,6 +10,7 @@ import trio
 
 from actors.checkpointer import Checkpointer
 from actors.finalise import Finaliser
+from actors.ports import StoreUnavailable, TurnStore
 from actors.pulse import Pulse
 from actors.recovery import recover
 from actors.registry import Registry
@@ -73,9 +74,6 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         open_providers(config) as providers,
         trio.open_nursery() as nursery,
     ):
-        lost = await recover(store, time.time)
-        if lost:
-            _log.warning("recovered turns of a dead process", turns=lost)
         journal = config.journal
         checkpointer = Checkpointer(
             store, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
@@ -125,13 +123,30 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
     )
     try:
         async with open_store(settings) as store:
+            await recover_turns(store)
             yield store
     except StoreRefused as error:
         raise StartupRefused(str(error)) from error
 
 
+async def recover_turns(store: TurnStore) -> None:
+    """Finalise what dead processes left in flight; raises `StartupRefused`."""
+    try:
+        lost = await recover(store, time.time)
+    except StoreUnavailable as error:
+        raise StartupRefused(
+            f"the turns of a dead process cannot be finalised: {error}; start again when that is"
+            " over"
+        ) from error
+    if lost:
+        _log.warning("recovered turns of a dead process", turns=lost)
+
+
 async def keep_sweeping(store: Store, retention_s: float) -> None:
     """The service task that forgets journals past their retention."""
     while True:
-        await store.sweep(retention_s)
+        try:
+            await store.sweep(retention_s)
+        except StoreUnavailable as error:
+            _log.warning("journals are swept later", error=str(error))
         await trio.sleep(SWEEP_EVERY_S)

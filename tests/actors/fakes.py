@@ -303,8 +303,13 @@ Screens = Callable[[], tuple[Screen, ...]]
 class Theatre:
     """Everything that turns need from a service."""
 
-    def __init__(self, *providers: ScriptedProvider, screens: Screens = tuple) -> None:
-        self.store = MemoryStore()
+    def __init__(
+        self,
+        *providers: ScriptedProvider,
+        screens: Screens = tuple,
+        store: MemoryStore | None = None,
+    ) -> None:
+        self.store = store or MemoryStore()
         self.observer = RecordingObserver()
         self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
         self.providers = {provider.name: provider for provider in providers}

@@ -29,6 +29,13 @@ def turn_routes(service: Service) -> Blueprint:
     """The blueprint of the turn resource."""
     blueprint = Blueprint("turns", __name__)
 
+    @blueprint.after_request
+    async def name_the_turn(response: Response) -> Response:
+        turn_id = (request.view_args or {}).get("turn_id")
+        if turn_id is not None and response.status_code != 404:
+            response.headers["X-Turn-Id"] = turn_id
+        return response
+
     @blueprint.get("/v1/turns")
     async def turns() -> Response:
         page = await service.store.list_turns(
@@ -74,6 +81,8 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 
 async def _follow(service: Service, turn: Turn) -> Response:
     dialect = OpenAIChat(turn.request.dialect_options, _cursor(turn.request.dialect))
+    if turn.journal.closed:
+        return _document(dialect.render(turn.journal.events), turn_headers(turn))
     stack = request_stack(_current_request())
     await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
     writer = Writer(turn.journal.subscribe(), dialect, lambda: turn.stored)
@@ -84,8 +93,11 @@ async def _replay(service: Service, turn: TurnView) -> Response:
     if turn.ended_at is None:
         raise _elsewhere(turn)
     dialect = OpenAIChat(turn.dialect_options, _cursor(turn.dialect))
-    frames = dialect.render(await _kept_events(service, turn))
-    headers = {"X-Turn-Id": turn.id}
+    return _document(dialect.render(await _kept_events(service, turn)), {"X-Turn-Id": turn.id})
+
+
+def _document(frames: bytes, headers: dict[str, str]) -> Response:
+    """All that is left of a turn that is over; 204 tells an `EventSource` to stop asking."""
     if not frames:
         return Response("", status=204, headers=headers)
     return event_document(HEARTBEAT + frames, headers)
@@ -134,9 +146,10 @@ def _cursor(dialect: str) -> Cursor:
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= MAX_LIMIT:
         raise invalid(f"limit: must be a number from 1 to {MAX_LIMIT}.", param="limit")
-    return int(text)
+    return limit
 
 
 def _status(text: str | None) -> str | None:

@@ -1,0 +1,175 @@
+"""The whole application over memory: scripted providers, a memory store, virtual time."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
+from typing import cast
+
+import httpx
+import trio
+
+from actors.outcome import Mode
+from actors.pulse import Pulse
+from actors.registry import Registry
+from store.records import FinalRecord, TurnPage, TurnView
+from store.store import Store, StoreFigures
+from tests.actors.fakes import MemoryStore, ScriptedProvider, Theatre, now
+from tests.web.streaming_client import App, StreamingTransport, streaming_client
+from web.app import create_app
+from web.config import Config
+from web.metrics import Metrics
+from web.planning import Planner
+from web.service import Service
+
+
+class WebStore(MemoryStore):
+    """A memory store that can also be read as routes read it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.views: dict[str, TurnView] = {}
+        """Turns besides those that ended here."""
+        self.asked: dict[str, object] = {}
+        """What the last list was asked for."""
+
+    async def get_turn(self, tenant_id: str, turn_id: str) -> TurnView | None:
+        await trio.lowlevel.checkpoint()
+        views = self.views | {record.turn.id: view(record) for record in self.finals}
+        found = views.get(turn_id)
+        return found if found is not None and found.tenant_id == tenant_id else None
+
+    async def list_turns(
+        self, tenant_id: str, *, limit: int, status: str | None = None, cursor: str | None = None
+    ) -> TurnPage:
+        await trio.lowlevel.checkpoint()
+        self.asked = {"limit": limit, "status": status, "cursor": cursor}
+        found = [view(record) for record in reversed(self.finals)]
+        found = [turn for turn in found if status in (None, turn.status)]
+        found = [turn for turn in found if cursor is None or turn.id < cursor]
+        page = tuple(found[:limit])
+        return TurnPage(data=page, next=page[-1].id if len(found) > limit else None)
+
+    async def probe(self) -> None:
+        await self.checkpoint([])
+
+    @property
+    def figures(self) -> StoreFigures:
+        return StoreFigures(
+            queued=0,
+            commits=len(self.finals),
+            failing=False,
+            spooled_records=len(self.spooled),
+            spooled_bytes=0,
+        )
+
+
+def view(record: FinalRecord) -> TurnView:
+    """The row that a final record becomes."""
+    turn = record.turn
+    return TurnView(
+        id=turn.id,
+        tenant_id=turn.tenant_id,
+        owner=turn.owner,
+        status=record.status,
+        reason=record.reason,
+        disconnect_stage=record.disconnect_stage,
+        model=turn.model,
+        provider=record.provider,
+        upstream_model=record.upstream_model,
+        mode=turn.mode,
+        dialect=turn.dialect,
+        dialect_options=turn.dialect_options,
+        keep_text=turn.keep_text,
+        usage=record.usage,
+        text=record.text,
+        error=record.error,
+        created_at=turn.created_at,
+        first_token_at=record.first_token_at,
+        ended_at=record.ended_at,
+        last_event=record.last_event,
+        epoch=record.epoch,
+        attempts=tuple(attempt for step in record.steps for attempt in step.attempts),
+    )
+
+
+class House:
+    """What a test of the surfaces talks to and looks into."""
+
+    def __init__(
+        self, theatre: Theatre, service: Service, client: httpx.AsyncClient, app: StreamingTransport
+    ) -> None:
+        self.theatre = theatre
+        self.registry = service.registry
+        self.service = service
+        self.client = client
+        self.get = client.get
+        self.post = client.post
+        self.app = app
+
+    @property
+    def store(self) -> WebStore:
+        store = self.theatre.store
+        assert isinstance(store, WebStore)
+        return store
+
+    async def chat(self, **changes: object) -> httpx.Response:
+        """A chat completion, read to its end."""
+        return await self.post("/v1/chat/completions", json=asking(**changes))
+
+    async def stream_to_the_end(self, **changes: object) -> bytes:
+        """The bytes of a whole stream."""
+        response = await self.chat(stream=True, **changes)
+        assert response.status_code == 200, response.text
+        return response.content
+
+
+def asking(**changes: object) -> dict[str, object]:
+    """The body of a chat request."""
+    return {"model": "large", "messages": [{"role": "user", "content": "Hi"}]} | changes
+
+
+@asynccontextmanager
+async def open_house(
+    *providers: ScriptedProvider, mode: Mode = Mode.ATTACHED, **sections: dict[str, object]
+) -> AsyncIterator[House]:
+    """A house whose model `large` may be answered by these providers, in their order."""
+    store = WebStore()
+    theatre = Theatre(*providers, store=store)
+    config = _config([provider.name for provider in providers], mode, sections)
+    metrics = Metrics()
+    numbers = count(1)
+    async with trio.open_nursery() as nursery:
+        registry = Registry(
+            nursery,
+            theatre.backstage,
+            owner="owner_1",
+            max_turns=config.limits.concurrent_turns,
+            new_id=lambda: f"turn_{next(numbers)}",
+        )
+        metrics.watch(registry, lambda: store.figures)
+        nursery.start_soon(Pulse(registry, config.turns.heartbeat_s).run)
+        service = Service(config, cast("Store", store), registry, Planner(config), metrics, now)
+        async with streaming_client(cast("App", create_app(service))) as (client, app):
+            client.timeout = httpx.Timeout(None)
+            yield House(theatre, service, client, app)
+        nursery.cancel_scope.cancel()
+
+
+def _config(names: Sequence[str], mode: Mode, sections: dict[str, dict[str, object]]) -> Config:
+    turns = {"mode": mode, "resume_window_s": 30, **sections.pop("turns", {})}
+    timeouts = {"first_byte_s": 20, "first_token_s": 20, "idle_s": 20, "total_s": 600}
+    routes = [f"{name}/{name}-model" for name in names] or ["main/main-model"]
+    return Config.model_validate(
+        {
+            "providers": {name: {"format": "simulated"} for name in names or ["main"]},
+            "models": {"large": {"routes": routes}},
+            "timeouts": timeouts,
+            "turns": turns,
+            **sections,
+        }
+    )
+
+
+in_a_moment = partial(trio.sleep, 0.001)
+"""Long enough for everything that is due now, and for nothing else."""
