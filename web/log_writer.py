@@ -1,9 +1,10 @@
 """Writes log lines from a thread: neither a stalled pipe nor a full disk may touch a turn."""
 
+import os
 import threading
 from collections import deque
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TextIO
 
 _PARTING_S = 1.0
 _GATHER_S = 0.05
@@ -11,20 +12,47 @@ _GATHER_S = 0.05
 
 
 class Sink(Protocol):
-    """A text stream, as far as it is needed."""
+    """Where bytes go."""
 
-    def write(self, text: str, /) -> object:
-        """Take text."""
+    def write(self, data: bytes, /) -> int:
+        """Take some of it; returns how much. Raises `OSError` or `ValueError` if none."""
 
-    def flush(self) -> object:
-        """Pass it on."""
+
+class _File:
+    """A file or pipe, written without Python's buffers: these lose what a full disk refuses."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, data: bytes) -> int:
+        return os.write(self._descriptor, data)
+
+
+class _Text:
+    """A text stream that is no file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data.decode())
+        self._stream.flush()
+        return len(data)
+
+
+def sink_of(stream: TextIO) -> Sink:
+    """The sink that a text stream stands for."""
+    try:
+        return _File(stream.fileno())
+    except OSError:  # io.UnsupportedOperation
+        return _Text(stream)
 
 
 class LogWriter:
     """A stand-in for a text stream that never blocks and never raises.
 
     Lines wait for the thread, up to `capacity` characters of them; what is more is dropped, and
-    the next line that is taken says how many were. A line that the sink refuses is tried again
+    the next line that is taken says how many were. What the sink refuses is tried again
     every `retry_s`, because a full disk may have space again and the line may be a turn's only
     record. Leaving the context gives what is waiting one more second.
     """
@@ -59,7 +87,8 @@ class LogWriter:
 
     def _run(self) -> None:
         while lines := self._next():
-            while not self._written(lines):
+            rest = lines.encode()
+            while rest := self._refused(rest):
                 with self._changed:
                     if self._changed.wait_for(lambda: self._closing, self._retry_s):
                         return
@@ -75,13 +104,14 @@ class LogWriter:
             self._lines.clear()
             return lines
 
-    def _written(self, lines: str) -> bool:
+    def _refused(self, data: bytes) -> bytes:
+        """Write it; returns what the sink does not take now."""
         try:
-            self._sink.write(lines)
-            self._sink.flush()
+            while data:
+                data = data[self._sink.write(data) :]
         except (OSError, ValueError):
-            return False
-        return True
+            pass
+        return data
 
     def __enter__(self) -> Self:
         self._thread.start()

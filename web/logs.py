@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from web.log_writer import LogWriter
+from web.log_writer import LogWriter, sink_of
 
 _TALKATIVE = ("httpx", "httpcore", "alembic", "h2", "hpack")
 """Libraries whose `info` is a line per request or per start."""
@@ -31,7 +31,7 @@ def logging_to(stream: TextIO, level: str = "info", *, cached: bool = False) -> 
     renderer = _readable(stream) if stream.isatty() else _json()
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    with LogWriter(stream) as writer:
+    with LogWriter(sink_of(stream)) as writer:
         structlog.configure(
             processors=[*_shared(), *renderer],
             wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -19,7 +19,7 @@ EXTRAS = {"none": b"", "pipelined": GET % b"/", "crlf": b"\r\n"}
 @pytest.mark.parametrize("how", HOWS)
 async def test_a_client_that_leaves_is_noticed_at_once(how: str, stage: str, extra: str) -> None:
     async with serving(ServerSettings()) as served:
-        with trio.fail_after(20):
+        with trio.fail_after(20):  # noqa: ASYNC100 (the comprehension awaits)
             times = [await _time_to_notice(served, how, stage, EXTRAS[extra]) for _ in range(EACH)]
         assert served.stage.live == 0
     p50, worst = statistics.median(times), max(times)

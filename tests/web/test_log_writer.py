@@ -13,32 +13,30 @@ class Gate:
         self.reached = threading.Event()
         self.lines: list[str] = []
 
-    def write(self, text: str) -> None:
+    def write(self, data: bytes) -> int:
         self.reached.set()
         assert self.opened.wait(10)
-        self.lines.append(text)
-
-    def flush(self) -> None:
-        pass
+        self.lines.append(data.decode())
+        return len(data)
 
 
 class FullDisk:
-    """A sink that refuses the first line once."""
+    """A sink that has space for a few bytes, then for none, then for all."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.taken = threading.Event()
-        self._full = True
+        self.taken = b""
+        self.whole = threading.Event()
+        self._writes = 0
 
-    def write(self, text: str) -> None:
-        if self._full:
-            self._full = False
+    def write(self, data: bytes) -> int:
+        self._writes += 1
+        if self._writes == 2:
             raise OSError(28, "No space left on device")
-        self.lines.append(text)
-        self.taken.set()
-
-    def flush(self) -> None:
-        pass
+        some = data[:5] if self._writes == 1 else data
+        self.taken += some
+        if self.taken.endswith(b"\n"):
+            self.whole.set()
+        return len(some)
 
 
 def test_lines_come_out_in_order_and_all_of_them_before_it_ends() -> None:
@@ -68,5 +66,5 @@ def test_a_line_that_was_refused_is_written_later() -> None:
     disk = FullDisk()
     with LogWriter(disk, retry_s=0.001) as writer:
         writer.write("the only record\n")
-        assert disk.taken.wait(10)
-    assert disk.lines == ["the only record\n"]
+        assert disk.whole.wait(10)
+    assert disk.taken == b"the only record\n"
