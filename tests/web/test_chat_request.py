@@ -1,0 +1,270 @@
+"""What is wrong with a request is said with the path of the field; nothing else gets through."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.chat_request import ChatRequest, read_chat_request
+from web.errors import ApiError
+
+USER = {"role": "user", "content": "Hi"}
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+
+
+def read(**changes: object) -> ChatRequest:
+    return read_chat_request(json.dumps({"model": "large", "messages": [USER]} | changes).encode())
+
+
+def refusal(body: bytes) -> tuple[str | None, str | None, str]:
+    with pytest.raises(ApiError) as caught:
+        read_chat_request(body)
+    info = caught.value.info
+    assert info.status == 400
+    assert info.type == "invalid_request_error"
+    assert info.message
+    return info.param, info.code, info.message
+
+
+def test_the_least_request() -> None:
+    ask = read()
+    assert (ask.model, ask.stream, ask.include_usage, ask.keep_text) == (
+        "large",
+        False,
+        False,
+        True,
+    )
+    assert ask.call.messages == [USER]
+    assert ask.call.parameters == {}
+
+
+def test_what_the_client_wants_back() -> None:
+    ask = read(stream=True, stream_options={"include_usage": True}, store=False)
+    assert (ask.stream, ask.include_usage, ask.keep_text) == (True, True, False)
+
+
+def test_null_is_as_good_as_nothing() -> None:
+    ask = read(stream=None, stream_options=None, temperature=None, stop=None, store=None, n=None)
+    assert (ask.stream, ask.include_usage, ask.keep_text) == (False, False, True)
+
+
+def test_everything_else_is_passed_on_untouched() -> None:
+    given = {
+        "temperature": 0.3,
+        "top_p": 1,
+        "max_tokens": 5,
+        "stop": ["a", "b"],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": [1, None]}}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s"}},
+        "seed": -1,
+        "user": "me",
+        "logit_bias": {"50256": -100},
+        "something_new": [{"a": None}],
+    }
+    assert read(**given).call.parameters == given
+
+
+def test_messages_are_passed_on_untouched() -> None:
+    messages = [
+        {"role": "system", "content": "Be kind.", "name": "boss", "x": {"y": 1}},
+        {"role": "user", "content": [{"type": "text", "text": "What is this?"}, IMAGE]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function"}]},
+        {"role": "tool", "content": "42", "tool_call_id": "c"},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"role": "developer", "content": [{"type": "text", "text": "", "cache_control": {}}]},
+    ]
+    assert read(messages=messages).call.messages == messages
+
+
+NOT_OBJECTS = [
+    (b"", "not valid JSON"),
+    (b"{", "not valid JSON"),
+    (b"nope", "not valid JSON"),
+    (b'{"model": "a"} x', "not valid JSON"),
+    (b'{"a": NaN}', "not valid JSON"),
+    (b'{"a": "\xff"}', "not valid JSON"),
+    (b'{"a": "\\ud800"}', "not valid JSON"),
+    (b"[]", "must be a JSON object"),
+    (b"null", "must be a JSON object"),
+    (b'"text"', "must be a JSON object"),
+    (b"17", "must be a JSON object"),
+    (b'{"a":' * 100_000, "nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), NOT_OBJECTS, ids=lambda value: str(value)[:20])
+def test_what_is_no_object(body: bytes, words: str) -> None:
+    param, code, message = refusal(body)
+    assert words in message
+    assert (param, code) == (None, None)
+
+
+def with_message(**message: object) -> dict[str, object]:
+    return {"messages": [USER, {"role": "user"} | message]}
+
+
+def with_part(part: object) -> dict[str, object]:
+    return with_message(content=[{"type": "text", "text": "a"}, part])
+
+
+INVALID, MISSING = "invalid_value", "missing_required_parameter"
+PART, KIND, URL = "invalid_content_part", "unsupported_content_type", "invalid_image_url"
+
+BAD: list[tuple[dict[str, object], str, str]] = [
+    ({"model": None}, "model", INVALID),
+    ({"model": ""}, "model", INVALID),
+    ({"model": 5}, "model", INVALID),
+    ({"messages": None}, "messages", INVALID),
+    ({"messages": []}, "messages", INVALID),
+    ({"messages": "Hi"}, "messages", INVALID),
+    ({"messages": {}}, "messages", INVALID),
+    ({"messages": ["Hi"]}, "messages[0]", INVALID),
+    ({"messages": [USER, None]}, "messages[1]", INVALID),
+    ({"messages": [{"content": "Hi"}]}, "messages[0].role", MISSING),
+    ({"messages": [{"role": "king", "content": "Hi"}]}, "messages[0].role", INVALID),
+    (with_message(content=5), "messages[1].content", PART),
+    (with_message(content={"type": "text"}), "messages[1].content", PART),
+    (with_part("a"), "messages[1].content[1]", PART),
+    (with_part({}), "messages[1].content[1].type", KIND),
+    (with_part({"type": "input_audio"}), "messages[1].content[1].type", KIND),
+    (with_part({"type": 5}), "messages[1].content[1].type", KIND),
+    (with_part({"type": "text"}), "messages[1].content[1].text", MISSING),
+    (with_part({"type": "text", "text": 5}), "messages[1].content[1].text", PART),
+    (with_part({"type": "refusal", "refusal": 5}), "messages[1].content[1].refusal", PART),
+    (with_part({"type": "image_url"}), "messages[1].content[1].image_url", MISSING),
+    (with_part({"type": "image_url", "image_url": "u"}), "messages[1].content[1].image_url", PART),
+    (
+        with_part({"type": "image_url", "image_url": {}}),
+        "messages[1].content[1].image_url.url",
+        MISSING,
+    ),
+    *[
+        (
+            with_part({"type": "image_url", "image_url": {"url": url}}),
+            "messages[1].content[1].image_url.url",
+            URL,
+        )
+        for url in ("", "ftp://x/y", "file:///etc/passwd", "data:text/html,x", "javascript:x")
+    ],
+    (with_message(tool_calls={}), "messages[1].tool_calls", INVALID),
+    (with_message(tool_calls=[1]), "messages[1].tool_calls[0]", INVALID),
+    ({"stream": "yes"}, "stream", INVALID),
+    ({"stream": 1}, "stream", INVALID),
+    ({"stream_options": True}, "stream_options", INVALID),
+    ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage", INVALID),
+    ({"n": 2}, "n", INVALID),
+    ({"n": 0}, "n", INVALID),
+    ({"n": True}, "n", INVALID),
+    ({"store": "no"}, "store", INVALID),
+    ({"temperature": 2.1}, "temperature", INVALID),
+    ({"temperature": -1}, "temperature", INVALID),
+    ({"temperature": "hot"}, "temperature", INVALID),
+    ({"top_p": 1.1}, "top_p", INVALID),
+    ({"max_tokens": 0}, "max_tokens", INVALID),
+    ({"max_tokens": 1.5}, "max_tokens", INVALID),
+    ({"max_completion_tokens": -1}, "max_completion_tokens", INVALID),
+    ({"stop": 5}, "stop", INVALID),
+    ({"stop": ["a", 5]}, "stop[1]", INVALID),
+    ({"tools": {}}, "tools", INVALID),
+    ({"tools": ["f"]}, "tools[0]", INVALID),
+    ({"tool_choice": 5}, "tool_choice", INVALID),
+    ({"response_format": "json"}, "response_format", INVALID),
+    ({"seed": "x"}, "seed", INVALID),
+]
+
+
+@pytest.mark.parametrize(("changes", "param", "code"), BAD, ids=lambda value: str(value)[:60])
+def test_a_bad_field(changes: dict[str, object], param: str, code: str) -> None:
+    body = {"model": "large", "messages": [USER]} | changes
+    assert refusal(json.dumps(body).encode())[:2] == (param, code)
+
+
+@pytest.mark.parametrize("field", ["model", "messages"])
+def test_a_missing_field(field: str) -> None:
+    body = {"model": "large", "messages": [USER]}
+    del body[field]
+    assert refusal(json.dumps(body).encode())[:2] == (field, MISSING)
+
+
+def test_one_choice_is_all_there_is() -> None:
+    assert read(n=1).call.parameters == {"n": 1}
+    assert "only one choice" in refusal(b'{"model":"a","messages":[{"role":"user"}],"n":3}')[2]
+
+
+def test_how_many_problems_there_are() -> None:
+    _, _, message = refusal(b'{"messages":[{}],"n":2,"seed":"x"}')
+    assert "problems in all" in message
+
+
+def test_a_complaint_does_not_repeat_what_was_sent() -> None:
+    body = {"model": "large", "messages": [{"role": "user", "content": 5, "x": "secret" * 1000}]}
+    assert "secret" not in refusal(json.dumps(body).encode())[2]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "role", "content", "url", "image_url", "refusal"])
+            | st.text(max_size=5),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+parts = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "image_url", "refusal", "audio"]) | values},
+    optional={"text": values, "image_url": values, "refusal": values},
+)
+messages = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "tool"]) | values},
+    optional={"content": st.lists(parts | values, max_size=3) | values, "tool_calls": values},
+)
+FIELDS = [
+    "stream",
+    "stream_options",
+    "n",
+    "store",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "stop",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "seed",
+    "model_config",
+    "__class__",
+]
+bodies = values | st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.just("large") | values,
+        "messages": st.lists(messages | values, max_size=3) | values,
+        **dict.fromkeys(FIELDS, values),
+    },
+)
+
+
+@given(bodies)
+def test_any_json_is_a_request_or_a_complaint(body: object) -> None:
+    encoded = msgspec.json.encode(body)
+    try:
+        ask = read_chat_request(encoded)
+    except ApiError:
+        refusal(encoded)
+        return
+    assert isinstance(body, dict)
+    assert ask.call.messages == body["messages"]
+    assert ask.model == body["model"]
+
+
+@given(st.binary(max_size=50))
+def test_any_bytes_are_a_request_or_a_complaint(body: bytes) -> None:
+    with pytest.raises(ApiError):
+        read_chat_request(body)

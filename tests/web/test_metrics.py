@@ -1,0 +1,77 @@
+"""What Prometheus and the log are told of turns."""
+
+import msgspec
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.order import OutOfOrder
+from actors.outcome import Reason
+from actors.ports import FinalRecord, StoreUnavailable
+from actors.run_turn import run_turn
+from actors.turn import Turn
+from tests.actors.fakes import FOREVER, ScriptedProvider, Theatre, a_request, stop, text
+from web.metrics import Metrics
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def played(theatre: Theatre, turn: Turn | None = None) -> tuple[Turn, FinalRecord]:
+    turn = turn or theatre.turn()
+    await run_turn(turn, theatre.backstage)
+    return turn, theatre.record
+
+
+async def test_a_turn_is_counted_by_its_outcome(autojump_clock: MockClock) -> None:
+    turn, record = await played(Theatre(ScriptedProvider(2.0, text("a"), stop())))
+    metrics = Metrics()
+    with capture_logs() as logs:
+        metrics.turn_ended(turn, record, "committed", 0.5)
+    assert value(metrics, "trouper_turns_total", status="completed", reason="stop") == 1
+    assert value(metrics, "trouper_final_records_total", stored="committed") == 1
+    assert value(metrics, "trouper_finalise_seconds_sum") == 0.5
+    assert value(metrics, "trouper_first_token_seconds_sum") == 2
+    estimated = {"direction": "output", "source": "estimated"}
+    assert value(metrics, "trouper_tokens_total", **estimated) == 1
+    (line,) = logs
+    assert (line["event"], line["turn"], line["status"]) == ("turn ended", turn.id, "completed")
+
+
+async def test_a_disconnect_is_counted_by_its_stage(autojump_clock: MockClock) -> None:
+    theatre = Theatre(ScriptedProvider(text("a"), FOREVER))
+    turn = theatre.turn(a_request("main", total_s=5))
+    turn.blame(Reason.CLIENT_DISCONNECTED)
+    _, record = await played(theatre, turn)
+    metrics = Metrics()
+    metrics.turn_ended(turn, record, "committed", 0.0)
+    assert value(metrics, "trouper_disconnects_total", stage="mid_stream") == 1
+
+
+async def test_no_prompt_and_no_answer_is_logged(autojump_clock: MockClock) -> None:
+    turn, record = await played(Theatre(ScriptedProvider(text("the secret"), stop())))
+    with capture_logs() as logs:
+        Metrics().turn_ended(turn, record, "committed", 0.0)
+    assert "secret" not in str(logs)
+
+
+async def test_an_unsaved_record_can_be_read_out_of_the_log(autojump_clock: MockClock) -> None:
+    _, record = await played(Theatre(ScriptedProvider(text("a"), stop())))
+    with capture_logs() as logs:
+        Metrics().unsaved(record)
+    (line,) = logs
+    assert line["log_level"] == "error"
+    assert msgspec.json.decode(line["record"], type=FinalRecord) == record
+
+
+def test_troubles_and_bugs_are_counted_apart() -> None:
+    metrics = Metrics()
+    with capture_logs() as logs:
+        metrics.store_trouble("turn_1", StoreUnavailable("locked"))
+        metrics.disorder("turn_1", OutOfOrder("text before started"))
+        metrics.crashed("turn_1", ValueError("bug"))
+        metrics.task_crashed("pulse", ValueError("bug"))
+    assert value(metrics, "trouper_store_trouble_total") == 1
+    for kind in ("event_out_of_order", "actor_crashed", "task_crashed"):
+        assert value(metrics, "trouper_bugs_total", kind=kind) == 1
+    assert [line["log_level"] for line in logs] == ["warning", "error", "error", "error"]

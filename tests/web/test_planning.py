@@ -1,0 +1,113 @@
+"""Which routes may answer a name, and under what terms."""
+
+import pytest
+
+from actors.outcome import Mode
+from actors.price import Price
+from web.config import Config
+from web.errors import ApiError
+from web.planning import Planner
+
+SETTINGS: dict[str, object] = {
+    "providers": {
+        "main": {
+            "format": "openai-chat",
+            "base_url": "http://main.example/v1",
+            "timeouts": {"idle_s": 7, "connect_s": 2},
+        },
+        "locked": {
+            "format": "openai-chat",
+            "base_url": "http://locked.example/v1",
+            "api_key": "env:TROUPER_TEST_NO_SUCH_KEY",
+        },
+        "sim": {"format": "simulated"},
+    },
+    "models": {
+        "large": {
+            "routes": ["main/m-1", "locked/m-2", "sim/poem"],
+            "price": {"input": 1.25, "output": 10},
+            "mode": "linger",
+            "resume_window_s": 12,
+            "timeouts": {"idle_s": 9, "total_s": 100},
+        },
+        "dark": {"routes": ["locked/m-2"]},
+        "play": {"routes": ["sim/poem"]},
+        "deep/name": {"routes": ["main/x"]},
+    },
+    "timeouts": {"first_byte_s": 3},
+    "turns": {"mode": "background", "resume_window_s": 44},
+}
+
+
+@pytest.fixture(scope="module")
+def planner() -> Planner:
+    return Planner(Config.model_validate(SETTINGS))
+
+
+def refused(planner: Planner, name: str) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        planner.find(name)
+    return caught.value
+
+
+def test_a_model_has_its_own_terms(planner: Planner) -> None:
+    plan = planner.find("large")
+    assert (plan.mode, plan.resume_window_s, plan.total_s) == (Mode.LINGER, 12, 100)
+    assert plan.price == Price(input=1_250_000, output=10_000_000)
+
+
+def test_or_the_general_ones(planner: Planner) -> None:
+    plan = planner.find("play")
+    assert (plan.mode, plan.resume_window_s, plan.total_s) == (Mode.BACKGROUND, 44, 600)
+    assert plan.price == Price()
+
+
+def test_routes_keep_their_order_without_those_that_have_no_key(planner: Planner) -> None:
+    assert [str(p.route) for p in planner.find("large").routes] == ["main/m-1", "sim/poem"]
+
+
+def test_each_route_has_its_clocks(planner: Planner) -> None:
+    main, sim = (planned.timeouts for planned in planner.find("large").routes)
+    assert (main.connect_s, main.first_byte_s, main.idle_s) == (2, 3, 9)
+    assert (sim.connect_s, sim.first_byte_s, sim.idle_s) == (5, 3, 9)
+
+
+def test_a_route_can_be_named_directly(planner: Planner) -> None:
+    plan = planner.find("main/any/model")
+    assert [str(planned.route) for planned in plan.routes] == ["main/any/model"]
+    assert plan.routes[0].timeouts.idle_s == 7
+    assert plan.price == Price()
+    assert plan.mode is Mode.BACKGROUND
+
+
+def test_a_model_goes_before_a_route_of_that_name(planner: Planner) -> None:
+    assert [str(p.route) for p in planner.find("deep/name").routes] == ["main/x"]
+
+
+def test_a_simulated_model_takes_settings(planner: Planner) -> None:
+    assert [str(p.route) for p in planner.find("play:cut=40").routes] == ["sim/poem:cut=40"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "tiny", "large:cut=4", "main/", "/m-1", "nobody/m-1", "main", "play/x", ":", "/"]
+)
+def test_what_there_is_not(planner: Planner, name: str) -> None:
+    info = refused(planner, name).info
+    assert (info.status, info.code, info.param) == (404, "model_not_found", "model")
+    for known in ("large", "dark", "play"):
+        assert known in info.message
+
+
+def test_a_long_name_is_not_repeated_whole(planner: Planner) -> None:
+    assert len(refused(planner, "x" * 100_000).info.message) < 1000
+
+
+@pytest.mark.parametrize("name", ["dark", "locked/any"])
+def test_without_a_key_there_is_no_route(planner: Planner, name: str) -> None:
+    info = refused(planner, name).info
+    assert (info.status, info.code) == (503, "no_usable_route")
+    assert info.retry_after_s == 60
+
+
+def test_the_names_are_in_the_files_order(planner: Planner) -> None:
+    assert planner.names == ["large", "dark", "play", "deep/name"]

@@ -1,0 +1,127 @@
+"""Service tasks that crash are reported and started again, with backoff."""
+
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.ports import StoreUnavailable
+from tests.web.house import WebStore
+from web.main import SWEEP_EVERY_S, keep_sweeping, recover_turns
+from web.metrics import Metrics
+from web.startup import StartupRefused
+from web.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, keep_running
+
+
+class Boom(Exception):
+    pass
+
+
+class Task:
+    """Crashes after so many seconds, again and again; notes when it was started."""
+
+    def __init__(self, *lives_s: float) -> None:
+        self._lives_s = list(lives_s)
+        self.started_at: list[float] = []
+
+    async def run(self) -> None:
+        self.started_at.append(trio.current_time())
+        if not self._lives_s:
+            return
+        await trio.sleep(self._lives_s.pop(0))
+        raise Boom
+
+    @property
+    def pauses(self) -> list[float]:
+        starts = self.started_at
+        return [round(b - a, 6) for a, b in pairwise(starts)]
+
+
+def crashes(metrics: Metrics) -> float:
+    return metrics.registry.get_sample_value("trouper_bugs_total", {"kind": "task_crashed"}) or 0
+
+
+async def test_a_task_that_ends_is_not_started_again(autojump_clock: MockClock) -> None:
+    task, metrics = Task(), Metrics()
+    await keep_running("task", task.run, metrics)
+    assert task.started_at == [0]
+    assert crashes(metrics) == 0
+
+
+async def test_a_task_that_crashes_is_reported_and_started_again(
+    autojump_clock: MockClock,
+) -> None:
+    task, metrics = Task(0), Metrics()
+    await keep_running("task", task.run, metrics)
+    assert task.started_at == [0, FIRST_PAUSE_S]
+    assert crashes(metrics) == 1
+
+
+async def test_pauses_grow_up_to_a_limit(autojump_clock: MockClock) -> None:
+    task = Task(*[0] * 9)
+    await keep_running("task", task.run, Metrics())
+    assert task.pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE_S, *[LONGEST_PAUSE_S] * 2]
+
+
+async def test_after_a_long_life_the_pause_is_short_again(autojump_clock: MockClock) -> None:
+    task = Task(0, 0, LONGEST_PAUSE_S + 1, 0)
+    await keep_running("task", task.run, Metrics())
+    assert task.pauses == [0.1, 0.2, LONGEST_PAUSE_S + 1 + 0.1, 0.2]
+
+
+async def test_a_cancel_goes_through(autojump_clock: MockClock) -> None:
+    metrics = Metrics()
+    with trio.move_on_after(3) as scope:
+        await keep_running("task", trio.sleep_forever, metrics)
+    assert scope.cancelled_caught
+    assert crashes(metrics) == 0
+
+
+async def test_a_crash_that_came_with_a_cancel_is_not_lost(autojump_clock: MockClock) -> None:
+    async def crash_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            raise Boom from None
+
+    metrics = Metrics()
+    with trio.move_on_after(1):
+        await keep_running("task", crash_when_cancelled, metrics)
+    assert crashes(metrics) == 1
+
+
+class SweptStore(WebStore):
+    """A store whose sweeps fail the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.swept_at: list[float] = []
+
+    async def sweep(self, journal_retention_s: float) -> int:
+        self.swept_at.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if len(self.swept_at) == 1:
+            raise StoreUnavailable("locked")
+        return 0
+
+
+async def test_a_sweep_that_the_store_refuses_comes_later(autojump_clock: MockClock) -> None:
+    store = SweptStore()
+    with trio.move_on_after(SWEEP_EVERY_S + 1):
+        await keep_sweeping(store, 60.0)  # type: ignore[arg-type]  # it sweeps
+    assert store.swept_at == [0, SWEEP_EVERY_S]
+
+
+async def test_a_store_that_cannot_recover_turns_refuses_the_start(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = WebStore()
+
+    async def refuse() -> list[object]:
+        raise StoreUnavailable("database is locked")
+
+    monkeypatch.setattr(store, "orphans", refuse)
+    with pytest.raises(StartupRefused, match="database is locked; start again") as caught:
+        await recover_turns(store)
+    assert "\n" not in str(caught.value)
