@@ -9,7 +9,7 @@ import trio
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.timeouts import Timeouts
 
-SLACK_S = 0.05
+SLACK_S = 0.08
 """How late an idle timeout may be noticed; it saves moving the deadline for every token."""
 
 _MESSAGES = {

@@ -51,31 +51,35 @@ async def run_turn(turn: Turn, backstage: Backstage) -> None:
             await production.play()
         if turn.scope.cancelled_caught:
             turn.blame_deadline()
+    except Exception as error:
+        blame_error(turn, backstage.observer, error)
     except BaseException as error:
-        cancelled = blame_error(turn, backstage.observer, error)
-        if cancelled is not None:
-            raise cancelled from None
+        turn.blame(Reason.SERVER_SHUTDOWN)
+        cancelled, bug = split_cancelled(error)
+        if bug is not None:
+            backstage.observer.crashed(turn.id, bug)
+        raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
     finally:
         production.consume_leftovers()
-        await production.finalise()
+        await production.finalise()  # noqa: ASYNC102 (shielded inside, with deadlines)
 
 
-def blame_error(turn: Turn, observer: Observer, error: BaseException) -> BaseException | None:
-    """Turn what escaped the actors into the turn's cause; give back what must be raised on.
-
-    A bug that was grouped with a cancellation is reported all the same.
-    """
-    group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
-    ours, others = group.split(Exception)
+def blame_error(turn: Turn, observer: Observer, error: Exception) -> None:
+    """Make what escaped the actors the turn's cause."""
     if isinstance(error, StoreUnavailable):
         observer.store_trouble(turn.id, error)
         turn.blame(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
-    elif ours is not None:
-        observer.crashed(turn.id, ours)
-        turn.blame(Reason.INTERNAL_ERROR, _INTERNAL)
     else:
-        turn.blame(Reason.SERVER_SHUTDOWN)
-    return error if others is group else others
+        observer.crashed(turn.id, error)
+        turn.blame(Reason.INTERNAL_ERROR, _INTERNAL)
+
+
+def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException | None]:
+    """What must be raised on, and a bug that was grouped with it and must not be lost."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error, None
+    bug, rest = error.split(Exception)
+    return rest or error, bug
 
 
 class Production:

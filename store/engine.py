@@ -34,5 +34,5 @@ def open_engine(backend: Backend, settings: StoreSettings) -> Engine:
         line = None if isinstance(error, StoreRefused) else backend.refusal(error)
         if line is None:
             raise
-        raise StoreRefused(line) from error
+        raise StoreRefused(line) from error  # noqa: ASYNC104 (in a thread, no cancellation)
     return engine

@@ -47,7 +47,7 @@ class Transactions:
             if reason is None:
                 raise
             self._note(reason)
-            raise StoreUnavailable(reason) from error
+            raise StoreUnavailable(reason) from error  # noqa: ASYNC104 (in a thread)
         self.commits += 1
         self._note(None)
         return result

@@ -110,13 +110,13 @@ class HttpServer:
     async def _run(self, connection: Connection) -> None:
         try:
             await connection.run()
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 (what is cancelled goes on up)
             cancelled, real = split_cancelled(error)
             if real is not None:
                 self.counters.crashed += 1
                 log.error("connection_failed", client=connection.client, error=in_one_line(real))
             if cancelled is not None:
-                raise cancelled from None
+                raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
 
     def _connection(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> Connection:
         served: ServerStream = stream

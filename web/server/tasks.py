@@ -109,13 +109,13 @@ class Tasks:
         """
         try:
             await app(scope, inbox.get, cast("ASGISendCallable", send))
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 (what is cancelled goes on up)
             cancelled, real = split_cancelled(error)
             if real is not None:
                 self._counters.app_errors += 1
                 log.error("request_failed", path=scope.get("path"), exc_info=real)
             if cancelled is not None:
-                raise cancelled from None
+                raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
         finally:
             inbox.close()
         await send(None)

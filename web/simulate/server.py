@@ -19,7 +19,7 @@ _PAUSE_S = 0.05
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-async def serve_simulated(
+async def serve_simulated(  # noqa: ASYNC128 (it passes task_status on)
     settings: SimulateSettings,
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
