@@ -207,11 +207,11 @@ async def _write_through_trouble(pauses: list[tuple[float, int]], troubles: list
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(desk.checkpointer.run)
-        nursery.start_soon(toggle)
-        for number, (pause, size) in enumerate(pauses):
-            await trio.sleep(pause)
-            desk.author.write(str(number), size=size)
-        await trio.sleep(sum(troubles))
+        async with trio.open_nursery() as troubled:
+            troubled.start_soon(toggle)
+            for number, (pause, size) in enumerate(pauses):
+                await trio.sleep(pause)
+                desk.author.write(str(number), size=size)
         desk.store.trouble.clear()
         await trio.sleep(FLUSH_S + EPSILON)
         nursery.cancel_scope.cancel()

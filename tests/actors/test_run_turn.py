@@ -490,7 +490,7 @@ def cancel_nursery(turn: Turn, nursery: trio.Nursery) -> None:
 
 @pytest.mark.parametrize(
     ("cancel", "reason"),
-    [(cancel_turn, Reason.CANCEL_REQUESTED), (cancel_nursery, Reason.INTERNAL_ERROR)],
+    [(cancel_turn, Reason.CANCEL_REQUESTED), (cancel_nursery, Reason.SERVER_SHUTDOWN)],
 )
 async def test_a_bug_that_came_with_a_cancellation_is_reported(
     autojump_clock: MockClock,
