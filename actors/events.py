@@ -24,6 +24,8 @@ class Started(Event, frozen=True, gc=False, tag="started", kw_only=True):
     provider: str | None
     upstream_model: str | None
     created_at: float
+    input_estimate: int = 0
+    """About how many tokens were sent: what is charged if the owner of the turn dies."""
 
 
 class Text(Event, frozen=True, gc=False, tag="text"):

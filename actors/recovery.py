@@ -13,6 +13,7 @@ from actors.ending import error_json, tool_calls_json, usage_record
 from actors.events import AnyEvent, Ended, Started
 from actors.outcome import ErrorInfo, Reason, Status, Usage
 from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
+from actors.price import Price, cost_micros
 from actors.usage import estimate_tokens
 
 _LOST = ErrorInfo(
@@ -23,24 +24,31 @@ _LOST = ErrorInfo(
 )
 
 
-async def recover(store: TurnStore, now: Callable[[], float]) -> int:
+def _free(model: str) -> Price:
+    return Price()
+
+
+async def recover(
+    store: TurnStore, now: Callable[[], float], price_of: Callable[[str], Price] = _free
+) -> int:
     """Finalise every orphaned turn as `failed / owner_lost`; returns how many there were.
 
-    Raises `StoreUnavailable`.
+    `price_of` gives the price of a model by the name that was asked for. Raises
+    `StoreUnavailable`.
     """
     recovered = 0
     for turn in await store.orphans():
         segments = await store.segments(turn.id)
         journal = list(chain.from_iterable(decode_events(s.blob) for s in segments))
-        finalised = await store.finalise(final_record(turn, journal, now()))
+        finalised = await store.finalise(final_record(turn, journal, now(), price_of(turn.model)))
         recovered += finalised.won
     return recovered
 
 
-def final_record(turn: TurnView, journal: list[AnyEvent], now: float) -> FinalRecord:
+def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> FinalRecord:
     """The record of a turn that ended with its owner, from what its journal holds."""
     started = any(isinstance(event, Started) for event in journal)
-    ended = _ended(turn, journal, now)
+    ended = _ended(turn, journal, now, price)
     last: list[AnyEvent] = [*([] if started else [_unanswered(turn)])]
     last += [events.Recovered(turn.epoch + 1), ended]
     return FinalRecord(
@@ -76,13 +84,14 @@ def visible_text(journal: list[AnyEvent]) -> str:
     return "".join(parts)
 
 
-def _ended(turn: TurnView, journal: list[AnyEvent], now: float) -> Ended:
+def _ended(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> Ended:
     provider, upstream_model = _route(journal)
+    usage = _usage(journal) if provider else None
     return Ended(
         status=Status.FAILED,
         reason=Reason.OWNER_LOST,
-        usage=_usage(journal) if provider else None,
-        cost_micros=0,
+        usage=usage,
+        cost_micros=cost_micros(usage, price) if usage else 0,
         provider=provider,
         upstream_model=upstream_model,
         created_at=turn.created_at,
@@ -101,9 +110,12 @@ def _route(journal: list[AnyEvent]) -> tuple[str | None, str | None]:
 
 
 def _usage(journal: list[AnyEvent]) -> Usage:
-    # The request died with its owner, so its input cannot be counted.
     generated = "".join(map(_generated, journal))
-    return Usage(input_tokens=0, output_tokens=estimate_tokens(generated), estimated=True)
+    return Usage(
+        input_tokens=sum(e.input_estimate for e in journal if isinstance(e, Started)),
+        output_tokens=estimate_tokens(generated),
+        estimated=True,
+    )
 
 
 def _generated(event: AnyEvent) -> str:

@@ -31,6 +31,7 @@ from actors.providers.base import (
     failure_reason,
 )
 from actors.turn import PlannedRoute, Turn
+from actors.usage import estimate_input
 
 CONTENT = (TextChunk, ReasoningChunk, RefusalChunk, ToolCallChunk)
 Item = Chunk | AnyEvent
@@ -157,6 +158,7 @@ class Streamer:
                 provider=route.provider,
                 upstream_model=route.upstream_model,
                 created_at=turn.created_at,
+                input_estimate=estimate_input(turn.request.call),
             )
         reason = before.kind.value if before else "retry"
         return events.RouteChanged(route.provider, route.upstream_model, reason)

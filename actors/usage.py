@@ -14,6 +14,9 @@ TOKENS_PER_CJK_CHAR = 1.4
 TOKENS_PER_MESSAGE = 4
 """What chat templates wrap each message in."""
 
+SAMPLE = 16_384
+"""Characters that are looked at; a longer text counts in proportion, since it blocks everyone."""
+
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
@@ -21,8 +24,10 @@ def estimate_tokens(text: str) -> int:
     """About how many tokens `text` is; 0 only where it is empty."""
     if not text:
         return 0
-    wide = 0 if text.isascii() else len(_CJK.findall(text))
-    return max(1, round((len(text) - wide) / CHARS_PER_TOKEN + wide * TOKENS_PER_CJK_CHAR))
+    sample = text[:SAMPLE]
+    wide = 0 if sample.isascii() else len(_CJK.findall(sample))
+    tokens = (len(sample) - wide) / CHARS_PER_TOKEN + wide * TOKENS_PER_CJK_CHAR
+    return max(1, round(tokens * len(text) / len(sample)))
 
 
 def estimate_input(call: ModelCall) -> int:

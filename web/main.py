@@ -123,16 +123,16 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
     )
     try:
         async with open_store(settings) as store:
-            await recover_turns(store)
+            await recover_turns(store, Planner(config))
             yield store
     except StoreRefused as error:
         raise StartupRefused(str(error)) from error
 
 
-async def recover_turns(store: TurnStore) -> None:
+async def recover_turns(store: TurnStore, planner: Planner) -> None:
     """Finalise what dead processes left in flight; raises `StartupRefused`."""
     try:
-        lost = await recover(store, time.time)
+        lost = await recover(store, time.time, planner.price_of)
     except StoreUnavailable as error:
         raise StartupRefused(
             f"the turns of a dead process cannot be finalised: {error}; start again when that is"

@@ -46,6 +46,11 @@ class Planner:
             raise unavailable(text, code="no_usable_route", retry_after_s=60.0)
         return plan
 
+    def price_of(self, name: str) -> Price:
+        """What the model's tokens cost; nothing where it is not configured any more."""
+        plan = self._plans.get(name)
+        return plan.price if plan else Price()
+
     def _direct(self, name: str) -> Plan | None:
         provider, slash, upstream_model = name.partition("/")
         if not slash or not upstream_model or provider not in self._config.providers:

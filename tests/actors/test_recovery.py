@@ -1,5 +1,6 @@
 """Turns whose owner died: what had been journalled is kept, the rest is said to be lost."""
 
+import msgspec
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -9,6 +10,7 @@ from actors.events import AnyEvent, Ended, Started, Text
 from actors.order import Order
 from actors.outcome import Reason, Status
 from actors.ports import Finalised, FinalRecord, Segment, TurnView
+from actors.price import Price
 from actors.recovery import recover, visible_text
 from actors.usage import estimate_tokens
 from tests.actors.fakes import EPOCH, MemoryStore, now
@@ -163,3 +165,16 @@ async def test_every_orphan_is_found(autojump_clock: MockClock) -> None:
     store.in_flight = [replace(ORPHAN, id=f"turn_{number}") for number in range(5)]
     assert await recover(store, now) == 5
     assert {record.turn.id for record in store.finals} == {t.id for t in store.in_flight}
+
+
+async def test_what_was_asked_is_charged_at_the_price_of_its_model(
+    autojump_clock: MockClock,
+) -> None:
+    asked = msgspec.structs.replace(STARTED, input_estimate=1000)
+    store = store_of([asked, Text("a" * 400)])
+    prices = {ORPHAN.model: Price(input=2_000_000, output=10_000_000)}
+    assert await recover(store, now, prices.__getitem__) == 1
+    (record,) = store.finals
+    assert record.usage is not None
+    assert (record.usage.input_tokens, record.usage.output_tokens) == (1000, 100)
+    assert record.usage.cost_micros == 2000 + 1000

@@ -15,6 +15,7 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from actors.streamer import Item, Streamer
 from actors.timeouts import Timeouts
 from actors.turn import Turn
+from actors.usage import estimate_input
 from tests.actors.fakes import (
     FOREVER,
     Line,
@@ -66,6 +67,7 @@ async def test_a_whole_answer_is_passed_on_after_started(autojump_clock: MockClo
             provider="main",
             upstream_model="main-model",
             created_at=now(),
+            input_estimate=estimate_input(play.turn.request.call),
         ),
         *text("a", "b", "c"),
         FinishChunk(Reason.STOP),

@@ -8,8 +8,10 @@ from trio.testing import MockClock
 
 from actors.ports import StoreUnavailable
 from tests.web.house import WebStore
+from web.config import load
 from web.main import SWEEP_EVERY_S, keep_sweeping, recover_turns
 from web.metrics import Metrics
+from web.planning import Planner
 from web.startup import StartupRefused
 from web.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, keep_running
 
@@ -123,5 +125,5 @@ async def test_a_store_that_cannot_recover_turns_refuses_the_start(
 
     monkeypatch.setattr(store, "orphans", refuse)
     with pytest.raises(StartupRefused, match="database is locked; start again") as caught:
-        await recover_turns(store)
+        await recover_turns(store, Planner(load()))
     assert "\n" not in str(caught.value)

@@ -125,7 +125,7 @@ class TimeoutSettings(Section):
     connect_s: Seconds = Timeouts().connect_s
     """Seconds for TCP and TLS set-up."""
     first_byte_s: Seconds = Timeouts().first_byte_s
-    """Seconds from sending the call to the head of the response."""
+    """Seconds from the start of an attempt, connecting included, to the head of its response."""
     first_token_s: Seconds = Timeouts().first_token_s
     """Seconds from the head of the response to its first content."""
     idle_s: Seconds = Timeouts().idle_s

@@ -3,7 +3,7 @@
 import trio
 from quart import Blueprint, Response, request
 
-from actors.events import Ended, Text
+from actors.events import Ended, RouteChanged, Started, Warning
 from actors.journal import Journal
 from actors.lease import Lease
 from actors.registry import Draining, TooManyTurns
@@ -17,6 +17,9 @@ from web.errors import ending_error, unavailable
 from web.responses import error_response, json_response
 from web.service import TENANT, Service
 from web.sse import event_stream
+
+_UNSEEN = (Started, RouteChanged, Warning, Ended)
+"""Events that promise the client nothing yet."""
 
 
 def chat_routes(service: Service) -> Blueprint:
@@ -104,7 +107,7 @@ def failed_without_content(journal: Journal) -> Ended | None:
     last = journal.events[-1] if journal.closed else None
     if not isinstance(last, Ended) or last.reason in FINISH_REASONS:
         return None
-    return None if any(isinstance(event, Text) for event in journal.events) else last
+    return last if all(isinstance(event, _UNSEEN) for event in journal.events) else None
 
 
 def turn_headers(turn: Turn) -> dict[str, str]:
