@@ -25,6 +25,8 @@ class Guard:
 
     def __init__(self, chain: tuple[Screen, ...] = ()) -> None:
         self._chain = chain
+        self.idle = not chain
+        """Whether it passes everything at once, so that nobody needs to play it."""
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
         """What passes the whole chain now."""

@@ -3,7 +3,7 @@
     streamer ─chunks─▶ accumulator ─drafts─▶ guard ─drafts─▶ persister ─▶ journal ─▶ writers
 
 The first four play in the production nursery below; writers are readers of the journal and
-live with their requests (`actors.writer`).
+live with their requests (`actors.writer`). A guard without screens has no task and no link.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from actors.ending import Ending
 from actors.events import Warning
 from actors.finalise import Finaliser, publish
 from actors.guard import Guard, Screen, watch
-from actors.links import Link, Sender
+from actors.links import Link, Receiver
 from actors.observer import Observer
 from actors.outcome import ErrorInfo, Reason
 from actors.persister import Persister, persist
@@ -90,11 +90,11 @@ class Production:
         self._backstage = backstage
         self._chunks: Link[Item] = Link()
         self._drafts: Link[Draft] = Link()
-        self._events: Link[Draft] = Link()
         self._streamer = Streamer(turn, backstage.providers, backstage.now)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard(backstage.screens())
+        self._events: Link[Draft] = self._drafts if self._guard.idle else Link()
         self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
         self._refused = False
 
@@ -113,10 +113,18 @@ class Production:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._streamer.run, chunks.sender)
             nursery.start_soon(accumulate, self._accumulator, chunks.receiver, drafts.sender)
-            nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
-            nursery.start_soon(warn_at_half_time, self._turn, events.sender)
-            await persist(self._persister, events.receiver)
+            if not self._guard.idle:
+                nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
+            await self._persist(events.receiver)
             nursery.cancel_scope.cancel()
+
+    async def _persist(self, inbox: Receiver[Draft]) -> None:
+        """The persister; it says when half of the time is gone, whether or not anything comes."""
+        with trio.move_on_at(self._turn.half_time):
+            await persist(self._persister, inbox)
+            return
+        self._persister.step([_HALF_TIME])
+        await persist(self._persister, inbox)
 
     def consume_leftovers(self) -> None:
         """Take what a cancel left in the links through the rest of the way, oldest first."""
@@ -148,15 +156,7 @@ class Production:
             await self._backstage.finaliser.finalise(self._turn, ending, self._persister)
 
 
-async def warn_at_half_time(turn: Turn, outbox: Sender[Draft]) -> None:
-    """Say when half of the time budget is gone, whether or not anything else happens."""
-    await trio.sleep_until(turn.half_time)
-    try:
-        await outbox.put([Warning("half_time", "Half of the turn's time budget is used up.")])
-    except trio.ClosedResourceError:
-        return  # The guard, whose link it is, has seen the end of the answer.
-
-
+_HALF_TIME = Warning("half_time", "Half of the turn's time budget is used up.")
 _UNAVAILABLE = ErrorInfo(
     status=503,
     message="The store is unavailable: no new turn can be recorded. Try again later.",
