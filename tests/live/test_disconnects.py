@@ -34,8 +34,9 @@ EACH = 200 if FULL else 25
 """Disconnects of each kind."""
 LEAVERS = 1000
 ROUNDS = 5
-KEPT = 4096
-"""Bytes per turn: less than the smallest thing that a turn is made of, its events."""
+LONG_QUESTION: list[JSON] = [{"role": "user", "content": "Why? " * 5000}]
+KEPT = 10_000
+"""Bytes per turn: less than a turn that nobody lets go of, with this question."""
 AT_A_TIME = 50
 BOUND_S = 0.010
 
@@ -226,7 +227,9 @@ class Crowd:
         stream, how = random.random() < 0.8, random.choice(("fin", "rst"))
         behind = random.choice((b"", PIPELINED))
         stays_s = random.uniform(0.02, 0.3)
-        async with chatting(self._live, model, stream=stream, behind=behind) as call:
+        async with chatting(
+            self._live, model, stream=stream, behind=behind, messages=LONG_QUESTION
+        ) as call:
             with trio.move_on_after(stays_s):
                 await call.head()
                 await call.rest()

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
@@ -19,7 +18,7 @@ STREAMS = 50
 FLUSH_S = 0.25
 COMMIT_S = 0.15
 """What a commit may take besides, on a machine that others use too."""
-MOST_KILLS = 8
+LEAST_KILLS, MOST_KILLS = 6, 12
 SETTINGS = "grace_s = 0\ndrain_s = 1\n"
 
 
@@ -119,7 +118,8 @@ async def check(
 class ShortTurns:
     """Clients that ask for a word again and again, so that some turn always ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
+        self.random = random
         self.saw_end: set[str] = set()
         self.saw_none: set[str] = set()
 
@@ -145,48 +145,49 @@ async def has_head(call: Call) -> bool:
     return False
 
 
-def kill_at_a_commit(server: Server, turns: int) -> None:
+async def kill_at_a_commit(server: Server, clients: ShortTurns) -> None:
+    """Kill while many turns end, right after some have been committed."""
+    turns = len(clients.saw_end) + clients.random.randint(100, 200)
+    async with trio.open_nursery() as nursery:
+        for number in range(STREAMS):
+            nursery.start_soon(clients.play, server, number)
+        await trio.to_thread.run_sync(kill_after_commits, server, turns)
+
+
+def kill_after_commits(server: Server, turns: int) -> None:
     """Watch the database from outside; kill when this many turns are completed there."""
     with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
-        while completed(database) < turns:
+        query = "SELECT count(*) FROM turns WHERE status = 'completed'"
+        while database.execute(query).fetchone()[0] < turns:
             pass
         server.kill()
 
 
-def completed(database: sqlite3.Connection) -> int:
-    """How many turns are."""
-    found: int = database.execute(
-        "SELECT count(*) FROM turns WHERE status = 'completed'"
-    ).fetchone()[0]
-    return found
-
-
-def thresholds() -> Iterator[int]:
-    """After how many turns to kill, each time."""
-    random = Random(7)
-    total = 0
-    for _ in range(MOST_KILLS):
-        total += random.randint(100, 200)
-        yield total
+async def kill_at_an_end(server: Server, clients: ShortTurns) -> None:
+    """Kill the moment that a client sees its end."""
+    async with chatting(server, "up/v:first=0,delay=0,tokens=3") as call:
+        await call.head()
+        while b"data: [DONE]\n\n" not in call.body:
+            await call.more()
+        server.kill()
+    clients.saw_end.add(call.turn_id)
 
 
 async def test_a_client_that_saw_the_end_finds_it_recorded(
     tmp_path: Path, upstream: Process
 ) -> None:
     config = write_config(tmp_path, upstream.port, SETTINGS)
-    clients = ShortTurns()
-    unseen = 0
-    for kills, turns in enumerate(thresholds(), 1):
-        with serving(tmp_path, config) as server:
-            async with trio.open_nursery() as nursery:
-                for number in range(STREAMS):
-                    nursery.start_soon(clients.play, server, number)
-                await trio.to_thread.run_sync(kill_at_a_commit, server, turns)
+    clients = ShortTurns(Random(7))
+    kills = unseen = 0
+    while kills < LEAST_KILLS or not unseen:
+        assert kills < MOST_KILLS, "no kill came between a commit and its end frame"
+        kill = kill_at_an_end if kills % 2 else kill_at_a_commit
         with serving(tmp_path, config) as server:
             unseen = await check_all(server, clients)
-        if unseen and kills >= 2:
-            break
-    assert unseen, "no kill came between a commit and its end frame"
+            await kill(server, clients)
+        kills += 1
+    with serving(tmp_path, config) as server:
+        await check_all(server, clients)
 
 
 async def check_all(server: Server, clients: ShortTurns) -> int:
