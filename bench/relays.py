@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench.filler import fill
 from bench.processes import python
 
 
@@ -38,6 +39,8 @@ class Relay(Struct, frozen=True, kw_only=True):
     patience_s: float = 20.0
     journal: bool = False
     """It keeps turns, which can be compared with what was sent."""
+    by_default: bool = True
+    """Whether it takes part without being asked for."""
 
 
 def _yardstick(setup: Setup) -> list[str]:
@@ -54,6 +57,11 @@ def _trouper(setup: Setup) -> list[str]:
     )
     # The source beside this file, whatever may be installed.
     return python("-c", "from web.cli import main; main()", "serve", "--config", str(config))
+
+
+def _trouper_full(setup: Setup) -> list[str]:
+    fill(setup.directory / "trouper.db")
+    return _trouper(setup)
 
 
 def _litellm(setup: Setup) -> list[str]:
@@ -74,8 +82,8 @@ def litellm_command() -> str | None:
 
 
 def installed() -> list[str]:
-    """Names of the relays that can be started here."""
-    missing = set()
+    """Names of the relays that can be started here, and take part unasked."""
+    missing = {name for name, relay in RELAYS.items() if not relay.by_default}
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn")):
         missing.add("yardstick")
     if litellm_command() is None:
@@ -99,6 +107,15 @@ RELAYS = {
             prefix="bench/",
             ready="/health",
             journal=True,
+        ),
+        Relay(
+            name="trouper-1m",
+            about="the same beside a million finished turns",
+            command=_trouper_full,
+            prefix="bench/",
+            ready="/health",
+            journal=True,
+            by_default=False,
         ),
         Relay(
             name="litellm",
