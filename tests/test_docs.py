@@ -38,6 +38,13 @@ def documented_settings(text: str) -> set[tuple[str, str]]:
     return found
 
 
+def written(default: object) -> str:
+    """A default as TOML has it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:_}" if isinstance(default, int | float) else f'"{default}"'
+
+
 def metric_names(registry: CollectorRegistry) -> set[str]:
     """Every name that `/metrics` can show, without the suffixes of the sample kinds."""
     return {family.name for family in registry.collect()}
@@ -55,7 +62,7 @@ def test_the_reference_has_the_defaults_there_are() -> None:
         default = setting.field.get_default(call_default_factory=True)
         if setting.is_table or setting.field.is_required() or default is None:
             continue
-        shown = f'"{default}"' if isinstance(default, str | tuple) else f"{default:_}"
+        shown = written(default)
         heading, key = heading_and_key(setting.place)
         section = text.split(f"## `{heading}`")[1].split("\n## ")[0]
         row = next(row for row in section.splitlines() if row.startswith(f"| `{key}`"))

@@ -23,7 +23,7 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
     [
         ('[server]\nbin = "x"', "[server] bin: unknown key, did you mean bind?"),
         ("[stroe]", "[stroe]: unknown section, did you mean store?"),
-        ("[server]\nxyz = 1", "[server] xyz: unknown key; there are bind, grace_s, drain_s"),
+        ("[server]\nxyz = 1", "[server] xyz: unknown key; there are bind, http2, "),
         (
             UP + 'bas_url = "http://x"',
             "[providers.up] bas_url: unknown key, did you mean base_url?",

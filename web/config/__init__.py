@@ -1,6 +1,6 @@
 """Configuration: one TOML file, the environment over it, the command line over both."""
 
-from web.config.address import Address
+from web.config.address import Address, Inherited
 from web.config.config import Config
 from web.config.effective import as_toml
 from web.config.load import ConfigError, load
@@ -12,6 +12,7 @@ __all__ = [
     "Address",
     "Config",
     "ConfigError",
+    "Inherited",
     "Journal",
     "Limits",
     "Logs",

@@ -1,4 +1,4 @@
-"""Where a server listens: `host:port`, and whether only this machine can reach it."""
+"""Where a server listens: `host:port`, or a socket that it was started with."""
 
 from ipaddress import ip_address
 from typing import NamedTuple, Self
@@ -35,3 +35,20 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+class Inherited(NamedTuple):
+    """A listening socket that whoever started this process passed on, as descriptor `fd`."""
+
+    fd: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `fd://3`; raises `ValueError`."""
+        number = text.removeprefix("fd://")
+        if not (text.startswith("fd://") and number.isascii() and number.isdigit()):
+            raise ValueError("must be fd:// and the number of a descriptor, such as fd://3")
+        return cls(int(number))
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"

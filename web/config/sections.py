@@ -1,12 +1,21 @@
 """The sections of the configuration that stand alone. The docstrings are the reference's text."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
 
 from actors.outcome import Mode
 from actors.timeouts import Timeouts
-from web.config.address import Address
+from web.config.address import Address, Inherited
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -26,11 +35,13 @@ class Section(BaseModel):
     )
 
 
-def _address(written: object) -> Address:
-    if isinstance(written, Address):
+def _address(written: object) -> Address | Inherited:
+    if isinstance(written, Address | Inherited):
         return written
     if not isinstance(written, str):
         raise ValueError("must be host:port, such as 127.0.0.1:8700 or [::1]:8700")
+    if written.startswith("fd:"):
+        return Inherited.parse(written)
     address = Address.parse(written)
     if not address.is_loopback:
         raise ValueError(
@@ -40,7 +51,7 @@ def _address(written: object) -> Address:
     return address
 
 
-Loopback = Annotated[Address, PlainValidator(_address), PlainSerializer(str)]
+Loopback = Annotated[Address | Inherited, PlainValidator(_address), PlainSerializer(str)]
 
 
 def _lower(written: object) -> object:
@@ -51,11 +62,31 @@ class Server(Section):
     """The listener, and how it stops."""
 
     bind: Loopback = Address("127.0.0.1", 8700)
-    """Address and port to listen on. Only loopback addresses, as long as there are no API keys."""
+    """Address and port to listen on, or `fd://N` for an inherited socket. Only loopback addresses,
+    as long as there are no API keys."""
+    http2: bool = False
+    """Speak HTTP/2 too: by ALPN under TLS, by prior knowledge without."""
+    tls_cert: Path | None = None
+    """PEM file of the certificate and its chain; with it the server speaks TLS only. SIGHUP has
+    certificate and key read again."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's key, unencrypted. Left out, the key is in `tls_cert`."""
+    keep_alive_s: Seconds = 75.0
+    """Seconds that a connection may stand idle before its first request and between two."""
+    header_s: Seconds = 10.0
+    """Seconds from the first byte of a request to the end of its head; then 408."""
+    body_s: Seconds = 30.0
+    """Seconds for a request's body, and one more for each 8 KiB of it; then 408."""
     grace_s: Pause = 1.0
     """After SIGTERM: seconds in which new turns get 503 before the listener closes."""
     drain_s: Pause = 30.0
     """After that: seconds that live turns have to end before they are cancelled and recorded."""
+
+    @model_validator(mode="after")
+    def _key_of_a_certificate(self) -> Self:
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("tls_key is set and tls_cert is not; set both, or neither")
+        return self
 
 
 class Store(Section):
@@ -95,6 +126,8 @@ class Limits(Section):
 
     concurrent_turns: Count = 2000
     """Live turns; one more is refused with 503 and `Retry-After`."""
+    connections: Count = 10_000
+    """Open connections; one more is refused with 503 and `Retry-After`."""
     body_bytes: Count = 20 * 1024 * 1024
     """Size of a request's body; a larger one is refused with 413."""
     write_stall_s: Seconds = 30.0

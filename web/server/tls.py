@@ -2,16 +2,57 @@
 
 import ssl
 from pathlib import Path
+from typing import NoReturn
+
+from msgspec import Struct
+
+
+class CertificateError(Exception):
+    """A certificate or key cannot be used; the message is one line that says which and why."""
+
+
+class Certificate(Struct, frozen=True):
+    """Where a certificate with its chain lies, and its key (None: in the same file). PEM both."""
+
+    chain: Path
+    key: Path | None
+
+    def context(self, *, http2: bool) -> ssl.SSLContext:
+        """Read the files into a context for `ServerSettings.ssl_context`.
+
+        Blocks. Raises `CertificateError`.
+        """
+        try:
+            return server_ssl_context(self.chain, self.key, http2=http2)
+        except OSError as error:  # ssl.SSLError is one, and names no file either
+            raise CertificateError(self._why(error)) from error
+
+    def _why(self, error: OSError) -> str:
+        for path in filter(None, (self.chain, self.key)):
+            try:
+                path.read_bytes()
+            except OSError as unreadable:
+                return f"{path}: cannot be read: {unreadable.strerror}"
+        both = f"{self.chain}" if self.key is None else f"{self.chain}, {self.key}"
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        return f"{both}: {_WORDS.get(reason, f'no certificate with its key in PEM ({reason})')}"
+
+
+_WORDS = {
+    "KEY_VALUES_MISMATCH": "the key is not the certificate's",
+    "BAD_PASSWORD_READ": "the key is encrypted; give it without a password",
+}
 
 
 def server_ssl_context(certificate: Path, key: Path | None, *, http2: bool) -> ssl.SSLContext:
-    """A context for `ServerSettings.ssl_context`; raises `OSError` or `ssl.SSLError`.
-
-    Calling `load_cert_chain` on it again renews the certificate for new connections.
-    """
+    """A context for `ServerSettings.ssl_context`; raises `OSError` or `ssl.SSLError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION  # RFC 9113 §9.2.1
     context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, key, password=_refuse_to_ask)
     return context
+
+
+def _refuse_to_ask() -> NoReturn:
+    raise OSError(0, "BAD_PASSWORD_READ")  # else OpenSSL asks on the terminal
