@@ -107,7 +107,7 @@ class Connection:
                 self._settings.write_stall_s,
             )
             self._protocol = self._first_protocol()
-            await self._protocol.initiate()
+            await self._initiate()
             await self._read()
             self._machinery.cancel_scope.cancel()
 
@@ -119,8 +119,23 @@ class Connection:
             http2 = False
         return Http1Protocol(self._surroundings, http2=http2)
 
+    async def _initiate(self) -> None:
+        await self._protocol.initiate()
+        if self._context.closing:
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """HTTP/1.1 says it with each response."""
+        protocol: object = getattr(self, "_protocol", None)  # none before TLS is up
+        if isinstance(protocol, Http2Protocol):
+            await protocol.announce_goaway()
+
+    @property
+    def _patience_s(self) -> float:
+        return min(self._settings.keep_alive_s, self._context.idle_s)
+
     async def _read(self) -> None:
-        self._clock.deadline = trio.current_time() + self._settings.keep_alive_s
+        self._clock.deadline = trio.current_time() + self._patience_s
         with self._clock:
             while data := await self._receive():
                 if not self._closing:
@@ -148,7 +163,7 @@ class Connection:
     def _on_bytes_while_idle(self) -> None:
         now = trio.current_time()
         if isinstance(self._protocol, Http2Protocol):
-            self._clock.deadline = now + self._settings.keep_alive_s
+            self._clock.deadline = now + self._patience_s
         elif not self._head_begun:
             self._head_begun = True
             self._clock.deadline = now + self._settings.header_s
@@ -178,7 +193,7 @@ class Connection:
         except H2ProtocolAssumedError as assumed:
             self._protocol = Http2Protocol(self._surroundings)
             self._on_idle()
-            await self._protocol.initiate()
+            await self._initiate()
             await self._protocol.handle(RawData(assumed.data))
 
     async def _on_idle_too_long(self) -> None:
@@ -190,8 +205,8 @@ class Connection:
     def _on_idle(self) -> None:
         self._idle = True
         self._head_begun = False
-        self._clock.deadline = trio.current_time() + self._settings.keep_alive_s
-        if self._context.closing:
+        self._clock.deadline = trio.current_time() + self._patience_s
+        if self._context.terminated.is_set():
             self._clock.cancel()
 
     def _on_busy(self) -> None:
@@ -201,6 +216,13 @@ class Connection:
     def cut(self) -> None:
         """Close now, whatever is under way."""
         self._writer.cut()
+
+    async def leave(self) -> None:
+        """End soon, and lose no request: what comes in the next moments is answered."""
+        if self._idle and not self._head_begun:
+            soon = trio.current_time() + self._patience_s
+            self._clock.deadline = min(self._clock.deadline, soon)
+        await self._say_goodbye()
 
     async def drain(self) -> None:
         """Close now if no request is under way; else after the responses that are."""

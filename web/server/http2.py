@@ -1,5 +1,7 @@
 """HTTP/2: hypercorn's protocol, with each stream's troubles kept to that stream."""
 
+from typing import cast
+
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -9,7 +11,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import EndBody, EndData, Request, StreamClosed, Trailers
+from hypercorn.protocol.events import EndBody, EndData, Request, Response, StreamClosed, Trailers
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
 from hypercorn.typing import ConnectionState as AsgiState
@@ -18,7 +20,11 @@ from hyperframe.frame import GoAwayFrame
 from priority.priority import MissingStreamError
 
 from web.server.app_stream import AppStream
+from web.server.request_id import header_of, state_with_id
 from web.server.wire import Surroundings
+
+
+_LAST_STREAM_ID = 2**31 - 1
 
 
 class BoundedBuffer(StreamBuffer):
@@ -74,7 +80,17 @@ class Http2Protocol(H2Protocol):
 
         Not `h2`'s `close_connection`, after which it would not send their data any more.
         """
-        frame = GoAwayFrame(0, last_stream_id=self.connection.highest_inbound_stream_id)
+        await self._goaway(self.connection.highest_inbound_stream_id)
+
+    async def announce_goaway(self) -> None:
+        """Tell it the same, and that what it has sent by now is still answered.
+
+        RFC 9113 §6.8: the highest possible stream id, and some time before the real one.
+        """
+        await self._goaway(_LAST_STREAM_ID)
+
+    async def _goaway(self, last_stream_id: int) -> None:
+        frame = GoAwayFrame(0, last_stream_id=last_stream_id)
         await self.send(RawData(data=frame.serialize()))
 
     async def handle(self, event: Event) -> None:
@@ -93,6 +109,9 @@ class Http2Protocol(H2Protocol):
             self._finished.add(event.stream_id)
         elif isinstance(event, StreamClosed):
             await self._cut_unless_finished(event.stream_id)
+        elif isinstance(event, Response) and event.stream_id in self.streams:
+            state = cast("AsgiState", self.streams[event.stream_id].scope["state"])
+            event.headers.append(header_of(state))
         with trio.move_on_after(self._surroundings.write_stall_s) as clock:
             await super().stream_send(event)
         if clock.cancelled_caught:
@@ -159,7 +178,7 @@ class Http2Protocol(H2Protocol):
         self.stream_buffers[stream_id] = BoundedBuffer(self.context.event_class)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
-        await stream.handle(_as_event(request, self.connection_state))
+        await stream.handle(_as_event(request))
 
     async def _send_data(self, stream_id: int) -> None:
         """Send some of a stream's data; it may be reset at any await in between."""
@@ -178,7 +197,7 @@ class Http2Protocol(H2Protocol):
         return
 
 
-def _as_event(request: h2.events.RequestReceived, state: AsgiState) -> Request:
+def _as_event(request: h2.events.RequestReceived) -> Request:
     headers = [(bytes(name), bytes(value)) for name, value in request.headers or []]
     pseudo = dict(headers)
     return Request(
@@ -187,7 +206,7 @@ def _as_event(request: h2.events.RequestReceived, state: AsgiState) -> Request:
         http_version="2",
         method=pseudo[b":method"].decode("ascii").upper(),
         raw_path=pseudo[b":path"],
-        state=state,
+        state=state_with_id(headers),
     )
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import ssl
 from collections.abc import Sequence
 
 import structlog
@@ -29,13 +30,14 @@ class HttpServer:
     """Serves an ASGI app on sockets, in the nursery of whoever calls `serve`.
 
     Lifespan events are not sent: what lives long belongs to the caller. To drain, call
-    `stop_accepting`, then `drain`, then `close_all`; `serve` returns when the last connection
-    is gone.
+    `stop_accepting`, or `leave` where another process goes on accepting, then `drain`, then
+    `close_all`; `serve` returns when the last connection is gone.
     """
 
     def __init__(self, app: ASGIFramework, settings: ServerSettings) -> None:
         self._app = app
         self._settings = settings
+        self._ssl_context = settings.ssl_context
         self._config = ProtocolConfig(settings)
         self._context = Context()
         self._accepting = trio.CancelScope()
@@ -68,6 +70,27 @@ class HttpServer:
         self._context.begin_close()
         self._accepting.cancel()
 
+    async def leave(self, idle_s: float) -> None:
+        """Close the listeners and answer all that still comes, with a goodbye.
+
+        A connection ends with the next response, or `idle_s` seconds after the last one. So no
+        request is lost between a client that uses a connection and a server that closes it.
+        """
+        self._context.begin_leaving(idle_s)
+        self._accepting.cancel()
+        for connection in list(self._connections):
+            await connection.leave()
+
+    async def wait_closed(self) -> None:
+        """Wait until no connection is left."""
+        while self._connections:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
+
+    def use_certificate(self, context: ssl.SSLContext) -> None:
+        """Use this for handshakes from now on."""
+        self._ssl_context = context
+
     async def drain(self, seconds: float) -> int:
         """Close idle connections at once, others after what they are answering.
 
@@ -77,9 +100,7 @@ class HttpServer:
         for connection in list(self._connections):
             await connection.drain()
         with trio.move_on_after(seconds):
-            while self._connections:
-                self._emptied = trio.Event()
-                await self._emptied.wait()
+            await self.wait_closed()
         return len(self._connections)
 
     def close_all(self) -> None:
@@ -120,9 +141,9 @@ class HttpServer:
 
     def _connection(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> Connection:
         served: ServerStream = stream
-        if self._settings.ssl_context is not None and isinstance(stream, SocketStream):
+        if self._ssl_context is not None and isinstance(stream, SocketStream):
             served = trio.SSLStream(
-                stream, self._settings.ssl_context, server_side=True, https_compatible=True
+                stream, self._ssl_context, server_side=True, https_compatible=True
             )
         return Connection(
             served, self._app, self._settings, self._config, self._context, self.counters
@@ -149,7 +170,7 @@ class HttpServer:
             connections.start_soon(self.handle, SocketStream(sock))
 
     def _url(self, sock: socket.socket) -> str:
-        scheme = "http" if self._settings.ssl_context is None else "https"
+        scheme = "http" if self._ssl_context is None else "https"
         if sock.family == socket.AF_INET6:
             host, port = sock.getsockname()[:2]
             return f"{scheme}://[{host}]:{port}"

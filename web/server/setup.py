@@ -1,5 +1,6 @@
 """hypercorn's protocol classes, told what we decided, without its logging and process state."""
 
+import math
 from time import time
 from wsgiref.handlers import format_date_time
 
@@ -9,6 +10,14 @@ from hypercorn.trio.worker_context import EventWrapper, WorkerContext
 from hypercorn.typing import Event, ResponseSummary, WWWScope
 
 from web.server.settings import ServerSettings
+
+
+SAFETY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+"""What every response tells browsers."""
 
 
 class SilentLogger(Logger):
@@ -41,11 +50,11 @@ class ProtocolConfig(Config):
         self._headers: list[tuple[bytes, bytes]] = []
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """The `date` header, formatted once a second."""
+        """What every response has: the date, formatted once a second, and `SAFETY`."""
         now = int(time())
         if now != self._date_at:
             self._date_at = now
-            self._headers = [(b"date", format_date_time(now).encode("ascii"))]
+            self._headers = [(b"date", format_date_time(now).encode("ascii")), *SAFETY]
         return self._headers
 
 
@@ -54,17 +63,23 @@ class Context(WorkerContext):
 
     def __init__(self) -> None:
         super().__init__(max_requests=None)
-        self._close_begun = SettableEvent()
-        self.terminated: Event = self._close_begun
+        self._closed = SettableEvent()
+        self.terminated: Event = self._closed
+        """hypercorn's word for: nothing that comes now is answered."""
+        self.closing = False
+        """Whether each response is its connection's last, and says so."""
+        self.idle_s = math.inf
+        """How long a connection may still stand idle, once that is so."""
 
-    @property
-    def closing(self) -> bool:
-        """Whether each response is its connection's last."""
-        return self._close_begun.is_set()
+    def begin_leaving(self, idle_s: float) -> None:
+        """Answer what still comes, each time with a goodbye."""
+        self.closing = True
+        self.idle_s = idle_s
 
     def begin_close(self) -> None:
-        """From now on each response is its connection's last."""
-        self._close_begun.set_now()
+        """From now on each response is its connection's last, and idle ones close at once."""
+        self.closing = True
+        self._closed.set_now()
 
 
 class SettableEvent(EventWrapper):

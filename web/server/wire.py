@@ -6,8 +6,10 @@ from typing import Protocol
 from hypercorn.config import Config
 from hypercorn.events import Event
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.typing import AppWrapper, TaskGroup, WorkerContext
+from hypercorn.typing import AppWrapper, TaskGroup
 from msgspec import Struct
+
+from web.server.setup import Context
 
 StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
@@ -30,7 +32,7 @@ class Surroundings(Struct, frozen=True):
 
     app: AppWrapper
     config: Config
-    context: WorkerContext
+    context: Context
     tasks: TaskGroup
     ssl: bool
     client: tuple[str, int] | None
