@@ -30,6 +30,8 @@ MAX_EVENTS = 200_000
 class Accumulator:
     """Pure step of the actor. `on_oversize` is called once, when the answer passes the limit."""
 
+    __slots__ = ("_bytes_left", "_calls", "_events_left", "_full", "_generated", "_on_oversize")
+
     def __init__(self, max_answer_bytes: int, on_oversize: Callable[[], None]) -> None:
         self._bytes_left = max_answer_bytes
         self._events_left = MAX_EVENTS

@@ -22,6 +22,8 @@ _MESSAGES = {
 class AttemptClock:
     """Moves `scope`'s deadline from phase to phase. Enter `scope` around the whole attempt."""
 
+    __slots__ = ("_moved_at", "_phase", "_timeouts", "scope")
+
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._phase = FailureKind.FIRST_BYTE_TIMEOUT

@@ -23,6 +23,8 @@ class Screen(Protocol):
 class Guard:
     """Pure step of the actor: the screens in their order."""
 
+    __slots__ = ("_chain", "idle")
+
     def __init__(self, chain: tuple[Screen, ...] = ()) -> None:
         self._chain = chain
         self.idle = not chain

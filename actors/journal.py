@@ -11,6 +11,8 @@ from actors.waiters import Waiters
 class Journal:
     """The ordered events of one turn, live in memory. An event's number is its place here."""
 
+    __slots__ = ("closed", "events", "readers")
+
     def __init__(self, events: list[AnyEvent] | None = None, *, closed: bool = False) -> None:
         self.events: list[AnyEvent] = [] if events is None else events
         self.closed = closed
@@ -47,6 +49,8 @@ class Journal:
 
 class Subscription:
     """A reading position in a journal."""
+
+    __slots__ = ("_journal", "_position")
 
     def __init__(self, journal: Journal, position: int) -> None:
         self._journal = journal

@@ -18,6 +18,8 @@ class Lease:
     `settle_s` seconds, so that nothing outlives its request unseen.
     """
 
+    __slots__ = ("_settle_s", "_turn")
+
     def __init__(self, turn: Turn, *, settle_s: float) -> None:
         self._turn = turn
         self._settle_s = settle_s

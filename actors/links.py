@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from actors.waiters import Waiters
+from actors.waiters import Waiter, Waiters
 
 T = TypeVar("T")
 
@@ -23,16 +23,26 @@ CAPACITY = 16
 class Link(Generic[T]):
     """One sender and one receiver, each closed by the task that was given it (`with`)."""
 
+    __slots__ = ("_batches", "_capacity", "_room", "arrival", "closed", "waiting")
+
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self.waiting: list[T] = []
         """All that was put in and not taken yet."""
         self._batches = 0
         self.closed = False
-        self.arrival = Waiters()
+        self.arrival = Waiter()
         self._room = Waiters()
-        self.sender = Sender(self)
-        self.receiver = Receiver(self)
+
+    @property
+    def sender(self) -> "Sender[T]":
+        """The end for the task that puts in."""
+        return Sender(self)
+
+    @property
+    def receiver(self) -> "Receiver[T]":
+        """The end for the task that takes out."""
+        return Receiver(self)
 
     async def put(self, batch: list[T]) -> None:
         """Give a batch away; beyond the capacity this returns only when there is room again.
@@ -67,6 +77,8 @@ class Link(Generic[T]):
 class Sender(Generic[T]):
     """The end that puts batches in."""
 
+    __slots__ = ("_link", "put")
+
     def __init__(self, link: Link[T]) -> None:
         self._link = link
         self.put = link.put
@@ -89,6 +101,8 @@ class Receiver(Generic[T]):
 
     It needs no closing: what it leaves, `Link.leftovers` gives back.
     """
+
+    __slots__ = ("_link",)
 
     def __init__(self, link: Link[T]) -> None:
         self._link = link

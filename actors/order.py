@@ -51,6 +51,8 @@ class OutOfOrder(Exception):
 class Order:
     """Follows one journal through the table."""
 
+    __slots__ = ("_moves", "place")
+
     def __init__(self) -> None:
         self.place = Place.EMPTY
         self._moves = TABLE[Place.EMPTY]

@@ -22,6 +22,19 @@ EVENT_OVERHEAD = 24
 class Persister:
     """Pure step of the actor: order, numbers, journal, and what the final record needs."""
 
+    __slots__ = (
+        "_checkpointer",
+        "_early",
+        "_observer",
+        "_order",
+        "_text",
+        "_turn",
+        "finish",
+        "tail",
+        "tool_calls",
+        "usage",
+    )
+
     def __init__(self, turn: Turn, checkpointer: Checkpointer, observer: Observer) -> None:
         self._turn = turn
         self._checkpointer = checkpointer

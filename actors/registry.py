@@ -2,6 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from functools import partial
 
 import trio
 
@@ -39,6 +41,8 @@ class Registry:
         self._owner = owner
         self._max_turns = max_turns
         self._new_id = new_id
+        self._context = copy_context()
+        """Without the variables of a request, which a turn would keep alive to its end."""
         self._live: dict[str, Turn] = {}
         self._unsettled: OrderedDict[str, Turn] = OrderedDict()
         self._empty = trio.Event()
@@ -61,7 +65,7 @@ class Registry:
             raise TooManyTurns
         turn = Turn(self._new_id(), request, self._owner, self._backstage.now())
         self._live[turn.id] = turn
-        self._nursery.start_soon(self._run, turn, name=turn.id)
+        self._context.run(partial(self._nursery.start_soon, self._run, turn, name=turn.id))
         return turn
 
     def find(self, tenant_id: str, turn_id: str) -> Turn | None:

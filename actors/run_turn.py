@@ -85,6 +85,19 @@ def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException 
 class Production:
     """The actors of one turn and the links between them."""
 
+    __slots__ = (
+        "_accumulator",
+        "_backstage",
+        "_chunks",
+        "_drafts",
+        "_events",
+        "_guard",
+        "_persister",
+        "_refused",
+        "_streamer",
+        "_turn",
+    )
+
     def __init__(self, turn: Turn, backstage: Backstage) -> None:
         self._turn = turn
         self._backstage = backstage

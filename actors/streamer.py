@@ -41,6 +41,8 @@ Item = Chunk | AnyEvent
 class Streamer:
     """One step's attempts: state of the actor, and what the final record says of them."""
 
+    __slots__ = ("_finished", "_now", "_providers", "_turn", "asked", "attempts")
+
     def __init__(
         self, turn: Turn, providers: Mapping[str, Provider], now: Callable[[], float]
     ) -> None:

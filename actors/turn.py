@@ -55,6 +55,23 @@ class Turn:
     nothing else. `final` is set once the terminal record is decided and `ended` is published.
     """
 
+    __slots__ = (
+        "_budget_ends",
+        "_leases",
+        "answered_by",
+        "cause",
+        "created_at",
+        "final",
+        "first_token_at",
+        "id",
+        "journal",
+        "owner",
+        "request",
+        "scope",
+        "stage",
+        "stored",
+    )
+
     def __init__(self, turn_id: str, request: TurnRequest, owner: str, now: float) -> None:
         self.id = turn_id
         self.request = request

@@ -29,6 +29,8 @@ class Writer:
     before the last frames, since they promise a record.
     """
 
+    __slots__ = ("_dialect", "_opened", "_stored", "_subscription")
+
     def __init__(
         self,
         subscription: Subscription,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
@@ -19,6 +20,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from web.body import TurnBody
+from web.server.inbox import INBOX, Inbox
 
 if TYPE_CHECKING:
     from web.quart_app import TrouperApp
@@ -68,19 +70,38 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer the request; errors of the body or of the stack reach the server."""
-        request = self._create_request_from_scope(send)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, nursery.cancel_scope, request, receive)
             try:
                 async with self._life.stack:
-                    await self._send_response(send, await self.app.handle_request(request))
+                    await self._send_response(send, await self._respond(nursery, receive, send))
             finally:
                 nursery.cancel_scope.cancel()
 
+    async def _respond(
+        self, nursery: trio.Nursery, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> Response | WerkzeugResponse:
+        """Have the app answer. What belongs to the request alone ends here: a stream lasts."""
+        request = self._create_request_from_scope(send)
+        body = cast("TurnBody", request.body)
+        inbox = cast("dict[str, Inbox]", self.scope["extensions"]).get(INBOX)
+        if inbox is not None and inbox.holds_whole_body:
+            await self._watch(nursery.cancel_scope, body, receive, inbox)
+        else:
+            nursery.start_soon(self._watch, nursery.cancel_scope, body, receive, inbox)
+        return await self.app.handle_request(request)
+
     async def _watch(
-        self, scope: trio.CancelScope, request: Request, receive: ASGIReceiveCallable
+        self,
+        scope: trio.CancelScope,
+        body: TurnBody,
+        receive: ASGIReceiveCallable,
+        inbox: Inbox | None,
     ) -> None:
-        await self._receive_body(cast("TurnBody", request.body), receive)
+        """Receive the body, then wait for a disconnect; our own server calls us instead."""
+        await self._receive_body(body, receive)
+        if inbox is not None:
+            inbox.when_over(partial(self._on_disconnect, scope))
+            return
         while not self._ended:
             if (await receive())["type"] == "http.disconnect":
                 break
@@ -111,6 +132,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         self, send: ASGISendCallable, response: Response | WerkzeugResponse
     ) -> None:
         await send(_start(response))
+        self.scope["headers"] = ()  # a stream may last, and nobody asks for them any more
         if isinstance(response, WerkzeugResponse):
             last = b"".join(
                 part.encode() if isinstance(part, str) else part for part in response.response
@@ -118,7 +140,9 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         elif type(response.response) is DataBody:
             last = response.response.data[response.response.begin : response.response.end]
         else:
-            last = await _send_parts(send, response.response)
+            parts = response.response
+            del response
+            last = await _send_parts(send, parts)
         self._ended = True
         await send({"type": "http.response.body", "body": last, "more_body": False})
 

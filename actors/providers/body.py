@@ -36,6 +36,8 @@ class Body(Protocol):
 class LengthBody:
     """A body of a known number of bytes."""
 
+    __slots__ = ("_left", "clean", "complete")
+
     def __init__(self, length: int) -> None:
         self._left = length
         self.complete = length == 0
@@ -69,6 +71,8 @@ class UntilCloseBody:
 
 class ChunkedBody:
     """A chunked body; extensions and trailers are checked and dropped."""
+
+    __slots__ = ("_held", "_in_chunk", "_in_trailers", "_left", "clean", "complete")
 
     def __init__(self) -> None:
         self._left = 0

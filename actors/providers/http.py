@@ -150,6 +150,8 @@ class HttpProvider:
 class HttpAnswer:
     """An open answer (`actors.providers.base.Answer`)."""
 
+    __slots__ = ("_after_finish_s", "_body", "_decoder", "_ended", "_rest_until")
+
     def __init__(self, body: ResponseBody, decoder: Decoder, after_finish_s: float) -> None:
         self._body = body
         self._decoder = decoder

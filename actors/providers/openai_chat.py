@@ -65,6 +65,8 @@ class OpenAIChat:
 class _Frames:
     """What both decoders have in common: frames to chunks, and what has been seen of them."""
 
+    __slots__ = ("_calls", "_failure", "_scrub", "finished", "marked")
+
     def __init__(self, scrub: Scrub) -> None:
         self._scrub = scrub
         self._failure: UpstreamFailure | None = None
@@ -168,6 +170,8 @@ class _Frames:
 class OpenAIChatDecoder(_Frames):
     """Decodes a stream of server-sent events. Usage is told before the finish of its frame."""
 
+    __slots__ = "_sse"
+
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._sse = SseDecoder()
@@ -214,6 +218,8 @@ class OpenAIChatDecoder(_Frames):
 
 class OpenAIWholeDecoder(_Frames):
     """Decodes an answer that came as one document, although a stream had been asked for."""
+
+    __slots__ = ("_parts", "_size")
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)

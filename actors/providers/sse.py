@@ -25,6 +25,8 @@ class EventTooLarge(Exception):
 class SseDecoder:
     """Turns a stream into events. Lines may end in LF, CR or CRLF, cut anywhere."""
 
+    __slots__ = ("_after_cr", "_held", "_held_size", "_max_event", "_start")
+
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._max_event = max_event
         self._held: list[bytes] = []

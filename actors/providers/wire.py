@@ -45,6 +45,8 @@ class Wire(Protocol):
 class TcpWire:
     """A plain TCP connection on a non-blocking socket."""
 
+    __slots__ = "_sock"
+
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 

@@ -33,7 +33,11 @@ class AppStream(HTTPStream):
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Take a message from the app; None when it has returned."""
         await super().app_send(message)
-        if message is not None and message.get("more_body"):
+        if message is None:
+            return
+        if message["type"] == "http.response.start":
+            self.response = {**message, "headers": ()}  # they are sent, and a stream may last
+        elif message.get("more_body"):
             await self._give_way()
 
     async def _give_way(self) -> None:

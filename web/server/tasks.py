@@ -12,70 +12,15 @@ from hypercorn.typing import (
     ASGIReceiveEvent,
     ASGISendCallable,
     ASGISendEvent,
-    HTTPDisconnectEvent,
     Scope,
 )
 
 from web.server.counters import Counters
+from web.server.inbox import INBOX, Inbox
 
 AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
-_INBOX = 16
-_DISCONNECTS = {"http.disconnect", "websocket.disconnect"}
 
 log = structlog.stdlib.get_logger("web.server")
-
-
-class Inbox:
-    """What the server tells one request: parts of its body in order, then that it is over.
-
-    The end never waits behind parts that nobody reads.
-    """
-
-    def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[ASGIReceiveEvent](_INBOX)
-        self._last: ASGIReceiveEvent = HTTPDisconnectEvent(type="http.disconnect")
-
-    async def put(self, message: ASGIReceiveEvent) -> None:
-        """Queue a message; waits while too many are unread, except with the last."""
-        if message["type"] in _DISCONNECTS:
-            self._last = message
-            self._send.close()
-            return
-        try:
-            self._send.send_nowait(message)
-        except trio.WouldBlock:
-            await self._put_when_there_is_room(message)
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            return  # the request is over
-
-    async def _put_when_there_is_room(self, message: ASGIReceiveEvent) -> None:
-        try:
-            await self._send.send(message)
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            return
-
-    async def get(self) -> ASGIReceiveEvent:
-        """The next message; after the end, the end again and again."""
-        try:
-            return self._receive.receive_nowait()
-        except trio.WouldBlock:
-            return await self._get_when_there_is_one()
-        except trio.EndOfChannel:
-            return await self._end()
-
-    async def _get_when_there_is_one(self) -> ASGIReceiveEvent:
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            return self._last
-
-    async def _end(self) -> ASGIReceiveEvent:
-        await trio.lowlevel.checkpoint()  # an app may ask in a loop
-        return self._last
-
-    def close(self) -> None:
-        """Nobody reads any more: whoever waits to put need not."""
-        self._receive.close()
 
 
 class Tasks:
@@ -95,6 +40,7 @@ class Tasks:
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start a request; returns what tells it about its client."""
         inbox = Inbox()
+        cast("dict[str, dict[str, object]]", scope)["extensions"][INBOX] = inbox
         self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, inbox, send)
         return inbox.put
 
