@@ -1,11 +1,17 @@
 """The parts of a Chat Completions frame that are read, strictly at first and then leniently."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 NULL = Raw(b"null")
+
+_MOST = 2**53
+"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
+
+Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
 
 
 class Function(Struct, gc=False):
@@ -14,7 +20,7 @@ class Function(Struct, gc=False):
 
 
 class Call(Struct, gc=False):
-    index: int | None = None
+    index: Number | None = None
     id: str | None = None
     function: Function | None = None
 
@@ -37,16 +43,16 @@ class Choice(Struct, gc=False):
 
 
 class PromptDetails(Struct, gc=False):
-    cached_tokens: int | None = None
+    cached_tokens: Number | None = None
 
 
 class CompletionDetails(Struct, gc=False):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Number | None = None
 
 
 class TokenUsage(Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Number | None = None
+    completion_tokens: Number | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
 
@@ -163,4 +169,4 @@ def _text(value: object) -> str | None:
 def _number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value)
+    return int(value) if abs(value) <= _MOST else None

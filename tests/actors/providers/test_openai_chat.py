@@ -185,6 +185,17 @@ def test_usage_in_detail_or_not_at_all() -> None:
     assert chunks_of(event({"usage": {"prompt_tokens": -1, "completion_tokens": 1}})) == []
 
 
+@pytest.mark.parametrize("absurd", [2**53 + 1, 10**20, 1e300])
+def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
+    """Journal, spool and database take 64 bits: a larger number would cost the final record."""
+    usage = {"prompt_tokens": absurd, "completion_tokens": 1}
+    last = event({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage})
+    assert drained([last]) == ([FinishChunk(Reason.STOP)], None)
+    assert chunks_of(delta(tool_calls=[{"index": absurd, "id": "a"}])) == [
+        ToolCallChunk(0, "a", None, "")
+    ]
+
+
 def test_logprobs_stay_as_they_are() -> None:
     logprobs = b'{"content": [{"token": "a",  "logprob": -0.50}]}'
     frame = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":%s}]}\n\n'
