@@ -66,6 +66,8 @@ class Checkpointer:
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
         self._dirty: dict[Tail, int] = {}
+        self._away = False
+        """Whether the store refused the last flush."""
 
     def mark(self, tail: Tail, added_bytes: int) -> None:
         """About `added_bytes` were appended to the tail's journal just now."""
@@ -93,6 +95,9 @@ class Checkpointer:
 
     def _take_due(self, marked_before: float) -> list[Tail]:
         due = [t for t in self._dirty if t.urgent or (t.dirty_since or 0.0) <= marked_before]
+        if self._away:
+            # One will tell. All of them grow and grow, and would be encoded at each look.
+            del due[1:]
         for tail in due:
             del self._dirty[tail]
             tail.urgent = False
@@ -103,11 +108,13 @@ class Checkpointer:
         try:
             fenced = await self._store.checkpoint(list(cuts.values()))
         except StoreUnavailable:
-            # Nothing is lost: the events are in memory and the next flush holds them all.
+            # Nothing is lost: the events are in memory and a later flush holds them all.
+            self._away = True
             for tail in cuts:
                 if not tail.forgotten:
                     self._dirty.setdefault(tail, 0)
             return
+        self._away = False
         for tail, segment in cuts.items():
             if segment.turn_id in fenced:
                 tail.on_fenced()

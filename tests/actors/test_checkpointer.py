@@ -1,5 +1,6 @@
 """Events reach the store in time, once each, whatever the store does in between."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +11,7 @@ from trio.testing import MockClock
 
 from actors.checkpointer import LOOKS_PER_INTERVAL, Checkpointer, Tail
 from actors.events import AnyEvent, Text
+from actors.ports import Segment
 from tests.actors.fakes import FLUSH_S, MemoryStore, Trouble
 
 LOOK_S = FLUSH_S / LOOKS_PER_INTERVAL
@@ -122,6 +124,31 @@ async def test_trouble_is_tried_again_until_it_is_over(
     assert desk.store.journal("turn_1") == desk.author.events
     await trio.sleep(60)
     assert len(desk.store.flushes) == 1
+
+
+async def test_while_the_store_is_away_one_turn_asks_for_all(
+    autojump_clock: MockClock, desk: Desk
+) -> None:
+    """What cannot be written grows: to encode all of it at each look would stop every stream."""
+    asked: list[int] = []
+    checkpoint = desk.store.checkpoint
+
+    async def noted(segments: Sequence[Segment]) -> frozenset[str]:
+        asked.append(len(segments))
+        return await checkpoint(segments)
+
+    desk.store.checkpoint = noted  # type: ignore[method-assign]
+    desk.store.trouble["checkpoint"] = Trouble.REFUSES
+    authors = [Author(desk.checkpointer, f"turn_{number}") for number in range(10)]
+    for author in authors:
+        author.write("a")
+    await trio.sleep(10)
+    assert asked[0] == 10
+    assert set(asked[1:]) == {1}
+    del desk.store.trouble["checkpoint"]
+    await trio.sleep(FLUSH_S + EPSILON)
+    assert all(desk.store.journal(author.name) == author.events for author in authors)
+    assert asked[-1] == 9
 
 
 async def test_a_fenced_turn_is_told_once(autojump_clock: MockClock, desk: Desk) -> None:
