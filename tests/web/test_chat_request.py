@@ -6,7 +6,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from web import chat_request
 from web.chat_request import ChatRequest, read_chat_request
 from web.errors import ApiError
 
@@ -194,9 +196,30 @@ def test_one_choice_is_all_there_is() -> None:
     assert "only one choice" in refusal(b'{"model":"a","messages":[{"role":"user"}],"n":3}')[2]
 
 
-def test_how_many_problems_there_are() -> None:
-    _, _, message = refusal(b'{"messages":[{}],"n":2,"seed":"x"}')
-    assert "problems in all" in message
+def test_that_there_are_more_problems() -> None:
+    assert "more is wrong" in refusal(b'{"messages":[{}],"n":2,"seed":"x"}')[2]
+    assert "more is wrong" not in refusal(b'{"model":"a","messages":[{"role":"user"}],"n":3}')[2]
+
+
+@pytest.mark.parametrize("field", ["messages", "tools", "stop"])
+def test_a_list_is_left_at_its_first_mistake(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million complaints keep the event loop for seconds."""
+    told: list[int] = []
+    complaint = chat_request._complaint
+
+    def noted(error: ValidationError) -> ApiError:
+        told.append(error.error_count())
+        return complaint(error)
+
+    monkeypatch.setattr(chat_request, "_complaint", noted)
+    body = {"model": "large", "messages": [USER]} | {field: [0] * 1000}
+    assert refusal(json.dumps(body).encode())[0] == f"{field}[0]"
+    assert told[0] <= 2  # a union complains once for each branch
+
+
+def test_a_name_is_bounded() -> None:
+    assert read(model="a" * 512).model == "a" * 512
+    assert refusal(b'{"model":"%s","messages":[{"role":"user"}]}' % (b"a" * 513))[0] == "model"
 
 
 def test_a_complaint_does_not_repeat_what_was_sent() -> None:
