@@ -11,6 +11,7 @@ from store.store import StoreFigures
 from web.cli import app
 from web.config.reference import ANY_NAME, settings
 from web.metrics import Metrics
+from web.server import Counters
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 FORMATS = {"openai-chat", "simulated"}
@@ -86,6 +87,7 @@ def test_the_reference_has_every_metric() -> None:
     written = set(re.findall(r"^\| `(trouper_\w+)`", text, re.MULTILINE))
     metrics = Metrics()
     metrics.watch([], lambda: IDLE)
+    metrics.watch_server(Counters())
     assert {name.removesuffix("_total") for name in written} == metric_names(metrics.registry)
 
 

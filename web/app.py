@@ -20,7 +20,10 @@ _log = structlog.get_logger("trouper.web")
 
 def create_app(service: Service) -> TrouperApp:
     """All surfaces over this service."""
-    app = TrouperApp("trouper", max_body_bytes=service.config.limits.body_bytes)
+    config = service.config
+    app = TrouperApp(
+        "trouper", max_body_bytes=config.limits.body_bytes, body_s=config.server.body_s
+    )
     for routes in (chat_routes, model_routes, turn_routes, ops_routes):
         app.register_blueprint(routes(service))
     app.register_error_handler(ApiError, _api_error)

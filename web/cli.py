@@ -5,6 +5,7 @@ option or argument.
 """
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,18 +58,43 @@ def root(
 
 
 @app.command()
-def serve(config: ConfigFile = None, bind: Bind = None, store: StoreUrl = None) -> None:
+def serve(
+    config: ConfigFile = None,
+    bind: Bind = None,
+    store: StoreUrl = None,
+    supervise: Annotated[
+        int | None,
+        typer.Option(
+            "--supervise",
+            metavar="N",
+            min=1,
+            help="Serve with N processes; SIGHUP replaces them and loses no request.",
+        ),
+    ] = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain; a second signal skips the waiting."""
     settings = _load(config, bind, store)
     import structlog
 
     from web.logs import logging_to
-    from web.main import run
 
     with _refusals(StartupRefused, str), logging_to(sys.stderr, settings.logs.level, cached=True):
         for note in settings.notes():
             structlog.get_logger("trouper.config").warning(note)
-        raise typer.Exit(run(settings))
+        raise typer.Exit(_serve(settings, supervise))
+
+
+def _serve(settings: "Config", processes: int | None) -> int:
+    """Run the server, or the parent of as many servers as were asked for."""
+    from web.listening import is_supervised
+
+    if processes is not None and not is_supervised(os.environ):
+        from web.supervise.parent import supervise
+
+        return supervise(settings, processes)
+    from web.main import run
+
+    return run(settings)
 
 
 @app.command()

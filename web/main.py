@@ -1,5 +1,6 @@
 """The process: builds the service, plays its tasks, serves, and stops in order."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,50 +20,70 @@ from store.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
 from web.config import Config
+from web.edge import renew_on_hangup, server_settings
+from web.listening import Inheritance, open_sockets, take_inheritance
 from web.loop_lag import measure_loop_lag
 from web.memory import settle_memory
 from web.metrics import Metrics
 from web.planning import Planner
 from web.providers import open_providers
-from web.server import BindError, HttpServer, ServerSettings, bind_sockets
+from web.server import HttpServer
 from web.service import Service
 from web.startup import StartupRefused
 from web.stopping import Stop, drain
+from web.supervise.child import Supervisor
 from web.supervisor import keep_running
+from web.systemd import READY, STOPPING, notify
 
 SWEEP_EVERY_S = 300.0
+_ALONE = Inheritance()
 
 _log = structlog.get_logger("trouper.server")
 
 
 def run(config: Config) -> int:
     """Serve until told to stop; returns the exit code. Raises `StartupRefused`."""
-    return trio.run(partial(serve, config, Stop()))
+    inheritance = take_inheritance(os.environ, os.getpid())
+    if inheritance.control is not None:
+        structlog.contextvars.bind_contextvars(process=os.getpid())
+    return trio.run(partial(serve, config, Stop(), inheritance))
 
 
 async def serve(
     config: Config,
     stop: Stop,
+    inheritance: Inheritance = _ALONE,
     *,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> int:
     """Serve until `stop` is asked for, then drain. Started with the URLs listened on."""
-    settings = ServerSettings(write_stall_s=config.limits.write_stall_s)
-    try:
-        sockets = bind_sockets([str(config.server.bind)], settings)
-    except BindError as error:
-        raise StartupRefused(str(error)) from error
+    settings = server_settings(config)
+    sockets = open_sockets(config.server.bind, inheritance.sockets, settings)
     async with open_service(config) as service, trio.open_nursery() as nursery:
         server = HttpServer(create_app(service), settings)
+        service.metrics.watch_server(server.counters)
         await nursery.start(stop.watch_signals)
+        await nursery.start(renew_on_hangup, config, server)
         urls = await nursery.start(server.serve, sockets)
         settle_memory()
         _log.info("listening", url=", ".join(urls), models=service.planner.names)
         task_status.started(urls)
+        await tell_ready(inheritance, stop, nursery)
         await stop.asked.wait()
+        notify(STOPPING)
         await drain(stop, config.server, service.registry, server)
         nursery.cancel_scope.cancel()
     return 0
+
+
+async def tell_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nursery) -> None:
+    """Tell whoever started this process, and from now on do as it says."""
+    if inheritance.control is None:
+        notify(READY)
+        return
+    supervisor = Supervisor(inheritance.control)
+    await supervisor.tell_ready()
+    nursery.start_soon(supervisor.obey, stop)
 
 
 @asynccontextmanager

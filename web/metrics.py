@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -17,6 +17,7 @@ from actors.order import OutOfOrder
 from actors.ports import FinalRecord, Stored
 from actors.turn import Turn
 from store.store import StoreFigures
+from web.server import Counters
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -77,6 +78,10 @@ class Metrics:
         """Read these at each scrape."""
         self.registry.register(_Live(turns, figures))
 
+    def watch_server(self, counters: Counters) -> None:
+        """Read the server's counters at each scrape."""
+        self.registry.register(_Edge(counters))
+
     def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
         """Count a turn and log it in one line."""
         self._turns.labels(record.status, record.reason).inc()
@@ -125,6 +130,25 @@ class Metrics:
         """A bug in a service task, with its traceback; the supervisor starts it again."""
         self._bugs.labels("task_crashed").inc()
         self._log.error("service task crashed", task=name, exc_info=error)
+
+
+class _Edge(Collector):
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        counted = self._counters
+        yield _gauge("trouper_connections_open", "Connections that are open now.", counted.open)
+        for name, help, value in (
+            ("connections", "Connections accepted.", counted.accepted),
+            ("connections_refused", "Answered 503: limits.connections.", counted.refused),
+            ("connections_crashed", "Ended by a bug in the protocol.", counted.crashed),
+            ("requests_crashed", "Cut by an error past the app.", counted.app_errors),
+            ("write_stalls", "Cut: limits.write_stall_s without progress.", counted.write_stalls),
+            ("slow_heads", "Cut: server.header_s.", counted.slow_heads),
+            ("pipelining_overflows", "Cut: too much sent ahead.", counted.overflows),
+        ):
+            yield CounterMetricFamily(f"trouper_{name}", help, value=value)
 
 
 class _Live(Collector):

@@ -122,13 +122,13 @@ class Connection:
     async def _initiate(self) -> None:
         await self._protocol.initiate()
         if self._context.closing:
-            await self._say_goodbye()
+            self._say_goodbye()
 
-    async def _say_goodbye(self) -> None:
+    def _say_goodbye(self) -> None:
         """HTTP/1.1 says it with each response."""
         protocol: object = getattr(self, "_protocol", None)  # none before TLS is up
-        if isinstance(protocol, Http2Protocol):
-            await protocol.announce_goaway()
+        if isinstance(protocol, Http2Protocol) and not self._gone:
+            self._machinery.start_soon(protocol.announce_goaway)
 
     @property
     def _patience_s(self) -> float:
@@ -217,19 +217,19 @@ class Connection:
         """Close now, whatever is under way."""
         self._writer.cut()
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """End soon, and lose no request: what comes in the next moments is answered."""
         if self._idle and not self._head_begun:
             soon = trio.current_time() + self._patience_s
             self._clock.deadline = min(self._clock.deadline, soon)
-        await self._say_goodbye()
+        self._say_goodbye()
 
-    async def drain(self) -> None:
+    def drain(self) -> None:
         """Close now if no request is under way; else after the responses that are."""
         if self._idle and not self._head_begun:
             self._clock.cancel()
-        elif isinstance(self._protocol, Http2Protocol):
-            await self._protocol.goaway()
+        elif isinstance(self._protocol, Http2Protocol) and not self._gone:
+            self._machinery.start_soon(self._protocol.goaway)  # it may be slow to take it
 
     async def protocol_send(self, event: Event) -> None:
         """What hypercorn's protocol classes want done."""

@@ -20,6 +20,7 @@ from hypercorn.typing import ASGISendEvent, ConnectionState
 from hypercorn.utils import suppress_body
 
 from web.server.app_stream import AppStream
+from web.server.request_id import header_of, state_with_id
 from web.server.websocket import WebsocketStream
 from web.server.wire import Surroundings, Wire
 
@@ -103,6 +104,7 @@ class Http1Protocol(H11Protocol):
         self._http2 = http2
         self._framing = Framing.LENGTH
         self._held = b""
+        self._id_header: tuple[bytes, bytes]
 
     @property
     def takes_bytes(self) -> bool:
@@ -132,7 +134,8 @@ class Http1Protocol(H11Protocol):
 
     async def _send_head(self, event: Response) -> None:
         headers = [*event.headers, *self.config.response_headers("h11")]
-        if self.context.terminated.is_set():
+        headers.append(self._id_header)
+        if self._surroundings.context.closing:
             headers.append((b"connection", b"close"))
         head = self._encode(h11.Response(headers=headers, status_code=event.status_code))
         self._framing = self._framing_of(event)
@@ -193,17 +196,19 @@ class Http1Protocol(H11Protocol):
             raise H2ProtocolAssumedError(head + self.connection.trailing_data[0])
 
     async def _create_stream(self, request: h11.Request) -> None:
+        event = _as_event(request)
+        self._id_header = header_of(event.state)
         if request.http_version not in {b"1.0", b"1.1"}:
             await self._send_error_response(505)
             await self.send(Closed())
         elif _is_websocket(request):
             self.stream = WebsocketStream(self._surroundings, self.stream_send)
             self.connection = H11WSConnection(cast("h11.Connection", self.connection))
-            await self.stream.handle(_as_event(request, self.connection_state))
+            await self.stream.handle(event)
         else:
             self.stream = Http1Stream(self._surroundings, self)
             self._framing = Framing.LENGTH
-            await self.stream.handle(_as_event(request, self.connection_state))
+            await self.stream.handle(event)
 
     async def _send_error_response(self, status_code: int) -> None:
         body = _error_body(status_code)
@@ -211,6 +216,7 @@ class Http1Protocol(H11Protocol):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            header_of(state_with_id(())),
             *self.config.response_headers("h11"),
         ]
         head = self._encode(h11.Response(headers=headers, status_code=status_code))
@@ -219,14 +225,15 @@ class Http1Protocol(H11Protocol):
             self._encode(h11.EndOfMessage())
 
 
-def _as_event(request: h11.Request, state: ConnectionState) -> Request:
+def _as_event(request: h11.Request) -> Request:
+    headers = list(request.headers)
     return Request(
         stream_id=STREAM_ID,
-        headers=list(request.headers),
+        headers=headers,
         http_version=request.http_version.decode(),
         method=request.method.decode("ascii").upper(),
         raw_path=request.target,
-        state=state,
+        state=state_with_id(headers),
     )
 
 

@@ -1,7 +1,5 @@
 """HTTP/2: hypercorn's protocol, with each stream's troubles kept to that stream."""
 
-from typing import cast
-
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -22,7 +20,6 @@ from priority.priority import MissingStreamError
 from web.server.app_stream import AppStream
 from web.server.request_id import header_of, state_with_id
 from web.server.wire import Surroundings
-
 
 _LAST_STREAM_ID = 2**31 - 1
 
@@ -110,8 +107,7 @@ class Http2Protocol(H2Protocol):
         elif isinstance(event, StreamClosed):
             await self._cut_unless_finished(event.stream_id)
         elif isinstance(event, Response) and event.stream_id in self.streams:
-            state = cast("AsgiState", self.streams[event.stream_id].scope["state"])
-            event.headers.append(header_of(state))
+            event.headers.append(header_of(self.streams[event.stream_id].scope["state"]))
         with trio.move_on_after(self._surroundings.write_stall_s) as clock:
             await super().stream_send(event)
         if clock.cancelled_caught:

@@ -70,7 +70,7 @@ class HttpServer:
         self._context.begin_close()
         self._accepting.cancel()
 
-    async def leave(self, idle_s: float) -> None:
+    def leave(self, idle_s: float) -> None:
         """Close the listeners and answer all that still comes, with a goodbye.
 
         A connection ends with the next response, or `idle_s` seconds after the last one. So no
@@ -79,7 +79,7 @@ class HttpServer:
         self._context.begin_leaving(idle_s)
         self._accepting.cancel()
         for connection in list(self._connections):
-            await connection.leave()
+            connection.leave()
 
     async def wait_closed(self) -> None:
         """Wait until no connection is left."""
@@ -98,7 +98,7 @@ class HttpServer:
         """
         self.stop_accepting()
         for connection in list(self._connections):
-            await connection.drain()
+            connection.drain()
         with trio.move_on_after(seconds):
             await self.wait_closed()
         return len(self._connections)

@@ -11,7 +11,6 @@ from hypercorn.typing import Event, ResponseSummary, WWWScope
 
 from web.server.settings import ServerSettings
 
-
 SAFETY = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

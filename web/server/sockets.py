@@ -68,10 +68,15 @@ def _dead_peer_options(write_stall_s: float) -> dict[str, int]:
 
 
 def _adopt(bind: str) -> list[socket.socket]:
+    complaint = f"cannot use {bind}: it is not an inherited listening socket"
     try:
-        return [socket.socket(fileno=os.dup(int(bind.removeprefix("fd://"))))]
+        sock = socket.socket(fileno=os.dup(int(bind.removeprefix("fd://"))))
     except (ValueError, OSError) as error:
-        raise BindError(f"cannot use {bind}: it is not an inherited listening socket") from error
+        raise BindError(complaint) from error
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.close()
+        raise BindError(complaint)
+    return [sock]
 
 
 def _listen(bind: str, backlog: int) -> list[socket.socket]:
