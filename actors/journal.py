@@ -7,6 +7,9 @@ reader can hold up the writer or another reader.
 from actors.events import AnyEvent
 from actors.waiters import Waiters
 
+AT_ONCE = 128
+"""Events that one reading takes. It bounds what a reader that lags holds as bytes."""
+
 
 class Journal:
     """The ordered events of one turn, live in memory. An event's number is its place here."""
@@ -61,14 +64,17 @@ class Subscription:
         """Whether every event has been read and none will come."""
         return self._journal.closed and self._position >= len(self._journal.events)
 
+    @property
+    def behind(self) -> int:
+        """How many events have not been read yet."""
+        return max(0, len(self._journal.events) - self._position)
+
     def read_nowait(self) -> list[AnyEvent]:
-        """All events not yet read; may be empty."""
-        events = self._journal.events
+        """The next events, at most `AT_ONCE`; may be empty."""
         position = self._position
-        if position >= len(events):
-            return []
-        self._position = len(events)
-        return events[position:]
+        events = self._journal.events[position : position + AT_ONCE]
+        self._position = position + len(events)
+        return events
 
     async def read(self) -> list[AnyEvent]:
         """Wait for events. Empty after a nudge, and when the subscription is exhausted."""

@@ -7,12 +7,17 @@ that started a turn, one that resumes it and a second reader are the same thing.
 from collections.abc import Callable
 from typing import Protocol
 
+import trio
+
 from actors.events import AnyEvent
 from actors.journal import Subscription
+from actors.laggard import Laggard, Pace, ReaderTooSlow
 from actors.ports import Stored
 
 HEARTBEAT = b": ping\n"
 """A comment line without the blank line after it: some SDKs take that for an empty event."""
+
+ANY_PACE = Pace(lag_bytes=2**63, bytes_per_s=0)
 
 
 class Dialect(Protocol):
@@ -26,21 +31,38 @@ class Writer:
     """An async iterator of bytes: one heartbeat at once, then frames and heartbeats.
 
     `stored` tells where the final record went; anything but `committed` is said in a comment
-    before the last frames, since they promise a record.
+    before the last frames, since they promise a record. Being asked for the next part means that
+    the last one was taken: one who asks too slowly for `pace` gets `ReaderTooSlow`.
     """
 
-    __slots__ = ("_dialect", "_opened", "_stored", "_subscription")
+    __slots__ = (
+        "_dialect",
+        "_events",
+        "_laggard",
+        "_opened",
+        "_pace",
+        "_stored",
+        "_subscription",
+        "_taken",
+    )
 
     def __init__(
         self,
         subscription: Subscription,
         dialect: Dialect,
         stored: Callable[[], Stored | None] = lambda: "committed",
+        pace: Pace = ANY_PACE,
     ) -> None:
         self._subscription = subscription
         self._dialect = dialect
         self._stored = stored
+        self._pace = pace
         self._opened = False
+        self._taken = 0
+        """Bytes of frames that were given, …"""
+        self._events = 0
+        """… and the events that they show."""
+        self._laggard: Laggard | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -51,17 +73,40 @@ class Writer:
         return self
 
     async def __anext__(self) -> bytes:
+        subscription = self._subscription
         if not self._opened:
             self._opened = True
-            frames = self._dialect.render(self._subscription.read_nowait())
+            frames = self._render(subscription.read_nowait())
             return HEARTBEAT + self._storage_note() + frames
         while True:
-            events = await self._subscription.read()
+            if subscription.behind:
+                self._check_pace()
+            elif self._laggard is not None:
+                self._laggard = None
+            events = await subscription.read()
             if not events:
                 return self._silence()
-            frames = self._dialect.render(events)
+            frames = self._render(events)
             if frames:
                 return self._storage_note() + frames
+            await trio.lowlevel.checkpoint()  # there may be thousands that show nothing
+
+    def _render(self, events: list[AnyEvent]) -> bytes:
+        frames = self._dialect.render(events)
+        if frames:
+            self._taken += len(frames)
+            self._events += len(events)
+        return frames
+
+    def _check_pace(self) -> None:
+        """Raise `ReaderTooSlow` if the reader lags too far and too long."""
+        lag = self._subscription.behind * self._taken // max(1, self._events)
+        if lag <= self._pace.lag_bytes:
+            self._laggard = None
+        elif self._laggard is None:
+            self._laggard = Laggard(self._pace, trio.current_time(), self._taken)
+        elif self._laggard.is_too_slow(trio.current_time(), self._taken):
+            raise ReaderTooSlow(f"{lag} bytes behind")
 
     def _silence(self) -> bytes:
         if self._subscription.exhausted:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
+import structlog
 import trio
 from hypercorn.typing import (
     ASGIReceiveCallable,
@@ -19,6 +20,7 @@ from quart.wrappers.response import DataBody, Response, ResponseBody
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from actors.laggard import ReaderTooSlow
 from web.body import TurnBody
 from web.server.inbox import INBOX, Inbox
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from web.quart_app import TrouperApp
 
 _LIFE = "trouper.request"
+
+log = structlog.stdlib.get_logger("web.server")
 
 
 class RequestLife:
@@ -74,6 +78,10 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
             try:
                 async with self._life.stack:
                     await self._send_response(send, await self._respond(nursery, receive, send))
+            except ReaderTooSlow as error:
+                # Returning with the response unfinished makes the server cut it.
+                self._life.left_at = trio.current_time()
+                log.info("reader_too_slow", path=self.scope["path"], lag=str(error))
             finally:
                 nursery.cancel_scope.cancel()
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from actors.laggard import Pace
 from actors.registry import Registry
-from actors.turn import Clock
+from actors.turn import Clock, Turn
+from actors.writer import Dialect, Writer
 from store.store import Store
 from web.config import Config
 from web.metrics import Metrics
@@ -28,3 +30,9 @@ class Service:
     def settle_s(self) -> float:
         """Seconds that a leaving client's request waits for its turn to be final."""
         return self.config.turns.finalise_timeout_s * 2
+
+    def writer(self, turn: Turn, dialect: Dialect) -> Writer:
+        """A reader of the turn from its first event on, who must keep the pace of `[limits]`."""
+        limits = self.config.limits
+        pace = Pace(limits.reader_lag_bytes, limits.reader_bytes_per_s)
+        return Writer(turn.journal.subscribe(), dialect, lambda: turn.stored, pace)

@@ -132,6 +132,10 @@ class Limits(Section):
     """Size of a request's body; a larger one is refused with 413."""
     write_stall_s: Seconds = 30.0
     """Seconds without progress in writing to a client after which it counts as gone."""
+    reader_lag_bytes: Count = 256 * 1024
+    """Bytes that a reader may lag behind its stream at any speed."""
+    reader_bytes_per_s: Count = 4096
+    """Speed that a reader must keep while it lags further; a slower one counts as gone."""
 
 
 class Journal(Section):

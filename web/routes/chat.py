@@ -8,7 +8,6 @@ from actors.journal import Journal
 from actors.lease import Lease
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
-from actors.writer import Writer
 from web.chat_request import ChatRequest, read_chat_request
 from web.connection import request_stack
 from web.dialects.chat_completion import completion, has_finish
@@ -34,7 +33,7 @@ def chat_routes(service: Service) -> Blueprint:
         stack = request_stack(request._get_current_object())  # type: ignore[attr-defined]
         await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
         if ask.stream:
-            return await streamed(turn, service.config.turns.commit_after_s)
+            return await streamed(turn, service)
         return await whole(turn)
 
     return blueprint
@@ -71,19 +70,19 @@ def start_turn(service: Service, asked: TurnRequest) -> Turn:
         raise unavailable(text, code="too_many_turns", retry_after_s=1.0) from None
 
 
-async def streamed(turn: Turn, commit_after_s: float) -> Response:
+async def streamed(turn: Turn, service: Service) -> Response:
     """A stream of the turn; an error with its status if it failed before any route answered.
 
-    After `commit_after_s` seconds of neither the stream begins all the same.
+    After `turns.commit_after_s` seconds of neither the stream begins all the same.
     """
-    with trio.move_on_after(commit_after_s):
+    with trio.move_on_after(service.config.turns.commit_after_s):
         await first_event(turn.journal)
     headers = turn_headers(turn)
     ended = failed_without_content(turn.journal)
     if ended is not None:
         return error_response(ending_error(ended), headers)
     dialect = OpenAIChat(turn.request.dialect_options)
-    return event_stream(Writer(turn.journal.subscribe(), dialect, lambda: turn.stored), headers)
+    return event_stream(service.writer(turn, dialect), headers)
 
 
 async def whole(turn: Turn) -> Response:

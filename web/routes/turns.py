@@ -9,7 +9,7 @@ from actors.events import AnyEvent
 from actors.lease import Lease
 from actors.outcome import ErrorInfo, Reason, Status
 from actors.turn import Turn
-from actors.writer import HEARTBEAT, Writer
+from actors.writer import HEARTBEAT
 from store.records import TurnView
 from web.connection import request_stack
 from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
@@ -85,8 +85,7 @@ async def _follow(service: Service, turn: Turn) -> Response:
         return _document(dialect.render(turn.journal.events), turn_headers(turn))
     stack = request_stack(_current_request())
     await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
-    writer = Writer(turn.journal.subscribe(), dialect, lambda: turn.stored)
-    return event_stream(writer, turn_headers(turn))
+    return event_stream(service.writer(turn, dialect), turn_headers(turn))
 
 
 async def _replay(service: Service, turn: TurnView) -> Response:

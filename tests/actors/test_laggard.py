@@ -1,0 +1,128 @@
+"""Who is too slow: a rule of bytes and times, and a writer that follows it."""
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from actors.events import AnyEvent, Text
+from actors.journal import AT_ONCE, Journal
+from actors.laggard import HEAD_START, Laggard, Pace, ReaderTooSlow
+from actors.writer import HEARTBEAT, Writer
+from tests.actors.samples import STARTED, ended
+
+PACE = Pace(lag_bytes=10_000, bytes_per_s=1000)
+EVENT = b"x" * 100
+
+
+class Hundreds:
+    """A dialect in which every event takes a hundred bytes."""
+
+    def render(self, events: list[AnyEvent]) -> bytes:
+        return EVENT * len(events)
+
+
+def judged(step_s: float, step_bytes: int, steps: int) -> list[bool]:
+    laggard = Laggard(PACE, 50.0, 7)
+    return [laggard.is_too_slow(50 + n * step_s, 7 + n * step_bytes) for n in range(1, steps + 1)]
+
+
+def test_one_who_keeps_the_pace_stays() -> None:
+    assert not any(judged(1.0, 1000, 10_000))
+    assert not any(judged(60.0, 60_000, 1000)), "in jumps, too"
+
+
+def test_one_who_does_not_goes_when_the_head_start_is_used_up() -> None:
+    verdicts = judged(1.0, 500, 400)
+    assert abs(verdicts.index(True) - HEAD_START // 500) <= 1
+    assert all(verdicts[verdicts.index(True) :])
+
+
+def test_one_who_stands_still_goes_sooner() -> None:
+    assert judged(1.0, 0, 400).index(True) == HEAD_START // 1000
+
+
+def test_speed_is_not_saved_up() -> None:
+    laggard = Laggard(PACE, 0, 0)
+    assert not laggard.is_too_slow(1, 10_000_000)
+    assert laggard.is_too_slow(1 + HEAD_START / 1000, 10_000_000)
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 200_000)), max_size=50))
+def test_nobody_goes_who_is_never_a_head_start_behind(steps: list[tuple[float, int]]) -> None:
+    laggard, now, taken, debt = Laggard(PACE, 0, 0), 0.0, 0, 0.0
+    for seconds, amount in steps:
+        now, taken = now + seconds, taken + amount
+        debt = max(0.0, debt - amount) + seconds * PACE.bytes_per_s
+        if abs(debt - HEAD_START) > 1:
+            assert laggard.is_too_slow(now, taken) is (debt > HEAD_START)
+        else:
+            laggard.is_too_slow(now, taken)
+
+
+def journal_of(events: int) -> Journal:
+    middle: list[AnyEvent] = [Text("x")] * (events - 2)
+    return Journal([STARTED, *middle, ended()], closed=True)
+
+
+async def take(journal: Journal, pause_s: float, pace: Pace = PACE) -> int:
+    """Read parts with pauses; returns the bytes."""
+    got = 0
+    async for part in Writer(journal.subscribe(), Hundreds(), pace=pace):
+        got += len(part.removeprefix(HEARTBEAT))
+        await trio.sleep(pause_s)
+    return got
+
+
+async def test_parts_are_bounded(autojump_clock: MockClock) -> None:
+    journal = journal_of(5000)
+    parts = [part async for part in Writer(journal.subscribe(), Hundreds())]
+    assert max(map(len, parts)) <= AT_ONCE * len(EVENT) + len(HEARTBEAT)
+    assert b"".join(parts) == HEARTBEAT + EVENT * 5000
+
+
+async def test_a_quick_reader_gets_everything(autojump_clock: MockClock) -> None:
+    assert await take(journal_of(5000), pause_s=AT_ONCE * 100 / 1001) == 500_000
+
+
+async def test_a_slow_one_loses_its_subscription(autojump_clock: MockClock) -> None:
+    with pytest.raises(ReaderTooSlow):
+        await take(journal_of(5000), pause_s=AT_ONCE * 100 / 300)
+    assert 100 < trio.current_time() < 400
+
+
+async def test_a_slow_one_that_does_not_lag_far_is_left_alone(autojump_clock: MockClock) -> None:
+    patient = Pace(lag_bytes=500_000, bytes_per_s=1000)
+    assert await take(journal_of(5000), 1000, patient) == 500_000
+
+
+async def test_silence_counts_against_nobody(autojump_clock: MockClock) -> None:
+    journal = Journal([STARTED])
+    writer = Writer(journal.subscribe(), Hundreds(), pace=PACE)
+    for _ in range(20):
+        await anext(writer)
+        journal.append([Text("x")] * 3 * AT_ONCE)
+        await anext(writer)
+        await anext(writer)
+        await anext(writer)
+        await trio.sleep(1000)
+        journal.append([Text("x")])
+
+
+async def test_a_reader_of_what_shows_nothing_lets_others_play(nursery: trio.Nursery) -> None:
+    class Blank:
+        def render(self, events: list[AnyEvent]) -> bytes:
+            return b""
+
+    journal, played = journal_of(5000), []
+
+    async def other() -> None:
+        while True:
+            played.append(1)
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(other)
+    assert [part async for part in Writer(journal.subscribe(), Blank())] == [HEARTBEAT]
+    assert len(played) > 5000 / AT_ONCE / 2
+    nursery.cancel_scope.cancel()
