@@ -69,7 +69,7 @@ class Accumulator:
                 if not self._full:
                     drafts += [*self._whole_calls(), item]
             case SkippedChunk(detail):
-                drafts.append(events.Warning("malformed_frame", detail))
+                self._grow(drafts, "", events.Warning("malformed_frame", detail))
             case TextChunk():
                 raise AssertionError("text is handled by step")
             case _:

@@ -153,6 +153,14 @@ def test_the_number_of_events_is_bounded_too(monkeypatch: pytest.MonkeyPatch) ->
     assert oversize.calls == 1
 
 
+def test_frames_that_are_skipped_count_as_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.accumulator.MAX_EVENTS", 2)
+    oversize = Oversize()
+    drafts = accumulator(1000, oversize).step([SkippedChunk("?")] * 9)
+    assert len(drafts) == 3
+    assert oversize.calls == 1
+
+
 @given(st.lists(answer_chunks | st.just(FINISH)), st.integers(0, 20), st.lists(st.integers(0, 99)))
 def test_batches_make_no_difference(chunks: list[Item], limit: int, cuts: list[int]) -> None:
     whole = accumulator(limit)
