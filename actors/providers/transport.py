@@ -24,6 +24,9 @@ from actors.providers.wire import Disconnected, Wire, open_wire
 
 _MAX_HEAD = 65536
 """Bytes of a response's status line and headers together."""
+_STALE_S = 1.0
+"""How soon it shows that a connection was closed while it was idle. One that ends later unanswered
+may have delivered the request, which must not be charged twice (RFC 9110 §9.2.2)."""
 _MAX_SETTLING = 262144
 """Bytes of a left body that are read when its connection is wanted again."""
 
@@ -69,6 +72,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
             tls.set_alpn_protocols(["http/1.1"])
         self._tls = tls
         self._connect = connect
+        self._clock = clock
         self._pool: IdlePool[_Kept] = IdlePool(max_idle, idle_s, clock)
         self._open: set[Wire] = set()
         self._connecting = 0
@@ -82,10 +86,12 @@ class TrioTransport(httpx.AsyncBaseTransport):
         origin = _origin(request.url)
         wire = self._reusable(origin)
         if wire is not None:
+            began = self._clock()
             try:
                 return await self._exchange(wire, origin, request, content)
             except Disconnected:
-                pass  # it had been closed while it was idle: nobody has seen the request
+                if self._clock() - began > _STALE_S:
+                    raise
         wire = await self._fresh(origin, request)
         return await self._exchange(wire, origin, request, content)
 

@@ -275,6 +275,20 @@ async def test_only_unanswered_requests_on_old_connections_are_sent_again() -> N
     assert transport.statistics() == NOTHING
 
 
+async def test_a_request_that_may_have_been_seen_is_not_sent_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A gateway that gives up on a slow model closes like one that never saw the request."""
+    answer = head(200, "content-length: 1") + b"a"
+    slow, spare = MemoryWire(answer, 20.0, b""), MemoryWire(answer)
+    transport = Peer(slow, spare).transport()
+    await read(transport)
+    with pytest.raises(Disconnected):
+        await read(transport)
+    assert not spare.opened
+    assert transport.statistics() == NOTHING
+
+
 async def test_an_early_answer_is_read_although_sending_failed() -> None:
     wire = MemoryWire(head(413, "content-length: 0"))
     wire.broken = True
