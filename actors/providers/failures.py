@@ -11,6 +11,8 @@ from actors.providers.error_body import read_error
 from actors.providers.scrub import Scrub
 from actors.providers.wire import Disconnected
 
+_DAY_S = 86_400.0
+
 
 def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFailure:
     """Why there is no response at all."""
@@ -45,17 +47,17 @@ def status_failure(
 def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
     """Seconds to wait, from seconds or a date (RFC 9110 §10.2.3); None where it says neither.
 
-    `now` gives seconds since the epoch.
+    At most a day: what a client is told must be a number. `now` gives seconds since the epoch.
     """
     if value is None:
         return None
     value = value.strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():
-        return float(value)
+        return min(float(value), _DAY_S)
     try:
         date = parsedate_to_datetime(value)
     except ValueError:
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - now())
+    return min(max(0.0, date.timestamp() - now()), _DAY_S)

@@ -217,6 +217,8 @@ async def test_statuses(status: int, body: bytes, kind: FailureKind, message: st
     [
         ("7", 7.0),
         ("0.5", 0.5),
+        ("9" * 400, 86_400.0),
+        ("Fri, 20 Nov 2099 10:00:30 GMT", 86_400.0),
         ("Fri, 20 Nov 2026 10:00:30 GMT", 30.0),
         ("Fri, 20 Nov 2026 09:00:00 GMT", 0.0),
         ("Fri, 20 Nov 2026 10:00:30 -0000", 30.0),
