@@ -1,4 +1,4 @@
-"""The links between actors: bounded memory channels of batches.
+"""The links between actors: bounded channels of batches.
 
 A batch belongs to whoever holds it: the sender gives it away, the receiver may change it. What
 stands in a link when a turn is cancelled is not lost; `leftovers` gives it back.
