@@ -60,6 +60,7 @@ async def run_turn(turn: Turn, backstage: Backstage) -> None:
             backstage.observer.crashed(turn.id, bug)
         raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
     finally:
+        turn.produced_at = trio.current_time()
         production.consume_leftovers()
         await production.finalise()  # noqa: ASYNC102 (shielded inside, with deadlines)
 

@@ -66,6 +66,7 @@ class Turn:
         "id",
         "journal",
         "owner",
+        "produced_at",
         "request",
         "scope",
         "stage",
@@ -85,6 +86,8 @@ class Turn:
         self.stored: Stored | None = None
         self.first_token_at: float | None = None
         self.answered_by: Route | None = None
+        self.produced_at: float | None = None
+        """When production was over and upstream closed, on trio's clock."""
         self.stage = "queued"
         """What the turn is at, for metrics and the dashboard."""
         self._leases = 0

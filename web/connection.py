@@ -21,8 +21,10 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.laggard import ReaderTooSlow
+from web.access_log import RequestRecord, log_request
 from web.body import TurnBody
 from web.server.inbox import INBOX, Inbox
+from web.server.request_id import id_in
 
 if TYPE_CHECKING:
     from web.quart_app import TrouperApp
@@ -32,15 +34,14 @@ _LIFE = "trouper.request"
 log = structlog.stdlib.get_logger("web.server")
 
 
-class RequestLife:
+class RequestLife(RequestRecord):
     """What belongs to one request: a stack that is closed when it is over, and how it went."""
 
-    __slots__ = ("left_at", "stack")
+    __slots__ = ("stack",)
 
     def __init__(self) -> None:
+        super().__init__()
         self.stack = AsyncExitStack()
-        self.left_at: float | None = None
-        """When the client was seen to leave before its response was whole, on trio's clock."""
 
 
 def request_life(request: Request) -> RequestLife:
@@ -74,6 +75,13 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer the request; errors of the body or of the stack reach the server."""
+        structlog.contextvars.bind_contextvars(request=id_in(self.scope))
+        try:
+            await self._answer(receive, send)
+        finally:
+            log_request(self.scope, self._life)
+
+    async def _answer(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async with trio.open_nursery() as nursery:
             try:
                 async with self._life.stack:
@@ -139,6 +147,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     async def _send_response(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse
     ) -> None:
+        self._life.status = response.status_code
         await send(_start(response))
         self.scope["headers"] = ()  # a stream may last, and nobody asks for them any more
         if isinstance(response, WerkzeugResponse):
@@ -150,8 +159,9 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         else:
             parts = response.response
             del response
-            last = await _send_parts(send, parts)
+            last = await _send_parts(send, parts, self._life)
         self._ended = True
+        self._life.sent += len(last)
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
@@ -169,7 +179,7 @@ def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
     }
 
 
-async def _send_parts(send: ASGISendCallable, body: ResponseBody) -> bytes:
+async def _send_parts(send: ASGISendCallable, body: ResponseBody, life: RequestLife) -> bytes:
     """Send the parts but for the last, if the body can tell which one that is (`exhausted`)."""
     async with body as parts:
         teller = cast("Exhaustible", parts) if hasattr(parts, "exhausted") else None
@@ -177,6 +187,7 @@ async def _send_parts(send: ASGISendCallable, body: ResponseBody) -> bytes:
             data = part.encode() if isinstance(part, str) else part
             if teller is not None and teller.exhausted:
                 return data
+            life.sent += len(data)
             message: HTTPResponseBodyEvent = {
                 "type": "http.response.body",
                 "body": data,

@@ -14,9 +14,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from actors.order import OutOfOrder
+from actors.outcome import Mode, Reason
 from actors.ports import FinalRecord, Stored
 from actors.turn import Turn
 from store.store import StoreFigures
+from web.access_log import RequestRecord
 from web.server import Counters
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -51,6 +53,12 @@ class Metrics:
         self._finalise = Histogram(
             "trouper_finalise_seconds",
             "From the end of production to the kept final record.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._abort = Histogram(
+            "trouper_abort_seconds",
+            "From seeing a client leave to having closed upstream.",
             buckets=_SECONDS,
             registry=registry,
         )
@@ -106,6 +114,15 @@ class Metrics:
             stored=stored,
             seconds=round(record.ended_at - turn.created_at, 3),
         )
+
+    def request_over(self, request: RequestRecord) -> None:
+        """A request that started a turn is over; if its client ended both, by leaving, time it."""
+        turn, left_at = request.turn, request.left_at
+        if turn is None or left_at is None or turn.request.mode is not Mode.ATTACHED:
+            return
+        stopped = turn.cause is not None and turn.cause.reason is Reason.CLIENT_DISCONNECTED
+        if stopped and turn.produced_at is not None and turn.produced_at >= left_at:
+            self._abort.observe(turn.produced_at - left_at)
 
     def unsaved(self, record: FinalRecord) -> None:
         """The whole record, as the last place where it can be kept."""

@@ -9,7 +9,7 @@ from actors.lease import Lease
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
 from web.chat_request import ChatRequest, read_chat_request
-from web.connection import request_stack
+from web.connection import request_life
 from web.dialects.chat_completion import completion, has_finish
 from web.dialects.openai_chat import FINISH_REASONS, NAME, OpenAIChat
 from web.errors import ending_error, unavailable
@@ -30,8 +30,10 @@ def chat_routes(service: Service) -> Blueprint:
         body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
         ask = read_chat_request(body)
         turn = start_turn(service, turn_request(service, ask))
-        stack = request_stack(request._get_current_object())  # type: ignore[attr-defined]
-        await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
+        life = request_life(request._get_current_object())  # type: ignore[attr-defined]
+        life.turn = turn
+        life.stack.callback(service.metrics.request_over, life)
+        await life.stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
         if ask.stream:
             return await streamed(turn, service)
         return await whole(turn)

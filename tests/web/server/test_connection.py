@@ -196,7 +196,7 @@ async def test_an_error_in_the_body_cuts_the_response(
             assert peer.server.counters.app_errors == 1
     assert b"part 2;" in got
     assert b"0\r\n\r\n" not in got
-    assert [entry["event"] for entry in logs] == ["request_failed"]
+    assert [entry["event"] for entry in logs] == ["request", "request_failed"]
 
 
 async def _answer(raw: bytes) -> bytes:
