@@ -6,6 +6,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
+from actors.events import AnyEvent
 from actors.outcome import Mode, Reason
 from actors.ports import TurnView
 from actors.writer import HEARTBEAT
@@ -13,6 +14,7 @@ from store.records import StoreUnavailable
 from tests.actors.fakes import FOREVER, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of
 from tests.web.house import House, asking, in_a_moment, open_house, view
+from web.dialects.openai_chat import OpenAIChat
 
 FIELDS = {
     "id",
@@ -205,6 +207,25 @@ async def assert_resumes_everywhere(house: House, whole: list[Frame]) -> None:
     past = await events(house, whole[-1].id)
     assert (past.status_code, past.content) == (204, b"")
     assert past.headers["x-turn-id"] == "turn_1"
+
+
+async def test_a_long_journal_is_rendered_in_parts(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a long answer does not keep the event loop; nobody sees where they meet."""
+    batches: list[int] = []
+    render = OpenAIChat.render
+
+    def noted(dialect: OpenAIChat, batch: list[AnyEvent]) -> bytes:
+        batches.append(len(batch))
+        return render(dialect, batch)
+
+    async with open_house(slow()) as house:
+        whole = frames_of(await house.stream_to_the_end())
+        monkeypatch.setattr("web.routes.turns._AT_ONCE", 2)
+        monkeypatch.setattr(OpenAIChat, "render", noted)
+        assert frames_of((await events(house)).content) == whole
+        assert max(batches) == 2
 
 
 async def test_an_ended_turn_can_be_resumed_after_every_frame(autojump_clock: MockClock) -> None:

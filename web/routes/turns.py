@@ -2,6 +2,7 @@
 
 from itertools import chain
 
+import trio
 from quart import Blueprint, Request, Response, request
 
 from actors.checkpointer import decode_events
@@ -23,6 +24,8 @@ from web.turn_json import live_turn, stored_turn
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
+_AT_ONCE = 1000
+"""Events that are rendered before other tasks get their turn; a long journal takes 0.1 s."""
 
 
 def turn_routes(service: Service) -> Blueprint:
@@ -82,7 +85,7 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 async def _follow(service: Service, turn: Turn) -> Response:
     dialect = OpenAIChat(turn.request.dialect_options, _cursor(turn.request.dialect))
     if turn.journal.closed:
-        return _document(dialect.render(turn.journal.events), turn_headers(turn))
+        return await _document(dialect, turn.journal.events, turn_headers(turn))
     stack = request_stack(_current_request())
     await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
     return event_stream(service.writer(turn, dialect), turn_headers(turn))
@@ -92,11 +95,19 @@ async def _replay(service: Service, turn: TurnView) -> Response:
     if turn.ended_at is None:
         raise _elsewhere(turn)
     dialect = OpenAIChat(turn.dialect_options, _cursor(turn.dialect))
-    return _document(dialect.render(await _kept_events(service, turn)), {"X-Turn-Id": turn.id})
+    events = await _kept_events(service, turn)
+    return await _document(dialect, events, {"X-Turn-Id": turn.id})
 
 
-def _document(frames: bytes, headers: dict[str, str]) -> Response:
+async def _document(
+    dialect: OpenAIChat, events: list[AnyEvent], headers: dict[str, str]
+) -> Response:
     """All that is left of a turn that is over; 204 tells an `EventSource` to stop asking."""
+    parts: list[bytes] = []
+    for start in range(0, len(events), _AT_ONCE):
+        parts.append(dialect.render(events[start : start + _AT_ONCE]))
+        await trio.lowlevel.checkpoint()
+    frames = b"".join(parts)
     if not frames:
         return Response("", status=204, headers=headers)
     return event_document(HEARTBEAT + frames, headers)
