@@ -6,14 +6,19 @@ from contextvars import copy_context
 from functools import partial
 
 import trio
+from msgspec.structs import replace
 
 from actors.outcome import Reason
 from actors.ports import Stored
+from actors.providers.base import ModelCall
 from actors.run_turn import Backstage, run_turn
 from actors.turn import Turn, TurnRequest
 
 UNSETTLED_KEPT = 1000
 """How many turns whose record is not in the database yet stay readable from memory."""
+
+_FORGOTTEN = ModelCall(upstream_model="", messages=[], parameters={})
+"""What is kept of what an ended turn was asked, which may be megabytes."""
 
 
 class TooManyTurns(Exception):
@@ -101,6 +106,7 @@ class Registry:
                 self._empty.set()
 
     def _keep_unsettled(self, turn: Turn) -> None:
+        turn.request = replace(turn.request, call=_FORGOTTEN)
         self._unsettled[turn.id] = turn
         if len(self._unsettled) > UNSETTLED_KEPT:
             self._unsettled.popitem(last=False)

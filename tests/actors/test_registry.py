@@ -120,6 +120,8 @@ async def test_what_is_not_in_the_database_can_be_found_until_it_is(
     assert turn.stored == stored
     assert house.registry.find(TENANT, turn.id) is turn
     assert house.registry.find("tenant_2", turn.id) is None
+    assert ASKED.call.messages
+    assert not turn.request.call.messages
     house.registry.settled(stored)
     assert house.registry.find(TENANT, turn.id) is None
 
