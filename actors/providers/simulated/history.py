@@ -10,6 +10,8 @@ from actors.providers.simulated.script import Past
 
 _KEPT = 10_000
 """Conversations and models remembered; the oldest are forgotten first."""
+_TOLD_APART_BY = 200
+"""Characters of a question, and of a `user`, that are remembered."""
 
 
 class History:
@@ -36,9 +38,9 @@ class History:
 
 
 def _user(call: ModelCall) -> str:
-    return msgspec.json.encode(call.parameters.get("user")).decode()
+    return msgspec.json.encode(call.parameters.get("user")).decode()[:_TOLD_APART_BY]
 
 
 def _first_question(call: ModelCall) -> str:
     asked = (text_of(message) for message in call.messages if message.get("role") == "user")
-    return next(asked, "")[:200]
+    return next(asked, "")[:_TOLD_APART_BY]
