@@ -104,8 +104,15 @@ class Process:
 class Server(Process):
     """`trouper serve`, its database and its log."""
 
-    def __init__(self, config: Path, database: Path, log: Path, wrapper: Sequence[str]) -> None:
-        super().__init__([*wrapper, "web.cli", "serve", "--config", str(config)], log)
+    def __init__(
+        self,
+        config: Path,
+        database: Path,
+        log: Path,
+        wrapper: Sequence[str],
+        options: Sequence[str] = (),
+    ) -> None:
+        super().__init__([*wrapper, "web.cli", "serve", "--config", str(config), *options], log)
         self.database = database
 
     def logged(self, event: str) -> list[dict[str, object]]:
@@ -154,11 +161,16 @@ bind = "127.0.0.1:{port}"
 
 @contextmanager
 def serving(
-    directory: Path, config: Path, *, wrapper: Sequence[str] = (), log: Path | None = None
+    directory: Path,
+    config: Path,
+    *,
+    wrapper: Sequence[str] = (),
+    log: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Start the server and wait until it listens; the database lies in `directory`."""
     log = log or directory / f"server-{time.monotonic_ns()}.log"
-    server = Server(config, directory / "trouper.db", log, wrapper)
+    server = Server(config, directory / "trouper.db", log, wrapper, options)
     try:
         server.await_url(_listening)
         yield server
