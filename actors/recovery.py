@@ -4,8 +4,9 @@ Runs at start-up, after the spool has been replayed. What had been journalled is
 what had been said after that is lost, and the journal says so.
 """
 
-from collections.abc import Callable
-from itertools import chain
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from actors import events
 from actors.checkpointer import decode_events, encode_events
@@ -38,11 +39,24 @@ async def recover(
     """
     recovered = 0
     for turn in await store.orphans():
-        segments = await store.segments(turn.id)
-        journal = list(chain.from_iterable(decode_events(s.blob) for s in segments))
+        journal = readable(await store.segments(turn.id))
         finalised = await store.finalise(final_record(turn, journal, now(), price_of(turn.model)))
         recovered += finalised.won
     return recovered
+
+
+def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
+    """The events up to the first segment that is damaged, or of a newer version.
+
+    A turn that cannot be read whole must not keep the server from starting.
+    """
+    journal: list[AnyEvent] = []
+    for segment in segments:
+        try:
+            journal += decode_events(segment.blob)
+        except msgspec.MsgspecError:
+            break
+    return journal
 
 
 def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> FinalRecord:

@@ -1,6 +1,7 @@
 """Turns whose owner died: what had been journalled is kept, the rest is said to be lost."""
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -101,6 +102,17 @@ async def test_nothing_had_been_said(autojump_clock: MockClock) -> None:
     assert record.usage is None
     assert record.provider is None
     assert record.text == ""
+
+
+@pytest.mark.parametrize("blob", [b"\xc1", b"\x91\x81\xa4type\xa6future"])
+async def test_what_cannot_be_read_does_not_stand_in_the_way(
+    autojump_clock: MockClock, blob: bytes
+) -> None:
+    """Damage, or an event of a newer version: the server starts, and the turn has its record."""
+    store = store_of([STARTED, Text("Hello"), Text("lost")], 2)
+    store.kept["turn_1"][2] = Segment("turn_1", "dead", 2, 2, blob)
+    record = await recovered(store)
+    assert (record.reason, record.text) == (Reason.OWNER_LOST.value, "Hello")
 
 
 async def test_a_second_death_is_a_second_epoch(autojump_clock: MockClock) -> None:

@@ -300,6 +300,16 @@ async def test_a_turn_that_kept_no_text_has_no_events(autojump_clock: MockClock)
         assert response.headers["x-turn-id"] == "turn_1"
 
 
+async def test_a_journal_that_cannot_be_read_is_gone(autojump_clock: MockClock) -> None:
+    async with open_house(hello()) as house:
+        await house.chat()
+        kept = house.store.kept["turn_1"]
+        kept[0] = replace(kept[0], blob=b"\x91\x81\xa4type\xa6future")
+        response = await events(house)
+        assert response.status_code == 410
+        assert "cannot read" in response.json()["error"]["message"]
+
+
 async def test_a_turn_past_retention_has_no_events(autojump_clock: MockClock) -> None:
     async with open_house(hello()) as house:
         await house.chat()

@@ -2,6 +2,7 @@
 
 from itertools import chain
 
+import msgspec
 import trio
 from quart import Blueprint, Request, Response, request
 
@@ -115,9 +116,14 @@ async def _document(
 
 async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     segments = await service.store.segments(turn.id)
-    events = list(chain.from_iterable(decode_events(s.blob) for s in segments))
+    try:
+        events = list(chain.from_iterable(decode_events(s.blob) for s in segments))
+    except msgspec.MsgspecError:
+        raise _gone(turn, "this version cannot read them") from None
+    if not turn.keep_text:
+        raise _gone(turn, "it asked for its text not to be kept")
     if len(events) != (turn.last_event or 0) + 1:
-        raise _gone(turn)
+        raise _gone(turn, "it is older than journal.retention_s")
     return events
 
 
@@ -127,12 +133,7 @@ def _elsewhere(turn: TurnView) -> ApiError:
     return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
 
 
-def _gone(turn: TurnView) -> ApiError:
-    why = (
-        "it asked for its text not to be kept"
-        if not turn.keep_text
-        else "it is older than journal.retention_s"
-    )
+def _gone(turn: TurnView, why: str) -> ApiError:
     return ApiError(
         ErrorInfo(
             status=410,
