@@ -23,12 +23,10 @@ class Screen(Protocol):
 class Guard:
     """Pure step of the actor: the screens in their order."""
 
-    __slots__ = ("_chain", "idle")
+    __slots__ = ("_chain",)
 
     def __init__(self, chain: tuple[Screen, ...] = ()) -> None:
         self._chain = chain
-        self.idle = not chain
-        """Whether it passes everything at once, so that nobody needs to play it."""
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
         """What passes the whole chain now."""

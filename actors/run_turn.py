@@ -3,7 +3,7 @@
     streamer ─chunks─▶ accumulator ─drafts─▶ guard ─drafts─▶ persister ─▶ journal ─▶ writers
 
 The first four play in the production nursery below; writers are readers of the journal and
-live with their requests (`actors.writer`). A guard without screens has no task and no link.
+live with their requests (`actors.writer`).
 """
 
 from collections.abc import Callable, Mapping
@@ -108,7 +108,7 @@ class Production:
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard(backstage.screens())
-        self._events: Link[Draft] = self._drafts if self._guard.idle else Link()
+        self._events: Link[Draft] = Link()
         self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
         self._refused = False
 
@@ -127,8 +127,7 @@ class Production:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._streamer.run, chunks.sender)
             nursery.start_soon(accumulate, self._accumulator, chunks.receiver, drafts.sender)
-            if not self._guard.idle:
-                nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
+            nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
             await self._persist(events.receiver)
             nursery.cancel_scope.cancel()
 
