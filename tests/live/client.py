@@ -21,8 +21,11 @@ PIPELINED = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 class Call:
     """One connection with one request after the other on it, and the last one's response."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
         self._socket = trio.socket.socket()
+        if receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._at_once = receive_buffer or 65_536
         self._port = port
         self._parser = h11.Connection(h11.CLIENT)
         self.body = bytearray()
@@ -114,7 +117,7 @@ class Call:
 
     async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         while (event := self._parser.next_event()) is h11.NEED_DATA:
-            self._parser.receive_data(await self._socket.recv(65_536))
+            self._parser.receive_data(await self._socket.recv(self._at_once))
         return event
 
     async def _send(self, data: bytes) -> None:
@@ -123,9 +126,9 @@ class Call:
 
 
 @asynccontextmanager
-async def calling(port: int) -> AsyncIterator[Call]:
+async def calling(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[Call]:
     """A connection that is closed in the end."""
-    call = Call(port)
+    call = Call(port, receive_buffer=receive_buffer)
     try:
         await call.connect()
         yield call
@@ -135,11 +138,17 @@ async def calling(port: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def chatting(
-    server: Process, model: str, *, stream: bool = True, behind: bytes = b"", **parameters: object
+    server: Process,
+    model: str,
+    *,
+    stream: bool = True,
+    behind: bytes = b"",
+    receive_buffer: int | None = None,
+    **parameters: object,
 ) -> AsyncIterator[Call]:
     """A chat completion that was asked for; nothing of the answer is read yet."""
     body = {"model": model, "messages": QUESTION, "stream": stream, **parameters}
-    async with calling(server.port) as call:
+    async with calling(server.port, receive_buffer=receive_buffer) as call:
         json_type = (("Content-Type", "application/json"),)
         await call.ask("POST", "/v1/chat/completions", json.dumps(body).encode(), json_type, behind)
         yield call
