@@ -59,10 +59,12 @@ class Registry:
     def __iter__(self) -> Iterator[Turn]:
         return iter(list(self._live.values()))
 
-    def start(self, request: TurnRequest) -> Turn:
+    def start(self, request: TurnRequest, mark: Callable[[str], object] = str) -> Turn:
         """Begin a turn in the background; raises `TooManyTurns` or `Draining`.
 
         Take a lease before the next checkpoint: a turn nobody holds plays on unobserved.
+        `mark` is called with the turn's id; the context variables that it sets are those of the
+        turn's tasks.
         """
         if self.draining:
             raise Draining
@@ -70,7 +72,9 @@ class Registry:
             raise TooManyTurns
         turn = Turn(self._new_id(), request, self._owner, self._backstage.now())
         self._live[turn.id] = turn
-        self._context.run(partial(self._nursery.start_soon, self._run, turn, name=turn.id))
+        context = self._context.copy()
+        context.run(mark, turn.id)
+        context.run(partial(self._nursery.start_soon, self._run, turn, name=turn.id))
         return turn
 
     def find(self, tenant_id: str, turn_id: str) -> Turn | None:

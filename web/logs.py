@@ -6,7 +6,7 @@ Tracebacks never show local variables, which hold prompts and answers.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -46,6 +46,12 @@ def logging_to(stream: TextIO, level: str = "info", *, cached: bool = False) -> 
         finally:
             root.handlers[:], root.level = before
             structlog.reset_defaults()
+
+
+def marking_logs() -> Callable[[str], object]:
+    """For `Registry.start`: has the lines of a turn carry its id, and that of this request."""
+    bound = structlog.contextvars.get_contextvars()
+    return lambda turn_id: structlog.contextvars.bind_contextvars(turn=turn_id, **bound)
 
 
 def _shared() -> list[Processor]:

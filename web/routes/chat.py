@@ -13,6 +13,7 @@ from web.connection import request_life
 from web.dialects.chat_completion import completion, has_finish
 from web.dialects.openai_chat import FINISH_REASONS, NAME, OpenAIChat
 from web.errors import ending_error, unavailable
+from web.logs import marking_logs
 from web.responses import error_response, json_response
 from web.service import TENANT, Service
 from web.sse import event_stream
@@ -63,7 +64,7 @@ def turn_request(service: Service, ask: ChatRequest) -> TurnRequest:
 def start_turn(service: Service, asked: TurnRequest) -> Turn:
     """Begin the turn; raises `ApiError` (503) while draining or when there are too many."""
     try:
-        return service.registry.start(asked)
+        return service.registry.start(asked, marking_logs())
     except Draining:
         text = "The server is shutting down and takes no new turns."
         raise unavailable(text, code="draining", retry_after_s=1.0) from None

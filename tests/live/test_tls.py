@@ -1,0 +1,131 @@
+"""HTTPS with a certificate authority of our own: both protocols, and a certificate renewed."""
+
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+from tests.live.client import QUESTION
+from tests.live.harness import Process, Server, serving, until, write_config
+
+AUTHORITY = trustme.CA()
+TLS = 'grace_s = 0\nhttp2 = true\ntls_cert = "{0}/cert.pem"\ntls_key = "{0}/key.pem"\n'
+CHAT = {"model": "up/v:delay=5ms,tokens=20", "messages": QUESTION, "stream": True}
+
+
+def issue(directory: Path) -> bytes:
+    """Put a new certificate and its key in place; returns the certificate in DER."""
+    made = AUTHORITY.issue_cert("127.0.0.1")
+    chain = b"".join(blob.bytes() for blob in made.cert_chain_pems)
+    (directory / "cert.pem").write_bytes(chain)
+    (directory / "key.pem").write_bytes(made.private_key_pem.bytes())
+    return ssl.PEM_cert_to_DER_cert(made.cert_chain_pems[0].bytes().decode())
+
+
+def trusting() -> ssl.SSLContext:
+    """A client's context that trusts our authority only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    AUTHORITY.configure_trust(context)
+    return context
+
+
+def shown(server: Server) -> bytes:
+    """The certificate that a new client is shown, in DER."""
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain,
+        trusting().wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
+    ):
+        return encrypted.getpeercert(binary_form=True) or b""
+
+
+@pytest.fixture
+def secure(tmp_path: Path, upstream: Process) -> Iterator[Server]:
+    """A server that speaks TLS, with its certificate in `tmp_path`."""
+    issue(tmp_path)
+    config = write_config(tmp_path, upstream.port, TLS.format(tmp_path))
+    with serving(tmp_path, config) as server:
+        yield server
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+async def test_a_turn_streams_over_https(secure: Server, http2: bool) -> None:
+    base = f"https://127.0.0.1:{secure.port}"
+    async with httpx.AsyncClient(http2=http2, verify=trusting(), base_url=base) as client:
+        for _ in range(3):
+            async with client.stream("POST", "/v1/chat/completions", json=CHAT) as response:
+                body = await response.aread()
+            assert response.status_code == 200
+            assert response.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
+            assert response.headers["x-request-id"].startswith("req_")
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_client_that_leaves_over_https_is_noticed(secure: Server) -> None:
+    base = f"https://127.0.0.1:{secure.port}"
+    long = {**CHAT, "model": "up/v:delay=20ms,tokens=5000"}
+    for http2 in (False, True):
+        begin_and_leave(base, long, http2=http2)
+
+    async def ended() -> list[dict[str, object]]:
+        lines = secure.logged("turn ended")
+        return lines if len(lines) == 2 else []
+
+    reasons = [line["reason"] for line in await until(ended)]
+    assert reasons == ["client_disconnected"] * 2
+
+
+def begin_and_leave(base: str, ask: dict[str, object], *, http2: bool) -> None:
+    """Read the beginning of a stream, and close the connection."""
+    with (
+        httpx.Client(http2=http2, verify=trusting(), base_url=base) as client,
+        client.stream("POST", "/v1/chat/completions", json=ask) as response,
+    ):
+        assert next(response.iter_bytes())
+
+
+async def test_a_certificate_is_renewed_and_a_bad_one_is_not(
+    secure: Server, tmp_path: Path
+) -> None:
+    before = shown(secure)
+    base = f"https://127.0.0.1:{secure.port}"
+    async with httpx.AsyncClient(verify=trusting(), base_url=base) as old:
+        assert (await old.get("/health")).status_code == 200
+        renewed = issue(tmp_path)
+        assert shown(secure) == before != renewed
+        secure.signal(signal.SIGHUP)
+        await until(lambda: said(secure, "certificate renewed"))
+        assert shown(secure) == renewed
+        assert (await old.get("/health")).status_code == 200, "open connections go on"
+
+        (tmp_path / "key.pem").write_text("no key")
+        secure.signal(signal.SIGHUP)
+        await until(lambda: said(secure, "the old certificate stays in use"))
+        assert shown(secure) == renewed
+    (line,) = secure.logged("the old certificate stays in use")
+    assert "key.pem" in str(line["error"])
+
+
+async def said(server: Server, event: str) -> bool:
+    """Whether the log has a line of this event."""
+    return bool(server.logged(event))
+
+
+async def test_a_supervised_server_renews_it_by_replacing_processes(
+    tmp_path: Path, upstream: Process
+) -> None:
+    before = issue(tmp_path)
+    config = write_config(tmp_path, upstream.port, TLS.format(tmp_path))
+    with serving(tmp_path, config, options=["--supervise", "1"]) as server:
+        await until(lambda: said(server, "process ready"))
+        assert shown(server) == before
+        renewed = issue(tmp_path)
+        server.signal(signal.SIGHUP)
+        await until(lambda: said(server, "new processes serve"), 30)
+        await until(lambda: said(server, "draining"), 30)
+        assert shown(server) == renewed
