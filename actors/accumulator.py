@@ -23,6 +23,9 @@ from actors.links import Receiver, Sender
 Draft = AnyEvent | FinishChunk | UsageChunk
 """What flows from the accumulator to the persister: events without a number, and the finish."""
 
+MAX_LOGPROBS_BYTES = 32 * 1024 * 1024
+"""Of an answer's `logprobs`, which may be a hundred times its text; what is more is left out."""
+
 MAX_EVENTS = 200_000
 """The other bound of an answer: at about 120 bytes each, 25 MB of journal in memory."""
 
@@ -30,11 +33,20 @@ MAX_EVENTS = 200_000
 class Accumulator:
     """Pure step of the actor. `on_oversize` is called once, when the answer passes the limit."""
 
-    __slots__ = ("_bytes_left", "_calls", "_events_left", "_full", "_generated", "_on_oversize")
+    __slots__ = (
+        "_bytes_left",
+        "_calls",
+        "_events_left",
+        "_full",
+        "_generated",
+        "_logprobs_left",
+        "_on_oversize",
+    )
 
     def __init__(self, max_answer_bytes: int, on_oversize: Callable[[], None]) -> None:
         self._bytes_left = max_answer_bytes
         self._events_left = MAX_EVENTS
+        self._logprobs_left = MAX_LOGPROBS_BYTES
         self._on_oversize = on_oversize
         self._calls: dict[int, _GrowingCall] = {}
         self._generated: list[str] = []
@@ -51,7 +63,7 @@ class Accumulator:
         for item in items:
             kind = type(item)
             if kind is TextChunk:
-                self._grow(drafts, item.text, events.Text(item.text, item.logprobs))  # type: ignore[union-attr]
+                self._grow_text(drafts, item)  # type: ignore[arg-type]
             else:
                 self._rarer(drafts, item)
         return drafts
@@ -74,6 +86,21 @@ class Accumulator:
                 raise AssertionError("text is handled by step")
             case _:
                 drafts.append(item)
+
+    def _grow_text(self, drafts: list[Draft], chunk: TextChunk) -> None:
+        logprobs = chunk.logprobs
+        if logprobs is not None:
+            logprobs = self._within_bound(drafts, logprobs)
+        self._grow(drafts, chunk.text, events.Text(chunk.text, logprobs))
+
+    def _within_bound(self, drafts: list[Draft], logprobs: str) -> str | None:
+        had_room = self._logprobs_left >= 0
+        self._logprobs_left -= len(logprobs)
+        if self._logprobs_left >= 0:
+            return logprobs
+        if had_room:
+            drafts.append(events.Warning("logprobs_left_out", "There are too many logprobs."))
+        return None
 
     def _grow(self, drafts: list[Draft], text: str, event: AnyEvent) -> None:
         self._generated.append(text)

@@ -84,24 +84,36 @@ class Ending:
 
     def record(self, ended: Ended, last: list[AnyEvent]) -> FinalRecord:
         """What the terminal transaction writes, with `last` as the end of the journal."""
-        turn, persister = self._turn, self._persister
-        keep = turn.request.keep_text
+        bare, persister = self.bare_record(ended), self._persister
+        last_event = len(self._turn.journal.events) + len(last) - 1
+        if not self._turn.request.keep_text:
+            return msgspec.structs.replace(bare, last_event=last_event)
+        return msgspec.structs.replace(
+            bare,
+            text=persister.text,
+            tool_calls=tool_calls_json(persister.tool_calls),
+            last_event=last_event,
+            segment=persister.tail.cut(last),
+        )
+
+    def bare_record(self, ended: Ended) -> FinalRecord:
+        """The record without anything that was said."""
         return FinalRecord(
-            turn=turn.as_new(),
+            turn=self._turn.as_new(),
             status=ended.status.value,
             reason=ended.reason.value,
             disconnect_stage=ended.disconnect_stage.value if ended.disconnect_stage else None,
             provider=ended.provider,
             upstream_model=ended.upstream_model,
             usage=usage_record(ended),
-            text=persister.text if keep else "",
-            tool_calls=tool_calls_json(persister.tool_calls) if keep else None,
+            text="",
+            tool_calls=None,
             error=error_json(ended.error),
             first_token_at=ended.first_token_at,
             ended_at=ended.ended_at,
-            last_event=len(turn.journal.events) + len(last) - 1,
+            last_event=len(self._turn.journal.events),
             epoch=0,
-            segment=persister.tail.cut(last) if keep else None,
+            segment=None,
             steps=self._steps(ended),
         )
 

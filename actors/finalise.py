@@ -45,11 +45,21 @@ class Finaliser:
         began = trio.current_time()
         ended = ending.ended(self._now())
         last = persister.closing(ended)
-        record = ending.record(ended, last)
+        record = self._record(turn, ending, ended, last)
         stored, winner = await self._keep(turn, record)
         turn.stored = stored
         publish(turn, _as_won(last, ended, winner))
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
+
+    def _record(
+        self, turn: Turn, ending: Ending, ended: Ended, last: list[AnyEvent]
+    ) -> FinalRecord:
+        try:
+            return ending.record(ended, last)
+        except Exception as error:
+            # Something in the answer cannot be kept: the turn's end must be, all the same.
+            self._observer.crashed(turn.id, error)
+            return ending.bare_record(ended)
 
     async def _keep(self, turn: Turn, record: FinalRecord) -> tuple[Stored, Finalised | None]:
         try:
@@ -92,13 +102,16 @@ def publish(turn: Turn, last: list[AnyEvent]) -> None:
 
 
 def _as_won(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> list[AnyEvent]:
-    """The end as it stands in the store: ours, or that of whoever was first."""
+    """The end as it stands in the store: ours, or that of whoever was first.
+
+    A winner without a reason is a new owner who has not ended the turn yet.
+    """
     if winner is None or winner.won:
         return last
     theirs = msgspec.structs.replace(
         ended,
-        status=Status(winner.status),
-        reason=Reason(winner.reason),
+        status=Status(winner.status) if winner.reason else Status.FAILED,
+        reason=Reason(winner.reason or Reason.OWNER_LOST),
         disconnect_stage=None,
         error=None,
     )

@@ -7,6 +7,7 @@ very batch on: it costs nothing and holds nothing back.
 from typing import Protocol
 
 from actors.accumulator import Draft
+from actors.chunks import FinishChunk
 from actors.links import Receiver, Sender
 
 
@@ -21,25 +22,34 @@ class Screen(Protocol):
 
 
 class Guard:
-    """Pure step of the actor: the screens in their order."""
+    """Pure step of the actor: the screens in their order.
 
-    __slots__ = ("_chain",)
+    The finish waits here until the screens have let go of everything: a turn that is cancelled
+    while one holds text has no finish, and so cannot be taken for whole.
+    """
+
+    __slots__ = ("_chain", "_finish")
 
     def __init__(self, chain: tuple[Screen, ...] = ()) -> None:
         self._chain = chain
+        self._finish: list[Draft] = []
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
         """What passes the whole chain now."""
+        if not self._chain:
+            return drafts
+        self._finish += [draft for draft in drafts if isinstance(draft, FinishChunk)]
+        drafts = [draft for draft in drafts if not isinstance(draft, FinishChunk)]
         for screen in self._chain:
             drafts = screen.step(drafts)
         return drafts
 
     def end(self) -> list[Draft]:
-        """Release what the screens held, each through those after it."""
+        """Release what the screens held, each through those after it, and then the finish."""
         drafts: list[Draft] = []
         for screen in self._chain:
             drafts = [*screen.step(drafts), *screen.end()]
-        return drafts
+        return drafts + self._finish
 
 
 async def watch(guard: Guard, inbox: Receiver[Draft], outbox: Sender[Draft]) -> None:

@@ -107,13 +107,14 @@ class Production:
         self._streamer = Streamer(turn, backstage.providers, backstage.now)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
-        self._guard = Guard(backstage.screens())
+        self._guard = Guard()
         self._events: Link[Draft] = Link()
         self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
         self._refused = False
 
     async def begin(self) -> None:
-        """Insert the turn's row, before anything is asked of a provider."""
+        """Make the guard, and insert the row, before anything is asked of a provider."""
+        self._guard = Guard(self._backstage.screens())
         try:
             await self._backstage.store.begin(self._turn.as_new())
         except StoreUnavailable:

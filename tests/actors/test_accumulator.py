@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import events
-from actors.accumulator import Accumulator, Draft, accumulate
+from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
 from actors.chunks import (
     Chunk,
     FinishChunk,
@@ -182,3 +182,14 @@ async def test_the_actor_steps_and_ends_with_its_inbox() -> None:
     await accumulate(accumulator(), chunks.receiver, drafts.sender)
     received = [draft async for batch in drafts.receiver for draft in batch]
     assert received == [events.Text("a"), events.Text("b"), FINISH]
+
+
+def test_logprobs_have_a_bound_of_their_own() -> None:
+    growing = accumulator(max_answer_bytes=100)
+    huge = "x" * (MAX_LOGPROBS_BYTES // 2 + 1)
+    first, second = TextChunk("a", huge), TextChunk("b", huge)
+    assert growing.step([first]) == [events.Text("a", huge)]
+    warning, text = growing.step([second])
+    assert isinstance(warning, events.Warning)
+    assert text == events.Text("b")
+    assert growing.step([TextChunk("c", "{}")]) == [events.Text("c")]

@@ -31,7 +31,14 @@ def test_the_empty_chain_returns_the_very_same_list() -> None:
 def test_a_screen_holds_back_until_it_is_sure() -> None:
     guard = Guard((HoldingScreen(),))
     assert guard.step([Text("one ")]) == []
-    assert guard.step([Text("two. "), FINISH]) == [Text("one "), Text("two. "), FINISH]
+    assert guard.step([Text("two. "), FINISH]) == [Text("one "), Text("two. ")]
+
+
+def test_the_finish_waits_until_everything_is_released() -> None:
+    guard = Guard((HoldingScreen(), Shout()))
+    assert guard.step([Text("a. ")]) == [Text("A. ")]
+    assert guard.step([Text("held"), FINISH]) == []
+    assert guard.end() == [Text("HELD"), FINISH]
 
 
 def test_what_was_held_at_the_end_goes_on_through_the_later_screens() -> None:

@@ -443,13 +443,30 @@ class Stuck:
         return []
 
 
-async def test_an_end_that_cannot_be_told_is_still_an_end(
+async def test_an_answer_that_cannot_be_kept_costs_its_text_only(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
         raise Bug
 
     monkeypatch.setattr("actors.ending.Ending.record", crash)
+    theatre = Theatre(ScriptedProvider(text("a"), stop()))
+    turn = theatre.turn()
+    await run_turn(turn, theatre.backstage)
+    (record,) = theatre.store.finals
+    assert (record.status, record.text, record.segment) == ("completed", "", None)
+    assert record.usage is not None
+    assert turn.stored == "committed"
+    assert bugs(theatre) == 1
+
+
+async def test_an_end_that_cannot_be_told_is_still_an_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise Bug
+
+    monkeypatch.setattr("actors.ending.Ending.ended", crash)
     theatre = Theatre(ScriptedProvider(text("a"), stop()))
     turn = theatre.turn()
     await run_turn(turn, theatre.backstage)
