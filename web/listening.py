@@ -58,8 +58,13 @@ def open_sockets(
         raise StartupRefused(str(error)) from error
     for number in descriptors:
         os.close(number)  # we have duplicates: a listener must be gone when it is closed
-    for sock in sockets:
-        _refuse_strangers(sock)
+    try:
+        for sock in sockets:
+            _refuse_strangers(sock)
+    except StartupRefused:
+        for sock in sockets:
+            sock.close()
+        raise
     return sockets
 
 

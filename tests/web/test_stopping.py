@@ -14,9 +14,11 @@ from tests.actors.fakes import FOREVER, ScriptedProvider, stop, text
 from tests.web.house import House, open_house
 from web.config.sections import Server
 from web.server import HttpServer
-from web.stopping import LAST_FRAMES_S, Stop, drain
+from web.stopping import LAST_FRAMES_S, SETTLE_S, Stop, drain
 
 GRACE_S, DRAIN_S = 1.0, 30.0
+CLOSED_AFTER_S = 4.0
+"""How long clients keep their connections to a server that leaves."""
 
 
 class Listener:
@@ -28,6 +30,13 @@ class Listener:
 
     def _note(self, what: str) -> None:
         self.told.append((what, trio.current_time(), len(self._house.registry)))
+
+    def leave(self, idle_s: float) -> None:
+        assert idle_s == SETTLE_S
+        self._note("leave")
+
+    async def wait_closed(self) -> None:
+        await trio.sleep(CLOSED_AFTER_S)
 
     def stop_accepting(self) -> None:
         self._note("stop accepting")
@@ -152,4 +161,46 @@ async def test_the_first_signal_asks_and_the_second_hurries(
     assert not stopping.hurried.is_set()
     signal.raise_signal(number)
     await stopping.hurried.wait()
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_hands_over_refuses_nothing(autojump_clock: MockClock) -> None:
+    async with a_scene(silence=1.0) as scene, trio.open_nursery() as nursery:
+        scene.stop.hand_over()
+        nursery.start_soon(scene.drain)
+        await trio.sleep(3)
+        assert (await scene.house.chat()).status_code == 200
+        assert scene.listener.told == [("leave", 0, 0)]
+
+
+async def test_who_hands_over_goes_when_connections_and_turns_are_gone(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene(silence=20.0) as scene:
+        scene.chat()
+        await trio.sleep(1)
+        scene.stop.hand_over()
+        await scene.drain()
+        assert scene.house.theatre.record.reason == Reason.STOP.value
+        assert scene.listener.told[1:] == [("drain", 20, 0), ("close", 20, 0)]
+
+
+async def test_handing_over_has_an_end(autojump_clock: MockClock) -> None:
+    async with a_scene() as scene:
+        scene.chat()
+        await trio.sleep(1)
+        scene.stop.hand_over()
+        await scene.drain()
+        assert scene.house.theatre.record.reason == Reason.SERVER_SHUTDOWN.value
+        assert trio.current_time() == 1 + DRAIN_S
+
+
+async def test_a_signal_after_an_order_does_not_hurry(nursery: trio.Nursery) -> None:
+    """systemd may signal all processes of a service, supervised ones too."""
+    stopping = Stop()
+    await nursery.start(stopping.watch_signals)
+    stopping.hand_over()
+    signal.raise_signal(signal.SIGTERM)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert not stopping.hurried.is_set()
     nursery.cancel_scope.cancel()

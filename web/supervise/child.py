@@ -26,9 +26,10 @@ class Supervisor:
 
     async def obey(self, stop: Stop) -> None:
         """The service task: do as told. A supervisor that died leaves nobody to serve for."""
-        while orders := await self._receive():
-            for byte in orders:
-                _carry_out(Order(bytes([byte])), stop)
+        with self._socket:
+            while orders := await self._receive():
+                for byte in orders:
+                    _carry_out(Order(bytes([byte])), stop)
         if not stop.asked.is_set():
             _log.error("the supervisor is gone")
             stop.hand_over()

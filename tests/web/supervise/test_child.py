@@ -1,0 +1,60 @@
+"""A supervised process does as it is told, and drains when nobody tells it anything."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from web.stopping import Stop
+from web.supervise.child import Supervisor
+from web.supervise.orders import READY, Order
+
+
+@asynccontextmanager
+async def supervised() -> AsyncIterator[tuple[trio.SocketStream, Supervisor, Stop]]:
+    """The parent's end, and a child that obeys."""
+    parent, child = socket.socketpair()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(parent))
+    supervisor, stop = Supervisor(child.detach()), Stop()
+    async with stream, trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.obey, stop)
+        yield stream, supervisor, stop
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_says_when_it_serves() -> None:
+    async with supervised() as (parent, supervisor, _):
+        await supervisor.tell_ready()
+        assert await parent.receive_some(10) == READY
+
+
+@pytest.mark.parametrize(
+    ("orders", "replaced", "hurried"),
+    [
+        ([Order.LEAVE], True, False),
+        ([Order.DRAIN], False, False),
+        ([Order.LEAVE, Order.DRAIN], True, False),
+        ([Order.DRAIN, Order.LEAVE], False, False),
+        ([Order.DRAIN, Order.DRAIN], False, False),
+        ([Order.DRAIN, Order.HURRY], False, True),
+        ([Order.HURRY], False, True),
+    ],
+)
+async def test_orders(orders: list[Order], replaced: bool, hurried: bool) -> None:
+    async with supervised() as (parent, _, stop):
+        await parent.send_all(b"".join(order.value for order in orders))
+        await stop.asked.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (stop.replaced, stop.hurried.is_set()) == (replaced, hurried)
+
+
+async def test_without_a_supervisor_it_hands_over_to_nobody() -> None:
+    with capture_logs() as logs:
+        async with supervised() as (parent, _, stop):
+            await parent.aclose()
+            await stop.asked.wait()
+            assert stop.replaced
+    assert [line["event"] for line in logs] == ["the supervisor is gone"]
