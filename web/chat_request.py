@@ -11,6 +11,9 @@ from actors.providers.base import JSON, ModelCall
 from web.errors import ApiError, invalid
 
 _IMAGE_URL = re.compile(r"https?://|data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
+MAX_MESSAGES = 10_000
+MAX_PARTS = 1_000
+"""Of one message. Looking at more would hold up the streams of others."""
 _OURS = frozenset({"model", "messages", "stream", "stream_options"})
 """What is not passed on as it is: we stream upstream in any case and ask for usage."""
 
@@ -73,7 +76,7 @@ _Content = Annotated[_TextPart | _ImagePart | _RefusalPart, Field(discriminator=
 
 class _Message(_Part):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | _Many[_Content] | None = None
+    content: str | Annotated[_Many[_Content], Field(max_length=MAX_PARTS)] | None = None
     tool_calls: _Many[dict[str, JSON]] | None = None
 
 
@@ -83,7 +86,7 @@ class _StreamOptions(_Part):
 
 class _Body(_Part):
     model: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
-    messages: Annotated[_Many[_Message], Field(min_length=1)]
+    messages: Annotated[_Many[_Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
@@ -141,9 +144,9 @@ def _complaint(error: ValidationError) -> ApiError:
     return invalid(f"{path}: {_words(first)}{more}", param=path, code=_code(first))
 
 
-def _specificity(error: ErrorDetails) -> int:
-    # Of a union's complaints the one inside the list says more than "must be a string".
-    return -len(error["loc"])
+def _specificity(error: ErrorDetails) -> tuple[bool, int]:
+    # Of a union's complaints the one about the list says more than "must be a string".
+    return error["type"] != "too_long", -len(error["loc"])
 
 
 def _code(error: ErrorDetails) -> str | None:

@@ -36,6 +36,7 @@ from web.supervisor import keep_running
 from web.systemd import READY, STOPPING, notify
 
 SWEEP_EVERY_S = 300.0
+RECOVER_EVERY_S = 20.0
 _ALONE = Inheritance()
 
 _log = structlog.get_logger("trouper.server")
@@ -125,6 +126,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             "unsaved": partial(
                 finaliser.unsaved.keep_offering, partial(registry.settled, "unsaved")
             ),
+            "recovery": partial(keep_recovering, store, Planner(config)),
             "sweep": partial(keep_sweeping, store, journal.retention_s),
             "loop lag": partial(measure_loop_lag, metrics),
         }
@@ -161,6 +163,19 @@ async def recover_turns(store: TurnStore, planner: Planner) -> None:
         ) from error
     if lost:
         _log.warning("recovered turns of a dead process", turns=lost)
+
+
+async def keep_recovering(store: TurnStore, planner: Planner) -> None:
+    """The service task that finalises what other processes on the database leave when they die."""
+    while True:
+        await trio.sleep(RECOVER_EVERY_S)
+        try:
+            lost = await recover(store, time.time, planner.price_of)
+        except StoreUnavailable as error:
+            _log.warning("recovery has to wait", error=str(error))
+        else:
+            if lost:
+                _log.warning("recovered turns of a dead process", turns=lost)
 
 
 async def keep_sweeping(store: Store, retention_s: float) -> None:

@@ -8,6 +8,9 @@ from actors.recovery import visible_text
 from actors.turn import Turn
 from store.records import AttemptRecord, TurnView
 
+LISTED_TEXT = 10_000
+"""Characters of a turn's text that a list shows: a page of whole answers could be 200 MB."""
+
 
 def live_turn(turn: Turn) -> dict[str, object]:
     """A turn that plays now, or whose record is not in the database yet."""
@@ -61,6 +64,14 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
         "stored": "committed",
         "attempts": [_attempt(attempt) for attempt in turn.attempts],
     }
+
+
+def listed_turn(turn: TurnView) -> dict[str, object]:
+    """The same in a list, where a long text is cut and says so."""
+    shown = stored_turn(turn)
+    if len(turn.text) > LISTED_TEXT:
+        shown |= {"text": turn.text[:LISTED_TEXT], "text_truncated": True}
+    return shown
 
 
 def _ended(turn: Turn) -> Ended | None:

@@ -49,9 +49,7 @@ class BreakingLine:
                 return
 
 
-async def test_the_client_in_twenty_lines_reads_on(
-    tmp_path: Path, upstream: harness.Process
-) -> None:
+async def test_the_client_in_few_lines_reads_on(tmp_path: Path, upstream: harness.Process) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     config = harness.write_config(tmp_path, upstream.port, LINGER)
     with harness.serving(tmp_path, config) as server:

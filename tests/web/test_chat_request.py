@@ -291,3 +291,16 @@ def test_any_json_is_a_request_or_a_complaint(body: object) -> None:
 def test_any_bytes_are_a_request_or_a_complaint(body: bytes) -> None:
     with pytest.raises(ApiError):
         read_chat_request(body)
+
+
+def test_how_many_messages_and_parts_are_looked_at() -> None:
+    part = {"type": "text", "text": "a"}
+    many = {"role": "user", "content": [part] * (chat_request.MAX_PARTS + 1)}
+    for messages, path in (
+        ([USER] * (chat_request.MAX_MESSAGES + 1), "messages"),
+        ([many], "messages[0].content"),
+    ):
+        body = json.dumps({"model": "large", "messages": messages}).encode()
+        param, _, message = refusal(body)
+        assert param == path
+        assert "at most" in message

@@ -9,7 +9,13 @@ from trio.testing import MockClock
 from actors.ports import StoreUnavailable
 from tests.web.house import WebStore
 from web.config import load
-from web.main import SWEEP_EVERY_S, keep_sweeping, recover_turns
+from web.main import (
+    RECOVER_EVERY_S,
+    SWEEP_EVERY_S,
+    keep_recovering,
+    keep_sweeping,
+    recover_turns,
+)
 from web.metrics import Metrics
 from web.planning import Planner
 from web.startup import StartupRefused
@@ -127,3 +133,21 @@ async def test_a_store_that_cannot_recover_turns_refuses_the_start(
     with pytest.raises(StartupRefused, match="database is locked; start again") as caught:
         await recover_turns(store, Planner(load()))
     assert "\n" not in str(caught.value)
+
+
+async def test_turns_of_processes_that_die_later_are_recovered_while_serving(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = WebStore()
+    asked_at: list[float] = []
+
+    async def orphans() -> list[object]:
+        asked_at.append(trio.current_time())
+        if len(asked_at) == 1:
+            raise StoreUnavailable("locked")
+        return []
+
+    monkeypatch.setattr(store, "orphans", orphans)
+    with trio.move_on_after(2 * RECOVER_EVERY_S + 1):
+        await keep_recovering(store, Planner(load()))
+    assert asked_at == [RECOVER_EVERY_S, 2 * RECOVER_EVERY_S]

@@ -8,7 +8,7 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from actors.run_turn import run_turn
 from tests.actors.fakes import ScriptedProvider, Theatre, a_request, stop, text
 from tests.web.house import view
-from web.turn_json import live_turn, stored_turn
+from web.turn_json import LISTED_TEXT, listed_turn, live_turn, stored_turn
 
 
 def as_json(described: dict[str, object]) -> dict[str, object]:
@@ -66,3 +66,14 @@ async def test_a_turn_that_keeps_no_text_shows_none_while_it_lives(
     turn = theatre.turn(a_request("main", keep_text=False))
     await run_turn(turn, theatre.backstage)
     assert live_turn(turn)["text"] == ""
+
+
+async def test_a_list_cuts_a_long_text_and_says_so(autojump_clock: MockClock) -> None:
+    theatre = Theatre(ScriptedProvider(text("a"), stop()))
+    await run_turn(theatre.turn(), theatre.backstage)
+    turn = view(theatre.record)
+    short = msgspec.structs.replace(turn, text="a" * LISTED_TEXT)
+    long = msgspec.structs.replace(turn, text="a" * (LISTED_TEXT + 1))
+    assert listed_turn(short) == stored_turn(short)
+    assert listed_turn(long)["text"] == short.text
+    assert listed_turn(long)["text_truncated"] is True

@@ -166,7 +166,7 @@ class TimeoutSettings(Section):
     first_token_s: Seconds = Timeouts().first_token_s
     """Seconds from the head of the response to its first content."""
     idle_s: Seconds = Timeouts().idle_s
-    """Seconds between two reads after that."""
+    """Seconds without content, or another part of the answer, after that."""
     total_s: Seconds = Timeouts().total_s
     """Seconds for the whole turn, all attempts together; at half of it clients get a warning.
     Of the providers it is that of the first route that counts."""

@@ -21,7 +21,7 @@ from web.responses import json_response
 from web.routes.chat import turn_headers
 from web.service import TENANT, Service
 from web.sse import event_document, event_stream
-from web.turn_json import live_turn, stored_turn
+from web.turn_json import listed_turn, live_turn, stored_turn
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
@@ -48,7 +48,7 @@ def turn_routes(service: Service) -> Blueprint:
             status=_status(request.args.get("status")),
             cursor=request.args.get("cursor"),
         )
-        return json_response({"data": [stored_turn(t) for t in page.data], "next": page.next})
+        return json_response({"data": [listed_turn(t) for t in page.data], "next": page.next})
 
     @blueprint.get("/v1/turns/<turn_id>")
     async def turn(turn_id: str) -> Response:
