@@ -4,6 +4,8 @@ Fourth actor of a turn. Here, and nowhere else, it is decided how a turn ended: 
 finish has been consumed here, not by what the streamer saw.
 """
 
+from functools import partial
+
 from actors import events
 from actors.accumulator import Draft
 from actors.checkpointer import Checkpointer, Tail
@@ -42,7 +44,9 @@ class Persister:
         self._order = Order()
         self._early: list[AnyEvent] = []
         self._text: list[str] = []
-        self.tail = Tail(turn.id, turn.owner, turn.journal.events, self._fenced)
+        # Not a method of ours: the tail is, and a cycle would keep the journal until a collection.
+        fenced = partial(turn.stop, Reason.OWNER_LOST)
+        self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
         self.finish: Reason | None = None
         self.usage: Usage | None = None
         self.tool_calls: list[events.ToolCall] = []
@@ -126,9 +130,6 @@ class Persister:
             upstream_model=None,
             created_at=turn.created_at,
         )
-
-    def _fenced(self) -> None:
-        self._turn.stop(Reason.OWNER_LOST)
 
 
 async def persist(persister: Persister, inbox: Receiver[Draft]) -> None:

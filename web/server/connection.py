@@ -78,7 +78,13 @@ class Connection:
                     await self._protocol.handle(Closed())
         finally:
             self._gone = True
+            self._part_from_protocol()
             await trio.aclose_forcefully(self._stream)
+
+    def _part_from_protocol(self) -> None:
+        """Each has the other, and would stay in memory until a collection, which may be long."""
+        for name in ("_protocol", "_surroundings"):
+            vars(self).pop(name, None)
 
     async def _shake_hands(self) -> bool:
         if not isinstance(self._stream, trio.SSLStream):
@@ -228,7 +234,7 @@ class Connection:
         """Close now if no request is under way; else after the responses that are."""
         if self._idle and not self._head_begun:
             self._clock.cancel()
-        elif isinstance(self._protocol, Http2Protocol) and not self._gone:
+        elif not self._gone and isinstance(self._protocol, Http2Protocol):
             self._machinery.start_soon(self._protocol.goaway)  # it may be slow to take it
 
     async def protocol_send(self, event: Event) -> None:
