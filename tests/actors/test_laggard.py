@@ -102,7 +102,7 @@ async def test_silence_counts_against_nobody(autojump_clock: MockClock) -> None:
     writer = Writer(journal.subscribe(), Hundreds(), pace=PACE)
     for _ in range(20):
         await anext(writer)
-        burst: list[AnyEvent] = [Text("x")] * 3 * AT_ONCE
+        burst: list[AnyEvent] = [Text("x") for _ in range(3 * AT_ONCE)]
         journal.append(burst)
         await anext(writer)
         await anext(writer)

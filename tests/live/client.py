@@ -21,12 +21,14 @@ PIPELINED = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 class Call:
     """One connection with one request after the other on it, and the last one's response."""
 
-    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", receive_buffer: int | None = None
+    ) -> None:
         self._socket = trio.socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._at_once = receive_buffer or 65_536
-        self._port = port
+        self._address = host, port
         self._parser = h11.Connection(h11.CLIENT)
         self.body = bytearray()
         """What has come of the body."""
@@ -37,7 +39,7 @@ class Call:
 
     async def connect(self) -> None:
         """Connect."""
-        await self._socket.connect(("127.0.0.1", self._port))
+        await self._socket.connect(self._address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def ask(
@@ -126,9 +128,11 @@ class Call:
 
 
 @asynccontextmanager
-async def calling(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[Call]:
+async def calling(
+    port: int, *, host: str = "127.0.0.1", receive_buffer: int | None = None
+) -> AsyncIterator[Call]:
     """A connection that is closed in the end."""
-    call = Call(port, receive_buffer=receive_buffer)
+    call = Call(port, host=host, receive_buffer=receive_buffer)
     try:
         await call.connect()
         yield call
@@ -148,7 +152,7 @@ async def chatting(
 ) -> AsyncIterator[Call]:
     """A chat completion that was asked for; nothing of the answer is read yet."""
     body = {"model": model, "messages": QUESTION, "stream": stream, **parameters}
-    async with calling(server.port, receive_buffer=receive_buffer) as call:
+    async with calling(server.port, host=server.host, receive_buffer=receive_buffer) as call:
         json_type = (("Content-Type", "application/json"),)
         await call.ask("POST", "/v1/chat/completions", json.dumps(body).encode(), json_type, behind)
         yield call
@@ -160,7 +164,7 @@ async def following(
 ) -> AsyncIterator[Call]:
     """The events of a turn, after `Last-Event-ID: last_id` or `?starting_after=after`."""
     target = f"/v1/turns/{turn_id}/events" + (f"?starting_after={after}" if after else "")
-    async with calling(server.port) as call:
+    async with calling(server.port, host=server.host) as call:
         await call.ask("GET", target, headers=(("Last-Event-ID", last_id),) if last_id else ())
         await call.head()
         yield call
@@ -168,7 +172,7 @@ async def following(
 
 async def fetch(server: Process, target: str, method: str = "GET") -> tuple[int, JSON]:
     """One request for JSON on its own connection: status and document."""
-    async with calling(server.port) as call:
+    async with calling(server.port, host=server.host) as call:
         await call.ask(method, target)
         status = await call.head()
         document = json.loads(await call.rest())
@@ -206,7 +210,7 @@ async def reports(witness: Process, id: str = "") -> list[JSON]:
 
 async def metrics(server: Process) -> dict[str, float]:
     """Every sample of `/metrics` by name and labels."""
-    async with calling(server.port) as call:
+    async with calling(server.port, host=server.host) as call:
         await call.ask("GET", "/metrics")
         await call.head()
         text = (await call.rest()).decode()

@@ -53,6 +53,7 @@ class Process:
                 stderr=stderr,
             )
         self.pid = self._popen.pid
+        self.host = "127.0.0.1"
         self.port = 0
 
     @property

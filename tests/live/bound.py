@@ -1,0 +1,30 @@
+"""`python -m tests.live.bound HOST MODULE …` runs a module with a server that listens on HOST.
+
+`trouper serve` refuses whatever other machines can reach, and tests need another machine.
+"""
+
+import runpy
+import socket
+import sys
+
+import web.main
+from web.config import Address, Inherited
+from web.server import ServerSettings, bind_sockets
+
+
+def main() -> None:
+    """Have the server listen on a free port of the host, and become the module."""
+    host, module, *arguments = sys.argv[1:]
+
+    def listen(
+        bind: Address | Inherited, passed: tuple[int, ...], settings: ServerSettings
+    ) -> list[socket.socket]:
+        return bind_sockets([f"{host}:0"], settings)
+
+    vars(web.main)["open_sockets"] = listen
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
