@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import h11
 import trio
@@ -16,6 +17,13 @@ from tests.live.harness import Process
 JSON = dict[str, object]
 QUESTION: list[JSON] = [{"role": "user", "content": "Who is on stage?"}]
 PIPELINED = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Door(Protocol):
+    """Where a server is found, or what stands in front of it."""
+
+    host: str
+    port: int
 
 
 class Call:
@@ -142,7 +150,7 @@ async def calling(
 
 @asynccontextmanager
 async def chatting(
-    server: Process,
+    server: Door,
     model: str,
     *,
     stream: bool = True,
