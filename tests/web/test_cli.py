@@ -12,6 +12,7 @@ import typer.testing
 
 import web.main
 import web.simulate
+import web.supervise.parent
 from web.cli import app
 from web.config import Config
 from web.startup import StartupRefused
@@ -100,6 +101,19 @@ class TestServe:
         monkeypatch.setattr(web.main, "run", run)
         assert trouper("serve", "--bind", "127.0.0.1:9").exit_code == 0
         assert seen == ["127.0.0.1:9"]
+
+    @pytest.mark.parametrize("child", [False, True])
+    def test_a_parent_supervises_and_its_children_serve(
+        self, monkeypatch: pytest.MonkeyPatch, child: bool
+    ) -> None:
+        monkeypatch.setattr(web.main, "run", lambda config: 11)
+        monkeypatch.setattr(web.supervise.parent, "supervise", lambda config, n: 20 + n)
+        if child:
+            monkeypatch.setenv("TROUPER_SUPERVISED", "5:6")
+        assert trouper("serve", "--supervise", "2").exit_code == (11 if child else 22)
+
+    def test_no_processes_are_a_usage_error(self) -> None:
+        assert trouper("serve", "--supervise", "0").exit_code == 2
 
     @pytest.mark.parametrize("depth", [0, 1, 2])
     def test_says_in_one_line_why_it_does_not_start(
