@@ -25,6 +25,8 @@ class Body(Protocol):
     """All of the body has been fed."""
     clean: bool
     """Nothing was fed beyond its end, so that the connection can carry another response."""
+    broken: httpx.RemoteProtocolError | None
+    """What is wrong behind the payload that `feed` returned last; nothing more can be read."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought, return its payload. Raises `httpx.RemoteProtocolError`."""
@@ -36,9 +38,10 @@ class Body(Protocol):
 class LengthBody:
     """A body of a known number of bytes."""
 
-    __slots__ = ("_left", "clean", "complete")
+    __slots__ = ("_left", "broken", "clean", "complete")
 
     def __init__(self, length: int) -> None:
+        self.broken: httpx.RemoteProtocolError | None = None
         self._left = length
         self.complete = length == 0
         self.clean = True
@@ -61,6 +64,7 @@ class UntilCloseBody:
 
     complete = False
     clean = False
+    broken: httpx.RemoteProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
         return data
@@ -72,7 +76,7 @@ class UntilCloseBody:
 class ChunkedBody:
     """A chunked body; extensions and trailers are checked and dropped."""
 
-    __slots__ = ("_held", "_in_chunk", "_in_trailers", "_left", "clean", "complete")
+    __slots__ = ("_held", "_in_chunk", "_in_trailers", "_left", "broken", "clean", "complete")
 
     def __init__(self) -> None:
         self._left = 0
@@ -83,11 +87,22 @@ class ChunkedBody:
         """The beginning of a line that is not whole yet."""
         self.complete = False
         self.clean = True
+        self.broken: httpx.RemoteProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
+        parts: list[bytes] = []
+        try:
+            self._take(data, parts)
+        except httpx.RemoteProtocolError as error:
+            if not parts:
+                raise
+            # What came whole before the framing broke is the consumer's.
+            self.broken = error
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _take(self, data: bytes, parts: list[bytes]) -> None:
         if self._held:
             data, self._held = self._held + data, b""
-        parts: list[bytes] = []
         at, size = 0, len(data)
         while at < size and not self.complete:
             if self._left:
@@ -103,7 +118,6 @@ class ChunkedBody:
                     break
                 at = after
         self.clean = self.clean and (at == size or bool(self._held))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     @staticmethod
     def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:

@@ -40,6 +40,8 @@ class ResponseBody(httpx.AsyncByteStream):
             raise httpx.StreamClosed
         body = self._body
         while not body.complete:
+            if body.broken is not None:
+                raise body.broken
             if self._read_s is None:
                 data = await self._wire.receive()
             else:

@@ -15,7 +15,12 @@ CUTS = st.lists(st.integers(min_value=0, max_value=2000), max_size=12)
 
 
 def fed(body: Body, pieces: list[bytes]) -> bytes:
-    return b"".join(body.feed(piece) for piece in pieces if piece)
+    payload = b""
+    for piece in filter(None, pieces):
+        payload += body.feed(piece)
+        if body.broken is not None:
+            raise body.broken
+    return payload
 
 
 @given(CHUNKS, EXTENSIONS, TRAILERS, st.booleans(), CUTS)
@@ -66,6 +71,13 @@ def test_wrong_framing_is_refused_wherever_it_is_cut(stream: bytes) -> None:
     for pieces in [[stream], [stream[at : at + 1] for at in range(len(stream))]]:
         with pytest.raises(httpx.RemoteProtocolError):
             fed(ChunkedBody(), pieces)
+
+
+def test_what_came_whole_before_the_framing_broke_comes_out_first() -> None:
+    body = ChunkedBody()
+    assert body.feed(b"3\r\nabc\r\n2\r\nde\r\nxyz\r\n") == b"abcde"
+    assert body.broken is not None
+    assert not body.complete
 
 
 def test_an_end_before_the_last_chunk_is_a_cut() -> None:
