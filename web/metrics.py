@@ -162,6 +162,7 @@ class _Edge(Collector):
             ("connections_crashed", "Ended by a bug in the protocol.", counted.crashed),
             ("requests_crashed", "Cut by an error past the app.", counted.app_errors),
             ("write_stalls", "Cut: limits.write_stall_s without progress.", counted.write_stalls),
+            ("vanished_peers", "Cut: the client's machine answered no more.", counted.vanished),
             ("slow_heads", "Cut: server.header_s.", counted.slow_heads),
             ("pipelining_overflows", "Cut: too much sent ahead.", counted.overflows),
         ):

@@ -12,7 +12,7 @@ from tests.live.far import far_machine
 from tests.live.frames import read_frames
 from tests.live.harness import FULL, Process, Server, until
 
-SETTINGS = {5.0: 7.0, 30.0: 30.0} if FULL else {5.0: 7.0}
+SETTINGS = {5.0: 6.0, 30.0: 30.0} if FULL else {5.0: 6.0}
 """`write_stall_s`, and in how many seconds a client must be missed with it; 30 is the default."""
 STREAMS = {"streaming": "delay=20ms,tokens=20000", "silent": "delay=0,tokens=5000,stall=3"}
 
@@ -51,7 +51,10 @@ async def test_a_client_that_vanishes_is_missed(
     tmp_path: Path, upstream: Process, stream: str, write_stall_s: float
 ) -> None:
     user, within_s = f"{stream}-{write_stall_s}", SETTINGS[write_stall_s]
-    settings = f"[limits]\nwrite_stall_s = {write_stall_s}\n[timeouts]\nidle_s = 300\n"
+    settings = (
+        f"[limits]\nwrite_stall_s = {write_stall_s}\n[timeouts]\nidle_s = 300\n"
+        f"[turns]\nheartbeat_s = {write_stall_s / 2}\n"
+    )
     config = harness.write_config(tmp_path, upstream.port, settings)
     with far_machine() as far:
         wrapper = ("tests.live.bound", far.here)

@@ -219,6 +219,13 @@ class Connection:
         self._idle = False
         self._clock.deadline = math.inf
 
+    def cut_if_vanished(self) -> None:
+        """Close if the client has long acknowledged nothing of what is on its way."""
+        if self._writer.peer_has_vanished(self._settings.dead_peer_s):
+            self._counters.vanished += 1
+            log.info("client_vanished", client=self.client)
+            self.cut()
+
     def cut(self) -> None:
         """Close now, whatever is under way."""
         self._writer.cut()

@@ -16,6 +16,8 @@ class Counters:
     app_errors: int = 0
     """Requests whose handler, body or clean-up raised past the app."""
     write_stalls: int = 0
+    vanished: int = 0
+    """Cut because the client's machine answered no more."""
     slow_heads: int = 0
     overflows: int = 0
     """Cut off for sending more than `pipelined_bytes` ahead."""

@@ -22,6 +22,9 @@ from web.server.writer import ServerStream
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1
 _ACCEPTS_IN_A_ROW = 64
+_LOOKED_AT_IN_A_ROW = 256
+_LOOKS = 30
+"""How often in `write_stall_s` connections are looked at for peers that vanished."""
 
 log = structlog.stdlib.get_logger("web.server")
 
@@ -58,6 +61,7 @@ class HttpServer:
                 try:
                     with self._accepting:
                         async with trio.open_nursery() as acceptors:
+                            acceptors.start_soon(self._miss_vanished_peers)
                             for sock in sockets:
                                 acceptors.start_soon(self._accept, sock, connections)
                             task_status.started([self._url(sock) for sock in sockets])
@@ -159,6 +163,15 @@ class HttpServer:
                     raise
                 log.error("cannot_accept", error=error.strerror)
                 await trio.sleep(_ACCEPT_PAUSE_S)
+
+    async def _miss_vanished_peers(self) -> None:
+        """Not while draining: that is over sooner."""
+        while True:
+            await trio.sleep(self._settings.write_stall_s / _LOOKS)
+            for number, connection in enumerate(list(self._connections), 1):
+                connection.cut_if_vanished()
+                if number % _LOOKED_AT_IN_A_ROW == 0:
+                    await trio.lowlevel.checkpoint()
 
     def _accept_waiting(self, listener: socket.socket, connections: trio.Nursery) -> None:
         for _ in range(_ACCEPTS_IN_A_ROW):

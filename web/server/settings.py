@@ -31,3 +31,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     websocket_ping_s: float = 30.0
     http2_streams: int = 100
     """How many requests one HTTP/2 connection may have open."""
+
+    @property
+    def dead_peer_s(self) -> float:
+        """How long a peer may answer nothing to the kernel: less, for seeing it takes a moment."""
+        return self.write_stall_s * 14 / 15

@@ -5,6 +5,7 @@ import trio
 
 from web.server.counters import Counters
 from web.server.stream import SocketStream
+from web.server.vanished import has_vanished
 
 _PIECE = 16 * 1024
 """A write that gets this much through within the stall deadline is not stalled."""
@@ -71,6 +72,11 @@ class Writer:
         """Close so that the client cannot take what it got for the whole."""
         if isinstance(self._socket_stream, SocketStream):
             self._socket_stream.reset()
+
+    def peer_has_vanished(self, patience_s: float) -> bool:
+        """Whether the peer has not answered the kernel for so long, and ought to have."""
+        stream = self._socket_stream
+        return isinstance(stream, SocketStream) and has_vanished(stream.socket, patience_s)
 
     def cut(self) -> None:
         """Close now, so that not even a stalled write, which is shielded, goes on."""

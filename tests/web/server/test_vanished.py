@@ -1,0 +1,45 @@
+"""Which peers have vanished, by what the kernel tells of their sockets."""
+
+import socket
+import struct
+
+import pytest
+
+from web.server.vanished import has_vanished, is_overdue
+
+
+def info(unacknowledged: int, last_ack_ms: int) -> bytes:
+    fields = [0] * 13
+    fields[4], fields[12] = unacknowledged, last_ack_ms
+    return b"\1" * 8 + struct.pack("=13I", *fields)
+
+
+@pytest.mark.parametrize(
+    ("unacknowledged", "last_ack_ms", "vanished"),
+    [(0, 0, False), (0, 99_000, False), (1, 27_999, False), (1, 28_000, True), (9, 99_000, True)],
+)
+def test_only_who_owes_an_answer_is_missed(
+    unacknowledged: int, last_ack_ms: int, vanished: bool
+) -> None:
+    assert is_overdue(info(unacknowledged, last_ack_ms), 28) is vanished
+
+
+def test_a_living_peer_has_not_vanished_read_or_not() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        served, _ = listener.accept()
+        with served:
+            served.sendall(b"x" * 1000)
+            assert client.recv(1)
+            assert not has_vanished(served, 0.5)
+            client.close()
+        assert not has_vanished(served, 0), "it is closed"
+
+
+def test_other_sockets_are_not_asked() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        left.sendall(b"x")
+        assert not has_vanished(left, 0)
