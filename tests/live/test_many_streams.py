@@ -31,7 +31,17 @@ class Reader:
     def __init__(self) -> None:
         self.waited_s = 0.0
         self.ended = False
-        self.frames = 0
+        self._call: Call | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the first tokens are here."""
+        return self._call is not None
+
+    @property
+    def frames(self) -> int:
+        """How many have come; 0 until it is open."""
+        return len(read_frames(bytes(self._call.body), cut=True)) if self._call else 0
 
     async def run(self, server: Server, model: str, opening: trio.CapacityLimiter) -> None:
         """Open it when it is its turn, and read until cancelled."""
@@ -40,7 +50,7 @@ class Reader:
             assert await call.head() == 200
             await call.frames(2)
             opening.release_on_behalf_of(self)
-            self.frames = 2
+            self._call = call
             await self._read(call)
 
     async def _read(self, call: Call) -> None:
@@ -48,7 +58,6 @@ class Reader:
         while await call.more():
             now = time.monotonic()
             self.waited_s, at = max(self.waited_s, now - at), now
-            self.frames = len(read_frames(bytes(call.body), cut=True))
         self.ended = True
 
 
@@ -88,7 +97,7 @@ async def test_many_open_streams(
 
 
 async def all_open(readers: list[Reader]) -> bool:
-    return all(reader.frames for reader in readers)
+    return all(reader.is_open for reader in readers)
 
 
 async def nobody_plays(server: Server) -> bool:
