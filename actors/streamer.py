@@ -83,7 +83,8 @@ class Streamer:
             await self._attempt(planned, before, outbox)
             result = "answered"
         except UpstreamFailure as caught:
-            failure = caught
+            # Its traceback has this frame, and would keep the turn until a collection.
+            failure = caught.with_traceback(None)
             result = caught.kind.value
         except Exception:
             result = "crashed"

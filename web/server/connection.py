@@ -11,6 +11,7 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import AppWrapper, ASGIFramework, TaskGroup
 from hypercorn.utils import parse_socket_addr
 
+from actors.waiters import Waiters
 from web.server.counters import Counters
 from web.server.http1 import Http1Protocol
 from web.server.http2 import Http2Protocol
@@ -60,7 +61,7 @@ class Connection:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._feeding = False
-        self._drained = trio.Event()
+        self._drained = Waiters()
         self._machinery: trio.Nursery
         self._surroundings: Surroundings
         self._protocol: Http1Protocol | Http2Protocol
@@ -181,7 +182,6 @@ class Connection:
             log.warning("pipelined_too_much", client=self.client)
             self._clock.cancel()
             return
-        self._drained = trio.Event()
         await self._drained.wait()
 
     async def _feed(self) -> None:
@@ -189,7 +189,7 @@ class Connection:
             data = b"".join(self._pending)
             self._pending.clear()
             self._pending_bytes = 0
-            self._drained.set()
+            self._drained.wake()
             await self._handle(RawData(data))
         self._feeding = False
 

@@ -28,11 +28,12 @@ class Writer:
         self._client = client
         self._stall_s = stall_s
         self._counters = counters
-        self._lock = trio.Lock()
+        self._lock: trio.Lock | None = None
+        """Made when a write has to wait for the first time, which is mostly never."""
 
     def write_now(self, data: bytes) -> bytes:
         """Send what the socket takes at once; returns the rest, `b""` if that was all."""
-        if self._direct is None or self._lock.locked():
+        if self._direct is None or (self._lock is not None and self._lock.locked()):
             return data
         try:
             return data[self._direct.try_send(data) :]
@@ -44,8 +45,9 @@ class Writer:
 
         Shielded, because half a frame must not be followed by another; the deadline is inside.
         """
+        self._lock = lock = self._lock or trio.Lock()
         with trio.CancelScope(shield=True):
-            async with self._lock:
+            async with lock:
                 for start in range(0, len(data), _PIECE):
                     if not await self._write_piece(data[start : start + _PIECE]):
                         return

@@ -1,5 +1,6 @@
 """The clocks of a connection and what ends it, on memory streams and virtual time."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from web.quart_app import TrouperApp
 from web.server import HttpServer, ServerSettings
+from web.server.connection import Connection
 
 GET = b"GET %b HTTP/1.1\r\nHost: t\r\n\r\n"
 SETTINGS = ServerSettings(keep_alive_s=50, header_s=10, write_stall_s=30, linger_s=2)
@@ -302,3 +304,19 @@ async def test_a_crash_closes_a_websocket_with_1011(autojump_clock: MockClock) -
 async def test_a_full_inbox_closes_a_websocket_with_1008(autojump_clock: MockClock) -> None:
     message = b"\x81\x81\x00\x00\x00\x00x"
     assert await _close_code(b"/deaf", message * 100) == 1008
+
+
+async def test_a_connection_that_is_over_waits_for_no_collection(autojump_clock: MockClock) -> None:
+    """It would keep its last response, and whatever that keeps."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(found, Connection) for found in gc.get_objects())
+        async with connected() as peer:
+            await peer.ask(GET % b"/parts?n=1000&pause=1")
+            await peer.read_until(b"part 2;")
+            await peer.stream.aclose()
+            await peer.ended.wait()
+        assert sum(isinstance(found, Connection) for found in gc.get_objects()) == before
+    finally:
+        gc.enable()
