@@ -5,6 +5,8 @@ from msgspec import Struct
 from actors.outcome import Usage
 
 _MILLION = 1_000_000
+MOST_MICROS = 2**63 - 1
+"""What a database's integer holds; no price times no count is more."""
 
 
 class Price(Struct, frozen=True, kw_only=True):
@@ -24,4 +26,4 @@ def cost_micros(usage: Usage, price: Price) -> int:
         + cached * cached_price
         + usage.output_tokens * price.output
     )
-    return (total + _MILLION // 2) // _MILLION
+    return min((total + _MILLION // 2) // _MILLION, MOST_MICROS)

@@ -51,6 +51,10 @@ _ADVICE = {
 }
 
 
+class _Misplaced(Exception):
+    """The file that is open is not the one that stands at the database's path."""
+
+
 class SQLite:
     """A database in one file, with a write-ahead log beside it."""
 
@@ -58,6 +62,7 @@ class SQLite:
         self._settings = settings
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.beside = self._path(url.database)
+        self._identity: tuple[int, int] | None = None
 
     def _path(self, database: str | None) -> Path:
         if database in (None, "", ":memory:"):
@@ -85,10 +90,11 @@ class SQLite:
             max_overflow=0,
         )
         event.listen(engine, "connect", self._prepare)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", self._begin)
         return engine
 
     def _prepare(self, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        self._check_in_place()
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA synchronous={self._settings.synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -108,6 +114,19 @@ class SQLite:
             connection.rollback()
         finally:
             connection.close()
+        self._identity = self._identity_now()
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            found = self.beside.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _check_in_place(self) -> None:
+        """Refuse to write where nobody will look: SQLite goes on in a file that was deleted."""
+        if self._identity is not None and self._identity_now() != self._identity:
+            raise _Misplaced
 
     def _check_file(self, cursor: DBAPICursor) -> None:
         cursor.execute("SELECT count(*) FROM sqlite_master")
@@ -134,8 +153,13 @@ class SQLite:
         """Make the transaction that is about to begin one that writes from its first moment."""
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
+    def _begin(self, connection: Connection) -> None:
+        self._check_in_place()
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
     def begin(self, cursor: DBAPICursor) -> None:
         """Take the write lock at once, so that only here another process's lock is met."""
+        self._check_in_place()
         cursor.execute("BEGIN IMMEDIATE")
 
     def set_patience(self, cursor: DBAPICursor, seconds: float) -> None:
@@ -144,6 +168,8 @@ class SQLite:
 
     def trouble(self, error: BaseException) -> str | None:
         """Classify by primary result code."""
+        if isinstance(error, _Misplaced):
+            return "the database file was deleted or replaced; put it back, or start again"
         return _TROUBLE.get(_code(error))
 
     def refusal(self, error: BaseException) -> str | None:
@@ -193,10 +219,6 @@ class SQLite:
         """Delete the directory of a database that had no path."""
         if self._temporary is not None:
             self._temporary.cleanup()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
 def _code(error: BaseException) -> int:

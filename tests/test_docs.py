@@ -6,8 +6,11 @@ from pathlib import Path
 
 import typer.main
 from prometheus_client import CollectorRegistry
+from trio.testing import MockClock
 
 from store.store import StoreFigures
+from tests.web.house import open_house
+from web.app import create_app
 from web.cli import app
 from web.config.reference import ANY_NAME, settings
 from web.metrics import Metrics
@@ -68,6 +71,23 @@ def test_the_reference_has_the_defaults_there_are() -> None:
         section = text.split(f"## `{heading}`")[1].split("\n## ")[0]
         row = next(row for row in section.splitlines() if row.startswith(f"| `{key}`"))
         assert f"| `{shown}` |" in row, (heading, key, shown)
+
+
+def route_name(rule: str) -> str:
+    """`/v1/turns/{id}` for `/v1/turns/<turn_id>`."""
+    return re.sub(r"<(?:path:)?(?:turn_)?([a-z]+)>", r"{\1}", rule)
+
+
+async def test_the_reference_has_every_route(autojump_clock: MockClock) -> None:
+    text = (REFERENCE / "http.md").read_text("utf-8")
+    async with open_house() as house:
+        rules = list(create_app(house.service).url_map.iter_rules())
+    existing = {
+        f"{method} {route_name(rule.rule)}"
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert set(re.findall(r"`([A-Z]+ /[^`]*)`", text)) == existing
 
 
 def test_the_reference_has_every_command_and_option() -> None:

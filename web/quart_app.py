@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import trio
 from quart import Request, Response
 from quart.typing import ResponseReturnValue
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from web.body import TurnRequest
@@ -39,6 +41,20 @@ class TrouperApp(QuartTrio):
         self.config["MAX_CONTENT_LENGTH"] = max_body_bytes
         self.config["BODY_TIMEOUT"] = None
         self.config["RESPONSE_TIMEOUT"] = None
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Match by path and method alone: routes are the same for every host.
+
+        Werkzeug's own way encodes the Host header as a domain name, and fails where it is none.
+        """
+        if request is None:
+            return None
+        return self.url_map.bind(
+            "localhost",
+            url_scheme=request.scheme,
+            default_method=getattr(request, "method", "GET"),
+            path_info=request.path,
+        )
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
         """Dispatch, and turn an error into a response, unless it came with a cancellation.

@@ -266,8 +266,8 @@ def _usage(usage: TokenUsage) -> Usage | None:
     return Usage(
         input_tokens=given,
         output_tokens=made,
-        cached_input_tokens=(prompt and prompt.cached_tokens) or 0,
-        reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
+        cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
+        reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
     )
 
 

@@ -76,11 +76,18 @@ def read_frame(data: bytes) -> tuple[Frame, bool]:
     `data` is no JSON object.
     """
     try:
+        return _read(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def _read(data: bytes) -> tuple[Frame, bool]:
+    try:
         return _STRICT.decode(data), True
     except msgspec.ValidationError:
         return _lenient(data), False
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
 
 
 def _lenient(data: bytes) -> Frame:

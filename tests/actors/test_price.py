@@ -49,3 +49,8 @@ def test_cached_input_is_never_dearer_where_its_price_is_lower(
 ) -> None:
     price = Price(input=pi, cached_input=min(pi, pc))
     assert cost_micros(usage(i, cached=cached), price) <= cost_micros(usage(i), price)
+
+
+def test_no_cost_is_more_than_a_database_holds() -> None:
+    usage = Usage(input_tokens=2**53, output_tokens=2**53)
+    assert cost_micros(usage, Price(input=10**12, output=10**12)) == 2**63 - 1

@@ -61,3 +61,27 @@ async def test_a_large_database_opens_without_being_read_whole(
     assert asked
     assert not any("quick_check" in text for text in asked)
     open_engine(backend, settings).dispose()
+
+
+def put_aside(database: Path) -> Path:
+    return database.rename(database.with_name("kept.db"))
+
+
+def put_back(kept: Path, database: Path) -> None:
+    kept.rename(database)
+
+
+async def test_a_file_that_is_gone_or_another_takes_nothing(
+    settings: StoreSettings, database: Path
+) -> None:
+    async with open_store(settings) as store:
+        await store.begin(a_turn(store.owner))
+        kept = put_aside(database)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+                await store.begin(a_turn(store.owner))
+            with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+                await store.list_turns(TENANT, limit=9)
+            database.touch()  # noqa: ASYNC240
+        put_back(kept, database)
+        assert len((await store.list_turns(TENANT, limit=9)).data) == 1

@@ -47,6 +47,27 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
             "[providers.up] format: must be one of openai-chat, simulated",
         ),
         ("server = 3", "[server]: must be a table"),
+        (
+            '[providers.up]\nformat = "openai-chat"\nbase_url = "http://a/v1\\n"',
+            "[providers.up] base_url: must not hold spaces, line ends",
+        ),
+        (
+            '[providers.up]\nformat = "openai-chat"\nbase_url = "http://a:99999/v1"',
+            "[providers.up] base_url: is no URL that can be asked",
+        ),
+        (
+            f'[providers.up]\nformat = "openai-chat"\nbase_url = "http://{"a" * 64}/v1"',
+            "[providers.up] base_url: is no URL that can be asked",
+        ),
+        (UP + 'api_key = "a\\nb"', "[providers.up] api_key: has characters in it"),
+        (
+            '[providers.s]\nformat = "simulated"\nscenario = "/nowhere.toml"',
+            "[providers.s] scenario: /nowhere.toml: No such file",
+        ),
+        (
+            UP + "[models.m]\nroutes = ['up/x']\nprice = { input = 1e300 }",
+            "[models.m] price.input: must not be more than",
+        ),
         ("[server]\ndrain_s = -1", "[server] drain_s: must be greater than or equal to 0, not -1"),
         (
             '[limits]\nbody_bytes = "many"',

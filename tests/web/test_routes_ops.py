@@ -64,3 +64,10 @@ async def test_metrics_count_what_is_live(autojump_clock: MockClock) -> None:
         exposed = (await house.get("/metrics")).text
         assert 'trouper_live_turns{stage="streaming"} 0.0' in exposed
         assert "trouper_spooled_records 0.0" in exposed
+
+
+@pytest.mark.parametrize("host", ["a..b", ".", "a" * 70, "x y", "[::1"])
+async def test_routes_are_the_same_for_every_host(autojump_clock: MockClock, host: str) -> None:
+    async with open_house() as house:
+        response = await house.get("/health", headers={"host": host})
+        assert response.status_code == 200

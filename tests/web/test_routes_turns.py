@@ -413,3 +413,24 @@ async def test_a_cancel_of_what_ended_changes_nothing(autojump_clock: MockClock)
         response = await house.post("/v1/turns/turn_1/cancel")
         assert (response.status_code, response.json()["status"]) == (200, "completed")
         assert len(house.store.finals) == 1
+
+
+async def test_a_turn_of_another_process_cannot_be_cancelled_here(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_house(hello()) as house:
+        await house.chat()
+        house.store.views["turn_7"] = replace(
+            view(house.store.finals[0]), id="turn_7", status="in_progress", ended_at=None
+        )
+        response = await house.post("/v1/turns/turn_7/cancel")
+        assert response.status_code == 409
+        assert code_of(response) == "turn_elsewhere"
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "turn_", "turn_1%", "TURN_1"])
+async def test_a_page_that_is_none(autojump_clock: MockClock, cursor: str) -> None:
+    async with open_house() as house:
+        response = await house.get("/v1/turns", params={"cursor": cursor})
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "cursor"

@@ -1,21 +1,35 @@
 """Providers and models: which upstreams there are, and which names lead to them."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
+import httpx
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, field_validator
 
 from actors.outcome import Mode
 from actors.price import Price
 from actors.providers.base import Route
+from actors.providers.simulated import load_scenario
 from web.config.secret import Secret
 from web.config.sections import Seconds, Section, TimeoutOverrides
 
+_DEAREST = 10**12
+"""Micro-dollars per million tokens: a dollar a token."""
+_VISIBLE = re.compile(r"[!-~]+")
+
 
 def _base_url(text: str) -> str:
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError("must not hold spaces, line ends or letters beyond ASCII")
     parts = urlsplit(text)
+    try:
+        httpx.URL(text).host.encode("idna")
+        parts.port  # noqa: B018 (reading it checks it)
+    except (httpx.InvalidURL, ValueError):
+        raise ValueError("is no URL that can be asked; look at its host and port") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
     if parts.username is not None or parts.password is not None:
@@ -43,6 +57,8 @@ def _micros(dollars: object) -> int:
         whole = int(micros)
     except (ArithmeticError, ValueError):
         raise ValueError("must be dollars per million tokens, such as 1.25") from None
+    if whole > _DEAREST:
+        raise ValueError("must not be more than 1000000 dollars per million tokens")
     if micros < 0 or micros != whole:
         raise ValueError("must not be negative, nor finer than a millionth of a dollar")
     return whole
@@ -71,6 +87,14 @@ class OpenAIChat(Section):
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Clocks that differ from `[timeouts]`."""
 
+    @field_validator("api_key")
+    @classmethod
+    def _can_be_sent(cls, secret: Secret | None) -> Secret | None:
+        value = secret.value.get_secret_value() if secret and secret.value else None
+        if value is not None and not _VISIBLE.fullmatch(value):
+            raise ValueError("has characters in it that cannot be sent, such as a line end")
+        return secret
+
     @property
     def key(self) -> str | None:
         """The key in clear, for the wire only."""
@@ -93,6 +117,16 @@ class Simulated(Section):
     """A scenario file. Left out, the name of the upstream model says what happens."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Clocks that differ from `[timeouts]`."""
+
+    @field_validator("scenario")
+    @classmethod
+    def _can_be_played(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                load_scenario(path.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise ValueError(f"{path}: {error.strerror}") from None
+        return path
 
     @property
     def usable(self) -> bool:

@@ -71,11 +71,18 @@ def _logprobs(journal: list[AnyEvent]) -> dict[str, object] | None:
     found = [e.logprobs for e in journal if isinstance(e, events.Text) and e.logprobs is not None]
     if not found:
         return None
-    objects = [msgspec.json.decode(raw, type=_Logprobs) for raw in found]
+    objects = [_read_logprobs(raw) for raw in found]
     return {
         "content": [entry for part in objects for entry in part.content or ()],
         "refusal": None,
     }
+
+
+def _read_logprobs(raw: str) -> _Logprobs:
+    try:
+        return msgspec.json.decode(raw, type=_Logprobs)
+    except msgspec.DecodeError:
+        return _Logprobs()  # the provider made them up wrongly; the answer is whole without them
 
 
 class _Joined:

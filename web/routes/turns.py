@@ -1,5 +1,6 @@
 """`/v1/turns`: what became of turns, their events again, and an end to them."""
 
+import re
 from itertools import chain
 
 import msgspec
@@ -23,6 +24,7 @@ from web.service import TENANT, Service
 from web.sse import event_document, event_stream
 from web.turn_json import listed_turn, live_turn, stored_turn
 
+_TURN_ID = re.compile(r"turn_[0-9a-z]{1,64}")
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 _AT_ONCE = 1000
@@ -46,7 +48,7 @@ def turn_routes(service: Service) -> Blueprint:
             TENANT,
             limit=_limit(request.args.get("limit")),
             status=_status(request.args.get("status")),
-            cursor=request.args.get("cursor"),
+            cursor=_page_cursor(request.args.get("cursor")),
         )
         return json_response({"data": [listed_turn(t) for t in page.data], "next": page.next})
 
@@ -70,8 +72,10 @@ def turn_routes(service: Service) -> Blueprint:
             live.stop(Reason.CANCEL_REQUESTED)
             await live.final.wait()
             return json_response(live_turn(live), headers=turn_headers(live))
-        described = stored_turn(await _stored(service, turn_id))
-        return json_response(described, headers={"X-Turn-Id": turn_id})
+        stored = await _stored(service, turn_id)
+        if stored.ended_at is None:
+            raise _elsewhere(stored)
+        return json_response(stored_turn(stored), headers={"X-Turn-Id": turn_id})
 
     return blueprint
 
@@ -128,7 +132,7 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
 
 
 def _elsewhere(turn: TurnView) -> ApiError:
-    text = f"Turn {turn.id} plays in another process, which alone can stream it."
+    text = f"Turn {turn.id} plays in another process, which alone can stream or end it."
     kind = "invalid_request_error"
     return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
 
@@ -161,6 +165,12 @@ def _limit(text: str | None) -> int:
     if not 1 <= limit <= MAX_LIMIT:
         raise invalid(f"limit: must be a number from 1 to {MAX_LIMIT}.", param="limit")
     return limit
+
+
+def _page_cursor(text: str | None) -> str | None:
+    if text is not None and not _TURN_ID.fullmatch(text):
+        raise invalid("cursor: must be the next of the page before.", param="cursor")
+    return text
 
 
 def _status(text: str | None) -> str | None:

@@ -403,3 +403,21 @@ def test_a_request_carries_all_that_the_client_said() -> None:
         **call.parameters,
     }
     assert "authorization" not in dict(OpenAIChat().build(call, None).headers)
+
+
+def test_details_below_nothing_are_nothing() -> None:
+    usage = {
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": -50},
+        "completion_tokens_details": {"reasoning_tokens": -7},
+    }
+    (chunk,) = chunks_of(event({"choices": [], "usage": usage}))
+    assert chunk == UsageChunk(Usage(input_tokens=3, output_tokens=2))
+
+
+def test_a_frame_that_is_nested_too_deeply_is_skipped() -> None:
+    deep = b"data: " + b"[" * 100_000 + b"\n\n"
+    text, skipped = chunks_of(event({"choices": [{"delta": {"content": "a"}}]}), deep)
+    assert text == TextChunk("a")
+    assert isinstance(skipped, SkippedChunk)

@@ -106,3 +106,11 @@ def test_every_object_parses_with_the_sdks_own_types(
     body = msgspec.json.encode(completion([STARTED, *answer, ended(reason)]))
     whole = read_completion(body)
     assert whole.choices[0].finish_reason == FINISH_REASONS[reason]
+
+
+@pytest.mark.parametrize("logprobs", ["[1]", '"x"', '{"content": 5}', "{"])
+def test_malformed_logprobs_cost_only_themselves(logprobs: str) -> None:
+    journal: list[AnyEvent] = [STARTED, events.Text("a", logprobs), ended()]
+    told = msgspec.json.decode(msgspec.json.encode(completion(journal)))["choices"][0]
+    assert told["logprobs"] == {"content": [], "refusal": None}
+    assert told["message"]["content"] == "a"
