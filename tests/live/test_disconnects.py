@@ -72,7 +72,9 @@ POSITIONS = {
     "before upstream headers": Position("silent", "began", "before_first_token"),
     "after headers": Position("stall=0", "head_at", "before_first_token"),
     "mid-stream": Position("first=1ms,delay=20ms,tokens=500", None, "mid_stream"),
-    "non-streaming": Position("first=1ms,delay=20ms,tokens=500", "first_token_at", "mid_stream", False),
+    "non-streaming": Position(
+        "first=1ms,delay=20ms,tokens=500", "first_token_at", "mid_stream", False
+    ),
 }
 
 
