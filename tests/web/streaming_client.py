@@ -175,7 +175,7 @@ class FixedHTTPConnection(TestHTTPConnection):
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        await super().__aexit__(exc_type, exc_value, tb)  # type: ignore[arg-type]
+        await super().__aexit__(exc_type, exc_value, tb)  # type: ignore[arg-type]  # noqa: ASYNC102
 
     async def disconnect(self) -> None:
         """Leave; doing it twice is harmless."""
