@@ -31,7 +31,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m flake8 --isolated $(ASYNC_RULES) $(CODE)
+	$(BIN)/python -m flake8 --isolated $(ASYNC_RULES) actors web store
 	$(BIN)/mypy
 	$(BIN)/towncrier build --draft --version next > $(VENV)/changelog-draft.md
 
