@@ -5,7 +5,7 @@ from quart_trio.wrappers.request import TrioBody
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 
-class TurnBody(TrioBody):
+class BoundedBody(TrioBody):
     """Quart's body, whose limit also holds for bodies read in parts.
 
     Quart counts what is buffered, not what was received, and its iterator takes a body that
@@ -49,8 +49,8 @@ class TurnBody(TrioBody):
             raise
 
 
-class TurnRequest(TrioRequest):
+class BoundedRequest(TrioRequest):
     """Quart's request with our body."""
 
-    body_class = TurnBody
-    body: TurnBody
+    body_class = BoundedBody
+    body: BoundedBody

@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.laggard import ReaderTooSlow
 from web.access_log import RequestRecord, log_request
-from web.body import TurnBody
+from web.body import BoundedBody
 from web.server.inbox import INBOX, Inbox
 from web.server.request_id import id_in
 
@@ -98,7 +98,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     ) -> Response | WerkzeugResponse:
         """Have the app answer. What belongs to the request alone ends here: a stream lasts."""
         request = self._create_request_from_scope(send)
-        body = cast("TurnBody", request.body)
+        body = cast("BoundedBody", request.body)
         inbox = cast("dict[str, Inbox]", self.scope["extensions"]).get(INBOX)
         if inbox is not None and inbox.holds_whole_body:
             await self._watch(nursery.cancel_scope, body, receive, inbox)
@@ -109,7 +109,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     async def _watch(
         self,
         scope: trio.CancelScope,
-        body: TurnBody,
+        body: BoundedBody,
         receive: ASGIReceiveCallable,
         inbox: Inbox | None,
     ) -> None:
@@ -128,7 +128,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
             self._life.left_at = trio.current_time()
             scope.cancel()
 
-    async def _receive_body(self, body: TurnBody, receive: ASGIReceiveCallable) -> None:
+    async def _receive_body(self, body: BoundedBody, receive: ASGIReceiveCallable) -> None:
         """Feed the body; every received byte buys time, so that dripping does not pay."""
         deadline = trio.current_time() + self.app.body_s
         with trio.CancelScope(deadline=deadline) as clock:

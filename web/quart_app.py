@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from web.body import TurnRequest
+from web.body import BoundedRequest
 from web.connection import TurnHTTPConnection
 from web.websocket import TurnWebsocketConnection
 
@@ -25,7 +25,7 @@ class TrouperApp(QuartTrio):
 
     asgi_http_class = TurnHTTPConnection  # type: ignore[assignment]  # takes our app only
     asgi_websocket_class = TurnWebsocketConnection  # type: ignore[assignment]
-    request_class = TurnRequest
+    request_class = BoundedRequest
 
     def __init__(
         self,
