@@ -11,7 +11,7 @@ from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from tests.web.streaming_client import App, StreamingTransport, streaming_client, use_fixed_client
-from web.body import TurnBody
+from web.body import BoundedBody
 from web.connection import request_life, request_stack
 from web.quart_app import TrouperApp
 
@@ -262,7 +262,7 @@ async def test_a_body_that_comes_at_the_rate_is_not_slow(
 
 
 async def test_a_body_given_up_raises_again_and_again() -> None:
-    body = TurnBody(None, 10)
+    body = BoundedBody(None, 10)
     body.append(b"x" * 11)
     body.too_slow()
     for _ in range(2):
@@ -273,7 +273,7 @@ async def test_a_body_given_up_raises_again_and_again() -> None:
 
 
 async def test_giving_up_wakes_whoever_iterates(autojump_clock: trio.testing.MockClock) -> None:
-    body = TurnBody(None, None)
+    body = BoundedBody(None, None)
     async with trio.open_nursery() as nursery:
 
         async def read() -> None:
