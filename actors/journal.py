@@ -60,6 +60,11 @@ class Subscription:
         self._position = position
 
     @property
+    def closed(self) -> bool:
+        """Whether the journal is over; what has not been read of it is still to come."""
+        return self._journal.closed
+
+    @property
     def exhausted(self) -> bool:
         """Whether every event has been read and none will come."""
         return self._journal.closed and self._position >= len(self._journal.events)

@@ -64,8 +64,9 @@ class Link(Generic[T]):
     def leftovers(self) -> list[T]:
         """Take what stands in the link, without waiting."""
         items, self.waiting = self.waiting, []
+        if self._batches > self._capacity:
+            self._room.wake()
         self._batches = 0
-        self._room.wake()
         return items
 
     def close(self) -> None:

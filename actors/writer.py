@@ -88,7 +88,7 @@ class Writer:
                 return self._silence()
             frames = self._render(events)
             if frames:
-                return self._storage_note() + frames
+                return self._storage_note() + frames if subscription.closed else frames
             await trio.lowlevel.checkpoint()  # there may be thousands that show nothing
 
     def _render(self, events: list[AnyEvent]) -> bytes:
