@@ -217,10 +217,10 @@ class Store:
                 settled()
 
     async def aclose(self) -> None:
-        """Finish what is queued, then let go of everything; takes ten seconds at most."""
+        """Finish what is queued, then let go of everything; at most ten seconds for each."""
         await self._writer.aclose(_CLOSE_S)
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._parts.close)
+        with trio.move_on_after(_CLOSE_S, shield=True):
+            await trio.to_thread.run_sync(self._parts.close, abandon_on_cancel=True)
 
     async def _replay_dead(self, path: Path) -> int:
         spool = await in_thread(partial(Spool.adopt, path))

@@ -96,8 +96,8 @@ class Writer:
         if not self._closing:
             self._closing = True
             self._queue.put(None)
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._thread.join, deadline_s)
+        with trio.move_on_after(deadline_s, shield=True):
+            await trio.to_thread.run_sync(self._thread.join, deadline_s, abandon_on_cancel=True)
 
     def _run(self) -> None:
         open_ = True
