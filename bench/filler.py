@@ -4,6 +4,7 @@ The turns are copies of one, under ids and a tenant of their own, in every table
 """
 
 import sqlite3
+import time
 from pathlib import Path
 
 import trio
@@ -13,18 +14,18 @@ from store.store import StoreSettings, open_store
 TURNS = 1_000_000
 TENANT = "tenant_filler"
 _TEXT = "The second violin keeps an eye on the painted harbour. " * 4
-_COMMON = f"'{TENANT}' AS tenant_id, 1.7e9 + n AS created_at"
+_COMMON = f"'{TENANT}' AS tenant_id, t AS created_at"
 _COPIES = {
     "turns": f"{{id}} AS id, {_COMMON}, 'own_filler' AS owner, 'completed' AS status,"
     " 'stop' AS reason, 'm' AS model, 'p' AS provider, 'u' AS upstream_model,"
     " 'attached' AS mode, 'openai-chat' AS dialect, '{{}}' AS dialect_options, 1 AS keep_text,"
-    " 1.7e9 + n AS first_token_at, 1.7e9 + n AS ended_at, 40 AS last_event, 0 AS epoch",
+    " t AS first_token_at, t AS ended_at, 40 AS last_event, 0 AS epoch",
     "messages": f"'msg_' || {{id}} AS id, {_COMMON}, {{id}} AS turn_id, 'assistant' AS role,"
     f" '{_TEXT}' AS text",
     "turn_steps": f"{{id}} AS turn_id, 1 AS number, '{TENANT}' AS tenant_id,"
-    " 1.7e9 + n AS started_at, 1.7e9 + n AS ended_at, 'stop' AS finish",
+    " t AS started_at, t AS ended_at, 'stop' AS finish",
     "turn_attempts": f"{{id}} AS turn_id, 1 AS step, 1 AS number, '{TENANT}' AS tenant_id,"
-    " 'p' AS provider, 'u' AS upstream_model, 1.7e9 + n AS started_at, 1.7e9 + n AS ended_at,"
+    " 'p' AS provider, 'u' AS upstream_model, t AS started_at, t AS ended_at,"
     " 'answered' AS result",
     "turn_segments": f"{{id}} AS turn_id, 0 AS first_seq, 40 AS last_seq, {_COMMON},"
     " zeroblob(400) AS blob",
@@ -42,7 +43,9 @@ def fill(database: Path, turns: int = TURNS) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
         for table, columns in _COPIES.items():
-            connection.execute(_copies(table, columns.format(id=_ID)), (turns,))
+            connection.execute(
+                _copies(table, columns.format(id=_ID)), (turns, time.time() - turns * 0.001)
+            )
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -53,7 +56,8 @@ def _copies(table: str, columns: str) -> str:
     names = ", ".join(part.rsplit(" AS ", 1)[1] for part in columns.split(", "))
     return (
         "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
-        f" INSERT INTO {table} ({names}) SELECT {columns} FROM numbers"
+        f" INSERT INTO {table} ({names}) SELECT {columns}"
+        " FROM (SELECT n, ? + n * 0.001 AS t FROM numbers)"
     )
 
 
