@@ -11,6 +11,9 @@ from msgspec import Struct
 from bench.filler import fill
 from bench.processes import python
 
+YARDSTICKS = ("yardstick", "unbounded")
+"""The relays that others are divided by."""
+
 
 class Setup(Struct, frozen=True, kw_only=True):
     """What a relay needs to know: ports, and a directory for its files."""
@@ -46,6 +49,11 @@ class Relay(Struct, frozen=True, kw_only=True):
 def _yardstick(setup: Setup) -> list[str]:
     port = str(setup.port)
     return python("-m", "bench.yardstick", "--port", port, "--upstream", setup.upstream)
+
+
+def _unbounded(setup: Setup) -> list[str]:
+    port = str(setup.port)
+    return python("-m", "bench.yardstick_unbounded", "--port", port, "--upstream", setup.upstream)
 
 
 def _trouper(setup: Setup) -> list[str]:
@@ -85,7 +93,7 @@ def installed() -> list[str]:
     """Names of the relays that can be started here, and take part unasked."""
     missing = {name for name, relay in RELAYS.items() if not relay.by_default}
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn")):
-        missing.add("yardstick")
+        missing |= set(YARDSTICKS)
     if litellm_command() is None:
         missing.add("litellm")
     return [name for name in RELAYS if name not in missing]
@@ -99,6 +107,11 @@ RELAYS = {
             name="yardstick",
             about="bare FastAPI + uvicorn + httpx, raw bytes, nothing stored",
             command=_yardstick,
+        ),
+        Relay(
+            name="unbounded",
+            about="the same, with no bound on the connections of its pool",
+            command=_unbounded,
         ),
         Relay(
             name="trouper",

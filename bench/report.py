@@ -9,10 +9,9 @@ from statistics import median
 from msgspec import Struct
 
 from bench.plan import Result
-from bench.relays import RELAYS
+from bench.relays import RELAYS, YARDSTICKS
 from bench.rows import ROWS, Row
 
-YARDSTICK = "yardstick"
 _NOTHING = "n/a"
 _PACKAGES = ("trio", "hypercorn", "httpx", "h11", "fastapi", "uvicorn", "uvloop", "httptools")
 
@@ -28,8 +27,8 @@ class Report(Struct, kw_only=True):
     options: dict[str, str]
     medians: dict[str, dict[str, Cell]]
     """By row and relay."""
-    ratios: dict[str, dict[str, float | None]]
-    """The same, divided by the yardstick's."""
+    ratios: dict[str, dict[str, dict[str, float | None]]]
+    """The same by row, yardstick and relay, divided by the yardstick's."""
     rounds: dict[str, dict[str, list[Cell]]]
     """By row and relay, one figure per round."""
     tokens_per_frame: dict[str, float]
@@ -59,7 +58,10 @@ def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str
             key: {name: _cell(value) for name, value in by_relay.items()}
             for key, by_relay in medians.items()
         },
-        ratios={key: _ratios(by_relay) for key, by_relay in medians.items()},
+        ratios={
+            key: {base: _ratios(base, by_relay) for base in YARDSTICKS}
+            for key, by_relay in medians.items()
+        },
         rounds={
             key: {name: [_cell(one) for one in values] for name, values in by_relay.items()}
             for key, by_relay in figures.items()
@@ -74,11 +76,11 @@ def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str
 def table(report: Report) -> str:
     """The report as text, one line per row."""
     names = [name for name in RELAYS if any(name in by for by in report.medians.values())]
-    compared = [name for name in names if name not in (YARDSTICK, "direct")]
-    compared = compared if YARDSTICK in names else []
-    titles = ["", "", *names, *(f"{name} ÷ {YARDSTICK}" for name in compared)]
+    bases = [name for name in names if name in YARDSTICKS]
+    pairs = [(n, base) for n in names if n not in (*YARDSTICKS, "direct") for base in bases]
+    titles = ["", "", *names, *(f"{name} ÷ {base}" for name, base in pairs)]
     rows = [row for row in ROWS if any(report.rounds[row.key].values())]
-    lines = [titles, *(_line(row, report, names, compared) for row in rows)]
+    lines = [titles, *(_line(row, report, names, pairs) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     return "\n".join(_aligned(line, widths) for line in lines)
 
@@ -120,8 +122,8 @@ def _cell(value: float | None) -> Cell:
     return "failed" if math.isnan(value) else "never"
 
 
-def _ratios(by_relay: dict[str, float | None]) -> dict[str, float | None]:
-    base = by_relay.get(YARDSTICK)
+def _ratios(yardstick: str, by_relay: dict[str, float | None]) -> dict[str, float | None]:
+    base = by_relay.get(yardstick)
     if not base or not math.isfinite(base):
         return dict.fromkeys(by_relay)
     finite = {name: value for name, value in by_relay.items() if value and math.isfinite(value)}
@@ -148,10 +150,11 @@ def _busy(rounds: list[dict[str, Result]]) -> dict[str, float]:
     return shares
 
 
-def _line(row: Row, report: Report, names: list[str], compared: list[str]) -> list[str]:
+def _line(row: Row, report: Report, names: list[str], pairs: list[tuple[str, str]]) -> list[str]:
     medians, ratios = report.medians[row.key], report.ratios[row.key]
     figures = (_figure(medians.get(name)) for name in names)
-    return [row.label, row.unit, *figures, *(_ratio(ratios.get(name)) for name in compared)]
+    quotients = (_ratio(ratios[base].get(name)) for name, base in pairs)
+    return [row.label, row.unit, *figures, *quotients]
 
 
 def _figure(value: Cell) -> str:

@@ -14,7 +14,7 @@ from bench.report import Rounds
 
 _SLACK_S = 60.0
 """What a load may take beyond its own limit: starting, waiting for the witness."""
-_NEEDS_A_RELAY = ("warm_up", "hold", "paced", "paced_10", "paced_1000", "flooded")
+_NEEDS_A_RELAY = ("warm_up", "hold", "hold_100", "paced", "paced_10", "paced_1000", "flooded")
 
 
 class Bench:

@@ -12,6 +12,7 @@ from bench.spec import Spec
 Figure = Callable[[Result], float | None]
 Percentile = Callable[[float, Result], float | None]
 _SHORT = Spec(chunks=20, delay=1)
+_LASTING = Spec(chunks=500, delay=200)
 _FORGET_S = 6.0
 """Longer than httpx keeps an idle connection (5 s)."""
 _NEVER_MS = 4000
@@ -70,9 +71,23 @@ def loads(*, quick: bool) -> dict[str, Plan]:
 
 
 def growth(*, quick: bool) -> dict[str, Plan]:
-    """What becomes dearer with the number of streams: `paced` with fewer and with more."""
+    """The loads with few streams and with many, to show what becomes dearer with their number."""
     window = 3.0 if quick else 8.0
-    return {"paced_10": _paced(10, window), "paced_1000": _paced(1000, window, delay=200)}
+    base = loads(quick=quick)
+    return {
+        "paced_10": _paced(10, window),
+        "paced_1000": _paced(1000, window, delay=200),
+        "hold_100": replace(base["hold"], total=100, rest_s=_FORGET_S),
+        "short_1000": _crowd(base["short_fresh"]),
+        "leave_10": replace(base["leave_mid_stream"], at_once=10),
+        "leave_1000": _crowd(replace(base["leave_mid_stream"], spec=_LASTING)),
+        "finish_10": replace(base["finish"], at_once=10),
+        "finish_1000": _crowd(base["finish"]),
+    }
+
+
+def _crowd(plan: Plan) -> Plan:
+    return replace(plan, total=1000, at_once=1000, rest_s=_FORGET_S, limit_s=120.0)
 
 
 def _paced(streams: int, window_s: float, *, delay: int = 20) -> Plan:
@@ -166,5 +181,28 @@ ROWS = [
     *_pair("leave_mid_stream", "abort mid-stream", "leave_mid_stream", _left),
     *_pair("leave_whole", "abort of a call that does not stream", "leave_whole", _left),
     Row("hold_kib", "resident per open stream, 1,000 streams", "KiB", "hold", _kib_per_stream),
+    Row(
+        "hold_100_kib", "resident per open stream, 100 streams", "KiB", "hold_100", _kib_per_stream
+    ),
+    Row(
+        "short_1000_ms",
+        "CPU per short request, 1,000 at a time",
+        "ms",
+        "short_1000",
+        cpu_ms_per_request,
+    ),
+    *_pair("ttft_1000", "time to first token, 1,000 at a time", "short_1000", _ttft),
+    *_pair("leave_10", "abort mid-stream, 10 at a time", "leave_10", _left),
+    *_pair("leave_1000", "abort mid-stream, 1,000 at a time", "leave_1000", _left),
+    Row(
+        "finish_10_s", "one-token requests finished, 10 at a time", "1/s", "finish_10", _per_second
+    ),
+    Row(
+        "finish_1000_s",
+        "one-token requests finished, 1,000 at a time",
+        "1/s",
+        "finish_1000",
+        _per_second,
+    ),
     Row("finish_s", "one-token requests finished", "1/s", "finish", _per_second),
 ]

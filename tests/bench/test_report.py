@@ -15,8 +15,20 @@ def test_medians_over_the_rounds_and_their_ratio_to_the_yardstick() -> None:
     }
     report = build(rounds, {"yardstick": [], "trouper": []}, {})
     assert report.medians["paced_us"] == {"yardstick": 100.0, "trouper": 120.0}
-    assert report.ratios["paced_us"]["trouper"] == 1.2
+    assert report.ratios["paced_us"]["yardstick"]["trouper"] == 1.2
     assert "1.20" in table(report)
+
+
+def test_each_yardstick_has_its_own_ratios() -> None:
+    rounds = {"yardstick": [paced(100)], "unbounded": [paced(240)], "trouper": [paced(120)]}
+    report = build(rounds, {name: [] for name in rounds}, {})
+    titles, _, *_ = table(report).splitlines()
+    assert "trouper ÷ yardstick  trouper ÷ unbounded" in titles
+    assert report.ratios["paced_us"]["unbounded"] == {
+        "yardstick": 0.4167,
+        "unbounded": 1.0,
+        "trouper": 0.5,
+    }
 
 
 def test_a_round_with_problems_gives_no_figure() -> None:
@@ -30,4 +42,4 @@ def test_an_upstream_that_never_closes_is_no_small_latency() -> None:
     results = {"leave_whole": Result(abort_ms=[1.0, 1.0], never=3)}
     report = build({"yardstick": [results]}, {"yardstick": []}, {})
     assert report.medians["leave_whole_p50"] == {"yardstick": "never"}
-    assert report.ratios["leave_whole_p50"] == {"yardstick": None}
+    assert report.ratios["leave_whole_p50"]["yardstick"] == {"yardstick": None}

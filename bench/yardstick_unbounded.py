@@ -1,0 +1,45 @@
+"""The second yardstick: the same bare relay, with a connection pool as for many streams.
+
+httpx's limits are for scripts: who relays hundreds of streams takes the bound off, and with it the
+bound on idle connections. Nothing is stored or checked. It stays as it was committed.
+"""
+
+import argparse
+
+import httpx
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
+
+
+def make_app(upstream: str) -> FastAPI:
+    """A relay of `POST /v1/chat/completions` to `upstream`, byte for byte."""
+    limits = httpx.Limits(max_connections=None)
+    timeout = httpx.Timeout(5, read=None)
+    client = httpx.AsyncClient(base_url=upstream, limits=limits, timeout=timeout, trust_env=False)
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions")
+    async def relay(request: Request) -> StreamingResponse:
+        body = await request.body()
+        headers = {"content-type": "application/json"}
+        outgoing = client.build_request("POST", "/chat/completions", content=body, headers=headers)
+        answer = await client.send(outgoing, stream=True)
+        return StreamingResponse(
+            answer.aiter_raw(),
+            status_code=answer.status_code,
+            media_type=answer.headers.get("content-type"),
+            background=BackgroundTask(answer.aclose),
+        )
+
+    return app
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--upstream", required=True)
+    arguments = parser.parse_args()
+    app = make_app(arguments.upstream)
+    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", access_log=False)
