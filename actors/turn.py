@@ -9,7 +9,7 @@ from actors.journal import Journal
 from actors.outcome import DisconnectStage, ErrorInfo, Mode, Reason
 from actors.ports import NewTurn, Stored
 from actors.price import Price
-from actors.providers.base import ModelCall, Route
+from actors.providers.base import Capabilities, ModelCall, Route
 from actors.timeouts import Timeouts
 
 
@@ -18,6 +18,7 @@ class PlannedRoute(Struct, frozen=True):
 
     route: Route
     timeouts: Timeouts
+    capabilities: Capabilities = Capabilities()
 
 
 class TurnRequest(Struct, frozen=True, kw_only=True):

@@ -27,10 +27,24 @@ class ModelCall(Struct, frozen=True, kw_only=True):
 
     upstream_model: str
     messages: list[dict[str, JSON]]
-    """Chat messages as the client sent them, in OpenAI's shape."""
+    """Chat messages in OpenAI's shape, whatever the client's dialect or the provider's format.
+
+    Where the last one is the assistant's, its text is to be continued (prefill)."""
     parameters: dict[str, JSON]
     """Sampling parameters, `tools`, `response_format` …: all that the client sent besides
     `model`, `messages`, `stream` and `stream_options`."""
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What a route can do; where nothing is declared all but `prefill` is taken for granted."""
+
+    images: bool = True
+    tools: bool = True
+    reasoning: bool = True
+    prefill: bool = False
+    """An assistant message at the end is continued, not answered."""
+    context_window: int | None = None
+    """Tokens of prompt and answer together; None where it is not known."""
 
 
 class FailureKind(StrEnum):
@@ -65,6 +79,7 @@ class UpstreamFailure(Exception):
         type: str | None = None,
         param: str | None = None,
         retry_after_s: float | None = None,
+        another_key: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -75,6 +90,8 @@ class UpstreamFailure(Exception):
         self.type = type
         self.param = param
         self.retry_after_s = retry_after_s
+        self.another_key = another_key
+        """The key was refused, and the provider has another one that was not."""
 
 
 _REASONS = {
@@ -119,6 +136,9 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """The provider's name in the configuration."""
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """Paths of what the call asks for and the provider's format cannot say."""
 
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
         """Send the call and wait for the response's head; raises `UpstreamFailure`.

@@ -45,11 +45,22 @@ class Decoder(Protocol):
 class Format(Protocol):
     """One wire format."""
 
+    @property
+    def stream_type(self) -> str:
+        """The media type of its streams."""
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """Paths of what the call asks for and this format cannot say; `build` leaves it out.
+
+        Such as `logit_bias` or `messages[0].content[1]`. The caller is told: nothing is dropped
+        in silence.
+        """
+
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         """The request for a call; keyless where `api_key` is None."""
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
-        """For an answer of server-sent events."""
+        """For an answer of the media type `stream_type`."""
 
     def whole_decoder(self, scrub: Scrub) -> Decoder:
         """For an answer of one JSON document."""

@@ -21,7 +21,6 @@ _MAX_ERROR_BODY = 65536
 _ERROR_BODY_S = 2.0
 """How long the body of an error is waited for; its status alone is worth telling."""
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
-_STREAM = "text/event-stream"
 _WHOLE = "application/json"
 
 
@@ -90,6 +89,10 @@ class HttpProvider:
         """The provider's name in the configuration."""
         return self._name
 
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """See `actors.providers.base.Provider.unsupported`."""
+        return self._format.unsupported(call)
+
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
         try:
@@ -133,7 +136,7 @@ class HttpProvider:
     def _answer(self, response: httpx.Response, body: ResponseBody) -> "HttpAnswer":
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         encoding = response.headers.get("content-encoding", "identity")
-        if encoding == "identity" and kind == _STREAM:
+        if encoding == "identity" and kind == self._format.stream_type:
             decoder = self._format.stream_decoder(self._scrub)
         elif encoding == "identity" and kind == _WHOLE:
             decoder = self._format.whole_decoder(self._scrub)

@@ -111,6 +111,9 @@ class ScriptedProvider:
         self.answers: list[ScriptedAnswer] = []
         self.opening = 0
 
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return ()
+
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
         self.calls.append((call, connect_s))
         self.opening += 1

@@ -24,10 +24,12 @@ from web.simulate.wire import Ask, BadCall
 
 BODY = b'{"model":"sim","messages":[],"stream":true,"stream_options":{"include_usage":true}}'
 
+_PATH = "/v1/chat/completions"
+
 
 def renderer(body: bytes = BODY) -> ChatRenderer:
     wire = OpenAIChat()
-    return wire.renderer(wire.read(body), 7, 1000)
+    return wire.renderer(wire.read(_PATH, body), 7, 1000)
 
 
 def events(frames: bytes) -> list[dict[str, object]]:
@@ -39,8 +41,9 @@ def events(frames: bytes) -> list[dict[str, object]]:
 
 def test_a_call_is_read() -> None:
     ask = OpenAIChat().read(
+        _PATH,
         b'{"model":"m","messages":[{"role":"user"}],"user":"u","metadata":{"a":1},'
-        b'"temperature":0.5,"stream":true}'
+        b'"temperature":0.5,"stream":true}',
     )
     assert ask.call.upstream_model == "m"
     assert ask.call.messages == [{"role": "user"}]
@@ -62,14 +65,14 @@ def test_a_call_is_read() -> None:
 )
 def test_what_is_no_call_is_said_to_be_none(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(BadCall, match=complaint) as problem:
-        OpenAIChat().read(body)
+        OpenAIChat().read(_PATH, body)
     assert problem.value.param == param
 
 
 @given(st.binary())
 def test_any_body_is_a_call_or_none(body: bytes) -> None:
     with contextlib.suppress(BadCall):
-        assert isinstance(OpenAIChat().read(body), Ask)
+        assert isinstance(OpenAIChat().read(_PATH, body), Ask)
 
 
 @given(st.lists(st.text(), min_size=1))

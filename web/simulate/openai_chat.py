@@ -30,10 +30,13 @@ _EVENT_END = b"\n\n"
 class OpenAIChat:
     """The `openai-chat` wire format."""
 
-    path = "/v1/chat/completions"
     stream_type = "text/event-stream; charset=utf-8"
 
-    def read(self, body: bytes) -> Ask:
+    def takes(self, path: str) -> bool:
+        """Whether calls in this format are posted to `path`."""
+        return path == "/v1/chat/completions"
+
+    def read(self, path: str, body: bytes) -> Ask:
         """Read a request's body; raises `BadCall`."""
         document = _document(body)
         model, messages = document.get("model"), document.get("messages")

@@ -30,11 +30,11 @@ class Simulation:
         self._scenario = scenario
         self._witness = witness
         self._history = History()
-        self._wires: dict[str, Wire] = {wire.path: wire for wire in (OpenAIChat(),)}
+        self._wires: tuple[Wire, ...] = (OpenAIChat(),)
 
     async def plain(self, request: Request) -> bytes | None:
         """The response to a request that is no call to a model; None if it is one."""
-        if request.method == "POST" and request.path in self._wires:
+        if request.method == "POST" and self._wire(request) is not None:
             return None
         match request.method, request.path:
             case "GET", "/health":
@@ -52,11 +52,12 @@ class Simulation:
 
     async def prepare(self, request: Request) -> tuple[Wire, Ask, Script]:
         """Read a call and write its script; raises `BadCall`."""
-        wire = self._wires[request.path]
+        wire = self._wire(request)
+        assert wire is not None
         if len(request.body) < _LONG:
-            ask = wire.read(request.body)
+            ask = wire.read(request.path, request.body)
             return wire, ask, script(ask.call, self._scenario, self._past(ask))
-        ask = await trio.to_thread.run_sync(wire.read, request.body)
+        ask = await trio.to_thread.run_sync(wire.read, request.path, request.body)
         past = self._past(ask)
         return wire, ask, await trio.to_thread.run_sync(script, ask.call, self._scenario, past)
 
@@ -78,7 +79,12 @@ class Simulation:
     def bad_call(self, request: Request, problem: BadCall) -> bytes:
         """The response to a body that is no call."""
         rejection = Rejection(status=400, message=str(problem), param=problem.param)
-        return rejected(rejection, self._wires[request.path])
+        wire = self._wire(request)
+        assert wire is not None
+        return rejected(rejection, wire)
+
+    def _wire(self, request: Request) -> Wire | None:
+        return next((wire for wire in self._wires if wire.takes(request.path)), None)
 
     def _past(self, ask: Ask) -> Past:
         return self._history.meet(ask.call, trio.current_time())

@@ -54,15 +54,14 @@ class Wire(Protocol):
     """A wire format."""
 
     @property
-    def path(self) -> str:
-        """Where calls are posted."""
-
-    @property
     def stream_type(self) -> str:
         """The content type of a stream."""
 
-    def read(self, body: bytes) -> Ask:
-        """Read a request's body; raises `BadCall`."""
+    def takes(self, path: str) -> bool:
+        """Whether calls in this format are posted to `path`."""
+
+    def read(self, path: str, body: bytes) -> Ask:
+        """Read a request; raises `BadCall`. `call` is in OpenAI's shape, whatever the format."""
 
     def renderer(self, ask: Ask, number: int, created: int) -> Renderer:
         """A renderer for request `number`, created at this second since the epoch."""

@@ -44,6 +44,10 @@ class SimulatedProvider:
         """The provider's name in the configuration."""
         return self._name
 
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """Nothing: what it does not know it may ignore, like a model."""
+        return ()
+
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
         """Answer after the model's `head` delay; there is nothing to connect to."""
         begun_at = trio.current_time()
