@@ -34,7 +34,7 @@ class Simulation:
 
     async def plain(self, request: Request) -> bytes | None:
         """The response to a request that is no call to a model; None if it is one."""
-        if request.method == "POST" and self._wire(request) is not None:
+        if request.method == "POST" and any(wire.takes(request.path) for wire in self._wires):
             return None
         match request.method, request.path:
             case "GET", "/health":
@@ -52,8 +52,7 @@ class Simulation:
 
     async def prepare(self, request: Request) -> tuple[Wire, Ask, Script]:
         """Read a call and write its script; raises `BadCall`."""
-        wire = self._wire(request)
-        assert wire is not None
+        wire = self._wire_of(request)
         if len(request.body) < _LONG:
             ask = wire.read(request.path, request.body)
             return wire, ask, script(ask.call, self._scenario, self._past(ask))
@@ -79,12 +78,11 @@ class Simulation:
     def bad_call(self, request: Request, problem: BadCall) -> bytes:
         """The response to a body that is no call."""
         rejection = Rejection(status=400, message=str(problem), param=problem.param)
-        wire = self._wire(request)
-        assert wire is not None
+        wire = self._wire_of(request)
         return rejected(rejection, wire)
 
-    def _wire(self, request: Request) -> Wire | None:
-        return next((wire for wire in self._wires if wire.takes(request.path)), None)
+    def _wire_of(self, request: Request) -> Wire:
+        return next(wire for wire in self._wires if wire.takes(request.path))
 
     def _past(self, ask: Ask) -> Past:
         return self._history.meet(ask.call, trio.current_time())
