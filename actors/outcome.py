@@ -61,6 +61,16 @@ class Mode(StrEnum):
     BACKGROUND = "background"
 
 
+class OnCut(StrEnum):
+    """What becomes of an answer that breaks off after its client has seen some of it."""
+
+    CONTINUE = "continue"
+    """Another attempt goes on where it broke off."""
+    RESTART = "restart"
+    """It is asked for again, and replaces what was shown, where the dialect can say so."""
+    FAIL = "fail"
+
+
 TERMINAL = frozenset({Status.COMPLETED, Status.INCOMPLETE, Status.CANCELLED, Status.FAILED})
 
 STATUS_OF: dict[Reason, Status] = {

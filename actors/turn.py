@@ -6,7 +6,7 @@ import trio
 from msgspec import Struct
 
 from actors.journal import Journal
-from actors.outcome import DisconnectStage, ErrorInfo, Mode, Reason
+from actors.outcome import DisconnectStage, ErrorInfo, Mode, OnCut, Reason
 from actors.ports import NewTurn, Stored
 from actors.price import Price
 from actors.providers.base import Capabilities, ModelCall, Route
@@ -40,6 +40,13 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     keep_text: bool = True
     max_answer_bytes: int = 2 * 1024 * 1024
     price: Price = Price()
+    on_cut: OnCut = OnCut.CONTINUE
+    continue_instruction: str | None = None
+    """What asks a model to go on with an answer that broke off; None for the one that there is."""
+    strict: bool = False
+    """The client takes an error over an answer that leaves something out that it asked for."""
+    replaceable: bool = False
+    """Nothing of the answer reaches the client before its end, so that it can be taken back."""
 
 
 class Cause(Struct, frozen=True):
