@@ -12,22 +12,22 @@ from store.store import StoreFigures
 from tests.web.house import open_house
 from web.app import create_app
 from web.cli import app
-from web.config.reference import ANY_NAME, settings
+from web.config import FORMATS
+from web.config.reference import ANY_NAME, Setting, settings
 from web.metrics import Metrics
 from web.server import Counters
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-FORMATS = {"openai-chat", "simulated"}
 IDLE = StoreFigures(queued=0, commits=0, failing=False, spooled_records=0, spooled_bytes=0)
 
 
 def heading_and_key(place: tuple[str, ...]) -> tuple[str, str]:
     """Where a setting is to be found: the heading of its table, and its key."""
     parts = [part for part in place if part not in FORMATS]
-    names = {"providers": "NAME", "models": "NAME"}
-    written = [names[parts[0]] if part == ANY_NAME else part for part in parts]
-    cut = 2 if ANY_NAME in parts else 1
-    return f"[{'.'.join(written[:cut])}]", ".".join(written[cut:])
+    if parts[0] not in {"providers", "models"}:
+        return f"[{parts[0]}]", ".".join(parts[1:])
+    keys = ".".join(parts[2:]).replace(f".{ANY_NAME}", "[]")
+    return f"[{parts[0]}.NAME]", keys
 
 
 def documented_settings(text: str) -> set[tuple[str, str]]:
@@ -35,9 +35,9 @@ def documented_settings(text: str) -> set[tuple[str, str]]:
     found = set()
     heading = ""
     for line in text.splitlines():
-        if match := re.match(r"## `(\[.+\])`", line):
-            heading = match[1]
-        elif match := re.match(r"\| `([\w.]+)`", line):
+        if line.startswith("## "):
+            heading = line.strip("# `")
+        elif heading.startswith("[") and (match := re.match(r"\| `([\w.\[\]]+)`", line)):
             found.add((heading, match[1]))
     return found
 
@@ -47,6 +47,16 @@ def written(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:_}" if isinstance(default, int | float) else f'"{default}"'
+
+
+def row_of(setting: Setting, text: str) -> str:
+    """The row that has a setting's default: its own, or that of the format which it depends on."""
+    heading, key = heading_and_key(setting.place)
+    title = f"`{heading}`"
+    if key == "base_url":
+        title, key = "Formats", setting.place[2]
+    section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    return next(row for row in section.splitlines() if row.startswith(f"| `{key}`"))
 
 
 def metric_names(registry: CollectorRegistry) -> set[str]:
@@ -64,13 +74,17 @@ def test_the_reference_has_the_defaults_there_are() -> None:
     text = (REFERENCE / "configuration.md").read_text("utf-8")
     for setting in settings():
         default = setting.field.get_default(call_default_factory=True)
-        if setting.is_table or setting.field.is_required() or default is None:
+        if setting.is_table or default is None:
             continue
-        shown = written(default)
-        heading, key = heading_and_key(setting.place)
-        section = text.split(f"## `{heading}`")[1].split("\n## ")[0]
-        row = next(row for row in section.splitlines() if row.startswith(f"| `{key}`"))
-        assert f"| `{shown}` |" in row, (heading, key, shown)
+        shown = "required" if setting.field.is_required() else f"`{written(default)}`"
+        row = row_of(setting, text)
+        assert f"| {shown} |" in row, (setting.place, shown)
+
+
+def test_the_reference_has_every_format() -> None:
+    text = (REFERENCE / "configuration.md").read_text("utf-8")
+    section = text.split("## Formats\n")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)) == FORMATS
 
 
 def route_name(rule: str) -> str:

@@ -2,11 +2,11 @@
 
 from msgspec import Struct
 
-from actors.outcome import Mode
+from actors.outcome import Mode, OnCut
 from actors.price import Price
-from actors.providers.base import Route
+from actors.providers.base import Capabilities, Route
 from actors.turn import PlannedRoute
-from web.config import Config, Model, Simulated
+from web.config import Config, Model, ModelRoute, Simulated
 from web.errors import ApiError, not_found, unavailable
 
 _NAMES_SHOWN = 50
@@ -20,6 +20,8 @@ class Plan(Struct, frozen=True):
     mode: Mode
     resume_window_s: float
     price: Price
+    on_cut: OnCut
+    continue_instruction: str | None
 
 
 class Planner:
@@ -55,7 +57,7 @@ class Planner:
         provider, slash, upstream_model = name.partition("/")
         if not slash or not upstream_model or provider not in self._config.providers:
             return None
-        return self._plan(None, (Route(provider, upstream_model),))
+        return self._plan(None, (ModelRoute(route=Route(provider, upstream_model)),))
 
     def _simulated(self, name: str) -> Plan | None:
         """`sim:cut=40` where `sim` is a model: its first route, with these settings."""
@@ -63,23 +65,34 @@ class Planner:
         model = self._config.models.get(base)
         if model is None or not colon:
             return None
-        route = model.routes[0]
-        if not isinstance(self._config.providers[route.provider], Simulated):
+        first = model.routes[0]
+        if not isinstance(self._config.providers[first.route.provider], Simulated):
             return None
-        return self._plan(model, (Route(route.provider, f"{route.upstream_model}:{settings}"),))
+        played = f"{first.route.upstream_model}:{settings}"
+        route = first.model_copy(update={"route": Route(first.route.provider, played)})
+        return self._plan(model, (route,))
 
-    def _plan(self, model: Model | None, routes: tuple[Route, ...]) -> Plan:
+    def _plan(self, model: Model | None, routes: tuple[ModelRoute, ...]) -> Plan:
         config = self._config
         return Plan(
             routes=tuple(
-                PlannedRoute(route, config.clocks(model, route.provider))
-                for route in routes
-                if config.providers[route.provider].usable
+                self._planned(model, entry)
+                for entry in routes
+                if config.providers[entry.route.provider].usable
             ),
-            total_s=config.clocks(model, routes[0].provider).total_s,
+            total_s=config.clocks(model, routes[0].route.provider).total_s,
             mode=config.mode_of(model),
             resume_window_s=config.resume_window_of(model),
             price=config.price_of(model),
+            on_cut=model.on_cut if model else OnCut.CONTINUE,
+            continue_instruction=model.continue_instruction if model else None,
+        )
+
+    def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:
+        return PlannedRoute(
+            entry.route,
+            self._config.clocks(model, entry.route.provider),
+            model.capabilities_of(entry) if model else Capabilities(),
         )
 
     def _unknown(self, name: str) -> ApiError:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from actors.providers.base import Provider
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
-from web.config import Config, OpenAIChat, Simulated
+from web.config import Config, Simulated, Upstream
 from web.startup import StartupRefused
 
 
@@ -26,9 +26,9 @@ async def open_providers(config: Config) -> AsyncIterator[Mapping[str, Provider]
         yield made
 
 
-async def _http(stack: AsyncExitStack, name: str, settings: OpenAIChat) -> HttpProvider:
+async def _http(stack: AsyncExitStack, name: str, settings: Upstream) -> HttpProvider:
     client = await stack.enter_async_context(make_client(settings.base_url))
-    return HttpProvider(name, settings.base_url, settings.key, client)
+    return HttpProvider(name, settings.base_url, next(iter(settings.usable_keys), None), client)
 
 
 def _scenario(name: str, settings: Simulated) -> Scenario:

@@ -6,10 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from actors.outcome import Mode
+from actors.outcome import Mode, OnCut
 from actors.price import Price
-from actors.providers.base import Route
-from web.config import Address, Config, ConfigError, OpenAIChat, Simulated, as_toml, load
+from actors.providers.base import Capabilities, Route
+from web.config import (
+    FORMATS,
+    Address,
+    Config,
+    ConfigError,
+    Model,
+    OpenAIChat,
+    Simulated,
+    Upstream,
+    as_toml,
+    load,
+)
 from web.config.reference import settings
 
 UP = {"format": "openai-chat", "base_url": "http://x"}
@@ -21,11 +32,17 @@ format = "openai-chat"
 base_url = "https://api.openai.com/v1/"
 api_key = "env:OPENAI_API_KEY"
 timeouts = { idle_s = 7, connect_s = 2 }
+limits = { concurrent = 3, tokens_per_minute = 1000 }
+[providers.claude]
+format = "anthropic"
+api_keys = ["env:OPENAI_API_KEY", "file:/nowhere/key"]
 [providers.local]
 format = "openai-chat"
 base_url = "http://127.0.0.1:11434/v1"
 [models."gpt.large"]
-routes = ["openai/gpt-5.2", "local/org/llama"]
+routes = ["openai/gpt-5.2", { route = "local/org/llama", capabilities = [], context_window = 8 }]
+capabilities = ["tools", "prefill"]
+on_cut = "restart"
 price = { input = 1.25, output = 10.0, cached_input = 0.125 }
 mode = "linger"
 resume_window_s = 9
@@ -33,6 +50,11 @@ timeouts = { idle_s = 3 }
 [timeouts]
 total_s = 60
 """
+
+
+def routes(model: Model) -> list[Route]:
+    """Where a model leads to."""
+    return [entry.route for entry in model.routes]
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +76,7 @@ def test_without_anything_there_is_a_simulated_provider_and_its_model() -> None:
     assert config.store.url == "sqlite:///trouper.db"
     assert list(config.providers) == ["simulated"]
     assert isinstance(config.providers["simulated"], Simulated)
-    assert config.models["sim"].routes == (Route("simulated", "sim"),)
+    assert routes(config.models["sim"]) == [Route("simulated", "sim")]
 
 
 def test_providers_of_ones_own_replace_the_simulated_one() -> None:
@@ -68,7 +90,7 @@ def test_a_file_is_read(file: Path) -> None:
     config = load(file)
     model = config.models["gpt.large"]
     assert str(config.server.bind) == "[::1]:0"
-    assert model.routes == (Route("openai", "gpt-5.2"), Route("local", "org/llama"))
+    assert routes(model) == [Route("openai", "gpt-5.2"), Route("local", "org/llama")]
     assert config.mode_of(model) is Mode.LINGER
     assert config.resume_window_of(model) == 9
     assert config.mode_of(None) is Mode.ATTACHED
@@ -115,7 +137,7 @@ def test_variables_reach_names_that_they_cannot_spell(
     monkeypatch.setenv("TROUPER_MODELS__GPT_LARGE__TIMEOUTS__IDLE_S", "1.5")
     monkeypatch.setenv("TROUPER_PROVIDERS__OPENAI__BASE_URL", "http://proxy")
     config = load(file)
-    assert config.models["gpt.large"].routes == (Route("openai", "other"),)
+    assert routes(config.models["gpt.large"]) == [Route("openai", "other")]
     assert config.models["gpt.large"].timeouts.idle_s == 1.5
     assert config.providers["openai"].format == "openai-chat"
     assert list(config.models) == ["gpt.large"]
@@ -126,7 +148,7 @@ def test_variables_alone_make_a_provider_and_a_model(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__BASE_URL", "http://up/v1")
     monkeypatch.setenv("TROUPER_MODELS", '{"gpt-x": {"routes": ["up/x"], "price": {"input": 1}}}')
     config = load()
-    assert config.models["gpt-x"].routes == (Route("up", "x"),)
+    assert routes(config.models["gpt-x"]) == [Route("up", "x")]
     assert config.price_of(config.models["gpt-x"]).input == 1_000_000
 
 
@@ -152,35 +174,70 @@ class TestSecrets:
 
     def test_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", " sk-env ")
-        assert self.key("env:OPENAI_API_KEY").key == "sk-env"
+        assert self.key("env:OPENAI_API_KEY").usable_keys == ("sk-env",)
 
     def test_come_from_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("sk-file\n")
-        assert self.key(f"file:{tmp_path / 'key'}").key == "sk-file"
+        assert self.key(f"file:{tmp_path / 'key'}").usable_keys == ("sk-file",)
 
     def test_may_be_written_out(self) -> None:
-        assert self.key("sk-literal").key == "sk-literal"
+        assert self.key("sk-literal").usable_keys == ("sk-literal",)
 
     @pytest.mark.parametrize("written", ["env:OPENAI_API_KEY", "file:/does/not/exist", ""])
     def test_that_lead_to_nothing_make_a_provider_unusable_and_are_noted(
         self, written: str
     ) -> None:
         provider = self.key(written)
-        assert provider.key is None
+        assert provider.usable_keys == ()
         assert not provider.usable
 
     def test_are_not_needed(self, file: Path) -> None:
         config = load(file)
         assert config.providers["local"].usable
-        assert config.notes() == [
+        assert config.notes()[0] == (
             "[providers.openai] api_key: environment variable OPENAI_API_KEY is missing,"
             " unreadable or empty; its routes are skipped"
+        )
+
+    def several(self, *written: str) -> tuple[Upstream, list[str]]:
+        config = Config.model_validate({"providers": {"p": {**UP, "api_keys": written}}})
+        provider = config.providers["p"]
+        assert isinstance(provider, Upstream)
+        return provider, config.notes()
+
+    def test_may_be_several(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-2")
+        provider, notes = self.several("sk-1", "env:OPENAI_API_KEY")
+        assert (provider.usable_keys, notes) == (("sk-1", "sk-2"), [])
+
+    def test_of_which_some_lead_to_nothing_are_noted_one_by_one(self) -> None:
+        provider, notes = self.several("env:OPENAI_API_KEY", "sk-1", "file:/does/not/exist")
+        assert provider.usable
+        assert provider.usable_keys == ("sk-1",)
+        assert notes == [
+            "[providers.p] api_keys[0]: environment variable OPENAI_API_KEY is missing, unreadable"
+            " or empty; it is left out",
+            "[providers.p] api_keys[2]: file /does/not/exist is missing, unreadable or empty; it is"
+            " left out",
         ]
+
+    def test_of_which_all_lead_to_nothing_make_a_provider_unusable(self) -> None:
+        provider, notes = self.several("env:OPENAI_API_KEY", "env:OPENAI_API_KEY")
+        assert not provider.usable
+        assert [note.rpartition("; ")[2] for note in notes] == ["its routes are skipped"] * 2
+
+    def test_that_are_the_same_are_one(self) -> None:
+        provider, notes = self.several("sk-1", "sk-2", "sk-1")
+        assert provider.usable_keys == ("sk-1", "sk-2")
+        assert notes == ["[providers.p] api_keys[2]: is the same key as api_keys[0], and used once"]
 
     def test_are_in_no_text_that_the_configuration_has(self) -> None:
         config = Config.model_validate(
             {
-                "providers": {"p": {**UP, "api_key": "sk-literal"}},
+                "providers": {
+                    "p": {**UP, "api_key": "sk-literal"},
+                    "q": {**UP, "api_keys": ["sk-literal", "sk-literal-too"]},
+                },
                 "store": {"url": "postgresql://me:hush@db/trouper"},
             }
         )
@@ -188,6 +245,39 @@ class TestSecrets:
         assert "sk-literal" not in as_toml(config)
         assert "hush" not in as_toml(config)
         assert "me:***@db" in as_toml(config)
+        assert 'api_keys = ["***", "***"]' in as_toml(config)
+
+
+def test_every_format_that_has_one_public_address_knows_it() -> None:
+    known = {name: {"format": name} for name in FORMATS if name != "openai-chat"}
+    config = Config.model_validate({"providers": known})
+    urls = {n: p.base_url for n, p in config.providers.items() if isinstance(p, Upstream)}
+    assert urls == {
+        "openai-responses": "https://api.openai.com/v1",
+        "responses-ws": "https://api.openai.com/v1",
+        "anthropic": "https://api.anthropic.com/v1",
+        "gemini": "https://generativelanguage.googleapis.com/v1beta",
+        "ollama": "http://127.0.0.1:11434",
+    }
+
+
+def test_a_route_can_do_what_it_or_its_model_declares_and_nothing_else(file: Path) -> None:
+    model = load(file).models["gpt.large"]
+    openai, local = map(model.capabilities_of, model.routes)
+    assert openai == Capabilities(tools=True, prefill=True, images=False, reasoning=False)
+    assert local == Capabilities(
+        tools=False, prefill=False, images=False, reasoning=False, context_window=8
+    )
+
+
+def test_where_nothing_is_declared_much_is_taken_for_granted() -> None:
+    model = Model.model_validate({"routes": ["up/x"], "context_window": 9})
+    assert model.capabilities_of(model.routes[0]) == Capabilities(context_window=9)
+
+
+def test_a_cut_is_continued_unless_a_model_says_otherwise(file: Path) -> None:
+    assert load(file).models["gpt.large"].on_cut is OnCut.RESTART
+    assert Model.model_validate({"routes": ["up/x"]}).on_cut is OnCut.CONTINUE
 
 
 def test_the_effective_configuration_can_be_loaded_again(file: Path, tmp_path: Path) -> None:

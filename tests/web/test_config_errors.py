@@ -41,10 +41,13 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
             '[providers.up]\nformat = "openai-chat"',
             "[providers.up] base_url: is required",
         ),
-        ("[providers.up]", "[providers.up] format: is required; one of openai-chat, simulated"),
+        (
+            "[providers.up]",
+            "[providers.up] format: is required; one of openai-chat, openai-responses",
+        ),
         (
             '[providers.up]\nformat = "openai"',
-            "[providers.up] format: must be one of openai-chat, simulated",
+            "[providers.up] format: must be one of openai-chat, openai-responses, ",
         ),
         ("server = 3", "[server]: must be a table"),
         (
@@ -95,6 +98,67 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
         (
             UP + '[models.m]\nroutes = ["up/x"]\nprice = { input = "much" }',
             "[models.m] price.input: must be dollars per million tokens, such as 1.25",
+        ),
+        (
+            UP + '[models.m]\nroutes = [{ route = "up" }]',
+            "[models.m] routes[0].route: must be provider/upstream-model",
+        ),
+        (
+            UP + '[models.m]\nroutes = [{ rout = "up/x", route = "up/x" }]',
+            "[models.m] routes[0].rout: unknown key, did you mean route?",
+        ),
+        (UP + "[models.m]\nroutes = [{}]", "[models.m] routes[0].route: is required"),
+        (
+            UP + "[models.m]\nroutes = [7]",
+            '[models.m] routes[0]: must be "provider/upstream-model", or a table',
+        ),
+        (
+            UP + '[models.m]\nroutes = [{ route = "down/x" }]',
+            "[models.m] routes[0]: there is no provider 'down'",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x"]\ncapabilities = ["tools", "tolls"]',
+            "[models.m] capabilities[1]: must be 'tools', 'images', 'reasoning' or 'prefill', "
+            "not 'tolls'",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x"]\ncontext_window = 0',
+            "[models.m] context_window: must be greater than 0, not 0",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x"]\ncontinue_instruction = " "',
+            "[models.m] continue_instruction: must have 1 to 4000 characters",
+        ),
+        (
+            UP + '[models.m]\nroutes = ["up/x"]\non_cut = "resume"',
+            "[models.m] on_cut: must be 'continue', 'restart' or 'fail', not 'resume'",
+        ),
+        (
+            UP + 'api_key = "a"\napi_keys = ["b"]',
+            "[providers.up]: api_key and api_keys are both set; set one of them",
+        ),
+        (UP + "api_keys = []", "[providers.up] api_keys: must not be empty"),
+        (UP + 'api_keys = ["a", "b c"]', "[providers.up] api_keys[1]: has characters in it"),
+        (UP + 'api_keys = "a"', "[providers.up] api_keys: must be a list"),
+        (
+            UP + 'ca_file = "/nowhere.pem"',
+            "[providers.up] ca_file: /nowhere.pem: No such file",
+        ),
+        (
+            UP + 'ca_file = "/dev/null"',
+            "[providers.up] ca_file: /dev/null: has no certificate in it",
+        ),
+        (
+            UP + "limits = { concurent = 3 }",
+            "[providers.up] limits.concurent: unknown key, did you mean concurrent?",
+        ),
+        (
+            UP + "limits = { requests_per_minute = 0 }",
+            "[providers.up] limits.requests_per_minute: must be greater than 0, not 0",
+        ),
+        (
+            "[breaker]\ncooldown_s = 1000",
+            "[breaker]: cooldown_max_s is less than cooldown_s",
         ),
         ('[providers."a/b"]\nformat = "simulated"', '[providers."a/b"]: a name has only letters'),
         (UP.replace("http://up", "ftp://up"), "[providers.up] base_url: must be an http://"),

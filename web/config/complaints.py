@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from web.config.reference import keys_at
+from web.config.upstreams import FORMATS
 
 Place = tuple[str | int, ...]
 _NAMED = ("providers", "models")
 """Sections in which the operator names the tables."""
-_FORMATS = ("openai-chat", "simulated")
 _SHOWABLE = re.compile(r"int|float|bool|greater|less|literal|enum|finite")
 """Errors whose input is no secret, so that it may be repeated."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -45,9 +45,9 @@ def _problems(detail: ErrorDetails) -> list[tuple[Place, str]]:
     if detail["type"] == "too_short" and detail["input"]:
         return []  # it is only short of the items that were refused, and those have their lines
     if detail["type"] == "union_tag_not_found":
-        return [((*place, "format"), f"is required; one of {', '.join(_FORMATS)}")]
+        return [((*place, "format"), f"is required; one of {', '.join(FORMATS)}")]
     if detail["type"] == "union_tag_invalid":
-        return [((*place, "format"), f"must be one of {', '.join(_FORMATS)}")]
+        return [((*place, "format"), f"must be one of {', '.join(FORMATS)}")]
     return [(_without_format(place), _what(detail, place))]
 
 
@@ -61,6 +61,8 @@ def _what(detail: ErrorDetails, place: Place) -> str:
             return "must not be empty"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "must be a table"
+        case "tuple_type":
+            return "must be a list"
         case "string_pattern_mismatch":
             return "must be a URL, such as sqlite:///trouper.db"
         case "value_error":

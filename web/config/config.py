@@ -11,8 +11,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from actors.outcome import Mode
 from actors.price import Price
 from actors.timeouts import Timeouts
-from web.config.routing import Model, OpenAIChat, Provider
+from web.config.routing import Model
 from web.config.sections import (
+    Breaker,
     Journal,
     Limits,
     Logs,
@@ -22,6 +23,7 @@ from web.config.sections import (
     TimeoutSettings,
     Turns,
 )
+from web.config.upstreams import Provider
 
 _SIMULATED = {"simulated": {"format": "simulated"}}
 _SIM = {"sim": {"routes": ["simulated/sim"]}}
@@ -46,6 +48,7 @@ class Config(BaseSettings):
     turns: Turns = Turns()
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: Limits = Limits()
+    breaker: Breaker = Breaker()
     journal: Journal = Journal()
     logs: Logs = Logs()
     providers: dict[str, Provider] = {}
@@ -108,9 +111,9 @@ class Config(BaseSettings):
     def notes(self) -> list[str]:
         """What is legal and yet not what one wants, one line each."""
         return [
-            f"[providers.{name}] api_key: {provider.api_key.problem}; its routes are skipped"
+            f"[providers.{name}] {note}"
             for name, provider in self.providers.items()
-            if isinstance(provider, OpenAIChat) and provider.api_key and not provider.usable
+            for note in provider.notes()
         ]
 
 
@@ -131,7 +134,7 @@ def _bad_names(providers: Mapping[str, object]) -> Iterator[Problem]:
 def _bad_routes(models: Mapping[str, Model], providers: Mapping[str, object]) -> Iterator[Problem]:
     known = ", ".join(sorted(providers))
     for name, model in models.items():
-        for index, route in enumerate(model.routes):
-            if route.provider not in providers:
-                text = f"there is no provider {route.provider!r}; the providers are {known}"
+        for index, entry in enumerate(model.routes):
+            if entry.route.provider not in providers:
+                text = f"there is no provider {entry.route.provider!r}; the providers are {known}"
                 yield ("models", name, "routes", index), text

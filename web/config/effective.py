@@ -33,16 +33,21 @@ def _is_table(value: object) -> bool:
 
 
 def _value(table: object, key: str, value: object) -> str:
-    if isinstance(value, Secret):
-        return text(value.shown())
     if key == "url":
         return text(_without_password(str(value)))
     written = (
         table.model_dump(mode="json", include={key})[key] if isinstance(table, BaseModel) else value
     )
-    if isinstance(written, list):
-        return f"[{', '.join(text(str(item)) for item in written)}]"
-    return text(written) if isinstance(written, str) else json.dumps(written)
+    return _written(written)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_written(item) for item in value)}]"
+    if isinstance(value, dict):
+        pairs = (f"{quoted(key)} = {_written(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return text(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _without_password(url: str) -> str:

@@ -10,7 +10,7 @@ from web.config.config import Config
 from web.config.secret import Secret
 
 ANY_NAME = "*"
-"""Stands in a place for the operator's own name of a provider or model."""
+"""Stands in a place for the operator's own name of a provider or model, and for a list's index."""
 
 Place = tuple[str, ...]
 """Where a setting stands, as pydantic's errors name it: a provider's format comes in between."""
@@ -24,8 +24,8 @@ class Setting(NamedTuple):
 
     @property
     def is_table(self) -> bool:
-        """Whether it holds further keys and not a value."""
-        return bool(_tables(self.field.annotation))
+        """Whether it holds further keys and not a value; a list of tables is a value."""
+        return bool(_tables(self.field.annotation)) and not _is_list(self.field.annotation)
 
 
 def settings() -> Iterator[Setting]:
@@ -54,10 +54,16 @@ def _tables(annotation: object) -> list[tuple[Place, type[BaseModel]]]:
     """The tables that a key of this type holds, each with what pydantic puts in its place."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [] if annotation is Secret else [((), annotation)]
+    if _is_list(annotation):
+        return [((ANY_NAME, *tag), table) for tag, table in _tables(get_args(annotation)[0])]
     if get_origin(annotation) is dict:
         values = _formats(get_args(annotation)[1])
         return [((ANY_NAME, *tag), table) for tag, table in values]
     return []
+
+
+def _is_list(annotation: object) -> bool:
+    return get_origin(annotation) is tuple
 
 
 def _formats(value: object) -> list[tuple[Place, type[BaseModel]]]:

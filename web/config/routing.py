@@ -1,42 +1,26 @@
-"""Providers and models: which upstreams there are, and which names lead to them."""
+"""Models: which names clients may ask for, and which routes these lead to."""
 
-import re
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, cast
 
-import httpx
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, field_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from actors.outcome import Mode
+from actors.outcome import Mode, OnCut
 from actors.price import Price
-from actors.providers.base import Route
-from actors.providers.simulated import load_scenario
-from web.config.secret import Secret
-from web.config.sections import Seconds, Section, TimeoutOverrides
+from actors.providers.base import Capabilities, Route
+from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 
 _DEAREST = 10**12
 """Micro-dollars per million tokens: a dollar a token."""
-_VISIBLE = re.compile(r"[!-~]+")
-
-
-def _base_url(text: str) -> str:
-    if not _VISIBLE.fullmatch(text):
-        raise ValueError("must not hold spaces, line ends or letters beyond ASCII")
-    parts = urlsplit(text)
-    try:
-        httpx.URL(text).host.encode("idna")
-        parts.port  # noqa: B018 (reading it checks it)
-    except (httpx.InvalidURL, ValueError):
-        raise ValueError("is no URL that can be asked; look at its host and port") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a name or password; use api_key")
-    if parts.query or parts.fragment:
-        raise ValueError("must not have a ? or # part; the paths of calls are appended to it")
-    return text.rstrip("/")
+_LONGEST_INSTRUCTION = 4000
 
 
 def _route(written: object) -> Route:
@@ -68,73 +52,10 @@ def _dollars(micros: int) -> float:
     return micros / 1_000_000
 
 
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
 MicrosPerMillion = Annotated[int, PlainValidator(_micros), PlainSerializer(_dollars)]
 """Micro-dollars per million tokens; written as dollars per million tokens."""
-
-
-class OpenAIChat(Section):
-    """An upstream that speaks OpenAI's Chat Completions."""
-
-    format: Literal["openai-chat"]
-    """The wire format that the upstream speaks."""
-    base_url: BaseUrl
-    """URL before `/chat/completions`."""
-    api_key: Secret | None = None
-    """Sent as `Authorization: Bearer`. Left out, the upstream gets no key; a reference that leads
-    to nothing is reported, and routes to this provider are skipped."""
-    timeouts: TimeoutOverrides = TimeoutOverrides()
-    """Clocks that differ from `[timeouts]`."""
-
-    @field_validator("api_key")
-    @classmethod
-    def _can_be_sent(cls, secret: Secret | None) -> Secret | None:
-        value = secret.value.get_secret_value() if secret and secret.value else None
-        if value is not None and not _VISIBLE.fullmatch(value):
-            raise ValueError("has characters in it that cannot be sent, such as a line end")
-        return secret
-
-    @property
-    def key(self) -> str | None:
-        """The key in clear, for the wire only."""
-        if self.api_key is None or self.api_key.value is None:
-            return None
-        return self.api_key.value.get_secret_value()
-
-    @property
-    def usable(self) -> bool:
-        """False where a key was asked for and there is none: its routes are skipped."""
-        return self.api_key is None or self.api_key.value is not None
-
-
-class Simulated(Section):
-    """The upstream inside the process: deterministic answers, and faults on demand."""
-
-    format: Literal["simulated"]
-    """The wire format that the upstream speaks."""
-    scenario: Path | None = None
-    """A scenario file. Left out, the name of the upstream model says what happens."""
-    timeouts: TimeoutOverrides = TimeoutOverrides()
-    """Clocks that differ from `[timeouts]`."""
-
-    @field_validator("scenario")
-    @classmethod
-    def _can_be_played(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            try:
-                load_scenario(path.read_text(encoding="utf-8"))
-            except OSError as error:
-                raise ValueError(f"{path}: {error.strerror}") from None
-        return path
-
-    @property
-    def usable(self) -> bool:
-        """Always: it needs no key."""
-        return True
-
-
-Provider = Annotated[OpenAIChat | Simulated, Field(discriminator="format")]
+Capability = Literal["tools", "images", "reasoning", "prefill"]
 
 
 class PriceSettings(Section):
@@ -152,11 +73,50 @@ class PriceSettings(Section):
         return Price(input=self.input, output=self.output, cached_input=self.cached_input)
 
 
+class ModelRoute(Section):
+    """A route of a model; written as its name alone where nothing else is to be said."""
+
+    route: RouteName
+    """`provider/upstream-model`."""
+    capabilities: tuple[Capability, ...] | None = None
+    """As `capabilities` of the model, for this route."""
+    context_window: Count | None = None
+    """As `context_window` of the model, for this route."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_a_name(cls, written: object) -> object:
+        if isinstance(written, str | Route):
+            return {"route": _route(written)}
+        if isinstance(written, dict | ModelRoute):
+            return written
+        raise ValueError('must be "provider/upstream-model", or a table with that as its route')
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> object:
+        whole = cast("dict[str, object]", serialize(self))
+        given = {key: value for key, value in whole.items() if value is not None}
+        return given["route"] if len(given) == 1 else given
+
+
 class Model(Section):
     """A name that clients ask for."""
 
-    routes: Annotated[tuple[RouteName, ...], Field(min_length=1)]
-    """Where it may be answered, in order of preference: `provider/upstream-model`."""
+    routes: Annotated[tuple[ModelRoute, ...], Field(min_length=1)]
+    """Where it may be answered, in order of preference: `provider/upstream-model`, or a table with
+    that as its `route` and with what differs on it."""
+    capabilities: tuple[Capability, ...] | None = None
+    """What its routes can do, and nothing besides: `tools`, `images`, `reasoning`, `prefill` (an
+    answer that was begun can be handed in to be continued). Left out, all but `prefill`."""
+    context_window: Count | None = None
+    """Tokens that prompt and answer may have together. Left out, it is not looked at."""
+    on_cut: OnCut = OnCut.CONTINUE
+    """What becomes of an answer that breaks off after the client has seen some of it: `continue`
+    has another attempt go on there, `restart` replaces it where the client's API can say so,
+    `fail` ends the turn."""
+    continue_instruction: str | None = None
+    """What asks a route without `prefill` to go on with an answer that broke off. Left out, an
+    English sentence."""
     price: PriceSettings = PriceSettings()
     """What its tokens cost; nothing, if left out."""
     mode: Mode | None = None
@@ -165,3 +125,24 @@ class Model(Section):
     """As in `[turns]`."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Clocks that differ from `[timeouts]` and from the provider's."""
+
+    @field_validator("continue_instruction")
+    @classmethod
+    def _says_something(cls, text: str | None) -> str | None:
+        if text is not None and not 0 < len(text.strip()) <= _LONGEST_INSTRUCTION:
+            raise ValueError(f"must have 1 to {_LONGEST_INSTRUCTION} characters besides blanks")
+        return text
+
+    def capabilities_of(self, route: ModelRoute) -> Capabilities:
+        """What one of the routes can do, as far as anybody has said."""
+        declared = self.capabilities if route.capabilities is None else route.capabilities
+        window = route.context_window or self.context_window
+        if declared is None:
+            return Capabilities(context_window=window)
+        return Capabilities(
+            tools="tools" in declared,
+            images="images" in declared,
+            reasoning="reasoning" in declared,
+            prefill="prefill" in declared,
+            context_window=window,
+        )

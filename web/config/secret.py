@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, model_serializer, model_validator
 
 MASK = "***"
 
@@ -53,6 +53,7 @@ class Secret(BaseModel):
         where = "environment variable" if kind == "env" else "file"
         return f"{where} {name} is missing, unreadable or empty"
 
+    @model_serializer
     def shown(self) -> str:
         """Fit for a screen: the reference, or `***`."""
         return self.reference or MASK

@@ -138,6 +138,25 @@ class Limits(Section):
     """Speed that a reader must keep while it lags further; a slower one counts as gone."""
 
 
+class Breaker(Section):
+    """When a route that fails is left alone, and for how long."""
+
+    failures: Count = 3
+    """Failures within `window_s` after which a route is not asked any more."""
+    window_s: Seconds = 60.0
+    """Seconds for which a failure counts."""
+    cooldown_s: Seconds = 60.0
+    """Seconds after which one request tries the route again."""
+    cooldown_max_s: Seconds = 900.0
+    """Each failed trial doubles the wait for the next one, up to these seconds."""
+
+    @model_validator(mode="after")
+    def _cooldowns_grow(self) -> Self:
+        if self.cooldown_max_s < self.cooldown_s:
+            raise ValueError("cooldown_max_s is less than cooldown_s; it is the longest cooldown")
+        return self
+
+
 class Journal(Section):
     """How the events of a turn are kept, so that it can be resumed."""
 
