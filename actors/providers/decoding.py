@@ -4,6 +4,9 @@ Sans IO. A decoder is one `Reader` with the state of an answer, and the way its 
 frames: `SseStream`, `LineStream` or `Document`. See `actors.providers.formats.Decoder`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from actors.chunks import Chunk, FinishChunk, SkippedChunk
@@ -36,6 +39,15 @@ class Reader:
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one JSON frame. Raises what `_fail` and `_fail_with` return."""
         raise NotImplementedError
+
+    @contextmanager
+    def _chunks_first(self, chunks: list[Chunk]) -> Iterator[None]:
+        """A failure inside waits for the next call where this one has chunks to return."""
+        try:
+            yield
+        except UpstreamFailure:
+            if not chunks:
+                raise
 
     def _finish(self, reason: Reason, chunks: list[Chunk]) -> None:
         """The model's finish reason; only the first counts."""
@@ -110,9 +122,10 @@ class SseStream(Reader):
         """See `actors.providers.formats.Decoder`."""
         chunks: list[Chunk] = []
         if not self.over:
-            for event in self._sse.end():
-                if _is_whole(event.data):
-                    self._unusual(event, chunks)
+            with self._chunks_first(chunks):
+                for event in self._sse.end():
+                    if _is_whole(event.data):
+                        self._unusual(event, chunks)
         if not chunks:
             self._check_finished()
         return chunks
@@ -160,7 +173,8 @@ class LineStream(Reader):
         last = b"".join(self._held).strip()
         self._held.clear()
         if last and not self.over and _is_whole(last):
-            self._read(last, chunks)
+            with self._chunks_first(chunks):
+                self._read(last, chunks)
         if not chunks:
             self._check_finished()
         return chunks
@@ -188,7 +202,8 @@ class Document(Reader):
         self._parts.clear()
         chunks: list[Chunk] = []
         if data and self._failure is None:
-            self._read(data, chunks)
+            with self._chunks_first(chunks):
+                self._read(data, chunks)
         if not chunks:
             self._check_finished()
         return chunks

@@ -13,6 +13,7 @@ class RequestParts(Struct, frozen=True):
     """A call as HTTP: `path` is appended to the provider's base URL."""
 
     path: str
+    """ASCII, percent-encoded; it may have a query."""
     headers: tuple[tuple[str, str], ...]
     body: bytes
 

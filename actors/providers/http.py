@@ -130,7 +130,11 @@ class HttpProvider:
         """The last one is kept: httpx takes longer to put it together than to send a request."""
         if self._last_path != path:
             self._last_path = path
-            self._last_url = self._url.copy_with(path=self._url.path.rstrip("/") + path)
+            below, _, query = path.encode("ascii").partition(b"?")
+            base = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
+            queries = b"&".join(filter(None, (query, self._url.query)))
+            raw = base + below + (b"?" + queries if queries else b"")
+            self._last_url = self._url.copy_with(raw_path=raw)
         return self._last_url
 
     def _answer(self, response: httpx.Response, body: ResponseBody) -> "HttpAnswer":

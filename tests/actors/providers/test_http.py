@@ -10,7 +10,9 @@ import trio
 from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.outcome import Reason, Usage
 from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.providers.formats import RequestParts
 from actors.providers.http import HttpProvider, UpstreamClient, make_client
+from actors.providers.openai_chat import OpenAIChat
 from actors.providers.transport import Statistics
 from tests.actors.providers.memory import (
     LAST,
@@ -344,3 +346,29 @@ async def test_a_client_has_no_proxy_and_no_deadlines(monkeypatch: pytest.Monkey
     async with Peer(wire).client() as client:
         assert (await client.get("http://up/v1/models")).json() == {}
     assert wire.closed
+
+
+class Elsewhere(OpenAIChat):
+    """A format whose calls go to a path that needs care."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        return RequestParts(self._path, (), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "target"),
+    [
+        ("http://up/v1beta/", "/models/a%3Ab%2Fc:x?alt=sse", "/v1beta/models/a%3Ab%2Fc:x?alt=sse"),
+        ("http://up", "/api/chat", "/api/chat"),
+        ("http://up/a%20b?v=1", "/c", "/a%20b/c?v=1"),
+        ("http://up/?v=1", "/c?alt=sse", "/c?alt=sse&v=1"),
+    ],
+)
+async def test_a_path_goes_out_as_the_format_says(base: str, path: str, target: str) -> None:
+    wire = MemoryWire(SSE)
+    provider = HttpProvider("p", base, None, Peer(wire).client(), format=Elsewhere(path))
+    (await provider.open(CALL, connect_s=5.0)).close()
+    assert wire.sent.startswith(f"POST {target} HTTP/1.1\r\n".encode())

@@ -421,3 +421,11 @@ def test_a_frame_that_is_nested_too_deeply_is_skipped() -> None:
     text, skipped = chunks_of(event({"choices": [{"delta": {"content": "a"}}]}), deep)
     assert text == TextChunk("a")
     assert isinstance(skipped, SkippedChunk)
+
+
+def test_what_a_last_frame_says_before_its_failure_counts() -> None:
+    failing = {"choices": [{"message": {"content": "a"}, "finish_reason": "error"}]}
+    assert whole(json.dumps(failing).encode()) == ([TextChunk("a")], FailureKind.IN_STREAM_ERROR)
+    chunks, failure = failure_of(delta("error", content="a")[:-2])
+    assert chunks == [TextChunk("a")]
+    assert failure.kind is FailureKind.IN_STREAM_ERROR
