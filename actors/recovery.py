@@ -93,6 +93,8 @@ def visible_text(journal: list[AnyEvent]) -> str:
                 parts.append(delta)
             case events.Replace(text):
                 parts = [text]
+            case events.Retry():
+                parts = []
             case _:
                 pass
     return "".join(parts)

@@ -40,7 +40,16 @@ def completion(journal: list[AnyEvent]) -> dict[str, object]:
     }
 
 
+def after_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
+    """What counts of an answer: where it was asked for again, only what came after that."""
+    for place in range(len(journal) - 1, -1, -1):
+        if isinstance(journal[place], events.Retry):
+            return journal[place:]
+    return journal
+
+
 def _message(journal: list[AnyEvent]) -> dict[str, object]:
+    journal = after_retry(journal)
     text, reasoning, refusal = _Joined(), _Joined(), _Joined()
     calls: list[dict[str, object]] = []
     for event in journal:
@@ -68,6 +77,7 @@ def _message(journal: list[AnyEvent]) -> dict[str, object]:
 
 
 def _logprobs(journal: list[AnyEvent]) -> dict[str, object] | None:
+    journal = after_retry(journal)
     found = [e.logprobs for e in journal if isinstance(e, events.Text) and e.logprobs is not None]
     if not found:
         return None

@@ -1,7 +1,8 @@
 """The Chat Completions stream: `chat.completion.chunk` objects, then `[DONE]`.
 
 `[DONE]` is sent only after a finish reason; any other end is one `error` object, so that no
-client can take a truncated answer for a whole one. Warnings are comments: SDKs read every named
+client can take a truncated answer for a whole one; so is the end of an answer that was begun anew
+after some of it had been shown, since nothing can be taken back here. Warnings are comments: SDKs read every named
 event as a chunk.
 """
 
@@ -11,7 +12,7 @@ import msgspec
 
 from actors import events
 from actors.events import AnyEvent, Ended, Text
-from actors.outcome import Reason, Usage
+from actors.outcome import ErrorInfo, Reason, Usage
 from web.dialects.frames import START, Cursor, Numbering
 from web.errors import ending_error, error_body
 
@@ -30,6 +31,14 @@ FINISH_REASONS = {
 """The ends that this dialect can express as a finish; all others are errors."""
 
 
+_TAKEN_BACK = ErrorInfo(
+    status=502,
+    message="The answer was begun anew, which this stream cannot show; GET the turn for its text.",
+    type="upstream_error",
+    code="answer_replaced",
+)
+
+
 class OpenAIChat:
     """Renders events as Chat Completions frames after the cursor `after`."""
 
@@ -42,13 +51,16 @@ class OpenAIChat:
         self._text_head = b""
         self._text_tail = b""
         self._role_sent = False
+        self._plain = False
+        """Text needs nothing but its frame: the role has been sent, and nothing taken back."""
+        self._taken_back = False
 
     def render(self, batch: list[AnyEvent]) -> bytes:
         """The frames of these events; a pure function of all events given so far."""
         return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
-        if type(event) is Text and self._role_sent and event.logprobs is None:
+        if type(event) is Text and self._plain and event.logprobs is None:
             return self._frame(self._text_head + _encode(event.delta) + self._text_tail)
         return self._rarer(event)
 
@@ -62,12 +74,15 @@ class OpenAIChat:
             case events.Recovered(epoch):
                 self._numbering.new_epoch(epoch)
                 return self._numbering.comment("recovered, the tail of this answer was lost")
+            case events.Retry() | events.Replace():
+                self._taken_back = self._role_sent
+                self._plain = False
             case events.Warning(code, message):
                 return self._numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
-                delta = _delta(event)
+                delta = None if self._taken_back else _delta(event)
                 return b"" if delta is None else self._role() + self._chunk(delta, _logprobs(event))
         return b""
 
@@ -92,7 +107,7 @@ class OpenAIChat:
     def _role(self) -> bytes:
         if self._role_sent:
             return b""
-        self._role_sent = True
+        self._role_sent = self._plain = True
         return self._chunk({"role": "assistant", "content": ""})
 
     def _chunk(
@@ -108,6 +123,8 @@ class OpenAIChat:
 
     def _end(self, ended: Ended) -> bytes:
         finish = FINISH_REASONS.get(ended.reason)
+        if self._taken_back:
+            return self._frame(_encode(error_body(_TAKEN_BACK)))
         if finish is None:
             return self._frame(_encode(error_body(ending_error(ended))))
         frames = self._role() + self._chunk({}, finish=finish)
