@@ -20,7 +20,7 @@ from actors.chunks import (
 from actors.events import AnyEvent
 from actors.links import Receiver, Sender
 
-Draft = AnyEvent | FinishChunk | UsageChunk
+Draft = AnyEvent | FinishChunk
 """What flows from the accumulator to the persister: events without a number, and the finish."""
 
 MAX_LOGPROBS_BYTES = 32 * 1024 * 1024
@@ -38,7 +38,6 @@ class Accumulator:
         "_calls",
         "_events_left",
         "_full",
-        "_generated",
         "_logprobs_left",
         "_on_oversize",
     )
@@ -49,13 +48,7 @@ class Accumulator:
         self._logprobs_left = MAX_LOGPROBS_BYTES
         self._on_oversize = on_oversize
         self._calls: dict[int, _GrowingCall] = {}
-        self._generated: list[str] = []
         self._full = False
-
-    @property
-    def generated(self) -> str:
-        """All that the provider generated, shown or not: what an estimate of usage counts."""
-        return "".join(self._generated)
 
     def step(self, items: list[Chunk | AnyEvent]) -> list[Draft]:
         """Draft events for what came in, in its order."""
@@ -82,6 +75,11 @@ class Accumulator:
                     drafts += [*self._whole_calls(), item]
             case SkippedChunk(detail):
                 self._grow(drafts, "", events.Warning("malformed_frame", detail))
+            case UsageChunk():
+                pass  # the ledger has it
+            case events.Retry():
+                self._calls.clear()
+                drafts.append(item)
             case TextChunk():
                 raise AssertionError("text is handled by step")
             case _:
@@ -103,7 +101,6 @@ class Accumulator:
         return None
 
     def _grow(self, drafts: list[Draft], text: str, event: AnyEvent) -> None:
-        self._generated.append(text)
         if self._full:
             return
         self._events_left -= 1

@@ -7,15 +7,14 @@ of the provider (`upstream_truncated`).
 import msgspec
 from msgspec import Struct
 
-from actors.accumulator import Accumulator
 from actors.events import AnyEvent, Ended, ToolCall
+from actors.ledger import Estimates
 from actors.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.persister import Persister
 from actors.ports import FinalRecord, StepRecord, UsageRecord
 from actors.price import cost_micros
 from actors.streamer import Streamer
 from actors.turn import Cause, Turn
-from actors.usage import charged
 
 _TRUNCATED = ErrorInfo(
     status=502,
@@ -45,19 +44,16 @@ class Ending:
     """The last act of one turn: its `ended` event and its final record."""
 
     def __init__(
-        self, turn: Turn, streamer: Streamer, accumulator: Accumulator, persister: Persister
+        self, turn: Turn, streamer: Streamer, persister: Persister, estimates: Estimates
     ) -> None:
         self._turn = turn
         self._streamer = streamer
         self._persister = persister
-        self._accumulator = accumulator
+        self._estimates = estimates
 
     def usage(self) -> Usage | None:
-        """What is charged; None where no provider began to answer."""
-        if not self._streamer.asked:
-            return None
-        generated = self._accumulator.generated
-        return charged(self._persister.usage, self._turn.request.call, generated)
+        """What is charged; None where no provider left the client with anything."""
+        return self._streamer.ledger.charged(self._turn.request.call, self._estimates)
 
     def ended(self, now: float) -> Ended:
         """The last event, at `now` seconds since the epoch."""
@@ -118,7 +114,10 @@ class Ending:
         )
 
     def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
-        attempts = tuple(self._streamer.attempts)
+        call, tallies = self._turn.request.call, self._streamer.ledger.tallies
+        attempts = tuple(
+            tally.record(number, call, self._estimates) for number, tally in enumerate(tallies, 1)
+        )
         if not attempts:
             return ()
         finish = self._persister.finish

@@ -1,12 +1,16 @@
 """What a failed attempt means: to the next route, and to the client."""
 
+from collections.abc import Sequence
+
+from actors.ledger import Tally
 from actors.outcome import ErrorInfo
 from actors.providers.base import FailureKind, UpstreamFailure
 
 _OURS_TO_FIX = frozenset({401, 402, 403})
 """Refusals of our credentials or credit: another route may do, and the client cannot mend it."""
 
-_WORTH_ANOTHER_ROUTE = _OURS_TO_FIX | {408, 429}
+_FOR_THE_CALL = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
+"""Beginnings of the reasons to skip a route that have to do with the request."""
 
 _GATEWAY_STATUS = {
     FailureKind.REFUSED: 502,
@@ -19,33 +23,61 @@ _GATEWAY_STATUS = {
     FailureKind.IN_STREAM_ERROR: 502,
     FailureKind.MALFORMED: 502,
     FailureKind.TRUNCATED: 502,
+    FailureKind.MISFIT: 502,
+    FailureKind.BUSY: 503,
 }
 
 
-def may_try_next(failure: UpstreamFailure) -> bool:
-    """Whether another route might answer, as long as the client has seen no content.
-
-    A 4xx that is about the request itself would be the same everywhere.
-    """
-    return failure.kind is not FailureKind.REJECTED or failure.status in _WORTH_ANOTHER_ROUTE
-
-
-def client_error(failure: UpstreamFailure) -> ErrorInfo:
+def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorInfo:
     """The failure as the client is told it: true status, provider's words, no addresses.
 
     The client's own mistakes keep the provider's status; what only the operator can mend is a
-    502, a timeout a 504, an upstream 503 stays one.
+    502, a timeout a 504, an upstream 503 stays one. `tried`: what became of each attempt, told
+    where there was more than one.
     """
     status = _client_status(failure)
     own_mistake = failure.kind is FailureKind.REJECTED and status < 500
     return ErrorInfo(
         status=status,
-        message=failure.message,
+        message=failure.message if own_mistake else _with_tried(failure.message, tried),
         type=(failure.type or "invalid_request_error") if own_mistake else "upstream_error",
         code=failure.code or failure.kind.value,
         param=failure.param if own_mistake else None,
         retry_after_s=failure.retry_after_s,
     )
+
+
+def nothing_asked(skipped: Sequence[Tally], wait_s: float | None) -> UpstreamFailure:
+    """Why no route at all was asked; `wait_s`: seconds until one may be."""
+    reasons = [tally.note or "" for tally in skipped]
+    if reasons and all(reason.startswith(_FOR_THE_CALL) for reason in reasons):
+        told = "; ".join(f"{tally.route}: {tally.note}" for tally in skipped)
+        return UpstreamFailure(
+            FailureKind.REJECTED,
+            f"No route of this model can take this request ({told}).",
+            status=400,
+            code="unsupported_by_route",
+        )
+    return UpstreamFailure(
+        FailureKind.BUSY,
+        "No route of this model can be asked now.",
+        code="no_route_available",
+        retry_after_s=wait_s,
+    )
+
+
+def not_continued(cut: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailure:
+    """What cut an answer that then could not be continued."""
+    if last is cut:
+        return cut
+    message = f"{cut.message} It could not be continued: {last.message}"
+    return UpstreamFailure(cut.kind, message, status=cut.status, code=cut.code, type=cut.type)
+
+
+def _with_tried(message: str, tried: Sequence[str]) -> str:
+    if len(tried) < 2:
+        return message
+    return f"{message.rstrip('.')}. Tried: {'; '.join(tried)}."
 
 
 def _client_status(failure: UpstreamFailure) -> int:

@@ -9,12 +9,12 @@ from functools import partial
 from actors import events
 from actors.accumulator import Draft
 from actors.checkpointer import Checkpointer, Tail
-from actors.chunks import FinishChunk, UsageChunk
+from actors.chunks import FinishChunk
 from actors.events import AnyEvent, Ended, Started, Text
 from actors.links import Receiver
 from actors.observer import Observer
 from actors.order import Order, OutOfOrder, Place
-from actors.outcome import Reason, Usage
+from actors.outcome import Reason
 from actors.turn import Turn
 
 EVENT_OVERHEAD = 24
@@ -34,7 +34,6 @@ class Persister:
         "finish",
         "tail",
         "tool_calls",
-        "usage",
     )
 
     def __init__(self, turn: Turn, checkpointer: Checkpointer, observer: Observer) -> None:
@@ -48,7 +47,6 @@ class Persister:
         fenced = partial(turn.stop, Reason.OWNER_LOST)
         self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
         self.finish: Reason | None = None
-        self.usage: Usage | None = None
         self.tool_calls: list[events.ToolCall] = []
 
     @property
@@ -90,8 +88,6 @@ class Persister:
         match draft:
             case FinishChunk(reason):
                 self.finish = reason
-            case UsageChunk(usage):
-                self.usage = usage
             case events.Warning() if not self.started:
                 self._early.append(draft)
             case Started():
@@ -116,6 +112,9 @@ class Persister:
         match event:
             case events.Replace(text):
                 self._text = [text]
+            case events.Retry():
+                self._text = []
+                self.tool_calls = []
             case events.ToolCall():
                 self.tool_calls.append(event)
             case _:

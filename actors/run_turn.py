@@ -6,13 +6,14 @@ The first four play in the production nursery below; writers are readers of the 
 live with their requests (`actors.writer`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import trio
 
 from actors.accumulator import Accumulator, Draft, accumulate
+from actors.attempt import Item
 from actors.checkpointer import Checkpointer
 from actors.ending import Ending
 from actors.events import Warning
@@ -23,9 +24,9 @@ from actors.observer import Observer
 from actors.outcome import ErrorInfo, Reason
 from actors.persister import Persister, persist
 from actors.ports import StoreUnavailable, TurnStore
-from actors.providers.base import Provider
-from actors.streamer import Item, Streamer
+from actors.streamer import Streamer
 from actors.turn import Clock, Turn
+from actors.upstreams import Upstreams
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Backstage:
     """What turns need from the service: one of these for all of them."""
 
     store: TurnStore
-    providers: Mapping[str, Provider]
+    upstreams: Upstreams
     checkpointer: Checkpointer
     finaliser: Finaliser
     observer: Observer
@@ -104,7 +105,7 @@ class Production:
         self._backstage = backstage
         self._chunks: Link[Item] = Link()
         self._drafts: Link[Draft] = Link()
-        self._streamer = Streamer(turn, backstage.providers, backstage.now)
+        self._streamer = Streamer(turn, backstage.upstreams)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard()
@@ -163,7 +164,9 @@ class Production:
 
     async def _finalise(self) -> None:
         self._backstage.checkpointer.forget(self._persister.tail)
-        ending = Ending(self._turn, self._streamer, self._accumulator, self._persister)
+        ending = Ending(
+            self._turn, self._streamer, self._persister, self._backstage.upstreams.estimates
+        )
         if self._refused:
             publish(self._turn, self._persister.closing(ending.ended(self._backstage.now())))
         else:

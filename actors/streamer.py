@@ -1,183 +1,193 @@
-"""The streamer: chooses the route, opens it, and passes on what it sends.
+"""The streamer: asks one route after another until an answer is whole, and passes on what comes.
 
-First actor of a turn, and the only one that talks to a provider. Whatever happens to it, the
-upstream connection is closed or given back before it ends.
+First actor of a turn, and the only one that talks to a provider. Its rules are elsewhere: which
+routes may be asked (`actors.board`), where to go after a failure (`actors.retry`), what becomes
+of a cut answer (`actors.cut`, `actors.continuing`, `actors.splice`).
 """
 
-from collections.abc import Callable, Mapping
+from enum import Enum, auto
 
-import msgspec
+import trio
 
-from actors import events
-from actors.attempt_clock import AttemptClock
-from actors.chunks import (
-    Chunk,
-    FinishChunk,
-    ReasoningChunk,
-    RefusalChunk,
-    TextChunk,
-    ToolCallChunk,
-)
+from actors.attempt import Attempt, Item
+from actors.board import Skipped
+from actors.breaker import Permit
+from actors.cut import Cut
 from actors.events import AnyEvent
-from actors.failures import client_error, may_try_next
+from actors.failures import client_error, not_continued, nothing_asked
+from actors.gate import ProviderBusy
+from actors.ledger import Ledger, Tally
 from actors.links import Sender
-from actors.ports import AttemptRecord
-from actors.providers.base import (
-    Answer,
-    FailureKind,
-    Provider,
-    Route,
-    UpstreamFailure,
-    failure_reason,
-)
+from actors.needs import needs_of
+from actors.opening import left_out, opening
+from actors.providers.base import UpstreamFailure, failure_reason
+from actors.retry import Retries
+from actors.trouble import Trouble, trouble_of
 from actors.turn import PlannedRoute, Turn
-from actors.usage import estimate_input
+from actors.upstreams import Upstreams
 
-CONTENT = (TextChunk, ReasoningChunk, RefusalChunk, ToolCallChunk)
-Item = Chunk | AnyEvent
-"""What the streamer sends: chunks, and the events that only it can know of."""
+_FAULTS = frozenset({Trouble.CONNECTION, Trouble.SERVER_ERROR, Trouble.TIMEOUT, Trouble.BROKEN})
+"""Troubles that say something about the route's health."""
+
+
+class Visit(Enum):
+    """What became of a route besides a failure."""
+
+    WHOLE = auto()
+    PASSED_OVER = auto()
 
 
 class Streamer:
-    """One step's attempts: state of the actor, and what the final record says of them."""
+    """One step: state of the actor, and in its ledger what became of every attempt."""
 
-    __slots__ = ("_finished", "_now", "_providers", "_turn", "asked", "attempts")
+    __slots__ = ("_cut", "_input", "_retries", "_turn", "_upstreams", "ledger")
 
-    def __init__(
-        self, turn: Turn, providers: Mapping[str, Provider], now: Callable[[], float]
-    ) -> None:
+    def __init__(self, turn: Turn, upstreams: Upstreams) -> None:
         self._turn = turn
-        self._providers = providers
-        self._now = now
-        self.attempts: list[AttemptRecord] = []
-        self.asked = False
-        """Whether any provider has begun to answer, so that there is something to charge."""
-        self._finished = False
+        self._upstreams = upstreams
+        self._cut = Cut(turn.request)
+        self._retries = Retries((), upstreams.jitter)
+        self._input = 0
+        self.ledger = Ledger()
 
     async def run(self, outbox: Sender[Item]) -> None:
         """The actor: try the routes in order until one answers whole, or none is left."""
         with outbox:
+            self._choose()
             failure = await self._play(outbox)
             if failure is not None:
-                self._turn.blame(failure_reason(failure.kind), client_error(failure))
+                error = client_error(failure, self.ledger.tried())
+                self._turn.blame(failure_reason(failure.kind), error)
+
+    def _choose(self) -> None:
+        routes, call = self._turn.request.routes, self._turn.request.call
+        model = routes[0].route.upstream_model if routes else ""
+        self._input = self._upstreams.estimates.estimate_input(model, call)
+        choice = self._upstreams.board.choose(routes, needs_of(call, self._input))
+        for skipped in choice.skipped:
+            self.ledger.skip(skipped.route, skipped.reason, self._upstreams.now())
+        self._retries = Retries(choice.open, self._upstreams.jitter)
 
     async def _play(self, outbox: Sender[Item]) -> UpstreamFailure | None:
+        """Attempt after attempt; returns what the client is told if none was whole."""
         failure: UpstreamFailure | None = None
-        for planned in self._turn.request.routes:
-            failure = await self._recorded_attempt(planned, failure, outbox)
-            if failure is None or self._shown or not may_try_next(failure):
+        while (planned := self._retries.route) is not None:
+            outcome = await self._visit(planned, failure, outbox)
+            if outcome is Visit.WHOLE:
+                return None
+            if outcome is Visit.PASSED_OVER:
+                self._retries.passed_over()
+                continue
+            failure = outcome
+            if not self._cut.may_go_on(failure, self.ledger):
                 break
-        return failure
+            if wait_s := self._after(planned, failure):
+                await trio.sleep(wait_s)
+        return self._verdict(failure)
 
-    @property
-    def _shown(self) -> bool:
-        return self._turn.first_token_at is not None
-
-    async def _recorded_attempt(
+    async def _visit(
         self, planned: PlannedRoute, before: UpstreamFailure | None, outbox: Sender[Item]
-    ) -> UpstreamFailure | None:
-        started = self._now()
-        failure: UpstreamFailure | None = None
-        result = "cancelled"
+    ) -> UpstreamFailure | Visit:
+        """Wait for a place at the provider, and make an attempt if the route may be asked then."""
+        gate = self._upstreams.board.gate(planned.route)
         try:
-            await self._attempt(planned, before, outbox)
-            result = "answered"
+            await gate.acquire()
+        except ProviderBusy:
+            return self._pass_over(planned, "busy")
+        try:
+            if self._turn.request.strict and (unsaid := self._unsaid(planned)):
+                return self._pass_over(planned, f"unsupported: {', '.join(unsaid)}")
+            permit = self._upstreams.board.enter(planned.route)
+            if isinstance(permit, Skipped):
+                return self._pass_over(planned, permit.reason)
+            return await self._attempt(planned, permit, before, outbox) or Visit.WHOLE
+        finally:
+            gate.release()
+
+    def _pass_over(self, planned: PlannedRoute, reason: str) -> Visit:
+        self.ledger.skip(planned.route, reason, self._upstreams.now())
+        return Visit.PASSED_OVER
+
+    def _unsaid(self, planned: PlannedRoute) -> tuple[str, ...]:
+        provider = self._upstreams.providers[planned.route.provider]
+        return provider.unsupported(self._turn.request.call)
+
+    async def _attempt(
+        self,
+        planned: PlannedRoute,
+        permit: Permit,
+        before: UpstreamFailure | None,
+        outbox: Sender[Item],
+    ) -> UpstreamFailure | None:
+        """One attempt, on record however it ends; returns how it failed."""
+        self._retries.begun()
+        now, board = self._upstreams.now, self._upstreams.board
+        tally = self.ledger.begin(planned.route, now())
+        try:
+            await self._ask(planned, permit, tally, before, outbox)
+            tally.result = "answered"
         except UpstreamFailure as caught:
             # Its traceback has this frame, and would keep the turn until a collection.
             failure = caught.with_traceback(None)
-            result = caught.kind.value
+            tally.fail(failure)
+            self._report(permit, failure)
+            return failure
         except Exception:
-            result = "crashed"
+            tally.result = "crashed"
             raise
         finally:
-            self._record(planned.route, started, result, failure)
-        return failure
+            permit.left()
+            tally.end(now())
+            board.note_tokens(planned.route, tally.tokens)
+        tally.teach(self._upstreams.estimates)
+        return None
 
-    async def _attempt(
-        self, planned: PlannedRoute, before: UpstreamFailure | None, outbox: Sender[Item]
-    ) -> None:
-        route, timeouts = planned.route, planned.timeouts
-        call = msgspec.structs.replace(self._turn.request.call, upstream_model=route.upstream_model)
-        clock = AttemptClock(timeouts)
-        try:
-            with clock.scope:
-                provider = self._providers[route.provider]
-                answer = await provider.open(call, connect_s=timeouts.connect_s)
-                await self._relay(answer, route, before, clock, outbox)
-            clock.check()
-        except UpstreamFailure:
-            # A finish reason makes an answer whole, however its stream ends after that.
-            if not self._finished:
-                raise
-
-    async def _relay(
+    async def _ask(
         self,
-        answer: Answer,
-        route: Route,
+        planned: PlannedRoute,
+        permit: Permit,
+        tally: Tally,
         before: UpstreamFailure | None,
-        clock: AttemptClock,
         outbox: Sender[Item],
     ) -> None:
-        in_order = False
-        try:
-            clock.head_arrived()
-            await outbox.put([self._opening(route, before)])
-            await self._pass_on(answer, clock, outbox)
-            in_order = self._finished
-        finally:
-            if in_order:
-                answer.release()
-            else:
-                answer.close()
-        if not self._finished:
-            raise UpstreamFailure(
-                FailureKind.TRUNCATED, "The provider's answer ended without a finish reason."
+        upstreams, route, cut = self._upstreams, planned.route, self._cut
+        prefill = upstreams.board.takes_prefill(planned)
+        call = cut.call_for(route, upstreams.estimates, prefill=prefill)
+        joint = cut.joint(route, prefill=prefill)
+        attempt = Attempt(self._turn, tally, cut, permit, joint, upstreams.now)
+
+        def begin() -> list[AnyEvent]:
+            changed = before.kind.value if before else "skipped"
+            restart = cut.told_restart()
+            told = opening(
+                self._turn, route, input_estimate=self._input, changed=changed, restart=restart
             )
+            return [*told, *left_out(route, self._unsaid(planned))]
 
-    async def _pass_on(self, answer: Answer, clock: AttemptClock, outbox: Sender[Item]) -> None:
-        while chunks := await answer.receive():
-            if self._shown or self._first_content(chunks):
-                clock.content_arrived()
-            if any(type(chunk) is FinishChunk for chunk in chunks):
-                self._finished = True
-            await outbox.put(chunks)  # type: ignore[arg-type]
+        provider = upstreams.providers[route.provider]
+        await attempt.play(provider, call, planned.timeouts, begin, outbox)
 
-    def _first_content(self, chunks: list[Chunk]) -> bool:
-        if not any(isinstance(chunk, CONTENT) for chunk in chunks):
-            return False
-        self._turn.first_token_at = self._now()
-        self._turn.stage = "streaming"
-        return True
+    def _report(self, permit: Permit, failure: UpstreamFailure) -> None:
+        trouble = trouble_of(failure)
+        if trouble in _FAULTS:
+            permit.failed(trio.current_time())
+        elif trouble is Trouble.CREDENTIALS and not failure.another_key:
+            permit.refused(trio.current_time())
 
-    def _opening(self, route: Route, before: UpstreamFailure | None) -> AnyEvent:
-        turn = self._turn
-        self.asked = True
-        first = turn.answered_by is None
-        turn.answered_by = route
-        if first:
-            return events.Started(
-                turn_id=turn.id,
-                model=turn.request.model,
-                provider=route.provider,
-                upstream_model=route.upstream_model,
-                created_at=turn.created_at,
-                input_estimate=estimate_input(turn.request.call),
-            )
-        reason = before.kind.value if before else "retry"
-        return events.RouteChanged(route.provider, route.upstream_model, reason)
+    def _after(self, planned: PlannedRoute, failure: UpstreamFailure) -> float:
+        """Where to go next; returns the seconds to wait before."""
+        if self._cut.prefill_refused(failure):
+            self._upstreams.board.prefill_refused(planned.route)
+            self._retries.again()
+            return 0.0
+        return self._retries.after(failure, continuing=self._cut.seen)
 
-    def _record(
-        self, route: Route, started: float, result: str, failure: UpstreamFailure | None
-    ) -> None:
-        self.attempts.append(
-            AttemptRecord(
-                number=len(self.attempts) + 1,
-                provider=route.provider,
-                upstream_model=route.upstream_model,
-                started_at=started,
-                ended_at=self._now(),
-                result=result,
-                status_code=failure.status if failure else None,
-                message=failure.message if failure else None,
-            )
-        )
+    def _verdict(self, last: UpstreamFailure | None) -> UpstreamFailure:
+        """What the client is told: what cut the answer, or else what happened last."""
+        if last is None:
+            routes = [planned.route for planned in self._turn.request.routes]
+            wait_s = self._upstreams.board.retry_in_s(routes)
+            return nothing_asked(self.ledger.skipped(), wait_s)
+        if self._cut.failure is not None:
+            return not_continued(self._cut.failure, last)
+        return last

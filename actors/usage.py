@@ -6,7 +6,6 @@ text in an alphabet and about 0.7 of a character in CJK scripts, from public tok
 
 import re
 
-from actors.outcome import Usage
 from actors.providers.base import JSON, ModelCall
 
 CHARS_PER_TOKEN = 4.0
@@ -45,12 +44,16 @@ def _content_tokens(content: JSON) -> int:
     return 0
 
 
-def charged(reported: Usage | None, call: ModelCall, generated: str) -> Usage:
-    """The provider's figure where there is one, else the estimate for what was generated."""
-    if reported is not None:
-        return reported
-    return Usage(
-        input_tokens=estimate_input(call),
-        output_tokens=estimate_tokens(generated),
-        estimated=True,
-    )
+class Constants:
+    """Estimates by the constants alone (`actors.ledger.Estimates`); it learns nothing."""
+
+    def estimate(self, model: str, text: str, deltas: int) -> int:
+        """See `estimate_tokens`."""
+        return estimate_tokens(text)
+
+    def estimate_input(self, model: str, call: ModelCall) -> int:
+        """See `estimate_input`."""
+        return estimate_input(call)
+
+    def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
+        """Nothing."""

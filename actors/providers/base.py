@@ -64,6 +64,10 @@ class FailureKind(StrEnum):
     MALFORMED = "malformed"
     TRUNCATED = "truncated"
     """The stream ended, or was cut, without a finish reason."""
+    MISFIT = "misfit"
+    """It was asked to continue an answer, and what it said does not."""
+    BUSY = "busy"
+    """It was not asked: too many calls of ours are under way there."""
 
 
 class UpstreamFailure(Exception):
@@ -105,6 +109,8 @@ _REASONS = {
     FailureKind.IN_STREAM_ERROR: Reason.UPSTREAM_ERROR,
     FailureKind.MALFORMED: Reason.UPSTREAM_ERROR,
     FailureKind.TRUNCATED: Reason.UPSTREAM_TRUNCATED,
+    FailureKind.MISFIT: Reason.UPSTREAM_ERROR,
+    FailureKind.BUSY: Reason.UPSTREAM_UNREACHABLE,
 }
 
 

@@ -9,6 +9,8 @@ import trio
 
 from actors import events
 from actors.accumulator import Draft
+from actors.board import RouteBoard
+from actors.breaker import BreakerSettings
 from actors.checkpointer import Checkpointer, decode_events
 from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.events import AnyEvent, Ended
@@ -31,6 +33,8 @@ from actors.providers.base import Answer, ModelCall, Route
 from actors.run_turn import Backstage
 from actors.timeouts import Timeouts
 from actors.turn import PlannedRoute, Turn, TurnRequest
+from actors.upstreams import Upstreams
+from actors.usage import Constants
 
 EPOCH = 1_700_000_000.0
 FLUSH_S = 0.25
@@ -316,9 +320,11 @@ class Theatre:
         self.observer = RecordingObserver()
         self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
         self.providers = {provider.name: provider for provider in providers}
+        self.board = RouteBoard(BreakerSettings(), {}, {}, trio.current_time)
+        self.upstreams = Upstreams(self.providers, self.board, Constants(), now, lambda: 0.5)
         self.backstage = Backstage(
             store=self.store,
-            providers=self.providers,
+            upstreams=self.upstreams,
             checkpointer=self.checkpointer,
             finaliser=Finaliser(self.store, self.observer, now, finalise_timeout_s=FINALISE_S),
             observer=self.observer,

@@ -1,9 +1,9 @@
 """The Chat Completions stream: `chat.completion.chunk` objects, then `[DONE]`.
 
 `[DONE]` is sent only after a finish reason; any other end is one `error` object, so that no
-client can take a truncated answer for a whole one; so is the end of an answer that was begun anew
-after some of it had been shown, since nothing can be taken back here. Warnings are comments: SDKs read every named
-event as a chunk.
+client can take a truncated answer for a whole one. So is the end of an answer that was begun
+anew after some of it had been shown, since nothing can be taken back here. Warnings are comments:
+SDKs read every named event as a chunk.
 """
 
 from collections.abc import Callable

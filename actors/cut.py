@@ -1,0 +1,86 @@
+"""What becomes of an answer that breaks off after its client has seen some of it. Pure.
+
+Continued, where that can be done without a silent splice; said anew, where the client has been
+shown nothing of it yet or its dialect can take text back; else it has failed.
+"""
+
+import msgspec
+
+from actors.chunks import Chunk
+from actors.continuation import Continuation
+from actors.continuing import DEFAULT_INSTRUCTION, Said, continuation, why_not_continued
+from actors.events import AnyEvent
+from actors.ledger import Estimates, Ledger
+from actors.outcome import OnCut
+from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.trouble import Trouble, trouble_of
+from actors.turn import TurnRequest
+
+
+class Cut:
+    """What the client has seen of the answer, over all attempts."""
+
+    __slots__ = ("_prefilled", "_request", "_restart", "_said", "failure", "seen")
+
+    def __init__(self, request: TurnRequest) -> None:
+        self._request = request
+        self._said = Said()
+        self._restart: str | None = None
+        self._prefilled = False
+        self.seen = False
+        """Content has been passed on."""
+        self.failure: UpstreamFailure | None = None
+        """What broke the answer off; None as long as nothing did."""
+
+    def note(self, item: Chunk | AnyEvent) -> None:
+        """This is passed on."""
+        self._said.note(item)
+
+    def may_go_on(self, failure: UpstreamFailure, ledger: Ledger) -> bool:
+        """Whether another attempt may follow this failure; forgets what is to be said anew."""
+        if not self.seen:
+            return True
+        if self.failure is None:
+            self.failure = failure
+        if self._request.replaceable:
+            self._begin_anew(failure.kind, ledger)
+            return True
+        if self._request.on_cut is not OnCut.CONTINUE:
+            return False
+        return why_not_continued(self._request.call, self._said) is None
+
+    def _begin_anew(self, kind: FailureKind, ledger: Ledger) -> None:
+        ledger.discard()
+        self._said = Said()
+        self._restart = kind.value
+        self.seen = False
+        self.failure = None
+
+    def told_restart(self) -> str | None:
+        """Why the client is to forget what it was shown, once."""
+        restart, self._restart = self._restart, None
+        return restart
+
+    def call_for(self, route: Route, estimates: Estimates, *, prefill: bool) -> ModelCall:
+        """What is asked of this route: the client's call, or to go on with what was said."""
+        call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
+        shown = self._said.text
+        self._prefilled = prefill and bool(shown)
+        if not shown:
+            return call
+        return continuation(
+            call,
+            shown,
+            prefill=prefill,
+            instruction=self._request.continue_instruction or DEFAULT_INSTRUCTION,
+            used_tokens=estimates.estimate(route.upstream_model, shown, 0),
+        )
+
+    def joint(self, route: Route, *, prefill: bool) -> Continuation | None:
+        """What lets through only the rest of the answer; None where all of it is wanted."""
+        return Continuation(route, self._said.text, prefill=prefill) if self.seen else None
+
+    def prefill_refused(self, failure: UpstreamFailure) -> bool:
+        """Whether the route refused to continue an assistant's message, as many models do."""
+        prefilled, self._prefilled = self._prefilled, False
+        return prefilled and trouble_of(failure) is Trouble.REJECTED

@@ -1,0 +1,21 @@
+"""What a streamer needs besides its turn: the providers, and what is known of their routes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from actors.board import RouteBoard
+from actors.ledger import Estimates
+from actors.providers.base import Provider
+from actors.retry import Jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """One of these for all turns."""
+
+    providers: Mapping[str, Provider]
+    board: RouteBoard
+    estimates: Estimates
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    jitter: Jitter

@@ -1,0 +1,59 @@
+"""Which row of the retry table a failure belongs to, as providers put it."""
+
+import pytest
+
+from actors.providers.base import FailureKind, UpstreamFailure
+from actors.trouble import Trouble, trouble_of
+
+K = FailureKind
+T = Trouble
+
+TABLE: list[tuple[FailureKind, int | None, str | None, str, Trouble]] = [
+    (K.REFUSED, None, None, "reset", T.CONNECTION),
+    (K.CONNECT_TIMEOUT, None, None, "slow", T.TIMEOUT),
+    (K.FIRST_BYTE_TIMEOUT, None, None, "slow", T.TIMEOUT),
+    (K.FIRST_TOKEN_TIMEOUT, None, None, "slow", T.TIMEOUT),
+    (K.IDLE_TIMEOUT, None, None, "silent", T.BROKEN),
+    (K.TRUNCATED, None, None, "cut", T.BROKEN),
+    (K.MALFORMED, None, None, "torn", T.BROKEN),
+    (K.IN_STREAM_ERROR, None, None, "overloaded", T.BROKEN),
+    (K.IN_STREAM_ERROR, 529, "overloaded_error", "overloaded", T.BROKEN),
+    (K.IN_STREAM_ERROR, None, "content_filter", "no", T.CONTENT_FILTER),
+    (K.MISFIT, None, None, "other words", T.MISFIT),
+    (K.SERVER_ERROR, 500, None, "oops", T.SERVER_ERROR),
+    (K.SERVER_ERROR, 503, None, "oops", T.SERVER_ERROR),
+    (K.SERVER_ERROR, 529, None, "overloaded", T.SERVER_ERROR),
+    (K.SERVER_ERROR, 200, None, "HTML", T.SERVER_ERROR),
+    (K.SERVER_ERROR, 504, None, "gateway", T.TIMEOUT),
+    (K.REJECTED, 408, None, "slow", T.TIMEOUT),
+    (K.REJECTED, 429, None, "slow down", T.RATE_LIMITED),
+    (K.REJECTED, 429, "rate_limit_exceeded", "slow down", T.RATE_LIMITED),
+    (K.REJECTED, 429, "insufficient_quota", "pay", T.CREDENTIALS),
+    (K.REJECTED, 429, None, "You exceeded your current quota, please check.", T.CREDENTIALS),
+    (K.REJECTED, 400, None, "Your credit balance is too low to access the API.", T.CREDENTIALS),
+    (K.REJECTED, 401, None, "bad key", T.CREDENTIALS),
+    (K.REJECTED, 402, None, "pay", T.CREDENTIALS),
+    (K.REJECTED, 403, None, "not yours", T.CREDENTIALS),
+    (K.REJECTED, 400, "context_length_exceeded", "too long", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "prompt is too long: 208310 tokens > 200000 maximum", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "The input token count (1200000) exceeds the …", T.CONTEXT_LENGTH),
+    (K.REJECTED, 413, None, "exceeds the model's context window", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, "content_policy_violation", "no", T.CONTENT_FILTER),
+    (K.REJECTED, 400, "ResponsibleAIPolicyViolation", "no", T.CONTENT_FILTER),
+    (K.REJECTED, 400, None, "rejected by our content management policy", T.CONTENT_FILTER),
+    (K.REJECTED, 400, None, "temperature must be at most 2", T.REJECTED),
+    (K.REJECTED, 404, None, "The model's context window page does not exist", T.REJECTED),
+    (K.REJECTED, 422, None, "wrong", T.REJECTED),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "code", "message", "trouble"), TABLE)
+def test_a_failure_has_its_row(
+    kind: FailureKind, status: int | None, code: str | None, message: str, trouble: Trouble
+) -> None:
+    assert trouble_of(UpstreamFailure(kind, message, status=status, code=code)) is trouble
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_kind_has_a_row(kind: FailureKind) -> None:
+    assert trouble_of(UpstreamFailure(kind, "")) in Trouble
