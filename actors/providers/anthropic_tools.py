@@ -1,0 +1,77 @@
+"""Chat's `tools` and `tool_choice` as those of Anthropic's Messages API."""
+
+from collections.abc import Iterator, Mapping
+
+from actors.providers.anthropic_messages import note_rest
+from actors.providers.base import JSON
+
+_FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+
+Tool = dict[str, JSON]
+
+
+def tools(value: JSON, left_out: list[str]) -> list[Tool]:
+    """The tools; paths of what is none go to `left_out`.
+
+    An entry without `function` that has a name is one of the API's own, and stays as it is.
+    """
+    found: list[Tool] = []
+    for index, entry in enumerate(value if isinstance(value, list) else ()):
+        path = f"tools[{index}]"
+        function = entry.get("function") if isinstance(entry, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            note_rest(function, _FUNCTION, f"{path}.function", left_out)
+            found.append(dict(_tool(entry, function)))
+        elif isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            found.append(entry)
+        else:
+            left_out.append(path)
+    return found
+
+
+def _tool(entry: Tool, function: Tool) -> Iterator[tuple[str, JSON]]:
+    yield "name", function["name"]
+    if function.get("description"):
+        yield "description", function["description"]
+    yield "input_schema", _schema(function.get("parameters"))
+    if function.get("strict") is True:
+        yield "strict", True
+    if function.get("cache_control"):
+        yield "cache_control", function["cache_control"]
+    yield from ((key, entry[key]) for key in entry if key not in ("type", "function"))
+
+
+def _schema(parameters: JSON) -> JSON:
+    """The schema, which has to be an object's."""
+    given = parameters if isinstance(parameters, dict) else {}
+    return given if given.get("type") else {"type": "object", "properties": {}} | given
+
+
+def tool_choice(
+    parameters: Mapping[str, JSON], given: list[Tool], left_out: list[str]
+) -> Tool | None:
+    """How the tools are to be used; None where that is left to the model."""
+    wanted = parameters.get("tool_choice")
+    alone = parameters.get("parallel_tool_calls") is False
+    choice = _choice(wanted)
+    if choice is None or (not given and choice["type"] not in ("auto", "none")):
+        left_out.append("tool_choice")
+        choice = {"type": "auto"}
+    if not given or (wanted is None and not alone):
+        return None
+    if alone and choice["type"] != "none":
+        choice["disable_parallel_tool_use"] = True
+    return choice
+
+
+def _choice(wanted: JSON) -> Tool | None:
+    match wanted:
+        case None:
+            return {"type": "auto"}
+        case "auto" | "none" | "required":
+            return {"type": _CHOICES[wanted]}
+        case {"type": "function", "function": {"name": str(name)}}:
+            return {"type": "tool", "name": name}
+        case _:
+            return None

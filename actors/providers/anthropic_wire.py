@@ -1,0 +1,178 @@
+"""The parts of Messages events that are read, strictly at first and then leniently.
+
+Shapes from Anthropic's API reference, "Messages" and "Streaming messages".
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+NULL = Raw(b"null")
+
+_MOST = 2**53
+"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
+
+Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+
+
+class OutputDetails(Struct, gc=False):
+    thinking_tokens: Number | None = None
+
+
+class TokenUsage(Struct, gc=False):
+    """Figures of `message_start`, or of `message_delta`, where they are cumulative."""
+
+    input_tokens: Number | None = None
+    cache_read_input_tokens: Number | None = None
+    cache_creation_input_tokens: Number | None = None
+    output_tokens: Number | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class Block(Struct, gc=False):
+    """A content block: whole in a message, as it begins in a stream."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Raw = NULL
+
+
+class Delta(Struct, gc=False):
+    """What is added to a content block, or, in `message_delta`, to the message."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class Start(Struct, gc=False):
+    """The message of `message_start`, which has no content yet."""
+
+    usage: TokenUsage | None = None
+
+
+class Event(Struct, gc=False):
+    """One event of a stream, or a whole message, whose `type` is `message`."""
+
+    type: str = ""
+    index: Number | None = None
+    delta: Delta | None = None
+    content_block: Block | None = None
+    message: Start | None = None
+    usage: TokenUsage | None = None
+    content: list[Block] | None = None
+    stop_reason: str | None = None
+    error: Raw = NULL
+
+
+_STRICT = msgspec.json.Decoder(Event)
+
+
+def read_event(data: bytes) -> tuple[Event, bool]:
+    """The event, and whether it was as it should be.
+
+    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
+    `data` is no JSON object.
+    """
+    try:
+        return _STRICT.decode(data), True
+    except msgspec.ValidationError:
+        return _leniently(data), False
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def _leniently(data: bytes) -> Event:
+    try:
+        document: object = msgspec.json.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+    if not isinstance(document, dict):
+        raise msgspec.ValidationError("not an object")
+    return Event(
+        type=_text(document.get("type")) or "",
+        index=_number(document.get("index")),
+        delta=_delta(document.get("delta")),
+        content_block=_block(document.get("content_block")),
+        message=_start(document.get("message")),
+        usage=_usage(document.get("usage")),
+        content=[_block(one) or Block() for one in _objects(document.get("content"))],
+        stop_reason=_text(document.get("stop_reason")),
+        error=_raw(document.get("error")),
+    )
+
+
+def _delta(delta: object) -> Delta | None:
+    if not isinstance(delta, dict):
+        return None
+    return Delta(
+        type=_text(delta.get("type")) or "",
+        text=_text(delta.get("text")),
+        thinking=_text(delta.get("thinking")),
+        partial_json=_text(delta.get("partial_json")),
+        stop_reason=_text(delta.get("stop_reason")),
+    )
+
+
+def _block(block: object) -> Block | None:
+    if not isinstance(block, dict):
+        return None
+    return Block(
+        type=_text(block.get("type")) or "",
+        text=_text(block.get("text")),
+        thinking=_text(block.get("thinking")),
+        id=_text(block.get("id")),
+        name=_text(block.get("name")),
+        input=_raw(block.get("input")),
+    )
+
+
+def _start(message: object) -> Start | None:
+    return Start(_usage(message.get("usage"))) if isinstance(message, dict) else None
+
+
+def _usage(usage: object) -> TokenUsage | None:
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("output_tokens_details")
+    return TokenUsage(
+        input_tokens=_number(usage.get("input_tokens")),
+        cache_read_input_tokens=_number(usage.get("cache_read_input_tokens")),
+        cache_creation_input_tokens=_number(usage.get("cache_creation_input_tokens")),
+        output_tokens=_number(usage.get("output_tokens")),
+        output_tokens_details=OutputDetails(_number(details.get("thinking_tokens")))
+        if isinstance(details, dict)
+        else None,
+    )
+
+
+def _objects(value: object) -> Iterator[dict[str, object]]:
+    if isinstance(value, list):
+        for one in value:
+            if isinstance(one, dict):
+                yield one
+
+
+def _raw(value: object) -> Raw:
+    return NULL if value is None else Raw(msgspec.json.encode(value))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if abs(value) <= _MOST else None
