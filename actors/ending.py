@@ -13,7 +13,6 @@ from actors.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status
 from actors.persister import Persister
 from actors.ports import FinalRecord, StepRecord, UsageRecord
 from actors.price import cost_micros
-from actors.streamer import Streamer
 from actors.turn import Cause, Turn
 
 _TRUNCATED = ErrorInfo(
@@ -43,17 +42,14 @@ def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
 class Ending:
     """The last act of one turn: its `ended` event and its final record."""
 
-    def __init__(
-        self, turn: Turn, streamer: Streamer, persister: Persister, estimates: Estimates
-    ) -> None:
+    def __init__(self, turn: Turn, persister: Persister, estimates: Estimates) -> None:
         self._turn = turn
-        self._streamer = streamer
         self._persister = persister
         self._estimates = estimates
 
     def usage(self) -> Usage | None:
         """What is charged; None where no provider left the client with anything."""
-        return self._streamer.ledger.charged(self._turn.request.call, self._estimates)
+        return self._turn.ledger.charged(self._turn.request.call, self._estimates)
 
     def ended(self, now: float) -> Ended:
         """The last event, at `now` seconds since the epoch."""
@@ -114,10 +110,7 @@ class Ending:
         )
 
     def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
-        call, tallies = self._turn.request.call, self._streamer.ledger.tallies
-        attempts = tuple(
-            tally.record(number, call, self._estimates) for number, tally in enumerate(tallies, 1)
-        )
+        attempts = self._turn.ledger.records(self._turn.request.call, self._estimates)
         if not attempts:
             return ()
         finish = self._persister.finish

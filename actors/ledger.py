@@ -165,9 +165,8 @@ class Tally:
             return  # its deltas cannot be told apart
         estimates.learn(self.route.upstream_model, text, self.deltas, tokens)
 
-    def record(self, number: int, call: ModelCall, estimates: Estimates) -> AttemptRecord:
-        """The attempt as it is stored."""
-        usage = self.usage(call, estimates)
+    def record(self, number: int, usage: Usage | None) -> AttemptRecord:
+        """The attempt as it is stored, with what it took as far as that is known."""
         return AttemptRecord(
             number=number,
             provider=self.route.provider,
@@ -213,6 +212,14 @@ class Ledger:
         """The answer begins anew: nothing that was said so far is in it."""
         for tally in self.tallies:
             tally.kept = False
+
+    def so_far(self) -> tuple[AttemptRecord, ...]:
+        """The attempts of a turn that goes on."""
+        return tuple(t.record(n, t.reported) for n, t in enumerate(self.tallies, 1))
+
+    def records(self, call: ModelCall, estimates: Estimates) -> tuple[AttemptRecord, ...]:
+        """The attempts as they are stored; what no provider reported is estimated."""
+        return tuple(t.record(n, t.usage(call, estimates)) for n, t in enumerate(self.tallies, 1))
 
     def charged(self, call: ModelCall, estimates: Estimates) -> Usage | None:
         """What the client is charged: the input once, and the output that it was left with.

@@ -164,9 +164,7 @@ class Production:
 
     async def _finalise(self) -> None:
         self._backstage.checkpointer.forget(self._persister.tail)
-        ending = Ending(
-            self._turn, self._streamer, self._persister, self._backstage.upstreams.estimates
-        )
+        ending = Ending(self._turn, self._persister, self._backstage.upstreams.estimates)
         if self._refused:
             publish(self._turn, self._persister.closing(ending.ended(self._backstage.now())))
         else:

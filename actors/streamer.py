@@ -16,7 +16,7 @@ from actors.cut import Cut
 from actors.events import AnyEvent
 from actors.failures import client_error, not_continued, nothing_asked
 from actors.gate import ProviderBusy
-from actors.ledger import Ledger, Tally
+from actors.ledger import Tally
 from actors.links import Sender
 from actors.needs import needs_of
 from actors.opening import left_out, opening
@@ -38,9 +38,9 @@ class Visit(Enum):
 
 
 class Streamer:
-    """One step: state of the actor, and in its ledger what became of every attempt."""
+    """One step of a turn, attempt after attempt; the turn's ledger says what became of them."""
 
-    __slots__ = ("_cut", "_input", "_retries", "_turn", "_upstreams", "ledger")
+    __slots__ = ("_cut", "_input", "_ledger", "_retries", "_turn", "_upstreams")
 
     def __init__(self, turn: Turn, upstreams: Upstreams) -> None:
         self._turn = turn
@@ -48,7 +48,7 @@ class Streamer:
         self._cut = Cut(turn.request)
         self._retries = Retries((), upstreams.jitter)
         self._input = 0
-        self.ledger = Ledger()
+        self._ledger = turn.ledger
 
     async def run(self, outbox: Sender[Item]) -> None:
         """The actor: try the routes in order until one answers whole, or none is left."""
@@ -56,7 +56,7 @@ class Streamer:
             self._choose()
             failure = await self._play(outbox)
             if failure is not None:
-                error = client_error(failure, self.ledger.tried())
+                error = client_error(failure, self._ledger.tried())
                 self._turn.blame(failure_reason(failure.kind), error)
 
     def _choose(self) -> None:
@@ -65,7 +65,7 @@ class Streamer:
         self._input = self._upstreams.estimates.estimate_input(model, call)
         choice = self._upstreams.board.choose(routes, needs_of(call, self._input))
         for skipped in choice.skipped:
-            self.ledger.skip(skipped.route, skipped.reason, self._upstreams.now())
+            self._ledger.skip(skipped.route, skipped.reason, self._upstreams.now())
         self._retries = Retries(choice.open, self._upstreams.jitter)
 
     async def _play(self, outbox: Sender[Item]) -> UpstreamFailure | None:
@@ -79,7 +79,7 @@ class Streamer:
                 self._retries.passed_over()
                 continue
             failure = outcome
-            if not self._cut.may_go_on(failure, self.ledger):
+            if not self._cut.may_go_on(failure, self._ledger):
                 break
             if wait_s := self._after(planned, failure):
                 await trio.sleep(wait_s)
@@ -105,7 +105,7 @@ class Streamer:
             gate.release()
 
     def _pass_over(self, planned: PlannedRoute, reason: str) -> Visit:
-        self.ledger.skip(planned.route, reason, self._upstreams.now())
+        self._ledger.skip(planned.route, reason, self._upstreams.now())
         return Visit.PASSED_OVER
 
     def _unsaid(self, planned: PlannedRoute) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Streamer:
         """One attempt, on record however it ends; returns how it failed."""
         self._retries.begun()
         now, board = self._upstreams.now, self._upstreams.board
-        tally = self.ledger.begin(planned.route, now())
+        tally = self._ledger.begin(planned.route, now())
         try:
             await self._ask(planned, permit, tally, before, outbox)
             tally.result = "answered"
@@ -187,7 +187,7 @@ class Streamer:
         if last is None:
             routes = [planned.route for planned in self._turn.request.routes]
             wait_s = self._upstreams.board.retry_in_s(routes)
-            return nothing_asked(self.ledger.skipped(), wait_s)
+            return nothing_asked(self._ledger.skipped(), wait_s)
         if self._cut.failure is not None:
             return not_continued(self._cut.failure, last)
         return last

@@ -6,6 +6,7 @@ import trio
 from msgspec import Struct
 
 from actors.journal import Journal
+from actors.ledger import Ledger
 from actors.outcome import DisconnectStage, ErrorInfo, Mode, OnCut, Reason
 from actors.ports import NewTurn, Stored
 from actors.price import Price
@@ -73,6 +74,7 @@ class Turn:
         "first_token_at",
         "id",
         "journal",
+        "ledger",
         "owner",
         "produced_at",
         "request",
@@ -88,6 +90,8 @@ class Turn:
         self.created_at = now
         """Seconds since the epoch."""
         self.journal = Journal()
+        self.ledger = Ledger()
+        """What became of every attempt."""
         self.scope = trio.CancelScope()
         self.cause: Cause | None = None
         self.final = trio.Event()

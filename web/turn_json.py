@@ -36,7 +36,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "ended_at": ended.ended_at if ended else None,
         "last_event": len(turn.journal.events) - 1 if turn.journal.events else None,
         "stored": turn.stored,
-        "attempts": [],
+        "attempts": [_attempt(attempt) for attempt in turn.ledger.so_far()],
     }
 
 

@@ -100,7 +100,7 @@ def test_failed_attempts_are_on_record_and_not_on_the_bill() -> None:
     cut(ledger, A, "")
     answered(ledger, B, "fine", _usage(7, 3))
     assert ledger.charged(CALL, LETTERS) == _usage(7, 3)
-    first, second = (t.record(n, CALL, LETTERS) for n, t in enumerate(ledger.tallies, 1))
+    first, second = ledger.records(CALL, LETTERS)
     assert (first.result, first.input_tokens, first.output_tokens) == ("truncated", 20, 0)
     assert (second.result, second.input_tokens, second.output_tokens) == ("answered", 7, 3)
 
@@ -137,7 +137,7 @@ def test_a_skipped_route_is_told_with_its_reason() -> None:
     tally.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
     assert ledger.tried() == ["a/m: skipped (breaker_open)", "b/n: server error 503"]
     assert ledger.charged(CALL, LETTERS) is None
-    record = ledger.tallies[0].record(1, CALL, LETTERS)
+    record, _ = ledger.so_far()
     assert (record.result, record.message, record.input_tokens) == ("skipped", "breaker_open", None)
 
 
