@@ -1,0 +1,211 @@
+"""The `gemini` format: Google's `streamGenerateContent`, as events or as a document."""
+
+import re
+
+import msgspec
+
+from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.outcome import Reason, Usage
+from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.decoding import Document, Reader, SseStream, skipped
+from actors.providers.formats import Decoder, RequestParts
+from actors.providers.gemini_request import path_of, request_of
+from actors.providers.gemini_wire import (
+    NULL,
+    Candidate,
+    Frame,
+    FunctionCall,
+    Token,
+    UsageMetadata,
+    read_array,
+    read_frame,
+    read_logprobs,
+)
+from actors.providers.lenient import made_call_id
+from actors.providers.scrub import Scrub
+
+_FINISHES = {
+    "STOP": Reason.STOP,
+    "MAX_TOKENS": Reason.LENGTH,
+    "CONTINUATION": Reason.LENGTH,
+    "SAFETY": Reason.CONTENT_FILTER,
+    "RECITATION": Reason.CONTENT_FILTER,
+    "BLOCKLIST": Reason.CONTENT_FILTER,
+    "PROHIBITED_CONTENT": Reason.CONTENT_FILTER,
+    "SPII": Reason.CONTENT_FILTER,
+    "MODEL_ARMOR": Reason.CONTENT_FILTER,
+    "ESCALATION": Reason.CONTENT_FILTER,
+    "IMAGE_SAFETY": Reason.CONTENT_FILTER,
+    "IMAGE_PROHIBITED_CONTENT": Reason.CONTENT_FILTER,
+    "IMAGE_RECITATION": Reason.CONTENT_FILTER,
+}
+"""All others, `MALFORMED_FUNCTION_CALL` and `OTHER` among them, say that the model went wrong."""
+
+_UNSPECIFIED = frozenset(
+    {
+        None,
+        "",
+        "FINISH_REASON_UNSPECIFIED",
+        "BLOCKED_REASON_UNSPECIFIED",
+        "BLOCK_REASON_UNSPECIFIED",
+    }
+)
+_VISIBLE = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
+
+
+class Gemini:
+    """The format (`actors.providers.formats.Format`)."""
+
+    stream_type = "text/event-stream"
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return request_of(call)[1]
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream, application/json"),
+        ]
+        if api_key is not None:
+            headers.append(("x-goog-api-key", api_key))
+        body = msgspec.json.encode(request_of(call)[0])
+        return RequestParts(path_of(call.upstream_model), tuple(headers), body)
+
+    def stream_decoder(self, scrub: Scrub) -> Decoder:
+        return GeminiDecoder(scrub)
+
+    def whole_decoder(self, scrub: Scrub) -> Decoder:
+        return GeminiWholeDecoder(scrub)
+
+
+class _Frames(Reader):
+    """Frames to chunks. Usage is told with the finish and behind it.
+
+    It comes in every frame, but what it says before the finish is short of what was generated.
+    """
+
+    def __init__(self, scrub: Scrub = str) -> None:
+        super().__init__(scrub)
+        self._calls = 0
+        self._usage: Usage | None = None
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
+        try:
+            if data.lstrip()[:1] == b"[":
+                for one in read_array(data):
+                    self._frame(one, chunks)
+            else:
+                self._frame(data, chunks)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if _VISIBLE.search(data):
+                raise self._fail(
+                    FailureKind.MALFORMED, "a malformed frame with text in it"
+                ) from None
+            chunks.append(skipped(data))
+
+    def _frame(self, data: bytes, chunks: list[Chunk]) -> None:
+        frame, strict = read_frame(data)
+        if frame.error != NULL:
+            raise self._fail_with(data)
+        before = len(chunks)
+        first = next((one for one in frame.candidates or () if not one.index), None)
+        if first is not None:
+            self._say(first, frame, chunks)
+        if frame.usage_metadata is not None:
+            self._usage = _usage(frame.usage_metadata) or self._usage
+        self._end(frame, first, chunks)
+        if not strict and len(chunks) == before:
+            chunks.append(skipped(data))
+
+    def _say(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
+        logprobs = _logprobs(candidate)
+        for part in (candidate.content and candidate.content.parts) or ():
+            if part.function_call is not None:
+                chunks.append(self._call(part.function_call, frame.response_id or ""))
+            elif part.text and part.thought:
+                chunks.append(ReasoningChunk(part.text))
+            elif part.text:
+                chunks.append(TextChunk(part.text, logprobs))
+                logprobs = None
+
+    def _call(self, call: FunctionCall, response_id: str) -> ToolCallChunk:
+        arguments = "{}" if call.args == NULL else bytes(call.args).decode()
+        index, name = self._calls, call.name or ""
+        self._calls += 1
+        id = call.id or made_call_id(response_id, str(index), name, arguments)
+        return ToolCallChunk(index, id, name, arguments)
+
+    def _end(self, frame: Frame, first: Candidate | None, chunks: list[Chunk]) -> None:
+        finish = first.finish_reason if first is not None else None
+        feedback = frame.prompt_feedback
+        blocked = (
+            feedback is not None
+            and not frame.candidates
+            and feedback.block_reason not in _UNSPECIFIED
+        )
+        ends = blocked or finish not in _UNSPECIFIED
+        if self._usage is not None and (self.finished or ends):
+            chunks.append(UsageChunk(self._usage))
+            self._usage = None
+        if blocked:
+            self._finish(Reason.CONTENT_FILTER, chunks)
+        elif ends and first is not None and not self.finished:
+            self._finish(self._reason(first), chunks)
+
+    def _reason(self, candidate: Candidate) -> Reason:
+        said = candidate.finish_reason or ""
+        reason = _FINISHES.get(said)
+        if reason is None:
+            raise self._went_wrong(said, candidate.finish_message)
+        return Reason.TOOL_CALLS if reason is Reason.STOP and self._calls else reason
+
+    def _went_wrong(self, finish: str, message: str | None) -> UpstreamFailure:
+        told = message or f"the provider ended the answer with {finish[:80]}"
+        failure = self._fail(FailureKind.IN_STREAM_ERROR, self._scrub(told))
+        failure.code = self._scrub(finish[:80])
+        return failure
+
+
+class GeminiDecoder(_Frames, SseStream):
+    """Decodes a stream of server-sent events, which ends with the body: there is no end mark."""
+
+
+class GeminiWholeDecoder(_Frames, Document):
+    """Decodes one response, or an array of them as `streamGenerateContent` gives without SSE."""
+
+
+def _usage(usage: UsageMetadata) -> Usage | None:
+    """The figures; None where there are none. What is left out is zero, but for the prompt."""
+    if usage.prompt_token_count is None:
+        return None
+    thoughts = usage.thoughts_token_count or 0
+    given = usage.prompt_token_count + (usage.tool_use_prompt_token_count or 0)
+    made = (usage.candidates_token_count or 0) + thoughts
+    if min(usage.prompt_token_count, thoughts, given, made) < 0:
+        return None
+    return Usage(
+        input_tokens=given,
+        output_tokens=made,
+        cached_input_tokens=max(0, usage.cached_content_token_count or 0),
+        reasoning_tokens=thoughts,
+    )
+
+
+def _logprobs(candidate: Candidate) -> str | None:
+    """The log probabilities as Chat Completions has them, in JSON."""
+    if candidate.logprobs_result == NULL:
+        return None
+    found = read_logprobs(candidate.logprobs_result)
+    if found is None:
+        return None
+    content = []
+    for place, chosen in enumerate(found.chosen_candidates):
+        others = found.top_candidates[place : place + 1]
+        top = [_token(one) for several in others for one in several.candidates]
+        content.append(_token(chosen) | {"top_logprobs": top})
+    return msgspec.json.encode({"content": content}).decode()
+
+
+def _token(token: Token) -> dict[str, object]:
+    return {"token": token.token, "logprob": token.log_probability, "bytes": None}

@@ -1,0 +1,188 @@
+"""Chat messages as Gemini's `systemInstruction` and `contents`. Pure.
+
+Shapes from the Gemini API reference, "Content", "Part", "FunctionCall" and "FunctionResponse".
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from actors.providers.base import JSON
+from actors.providers.neutral import (
+    Message,
+    Part,
+    arguments_of,
+    data_url,
+    object_of,
+    odd_keys,
+    parts_of,
+    text_of,
+    tool_calls_of,
+    tool_names,
+)
+
+_UNSIGNED = "skip_thought_signature_validator"
+"""What Google documents for function calls whose thought signature is not known; models from
+Gemini 3 on answer 400 where the first call of a message has neither ("Thought signatures")."""
+
+_WITHOUT_SIGNATURES = re.compile(r"(?:models/)?gemini-[12]\b")
+
+_MEDIA_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "gif": "image/gif",
+    "pdf": "application/pdf",
+}
+_LINKED = ("http://", "https://", "gs://")
+
+JSONObject = dict[str, JSON]
+
+
+class Content(Struct, frozen=True):
+    """What one side says until the other does."""
+
+    role: str
+    parts: list[JSONObject]
+
+
+class Conversation(Struct, frozen=True):
+    """Messages in Gemini's words."""
+
+    system: list[JSONObject]
+    """The parts of `systemInstruction`."""
+    contents: list[Content]
+
+
+def conversation(messages: Sequence[Message], model: str, left_out: list[str]) -> Conversation:
+    """The conversation; paths of what Gemini cannot say go into `left_out`."""
+    found = Conversation([], [])
+    speaker = _Speaker(tool_names(messages), not _WITHOUT_SIGNATURES.match(model), left_out)
+    for number, message in enumerate(messages):
+        path = f"messages[{number}]"
+        left_out += odd_keys(message, path)
+        role = message.get("role")
+        if role in ("system", "developer"):
+            found.system.extend(speaker.parts(message, path))
+        elif role == "assistant":
+            said = [*speaker.parts(message, path), *speaker.calls(message, path)]
+            _append(found.contents, "model", said)
+        elif role in ("tool", "function"):
+            _append(found.contents, "user", [speaker.result(message, path)])
+        else:
+            _append(found.contents, "user", list(speaker.parts(message, path)))
+            if role != "user":
+                left_out.append(f"{path}.role")
+    return found
+
+
+def _append(contents: list[Content], role: str, parts: list[JSONObject]) -> None:
+    """Neighbours of one role become one, as the results of parallel calls have to be."""
+    if contents and contents[-1].role == role:
+        contents[-1].parts.extend(parts)
+    elif parts:
+        contents.append(Content(role, parts))
+
+
+class _Speaker:
+    """Says messages as parts."""
+
+    def __init__(self, names: dict[str, str], signs: bool, left_out: list[str]) -> None:
+        self._names = names
+        self._signs = signs
+        self._left_out = left_out
+
+    def parts(self, message: Message, path: str) -> Iterator[JSONObject]:
+        """Text and media; empty texts, which Gemini refuses, are nothing."""
+        for where, part in parts_of(message, path):
+            if (text := text_of(part)) is not None:
+                if text:
+                    yield {"text": text}
+            elif (media := self._media(part, where)) is not None:
+                yield media
+            else:
+                self._left_out.append(where)
+
+    def _media(self, part: Part, path: str) -> JSONObject | None:
+        match part:
+            case {"type": "image_url", "image_url": {"url": str(url), **rest}}:
+                if rest.get("detail") not in (None, "auto"):
+                    self._left_out.append(f"{path}.image_url.detail")
+                return _linked(url)
+            case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
+                return _inline(f"audio/{form}", data)
+            case {"type": "file", "file": {"file_data": str(url)}}:
+                return _linked(url)
+            case _:
+                return None
+
+    def calls(self, message: Message, path: str) -> Iterator[JSONObject]:
+        """Tool calls as function calls; the first is signed where the model asks for that."""
+        unsigned = self._signs
+        for where, call in tool_calls_of(message, path):
+            match call:
+                case {"function": dict(function)} if isinstance(name := function.get("name"), str):
+                    part: JSONObject = {"functionCall": self._call(call, name, function, where)}
+                    signature = _signature(call) or (_UNSIGNED if unsigned else None)
+                    yield part | ({"thoughtSignature": signature} if signature else {})
+                    unsigned = False
+                case _:
+                    self._left_out.append(where)
+
+    def _call(self, call: Message, name: str, function: Message, path: str) -> JSONObject:
+        arguments = arguments_of(function)
+        if arguments is None:
+            self._left_out.append(f"{path}.function.arguments")
+        said: JSONObject = {"name": name, "args": arguments or {}}
+        return said | ({"id": id} if isinstance(id := call.get("id"), str) and id else {})
+
+    def result(self, message: Message, path: str) -> JSONObject:
+        """A tool's result as a function response, which is an object and has the tool's name."""
+        id, name = message.get("tool_call_id"), message.get("name")
+        if isinstance(id, str) and id in self._names:
+            name = self._names[id]
+        elif not (isinstance(name, str) and name):
+            self._left_out.append(f"{path}.tool_call_id")
+            name = id if isinstance(id, str) else ""
+        text = "".join(self._texts(message, path))
+        response = object_of(text)
+        said: JSONObject = {
+            "name": name,
+            "response": {"output": text} if response is None else response,
+        }
+        return {"functionResponse": said | ({"id": id} if isinstance(id, str) and id else {})}
+
+    def _texts(self, message: Message, path: str) -> Iterator[str]:
+        for where, part in parts_of(message, path):
+            if (text := text_of(part)) is not None:
+                yield text
+            else:
+                self._left_out.append(where)
+
+
+def _linked(url: str) -> JSONObject | None:
+    """Media behind a URL; None where Gemini knows no such URL."""
+    if (found := data_url(url)) is not None:
+        return _inline(*found)
+    if not url.lower().startswith(_LINKED):
+        return None
+    ending = url.partition("?")[0].rpartition(".")[2].lower()
+    media_type = _MEDIA_TYPES.get(ending)
+    return {"fileData": {"fileUri": url} | ({"mimeType": media_type} if media_type else {})}
+
+
+def _inline(media_type: str, data: str) -> JSONObject:
+    return {"inlineData": {"mimeType": media_type, "data": data}}
+
+
+def _signature(call: Message) -> str | None:
+    """Where Google's own OpenAI-compatible API puts it ("Thought signatures")."""
+    match call.get("extra_content"):
+        case {"google": {"thought_signature": str(signature)}}:
+            return signature
+        case _:
+            return None

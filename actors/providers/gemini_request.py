@@ -1,0 +1,178 @@
+"""A call as a `GenerateContentRequest`. Pure.
+
+Shapes from the Gemini API reference, "Generating content", and its guides "Function calling",
+"Structured output" and "Thinking".
+"""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from actors.providers.base import JSON, ModelCall
+from actors.providers.gemini_contents import JSONObject, conversation
+from actors.providers.neutral import asks_nothing, stop_words
+
+_SETTINGS = {
+    "max_tokens": "maxOutputTokens",
+    "max_completion_tokens": "maxOutputTokens",
+    "temperature": "temperature",
+    "top_p": "topP",
+    "top_k": "topK",
+    "seed": "seed",
+    "presence_penalty": "presencePenalty",
+    "frequency_penalty": "frequencyPenalty",
+    "logprobs": "responseLogprobs",
+    "top_logprobs": "logprobs",
+}
+"""Parameters that are fields of `generationConfig` under another name; the later ones win."""
+
+_OWN_SETTINGS = frozenset(
+    {
+        "imageConfig",
+        "mediaResolution",
+        "responseModalities",
+        "speechConfig",
+        "thinkingConfig",
+        "topK",
+    }
+)
+_OWN = frozenset({"cachedContent", "safetySettings", "serviceTier"})
+"""Gemini's own fields, which pass through where they stand among a call's parameters."""
+
+_BUDGETS = {
+    "none": 0,
+    "minimal": 1024,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24_576,
+    "xhigh": 24_576,
+}
+"""Tokens of thinking, as Google's OpenAI-compatible API has them; 24,576 is the most that all
+thinking models take."""
+
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+
+
+def path_of(model: str) -> str:
+    """The path of a streamed call, its model name percent-encoded.
+
+    `tunedModels/x` stays what it is; any other name is one of `models/`.
+    """
+    kind, slash, name = model.partition("/")
+    if not (slash and kind in ("models", "tunedModels")):
+        kind, name = "models", model
+    return f"/{kind}/{quote(name, safe='')}:streamGenerateContent?alt=sse"
+
+
+def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
+    """The request's document, and the paths of what it cannot say."""
+    left_out: list[str] = []
+    said = conversation(call.messages, call.upstream_model, left_out)
+    document: JSONObject = {"contents": said.contents}
+    if said.system:
+        document["systemInstruction"] = {"parts": said.system}
+    builder = _Builder(document, left_out)
+    given = {
+        name: value for name, value in call.parameters.items() if not asks_nothing(name, value)
+    }
+    for name, value in given.items():
+        builder.take(name, value)
+    for name, field in _SETTINGS.items():
+        if name in given:
+            builder.settings[field] = given[name]
+    if builder.settings:
+        document["generationConfig"] = builder.settings
+    return document, tuple(left_out)
+
+
+class _Builder:
+    """Puts parameters into their places."""
+
+    def __init__(self, document: JSONObject, left_out: list[str]) -> None:
+        self._document = document
+        self._left_out = left_out
+        self.settings: JSONObject = {}
+
+    def take(self, name: str, value: JSON) -> None:
+        match name:
+            case "stop":
+                self.settings["stopSequences"] = stop_words(value)
+            case "tools":
+                self._tools(value)
+            case "tool_choice":
+                self._tool_choice(value)
+            case "response_format":
+                self._response_format(value)
+            case "reasoning_effort":
+                self._reasoning_effort(value)
+            case _ if name in _OWN_SETTINGS:
+                self.settings[name] = value
+            case _ if name in _OWN:
+                self._document[name] = value
+            case _ if name not in _SETTINGS:
+                self._left_out.append(name)
+
+    def _tools(self, tools: JSON) -> None:
+        declared: list[JSON] = []
+        for number, tool in enumerate(tools if isinstance(tools, list) else []):
+            match tool:
+                case {"type": "function", "function": dict(function)} if "name" in function:
+                    declared.append(_declaration(function))
+                    if function.get("strict"):
+                        self._left_out.append(f"tools[{number}].function.strict")
+                case _:
+                    self._left_out.append(f"tools[{number}]")
+        if declared:
+            self._document["tools"] = [{"functionDeclarations": declared}]
+
+    def _tool_choice(self, choice: JSON) -> None:
+        config: JSONObject | None = None
+        match choice:
+            case str() if choice in _MODES:
+                config = {"mode": _MODES[choice]}
+            case {"type": "function", "function": {"name": str(name)}}:
+                config = {"mode": "ANY", "allowedFunctionNames": [name]}
+            case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(tools)}}:
+                # AUTO takes no list of names; with VALIDATED the model may answer in words, too.
+                names = [found for tool in tools if (found := _function_name(tool)) is not None]
+                config = {"mode": "ANY" if mode == "required" else "VALIDATED"}
+                config["allowedFunctionNames"] = names
+        if config is None:
+            self._left_out.append("tool_choice")
+        else:
+            self._document["toolConfig"] = {"functionCallingConfig": config}
+
+    def _response_format(self, wanted: JSON) -> None:
+        match wanted:
+            case {"type": "text"}:
+                pass
+            case {"type": "json_object"}:
+                self.settings["responseMimeType"] = "application/json"
+            case {"type": "json_schema", "json_schema": {"schema": schema}}:
+                self.settings["responseMimeType"] = "application/json"
+                self.settings["responseJsonSchema"] = schema
+            case _:
+                self._left_out.append("response_format")
+
+    def _reasoning_effort(self, effort: JSON) -> None:
+        budget = _BUDGETS.get(effort) if isinstance(effort, str) else None
+        if budget is None:
+            self._left_out.append("reasoning_effort")
+        else:
+            shown = {"includeThoughts": True} if budget else {}
+            self.settings.setdefault("thinkingConfig", shown | {"thinkingBudget": budget})
+
+
+def _declaration(function: Mapping[str, JSON]) -> JSONObject:
+    declared: JSONObject = {"name": function["name"]}
+    for ours, theirs in (("description", "description"), ("parameters", "parametersJsonSchema")):
+        if function.get(ours) not in (None, ""):
+            declared[theirs] = function[ours]
+    return declared
+
+
+def _function_name(tool: JSON) -> str | None:
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case _:
+            return None

@@ -1,0 +1,176 @@
+"""The parts of a `GenerateContentResponse` that are read, strictly at first and then leniently.
+
+Shapes from the Gemini API reference, "GenerateContentResponse", "Candidate" and "UsageMetadata".
+Fields that are zero or empty are left out there, as protocol buffers do in JSON.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from actors.providers.lenient import Number, number, objects, text
+
+NULL = Raw(b"null")
+
+
+class FunctionCall(Struct, gc=False):
+    id: str | None = None
+    name: str | None = None
+    args: Raw = NULL
+
+
+class Part(Struct, gc=False, rename="camel"):
+    text: str | None = None
+    thought: bool = False
+    function_call: FunctionCall | None = None
+
+
+class Content(Struct, gc=False):
+    parts: list[Part] | None = None
+
+
+class Candidate(Struct, gc=False, rename="camel"):
+    content: Content | None = None
+    finish_reason: str | None = None
+    finish_message: str | None = None
+    index: Number | None = None
+    logprobs_result: Raw = NULL
+
+
+class PromptFeedback(Struct, gc=False, rename="camel"):
+    block_reason: str | None = None
+
+
+class UsageMetadata(Struct, gc=False, rename="camel"):
+    prompt_token_count: Number | None = None
+    tool_use_prompt_token_count: Number | None = None
+    cached_content_token_count: Number | None = None
+    candidates_token_count: Number | None = None
+    thoughts_token_count: Number | None = None
+
+
+class Frame(Struct, gc=False, rename="camel"):
+    """One event of a stream, or a whole answer."""
+
+    candidates: list[Candidate] | None = None
+    prompt_feedback: PromptFeedback | None = None
+    usage_metadata: UsageMetadata | None = None
+    response_id: str | None = None
+    error: Raw = NULL
+
+
+class Token(Struct, gc=False, rename="camel"):
+    """A token and how likely it was."""
+
+    token: str = ""
+    log_probability: float = 0.0
+
+
+class TopCandidates(Struct, gc=False):
+    candidates: list[Token] = []
+
+
+class Logprobs(Struct, gc=False, rename="camel"):
+    """A `LogprobsResult`: the tokens said, and what else could have been said in their places."""
+
+    chosen_candidates: list[Token] = []
+    top_candidates: list[TopCandidates] = []
+
+
+_STRICT = msgspec.json.Decoder(Frame)
+_ARRAY = msgspec.json.Decoder(list[Raw])
+_LOGPROBS = msgspec.json.Decoder(Logprobs)
+
+
+def read_array(data: bytes) -> list[bytes]:
+    """The frames of a stream that came as one array. Raises `msgspec.DecodeError`."""
+    try:
+        return [bytes(one) for one in _ARRAY.decode(data)]
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def read_frame(data: bytes) -> tuple[Frame, bool]:
+    """The frame, and whether it was as it should be.
+
+    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
+    `data` is no JSON object.
+    """
+    try:
+        return _read(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def read_logprobs(data: Raw) -> Logprobs | None:
+    """The log probabilities; None where they are not as they should be."""
+    try:
+        return _LOGPROBS.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _read(data: bytes) -> tuple[Frame, bool]:
+    try:
+        return _STRICT.decode(data), True
+    except msgspec.ValidationError:
+        return _lenient(data), False
+
+
+def _lenient(data: bytes) -> Frame:
+    document: object = msgspec.json.decode(data)
+    if not isinstance(document, dict):
+        raise msgspec.ValidationError("not an object")
+    feedback, error = document.get("promptFeedback"), document.get("error")
+    return Frame(
+        candidates=[_candidate(one) for one in objects(document.get("candidates"))],
+        prompt_feedback=PromptFeedback(text(feedback.get("blockReason")))
+        if isinstance(feedback, dict)
+        else None,
+        usage_metadata=_usage(document.get("usageMetadata")),
+        response_id=text(document.get("responseId")),
+        error=_raw(error),
+    )
+
+
+def _candidate(candidate: dict[str, object]) -> Candidate:
+    content = candidate.get("content")
+    return Candidate(
+        content=Content([_part(one) for one in objects(content.get("parts"))])
+        if isinstance(content, dict)
+        else None,
+        finish_reason=text(candidate.get("finishReason")),
+        finish_message=text(candidate.get("finishMessage")),
+        index=number(candidate.get("index")),
+        logprobs_result=_raw(candidate.get("logprobsResult")),
+    )
+
+
+def _part(part: dict[str, object]) -> Part:
+    call = part.get("functionCall")
+    return Part(
+        text=text(part.get("text")),
+        thought=part.get("thought") is True,
+        function_call=FunctionCall(
+            text(call.get("id")), text(call.get("name")), _raw(call.get("args"))
+        )
+        if isinstance(call, dict)
+        else None,
+    )
+
+
+def _usage(usage: object) -> UsageMetadata | None:
+    if not isinstance(usage, dict):
+        return None
+    return UsageMetadata(
+        prompt_token_count=number(usage.get("promptTokenCount")),
+        tool_use_prompt_token_count=number(usage.get("toolUsePromptTokenCount")),
+        cached_content_token_count=number(usage.get("cachedContentTokenCount")),
+        candidates_token_count=number(usage.get("candidatesTokenCount")),
+        thoughts_token_count=number(usage.get("thoughtsTokenCount")),
+    )
+
+
+def _raw(value: object) -> Raw:
+    return NULL if value is None else Raw(msgspec.json.encode(value))

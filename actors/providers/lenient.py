@@ -1,0 +1,37 @@
+"""What can be made out where a provider's frame has wrong types in it."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Annotated
+
+from msgspec import Meta
+
+_MOST = 2**53
+"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
+
+Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+
+
+def objects(value: object) -> Iterator[dict[str, object]]:
+    """The objects of a list."""
+    if isinstance(value, list):
+        for one in value:
+            if isinstance(one, dict):
+                yield one
+
+
+def text(value: object) -> str | None:
+    """A string."""
+    return value if isinstance(value, str) else None
+
+
+def number(value: object) -> int | None:
+    """A number that can be kept."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if abs(value) <= _MOST else None
+
+
+def made_call_id(*said: str) -> str:
+    """An id for a tool call that came without one, the same for the same words."""
+    return f"call_{blake2b(chr(0).join(said).encode(), digest_size=12).hexdigest()}"

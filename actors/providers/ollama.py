@@ -1,0 +1,129 @@
+"""The `ollama` format: Ollama's own `/api/chat`, as lines of JSON or as a document."""
+
+import re
+
+import msgspec
+
+from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.outcome import Reason, Usage
+from actors.providers.base import FailureKind, ModelCall
+from actors.providers.decoding import Document, LineStream, Reader, skipped
+from actors.providers.formats import Decoder, RequestParts
+from actors.providers.lenient import made_call_id
+from actors.providers.ollama_request import request_of
+from actors.providers.ollama_wire import (
+    NULL,
+    Call,
+    Function,
+    Line,
+    Message,
+    read_line,
+    read_logprobs,
+)
+from actors.providers.scrub import Scrub
+
+_VISIBLE = re.compile(
+    rb'"(?:(?:content|thinking)"\s{0,8}:\s{0,8}"[^"]|tool_calls"\s{0,8}:\s{0,8}\[\s{0,8}\{)'
+)
+
+
+class Ollama:
+    """The format (`actors.providers.formats.Format`)."""
+
+    stream_type = "application/x-ndjson"
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return request_of(call)[1]
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/x-ndjson, application/json"),
+        ]
+        if api_key is not None:
+            headers.append(("authorization", f"Bearer {api_key}"))
+        body = msgspec.json.encode(request_of(call)[0])
+        return RequestParts("/api/chat", tuple(headers), body)
+
+    def stream_decoder(self, scrub: Scrub) -> Decoder:
+        return OllamaDecoder(scrub)
+
+    def whole_decoder(self, scrub: Scrub) -> Decoder:
+        return OllamaWholeDecoder(scrub)
+
+
+class _Lines(Reader):
+    """Lines to chunks. `done` is both the finish and the end mark, and comes with the usage."""
+
+    def __init__(self, scrub: Scrub = str) -> None:
+        super().__init__(scrub)
+        self._calls = 0
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of one line. Raises `UpstreamFailure`."""
+        try:
+            self._line(data, chunks)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if _VISIBLE.search(data):
+                raise self._fail(
+                    FailureKind.MALFORMED, "a malformed frame with text in it"
+                ) from None
+            chunks.append(skipped(data))
+
+    def _line(self, data: bytes, chunks: list[Chunk]) -> None:
+        line, strict = read_line(data)
+        if line.error != NULL:
+            raise self._fail_with(data)
+        before = len(chunks)
+        if line.message is not None:
+            self._say(line.message, line, chunks)
+        if line.done:
+            self._done(line, chunks)
+        if not strict and len(chunks) == before:
+            chunks.append(skipped(data))
+
+    def _say(self, message: Message, line: Line, chunks: list[Chunk]) -> None:
+        if message.thinking:
+            chunks.append(ReasoningChunk(message.thinking))
+        if message.content:
+            chunks.append(TextChunk(message.content, _logprobs(line)))
+        calls = message.tool_calls or ()
+        chunks.extend(self._call(call, line.created_at or "") for call in calls)
+
+    def _call(self, call: Call, created_at: str) -> ToolCallChunk:
+        """A call comes whole; only new versions give it an id."""
+        function = call.function or Function()
+        arguments = "{}" if function.arguments == NULL else bytes(function.arguments).decode()
+        index, name = self._calls, function.name or ""
+        self._calls += 1
+        id = call.id or made_call_id(created_at, str(index), name, arguments)
+        return ToolCallChunk(index, id, name, arguments)
+
+    def _done(self, line: Line, chunks: list[Chunk]) -> None:
+        if (usage := _usage(line)) is not None:
+            chunks.append(UsageChunk(usage))
+        reason = Reason.TOOL_CALLS if self._calls else Reason.STOP
+        self._finish(Reason.LENGTH if line.done_reason == "length" else reason, chunks)
+        self.marked = True
+
+
+class OllamaDecoder(_Lines, LineStream):
+    """Decodes a stream of lines."""
+
+
+class OllamaWholeDecoder(_Lines, Document):
+    """Decodes an answer that came as one document, although a stream had been asked for."""
+
+
+def _usage(line: Line) -> Usage | None:
+    """The figures; None where the prompt's is missing. Ollama leaves out what is zero."""
+    given, made = line.prompt_eval_count, line.eval_count or 0
+    if given is None or given < 0 or made < 0:
+        return None
+    return Usage(input_tokens=given, output_tokens=made)
+
+
+def _logprobs(line: Line) -> str | None:
+    """The log probabilities as Chat Completions has them, in JSON."""
+    content = None if line.logprobs == NULL else read_logprobs(line.logprobs)
+    return None if content is None else msgspec.json.encode({"content": content}).decode()

@@ -1,0 +1,125 @@
+"""The parts of a line of Ollama's `/api/chat` that are read, strictly at first, then leniently.
+
+Shapes from Ollama's API documentation, "Generate a chat completion".
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from actors.providers.lenient import Number, number, objects, text
+
+NULL = Raw(b"null")
+
+
+class Function(Struct, gc=False):
+    name: str | None = None
+    arguments: Raw = NULL
+
+
+class Call(Struct, gc=False):
+    id: str | None = None
+    function: Function | None = None
+
+
+class Message(Struct, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[Call] | None = None
+
+
+class Line(Struct, gc=False):
+    """One line of a stream, or a whole answer."""
+
+    message: Message | None = None
+    created_at: str | None = None
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: Number | None = None
+    eval_count: Number | None = None
+    logprobs: Raw = NULL
+    error: Raw = NULL
+
+
+class TokenLogprob(Struct):
+    """A token and how likely it was, as in Chat Completions."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Logprob(TokenLogprob):
+    top_logprobs: list[TokenLogprob] = []
+
+
+_STRICT = msgspec.json.Decoder(Line)
+_LOGPROBS = msgspec.json.Decoder(list[Logprob])
+
+
+def read_line(data: bytes) -> tuple[Line, bool]:
+    """The line, and whether it was as it should be.
+
+    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
+    `data` is no JSON object.
+    """
+    try:
+        return _read(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def read_logprobs(data: Raw) -> list[Logprob] | None:
+    """The log probabilities; None where they are not as they should be."""
+    try:
+        return _LOGPROBS.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _read(data: bytes) -> tuple[Line, bool]:
+    try:
+        return _STRICT.decode(data), True
+    except msgspec.ValidationError:
+        return _lenient(data), False
+
+
+def _lenient(data: bytes) -> Line:
+    document: object = msgspec.json.decode(data)
+    if not isinstance(document, dict):
+        raise msgspec.ValidationError("not an object")
+    return Line(
+        message=_message(document.get("message")),
+        created_at=text(document.get("created_at")),
+        done=document.get("done") is True,
+        done_reason=text(document.get("done_reason")),
+        prompt_eval_count=number(document.get("prompt_eval_count")),
+        eval_count=number(document.get("eval_count")),
+        logprobs=_raw(document.get("logprobs")),
+        error=_raw(document.get("error")),
+    )
+
+
+def _message(message: object) -> Message | None:
+    if not isinstance(message, dict):
+        return None
+    return Message(
+        content=text(message.get("content")),
+        thinking=text(message.get("thinking")),
+        tool_calls=[_call(one) for one in objects(message.get("tool_calls"))],
+    )
+
+
+def _call(call: dict[str, object]) -> Call:
+    function = call.get("function")
+    return Call(
+        id=text(call.get("id")),
+        function=Function(text(function.get("name")), _raw(function.get("arguments")))
+        if isinstance(function, dict)
+        else None,
+    )
+
+
+def _raw(value: object) -> Raw:
+    return NULL if value is None else Raw(msgspec.json.encode(value))
