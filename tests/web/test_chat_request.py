@@ -4,13 +4,20 @@ import json
 
 import msgspec
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from web import chat_request
-from web.chat_request import ChatRequest, read_chat_request
+from web.chat_request import (
+    MAX_MESSAGES,
+    ChatRequest,
+    read_chat_request,
+    receive_chat_request,
+)
+from web.content_parts import MAX_PARTS
 from web.errors import ApiError
+from web.field_errors import first_complaint
 
 USER = {"role": "user", "content": "Hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
@@ -112,6 +119,10 @@ def with_part(part: object) -> dict[str, object]:
     return with_message(content=[{"type": "text", "text": "a"}, part])
 
 
+def tool(**function: object) -> dict[str, object]:
+    return {"tools": [{"type": "function", "function": function}]}
+
+
 INVALID, MISSING = "invalid_value", "missing_required_parameter"
 PART, KIND, URL = "invalid_content_part", "unsupported_content_type", "invalid_image_url"
 
@@ -129,7 +140,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"messages": [{"role": "king", "content": "Hi"}]}, "messages[0].role", INVALID),
     (with_message(content=5), "messages[1].content", PART),
     (with_message(content={"type": "text"}), "messages[1].content", PART),
-    (with_part("a"), "messages[1].content[1]", PART),
+    (with_part(5), "messages[1].content[1]", PART),
     (with_part({}), "messages[1].content[1].type", KIND),
     (with_part({"type": "input_audio"}), "messages[1].content[1].type", KIND),
     (with_part({"type": 5}), "messages[1].content[1].type", KIND),
@@ -137,7 +148,8 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     (with_part({"type": "text", "text": 5}), "messages[1].content[1].text", PART),
     (with_part({"type": "refusal", "refusal": 5}), "messages[1].content[1].refusal", PART),
     (with_part({"type": "image_url"}), "messages[1].content[1].image_url", MISSING),
-    (with_part({"type": "image_url", "image_url": "u"}), "messages[1].content[1].image_url", PART),
+    (with_part({"type": "image_url", "image_url": "u"}), "messages[1].content[1].image_url", URL),
+    (with_part({"type": "image_url", "image_url": 5}), "messages[1].content[1].image_url", PART),
     (
         with_part({"type": "image_url", "image_url": {}}),
         "messages[1].content[1].image_url.url",
@@ -172,7 +184,26 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"stop": ["a", 5]}, "stop[1]", INVALID),
     ({"tools": {}}, "tools", INVALID),
     ({"tools": ["f"]}, "tools[0]", INVALID),
+    ({"tools": [{}]}, "tools[0].type", MISSING),
+    ({"tools": [{"type": 5}]}, "tools[0].type", INVALID),
+    ({"tools": [{"type": "function"}]}, "tools[0].function", MISSING),
+    ({"tools": [{"type": "function", "function": "f"}]}, "tools[0].function", INVALID),
+    (tool(), "tools[0].function.name", MISSING),
+    (tool(name=""), "tools[0].function.name", INVALID),
+    (tool(name=["f"]), "tools[0].function.name", INVALID),
+    (tool(name="f" * 513), "tools[0].function.name", INVALID),
+    (tool(name="f", parameters="{}"), "tools[0].function.parameters", INVALID),
+    (tool(name="f", description={}), "tools[0].function.description", INVALID),
     ({"tool_choice": 5}, "tool_choice", INVALID),
+    ({"tool_choice": "always"}, "tool_choice", INVALID),
+    ({"tool_choice": {}}, "tool_choice.type", MISSING),
+    ({"tool_choice": {"type": "function"}}, "tool_choice.function", MISSING),
+    (
+        {"tool_choice": {"type": "function", "function": {}}},
+        "tool_choice.function.name",
+        MISSING,
+    ),
+    ({"strict": "yes"}, "strict", INVALID),
     ({"response_format": "json"}, "response_format", INVALID),
     ({"seed": "x"}, "seed", INVALID),
 ]
@@ -204,17 +235,16 @@ def test_that_there_are_more_problems() -> None:
 @pytest.mark.parametrize("field", ["messages", "tools", "stop"])
 def test_a_list_is_left_at_its_first_mistake(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million complaints keep the event loop for seconds."""
-    told: list[int] = []
-    complaint = chat_request._complaint
+    told = [0]
 
     def noted(error: ValidationError) -> ApiError:
         told.append(error.error_count())
-        return complaint(error)
+        return first_complaint(error)
 
-    monkeypatch.setattr(chat_request, "_complaint", noted)
+    monkeypatch.setattr("web.chat_request.first_complaint", noted)
     body = {"model": "large", "messages": [USER]} | {field: [0] * 1000}
     assert refusal(json.dumps(body).encode())[0] == f"{field}[0]"
-    assert told[0] <= 2  # a union complains once for each branch
+    assert max(told) <= 2  # a union complains once for each branch
 
 
 def test_a_name_is_bounded() -> None:
@@ -241,7 +271,7 @@ values = st.recursive(
     max_leaves=12,
 )
 parts = st.fixed_dictionaries(
-    {"type": st.sampled_from(["text", "image_url", "refusal", "audio"]) | values},
+    {"type": st.sampled_from(["text", "input_text", "image_url", "input_image", "audio"]) | values},
     optional={"text": values, "image_url": values, "refusal": values},
 )
 messages = st.fixed_dictionaries(
@@ -283,8 +313,10 @@ def test_any_json_is_a_request_or_a_complaint(body: object) -> None:
         refusal(encoded)
         return
     assert isinstance(body, dict)
-    assert ask.call.messages == body["messages"]
+    assert len(ask.call.messages) == len(body["messages"])
     assert ask.model == body["model"]
+    again = msgspec.json.encode({"model": ask.model, "messages": ask.call.messages})
+    assert read_chat_request(again).call.messages == ask.call.messages, "it is in one shape now"
 
 
 @given(st.binary(max_size=50))
@@ -295,12 +327,64 @@ def test_any_bytes_are_a_request_or_a_complaint(body: bytes) -> None:
 
 def test_how_many_messages_and_parts_are_looked_at() -> None:
     part = {"type": "text", "text": "a"}
-    many = {"role": "user", "content": [part] * (chat_request.MAX_PARTS + 1)}
+    many = {"role": "user", "content": [part] * (MAX_PARTS + 1)}
     for messages, path in (
-        ([USER] * (chat_request.MAX_MESSAGES + 1), "messages"),
+        ([USER] * (MAX_MESSAGES + 1), "messages"),
         ([many], "messages[0].content"),
     ):
         body = json.dumps({"model": "large", "messages": messages}).encode()
         param, _, message = refusal(body)
         assert param == path
         assert "at most" in message
+        assert str(MAX_MESSAGES if path == "messages" else MAX_PARTS) in message
+
+
+def test_strict_is_ours() -> None:
+    ask = read(strict=True)
+    assert (ask.strict, ask.call.parameters) == (True, {})
+    assert not read(strict=None).strict
+
+
+def test_tools_of_other_types_are_the_providers_to_know() -> None:
+    given = {
+        "tools": [{"type": "custom", "custom": {"name": "c"}}, {"type": "web_search"}],
+        "tool_choice": {"type": "allowed_tools", "mode": "auto"},
+    }
+    assert read(**given).call.parameters == given
+
+
+async def received(body: object) -> ChatRequest:
+    return await receive_chat_request(json.dumps(body).encode(), trio.CapacityLimiter(1))
+
+
+async def test_a_long_body_is_read_elsewhere_and_comes_to_the_same() -> None:
+    text = {"role": "user", "content": "é" * 40_000}
+    parts = {"role": "user", "content": [[{"type": "input_text", "text": "a"}], IMAGE]}
+    body = {"model": "large", "messages": [text, parts], "x": [1, {"a": [None]}], "y": {"z": 1.5}}
+    assert await received(body) == read_chat_request(json.dumps(body).encode())
+    assert await received({"model": "m", "messages": [USER]}) == read(model="m")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"model": "a", "b": "' + b"a" * 40_000, "not valid JSON"),
+        (b'{"model": "a", "b": "' + b"\xff" * 40_000 + b'"}', "not valid JSON"),
+        (b'{"model": "a", "b": [' + b"1," * 40_000 + b'"\\ud800"]}', "not valid JSON"),
+        (b"[" + b"1," * 40_000 + b"1]", "must be a JSON object"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_a_long_body_that_is_no_object(body: bytes, words: str) -> None:
+    with pytest.raises(ApiError, match=words) as caught:
+        await receive_chat_request(body, trio.CapacityLimiter(1))
+    assert caught.value.info.status == 400
+
+
+async def test_the_complaint_about_a_long_body_is_the_same() -> None:
+    body = {"model": "large", "messages": [USER, {"role": "user", "content": [["a" * 40_000, 5]]}]}
+    with pytest.raises(ApiError) as caught:
+        await received(body)
+    assert caught.value.info.param == "messages[1].content[0][1]"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from actors.outcome import Mode
+from actors.outcome import Mode, OnCut
 from actors.price import Price
+from actors.providers.base import Capabilities
 from web.config import Config
 from web.errors import ApiError
 from web.planning import Planner
@@ -111,3 +112,21 @@ def test_without_a_key_there_is_no_route(planner: Planner, name: str) -> None:
 
 def test_the_names_are_in_the_files_order(planner: Planner) -> None:
     assert planner.names == ["large", "dark", "play", "deep/name"]
+
+
+def test_a_model_says_what_its_routes_can_do_and_what_becomes_of_a_cut() -> None:
+    route = {"route": "sim/a", "capabilities": ["prefill"]}
+    model = {
+        "routes": [route, "sim/b"],
+        "context_window": 9,
+        "on_cut": "fail",
+        "continue_instruction": "Go on.",
+    }
+    planner = Planner(Config.model_validate(SETTINGS | {"models": {"m": model}}))
+    plan = planner.find("m")
+    assert (plan.on_cut, plan.continue_instruction) == (OnCut.FAIL, "Go on.")
+    able = Capabilities(prefill=True, images=False, tools=False, reasoning=False, context_window=9)
+    assert [p.capabilities for p in plan.routes] == [able, Capabilities(context_window=9)]
+    assert planner.find("m:cut=3").routes[0].capabilities == able
+    direct = planner.find("sim/a")
+    assert (direct.on_cut, direct.routes[0].capabilities) == (OnCut.CONTINUE, Capabilities())

@@ -8,11 +8,12 @@ from actors.journal import Journal
 from actors.lease import Lease
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
-from web.chat_request import ChatRequest, read_chat_request
+from web.chat_request import ChatRequest, receive_chat_request
 from web.connection import request_life
 from web.dialects.chat_completion import completion, has_finish
 from web.dialects.openai_chat import FINISH_REASONS, NAME, OpenAIChat
 from web.errors import ending_error, unavailable
+from web.json_body import READERS
 from web.logs import marking_logs
 from web.responses import error_response, json_response
 from web.service import TENANT, Service
@@ -25,11 +26,12 @@ _UNSEEN = (Started, RouteChanged, Warning, Ended)
 def chat_routes(service: Service) -> Blueprint:
     """The blueprint of the chat surface."""
     blueprint = Blueprint("chat", __name__)
+    readers = trio.CapacityLimiter(READERS)
 
     @blueprint.post("/v1/chat/completions")
     async def chat_completions() -> Response:
         body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-        ask = read_chat_request(body)
+        ask = await receive_chat_request(body, readers)
         turn = start_turn(service, turn_request(service, ask))
         life = request_life(request._get_current_object())  # type: ignore[attr-defined]
         life.turn = turn
@@ -58,6 +60,10 @@ def turn_request(service: Service, ask: ChatRequest) -> TurnRequest:
         keep_text=ask.keep_text,
         max_answer_bytes=service.config.turns.max_answer_bytes,
         price=plan.price,
+        on_cut=plan.on_cut,
+        continue_instruction=plan.continue_instruction,
+        strict=ask.strict,
+        replaceable=not ask.stream,
     )
 
 

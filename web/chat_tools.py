@@ -1,0 +1,73 @@
+"""Tools and their choice in a chat request: whether they have the shape that OpenAI gives them.
+
+Source: OpenAI's API reference, "Create chat completion". Tools of other types than `function` are
+passed on as they are, to providers that know them.
+"""
+
+from collections.abc import Sequence
+
+from actors.providers.base import JSON
+from web.errors import ApiError, invalid
+
+_LONGEST_NAME = 512
+_CHOICES = ("none", "auto", "required")
+
+
+def check_tools(tools: Sequence[JSON]) -> None:
+    """Raises `ApiError` (400) with the path of what is wrong."""
+    for index, tool in enumerate(tools):
+        path = f"tools[{index}]"
+        if _kind(tool, path) == "function":
+            function = _function(tool, path)
+            _check(function, "description", str, "a string", path)
+            _check(function, "parameters", dict, "a JSON schema", path)
+
+
+def check_tool_choice(choice: JSON) -> None:
+    """Raises `ApiError` (400) with the path of what is wrong."""
+    if choice is None or choice in _CHOICES:
+        return
+    if isinstance(choice, str):
+        text = f"must be one of {', '.join(_CHOICES)}, or an object that has a type."
+        raise _invalid("tool_choice", text)
+    if _kind(choice, "tool_choice") == "function":
+        _function(choice, "tool_choice")
+
+
+def _kind(tool: JSON, path: str) -> str:
+    if not isinstance(tool, dict):
+        raise _invalid(path, "must be an object.")
+    kind = _required(tool, "type", path)
+    if not isinstance(kind, str):
+        raise _invalid(f"{path}.type", "must be a string.")
+    return kind
+
+
+def _function(tool: JSON, path: str) -> dict[str, JSON]:
+    """The function of a tool, which has a name."""
+    function = _required(tool, "function", path)
+    path = f"{path}.function"
+    if not isinstance(function, dict):
+        raise _invalid(path, "must be an object.")
+    name = _required(function, "name", path)
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+        raise _invalid(f"{path}.name", f"must be a string of 1 to {_LONGEST_NAME} characters.")
+    return function
+
+
+def _required(of: JSON, field: str, path: str) -> JSON:
+    value = of.get(field) if isinstance(of, dict) else None
+    if value is None:
+        path = f"{path}.{field}"
+        raise invalid(f"{path}: field required.", param=path, code="missing_required_parameter")
+    return value
+
+
+def _check(function: dict[str, JSON], field: str, kind: type, words: str, path: str) -> None:
+    value = function.get(field)
+    if value is not None and not isinstance(value, kind):
+        raise _invalid(f"{path}.function.{field}", f"must be {words}.")
+
+
+def _invalid(path: str, words: str) -> ApiError:
+    return invalid(f"{path}: {words}", param=path, code="invalid_value")
