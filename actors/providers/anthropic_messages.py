@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from actors.providers.base import JSON
+from actors.providers.neutral import data_url
 
 Block = dict[str, JSON]
 
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
-_LONGEST_HEAD = 200
-"""Characters of a `data:` URL in front of its comma."""
 _MEDIA = {
     "image/jpeg": "image/jpeg",
     "image/jpg": "image/jpeg",
@@ -34,9 +33,20 @@ _PARTS = {
 _FIELDS = {
     "system": frozenset({"role", "content", "cache_control"}),
     "user": frozenset({"role", "content", "cache_control"}),
-    "assistant": frozenset({"role", "content", "cache_control", "refusal", "tool_calls"}),
+    "assistant": frozenset(
+        {
+            "role",
+            "content",
+            "cache_control",
+            "refusal",
+            "tool_calls",
+            "reasoning",
+            "reasoning_content",
+        }
+    ),
     "tool": frozenset({"role", "content", "cache_control", "tool_call_id", "is_error", "name"}),
 }
+"""Fields that are looked at, and thinking, which comes back only with its signature."""
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -171,14 +181,12 @@ def _image(value: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
 def _source(url: JSON) -> Block | None:
     if not isinstance(url, str):
         return None
-    scheme = url[:_LONGEST_HEAD].partition(":")[0].lower()
-    if scheme in ("http", "https"):
+    if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
-    comma = url.find(",", 0, _LONGEST_HEAD)
-    media, *attributes = url[len("data:") : max(comma, 0)].lower().split(";")
-    if scheme != "data" or "base64" not in attributes or media not in _MEDIA:
+    media, data = data_url(url) or ("", "")
+    if media not in _MEDIA:
         return None
-    return {"type": "base64", "media_type": _MEDIA[media], "data": url[comma + 1 :]}
+    return {"type": "base64", "media_type": _MEDIA[media], "data": data}
 
 
 def _tool_uses(calls: JSON, path: str, left_out: list[str]) -> Iterator[Block]:

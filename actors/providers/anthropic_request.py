@@ -12,33 +12,39 @@ from actors.providers.anthropic_models import Traits, traits
 from actors.providers.anthropic_thinking import Thinking, thinking
 from actors.providers.anthropic_tools import tool_choice, tools
 from actors.providers.base import JSON, ModelCall
+from actors.providers.neutral import asks_nothing
 
 _ANSWER = 4096
 """Tokens left for the answer where the API's own `thinking` has a budget and no limit is set."""
 _LONGEST_USER = 256
 
-_NOT_SAID: dict[str, tuple[JSON, ...]] = {
-    "audio": (),
-    "frequency_penalty": (0,),
-    "function_call": (),
-    "functions": ([],),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "modalities": (["text"],),
-    "moderation": (),
-    "n": (1,),
-    "prediction": (),
-    "presence_penalty": (0,),
-    "prompt_cache_key": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
-    "seed": (),
-    "system": (),
-    "top_logprobs": (0,),
-    "verbosity": ("medium",),
-    "web_search_options": (),
-}
-"""Parameters that there is no place for, with the values that change nothing."""
+_NOT_SAID = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "modalities",
+        "moderation",
+        "n",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "seed",
+        "system",
+        "top_logprobs",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Parameters that there is no place for."""
+
+_PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
+"""None of it is what everybody has."""
 
 _READ = frozenset(
     {
@@ -114,12 +120,13 @@ def translate(call: ModelCall) -> Translation:
 
 
 def _is_lost(name: str, value: JSON) -> bool:
-    return name in _NOT_SAID and value not in _NOT_SAID[name]
+    idle = asks_nothing(name, value) or (name in _PENALTIES and value == 0)
+    return name in _NOT_SAID and not idle
 
 
 def _extras(asked: Parameters) -> dict[str, JSON]:
     """What Chat does not know: the API's own parameters, as they are."""
-    known = _READ.union(_NOT_SAID)
+    known = _READ | _NOT_SAID
     return {name: value for name, value in asked.items() if name not in known}
 
 

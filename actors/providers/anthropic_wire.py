@@ -3,18 +3,12 @@
 Shapes from Anthropic's API reference, "Messages" and "Streaming messages".
 """
 
-from collections.abc import Iterator
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
+
+from actors.providers.lenient import Number, number, objects, text
 
 NULL = Raw(b"null")
-
-_MOST = 2**53
-"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
-
-Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
 
 
 class OutputDetails(Struct, gc=False):
@@ -101,14 +95,14 @@ def _leniently(data: bytes) -> Event:
     if not isinstance(document, dict):
         raise msgspec.ValidationError("not an object")
     return Event(
-        type=_text(document.get("type")) or "",
-        index=_number(document.get("index")),
+        type=text(document.get("type")) or "",
+        index=number(document.get("index")),
         delta=_delta(document.get("delta")),
         content_block=_block(document.get("content_block")),
         message=_start(document.get("message")),
         usage=_usage(document.get("usage")),
-        content=[_block(one) or Block() for one in _objects(document.get("content"))],
-        stop_reason=_text(document.get("stop_reason")),
+        content=[_block(one) or Block() for one in objects(document.get("content"))],
+        stop_reason=text(document.get("stop_reason")),
         error=_raw(document.get("error")),
     )
 
@@ -117,11 +111,11 @@ def _delta(delta: object) -> Delta | None:
     if not isinstance(delta, dict):
         return None
     return Delta(
-        type=_text(delta.get("type")) or "",
-        text=_text(delta.get("text")),
-        thinking=_text(delta.get("thinking")),
-        partial_json=_text(delta.get("partial_json")),
-        stop_reason=_text(delta.get("stop_reason")),
+        type=text(delta.get("type")) or "",
+        text=text(delta.get("text")),
+        thinking=text(delta.get("thinking")),
+        partial_json=text(delta.get("partial_json")),
+        stop_reason=text(delta.get("stop_reason")),
     )
 
 
@@ -129,11 +123,11 @@ def _block(block: object) -> Block | None:
     if not isinstance(block, dict):
         return None
     return Block(
-        type=_text(block.get("type")) or "",
-        text=_text(block.get("text")),
-        thinking=_text(block.get("thinking")),
-        id=_text(block.get("id")),
-        name=_text(block.get("name")),
+        type=text(block.get("type")) or "",
+        text=text(block.get("text")),
+        thinking=text(block.get("thinking")),
+        id=text(block.get("id")),
+        name=text(block.get("name")),
         input=_raw(block.get("input")),
     )
 
@@ -147,32 +141,15 @@ def _usage(usage: object) -> TokenUsage | None:
         return None
     details = usage.get("output_tokens_details")
     return TokenUsage(
-        input_tokens=_number(usage.get("input_tokens")),
-        cache_read_input_tokens=_number(usage.get("cache_read_input_tokens")),
-        cache_creation_input_tokens=_number(usage.get("cache_creation_input_tokens")),
-        output_tokens=_number(usage.get("output_tokens")),
-        output_tokens_details=OutputDetails(_number(details.get("thinking_tokens")))
+        input_tokens=number(usage.get("input_tokens")),
+        cache_read_input_tokens=number(usage.get("cache_read_input_tokens")),
+        cache_creation_input_tokens=number(usage.get("cache_creation_input_tokens")),
+        output_tokens=number(usage.get("output_tokens")),
+        output_tokens_details=OutputDetails(number(details.get("thinking_tokens")))
         if isinstance(details, dict)
         else None,
     )
 
 
-def _objects(value: object) -> Iterator[dict[str, object]]:
-    if isinstance(value, list):
-        for one in value:
-            if isinstance(one, dict):
-                yield one
-
-
 def _raw(value: object) -> Raw:
     return NULL if value is None else Raw(msgspec.json.encode(value))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if abs(value) <= _MOST else None
