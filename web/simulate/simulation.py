@@ -9,6 +9,7 @@ import trio
 from actors.providers.simulated import Past, Scenario, Script, script
 from actors.providers.simulated.history import History
 from actors.providers.simulated.rejections import Rejection
+from web.simulate.anthropic import Anthropic
 from web.simulate.endpoint import Endpoint
 from web.simulate.http1 import Request, whole_response
 from web.simulate.openai_chat import OpenAIChat
@@ -30,7 +31,7 @@ class Simulation:
         self._scenario = scenario
         self._witness = witness
         self._history = History()
-        self._wires: tuple[Wire, ...] = (OpenAIChat(),)
+        self._wires: tuple[Wire, ...] = (OpenAIChat(), Anthropic())
 
     async def plain(self, request: Request) -> bytes | None:
         """The response to a request that is no call to a model; None if it is one."""
@@ -71,7 +72,8 @@ class Simulation:
         await trio.sleep(script.head_s)
         if script.opening is not None:
             return await play_opening(endpoint, script.opening, wire, sighting)
-        renderer = wire.renderer(ask, sighting.number, int(time.time()))
+        told = msgspec.structs.replace(ask, include_usage=ask.include_usage and script.tells_usage)
+        renderer = wire.renderer(told, sighting.number, int(time.time()))
         scene = Scene(endpoint, script, renderer, sighting, wire.stream_type)
         return await (play_stream(scene) if ask.stream else play_whole(scene, wire))
 

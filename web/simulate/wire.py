@@ -24,6 +24,7 @@ class Ask(Struct, frozen=True):
     call: ModelCall
     stream: bool
     include_usage: bool
+    """Usage is wanted; to a renderer: wanted, and there will be some, right after the finish."""
     user: str | None
     metadata: dict[str, object] | None
 

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from actors.chunks import Chunk
+from actors.chunks import Chunk, UsageChunk
 from actors.providers.simulated.behaviour import Fault
 from actors.providers.simulated.rejections import Rejection
 
@@ -36,3 +36,8 @@ class Script(Struct, frozen=True, kw_only=True):
     """Chunks, then finish and usage. A fault is the last step."""
     done: bool = True
     """Whether the stream's end mark is sent."""
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether usage follows the finish."""
+        return any(isinstance(step.act, UsageChunk) for step in self.steps[-2:])

@@ -1,0 +1,301 @@
+"""Anthropic's Messages API on the provider's side, sans IO.
+
+Shapes from Anthropic's API reference, "Create a message", "Streaming messages" and "Errors".
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+import msgspec
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.outcome import Reason, Usage
+from actors.providers.simulated.messages import count_input_tokens
+from actors.providers.simulated.rejections import Rejection
+from web.simulate.anthropic_call import chat_call, user_id
+from web.simulate.anthropic_rules import check
+from web.simulate.wire import Ask, BadCall
+
+_encode = msgspec.json.encode
+_EVENT_END = b"\n\n"
+_TEXT_END = b'"}}' + _EVENT_END
+_PING = b'event: ping\ndata: {"type":"ping"}' + _EVENT_END
+_STOP = b'event: message_stop\ndata: {"type":"message_stop"}' + _EVENT_END
+_SIGNATURE = "c2ltdWxhdGVkIHRoaW5raW5n"
+_FAILED = "The simulated model failed midway."
+
+_STOP_REASONS = {
+    Reason.STOP: "end_turn",
+    Reason.LENGTH: "max_tokens",
+    Reason.TOOL_CALLS: "tool_use",
+    Reason.CONTENT_FILTER: "refusal",
+}
+_ERROR_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_BY_CODE = {
+    "context_length_exceeded": "prompt is too long: 200001 tokens > 200000 maximum",
+    "content_policy_violation": "Output blocked by content filtering policy",
+}
+"""The API has no codes: what others say with one it says in words."""
+
+
+class CountedAsk(Ask, frozen=True):
+    """A call and its tokens, which a message tells when it starts."""
+
+    input_tokens: int = 0
+
+
+class Anthropic:
+    """The `anthropic` wire format."""
+
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def takes(self, path: str) -> bool:
+        """Whether calls in this format are posted to `path`."""
+        return path == "/v1/messages"
+
+    def read(self, path: str, body: bytes) -> Ask:
+        """Read a request's body; raises `BadCall`."""
+        document = _document(body)
+        check(document)
+        call, metadata = chat_call(document), document.get("metadata")
+        return CountedAsk(
+            call,
+            stream=document.get("stream") is True,
+            include_usage=True,
+            user=user_id(document),
+            metadata=metadata if isinstance(metadata, dict) else None,
+            input_tokens=count_input_tokens(call.messages),
+        )
+
+    def renderer(self, ask: Ask, number: int, created: int) -> "MessageRenderer":
+        """A renderer for request `number`; messages do not tell when they were created."""
+        return MessageRenderer(ask, number)
+
+    def error_body(self, rejection: Rejection) -> bytes:
+        """The body of an error response."""
+        kind = _ERROR_TYPES.get(rejection.status)
+        fallback = "api_error" if rejection.status >= 500 else "invalid_request_error"
+        message = _BY_CODE.get(rejection.code or "", rejection.message)
+        return _encode(_error(kind or fallback, message))
+
+
+class MessageRenderer:
+    """Renders one message: its blocks in a stream, or all of it.
+
+    The finish and the usage are one event, so that the first waits for the second where the ask
+    says that there is one. Messages have no refusal apart from their text.
+    """
+
+    def __init__(self, ask: Ask, number: int) -> None:
+        self._id = f"msg_simulated_{number}"
+        self._ask = ask
+        self._begun = False
+        self._blocks = 0
+        self._open = ""
+        """The type of the block that is open."""
+        self._finish: Reason | None = None
+
+    def frame(self, chunk: Chunk) -> bytes:
+        """The events of a chunk in a stream; the first is preceded by the message's start."""
+        if self._begun:
+            return self._frame(chunk)
+        self._begun = True
+        return self._start() + self._frame(chunk)
+
+    def torn(self, chunk: Chunk) -> bytes:
+        """An event that breaks off inside the chunk's text, framed as if it were whole."""
+        return self.frame(chunk).removesuffix(_TEXT_END) + _EVENT_END
+
+    def broken_off(self) -> bytes:
+        """The first half of an event."""
+        return b'event: content_block_delta\ndata: {"type":"content_block_delta","ind'
+
+    def error_frame(self, code: str | None) -> bytes:
+        """An error inside the stream; a code that is one of the API's types is its type."""
+        known = code if code in _ERROR_TYPES.values() else None
+        return _event("error", _error(known or "api_error", _FAILED))
+
+    def end(self) -> bytes:
+        """The message's end."""
+        return (b"" if self._finish is None else self._last(None)) + _STOP
+
+    def whole(self, chunks: Sequence[Chunk]) -> bytes:
+        """The body of an answer that is not streamed."""
+        usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
+        finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
+        message = self._message() | (_stopped(finishes[-1]) if finishes else {})
+        message["content"] = _content(chunks)
+        del message["usage"]
+        return _encode(message | ({"usage": _usage(usages[-1])} if usages else {}))
+
+    def _frame(self, chunk: Chunk) -> bytes:
+        match chunk:
+            case TextChunk(text=text) | RefusalChunk(text=text):
+                start = self._within({"type": "text", "text": ""})
+                return start + self._delta("text_delta", "text", text)
+            case ReasoningChunk(text=text):
+                start = self._within({"type": "thinking", "thinking": "", "signature": ""})
+                return start + self._delta("thinking_delta", "thinking", text)
+            case ToolCallChunk():
+                return self._tool_call(chunk)
+            case FinishChunk(reason=reason):
+                self._finish = reason
+                return self._close() + (b"" if self._ask.include_usage else self._last(None))
+            case UsageChunk(usage=usage):
+                return self._last(usage)
+            case SkippedChunk():
+                return b'event: content_block_delta\ndata: {"type":"content_block_delta",}\n\n'
+
+    def _tool_call(self, chunk: ToolCallChunk) -> bytes:
+        start = b""
+        if chunk.id is not None:
+            nothing: dict[str, object] = {}
+            block = {"type": "tool_use", "id": chunk.id, "name": chunk.name, "input": nothing}
+            start = self._close() + self._within(block)
+        return start + self._delta("input_json_delta", "partial_json", chunk.arguments)
+
+    def _start(self) -> bytes:
+        return _event("message_start", {"type": "message_start", "message": self._message()})
+
+    def _message(self) -> dict[str, object]:
+        given = self._ask.input_tokens if isinstance(self._ask, CountedAsk) else 0
+        return {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._ask.call.upstream_model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": _usage(Usage(input_tokens=given, output_tokens=1)),
+        }
+
+    def _within(self, block: Mapping[str, object]) -> bytes:
+        """Make sure that a block like this is open; the first one is followed by a ping."""
+        kind = str(block["type"])
+        if self._open == kind:
+            return b""
+        closed = self._close()
+        self._open = kind
+        start = {"type": "content_block_start", "index": self._blocks, "content_block": block}
+        return closed + _event("content_block_start", start) + (b"" if self._blocks else _PING)
+
+    def _delta(self, kind: str, field: str, text: str) -> bytes:
+        head = (
+            f'event: content_block_delta\ndata: {{"type":"content_block_delta","index":'
+            f'{self._blocks},"delta":{{"type":"{kind}","{field}":'
+        )
+        return head.encode() + _encode(text) + b"}}" + _EVENT_END
+
+    def _close(self) -> bytes:
+        """Thinking ends with the signature that lets it be sent back."""
+        if not self._open:
+            return b""
+        thought = self._open == "thinking"
+        signed = self._delta("signature_delta", "signature", _SIGNATURE) if thought else b""
+        stop = {"type": "content_block_stop", "index": self._blocks}
+        self._open = ""
+        self._blocks += 1
+        return signed + _event("content_block_stop", stop)
+
+    def _last(self, usage: Usage | None) -> bytes:
+        """Why the message ends and what it came to; no usage where a model is to tell none."""
+        event: dict[str, object] = {
+            "type": "message_delta",
+            "delta": _stopped(self._finish) if self._finish else {},
+        }
+        self._finish = None
+        return _event("message_delta", event | ({"usage": _usage(usage)} if usage else {}))
+
+
+def _document(body: bytes) -> dict[str, object]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadCall(f"The request body is not valid JSON: {problem}") from None
+    if not isinstance(document, dict):
+        raise BadCall("The request body is not a JSON object")
+    return document
+
+
+def _event(name: str, data: dict[str, object]) -> bytes:
+    return b"event: %b\ndata: %b" % (name.encode(), _encode(data)) + _EVENT_END
+
+
+def _error(kind: str, message: str) -> dict[str, object]:
+    error = {"type": kind, "message": message}
+    return {"type": "error", "error": error, "request_id": "req_simulated"}
+
+
+def _stopped(reason: Reason) -> dict[str, object]:
+    said: dict[str, object] = {"stop_reason": _STOP_REASONS[reason], "stop_sequence": None}
+    if reason is Reason.CONTENT_FILTER:
+        said["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
+    return said
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    return {
+        "input_tokens": usage.input_tokens - usage.cached_input_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached_input_tokens,
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
+    }
+
+
+def _content(chunks: Sequence[Chunk]) -> list[dict[str, object]]:
+    """The blocks of a whole message."""
+    return [
+        _block(kind, list(group))
+        for kind, group in groupby(chunks, _kind)
+        if kind not in (FinishChunk, UsageChunk)
+    ]
+
+
+def _kind(chunk: Chunk) -> object:
+    """Alike for the chunks of one block."""
+    if isinstance(chunk, ToolCallChunk):
+        return chunk.index
+    return TextChunk if isinstance(chunk, RefusalChunk) else type(chunk)
+
+
+def _block(kind: object, chunks: list[Chunk]) -> dict[str, object]:
+    pieces = [c.text for c in chunks if isinstance(c, TextChunk | RefusalChunk | ReasoningChunk)]
+    if kind is TextChunk:
+        return {"type": "text", "text": "".join(pieces)}
+    if kind is ReasoningChunk:
+        return {"type": "thinking", "thinking": "".join(pieces), "signature": _SIGNATURE}
+    calls = [chunk for chunk in chunks if isinstance(chunk, ToolCallChunk)]
+    return {
+        "type": "tool_use",
+        "id": calls[0].id,
+        "name": calls[0].name,
+        "input": _input("".join(chunk.arguments for chunk in calls)),
+    }
+
+
+def _input(arguments: str) -> object:
+    """The arguments; none where the answer's limit cut them off."""
+    try:
+        return msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return {}
