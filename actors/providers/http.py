@@ -1,6 +1,5 @@
 """Providers that are asked over HTTP, in whichever wire format."""
 
-import re
 import ssl
 import time
 from collections.abc import Callable
@@ -10,8 +9,9 @@ import trio
 
 from actors.chunks import Chunk
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.credentials import Credentials
 from actors.providers.failures import connection_failure, status_failure
-from actors.providers.formats import Decoder, Format
+from actors.providers.formats import Decoder, Format, RequestParts
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.response import ResponseBody
 from actors.providers.scrub import scrubber
@@ -20,7 +20,6 @@ from actors.providers.transport import BODY, TrioTransport
 _MAX_ERROR_BODY = 65536
 _ERROR_BODY_S = 2.0
 """How long the body of an error is waited for; its status alone is worth telling."""
-_VISIBLE_ASCII = re.compile(r"[!-~]+")
 _WHOLE = "application/json"
 
 
@@ -50,17 +49,17 @@ def make_client(
 
 
 class HttpProvider:
-    """An upstream over HTTP (`actors.providers.base.Provider`); `api_key` None is keyless.
+    """An upstream over HTTP (`actors.providers.base.Provider`).
 
-    Whoever made `client` (with `make_client`) closes it. Raises `ValueError` where the base URL
-    or the key cannot be used.
+    `keys` are its credentials, or its only key; None is keyless. Whoever made `client` (with
+    `make_client`) closes it. Raises `ValueError` where the base URL or the key cannot be used.
     """
 
     def __init__(
         self,
         name: str,
         base_url: str,
-        api_key: str | None,
+        keys: Credentials | str | None,
         client: UpstreamClient,
         *,
         format: Format | None = None,
@@ -72,17 +71,17 @@ class HttpProvider:
             raise ValueError(f"the base URL of provider {name} is not http:// or https://")
         if url.userinfo:
             raise ValueError(f"the base URL of provider {name} has credentials in it: use api_key")
-        if api_key is not None and not _VISIBLE_ASCII.fullmatch(api_key):
-            raise ValueError(f"the key of provider {name} is empty or has odd characters in it")
         self._name = name
         self._url = self._last_url = url
         self._last_path: str | None = None
-        self._api_key = api_key
+        self._credentials = (
+            keys if isinstance(keys, Credentials) else Credentials(None if keys is None else [keys])
+        )
         self._upstream = client.upstream
         self._format: Format = OpenAIChat() if format is None else format
         self._after_finish_s = after_finish_s
         self._now = now
-        self._scrub = scrubber([api_key], [url.host])
+        self._scrub = scrubber(self._credentials.secrets, [url.host])
 
     @property
     def name(self) -> str:
@@ -95,8 +94,10 @@ class HttpProvider:
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
+        key = self._credentials.take()
+        request = self._request(self._format.build(call, key), connect_s)
         try:
-            response = await self._upstream.handle_async_request(self._request(call, connect_s))
+            response = await self._upstream.handle_async_request(request)
         except httpx.TransportError as error:
             raise connection_failure(error, self._scrub) from error
         body = _body_of(response)
@@ -106,10 +107,10 @@ class HttpProvider:
             beginning = await _beginning(body)
         finally:
             body.leave()
-        raise status_failure(response, beginning, self._scrub, self._now)
+        failure = status_failure(response, beginning, self._scrub, self._now)
+        raise self._credentials.judge(key, failure)
 
-    def _request(self, call: ModelCall, connect_s: float) -> httpx.Request:
-        parts = self._format.build(call, self._api_key)
+    def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
         url = self._url_of(parts.path)
         headers = [
             ("host", url.netloc.decode("ascii")),

@@ -10,6 +10,7 @@ import trio
 from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.outcome import Reason, Usage
 from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.providers.credentials import Credentials
 from actors.providers.formats import RequestParts
 from actors.providers.http import HttpProvider, UpstreamClient, make_client
 from actors.providers.openai_chat import OpenAIChat
@@ -325,9 +326,34 @@ async def test_cancelled_at_any_step_nothing_stays_open() -> None:
     assert step > 6
 
 
+def failing(status: int, message: str) -> bytes:
+    body = msgspec.json.encode({"error": {"message": message}})
+    length = f"content-length: {len(body)}"
+    return head(status, "content-type: application/json", "connection: close", length) + body
+
+
+async def test_each_call_has_the_next_key_and_no_text_has_any() -> None:
+    said = "bad key: first-key, second-key"
+    wires = [MemoryWire(failing(status, said)) for status in (500, 401, 401)]
+    provider = HttpProvider(
+        "p", URL, Credentials(["first-key", "second-key"]), Peer(*wires).client()
+    )
+    failures = []
+    for _ in range(4):
+        with pytest.raises(UpstreamFailure) as caught:
+            await provider.open(CALL, connect_s=5.0)
+        failures.append(caught.value)
+    sent = [wire.sent for wire in wires]
+    assert [b"Bearer first-key" in request for request in sent] == [True, False, True]
+    assert [b"Bearer second-key" in request for request in sent] == [False, True, False]
+    assert [failure.another_key for failure in failures] == [False, True, False, False]
+    assert failures[3].code == "no_usable_key"
+    assert not [failure for failure in failures if "-key" in failure.message]
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
 async def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
-    with pytest.raises(ValueError, match="key of provider p"):
+    with pytest.raises(ValueError, match="odd characters"):
         Setting(api_key=key)
 
 
