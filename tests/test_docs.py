@@ -8,6 +8,8 @@ import typer.main
 from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
+from actors.board import RouteBoard
+from actors.breaker import BreakerSettings
 from store.store import StoreFigures
 from tests.web.house import open_house
 from web.app import create_app
@@ -121,6 +123,7 @@ def test_the_reference_has_every_metric() -> None:
     written = set(re.findall(r"^\| `(trouper_\w+)`", text, re.MULTILINE))
     metrics = Metrics()
     metrics.watch([], lambda: IDLE)
+    metrics.watch_routes(RouteBoard(BreakerSettings(), {}, {}, lambda: 0.0), ())
     metrics.watch_server(Counters())
     assert {name.removesuffix("_total") for name in written} == metric_names(metrics.registry)
 

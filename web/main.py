@@ -1,6 +1,7 @@
 """The process: builds the service, plays its tasks, serves, and stops in order."""
 
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,9 +17,12 @@ from actors.pulse import Pulse
 from actors.recovery import recover
 from actors.registry import Registry
 from actors.run_turn import Backstage
+from actors.upstreams import Upstreams
+from actors.usage import Constants
 from store.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
+from web.board import make_board
 from web.config import Config
 from web.edge import renew_on_hangup, server_settings
 from web.listening import Inheritance, open_sockets, take_inheritance
@@ -26,7 +30,8 @@ from web.loop_lag import measure_loop_lag
 from web.memory import settle_memory
 from web.metrics import Metrics
 from web.planning import Planner
-from web.providers import open_providers
+from web.providers import key_rings, open_providers
+from web.route_json import models_by_route
 from web.server import HttpServer
 from web.service import Service
 from web.startup import StartupRefused
@@ -91,9 +96,10 @@ async def tell_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nursery
 async def open_service(config: Config) -> AsyncIterator[Service]:
     """Everything but the listener: store, providers, turns, and the tasks that serve them."""
     metrics = Metrics()
+    rings = key_rings(config)
     async with (
         opened_store(config) as store,
-        open_providers(config) as providers,
+        open_providers(config, rings) as providers,
         trio.open_nursery() as nursery,
     ):
         journal = config.journal
@@ -103,9 +109,11 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         finaliser = Finaliser(
             store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
         )
+        board = make_board(config, rings, trio.current_time)
+        upstreams = Upstreams(providers, board, Constants(), time.time, random.random)
         backstage = Backstage(
             store=store,
-            providers=providers,
+            upstreams=upstreams,
             checkpointer=checkpointer,
             finaliser=finaliser,
             observer=metrics,
@@ -119,6 +127,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             new_id=partial(new_id, "turn_"),
         )
         metrics.watch(registry, lambda: store.figures)
+        metrics.watch_routes(board, models_by_route(config))
         tasks: dict[str, Callable[[], Awaitable[None]]] = {
             "checkpointer": checkpointer.run,
             "pulse": Pulse(registry, config.turns.heartbeat_s).run,
@@ -132,7 +141,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         }
         for name, task in tasks.items():
             nursery.start_soon(keep_running, name, task, metrics, name=name)
-        yield Service(config, store, registry, Planner(config), metrics, time.time)
+        yield Service(config, store, registry, Planner(config), metrics, time.time, board)
         nursery.cancel_scope.cancel()
 
 

@@ -4,7 +4,8 @@
 """
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import get_args
 
 import msgspec
 import structlog
@@ -13,9 +14,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from actors.board import RouteBoard
+from actors.breaker import State
 from actors.order import OutOfOrder
 from actors.outcome import Mode, Reason
 from actors.ports import FinalRecord, Stored
+from actors.providers.base import Route
 from actors.turn import Turn
 from store.store import StoreFigures
 from web.access_log import RequestRecord
@@ -85,6 +89,10 @@ class Metrics:
     def watch(self, turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> None:
         """Read these at each scrape."""
         self.registry.register(_Live(turns, figures))
+
+    def watch_routes(self, board: RouteBoard, configured: Collection[Route]) -> None:
+        """Read the breakers at each scrape."""
+        self.registry.register(_Routes(board, configured))
 
     def watch_server(self, counters: Counters) -> None:
         """Read the server's counters at each scrape."""
@@ -190,6 +198,27 @@ class _Live(Collector):
             figures.spooled_records,
         )
         yield _gauge("trouper_spool_bytes", "Bytes of the spool in use.", figures.spooled_bytes)
+
+
+class _Routes(Collector):
+    """Clients name routes as they please: those that nobody configured show only while open."""
+
+    def __init__(self, board: RouteBoard, configured: Collection[Route]) -> None:
+        self._board = board
+        self._configured = configured
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "trouper_route_state",
+            "1 for the state that a route's breaker is in.",
+            labels=["route", "state"],
+        )
+        for status in self._board.statuses(self._configured):
+            now = status.breaker.state
+            if now != "closed" or status.route in self._configured:
+                for state in get_args(State):
+                    family.add_metric([str(status.route), state], state == now)
+        yield family
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:

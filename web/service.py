@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from actors.board import RouteBoard
 from actors.laggard import Pace
 from actors.registry import Registry
 from actors.turn import Clock, Turn
@@ -25,6 +26,7 @@ class Service:
     planner: Planner
     metrics: Metrics
     now: Clock
+    board: RouteBoard
 
     @property
     def settle_s(self) -> float:

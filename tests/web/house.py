@@ -20,6 +20,7 @@ from web.app import create_app
 from web.config import Config
 from web.metrics import Metrics
 from web.planning import Planner
+from web.route_json import models_by_route
 from web.service import Service
 
 
@@ -149,7 +150,10 @@ async def open_house(
         )
         metrics.watch(registry, lambda: store.figures)
         nursery.start_soon(Pulse(registry, config.turns.heartbeat_s).run)
-        service = Service(config, cast("Store", store), registry, Planner(config), metrics, now)
+        board = theatre.board
+        metrics.watch_routes(board, models_by_route(config))
+        planner = Planner(config)
+        service = Service(config, cast("Store", store), registry, planner, metrics, now, board)
         async with streaming_client(cast("App", create_app(service))) as (client, app):
             client.timeout = httpx.Timeout(None)
             yield House(theatre, service, client, app)

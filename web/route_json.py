@@ -1,0 +1,40 @@
+"""A route as operators see it, and which names lead to it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from actors.board import RouteStatus
+from actors.providers.base import Route
+from web.config import Config
+
+
+def models_by_route(config: Config) -> dict[Route, list[str]]:
+    """The configured routes in the order of the file, each with the models that use it."""
+    found: dict[Route, list[str]] = {}
+    for name, model in config.models.items():
+        for route in dict.fromkeys(entry.route for entry in model.routes):
+            found.setdefault(route, []).append(name)
+    return found
+
+
+def route_json(status: RouteStatus, models: Sequence[str]) -> dict[str, object]:
+    """The route and its breaker; from `requests_last_minute` on what holds for its provider."""
+    route, breaker, provider = status.route, status.breaker, status.provider
+    return {
+        "route": str(route),
+        "object": "route",
+        "provider": route.provider,
+        "model": route.upstream_model,
+        "models": models,
+        "state": breaker.state,
+        "reason": breaker.reason,
+        "failures": breaker.failures,
+        "retry_in_s": None if breaker.retry_in_s is None else round(breaker.retry_in_s, 3),
+        "prefill_refused": status.prefill_refused,
+        "requests_last_minute": provider.usage.requests,
+        "tokens_last_minute": provider.usage.tokens,
+        "hot": provider.hot,
+        "in_flight": provider.in_flight,
+        "keys": provider.keys and msgspec.structs.asdict(provider.keys),
+    }

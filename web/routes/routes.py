@@ -1,0 +1,60 @@
+"""`/v1/routes`: which routes may be asked, and an operator's hand on them."""
+
+import structlog
+from quart import Blueprint, Response
+
+from actors.providers.base import Route
+from web.errors import invalid, not_found
+from web.responses import json_response
+from web.route_json import models_by_route, route_json
+from web.service import Service
+
+_NAMES_SHOWN = 50
+_LONGEST_MODEL = 512
+"""Characters, as of a model's name in a request."""
+
+_log = structlog.get_logger("trouper.routes")
+
+
+def routes_routes(service: Service) -> Blueprint:
+    """The blueprint of the routes upstream."""
+    blueprint = Blueprint("routes", __name__)
+    board = service.board
+    models = models_by_route(service.config)
+
+    def shown(route: Route) -> Response:
+        return json_response(route_json(board.status(route), models.get(route, ())))
+
+    @blueprint.get("/v1/routes")
+    async def routes() -> Response:
+        statuses = board.statuses(models)
+        return json_response({"data": [route_json(s, models.get(s.route, ())) for s in statuses]})
+
+    # A model's name may have slashes in it, also two in a row.
+    @blueprint.post("/v1/routes/<provider>/<path:model>/open", merge_slashes=False)
+    async def open(provider: str, model: str) -> Response:
+        route = _route(service, provider, model)
+        board.open(route)
+        _log.warning("route opened by hand", route=str(route))
+        return shown(route)
+
+    @blueprint.post("/v1/routes/<provider>/<path:model>/reset", merge_slashes=False)
+    async def reset(provider: str, model: str) -> Response:
+        route = _route(service, provider, model)
+        board.reset(route)
+        _log.info("route reset by hand", route=str(route))
+        return shown(route)
+
+    return blueprint
+
+
+def _route(service: Service, provider: str, model: str) -> Route:
+    providers = service.config.providers
+    if provider not in providers:
+        known = ", ".join(list(providers)[:_NAMES_SHOWN])
+        text = f"There is no provider {provider[:200]!r}. The providers are: {known}."
+        raise not_found(text, code="provider_not_found", param="provider")
+    if len(model) > _LONGEST_MODEL:
+        text = f"A model's name has at most {_LONGEST_MODEL} characters."
+        raise invalid(text, param="model", code="name_too_long")
+    return Route(provider, model)
