@@ -16,6 +16,8 @@ class Plan(Struct, frozen=True):
     """How turns of one model are played."""
 
     routes: tuple[PlannedRoute, ...]
+    usable: bool
+    """Some provider of theirs has a key, or needs none."""
     total_s: float
     mode: Mode
     resume_window_s: float
@@ -43,7 +45,7 @@ class Planner:
         plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
         if plan is None:
             raise self._unknown(name)
-        if not plan.routes:
+        if not plan.usable:
             text = f"No provider of {name!r} has an API key that can be used."
             raise unavailable(text, code="no_usable_route", retry_after_s=60.0)
         return plan
@@ -75,11 +77,8 @@ class Planner:
     def _plan(self, model: Model | None, routes: tuple[ModelRoute, ...]) -> Plan:
         config = self._config
         return Plan(
-            routes=tuple(
-                self._planned(model, entry)
-                for entry in routes
-                if config.providers[entry.route.provider].usable
-            ),
+            routes=tuple(self._planned(model, entry) for entry in routes),
+            usable=any(config.providers[entry.route.provider].usable for entry in routes),
             total_s=config.clocks(model, routes[0].route.provider).total_s,
             mode=config.mode_of(model),
             resume_window_s=config.resume_window_of(model),

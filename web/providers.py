@@ -1,34 +1,76 @@
 """Makes the providers that the configuration names."""
 
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from actors.keys import KeyRing
+from actors.providers.anthropic import Anthropic
 from actors.providers.base import Provider
+from actors.providers.credentials import Credentials
+from actors.providers.formats import Format
+from actors.providers.gemini import Gemini
 from actors.providers.http import HttpProvider, make_client
+from actors.providers.ollama import Ollama
+from actors.providers.openai_chat import OpenAIChat
+from actors.providers.openai_responses import OpenAIResponses
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
 from web.config import Config, Simulated, Upstream
 from web.startup import StartupRefused
 
+_MOST_IDLE = 1000
+"""Connections that are kept for later calls where nothing limits how many are made at once."""
+_FORMATS: Mapping[str, Callable[[], Format]] = {
+    "openai-chat": OpenAIChat,
+    "openai-responses": OpenAIResponses,
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+    "ollama": Ollama,
+}
+
+
+def key_rings(config: Config) -> dict[str, KeyRing]:
+    """The keys of each provider that wants one; without any where all lead to nothing."""
+    return {
+        name: KeyRing(settings.usable_keys)
+        for name, settings in config.providers.items()
+        if isinstance(settings, Upstream) and not settings.keyless
+    }
+
 
 @asynccontextmanager
-async def open_providers(config: Config) -> AsyncIterator[Mapping[str, Provider]]:
+async def open_providers(
+    config: Config, rings: Mapping[str, KeyRing]
+) -> AsyncIterator[Mapping[str, Provider]]:
     """All providers by name; their connections are closed in the end.
 
-    Raises `StartupRefused` for a scenario file that cannot be used.
+    Raises `StartupRefused` for a file that cannot be used any more.
     """
     async with AsyncExitStack() as stack:
         made: dict[str, Provider] = {}
         for name, settings in config.providers.items():
             if isinstance(settings, Simulated):
                 made[name] = SimulatedProvider(name, _scenario(name, settings))
-            elif settings.usable:
-                made[name] = await _http(stack, name, settings)
+            else:
+                made[name] = await _upstream(stack, name, settings, rings.get(name))
         yield made
 
 
-async def _http(stack: AsyncExitStack, name: str, settings: Upstream) -> HttpProvider:
-    client = await stack.enter_async_context(make_client(settings.base_url))
-    return HttpProvider(name, settings.base_url, next(iter(settings.usable_keys), None), client)
+async def _upstream(
+    stack: AsyncExitStack, name: str, settings: Upstream, ring: KeyRing | None
+) -> Provider:
+    keys = Credentials(settings.usable_keys, ring)
+    try:
+        client = make_client(
+            settings.base_url,
+            ca_file=str(settings.ca_file) if settings.ca_file else None,
+            max_idle=settings.limits.concurrent or _MOST_IDLE,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise StartupRefused(f"[providers.{name}] ca_file: {settings.ca_file}: {error}") from error
+    await stack.enter_async_context(client)
+    format = _FORMATS[settings.format]()
+    return HttpProvider(name, settings.base_url, keys, client, format=format)
 
 
 def _scenario(name: str, settings: Simulated) -> Scenario:

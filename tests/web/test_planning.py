@@ -63,12 +63,15 @@ def test_or_the_general_ones(planner: Planner) -> None:
     assert plan.price == Price()
 
 
-def test_routes_keep_their_order_without_those_that_have_no_key(planner: Planner) -> None:
-    assert [str(p.route) for p in planner.find("large").routes] == ["main/m-1", "sim/poem"]
+def test_routes_keep_their_order_and_those_without_a_key_are_skipped_later(
+    planner: Planner,
+) -> None:
+    routes = [str(planned.route) for planned in planner.find("large").routes]
+    assert routes == ["main/m-1", "locked/m-2", "sim/poem"]
 
 
 def test_each_route_has_its_clocks(planner: Planner) -> None:
-    main, sim = (planned.timeouts for planned in planner.find("large").routes)
+    main, _, sim = (planned.timeouts for planned in planner.find("large").routes)
     assert (main.connect_s, main.first_byte_s, main.idle_s) == (2, 3, 9)
     assert (sim.connect_s, sim.first_byte_s, sim.idle_s) == (5, 3, 9)
 

@@ -50,8 +50,7 @@ class UpstreamLimits(Section):
     """How much a provider is asked for; nothing is limited that is left out."""
 
     requests_per_minute: Count | None = None
-    """Requests in any 60 seconds. From 90 % on the provider's routes are tried last; at the limit
-    they are passed over."""
+    """Requests in any 60 seconds. From 90 % on the provider's routes are tried last."""
     tokens_per_minute: Count | None = None
     """Tokens, of prompts and answers, in any 60 seconds; as `requests_per_minute`."""
     concurrent: Count | None = None

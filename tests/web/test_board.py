@@ -1,0 +1,51 @@
+"""The board has the configured breakers, limits and keys."""
+
+from actors.board import Skipped
+from actors.breaker import Permit
+from actors.needs import Needs
+from actors.providers.base import Route
+from actors.timeouts import Timeouts
+from actors.turn import PlannedRoute
+from web.board import make_board
+from web.config import Config
+from web.providers import key_rings
+
+UP: dict[str, object] = {"format": "openai-chat", "base_url": "http://up"}
+CONFIG = Config.model_validate(
+    {
+        "providers": {
+            "up": UP | {"limits": {"requests_per_minute": 2, "concurrent": 1}},
+            "free": {"format": "simulated"},
+            "dark": UP | {"api_key": ""},
+        },
+        "models": {},
+        "breaker": {"failures": 2, "cooldown_s": 7, "cooldown_max_s": 70},
+    }
+)
+ROUTES = [Route(provider, "m") for provider in ("up", "dark", "free")]
+
+
+def test_a_board_as_configured() -> None:
+    board = make_board(CONFIG, key_rings(CONFIG), lambda: 100.0)
+    planned = [PlannedRoute(route, Timeouts()) for route in ROUTES]
+    up, _, free = planned
+    assert board.choose(planned, Needs()).open == (up, free)
+    for _ in range(2):
+        permit = board.enter(up.route)
+        assert isinstance(permit, Permit)
+        permit.failed(100.0)
+    choice = board.choose(planned, Needs())
+    assert choice.open == (free,)
+    assert choice.skipped == (
+        Skipped(up.route, "breaker_open", 7.0),
+        Skipped(ROUTES[1], "no_key"),
+    )
+    status = board.status(up.route).provider
+    assert (status.hot, status.usage.requests) == (True, 2)
+
+
+async def test_a_gate_as_configured() -> None:
+    board = make_board(CONFIG, {}, lambda: 100.0)
+    gate = board.gate(ROUTES[0])
+    async with gate.place():
+        assert (gate.in_flight, board.gate(ROUTES[2]).in_flight) == (1, 0)

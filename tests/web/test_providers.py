@@ -1,0 +1,85 @@
+"""What the configuration's providers become, and what keeps them from being made."""
+
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+
+from actors.keys import KeyRing
+from actors.providers.base import ModelCall, Provider, UpstreamFailure
+from actors.providers.http import HttpProvider
+from actors.providers.simulated import SimulatedProvider
+from web.config import FORMATS, Config
+from web.providers import key_rings, open_providers
+from web.startup import StartupRefused
+
+UP = {"format": "openai-chat", "base_url": "http://127.0.0.1:1"}
+CALL = ModelCall(upstream_model="m", messages=[], parameters={})
+
+
+def configured(**providers: dict[str, object]) -> Config:
+    return Config.model_validate({"providers": providers})
+
+
+async def failure_of(provider: Provider) -> UpstreamFailure:
+    with pytest.raises(UpstreamFailure) as caught:
+        await provider.open(CALL, connect_s=1.0)
+    return caught.value
+
+
+async def test_there_is_a_provider_for_every_format() -> None:
+    config = configured(**{name: UP | {"format": name} for name in FORMATS if name != "simulated"})
+    async with open_providers(config, {}) as made:
+        assert list(made) == [name for name in FORMATS if name != "simulated"]
+        assert [provider.name for provider in made.values()] == list(made)
+
+
+async def test_formats_say_what_they_cannot() -> None:
+    config = configured(gemini={"format": "gemini"}, chat=UP, sim={"format": "simulated"})
+    call = ModelCall(upstream_model="m", messages=[], parameters={"logit_bias": {"1": 1}})
+    async with open_providers(config, {}) as made:
+        assert isinstance(made["gemini"], HttpProvider)
+        assert isinstance(made["sim"], SimulatedProvider)
+        said = {name: provider.unsupported(call) for name, provider in made.items()}
+    assert said == {"gemini": ("logit_bias",), "chat": (), "sim": ()}
+
+
+async def test_a_provider_whose_keys_lead_to_nothing_is_made_and_asks_nothing() -> None:
+    config = configured(dark=UP | {"api_key": "env:TROUPER_TEST_NO_SUCH_KEY"})
+    async with open_providers(config, key_rings(config)) as made:
+        assert (await failure_of(made["dark"])).code == "no_usable_key"
+
+
+async def test_rings_are_those_of_providers_that_want_a_key() -> None:
+    config = configured(
+        one=UP | {"api_key": "a"},
+        two=UP | {"api_keys": ["b", "env:TROUPER_TEST_NO_SUCH_KEY", "c", "b"]},
+        dark=UP | {"api_key": ""},
+        free=UP,
+        sim={"format": "simulated"},
+    )
+    rings = key_rings(config)
+    assert {name: len(ring) for name, ring in rings.items()} == {"one": 1, "two": 2, "dark": 0}
+
+
+async def test_what_is_said_of_a_ring_holds_for_its_provider() -> None:
+    config = configured(one=UP | {"api_key": "sk-one"})
+    ring = KeyRing(["sk-one"])
+    async with open_providers(config, {"one": ring}) as made:
+        assert (await failure_of(made["one"])).code != "no_usable_key"
+        ring.refused("sk-one", trio.current_time())
+        assert (await failure_of(made["one"])).code == "no_usable_key"
+
+
+async def test_an_authority_that_is_gone_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(path)
+    own = UP | {"base_url": "https://127.0.0.1:1", "ca_file": str(path)}
+    config = configured(own=own)
+    async with open_providers(config, {}):
+        pass
+    path.unlink()
+    with pytest.raises(StartupRefused, match=r"\[providers\.own\] ca_file: .*ca\.pem"):
+        async with open_providers(config, {}):
+            pass

@@ -1,0 +1,21 @@
+"""Makes the board of routes that the configuration asks for."""
+
+from collections.abc import Callable, Mapping
+
+from actors.allowance import ProviderLimits
+from actors.board import RouteBoard
+from actors.breaker import BreakerSettings
+from actors.keys import KeyRing
+from web.config import Config
+
+
+def make_board(
+    config: Config, rings: Mapping[str, KeyRing], clock: Callable[[], float]
+) -> RouteBoard:
+    """Breakers, limits and keys of all routes; `clock` gives seconds that never go back."""
+    breaker = BreakerSettings(**config.breaker.model_dump())
+    limits = {
+        name: ProviderLimits(**settings.limits.model_dump())
+        for name, settings in config.providers.items()
+    }
+    return RouteBoard(breaker, limits, rings, clock)
