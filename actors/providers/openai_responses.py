@@ -1,0 +1,45 @@
+"""The `openai-responses` format: OpenAI's Responses API over HTTP, streamed or whole."""
+
+import msgspec
+
+from actors.providers.base import ModelCall
+from actors.providers.decoding import Document, SseStream
+from actors.providers.formats import Decoder, RequestParts
+from actors.providers.openai_responses_events import EventReader, WholeReader
+from actors.providers.openai_responses_request import translate
+from actors.providers.scrub import Scrub
+
+PATH = "/responses"
+
+
+class OpenAIResponses:
+    """The format (`actors.providers.formats.Format`)."""
+
+    stream_type = "text/event-stream"
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return translate(call).unsaid
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream, application/json"),
+        ]
+        if api_key is not None:
+            headers.append(("authorization", f"Bearer {api_key}"))
+        body = {**translate(call).body, "stream": True}
+        return RequestParts(PATH, tuple(headers), msgspec.json.encode(body))
+
+    def stream_decoder(self, scrub: Scrub) -> Decoder:
+        return ResponsesDecoder(scrub)
+
+    def whole_decoder(self, scrub: Scrub) -> Decoder:
+        return ResponsesWholeDecoder(scrub)
+
+
+class ResponsesDecoder(EventReader, SseStream):
+    """Decodes a stream of server-sent events."""
+
+
+class ResponsesWholeDecoder(WholeReader, Document):
+    """Decodes an answer that came as one document, although a stream had been asked for."""

@@ -1,0 +1,146 @@
+"""The parts of Responses objects and events that are read, strictly at first and then leniently."""
+
+from typing import Annotated, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+NULL = Raw(b"null")
+EMPTY = Raw(b"[]")
+
+_MOST = 2**53
+"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
+
+Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+
+
+class Part(Struct, gc=False):
+    """Of a message's or a reasoning's content, or of a reasoning's summary."""
+
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+
+
+class Item(Struct, gc=False):
+    """One of the things that an answer is made of, whichever its `type` is."""
+
+    type: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    content: list[Part] | None = None
+    summary: list[Part] | None = None
+
+
+class InputDetails(Struct, gc=False):
+    cached_tokens: Number | None = None
+
+
+class OutputDetails(Struct, gc=False):
+    reasoning_tokens: Number | None = None
+
+
+class TokenUsage(Struct, gc=False):
+    input_tokens: Number | None = None
+    output_tokens: Number | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class IncompleteDetails(Struct, gc=False):
+    reason: str | None = None
+
+
+class Response(Struct, gc=False):
+    """A whole answer, or as much of it as an event has."""
+
+    status: str | None = None
+    output: list[Item] | None = None
+    usage: TokenUsage | None = None
+    incomplete_details: IncompleteDetails | None = None
+    error: Raw = NULL
+    object: str | None = None
+
+
+class Event(Struct, gc=False):
+    """One event of a stream, whichever its `type` is."""
+
+    type: str | None = None
+    delta: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    arguments: str | None = None
+    output_index: Number | None = None
+    content_index: Number | None = None
+    summary_index: Number | None = None
+    logprobs: Raw = NULL
+    part: Part | None = None
+    item: Item | None = None
+    response: Response | None = None
+    error: Raw = NULL
+    object: str | None = None
+
+
+S = TypeVar("S", bound=Struct)
+
+_EVENT = msgspec.json.Decoder(Event)
+_RESPONSE = msgspec.json.Decoder(Response)
+
+
+def read_event(data: bytes) -> tuple[Event, bool]:
+    """The event, and whether it was as it should be.
+
+    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
+    `data` is no JSON object.
+    """
+    return _read(_EVENT, Event, data)
+
+
+def read_response(data: bytes) -> tuple[Response, bool]:
+    """The same for a whole answer in one document."""
+    return _read(_RESPONSE, Response, data)
+
+
+def _read(decoder: msgspec.json.Decoder[S], kind: type[S], data: bytes) -> tuple[S, bool]:
+    try:
+        try:
+            return decoder.decode(data), True
+        except msgspec.ValidationError:
+            return _salvaged(kind, _object(data)), False
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def _object(data: bytes) -> dict[object, object]:
+    document: object = msgspec.json.decode(data)
+    if not isinstance(document, dict):
+        raise msgspec.ValidationError("not an object")
+    return document
+
+
+def _salvaged(kind: type[S], document: dict[object, object]) -> S:
+    """What of a document is as it should be, each field for itself."""
+    kept = {}
+    for field in msgspec.structs.fields(kind):
+        if field.name in document:
+            try:
+                kept[field.name] = _fitting(field.type, document[field.name])
+            except msgspec.ValidationError:
+                continue
+    return kind(**kept)
+
+
+def _fitting(wanted: object, value: object) -> object:
+    """The value as the type that a field has. Raises `msgspec.ValidationError`."""
+    for option in get_args(wanted) or (wanted,):
+        if option is Raw:
+            return Raw(msgspec.json.encode(value))
+        if get_origin(option) is list and isinstance(value, list):
+            (inner,) = get_args(option)
+            return [_salvaged(inner, one) for one in value if isinstance(one, dict)]
+        if isinstance(option, type) and issubclass(option, Struct) and isinstance(value, dict):
+            return _salvaged(option, value)
+    return msgspec.convert(value, wanted)
