@@ -11,7 +11,6 @@ from actors.providers.decoding import Document, Reader, SseStream, skipped
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.gemini_request import path_of, request_of
 from actors.providers.gemini_wire import (
-    NULL,
     Candidate,
     Frame,
     FunctionCall,
@@ -21,7 +20,7 @@ from actors.providers.gemini_wire import (
     read_frame,
     read_logprobs,
 )
-from actors.providers.lenient import made_call_id
+from actors.providers.lenient import NULL, arguments, made_call_id
 from actors.providers.scrub import Scrub
 
 _FINISHES = {
@@ -130,11 +129,10 @@ class _Frames(Reader):
                 logprobs = None
 
     def _call(self, call: FunctionCall, response_id: str) -> ToolCallChunk:
-        arguments = "{}" if call.args == NULL else bytes(call.args).decode()
-        index, name = self._calls, call.name or ""
+        said, name, index = arguments(call.args), call.name or "", self._calls
         self._calls += 1
-        id = call.id or made_call_id(response_id, str(index), name, arguments)
-        return ToolCallChunk(index, id, name, arguments)
+        id = call.id or made_call_id(response_id, str(index), name, said)
+        return ToolCallChunk(index, id, name, said)
 
     def _end(self, frame: Frame, first: Candidate | None, chunks: list[Chunk]) -> None:
         finish = first.finish_reason if first is not None else None

@@ -7,9 +7,7 @@ Fields that are zero or empty are left out there, as protocol buffers do in JSON
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.lenient import Number, number, objects, text
-
-NULL = Raw(b"null")
+from actors.providers.lenient import NULL, Number, number, objects, raw, text
 
 
 class FunctionCall(Struct, gc=False):
@@ -130,7 +128,7 @@ def _lenient(data: bytes) -> Frame:
         else None,
         usage_metadata=_usage(document.get("usageMetadata")),
         response_id=text(document.get("responseId")),
-        error=_raw(error),
+        error=raw(error),
     )
 
 
@@ -143,7 +141,7 @@ def _candidate(candidate: dict[str, object]) -> Candidate:
         finish_reason=text(candidate.get("finishReason")),
         finish_message=text(candidate.get("finishMessage")),
         index=number(candidate.get("index")),
-        logprobs_result=_raw(candidate.get("logprobsResult")),
+        logprobs_result=raw(candidate.get("logprobsResult")),
     )
 
 
@@ -153,7 +151,7 @@ def _part(part: dict[str, object]) -> Part:
         text=text(part.get("text")),
         thought=part.get("thought") is True,
         function_call=FunctionCall(
-            text(call.get("id")), text(call.get("name")), _raw(call.get("args"))
+            text(call.get("id")), text(call.get("name")), raw(call.get("args"))
         )
         if isinstance(call, dict)
         else None,
@@ -170,7 +168,3 @@ def _usage(usage: object) -> UsageMetadata | None:
         candidates_token_count=number(usage.get("candidatesTokenCount")),
         thoughts_token_count=number(usage.get("thoughtsTokenCount")),
     )
-
-
-def _raw(value: object) -> Raw:
-    return NULL if value is None else Raw(msgspec.json.encode(value))

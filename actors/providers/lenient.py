@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Annotated
 
-from msgspec import Meta
+import msgspec
+from msgspec import Meta, Raw
+
+NULL = Raw(b"null")
 
 _MOST = 2**53
 """What is more is neither a count nor an index, and neither journal nor database could hold it."""
@@ -30,6 +33,22 @@ def number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if abs(value) <= _MOST else None
+
+
+def raw(value: object) -> Raw:
+    """A value as JSON again."""
+    return NULL if value is None else Raw(msgspec.json.encode(value))
+
+
+def arguments(value: Raw) -> str:
+    """A tool call's arguments as text, without the white space that they were laid out with.
+
+    Arguments that come as a text are that text. Raises `UnicodeDecodeError`.
+    """
+    data = bytes(value)
+    if data.startswith(b'"'):
+        return msgspec.json.decode(data, type=str)
+    return "{}" if value == NULL else str(msgspec.json.format(data, indent=-1), "utf-8")
 
 
 def made_call_id(*said: str) -> str:

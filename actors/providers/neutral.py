@@ -18,12 +18,12 @@ _NO_REQUEST: dict[str, tuple[JSON, ...]] = {
     "n": (1,),
     "parallel_tool_calls": (True,),
     "logprobs": (False,),
-    "store": (False,),
+    "store": (False, True),
     "service_tier": ("auto", "default"),
     "verbosity": ("medium",),
     "modalities": (["text"],),
 }
-"""Values of parameters that ask for what every format does anyway."""
+"""Values of parameters that ask for what every format does anyway; `store` asks it of us."""
 
 _REASONING_KEYS = frozenset({"reasoning_content", "reasoning"})
 _MESSAGE_KEYS = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id"})
@@ -99,9 +99,11 @@ def tool_names(messages: Sequence[Message]) -> dict[str, str]:
 def arguments_of(function: Message) -> dict[str, JSON] | None:
     """A tool call's arguments as an object; None where they are none."""
     arguments = function.get("arguments")
+    if isinstance(arguments, str) and arguments:
+        return object_of(arguments)
     if arguments in (None, ""):
         return {}
-    return object_of(arguments) if isinstance(arguments, str) else None
+    return arguments if isinstance(arguments, dict) else None
 
 
 def object_of(text: str) -> dict[str, JSON] | None:

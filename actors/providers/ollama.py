@@ -9,10 +9,9 @@ from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, LineStream, Reader, skipped
 from actors.providers.formats import Decoder, RequestParts
-from actors.providers.lenient import made_call_id
+from actors.providers.lenient import NULL, arguments, made_call_id
 from actors.providers.ollama_request import request_of
 from actors.providers.ollama_wire import (
-    NULL,
     Call,
     Function,
     Line,
@@ -93,11 +92,10 @@ class _Lines(Reader):
     def _call(self, call: Call, created_at: str) -> ToolCallChunk:
         """A call comes whole; only new versions give it an id."""
         function = call.function or Function()
-        arguments = "{}" if function.arguments == NULL else bytes(function.arguments).decode()
-        index, name = self._calls, function.name or ""
+        said, name, index = arguments(function.arguments), function.name or "", self._calls
         self._calls += 1
-        id = call.id or made_call_id(created_at, str(index), name, arguments)
-        return ToolCallChunk(index, id, name, arguments)
+        id = call.id or made_call_id(created_at, str(index), name, said)
+        return ToolCallChunk(index, id, name, said)
 
     def _done(self, line: Line, chunks: list[Chunk]) -> None:
         if (usage := _usage(line)) is not None:

@@ -6,9 +6,7 @@ Shapes from Ollama's API documentation, "Generate a chat completion".
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.lenient import Number, number, objects, text
-
-NULL = Raw(b"null")
+from actors.providers.lenient import NULL, Number, number, objects, raw, text
 
 
 class Function(Struct, gc=False):
@@ -96,8 +94,8 @@ def _lenient(data: bytes) -> Line:
         done_reason=text(document.get("done_reason")),
         prompt_eval_count=number(document.get("prompt_eval_count")),
         eval_count=number(document.get("eval_count")),
-        logprobs=_raw(document.get("logprobs")),
-        error=_raw(document.get("error")),
+        logprobs=raw(document.get("logprobs")),
+        error=raw(document.get("error")),
     )
 
 
@@ -115,11 +113,7 @@ def _call(call: dict[str, object]) -> Call:
     function = call.get("function")
     return Call(
         id=text(call.get("id")),
-        function=Function(text(function.get("name")), _raw(function.get("arguments")))
+        function=Function(text(function.get("name")), raw(function.get("arguments")))
         if isinstance(function, dict)
         else None,
     )
-
-
-def _raw(value: object) -> Raw:
-    return NULL if value is None else Raw(msgspec.json.encode(value))
