@@ -10,7 +10,7 @@ from actors.chunks import Chunk
 from actors.continuation import Continuation
 from actors.continuing import DEFAULT_INSTRUCTION, Said, continuation, why_not_continued
 from actors.events import AnyEvent
-from actors.ledger import Estimates, Ledger
+from actors.ledger import Estimates
 from actors.outcome import OnCut
 from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.trouble import Trouble, trouble_of
@@ -36,21 +36,20 @@ class Cut:
         """This is passed on."""
         self._said.note(item)
 
-    def may_go_on(self, failure: UpstreamFailure, ledger: Ledger) -> bool:
+    def may_go_on(self, failure: UpstreamFailure) -> bool:
         """Whether another attempt may follow this failure; forgets what is to be said anew."""
         if not self.seen:
             return True
         if self.failure is None:
             self.failure = failure
         if self._request.replaceable:
-            self._begin_anew(failure.kind, ledger)
+            self._begin_anew(failure.kind)
             return True
         if self._request.on_cut is not OnCut.CONTINUE:
             return False
         return why_not_continued(self._request.call, self._said) is None
 
-    def _begin_anew(self, kind: FailureKind, ledger: Ledger) -> None:
-        ledger.discard()
+    def _begin_anew(self, kind: FailureKind) -> None:
         self._said = Said()
         self._restart = kind.value
         self.seen = False

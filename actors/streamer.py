@@ -79,7 +79,7 @@ class Streamer:
                 self._retries.passed_over()
                 continue
             failure = outcome
-            if not self._cut.may_go_on(failure, self._ledger):
+            if not self._cut.may_go_on(failure):
                 break
             if wait_s := self._after(planned, failure):
                 await trio.sleep(wait_s)
@@ -159,6 +159,8 @@ class Streamer:
         def begin() -> list[AnyEvent]:
             changed = before.kind.value if before else "skipped"
             restart = cut.told_restart()
+            if restart is not None:
+                self._ledger.discard()
             told = opening(
                 self._turn, route, input_estimate=self._input, changed=changed, restart=restart
             )

@@ -104,32 +104,48 @@ class ScriptedAnswer:
         return "".join(chunk.text for chunk in self.said if isinstance(chunk, TextChunk))
 
 
-class ScriptedProvider:
-    """Answers one call after the other; `head` is what precedes the answer: a pause or an error."""
+@dataclass(frozen=True)
+class Scene:
+    """One call's answer: `head` is what precedes it, a pause or an error."""
 
-    def __init__(self, *lines: Line, head: Line = 0.0, name: str = "main") -> None:
+    lines: tuple[Line, ...] = ()
+    head: Line = 0.0
+
+
+class ScriptedProvider:
+    """Answers one call after the other, each like the first, or with the scenes of `then`."""
+
+    def __init__(
+        self,
+        *lines: Line,
+        head: Line = 0.0,
+        name: str = "main",
+        then: Sequence[Scene] = (),
+        cannot: tuple[str, ...] = (),
+    ) -> None:
         self.name = name
-        self._lines = lines
-        self._head = head
+        self._scenes = (Scene(lines, head), *then)
+        self._cannot = cannot
         self.calls: list[tuple[ModelCall, float]] = []
         self.answers: list[ScriptedAnswer] = []
         self.opening = 0
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return ()
+        return self._cannot
 
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+        scene = self._scenes[min(len(self.calls), len(self._scenes) - 1)]
         self.calls.append((call, connect_s))
         self.opening += 1
         try:
             await trio.lowlevel.checkpoint()
-            if isinstance(self._head, float):
-                await trio.sleep(self._head)
-            elif isinstance(self._head, Exception):
-                raise self._head
+            if isinstance(scene.head, float):
+                await trio.sleep(scene.head)
+            elif isinstance(scene.head, Exception):
+                raise scene.head
         finally:
             self.opening -= 1
-        answer = ScriptedAnswer(self._lines)
+        answer = ScriptedAnswer(scene.lines)
         self.answers.append(answer)
         return answer
 

@@ -7,12 +7,13 @@ import trio
 from trio.testing import MockClock
 
 from actors import events
+from actors.attempt import Item
 from actors.attempt_clock import SLACK_S
 from actors.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.links import Link
 from actors.outcome import Reason
 from actors.providers.base import FailureKind, UpstreamFailure
-from actors.streamer import Item, Streamer
+from actors.streamer import Streamer
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from actors.usage import estimate_input
@@ -41,7 +42,7 @@ class Play:
         asked = a_request(*(p.name for p in providers), timeouts=timeouts)
         self.theatre = Theatre(*providers)
         self.turn: Turn = self.theatre.turn(asked)
-        self.streamer = Streamer(self.turn, self.theatre.providers, now)
+        self.streamer = Streamer(self.turn, self.theatre.upstreams)
         self.link: Link[Item] = Link(1000)
 
     async def run(self) -> Sequence[Item]:
@@ -50,7 +51,7 @@ class Play:
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
-        return [(a.provider, a.result) for a in self.streamer.attempts]
+        return [(a.provider, a.result) for a in self.turn.ledger.so_far()]
 
     @property
     def reason(self) -> Reason | None:
@@ -89,17 +90,17 @@ async def test_the_call_names_the_routes_model_and_keeps_the_parameters(
 
 
 @pytest.mark.parametrize(
-    ("failure", "result"),
+    ("failure", "result", "tries"),
     [
-        (REFUSED, "refused"),
-        (UpstreamFailure(K.CONNECT_TIMEOUT, "slow"), "connect_timeout"),
-        (UpstreamFailure(K.SERVER_ERROR, "broken", status=500), "server_error"),
-        (UpstreamFailure(K.REJECTED, "bad key", status=401), "rejected"),
-        (UpstreamFailure(K.REJECTED, "busy", status=429), "rejected"),
+        (REFUSED, "refused", 2),
+        (UpstreamFailure(K.CONNECT_TIMEOUT, "slow"), "connect_timeout", 1),
+        (UpstreamFailure(K.SERVER_ERROR, "broken", status=500), "server_error", 2),
+        (UpstreamFailure(K.REJECTED, "bad key", status=401), "rejected", 1),
+        (UpstreamFailure(K.REJECTED, "busy", status=429), "rejected", 3),
     ],
 )
 async def test_when_opening_fails_the_next_route_is_asked(
-    autojump_clock: MockClock, failure: UpstreamFailure, result: str
+    autojump_clock: MockClock, failure: UpstreamFailure, result: str, tries: int
 ) -> None:
     spare = ScriptedProvider(text("a"), stop(), name="spare")
     play = Play(ScriptedProvider(head=failure), spare)
@@ -107,9 +108,8 @@ async def test_when_opening_fails_the_next_route_is_asked(
     assert isinstance(first, events.Started)
     assert first.provider == "spare"
     assert rest == [*text("a"), *stop()]
-    assert play.attempts == [("main", result), ("spare", "answered")]
+    assert play.attempts == [("main", result)] * tries + [("spare", "answered")]
     assert play.turn.cause is None
-    assert play.streamer.asked
 
 
 async def test_a_400_would_be_one_everywhere(autojump_clock: MockClock) -> None:
@@ -118,7 +118,6 @@ async def test_a_400_would_be_one_everywhere(autojump_clock: MockClock) -> None:
     assert await play.run() == []
     assert spare.calls == []
     assert play.reason is Reason.UPSTREAM_REJECTED
-    assert not play.streamer.asked
 
 
 @pytest.mark.parametrize(
@@ -155,24 +154,27 @@ async def test_a_change_of_route_says_why(autojump_clock: MockClock) -> None:
     assert trio.current_time() == QUICK.first_token_s
 
 
-async def test_after_content_no_other_route_is_asked(autojump_clock: MockClock) -> None:
-    spare = ScriptedProvider(stop(), name="spare")
-    play = Play(ScriptedProvider(text("a"), CUT), spare)
-    await play.run()
-    assert spare.calls == []
-    assert play.attempts == [("main", "truncated")]
-    assert play.reason is Reason.UPSTREAM_TRUNCATED
-
-
 async def test_when_all_routes_fail_the_last_one_tells_why(autojump_clock: MockClock) -> None:
-    busy = UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=3)
+    busy = UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=30)
     play = Play(ScriptedProvider(head=REFUSED), ScriptedProvider(head=busy, name="spare"))
     assert await play.run() == []
-    assert play.attempts == [("main", "refused"), ("spare", "rejected")]
+    assert play.attempts == [("main", "refused")] * 2 + [("spare", "rejected")]
     assert play.turn.cause is not None
     assert play.turn.cause.reason is Reason.UPSTREAM_REJECTED
     assert play.turn.cause.error is not None
-    assert play.turn.cause.error.retry_after_s == 3
+    assert play.turn.cause.error.retry_after_s == 30
+
+
+async def test_one_clear_error_says_what_was_tried(autojump_clock: MockClock) -> None:
+    broken = UpstreamFailure(K.SERVER_ERROR, "It is broken.", status=500)
+    play = Play(ScriptedProvider(head=REFUSED), ScriptedProvider(head=broken, name="spare"))
+    await play.run()
+    assert play.turn.cause is not None
+    assert play.turn.cause.error is not None
+    assert play.turn.cause.error.message == (
+        "It is broken. Tried: main/main-model: refused; main/main-model: refused;"
+        " spare/spare-model: server error 500; spare/spare-model: server error 500."
+    )
 
 
 async def test_an_end_without_a_finish_is_a_cut(autojump_clock: MockClock) -> None:
@@ -242,7 +244,8 @@ async def test_each_attempt_has_its_own_clock(autojump_clock: MockClock) -> None
     )
     await play.run()
     assert play.attempts == [("main", "first_byte_timeout"), ("spare", "answered")]
-    assert play.streamer.attempts[1].started_at == play.streamer.attempts[0].ended_at
+    first, second = play.turn.ledger.so_far()
+    assert second.started_at == first.ended_at
 
 
 @pytest.mark.parametrize("at", [0.5, 1.5, 2.5])
