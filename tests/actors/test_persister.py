@@ -11,7 +11,7 @@ from actors.checkpointer import decode_events
 from actors.chunks import FinishChunk, UsageChunk
 from actors.events import AnyEvent, Started, Text
 from actors.order import Place
-from actors.outcome import Reason, Usage
+from actors.outcome import Reason
 from actors.persister import Persister
 from tests.actors.fakes import Theatre, a_request
 from tests.actors.samples import STARTED, USAGE, answer_events, cut_at, ended
@@ -47,13 +47,20 @@ async def test_events_are_journalled_in_order() -> None:
     assert desk.dropped == 0
 
 
-async def test_finish_and_usage_are_remembered_not_journalled() -> None:
+async def test_the_finish_is_remembered_not_journalled() -> None:
     desk = Desk()
-    desk.step([STARTED, UsageChunk(Usage(input_tokens=0, output_tokens=0)), UsageChunk(USAGE)])
+    desk.step([STARTED])
     desk.step([FinishChunk(Reason.LENGTH)])
     assert desk.journal == [STARTED]
-    assert desk.persister.usage == USAGE
     assert desk.persister.finish is Reason.LENGTH
+
+
+async def test_what_was_taken_back_is_not_kept() -> None:
+    desk = Desk()
+    call = events.ToolCall(0, "call_1", "f", "{}")
+    desk.step([STARTED, Text("gone"), call, events.Retry("truncated"), Text("stays")])
+    assert desk.persister.text == "stays"
+    assert desk.persister.tool_calls == []
 
 
 async def test_a_warning_before_started_waits_for_it() -> None:

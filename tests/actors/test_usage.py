@@ -3,10 +3,9 @@
 import pytest
 from hypothesis import given
 
-from actors.outcome import Usage
 from actors.providers.base import ModelCall
-from actors.usage import TOKENS_PER_MESSAGE, charged, estimate_input, estimate_tokens
-from tests.actors.samples import USAGE, short_text
+from actors.usage import TOKENS_PER_MESSAGE, Constants, estimate_input, estimate_tokens
+from tests.actors.samples import short_text
 
 
 def call(*contents: object) -> ModelCall:
@@ -57,11 +56,8 @@ def test_every_message_counts() -> None:
     assert estimate_input(call("a" * 8, "b" * 8)) == 2 * (TOKENS_PER_MESSAGE + 2)
 
 
-def test_the_providers_figure_stands() -> None:
-    assert charged(USAGE, call("a"), "whatever") is USAGE
-
-
-def test_without_one_what_was_generated_is_estimated() -> None:
-    assert charged(None, call("a" * 8), "b" * 12) == Usage(
-        input_tokens=TOKENS_PER_MESSAGE + 2, output_tokens=3, estimated=True
-    )
+def test_the_constants_are_an_estimator_that_learns_nothing() -> None:
+    constants = Constants()
+    constants.learn("m", "a" * 12, 1, 1000)
+    assert constants.estimate("m", "b" * 12, 12) == 3
+    assert constants.estimate_input("m", call("a" * 8)) == TOKENS_PER_MESSAGE + 2
