@@ -1,5 +1,7 @@
 """`POST /v1/chat/completions`: a turn in the dialect of OpenAI's Chat Completions."""
 
+from urllib.parse import quote
+
 import trio
 from quart import Blueprint, Response, request
 
@@ -19,6 +21,7 @@ from web.responses import error_response, json_response
 from web.service import TENANT, Service
 from web.sse import event_stream
 
+_PLAIN = "/:@+,=()[]~ "
 _UNSEEN = (Started, RouteChanged, Warning, Ended)
 """Events that promise the client nothing yet."""
 
@@ -121,6 +124,9 @@ def failed_without_content(journal: Journal) -> Ended | None:
 def turn_headers(turn: Turn) -> dict[str, str]:
     """What every response of a turn carries."""
     headers = {"X-Turn-Id": turn.id}
+    if turn.answered_by is not None:
+        # Clients can name a route directly, with whatever characters.
+        headers["X-Trouper-Route"] = quote(str(turn.answered_by), safe=_PLAIN)
     if turn.stored not in {None, "committed"}:
         headers["X-Turn-Stored"] = str(turn.stored)
     return headers
