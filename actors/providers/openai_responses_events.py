@@ -12,14 +12,13 @@ from msgspec import Struct
 from actors.chunks import Chunk, TextChunk
 from actors.providers.base import UpstreamFailure
 from actors.providers.decoding import skipped
+from actors.providers.lenient import NULL, Number
 from actors.providers.openai_responses_answer import AnswerReader, parts_of, place_of, text_of
 from actors.providers.openai_responses_texts import Kind, Place
 from actors.providers.openai_responses_wire import (
     EMPTY,
-    NULL,
     Event,
     Item,
-    Number,
     Part,
     Response,
     read_event,

@@ -3,19 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from actors.providers.base import JSON
+from actors.providers.neutral import odd_keys
 
 Object = dict[str, JSON]
 Miss = Callable[[str], None]
 """Takes the path of something that cannot be said."""
 
-_SAID = {
-    "system": {"role", "content"},
-    "developer": {"role", "content"},
-    "user": {"role", "content"},
-    "assistant": {"role", "content", "refusal", "tool_calls"},
-    "tool": {"role", "content", "tool_call_id"},
-}
-"""What of a message has a place, by its role."""
+_ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def items_of(messages: list[Object], miss: Miss) -> list[Object]:
@@ -37,13 +31,11 @@ class _Conversation:
     def items(self, message: Object, path: str) -> Iterator[Object]:
         """The items of one message, which has this path."""
         role = message.get("role")
-        said = _SAID.get(role) if isinstance(role, str) else None
-        if said is None:
+        if role not in _ROLES:
             self._miss(path)
             return
-        for field, value in message.items():
-            if field not in said and value is not None:
-                self._miss(f"{path}.{field}")
+        for odd in odd_keys(message, path):
+            self._miss(odd)
         if role == "tool":
             yield self._tool_output(message, path)
         elif role == "assistant":

@@ -1,17 +1,13 @@
 """The parts of Responses objects and events that are read, strictly at first and then leniently."""
 
-from typing import Annotated, TypeVar, get_args, get_origin
+from typing import TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-NULL = Raw(b"null")
+from actors.providers.lenient import NULL, Number, raw
+
 EMPTY = Raw(b"[]")
-
-_MOST = 2**53
-"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
-
-Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
 
 
 class Part(Struct, gc=False):
@@ -137,7 +133,7 @@ def _fitting(wanted: object, value: object) -> object:
     """The value as the type that a field has. Raises `msgspec.ValidationError`."""
     for option in get_args(wanted) or (wanted,):
         if option is Raw:
-            return Raw(msgspec.json.encode(value))
+            return raw(value)
         if get_origin(option) is list and isinstance(value, list):
             (inner,) = get_args(option)
             return [_salvaged(inner, one) for one in value if isinstance(one, dict)]

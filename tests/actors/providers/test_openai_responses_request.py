@@ -154,7 +154,6 @@ def test_what_messages_cannot_say() -> None:
     assert unsaid(*messages) == (
         "messages[0].name",
         "messages[1].content[1]",
-        "messages[2].reasoning_content",
         "messages[2].tool_calls[0]",
         "messages[3]",
     )
