@@ -13,6 +13,7 @@ from web.simulate.anthropic import Anthropic
 from web.simulate.endpoint import Endpoint
 from web.simulate.http1 import Request, whole_response
 from web.simulate.openai_chat import OpenAIChat
+from web.simulate.openai_responses import OpenAIResponses
 from web.simulate.opening import play_opening, rejected
 from web.simulate.stream import After, Scene, play_stream
 from web.simulate.whole import play_whole
@@ -31,7 +32,7 @@ class Simulation:
         self._scenario = scenario
         self._witness = witness
         self._history = History()
-        self._wires: tuple[Wire, ...] = (OpenAIChat(), Anthropic())
+        self._wires: tuple[Wire, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic())
 
     async def plain(self, request: Request) -> bytes | None:
         """The response to a request that is no call to a model; None if it is one."""
@@ -55,9 +56,9 @@ class Simulation:
         """Read a call and write its script; raises `BadCall`."""
         wire = self._wire_of(request)
         if len(request.body) < _LONG:
-            ask = wire.read(request.path, request.body)
+            ask = wire.read(request.target, request.body)
             return wire, ask, script(ask.call, self._scenario, self._past(ask))
-        ask = await trio.to_thread.run_sync(wire.read, request.path, request.body)
+        ask = await trio.to_thread.run_sync(wire.read, request.target, request.body)
         past = self._past(ask)
         return wire, ask, await trio.to_thread.run_sync(script, ask.call, self._scenario, past)
 
@@ -74,7 +75,8 @@ class Simulation:
             return await play_opening(endpoint, script.opening, wire, sighting)
         told = msgspec.structs.replace(ask, include_usage=ask.include_usage and script.tells_usage)
         renderer = wire.renderer(told, sighting.number, int(time.time()))
-        scene = Scene(endpoint, script, renderer, sighting, wire.stream_type)
+        stream_type = ask.stream_type or wire.stream_type
+        scene = Scene(endpoint, script, renderer, sighting, stream_type)
         return await (play_stream(scene) if ask.stream else play_whole(scene, wire))
 
     def bad_call(self, request: Request, problem: BadCall) -> bytes:
