@@ -28,7 +28,7 @@ from web.simulate.anthropic import Anthropic, MessageRenderer
 from web.simulate.wire import Ask, BadCall
 
 _PATH = "/v1/messages"
-HI = {"role": "user", "content": "Hi there"}
+HI: dict[str, Any] = {"role": "user", "content": "Hi there"}
 USED = UsageChunk(Usage(input_tokens=9, output_tokens=3, cached_input_tokens=4, reasoning_tokens=1))
 
 

@@ -52,7 +52,7 @@ def ended(reason: str | None = "end_turn", **usage: Any) -> bytes:
 
 
 def begun(**usage: Any) -> bytes:
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",

@@ -1,0 +1,515 @@
+"""The official `anthropic` SDK against `trouper simulate`, and our own format against it, too."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
+from typing import Any
+
+import anthropic
+import pytest
+import trio
+from anthropic import Stream
+from anthropic.types import (
+    ImageBlockParam,
+    Message,
+    MessageParam,
+    OutputConfigParam,
+    RawMessageStreamEvent,
+    TextBlockParam,
+    ThinkingConfigParam,
+    ToolChoiceParam,
+    ToolParam,
+    ToolResultBlockParam,
+    ToolUseBlockParam,
+)
+from anthropic.types.message_create_params import MessageCreateParamsStreaming
+from anthropic.types.shared import ErrorResponse
+from msgspec.structs import replace
+from pydantic import BaseModel, TypeAdapter
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.providers.anthropic import Anthropic
+from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.formats import Format
+from actors.providers.http import HttpProvider, make_client
+from actors.providers.openai_chat import OpenAIChat
+from tests.live.client import reports
+from tests.live.harness import Process, until
+
+QUESTION: list[MessageParam] = [{"role": "user", "content": "Who is on stage?"}]
+WEATHER: ToolParam = {
+    "name": "weather",
+    "description": "Tells the weather.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+MOST = 2000
+
+
+def base_url(upstream: Process) -> str:
+    """What the SDK is configured with; it knows the path by itself."""
+    return f"http://127.0.0.1:{upstream.port}"
+
+
+@pytest.fixture
+def client(upstream: Process) -> Iterator[anthropic.Anthropic]:
+    """The SDK, which must not try again behind our back."""
+    url = base_url(upstream)
+    with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
+        yield client
+
+
+def strictly(kind: Any, data: str | bytes) -> Any:
+    """The document as the SDK's type, with nothing wrong, nothing missing and nothing unknown."""
+    value = adapter(kind).validate_json(data, strict=True)
+    assert_known(value)
+    return value
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def assert_known(value: object) -> None:
+    """No field of it, however deep, that its type does not have."""
+    if isinstance(value, BaseModel):
+        assert not value.model_extra, (type(value), value.model_extra)
+        for name in type(value).model_fields:
+            assert_known(getattr(value, name))
+    elif isinstance(value, list):
+        for one in value:
+            assert_known(one)
+
+
+def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
+    """The events of a stream, each of them checked, as the SDK's types; pings apart."""
+    found: list[Any] = []
+    with client.messages.with_streaming_response.create(
+        model=model, max_tokens=MOST, messages=QUESTION, stream=True, **more
+    ) as response:
+        for event in Stream.raw_events(response.http_response):
+            if event.event == "ping":
+                assert event.json() == {"type": "ping"}
+                continue
+            found.append(strictly(RawMessageStreamEvent, event.data))
+            assert event.event == found[-1].type
+    return found
+
+
+def whole(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
+    """A whole message, checked."""
+    raw = client.messages.with_raw_response.create(
+        model=model, max_tokens=MOST, messages=QUESTION, **more
+    )
+    message = strictly(Message, raw.http_response.content)
+    assert message == raw.parse()
+    assert isinstance(message, Message)
+    return message
+
+
+def text_of(message: Message) -> str:
+    return "".join(block.text for block in message.content if block.type == "text")
+
+
+def grammar(events: list[Any]) -> list[str]:
+    """The types of the events, those of blocks with the block's number; repeats count once."""
+    names: list[str] = []
+    for event in events:
+        name = f"{event.type} {event.index}" if hasattr(event, "index") else event.type
+        if not names or names[-1] != name:
+            names.append(name)
+    return names
+
+
+async def test_streamed_and_whole_are_the_same(
+    client: anthropic.Anthropic, upstream: Process
+) -> None:
+    events = streamed(client, "sim:delay=1ms", metadata={"user_id": "anthropic-sdk"})
+    with client.messages.stream(
+        model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
+    ) as stream:
+        assert "".join(stream.text_stream) != ""
+        collected = stream.get_final_message()
+    message = whole(client, "sim:delay=1ms")
+    deltas = [event.delta for event in events if event.type == "content_block_delta"]
+    text = "".join(delta.text for delta in deltas)
+    assert text == text_of(message) == text_of(collected)
+    assert message.stop_reason == collected.stop_reason == events[-2].delta.stop_reason
+    assert message.stop_reason == "end_turn"
+    assert message.usage.output_tokens == events[-2].usage.output_tokens
+    assert collected.usage.output_tokens == message.usage.output_tokens
+    assert grammar(events) == [
+        "message_start",
+        "content_block_start 0",
+        "content_block_delta 0",
+        "content_block_stop 0",
+        "message_delta",
+        "message_stop",
+    ]
+    (report,) = await reports(upstream, "anthropic-sdk")
+    assert text == report["text_sent"]
+    assert message.usage.output_tokens == report["tokens_sent"]
+
+
+def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
+    """Run it there."""
+
+    async def run() -> None:
+        await main()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("run", [on_asyncio, trio.run], ids=["asyncio", "trio"])
+def test_async_streamed_and_whole_are_the_same(
+    upstream: Process, run: Callable[[Callable[[], Awaitable[None]]], None]
+) -> None:
+    async def main() -> None:
+        async with anthropic.AsyncAnthropic(
+            base_url=base_url(upstream), api_key="none", max_retries=0
+        ) as client:
+            async with client.messages.stream(
+                model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
+            ) as stream:
+                text = "".join([piece async for piece in stream.text_stream])
+            message = await client.messages.create(
+                model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
+            )
+            assert text_of(message) == text != ""
+
+    run(main)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_tools_and_their_results(client: anthropic.Anthropic, calls: int) -> None:
+    model = f"sim:tool={calls},delay=1ms"
+    events = streamed(client, model, tools=[WEATHER])
+    with client.messages.stream(
+        model=model, max_tokens=MOST, messages=QUESTION, tools=[WEATHER]
+    ) as stream:
+        collected = stream.get_final_message()
+    message = whole(client, model, tools=[WEATHER])
+    made = [block for block in message.content if block.type == "tool_use"]
+    assert collected.content == message.content
+    assert message.stop_reason == collected.stop_reason == "tool_use"
+    assert len(made) == calls
+    assert all(block.name == "weather" and block.input.keys() == {"city"} for block in made)
+    starts = [event for event in events if event.type == "content_block_start"]
+    assert [start.content_block.id for start in starts] == [block.id for block in made]
+    results: list[MessageParam] = [
+        *QUESTION,
+        message.to_param(),
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": block.id, "content": "It rains."}
+                for block in made
+            ],
+        },
+    ]
+    answer = client.messages.create(
+        model="sim:delay=0", max_tokens=MOST, messages=results, tools=[WEATHER]
+    )
+    assert text_of(answer).startswith("The tool says: It rains.")
+
+
+def test_a_tool_that_has_to_be_called(client: anthropic.Anthropic) -> None:
+    for choice in ({"type": "any"}, {"type": "tool", "name": "weather"}):
+        message = whole(client, "sim:delay=0", tools=[WEATHER], tool_choice=choice)
+        assert [block.type for block in message.content] == ["tool_use"]
+
+
+def test_thinking_and_its_signature(client: anthropic.Anthropic) -> None:
+    events = streamed(client, "sim:reasoning=5,delay=1ms")
+    assert grammar(events) == [
+        "message_start",
+        "content_block_start 0",
+        "content_block_delta 0",
+        "content_block_stop 0",
+        "content_block_start 1",
+        "content_block_delta 1",
+        "content_block_stop 1",
+        "message_delta",
+        "message_stop",
+    ]
+    message = whole(client, "sim:reasoning=5,delay=1ms")
+    thought, said = message.content
+    assert thought.type == "thinking"
+    assert said.type == "text"
+    deltas = [event.delta for event in events if event.type == "content_block_delta"]
+    pieces = [delta.thinking for delta in deltas if delta.type == "thinking_delta"]
+    assert "".join(pieces) == thought.thinking
+    assert [delta.signature for delta in deltas if delta.type == "signature_delta"] == [
+        thought.signature
+    ]
+    assert events[-2].usage.output_tokens_details.thinking_tokens == 5
+    follow_up: list[MessageParam] = [*QUESTION, message.to_param(), *QUESTION]
+    answer = client.messages.create(model="sim:delay=0", max_tokens=MOST, messages=follow_up)
+    assert text_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [("filter=3", "refusal"), ("tokens=3000", "max_tokens"), ("tokens=3", "end_turn")],
+)
+def test_stop_reasons(client: anthropic.Anthropic, settings: str, reason: str) -> None:
+    events = streamed(client, f"sim:delay=0,{settings}")
+    assert events[-2].delta.stop_reason == reason
+    assert whole(client, f"sim:delay=0,{settings}").stop_reason == reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "said"),
+    [
+        ("error=400", anthropic.BadRequestError, "refuses"),
+        ("context", anthropic.BadRequestError, "prompt is too long"),
+        ("policy", anthropic.BadRequestError, "content filtering policy"),
+        ("error=401", anthropic.AuthenticationError, "API key"),
+        ("error=402", anthropic.PaymentRequiredError, "credit"),
+        ("error=403", anthropic.PermissionDeniedError, "key"),
+        ("oops", anthropic.NotFoundError, "unknown setting 'oops'"),
+        ("error=429,retry=2", anthropic.RateLimitError, "Rate limit"),
+        ("error=500", anthropic.InternalServerError, "failed"),
+        ("error=529", anthropic.OverloadedError, "overloaded"),
+    ],
+)
+def test_errors_are_the_classes_that_it_has_for_them(
+    client: anthropic.Anthropic, settings: str, kind: type[anthropic.APIStatusError], said: str
+) -> None:
+    for stream in (False, True):
+        with pytest.raises(kind, match=said) as caught:
+            client.messages.create(
+                model=f"sim:{settings}", max_tokens=MOST, messages=QUESTION, stream=stream
+            )
+        error = strictly(ErrorResponse, json.dumps(caught.value.body))
+        assert error.error.type == caught.value.type
+    if kind is anthropic.RateLimitError:
+        assert caught.value.response.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("fault", ["errorframe=4", "errorframe=4,code=overloaded_error"])
+def test_errors_inside_a_stream(client: anthropic.Anthropic, fault: str) -> None:
+    heard: list[str] = []
+    with client.messages.stream(model=f"sim:{fault}", max_tokens=MOST, messages=QUESTION) as stream:
+        with pytest.raises(anthropic.APIStatusError, match="failed midway") as caught:
+            heard.extend(event.type for event in stream)
+        strictly(ErrorResponse, json.dumps(caught.value.body))
+        kind = "overloaded_error" if "code" in fault else "api_error"
+        assert caught.value.type == kind
+    assert heard.count("text") == 4
+
+
+async def test_leaving_a_stream_is_seen(client: anthropic.Anthropic, upstream: Process) -> None:
+    with client.messages.create(
+        model="sim:delay=20ms,tokens=1000",
+        max_tokens=MOST,
+        messages=QUESTION,
+        stream=True,
+        metadata={"user_id": "anthropic-leaver"},
+    ) as stream:
+        next(iter(stream))
+
+    async def look() -> bool:
+        (report,) = await reports(upstream, "anthropic-leaver")
+        return report["closed_at"] is not None and report["ended_at"] is None
+
+    await until(look)
+
+
+BLOCKS = {
+    "text": TextBlockParam,
+    "image": ImageBlockParam,
+    "tool_use": ToolUseBlockParam,
+    "tool_result": ToolResultBlockParam,
+}
+
+
+def test_our_requests_are_what_the_sdk_may_send() -> None:
+    function = {
+        "type": "function",
+        "function": {"name": "f", "description": "d", "parameters": {"type": "object"}},
+    }
+    call = ModelCall(
+        upstream_model="claude-opus-4-6",
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "Look:", "cache_control": {"type": "ephemeral"}},
+                    {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": "Well.",
+                "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                ],
+            },
+            {"role": "tool", "tool_call_id": "a", "content": "42"},
+            {"role": "user", "content": "So?"},
+        ],
+        parameters={
+            "tools": [function],
+            "tool_choice": "required",
+            "parallel_tool_calls": False,
+            "reasoning_effort": "high",
+            "response_format": {"type": "json_schema", "json_schema": {"schema": {}}},
+            "stop": "END",
+            "user": "u",
+            "service_tier": "default",
+        },
+    )
+    assert Anthropic().unsupported(call) == ()
+    body = json.loads(Anthropic().build(call, "key").body)
+    assert body.keys() <= MessageCreateParamsStreaming.__annotations__.keys() | {"stream"}
+    blocks = [block for message in body["messages"] for block in message["content"]]
+    assert {block["type"] for block in blocks} == BLOCKS.keys()
+    for value, kind in (
+        *((block, BLOCKS[block["type"]]) for block in [*body["system"], *blocks]),
+        *((tool, ToolParam) for tool in body["tools"]),
+        (body["tool_choice"], ToolChoiceParam),
+        (body["thinking"], ThinkingConfigParam),
+        (body["output_config"], OutputConfigParam),
+    ):
+        assert adapter(kind).validate_python(value, strict=True) == value
+
+
+Played = tuple[list[Chunk], tuple[FailureKind, int | None] | None]
+
+
+async def play(upstream: Process, format: Format, call: ModelCall) -> Played:
+    """The chunks of an answer, and how it failed if it did."""
+    got: list[Chunk] = []
+    url = f"http://127.0.0.1:{upstream.port}/v1"
+    async with make_client(url) as client:
+        provider = HttpProvider("up", url, "key", client, format=format)
+        try:
+            answer = await provider.open(call, connect_s=5)
+            try:
+                while batch := await answer.receive():
+                    got += batch
+            finally:
+                answer.close()
+        except UpstreamFailure as failure:
+            return got, (failure.kind, failure.status)
+    return got, None
+
+
+def compared(chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+    """What was said, in order, and what was told of it at the end, in any order."""
+    said: list[Chunk] = []
+    last: list[Chunk] = []
+    for chunk in chunks:
+        before = said[-1] if said else None
+        match chunk:
+            case FinishChunk() | UsageChunk():
+                last.append(chunk)
+            case ToolCallChunk(id=None) if isinstance(before, ToolCallChunk):
+                said[-1] = replace(before, arguments=before.arguments + chunk.arguments)
+            case RefusalChunk(text):  # messages have none apart from their text
+                said.append(TextChunk(text))
+            case SkippedChunk():  # malformed in its own way in each format
+                said.append(SkippedChunk(""))
+            case _:
+                said.append(chunk)
+    return said, sorted(last, key=str)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
+CHAT: list[dict[str, object]] = [
+    {"role": "system", "content": "You are a stage."},
+    {"role": "user", "content": "Who is on?"},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "Nobody."},
+    {"role": "assistant", "content": "Nobody is."},
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "And who is this?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        ],
+    },
+]
+NAMES = [
+    *("tokens=30", "tokens=5000,delay=0,chunk=50", "unicode", "count", "echo", "chunk=4"),
+    *("reasoning=3", "refusal", "tool", "tool=3,chunk=3", "reasoning=2,tool", "filter=3"),
+    *("nousage", "nodone", "nodone,nousage", "hang", "hang,nousage", "badjson=3", "head=20ms"),
+    *("error=400", "error=401", "error=402", "error=403", "error=503", "error=529", "oops"),
+    *("html", "html=502", "refuse", "garbage", "cut=0", "cut=3", "break=3", "reset=3", "end=0"),
+    *("end=3", "noise=3", "torn=3"),
+]
+
+
+@pytest.mark.parametrize("settings", NAMES)
+async def test_a_simulated_model_says_the_same_in_both_formats(
+    upstream: Process, settings: str
+) -> None:
+    timing = "" if "delay" in settings else "first=0,delay=1ms,"
+    call = ModelCall(
+        upstream_model=f"sim:{timing}{settings}", messages=CHAT, parameters={"tools": [TOOL]}
+    )
+    assert Anthropic().unsupported(call) == ()
+    with trio.fail_after(20):
+        as_messages, failure = await play(upstream, Anthropic(), call)
+        as_chat, other = await play(upstream, OpenAIChat(), call)
+    assert compared(as_messages) == compared(as_chat)
+    assert failure == other
+
+
+async def test_parameters_mean_the_same_in_both_formats(upstream: Process) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    question: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
+    everything: list[dict[str, object]] = [
+        {"max_tokens": 5},
+        {"max_completion_tokens": 5},
+        {"stop": ["."]},
+        {"response_format": wanted},
+        {"tools": [TOOL], "tool_choice": "required"},
+        {"tools": [TOOL], "tool_choice": "none"},
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
+    ]
+    for parameters in everything:
+        call = ModelCall(
+            upstream_model="sim:first=0,delay=1ms", messages=question, parameters=parameters
+        )
+        as_messages = await play(upstream, Anthropic(), call)
+        as_chat = await play(upstream, OpenAIChat(), call)
+        assert compared(as_messages[0]) == compared(as_chat[0]), parameters
+
+
+async def test_a_prefill_is_continued_in_both_formats(upstream: Process) -> None:
+    question: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
+    model = "sim:first=0,delay=1ms,tokens=20"
+    call = ModelCall(upstream_model=model, messages=question, parameters={})
+    said = [c.text for c in (await play(upstream, Anthropic(), call))[0] if hasattr(c, "text")]
+    begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(said[:9]) + " "}]
+    rest = ModelCall(upstream_model=model, messages=question + begun, parameters={})
+    as_messages, failure = await play(upstream, Anthropic(), rest)
+    continued = "".join(c.text for c in as_messages if isinstance(c, TextChunk))
+    assert (continued, failure) == ("".join(said[9:]), None)
+
+
+async def test_a_broken_rule_is_a_refusal_in_the_apis_words(upstream: Process) -> None:
+    question: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
+    call = ModelCall(upstream_model="sim", messages=question, parameters={"odd": 1})
+    _, failure = await play(upstream, Anthropic(), call)
+    assert failure == (FailureKind.REJECTED, 400)
