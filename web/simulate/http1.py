@@ -31,6 +31,11 @@ class Request(Struct, frozen=True):
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def target(self) -> str:
+        """The path and the query behind it."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
 
 class RequestReader:
     """Reads the requests of one connection, one after the other."""

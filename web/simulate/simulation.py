@@ -11,7 +11,9 @@ from actors.providers.simulated.history import History
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.anthropic import Anthropic
 from web.simulate.endpoint import Endpoint
+from web.simulate.gemini import Gemini
 from web.simulate.http1 import Request, whole_response
+from web.simulate.ollama import Ollama
 from web.simulate.openai_chat import OpenAIChat
 from web.simulate.openai_responses import OpenAIResponses
 from web.simulate.opening import play_opening, rejected
@@ -32,7 +34,13 @@ class Simulation:
         self._scenario = scenario
         self._witness = witness
         self._history = History()
-        self._wires: tuple[Wire, ...] = (OpenAIChat(), OpenAIResponses(), Anthropic())
+        self._wires: tuple[Wire, ...] = (
+            OpenAIChat(),
+            OpenAIResponses(),
+            Anthropic(),
+            Gemini(),
+            Ollama(),
+        )
 
     async def plain(self, request: Request) -> bytes | None:
         """The response to a request that is no call to a model; None if it is one."""

@@ -28,6 +28,11 @@ class Ask(Struct, frozen=True):
     user: str | None
     metadata: dict[str, object] | None
 
+    @property
+    def stream_type(self) -> str | None:
+        """The content type of this stream, where it is not the wire's."""
+        return None
+
 
 class Renderer(Protocol):
     """Renders one answer; keeps only what has been begun."""
@@ -62,7 +67,10 @@ class Wire(Protocol):
         """Whether calls in this format are posted to `path`."""
 
     def read(self, path: str, body: bytes) -> Ask:
-        """Read a request; raises `BadCall`. `call` is in OpenAI's shape, whatever the format."""
+        """Read a request; raises `BadCall`. `call` is in OpenAI's shape, whatever the format.
+
+        `path` has the query behind it, if there is one.
+        """
 
     def renderer(self, ask: Ask, number: int, created: int) -> Renderer:
         """A renderer for request `number`, created at this second since the epoch."""

@@ -1,0 +1,145 @@
+"""A `GenerateContentRequest` as Chat has it.
+
+A chat that `actors.providers.gemini_contents` has put into contents is the same chat again, so
+that a simulated model says the same whichever way it is asked.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from actors.providers.base import JSON, ModelCall
+from web.simulate.body import camel
+from web.simulate.gemini_settings import settings, tools
+from web.simulate.wire import BadCall
+
+Document = Mapping[str, JSON]
+
+_FIELDS = frozenset(
+    {
+        "cachedContent",
+        "contents",
+        "generationConfig",
+        "labels",
+        "safetySettings",
+        "serviceTier",
+        "store",
+        "systemInstruction",
+        "toolConfig",
+        "tools",
+    }
+)
+_TAKEN = frozenset({"contents", "generationConfig", "systemInstruction", "toolConfig", "tools"})
+"""What Chat has another name or another shape for."""
+
+
+def chat_call(model: str, document: Document) -> ModelCall:
+    """The call of a request to `model`; raises `BadCall`."""
+    said = camel(document)
+    for name in said:
+        if name not in _FIELDS:
+            raise BadCall(f'Unknown name "{name}": Cannot find field.', name)
+    chat = _Chat()
+    chat.system(said.get("systemInstruction"))
+    for number, content in enumerate(_contents(said.get("contents"))):
+        chat.add(content, f"contents[{number}]")
+    kept = {name: value for name, value in said.items() if name not in _TAKEN}
+    return ModelCall(
+        upstream_model=model,
+        messages=chat.messages,
+        parameters={**kept, **settings(said), **tools(said)},
+    )
+
+
+def _contents(contents: JSON) -> list[JSON]:
+    if not isinstance(contents, list) or not contents:
+        raise BadCall("contents is not specified", "contents")
+    return contents
+
+
+def parts_of(content: JSON, path: str) -> list[Document]:
+    """The parts of a content, of which there is one at least; raises `BadCall`."""
+    parts = content.get("parts") if isinstance(content, dict) else None
+    one = [parts] if isinstance(parts, dict) else parts
+    if not isinstance(one, list) or not one or not all(isinstance(part, dict) for part in one):
+        raise BadCall(f"{path}.parts: must include at least one parts field", f"{path}.parts")
+    return [camel(part) for part in one]
+
+
+class _Chat:
+    """Grows messages out of contents."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, JSON]] = []
+        self._unanswered: list[tuple[str, JSON]] = []
+        """Ids and names of calls that have no result yet."""
+
+    def system(self, content: JSON) -> None:
+        for part in parts_of(content, "systemInstruction") if content else ():
+            self.messages.append({"role": "system", "content": part.get("text")})
+
+    def add(self, content: JSON, path: str) -> None:
+        parts = parts_of(content, path)
+        role = content.get("role", "user") if isinstance(content, dict) else "user"
+        if role == "model":
+            self.messages.append(self._said(parts))
+        elif role in ("user", "function"):
+            self._asked(parts)
+        else:
+            message = "Please use a valid role: user, model."
+            raise BadCall(message, f"{path}.role")
+
+    def _said(self, parts: list[Document]) -> dict[str, JSON]:
+        texts = [part["text"] for part in parts if not part.get("thought") and "text" in part]
+        text = "".join(one for one in texts if isinstance(one, str))
+        functions = [part.get("functionCall") for part in parts]
+        calls = [self._call(function) for function in functions if isinstance(function, dict)]
+        if not calls:
+            return {"role": "assistant", "content": text}
+        return {"role": "assistant", "content": text or None, "tool_calls": calls}
+
+    def _call(self, function: Document) -> dict[str, JSON]:
+        name = function.get("name")
+        id = str(function.get("id") or f"call_{len(self.messages)}_{len(self._unanswered)}")
+        self._unanswered.append((id, name))
+        arguments = msgspec.json.encode(function.get("args") or {}).decode()
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+    def _asked(self, parts: list[Document]) -> None:
+        """Results of tools come before what is said beside them."""
+        responses = [part.get("functionResponse") for part in parts]
+        results = [response for response in responses if isinstance(response, dict)]
+        self.messages += [self._result(response) for response in results]
+        content = list(_chat_parts(parts))
+        match content:
+            case []:
+                pass
+            case [{"type": "text", "text": text}]:
+                self.messages.append({"role": "user", "content": text})
+            case _:
+                self.messages.append({"role": "user", "content": content})
+
+    def _result(self, response: Document) -> dict[str, JSON]:
+        name, id = response.get("name"), response.get("id")
+        known = (call for call in self._unanswered if call[0] == id or (not id and call[1] == name))
+        found = next(known, (str(id or name), name))
+        if found in self._unanswered:
+            self._unanswered.remove(found)
+        match response.get("response"):
+            case {"output": str(text), **rest} if not rest:
+                content = text
+            case value:
+                content = msgspec.json.encode(value).decode()
+        return {"role": "tool", "tool_call_id": found[0], "content": content}
+
+
+def _chat_parts(parts: list[Document]) -> Iterator[dict[str, JSON]]:
+    for part in parts:
+        match part:
+            case {"text": text}:
+                yield {"type": "text", "text": text}
+            case {"inlineData": {"mimeType": kind, "data": data}}:
+                url = f"data:{kind};base64,{data}"
+                yield {"type": "image_url", "image_url": {"url": url}}
+            case {"fileData": {"fileUri": url}}:
+                yield {"type": "image_url", "image_url": {"url": url}}
