@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from actors.providers.anthropic_messages import note_rest
+from actors.providers.anthropic_blocks import note_rest
 from actors.providers.base import JSON
 
 _FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
@@ -17,6 +17,8 @@ def tools(value: JSON, left_out: list[str]) -> list[Tool]:
     An entry without `function` that has a name is one of the API's own, and stays as it is.
     """
     found: list[Tool] = []
+    if value and not isinstance(value, list):
+        left_out.append("tools")
     for index, entry in enumerate(value if isinstance(value, list) else ()):
         path = f"tools[{index}]"
         function = entry.get("function") if isinstance(entry, dict) else None

@@ -4,7 +4,6 @@ Shapes from Anthropic's API reference, "Create a message", "Streaming messages" 
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
 import msgspec
 
@@ -22,6 +21,7 @@ from actors.outcome import Reason, Usage
 from actors.providers.simulated.messages import count_input_tokens
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.anthropic_call import chat_call, user_id
+from web.simulate.anthropic_content import SIGNATURE, message_content
 from web.simulate.anthropic_rules import check
 from web.simulate.wire import Ask, BadCall
 
@@ -30,7 +30,6 @@ _EVENT_END = b"\n\n"
 _TEXT_END = b'"}}' + _EVENT_END
 _PING = b'event: ping\ndata: {"type":"ping"}' + _EVENT_END
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}' + _EVENT_END
-_SIGNATURE = "c2ltdWxhdGVkIHRoaW5raW5n"
 _FAILED = "The simulated model failed midway."
 
 _STOP_REASONS = {
@@ -142,7 +141,7 @@ class MessageRenderer:
         usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
         finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
         message = self._message() | (_stopped(finishes[-1]) if finishes else {})
-        message["content"] = _content(chunks)
+        message["content"] = message_content(chunks)
         del message["usage"]
         return _encode(message | ({"usage": _usage(usages[-1])} if usages else {}))
 
@@ -210,7 +209,7 @@ class MessageRenderer:
         if not self._open:
             return b""
         thought = self._open == "thinking"
-        signed = self._delta("signature_delta", "signature", _SIGNATURE) if thought else b""
+        signed = self._delta("signature_delta", "signature", SIGNATURE) if thought else b""
         stop = {"type": "content_block_stop", "index": self._blocks}
         self._open = ""
         self._blocks += 1
@@ -260,42 +259,3 @@ def _usage(usage: Usage) -> dict[str, object]:
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
-
-
-def _content(chunks: Sequence[Chunk]) -> list[dict[str, object]]:
-    """The blocks of a whole message."""
-    return [
-        _block(kind, list(group))
-        for kind, group in groupby(chunks, _kind)
-        if kind not in (FinishChunk, UsageChunk)
-    ]
-
-
-def _kind(chunk: Chunk) -> object:
-    """Alike for the chunks of one block."""
-    if isinstance(chunk, ToolCallChunk):
-        return chunk.index
-    return TextChunk if isinstance(chunk, RefusalChunk) else type(chunk)
-
-
-def _block(kind: object, chunks: list[Chunk]) -> dict[str, object]:
-    pieces = [c.text for c in chunks if isinstance(c, TextChunk | RefusalChunk | ReasoningChunk)]
-    if kind is TextChunk:
-        return {"type": "text", "text": "".join(pieces)}
-    if kind is ReasoningChunk:
-        return {"type": "thinking", "thinking": "".join(pieces), "signature": _SIGNATURE}
-    calls = [chunk for chunk in chunks if isinstance(chunk, ToolCallChunk)]
-    return {
-        "type": "tool_use",
-        "id": calls[0].id,
-        "name": calls[0].name,
-        "input": _input("".join(chunk.arguments for chunk in calls)),
-    }
-
-
-def _input(arguments: str) -> object:
-    """The arguments; none where the answer's limit cut them off."""
-    try:
-        return msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
-        return {}

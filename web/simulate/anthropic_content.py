@@ -1,0 +1,58 @@
+"""The content of a message that is not streamed: its blocks, each of them whole."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import msgspec
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+
+SIGNATURE = "c2ltdWxhdGVkIHRoaW5raW5n"
+"""Of all thinking: it can be told from none, and from nobody else's."""
+
+
+def message_content(chunks: Sequence[Chunk]) -> list[dict[str, object]]:
+    """The blocks of a whole message."""
+    return [
+        _block(kind, list(group))
+        for kind, group in groupby(chunks, _kind)
+        if kind not in (FinishChunk, UsageChunk)
+    ]
+
+
+def _kind(chunk: Chunk) -> object:
+    """Alike for the chunks of one block."""
+    if isinstance(chunk, ToolCallChunk):
+        return chunk.index
+    return TextChunk if isinstance(chunk, RefusalChunk) else type(chunk)
+
+
+def _block(kind: object, chunks: list[Chunk]) -> dict[str, object]:
+    pieces = [c.text for c in chunks if isinstance(c, TextChunk | RefusalChunk | ReasoningChunk)]
+    if kind is TextChunk:
+        return {"type": "text", "text": "".join(pieces)}
+    if kind is ReasoningChunk:
+        return {"type": "thinking", "thinking": "".join(pieces), "signature": SIGNATURE}
+    calls = [chunk for chunk in chunks if isinstance(chunk, ToolCallChunk)]
+    return {
+        "type": "tool_use",
+        "id": calls[0].id,
+        "name": calls[0].name,
+        "input": _input("".join(chunk.arguments for chunk in calls)),
+    }
+
+
+def _input(arguments: str) -> object:
+    """The arguments; none where the answer's limit cut them off."""
+    try:
+        return msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return {}
