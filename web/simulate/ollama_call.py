@@ -49,11 +49,12 @@ def _chat(messages: Sequence[Document]) -> list[dict[str, JSON]]:
 
 
 def _content(message: Document, calls: bool) -> JSON:
+    """Text and images, whose kind is not told: they stand as PNG."""
     text, images = message.get("content"), message.get("images")
     if not isinstance(images, list) or not images:
         return None if calls and not text else text
     parts: list[JSON] = [{"type": "text", "text": text}] if text else []
-    urls = [f"data:;base64,{image}" for image in images]
+    urls = [f"data:image/png;base64,{image}" for image in images]
     return parts + [{"type": "image_url", "image_url": {"url": url}} for url in urls]
 
 
