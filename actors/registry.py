@@ -1,7 +1,7 @@
 """The registry: every live turn of this process, and the nursery that they play in."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import copy_context
 from functools import partial
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.outcome import Reason
 from actors.ports import Stored
-from actors.providers.base import ModelCall
+from actors.providers.base import ModelCall, Provider
 from actors.run_turn import Backstage, run_turn
 from actors.turn import Turn, TurnRequest
 
@@ -59,12 +59,17 @@ class Registry:
     def __iter__(self) -> Iterator[Turn]:
         return iter(list(self._live.values()))
 
-    def start(self, request: TurnRequest, mark: Callable[[str], object] = str) -> Turn:
+    def start(
+        self,
+        request: TurnRequest,
+        mark: Callable[[str], object] = str,
+        providers: Mapping[str, Provider] | None = None,
+    ) -> Turn:
         """Begin a turn in the background; raises `TooManyTurns` or `Draining`.
 
         Take a lease before the next checkpoint: a turn nobody holds plays on unobserved.
         `mark` is called with the turn's id; the context variables that it sets are those of the
-        turn's tasks.
+        turn's tasks. `providers` are asked instead of the service's own.
         """
         if self.draining:
             raise Draining
@@ -74,7 +79,7 @@ class Registry:
         self._live[turn.id] = turn
         context = self._context.copy()
         context.run(mark, turn.id)
-        context.run(partial(self._nursery.start_soon, self._run, turn, name=turn.id))
+        context.run(partial(self._nursery.start_soon, self._run, turn, providers, name=turn.id))
         return turn
 
     def find(self, tenant_id: str, turn_id: str) -> Turn | None:
@@ -99,9 +104,12 @@ class Registry:
         for turn in [turn for turn in self._unsettled.values() if turn.stored == stored]:
             del self._unsettled[turn.id]
 
-    async def _run(self, turn: Turn) -> None:
+    async def _run(self, turn: Turn, providers: Mapping[str, Provider] | None) -> None:
+        backstage = self._backstage
+        if providers is not None:
+            backstage = backstage.with_providers(providers)
         try:
-            await run_turn(turn, self._backstage)
+            await run_turn(turn, backstage)
         finally:
             del self._live[turn.id]
             if turn.stored in ("spooled", "unsaved"):

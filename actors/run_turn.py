@@ -6,8 +6,8 @@ The first four play in the production nursery below; writers are readers of the 
 live with their requests (`actors.writer`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
@@ -24,6 +24,7 @@ from actors.observer import Observer
 from actors.outcome import ErrorInfo, Reason
 from actors.persister import Persister, persist
 from actors.ports import StoreUnavailable, TurnStore
+from actors.providers.base import Provider
 from actors.streamer import Streamer
 from actors.turn import Clock, Turn
 from actors.upstreams import Upstreams
@@ -41,6 +42,10 @@ class Backstage:
     now: Clock
     screens: Callable[[], tuple[Screen, ...]] = tuple
     """Makes a guard's chain: screens hold text back, so every turn has its own."""
+
+    def with_providers(self, providers: Mapping[str, Provider]) -> "Backstage":
+        """The same, but for whom a turn asks."""
+        return replace(self, upstreams=replace(self.upstreams, providers=providers))
 
 
 async def run_turn(turn: Turn, backstage: Backstage) -> None:

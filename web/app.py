@@ -10,6 +10,7 @@ from web.errors import ApiError
 from web.quart_app import TrouperApp
 from web.responses import error_response
 from web.routes.chat import chat_routes
+from web.routes.embeddings import embedding_routes
 from web.routes.models import model_routes
 from web.routes.ops import ops_routes
 from web.routes.routes import routes_routes
@@ -25,7 +26,14 @@ def create_app(service: Service) -> TrouperApp:
     app = TrouperApp(
         "trouper", max_body_bytes=config.limits.body_bytes, body_s=config.server.body_s
     )
-    for routes in (chat_routes, model_routes, turn_routes, routes_routes, ops_routes):
+    for routes in (
+        chat_routes,
+        embedding_routes,
+        model_routes,
+        turn_routes,
+        routes_routes,
+        ops_routes,
+    ):
         app.register_blueprint(routes(service))
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(StoreUnavailable, _store_unavailable)

@@ -30,7 +30,7 @@ from web.loop_lag import measure_loop_lag
 from web.memory import settle_memory
 from web.metrics import Metrics
 from web.planning import Planner
-from web.providers import key_rings, open_providers
+from web.providers import embedders_among, key_rings, open_providers
 from web.route_json import models_by_route
 from web.server import HttpServer
 from web.service import Service
@@ -141,7 +141,10 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         }
         for name, task in tasks.items():
             nursery.start_soon(keep_running, name, task, metrics, name=name)
-        yield Service(config, store, registry, Planner(config), metrics, time.time, board)
+        embedders = embedders_among(config, providers)
+        yield Service(
+            config, store, registry, Planner(config), metrics, time.time, board, embedders
+        )
         nursery.cancel_scope.cancel()
 
 

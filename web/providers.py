@@ -4,6 +4,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from actors.embedding import Embedder
 from actors.keys import KeyRing
 from actors.providers.anthropic import Anthropic
 from actors.providers.base import Provider
@@ -11,10 +12,12 @@ from actors.providers.credentials import Credentials
 from actors.providers.formats import Format
 from actors.providers.gemini import Gemini
 from actors.providers.http import HttpProvider, make_client
+from actors.providers.http_embedder import HttpEmbedder
 from actors.providers.ollama import Ollama
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.openai_responses import OpenAIResponses
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
+from actors.providers.simulated.embeddings import SimulatedEmbedder
 from web.config import Config, Simulated, Upstream
 from web.startup import StartupRefused
 
@@ -27,6 +30,12 @@ _FORMATS: Mapping[str, Callable[[], Format]] = {
     "gemini": Gemini,
     "ollama": Ollama,
 }
+_EMBEDDINGS = {
+    "openai-chat": "/embeddings",
+    "openai-responses": "/embeddings",
+    "ollama": "/v1/embeddings",
+}
+"""Where the formats that have them ask for embeddings, below the base URL."""
 
 
 def key_rings(config: Config) -> dict[str, KeyRing]:
@@ -36,6 +45,18 @@ def key_rings(config: Config) -> dict[str, KeyRing]:
         for name, settings in config.providers.items()
         if isinstance(settings, Upstream) and not settings.keyless
     }
+
+
+def embedders_among(config: Config, providers: Mapping[str, Provider]) -> dict[str, Embedder]:
+    """Those of the providers that make embeddings."""
+    found: dict[str, Embedder] = {}
+    for name, provider in providers.items():
+        path = _EMBEDDINGS.get(config.providers[name].format)
+        if isinstance(provider, SimulatedProvider):
+            found[name] = SimulatedEmbedder(provider)
+        elif isinstance(provider, HttpProvider) and path is not None:
+            found[name] = HttpEmbedder(provider, path)
+    return found
 
 
 @asynccontextmanager

@@ -1,8 +1,11 @@
 """The one object that everything long-lived hangs off; `main` builds it, and tests do too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from actors.board import RouteBoard
+from actors.embedding import Embedder
 from actors.laggard import Pace
 from actors.registry import Registry
 from actors.turn import Clock, Turn
@@ -27,6 +30,8 @@ class Service:
     metrics: Metrics
     now: Clock
     board: RouteBoard
+    embedders: Mapping[str, Embedder] = MappingProxyType({})
+    """The providers that make embeddings, by name."""
 
     @property
     def settle_s(self) -> float:

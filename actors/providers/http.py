@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 import trio
@@ -14,7 +15,7 @@ from actors.providers.failures import connection_failure, status_failure
 from actors.providers.formats import Decoder, Format, RequestParts
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.response import ResponseBody
-from actors.providers.scrub import scrubber
+from actors.providers.scrub import Scrub, scrubber
 from actors.providers.transport import BODY, TrioTransport
 
 _MAX_ERROR_BODY = 65536
@@ -81,7 +82,8 @@ class HttpProvider:
         self._format: Format = OpenAIChat() if format is None else format
         self._after_finish_s = after_finish_s
         self._now = now
-        self._scrub = scrubber(self._credentials.secrets, [url.host])
+        self.scrub = scrubber(self._credentials.secrets, [url.host])
+        """Takes the keys and the address out of what the provider says."""
 
     @property
     def name(self) -> str:
@@ -94,20 +96,29 @@ class HttpProvider:
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
+        return self._answer(*await self.ask(partial(self._format.build, call), connect_s=connect_s))
+
+    async def ask(
+        self, build: Callable[[str | None], RequestParts], *, connect_s: float
+    ) -> tuple[httpx.Response, ResponseBody]:
+        """Send what `build` makes with a key; returns the head of a response of status 200.
+
+        Whoever asked closes or leaves its body. Raises `UpstreamFailure` for any other status.
+        """
         key = self._credentials.take()
-        request = self._request(self._format.build(call, key), connect_s)
+        request = self._request(build(key), connect_s)
         try:
             response = await self._upstream.handle_async_request(request)
         except httpx.TransportError as error:
-            raise connection_failure(error, self._scrub) from error
+            raise connection_failure(error, self.scrub) from error
         body = _body_of(response)
         if response.status_code == 200:
-            return self._answer(response, body)
+            return response, body
         try:
             beginning = await _beginning(body)
         finally:
             body.leave()
-        failure = status_failure(response, beginning, self._scrub, self._now)
+        failure = status_failure(response, beginning, self.scrub, self._now)
         raise self._credentials.judge(key, failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
@@ -139,19 +150,14 @@ class HttpProvider:
         return self._last_url
 
     def _answer(self, response: httpx.Response, body: ResponseBody) -> "HttpAnswer":
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        encoding = response.headers.get("content-encoding", "identity")
-        if encoding == "identity" and kind == self._format.stream_type:
-            decoder = self._format.stream_decoder(self._scrub)
-        elif encoding == "identity" and kind == _WHOLE:
-            decoder = self._format.whole_decoder(self._scrub)
+        kind = media_type(response)
+        if kind == self._format.stream_type:
+            decoder = self._format.stream_decoder(self.scrub)
+        elif kind == _WHOLE:
+            decoder = self._format.whole_decoder(self.scrub)
         else:
             body.close()
-            raise UpstreamFailure(
-                FailureKind.SERVER_ERROR,
-                self._scrub(f"the provider sent {kind[:80] or 'something'} instead of an answer"),
-                status=200,
-            )
+            raise not_an_answer(response, self.scrub)
         return HttpAnswer(body, decoder, self._after_finish_s)
 
 
@@ -206,6 +212,20 @@ class HttpAnswer:
     def close(self) -> None:
         """See `actors.providers.base.Answer.close`."""
         self._body.close()
+
+
+def media_type(response: httpx.Response) -> str | None:
+    """The type of a body that can be read as it is; None for an encoded one."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return None
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def not_an_answer(response: httpx.Response, scrub: Scrub) -> UpstreamFailure:
+    """A response of status 200 that has another media type than an answer."""
+    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip()[:80]
+    text = scrub(f"the provider sent {kind or 'something'} instead of an answer")
+    return UpstreamFailure(FailureKind.SERVER_ERROR, text, status=200)
 
 
 def _body_of(response: httpx.Response) -> ResponseBody:

@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions`: a turn in the dialect of OpenAI's Chat Completions."""
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import trio
@@ -8,6 +9,7 @@ from quart import Blueprint, Response, request
 from actors.events import Ended, RouteChanged, Started, Warning
 from actors.journal import Journal
 from actors.lease import Lease
+from actors.providers.base import Provider
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
 from web.chat_request import ChatRequest, receive_chat_request
@@ -70,10 +72,12 @@ def turn_request(service: Service, ask: ChatRequest) -> TurnRequest:
     )
 
 
-def start_turn(service: Service, asked: TurnRequest) -> Turn:
+def start_turn(
+    service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
+) -> Turn:
     """Begin the turn; raises `ApiError` (503) while draining or when there are too many."""
     try:
-        return service.registry.start(asked, marking_logs())
+        return service.registry.start(asked, marking_logs(), providers)
     except Draining:
         text = "The server is shutting down and takes no new turns."
         raise unavailable(text, code="draining", retry_after_s=1.0) from None

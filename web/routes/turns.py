@@ -8,6 +8,7 @@ import trio
 from quart import Blueprint, Request, Response, request
 
 from actors.checkpointer import decode_events
+from actors.embedding import DIALECT as EMBEDDINGS
 from actors.events import AnyEvent
 from actors.lease import Lease
 from actors.outcome import ErrorInfo, Reason, Status
@@ -88,7 +89,7 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 
 
 async def _follow(service: Service, turn: Turn) -> Response:
-    dialect = OpenAIChat(turn.request.dialect_options, _cursor(turn.request.dialect))
+    dialect = _dialect(turn.request.dialect, turn.request.dialect_options)
     if turn.journal.closed:
         return await _document(dialect, turn.journal.events, turn_headers(turn))
     stack = request_stack(_current_request())
@@ -99,7 +100,7 @@ async def _follow(service: Service, turn: Turn) -> Response:
 async def _replay(service: Service, turn: TurnView) -> Response:
     if turn.ended_at is None:
         raise _elsewhere(turn)
-    dialect = OpenAIChat(turn.dialect_options, _cursor(turn.dialect))
+    dialect = _dialect(turn.dialect, turn.dialect_options)
     events = await _kept_events(service, turn)
     return await _document(dialect, events, {"X-Turn-Id": turn.id})
 
@@ -129,6 +130,13 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     if len(events) != (turn.last_event or 0) + 1:
         raise _gone(turn, "it is older than journal.retention_s")
     return events
+
+
+def _dialect(name: str, options: dict[str, bool]) -> OpenAIChat:
+    """The dialect of a turn, from where the reader wants it; raises `ApiError` (400)."""
+    if name == EMBEDDINGS:
+        raise invalid("A turn of embeddings has no events to stream.", code="no_events")
+    return OpenAIChat(options, _cursor(name))
 
 
 def _elsewhere(turn: TurnView) -> ApiError:

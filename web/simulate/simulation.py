@@ -10,6 +10,7 @@ from actors.providers.simulated import Past, Scenario, Script, script
 from actors.providers.simulated.history import History
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.anthropic import Anthropic
+from web.simulate.embeddings import Embeddings
 from web.simulate.endpoint import Endpoint
 from web.simulate.gemini import Gemini
 from web.simulate.http1 import Request, whole_response

@@ -1,0 +1,79 @@
+"""Embeddings of a provider that is asked over HTTP."""
+
+from functools import partial
+
+import httpx
+import trio
+
+from actors.providers.base import FailureKind, UpstreamFailure
+from actors.providers.embeddings import (
+    EmbeddingAsk,
+    Embeddings,
+    embedding_parts,
+    read_embeddings,
+)
+from actors.providers.http import HttpProvider, media_type, not_an_answer
+from actors.providers.response import ResponseBody
+from actors.providers.scrub import Scrub
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer: 2048 vectors of 3072 numbers have about as much."""
+_LONG = 262_144
+"""Bytes from which on an answer is read in a thread."""
+
+
+class HttpEmbedder:
+    """An embedder (`actors.embedding.Embedder`); `path` is below the base URL of `provider`."""
+
+    def __init__(self, provider: HttpProvider, path: str) -> None:
+        self._provider = provider
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """The provider's name in the configuration."""
+        return self._provider.name
+
+    async def embed(
+        self, ask: EmbeddingAsk, upstream_model: str, *, connect_s: float
+    ) -> "HttpEmbedding":
+        """See `actors.embedding.Embedder.embed`."""
+        build = partial(embedding_parts, ask, self._path, upstream_model)
+        response, body = await self._provider.ask(build, connect_s=connect_s)
+        if media_type(response) != "application/json":
+            body.close()
+            raise not_an_answer(response, self._provider.scrub)
+        return HttpEmbedding(body, ask, self._provider.scrub)
+
+
+class HttpEmbedding:
+    """An answer on its way (`actors.embedding.OpenEmbedding`)."""
+
+    def __init__(self, body: ResponseBody, ask: EmbeddingAsk, scrub: Scrub) -> None:
+        self._body = body
+        self._ask = ask
+        self._scrub = scrub
+        self.release = body.leave
+        self.close = body.close
+
+    async def read(self) -> Embeddings:
+        """See `actors.embedding.OpenEmbedding.read`."""
+        data = await self._whole()
+        if len(data) < _LONG:
+            return read_embeddings(data, self._ask, self._scrub)
+        return await trio.to_thread.run_sync(read_embeddings, data, self._ask, self._scrub)
+
+    async def _whole(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while data := await self._body.receive():
+                parts.append(data)
+                size += len(data)
+                if size > MAX_ANSWER:
+                    text = f"the provider sent an answer of over {MAX_ANSWER} bytes"
+                    raise UpstreamFailure(FailureKind.MALFORMED, text)
+        except httpx.TransportError as error:
+            text = "the connection to the provider broke"
+            raise UpstreamFailure(FailureKind.TRUNCATED, text) from error
+        return b"".join(parts)

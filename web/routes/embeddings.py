@@ -1,0 +1,103 @@
+"""`POST /v1/embeddings`: passed on to a route of the model, and accounted as a turn."""
+
+import trio
+from quart import Blueprint, Response, request
+
+from actors.embedding import DIALECT, EmbeddingJob
+from actors.events import Ended
+from actors.lease import Lease
+from actors.outcome import Reason, Usage
+from actors.providers.embeddings import Embeddings
+from actors.turn import PlannedRoute, Turn, TurnRequest
+from web.connection import request_life
+from web.embedding_request import EmbeddingRequest, receive_embedding_request
+from web.errors import ApiError, ending_error, invalid
+from web.json_body import READERS
+from web.planning import Plan
+from web.responses import error_response, json_response
+from web.routes.chat import start_turn, turn_headers
+from web.service import TENANT, Service
+
+_MODELS_SHOWN = 20
+
+
+def embedding_routes(service: Service) -> Blueprint:
+    """The blueprint of embeddings."""
+    blueprint = Blueprint("embeddings", __name__)
+    readers = trio.CapacityLimiter(READERS)
+
+    @blueprint.post("/v1/embeddings")
+    async def embeddings() -> Response:
+        body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+        asked = await receive_embedding_request(body, readers)
+        job = EmbeddingJob(asked.ask)
+        turn = _begin(service, asked, job)
+        life = request_life(request._get_current_object())  # type: ignore[attr-defined]
+        life.turn = turn
+        life.stack.callback(service.metrics.request_over, life)
+        await life.stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
+        await turn.final.wait()
+        return _answer(turn, job)
+
+    return blueprint
+
+
+def _begin(service: Service, asked: EmbeddingRequest, job: EmbeddingJob) -> Turn:
+    """Start the turn; raises `ApiError` for a model that does not embed, or is not there."""
+    plan = service.planner.find(asked.model)
+    can = tuple(p for p in plan.routes if p.route.provider in service.embedders)
+    if not can:
+        raise _no_embeddings(asked.model, plan.routes)
+    providers = job.providers(service.embedders)
+    turn = start_turn(service, _turn_request(asked, plan, can), providers)
+    for planned in plan.routes:
+        if planned not in can:
+            turn.ledger.skip(planned.route, "no_embeddings", service.now())
+    return turn
+
+
+def _turn_request(
+    asked: EmbeddingRequest, plan: Plan, routes: tuple[PlannedRoute, ...]
+) -> TurnRequest:
+    return TurnRequest(
+        model=asked.model,
+        routes=routes,
+        call=asked.ask.as_call(),
+        dialect=DIALECT,
+        dialect_options={},
+        total_s=plan.total_s,
+        tenant_id=TENANT,
+        keep_text=False,
+        price=plan.price,
+    )
+
+
+def _answer(turn: Turn, job: EmbeddingJob) -> Response:
+    ended = turn.journal.events[-1]
+    headers = turn_headers(turn)
+    if not isinstance(ended, Ended):
+        raise TypeError("a turn that is final has an end")
+    if ended.reason is not Reason.STOP or job.result is None:
+        return error_response(ending_error(ended), headers)
+    model = ended.upstream_model or turn.request.model
+    return json_response(embedding_list(job.result, model, ended.usage), headers=headers)
+
+
+def embedding_list(result: Embeddings, model: str, usage: Usage | None) -> dict[str, object]:
+    """The answer as OpenAI spells it."""
+    tokens = usage.input_tokens if usage else 0
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(result.vectors)
+        ],
+        "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def _no_embeddings(model: str, routes: tuple[PlannedRoute, ...]) -> ApiError:
+    shown = ", ".join(str(planned.route) for planned in routes[:_MODELS_SHOWN])
+    text = f"The model {model!r} has no route that makes embeddings; its routes are {shown}."
+    return invalid(text, param="model", code="no_embeddings")
