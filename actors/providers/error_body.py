@@ -13,6 +13,8 @@ class ProviderError(Struct, frozen=True):
     param: str | None = None
     status: int | None = None
     """An HTTP status inside of the error, as relays of other providers give it."""
+    retry_after_s: float | None = None
+    """Seconds to wait, where the error itself tells them."""
 
 
 def read_error(data: bytes) -> ProviderError | None:
@@ -22,7 +24,7 @@ def read_error(data: bytes) -> ProviderError | None:
     """
     try:
         document: object = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(document, list) and document:  # Gemini wraps its errors in an array
         document = document[0]
@@ -40,13 +42,32 @@ def _read(error: object) -> ProviderError | None:
     if message is None:
         return None
     code = error.get("code")
+    details = _details(error)
     return ProviderError(
         message,
-        code=_word(code),
+        code=_word(details.get("reason")) or _word(code),
         type=_word(error.get("type")) or _word(error.get("status")),
         param=_word(error.get("param")),
         status=code if isinstance(code, int) and 400 <= code <= 599 else None,
+        retry_after_s=_seconds(details.get("retryDelay")),
     )
+
+
+def _details(error: dict[object, object]) -> dict[object, object]:
+    """Google's details of all kinds in one: `ErrorInfo` has a `reason`, `RetryInfo` a delay."""
+    details = error.get("details")
+    found: dict[object, object] = {}
+    for one in details if isinstance(details, list) else ():
+        if isinstance(one, dict):
+            found.update(one)
+    return found
+
+
+def _seconds(delay: object) -> float | None:
+    """A duration such as `21s` or `0.5s`."""
+    text = delay.removesuffix("s") if isinstance(delay, str) else ""
+    short = len(text) < 20 and text.isascii()
+    return float(text) if short and text.replace(".", "", 1).isdigit() else None
 
 
 def _message(error: dict[object, object]) -> str | None:

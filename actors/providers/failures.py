@@ -38,6 +38,8 @@ def status_failure(
         retry_after_s=retry_after(response.headers.get("retry-after"), now),
     )
     if error is not None:
+        if failure.retry_after_s is None and error.retry_after_s is not None:
+            failure.retry_after_s = min(error.retry_after_s, _DAY_S)
         failure.code = error.code and scrub(error.code)
         failure.type = error.type and scrub(error.type)
         failure.param = error.param and scrub(error.param)

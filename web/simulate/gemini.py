@@ -28,7 +28,7 @@ from web.simulate.gemini_call import chat_call
 from web.simulate.wire import Ask, BadCall
 
 _encode = msgspec.json.encode
-_PATH = re.compile(r"/v1beta/models/([^/?]{1,500}):(g|streamG)enerateContent")
+_PATH = re.compile(r"/v1(?:alpha|beta)?/models/([^/?]{1,500}):(g|streamG)enerateContent")
 _JSON = "application/json; charset=UTF-8"
 _SSE_END = b"\r\n\r\n"
 _TYPE = "type.googleapis.com/google.rpc."

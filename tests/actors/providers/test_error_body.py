@@ -16,6 +16,18 @@ from actors.providers.error_body import ProviderError, read_error
             b'[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]',
             ProviderError("m", code="429", type="RESOURCE_EXHAUSTED", status=429),
         ),
+        (
+            b'{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":['
+            b'{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}',
+            ProviderError("m", code="API_KEY_INVALID", type="INVALID_ARGUMENT", status=400),
+        ),
+        (
+            b'{"error":{"message":"m","details":[5,{"retryDelay":"21.5s"}]}}',
+            ProviderError("m", retry_after_s=21.5),
+        ),
+        (b'{"error":{"message":"m","details":[{"retryDelay":"soon"}]}}', ProviderError("m")),
+        (b'{"error":{"message":"m","details":[{"retryDelay":"."}]}}', ProviderError("m")),
+        (b'{"error":{"message":"m","details":"odd"}}', ProviderError("m")),
         (b'{"error":"m"}', ProviderError("m")),
         (b'"m"', ProviderError("m")),
         (b'{"message":"m","code":true}', ProviderError("m")),
@@ -24,6 +36,7 @@ from actors.providers.error_body import ProviderError, read_error
         (b'{"error":{"code":7}}', None),
         (b'{"error":5}', None),
         (b"<html>", None),
+        (b"[" * 60_000, None),
         (b"", None),
         (b"\xff", None),
     ],

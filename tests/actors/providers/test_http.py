@@ -236,6 +236,14 @@ async def test_retry_after(value: str, seconds: float | None) -> None:
     assert (await setting.failure()).retry_after_s == seconds
 
 
+async def test_a_delay_that_only_the_error_tells() -> None:
+    body = b'{"error":{"code":429,"message":"slow","details":[{"retryDelay":"%ds"}]}}'
+    assert (await Setting(error(429, body % 21)).failure()).retry_after_s == 21.0
+    assert (await Setting(error(429, body % 10**9)).failure()).retry_after_s == 86_400.0
+    told = await Setting(error(429, body % 21, "retry-after: 7")).failure()
+    assert told.retry_after_s == 7.0
+
+
 @pytest.mark.parametrize(
     "fields",
     [
