@@ -41,6 +41,7 @@ class Simulation:
             Anthropic(),
             Gemini(),
             Ollama(),
+            Embeddings(),
         )
 
     async def plain(self, request: Request) -> bytes | None:

@@ -1,0 +1,76 @@
+"""Embeddings on the provider's side: what they are, and whose faults they have."""
+
+import msgspec
+import pytest
+
+from actors.chunks import FinishChunk, TextChunk, UsageChunk
+from actors.outcome import Reason, Usage
+from actors.providers.simulated import script
+from actors.providers.simulated.embeddings import unit_vector
+from actors.providers.simulated.rejections import Rejection
+from web.simulate.embeddings import Embeddings
+from web.simulate.wire import Ask, BadCall
+
+PATH = "/v1/embeddings"
+WIRE = Embeddings()
+
+
+def read(**changes: object) -> Ask:
+    body = {"model": "sim", "input": ["a", "b"]} | changes
+    return WIRE.read(PATH, msgspec.json.encode(body))
+
+
+def body(ask: Ask, *chunks: TextChunk | UsageChunk | FinishChunk) -> dict[str, object]:
+    made = WIRE.renderer(ask, 1, 1_700_000_000).whole(chunks)
+    return msgspec.json.decode(made, type=dict[str, object])
+
+
+def test_only_its_own_path() -> None:
+    assert WIRE.takes(PATH)
+    assert not WIRE.takes("/v1/chat/completions")
+
+
+def test_an_answer() -> None:
+    usage = UsageChunk(Usage(input_tokens=2, output_tokens=1))
+    found = body(read(dimensions=3), TextChunk("x"), FinishChunk(Reason.LENGTH), usage)
+    items = found.pop("data")
+    assert found == {
+        "object": "list",
+        "model": "sim",
+        "usage": {"prompt_tokens": 2, "total_tokens": 2},
+    }
+    assert isinstance(items, list)
+    assert [item["index"] for item in items] == [0, 1]
+    assert items[1]["embedding"] == pytest.approx(list(unit_vector("sim", "b", 3)))
+
+
+def test_without_usage() -> None:
+    assert "usage" not in body(read())
+
+
+def test_it_plays_an_answer_of_one_token() -> None:
+    played = script(read(model="sim:tokens=60", user="u").call)
+    assert [step.tokens for step in played.steps if step.tokens] == [1]
+    assert read(user="u", metadata={"a": 1}).user == "u"
+    assert read(metadata={"a": 1}).metadata == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [({"model": 5}, "model"), ({"input": []}, "input"), ({"dimensions": 5000}, "dimensions")],
+)
+def test_what_is_no_call(changes: dict[str, object], param: str) -> None:
+    with pytest.raises(BadCall) as caught:
+        read(**changes)
+    assert caught.value.param == param
+
+
+def test_bodies_that_are_no_json() -> None:
+    for data in (b"", b"[]", b"{"):
+        with pytest.raises(BadCall):
+            WIRE.read(PATH, data)
+
+
+def test_errors_are_those_of_chats() -> None:
+    error = msgspec.json.decode(WIRE.error_body(Rejection(status=429, message="Slow", code="r")))
+    assert error["error"]["code"] == "r"
