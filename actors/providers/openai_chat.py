@@ -99,7 +99,7 @@ class _ChatFrames(Reader):
                 chunks.append(ReasoningChunk(reasoning))
             if delta.content:
                 logprobs = choice.logprobs
-                text = None if logprobs == NULL else bytes(logprobs).decode()
+                text = None if logprobs == NULL else str(bytes(logprobs), "utf-8", "replace")
                 chunks.append(TextChunk(delta.content, text))
             if delta.refusal:
                 chunks.append(RefusalChunk(delta.refusal))

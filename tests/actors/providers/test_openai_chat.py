@@ -208,6 +208,11 @@ def test_logprobs_stay_as_they_are() -> None:
     ]
 
 
+def test_logprobs_that_are_no_utf_8_are_no_crash() -> None:
+    odd = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":{"x":"\xff"}}]}\n\n'
+    assert chunks_of(odd) == [TextChunk("a", '{"x":"\ufffd"}')]
+
+
 def test_tool_calls_without_index_are_told_apart_by_id() -> None:
     def call(id: str) -> dict[str, Any]:
         return {"id": id, "function": {"name": id, "arguments": "{}"}}
