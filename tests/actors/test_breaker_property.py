@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
 )
 
@@ -35,10 +36,12 @@ class Breakers(RuleBasedStateMachine):
     """Keeps its own, simpler books: what has happened since the breaker last changed."""
 
     attempts: Bundle[Attempt] = Bundle("attempts")
+    ended: Bundle[Attempt] = Bundle("ended")
 
-    @initialize(failures=st.integers(1, 4))
-    def make(self, failures: int) -> None:
+    @initialize(failures=st.integers(1, 4), has_operator=st.booleans())
+    def make(self, failures: int, has_operator: bool) -> None:
         self.failures = failures
+        self.has_operator = has_operator
         self.breaker = Breaker(
             BreakerSettings(
                 failures=failures,
@@ -59,6 +62,9 @@ class Breakers(RuleBasedStateMachine):
     def status(self) -> BreakerStatus:
         return self.breaker.status(self.now)
 
+    def fresh_failures(self) -> list[float]:
+        return [at for at in self.failed_at if at > self.now - WINDOW_S]
+
     def shut(self, reason: str, pause: float) -> None:
         self.reason, self.shut_until = reason, self.now + pause
         self.era, self.probe = self.era + 1, None
@@ -71,6 +77,11 @@ class Breakers(RuleBasedStateMachine):
     @rule(seconds=STEPS)
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @precondition(lambda self: self.reason in {"failures", "credit"})
+    @rule()
+    def its_cooldown_is_over(self) -> None:
+        self.now = max(self.now, self.shut_until)
 
     @rule(target=attempts)
     def asks(self) -> Attempt | MultipleResults[Attempt]:
@@ -93,37 +104,49 @@ class Breakers(RuleBasedStateMachine):
             self.close()
             attempt.era = self.era
 
-    @rule(attempt=consumes(attempts))
-    def fails(self, attempt: Attempt) -> None:
+    @rule(attempt=consumes(attempts), target=ended)
+    def fails(self, attempt: Attempt) -> Attempt:
         attempt.permit.failed(self.now)
-        if attempt.era != self.era:
-            return
-        self.failed_at.append(self.now)
-        fresh = [at for at in self.failed_at if at > self.now - WINDOW_S]
-        if attempt is self.probe or len(fresh) >= self.failures:
-            self.shut("failures", min(FIRST_S * 2**self.openings, LONGEST_S))
-            self.openings += 1
+        if attempt.era == self.era:
+            self.failed_at.append(self.now)
+            if attempt is self.probe or len(self.fresh_failures()) >= self.failures:
+                self.shut("failures", min(FIRST_S * 2**self.openings, LONGEST_S))
+                self.openings += 1
+        return attempt
 
-    @rule(attempt=consumes(attempts))
-    def is_refused(self, attempt: Attempt) -> None:
+    @rule(attempt=consumes(attempts), target=ended)
+    def is_refused(self, attempt: Attempt) -> Attempt:
         attempt.permit.refused(self.now)
         if attempt.era == self.era:
             self.shut("credit", CREDIT_COOLDOWN_S)
+        return attempt
 
-    @rule(attempt=consumes(attempts))
-    def leaves(self, attempt: Attempt) -> None:
+    @rule(attempt=ended)
+    def says_more_after_its_end(self, attempt: Attempt) -> None:
+        before = self.status()
+        attempt.permit.succeeded(self.now)
+        attempt.permit.failed(self.now)
+        attempt.permit.refused(self.now)
+        attempt.permit.left()
+        assert self.status() == before
+
+    @rule(attempt=consumes(attempts), target=ended)
+    def leaves(self, attempt: Attempt) -> Attempt:
         before = self.status()
         attempt.permit.left()
         assert self.status() == before
         if attempt is self.probe:
             self.probe = None
+        return attempt
 
+    @precondition(lambda self: self.has_operator)
     @rule()
     def is_opened_by_hand(self) -> None:
         self.breaker.open("operator", self.now)
         if self.reason != "operator":
             self.shut("operator", math.inf)
 
+    @precondition(lambda self: self.has_operator)
     @rule()
     def is_reset(self) -> None:
         self.breaker.reset()
@@ -145,8 +168,7 @@ class Breakers(RuleBasedStateMachine):
         if self.reason is None:
             assert status.state == "closed"
             assert status.retry_in_s is None
-            fresh = [at for at in self.failed_at if at > self.now - WINDOW_S]
-            assert status.failures == len(fresh) < self.failures
+            assert status.failures == len(self.fresh_failures()) < self.failures
             return
         left = max(0.0, self.shut_until - self.now)
         assert status.state == ("open" if left else "half_open")
