@@ -42,10 +42,12 @@ class Cut:
             return True
         if self.failure is None:
             self.failure = failure
+        if self._request.on_cut is OnCut.FAIL:
+            return False
         if self._request.replaceable:
             self._begin_anew(failure.kind)
             return True
-        if self._request.on_cut is not OnCut.CONTINUE:
+        if self._request.on_cut is OnCut.RESTART:
             return False
         return why_not_continued(self._request.call, self._said) is None
 
