@@ -1,0 +1,84 @@
+"""Whether words that end the shown text and begin the second answer prove that the two fit.
+
+An *anchor* is the end of the shown text that the second answer begins with. Too short a one may be
+there by chance: to drop it would swallow words, to keep it would double them.
+"""
+
+import re
+from enum import Enum, auto
+from typing import Final
+
+from actors.boundaries import begins_line, begins_sentence
+from actors.scripts import first_word, splits_word, weight, words_in
+
+_PROOF: Final = 3
+"""Letters that whole words need to be an anchor: `a`, `is` and the like are everywhere."""
+_LONG: Final = 8
+"""Characters that need not begin with a word: nothing as long is there by chance."""
+_OPENING: Final = (20, 3)
+"""Letters and words that prove something where the anchor begins a sentence: any answer may open
+with `The old`."""
+_OPENING_LIKELY: Final = (6, 2)
+"""Letters and words that are more likely a repetition than another answer's opening."""
+_MARKUP: Final = frozenset("*_`~#|>-=+")
+_ITEM: Final = re.compile(r"(?!1[.)])\d{1,3}[.)]\s")
+
+
+class Anchor(Enum):
+    """What an anchor proves."""
+
+    PROOF = auto()
+    LIKELY = auto()
+    """It is a repetition, unless another answer happens to begin like the last sentence."""
+    UNCLEAR = auto()
+    """It may be a repetition, and it may not."""
+    CHANCE = auto()
+    """It is none: both happen to have a letter or a mark in common."""
+
+
+def judge(before: str, anchor: str, after: str) -> Anchor:
+    """What `anchor` proves, between the text shown before it and the second answer after it."""
+    if splits_word(before, anchor):
+        return Anchor.PROOF if is_long(anchor) else Anchor.CHANCE
+    if not (weight(anchor) or is_markup(anchor)):
+        return Anchor.PROOF if is_long(anchor) else Anchor.CHANCE
+    if begins_sentence(before):
+        return _judge_opening(before, anchor, after)
+    if is_long(anchor) or (weight(anchor) >= _PROOF and not runs_on(before, anchor, after)):
+        return Anchor.PROOF
+    return Anchor.UNCLEAR
+
+
+def _judge_opening(before: str, anchor: str, after: str) -> Anchor:
+    if says(anchor, *_OPENING) or repeats_number(before, anchor + after):
+        return Anchor.PROOF
+    return Anchor.LIKELY if says(anchor, *_OPENING_LIKELY) else Anchor.UNCLEAR
+
+
+def is_long(anchor: str) -> bool:
+    """Long enough wherever it begins; a row of dashes or dots is as long as one likes."""
+    return len(anchor) >= _LONG and (weight(anchor) >= _LONG or len(set(anchor)) >= _PROOF)
+
+
+def says(anchor: str, letters: int, words: int) -> bool:
+    """Whether it is so many letters and words long."""
+    return weight(anchor) >= letters and len(words_in(anchor)) >= words
+
+
+def repeats_number(before: str, second: str) -> bool:
+    """The item that was cut is begun again: no new answer begins with item 2."""
+    return begins_line(before) and _ITEM.match(second) is not None
+
+
+def runs_on(before: str, anchor: str, after: str) -> bool:
+    """One word that goes on in the second answer, though the shown text has it as a whole word.
+
+    `in the` and `theatre`: the cut may stand inside of `theatre`, or before it.
+    """
+    one_word = first_word(anchor) == anchor
+    return one_word and splits_word(anchor, after) and anchor in words_in(before)
+
+
+def is_markup(anchor: str) -> bool:
+    """`-`, `**` and the like: the line's mark again, or the other half of a longer one."""
+    return _MARKUP.issuperset(anchor)

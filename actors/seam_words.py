@@ -1,0 +1,50 @@
+# ruff: noqa: RUF001, SIM905
+"""Marks and words of many languages that tell where a sentence, or an answer, begins."""
+
+from typing import Final
+
+CLOSERS: Final = "\"'”’»›)]*_`）」』】"
+"""What may stand between the last letter of a sentence and its end, or behind that."""
+STOPS: Final = ".!?…‥。！？｡۔।॥؟։።:;：；"
+"""Marks after which a sentence may begin; a colon's may, and a line of code's."""
+COMMAS: Final = ",،、，"
+OPENING_MARKS: Final = " \"'“‘«»„([{*_`¿¡…—–-•#>「『（"
+"""What may stand before the first word of a sentence."""
+SPACED_MARKS: Final = ".!?…,;:،؟۔।"
+"""Marks that are followed by a space."""
+SPACED_CLOSERS: Final = ")]}”»’"
+OPEN_IN_CODE: Final = "([{.,=+-*/%<&|!~^@$\\"
+"""What a line of code, or a statement, does not end with, or where white space says nothing."""
+GOING_ON_IN_CODE: Final = ")]}([.,;:=+-*/%<>&|!?"
+"""What a line of code does not begin with, or where white space says nothing."""
+
+REMARKS: Final = tuple(
+    "sure|certainly|absolutely|of course|okay|ok|alright|got it|understood|no problem|sorry|"
+    "apologies|my apologies|natürlich|klar|gerne|selbstverständlich|entschuldigung|bien sûr|"
+    "d'accord|désolé|claro|por supuesto|desde luego|perdón|certo|certamente|com certeza|"
+    "конечно|хорошо|разумеется|好的|当然|当然可以|抱歉|没问题|對不起|もちろん|もちろんです|"
+    "はい|承知しました|申し訳ありません|물론|물론입니다|네|죄송합니다|بالطبع|بالتأكيد|"
+    "ज़रूर|बिल्कुल|elbette|tabii|tabii ki".split("|")
+)
+"""Openings of a chat; only in front of a mark of punctuation, as `Sure enough` is none."""
+AFTER_REMARK: Final = frozenset(("", *",.!:;，。！：、—–-\n"))
+ANNOUNCEMENTS: Final = tuple(
+    "here is|here's|here are the|here are some|continuing|continuation|to continue|resuming|"
+    "picking up|let me continue|let me start|let's continue|i'll continue|i will continue|"
+    "i apologize|i apologise|i'm sorry|i am sorry|sorry for|apologies for|sure here|sure thing|"
+    "hier ist|hier sind|fortsetzung|voici|je continue|aquí está|aquí tienes|continuación|"
+    "continúo|ecco|aqui está|continuando|вот|продолжаю|продолжение|以下是|继续|接着|続きです|"
+    "続きを|以下に|다음은|계속해서|이어서".split("|")
+)
+"""What says that an answer follows, where the answer itself was to follow."""
+
+OPENERS: Final = frozenset(
+    "a an the this that these those there here it its in on at to for from by with as if when "
+    "while where who what why how which because although you your we our they he she my his her "
+    "their let yes no not and but or so first most many some all each both one is are can do "
+    "don please use think der die das ein eine ich es wir sie er man im am um wenn bei beim zum "
+    "zur hier diese dieser dieses mit nach und aber für von aus auf als wie was wer wo warum ja "
+    "nein natürlich zunächst zuerst le la les un une il elle on ce cette dans pour si je nous "
+    "vous en au el los las una se esto este esta para yo".split()
+)
+"""Words that have a capital only where a sentence begins."""
