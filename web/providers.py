@@ -80,7 +80,7 @@ async def open_providers(
 async def _upstream(
     stack: AsyncExitStack, name: str, settings: Upstream, ring: KeyRing | None
 ) -> Provider:
-    keys = Credentials(settings.usable_keys, ring)
+    keys = Credentials(None if settings.keyless else settings.usable_keys, ring)
     try:
         client = make_client(
             settings.base_url,

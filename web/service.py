@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from actors.board import RouteBoard
 from actors.embedding import Embedder
@@ -30,7 +29,7 @@ class Service:
     metrics: Metrics
     now: Clock
     board: RouteBoard
-    embedders: Mapping[str, Embedder] = MappingProxyType({})
+    embedders: Mapping[str, Embedder]
     """The providers that make embeddings, by name."""
 
     @property

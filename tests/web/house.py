@@ -9,6 +9,7 @@ from typing import cast
 import httpx
 import trio
 
+from actors.embedding import Embedder
 from actors.outcome import Mode
 from actors.pulse import Pulse
 from actors.registry import Registry
@@ -132,9 +133,15 @@ def asking(**changes: object) -> dict[str, object]:
 
 @asynccontextmanager
 async def open_house(
-    *providers: ScriptedProvider, mode: Mode = Mode.ATTACHED, **sections: dict[str, object]
+    *providers: ScriptedProvider,
+    mode: Mode = Mode.ATTACHED,
+    embedders: Sequence[Embedder] = (),
+    **sections: dict[str, object],
 ) -> AsyncIterator[House]:
-    """A house whose model `large` may be answered by these providers, in their order."""
+    """A house whose model `large` may be answered by these providers, in their order.
+
+    `embedders` are those of them that make embeddings, by their names.
+    """
     store = WebStore()
     theatre = Theatre(*providers, store=store)
     config = _config([provider.name for provider in providers], mode, sections)
@@ -153,7 +160,16 @@ async def open_house(
         board = theatre.board
         metrics.watch_routes(board, models_by_route(config))
         planner = Planner(config)
-        service = Service(config, cast("Store", store), registry, planner, metrics, now, board)
+        service = Service(
+            config,
+            cast("Store", store),
+            registry,
+            planner,
+            metrics,
+            now,
+            board,
+            {embedder.name: embedder for embedder in embedders},
+        )
         async with streaming_client(cast("App", create_app(service))) as (client, app):
             client.timeout = httpx.Timeout(None)
             yield House(theatre, service, client, app)

@@ -7,7 +7,7 @@ import trio
 import trustme
 
 from actors.keys import KeyRing
-from actors.providers.base import ModelCall, Provider, UpstreamFailure
+from actors.providers.base import FailureKind, ModelCall, Provider, UpstreamFailure
 from actors.providers.http import HttpProvider
 from actors.providers.simulated import SimulatedProvider
 from web.config import FORMATS, Config
@@ -49,6 +49,11 @@ async def test_a_provider_whose_keys_lead_to_nothing_is_made_and_asks_nothing() 
     config = configured(dark=UP | {"api_key": "env:TROUPER_TEST_NO_SUCH_KEY"})
     async with open_providers(config, key_rings(config)) as made:
         assert (await failure_of(made["dark"])).code == "no_usable_key"
+
+
+async def test_a_provider_without_the_setting_is_asked_without_a_key() -> None:
+    async with open_providers(configured(free=UP), {}) as made:
+        assert (await failure_of(made["free"])).kind is FailureKind.REFUSED
 
 
 async def test_rings_are_those_of_providers_that_want_a_key() -> None:
