@@ -10,6 +10,8 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from actors.trouble import Trouble, trouble_of
 
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
+_FORBIDDEN = 403
+"""May be about one model only: it is the route that is left alone then, not the key."""
 
 
 class Credentials:
@@ -51,5 +53,6 @@ class Credentials:
             return failure
         now = trio.current_time()
         failure.another_key = self._ring.others(key, now)
-        self._ring.refused(key, now)
+        if failure.status != _FORBIDDEN:
+            self._ring.refused(key, now)
         return failure

@@ -39,7 +39,6 @@ async def test_without_keys_nothing_is_sent_and_nothing_is_ever_exhausted() -> N
     [
         rejected(401),
         rejected(402),
-        rejected(403),
         rejected(429, "insufficient_quota"),
         rejected(400, message="Your credit balance is too low."),
     ],
@@ -106,3 +105,10 @@ async def test_keys_that_led_to_nothing_are_not_the_same_as_none() -> None:
 def test_a_key_that_cannot_be_sent(key: str) -> None:
     with pytest.raises(ValueError, match="odd characters"):
         Credentials(["good", key])
+
+
+async def test_what_is_forbidden_may_be_the_model_so_that_the_key_stays() -> None:
+    credentials = Credentials(["one", "two"])
+    key = credentials.take()
+    assert credentials.judge(key, rejected(403)).another_key
+    assert {credentials.take(), credentials.take()} == {"one", "two"}
