@@ -27,7 +27,7 @@ class Disconnected(httpx.RemoteProtocolError):
 
 
 class Wire(Protocol):
-    """An open connection that one task uses at a time."""
+    """An open connection, which one task reads and one task writes at a time."""
 
     async def receive(self) -> bytes:
         """Wait for what comes next; `b""` is the end. Raises `httpx.ReadError`."""
@@ -98,6 +98,7 @@ class TlsWire:
         self._leaving = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=host)
         self._ended = False
+        self._flushing = False
 
     async def handshake(self) -> None:
         """Agree on keys and verify the peer's certificate. Raises `httpx.ConnectError`."""
@@ -174,8 +175,15 @@ class TlsWire:
             await self._flush()
 
     async def _flush(self) -> None:
-        if data := self._leaving.read():
-            await self._raw.send(data)
+        """Send what is encrypted; a reader that has to answer leaves it to a writer at work."""
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            while data := self._leaving.read():
+                await self._raw.send(data)
+        finally:
+            self._flushing = False
 
     def close(self) -> None:
         self._raw.close()

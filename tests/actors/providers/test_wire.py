@@ -4,7 +4,10 @@ import ssl
 
 import httpx
 import pytest
+import trio
+import trio.testing
 import trustme
+from trio.testing import MockClock
 
 from actors.providers.wire import TlsWire
 from tests.actors.providers.memory import Line, MemoryWire
@@ -21,8 +24,12 @@ class TlsPeer(MemoryWire):
         self._tls = context.wrap_bio(self._arrived, self._leaving, server_side=True)
         self._hands_shaken = False
         self.heard = b""
+        self.next_send_s = 0.0
+        """How long it takes what is sent next."""
 
     async def send(self, data: bytes) -> None:
+        pause_s, self.next_send_s = self.next_send_s, 0.0
+        await trio.sleep(pause_s)
         await super().send(data)
         self._arrived.write(data)
         try:
@@ -90,6 +97,17 @@ async def test_sending_more_than_is_encrypted_at_once() -> None:
     text = bytes(range(256)) * 4000
     await wire.send(text)
     assert peer.heard == text
+
+
+async def test_records_leave_in_order_whoever_encrypts_them(autojump_clock: MockClock) -> None:
+    """A reader may have to say something, such as new keys, while a writer is at work."""
+    wire, peer = await connected()
+    peer.next_send_s = 1.0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.send, b"first ")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(wire.send, b"second")
+    assert peer.heard == b"first second"
 
 
 @pytest.mark.parametrize("goodbye", [False, True])
