@@ -16,6 +16,8 @@ Document = Mapping[str, JSON]
 _TAKEN = frozenset({"format", "messages", "model", "options", "stream", "think"})
 """What Chat has another name or another shape for."""
 
+_EFFORTS = {True: "medium", False: "none"}
+
 
 def chat_call(document: Document) -> ModelCall:
     """The call of a request; raises `BadCall`."""
@@ -90,7 +92,7 @@ def _parameters(document: Document) -> dict[str, JSON]:
     if isinstance(options, dict):
         said |= {"max_tokens" if name == "num_predict" else name: options[name] for name in options}
     if think is not None:
-        said["reasoning_effort"] = {True: "medium", False: "none"}.get(think is True, think)
+        said["reasoning_effort"] = _EFFORTS[think] if isinstance(think, bool) else think
     match document.get("format"):
         case "json":
             said["response_format"] = {"type": "json_object"}
