@@ -71,7 +71,7 @@ async def house_of(
     *embedders: ScriptedEmbedder, mode: Mode = Mode.ATTACHED, **sections: dict[str, object]
 ) -> AsyncIterator[House]:
     names = [embedder.name for embedder in embedders]
-    models = {
+    models: dict[str, object] = {
         "large": {
             "routes": [f"{name}/{name}-model" for name in names],
             "price": {"input": 0.02, "output": 5},
