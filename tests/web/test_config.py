@@ -152,6 +152,21 @@ def test_variables_alone_make_a_provider_and_a_model(monkeypatch: pytest.MonkeyP
     assert config.price_of(config.models["gpt-x"]).input == 1_000_000
 
 
+def test_variables_hold_lists_and_tables_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPER_PROVIDERS__UP__FORMAT", "gemini")
+    monkeypatch.setenv("TROUPER_PROVIDERS__UP__API_KEYS", '["sk-1", "sk-2"]')
+    monkeypatch.setenv("TROUPER_PROVIDERS__UP__LIMITS__CONCURRENT", "3")
+    monkeypatch.setenv("TROUPER_MODELS__X__ROUTES", '[{"route": "up/x", "capabilities": []}]')
+    monkeypatch.setenv("TROUPER_BREAKER__FAILURES", "7")
+    config = load()
+    up = config.providers["up"]
+    assert isinstance(up, Upstream)
+    assert (up.usable_keys, up.limits.concurrent) == (("sk-1", "sk-2"), 3)
+    model = config.models["x"]
+    assert not model.capabilities_of(model.routes[0]).tools
+    assert config.breaker.failures == 7
+
+
 def test_variables_of_others_and_empty_ones_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPER_PORT", "tcp://10.0.0.1:8700")
     monkeypatch.setenv("TROUPER_PORT_8700_TCP", "tcp://10.0.0.1:8700")
