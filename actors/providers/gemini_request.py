@@ -113,16 +113,21 @@ class _Builder:
 
     def _tools(self, tools: JSON) -> None:
         declared: list[JSON] = []
+        own: list[JSON] = []
         for number, tool in enumerate(tools if isinstance(tools, list) else []):
             match tool:
                 case {"type": "function", "function": dict(function)} if "name" in function:
                     declared.append(_declaration(function))
                     if function.get("strict"):
                         self._left_out.append(f"tools[{number}].function.strict")
+                case dict() if tool and "type" not in tool:  # such as {"googleSearch": {}}
+                    own.append(tool)
                 case _:
                     self._left_out.append(f"tools[{number}]")
         if declared:
-            self._document["tools"] = [{"functionDeclarations": declared}]
+            own.insert(0, {"functionDeclarations": declared})
+        if own:
+            self._document["tools"] = own
 
     def _tool_choice(self, choice: JSON) -> None:
         config: JSONObject | None = None

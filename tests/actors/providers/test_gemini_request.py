@@ -330,10 +330,15 @@ def test_tools() -> None:
             ]
         }
     ]
-    assert left_out(tools=[TOOL, strict, {"type": "custom", "custom": {}}]) == (
+    assert left_out(tools=[TOOL, strict, {"type": "custom", "custom": {}}, 5, {}]) == (
         "tools[1].function.strict",
         "tools[2]",
+        "tools[3]",
+        "tools[4]",
     )
+    search: dict[str, Any] = {"googleSearch": {}}
+    assert built(call(tools=[search]))["tools"] == [search]
+    assert left_out(tools=[search, TOOL]) == ()
 
 
 @pytest.mark.parametrize(
