@@ -10,20 +10,17 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import h11
 import httpx
 import trio
 from msgspec import Struct
 
 from actors.providers.body import Body, body_for
 from actors.providers.deadlines import deadline, seconds
-from actors.providers.heads import keeps_alive, receive_head, request_bytes
+from actors.providers.heads import Head, keeps_alive, receive_head, request_bytes
 from actors.providers.pool import IdlePool, Origin
 from actors.providers.response import ResponseBody
 from actors.providers.wire import Disconnected, Wire, open_wire
 
-_MAX_HEAD = 65536
-"""Bytes of a response's status line and headers together."""
 _STALE_S = 1.0
 """How soon it shows that a connection was closed while it was idle. One that ends later unanswered
 may have delivered the request, which must not be charged twice (RFC 9110 §9.2.2)."""
@@ -121,20 +118,19 @@ class TrioTransport(httpx.AsyncBaseTransport):
         self, wire: Wire, origin: Origin, request: httpx.Request, content: bytes
     ) -> httpx.Response:
         try:
-            protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
             with deadline(request, "write", httpx.WriteTimeout):
-                await _send(wire, request_bytes(protocol, request, content))
+                await _send(wire, request_bytes(request, content))
             with deadline(request, "read", httpx.ReadTimeout):
-                head = await receive_head(wire, protocol)
-            return self._response(wire, origin, request, head, protocol.trailing_data[0])
+                head = await receive_head(wire, request.method)
+            return self._response(wire, origin, request, head)
         except BaseException:
             self._drop(wire)
             raise
 
     def _response(
-        self, wire: Wire, origin: Origin, request: httpx.Request, head: h11.Response, rest: bytes
+        self, wire: Wire, origin: Origin, request: httpx.Request, head: Head
     ) -> httpx.Response:
-        reader = body_for(request.method, head.status_code, head.headers)
+        reader = body_for(request.method, head.status, head.headers)
         persistent = keeps_alive(request, head)
 
         def finish(keep: bool) -> None:
@@ -143,10 +139,10 @@ class TrioTransport(httpx.AsyncBaseTransport):
             else:
                 self._drop(wire)
 
-        body = ResponseBody(wire, reader, rest, finish, read_s=seconds(request, "read"))
+        body = ResponseBody(wire, reader, head.rest, finish, read_s=seconds(request, "read"))
         return httpx.Response(
-            head.status_code,
-            headers=head.headers.raw_items(),
+            head.status,
+            headers=head.headers,
             stream=body,
             extensions={
                 "http_version": b"HTTP/" + head.http_version,
