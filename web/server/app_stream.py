@@ -18,7 +18,7 @@ class AppStream(HTTPStream):
 
     A write that the socket takes at once does not wait, so that an app that always has more to
     say would never yield. Each checkpoint costs a pass of the scheduler; so it is one in
-    `_BURST`, and whenever the request is cancelled or its client has left.
+    `_BURST`, and whenever the client has left.
     """
 
     def __init__(
@@ -45,5 +45,3 @@ class AppStream(HTTPStream):
         if self._in_a_row >= _BURST or self.closed:
             self._in_a_row = 0
             await trio.lowlevel.checkpoint()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()

@@ -1,5 +1,6 @@
 """HTTP/1.1: hypercorn's protocol with a short way for the parts of a streamed body."""
 
+import re
 from enum import Enum, auto
 from typing import cast
 
@@ -23,6 +24,12 @@ from web.server.app_stream import AppStream
 from web.server.request_id import header_of, state_with_id
 from web.server.websocket import WebsocketStream
 from web.server.wire import Surroundings, Wire
+
+_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
+"""The headers that h11 has to see. It takes longer for each than all others take together."""
+
+_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: (?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?\r\n)*")
+"""What h11 takes for valid: RFC 9110 §5.5 with anything but white space and NUL in a value."""
 
 _MESSAGES = {
     400: "The request is not valid HTTP.",
@@ -58,21 +65,20 @@ class Http1Stream(AppStream):
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Take a message from the app; parts of a chunked body go straight to the socket."""
-        if self.chunked and message is not None and message["type"] == "http.response.body":
-            if message.get("more_body"):
-                await self._send_part(message["body"])
-                return
+        if not self.chunked or message is None or message["type"] != "http.response.body":
+            await super().app_send(message)
+        elif message.get("more_body"):
+            body = message["body"]
+            if body and not self.closed:
+                rest = self._wire.write_now(self._protocol.take_held() + _chunk(body))
+                if rest:
+                    await self._wire.write_rest(rest)
+            await self._give_way()
+        else:
             if message.get("body") and not self.closed:
                 self._protocol.hold(_chunk(message["body"]))
                 message = {**message, "body": b""}
-        await super().app_send(message)
-
-    async def _send_part(self, body: bytes) -> None:
-        if body and not self.closed:
-            rest = self._wire.write_now(self._protocol.take_held() + _chunk(body))
-            if rest:
-                await self._wire.write_rest(rest)
-        await self._give_way()
+            await super().app_send(message)
 
 
 def _chunk(body: bytes) -> bytes:
@@ -133,13 +139,15 @@ class Http1Protocol(H11Protocol):
             await super().stream_send(event)
 
     async def _send_head(self, event: Response) -> None:
-        headers = [*event.headers, *self.config.response_headers("h11")]
-        headers.append(self._id_header)
+        framing = [field for field in event.headers if field[0].lower() in _FRAMING]
+        fields = _lines([field for field in event.headers if field not in framing])
         if self._surroundings.context.closing:
-            headers.append((b"connection", b"close"))
-        head = self._encode(h11.Response(headers=headers, status_code=event.status_code))
+            framing.append((b"connection", b"close"))
+        head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
         self._framing = self._framing_of(event)
-        self._held = head
+        if head:
+            fields += self._surroundings.config.response_fields() + b"%b: %b\r\n" % self._id_header
+            self._held = head[:-2] + fields + b"\r\n"
         if isinstance(self.stream, Http1Stream):
             self.stream.chunked = self._framing is Framing.CHUNKED
 
@@ -223,6 +231,14 @@ class Http1Protocol(H11Protocol):
         if head:
             await self._write(head + self._encode(h11.Data(data=body)))
             self._encode(h11.EndOfMessage())
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent. Raises `h11.LocalProtocolError` where one is more than a header."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if lines.count(b"\n") != len(headers) or not _LINES.fullmatch(lines):
+        raise h11.LocalProtocolError("a header of the response is not valid HTTP")
+    return lines
 
 
 def _as_event(request: h11.Request) -> Request:

@@ -47,6 +47,7 @@ class ProtocolConfig(Config):
         self.websocket_ping_interval = settings.websocket_ping_s
         self._date_at = -1
         self._headers: list[tuple[bytes, bytes]] = []
+        self._fields = b""
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
         """What every response has: the date, formatted once a second, and `SAFETY`."""
@@ -54,7 +55,13 @@ class ProtocolConfig(Config):
         if now != self._date_at:
             self._date_at = now
             self._headers = [(b"date", format_date_time(now).encode("ascii")), *SAFETY]
+            self._fields = b"".join([b"%b: %b\r\n" % header for header in self._headers])
         return self._headers
+
+    def response_fields(self) -> bytes:
+        """The same as HTTP/1.1 writes them."""
+        self.response_headers("h11")
+        return self._fields
 
 
 class Context(WorkerContext):

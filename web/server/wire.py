@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from hypercorn.config import Config
 from hypercorn.events import Event
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.typing import AppWrapper, TaskGroup
 from msgspec import Struct
 
-from web.server.setup import Context
+from web.server.setup import Context, ProtocolConfig
 
 StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
@@ -31,7 +30,7 @@ class Surroundings(Struct, frozen=True):
     """What hypercorn's protocol classes are built from."""
 
     app: AppWrapper
-    config: Config
+    config: ProtocolConfig
     context: Context
     tasks: TaskGroup
     ssl: bool
