@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
-from actors.waiters import Waiter, Waiters
+from actors.waiters import Waiters
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ CAPACITY = 16
 class Link(Generic[T]):
     """One sender and one receiver, each closed by the task that was given it (`with`)."""
 
-    __slots__ = ("_batches", "_capacity", "_room", "arrival", "closed", "waiting")
+    __slots__ = ("_batches", "_capacity", "_room", "closed", "taker", "waiting")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -31,7 +32,8 @@ class Link(Generic[T]):
         """All that was put in and not taken yet."""
         self._batches = 0
         self.closed = False
-        self.arrival = Waiter()
+        self.taker: Task | None = None
+        """The receiver's task while it waits."""
         self._room = Waiters()
 
     @property
@@ -57,7 +59,8 @@ class Link(Generic[T]):
         else:
             self.waiting = batch
         self._batches += 1
-        self.arrival.wake()
+        if self.taker is not None:
+            self._wake(self.taker)
         if self._batches > self._capacity:
             await self._room.wait()
 
@@ -72,7 +75,17 @@ class Link(Generic[T]):
     def close(self) -> None:
         """No more will be put in."""
         self.closed = True
-        self.arrival.wake()
+        if self.taker is not None:
+            self._wake(self.taker)
+
+    def _wake(self, taker: Task) -> None:
+        self.taker = None
+        reschedule(taker)
+
+    def forget_taker(self, _: object) -> Abort:
+        """Its wait was cancelled."""
+        self.taker = None
+        return Abort.SUCCEEDED
 
 
 class Sender(Generic[T]):
@@ -116,7 +129,9 @@ class Receiver(Generic[T]):
         while not link.waiting:
             if link.closed:
                 raise StopAsyncIteration
-            await link.arrival.wait()
+            assert link.taker is None, "somebody waits here already"  # noqa: S101
+            link.taker = current_task()
+            await wait_task_rescheduled(link.forget_taker)
         return link.leftovers()
 
     async def get(self) -> list[T]:

@@ -31,29 +31,3 @@ class Waiters:
             tasks, self._tasks = self._tasks, []
             for task in tasks:
                 reschedule(task)
-
-
-class Waiter:
-    """The same for one task at a time, which is all that a link has as its receiver."""
-
-    __slots__ = ("_task",)
-
-    def __init__(self) -> None:
-        self._task: Task | None = None
-
-    async def wait(self) -> None:
-        """Wait for the next `wake`. Always a checkpoint; one task at a time."""
-        assert self._task is None, "somebody waits here already"  # noqa: S101
-        self._task = current_task()
-        await wait_task_rescheduled(self._leave)
-
-    def wake(self) -> None:
-        """Wake the task that waits, if one does."""
-        task = self._task
-        if task is not None:
-            self._task = None
-            reschedule(task)
-
-    def _leave(self, _: object) -> Abort:
-        self._task = None
-        return Abort.SUCCEEDED
