@@ -90,6 +90,16 @@ class ChunkedBody:
         self.broken: httpx.RemoteProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
+        if not (self._held or self._in_chunk or self._in_trailers):
+            # One read mostly brings one chunk, whole.
+            line = _CHUNK_LINE.match(data)
+            if line is not None:
+                start, end = line.end(), len(data) - 2
+                if end - start == int(line[1], 16) > 0 and data.endswith(b"\r\n"):
+                    return data[start:end]
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
         parts: list[bytes] = []
         try:
             self._take(data, parts)
