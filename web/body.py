@@ -1,5 +1,7 @@
 """A request's body that fails where the handler reads it: too long (413) or too slow (408)."""
 
+from functools import cached_property
+
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
@@ -54,3 +56,8 @@ class BoundedRequest(TrioRequest):
 
     body_class = BoundedBody
     body: BoundedBody
+
+    @cached_property
+    def blueprints(self) -> list[str]:  # Quart asks three times
+        """The blueprint of the route, and those around it; asked for once there is a route."""
+        return super().blueprints
