@@ -57,6 +57,8 @@ class OpenAIChat:
 
     def render(self, batch: list[AnyEvent]) -> bytes:
         """The frames of these events; a pure function of all events given so far."""
+        if len(batch) == 1:
+            return self._render(batch[0])
         return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
