@@ -58,6 +58,11 @@ class AnswerReader(Reader):
         """By the item's index in the output; the latest, where a server gives all the same."""
         self._calls_made = 0
 
+    @property
+    def _begun(self) -> bool:
+        """Something of the answer has been shown."""
+        return self._texts.begun or self._calls_made > 0
+
     def _grow(self, place: Place, piece: str | None, chunks: list[Chunk]) -> None:
         """A piece of a text."""
         if piece:

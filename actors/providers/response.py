@@ -3,10 +3,15 @@
 from collections.abc import AsyncIterator, Callable
 
 import httpx
+import trio
 
 from actors.providers.body import Body
 from actors.providers.deadlines import fail_after
 from actors.providers.wire import Wire
+
+_MAX_ERROR_BODY = 65536
+_ERROR_BODY_S = 2.0
+"""How long the body of an error is waited for; its status alone is worth telling."""
 
 
 class ResponseBody(httpx.AsyncByteStream):
@@ -77,3 +82,19 @@ class ResponseBody(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """The same as `leave`, as httpx calls it."""
         self.leave()
+
+
+async def beginning(body: ResponseBody) -> bytes:
+    """What comes of an error's body within bounds; the body is left."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        with trio.move_on_after(_ERROR_BODY_S):
+            while size < _MAX_ERROR_BODY and (data := await body.receive()):
+                parts.append(data)
+                size += len(data)
+    except httpx.TransportError:
+        pass  # its status alone is worth telling
+    finally:
+        body.leave()
+    return b"".join(parts)[:_MAX_ERROR_BODY]
