@@ -11,16 +11,14 @@ import trio
 from actors.chunks import Chunk
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.credentials import Credentials
+from actors.providers.endpoint import endpoint
 from actors.providers.failures import connection_failure, status_failure
 from actors.providers.formats import Decoder, Format, RequestParts
 from actors.providers.openai_chat import OpenAIChat
-from actors.providers.response import ResponseBody
+from actors.providers.response import ResponseBody, beginning
 from actors.providers.scrub import Scrub, scrubber
 from actors.providers.transport import BODY, TrioTransport
 
-_MAX_ERROR_BODY = 65536
-_ERROR_BODY_S = 2.0
-"""How long the body of an error is waited for; its status alone is worth telling."""
 _WHOLE = "application/json"
 
 
@@ -67,11 +65,7 @@ class HttpProvider:
         after_finish_s: float = 1.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        url = httpx.URL(base_url)
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError(f"the base URL of provider {name} is not http:// or https://")
-        if url.userinfo:
-            raise ValueError(f"the base URL of provider {name} has credentials in it: use api_key")
+        url = endpoint(name, base_url)
         self._name = name
         self._url = self._last_url = url
         self._last_path: str | None = None
@@ -114,11 +108,7 @@ class HttpProvider:
         body = _body_of(response)
         if response.status_code == 200:
             return response, body
-        try:
-            beginning = await _beginning(body)
-        finally:
-            body.leave()
-        failure = status_failure(response, beginning, self.scrub, self._now)
+        failure = status_failure(response, await beginning(body), self.scrub, self._now)
         raise self._credentials.judge(key, failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
@@ -233,17 +223,3 @@ def _body_of(response: httpx.Response) -> ResponseBody:
     if not isinstance(body, ResponseBody):
         raise TypeError("the client was not made by make_client")
     return body
-
-
-async def _beginning(body: ResponseBody) -> bytes:
-    """What comes of an error's body within bounds."""
-    parts: list[bytes] = []
-    size = 0
-    with trio.move_on_after(_ERROR_BODY_S):
-        try:
-            while size < _MAX_ERROR_BODY and (data := await body.receive()):
-                parts.append(data)
-                size += len(data)
-        except httpx.TransportError:
-            pass  # its status alone is worth telling
-    return b"".join(parts)[:_MAX_ERROR_BODY]
