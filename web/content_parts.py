@@ -20,6 +20,8 @@ MAX_DEPTH = 10
 MAX_URL = 8_192
 """Characters of an http(s) URL; `data:` URLs are bounded by the body."""
 
+_PART = "invalid_content_part"
+_URL = "invalid_image_url"
 _WHOLE = 65_536
 """Characters of base64 that are all looked at; of more only a sample is, so that nobody waits."""
 _SAMPLE = 4_096
@@ -29,6 +31,16 @@ _DATA = re.compile(
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,65536}+")
 _DETAILS = ("auto", "low", "high")
+
+
+class _Wrong(Exception):
+    """Something in a part, told by the path in it: paths in messages are put together if needed."""
+
+    def __init__(self, within: str, words: str, code: str) -> None:
+        super().__init__(words)
+        self.within = within
+        self.words = words
+        self.code = code
 
 
 def flat_parts(content: Sequence[JSON], path: str) -> list[JSON]:
@@ -44,75 +56,72 @@ def flat_parts(content: Sequence[JSON], path: str) -> list[JSON]:
 
 def _flatten(items: Sequence[JSON], path: str, depth: int, parts: list[JSON]) -> None:
     if depth > MAX_DEPTH:
-        raise _bad(path, f"lists of content parts may be nested at most {MAX_DEPTH} deep.")
+        raise _at(path, f"lists of content parts may be nested at most {MAX_DEPTH} deep.", _PART)
     for index, item in enumerate(items):
         if type(item) is list:
             _flatten(item, f"{path}[{index}]", depth + 1, parts)
         else:
-            parts.append(_part(item, path, index))
+            try:
+                parts.append(_part(item))
+            except _Wrong as wrong:
+                where = f"{path}[{index}]{wrong.within}"
+                raise _at(where, wrong.words, wrong.code) from None
         if len(parts) > MAX_PARTS:
-            raise _bad(path, f"there may be at most {MAX_PARTS} content parts in a message.")
+            raise _at(path, f"there may be at most {MAX_PARTS} content parts in a message.", _PART)
 
 
-def _part(item: JSON, path: str, index: int) -> Part:
+def _part(item: JSON) -> Part:
     if isinstance(item, str):
         return {"type": "text", "text": item}
     if not isinstance(item, dict):
-        raise _bad(f"{path}[{index}]", "a content part must be an object that has a type.")
+        raise _Wrong("", "a content part must be an object that has a type.", _PART)
     kind = item.get("type")
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
-        where = f"{path}[{index}].type"
-        text = f"content parts may be of type {', '.join(_READERS)}."
-        raise invalid(f"{where}: {text}", param=where, code="unsupported_content_type")
-    return read(item, path, index)
+        words = f"content parts may be of type {', '.join(_READERS)}."
+        raise _Wrong(".type", words, "unsupported_content_type")
+    return read(item)
 
 
-def _text(part: Part, path: str, index: int) -> Part:
-    return _with_string(part, "text", path, index)
+def _text(part: Part) -> Part:
+    return _with_string(part, "text")
 
 
-def _input_text(part: Part, path: str, index: int) -> Part:
-    return {**_with_string(part, "text", path, index), "type": "text"}
+def _input_text(part: Part) -> Part:
+    return {**_with_string(part, "text"), "type": "text"}
 
 
-def _output_text(part: Part, path: str, index: int) -> Part:
+def _output_text(part: Part) -> Part:
     # Its annotations and logprobs are an answer's, and no request has a place for them.
-    return {"type": "text", "text": _with_string(part, "text", path, index)["text"]}
+    return {"type": "text", "text": _with_string(part, "text")["text"]}
 
 
-def _refusal(part: Part, path: str, index: int) -> Part:
-    return _with_string(part, "refusal", path, index)
+def _refusal(part: Part) -> Part:
+    return _with_string(part, "refusal")
 
 
-def _image_url(part: Part, path: str, index: int) -> Part:
+def _image_url(part: Part) -> Part:
     """`{"image_url": {"url", "detail"}}`, or the URL as it is, beside which a detail may stand."""
-    image = _given(part, "image_url", path, index)
-    where = f"{path}[{index}].image_url"
+    image = part.get("image_url")
     if isinstance(image, dict):
-        url = image.get("url")
-        if url is None:
-            raise _missing(f"{where}.url")
-        _check_url(url, f"{where}.url")
-        _check_detail(image.get("detail"), f"{where}.detail")
+        _check_url(image.get("url"), ".image_url.url")
+        _check_detail(image.get("detail"), ".image_url.detail")
         return part if part["type"] == "image_url" else {**part, "type": "image_url"}
-    if not isinstance(image, str):
-        raise _bad(where, "must be a URL, or an object that has a url.")
-    _check_url(image, where)
+    _check_url(image, ".image_url")
     detail = part.get("detail")
-    _check_detail(detail, f"{path}[{index}].detail")
+    _check_detail(detail, ".detail")
     rest = {key: value for key, value in part.items() if key not in ("image_url", "detail")}
     plain: Part = {"url": image} if detail is None else {"url": image, "detail": detail}
     return {**rest, "type": "image_url", "image_url": plain}
 
 
-def _input_image(part: Part, path: str, index: int) -> Part:
+def _input_image(part: Part) -> Part:
     if part.get("file_id") is not None:
-        raise _bad(f"{path}[{index}].file_id", "there are no files here; send an image_url.")
-    return _image_url(part, path, index)
+        raise _Wrong(".file_id", "there are no files here; send an image_url.", _PART)
+    return _image_url(part)
 
 
-_READERS: dict[str, Callable[[Part, str, int], Part]] = {
+_READERS: dict[str, Callable[[Part], Part]] = {
     "text": _text,
     "input_text": _input_text,
     "output_text": _output_text,
@@ -122,41 +131,40 @@ _READERS: dict[str, Callable[[Part, str, int], Part]] = {
 }
 
 
-def _with_string(part: Part, field: str, path: str, index: int) -> Part:
-    if not isinstance(_given(part, field, path, index), str):
-        raise _bad(f"{path}[{index}].{field}", "must be a string.")
+def _with_string(part: Part, field: str) -> Part:
+    _string(part.get(field), f".{field}")
     return part
 
 
-def _given(part: Part, field: str, path: str, index: int) -> JSON:
-    value = part.get(field)
+def _string(value: JSON, within: str) -> str:
     if value is None:
-        raise _missing(f"{path}[{index}].{field}")
+        raise _Wrong(within, "field required.", "missing_required_parameter")
+    if not isinstance(value, str):
+        raise _Wrong(within, "must be a string.", _PART)
     return value
 
 
-def _check_detail(detail: JSON, path: str) -> None:
+def _check_detail(detail: JSON, within: str) -> None:
     if detail is not None and detail not in _DETAILS:
-        raise _bad(path, f"must be one of {', '.join(_DETAILS)}.")
+        raise _Wrong(within, f"must be one of {', '.join(_DETAILS)}.", _PART)
 
 
-def _check_url(url: JSON, path: str) -> None:
-    if not isinstance(url, str):
-        raise _bad(path, "must be a string.")
+def _check_url(given: JSON, within: str) -> None:
+    url = _string(given, within)
     if url[:5].lower() == "data:":
-        _check_data(url, path)
+        _check_data(url, within)
     elif len(url) > MAX_URL:
-        raise _bad_url(path, f"an http(s) URL may have at most {MAX_URL} characters.")
+        raise _Wrong(within, f"an http(s) URL may have at most {MAX_URL} characters.", _URL)
     elif not _HTTP.fullmatch(url):
-        raise _bad_url(path, "must be an http(s) URL or a data:image/…;base64,… URL.")
+        raise _Wrong(within, "must be an http(s) URL or a data:image/…;base64,… URL.", _URL)
 
 
-def _check_data(url: str, path: str) -> None:
+def _check_data(url: str, within: str) -> None:
     head = _DATA.match(url)
     if head is None:
-        raise _bad_url(path, "a data: URL must begin with data:image/…;base64,")
+        raise _Wrong(within, "a data: URL must begin with data:image/…;base64,", _URL)
     if not is_base64(url, head.end()):
-        raise _bad_url(path, "what follows base64, must be base64, its padding included.")
+        raise _Wrong(within, "what follows base64, must be base64, its padding included.", _URL)
 
 
 def is_base64(text: str, start: int = 0) -> bool:
@@ -176,13 +184,5 @@ def is_base64(text: str, start: int = 0) -> bool:
     return _BASE64.fullmatch(sample) is not None
 
 
-def _bad(path: str, words: str) -> ApiError:
-    return invalid(f"{path}: {words}", param=path, code="invalid_content_part")
-
-
-def _bad_url(path: str, words: str) -> ApiError:
-    return invalid(f"{path}: {words}", param=path, code="invalid_image_url")
-
-
-def _missing(path: str) -> ApiError:
-    return invalid(f"{path}: field required.", param=path, code="missing_required_parameter")
+def _at(path: str, words: str, code: str) -> ApiError:
+    return invalid(f"{path}: {words}", param=path, code=code)
