@@ -5,6 +5,7 @@ from collections.abc import Callable
 import trio
 from msgspec import Struct
 
+from actors.continuing import DEFAULT_INSTRUCTION
 from actors.journal import Journal
 from actors.ledger import Ledger
 from actors.outcome import DisconnectStage, ErrorInfo, Mode, OnCut, Reason
@@ -42,8 +43,8 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     max_answer_bytes: int = 2 * 1024 * 1024
     price: Price = Price()
     on_cut: OnCut = OnCut.CONTINUE
-    continue_instruction: str | None = None
-    """What asks a model to go on with an answer that broke off; None for the one that there is."""
+    continue_instruction: str = DEFAULT_INSTRUCTION
+    """What asks a model to go on with an answer that broke off."""
     strict: bool = False
     """The client takes an error over an answer that leaves something out that it asked for."""
     replaceable: bool = False

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from actors.continuing import DEFAULT_INSTRUCTION
 from actors.outcome import Mode, OnCut
 from actors.price import Price
 from actors.providers.base import Capabilities, Route
@@ -23,7 +24,7 @@ class Plan(Struct, frozen=True):
     resume_window_s: float
     price: Price
     on_cut: OnCut
-    continue_instruction: str | None
+    continue_instruction: str
 
 
 class Planner:
@@ -84,7 +85,7 @@ class Planner:
             resume_window_s=config.resume_window_of(model),
             price=config.price_of(model),
             on_cut=model.on_cut if model else OnCut.CONTINUE,
-            continue_instruction=model.continue_instruction if model else None,
+            continue_instruction=model.continue_instruction if model else DEFAULT_INSTRUCTION,
         )
 
     def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:

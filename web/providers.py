@@ -16,9 +16,10 @@ from actors.providers.http_embedder import HttpEmbedder
 from actors.providers.ollama import Ollama
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.openai_responses import OpenAIResponses
+from actors.providers.responses_ws import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
 from actors.providers.simulated.embeddings import SimulatedEmbedder
-from web.config import Config, Simulated, Upstream
+from web.config import Config, ResponsesWs, Simulated, Upstream
 from web.startup import StartupRefused
 
 _MOST_IDLE = 1000
@@ -81,17 +82,17 @@ async def _upstream(
     stack: AsyncExitStack, name: str, settings: Upstream, ring: KeyRing | None
 ) -> Provider:
     keys = Credentials(None if settings.keyless else settings.usable_keys, ring)
+    url, ca_file = settings.base_url, str(settings.ca_file) if settings.ca_file else None
     try:
-        client = make_client(
-            settings.base_url,
-            ca_file=str(settings.ca_file) if settings.ca_file else None,
-            max_idle=settings.limits.concurrent or _MOST_IDLE,
-        )
+        if isinstance(settings, ResponsesWs):
+            sockets = open_responses_ws(name, url, keys, ca_file=ca_file)
+            return await stack.enter_async_context(sockets)
+        most_idle = settings.limits.concurrent or _MOST_IDLE
+        client = make_client(url, ca_file=ca_file, max_idle=most_idle)
     except (OSError, ssl.SSLError) as error:
-        raise StartupRefused(f"[providers.{name}] ca_file: {settings.ca_file}: {error}") from error
+        raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
     await stack.enter_async_context(client)
-    format = _FORMATS[settings.format]()
-    return HttpProvider(name, settings.base_url, keys, client, format=format)
+    return HttpProvider(name, url, keys, client, format=_FORMATS[settings.format]())
 
 
 def _scenario(name: str, settings: Simulated) -> Scenario:

@@ -14,7 +14,7 @@ from web.config import FORMATS, Config
 from web.providers import key_rings, open_providers
 from web.startup import StartupRefused
 
-UP = {"format": "openai-chat", "base_url": "http://127.0.0.1:1"}
+UP: dict[str, object] = {"format": "openai-chat", "base_url": "http://127.0.0.1:1"}
 CALL = ModelCall(upstream_model="m", messages=[], parameters={})
 
 
@@ -77,10 +77,13 @@ async def test_what_is_said_of_a_ring_holds_for_its_provider() -> None:
         assert (await failure_of(made["one"])).code == "no_usable_key"
 
 
-async def test_an_authority_that_is_gone_keeps_the_server_from_starting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ["gemini", "responses-ws"])
+async def test_an_authority_that_is_gone_keeps_the_server_from_starting(
+    format: str, tmp_path: Path
+) -> None:
     path = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(path)
-    own = UP | {"base_url": "https://127.0.0.1:1", "ca_file": str(path)}
+    own = UP | {"format": format, "base_url": "https://127.0.0.1:1", "ca_file": str(path)}
     config = configured(own=own)
     async with open_providers(config, {}):
         pass

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from actors.continuing import DEFAULT_INSTRUCTION
 from actors.outcome import Mode, OnCut
 from actors.price import Price
 from actors.providers.base import Capabilities, Route
@@ -114,9 +115,9 @@ class Model(Section):
     """What becomes of an answer that breaks off after the client has seen some of it: `continue`
     has another attempt go on there, `restart` replaces it where the client's API can say so,
     `fail` ends the turn."""
-    continue_instruction: str | None = None
-    """What asks a route without `prefill` to go on with an answer that broke off. Left out, an
-    English sentence."""
+    continue_instruction: str = DEFAULT_INSTRUCTION
+    """What asks a route without `prefill` to go on with an answer that broke off. It should have
+    the last words repeated, which prove where the two texts meet."""
     price: PriceSettings = PriceSettings()
     """What its tokens cost; nothing, if left out."""
     mode: Mode | None = None
@@ -128,8 +129,8 @@ class Model(Section):
 
     @field_validator("continue_instruction")
     @classmethod
-    def _says_something(cls, text: str | None) -> str | None:
-        if text is not None and not 0 < len(text.strip()) <= _LONGEST_INSTRUCTION:
+    def _says_something(cls, text: str) -> str:
+        if not 0 < len(text.strip()) <= _LONGEST_INSTRUCTION:
             raise ValueError(f"must have 1 to {_LONGEST_INSTRUCTION} characters besides blanks")
         return text
 
