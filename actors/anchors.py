@@ -13,13 +13,19 @@ from actors.scripts import first_word, splits_word, weight, words_in
 
 _PROOF: Final = 3
 """Letters that whole words need to be an anchor: `a`, `is` and the like are everywhere."""
+_PARTS: Final = 3
+"""Parts between spaces that are enough however short they are, as in `+ 9 =`."""
 _LONG: Final = 8
 """Characters that need not begin with a word: nothing as long is there by chance."""
+_FRAGMENT: Final = 5
+"""Letters from which on the beginning of a word is hardly another whole word as well."""
 _OPENING: Final = (20, 3)
 """Letters and words that prove something where the anchor begins a sentence: any answer may open
 with `The old`."""
 _OPENING_LIKELY: Final = (6, 2)
 """Letters and words that are more likely a repetition than another answer's opening."""
+_BY_CHANCE: Final = 3
+"""Letters that the end of one word and the beginning of another may share."""
 _MARKUP: Final = frozenset("*_`~#|>-=+")
 _ITEM: Final = re.compile(r"(?!1[.)])\d{1,3}[.)]\s")
 
@@ -39,7 +45,7 @@ class Anchor(Enum):
 def judge(before: str, anchor: str, after: str) -> Anchor:
     """What `anchor` proves, between the text shown before it and the second answer after it."""
     if splits_word(before, anchor):
-        return Anchor.PROOF if is_long(anchor) else Anchor.CHANCE
+        return _judge_inside(anchor)
     if not (weight(anchor) or is_markup(anchor)):
         return Anchor.PROOF if is_long(anchor) else Anchor.CHANCE
     if begins_sentence(before):
@@ -47,6 +53,14 @@ def judge(before: str, anchor: str, after: str) -> Anchor:
     if is_long(anchor) or (weight(anchor) >= _PROOF and not runs_on(before, anchor, after)):
         return Anchor.PROOF
     return Anchor.UNCLEAR
+
+
+def _judge_inside(anchor: str) -> Anchor:
+    """It begins inside of a word: `study` behind `understudy`."""
+    if is_long(anchor):
+        return Anchor.PROOF
+    more = weight(anchor) > _BY_CHANCE or len(anchor.split()) > 1
+    return Anchor.UNCLEAR if more else Anchor.CHANCE
 
 
 def _judge_opening(before: str, anchor: str, after: str) -> Anchor:
@@ -57,6 +71,8 @@ def _judge_opening(before: str, anchor: str, after: str) -> Anchor:
 
 def is_long(anchor: str) -> bool:
     """Long enough wherever it begins; a row of dashes or dots is as long as one likes."""
+    if len(anchor.split()) >= _PARTS and weight(anchor):
+        return True
     return len(anchor) >= _LONG and (weight(anchor) >= _LONG or len(set(anchor)) >= _PROOF)
 
 
@@ -71,12 +87,13 @@ def repeats_number(before: str, second: str) -> bool:
 
 
 def runs_on(before: str, anchor: str, after: str) -> bool:
-    """One word that goes on in the second answer, though the shown text has it as a whole word.
+    """One word that goes on in the second answer: the cut may stand in it, or before it.
 
-    `in the` and `theatre`: the cut may stand inside of `theatre`, or before it.
+    `in the` and `theatre`. Inside of the word if it is long and was not a word till now.
     """
-    one_word = first_word(anchor) == anchor
-    return one_word and splits_word(anchor, after) and anchor in words_in(before)
+    if first_word(anchor) != anchor or not splits_word(anchor, after):
+        return False
+    return weight(anchor) < _FRAGMENT or anchor in words_in(before)
 
 
 def is_markup(anchor: str) -> bool:

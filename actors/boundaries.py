@@ -7,12 +7,13 @@ import re
 from typing import Final
 
 from actors.scripts import is_of_word
-from actors.seam_words import CLOSERS, COMMAS, STOPS
+from actors.seam_words import CLOSERS, MIDWAY, STOPS
 
 _MARKER: Final = re.compile(
     r"\s{0,12}(?:([-*+•](?=\s|$)|[|>])|(#{1,6})(?=\s|$)|\d{1,3}([.)])(?=\s|$))"
 )
 _FENCE: Final = "```"
+_LINE: Final = 4096
 
 
 def ends_line(text: str) -> bool:
@@ -26,14 +27,16 @@ def begins_line(before: str) -> bool:
 
 
 def stops_midway(text: str) -> bool:
-    """The text stops in the middle of a sentence: at a word or a comma, and not at a line's end.
+    """The text stops in the middle of a sentence: at a word, a comma, a dash or an open bracket.
 
-    After other marks (an opening bracket, a dash, an operator) anything may follow.
+    Not at a line's end, behind the mark of an item or an opening quotation mark, where any word
+    may follow with or without a capital.
     """
-    if begins_line(text) or ends_fence(text):
+    line = last_line(text)
+    if begins_line(text) or is_marker(line) or ends_fence(text):
         return False
-    last = text.rstrip().rstrip(CLOSERS)[-1:]
-    return bool(last) and (is_of_word(last) or last in COMMAS)
+    last = line.rstrip().rstrip(CLOSERS)[-1:]
+    return bool(last) and (is_of_word(last) or last in MIDWAY)
 
 
 def begins_sentence(before: str) -> bool:
@@ -68,8 +71,8 @@ def block_of(line: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The line that the text stops in."""
-    return text[text.rfind("\n") + 1 :]
+    """The line that the text stops in, or the end of a very long one."""
+    return text[max(text.rfind("\n") + 1, len(text) - _LINE) :]
 
 
 def is_marker(line: str) -> bool:

@@ -6,7 +6,7 @@ Two models that say the same may differ in both. A *unit* is one character of fo
 from typing import Final
 from unicodedata import combining, normalize
 
-_BLOCK: Final = 4096
+_BLOCK: Final = 256
 """Characters that are folded at once where a long text is gone through."""
 _MOST_MARKS: Final = 32
 """Marks on one character that are put in order; Unicode's stream-safe format allows 30."""

@@ -7,19 +7,29 @@ import re
 from typing import Final
 
 from actors.boundaries import block_of, in_code, in_fence, last_line, stops_midway
-from actors.scripts import first_word, splits_word
-from actors.seam_words import AFTER_REMARK, ANNOUNCEMENTS, OPENERS, OPENING_MARKS, REMARKS
+from actors.repetition import alike
+from actors.scripts import first_word, last_word, splits_word
+from actors.seam_words import (
+    AFTER_REMARK,
+    ANNOUNCEMENTS,
+    BEFORE_NOUN,
+    OPENERS,
+    OPENING_MARKS,
+    REMARKS,
+)
 
 LOOK: Final = 48
 """Characters of the second answer, behind white space, that these rules look at."""
 _SEEN: Final = 4000
 """Characters at the end of the shown text in which names are looked for."""
 
-_NOUNS: Final = (0.18, 5)
-"""Share of capitals among the words inside of sentences from which on nouns have them, as in
-German, and how many words it takes to tell."""
+_NOUNS: Final = (0.2, 20)
+"""Share of capitals among the words inside of sentences from which on all nouns have them, as in
+German, and how many such words it takes to tell."""
 _INSIDE: Final = re.compile(r"(?:(?<=[^\W\d_] )|(?<=[^\W\d_], ))[^\W\d_]+")
 """Words inside of sentences: behind another one, or a comma."""
+_NEW_BLOCKS: Final = ("#", ".", ")", "|", "```")
+"""Headings, numbered items, tables, fences: never in the middle of a sentence, as a dash may be."""
 _REOPENED: Final = re.compile(r"```\w")
 _FENCE_LINE: Final = re.compile(r"```\w{1,20}\n")
 _DOTS: Final = re.compile(r"(?:\.{3}|…)\s{0,2}")
@@ -47,7 +57,7 @@ def opens_anew(shown: str, second: str) -> bool:
     block = block_of(start)
     if block and block == block_of(last_line(shown).lstrip()):
         return False
-    return block in {"#", "##", "###", ".", ")", "```"} or _has_capital(shown, start)
+    return block.startswith(_NEW_BLOCKS) or _has_capital(shown, start)
 
 
 def _is_remark(text: str, words: str) -> bool:
@@ -70,12 +80,7 @@ def _has_capital(shown: str, start: str) -> bool:
     if word.casefold() in OPENERS:
         return True
     shown = shown[-_SEEN:]
-    return not (
-        is_never_small(word)
-        or is_known_name(word, shown)
-        or goes_on_with_name(shown)
-        or nouns_have_capitals(f"{shown} {start}")
-    )
+    return not (is_never_small(word) or is_known_name(word, shown) or awaits_noun(shown))
 
 
 def is_never_small(word: str) -> bool:
@@ -88,29 +93,23 @@ def is_known_name(word: str, shown: str) -> bool:
     return word in _INSIDE.findall(shown)
 
 
-def goes_on_with_name(shown: str) -> bool:
-    """`New` and `York`: the word before it has a capital too, and does not begin a sentence."""
-    words = _INSIDE.findall(last_line(shown))
-    bare = shown.rstrip(" \"'*_`)")
-    return bool(words) and words[-1][0].isupper() and bare.endswith(words[-1])
-
-
-def nouns_have_capitals(text: str) -> bool:
-    """So many words inside of sentences have capitals that one more says nothing."""
+def awaits_noun(shown: str) -> bool:
+    """Nouns have capitals in this language, and one is likely to come next."""
     share, least = _NOUNS
-    words = _INSIDE.findall(text)
-    return len(words) >= least and sum(word[0].isupper() for word in words) >= share * len(words)
+    words = _INSIDE.findall(shown)
+    if len(words) < least or sum(word[0].isupper() for word in words) < share * len(words):
+        return False
+    return last_word(shown.rstrip()).casefold() in BEFORE_NOUN
 
 
 def lead_in(shown: str, second: str) -> int:
     """Characters in front of a repetition that are none of it.
 
-    Three dots, or the fence of a block of code that is open already.
+    Three dots, or the fence of a block of code that is open already; unless the shown text begins
+    with them, too.
     """
     start = len(second) - len(second.lstrip())
-    dots = _DOTS.match(second, start)
-    if dots is not None and not shown.lstrip().startswith(dots[0].rstrip()):
-        return dots.end()
-    if in_fence(shown) and (fence := _FENCE_LINE.match(second, start)) is not None:
-        return fence.end()
-    return 0
+    lead = _DOTS.match(second, start) or (in_fence(shown) and _FENCE_LINE.match(second, start))
+    if not lead or alike(shown.lstrip(), lead[0]) in (len(lead[0]), len(shown.strip())):
+        return 0
+    return lead.end()

@@ -109,7 +109,7 @@ def _is_apart(shown: str, second: str) -> bool:
         return not is_address(shown)
     if mark in SPACED_CLOSERS:
         return True
-    return mark in "\"'*_`" and closes(shown)
+    return mark in '"*_`' and closes(shown)
 
 
 def is_address(shown: str) -> bool:

@@ -7,12 +7,13 @@ CLOSERS: Final = "\"'”’»›)]*_`）」』】"
 """What may stand between the last letter of a sentence and its end, or behind that."""
 STOPS: Final = ".!?…‥。！？｡۔।॥؟։።:;：；"
 """Marks after which a sentence may begin; a colon's may, and a line of code's."""
-COMMAS: Final = ",،、，"
+MIDWAY: Final = ",،、，-–—("
+"""Marks behind which a sentence goes on."""
 OPENING_MARKS: Final = " \"'“‘«»„([{*_`¿¡…—–-•#>「『（"
 """What may stand before the first word of a sentence."""
 SPACED_MARKS: Final = ".!?…,;:،؟۔।"
 """Marks that are followed by a space."""
-SPACED_CLOSERS: Final = ")]}”»’"
+SPACED_CLOSERS: Final = ")]}”»"
 OPEN_IN_CODE: Final = "([{.,=+-*/%<&|!~^@$\\"
 """What a line of code, or a statement, does not end with, or where white space says nothing."""
 GOING_ON_IN_CODE: Final = ")]}([.,;:=+-*/%<>&|!?"
@@ -48,3 +49,10 @@ OPENERS: Final = frozenset(
     "vous en au el los las una se esto este esta para yo".split()
 )
 """Words that have a capital only where a sentence begins."""
+BEFORE_NOUN: Final = frozenset(
+    "der die das den dem des ein eine einen einem einer eines kein keine keinen mein seine seiner "
+    "ihre ihrer unser und oder im am vom zum zur beim ins ans von mit für ohne durch nach bei aus "
+    "in an auf über unter zwischen vor gegen um als zwei drei vier mehr viele alle diese dieser "
+    "dieses diesem diesen jede jeder".split()
+)
+"""German words behind which a noun, and so a capital, is what one expects."""

@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from actors.anchors import Anchor, judge
+from actors.anchors import Anchor, judge, says
 from actors.boundaries import in_code, stops_midway
 from actors.folding import fold, length_of_units, without_last_marks
 from actors.openings import LOOK, lead_in, opens_anew, remarks_first
 from actors.repetition import WINDOW, InTail, Repetition
-from actors.scripts import weight, words_in
+from actors.scripts import weight
 from actors.seam_space import Unclear, missing
 
 SLACK: Final = 1024
@@ -27,6 +27,8 @@ _SHARED_MIDWAY: Final = 4
 """The same where the shown text stops midway: its own beginning is not to be expected there."""
 _MISQUOTED: Final = (12, 3, 24)
 """Letters and words of what seem to be the last words, and units that they miss the end by."""
+_JUDGED: Final = 256
+"""Characters of a repetition that are judged by their words."""
 _QUOTED: Final = 64
 """Letters from anywhere in the shown text that nobody writes a second time by chance."""
 
@@ -140,9 +142,7 @@ class Offer:
         found = self._behind(Seam.OVERLAP, second, units)
         end = self._base[-2 * WINDOW :]
         start = len(end) - length_of_units(end[::-1], units)[0]
-        match (
-            judge(end[:start], end[start:], second[found.at :][:LOOK]) if units else Anchor.CHANCE
-        ):
+        match judge(end[:start], end[start:][:_JUDGED], second[found.at :][:LOOK]):
             case Anchor.CHANCE:
                 return None
             case Anchor.UNCLEAR:
@@ -180,9 +180,8 @@ class Offer:
 def _check_quotes(end: InTail) -> None:
     """Refuse a second answer that repeats what is near the end, and not the end."""
     units = end.longest_quote()
-    quote = end.said[:units]
-    missed = len(end.tail) - end.tail.rfind(quote) - units
+    missed = len(end.tail) - end.tail.rfind(end.said[:units]) - units
+    quote = end.said[: min(units, _JUDGED)]
     letters, words, near = _MISQUOTED
-    said = weight(quote)
-    if said >= _QUOTED or (said >= letters and missed <= near and len(words_in(quote)) >= words):
+    if weight(quote) >= _QUOTED or (missed <= near and says(quote, letters, words)):
         raise DoesNotFit("it repeats something shown, and goes on in other words")
