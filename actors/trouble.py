@@ -40,6 +40,7 @@ _CREDIT_CODES = frozenset(
         "billing_hard_limit_reached",
         "billing_not_active",
         "invalid_api_key",
+        "api_key_invalid",
         "no_usable_key",
     }
 )
@@ -62,7 +63,7 @@ _FILTER_CODES = frozenset(
         "responsibleaipolicyviolation",
     }
 )
-_FILTER_WORDS = re.compile(r"content (?:management )?policy|safety system", re.IGNORECASE)
+_FILTER_WORDS = re.compile(r"content (?:management |filtering )?policy|safety system", re.IGNORECASE)
 _TIMEOUT_STATUSES = frozenset({408, 504})
 
 _BY_KIND = {
@@ -99,7 +100,8 @@ def _about_the_call(failure: UpstreamFailure) -> Trouble | None:
     if failure.kind not in (FailureKind.REJECTED, FailureKind.IN_STREAM_ERROR):
         return None
     code = (failure.code or "").lower()
-    vague = failure.status in (400, 413, 422, 429)
+    # Who says when to come back means a rate, whatever else is said of a quota.
+    vague = failure.status in (400, 413, 422, 429) and failure.retry_after_s is None
     if failure.status in _CREDIT_STATUSES or code in _CREDIT_CODES:
         return Trouble.CREDENTIALS
     if vague and _CREDIT_WORDS.search(failure.message):

@@ -45,6 +45,10 @@ class Reader:
         """A failure inside waits for the next call where this one has chunks to return."""
         try:
             yield
+        except UnicodeDecodeError:
+            failure = self._fail(FailureKind.MALFORMED, "a frame that is not UTF-8")
+            if not chunks:
+                raise failure from None
         except UpstreamFailure:
             if not chunks:
                 raise
@@ -102,6 +106,10 @@ class SseStream(Reader):
                     self._read(event.data, chunks)
         except EventTooLarge as error:
             raise self._fail(FailureKind.MALFORMED, str(error)) from error
+        except UnicodeDecodeError:
+            failure = self._fail(FailureKind.MALFORMED, "a frame that is not UTF-8")
+            if not chunks:
+                raise failure from None
         except UpstreamFailure:
             if not chunks:
                 raise
@@ -150,6 +158,10 @@ class LineStream(Reader):
                     self._read(line, chunks)
             if self._held_size > MAX_EVENT:
                 raise self._fail(FailureKind.MALFORMED, f"a line of over {MAX_EVENT} bytes")
+        except UnicodeDecodeError:
+            failure = self._fail(FailureKind.MALFORMED, "a frame that is not UTF-8")
+            if not chunks:
+                raise failure from None
         except UpstreamFailure:
             if not chunks:
                 raise

@@ -12,7 +12,7 @@ from actors.accumulator import Draft
 from actors.board import RouteBoard
 from actors.breaker import BreakerSettings
 from actors.checkpointer import Checkpointer, decode_events
-from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
+from actors.chunks import Chunk, FinishChunk, TextChunk
 from actors.events import AnyEvent, Ended
 from actors.finalise import Finaliser
 from actors.guard import Screen
@@ -157,17 +157,16 @@ class ScriptedProvider:
 
 
 class HoldingScreen:
-    """Holds everything back until a text with a full stop; usage is nobody's to hold."""
+    """Holds everything back until a text with a full stop."""
 
     def __init__(self) -> None:
         self.held: list[Draft] = []
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
-        passed: list[Draft] = [d for d in drafts if isinstance(d, UsageChunk)]
-        self.held += [d for d in drafts if not isinstance(d, UsageChunk)]
+        self.held += drafts
         if any(isinstance(d, events.Text) and "." in d.delta for d in drafts):
-            passed += self.end()
-        return passed
+            return self.end()
+        return []
 
     def end(self) -> list[Draft]:
         released, self.held = self.held, []

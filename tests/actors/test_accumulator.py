@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from actors import events
 from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
+from actors.attempt import Item
 from actors.chunks import (
     Chunk,
     FinishChunk,
@@ -18,7 +19,6 @@ from actors.chunks import (
 )
 from actors.links import Link
 from actors.outcome import Reason
-from actors.streamer import Item
 from tests.actors.samples import STARTED, USAGE, answer_chunks, cut_at
 
 FINISH = FinishChunk(Reason.STOP)

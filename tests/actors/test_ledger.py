@@ -1,6 +1,7 @@
 """What is on record of each attempt, and what of it is on the bill."""
 
 from actors.chunks import (
+    Chunk,
     FinishChunk,
     ReasoningChunk,
     RefusalChunk,
@@ -60,13 +61,13 @@ def cut(ledger: Ledger, route: Route, text: str) -> Tally:
 
 def test_what_is_content() -> None:
     tally = Ledger().begin(A, 0.0)
-    content = [
+    content: list[Chunk] = [
         TextChunk("a"),
         RefusalChunk("b"),
         ReasoningChunk("c"),
         ToolCallChunk(0, "id", "f", "{}"),
     ]
-    other = [UsageChunk(_usage(1, 2)), SkippedChunk("x"), FinishChunk(Reason.STOP)]
+    other: list[Chunk] = [UsageChunk(_usage(1, 2)), SkippedChunk("x"), FinishChunk(Reason.STOP)]
     assert [tally.hear(chunk) for chunk in content] == [True] * 4
     assert [tally.hear(chunk) for chunk in other] == [False] * 3
     assert (tally.said, tally.thought, tally.deltas) == (["a", "b", "{}"], ["c"], 4)

@@ -31,6 +31,8 @@ TABLE: list[tuple[FailureKind, int | None, str | None, str, Trouble]] = [
     (K.REJECTED, 429, "insufficient_quota", "pay", T.CREDENTIALS),
     (K.REJECTED, 429, None, "You exceeded your current quota, please check.", T.CREDENTIALS),
     (K.REJECTED, 400, None, "Your credit balance is too low to access the API.", T.CREDENTIALS),
+    (K.REJECTED, 400, "API_KEY_INVALID", "bad key", T.CREDENTIALS),
+    (K.REJECTED, 400, None, "Output blocked by content filtering policy", T.CONTENT_FILTER),
     (K.REJECTED, 401, None, "bad key", T.CREDENTIALS),
     (K.REJECTED, 402, None, "pay", T.CREDENTIALS),
     (K.REJECTED, 403, None, "not yours", T.CREDENTIALS),
@@ -52,6 +54,12 @@ def test_a_failure_has_its_row(
     kind: FailureKind, status: int | None, code: str | None, message: str, trouble: Trouble
 ) -> None:
     assert trouble_of(UpstreamFailure(kind, message, status=status, code=code)) is trouble
+
+
+def test_who_says_when_to_come_back_means_a_rate() -> None:
+    quota = "You exceeded your current quota, please check."
+    failure = UpstreamFailure(K.REJECTED, quota, status=429, retry_after_s=20)
+    assert trouble_of(failure) is T.RATE_LIMITED
 
 
 @pytest.mark.parametrize("kind", FailureKind)

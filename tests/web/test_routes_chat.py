@@ -159,7 +159,7 @@ K = FailureKind
 BEFORE_CONTENT: list[tuple[Line, int, str]] = [
     (UpstreamFailure(K.REJECTED, "bad", status=400), 400, "rejected"),
     (UpstreamFailure(K.REJECTED, "who?", status=401), 502, "rejected"),
-    (UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=2.5), 429, "rejected"),
+    (UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=6.5), 429, "rejected"),
     (UpstreamFailure(K.SERVER_ERROR, "broken", status=500), 502, "server_error"),
     (UpstreamFailure(K.SERVER_ERROR, "away", status=503), 503, "server_error"),
     (UpstreamFailure(K.REFUSED, "no connection"), 502, "refused"),
@@ -177,7 +177,7 @@ async def test_a_failure_before_any_route_answers_is_a_status(
         assert response.status_code == status
         assert response.headers["x-turn-id"] == "turn_1"
         assert error_of(response)["code"] == code
-        assert response.headers.get("retry-after") == ("3" if status == 429 else None)
+        assert response.headers.get("retry-after") == ("7" if status == 429 else None)
         assert house.theatre.record.turn.id == "turn_1"
 
 

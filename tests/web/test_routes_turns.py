@@ -11,7 +11,7 @@ from actors.outcome import Mode, Reason
 from actors.ports import TurnView
 from actors.writer import HEARTBEAT
 from store.records import StoreUnavailable
-from tests.actors.fakes import FOREVER, ScriptedProvider, Trouble, stop, text
+from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of
 from tests.web.house import House, asking, in_a_moment, open_house, view
 from web.dialects.openai_chat import OpenAIChat
@@ -161,9 +161,9 @@ async def test_a_limit_that_is_none(autojump_clock: MockClock, limit: str) -> No
 
 @pytest.mark.parametrize(("status", "found"), [("completed", 1), ("failed", 1), ("queued", 0)])
 async def test_turns_of_one_status(autojump_clock: MockClock, status: str, found: int) -> None:
-    async with open_house(hello()) as house:
+    main = ScriptedProvider(text("Hel"), text("lo"), stop(), then=[Scene()])
+    async with open_house(main) as house:
         await house.chat()
-        house.theatre.providers["main"]._lines = ()
         await house.chat()
         page = (await house.get("/v1/turns", params={"status": status})).json()
         assert [turn["status"] for turn in page["data"]] == [status] * found
