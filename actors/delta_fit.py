@@ -123,5 +123,5 @@ class DeltaFit:
 
 
 def _typical(misses: list[float]) -> float:
-    """What two thirds of the misses do not exceed; a third may be anything."""
+    """What over two thirds of the misses do not exceed; fewer than a third may be anything."""
     return sorted(misses)[2 * len(misses) // 3]

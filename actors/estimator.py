@@ -26,6 +26,11 @@ PROMPTS = 16
 """Prompts of a model that are remembered."""
 
 ENOUGH_PROMPTS = 3
+LEAST_PROMPT = 100
+"""Tokens of a prompt that says how much its template adds; a short one is all template."""
+
+MOST_ADDED = 2.0
+"""Factor by which what was learnt changes the estimate of a prompt at most, either way."""
 
 MAX_CHARS_PER_TOKEN = 64
 MAX_TOKENS_PER_CHAR = 4
@@ -52,9 +57,10 @@ class Estimator:
         self._untaught = _Model()
 
     def estimate(self, model: str, text: str, deltas: int = 0) -> int:
-        """About how many tokens `text` is, which came in `deltas`; 0 deltas: that is not known.
+        """About how many tokens `text` is, which came in `deltas`; 0 where that is not known.
 
-        0 only where the text is empty.
+        0 only where the text is empty. By the text alone it never shrinks when text is appended,
+        up to the length that is looked at whole; nor does it when there are more deltas.
         """
         if not text:
             return 0
@@ -71,13 +77,13 @@ class Estimator:
 
     def estimate_input(self, model: str, call: ModelCall) -> int:
         """About how many tokens the prompt is; images and files are not counted."""
-        return round(self._used(model).prompt_tokens(call))
+        return round(self._used(model).prompt_tokens(prompt_text(call), len(call.messages)))
 
     def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
         """The provider has counted the prompt, cached tokens included."""
         text = prompt_text(call)
         if _is_plausible(text, tokens) and is_all_text(call):
-            self._taught(model).learn_prompt(call, tokens)
+            self._taught(model).learn_prompt(text, len(call.messages), tokens)
 
     def dump(self) -> tuple[Learnt, ...]:
         """All that was learnt, the model used last at the end."""
@@ -118,7 +124,7 @@ class _Model:
     ) -> None:
         self._by_text = by_text or TokenFit()
         self._by_deltas = DeltaFit(turns)
-        self._prompts = deque(prompts, PROMPTS)
+        self._prompts = deque([factor for factor in prompts if factor > 0.0], PROMPTS)
 
     def dump(self, model: str) -> Learnt:
         fit = self._by_text
@@ -135,16 +141,18 @@ class _Model:
         self._by_deltas.learn(DeltaTurn(deltas, tokens, by_text, *_beyond_latin(found)))
         self._by_text.learn(found, tokens)
 
-    def prompt_tokens(self, call: ModelCall) -> float:
+    def prompt_tokens(self, text: str, messages: int) -> float:
         enough = len(self._prompts) >= ENOUGH_PROMPTS
-        return self._plain_prompt(call) * (median(self._prompts) if enough else 1.0)
+        factor = median(self._prompts) if enough else 1.0
+        return self._plain_prompt(text, messages) * min(MOST_ADDED, max(1 / MOST_ADDED, factor))
 
-    def learn_prompt(self, call: ModelCall, tokens: int) -> None:
-        self._prompts.append(tokens / self._plain_prompt(call))
+    def learn_prompt(self, text: str, messages: int, tokens: int) -> None:
+        plain = self._plain_prompt(text, messages)
+        if plain >= LEAST_PROMPT:
+            self._prompts.append(tokens / plain)
 
-    def _plain_prompt(self, call: ModelCall) -> float:
-        by_text = self._by_text.tokens(features(prompt_text(call)))
-        return TOKENS_PER_MESSAGE * len(call.messages) + by_text
+    def _plain_prompt(self, text: str, messages: int) -> float:
+        return TOKENS_PER_MESSAGE * messages + self._by_text.tokens(features(text))
 
 
 def _beyond_latin(found: Features) -> tuple[float, float]:

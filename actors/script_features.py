@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from actors.common_han import COMMON_HAN
 
-SAMPLE = 8_192
+SAMPLE = 12_288
 """Characters that are looked at; a longer text counts in proportion."""
 
-SLICES = 16
+SLICES = 48
 """Pieces that the sample of a longer text has, evenly from its start to its end."""
 
 
@@ -62,7 +62,7 @@ def _counted(text: str, scale: float) -> Features:
     if text.isascii():
         return Features(scale * words, scale * pieces, scale * signs, scale * numbers)
     cjk, rare, syllables = _eastern(kinds, raw, text)
-    others = _others(kinds) + kinds.count(b"q") - raw.count(_FULL_WIDTH)
+    others = _others(kinds) + (kinds.count(b"q") - raw.count(_FULL_WIDTH))
     found = words, pieces, signs, numbers, cjk, rare, syllables, others
     return Features(*[scale * tokens for tokens in found])
 
@@ -73,8 +73,8 @@ def _eastern(kinds: bytes, raw: bytes, text: str) -> tuple[float, float, float]:
     han = kinds.count(b"c") + kinds.count(b"k") - kana - marks
     common = sum(map(COMMON_HAN.__contains__, text)) if han else 0
     return (
-        0.72 * han + 0.65 * _runs(kinds, _HAN) + 0.6 * (marks + raw.count(_FULL_WIDTH)),
-        0.95 * (han - common),
+        0.74 * han + 0.9 * _runs(kinds, _HAN) + 0.6 * (marks + raw.count(_FULL_WIDTH)),
+        0.7 * (han - common),
         0.7 * kana + kinds.count(b"h"),
     )
 
