@@ -4,6 +4,7 @@ Failed attempts whose text the client was not left with are kept apart: they are
 not on the bill.
 """
 
+from itertools import groupby
 from typing import Protocol
 
 import msgspec
@@ -205,8 +206,10 @@ class Ledger:
         return [tally for tally in self.tallies if tally.result == "skipped"]
 
     def tried(self) -> list[str]:
-        """What became of each attempt, in a few words that an error can carry."""
-        return [f"{tally.route}: {tally.outcome}" for tally in self.tallies]
+        """What became of the attempts, in a few words that an error can carry."""
+        told = [f"{tally.route}: {tally.outcome}" for tally in self.tallies]
+        runs = [(one, len(list(same))) for one, same in groupby(told)]
+        return [one if times == 1 else f"{one}, {times} times" for one, times in runs]
 
     def discard(self) -> None:
         """The answer begins anew: nothing that was said so far is in it."""

@@ -172,8 +172,8 @@ async def test_one_clear_error_says_what_was_tried(autojump_clock: MockClock) ->
     assert play.turn.cause is not None
     assert play.turn.cause.error is not None
     assert play.turn.cause.error.message == (
-        "It is broken. Tried: main/main-model: refused; main/main-model: refused;"
-        " spare/spare-model: server error 500; spare/spare-model: server error 500."
+        "It is broken. Tried: main/main-model: refused, 2 times;"
+        " spare/spare-model: server error 500, 2 times."
     )
 
 

@@ -55,7 +55,8 @@ async def test_attempts_are_told_one_by_one(autojump_clock: MockClock) -> None:
     assert isinstance(attempts, list)
     assert [(a["number"], a["provider"], a["result"], a["message"]) for a in attempts] == [
         (1, "main", "refused", "no connection"),
-        (2, "spare", "answered", None),
+        (2, "main", "refused", "no connection"),
+        (3, "spare", "answered", None),
     ]
 
 
