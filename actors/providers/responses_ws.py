@@ -166,20 +166,21 @@ class WsAnswer:
     async def ask(self, message: bytes) -> None:
         """Send the call and wait for the first event. Raises `UpstreamFailure`."""
         await self._socket.send(message)
-        self._first = await self._next()
+        self._first = await self._next(FailureKind.REFUSED)
 
     async def receive(self) -> list[Chunk]:
         """See `actors.providers.base.Answer.receive`."""
         chunks, self._first = self._first, []
         while not (chunks or self._reader.over):
-            chunks = await self._next()
+            chunks = await self._next(FailureKind.TRUNCATED)
         return chunks or self._reader.end()
 
-    async def _next(self) -> list[Chunk]:
+    async def _next(self, ended: FailureKind) -> list[Chunk]:
+        """What the next message brings; `ended` is what it is called if there is none."""
         try:
             return self._reader.feed(await self._socket.receive())
         except SocketClosed as closed:
-            raise self._reader.cut(str(closed)) from closed
+            raise self._reader.cut(ended, str(closed)) from closed
 
     def release(self) -> None:
         """See `actors.providers.base.Answer.release`."""
@@ -228,9 +229,9 @@ class MessageReader(EventReader):
         self._check_finished()
         return []
 
-    def cut(self, why: str) -> UpstreamFailure:
+    def cut(self, kind: FailureKind, why: str) -> UpstreamFailure:
         """The failure of an answer whose connection has ended before it."""
-        return self._fail(FailureKind.TRUNCATED, self._scrub(why))
+        return self._fail(kind, self._scrub(why))
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)

@@ -7,6 +7,7 @@ from web.simulate.endpoint import Endpoint
 from web.simulate.http1 import BadRequest, Request, RequestReader, whole_response
 from web.simulate.simulation import Simulation
 from web.simulate.stream import After
+from web.simulate.websocket import accept_socket, serve_socket
 from web.simulate.wire import Ask, BadCall, Wire
 from web.simulate.witness import ClosedBy, Sighting
 
@@ -56,6 +57,11 @@ class _Connection:
             self._sighting.end("stopped")
 
     async def _respond(self, request: Request) -> After:
+        if (upgrade := accept_socket(request)) is not None:
+            await self._endpoint.send(upgrade)
+            return await serve_socket(
+                self._endpoint, self._simulation, request, self._reader.rest()
+            )
         if (plain := await self._simulation.plain(request)) is not None:
             await self._endpoint.send(plain)
             return After.KEEP

@@ -50,6 +50,11 @@ class RequestReader:
         if len(self._early) > MAX_BODY:
             raise BadRequest(413, "too much sent ahead")
 
+    def rest(self) -> bytes:
+        """What has come behind the last request, for whoever reads on."""
+        rest, self._early = self._early, b""
+        return rest
+
     async def read(self) -> Request | None:
         """The next request, or None at the end of the connection.
 

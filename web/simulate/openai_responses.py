@@ -6,6 +6,7 @@ Shapes from OpenAI's API reference, "Create a model response".
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import field
 
 from actors.providers.base import JSON, ModelCall
 from actors.providers.simulated.rejections import Rejection
@@ -36,7 +37,7 @@ _DEFAULTS: dict[str, JSON] = {
 class ResponsesAsk(Ask, frozen=True):
     """A call, and what of it an answer repeats."""
 
-    repeated: dict[str, JSON] = {}
+    repeated: dict[str, JSON] = field(default_factory=dict)
 
 
 class OpenAIResponses:
@@ -80,6 +81,14 @@ class OpenAIResponses:
     def error_body(self, rejection: Rejection) -> bytes:
         """The body of an error response."""
         return msgspec.json.encode({"error": error_object(rejection)})
+
+
+def error_event(rejection: Rejection) -> bytes:
+    """A rejection as it comes over a WebSocket, which has no status and no headers."""
+    retry = rejection.retry_after_s
+    headers = {} if retry is None else {"headers": {"Retry-After": f"{retry:g}"}}
+    error = {**error_object(rejection), **headers}
+    return msgspec.json.encode({"type": "error", "status": rejection.status, "error": error})
 
 
 def error_object(rejection: Rejection) -> dict[str, JSON]:

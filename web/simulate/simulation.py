@@ -20,7 +20,7 @@ from web.simulate.openai_responses import OpenAIResponses
 from web.simulate.opening import play_opening, rejected
 from web.simulate.stream import After, Scene, play_stream
 from web.simulate.whole import play_whole
-from web.simulate.wire import Ask, BadCall, Wire
+from web.simulate.wire import Ask, BadCall, Renderer, Wire
 from web.simulate.witness import Sighting, Witness
 
 _LONG = 65_536
@@ -83,10 +83,10 @@ class Simulation:
         await trio.sleep(script.head_s)
         if script.opening is not None:
             return await play_opening(endpoint, script.opening, wire, sighting)
-        told = msgspec.structs.replace(ask, include_usage=ask.include_usage and script.tells_usage)
-        renderer = wire.renderer(told, sighting.number, int(time.time()))
         stream_type = ask.stream_type or wire.stream_type
-        scene = Scene(endpoint, script, renderer, sighting, stream_type)
+        scene = Scene(
+            endpoint, script, renderer_of(wire, ask, script, sighting), sighting, stream_type
+        )
         return await (play_stream(scene) if ask.stream else play_whole(scene, wire))
 
     def bad_call(self, request: Request, problem: BadCall) -> bytes:
@@ -112,6 +112,12 @@ class Simulation:
         wanted = parse_qs(query).get("id")
         reports = self._witness.reports(wanted[0] if wanted else None)
         return await trio.to_thread.run_sync(_json, 200, {"requests": reports})
+
+
+def renderer_of(wire: Wire, ask: Ask, script: Script, sighting: Sighting) -> Renderer:
+    """What renders a script's answer to a call."""
+    told = msgspec.structs.replace(ask, include_usage=ask.include_usage and script.tells_usage)
+    return wire.renderer(told, sighting.number, int(time.time()))
 
 
 def _json(status: int, value: object) -> bytes:

@@ -10,7 +10,7 @@ from actors.providers.simulated.behaviour import Fault, FaultKind
 from actors.providers.simulated.playhead import Playhead
 from actors.providers.simulated.steps import Torn
 from web.simulate.endpoint import Endpoint
-from web.simulate.http1 import LAST_CHUNK, chunk, response_head
+from web.simulate.framing import Chunked, Framing
 from web.simulate.wire import Renderer
 from web.simulate.witness import Sighting
 
@@ -33,11 +33,13 @@ class Scene(Struct, frozen=True):
     renderer: Renderer
     sighting: Sighting
     stream_type: str
+    framing: Framing = Chunked()
 
 
 async def play_stream(scene: Scene) -> After:
     """Send the head, then each step when it is due; raises `trio.BrokenResourceError`."""
-    await scene.endpoint.send(_head(scene.stream_type))
+    framing = scene.framing
+    await scene.endpoint.send(framing.head(scene.stream_type))
     scene.sighting.head()
     begun_at = trio.current_time()
     playhead = Playhead(scene.script.steps)
@@ -46,7 +48,7 @@ async def play_stream(scene: Scene) -> After:
         steps = playhead.take(trio.current_time() - begun_at)
         if isinstance(fault := steps[0].act, Fault):
             return await _play_fault(scene, fault)
-        data = chunk(b"".join([_frame(scene.renderer, step) for step in steps]))
+        data = framing.data(b"".join([_frame(scene.renderer, step) for step in steps]))
         await scene.endpoint.send(data + _tail(scene) if playhead.ended() else data)
         scene.sighting.sent(steps)
     scene.sighting.end("complete")
@@ -60,22 +62,21 @@ async def silence() -> After:
 
 
 async def _play_fault(scene: Scene, fault: Fault) -> After:
-    endpoint, renderer = scene.endpoint, scene.renderer
+    endpoint, renderer, framing = scene.endpoint, scene.renderer, scene.framing
     match fault.kind:
         case FaultKind.STALL | FaultKind.HANG:
             return await silence()
         case FaultKind.RESET:
             after = After.RESET
         case FaultKind.END:
-            await endpoint.send(LAST_CHUNK)
+            await endpoint.send(framing.farewell())
             after = After.KEEP
         case FaultKind.ERROR_FRAME:
-            await endpoint.send(chunk(renderer.error_frame(fault.code)) + LAST_CHUNK)
+            frames = framing.data(renderer.error_frame(fault.code))
+            await endpoint.send(frames + framing.last())
             after = After.KEEP
         case FaultKind.BREAK:
-            # The chunk promises more than comes: the cut is inside the framing, too.
-            half = renderer.broken_off()
-            await endpoint.send(b"%x\r\n%b" % (2 * len(half), half))
+            await endpoint.send(framing.half(renderer.broken_off()))
             after = After.CLOSE
         case FaultKind.NOISE:
             await endpoint.send(NOISE)
@@ -84,15 +85,6 @@ async def _play_fault(scene: Scene, fault: Fault) -> After:
             after = After.CLOSE
     scene.sighting.end(fault.kind)
     return after
-
-
-def _head(stream_type: str) -> bytes:
-    headers = [
-        ("Content-Type", stream_type),
-        ("Cache-Control", "no-cache"),
-        ("Transfer-Encoding", "chunked"),
-    ]
-    return response_head(200, headers)
 
 
 def _frame(renderer: Renderer, step: Step) -> bytes:
@@ -104,4 +96,4 @@ def _frame(renderer: Renderer, step: Step) -> bytes:
 
 def _tail(scene: Scene) -> bytes:
     end = scene.renderer.end() if scene.script.done else b""
-    return chunk(end) + LAST_CHUNK
+    return scene.framing.data(end) + scene.framing.last()

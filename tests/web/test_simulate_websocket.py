@@ -1,0 +1,271 @@
+"""The simulated provider over a WebSocket: the same as in process, in memory, on virtual time."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.responses.responses_server_event import ResponsesServerEvent
+from pydantic import TypeAdapter
+from trio.testing import MockClock, memory_stream_one_way_pair, wait_all_tasks_blocked
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.providers.base import ModelCall, Provider, UpstreamFailure
+from actors.providers.responses_ws import open_responses_ws
+from actors.providers.simulated import Scenario, SimulatedProvider
+from actors.providers.wire import Wire
+from tests.actors.providers.websocket_memory import Stream, StreamWire
+from tests.web.dialects.reading import assert_known
+from tests.web.test_simulate_connection import MemoryEndpoint
+from web.simulate.connection import handle
+from web.simulate.simulation import Simulation
+from web.simulate.websocket_frames import AsMessages, Messages
+from web.simulate.witness import Happening, Witness
+
+EVENT: TypeAdapter[ResponsesServerEvent] = TypeAdapter(ResponsesServerEvent)
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
+FAULTS = [
+    *("error=400", "error=401", "error=503", "429", "429=2", "context", "policy", "oops", "refuse"),
+    *("cut=3", "cut=0", "break=3", "reset=3", "end=3", "end=0", "errorframe=3", "noise=3"),
+    *("errorframe=0,code=late", "torn=3", "badjson=3", "nodone", "hang", "hang,nousage"),
+]
+ANSWERS = [
+    *("tokens=30", "unicode", "reasoning=3", "refusal", "tool", "tool=2,chunk=3", "filter=3"),
+    *("chunk=4", "nousage", "echo", "head=20ms,first=20ms,delay=1ms", "tokens=500,delay=0"),
+]
+UNSTARTED = ("cut=0", "end=0", "refuse")
+"""What comes before any event is, over a WebSocket, before there is an answer at all."""
+
+
+class Hall:
+    """A simulation, and connections to it."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self.happenings: list[Happening] = []
+        self.witness = Witness(self.happenings.append, clock=trio.current_time)
+        self._simulation = Simulation(Scenario(), self.witness)
+
+    async def connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
+        """A connection as the provider wants it."""
+        return StreamWire(self.stream())
+
+    def stream(self) -> Stream:
+        """The client's end of a connection."""
+        to_server, incoming = memory_stream_one_way_pair()
+        outgoing, from_server = memory_stream_one_way_pair()
+        endpoint = MemoryEndpoint(incoming, outgoing)
+        self._nursery.start_soon(handle, endpoint, self._simulation)
+        return trio.StapledStream(to_server, from_server)
+
+    async def client(self, path: str = "/v1/responses") -> WebSocketConnection:
+        """A client that knows nothing of us."""
+        stream = self.stream()
+        return await wrap_client_stream(self._nursery, stream, "x", path)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def hall() -> AsyncIterator[Hall]:
+    async with trio.open_nursery() as nursery:
+        yield Hall(nursery)
+        nursery.cancel_scope.cancel()
+
+
+async def play(provider: Provider, call: ModelCall) -> tuple[dict[str, object], object]:
+    """What an answer says, and how it failed if it did."""
+    got: list[Chunk] = []
+    try:
+        answer = await provider.open(call, connect_s=5)
+        try:
+            while batch := await answer.receive():
+                got += batch
+        finally:
+            answer.close()
+    except UpstreamFailure as failure:
+        told = (failure.code, failure.type, failure.param, failure.retry_after_s)
+        return summed(got), (failure.kind, failure.status, *told)
+    return summed(got), None
+
+
+def summed(chunks: list[Chunk]) -> dict[str, object]:
+    """An answer, however it was cut into pieces."""
+    calls: dict[int, list[str]] = {}
+    for chunk in chunks:
+        if isinstance(chunk, ToolCallChunk):
+            known = calls.setdefault(chunk.index, [chunk.id or "", chunk.name or "", ""])
+            known[2] += chunk.arguments
+    texts = {
+        kind.__name__: "".join(chunk.text for chunk in chunks if isinstance(chunk, kind))
+        for kind in (TextChunk, ReasoningChunk, RefusalChunk)
+    }
+    return {
+        **texts,
+        "calls": calls,
+        "usage": [chunk for chunk in chunks if isinstance(chunk, UsageChunk)],
+        "finish": [chunk for chunk in chunks if isinstance(chunk, FinishChunk)],
+        "skipped": sum(isinstance(chunk, SkippedChunk) for chunk in chunks),
+    }
+
+
+@pytest.mark.parametrize("settings", [*ANSWERS, *FAULTS])
+async def test_it_says_and_does_the_same_as_in_process(
+    autojump_clock: MockClock, settings: str
+) -> None:
+    voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
+    messages: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
+    call = ModelCall(upstream_model=voice, messages=messages, parameters={"tools": [TOOL]})
+    async with hall() as there:
+        opened = open_responses_ws("s", "http://up/v1", None, connect=there.connect)
+        async with opened as provider:
+            over_socket = await play(provider, call)
+    in_process = await play(SimulatedProvider("s"), call)
+    if settings in UNSTARTED:
+        assert over_socket[1] == ("refused", None, None, None, None, None)
+    else:
+        assert over_socket == in_process
+
+
+@pytest.mark.parametrize("settings", ["html", "html=502", "garbage"])
+async def test_what_has_no_shape_of_its_own_here_is_noise(
+    autojump_clock: MockClock, settings: str
+) -> None:
+    call = ModelCall(upstream_model=f"sim:{settings}", messages=[], parameters={})
+    async with hall() as there:
+        opened = open_responses_ws("s", "http://up/v1", None, connect=there.connect)
+        async with opened as provider:
+            _, failure = await play(provider, call)
+    assert failure == ("refused", None, None, None, None, None)
+    assert there.witness.reports()[0].how == settings.partition("=")[0]
+
+
+def create(model: str, **fields: object) -> str:
+    return json.dumps({"type": "response.create", "model": model, "input": "?", **fields})
+
+
+async def events(socket: WebSocketConnection) -> list[ResponsesServerEvent]:
+    """The events up to the end of an answer, each as the SDK wants it."""
+    got: list[ResponsesServerEvent] = []
+    last = ("response.completed", "response.incomplete", "response.failed", "error")
+    while not got or got[-1].type not in last:
+        event: ResponsesServerEvent = EVENT.validate_json(await socket.get_message(), strict=True)
+        assert_known(event)
+        got.append(event)
+    return got
+
+
+async def test_events_are_what_the_sdk_expects_of_a_socket(autojump_clock: MockClock) -> None:
+    tool = {"type": "function", "name": "f", "parameters": {}, "strict": True}
+    async with hall() as there:
+        socket = await there.client()
+        for settings in ("reasoning=3,tool=2", "refusal", "filter=3", "errorframe=3"):
+            await socket.send_message(create(f"sim:{settings}", tools=[tool]))
+            assert (await events(socket))[0].type == "response.created"
+        assert [event.type for event in await events(socket)] == ["response.failed"]
+        await socket.send_message(create("sim:429=2"))
+        assert [event.type for event in await events(socket)] == ["error"]
+        reports = there.witness.reports()
+    assert [report.how for report in reports] == [
+        "complete",
+        "complete",
+        "complete",
+        "errorframe",
+        "rejected",
+    ]
+    assert all(report.stream for report in reports)
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "complaint"),
+    [
+        ("{", None, "no JSON object"),
+        ("[]", None, "no JSON object"),
+        ("[" * 100_000, None, "no JSON object"),
+        ('{"type":"response.cancel"}', "type", "response.create"),
+        ('{"type":"response.create"}', "model", "model has to be a string"),
+        ('{"type":"response.create","model":"sim"}', "input", "input has to be"),
+    ],
+)
+async def test_a_message_that_is_no_call_is_an_error_and_no_end(
+    autojump_clock: MockClock, message: str, param: str | None, complaint: str
+) -> None:
+    async with hall() as there:
+        socket = await there.client()
+        await socket.send_message(message)
+        (error,) = await events(socket)
+        assert error.type == "error"
+        assert (error.status, error.error.param) == (400, param)
+        assert complaint in error.error.message
+        await socket.send_message(create("sim").encode())
+        assert (await events(socket))[-1].type == "response.completed"
+
+
+@pytest.mark.parametrize("how", ["fin", "goodbye"])
+@pytest.mark.parametrize("model", ["sim:silent", "sim:stall=0", "sim:count,tokens=5000"])
+async def test_a_leaving_client_is_seen_at_once(
+    autojump_clock: MockClock, model: str, how: str
+) -> None:
+    async with hall() as there:
+        socket = await there.client()
+        await socket.send_message(create(model, user="leaver"))
+        await trio.sleep(1)
+        if how == "fin":
+            await socket._stream.aclose()
+        else:
+            await socket.aclose()
+        await wait_all_tasks_blocked()
+        (report,) = there.witness.reports("leaver")
+        assert report.closed_at == 1.0
+        assert report.ended_at is None
+
+
+async def test_pings_are_answered_and_goodbyes_returned(autojump_clock: MockClock) -> None:
+    async with hall() as there:
+        socket = await there.client()
+        with trio.fail_after(1):
+            await socket.ping(b"?")
+        await socket.send_message(create("sim:count,tokens=100,delay=10ms"))
+        with trio.fail_after(0.5):
+            await socket.get_message()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(events, socket)
+            with trio.fail_after(0.5):
+                await socket.ping(b"and while you speak?")
+        with trio.fail_after(1):
+            await socket.aclose(4000, "enough")
+        with pytest.raises(ConnectionClosed):
+            await socket.get_message()
+
+
+async def test_other_paths_have_no_socket(autojump_clock: MockClock) -> None:
+    async with hall() as there:
+        stream = there.stream()
+        head = (
+            b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await stream.send_all(head)
+        assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 200 OK")
+
+
+@given(st.lists(st.binary(max_size=40)))
+def test_no_bytes_break_it(pieces: list[bytes]) -> None:
+    messages = Messages()
+    for piece in pieces:
+        if not messages.closed:
+            messages.feed(piece)
+    assert isinstance(messages.replies(), bytes)
+    assert AsMessages(messages).data(b"event: x\ndata: {}\n\n") in (b"\x81\x02{}", b"")
