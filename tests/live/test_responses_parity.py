@@ -1,0 +1,165 @@
+"""The simulated provider is the same upstream by Responses, over HTTP or WebSocket, as by chat."""
+
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trustme
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+
+from actors.chunks import Chunk, TextChunk
+from actors.providers.base import FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.providers.http import HttpProvider, make_client
+from actors.providers.openai_chat import OpenAIChat
+from actors.providers.openai_responses import OpenAIResponses
+from actors.providers.responses_ws import open_responses_ws
+from tests.live.client import reports
+from tests.live.harness import Process, until
+from tests.web.test_simulate_websocket import ANSWERS, FAULTS, UNSTARTED, summed
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
+TOO_LONG = [{"role": "user", "content": [{"type": "text", "text": "Who? " * 30_000}]}]
+ABORT_S = 0.05
+
+
+@asynccontextmanager
+async def provider(way: str, upstream: Process) -> AsyncIterator[Provider]:
+    """A provider that asks the witness in this way."""
+    url = f"http://127.0.0.1:{upstream.port}/v1"
+    if way == "responses-ws":
+        async with open_responses_ws("s", url, None) as over_socket:
+            yield over_socket
+        return
+    format = OpenAIChat() if way == "chat" else OpenAIResponses()
+    async with make_client(url) as client:
+        yield HttpProvider("s", url, None, client, format=format)
+
+
+async def play(way: str, upstream: Process, call: ModelCall) -> tuple[object, ...]:
+    """What is said in the end, and how it failed if it did."""
+    got: list[Chunk] = []
+    # Each way is a user of its own, so that faults that pass come for all of them.
+    call = msgspec.structs.replace(call, parameters={**call.parameters, "user": way})
+    with trio.fail_after(10):
+        async with provider(way, upstream) as asked:
+            try:
+                answer = await asked.open(call, connect_s=5)
+                try:
+                    while batch := await answer.receive():
+                        got += batch
+                finally:
+                    answer.close()
+            except UpstreamFailure as failure:
+                return summed(got), failure.kind, failure.status, failure.code
+    return summed(got), None
+
+
+def call_of(settings: str, messages: object = None) -> ModelCall:
+    voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
+    asked = messages or [{"role": "user", "content": "Who is on stage?"}]
+    return ModelCall(upstream_model=voice, messages=asked, parameters={"tools": [TOOL]})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("settings", [*ANSWERS, *FAULTS, "html", "html=502", "garbage"])
+async def test_the_same_is_said_by_responses_as_by_chat(upstream: Process, settings: str) -> None:
+    call = call_of(settings)
+    by_chat = await play("chat", upstream, call)
+    assert await play("responses", upstream, call) == by_chat
+    by_socket = await play("responses-ws", upstream, call)
+    if settings in (*UNSTARTED, "html", "html=502", "garbage"):
+        assert by_socket[1:] == (FailureKind.REFUSED, None, None)
+    else:
+        assert by_socket == by_chat
+
+
+async def test_a_history_is_understood_alike(upstream: Process) -> None:
+    function = {"name": "f", "arguments": '{"a":1}'}
+    messages: list[dict[str, object]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Who?"}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "Nobody."},
+    ]
+    call = call_of("tool,delay=0", messages)
+    by_chat = await play("chat", upstream, call)
+    assert "The tool says: Nobody." in str(by_chat[0])
+    assert await play("responses", upstream, call) == by_chat
+    assert await play("responses-ws", upstream, call) == by_chat
+
+
+@pytest.mark.parametrize("way", ["responses", "responses-ws"])
+async def test_a_long_request_goes_through(upstream: Process, way: str) -> None:
+    call = call_of("tokens=3,delay=0", TOO_LONG)
+    assert await play(way, upstream, call) == await play("chat", upstream, call)
+
+
+@pytest.mark.parametrize("way", ["responses", "responses-ws"])
+@pytest.mark.parametrize("model", ["sim:stall=2,delay=0", "sim:count,tokens=5000,delay=1ms"])
+async def test_a_closed_answer_is_seen_at_once(upstream: Process, way: str, model: str) -> None:
+    user = f"{way}/{model}"
+    call = ModelCall(
+        upstream_model=model,
+        messages=[{"role": "user", "content": "?"}],
+        parameters={"user": user},
+    )
+    async with provider(way, upstream) as asked:
+        answer = await asked.open(call, connect_s=5)
+        while not any(isinstance(chunk, TextChunk) for chunk in await answer.receive()):
+            pass
+        left_at = time.monotonic()
+        answer.close()
+
+        async def closed() -> float | None:
+            (report,) = await reports(upstream, user)
+            found = report["closed_at"]
+            return found if isinstance(found, float) else None
+
+        closed_at = await until(closed)
+        assert closed_at is not None
+        assert left_at <= closed_at < left_at + ABORT_S
+
+
+async def speak(request: WebSocketRequest) -> None:
+    """A provider that says one thing to all."""
+    socket = await request.accept()
+    try:
+        await socket.get_message()
+        await socket.send_message('{"type":"response.output_text.delta","delta":"Hi"}')
+        await socket.send_message('{"type":"response.completed","response":{"output":[]}}')
+        await socket.get_message()
+    except ConnectionClosed:
+        return
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_over_tls(tmp_path: Path, trusted: bool) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    ca_file = tmp_path / "ca.pem"
+    (authority if trusted else trustme.CA()).cert_pem.write_to_path(ca_file)
+    call = ModelCall(upstream_model="m", messages=[], parameters={})
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            served = await nursery.start(partial(serve_websocket, speak, "127.0.0.1", 0, context))
+            url = f"https://localhost:{served.port}/v1"
+            async with open_responses_ws("s", url, None, ca_file=str(ca_file)) as asked:
+                if trusted:
+                    answer = await asked.open(call, connect_s=5)
+                    assert await answer.receive() == [TextChunk("Hi")]
+                    answer.release()
+                else:
+                    with pytest.raises(UpstreamFailure, match="certificate not accepted") as no:
+                        await asked.open(call, connect_s=5)
+                    assert no.value.kind is FailureKind.REFUSED
+            nursery.cancel_scope.cancel()
