@@ -10,16 +10,19 @@ from typing import Final
 
 from actors.boundaries import begins_line, begins_sentence
 from actors.scripts import first_word, splits_word, weight, words_in
+from actors.seam_words import OPENING_MARKS
 
 _PROOF: Final = 3
 """Letters that whole words need to be an anchor: `a`, `is` and the like are everywhere."""
+_WORDS: Final = (6, 2)
+"""Letters and words that prove something wherever they stand in a sentence."""
 _PARTS: Final = 3
 """Parts between spaces that are enough however short they are, as in `+ 9 =`."""
 _LONG: Final = 8
 """Characters that need not begin with a word: nothing as long is there by chance."""
 _FRAGMENT: Final = 5
 """Letters from which on the beginning of a word is hardly another whole word as well."""
-_OPENING: Final = (20, 3)
+_OPENING: Final = (40, 5)
 """Letters and words that prove something where the anchor begins a sentence: any answer may open
 with `The old`."""
 _OPENING_LIKELY: Final = (6, 2)
@@ -35,7 +38,7 @@ class Anchor(Enum):
 
     PROOF = auto()
     LIKELY = auto()
-    """It is a repetition, unless another answer happens to begin like the last sentence."""
+    """It is a repetition, unless another answer happens to begin like this."""
     UNCLEAR = auto()
     """It may be a repetition, and it may not."""
     CHANCE = auto()
@@ -48,11 +51,19 @@ def judge(before: str, anchor: str, after: str) -> Anchor:
         return _judge_inside(anchor)
     if not (weight(anchor) or is_markup(anchor)):
         return Anchor.PROOF if is_long(anchor) else Anchor.CHANCE
+    if opens_no_answer(anchor):
+        return _judge_words(before, anchor, after, alone=Anchor.PROOF)
     if begins_sentence(before):
         return _judge_opening(before, anchor, after)
-    if is_long(anchor) or (weight(anchor) >= _PROOF and not runs_on(before, anchor, after)):
+    return _judge_words(before, anchor, after, alone=Anchor.LIKELY)
+
+
+def _judge_words(before: str, anchor: str, after: str, *, alone: Anchor) -> Anchor:
+    """Whole words; `alone` is what one of them proves."""
+    if is_long(anchor) or says(anchor, *_WORDS):
         return Anchor.PROOF
-    return Anchor.UNCLEAR
+    proven = weight(anchor) >= _PROOF and not runs_on(before, anchor, after)
+    return alone if proven else Anchor.UNCLEAR
 
 
 def _judge_inside(anchor: str) -> Anchor:
@@ -67,6 +78,11 @@ def _judge_opening(before: str, anchor: str, after: str) -> Anchor:
     if says(anchor, *_OPENING) or repeats_number(before, anchor + after):
         return Anchor.PROOF
     return Anchor.LIKELY if says(anchor, *_OPENING_LIKELY) else Anchor.UNCLEAR
+
+
+def opens_no_answer(anchor: str) -> bool:
+    """It begins with a small letter, so it is no opening that two answers happen to share."""
+    return anchor.lstrip(OPENING_MARKS)[:1].islower()
 
 
 def is_long(anchor: str) -> bool:

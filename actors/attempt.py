@@ -114,13 +114,13 @@ class Attempt:
             clock.content_arrived()
             if not self._spoke:
                 self._first_content()
-        items: list[Item] = chunks  # type: ignore[assignment]  # nobody adds to it
+        told: list[AnyEvent] = []
         if self._continuation is not None:
-            items = self._continuation.step(chunks, self._tally)
-        for item in items:
-            self._cut.note(item)
+            chunks, told = self._continuation.step(chunks, self._tally)
+        for chunk in chunks:
+            self._cut.note(chunk)
         self._finished = self._tally.finished
-        return items
+        return [*told, *chunks] if told else chunks  # type: ignore[return-value]  # not added to
 
     def _first_content(self) -> None:
         self._spoke = True

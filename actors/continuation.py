@@ -31,25 +31,30 @@ class Continuation:
     def __init__(self, route: Route, shown: str, *, prefill: bool) -> None:
         self._route = route
         self._splicer = Splicer(shown, prefill=prefill)
+        self._told = False
 
-    def step(self, chunks: list[Chunk], tally: Tally) -> list[Chunk | AnyEvent]:
-        """What of these chunks goes on; raises `UpstreamFailure` where they do not fit."""
-        items: list[Chunk | AnyEvent] = []
+    def step(self, chunks: list[Chunk], tally: Tally) -> tuple[list[Chunk], list[AnyEvent]]:
+        """What of these chunks goes on, and what is to be said before it.
+
+        Raises `UpstreamFailure` where they do not fit.
+        """
+        passed: list[Chunk] = []
         for chunk in chunks:
             match chunk:
                 case TextChunk(text):
-                    self._pass(self._fed(text), items, tally)
+                    _pass(self._fed(text), passed)
                 case ReasoningChunk(text):
                     tally.withheld += len(text)
                 case RefusalChunk():
                     raise _misfit("it refused")
                 case FinishChunk() | ToolCallChunk():
-                    self._pass(self._ended(), items, tally)
-                    items.append(chunk)
+                    _pass(self._ended(), passed)
+                    passed.append(chunk)
                 case _:
-                    items.append(chunk)
+                    passed.append(chunk)
         tally.dropped = self._splicer.dropped
-        return items
+        seam = self._splicer.seam
+        return passed, self._tell(seam, tally) if seam is not None and not self._told else []
 
     def _fed(self, text: str) -> str:
         try:
@@ -63,14 +68,16 @@ class Continuation:
         except DoesNotFit as error:
             raise _misfit(str(error)) from None
 
-    def _pass(self, text: str, items: list[Chunk | AnyEvent], tally: Tally) -> None:
-        seam = self._splicer.seam
-        if seam is not None and not tally.kept:
-            tally.kept = True
-            tally.note = f"continued the answer ({seam})"
-            items.append(_warning(seam, self._route))
-        if text:
-            items.append(TextChunk(text))
+    def _tell(self, seam: Seam, tally: Tally) -> list[AnyEvent]:
+        self._told = True
+        tally.kept = True
+        tally.note = f"continued the answer ({seam})"
+        return [_warning(seam, self._route)]
+
+
+def _pass(text: str, passed: list[Chunk]) -> None:
+    if text:
+        passed.append(TextChunk(text))
 
 
 def _warning(seam: Seam, route: Route) -> events.Warning:

@@ -9,7 +9,6 @@ import msgspec
 from actors.chunks import Chunk
 from actors.continuation import Continuation
 from actors.continuing import DEFAULT_INSTRUCTION, Said, continuation, why_not_continued
-from actors.events import AnyEvent
 from actors.ledger import Estimates
 from actors.outcome import OnCut
 from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
@@ -32,9 +31,9 @@ class Cut:
         self.failure: UpstreamFailure | None = None
         """What broke the answer off; None as long as nothing did."""
 
-    def note(self, item: Chunk | AnyEvent) -> None:
+    def note(self, chunk: Chunk) -> None:
         """This is passed on."""
-        self._said.note(item)
+        self._said.note(chunk)
 
     def may_go_on(self, failure: UpstreamFailure) -> bool:
         """Whether another attempt may follow this failure; forgets what is to be said anew."""
@@ -74,7 +73,7 @@ class Cut:
             shown,
             prefill=prefill,
             instruction=self._request.continue_instruction or DEFAULT_INSTRUCTION,
-            used_tokens=estimates.estimate(route.upstream_model, shown, 0),
+            used_tokens=estimates.estimate(str(route), shown, 0),
         )
 
     def joint(self, route: Route, *, prefill: bool) -> Continuation | None:

@@ -32,6 +32,11 @@ LEAST_PROMPT = 100
 MOST_ADDED = 2.0
 """Factor by which what was learnt changes the estimate of a prompt at most, either way."""
 
+EAGER = 48
+"""Figures of a model that are all learnt from; after them …"""
+STRIDE = 8
+"""… one in so many, since learning costs as much as ten tokens."""
+
 MAX_CHARS_PER_TOKEN = 64
 MAX_TOKENS_PER_CHAR = 4
 OVERHEAD_TOKENS = 64
@@ -72,7 +77,7 @@ class Estimator:
         Both are of the same things: with reasoning that nobody sees, take its tokens off. A figure
         that cannot be true of the text teaches nothing, and neither does an explicit zero.
         """
-        if _is_plausible(text, tokens):
+        if _is_plausible(text, tokens) and self._taught(model).is_due():
             self._taught(model).learn(features(text), deltas, tokens)
 
     def estimate_input(self, model: str, call: ModelCall) -> int:
@@ -81,6 +86,8 @@ class Estimator:
 
     def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
         """The provider has counted the prompt, cached tokens included."""
+        if not self._used(model).wants_prompts():
+            return
         text = prompt_text(call)
         if _is_plausible(text, tokens) and is_all_text(call):
             self._taught(model).learn_prompt(text, len(call.messages), tokens)
@@ -114,7 +121,7 @@ class Estimator:
 
 
 class _Model:
-    __slots__ = ("_by_deltas", "_by_text", "_prompts")
+    __slots__ = ("_by_deltas", "_by_text", "_prompts", "_told")
 
     def __init__(
         self,
@@ -124,7 +131,17 @@ class _Model:
     ) -> None:
         self._by_text = by_text or TokenFit()
         self._by_deltas = DeltaFit(turns)
+        self._told = 0
         self._prompts = deque([factor for factor in prompts if factor > 0.0], PROMPTS)
+
+    def is_due(self) -> bool:
+        """Whether to learn from this figure; one that knows much looks at a few only."""
+        self._told += 1
+        return self._told <= EAGER or self._told % STRIDE == 0
+
+    def wants_prompts(self) -> bool:
+        """Whether to learn from a prompt; as often as from answers."""
+        return self._told < EAGER or self._told % STRIDE == 0
 
     def dump(self, model: str) -> Learnt:
         fit = self._by_text

@@ -33,7 +33,10 @@ class Estimates(Protocol):
         """About how many tokens the call's messages are."""
 
     def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
-        """The provider counted so many tokens."""
+        """The provider counted so many tokens of an answer."""
+
+    def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
+        """The provider counted so many tokens of a prompt."""
 
 
 _BILLED = ("running", "answered", "cancelled", "crashed")
@@ -145,7 +148,7 @@ class Tally:
             return None
         if self.reported is not None:
             return self.reported
-        model = self.route.upstream_model
+        model = str(self.route)
         text = "".join(self.thought) + "".join(self.said)
         return Usage(
             input_tokens=estimates.estimate_input(model, call),
@@ -153,18 +156,20 @@ class Tally:
             estimated=True,
         )
 
-    def teach(self, estimates: Estimates) -> None:
+    def teach(self, call: ModelCall, estimates: Estimates) -> None:
         """Let the estimator learn from an answer that is whole and has the provider's count."""
         reported = self.reported
         if reported is None:
             return
+        model = str(self.route)
+        estimates.learn_input(model, call, reported.input_tokens)
         text = "".join(self.said)
         tokens = reported.output_tokens - reported.reasoning_tokens
         if not reported.reasoning_tokens:
             text = "".join(self.thought) + text
         elif self.thought:
             return  # its deltas cannot be told apart
-        estimates.learn(self.route.upstream_model, text, self.deltas, tokens)
+        estimates.learn(model, text, self.deltas, tokens)
 
     def record(self, number: int, usage: Usage | None) -> AttemptRecord:
         """The attempt as it is stored, with what it took as far as that is known."""

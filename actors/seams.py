@@ -43,8 +43,8 @@ class Seam(StrEnum):
     OVERLAP = "overlap"
     """It began with the last words shown, which were dropped."""
     APPENDED = "appended"
-    """Nothing speaks against it, but that it fits is not proven: it repeated nothing, or no more
-    than the first words of a sentence, which were dropped."""
+    """Nothing speaks against it, but that it fits is not proven: it repeated nothing, or so few
+    words that another answer may begin with them; they were dropped."""
 
 
 class DoesNotFit(Exception):

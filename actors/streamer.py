@@ -61,7 +61,7 @@ class Streamer:
 
     def _choose(self) -> None:
         routes, call = self._turn.request.routes, self._turn.request.call
-        model = routes[0].route.upstream_model if routes else ""
+        model = str(routes[0].route) if routes else ""
         self._input = self._upstreams.estimates.estimate_input(model, call)
         choice = self._upstreams.board.choose(routes, needs_of(call, self._input))
         for skipped in choice.skipped:
@@ -139,7 +139,7 @@ class Streamer:
             permit.left()
             tally.end(now())
             board.note_tokens(planned.route, tally.tokens)
-        tally.teach(self._upstreams.estimates)
+        tally.teach(self._turn.request.call, self._upstreams.estimates)
         return None
 
     async def _ask(

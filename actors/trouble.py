@@ -63,7 +63,9 @@ _FILTER_CODES = frozenset(
         "responsibleaipolicyviolation",
     }
 )
-_FILTER_WORDS = re.compile(r"content (?:management |filtering )?policy|safety system", re.IGNORECASE)
+_FILTER_WORDS = re.compile(
+    r"content (?:management |filtering )?policy|safety system", re.IGNORECASE
+)
 _TIMEOUT_STATUSES = frozenset({408, 504})
 
 _BY_KIND = {

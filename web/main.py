@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from actors.checkpointer import Checkpointer
+from actors.estimator import Estimator
 from actors.finalise import Finaliser
 from actors.ports import StoreUnavailable, TurnStore
 from actors.pulse import Pulse
@@ -18,7 +19,6 @@ from actors.recovery import recover
 from actors.registry import Registry
 from actors.run_turn import Backstage
 from actors.upstreams import Upstreams
-from actors.usage import Constants
 from store.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
@@ -110,7 +110,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
         )
         board = make_board(config, rings, trio.current_time)
-        upstreams = Upstreams(providers, board, Constants(), time.time, random.random)
+        upstreams = Upstreams(providers, board, Estimator(), time.time, random.random)
         backstage = Backstage(
             store=store,
             upstreams=upstreams,

@@ -13,6 +13,7 @@ from actors.board import RouteBoard
 from actors.breaker import BreakerSettings
 from actors.checkpointer import Checkpointer, decode_events
 from actors.chunks import Chunk, FinishChunk, TextChunk
+from actors.estimator import Estimator
 from actors.events import AnyEvent, Ended
 from actors.finalise import Finaliser
 from actors.guard import Screen
@@ -34,7 +35,6 @@ from actors.run_turn import Backstage
 from actors.timeouts import Timeouts
 from actors.turn import PlannedRoute, Turn, TurnRequest
 from actors.upstreams import Upstreams
-from actors.usage import Constants
 
 EPOCH = 1_700_000_000.0
 FLUSH_S = 0.25
@@ -336,7 +336,7 @@ class Theatre:
         self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
         self.providers = {provider.name: provider for provider in providers}
         self.board = RouteBoard(BreakerSettings(), {}, {}, trio.current_time)
-        self.upstreams = Upstreams(self.providers, self.board, Constants(), now, lambda: 0.5)
+        self.upstreams = Upstreams(self.providers, self.board, Estimator(), now, lambda: 0.5)
         self.backstage = Backstage(
             store=self.store,
             upstreams=self.upstreams,

@@ -49,7 +49,8 @@ async def test_first_come_first_served(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         await arrive(nursery, *(Visitor(gate, name, log) for name in "abcde"))
         assert (gate.in_flight, gate.waiting) == (2, 3)
-    assert log == ["a at 0", "b at 0", "c at 10", "d at 10", "e at 20"]
+    # Trio shuffles tasks that wake at the same moment.
+    assert sorted(log) == ["a at 0", "b at 0", "c at 10", "d at 10", "e at 20"]
     assert (gate.in_flight, gate.waiting) == (0, 0)
 
 

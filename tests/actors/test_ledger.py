@@ -33,6 +33,9 @@ class Letters:
     def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
         self.learnt.append((model, text, deltas, tokens))
 
+    def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
+        self.learnt.append((model, "", 0, tokens))
+
 
 LETTERS = Letters()
 
@@ -145,11 +148,13 @@ def test_a_skipped_route_is_told_with_its_reason() -> None:
 def test_the_estimator_learns_what_was_visible() -> None:
     letters = Letters()
     ledger = Ledger()
-    answered(ledger, A, "seen", _usage(1, 5)).teach(letters)
+    answered(ledger, A, "seen", _usage(1, 5)).teach(CALL, letters)
     hidden = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
-    hidden.teach(letters)
+    hidden.teach(CALL, letters)
     shown = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
     shown.hear(ReasoningChunk("aloud"))
-    shown.teach(letters)
-    answered(ledger, A, "seen").teach(letters)
-    assert letters.learnt == [("m", "seen", 1, 5), ("m", "seen", 1, 5)]
+    shown.teach(CALL, letters)
+    answered(ledger, A, "seen").teach(CALL, letters)
+    answers = [learnt for learnt in letters.learnt if learnt[1]]
+    assert answers == [("a/m", "seen", 1, 5), ("a/m", "seen", 1, 5)]
+    assert letters.learnt.count(("a/m", "", 0, 1)) == 3

@@ -19,6 +19,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
+from actors.estimator import Estimator
 from actors.events import Ended, Started
 from actors.lease import Lease
 from actors.order import Order
@@ -28,7 +29,6 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from actors.retry import MOST_ON_ONE_ROUTE
 from actors.run_turn import run_turn
 from actors.timeouts import Timeouts
-from actors.usage import Constants
 from tests.actors.fakes import (
     FOREVER,
     AtStep,
@@ -224,20 +224,22 @@ class Run:
             assert self.record.provider is None
             return
         chunks = answers[-1].said
-        generated = "".join(map(_generated, chunks))
+        thought = [chunk for chunk in chunks if isinstance(chunk, ReasoningChunk)]
+        said = [chunk for chunk in chunks if not isinstance(chunk, ReasoningChunk)]
+        generated = "".join(map(_generated, [*thought, *said]))
         content = any(isinstance(chunk, CONTENT) for chunk in chunks)
         opened = attempts[-1].input_tokens is not None
         if not (content or (opened and attempts[-1].result in ("answered", "cancelled"))):
             assert usage is None
             return
         reported = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
-        call, constants = self.turn.request.call, Constants()
+        call, untaught = self.turn.request.call, Estimator()
         expected = (
             reported[-1]
             if reported
             else Usage(
-                input_tokens=constants.estimate_input("", call),
-                output_tokens=constants.estimate("", generated, 0),
+                input_tokens=untaught.estimate_input("", call),
+                output_tokens=untaught.estimate("", generated, 0),
                 estimated=True,
             )
         )

@@ -10,13 +10,13 @@ from actors import events
 from actors.attempt import Item
 from actors.attempt_clock import SLACK_S
 from actors.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
+from actors.estimator import Estimator
 from actors.links import Link
 from actors.outcome import Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.streamer import Streamer
 from actors.timeouts import Timeouts
 from actors.turn import Turn
-from actors.usage import estimate_input
 from tests.actors.fakes import (
     FOREVER,
     Line,
@@ -68,7 +68,7 @@ async def test_a_whole_answer_is_passed_on_after_started(autojump_clock: MockClo
             provider="main",
             upstream_model="main-model",
             created_at=now(),
-            input_estimate=estimate_input(play.turn.request.call),
+            input_estimate=Estimator().estimate_input("", play.turn.request.call),
         ),
         *text("a", "b", "c"),
         FinishChunk(Reason.STOP),
