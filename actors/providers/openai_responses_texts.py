@@ -4,13 +4,13 @@ The Responses grammar says each text several times: piece by piece, whole when i
 again with its item, and once more with the answer. Not every server says all of them.
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from msgspec import Struct
 
 
-class Kind(Enum):
-    """What a text is."""
+class Kind(IntEnum):
+    """What a text is. Numbers, because Python's other enumerations are slow keys."""
 
     TEXT = auto()
     REFUSAL = auto()
@@ -30,23 +30,27 @@ class Place(Struct, frozen=True, gc=False):
 class Texts:
     """The texts of one answer as they grow."""
 
-    __slots__ = ("_by_kind", "_by_place", "_open")
+    __slots__ = ("_moved_to", "_open", "_shown")
 
     def __init__(self) -> None:
-        self._by_place: dict[Place, list[str]] = {}
-        self._by_kind: dict[Kind, list[str]] = {}
+        self._shown: dict[Place, list[str]] = {}
         self._open: dict[Kind, Place] = {}
         """Where the last pieces came that nobody has said whole yet."""
+        self._moved_to: dict[Place, Place] = {}
+        """Where a text stood before its server changed its indexes."""
 
     @property
     def begun(self) -> bool:
         """Something has been shown."""
-        return bool(self._by_kind)
+        return bool(self._shown)
 
     def grow(self, place: Place, piece: str) -> None:
         """A piece was shown."""
-        self._by_place.setdefault(place, []).append(piece)
-        self._by_kind.setdefault(place.kind, []).append(piece)
+        pieces = self._shown.get(place)
+        if pieces is None:
+            self._shown[place] = [piece]
+        else:
+            pieces.append(piece)
         self._open[place.kind] = place
 
     def rest(self, place: Place, whole: str) -> str:
@@ -54,8 +58,8 @@ class Texts:
 
         Nothing where other words were shown there: those stand.
         """
-        shown = self._shown(place) or self._moved(place, whole)
-        self._by_place[place] = [shown]
+        place = self._place_before(place, whole)
+        shown = self._text(place)
         rest = whole[len(shown) :] if whole.startswith(shown) else ""
         if rest:
             self.grow(place, rest)
@@ -63,26 +67,30 @@ class Texts:
             del self._open[place.kind]
         return rest
 
-    def _shown(self, place: Place) -> str:
-        pieces = self._by_place.get(place, [])
+    def _text(self, place: Place) -> str:
+        pieces = self._shown.get(place, [])
         if len(pieces) > 1:
             pieces[:] = ["".join(pieces)]
         return pieces[0] if pieces else ""
 
-    def _moved(self, place: Place, whole: str) -> str:
-        """The same text, shown piece by piece by a server that changes its indexes.
+    def _place_before(self, place: Place, whole: str) -> Place:
+        """The place itself, or that of the same text, shown under another index.
 
         Calls are told apart by their ids, and may well ask the same.
         """
         open = self._open.get(place.kind)
-        if open is None or place.kind is Kind.ARGUMENTS or self._shown(open) != whole:
-            return ""
-        del self._open[place.kind]
-        return whole
+        if place in self._shown or open is None or place.kind is Kind.ARGUMENTS:
+            return self._moved_to.get(place, place)
+        if self._text(open) == whole:
+            self._moved_to[place] = open
+        return self._moved_to.get(place, place)
 
     def recount(self) -> "Recount":
         """Compare with the whole answer, part by part."""
-        return Recount({kind: "".join(pieces) for kind, pieces in self._by_kind.items()})
+        return Recount({kind: self._all(kind) for kind in Kind})
+
+    def _all(self, kind: Kind) -> str:
+        return "".join([self._text(place) for place in self._shown if place.kind is kind])
 
 
 class Recount:
@@ -97,7 +105,7 @@ class Recount:
 
     def rest(self, kind: Kind, part: str) -> str:
         """What of the next part of this kind has not been shown."""
-        shown, at = self._shown.get(kind, ""), self._at[kind]
+        shown, at = self._shown[kind], self._at[kind]
         if kind in self._differs:
             return ""
         if shown.startswith(part, at):
