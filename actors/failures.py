@@ -8,6 +8,8 @@ from actors.providers.base import FailureKind, UpstreamFailure
 
 _OURS_TO_FIX = frozenset({401, 402, 403})
 """Refusals of our credentials or credit: another route may do, and the client cannot mend it."""
+_NOBODYS_MISTAKE = frozenset({408, 429})
+"""The client's status too, but another route, or the same one later, would have done."""
 
 _FOR_THE_CALL = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
 """Beginnings of the reasons to skip a route that have to do with the request."""
@@ -33,13 +35,14 @@ def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorIn
 
     The client's own mistakes keep the provider's status; what only the operator can mend is a
     502, a timeout a 504, an upstream 503 stays one. `tried`: what became of each attempt, told
-    where there was more than one.
+    where there was more than one, and the last was not the client's own mistake.
     """
     status = _client_status(failure)
     own_mistake = failure.kind is FailureKind.REJECTED and status < 500
+    tell_tries = not own_mistake or status in _NOBODYS_MISTAKE
     return ErrorInfo(
         status=status,
-        message=failure.message if own_mistake else _with_tried(failure.message, tried),
+        message=_with_tried(failure.message, tried) if tell_tries else failure.message,
         type=(failure.type or "invalid_request_error") if own_mistake else "upstream_error",
         code=failure.code or failure.kind.value,
         param=failure.param if own_mistake else None,

@@ -88,6 +88,14 @@ def test_of_the_clients_own_mistake_the_tries_are_not_told() -> None:
     assert client_error(failure, ["a", "b"]).message == "too hot"
 
 
+@pytest.mark.parametrize("status", [408, 429])
+def test_where_the_last_route_was_too_busy_the_tries_are_told(status: int) -> None:
+    failure = UpstreamFailure(K.REJECTED, "Slow down.", status=status)
+    told = client_error(failure, ["a/m: refused", "b/n: rejected 429"])
+    assert told.message == "Slow down. Tried: a/m: refused; b/n: rejected 429."
+    assert told.status == status
+
+
 def skips(*reasons: str) -> Ledger:
     ledger = Ledger()
     for reason in reasons:
