@@ -25,6 +25,7 @@ from actors.providers.scrub import Scrub
 
 _FINISHES = {
     "STOP": Reason.STOP,
+    "FUNCTION_CALL": Reason.STOP,  # not Google's, but said by servers that speak its format
     "MAX_TOKENS": Reason.LENGTH,
     "CONTINUATION": Reason.LENGTH,
     "SAFETY": Reason.CONTENT_FILTER,

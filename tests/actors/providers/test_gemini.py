@@ -156,6 +156,15 @@ def test_an_answer_that_went_wrong_is_an_error_behind_its_text(word: str) -> Non
     assert word in failure.message
 
 
+def test_a_finish_with_calls_as_servers_say_it_that_only_speak_the_format() -> None:
+    call = {"functionCall": {"name": "f", "args": {"a": 1}, "id": "c"}}
+    candidate = {"content": {"parts": [call]}, "finishReason": "FUNCTION_CALL"}
+    assert told({"candidates": [candidate]}) == (
+        [ToolCallChunk(0, "c", "f", '{"a":1}'), FinishChunk(Reason.TOOL_CALLS)],
+        None,
+    )
+
+
 def test_a_finish_in_the_provider_s_own_words() -> None:
     decoder = GeminiDecoder(lambda text: text.replace("key1", "[secret]"))
     candidate = {"finishReason": "OTHER", "finishMessage": "no key1"}
