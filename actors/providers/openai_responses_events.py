@@ -39,6 +39,7 @@ _DONES = {
 }
 _STATUSES = {None, "completed", "incomplete"}
 """Of a whole answer that has come to its end; None is a server's that leaves the status out."""
+_FAILED = {"failed", "cancelled"}
 
 
 class _ErrorStatus(Struct):
@@ -122,7 +123,10 @@ class EventReader(AnswerReader):
         return (self._call_at.get(at) or self._new_call(Item(), at, chunks)).place
 
     def _completed(self, event: Event, chunks: list[Chunk]) -> None:
-        self._ended(event.response or Response(), chunks, incomplete=False)
+        response = event.response or Response()
+        if response.status in _FAILED:
+            raise self._failed(response, chunks)
+        self._ended(response, chunks, incomplete=False)
         self.marked = True
 
     def _incomplete(self, event: Event, chunks: list[Chunk]) -> None:
@@ -146,7 +150,7 @@ class WholeReader(AnswerReader):
         if response.error != NULL or response.object == "error":
             self._tell_usage(response, chunks)
             raise self._fail_with(data)
-        if response.status in ("failed", "cancelled"):
+        if response.status in _FAILED:
             raise self._failed(response, chunks)
         if response.status is None and response.output is None:
             chunks.append(skipped(data))

@@ -584,6 +584,13 @@ ERRORS: list[tuple[bytes, str, str | None, str | None, int | None]] = [
         None,
     ),
     (sse("response.failed", response=None), "the provider reported an error", None, None, None),
+    (
+        sse("response.completed", response={"status": "failed"}),
+        "the provider reported an error",
+        None,
+        None,
+        None,
+    ),
 ]
 
 
