@@ -11,7 +11,7 @@ from actors.ledger import Ledger
 from actors.outcome import DisconnectStage, ErrorInfo, Mode, OnCut, Reason
 from actors.ports import NewTurn, Stored
 from actors.price import Price
-from actors.providers.base import Capabilities, ModelCall, Route
+from actors.providers.base import JSON, Capabilities, ModelCall, Route
 from actors.timeouts import Timeouts
 
 
@@ -33,7 +33,7 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     call: ModelCall
     """What is asked; its `upstream_model` is filled in for each route."""
     dialect: str
-    dialect_options: dict[str, bool]
+    dialect_options: dict[str, JSON]
     total_s: float
     """The time budget of the whole turn, all attempts together."""
     tenant_id: str

@@ -14,17 +14,21 @@ from actors.journal import Subscription
 from actors.laggard import Laggard, Pace, ReaderTooSlow
 from actors.ports import Stored
 
-HEARTBEAT = b": ping\n"
-"""A comment line without the blank line after it: some SDKs take that for an empty event."""
-
 ANY_PACE = Pace(lag_bytes=2**63, bytes_per_s=0)
 
 
 class Dialect(Protocol):
     """How events look to one kind of client: a pure function of the events seen so far."""
 
+    @property
+    def heartbeat(self) -> bytes:
+        """What is sent at the start, and after every silence; no frame."""
+
     def render(self, events: list[AnyEvent]) -> bytes:
         """The frames that these events complete; may be empty."""
+
+    def comment(self, text: str) -> bytes:
+        """Something that only a person reads; no frame."""
 
 
 class Writer:
@@ -77,7 +81,7 @@ class Writer:
         if not self._opened:
             self._opened = True
             frames = self._render(subscription.read_nowait())
-            return HEARTBEAT + self._storage_note() + frames
+            return self._dialect.heartbeat + self._storage_note() + frames
         while True:
             if subscription.behind:
                 self._check_pace()
@@ -111,10 +115,10 @@ class Writer:
     def _silence(self) -> bytes:
         if self._subscription.exhausted:
             raise StopAsyncIteration
-        return HEARTBEAT
+        return self._dialect.heartbeat
 
     def _storage_note(self) -> bytes:
         if not self._subscription.exhausted:
             return b""
         stored = self._stored()
-        return b"" if stored in (None, "committed") else f": stored {stored}\n".encode()
+        return b"" if stored in (None, "committed") else self._dialect.comment(f"stored {stored}")

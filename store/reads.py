@@ -10,7 +10,7 @@ from store.records import AttemptRecord, Segment, TurnPage, TurnView, UsageRecor
 from store.tables import messages, turn_attempts, turn_segments, turns, usage_records
 from store.turns import IN_FLIGHT
 
-_OPTIONS = json.Decoder(dict[str, bool])
+_OPTIONS = json.Decoder(dict[str, object])
 _USAGE = (
     "input_tokens",
     "output_tokens",

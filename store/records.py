@@ -9,6 +9,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+JSON = object
+"""A decoded JSON value that nobody here looks into."""
+
 Stored = Literal["committed", "spooled", "unsaved"]
 """Where a final record came to rest: the database, the spool file, or only the log."""
 
@@ -22,7 +25,7 @@ class NewTurn(Struct, frozen=True, kw_only=True):
     model: str
     mode: str
     dialect: str
-    dialect_options: dict[str, bool]
+    dialect_options: dict[str, JSON]
     created_at: float
     session_id: str | None = None
     keep_text: bool = True
@@ -127,7 +130,7 @@ class TurnView(Struct, frozen=True, kw_only=True):
     upstream_model: str | None
     mode: str
     dialect: str
-    dialect_options: dict[str, bool]
+    dialect_options: dict[str, JSON]
     keep_text: bool
     usage: UsageRecord | None
     text: str

@@ -1,6 +1,7 @@
 """JSON responses, errors among them; encoded once, by the fastest encoder there is."""
 
 import math
+from collections.abc import Callable
 
 import msgspec
 from quart import Response
@@ -18,12 +19,16 @@ def json_response(
     return Response(_encode(body), status=status, headers=headers, content_type="application/json")
 
 
-def error_response(info: ErrorInfo, headers: dict[str, str] | None = None) -> Response:
+def error_response(
+    info: ErrorInfo,
+    headers: dict[str, str] | None = None,
+    body: Callable[[ErrorInfo], object] = error_body,
+) -> Response:
     """The error with its status; `Retry-After` where it says when to come back."""
     headers = dict(headers or {})
     if info.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(info.retry_after_s)))
-    return json_response(error_body(info), _http_status(info.status), headers)
+    return json_response(body(info), _http_status(info.status), headers)
 
 
 def _http_status(status: int) -> int:

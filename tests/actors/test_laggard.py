@@ -9,8 +9,9 @@ from trio.testing import MockClock
 from actors.events import AnyEvent, Text
 from actors.journal import AT_ONCE, Journal
 from actors.laggard import HEAD_START, Laggard, Pace, ReaderTooSlow
-from actors.writer import HEARTBEAT, Writer
+from actors.writer import Writer
 from tests.actors.samples import STARTED, ended
+from web.dialects.frames import PING as HEARTBEAT
 
 PACE = Pace(lag_bytes=10_000, bytes_per_s=1000)
 EVENT = b"x" * 100
@@ -18,6 +19,11 @@ EVENT = b"x" * 100
 
 class Hundreds:
     """A dialect in which every event takes a hundred bytes."""
+
+    heartbeat = b": ping\n"
+
+    def comment(self, text: str) -> bytes:
+        return f": {text}\n".encode()
 
     def render(self, events: list[AnyEvent]) -> bytes:
         return EVENT * len(events)
@@ -113,6 +119,11 @@ async def test_silence_counts_against_nobody(autojump_clock: MockClock) -> None:
 
 async def test_a_reader_of_what_shows_nothing_lets_others_play(nursery: trio.Nursery) -> None:
     class Blank:
+        heartbeat = b": ping\n"
+
+        def comment(self, text: str) -> bytes:
+            return f": {text}\n".encode()
+
         def render(self, events: list[AnyEvent]) -> bytes:
             return b""
 

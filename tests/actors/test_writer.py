@@ -7,12 +7,19 @@ from trio.testing import wait_all_tasks_blocked
 from actors.events import AnyEvent, Started, Text
 from actors.journal import Journal
 from actors.ports import Stored
-from actors.writer import HEARTBEAT, Writer
+from actors.writer import Writer
 from tests.actors.samples import STARTED, ended
+
+HEARTBEAT = b": ping\n"
 
 
 class Letters:
     """A dialect that shows texts only, and the end as a full stop."""
+
+    heartbeat = b": ping\n"
+
+    def comment(self, text: str) -> bytes:
+        return f": {text}\n".encode()
 
     def render(self, events: list[AnyEvent]) -> bytes:
         return b"".join(self._frame(event) for event in events)

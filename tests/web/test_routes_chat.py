@@ -9,10 +9,10 @@ from trio.testing import MockClock
 
 from actors.outcome import DisconnectStage, Mode, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
-from actors.writer import HEARTBEAT
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import comments_of, frames_of, read_chunk, read_completion
 from tests.web.house import House, asking, in_a_moment, open_house
+from web.dialects.frames import PING as HEARTBEAT
 
 HELLO: list[Line] = [text("Hel"), text("lo"), stop()]
 

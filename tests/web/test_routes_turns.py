@@ -9,11 +9,11 @@ from trio.testing import MockClock
 from actors.events import AnyEvent
 from actors.outcome import Mode, Reason
 from actors.ports import TurnView
-from actors.writer import HEARTBEAT
 from store.records import StoreUnavailable
 from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of
 from tests.web.house import House, asking, in_a_moment, open_house, view
+from web.dialects.frames import PING as HEARTBEAT
 from web.dialects.openai_chat import OpenAIChat
 
 FIELDS = {

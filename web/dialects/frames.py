@@ -18,6 +18,10 @@ class Cursor(Struct, frozen=True, order=True):
     number: int
 
 
+PING = b": ping\n"
+"""A heartbeat: a comment line without the blank line after it, which some SDKs take for an empty
+event."""
+
 START = Cursor(0, -1)
 """Before the first frame."""
 
@@ -34,6 +38,11 @@ def parse_cursor(text: str, dialect: str) -> Cursor:
     if match["dialect"] not in (None, dialect):
         raise BadCursor(f"{text[:64]!r} is of another dialect; this stream is '{dialect}'.")
     return Cursor(int(match["epoch"] or 0), int(match["number"]))
+
+
+def comment(text: str) -> bytes:
+    """`text` as a comment line."""
+    return f": {' '.join(text.splitlines())}\n".encode()
 
 
 class Numbering:
@@ -57,9 +66,7 @@ class Numbering:
 
     def comment(self, text: str) -> bytes:
         """`text` as a comment before the next frame, or nothing if the client has that already."""
-        if self._catching_up and self._seen(self._next):
-            return b""
-        return f": {' '.join(text.splitlines())}\n".encode()
+        return b"" if self._catching_up and self._seen(self._next) else comment(text)
 
     def new_epoch(self, epoch: int) -> None:
         """Frames from here on are of another epoch."""

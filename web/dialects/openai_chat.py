@@ -6,14 +6,15 @@ anew after some of it had been shown, since nothing can be taken back here. Warn
 SDKs read every named event as a chunk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from actors import events
 from actors.events import AnyEvent, Ended, Text
 from actors.outcome import ErrorInfo, Reason, Usage
-from web.dialects.frames import START, Cursor, Numbering
+from actors.providers.base import JSON
+from web.dialects.frames import PING, START, Cursor, Numbering, comment
 from web.errors import ending_error, error_body
 
 NAME = "openai-chat"
@@ -42,8 +43,8 @@ _TAKEN_BACK = ErrorInfo(
 class OpenAIChat:
     """Renders events as Chat Completions frames after the cursor `after`."""
 
-    def __init__(self, options: dict[str, bool], after: Cursor = START) -> None:
-        self._include_usage = options.get("include_usage", False)
+    def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
+        self._include_usage = options.get("include_usage") is True
         self._numbering = Numbering(NAME, after)
         self._frame = self._numbering.frame
         self._head = b""
@@ -54,6 +55,12 @@ class OpenAIChat:
         self._plain = False
         """Text needs nothing but its frame: the role has been sent, and nothing taken back."""
         self._taken_back = False
+
+    heartbeat = PING
+
+    def comment(self, text: str) -> bytes:
+        """A comment line."""
+        return comment(text)
 
     def render(self, batch: list[AnyEvent]) -> bytes:
         """The frames of these events; a pure function of all events given so far."""

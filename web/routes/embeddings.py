@@ -5,17 +5,15 @@ from quart import Blueprint, Response, request
 
 from actors.embedding import DIALECT, EmbeddingJob
 from actors.events import Ended
-from actors.lease import Lease
 from actors.outcome import Reason, Usage
 from actors.providers.embeddings import Embeddings
 from actors.turn import PlannedRoute, Turn, TurnRequest
-from web.connection import request_life
 from web.embedding_request import EmbeddingRequest, receive_embedding_request
 from web.errors import ApiError, ending_error, invalid
 from web.json_body import READERS
 from web.planning import Plan
+from web.playing import begin, turn_headers
 from web.responses import error_response, json_response
-from web.routes.chat import start_turn, turn_headers
 from web.service import TENANT, Service
 
 _MODELS_SHOWN = 20
@@ -31,25 +29,21 @@ def embedding_routes(service: Service) -> Blueprint:
         body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
         asked = await receive_embedding_request(body, readers)
         job = EmbeddingJob(asked.ask)
-        turn = _begin(service, asked, job)
-        life = request_life(request._get_current_object())  # type: ignore[attr-defined]
-        life.turn = turn
-        life.stack.callback(service.metrics.request_over, life)
-        await life.stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
+        turn = await _begin(service, asked, job)
         await turn.final.wait()
         return _answer(turn, job)
 
     return blueprint
 
 
-def _begin(service: Service, asked: EmbeddingRequest, job: EmbeddingJob) -> Turn:
+async def _begin(service: Service, asked: EmbeddingRequest, job: EmbeddingJob) -> Turn:
     """Start the turn; raises `ApiError` for a model that does not embed, or is not there."""
     plan = service.planner.find(asked.model)
     can = tuple(p for p in plan.routes if p.route.provider in service.embedders)
     if not can:
         raise _no_embeddings(asked.model, plan.routes)
     providers = job.providers(service.embedders)
-    turn = start_turn(service, _turn_request(asked, plan, can), providers)
+    turn = await begin(service, _turn_request(asked, plan, can), providers)
     for planned in plan.routes:
         if planned not in can:
             turn.ledger.skip(planned.route, "no_embeddings", service.now())

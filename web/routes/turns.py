@@ -1,26 +1,27 @@
 """`/v1/turns`: what became of turns, their events again, and an end to them."""
 
 import re
+from collections.abc import Mapping
 from itertools import chain
 
 import msgspec
 import trio
-from quart import Blueprint, Request, Response, request
+from quart import Blueprint, Response, request
 
 from actors.checkpointer import decode_events
-from actors.embedding import DIALECT as EMBEDDINGS
 from actors.events import AnyEvent
 from actors.lease import Lease
 from actors.outcome import ErrorInfo, Reason, Status
+from actors.providers.base import JSON
 from actors.turn import Turn
-from actors.writer import HEARTBEAT
+from actors.writer import Dialect
 from store.records import TurnView
 from web.connection import request_stack
 from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
-from web.dialects.openai_chat import OpenAIChat
+from web.dialects.kinds import KINDS
 from web.errors import ApiError, invalid, not_found
+from web.playing import current_request, turn_headers
 from web.responses import json_response
-from web.routes.chat import turn_headers
 from web.service import TENANT, Service
 from web.sse import event_document, event_stream
 from web.turn_json import listed_turn, live_turn, stored_turn
@@ -92,7 +93,7 @@ async def _follow(service: Service, turn: Turn) -> Response:
     dialect = _dialect(turn.request.dialect, turn.request.dialect_options)
     if turn.journal.closed:
         return await _document(dialect, turn.journal.events, turn_headers(turn))
-    stack = request_stack(_current_request())
+    stack = request_stack(current_request())
     await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
     return event_stream(service.writer(turn, dialect), turn_headers(turn))
 
@@ -105,9 +106,7 @@ async def _replay(service: Service, turn: TurnView) -> Response:
     return await _document(dialect, events, {"X-Turn-Id": turn.id})
 
 
-async def _document(
-    dialect: OpenAIChat, events: list[AnyEvent], headers: dict[str, str]
-) -> Response:
+async def _document(dialect: Dialect, events: list[AnyEvent], headers: dict[str, str]) -> Response:
     """All that is left of a turn that is over; 204 tells an `EventSource` to stop asking."""
     parts: list[bytes] = []
     for start in range(0, len(events), _AT_ONCE):
@@ -116,7 +115,7 @@ async def _document(
     frames = b"".join(parts)
     if not frames:
         return Response("", status=204, headers=headers)
-    return event_document(HEARTBEAT + frames, headers)
+    return event_document(dialect.heartbeat + frames, headers)
 
 
 async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
@@ -132,11 +131,15 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     return events
 
 
-def _dialect(name: str, options: dict[str, bool]) -> OpenAIChat:
-    """The dialect of a turn, from where the reader wants it; raises `ApiError` (400)."""
-    if name == EMBEDDINGS:
+def _dialect(turn_dialect: str, options: Mapping[str, JSON]) -> Dialect:
+    """How the request wants the events: in the turn's own dialect, or as `dialect` says."""
+    if turn_dialect not in KINDS:
         raise invalid("A turn of embeddings has no events to stream.", code="no_events")
-    return OpenAIChat(options, _cursor(name))
+    name = request.args.get("dialect", turn_dialect)
+    kind = KINDS.get(name)
+    if kind is None:
+        raise invalid(f"dialect: must be one of {', '.join(KINDS)}.", param="dialect")
+    return kind.stream(options if name == turn_dialect else {}, _cursor(name))
 
 
 def _elsewhere(turn: TurnView) -> ApiError:
@@ -187,7 +190,3 @@ def _status(text: str | None) -> str | None:
     if text not in set(Status):
         raise invalid(f"status: must be one of {', '.join(Status)}.", param="status")
     return text
-
-
-def _current_request() -> Request:
-    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]

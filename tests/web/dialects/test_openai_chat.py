@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from actors import events
 from actors.events import AnyEvent, Ended, Text
 from actors.outcome import ErrorInfo, Reason
-from actors.writer import HEARTBEAT
 from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
 from tests.web.dialects.reading import comments_of, frames_of, read_chunk, sdk_events
+from web.dialects.frames import PING as HEARTBEAT
 from web.dialects.frames import START, parse_cursor
 from web.dialects.openai_chat import FINISH_REASONS, NAME, OpenAIChat, completion_id
 

@@ -1,0 +1,51 @@
+"""The dialects that there are, and all that a surface must know of one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from actors.events import AnyEvent, Ended
+from actors.outcome import ErrorInfo, Reason
+from actors.providers.base import JSON
+from actors.writer import Dialect
+from web.dialects import chat_completion, openai_chat
+from web.dialects.frames import Cursor
+from web.errors import error_body
+
+Options = Mapping[str, JSON]
+"""What the client asked of the rendering, as it stands in the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectKind:
+    """One dialect."""
+
+    name: str
+    """As it stands in turns and in the ids of frames."""
+    stream: Callable[[Options, Cursor], Dialect]
+    """Renders a stream, from after the cursor on."""
+    whole: Callable[[list[AnyEvent], Options], object]
+    """The object of a turn that is over and whose end `tells`."""
+    tells: Callable[[Ended], bool]
+    """Whether a whole object can tell this end truthfully; else it is an error."""
+    error: Callable[[ErrorInfo], object] = error_body
+    """The body of an error response."""
+    finishes: frozenset[Reason] = frozenset(openai_chat.FINISH_REASONS)
+    """Ends that a stream can tell even where nothing was said before them."""
+
+
+def _chat_whole(journal: list[AnyEvent], options: Options) -> object:
+    return chat_completion.completion(journal)
+
+
+KINDS: Mapping[str, DialectKind] = {
+    kind.name: kind
+    for kind in (
+        DialectKind(
+            name=openai_chat.NAME,
+            stream=openai_chat.OpenAIChat,
+            whole=_chat_whole,
+            tells=chat_completion.has_finish,
+        ),
+    )
+}
+"""By name."""
