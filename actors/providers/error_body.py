@@ -9,6 +9,7 @@ class ProviderError(Struct, frozen=True):
 
     message: str
     code: str | None = None
+    """A word; a number that only repeats an HTTP status is none."""
     type: str | None = None
     param: str | None = None
     status: int | None = None
@@ -42,13 +43,14 @@ def _read(error: object) -> ProviderError | None:
     if message is None:
         return None
     code = error.get("code")
+    status = code if isinstance(code, int) and 400 <= code <= 599 else None
     details = _details(error)
     return ProviderError(
         message,
-        code=_word(details.get("reason")) or _word(code),
+        code=_word(details.get("reason")) or (_word(code) if status is None else None),
         type=_word(error.get("type")) or _word(error.get("status")),
         param=_word(error.get("param")),
-        status=code if isinstance(code, int) and 400 <= code <= 599 else None,
+        status=status,
         retry_after_s=_seconds(details.get("retryDelay")),
     )
 

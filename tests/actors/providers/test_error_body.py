@@ -14,7 +14,7 @@ from actors.providers.error_body import ProviderError, read_error
         ),
         (
             b'[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]',
-            ProviderError("m", code="429", type="RESOURCE_EXHAUSTED", status=429),
+            ProviderError("m", type="RESOURCE_EXHAUSTED", status=429),
         ),
         (
             b'{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":['
@@ -31,6 +31,7 @@ from actors.providers.error_body import ProviderError, read_error
         (b'{"error":"m"}', ProviderError("m")),
         (b'"m"', ProviderError("m")),
         (b'{"message":"m","code":true}', ProviderError("m")),
+        (b'{"message":"m","code":1302}', ProviderError("m", code="1302")),
         (b'{"detail":"m"}', ProviderError("m")),
         (b'{"detail":[{"loc":["body"],"msg":"m"}]}', ProviderError("m")),
         (b'{"error":{"code":7}}', None),

@@ -573,7 +573,7 @@ ERRORS: list[tuple[bytes, str, str | None, str | None, int | None]] = [
     (sse("error", status=429, error={"message": "W", "type": "t"}), "W", None, "t", 429),
     (sse("error", status=200, error={"message": "W"}), "W", None, None, None),
     (sse("error"), "the provider reported an error", None, None, None),
-    (b'data: {"error":{"message":"busy","code":502}}\n\n', "busy", "502", None, 502),
+    (b'data: {"error":{"message":"busy","code":502}}\n\n', "busy", None, None, 502),
     (b'data: {"object":"error","message":"busy"}\n\n', "busy", None, None, None),
     (b"event: error\ndata: oh\n\n", "the provider reported an error", None, None, None),
     (
