@@ -123,6 +123,7 @@ class Streamer:
         self._retries.begun()
         now, board = self._upstreams.now, self._upstreams.board
         tally = self._ledger.begin(planned.route, now())
+        answered_by = self._turn.answered_by
         try:
             await self._ask(planned, permit, tally, before, outbox)
             tally.result = "answered"
@@ -131,6 +132,8 @@ class Streamer:
             failure = caught.with_traceback(None)
             tally.fail(failure)
             self._report(permit, failure)
+            if self._cut.seen and not tally.kept:
+                self._turn.answered_by = answered_by
             return failure
         except Exception:
             tally.result = "crashed"

@@ -136,6 +136,7 @@ async def test_texts_that_do_not_fit_are_never_joined(autojump_clock: MockClock)
     assert play.attempts == [("main", "truncated"), ("spare", "misfit")]
     assert play.error.code == "truncated"
     assert "could not be continued" in play.error.message
+    assert play.turn.answered_by == play.turn.request.routes[0].route
     assert not any(isinstance(item, FinishChunk) for item in items)
 
 
