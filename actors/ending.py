@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.events import AnyEvent, Ended, ToolCall
+from actors.failures import out_of_time
 from actors.ledger import Estimates
 from actors.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.persister import Persister
@@ -68,8 +69,13 @@ class Ending:
             first_token_at=turn.first_token_at,
             ended_at=now,
             disconnect_stage=self._stage(),
-            error=outcome.error,
+            error=self._error(outcome),
         )
+
+    def _error(self, outcome: Outcome) -> ErrorInfo | None:
+        if outcome.reason is Reason.TIME_BUDGET and outcome.error is None:
+            return out_of_time(self._turn.ledger.tried())
+        return outcome.error
 
     def _stage(self) -> DisconnectStage | None:
         return self._turn.disconnect_stage(finished=self._persister.finish is not None)

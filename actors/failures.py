@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from actors.ledger import Tally
-from actors.outcome import ErrorInfo
+from actors.outcome import ErrorInfo, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 
 _OURS_TO_FIX = frozenset({401, 402, 403})
@@ -66,6 +66,16 @@ def nothing_asked(skipped: Sequence[Tally], wait_s: float | None) -> UpstreamFai
         "No route of this model can be asked now.",
         code="no_route_available",
         retry_after_s=wait_s,
+    )
+
+
+def out_of_time(tried: Sequence[str]) -> ErrorInfo:
+    """What the client is told where the time budget ended the turn, `tried` as above."""
+    return ErrorInfo(
+        status=504,
+        message=_with_tried("The turn's time budget (total_s) is used up.", tried),
+        type="server_error",
+        code=Reason.TIME_BUDGET.value,
     )
 
 

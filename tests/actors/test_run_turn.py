@@ -191,6 +191,20 @@ async def test_the_budget_spans_all_attempts(autojump_clock: MockClock) -> None:
     assert trio.current_time() == 3
 
 
+async def test_what_was_tried_in_the_time_that_is_used_up_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    theatre = Theatre(ScriptedProvider(head=FOREVER), ScriptedProvider(head=FOREVER, name="spare"))
+    asked = a_request("main", "spare", total_s=3, timeouts=QUICK)
+    turn = await play(theatre, theatre.turn(asked))
+    error = the_end(turn).error
+    assert error is not None
+    assert (error.status, error.code) == (504, "time_budget")
+    assert (
+        "Tried: main/main-model: first byte timeout; spare/spare-model: cancelled." in error.message
+    )
+
+
 STAGES = [
     # at, what has been said by then, how far it had come
     (0.5, None, "", DisconnectStage.BEFORE_FIRST_TOKEN),  # the row is being inserted
