@@ -1,0 +1,520 @@
+"""Providers that fail in every way there is, and what the client makes of it.
+
+The server and the provider that misbehaves on purpose are processes of their own. All scenarios are
+played once and mostly at the same time, since some take a minute; then each row of the table is a
+test that looks at what came of it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from itertools import count, pairwise
+
+import pytest
+import trio
+
+from tests.live.client import JSON, live_turns, metrics
+from tests.live.faults import PRICE, TOKENS, Played, Scenario, play, seconds, serving_faults
+from tests.live.harness import Process, Server
+
+AT_A_TIME = 6
+"""Scenarios that are played at once, of those that do not take long."""
+WITHIN_S = 100.0
+FIRST_TOKEN_S, IDLE_S, BUDGET_S = 10.0, 30.0, 30.0
+RECOVERS_S = 60.0
+PAUSE_S = 4.0
+PROMPTLY_S = 2.0
+TOKEN_S = 0.02
+"""From one token of a simulated model to the next."""
+
+HEALED = [
+    Scenario("429 once", "429=2"),
+    Scenario("500 once", "error=500,times=1"),
+    Scenario("reset once", "refuse,times=1"),
+]
+"""Faults that pass: the same route answers when it is asked again."""
+FAILED_OVER = [
+    Scenario("429 always", "429"),
+    Scenario("503 always", "error=503"),
+    Scenario("reset always", "refuse"),
+    Scenario("HTML", "html"),
+    Scenario("silent", "silent", total_s=90.0),
+    Scenario("late first token", "first=20s"),
+    Scenario("context length", "context", windows=(8_000, 100_000)),
+]
+"""Faults before any content that do not pass: the fallback answers from scratch."""
+TRIES = {"429 always": 3, "503 always": 2, "reset always": 2, "HTML": 2}
+"""How often the primary is asked; once where it is not said."""
+SURVIVED = [
+    Scenario("invalid event", "badjson=20"),
+    Scenario("no DONE", "nodone"),
+    Scenario("no end", "hang"),
+]
+"""Faults that an answer is whole in spite of."""
+BREAKS = {
+    "cut": ("cut=40", "truncated"),
+    "cut in a frame": ("break=40", "truncated"),
+    "reset midway": ("reset=40", "truncated"),
+    "no finish": ("end=40", "truncated"),
+    "broken framing": ("noise=40", "truncated"),
+    "error frame": ("errorframe=40,code=late", "in_stream_error"),
+    "torn frame": ("torn=40", "malformed"),
+    "stall": ("stall=20", "idle_timeout"),
+}
+"""Faults in the middle of an answer, and what the attempt is said to have failed of."""
+RESUMES = ("on", "again", "overlap")
+SENTENCES = {"on": 35, "again": 38, "overlap": 37, "other": 39}
+"""The tokens of whole sentences that the answer of `full stop …` begins with."""
+REFUSAL = b"does not support assistant message prefill"
+"""What the simulated provider says where it does not continue what was begun."""
+
+
+def in_same_words(row: Scenario) -> Scenario:
+    """The fallback would say what the primary says."""
+    return replace(row, name=f"{row.name} same", fallback="resume=on")
+
+
+def in_other_words(row: Scenario) -> Scenario:
+    """The fallback says something else, and begins anew whatever it is told.
+
+    Its words depend on what it is told, so that is not left to a default.
+    """
+    name, voice = f"{row.name} other", f"anyone but {row.name}"
+    return replace(row, name=name, voice=voice, instruction="Go on.")
+
+
+def at_once(row: Scenario) -> Scenario:
+    """Not streamed; the fallback says something else."""
+    return replace(in_other_words(row), name=f"{row.name} whole", stream=False)
+
+
+WAYS = {"same": in_same_words, "other": in_other_words, "whole": at_once}
+
+
+def breaking(what: str) -> Scenario:
+    """A primary that breaks off in the middle of its answer."""
+    return Scenario(what, BREAKS[what][0], total_s=90.0 if what == "stall" else BUDGET_S)
+
+
+def continued(what: str, resume: str) -> Scenario:
+    """A fallback that goes on in the same words, in one of the ways in which models do."""
+    return replace(breaking(what), name=f"{what} {resume}", fallback=f"resume={resume}")
+
+
+def handed_over(resume: str) -> Scenario:
+    """A fallback that refuses to continue the assistant's message, and then is told to go on."""
+    row = Scenario("handed over", "cut=40", prefill=True)
+    if resume == "new":
+        return replace(in_other_words(row), fallback="noprefill")
+    return replace(row, name=f"handed over {resume}", fallback=f"noprefill,resume={resume}")
+
+
+def behind_a_full_stop(way: str) -> Scenario:
+    """A primary that breaks off where the rest might as well be another answer."""
+    row = Scenario(f"full stop {way}", f"cut={SENTENCES[way]}", f"resume={way}")
+    return replace(in_other_words(row), name=row.name, fallback="") if way == "other" else row
+
+
+CONTEXT_FULL = Scenario("smaller window", "context", windows=(100_000, 8_000))
+POLICY = Scenario("policy", "policy")
+PREFILLED = Scenario("prefill", "cut=40", prefill=True)
+DOWN = [
+    Scenario("all 503", "error=503", "error=503"),
+    Scenario("all refuse", "refuse", "refuse"),
+    Scenario("all 429", "error=429,retry=2", "error=429,retry=2"),
+    Scenario("all silent", "silent", "silent", first_byte_s=20.0),
+    Scenario("all late", "first=20s", "first=40s"),
+]
+BROKEN_TWICE = Scenario("cut twice", "cut=40", "cut=10,resume=on")
+BROKEN_THEN_DOWN = Scenario("cut, then 500", "cut=40", "error=500")
+LEARNT = replace(handed_over("again"), name="learnt")
+OUTAGES = [
+    Scenario("503 for a minute", "error=503,for=60s"),
+    Scenario("resets for a minute", "refuse,for=60s"),
+    Scenario("silent for a minute", "silent,for=60s", first_byte_s=10.0),
+]
+
+ONCE = [
+    *[vary(row) for row in (*HEALED, *FAILED_OVER, *SURVIVED) for vary in WAYS.values()],
+    *[continued(what, resume) for what in BREAKS for resume in RESUMES],
+    *[vary(breaking(what)) for what in BREAKS for vary in (in_other_words, at_once)],
+    *[handed_over(resume) for resume in (*RESUMES, "new")],
+    *[behind_a_full_stop(way) for way in SENTENCES],
+    *[CONTEXT_FULL, POLICY, at_once(POLICY), PREFILLED, *DOWN, BROKEN_TWICE, BROKEN_THEN_DOWN],
+]
+"""Scenarios that are asked once each."""
+HEALTHY = Scenario("healthy", "")
+LONG = {"silent", "late first", "stall", "all silent", "all late"}
+
+
+def is_long(scenario: Scenario) -> bool:
+    """It waits for more than it works."""
+    return any(scenario.name.startswith(name) for name in LONG)
+
+
+class Run:
+    """All scenarios, played; what went wrong in one is raised by the tests that look at it."""
+
+    def __init__(self, server: Server, upstream: Process) -> None:
+        self.server = server
+        self.upstream = upstream
+        self._played: dict[str, list[Played]] = {}
+        self._errors: dict[str, Exception] = {}
+
+    async def play_all(self) -> None:
+        """Play them."""
+        limit = trio.CapacityLimiter(AT_A_TIME)
+        async with trio.open_nursery() as nursery:
+            for scenario in OUTAGES:
+                nursery.start_soon(self._guarded, self._outage, scenario)
+            nursery.start_soon(self._guarded, self._twice, LEARNT)
+            for scenario in sorted(ONCE, key=is_long, reverse=True):
+                if is_long(scenario):
+                    nursery.start_soon(self._guarded, self._once, scenario)
+                else:
+                    await limit.acquire_on_behalf_of(scenario.name)
+                    nursery.start_soon(self._limited, scenario, limit)
+
+    def __getitem__(self, name: str) -> Played:
+        """The scenario that was asked once."""
+        (played,) = self.all(name)
+        return played
+
+    def all(self, name: str) -> list[Played]:
+        """The calls of a scenario, in order."""
+        if name in self._errors:
+            raise self._errors[name]
+        return self._played[name]
+
+    async def _limited(self, scenario: Scenario, limit: trio.CapacityLimiter) -> None:
+        try:
+            await self._guarded(self._once, scenario)
+        finally:
+            limit.release_on_behalf_of(scenario.name)
+
+    async def _guarded(
+        self, how: Callable[[Scenario], Awaitable[list[Played]]], scenario: Scenario
+    ) -> None:
+        try:
+            with trio.fail_after(WITHIN_S):
+                self._played[scenario.name] = await how(scenario)
+        except Exception as error:
+            self._errors[scenario.name] = error
+
+    async def _once(self, scenario: Scenario) -> list[Played]:
+        return [await play(self.server, self.upstream, scenario)]
+
+    async def _twice(self, scenario: Scenario) -> list[Played]:
+        return [await play(self.server, self.upstream, scenario, take) for take in (1, 2)]
+
+    async def _outage(self, scenario: Scenario) -> list[Played]:
+        """A request every four seconds, until the primary has answered twice."""
+        found: dict[int, Played] = {}
+
+        async def ask(take: int) -> None:
+            found[take] = await play(self.server, self.upstream, scenario, take)
+
+        async with trio.open_nursery() as nursery:
+            for take in count(1):
+                nursery.start_soon(ask, take)
+                await trio.sleep(PAUSE_S)
+                if sum(was_answered_by_main(played) for played in found.values()) >= 2:
+                    break
+        return [found[take] for take in sorted(found)]
+
+
+def was_answered_by_main(played: Played) -> bool:
+    """Whether the primary gave the answer."""
+    return played.turn["provider"] == "main"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Run]:
+    """Every scenario, played before the first test."""
+    scenarios = [*ONCE, *OUTAGES, LEARNT, HEALTHY]
+    with serving_faults(tmp_path_factory.mktemp("faults"), upstream, scenarios) as server:
+        run = Run(server, upstream)
+        trio.run(run.play_all)
+        yield run
+
+
+def check_whole(played: Played, by: str) -> None:
+    """It is the whole answer of this route alone, which is all that is paid for."""
+    said = played.of_main if by == "main" else played.of_spare
+    model = played.scenario.main if by == "main" else played.scenario.spare
+    assert (played.status, played.done) == (200, True)
+    assert played.text == played.turn["text"] == said.text
+    assert (played.turn["status"], played.turn["reason"]) == ("completed", "stop")
+    assert played.model == played.turn["upstream_model"] == model
+    assert (played.turn["provider"], played.results[-1]) == (by, (by, "answered"))
+    check_bill(played, *said.usage)
+
+
+def check_bill(played: Played, input_tokens: int, output_tokens: int) -> None:
+    """What the client is told that it is charged, and what is on record."""
+    assert played.usage == (input_tokens, output_tokens)
+    assert played.recorded_usage == (input_tokens, output_tokens, False)
+    cost = input_tokens * PRICE["input"] + output_tokens * PRICE["output"]
+    assert played.turn["cost_micros"] == cost
+
+
+def tokens_of(attempt: JSON) -> tuple[object, object]:
+    """What the attempt took, as far as it is known."""
+    return attempt["input_tokens"], attempt["output_tokens"]
+
+
+def ids(rows: list[Scenario]) -> list[str]:
+    """The names of tests."""
+    return [row.name for row in rows]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("row", HEALED, ids=ids(HEALED))
+def test_a_fault_that_passes_is_sat_out_on_the_same_route(
+    run: Run, row: Scenario, way: str
+) -> None:
+    played = run[WAYS[way](row).name]
+    check_whole(played, "main")
+    assert (len(played.main), len(played.spare)) == (2, 0)
+    assert played.headers["x-trouper-route"] == f"main/{played.scenario.main}"
+    *failed, answered = played.attempts
+    # A connection that had been idle may have been closed meanwhile: its reset is no attempt.
+    assert len(failed) == 1 or row.name == "reset once"
+    assert all(tokens_of(attempt) == (None, None) for attempt in failed)
+    assert tokens_of(answered) == played.of_main.usage
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_retry_after_is_waited_for(run: Run, way: str) -> None:
+    played = run[WAYS[way](HEALED[0]).name]
+    assert 2.0 <= played.began[1] < 3.0
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("row", FAILED_OVER, ids=ids(FAILED_OVER))
+def test_a_fault_that_stays_is_failed_over(run: Run, row: Scenario, way: str) -> None:
+    played = run[WAYS[way](row).name]
+    check_whole(played, "spare")
+    tries = TRIES.get(row.name, 1)
+    assert [provider for provider, _ in played.results] == ["main"] * tries + ["spare"]
+    assert len(played.main) == tries or row.name == "reset always"
+    assert len(played.main) <= 6
+    assert len(played.spare) == 1
+    assert played.warnings == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("row", FAILED_OVER, ids=ids(FAILED_OVER))
+def test_failed_attempts_are_on_record_and_not_on_the_bill(
+    run: Run, row: Scenario, way: str
+) -> None:
+    played = run[WAYS[way](row).name]
+    *failed, answered = played.attempts
+    for attempt in failed:
+        assert attempt["result"] != "answered"
+        assert attempt["message"]
+        input_tokens, output_tokens = tokens_of(attempt)
+        assert not output_tokens
+        assert (input_tokens is not None) is (row.name == "late first token")
+    assert tokens_of(answered) == played.of_spare.usage
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_429s_are_no_tight_loop(run: Run, way: str) -> None:
+    played = run[WAYS[way](FAILED_OVER[0]).name]
+    assert sum(after < 3.0 for after in played.began) <= 4
+    assert all(later - earlier > 0.3 for earlier, later in pairwise(played.began))
+    assert len(played.main) <= 6
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("name", "limit_s"), [("silent", 30.0), ("late first token", 10.0)])
+def test_a_silent_route_is_left_at_its_limit(run: Run, name: str, limit_s: float, way: str) -> None:
+    (row,) = (row for row in FAILED_OVER if row.name == name)
+    played = run[WAYS[way](row).name]
+    (report,) = played.main
+    since = "began" if name == "silent" else "head_at"
+    left_at = seconds(report, "closed_at")
+    assert left_at - played.asked_at >= limit_s
+    assert left_at - seconds(report, since) < limit_s + 0.5
+    assert seconds(played.spare[0], "began") - left_at < 0.5
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("row", SURVIVED, ids=ids(SURVIVED))
+def test_what_is_whole_in_spite_of_it_ends_promptly(run: Run, row: Scenario, way: str) -> None:
+    played = run[WAYS[way](row).name]
+    check_whole(played, "main")
+    assert (len(played.main), len(played.spare)) == (1, 0)
+    last_token_at = seconds(played.main[0], "first_token_at") + (TOKENS - 1) * TOKEN_S
+    assert played.ended_at - last_token_at < PROMPTLY_S
+    if played.scenario.stream:
+        expected = ["malformed_frame"] if row.name == "invalid event" else []
+        assert played.warnings == expected
+
+
+@pytest.mark.parametrize("resume", RESUMES)
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_broken_answer_is_continued(run: Run, what: str, resume: str) -> None:
+    played = run[continued(what, resume).name]
+    check_continued(played)
+    assert played.results == [("main", BREAKS[what][1]), ("spare", "answered")]
+    assert (len(played.main), len(played.spare)) == (1, 1)
+
+
+def check_continued(played: Played) -> None:
+    """It is the whole answer, once; and that it has a seam is said."""
+    assert (played.status, played.done) == (200, True)
+    assert played.text == played.turn["text"] == played.of_main.text
+    assert (played.turn["status"], played.turn["reason"]) == ("completed", "stop")
+    assert played.model == played.turn["upstream_model"] == played.scenario.spare
+    assert len(played.warnings) == 1
+    assert played.warnings[0] in {"continued", "seam_unproven"}
+    check_continued_bill(played)
+
+
+def check_continued_bill(played: Played) -> None:
+    """The client pays for its prompt and its answer, about, and once."""
+    input_tokens, output_tokens, estimated = played.recorded_usage
+    assert estimated
+    assert played.usage == (input_tokens, output_tokens)
+    first, last = played.attempts[0], played.attempts[-1]
+    assert input_tokens == first["input_tokens"]
+    assert abs(output_tokens - TOKENS) <= 0.2 * TOKENS
+    assert last["output_tokens"] == played.spare[-1]["tokens_sent"]
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_other_words_are_never_spliced(run: Run, what: str) -> None:
+    played = run[in_other_words(breaking(what)).name]
+    assert not played.done
+    assert played.text == played.turn["text"] == played.main[0]["text_sent"]
+    assert played.of_main.text.startswith(played.text)
+    assert played.turn["status"] == "failed"
+    assert played.results == [("main", BREAKS[what][1]), ("spare", "misfit")]
+    assert "could not be continued" in str(played.error["message"])
+
+
+@pytest.mark.parametrize("resume", RESUMES)
+def test_an_answer_that_broke_off_behind_a_sentence_is_continued(run: Run, resume: str) -> None:
+    check_continued(run[behind_a_full_stop(resume).name])
+
+
+def test_behind_a_sentence_a_seam_that_nothing_proves_is_announced(run: Run) -> None:
+    played = run[behind_a_full_stop("other").name]
+    assert played.warnings == ["seam_unproven"]
+    assert played.text == f"{played.main[0]['text_sent']} {played.spare[0]['text_sent']}"
+    assert played.attempts[1]["message"] == "continued the answer (appended)"
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_what_nobody_has_seen_is_asked_for_from_scratch(run: Run, what: str) -> None:
+    played = run[at_once(breaking(what)).name]
+    check_whole(played, "spare")
+    assert played.results == [("main", BREAKS[what][1]), ("spare", "answered")]
+    assert played.headers["x-trouper-route"] == f"spare/{played.scenario.spare}"
+
+
+@pytest.mark.parametrize("way", [*RESUMES, "other", "whole"])
+def test_a_stall_ends_within_the_idle_limit(run: Run, way: str) -> None:
+    name = continued("stall", way).name if way in RESUMES else WAYS[way](breaking("stall")).name
+    played = run[name]
+    (report,) = played.main
+    last_token_at = seconds(report, "first_token_at") + 19 * TOKEN_S
+    silent_s = seconds(report, "closed_at") - last_token_at
+    assert IDLE_S - 0.1 <= silent_s < IDLE_S + 1.0
+
+
+@pytest.mark.parametrize("resume", RESUMES)
+def test_a_refused_prefill_is_not_told(run: Run, resume: str) -> None:
+    played = run[handed_over(resume).name]
+    check_continued(played)
+    assert played.results == [("main", "truncated"), ("spare", "rejected"), ("spare", "answered")]
+    assert REFUSAL not in played.body
+    assert (len(played.main), len(played.spare)) == (1, 2)
+    assert played.attempts[1]["status_code"] == 400
+
+
+def test_after_a_refused_prefill_other_words_do_not_fit_either(run: Run) -> None:
+    played = run[handed_over("new").name]
+    assert not played.done
+    assert played.text == played.main[0]["text_sent"]
+    assert played.results == [("main", "truncated"), ("spare", "rejected"), ("spare", "misfit")]
+    assert REFUSAL not in played.body
+
+
+def test_a_refused_prefill_is_learnt(run: Run) -> None:
+    first, second = run.all(LEARNT.name)
+    check_continued(first)
+    check_continued(second)
+    assert (len(first.spare), len(second.spare)) == (2, 1)
+
+
+def test_a_prefill_is_continued(run: Run) -> None:
+    played = run[PREFILLED.name]
+    check_continued(played)
+    assert played.warnings == ["continued"]
+    assert (len(played.main), len(played.spare)) == (1, 1)
+
+
+def test_a_full_context_goes_to_no_smaller_window(run: Run) -> None:
+    played = run[CONTEXT_FULL.name]
+    assert (len(played.main), len(played.spare)) == (1, 0)
+    assert (played.status, played.error["code"]) == (400, "context_length_exceeded")
+
+
+@pytest.mark.parametrize("row", [POLICY, at_once(POLICY)], ids=["stream", "whole"])
+def test_a_content_filter_has_the_last_word(run: Run, row: Scenario) -> None:
+    played = run[row.name]
+    assert (len(played.main), len(played.spare)) == (1, 0)
+    assert (played.status, played.error["code"]) == (400, "content_policy_violation")
+    assert played.error["message"] == "The request was rejected by the safety system."
+    assert played.turn["usage"] is None
+
+
+@pytest.mark.parametrize("row", DOWN, ids=ids(DOWN))
+def test_with_every_route_down_there_is_one_clear_error(run: Run, row: Scenario) -> None:
+    played = run[row.name]
+    assert not played.done
+    assert played.took_s < BUDGET_S + 1.0
+    assert played.turn["error"] is not None
+    message = str(played.error["message"])
+    assert f"main/{row.main}" in message
+    assert f"spare/{row.spare}" in message
+    assert played.turn["usage"] is None
+
+
+def test_an_answer_that_is_cut_twice_is_not_whole(run: Run) -> None:
+    played = run[BROKEN_TWICE.name]
+    assert played.error["code"] == "truncated"
+    assert played.of_main.text.startswith(played.text)
+    assert len(played.text) > len(str(played.main[0]["text_sent"]))
+    assert played.results == [("main", "truncated"), ("spare", "truncated")]
+
+
+def test_the_error_of_a_continuation_is_not_the_clients(run: Run) -> None:
+    played = run[BROKEN_THEN_DOWN.name]
+    assert played.error["code"] == "truncated"
+    assert played.text == played.main[0]["text_sent"]
+    assert played.results == [("main", "truncated"), *[("spare", "server_error")] * 2]
+
+
+@pytest.mark.parametrize("row", OUTAGES, ids=ids(OUTAGES))
+def test_an_outage_is_not_noticed_and_its_end_is(run: Run, row: Scenario) -> None:
+    calls = run.all(row.name)
+    for played in calls:
+        check_whole(played, "main" if was_answered_by_main(played) else "spare")
+    down_at = seconds(calls[0].main[0], "began")
+    asked = sorted(seconds(report, "began") - down_at for call in calls for report in call.main)
+    back = min(played.asked_at for played in calls if was_answered_by_main(played)) - down_at
+    assert RECOVERS_S - PAUSE_S <= back < RECOVERS_S + 30.0, asked
+    assert sum(at < back - 1 for at in asked) <= 6, asked
+
+
+async def test_afterwards_the_server_is_well(run: Run) -> None:
+    assert await live_turns(run.server) == 0
+    samples = await metrics(run.server)
+    assert not [
+        name for name, value in samples.items() if value and name.startswith("trouper_bugs_total")
+    ]
+    played = await play(run.server, run.upstream, HEALTHY)
+    check_whole(played, "main")
