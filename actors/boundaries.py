@@ -57,7 +57,8 @@ def ends_fence(text: str) -> bool:
 
 def in_code(text: str) -> bool:
     """A fenced block, or code in a line, is open at the end of the text."""
-    return in_fence(text) or last_line(text).count("`") % 2 == 1
+    line = last_line(text)
+    return in_fence(text) or (not line.startswith(_FENCE) and line.count("`") % 2 == 1)
 
 
 def block_of(line: str) -> str:

@@ -58,12 +58,15 @@ def is_mark(char: str) -> bool:
 def without_last_marks(text: str) -> tuple[str, str]:
     """The text up to its last character without a mark, and the marks on that.
 
-    A cut may stand between two marks of one character, so these are compared on their own.
+    A cut may stand between two marks of one character, so these are compared on their own. Marks
+    on nothing but white space stay where they are.
     """
     end = normalize("NFD", text[-_MOST_MARKS:])
     size = len(end)
     while size and combining(end[size - 1]):
         size -= 1
+    if not size or end[size - 1].isspace():
+        return text, ""
     return text[:-_MOST_MARKS] + end[:size], end[size:]
 
 

@@ -16,6 +16,7 @@ from actors.seam_words import (
     OPENERS,
     OPENING_MARKS,
     REMARKS,
+    SPACED_DASHES,
 )
 
 LOOK: Final = 48
@@ -61,7 +62,8 @@ def opens_anew(shown: str, second: str) -> bool:
 
 
 def _is_remark(text: str, words: str) -> bool:
-    return text.startswith(words) and text[len(words) : len(words) + 1] in AFTER_REMARK
+    rest = text[len(words) : len(words) + 2]
+    return text.startswith(words) and (rest[:1] in AFTER_REMARK or rest in SPACED_DASHES)
 
 
 def _is_prose(start: str) -> bool:

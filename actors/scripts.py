@@ -10,6 +10,9 @@ _FIRST_WIDE_PLANE: Final = 0x20000
 _LAST_WIDE_PLANE: Final = 0x3FFFF
 _UNSPACED: Final = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF))
 """Thai, Lao, Burmese, Khmer: alphabets that are written without spaces between words."""
+_MARKS: Final = frozenset(("Mn", "Mc"))
+_VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""Variation selectors are marks by name, and stand on emoji."""
 
 _WORDS: Final = re.compile(r"\w+")
 
@@ -27,7 +30,7 @@ def is_unspaced(char: str) -> bool:
 
 def is_of_word(char: str) -> bool:
     """A letter, a digit, a mark on one, or what stands for one in a name."""
-    return char.isalnum() or char == "_" or category(char)[0] == "M"
+    return char.isalnum() or char == "_" or (category(char) in _MARKS and char not in _VARIANTS)
 
 
 def weight(text: str) -> int:

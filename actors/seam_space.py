@@ -129,18 +129,21 @@ def closes(shown: str) -> bool:
 
 
 class Joint:
-    """The first characters behind the seam: marks and white space shown already are left out."""
+    """The first characters behind the seam: marks and white space shown already are left out.
 
-    __slots__ = ("_marks", "_run", "_size", "_white", "done", "dropped")
+    `closed` if white space was shown behind the letter that the marks at the seam belong to.
+    """
 
-    def __init__(self, marks: str, white: str) -> None:
+    __slots__ = ("_closed", "_marks", "_run", "_size", "_white", "done")
+
+    def __init__(self, marks: str, white: str, *, closed: bool = False) -> None:
         self._marks = list(marks)
+        self._closed = closed
         self._white = white
         self._run: list[str] = []
         self._size = 0
         self.done = not (marks or white)
         """All that comes passes unchanged."""
-        self.dropped = 0
 
     def feed(self, text: str) -> str:
         """What of it may be shown now; white space waits until it can be compared."""
@@ -150,32 +153,32 @@ class Joint:
         rest = text.lstrip()
         self._run.append(text[: len(text) - len(rest)])
         self._size += len(text) - len(rest)
-        if self._marks or not (rest or self._size > max(1, len(self._white))):
+        if self._marks or self._closed or not (rest or self._size > max(1, len(self._white))):
             return marks
         return marks + self.end() + rest
 
     def end(self) -> str:
         """Nothing more comes: what was waiting."""
-        run = "".join(self._run)
-        shown = unshared(self._white, run)
-        self._run.clear()
-        self.dropped += len(run) - len(shown)
         self.done = True
-        return shown
+        run = "".join(self._run)
+        self._run.clear()
+        return unshared(self._white, run)
 
     def _new_marks(self, text: str) -> tuple[str, str]:
         """The marks that the text begins with and that are not shown yet; and the rest."""
         kept, at = [], 0
-        while self._marks and at < len(text):
-            mark = normalize("NFD", text[at])
-            if not is_mark(mark):
-                self._marks = []
-            elif all(self._marks.count(char) >= mark.count(char) for char in mark):
-                for char in mark:
-                    self._marks.remove(char)
-                self.dropped += 1
-                at += 1
-            else:
+        while (self._marks or self._closed) and at < len(text):
+            if not is_mark(text[at]):
+                self._marks, self._closed = [], False
+                break
+            if not (self._closed or self._is_shown(normalize("NFD", text[at]))):
                 kept.append(text[at])
-                at += 1
+            at += 1
         return "".join(kept), text[at:]
+
+    def _is_shown(self, mark: str) -> bool:
+        if any(self._marks.count(char) < mark.count(char) for char in mark):
+            return False
+        for char in mark:
+            self._marks.remove(char)
+        return True

@@ -14,7 +14,7 @@ OPENING_MARKS: Final = " \"'“‘«»„([{*_`¿¡…—–-•#>「『（"
 SPACED_MARKS: Final = ".!?…,;:،؟۔।"
 """Marks that are followed by a space."""
 SPACED_CLOSERS: Final = ")]}”»"
-OPEN_IN_CODE: Final = "([{.,=+-*/%<&|!~^@$\\"
+OPEN_IN_CODE: Final = "([{.,=+-*/%<&|!~^@$"
 """What a line of code, or a statement, does not end with, or where white space says nothing."""
 GOING_ON_IN_CODE: Final = ")]}([.,;:=+-*/%<>&|!?"
 """What a line of code does not begin with, or where white space says nothing."""
@@ -29,6 +29,7 @@ REMARKS: Final = tuple(
 )
 """Openings of a chat; only in front of a mark of punctuation, as `Sure enough` is none."""
 AFTER_REMARK: Final = frozenset(("", *",.!:;，。！：、—–-\n"))
+SPACED_DASHES: Final = frozenset((" —", " –", " -"))
 ANNOUNCEMENTS: Final = tuple(
     "here is|here's|here are the|here are some|continuing|continuation|to continue|resuming|"
     "picking up|let me continue|let me start|let's continue|i'll continue|i will continue|"

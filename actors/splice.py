@@ -19,7 +19,7 @@ class Splicer:
     `shown`, and once all of it: well under a millisecond for each 100 KiB.
     """
 
-    __slots__ = ("_dropped", "_joint", "_misfit", "_offer", "_through", "_white", "seam")
+    __slots__ = ("_joint", "_kept", "_misfit", "_offer", "_through", "_white", "seam")
 
     def __init__(self, shown: str, *, prefill: bool) -> None:
         bare = shown.rstrip()
@@ -27,15 +27,16 @@ class Splicer:
         self._offer = None if prefill else Offer(shown, bare)
         self._joint = Joint("", self._white)
         self._through = prefill and self._joint.done
-        self._dropped = 0
+        self._kept = 0
+        """Characters that came and were not shown, less those that were put in."""
         self._misfit: str | None = None
         self.seam: Seam | None = Seam.PREFILL if prefill else None
         """None until it is decided."""
 
     @property
     def dropped(self) -> int:
-        """Characters of the second answer that are not shown."""
-        return self._dropped + self._joint.dropped
+        """Characters of the second answer that were left out at the seam."""
+        return max(0, self._kept) if self._through else 0
 
     def feed(self, text: str) -> str:
         """More of the second answer; what may be shown now. Raises `DoesNotFit`, then always."""
@@ -50,6 +51,7 @@ class Splicer:
     def _take(self, text: str, *, ended: bool) -> str:
         if self._misfit is not None:
             raise DoesNotFit(self._misfit)
+        self._kept += len(text)
         if self._offer is not None:
             over = self._offer.feed(text)
             if not (ended or over or self._offer.settled):
@@ -59,6 +61,7 @@ class Splicer:
         if ended:
             text += self._joint.end()
         self._through = self._joint.done
+        self._kept -= len(text)
         return text
 
     def _accepted(self, offer: Offer, ended: bool) -> str:
@@ -74,6 +77,7 @@ class Splicer:
 
     def _cut(self, second: str, found: Found) -> str:
         self.seam = found.seam
-        self._joint = Joint(found.marks, self._white)
-        self._dropped = found.at - bool(found.left)
+        repeats = found.at > 0
+        self._joint = Joint(found.marks, self._white, closed=repeats and self._white != "")
+        self._kept += len(found.gap)
         return found.gap + found.left + second[found.at :]

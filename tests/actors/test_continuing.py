@@ -1,0 +1,202 @@
+"""The call that asks for the rest of an answer, and the answers that it is not made for."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.continuing import (
+    DEFAULT_INSTRUCTION,
+    Said,
+    continuation,
+    prefilled,
+    why_not_continued,
+)
+from actors.outcome import Reason
+from actors.providers.base import ModelCall
+from actors.providers.simulated.behaviour import Resume
+from actors.providers.simulated.resuming import find_cut
+from tests.actors.samples import USAGE
+
+Message = dict[str, object]
+QUESTION: Message = {"role": "user", "content": "Who is on stage?"}
+GO_ON: Message = {"role": "user", "content": DEFAULT_INSTRUCTION}
+
+
+def call(*messages: Message, **parameters: object) -> ModelCall:
+    return ModelCall(upstream_model="large", messages=[*messages], parameters=parameters)
+
+
+def answer(content: object) -> Message:
+    return {"role": "assistant", "content": content}
+
+
+def go_on(asked: ModelCall, shown: str, *, prefill: bool = False, used: int = 0) -> ModelCall:
+    return continuation(
+        asked, shown, prefill=prefill, instruction=DEFAULT_INSTRUCTION, used_tokens=used
+    )
+
+
+def test_a_prefill_is_the_last_message_without_white_space_at_its_end() -> None:
+    asked = call(QUESTION, temperature=0.5)
+    assert go_on(asked, " The lamp \n", prefill=True) == call(
+        QUESTION, answer(" The lamp"), temperature=0.5
+    )
+
+
+def test_any_other_route_is_told() -> None:
+    assert go_on(call(QUESTION), "The lamp ") == call(QUESTION, answer("The lamp"), GO_ON)
+
+
+def test_the_clients_own_prefill_grows() -> None:
+    asked = call(QUESTION, {**answer("It was a "), "name": "poet"})
+    grown = {**answer("It was a dark night"), "name": "poet"}
+    assert go_on(asked, "dark night", prefill=True) == call(QUESTION, grown)
+    assert go_on(asked, "dark night") == call(QUESTION, grown, GO_ON)
+    assert prefilled(asked) + "dark night" == grown["content"]
+
+
+def test_the_clients_own_prefill_may_have_parts_or_nothing() -> None:
+    part = {"type": "text", "text": "It was a "}
+    asked = call(QUESTION, answer([part]))
+    more = {"type": "text", "text": "dark night"}
+    assert go_on(asked, "dark night", prefill=True) == call(QUESTION, answer([part, more]))
+    assert prefilled(asked) == "It was a "
+    empty = call(QUESTION, answer(None))
+    assert go_on(empty, "A dark night", prefill=True) == call(QUESTION, answer("A dark night"))
+    assert prefilled(empty) == prefilled(call(QUESTION)) == prefilled(call()) == ""
+
+
+@pytest.mark.parametrize("shown", ["", " \n"])
+@pytest.mark.parametrize("prefill", [True, False])
+def test_an_answer_without_text_is_asked_for_again(shown: str, prefill: bool) -> None:
+    assert go_on(call(QUESTION), shown, prefill=prefill) == call(QUESTION)
+
+
+@given(st.integers(1, 10_000), st.integers(-5, 20_000))
+def test_what_was_used_is_taken_off_the_limits(limit: int, used: int) -> None:
+    asked = call(QUESTION, max_tokens=limit, max_completion_tokens=limit, seed=limit)
+    left = max(1, limit - max(0, used))
+    assert go_on(asked, "The", used=used).parameters == {
+        "max_tokens": left,
+        "max_completion_tokens": left,
+        "seed": limit,
+    }
+
+
+def test_a_limit_that_is_no_number_is_the_providers_to_refuse() -> None:
+    asked = call(QUESTION, max_tokens="9", max_completion_tokens=None)
+    assert go_on(asked, "The", used=5).parameters == asked.parameters
+
+
+@pytest.mark.parametrize("prefill", [True, False])
+def test_the_first_call_stays_as_it_was(prefill: bool) -> None:
+    asked = call(QUESTION, answer([{"type": "text", "text": "It"}]), max_tokens=9)
+    before = msgspec.json.encode(asked)
+    go_on(asked, " was", prefill=prefill, used=3)
+    assert msgspec.json.encode(asked) == before
+
+
+@pytest.mark.parametrize("prefill", [True, False])
+@pytest.mark.parametrize("begun", [(), (answer("It "),)])
+def test_the_simulated_model_sees_the_cut(prefill: bool, begun: tuple[Message, ...]) -> None:
+    cut = find_cut(go_on(call(QUESTION, *begun), "was", prefill=prefill).messages, Resume.ON)
+    assert cut is not None
+    assert cut.question == [QUESTION]
+    assert cut.said == ("It was" if begun else "was")
+    assert cut.prefill is prefill
+
+
+def noted(*chunks: Chunk) -> Said:
+    said = Said()
+    for chunk in chunks:
+        said.note(chunk)
+    return said
+
+
+def test_what_was_said() -> None:
+    said = noted(TextChunk("a"), UsageChunk(USAGE), SkippedChunk("x"), FinishChunk(Reason.STOP))
+    assert said.text == "a"
+    said.note(TextChunk("b"))
+    said.note(TextChunk("c"))
+    assert said.text == said.text == "abc"
+    flags = [said.reasoning, said.refusal, said.tool_call, said.logprobs]
+    assert not any(flags)
+    assert Said().text == ""
+
+
+@pytest.mark.parametrize(
+    ("chunk", "flag"),
+    [
+        (ReasoningChunk("r"), "reasoning"),
+        (RefusalChunk("r"), "refusal"),
+        (ToolCallChunk(0, "id", "name", ""), "tool_call"),
+        (TextChunk("t", "{}"), "logprobs"),
+    ],
+)
+def test_what_else_was_said(chunk: Chunk, flag: str) -> None:
+    flags = {name: getattr(noted(chunk), name) for name in Said.__slots__ if name != "_pieces"}
+    assert [name for name, value in flags.items() if value] == [flag]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "reason"),
+    [
+        (RefusalChunk("I"), "a refusal had begun"),
+        (ToolCallChunk(0, "id", "name", ""), "a tool call had begun"),
+        (TextChunk("t", "{}"), "logprobs were asked for"),
+    ],
+)
+def test_answers_that_are_never_spliced(chunk: Chunk, reason: str) -> None:
+    assert why_not_continued(call(QUESTION), noted(TextChunk("The"), chunk)) == reason
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+        {"response_format": {"type": "grammar", "grammar": "…"}},
+        {"response_format": "json"},
+        {"guided_json": {}},
+        {"grammar": "root ::= …"},
+        {"logprobs": True},
+        {"logprobs": True, "top_logprobs": 2},
+        {"top_logprobs": 2},
+    ],
+)
+def test_calls_that_are_never_continued(parameters: dict[str, object]) -> None:
+    assert why_not_continued(call(QUESTION, **parameters), noted(TextChunk("The")))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"response_format": {"type": "text"}},
+        {"response_format": None, "logprobs": None, "top_logprobs": None, "grammar": None},
+        {"logprobs": False},
+        {"tools": [{"type": "function"}]},
+    ],
+)
+def test_calls_that_may_be_continued(parameters: dict[str, object]) -> None:
+    asked = call(QUESTION, **parameters)
+    assert why_not_continued(asked, noted(TextChunk("The"))) is None
+    assert why_not_continued(asked, noted(ReasoningChunk("Hm"), TextChunk("The"))) is None
+    assert why_not_continued(asked, noted(ReasoningChunk("Hm"))) is None
+    assert why_not_continued(asked, noted()) is None
+
+
+def test_the_instruction_asks_for_the_anchor() -> None:
+    for words in ("exactly where it stops", "repeating its last", "verbatim", "no preamble"):
+        assert words in DEFAULT_INSTRUCTION
