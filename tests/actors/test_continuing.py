@@ -1,5 +1,8 @@
 """The call that asks for the rest of an answer, and the answers that it is not made for."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -26,8 +29,10 @@ from actors.outcome import Reason
 from actors.providers.base import ModelCall
 from actors.providers.simulated.behaviour import Resume
 from actors.providers.simulated.resuming import find_cut
+from actors.splice import Seam
 from tests.actors.samples import USAGE
 
+EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation" / "continuing.md"
 Message = dict[str, object]
 QUESTION: Message = {"role": "user", "content": "Who is on stage?"}
 GO_ON: Message = {"role": "user", "content": DEFAULT_INSTRUCTION}
@@ -200,3 +205,10 @@ def test_calls_that_may_be_continued(parameters: dict[str, object]) -> None:
 def test_the_instruction_asks_for_the_anchor() -> None:
     for words in ("exactly where it stops", "repeating its last", "verbatim", "no preamble"):
         assert words in DEFAULT_INSTRUCTION
+
+
+def test_the_explanation_names_every_seam() -> None:
+    text = EXPLANATION.read_text("utf-8")
+    decided = text.split("## How the seam is decided")[1].split("\n## ")[0]
+    rows = [row for row in decided.splitlines() if row.startswith("| ")]
+    assert {cell for row in rows for cell in re.findall(r"`(\w+)` \|$", row)} == set(Seam)
