@@ -78,6 +78,22 @@ def test_frames_are_numbered_from_0() -> None:
     assert numbering.frame(b"b") == b"id: chat:1\ndata: b\n\n"
 
 
+def test_frames_with_a_name_are_numbered_among_the_others() -> None:
+    numbering = Numbering("chat", START)
+    assert numbering.event(b"begin", b"a") == b"id: chat:0\nevent: begin\ndata: a\n\n"
+    assert numbering.frame(b"b") == b"id: chat:1\ndata: b\n\n"
+    numbering.new_epoch(2)
+    assert numbering.event(b"end", b"c") == b"id: chat:2@2\nevent: end\ndata: c\n\n"
+
+
+def test_those_with_a_name_up_to_the_cursor_are_left_out_too() -> None:
+    numbering = Numbering("chat", Cursor(0, 0))
+    assert [numbering.event(b"x", b"") for _ in range(2)] == [
+        b"",
+        b"id: chat:1\nevent: x\ndata: \n\n",
+    ]
+
+
 def test_those_up_to_the_cursor_are_left_out() -> None:
     numbering = Numbering("chat", Cursor(0, 1))
     assert [numbering.frame(b"x") for _ in range(3)] == [b"", b"", b"id: chat:2\ndata: x\n\n"]
