@@ -146,7 +146,7 @@ class Http1Protocol(H11Protocol):
         head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
         self._framing = self._framing_of(event)
         if head:
-            fields += self._surroundings.config.response_fields() + b"%b: %b\r\n" % self._id_header
+            fields += b"%b: %b\r\n" % self._id_header + self._surroundings.config.response_fields()
             self._held = head[:-2] + fields + b"\r\n"
         if isinstance(self.stream, Http1Stream):
             self.stream.chunked = self._framing is Framing.CHUNKED
