@@ -39,7 +39,7 @@ class Estimates(Protocol):
         """The provider counted so many tokens of a prompt."""
 
 
-_BILLED = ("running", "answered", "cancelled", "crashed")
+_NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 
 
 class Tally:
@@ -122,11 +122,6 @@ class Tally:
         if self.reported is not None:
             return self.reported.input_tokens + self.reported.output_tokens
         return self.deltas
-
-    @property
-    def billed(self) -> bool:
-        """Whether the client is charged for it: not for what failed and left nothing."""
-        return self.asked and (self.kept or self.result in _BILLED)
 
     @property
     def outcome(self) -> str:
@@ -234,7 +229,7 @@ class Ledger:
 
         None where no provider began to answer, or where all that did failed before any content.
         """
-        kept = [tally for tally in self.tallies if tally.billed]
+        kept = self._on_the_bill()
         usages = [usage for tally in kept if (usage := tally.usage(call, estimates)) is not None]
         if len(usages) < 2:
             return usages[0] if usages else None
@@ -245,6 +240,12 @@ class Ledger:
             reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
             estimated=True,
         )
+
+    def _on_the_bill(self) -> list[Tally]:
+        """The attempts that the client has something of; if there is none, the one in play."""
+        asked = [tally for tally in self.tallies if tally.asked]
+        kept = [tally for tally in asked if tally.kept]
+        return kept or [tally for tally in asked if tally.result in _NOT_FAILED]
 
 
 def _shown(tally: Tally, usage: Usage) -> int:

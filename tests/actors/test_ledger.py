@@ -126,6 +126,16 @@ def test_a_continued_answer_is_charged_once_for_what_it_shows() -> None:
     assert rest.usage(CALL, LETTERS) == _usage(90, 18)
 
 
+def test_a_continuation_that_was_held_until_its_client_left_is_not_charged() -> None:
+    ledger = Ledger()
+    cut(ledger, A, "forty")
+    held = ledger.begin(B, 100.0)
+    held.asked = held.hear(TextChunk("forty"))
+    held.end(101.0)
+    assert ledger.charged(CALL, LETTERS) == _usage(20, 5, estimated=True)
+    assert ledger.records(CALL, LETTERS)[1].output_tokens == 5
+
+
 def test_what_was_taken_back_is_not_charged() -> None:
     ledger = Ledger()
     cut(ledger, A, "gone")
