@@ -132,8 +132,6 @@ class Streamer:
             failure = caught.with_traceback(None)
             tally.fail(failure)
             self._report(permit, failure)
-            if self._cut.seen and not tally.kept:
-                self._turn.answered_by = answered_by
             return failure
         except Exception:
             tally.result = "crashed"
@@ -141,6 +139,8 @@ class Streamer:
         finally:
             permit.left()
             tally.end(now())
+            if self._cut.seen and not tally.kept:
+                self._turn.answered_by = answered_by
             board.note_tokens(planned.route, tally.tokens)
         tally.teach(self._turn.request.call, self._upstreams.estimates)
         return None

@@ -15,7 +15,16 @@ from actors.outcome import ErrorInfo, OnCut, Reason, Usage
 from actors.providers.base import Capabilities, FailureKind, UpstreamFailure
 from actors.streamer import Streamer
 from actors.turn import TurnRequest
-from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, Theatre, a_request, stop, text
+from tests.actors.fakes import (
+    FOREVER,
+    Line,
+    Scene,
+    ScriptedProvider,
+    Theatre,
+    a_request,
+    stop,
+    text,
+)
 
 K = FailureKind
 CUT = UpstreamFailure(K.TRUNCATED, "The answer broke off.")
@@ -51,7 +60,7 @@ class Play:
         return self.turn.cause.error
 
 
-def spare(*lines: list[Chunk], head: float | Exception = 0.0) -> ScriptedProvider:
+def spare(*lines: Line, head: float | Exception = 0.0) -> ScriptedProvider:
     return ScriptedProvider(*lines, head=head, name="spare")
 
 
@@ -262,6 +271,17 @@ async def test_a_client_that_leaves_is_no_failure(autojump_clock: MockClock) -> 
             await play.again()
     assert play.attempts == [("main", "cancelled")]
     assert len(main.calls) == 5
+
+
+async def test_who_leaves_a_continuation_that_is_held_has_the_first_routes_words(
+    autojump_clock: MockClock,
+) -> None:
+    second = spare(text("Once upon"), FOREVER)
+    play = Play(ScriptedProvider(text("Once upon a time "), CUT), second)
+    with trio.move_on_after(1):
+        await play.run()
+    assert play.attempts == [("main", "truncated"), ("spare", "cancelled")]
+    assert play.turn.answered_by == play.turn.request.routes[0].route
 
 
 async def test_what_a_route_cannot_be_asked_for_is_said(autojump_clock: MockClock) -> None:
