@@ -8,7 +8,7 @@ import msgspec
 
 from actors.chunks import Chunk
 from actors.continuation import Continuation
-from actors.continuing import DEFAULT_INSTRUCTION, Said, continuation, why_not_continued
+from actors.continuing import DEFAULT_INSTRUCTION, Said, continuation, prefilled, why_not_continued
 from actors.ledger import Estimates
 from actors.outcome import OnCut
 from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
@@ -65,8 +65,8 @@ class Cut:
         """What is asked of this route: the client's call, or to go on with what was said."""
         call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
         shown = self._said.text
-        self._prefilled = prefill and bool(shown)
-        if not shown:
+        self._prefilled = prefill and bool(shown.strip())
+        if not shown.strip():
             return call
         return continuation(
             call,
@@ -78,7 +78,11 @@ class Cut:
 
     def joint(self, route: Route, *, prefill: bool) -> Continuation | None:
         """What lets through only the rest of the answer; None where all of it is wanted."""
-        return Continuation(route, self._said.text, prefill=prefill) if self.seen else None
+        if not self.seen:
+            return None
+        text = self._said.text
+        shown = prefilled(self._request.call) + text if text.strip() else ""
+        return Continuation(route, shown, prefill=prefill)
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Whether the route refused to continue an assistant's message, as many models do."""
