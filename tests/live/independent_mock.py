@@ -1,0 +1,89 @@
+"""Provider APIs as others understand them: aimock (MIT), a mock of their wire formats for Node.
+
+What is installed is in `tests/live/independent`, hashes checked; it is installed once, outside the
+checkout. Its CommonJS build is run, since that is the one that goes with Node 18, too.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.live.client import JSON
+from tests.live.harness import START_S
+from tests.live.needs import need
+
+PACKAGE = Path(__file__).parent / "independent"
+LOCK = PACKAGE / "package-lock.json"
+_FILES = (LOCK, PACKAGE / "package.json", PACKAGE / ".npmrc")
+_PROGRAM = Path("node_modules/@copilotkit/aimock/dist/cli.cjs")
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trouper-tests"
+_INSTALL_S = 300.0
+_LISTENS = re.compile(r"listening on http://127\.0\.0\.1:([0-9]{1,5})")
+
+
+@contextmanager
+def independent_mock(directory: Path, fixtures: Sequence[JSON]) -> Iterator[int]:
+    """Serve these fixtures, and nothing else, in all formats; gives the port."""
+    need(bool(shutil.which("node") and shutil.which("npm")), "node and npm are missing")
+    served, log = directory / "fixtures.json", directory / "mock.log"
+    served.write_text(json.dumps({"fixtures": fixtures}))
+    listen = ("--host", "127.0.0.1", "--port", "0")
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            ["node", _installed(), *listen, "--fixtures", served, "--strict", "--validate-on-load"],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        yield _port(process, log)
+    finally:
+        process.terminate()
+        process.wait(5)
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait until it says that it listens, and where."""
+    deadline = time.monotonic() + START_S
+    while (found := _LISTENS.search(log.read_text())) is None:
+        assert process.poll() is None, f"it did not start: {log.read_text()}"
+        assert time.monotonic() < deadline, f"it does not listen: {log.read_text()}"
+        time.sleep(0.01)
+    return int(found[1])
+
+
+def _installed() -> Path:
+    """The program, installed if this version of it is not."""
+    home = _CACHE / f"independent-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+    if not (home / _PROGRAM).exists():
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=_CACHE) as fresh:
+            _install(Path(fresh), home)
+    return home / _PROGRAM
+
+
+def _install(fresh: Path, home: Path) -> None:
+    """Install into `fresh`, and move what is complete to `home`."""
+    package = fresh / "package"
+    package.mkdir()
+    for file in _FILES:
+        shutil.copy(file, package)
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=package,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_S,
+        check=False,
+    )
+    need(done.returncode == 0, f"npm cannot install the mock: {done.stderr[-2000:]}")
+    package.rename(home)
