@@ -19,7 +19,7 @@ from tests.live.frames import Frame, error_of, read_frames, text_of
 from tests.live.harness import Process, Server, serving
 
 TOKENS = 60
-"""Of every whole answer."""
+"""Of a whole answer, where it is not said otherwise."""
 PRICE = {"input": 3, "output": 7}
 """Dollars per million tokens, and so micro-dollars per token."""
 _SERVICE = """
@@ -56,16 +56,20 @@ class Scenario:
     """What the fallback is told to go on with a broken answer; None: what it is told by default."""
     first_byte_s: float = 30.0
     total_s: float = 30.0
+    tokens: int = TOKENS
 
     @property
     def main(self) -> str:
         """The primary's model."""
-        return _model(self.name, self.primary)
+        return self._model(self.name, self.primary)
 
     @property
     def spare(self) -> str:
         """The fallback's model."""
-        return _model(self.voice or self.name, self.fallback)
+        return self._model(self.voice or self.name, self.fallback)
+
+    def _model(self, voice: str, settings: str) -> str:
+        return f"{voice}:{settings}{',' if settings else ''}tokens={self.tokens}"
 
     @property
     def toml(self) -> str:
@@ -88,11 +92,6 @@ first_token_s = 10
 idle_s = 30
 total_s = {self.total_s}
 """
-
-
-def _model(voice: str, settings: str) -> str:
-    length = f"tokens={TOKENS}"
-    return f"{voice}:{settings},{length}" if settings else f"{voice}:{length}"
 
 
 @contextmanager
@@ -249,14 +248,14 @@ async def play(server: Server, upstream: Process, scenario: Scenario, take: int 
         turn=await turn(server, call.turn_id),
         main=[report for report in asked if report["model"] == scenario.main],
         spare=[report for report in asked if report["model"] == scenario.spare],
-        of_main=await said(upstream, scenario.name),
-        of_spare=await said(upstream, scenario.voice or scenario.name),
+        of_main=await said(upstream, scenario.name, scenario.tokens),
+        of_spare=await said(upstream, scenario.voice or scenario.name, scenario.tokens),
     )
 
 
-async def said(upstream: Process, voice: str) -> Said:
+async def said(upstream: Process, voice: str, tokens: int) -> Said:
     """The whole answer of a voice, from the provider itself."""
-    model = f"{voice}:tokens={TOKENS},delay=0,first=0"
+    model = f"{voice}:tokens={tokens},delay=0,first=0"
     async with chatting(upstream, model, stream=False) as call:
         assert await call.head() == 200
         answer = json.loads(await call.rest())
