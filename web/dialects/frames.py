@@ -45,6 +45,11 @@ def comment(text: str) -> bytes:
     return f": {' '.join(text.splitlines())}\n".encode()
 
 
+def data_of(frames: bytes) -> list[bytes]:
+    """The data of each of these frames: what a client gets who has them one by one."""
+    return [line[6:] for line in frames.split(b"\n") if line.startswith(b"data: ")]
+
+
 class Numbering:
     """Gives frames their ids, and leaves out those up to a cursor."""
 
@@ -72,6 +77,19 @@ class Numbering:
             return b""
         return self._event_form % (number, name, body)
 
+    def take(self) -> int:
+        """The number of the next frame, which is made by a `form`; -1 if the client has it."""
+        number = self._next
+        self._next = number + 1
+        return -1 if self._catching_up and self._seen(number) else number
+
+    def form(self, name: bytes, body: bytes) -> bytes:
+        """Makes events of one name, in this epoch, that differ in little; for use with `%`.
+
+        The frame's number comes first; then what `name` and `body` have to be filled in.
+        """
+        return b"%bevent: %b\ndata: %b\n\n" % (self._head, name, body)
+
     def comment(self, text: str) -> bytes:
         """`text` as a comment before the next frame, or nothing if the client has that already."""
         return b"" if self._catching_up and self._seen(self._next) else comment(text)
@@ -88,6 +106,6 @@ class Numbering:
 
     def _set_form(self) -> None:
         epoch = f"@{self._epoch}" if self._epoch else ""
-        head = f"id: {self._dialect}:%d{epoch}\n"
-        self._form = f"{head}data: %b\n\n".encode()
-        self._event_form = f"{head}event: %b\ndata: %b\n\n".encode()
+        self._head = f"id: {self._dialect}:%d{epoch}\n".encode()
+        self._form = self._head + b"data: %b\n\n"
+        self._event_form = self.form(b"%b", b"%b")

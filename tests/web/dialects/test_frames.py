@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.dialects.frames import START, BadCursor, Cursor, Numbering, parse_cursor
+from web.dialects.frames import (
+    PING,
+    START,
+    BadCursor,
+    Cursor,
+    Numbering,
+    comment,
+    data_of,
+    parse_cursor,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +101,27 @@ def test_those_with_a_name_up_to_the_cursor_are_left_out_too() -> None:
         b"",
         b"id: chat:1\nevent: x\ndata: \n\n",
     ]
+
+
+def test_frames_made_by_a_form_are_numbered_among_the_others() -> None:
+    numbering = Numbering("chat", START)
+    numbering.frame(b"a")
+    number = numbering.take()
+    made = numbering.form(b"%b", b'{"n":%d,"x":%b}') % (number, b"grow", number, b"1")
+    assert made == b'id: chat:1\nevent: grow\ndata: {"n":1,"x":1}\n\n'
+    numbering.new_epoch(1)
+    assert numbering.form(b"end", b"") % numbering.take() == b"id: chat:2@1\nevent: end\ndata: \n\n"
+
+
+def test_there_is_no_number_for_a_frame_that_the_client_has() -> None:
+    numbering = Numbering("chat", Cursor(0, 1))
+    assert [numbering.take() for _ in range(4)] == [-1, -1, 2, 3]
+
+
+def test_the_data_of_frames_stands_alone_for_those_who_need_no_stream() -> None:
+    numbering = Numbering("chat", START)
+    stream = PING + numbering.frame(b"1") + comment("data: no") + numbering.event(b"x", b"2")
+    assert data_of(stream) == [b"1", b"2"]
 
 
 def test_those_up_to_the_cursor_are_left_out() -> None:
