@@ -47,10 +47,13 @@ def unavailable(message: str, *, code: str, retry_after_s: float) -> ApiError:
 
 def ending_error(ended: Ended) -> ErrorInfo:
     """The error that a turn without a finish ended in."""
-    if ended.error is not None:
-        return ended.error
-    status, message = _MESSAGES.get(ended.reason, (500, "The turn failed."))
-    return ErrorInfo(status=status, message=message, type="server_error", code=ended.reason.value)
+    return ended.error or error_of(ended.reason)
+
+
+def error_of(reason: Reason) -> ErrorInfo:
+    """What is said of this end where it has no error of its own."""
+    status, message = _MESSAGES.get(reason, (500, "The turn failed."))
+    return ErrorInfo(status=status, message=message, type="server_error", code=reason.value)
 
 
 def error_body(info: ErrorInfo) -> dict[str, object]:
