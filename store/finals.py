@@ -13,7 +13,7 @@ from store.backend import Backend
 from store.ids import new_id
 from store.records import Finalised, FinalRecord
 from store.statements import Prepared, Values
-from store.turns import SEGMENT_COLUMNS, is_owned, row_of
+from store.turns import SEGMENT_COLUMNS, input_rows, is_owned, row_of
 
 _ENDING = (
     "status",
@@ -35,8 +35,10 @@ class FinalWrites:
     def __init__(self, backend: Backend, dialect: Dialect) -> None:
         turns = tables.turns
         ending = update(turns).where(is_owned()).values({name: bindparam(name) for name in _ENDING})
+        deleted = turns.c.deleted_at
         standing = select(turns.c.status, turns.c.reason).where(turns.c.id == bindparam("the_turn"))
-        self._end = Prepared(ending, dialect)
+        self._end = Prepared(ending.where(deleted.is_(None)), dialect)
+        self._end_deleted = Prepared(ending.where(deleted.is_not(None)), dialect)
         self._standing = Prepared(standing, dialect)
         self._insert = Prepared(insert(turns), dialect)
         self._message = Prepared(insert(tables.messages), dialect)
@@ -48,28 +50,39 @@ class FinalWrites:
         )
 
     def finalise(self, cursor: DBAPICursor, records: Sequence[FinalRecord]) -> Sequence[Finalised]:
-        """End each turn that is still its owner's and not final, with all that it leaves."""
-        answers = [self._decide(cursor, record) for record in records]
-        won = [record for record, answer in zip(records, answers, strict=True) if answer.won]
+        """End each turn that is still its owner's and not final, with all that it leaves.
+
+        Of a turn that was deleted meanwhile nothing is kept that was said.
+        """
+        decided = [(record, *self._decide(cursor, record)) for record in records]
+        won = [record for record, answer, _ in decided if answer.won]
         self._usage.run_many(cursor, _usage_rows(won))
         self._step.run_many(cursor, _step_rows(won))
         self._attempt.run_many(cursor, _attempt_rows(won))
-        kept = [record for record in won if record.turn.keep_text]
+        kept = [record for record, _, keep in decided if keep]
         self._message.run_many(cursor, _message_rows(kept))
         self._segment.run_many(cursor, _segment_rows(kept))
-        return answers
+        return [answer for _, answer, _ in decided]
 
-    def _decide(self, cursor: DBAPICursor, record: FinalRecord) -> Finalised:
-        """Set the row if it may be set, insert it if it is not there, else read who won."""
+    def _decide(self, cursor: DBAPICursor, record: FinalRecord) -> tuple[Finalised, bool]:
+        """Set the row if it may be set, insert it if it is not there, else read who won.
+
+        Says also whether to keep what was said.
+        """
         ending = _ending(record)
         owned = {"the_turn": record.turn.id, "the_owner": record.turn.owner}
-        if self._end.run(cursor, ending | owned) == 0:
-            standing = self._standing.first(cursor, owned)
-            if standing is not None:
-                status, reason = standing
-                return Finalised(won=False, status=str(status), reason=str(reason or ""))
-            self._insert.run(cursor, row_of(record.turn) | ending)
-        return Finalised(won=True, status=record.status, reason=record.reason)
+        won = Finalised(won=True, status=record.status, reason=record.reason)
+        if self._end.run(cursor, ending | owned):
+            return won, record.turn.keep_text
+        if self._end_deleted.run(cursor, ending | owned):
+            return won, False
+        standing = self._standing.first(cursor, owned)
+        if standing is not None:
+            status, reason = standing
+            return Finalised(won=False, status=str(status), reason=str(reason or "")), False
+        self._insert.run(cursor, row_of(record.turn) | ending)
+        self._message.run_many(cursor, input_rows([record.turn]))
+        return won, record.turn.keep_text
 
 
 def _ending(record: FinalRecord) -> dict[str, object]:
@@ -128,7 +141,7 @@ def _attempt_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
 
 def _message_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
     for record in records:
-        if record.text or record.tool_calls:
+        if record.text or record.tool_calls or record.items:
             yield {
                 "id": new_id("msg_", record.ended_at),
                 "tenant_id": record.turn.tenant_id,
@@ -138,6 +151,7 @@ def _message_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
                 "text": record.text,
                 "tool_calls": record.tool_calls,
                 "created_at": record.ended_at,
+                "items": record.items,
             }
 
 

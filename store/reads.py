@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from typing import cast
 
 from msgspec import json
-from sqlalchemy import Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, select
 
-from store.records import AttemptRecord, Segment, TurnPage, TurnView, UsageRecord
+from store.records import (
+    AttemptRecord,
+    Segment,
+    StoredResponse,
+    TurnPage,
+    TurnView,
+    UsageRecord,
+)
 from store.tables import messages, turn_attempts, turn_segments, turns, usage_records
 from store.turns import IN_FLIGHT
 
@@ -37,7 +44,12 @@ _SAME = (
     "first_token_at",
     "ended_at",
     "epoch",
+    "previous_id",
+    "conversation",
+    "deleted_at",
 )
+_asked = messages.alias("asked")
+_asked_of_turn = and_(_asked.c.turn_id == turns.c.id, _asked.c.role == "input")
 
 View = Select[*tuple[object, ...]]
 
@@ -47,6 +59,22 @@ def get_turn(connection: Connection, tenant_id: str, turn_id: str) -> TurnView |
     query = _views().where(turns.c.tenant_id == tenant_id, turns.c.id == turn_id)
     row = connection.execute(query).mappings().first()
     return None if row is None else _view(row, _attempts(connection, turn_id))
+
+
+def response(connection: Connection, tenant_id: str, turn_id: str) -> StoredResponse | None:
+    """Read one turn with its items; None where the tenant has no such turn that keeps any."""
+    said, asked = messages.c["items"].label("said"), _asked.c["items"].label("asked")
+    query = (
+        _views()
+        .add_columns(said, asked)
+        .join(_asked, _asked_of_turn)
+        .where(turns.c.tenant_id == tenant_id, turns.c.id == turn_id, turns.c.deleted_at.is_(None))
+    )
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    answer = row["said"] or "[]"
+    return StoredResponse(turn=_view(row), input_items=row["asked"], answer_items=answer)
 
 
 def list_turns(
@@ -89,6 +117,8 @@ def segments(connection: Connection, turn_id: str) -> list[Segment]:
 
 def _views() -> View:
     """Turns with their text and usage; in flight, the last event is that of the last segment."""
+    inputs = messages.alias("inputs")
+    keeps_items = exists().where(inputs.c.turn_id == turns.c.id, inputs.c.role == "input")
     last_kept = (
         select(func.max(turn_segments.c.last_seq))
         .where(turn_segments.c.turn_id == turns.c.id)
@@ -101,6 +131,7 @@ def _views() -> View:
             turns.c.dialect_options,
             func.coalesce(turns.c.last_event, last_kept).label("last_event"),
             messages.c.text,
+            keeps_items.label("keeps_items"),
             *(usage_records.c[name] for name in _USAGE),
         )
         .outerjoin(messages, answer)
@@ -117,6 +148,7 @@ def _view(row: RowMapping, attempts: tuple[AttemptRecord, ...] = ()) -> TurnView
         text=row["text"] or "",
         last_event=row["last_event"],
         attempts=attempts,
+        keeps_items=bool(row["keeps_items"]),
     )
 
 

@@ -30,6 +30,12 @@ class NewTurn(Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     keep_text: bool = True
     """False (`store: false`): only the row and its usage are kept, no text and no segments."""
+    previous_id: str | None = None
+    """The turn that this one goes on from."""
+    conversation: str | None = None
+    """The name of the conversation that it belongs to, among those of its tenant."""
+    input_items: str | None = None
+    """JSON array of what was asked. None where no items are kept, those of the answer neither."""
 
 
 class Segment(Struct, frozen=True):
@@ -106,6 +112,8 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     segment: Segment | None
     """The events not yet flushed, the `ended` event among them."""
     steps: tuple[StepRecord, ...] = ()
+    items: str | None = None
+    """JSON array of the answer's items (`actors.answer_items`); None where none is kept."""
 
 
 class Finalised(Struct, frozen=True):
@@ -142,6 +150,12 @@ class TurnView(Struct, frozen=True, kw_only=True):
     """Number of the last event kept; None where nothing was journalled yet."""
     epoch: int
     attempts: tuple[AttemptRecord, ...] = ()
+    previous_id: str | None = None
+    conversation: str | None = None
+    deleted_at: float | None = None
+    """Since when nothing is kept of what was said in it."""
+    keeps_items: bool = False
+    """Whether its items are kept: what was asked stands there, and the answer's are to follow."""
 
 
 class TurnPage(Struct, frozen=True):
@@ -149,6 +163,33 @@ class TurnPage(Struct, frozen=True):
 
     data: tuple[TurnView, ...]
     next: str | None
+
+
+class StoredResponse(Struct, frozen=True, kw_only=True):
+    """A turn whose items are kept, with them: JSON arrays, empty ones where there are none."""
+
+    turn: TurnView
+    """Without its attempts."""
+    input_items: str
+    answer_items: str
+
+
+Lost = Literal["missing", "deleted", "not_kept"]
+"""Why a link is empty: no such turn (of this tenant), a deleted one, one that keeps no items."""
+
+
+class ChainLink(Struct, frozen=True, kw_only=True):
+    """One turn of a chain, with its items; empty but for its id where it is `lost`."""
+
+    turn_id: str
+    lost: Lost | None = None
+    previous_id: str | None = None
+    status: str | None = None
+    """Not a terminal one while the turn plays; then the answer's items are still to come."""
+    dialect: str | None = None
+    dialect_options: dict[str, JSON] = {}
+    input_items: str = "[]"
+    answer_items: str = "[]"
 
 
 class StoreUnavailable(Exception):

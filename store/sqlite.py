@@ -98,6 +98,8 @@ class SQLite:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA synchronous={self._settings.synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
+        # What is deleted is overwritten. Some builds do so by default, and others do not.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
         cursor.close()
 

@@ -12,16 +12,19 @@ import trio
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from store import reads
+from store import chains, reads
 from store.backend import StoreRefused
+from store.deletion import Deletion, Deletions
 from store.finals import FinalWrites
 from store.owners import owners_with
 from store.parts import Parts, open_parts
 from store.records import (
+    ChainLink,
     Finalised,
     FinalRecord,
     NewTurn,
     Segment,
+    StoredResponse,
     StoreUnavailable,
     TurnPage,
     TurnView,
@@ -86,8 +89,9 @@ class Store:
         self._begin = Work(0, turns.begin)
         self._checkpoint = Work(1, turns.checkpoint)
         self._finalise = Work(2, FinalWrites(parts.backend, dialect).finalise)
-        self._sweep = Work(3, upkeep.sweep)
-        self._probe = Work(4, upkeep.probe)
+        self._delete = Work(3, Deletions(dialect).delete)
+        self._sweep = Work(4, upkeep.sweep)
+        self._probe = Work(5, upkeep.probe)
 
     @property
     def owner(self) -> str:
@@ -167,6 +171,44 @@ class Store:
             reads.list_turns, tenant_id=tenant_id, limit=limit, status=status, cursor=cursor
         )
         return await self._read(query)
+
+    async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
+        """One turn with its items, also while it plays.
+
+        None where the tenant has no such turn, or it is deleted, or keeps no items.
+        """
+        return await self._read(partial(reads.response, tenant_id=tenant_id, turn_id=turn_id))
+
+    async def chain(self, tenant_id: str, turn_id: str, limit: int) -> list[ChainLink]:
+        """The turn and those before it, by `previous_id`, oldest first: one query.
+
+        Of more than `limit` (at least 1) the newest, and of more than 64 Mi characters as well:
+        the first link then has a `previous_id`. A turn that is not there, is deleted or keeps no
+        items stands in its place as a link that is `lost`.
+        """
+        query = partial(chains.chain, tenant_id=tenant_id, turn_id=turn_id, limit=limit)
+        return await self._read(query)
+
+    async def latest_in(self, tenant_id: str, conversation: str) -> str | None:
+        """The newest turn of a conversation that one can go on from; None where there is none.
+
+        It has ended, however, keeps its text, and is not deleted.
+        """
+        query = partial(chains.latest_in, tenant_id=tenant_id, conversation=conversation)
+        return await self._read(query)
+
+    async def conversation_live(self, tenant_id: str, conversation: str) -> bool:
+        """Whether a turn of the conversation plays, in whatever process, and is not deleted."""
+        query = partial(chains.conversation_live, tenant_id=tenant_id, conversation=conversation)
+        return await self._read(query)
+
+    async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:
+        """Delete what was said in a turn, of whatever kind; row, attempts and usage stay.
+
+        Of a turn that plays nothing is kept from now on. False where the tenant has no such
+        turn, or it is deleted already.
+        """
+        return await self._writer.submit(self._delete, Deletion(tenant_id, turn_id, now))
 
     async def sweep(self, journal_retention_s: float) -> int:
         """Delete the journals of turns that ended longer ago than that.

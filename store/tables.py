@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
 )
 
 metadata = MetaData(
@@ -82,11 +83,24 @@ turns = Table(
     _time("ended_at", nullable=True),
     Column("last_event", BigInteger),
     Column("epoch", Integer, nullable=False),
+    Column("previous_id", String),
+    Column("conversation", String),
+    _time("deleted_at", nullable=True),
     Index(None, "tenant_id", "id"),
     Index(None, "tenant_id", "status", "id"),
     # For recovery, which asks for the turns in flight by owner, whatever their tenant.
     Index(None, "status", "owner"),
 )
+
+# Both indexes hold turns of conversations only, so that all the others cost nothing more.
+FOLLOWED = and_(turns.c.conversation.is_not(None), turns.c.deleted_at.is_(None), turns.c.keep_text)
+"""Turns that others of their conversation can go on from, once they have ended."""
+PLAYING = and_(turns.c.conversation.is_not(None), turns.c.ended_at.is_(None))
+"""Turns of conversations that have not ended."""
+
+_in_conversation = (turns.c.tenant_id, turns.c.conversation)
+Index(None, *_in_conversation, turns.c.id, sqlite_where=FOLLOWED, postgresql_where=FOLLOWED)
+Index(None, *_in_conversation, sqlite_where=PLAYING, postgresql_where=PLAYING)
 
 messages = Table(
     "messages",
@@ -99,6 +113,7 @@ messages = Table(
     Column("text", Text, nullable=False),
     Column("tool_calls", Text),
     _time("created_at"),
+    Column("items", Text),
     Index(None, "turn_id", "role"),
 )
 

@@ -1,6 +1,6 @@
-"""A turn on its way: the row it begins with, and its segments. Runs in the writer's thread."""
+"""A turn on its way: the rows it begins with, and its segments. Runs in the writer's thread."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import json
 from sqlalchemy import (
@@ -20,6 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store import tables
 from store.backend import Backend
+from store.ids import new_id
 from store.records import NewTurn, Segment
 from store.statements import Prepared, Values
 
@@ -38,6 +39,7 @@ _UNENDED: Values = dict.fromkeys(
         "first_token_at",
         "ended_at",
         "last_event",
+        "deleted_at",
     )
 )
 
@@ -64,7 +66,26 @@ def row_of(turn: NewTurn) -> dict[str, object]:
         "keep_text": turn.keep_text,
         "created_at": turn.created_at,
         "epoch": 0,
+        "previous_id": turn.previous_id,
+        "conversation": turn.conversation,
     }
+
+
+def input_rows(turns: Iterable[NewTurn]) -> Iterator[Values]:
+    """The messages that hold what was asked, of those turns whose items are kept."""
+    for turn in turns:
+        if turn.input_items is not None and turn.keep_text:
+            yield {
+                "id": new_id("msg_", turn.created_at),
+                "tenant_id": turn.tenant_id,
+                "session_id": turn.session_id,
+                "turn_id": turn.id,
+                "role": "input",
+                "text": "",
+                "tool_calls": None,
+                "created_at": turn.created_at,
+                "items": turn.input_items,
+            }
 
 
 class TurnWrites:
@@ -76,6 +97,7 @@ class TurnWrites:
     def __init__(self, backend: Backend, dialect: Dialect, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._insert = Prepared(insert(tables.turns), dialect)
+        self._input = Prepared(insert(tables.messages), dialect)
         self._owned = Prepared(select(tables.turns.c.id).where(is_owned()), dialect)
         self._append = Prepared(
             backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, _fenced_row()), dialect
@@ -84,6 +106,7 @@ class TurnWrites:
     def begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[None]:
         """Insert the turns as `in_progress`."""
         self._insert.run_many(cursor, [row_of(turn) for turn in turns])
+        self._input.run_many(cursor, input_rows(turns))
         return [None] * len(turns)
 
     def checkpoint(
@@ -109,7 +132,7 @@ class TurnWrites:
 
 
 def _fenced_row() -> Select[*tuple[object, ...]]:
-    """One segment, from parameters; no row where the fence stands or no text is to be kept."""
+    """One segment, from parameters; no row where the fence stands or nothing said is to be kept."""
     turns = tables.turns.c
     return select(
         turns.id,
@@ -118,7 +141,7 @@ def _fenced_row() -> Select[*tuple[object, ...]]:
         bindparam("last_seq", type_=BigInteger),
         bindparam("created_at", type_=Double),
         bindparam("blob", type_=LargeBinary),
-    ).where(is_owned(), turns.keep_text)
+    ).where(is_owned(), turns.keep_text, turns.deleted_at.is_(None))
 
 
 def _row(segment: Segment, now: float) -> Values:

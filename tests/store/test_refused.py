@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from store.migrations import HEAD
 from store.settings import StoreSettings
 from store.store import StoreRefused, open_store
 
@@ -101,7 +102,7 @@ async def test_a_newer_version(settings: StoreSettings, database: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '0099'")
     connection.close()
     assert await refusal(settings) == (
-        f"{database}: written by a newer Trouper (schema 0099, this one knows 0001);"
+        f"{database}: written by a newer Trouper (schema 0099, this one knows {HEAD});"
         " upgrade Trouper, or give another store.url"
     )
 
