@@ -9,7 +9,7 @@ from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, Usage
 from actors.outcome import Reason, Usage
 from actors.providers.anthropic_request import translate
 from actors.providers.anthropic_wire import NULL, Block, Delta, Event, TokenUsage, read_event
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.base import ModelCall, UpstreamFailure
 from actors.providers.decoding import Document, Reader, SseStream, skipped
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.scrub import Scrub
@@ -38,9 +38,6 @@ _STATUSES = {
     "overloaded_error": 529,
 }
 """The HTTP status that an error inside a stream would have had (API reference, "Errors")."""
-
-_VISIBLE = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
-"""Text, a piece of a tool call, or its beginning, without which no piece is of use."""
 
 
 class Anthropic:
@@ -81,6 +78,9 @@ class _Call(Struct):
 class _MessageFrames(Reader):
     """Messages events to chunks. Usage is told before the finish of its event."""
 
+    _text_in = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
+    """Text, a piece of a tool call, or its beginning, without which no piece is of use."""
+
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls: dict[int, _Call] = {}
@@ -96,11 +96,7 @@ class _MessageFrames(Reader):
         try:
             event, strict = read_event(data)
         except msgspec.DecodeError:
-            if _VISIBLE.search(data):
-                raise self._fail(
-                    FailureKind.MALFORMED, "a malformed frame with text in it"
-                ) from None
-            chunks.append(skipped(data))
+            self._malformed(data, chunks)
             return
         if event.type == "error" or event.error != NULL:
             raise self._fail_with(data)

@@ -4,8 +4,10 @@ Sans IO. A decoder is one `Reader` with the state of an answer, and the way its 
 frames: `SseStream`, `LineStream` or `Document`. See `actors.providers.formats.Decoder`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import msgspec
 
@@ -13,6 +15,7 @@ from actors.chunks import Chunk, FinishChunk, SkippedChunk
 from actors.outcome import Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.error_body import read_error
+from actors.providers.halves import Halves
 from actors.providers.scrub import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
 
@@ -23,8 +26,12 @@ _SHOWN = 80
 class Reader:
     """The state of one answer: whether it has finished, ended or failed."""
 
+    _text_in: ClassVar[re.Pattern[bytes]]
+    """Finds in a frame that is no JSON what a client would have been shown."""
+
     def __init__(self, scrub: Scrub = str) -> None:
         self._scrub = scrub
+        self._halves = Halves()
         self._failure: UpstreamFailure | None = None
         self.finished = False
         """A finish reason has been seen."""
@@ -39,6 +46,19 @@ class Reader:
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one JSON frame. Raises what `_fail` and `_fail_with` return."""
         raise NotImplementedError
+
+    def _malformed(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Mend a frame that is no JSON and read it, or leave it out."""
+        if (mended := self._halves.mended(data)) is not None:
+            self._read(mended, chunks)
+        else:
+            self._leave_out(data, chunks)
+
+    def _leave_out(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Skip a frame. Raises `UpstreamFailure` where there is text in it."""
+        if self._text_in.search(data):
+            raise self._fail(FailureKind.MALFORMED, "a malformed frame with text in it") from None
+        chunks.append(skipped(data))
 
     @contextmanager
     def _chunks_first(self, chunks: list[Chunk]) -> Iterator[None]:

@@ -50,7 +50,6 @@ _UNSPECIFIED = frozenset(
         "BLOCK_REASON_UNSPECIFIED",
     }
 )
-_VISIBLE = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
 
 class Gemini:
@@ -84,6 +83,8 @@ class _Frames(Reader):
     It comes in every frame, but what it says before the finish is short of what was generated.
     """
 
+    _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
+
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls = 0
@@ -91,21 +92,29 @@ class _Frames(Reader):
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
+        if data.lstrip()[:1] != b"[":
+            self._frame(data, chunks)
+            return
         try:
-            if data.lstrip()[:1] == b"[":
-                for one in read_array(data):
-                    self._frame(one, chunks)
-            else:
-                self._frame(data, chunks)
+            frames = read_array(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            if _VISIBLE.search(data):
-                raise self._fail(
-                    FailureKind.MALFORMED, "a malformed frame with text in it"
-                ) from None
-            chunks.append(skipped(data))
+            self._malformed(data, chunks)
+            return
+        for one in frames:
+            self._frame(one, chunks)
 
     def _frame(self, data: bytes, chunks: list[Chunk]) -> None:
-        frame, strict = read_frame(data)
+        try:
+            frame, strict = read_frame(data)
+        except msgspec.DecodeError:
+            self._malformed(data, chunks)
+            return
+        try:
+            self._take(data, frame, strict, chunks)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._leave_out(data, chunks)
+
+    def _take(self, data: bytes, frame: Frame, strict: bool, chunks: list[Chunk]) -> None:
         if frame.error != NULL:
             raise self._fail_with(data)
         before = len(chunks)

@@ -6,7 +6,7 @@ import msgspec
 
 from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, ModelCall
+from actors.providers.base import ModelCall
 from actors.providers.decoding import Document, LineStream, Reader, skipped
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.lenient import NULL, arguments, made_call_id
@@ -20,10 +20,6 @@ from actors.providers.ollama_wire import (
     read_logprobs,
 )
 from actors.providers.scrub import Scrub
-
-_VISIBLE = re.compile(
-    rb'"(?:(?:content|thinking)"\s{0,8}:\s{0,8}"[^"]|tool_calls"\s{0,8}:\s{0,8}\[\s{0,8}\{)'
-)
 
 
 class Ollama:
@@ -54,6 +50,10 @@ class Ollama:
 class _Lines(Reader):
     """Lines to chunks. `done` is both the finish and the end mark, and comes with the usage."""
 
+    _text_in = re.compile(
+        rb'"(?:(?:content|thinking)"\s{0,8}:\s{0,8}"[^"]|tool_calls"\s{0,8}:\s{0,8}\[\s{0,8}\{)'
+    )
+
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls = 0
@@ -61,16 +61,16 @@ class _Lines(Reader):
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one line. Raises `UpstreamFailure`."""
         try:
-            self._line(data, chunks)
+            line, strict = read_line(data)
+        except msgspec.DecodeError:
+            self._malformed(data, chunks)
+            return
+        try:
+            self._line(data, line, strict, chunks)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            if _VISIBLE.search(data):
-                raise self._fail(
-                    FailureKind.MALFORMED, "a malformed frame with text in it"
-                ) from None
-            chunks.append(skipped(data))
+            self._leave_out(data, chunks)
 
-    def _line(self, data: bytes, chunks: list[Chunk]) -> None:
-        line, strict = read_line(data)
+    def _line(self, data: bytes, line: Line, strict: bool, chunks: list[Chunk]) -> None:
         if line.error != NULL:
             raise self._fail_with(data)
         before = len(chunks)

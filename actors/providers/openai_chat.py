@@ -28,8 +28,6 @@ _FINISHES = {
 }
 """All others mean `stop`: a provider that gives a reason of its own has ended by itself."""
 
-_VISIBLE = re.compile(rb'"(?:content|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
-
 
 class OpenAIChat:
     """The format (`actors.providers.formats.Format`)."""
@@ -65,6 +63,8 @@ class OpenAIChat:
 class _ChatFrames(Reader):
     """Chat Completions frames to chunks. Usage is told before the finish of its frame."""
 
+    _text_in = re.compile(rb'"(?:content|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
+
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls: dict[str, int] = {}
@@ -75,11 +75,7 @@ class _ChatFrames(Reader):
         try:
             frame, strict = read_frame(data)
         except msgspec.DecodeError:
-            if _VISIBLE.search(data):
-                raise self._fail(
-                    FailureKind.MALFORMED, "a malformed frame with text in it"
-                ) from None
-            chunks.append(skipped(data))
+            self._malformed(data, chunks)
             return
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)

@@ -14,8 +14,8 @@ from actors.chunks import (
     UsageChunk,
 )
 from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.decoding import Reader, skipped
+from actors.providers.base import UpstreamFailure
+from actors.providers.decoding import Reader
 from actors.providers.openai_responses_texts import Kind, Place, Texts
 from actors.providers.openai_responses_wire import Item, Part, Response, TokenUsage
 from actors.providers.scrub import Scrub
@@ -28,8 +28,6 @@ _KINDS = {
 }
 _BETWEEN_SUMMARIES = "\n\n"
 """The parts of a summary are paragraphs, which nothing but their being parts says."""
-
-_VISIBLE = re.compile(rb'"(?:delta|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
 
 
 class _Call(Struct, gc=False):
@@ -46,6 +44,8 @@ class _Call(Struct, gc=False):
 
 class AnswerReader(Reader):
     """What reading events and reading a whole answer have in common."""
+
+    _text_in = re.compile(rb'"(?:delta|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -150,12 +150,6 @@ class AnswerReader(Reader):
         """The failure of an answer; what it has cost is told before."""
         self._tell_usage(response, chunks)
         return self._fail_with(bytes(response.error))
-
-    def _malformed(self, data: bytes, chunks: list[Chunk]) -> None:
-        """A frame that is no JSON object. Raises `UpstreamFailure` where there is text in it."""
-        if _VISIBLE.search(data):
-            raise self._fail(FailureKind.MALFORMED, "a malformed frame with text in it")
-        chunks.append(skipped(data))
 
 
 def place_of(part: Part, item: int, index: int) -> Place | None:

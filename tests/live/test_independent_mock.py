@@ -35,7 +35,7 @@ WEATHER: JSON = {
     },
 }
 LODZ = ("weather", '{"city":"Łódź"}')
-ROME = ("weather", '{"city":"Rome","days":[1,2.5,null]}')
+ROME = ("weather", '{"city":"Rome 🏛👩‍👩‍👧","days":[1,2.5,null]}')
 SYSTEM: JSON = {"role": "system", "content": "You are a prompter."}
 IMAGE: JSON = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
@@ -70,7 +70,7 @@ class Case:
     finish: str = "stop"
     parameters: JSON = field(default_factory=dict)
     chunk: int = 7
-    """Characters in one chunk."""
+    """Units of UTF-16 in one chunk, which ends in the middle of a character now and then."""
     not_in: tuple[str, ...] = ()
     """Formats in which the mock has no such thing."""
 
@@ -121,7 +121,6 @@ CASES = {
         user("Powiedz coś: żółć, 幕, 👩‍👩‍👧."),
         {"userMessage": "Powiedz coś: żółć, 幕, 👩‍👩‍👧."},
         text="Żółć, 幕が上がると、静寂。 👩‍👩‍👧‍👦 e\u0301 \u2028 a\u00a0b يرتفع",
-        chunk=200,
     ),
     "a long answer": Case(
         user("Go on for long."),

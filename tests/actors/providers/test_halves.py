@@ -1,0 +1,158 @@
+"""Text that a server counts in UTF-16 and cuts anywhere, as JavaScript does, arrives whole."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.chunks import FinishChunk, TextChunk
+from actors.providers.anthropic import AnthropicDecoder
+from actors.providers.formats import Decoder
+from actors.providers.gemini import GeminiDecoder, GeminiWholeDecoder
+from actors.providers.halves import Halves
+from actors.providers.ollama import OllamaDecoder
+from actors.providers.openai_chat import OpenAIChatDecoder
+from actors.providers.openai_responses import ResponsesDecoder
+from tests.actors.providers.decoders import cut_everywhere, drained
+
+FAMILY = "a 👩‍👩‍👧‍👦 b"
+
+
+def pieces_of(text: str, cuts: list[int]) -> list[str]:
+    """The text cut between units of UTF-16, and so in the middle of characters, too."""
+    data = text.encode("utf-16-le")
+    places = sorted({2 * min(cut, len(data) // 2) for cut in cuts} | {0, len(data)})
+    return [data[a:b].decode("utf-16-le", "surrogatepass") for a, b in pairwise(places)]
+
+
+def as_javascript(value: object) -> str:
+    """JSON as `JSON.stringify` writes it: only halves are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):x}", text)
+
+
+def as_ascii(value: object) -> str:
+    return json.dumps(value)
+
+
+def read(frames: list[bytes]) -> str:
+    """The texts of the frames, one behind the other."""
+    halves, texts = Halves(), []
+    for frame in frames:
+        mended = halves.mended(frame)
+        texts.append(msgspec.json.decode(mended or frame, type=dict[str, str])["d"])
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("write", [as_javascript, as_ascii])
+@given(
+    text=st.text(st.characters() | st.sampled_from('👩🇨𐍈"\\u')), cuts=st.lists(st.integers(0, 40))
+)
+def test_whatever_is_cut_comes_together(
+    write: Callable[[object], str], text: str, cuts: list[int]
+) -> None:
+    assert read([write({"d": piece}).encode() for piece in pieces_of(text, cuts)]) == text
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b'{"d":"x"}', b'{"d":"\\u00e9\\n"}', b'{"d":"\\ud83d\\udc69"}', b'{"d":"\\\\ud83d"}', b"{"],
+)
+def test_what_has_no_halves_stays_as_it_is(frame: bytes) -> None:
+    assert Halves().mended(frame) is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        (r'{"d":"\udc69"}', "\ufffd"),
+        (r'{"d":"a\uDC69b"}', "a\ufffdb"),
+        (r'{"d":"\"\udc69"}', '"\ufffd'),
+        (r'{"d":"\ud83d b"}', "\ufffd b"),
+        (r'{"d":"\ud83d\ud83d\udc69"}', "\ufffd👩"),
+        (r'{"d":"\ud83d\""}', '\ufffd"'),
+    ],
+)
+def test_a_half_without_the_other_is_told(frame: str, text: str) -> None:
+    assert read([frame.encode()]) == text
+
+
+def test_a_half_is_not_put_to_what_does_not_follow_it() -> None:
+    halves = Halves()
+    assert halves.mended(rb'{"d":"x\ud83d"}') == b'{"d":"x"}'
+    assert halves.mended(rb'{"d":"y\udc69"}') == rb'{"d":"y\ufffd"}'
+    assert halves.mended(rb'{"d":"\udc69"}') == rb'{"d":"\ud83d\udc69"}'
+    assert halves.mended(rb'{"d":"\udc69"}') == rb'{"d":"\ufffd"}'
+
+
+@pytest.mark.parametrize("escape", [rb"\udc69", rb"\n", b'"', rb"\ud83d"])
+def test_it_takes_no_time(escape: bytes) -> None:
+    started = time.process_time()
+    for size in (1_000, 16_000, 1_000_000):
+        Halves().mended(escape * (size // len(escape)))
+    assert time.process_time() - started < 0.05
+
+
+def sse(value: object) -> bytes:
+    return b"data: " + as_javascript(value).encode() + b"\n\n"
+
+
+def line(value: object) -> bytes:
+    return as_javascript(value).encode() + b"\n"
+
+
+def chat(text: str) -> bytes:
+    return sse({"choices": [{"index": 0, "delta": {"content": text}}]})
+
+
+def responses(text: str) -> bytes:
+    return sse({"type": "response.output_text.delta", "delta": text})
+
+
+def anthropic(text: str) -> bytes:
+    delta = {"type": "text_delta", "text": text}
+    return sse({"type": "content_block_delta", "index": 0, "delta": delta})
+
+
+def gemini(text: str) -> bytes:
+    return sse({"candidates": [{"content": {"parts": [{"text": text}]}}]})
+
+
+def ollama(text: str) -> bytes:
+    return line({"message": {"content": text}, "done": False})
+
+
+FORMATS: list[tuple[Callable[[], Decoder], Callable[[str], bytes], bytes]] = [
+    (OpenAIChatDecoder, chat, sse({"choices": [{"index": 0, "finish_reason": "stop"}]})),
+    (ResponsesDecoder, responses, sse({"type": "response.completed", "response": {}})),
+    (AnthropicDecoder, anthropic, sse({"type": "message_delta", "delta": {"stop_reason": "x"}})),
+    (GeminiDecoder, gemini, sse({"candidates": [{"finishReason": "STOP"}]})),
+    (OllamaDecoder, ollama, line({"done": True})),
+]
+
+
+@pytest.mark.parametrize(("decoder", "frame", "end"), FORMATS)
+def test_every_format_takes_it(
+    decoder: Callable[[], Decoder], frame: Callable[[str], bytes], end: bytes
+) -> None:
+    pieces = pieces_of(FAMILY, list(range(1, 14)))
+    chunks, failure = cut_everywhere(decoder, b"".join(map(frame, pieces)) + end)
+    assert failure is None
+    assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == FAMILY
+    assert isinstance(chunks[-1], FinishChunk)
+
+
+def test_in_an_array_no_frame_is_read_twice() -> None:
+    pieces = pieces_of(FAMILY, list(range(1, 14)))
+    frames = [{"candidates": [{"content": {"parts": [{"text": piece}]}}]} for piece in pieces]
+    end = {"candidates": [{"finishReason": "STOP"}]}
+    data = as_javascript([*frames, end]).encode()
+    chunks, failure = drained(GeminiWholeDecoder(), [data])
+    assert failure is None
+    assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == FAMILY
