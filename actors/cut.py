@@ -15,6 +15,9 @@ from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.trouble import Trouble, trouble_of
 from actors.turn import TurnRequest
 
+_BAD_REQUEST = frozenset({400, 422})
+"""A 404, say, is no word about the messages."""
+
 
 class Cut:
     """What the client has seen of the answer, over all attempts."""
@@ -86,5 +89,6 @@ class Cut:
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Whether the route refused to continue an assistant's message, as many models do."""
-        prefilled, self._prefilled = self._prefilled, False
-        return prefilled and trouble_of(failure) is Trouble.REJECTED
+        asked, self._prefilled = self._prefilled, False
+        refused = failure.status in _BAD_REQUEST and trouble_of(failure) is Trouble.REJECTED
+        return asked and refused

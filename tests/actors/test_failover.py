@@ -135,6 +135,22 @@ async def test_a_refused_prefill_is_learnt_and_never_told(autojump_clock: MockCl
     assert [call.messages[-1]["role"] for call, _ in second.calls][2:] == ["user"]
 
 
+async def test_a_refusal_of_something_else_is_no_refused_prefill(
+    autojump_clock: MockClock,
+) -> None:
+    second = spare(head=UpstreamFailure(K.REJECTED, "no such model", status=404))
+    request = a_request("main", "spare")
+    able = structs.replace(request.routes[1], capabilities=Capabilities(prefill=True))
+    play = Play(
+        ScriptedProvider(text("Once upon a time"), CUT),
+        second,
+        asked=structs.replace(request, routes=(request.routes[0], able)),
+    )
+    await play.run()
+    assert play.attempts == [("main", "truncated"), ("spare", "rejected")]
+    assert not play.theatre.upstreams.board.status(able.route).prefill_refused
+
+
 async def test_texts_that_do_not_fit_are_never_joined(autojump_clock: MockClock) -> None:
     play = Play(
         ScriptedProvider(text("Once upon a time there "), text("was a"), CUT),
