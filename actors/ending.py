@@ -4,9 +4,12 @@ First match wins: a finish consumed by the persister, then the first cause given
 of the provider (`upstream_truncated`).
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Struct
 
+from actors.answer_items import encode_items, items_of
 from actors.events import AnyEvent, Ended, ToolCall
 from actors.failures import out_of_time
 from actors.ledger import Estimates
@@ -80,11 +83,14 @@ class Ending:
     def _stage(self) -> DisconnectStage | None:
         return self._turn.disconnect_stage(finished=self._persister.finish is not None)
 
-    def record(self, ended: Ended, last: list[AnyEvent]) -> FinalRecord:
-        """What the terminal transaction writes, with `last` as the end of the journal."""
+    def record(self, ended: Ended, last: list[AnyEvent], items: str | None = None) -> FinalRecord:
+        """What the terminal transaction writes, with `last` as the end of the journal.
+
+        `items` are those of the answer, where they are kept.
+        """
         bare, persister = self.bare_record(ended), self._persister
         last_event = len(self._turn.journal.events) + len(last) - 1
-        if not self._turn.request.keep_text:
+        if not self._turn.keeps_said:
             return msgspec.structs.replace(bare, last_event=last_event)
         return msgspec.structs.replace(
             bare,
@@ -92,6 +98,7 @@ class Ending:
             tool_calls=tool_calls_json(persister.tool_calls),
             last_event=last_event,
             segment=persister.tail.cut(last),
+            items=items,
         )
 
     def bare_record(self, ended: Ended) -> FinalRecord:
@@ -156,6 +163,12 @@ def tool_call(call: ToolCall) -> dict[str, object]:
     """One whole tool call as OpenAI spells it."""
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function}
+
+
+def items_json(journal: Iterable[AnyEvent]) -> str | None:
+    """The items of the answer in a whole journal as they are kept, or None."""
+    items = items_of(journal)
+    return encode_items(items).decode() if items else None
 
 
 def error_json(error: ErrorInfo | None) -> str | None:

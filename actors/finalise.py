@@ -6,11 +6,12 @@ Each has its own shield and deadline, so that a cancelled turn is still finalise
 """
 
 from collections.abc import Callable
+from itertools import chain
 
 import msgspec
 import trio
 
-from actors.ending import Ending
+from actors.ending import Ending, items_json
 from actors.events import AnyEvent, Ended
 from actors.observer import Observer
 from actors.outcome import Reason, Status
@@ -20,6 +21,9 @@ from actors.turn import Turn
 from actors.unsaved import Unsaved
 
 SPOOL_TIMEOUT_S = 5.0
+ITEMS_TIMEOUT_S = 1.0
+ITEMS_AT_ONCE = 1024
+"""Events whose items are made on the spot, in 2 ms; those of 2 MiB can take a second."""
 
 
 class Finaliser:
@@ -45,17 +49,17 @@ class Finaliser:
         began = trio.current_time()
         ended = ending.ended(self._now())
         last = persister.closing(ended)
-        record = self._record(turn, ending, ended, last)
+        record = await self._record(turn, ending, ended, last)
         stored, winner = await self._keep(turn, record)
         turn.stored = stored
         publish(turn, _as_won(last, ended, winner))
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
 
-    def _record(
+    async def _record(
         self, turn: Turn, ending: Ending, ended: Ended, last: list[AnyEvent]
     ) -> FinalRecord:
         try:
-            return ending.record(ended, last)
+            return ending.record(ended, last, await _items(turn, last))
         except Exception as error:
             # Something in the answer cannot be kept: the turn's end must be, all the same.
             self._observer.crashed(turn.id, error)
@@ -91,6 +95,18 @@ class Finaliser:
         with trio.move_on_after(SPOOL_TIMEOUT_S, shield=True):
             return await self._store.spool(record)
         raise SpoolFailed("The spool did not answer in time.")
+
+
+async def _items(turn: Turn, last: list[AnyEvent]) -> str | None:
+    """The items of an answer, if they are kept; a long one's in a thread."""
+    if not turn.keeps_items:
+        return None
+    events = turn.journal.events
+    if len(events) > ITEMS_AT_ONCE:
+        with trio.move_on_after(ITEMS_TIMEOUT_S, shield=True):
+            return await trio.to_thread.run_sync(items_json, chain(events, last))
+    # Also where no thread was to be had: late is better than never.
+    return items_json(chain(events, last))
 
 
 def publish(turn: Turn, last: list[AnyEvent]) -> None:

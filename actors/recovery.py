@@ -5,12 +5,14 @@ what had been said after that is lost, and the journal says so.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
+import trio
 
 from actors import events
 from actors.checkpointer import decode_events, encode_events
-from actors.ending import error_json, tool_calls_json, usage_record
+from actors.ending import error_json, items_json, tool_calls_json, usage_record
 from actors.events import AnyEvent, Ended, Started
 from actors.outcome import ErrorInfo, Reason, Status, Usage
 from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
@@ -39,10 +41,18 @@ async def recover(
     """
     recovered = 0
     for turn in await store.orphans():
-        journal = readable(await store.segments(turn.id))
-        finalised = await store.finalise(final_record(turn, journal, now(), price_of(turn.model)))
+        segments = await store.segments(turn.id)
+        lost = partial(_lost_record, turn, segments, now(), price_of(turn.model))
+        # A long journal takes a second, and others play meanwhile.
+        finalised = await store.finalise(await trio.to_thread.run_sync(lost))
         recovered += finalised.won
     return recovered
+
+
+def _lost_record(
+    turn: TurnView, segments: Sequence[Segment], now: float, price: Price
+) -> FinalRecord:
+    return final_record(turn, readable(segments), now, price)
 
 
 def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
@@ -81,6 +91,7 @@ def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Pri
         last_event=len(journal) + len(last) - 1,
         epoch=turn.epoch + 1,
         segment=_last_segment(turn, journal, last) if turn.keep_text else None,
+        items=items_json([*journal, *last]) if turn.keeps_items else None,
     )
 
 
@@ -170,4 +181,6 @@ def _as_new(turn: TurnView) -> NewTurn:
         dialect_options=turn.dialect_options,
         created_at=turn.created_at,
         keep_text=turn.keep_text,
+        previous_id=turn.previous_id,
+        conversation=turn.conversation,
     )

@@ -118,7 +118,7 @@ class Registry:
                 self._empty.set()
 
     def _keep_unsettled(self, turn: Turn) -> None:
-        turn.request = replace(turn.request, call=_FORGOTTEN)
+        turn.request = replace(turn.request, call=_FORGOTTEN, input_items=None)
         self._unsettled[turn.id] = turn
         if len(self._unsettled) > UNSETTLED_KEPT:
             self._unsettled.popitem(last=False)

@@ -49,6 +49,15 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     """The client takes an error over an answer that leaves something out that it asked for."""
     replaceable: bool = False
     """Nothing of the answer reaches the client before its end, so that it can be taken back."""
+    previous_id: str | None = None
+    """The turn that this one goes on from."""
+    conversation: str | None = None
+    """The name of the conversation that it belongs to."""
+    input_items: str | None = None
+    """JSON array of what was asked, kept for later turns together with the answer's items.
+
+    None where no items are kept.
+    """
 
 
 class Cause(Struct, frozen=True):
@@ -71,6 +80,7 @@ class Turn:
         "answered_by",
         "cause",
         "created_at",
+        "deleted_at",
         "final",
         "first_token_at",
         "id",
@@ -98,6 +108,8 @@ class Turn:
         self.final = trio.Event()
         self.stored: Stored | None = None
         self.first_token_at: float | None = None
+        self.deleted_at: float | None = None
+        """Since when nothing that is said in it is kept or shown, in seconds since the epoch."""
         self.answered_by: Route | None = None
         self.produced_at: float | None = None
         """When production was over and upstream closed, on trio's clock."""
@@ -117,10 +129,27 @@ class Turn:
             model=request.model,
             mode=request.mode.value,
             dialect=request.dialect,
-            dialect_options=request.dialect_options,
+            dialect_options=request.dialect_options if self.deleted_at is None else {},
             created_at=self.created_at,
             keep_text=request.keep_text,
+            previous_id=request.previous_id,
+            conversation=request.conversation,
+            input_items=request.input_items if self.keeps_said else None,
         )
+
+    @property
+    def keeps_said(self) -> bool:
+        """Whether what is said may be kept: the client did not forbid it, nor delete the turn."""
+        return self.request.keep_text and self.deleted_at is None
+
+    @property
+    def keeps_items(self) -> bool:
+        """Whether the items of the answer are to be kept besides its text."""
+        return self.request.input_items is not None and self.keeps_said
+
+    def mark_deleted(self, now: float) -> None:
+        """The store has deleted it: neither keep nor show anything that is said in it."""
+        self.deleted_at = now
 
     def blame(self, reason: Reason, error: ErrorInfo | None = None) -> None:
         """Say why the turn will have no finish. The first reason wins."""

@@ -61,4 +61,5 @@ class Unsaved:
 
 
 def _size(record: FinalRecord) -> int:
-    return len(record.text) + (len(record.segment.blob) if record.segment else 0)
+    said = len(record.text) + len(record.items or "") + len(record.turn.input_items or "")
+    return said + (len(record.segment.blob) if record.segment else 0)
