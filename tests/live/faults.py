@@ -57,6 +57,8 @@ class Scenario:
     first_byte_s: float = 30.0
     total_s: float = 30.0
     tokens: int = TOKENS
+    structured: bool = False
+    """Whether JSON is asked for."""
 
     @property
     def main(self) -> str:
@@ -179,15 +181,16 @@ class Played:
     def error(self) -> JSON:
         """The one error that the client was told."""
         if self.scenario.stream and self.status == 200:
+            assert sum("error" in told for told in self.objects) == 1
             return error_of(self.frames)
         error = self.objects[0]["error"]
         assert isinstance(error, dict)
         return error
 
     @property
-    def model(self) -> object:
-        """Whose answer the client takes it for."""
-        return self.objects[-1]["model"]
+    def models(self) -> list[object]:
+        """Whose answer the client takes it for, each once, in the order of the frames."""
+        return list(dict.fromkeys(told["model"] for told in self.objects))
 
     @property
     def usage(self) -> tuple[int, int]:
@@ -229,9 +232,15 @@ async def play(server: Server, upstream: Process, scenario: Scenario, take: int 
     """Ask for the scenario's model once, and find out all that there is to know of it."""
     user = f"{scenario.name}.{take}".replace(" ", "-")
     options = {"include_usage": True} if scenario.stream else None
+    form = {"type": "json_object"} if scenario.structured else None
     asked_at = time.monotonic()
     async with chatting(
-        server, scenario.name, stream=scenario.stream, user=user, stream_options=options
+        server,
+        scenario.name,
+        stream=scenario.stream,
+        user=user,
+        stream_options=options,
+        response_format=form,
     ) as call:
         status = await call.head()
         body = await call.rest()

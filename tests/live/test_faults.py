@@ -12,8 +12,9 @@ from itertools import count, pairwise
 import pytest
 import trio
 
-from tests.live.client import JSON, live_turns, metrics
+from tests.live.client import JSON, following, live_turns, metrics
 from tests.live.faults import PRICE, TOKENS, Played, Scenario, play, seconds, serving_faults
+from tests.live.frames import raw
 from tests.live.harness import Process, Server
 
 AT_A_TIME = 6
@@ -124,6 +125,7 @@ DOWN = [
     Scenario("all silent", "silent", "silent", first_byte_s=20.0),
     Scenario("all late", "first=20s", "first=40s"),
 ]
+STRUCTURED = Scenario("JSON", "cut=10", "resume=on", structured=True)
 BROKEN_TWICE = Scenario("cut twice", "cut=40", "cut=10,resume=on")
 BROKEN_THEN_DOWN = Scenario("cut, then 500", "cut=40", "error=500")
 LEARNT = replace(handed_over("again"), name="learnt")
@@ -140,15 +142,16 @@ ONCE = [
     *[handed_over(resume) for resume in (*RESUMES, "new")],
     *[behind_a_full_stop(way) for way in SENTENCES],
     *[CONTEXT_FULL, POLICY, at_once(POLICY), PREFILLED, *DOWN, BROKEN_TWICE, BROKEN_THEN_DOWN],
+    STRUCTURED,
 ]
 """Scenarios that are asked once each."""
 HEALTHY = Scenario("healthy", "")
-LONG = {"silent", "late first", "stall", "all silent", "all late"}
+LONG = ("silent", "late first token", "stall", "all silent", "all late")
 
 
 def is_long(scenario: Scenario) -> bool:
     """It waits for more than it works."""
-    return any(scenario.name.startswith(name) for name in LONG)
+    return scenario.name.startswith(LONG)
 
 
 class Run:
@@ -244,7 +247,7 @@ def check_whole(played: Played, by: str) -> None:
     assert (played.status, played.done) == (200, True)
     assert played.text == played.turn["text"] == said.text
     assert (played.turn["status"], played.turn["reason"]) == ("completed", "stop")
-    assert played.model == played.turn["upstream_model"] == model
+    assert (played.models, played.turn["upstream_model"]) == ([model], model)
     assert (played.turn["provider"], played.results[-1]) == (by, (by, "answered"))
     check_bill(played, *said.usage)
 
@@ -300,6 +303,8 @@ def test_a_fault_that_stays_is_failed_over(run: Run, row: Scenario, way: str) ->
     assert len(played.main) <= 6
     assert len(played.spare) == 1
     assert played.warnings == []
+    if row.name not in LONG:
+        assert played.headers["x-trouper-route"] == f"spare/{played.scenario.spare}"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -366,7 +371,8 @@ def check_continued(played: Played) -> None:
     assert (played.status, played.done) == (200, True)
     assert played.text == played.turn["text"] == played.of_main.text
     assert (played.turn["status"], played.turn["reason"]) == ("completed", "stop")
-    assert played.model == played.turn["upstream_model"] == played.scenario.spare
+    assert played.models == [played.scenario.main, played.scenario.spare]
+    assert played.turn["upstream_model"] == played.scenario.spare
     assert len(played.warnings) == 1
     assert played.warnings[0] in {"continued", "seam_unproven"}
     check_continued_bill(played)
@@ -392,6 +398,17 @@ def test_other_words_are_never_spliced(run: Run, what: str) -> None:
     assert played.turn["status"] == "failed"
     assert played.results == [("main", BREAKS[what][1]), ("spare", "misfit")]
     assert "could not be continued" in str(played.error["message"])
+    input_tokens, output_tokens, _ = played.recorded_usage
+    assert (input_tokens, output_tokens) == tokens_of(played.attempts[0])
+    assert played.turn["provider"] == "main"
+
+
+def test_json_is_never_spliced(run: Run) -> None:
+    played = run[STRUCTURED.name]
+    assert played.error["code"] == "truncated"
+    assert played.text == played.main[0]["text_sent"]
+    assert played.text.startswith('{"')
+    assert (len(played.main), len(played.spare)) == (1, 0)
 
 
 @pytest.mark.parametrize("resume", RESUMES)
@@ -508,6 +525,21 @@ def test_an_outage_is_not_noticed_and_its_end_is(run: Run, row: Scenario) -> Non
     back = min(played.asked_at for played in calls if was_answered_by_main(played)) - down_at
     assert RECOVERS_S - PAUSE_S <= back < RECOVERS_S + 30.0, asked
     assert sum(at < back - 1 for at in asked) <= 6, asked
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *[continued(what, "overlap").name for what in BREAKS],
+        *[in_other_words(breaking(what)).name for what in BREAKS],
+        *[in_other_words(row).name for row in FAILED_OVER],
+    ],
+)
+async def test_who_comes_back_sees_the_same_frames(run: Run, name: str) -> None:
+    played = run[name]
+    async with following(run.server, str(played.turn["id"])) as call:
+        again = await call.all_frames()
+    assert raw(again) == raw(played.frames)
 
 
 async def test_afterwards_the_server_is_well(run: Run) -> None:
