@@ -21,6 +21,7 @@ from tests.live.test_disconnects import (
     BOUND_S,
     POSITIONS,
     Disconnect,
+    Position,
     check_record,
     figures,
     p,
@@ -246,28 +247,38 @@ async def test_what_a_format_cannot_say_is_told(server: Server) -> None:
     assert {format for format, one in heard.items() if one.status == 400} == heard.keys() - quiet
 
 
-async def closed(upstream: Process, model: str) -> JSON:
-    """The witness's report of the one call of a model, once its connection has ended."""
+async def seen(upstream: Process, model: str, what: str) -> JSON:
+    """The witness's report of the one call of a model, once `what` has its time."""
 
     async def look() -> JSON | None:
         found = [one for one in await reports(upstream) if one["model"] == model]
-        return found[0] if found and found[0]["closed_at"] is not None else None
+        return found[0] if found and found[0][what] is not None else None
 
     report = await until(look)
     assert report is not None
     return report
 
 
-async def leave_once(server: Server, upstream: Process, format: str, how: str) -> Disconnect:
-    """Leave in the middle of an answer, and check the record."""
-    position = POSITIONS["mid-stream"]
+async def reach(position: Position, call: Call, upstream: Process, model: str) -> None:
+    """Wait until the call has come to the place."""
+    if position.reached is None:
+        assert await call.head() == 200
+        assert len(await call.frames(3)) >= 3
+    else:
+        await seen(upstream, model, position.reached)
+
+
+async def leave_once(
+    server: Server, upstream: Process, format: str, position: Position, how: str
+) -> Disconnect:
+    """Leave at this place, and check the record."""
     model = f"v{next(_numbers)}:{position.settings}"
     pids = [server.pid, upstream.pid, os.getpid()]
-    async with chatting(server, f"{format}/{model}") as call:
-        await three_frames(call)
+    async with chatting(server, f"{format}/{model}", stream=position.stream) as call:
+        await reach(position, call, upstream, model)
         waited = run_queue_wait(pids)
         left_at = call.leave(how)
-        report = await closed(upstream, model)
+        report = await seen(upstream, model, "closed_at")
         waited = run_queue_wait(pids) - waited
     received = text_of(read_frames(bytes(call.body), cut=True))
     await check_record(server, f"{format}/{model}", position, report, received)
@@ -275,19 +286,22 @@ async def leave_once(server: Server, upstream: Process, format: str, how: str) -
     return Disconnect(report["closed_at"] - left_at, waited)
 
 
-async def three_frames(call: Call) -> None:
-    assert await call.head() == 200
-    assert len(await call.frames(3)) >= 3
+LEFT = [
+    *((format, "mid-stream") for format in BASE_PATHS),
+    ("responses-ws", "before upstream headers"),
+    ("responses-ws", "non-streaming"),
+]
+"""HTTP has its other places in `test_disconnects`; a WebSocket has no head of its own."""
 
 
-@pytest.mark.parametrize("format", BASE_PATHS)
+@pytest.mark.parametrize(("format", "name"), LEFT)
 async def test_upstream_closes_within_ten_milliseconds(
-    server: Server, upstream: Process, format: str, capsys: pytest.CaptureFixture[str]
+    server: Server, upstream: Process, format: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await fetch(upstream, "/witness", "DELETE")
     found: list[Disconnect] = []
     for _, how in product(range(EACH), ("fin", "rst")):
-        found += [await leave_once(server, upstream, format, how)]
+        found += [await leave_once(server, upstream, format, POSITIONS[name], how)]
     with capsys.disabled():
-        print(f"\n{format}, mid-stream: {figures(found)}")  # noqa: T201 (what the test is for)
+        print(f"\n{format}, {name}: {figures(found)}")  # noqa: T201 (what the test is for)
     assert p(0.99, [disconnect.ours_s for disconnect in found]) < BOUND_S
