@@ -1,10 +1,11 @@
 """The retry table: where the next attempt goes after one has failed. Pure.
 
 Source: "The retry table" of the design, reproduced in `docs/reference/retries.md`. Bounded three
-ways: by what its row allows, by attempts on one route and in all, and by the turn's time budget,
-which is not looked after here.
+ways: by what its row allows, by attempts on one route and in all, and by the turn's time budget:
+what outlasts it is ended elsewhere, but no wait that would is begun.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
@@ -93,17 +94,22 @@ class Retries:
         """`route` cannot be asked now: the next one."""
         self._next()
 
-    def after(self, failure: UpstreamFailure, *, continuing: bool = False) -> float:
+    def after(
+        self, failure: UpstreamFailure, *, continuing: bool = False, left_s: float = math.inf
+    ) -> float:
         """Choose the next `route`; returns the seconds to wait before it is asked.
 
         `continuing`: the client has seen text already, so that what a route says about the
         continuation is no answer to the client, and the routes after it are tried all the same.
+        `left_s`: what is left of the turn's time budget.
         """
         trouble = trouble_of(failure)
         rule = TABLE[trouble]
         self._failures.append(trouble)
         if self._may_repeat(trouble, rule, failure):
-            return self._pause(rule, failure)
+            pause_s = self._pause(rule, failure)
+            if pause_s < left_s:
+                return pause_s
         match rule.then:
             case Then.STOP if not continuing:
                 self._routes.clear()

@@ -185,7 +185,8 @@ class Streamer:
             self._upstreams.board.prefill_refused(planned.route)
             self._retries.again()
             return 0.0
-        return self._retries.after(failure, continuing=self._cut.seen)
+        left_s = self._turn.scope.deadline - trio.current_time()
+        return self._retries.after(failure, continuing=self._cut.seen, left_s=left_s)
 
     def _verdict(self, last: UpstreamFailure | None) -> UpstreamFailure:
         """What the client is told: what cut the answer, or else what happened last."""

@@ -85,6 +85,16 @@ async def test_a_retry_after_is_waited_out_on_the_same_route(autojump_clock: Moc
     assert play.attempts == [("main", "rejected"), ("main", "answered")]
 
 
+async def test_where_the_time_is_short_the_next_route_is_not_kept_waiting(
+    autojump_clock: MockClock,
+) -> None:
+    busy = UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=4)
+    short = asked("main", "spare", total_s=3.0)
+    play = Play(ScriptedProvider(head=busy), spare(text("a"), stop()), asked=short)
+    assert shown(await play.run()) == "a"
+    assert trio.current_time() == 0
+
+
 async def test_a_cut_answer_is_continued_by_the_next_route(autojump_clock: MockClock) -> None:
     second = spare(text("Once upon "), text("a time there "), text("was."), stop())
     play = Play(ScriptedProvider(text("Once upon "), text("a time "), CUT), second)

@@ -121,6 +121,15 @@ def test_an_error_of_the_server_waits_as_long_as_it_says() -> None:
     assert 0 < retries.after(failure(K.SERVER_ERROR, 503)) < 0.5
 
 
+def test_a_wait_that_would_outlast_the_time_budget_is_not_begun() -> None:
+    busy = failure(K.REJECTED, 429, retry_after_s=2)
+    retries = Retries((MAIN, SPARE), lambda: 0.0)
+    retries.begun()
+    assert (retries.after(busy, left_s=2.1), retries.route) == (2.0, MAIN)
+    retries.begun()
+    assert (retries.after(busy, left_s=1.9), retries.route) == (0.0, SPARE)
+
+
 def test_another_key_is_tried_at_once_and_within_the_bound() -> None:
     refused = failure(K.REJECTED, 401, another_key=True)
     assert names(*[refused] * 3) == ["main", "main", "main", "spare"]
