@@ -1,7 +1,7 @@
 """How an attempt opens in the journal: what readers are told once a provider has begun to answer.
 
-Pure. `started` comes once in a turn; after it a change of the route, the loss of what was said,
-and what the route leaves out of the request.
+Pure. `started` comes once in a turn, and what there is to note of the request; after it a change of
+the route, the loss of what was said, and what the route leaves out of the request.
 """
 
 from actors import events
@@ -19,7 +19,7 @@ def opening(
     """The events. `changed`: why another route than before; `restart`: why all is said anew."""
     before, turn.answered_by = turn.answered_by, route
     if before is None:
-        return [_started(turn, route, input_estimate)]
+        return [_started(turn, route, input_estimate), *turn.request.notes]
     told: list[AnyEvent] = []
     if before != route:
         told.append(events.RouteChanged(route.provider, route.upstream_model, changed))

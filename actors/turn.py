@@ -6,6 +6,7 @@ import trio
 from msgspec import Struct
 
 from actors.continuing import DEFAULT_INSTRUCTION
+from actors.events import Warning
 from actors.journal import Journal
 from actors.ledger import Ledger
 from actors.outcome import DisconnectStage, ErrorInfo, Mode, OnCut, Reason
@@ -58,6 +59,8 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
 
     None where no items are kept.
     """
+    notes: tuple[Warning, ...] = ()
+    """What the client is to be told once a route answers, whichever it is."""
 
 
 class Cause(Struct, frozen=True):
