@@ -33,6 +33,10 @@ class ModelCall(Struct, frozen=True, kw_only=True):
     parameters: dict[str, JSON]
     """Sampling parameters, `tools`, `response_format` …: all that the client sent besides
     `model`, `messages`, `stream` and `stream_options`."""
+    foreign: dict[str, tuple[str, ...]] = {}
+    """Names of parameters, and of fields in messages, parts and tools, that Chat does not have: the
+    format of the client's own API says them, the others leave them out. To each name the parameters
+    of Chat, if any, that say the same for those others (`actors.providers.foreign`)."""
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from actors.providers.base import JSON, ModelCall
+from actors.providers.foreign import as_chat
 from actors.providers.gemini_contents import JSONObject, conversation
 from actors.providers.neutral import asks_nothing, stop_words
 
@@ -65,7 +66,7 @@ def path_of(model: str) -> str:
 
 def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
     """The request's document, and the paths of what it cannot say."""
-    left_out: list[str] = []
+    call, left_out = as_chat(call)
     said = conversation(call.messages, call.upstream_model, left_out)
     document: JSONObject = {"contents": said.contents}
     if said.system:

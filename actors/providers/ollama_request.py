@@ -6,6 +6,7 @@ Shapes from Ollama's API documentation, "Generate a chat completion".
 from collections.abc import Iterator, Sequence
 
 from actors.providers.base import JSON, ModelCall
+from actors.providers.foreign import THINKING, as_chat
 from actors.providers.neutral import (
     Message,
     arguments_of,
@@ -67,7 +68,7 @@ _THINK: dict[str, bool | str] = {
 
 def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
     """The request's document, and the paths of what it cannot say."""
-    left_out: list[str] = []
+    call, left_out = as_chat(call, but_for=THINKING)
     names = tool_names(call.messages)
     document: JSONObject = {
         "model": call.upstream_model,

@@ -16,6 +16,7 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, Reader, SseStream, skipped
+from actors.providers.foreign import THINKING, as_chat
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.openai_wire import NULL, Call, Choice, Delta, TokenUsage, read_frame
 from actors.providers.scrub import Scrub
@@ -35,9 +36,10 @@ class OpenAIChat:
     stream_type = "text/event-stream"
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return ()
+        return tuple(as_chat(call, but_for=THINKING)[1])
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        call, _ = as_chat(call, but_for=THINKING)
         headers = [
             ("content-type", "application/json"),
             ("accept", "text/event-stream, application/json"),

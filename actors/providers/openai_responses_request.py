@@ -5,6 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from actors.providers.base import JSON, ModelCall
+from actors.providers.foreign import as_chat
 from actors.providers.openai_responses_input import Miss, Object, items_of
 
 _LOGPROBS = "message.output_text.logprobs"
@@ -44,7 +45,7 @@ def translate(call: ModelCall) -> Translation:
     Unknown parameters are passed on, as are tools that are no functions: they may be the
     provider's own.
     """
-    unsaid: list[str] = []
+    call, unsaid = as_chat(call)
     body: Object = {"model": call.upstream_model, "store": False}
     body["input"] = items_of(call.messages, unsaid.append)
     for name, value in call.parameters.items():
