@@ -40,11 +40,15 @@ _FIELDS = {
             "tool_calls",
             "reasoning",
             "reasoning_content",
+            "thinking_blocks",
         }
     ),
     "tool": frozenset({"role", "content", "cache_control", "tool_call_id", "is_error", "name"}),
 }
-"""Fields that are looked at, and thinking, which comes back only with its signature."""
+"""Fields that are looked at, and thinking, which comes back only with its signature.
+
+It is signed in `thinking_blocks`, where it is as it was given out."""
+_THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -69,6 +73,13 @@ class Conversation(msgspec.Struct, frozen=True):
     def within_tool_loop(self) -> bool:
         """Tools' results are the last that was said."""
         return bool(self.turns) and self.turns[-1].content[0]["type"] == "tool_result"
+
+    @property
+    def lacks_thinking(self) -> bool:
+        """So they are, and the thinking that led to the calls is not there."""
+        if not self.within_tool_loop or len(self.turns) < 2:
+            return False
+        return self.turns[-2].content[0]["type"] not in _THINKING
 
 
 def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> Conversation:
@@ -97,10 +108,22 @@ def _said(role: str, message: dict[str, JSON], path: str, left_out: list[str]) -
     if role == "tool":
         return list(_result(message, content, blocks, path, left_out))
     if role == "assistant":
+        blocks = [*_thinking(message.get("thinking_blocks"), path, left_out), *blocks]
         if isinstance(refusal := message.get("refusal"), str):
             blocks += text_block(refusal)
         blocks += _tool_uses(message.get("tool_calls"), f"{path}.tool_calls", left_out)
     return blocks
+
+
+def _thinking(given: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
+    path = f"{path}.thinking_blocks"
+    if given and not isinstance(given, list):
+        left_out.append(path)
+    for index, block in enumerate(given if isinstance(given, list) else ()):
+        if isinstance(block, dict) and block.get("type") in _THINKING:
+            yield block
+        else:
+            left_out.append(f"{path}[{index}]")
 
 
 def _append(turns: list[Turn], role: Literal["user", "assistant"], blocks: list[Block]) -> None:

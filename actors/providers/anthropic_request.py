@@ -18,6 +18,7 @@ from actors.providers.anthropic_parameters import (
 from actors.providers.anthropic_thinking import Thinking, thinking
 from actors.providers.anthropic_tools import tool_choice, tools
 from actors.providers.base import JSON, ModelCall
+from actors.providers.foreign import restating, thoughts
 from actors.providers.neutral import asks_nothing
 
 _ANSWER = 4096
@@ -86,9 +87,15 @@ class Translation(Struct, frozen=True):
 def translate(call: ModelCall) -> Translation:
     """The call in the API's shape."""
     asked = {name: value for name, value in call.parameters.items() if value is not None}
+    for name in restating(call):
+        asked.pop(name, None)
     left_out = [name for name in asked if _is_lost(name, asked[name])]
     kind = traits(call.upstream_model)
+    left_out += thoughts(call)
     chat = conversation(call.messages, left_out)
+    if chat.lacks_thinking and _has_budget(asked.get("thinking")):
+        left_out.append("thinking")
+        del asked["thinking"]
     given = tools(asked.get("tools"), left_out)
     choice = tool_choice(asked, given, left_out)
     limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
@@ -118,6 +125,11 @@ def translate(call: ModelCall) -> Translation:
     said.setdefault("messages", [])
     left_out += [name for name in _extras(asked) if name in said]
     return Translation(dict(_extras(asked)) | said, tuple(left_out))
+
+
+def _has_budget(thinking: JSON) -> bool:
+    """Where it has one, after a tool's result the thinking before the call has to be there."""
+    return isinstance(thinking, dict) and thinking.get("type") == "enabled"
 
 
 def _is_lost(name: str, value: JSON) -> bool:
