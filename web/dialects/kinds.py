@@ -7,8 +7,9 @@ from actors.events import AnyEvent, Ended
 from actors.outcome import ErrorInfo, Reason
 from actors.providers.base import JSON
 from actors.writer import Dialect
-from web.dialects import chat_completion, openai_chat
+from web.dialects import chat_completion, message, messages, openai_chat
 from web.dialects.frames import Cursor
+from web.error_shapes import messages_error
 from web.errors import error_body
 
 Options = Mapping[str, JSON]
@@ -37,6 +38,10 @@ def _chat_whole(journal: list[AnyEvent], options: Options) -> object:
     return chat_completion.completion(journal)
 
 
+def _messages_whole(journal: list[AnyEvent], options: Options) -> object:
+    return message.message(journal)
+
+
 KINDS: Mapping[str, DialectKind] = {
     kind.name: kind
     for kind in (
@@ -45,6 +50,14 @@ KINDS: Mapping[str, DialectKind] = {
             stream=openai_chat.OpenAIChat,
             whole=_chat_whole,
             tells=chat_completion.has_finish,
+        ),
+        DialectKind(
+            name=messages.NAME,
+            stream=messages.Messages,
+            whole=_messages_whole,
+            tells=message.has_stop,
+            error=messages_error,
+            finishes=frozenset(messages.STOP_REASONS),
         ),
     )
 }

@@ -32,7 +32,7 @@ FINISH_REASONS = {
 """The ends that this dialect can express as a finish; all others are errors."""
 
 
-_TAKEN_BACK = ErrorInfo(
+TAKEN_BACK = ErrorInfo(
     status=502,
     message="The answer was begun anew, which this stream cannot show; GET the turn for its text.",
     type="upstream_error",
@@ -133,7 +133,7 @@ class OpenAIChat:
     def _end(self, ended: Ended) -> bytes:
         finish = FINISH_REASONS.get(ended.reason)
         if self._taken_back:
-            return self._frame(_encode(error_body(_TAKEN_BACK)))
+            return self._frame(_encode(error_body(TAKEN_BACK)))
         if finish is None:
             return self._frame(_encode(error_body(ending_error(ended))))
         frames = self._role() + self._chunk({}, finish=finish)
