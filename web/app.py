@@ -6,11 +6,13 @@ from werkzeug.exceptions import HTTPException
 
 from actors.outcome import ErrorInfo
 from store.records import StoreUnavailable
+from web.error_shapes import error_shape, name_request
 from web.errors import ApiError
 from web.quart_app import TrouperApp
 from web.responses import error_response
 from web.routes.chat import chat_routes
 from web.routes.embeddings import embedding_routes
+from web.routes.messages import message_routes
 from web.routes.models import model_routes
 from web.routes.ops import ops_routes
 from web.routes.routes import routes_routes
@@ -28,6 +30,7 @@ def create_app(service: Service) -> TrouperApp:
     )
     for routes in (
         chat_routes,
+        message_routes,
         embedding_routes,
         model_routes,
         turn_routes,
@@ -39,11 +42,12 @@ def create_app(service: Service) -> TrouperApp:
     app.register_error_handler(StoreUnavailable, _store_unavailable)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
+    app.after_request(name_request)
     return app
 
 
 async def _api_error(error: ApiError) -> Response:
-    return error_response(error.info)
+    return error_response(error.info, body=error_shape())
 
 
 async def _store_unavailable(error: StoreUnavailable) -> Response:
@@ -55,7 +59,8 @@ async def _store_unavailable(error: StoreUnavailable) -> Response:
             type="server_error",
             code="store_unavailable",
             retry_after_s=2.0,
-        )
+        ),
+        body=error_shape(),
     )
 
 
@@ -65,10 +70,12 @@ async def _http_error(error: HTTPException) -> Response:
     text = error.description or error.name
     headers = {k: v for k, v in error.get_headers() if k == "Allow"}
     code = error.name.lower().replace(" ", "_")
-    return error_response(ErrorInfo(status=status, message=text, type=kind, code=code), headers)
+    info = ErrorInfo(status=status, message=text, type=kind, code=code)
+    return error_response(info, headers, error_shape())
 
 
 async def _crash(error: Exception) -> Response:
     _log.error("request crashed", exc_info=error)
     text = "The server failed to answer this request."
-    return error_response(ErrorInfo(status=500, message=text, type="server_error", code="internal"))
+    info = ErrorInfo(status=500, message=text, type="server_error", code="internal")
+    return error_response(info, body=error_shape())

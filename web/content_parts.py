@@ -155,7 +155,7 @@ def _check_url(given: JSON, within: str) -> None:
         _check_data(url, within)
     elif len(url) > MAX_URL:
         raise _Wrong(within, f"an http(s) URL may have at most {MAX_URL} characters.", _URL)
-    elif not _HTTP.fullmatch(url):
+    elif not is_http_url(url):
         raise _Wrong(within, "must be an http(s) URL or a data:image/…;base64,… URL.", _URL)
 
 
@@ -165,6 +165,11 @@ def _check_data(url: str, within: str) -> None:
         raise _Wrong(within, "a data: URL must begin with data:image/…;base64,", _URL)
     if not is_base64(url, head.end()):
         raise _Wrong(within, "what follows base64, must be base64, its padding included.", _URL)
+
+
+def is_http_url(url: str) -> bool:
+    """Whether it is an http(s) URL of at most about `MAX_URL` characters."""
+    return _HTTP.fullmatch(url) is not None
 
 
 def is_base64(text: str, start: int = 0) -> bool:

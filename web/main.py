@@ -110,7 +110,8 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
         )
         board = make_board(config, rings, trio.current_time)
-        upstreams = Upstreams(providers, board, Estimator(), time.time, random.random)
+        estimator = Estimator()
+        upstreams = Upstreams(providers, board, estimator, time.time, random.random)
         backstage = Backstage(
             store=store,
             upstreams=upstreams,
@@ -143,7 +144,15 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             nursery.start_soon(keep_running, name, task, metrics, name=name)
         embedders = embedders_among(config, providers)
         yield Service(
-            config, store, registry, Planner(config), metrics, time.time, board, embedders
+            config,
+            store,
+            registry,
+            Planner(config),
+            metrics,
+            time.time,
+            board,
+            embedders,
+            estimator,
         )
         nursery.cancel_scope.cancel()
 

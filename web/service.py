@@ -1,16 +1,18 @@
 """The one object that everything long-lived hangs off; `main` builds it, and tests do too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actors.board import RouteBoard
 from actors.embedding import Embedder
 from actors.laggard import Pace
+from actors.ledger import Estimates
 from actors.registry import Registry
 from actors.turn import Clock, Turn
 from actors.writer import Dialect, Writer
 from store.store import Store
 from web.config import Config
+from web.conversations import Conversations
 from web.metrics import Metrics
 from web.planning import Planner
 
@@ -31,6 +33,10 @@ class Service:
     board: RouteBoard
     embedders: Mapping[str, Embedder]
     """The providers that make embeddings, by name."""
+    estimates: Estimates
+    """Token counts of what no provider has counted."""
+    conversations: Conversations = field(default_factory=Conversations)
+    """Whose turn it is in each."""
 
     @property
     def settle_s(self) -> float:

@@ -169,6 +169,7 @@ async def open_house(
             now,
             board,
             {embedder.name: embedder for embedder in embedders},
+            theatre.upstreams.estimates,
         )
         async with streaming_client(cast("App", create_app(service))) as (client, app):
             client.timeout = httpx.Timeout(None)

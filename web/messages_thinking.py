@@ -1,0 +1,84 @@
+"""How hard a Messages request wants the model to think, and in which shape to answer, as a chat.
+
+Source: Anthropic's API reference, "Create a message", and its pages "Extended thinking", "Adaptive
+thinking" and "Effort".
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from actors.providers.base import JSON
+from web.errors import invalid
+
+_BUDGETS = {"high": 16_384, "medium": 8_192}
+"""Tokens of thinking from which on it is this effort; fewer are `low`."""
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_ADAPTIVE = "medium"
+"""The model's own measure, which in a chat lies in the middle."""
+_CONFIG = frozenset({"effort", "format"})
+
+Said = tuple[str, ...]
+
+
+class Thinking(BaseModel):
+    """`thinking`; what else stands in it goes only to the API that knows it."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    type: str
+    budget_tokens: Annotated[int, Field(ge=1024)] | None = None
+
+
+class OutputConfig(BaseModel):
+    """`output_config`."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    effort: str | None = None
+    format: dict[str, JSON] | None = None
+
+
+def effort_of(thinking: Thinking | None, config: OutputConfig | None) -> str | None:
+    """The chat's `reasoning_effort`; None where nothing is said. Raises `ApiError` (400)."""
+    if config is not None and config.effort is not None and config.effort not in _EFFORTS:
+        raise _wrong("output_config.effort", f"must be one of {', '.join(_EFFORTS)}.")
+    kind = None if thinking is None else thinking.type
+    if kind == "disabled":
+        return "none"
+    if thinking is not None and kind == "enabled" and thinking.budget_tokens is None:
+        path = "thinking.budget_tokens"
+        raise invalid(f"{path}: field required.", param=path, code="missing_required_parameter")
+    if config is not None and config.effort is not None:
+        return "xhigh" if config.effort == "max" else config.effort
+    if thinking is None or kind not in ("enabled", "adaptive"):
+        return None
+    budget = thinking.budget_tokens
+    if kind == "adaptive" or budget is None:
+        return _ADAPTIVE
+    return next((effort for effort, least in _BUDGETS.items() if budget >= least), "low")
+
+
+def format_of(config: OutputConfig | None) -> JSON:
+    """The chat's `response_format`; None where nothing is said. Raises `ApiError` (400)."""
+    if config is None or config.format is None:
+        return None
+    match config.format:
+        case {"type": "json_schema", "schema": dict(schema)}:
+            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        case _:
+            raise _wrong("output_config.format", "must be of type json_schema and have a schema.")
+
+
+def restated(name: str, value: JSON) -> Said:
+    """The chat's parameters that say what `name` does; none where it says more than they can."""
+    if name == "thinking":
+        known = isinstance(value, dict) and value.get("type") != "between_tools"
+        return ("reasoning_effort",) if known else ()
+    if name == "output_config" and isinstance(value, dict) and value.keys() <= _CONFIG:
+        return ("reasoning_effort", "response_format")
+    return ()
+
+
+def _wrong(path: str, words: str) -> Exception:
+    return invalid(f"{path}: {words}", param=path, code="invalid_value")

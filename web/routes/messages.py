@@ -1,0 +1,70 @@
+"""`POST /v1/messages`: a turn in the dialect of Anthropic's Messages; and the count of its tokens.
+
+Any `x-api-key` and any `anthropic-version`, or none, will do.
+"""
+
+import trio
+from quart import Blueprint, Response, request
+
+from actors.turn import TurnRequest
+from web.dialects.messages import NAME
+from web.json_body import READERS
+from web.messages_request import (
+    MessagesRequest,
+    receive_count_request,
+    receive_messages_request,
+)
+from web.playing import answer, begin
+from web.responses import json_response
+from web.service import TENANT, Service
+
+
+def message_routes(service: Service) -> Blueprint:
+    """The blueprint of the Messages surface."""
+    blueprint = Blueprint("messages", __name__)
+    readers = trio.CapacityLimiter(READERS)
+
+    @blueprint.post("/v1/messages")
+    async def messages() -> Response:
+        ask = await receive_messages_request(await _body(), readers)
+        turn = await begin(service, turn_request(service, ask))
+        return await answer(service, turn, stream=ask.stream)
+
+    @blueprint.post("/v1/messages/count_tokens")
+    async def count_tokens() -> Response:
+        ask = await receive_count_request(await _body(), readers)
+        return json_response({"input_tokens": count(service, ask)})
+
+    return blueprint
+
+
+def turn_request(service: Service, ask: MessagesRequest) -> TurnRequest:
+    """The turn that a request asks for; raises `ApiError` (404) for an unknown model."""
+    plan = service.planner.find(ask.model)
+    return TurnRequest(
+        model=ask.model,
+        routes=plan.routes,
+        call=ask.call,
+        dialect=NAME,
+        dialect_options={},
+        total_s=plan.total_s,
+        tenant_id=TENANT,
+        mode=plan.mode,
+        resume_window_s=plan.resume_window_s,
+        max_answer_bytes=service.config.turns.max_answer_bytes,
+        price=plan.price,
+        on_cut=plan.on_cut,
+        continue_instruction=plan.continue_instruction,
+        strict=ask.strict,
+        replaceable=not ask.stream,
+    )
+
+
+def count(service: Service, ask: MessagesRequest) -> int:
+    """About how many tokens the model's first route will count; images are not among them."""
+    route = service.planner.find(ask.model).routes[0].route
+    return service.estimates.estimate_input(str(route), ask.call)
+
+
+async def _body() -> bytes:
+    return await request.get_data(cache=False, as_text=False, parse_form_data=False)
