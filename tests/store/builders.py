@@ -1,5 +1,7 @@
 """Records to store, with what a test does not care about filled in."""
 
+from msgspec.structs import replace
+
 from store.ids import new_id
 from store.records import (
     AttemptRecord,
@@ -30,6 +32,26 @@ def a_turn(
     )
 
 
+def a_response(
+    owner: str,
+    previous: str | None = None,
+    *,
+    conversation: str | None = None,
+    items: str | None = '["asked"]',
+    tenant: str = TENANT,
+    keep_text: bool = True,
+) -> NewTurn:
+    """A turn whose items are kept, and that goes on from another one."""
+    return replace(
+        a_turn(owner, tenant=tenant, keep_text=keep_text),
+        dialect="openai-responses",
+        dialect_options={"echo": {"instructions": "Be nice."}},
+        previous_id=previous,
+        conversation=conversation,
+        input_items=items,
+    )
+
+
 def a_segment(turn: NewTurn, first: int = 0, last: int = 9, blob: bytes = b"events") -> Segment:
     """Events `first` … `last` of the turn."""
     return Segment(turn.id, turn.owner, first, last, blob)
@@ -42,6 +64,7 @@ def an_end(
     reason: str = "stop",
     text: str = "Hello",
     tool_calls: str | None = None,
+    items: str | None = None,
     segment: Segment | None = None,
     ended_at: float = 1002.0,
 ) -> FinalRecord:
@@ -67,6 +90,7 @@ def an_end(
         usage=UsageRecord(input_tokens=7, output_tokens=2, cost_micros=31),
         text=text,
         tool_calls=tool_calls,
+        items=items,
         error=None,
         first_token_at=1000.5,
         ended_at=ended_at,

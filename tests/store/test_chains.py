@@ -1,0 +1,309 @@
+"""Histories: the turns before a turn, and the turns of a conversation."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from store import chains, reads
+from store.engine import backend_for, open_engine
+from store.ids import new_id
+from store.records import ChainLink, NewTurn
+from store.settings import StoreSettings
+from store.store import Store, open_store
+from tests.store.builders import TENANT, a_response, a_turn, an_end
+from tests.store.looking import asked_by, plan, steps_taken
+
+
+async def answered(store: Store, turn: NewTurn, items: str = '["said"]') -> str:
+    """Begin and end a turn; returns its id."""
+    await store.begin(turn)
+    await store.finalise(an_end(turn, items=items))
+    return turn.id
+
+
+async def a_chain(store: Store, length: int) -> list[str]:
+    """Turns that go on from one another, oldest first."""
+    ids: list[str] = []
+    for number in range(length):
+        previous = ids[-1] if ids else None
+        turn = a_response(store.owner, previous, items=f"[{number}]")
+        ids.append(await answered(store, turn, f"[{-number}]"))
+    return ids
+
+
+async def test_a_turn_that_begins_something_is_a_chain_of_one(store: Store) -> None:
+    turn = a_response(store.owner)
+    await answered(store, turn)
+    assert await store.chain(TENANT, turn.id, 9) == [
+        ChainLink(
+            turn_id=turn.id,
+            status="completed",
+            dialect="openai-responses",
+            dialect_options={"echo": {"instructions": "Be nice."}},
+            input_items='["asked"]',
+            answer_items='["said"]',
+        )
+    ]
+
+
+async def test_a_chain_is_told_oldest_first(store: Store) -> None:
+    ids = await a_chain(store, 5)
+    links = await store.chain(TENANT, ids[-1], 5)
+    assert [link.turn_id for link in links] == ids
+    assert [link.previous_id for link in links] == [None, *ids[:-1]]
+    assert [(link.input_items, link.answer_items) for link in links] == [
+        ("[0]", "[0]"),
+        ("[1]", "[-1]"),
+        ("[2]", "[-2]"),
+        ("[3]", "[-3]"),
+        ("[4]", "[-4]"),
+    ]
+    assert {link.lost for link in links} == {None}
+
+
+async def test_two_may_go_on_from_one(store: Store) -> None:
+    first, second = await a_chain(store, 2)
+    other = await answered(store, a_response(store.owner, first))
+    assert [link.turn_id for link in await store.chain(TENANT, second, 9)] == [first, second]
+    assert [link.turn_id for link in await store.chain(TENANT, other, 9)] == [first, other]
+
+
+async def test_a_turn_that_plays_is_a_link_without_an_answer(store: Store) -> None:
+    (first,) = await a_chain(store, 1)
+    turn = a_response(store.owner, first)
+    await store.begin(turn)
+    _, link = await store.chain(TENANT, turn.id, 9)
+    assert (link.status, link.input_items, link.answer_items) == ("in_progress", '["asked"]', "[]")
+
+
+async def test_of_a_long_chain_the_newest_are_read_and_it_says_so(store: Store) -> None:
+    ids = await a_chain(store, 5)
+    links = await store.chain(TENANT, ids[-1], 3)
+    assert [link.turn_id for link in links] == ids[2:]
+    assert links[0].previous_id == ids[1]
+    (only,) = await store.chain(TENANT, ids[-1], 1)
+    assert only.turn_id == ids[-1]
+
+
+async def test_of_a_large_chain_the_newest_are_read_and_it_says_so(
+    settings: StoreSettings,
+) -> None:
+    async with open_store(settings) as store:
+        ids = await a_chain(store, 5)
+    each = len("[0]") + len("[-1]") + len('{"echo":{"instructions":"Be nice."}}')
+    read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=9)
+    links = from_database(settings, partial(read, most_chars=2 * each))
+    assert [link.turn_id for link in links] == ids[3:]
+    assert links[0].previous_id == ids[2]
+    links = from_database(settings, partial(read, most_chars=1))
+    assert [link.turn_id for link in links] == ids[4:]
+
+
+async def test_a_deleted_ancestor_is_reported_and_the_walk_goes_on(store: Store) -> None:
+    ids = await a_chain(store, 3)
+    await store.delete_response(TENANT, ids[1], 2000.0)
+    links = await store.chain(TENANT, ids[2], 9)
+    assert [(link.turn_id, link.lost) for link in links] == [
+        (ids[0], None),
+        (ids[1], "deleted"),
+        (ids[2], None),
+    ]
+    assert links[1] == ChainLink(turn_id=ids[1], lost="deleted", previous_id=ids[0])
+
+
+async def test_a_missing_ancestor_is_reported(store: Store) -> None:
+    turn = a_response(store.owner, "turn_unknown")
+    await answered(store, turn)
+    missing, link = await store.chain(TENANT, turn.id, 9)
+    assert missing == ChainLink(turn_id="turn_unknown", lost="missing")
+    assert link.turn_id == turn.id
+
+
+async def test_another_tenants_ancestor_is_missing(store: Store) -> None:
+    theirs = await answered(store, a_response(store.owner, "turn_a", tenant="tenant_b"))
+    mine = await answered(store, a_response(store.owner, theirs))
+    missing, _ = await store.chain(TENANT, mine, 9)
+    assert missing == ChainLink(turn_id=theirs, lost="missing")
+
+
+@pytest.mark.parametrize("turn", ["turn_unknown", "", "turn_' OR 1=1 --"])
+async def test_a_chain_that_ends_with_no_turn(store: Store, turn: str) -> None:
+    assert await store.chain(TENANT, turn, 9) == [ChainLink(turn_id=turn, lost="missing")]
+
+
+@pytest.mark.parametrize(
+    "make", [a_turn, partial(a_response, keep_text=False), partial(a_response, items=None)]
+)
+async def test_an_ancestor_without_items_is_reported(
+    store: Store, make: Callable[[str], NewTurn]
+) -> None:
+    before = await answered(store, make(store.owner))
+    turn = a_response(store.owner, before)
+    await answered(store, turn)
+    lost, _ = await store.chain(TENANT, turn.id, 9)
+    assert lost == ChainLink(turn_id=before, lost="not_kept")
+
+
+async def test_a_circle_ends(store: Store) -> None:
+    """No turn can go on from a later one; but a database may have been tampered with."""
+    first = a_response(store.owner, "turn_b")
+    await answered(store, replace(first, id="turn_a"))
+    await answered(store, replace(first, id="turn_b", previous_id="turn_a"))
+    await answered(store, replace(first, id="turn_c", previous_id="turn_c"))
+    links = await store.chain(TENANT, "turn_b", 5)
+    assert [link.turn_id for link in links] == ["turn_b", "turn_a", "turn_b", "turn_a", "turn_b"]
+    assert [link.turn_id for link in await store.chain(TENANT, "turn_c", 3)] == ["turn_c"] * 3
+
+
+async def test_a_chain_is_one_query_by_index(settings: StoreSettings, database: Path) -> None:
+    async with open_store(settings) as store:
+        ids = await a_chain(store, 100)
+    read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=100)
+    assert len(from_database(settings, read)) == 100
+    steps = plan(database, asked_by(settings, read))
+    tables = ("turns", "asked", "said")
+    assert not any(step.startswith(f"SCAN {table}") for step in steps for table in tables), steps
+    searches = [step for step in steps if step.startswith("SEARCH")]
+    assert [step.split("(")[0] for step in searches] == [
+        "SEARCH turns USING INDEX ix_turns_tenant_id_id ",
+        "SEARCH turns USING INDEX ix_turns_tenant_id_id ",
+        "SEARCH asked USING INDEX ix_messages_turn_id_role ",
+        "SEARCH said USING INDEX ix_messages_turn_id_role ",
+    ]
+
+
+async def test_the_cost_of_a_chain_grows_as_it_does(
+    settings: StoreSettings, database: Path
+) -> None:
+    async with open_store(settings) as store:
+        ids = await a_chain(store, 100)
+    cost = {
+        length: steps_taken(
+            database,
+            asked_by(
+                settings,
+                partial(chains.chain, tenant_id=TENANT, turn_id=ids[length - 1], limit=1000),
+            ),
+        )
+        for length in (1, 10, 100)
+    }
+    each = (cost[10] - cost[1]) / 9
+    assert (cost[100] - cost[10]) / 90 == pytest.approx(each, rel=0.05)
+
+
+async def test_a_conversation_goes_on_from_its_newest_turn(store: Store) -> None:
+    assert await store.latest_in(TENANT, "a") is None
+    first = await answered(store, a_response(store.owner, conversation="a"))
+    await answered(store, a_response(store.owner, conversation="b"))
+    assert await store.latest_in(TENANT, "a") == first
+    second = await answered(store, a_response(store.owner, first, conversation="a"))
+    assert await store.latest_in(TENANT, "a") == second
+    assert await store.latest_in("tenant_b", "a") is None
+
+
+async def test_a_turn_that_plays_is_not_gone_on_from(store: Store) -> None:
+    first = await answered(store, a_response(store.owner, conversation="a"))
+    assert not await store.conversation_live(TENANT, "a")
+    turn = a_response(store.owner, first, conversation="a")
+    await store.begin(turn)
+    assert await store.conversation_live(TENANT, "a")
+    assert not await store.conversation_live(TENANT, "b")
+    assert not await store.conversation_live("tenant_b", "a")
+    assert await store.latest_in(TENANT, "a") == first
+    await store.finalise(an_end(turn, status="failed", reason="upstream_error", text=""))
+    assert not await store.conversation_live(TENANT, "a")
+    assert await store.latest_in(TENANT, "a") == turn.id
+
+
+async def test_what_is_deleted_or_not_kept_is_not_gone_on_from(store: Store) -> None:
+    ids = [await answered(store, a_response(store.owner, conversation="a")) for _ in range(3)]
+    await answered(store, a_response(store.owner, conversation="a", keep_text=False))
+    assert await store.latest_in(TENANT, "a") == ids[2]
+    for number in (2, 1, 0):
+        await store.delete_response(TENANT, ids[number], 2000.0)
+        assert await store.latest_in(TENANT, "a") == (ids[number - 1] if number else None)
+
+
+async def test_a_deleted_turn_does_not_hold_its_conversation_up(store: Store) -> None:
+    turn = a_response(store.owner, conversation="a")
+    await store.begin(turn)
+    await store.delete_response(TENANT, turn.id, 2000.0)
+    assert not await store.conversation_live(TENANT, "a")
+
+
+@pytest.mark.parametrize(
+    ("read", "index"),
+    [
+        (chains.latest_in, "ix_turns_tenant_id_conversation_id"),
+        (chains.conversation_live, "ix_turns_tenant_id_conversation"),
+    ],
+)
+def test_a_conversation_is_found_by_index(
+    settings: StoreSettings,
+    database: Path,
+    read: Callable[[Connection, str, str], object],
+    index: str,
+) -> None:
+    asked = asked_by(settings, lambda connection: read(connection, TENANT, "a"))
+    steps = plan(database, asked)
+    assert any(f"SEARCH turns USING INDEX {index} (" in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step or "SCAN turns" in step for step in steps), steps
+
+
+async def test_what_a_conversation_costs_does_not_depend_on_its_length(
+    settings: StoreSettings, database: Path
+) -> None:
+    """Nor on how much of it was deleted."""
+    for read in (chains.latest_in, chains.conversation_live):
+        costs = set()
+        for length in (1, 50, 100):
+            name = f"{read.__name__}_{length}"
+            fill(settings, database, name, length)
+            asked = asked_by(settings, partial(read, tenant_id=TENANT, conversation=name))
+            costs.add(steps_taken(database, asked))
+        assert max(costs) < min(costs) + 10, costs
+
+
+def fill(settings: StoreSettings, database: Path, conversation: str, length: int) -> None:
+    """Make a conversation of that many turns and as many deleted ones after them."""
+    open_engine(backend_for(settings), settings).dispose()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for number in range(2 * length):
+            connection.execute(
+                "INSERT INTO turns (id, tenant_id, owner, status, model, mode, dialect,"
+                " dialect_options, keep_text, created_at, ended_at, epoch, conversation,"
+                " deleted_at) VALUES (?, ?, 'o', 'completed', 'm', 'attached', 'd', '{}', 1,"
+                " 1.0, 2.0, 0, ?, ?)",
+                (
+                    new_id("turn_", number),
+                    TENANT,
+                    conversation,
+                    None if number < length else 3.0,
+                ),
+            )
+
+
+@pytest.mark.parametrize("read", [reads.response, reads.get_turn])
+async def test_a_response_is_found_by_index(
+    settings: StoreSettings, database: Path, read: Callable[[Connection, str, str], object]
+) -> None:
+    asked = asked_by(settings, lambda connection: read(connection, TENANT, "turn_x"))
+    steps = plan(database, asked)
+    assert not any(step.startswith("SCAN") for step in steps), steps
+
+
+def from_database(
+    settings: StoreSettings, read: Callable[[Connection], list[ChainLink]]
+) -> list[ChainLink]:
+    """What `read` finds."""
+    engine = open_engine(backend_for(settings), settings)
+    with engine.connect() as connection:
+        links = read(connection)
+    engine.dispose()
+    return links

@@ -1,0 +1,161 @@
+"""What is kept of a turn besides its text: what was asked, and the answer's items."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from msgspec import msgpack
+
+from store.records import NewTurn
+from store.settings import StoreSettings
+from store.store import Store, open_store
+from tests.store.builders import TENANT, a_response, a_segment, a_turn, an_end
+from tests.store.looking import failing_writes, rows
+from tests.store.test_replay import left_behind
+
+
+async def test_what_was_asked_stands_there_from_the_beginning(store: Store) -> None:
+    turn = a_response(store.owner)
+    await store.begin(turn)
+    found = await store.response(TENANT, turn.id)
+    assert found is not None
+    assert (found.input_items, found.answer_items) == ('["asked"]', "[]")
+    assert (found.turn.status, found.turn.text, found.turn.keeps_items) == ("in_progress", "", True)
+
+
+async def test_the_answers_items_come_with_its_end(store: Store) -> None:
+    before = a_response(store.owner)
+    turn = a_response(store.owner, before.id, conversation="chat")
+    await store.begin(turn)
+    await store.finalise(an_end(turn, items='["said"]'))
+    found = await store.response(TENANT, turn.id)
+    assert found is not None
+    assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
+    assert (found.turn.text, found.turn.dialect_options) == ("Hello", turn.dialect_options)
+    assert (found.turn.previous_id, found.turn.conversation) == (before.id, "chat")
+    seen = await store.get_turn(TENANT, turn.id)
+    assert seen is not None
+    assert (seen.previous_id, seen.conversation, seen.keeps_items) == (before.id, "chat", True)
+
+
+async def test_items_without_text_are_kept_too(store: Store) -> None:
+    """As of an answer that was thinking, and nothing else."""
+    turn = a_response(store.owner)
+    await store.begin(turn)
+    await store.finalise(an_end(turn, text="", items='["thought"]'))
+    found = await store.response(TENANT, turn.id)
+    assert found is not None
+    assert (found.turn.text, found.answer_items) == ("", '["thought"]')
+
+
+async def test_an_end_without_a_beginning_brings_what_was_asked(store: Store) -> None:
+    turn = a_response(store.owner)
+    await store.finalise(an_end(turn, items='["said"]'))
+    found = await store.response(TENANT, turn.id)
+    assert found is not None
+    assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
+
+
+async def test_what_was_asked_is_kept_once(store: Store, database: Path) -> None:
+    turn = a_response(store.owner)
+    await store.begin(turn)
+    await store.finalise(an_end(turn, items='["said"]'))
+    await store.finalise(an_end(turn, items='["late"]'))
+    kept = {(row["role"], row["items"]) for row in rows(database, "messages")}
+    assert kept == {("input", '["asked"]'), ("assistant", '["said"]')}
+
+
+async def test_a_chat_turn_has_no_items(store: Store, database: Path) -> None:
+    turn = a_turn(store.owner)
+    await store.begin(turn)
+    assert rows(database, "messages") == []
+    await store.finalise(an_end(turn))
+    assert [row["items"] for row in rows(database, "messages")] == [None]
+    assert await store.response(TENANT, turn.id) is None
+    seen = await store.get_turn(TENANT, turn.id)
+    assert seen is not None
+    assert not seen.keeps_items
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_where_no_text_is_kept_there_are_no_items(
+    store: Store, database: Path, begun: bool
+) -> None:
+    turn = a_response(store.owner, keep_text=False)
+    if begun:
+        await store.begin(turn)
+    await store.finalise(an_end(turn, items='["said"]'))
+    assert rows(database, "messages") == []
+    assert await store.response(TENANT, turn.id) is None
+
+
+async def test_items_are_their_tenants_alone(store: Store, database: Path) -> None:
+    turn = a_response(store.owner, tenant="tenant_b")
+    await store.begin(turn)
+    await store.finalise(an_end(turn, items='["said"]'))
+    assert await store.response(TENANT, turn.id) is None
+    assert await store.response("tenant_b", turn.id) is not None
+    assert {row["tenant_id"] for row in rows(database, "messages")} == {"tenant_b"}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_the_spool_carries_them(store: Store, begun: bool) -> None:
+    turn = a_response(store.owner)
+    if begun:
+        await store.begin(turn)
+    await store.spool(an_end(turn, items='["said"]'))
+    assert await store.replay_spool() == 1
+    await assert_kept(store, turn)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_the_spool_of_a_dead_process_carries_them(
+    settings: StoreSettings, database: Path, begun: bool
+) -> None:
+    turn = a_response("own_dead")
+    if begun:
+        async with open_store(settings) as store:
+            await store.begin(turn)
+    left_behind(database, 0, msgpack.encode(an_end(turn, items='["said"]')))
+    async with open_store(settings) as store:
+        await assert_kept(store, turn)
+
+
+async def assert_kept(store: Store, turn: NewTurn) -> None:
+    """What was asked and what was said are there."""
+    found = await store.response(TENANT, turn.id)
+    assert found is not None
+    assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
+    assert found.turn.status == "completed"
+
+
+async def test_a_beginning_that_fails_leaves_nothing_behind(store: Store, database: Path) -> None:
+    turn = a_response(store.owner)
+    with failing_writes(database, "messages"), pytest.raises(sqlite3.IntegrityError):
+        await store.begin(turn)
+    assert rows(database, "turns") == rows(database, "messages") == []
+    await store.begin(turn)
+    assert await store.response(TENANT, turn.id) is not None
+
+
+@pytest.mark.parametrize("table", ["messages", "turn_segments", "turn_attempts", "usage_records"])
+@pytest.mark.parametrize("begun", [True, False])
+async def test_an_end_that_fails_leaves_nothing_behind(
+    store: Store, database: Path, table: str, begun: bool
+) -> None:
+    turn = a_response(store.owner)
+    if begun:
+        await store.begin(turn)
+    before = everything(database)
+    end = an_end(turn, items='["said"]', segment=a_segment(turn, 0, 12))
+    with failing_writes(database, table), pytest.raises(sqlite3.IntegrityError):
+        await store.finalise(end)
+    assert everything(database) == before
+    assert (await store.finalise(end)).won
+    await assert_kept(store, turn)
+
+
+def everything(database: Path) -> dict[str, list[dict[str, object]]]:
+    """All that is kept of turns."""
+    tables = ("turns", "messages", "turn_segments", "turn_steps", "turn_attempts", "usage_records")
+    return {table: rows(database, table) for table in tables}
