@@ -31,6 +31,7 @@ MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 _AT_ONCE = 1000
 """Events that are rendered before other tasks get their turn; a long journal takes 0.1 s."""
+_DELETED = "it was deleted"
 
 
 def turn_routes(service: Service) -> Blueprint:
@@ -91,6 +92,8 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 
 async def _follow(service: Service, turn: Turn) -> Response:
     dialect = _dialect(turn.request.dialect, turn.request.dialect_options)
+    if turn.deleted_at is not None:
+        raise _gone(turn, _DELETED)
     if turn.journal.closed:
         return await _document(dialect, turn.journal.events, turn_headers(turn))
     stack = request_stack(current_request())
@@ -119,6 +122,8 @@ async def _document(dialect: Dialect, events: list[AnyEvent], headers: dict[str,
 
 
 async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
+    if turn.deleted_at is not None:
+        raise _gone(turn, _DELETED)
     segments = await service.store.segments(turn.id)
     try:
         events = list(chain.from_iterable(decode_events(s.blob) for s in segments))
@@ -148,7 +153,7 @@ def _elsewhere(turn: TurnView) -> ApiError:
     return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
 
 
-def _gone(turn: TurnView, why: str) -> ApiError:
+def _gone(turn: Turn | TurnView, why: str) -> ApiError:
     return ApiError(
         ErrorInfo(
             status=410,
