@@ -20,6 +20,10 @@ from tests.live.harness import Process, Server, serving
 
 TOKENS = 60
 """Of a whole answer, where it is not said otherwise."""
+FIRST_TOKEN_S = 10.0
+IDLE_S = 30.0
+BUDGET_S = 30.0
+"""The limits of all models, where it is not said otherwise."""
 PRICE = {"input": 3, "output": 7}
 """Dollars per million tokens, and so micro-dollars per token."""
 _SERVICE = """
@@ -55,7 +59,7 @@ class Scenario:
     instruction: str | None = None
     """What the fallback is told to go on with a broken answer; None: what it is told by default."""
     first_byte_s: float = 30.0
-    total_s: float = 30.0
+    total_s: float = BUDGET_S
     tokens: int = TOKENS
     structured: bool = False
     """Whether JSON is asked for."""
@@ -90,8 +94,8 @@ price = {{ input = {PRICE["input"]}, output = {PRICE["output"]} }}
 {told or ""}
 [models.{json.dumps(self.name)}.timeouts]
 first_byte_s = {self.first_byte_s}
-first_token_s = 10
-idle_s = 30
+first_token_s = {FIRST_TOKEN_S}
+idle_s = {IDLE_S}
 total_s = {self.total_s}
 """
 

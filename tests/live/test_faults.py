@@ -1,233 +1,69 @@
 """Providers that fail in every way there is, and what the client makes of it.
 
 The server and the provider that misbehaves on purpose are processes of their own. All scenarios are
-played once and mostly at the same time, since some take a minute; then each row of the table is a
-test that looks at what came of it.
+played once, before the first test; each row of the table is a test that looks at what came of it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
-from itertools import count, pairwise
+from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import trio
 
 from tests.live.client import JSON, following, live_turns, metrics
-from tests.live.faults import PRICE, TOKENS, Played, Scenario, play, seconds, serving_faults
+from tests.live.fault_run import PAUSE_S, Run, was_answered_by_main
+from tests.live.fault_table import (
+    BREAKS,
+    BROKEN_THEN_DOWN,
+    BROKEN_TWICE,
+    CONTEXT_FULL,
+    DOWN,
+    FAILED_OVER,
+    HEALED,
+    HEALTHY,
+    LEARNT,
+    LONG,
+    ONCE,
+    OUTAGES,
+    POLICY,
+    PREFILLED,
+    REFUSAL,
+    RESUMES,
+    STRUCTURED,
+    SURVIVED,
+    TRIES,
+    WAYS,
+    at_once,
+    behind_a_full_stop,
+    breaking,
+    continued,
+    handed_over,
+    in_other_words,
+)
+from tests.live.faults import (
+    BUDGET_S,
+    FIRST_TOKEN_S,
+    IDLE_S,
+    PRICE,
+    TOKENS,
+    Played,
+    Scenario,
+    play,
+    seconds,
+    serving_faults,
+)
 from tests.live.frames import raw
-from tests.live.harness import Process, Server
+from tests.live.harness import Process
 
-AT_A_TIME = 6
-"""Scenarios that are played at once, of those that do not take long."""
-WITHIN_S = 100.0
-FIRST_TOKEN_S, IDLE_S, BUDGET_S = 10.0, 30.0, 30.0
+FIRST_BYTE_S = 30.0
 RECOVERS_S = 60.0
-PAUSE_S = 4.0
+"""How long an outage lasts."""
+BACK_WITHIN_S = 30.0
+PROBES = 6
+"""How often a route that is down is asked at most, until it is known to be up."""
 PROMPTLY_S = 2.0
 TOKEN_S = 0.02
 """From one token of a simulated model to the next."""
-
-HEALED = [
-    Scenario("429 once", "429=2"),
-    Scenario("500 once", "error=500,times=1"),
-    Scenario("reset once", "refuse,times=1"),
-]
-"""Faults that pass: the same route answers when it is asked again."""
-FAILED_OVER = [
-    Scenario("429 always", "429"),
-    Scenario("503 always", "error=503"),
-    Scenario("reset always", "refuse"),
-    Scenario("HTML", "html"),
-    Scenario("silent", "silent", total_s=90.0),
-    Scenario("late first token", "first=20s"),
-    Scenario("context length", "context", windows=(8_000, 100_000)),
-]
-"""Faults before any content that do not pass: the fallback answers from scratch."""
-TRIES = {"429 always": 3, "503 always": 2, "reset always": 2, "HTML": 2}
-"""How often the primary is asked; once where it is not said."""
-SURVIVED = [
-    Scenario("invalid event", "badjson=20"),
-    Scenario("no DONE", "nodone"),
-    Scenario("no end", "hang"),
-]
-"""Faults that an answer is whole in spite of."""
-BREAKS = {
-    "cut": ("cut=40", "truncated"),
-    "cut in a frame": ("break=40", "truncated"),
-    "reset midway": ("reset=40", "truncated"),
-    "no finish": ("end=40", "truncated"),
-    "broken framing": ("noise=40", "truncated"),
-    "error frame": ("errorframe=40,code=late", "in_stream_error"),
-    "torn frame": ("torn=40", "malformed"),
-    "stall": ("stall=20", "idle_timeout"),
-}
-"""Faults in the middle of an answer, and what the attempt is said to have failed of."""
-RESUMES = ("on", "again", "overlap")
-SENTENCES = {"on": 35, "again": 38, "overlap": 37, "other": 39}
-"""The tokens of whole sentences that the answer of `full stop …` begins with."""
-REFUSAL = b"does not support assistant message prefill"
-"""What the simulated provider says where it does not continue what was begun."""
-
-
-def in_same_words(row: Scenario) -> Scenario:
-    """The fallback would say what the primary says."""
-    return replace(row, name=f"{row.name} same", fallback="resume=on")
-
-
-def in_other_words(row: Scenario) -> Scenario:
-    """The fallback says something else, and begins anew whatever it is told.
-
-    Its words depend on what it is told, so that is not left to a default.
-    """
-    name, voice = f"{row.name} other", f"anyone but {row.name}"
-    return replace(row, name=name, voice=voice, instruction="Go on.")
-
-
-def at_once(row: Scenario) -> Scenario:
-    """Not streamed; the fallback says something else."""
-    return replace(in_other_words(row), name=f"{row.name} whole", stream=False)
-
-
-WAYS = {"same": in_same_words, "other": in_other_words, "whole": at_once}
-
-
-def breaking(what: str) -> Scenario:
-    """A primary that breaks off in the middle of its answer."""
-    return Scenario(what, BREAKS[what][0], total_s=90.0 if what == "stall" else BUDGET_S)
-
-
-def continued(what: str, resume: str) -> Scenario:
-    """A fallback that goes on in the same words, in one of the ways in which models do."""
-    return replace(breaking(what), name=f"{what} {resume}", fallback=f"resume={resume}")
-
-
-def handed_over(resume: str) -> Scenario:
-    """A fallback that refuses to continue the assistant's message, and then is told to go on."""
-    row = Scenario("handed over", "cut=40", prefill=True)
-    if resume == "new":
-        return replace(in_other_words(row), fallback="noprefill")
-    return replace(row, name=f"handed over {resume}", fallback=f"noprefill,resume={resume}")
-
-
-def behind_a_full_stop(way: str) -> Scenario:
-    """A primary that breaks off where the rest might as well be another answer."""
-    row = Scenario(f"full stop {way}", f"cut={SENTENCES[way]}", f"resume={way}")
-    return replace(in_other_words(row), name=row.name, fallback="") if way == "other" else row
-
-
-CONTEXT_FULL = Scenario("smaller window", "context", windows=(100_000, 8_000))
-POLICY = Scenario("policy", "policy")
-PREFILLED = Scenario("prefill", "cut=40", prefill=True)
-DOWN = [
-    Scenario("all 503", "error=503", "error=503"),
-    Scenario("all refuse", "refuse", "refuse"),
-    Scenario("all 429", "error=429,retry=2", "error=429,retry=2"),
-    Scenario("all silent", "silent", "silent", first_byte_s=20.0),
-    Scenario("all late", "first=20s", "first=40s"),
-]
-STRUCTURED = Scenario("JSON", "cut=10", "resume=on", structured=True)
-BROKEN_TWICE = Scenario("cut twice", "cut=40", "cut=10,resume=on")
-BROKEN_THEN_DOWN = Scenario("cut, then 500", "cut=40", "error=500")
-LEARNT = replace(handed_over("again"), name="learnt")
-OUTAGES = [
-    Scenario("503 for a minute", "error=503,for=60s"),
-    Scenario("resets for a minute", "refuse,for=60s"),
-    Scenario("silent for a minute", "silent,for=60s", first_byte_s=10.0),
-]
-
-ONCE = [
-    *[vary(row) for row in (*HEALED, *FAILED_OVER, *SURVIVED) for vary in WAYS.values()],
-    *[continued(what, resume) for what in BREAKS for resume in RESUMES],
-    *[vary(breaking(what)) for what in BREAKS for vary in (in_other_words, at_once)],
-    *[handed_over(resume) for resume in (*RESUMES, "new")],
-    *[behind_a_full_stop(way) for way in SENTENCES],
-    *[CONTEXT_FULL, POLICY, at_once(POLICY), PREFILLED, *DOWN, BROKEN_TWICE, BROKEN_THEN_DOWN],
-    STRUCTURED,
-]
-"""Scenarios that are asked once each."""
-HEALTHY = Scenario("healthy", "")
-LONG = ("silent", "late first token", "stall", "all silent", "all late")
-
-
-def is_long(scenario: Scenario) -> bool:
-    """It waits for more than it works."""
-    return scenario.name.startswith(LONG)
-
-
-class Run:
-    """All scenarios, played; what went wrong in one is raised by the tests that look at it."""
-
-    def __init__(self, server: Server, upstream: Process) -> None:
-        self.server = server
-        self.upstream = upstream
-        self._played: dict[str, list[Played]] = {}
-        self._errors: dict[str, Exception] = {}
-
-    async def play_all(self) -> None:
-        """Play them."""
-        limit = trio.CapacityLimiter(AT_A_TIME)
-        async with trio.open_nursery() as nursery:
-            for scenario in OUTAGES:
-                nursery.start_soon(self._guarded, self._outage, scenario)
-            nursery.start_soon(self._guarded, self._twice, LEARNT)
-            for scenario in sorted(ONCE, key=is_long, reverse=True):
-                if is_long(scenario):
-                    nursery.start_soon(self._guarded, self._once, scenario)
-                else:
-                    await limit.acquire_on_behalf_of(scenario.name)
-                    nursery.start_soon(self._limited, scenario, limit)
-
-    def __getitem__(self, name: str) -> Played:
-        """The scenario that was asked once."""
-        (played,) = self.all(name)
-        return played
-
-    def all(self, name: str) -> list[Played]:
-        """The calls of a scenario, in order."""
-        if name in self._errors:
-            raise self._errors[name]
-        return self._played[name]
-
-    async def _limited(self, scenario: Scenario, limit: trio.CapacityLimiter) -> None:
-        try:
-            await self._guarded(self._once, scenario)
-        finally:
-            limit.release_on_behalf_of(scenario.name)
-
-    async def _guarded(
-        self, how: Callable[[Scenario], Awaitable[list[Played]]], scenario: Scenario
-    ) -> None:
-        try:
-            with trio.fail_after(WITHIN_S):
-                self._played[scenario.name] = await how(scenario)
-        except Exception as error:
-            self._errors[scenario.name] = error
-
-    async def _once(self, scenario: Scenario) -> list[Played]:
-        return [await play(self.server, self.upstream, scenario)]
-
-    async def _twice(self, scenario: Scenario) -> list[Played]:
-        return [await play(self.server, self.upstream, scenario, take) for take in (1, 2)]
-
-    async def _outage(self, scenario: Scenario) -> list[Played]:
-        """A request every four seconds, until the primary has answered twice."""
-        found: dict[int, Played] = {}
-
-        async def ask(take: int) -> None:
-            found[take] = await play(self.server, self.upstream, scenario, take)
-
-        async with trio.open_nursery() as nursery:
-            for take in count(1):
-                nursery.start_soon(ask, take)
-                await trio.sleep(PAUSE_S)
-                if sum(was_answered_by_main(played) for played in found.values()) >= 2:
-                    break
-        return [found[take] for take in sorted(found)]
-
-
-def was_answered_by_main(played: Played) -> bool:
-    """Whether the primary gave the answer."""
-    return played.turn["provider"] == "main"
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +168,9 @@ def test_429s_are_no_tight_loop(run: Run, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("name", "limit_s"), [("silent", 30.0), ("late first token", 10.0)])
+@pytest.mark.parametrize(
+    ("name", "limit_s"), [("silent", FIRST_BYTE_S), ("late first token", FIRST_TOKEN_S)]
+)
 def test_a_silent_route_is_left_at_its_limit(run: Run, name: str, limit_s: float, way: str) -> None:
     (row,) = (row for row in FAILED_OVER if row.name == name)
     played = run[WAYS[way](row).name]
@@ -413,7 +251,9 @@ def test_json_is_never_spliced(run: Run) -> None:
 
 @pytest.mark.parametrize("resume", RESUMES)
 def test_an_answer_that_broke_off_behind_a_sentence_is_continued(run: Run, resume: str) -> None:
-    check_continued(run[behind_a_full_stop(resume).name])
+    played = run[behind_a_full_stop(resume).name]
+    assert str(played.main[0]["text_sent"]).endswith(".")
+    check_continued(played)
 
 
 def test_behind_a_sentence_a_seam_that_nothing_proves_is_announced(run: Run) -> None:
@@ -523,8 +363,8 @@ def test_an_outage_is_not_noticed_and_its_end_is(run: Run, row: Scenario) -> Non
     down_at = seconds(calls[0].main[0], "began")
     asked = sorted(seconds(report, "began") - down_at for call in calls for report in call.main)
     back = min(played.asked_at for played in calls if was_answered_by_main(played)) - down_at
-    assert RECOVERS_S - PAUSE_S <= back < RECOVERS_S + 30.0, asked
-    assert sum(at < back - 1 for at in asked) <= 6, asked
+    assert RECOVERS_S - PAUSE_S <= back < RECOVERS_S + BACK_WITHIN_S, asked
+    assert sum(at < back - 1 for at in asked) <= PROBES, asked
 
 
 @pytest.mark.parametrize(
