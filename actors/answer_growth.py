@@ -24,7 +24,7 @@ from actors.answer_parts import (
     PartKind,
     PartOpened,
 )
-from actors.events import AnyEvent, Ended, Text
+from actors.events import AnyEvent, Ended, Event, Text
 from actors.outcome import Reason
 
 _WHOLE = frozenset({Reason.STOP, Reason.TOOL_CALLS})
@@ -34,6 +34,11 @@ _PART_OF = {
     PartKind.REASONING: ItemKind.REASONING,
     PartKind.TEXT: ItemKind.MESSAGE,
     PartKind.REFUSAL: ItemKind.MESSAGE,
+}
+_SAID: dict[PartKind, type[Event]] = {
+    PartKind.REASONING: events.Reasoning,
+    PartKind.TEXT: Text,
+    PartKind.REFUSAL: events.Refusal,
 }
 
 
@@ -46,9 +51,10 @@ class AnswerGrowth:
 
     def __init__(self) -> None:
         self.items: list[GrowingItem] = []
-        self.text_pieces: list[str] | None = None
-        """Where text without logprobs may be appended without `feed`, which then changes nothing
-        but that; None where an item or a part has to be opened or closed first."""
+        self.said: type[Event] | None = None
+        """The type of events whose `delta` may be appended to `pieces` in place of being fed,
+        but for text with logprobs: nothing else would change. None where something would."""
+        self.pieces: list[str] = []
         self._turn = ""
         self._open: GrowingItem | None = None
         """The thinking or the message that grows."""
@@ -63,7 +69,7 @@ class AnswerGrowth:
     def feed(self, event: AnyEvent) -> list[Change]:
         """What the event changes."""
         changes = self._changes(event)
-        self.text_pieces = self._growing_text()
+        self._find_said()
         return changes
 
     def end(self, *, whole: bool) -> list[Change]:
@@ -78,8 +84,13 @@ class AnswerGrowth:
                 finished = whole or (id(item) in said_whole and _is_json(item.parts[0].text))
                 changes += _close(item, whole=finished)
         self._forget_open()
-        self.text_pieces = None
+        self.said = None
         return changes
+
+    @property
+    def text_pieces(self) -> list[str] | None:
+        """`pieces`, where it is text that may be appended; else None."""
+        return self.pieces if self.said is Text else None
 
     @property
     def has_text(self) -> bool:
@@ -110,11 +121,12 @@ class AnswerGrowth:
                 pass
         return []
 
-    def _growing_text(self) -> list[str] | None:
+    def _find_said(self) -> None:
         if self._open is None or self._whole:
-            return None
-        part = self._open.parts[-1]
-        return part.pieces if part.kind is PartKind.TEXT else None
+            self.said = None
+        else:
+            part = self._open.parts[-1]
+            self.said, self.pieces = _SAID[part.kind], part.pieces
 
     def _say(self, kind: PartKind, delta: str, logprobs: str | None = None) -> list[Change]:
         if not delta and logprobs is None:

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.answer_growth import AnswerGrowth
-from actors.answer_parts import GrowingItem, GrowingPart, ItemKind, ItemStatus, PartKind
+from actors.answer_parts import GrowingItem, GrowingPart, ItemKind, PartKind
+from actors.answer_parts import ItemStatus as ItemStatus
 from actors.events import AnyEvent, Text
 
 
@@ -69,9 +70,8 @@ def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
     """
     growth = AnswerGrowth()
     for event in journal:
-        pieces = growth.text_pieces
-        if pieces is not None and type(event) is Text and event.logprobs is None:
-            pieces.append(event.delta)
+        if type(event) is Text and growth.said is Text and event.logprobs is None:
+            growth.pieces.append(event.delta)
         else:
             growth.feed(event)
     return [item_of(item) for item in growth.items]

@@ -7,7 +7,14 @@ from actors.events import AnyEvent, Ended
 from actors.outcome import ErrorInfo, Reason
 from actors.providers.base import JSON
 from actors.writer import Dialect
-from web.dialects import chat_completion, message, messages, openai_chat
+from web.dialects import (
+    chat_completion,
+    message,
+    messages,
+    openai_chat,
+    response_object,
+    responses,
+)
 from web.dialects.frames import Cursor
 from web.error_shapes import messages_error
 from web.errors import error_body
@@ -50,6 +57,13 @@ KINDS: Mapping[str, DialectKind] = {
             stream=openai_chat.OpenAIChat,
             whole=_chat_whole,
             tells=chat_completion.has_finish,
+        ),
+        DialectKind(
+            name=responses.NAME,
+            stream=responses.Responses,
+            whole=response_object.response_object,
+            tells=response_object.tells,
+            finishes=response_object.TOLD,
         ),
         DialectKind(
             name=messages.NAME,

@@ -1,0 +1,111 @@
+"""The items of an answer as Responses spells them, and the ids that they and the response have.
+
+Thinking is told as a *summary* of one part. Upstream formats do not say whether what they show is
+the thinking itself or a summary of it, and this is the form that OpenAI's own API shows, the only
+one whose events have the same names for all who define them (OpenAI's reference, the Open
+Responses specification), and the one that nearly every client reads.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Raw
+
+from actors.answer_items import (
+    FunctionCallItem,
+    Item,
+    MessageItem,
+    MessagePart,
+    ReasoningItem,
+    TextPart,
+)
+from actors.answer_parts import ItemKind, ItemStatus, PartKind
+from web.dialects.responses_logprobs import SpelledLogprobs
+
+Fields = dict[str, object]
+
+_NONE = Raw(b"[]")
+_ID_PREFIXES = {
+    ItemKind.REASONING: "rs",
+    ItemKind.MESSAGE: "msg",
+    ItemKind.FUNCTION_CALL: "fc",
+}
+
+
+def response_id(turn_id: str) -> str:
+    """The id of the response that shows this turn."""
+    return "resp_" + turn_id.removeprefix("turn_")
+
+
+def turn_id_of(response_id: str) -> str | None:
+    """The turn that a response shows, as its id says; None where it is no response's id."""
+    bare = response_id.removeprefix("resp_")
+    return None if bare == response_id else "turn_" + bare
+
+
+def item_id(turn_id: str, kind: ItemKind, index: int) -> str:
+    """The id of the item at this place of the turn's answer."""
+    return f"{_ID_PREFIXES[kind]}_{turn_id.removeprefix('turn_')}_{index}"
+
+
+def output_items(turn_id: str, items: Sequence[Item]) -> list[Fields]:
+    """The items of this turn's answer, as the `output` of its response."""
+    return [_item(turn_id, item, index) for index, item in enumerate(items)]
+
+
+def _item(turn_id: str, item: Item, index: int) -> Fields:
+    match item:
+        case ReasoningItem(text=text):
+            id = item_id(turn_id, ItemKind.REASONING, index)
+            return reasoning_fields(id, item.status, [part_fields(PartKind.REASONING, text)])
+        case MessageItem(parts=parts):
+            id = item_id(turn_id, ItemKind.MESSAGE, index)
+            return message_fields(id, item.status, [_message_part(part) for part in parts])
+        case FunctionCallItem():
+            id = item_id(turn_id, ItemKind.FUNCTION_CALL, index)
+            return call_fields(id, item.status, item.call_id, item.name, item.arguments)
+
+
+def _message_part(part: MessagePart) -> Fields:
+    if isinstance(part, TextPart):
+        logprobs = SpelledLogprobs(part.logprobs).in_part
+        return part_fields(PartKind.TEXT, part.text, logprobs)
+    return part_fields(PartKind.REFUSAL, part.refusal)
+
+
+def reasoning_fields(id: str, status: ItemStatus, summary: Sequence[object]) -> Fields:
+    """A reasoning item with these parts."""
+    return {"id": id, "type": "reasoning", "status": status, "summary": summary}
+
+
+def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fields:
+    """A message of the assistant with these parts."""
+    return {
+        "id": id,
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def call_fields(id: str, status: ItemStatus, call_id: str, name: str, arguments: str) -> Fields:
+    """A call of a function."""
+    return {
+        "id": id,
+        "type": "function_call",
+        "status": status,
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+    }
+
+
+def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:
+    """A part of a message or of a summary; `logprobs` as `SpelledLogprobs.in_part` gives them."""
+    match kind:
+        case PartKind.REFUSAL:
+            return {"type": "refusal", "refusal": text}
+        case PartKind.REASONING:
+            return {"type": "summary_text", "text": text}
+        case _:
+            return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
