@@ -502,7 +502,7 @@ async def test_a_large_request_is_the_same_request() -> None:
     threads = trio.CapacityLimiter(1)
     found = await receive_responses_request(json.dumps(body).encode(), threads)
     assert found == read_responses_request(body)
+    broken = body | {"input": [*items, {"role": "user", "content": 5}]}
     with pytest.raises(ApiError) as caught:
-        broken = body | {"input": [*items, {"role": "user", "content": 5}]}
         await receive_responses_request(json.dumps(broken).encode(), threads)
     assert caught.value.info.param == "input[1000].content"
