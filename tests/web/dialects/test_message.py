@@ -1,0 +1,151 @@
+"""The whole Message object of a turn, and that it is what its stream comes to."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from anthropic.types import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import events
+from actors.events import AnyEvent, Text, ToolCall, ToolCallDelta
+from actors.outcome import Reason
+from tests.actors.samples import STARTED, answer_events, ended
+from tests.web.dialects.messages_reading import accumulated, frames_of, read_event, read_message
+from web.dialects.message import INVALID, has_stop, message
+from web.dialects.messages import STOP_REASONS, Messages
+
+
+def content(*answer: AnyEvent, reason: Reason = Reason.STOP) -> list[dict[str, Any]]:
+    body = msgspec.json.encode(message([STARTED, *answer, ended(reason)]))
+    read_message(body)
+    return json.loads(body)["content"]  # type: ignore[no-any-return]
+
+
+def test_the_golden_object() -> None:
+    assert message([STARTED, Text("Hel"), Text("lo"), ended()]) == {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "main-model",
+        "content": [{"type": "text", "text": "Hello"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 5,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 2,
+            "output_tokens": 3,
+            "output_tokens_details": {"thinking_tokens": 1},
+        },
+    }
+
+
+def test_thinking_text_and_calls_stand_in_their_order() -> None:
+    assert content(
+        events.Reasoning("hm"),
+        Text("Well"),
+        events.Refusal(", no"),
+        ToolCallDelta(0, "call_1", "f", '{"a":1}'),
+        ToolCall(0, "call_1", "f", '{"a":1}'),
+        Text("!"),
+    ) == [
+        {"type": "thinking", "thinking": "hm", "signature": ""},
+        {"type": "text", "text": "Well, no"},
+        {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}},
+        {"type": "text", "text": "!"},
+    ]
+
+
+def test_an_empty_answer_has_no_content() -> None:
+    assert content() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "input"),
+    [
+        ("", {}),
+        (" \n", {}),
+        ("{}", {}),
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        ('{"a": ', {INVALID: '{"a": '}),
+        ("[1]", {INVALID: "[1]"}),
+        ("null", {INVALID: "null"}),
+        ("nonsense", {INVALID: "nonsense"}),
+    ],
+)
+def test_arguments_that_are_no_object_are_not_lost(arguments: str, input: dict[str, Any]) -> None:
+    (call,) = content(ToolCallDelta(0, "c", "f", arguments), reason=Reason.LENGTH)
+    assert call["input"] == input
+
+
+def test_what_was_begun_anew_or_replaced_is_not_there() -> None:
+    assert content(Text("bad"), events.Retry("cut"), Text("good")) == [
+        {"type": "text", "text": "good"}
+    ]
+    assert content(Text("bad"), events.Replace("good", "guard"), Text("!")) == [
+        {"type": "text", "text": "good!"}
+    ]
+
+
+def test_without_figures_the_usage_is_what_was_estimated() -> None:
+    whole = message([STARTED, Text("a"), ended(usage=None)])
+    assert read_message(msgspec.json.encode(whole)).usage.output_tokens == 0
+
+
+@pytest.mark.parametrize("reason", sorted(Reason))
+def test_which_ends_an_object_can_tell(reason: Reason) -> None:
+    assert has_stop(ended(reason)) == (reason in STOP_REASONS)
+
+
+@pytest.mark.parametrize("reason", sorted(STOP_REASONS))
+def test_why_it_stopped(reason: Reason) -> None:
+    whole = read_message(msgspec.json.encode(message([STARTED, ended(reason)])))
+    assert whole.stop_reason == STOP_REASONS[reason]
+    assert (whole.stop_details is not None) is (whole.stop_reason == "refusal")
+
+
+def test_half_a_journal_is_no_message() -> None:
+    with pytest.raises(ValueError, match="whole journal"):
+        message([STARTED, Text("a")])
+
+
+arguments = st.dictionaries(st.text(max_size=2), st.integers(0, 9), max_size=2).map(json.dumps)
+calls = st.builds(
+    ToolCallDelta, st.integers(0, 2), st.sampled_from([None, "a", "b"]), st.just("f"), arguments
+)
+
+
+def shown(message: Message) -> list[dict[str, Any]]:
+    """The content, without the field that the SDK adds."""
+    return [block.model_dump(exclude={"parsed_output"}) for block in message.content]
+
+
+def is_shown_once(event: AnyEvent) -> bool:
+    """Whether it neither takes anything back nor adds to a call, whose arguments are random."""
+    return not isinstance(event, events.Replace | ToolCallDelta | ToolCall)
+
+
+@given(st.lists(answer_events.filter(is_shown_once) | calls, max_size=12))
+def test_a_stream_comes_to_the_same(answer: list[AnyEvent]) -> None:
+    seen: set[int] = set()
+    journal: list[AnyEvent] = [STARTED]
+    for event in answer:  # each call is said once, and whole
+        if isinstance(event, ToolCallDelta):
+            if event.index in seen:
+                continue
+            seen.add(event.index)
+        journal.append(event)
+    journal.append(ended(Reason.TOOL_CALLS))
+    streamed = accumulated([read_event(f) for f in frames_of(Messages({}).render(journal))])
+    whole = read_message(msgspec.json.encode(message(journal)))
+    assert shown(streamed) == shown(whole)
+    assert (streamed.stop_reason, streamed.usage) == (whole.stop_reason, whole.usage)
+
+
+@given(st.lists(answer_events, max_size=10), st.sampled_from(sorted(STOP_REASONS)))
+def test_every_object_is_the_sdks_own_type(answer: list[AnyEvent], reason: Reason) -> None:
+    whole = read_message(msgspec.json.encode(message([STARTED, *answer, ended(reason)])))
+    assert whole.stop_reason == STOP_REASONS[reason]

@@ -1,0 +1,393 @@
+"""The Messages stream: its very bytes, its blocks, its ends, and resuming after every frame."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors import events
+from actors.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
+from actors.outcome import ErrorInfo, Reason, Usage
+from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
+from tests.web.dialects.messages_reading import (
+    accumulated,
+    check_grammar,
+    frames_of,
+    read_event,
+    sdk_events,
+)
+from tests.web.dialects.reading import comments_of
+from web.dialects.frames import START, parse_cursor
+from web.dialects.messages import NAME, PING, STOP_REASONS, Messages, message_id
+from web.dialects.messages_errors import error_type
+
+ERRORS = sorted(set(Reason) - set(STOP_REASONS))
+
+
+def render(journal: list[AnyEvent], *, after: str | None = None) -> bytes:
+    cursor = parse_cursor(after, NAME) if after is not None else START
+    return Messages({}, cursor).render(journal)
+
+
+def read(journal: list[AnyEvent]) -> list[Any]:
+    """The events of a journal's stream, each of them checked, and their grammar, too."""
+    found = [read_event(frame) for frame in frames_of(render(journal))]
+    check_grammar(found)
+    return found
+
+
+def deltas(journal: list[AnyEvent]) -> list[tuple[int, str]]:
+    """Index and text of all deltas of blocks."""
+    found = [event for event in read(journal) if event.type == "content_block_delta"]
+    return [(e.index, getattr(e.delta, FIELDS[e.delta.type])) for e in found]
+
+
+FIELDS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+
+
+def test_the_golden_stream() -> None:
+    assert render([STARTED, Text("Hel"), Text("lo"), ended()]) == (
+        b"id: anthropic-messages:0\nevent: message_start\n"
+        b'data: {"type":"message_start","message":{"id":"msg_1","type":"message",'
+        b'"role":"assistant","model":"main-model","content":[],"stop_reason":null,'
+        b'"stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,'
+        b'"cache_read_input_tokens":0,"output_tokens":0,'
+        b'"output_tokens_details":{"thinking_tokens":0}}}}\n\n'
+        b"id: anthropic-messages:1\nevent: content_block_start\n"
+        b'data: {"type":"content_block_start","index":0,'
+        b'"content_block":{"type":"text","text":""}}\n\n'
+        b"id: anthropic-messages:2\nevent: content_block_delta\n"
+        b'data: {"type":"content_block_delta","index":0,'
+        b'"delta":{"type":"text_delta","text":"Hel"}}\n\n'
+        b"id: anthropic-messages:3\nevent: content_block_delta\n"
+        b'data: {"type":"content_block_delta","index":0,'
+        b'"delta":{"type":"text_delta","text":"lo"}}\n\n'
+        b"id: anthropic-messages:4\nevent: content_block_stop\n"
+        b'data: {"type":"content_block_stop","index":0}\n\n'
+        b"id: anthropic-messages:5\nevent: message_delta\n"
+        b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
+        b'"usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":2,'
+        b'"output_tokens":3,"output_tokens_details":{"thinking_tokens":1}}}\n\n'
+        b"id: anthropic-messages:6\nevent: message_stop\n"
+        b'data: {"type":"message_stop"}\n\n'
+    )
+
+
+def test_the_start_tells_the_estimate_and_the_end_the_figures() -> None:
+    started = events.Started(
+        turn_id="turn_1",
+        model="large",
+        provider=None,
+        upstream_model=None,
+        created_at=0,
+        input_estimate=40,
+    )
+    start, *_, delta, _ = read([started, Text("a"), ended()])
+    assert start.message.model == "large"
+    assert start.message.usage.input_tokens == 40
+    assert (delta.usage.input_tokens, delta.usage.cache_read_input_tokens) == (5, 2)
+    assert (delta.usage.output_tokens, delta.usage.output_tokens_details.thinking_tokens) == (3, 1)
+
+
+def test_without_figures_the_estimate_stands() -> None:
+    *_, delta, _ = read([STARTED, Text("a"), ended(usage=None)])
+    assert delta.usage.model_dump(exclude_unset=True) == {"output_tokens": 0}
+
+
+def test_more_cached_than_sent_is_no_negative_figure() -> None:
+    usage = Usage(input_tokens=3, output_tokens=1, cached_input_tokens=5)
+    *_, delta, _ = read([STARTED, ended(usage=usage)])
+    assert delta.usage.input_tokens == 0
+
+
+def test_thinking_text_and_a_call_are_blocks_one_after_the_other() -> None:
+    journal: list[AnyEvent] = [
+        STARTED,
+        events.Reasoning("h"),
+        events.Reasoning("m"),
+        Text("Well"),
+        events.Refusal(", no"),
+        ToolCallDelta(0, "call_1", "f", ""),
+        ToolCallDelta(0, None, None, '{"a":'),
+        ToolCallDelta(0, None, None, "1}"),
+        ToolCall(0, "call_1", "f", '{"a":1}'),
+        ended(Reason.TOOL_CALLS),
+    ]
+    starts = [e.content_block for e in read(journal) if e.type == "content_block_start"]
+    assert [start.model_dump(exclude_unset=True) for start in starts] == [
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "text", "text": ""},
+        {"type": "tool_use", "id": "call_1", "name": "f", "input": {}},
+    ]
+    assert deltas(journal) == [
+        (0, "h"),
+        (0, "m"),
+        (1, "Well"),
+        (1, ", no"),
+        (2, '{"a":'),
+        (2, "1}"),
+    ]
+    assert accumulated(read(journal)).content[2].model_dump(exclude_unset=True) == {
+        "type": "tool_use",
+        "id": "call_1",
+        "name": "f",
+        "input": {"a": 1},
+    }
+
+
+def test_a_call_that_is_whole_ends_where_the_next_begins() -> None:
+    journal: list[AnyEvent] = [
+        STARTED,
+        ToolCallDelta(0, "a", "f", "{}"),
+        ToolCallDelta(1, "b", "g", '{"x":'),
+    ]
+    assert [e.type for e in read_all(journal)][-3:] == [
+        "content_block_stop",
+        "content_block_start",
+        "content_block_delta",
+    ]
+
+
+def read_all(journal: list[AnyEvent]) -> list[Any]:
+    """The events of a stream that is not over."""
+    return [read_event(frame) for frame in frames_of(render(journal))]
+
+
+def test_calls_that_are_told_side_by_side_are_shown_one_after_the_other() -> None:
+    journal: list[AnyEvent] = [
+        STARTED,
+        ToolCallDelta(0, "a", "f", '{"x'),
+        ToolCallDelta(1, "b", "g", '{"y'),
+        ToolCallDelta(0, None, None, '":1}'),
+        Text("So."),
+        ToolCallDelta(1, None, None, '":2}'),
+    ]
+    shown = [(e.index, e.delta.partial_json) for e in read_all(journal) if hasattr(e, "delta")]
+    assert shown == [(0, '{"x'), (0, '":1}')]
+    whole = [
+        *journal,
+        ToolCall(0, "a", "f", '{"x":1}'),
+        ToolCall(1, "b", "g", '{"y":2}'),
+        ended(Reason.TOOL_CALLS),
+    ]
+    assert deltas(whole) == [(0, '{"x'), (0, '":1}'), (1, '{"y":2}'), (2, "So.")]
+    calls = [block for block in accumulated(read(whole)).content if block.type == "tool_use"]
+    assert [(call.id, call.input) for call in calls] == [("a", {"x": 1}), ("b", {"y": 2})]
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    journal: list[AnyEvent] = [STARTED, ToolCallDelta(0, None, "f", "{}"), ended()]
+    (start,) = [e for e in read(journal) if e.type == "content_block_start"]
+    assert start.content_block.id
+
+
+def test_pieces_of_nothing_begin_no_block() -> None:
+    journal: list[AnyEvent] = [STARTED, Text(""), events.Reasoning(""), ended()]
+    assert [event.type for event in read(journal)] == [
+        "message_start",
+        "message_delta",
+        "message_stop",
+    ]
+
+
+def test_a_warning_and_a_change_of_route_are_comments_of_one_line() -> None:
+    journal: list[AnyEvent] = [
+        STARTED,
+        events.RouteChanged("spare", "spare-model", "refused"),
+        events.Warning("code", "two\nlines\r\nand more"),
+        Text("a"),
+        ended(),
+    ]
+    assert comments_of(render(journal)) == [
+        "route spare/spare-model refused",
+        "warning code two lines and more",
+    ]
+    assert read(journal)[0].message.model == "spare-model"
+
+
+@pytest.mark.parametrize("reason", sorted(STOP_REASONS))
+@pytest.mark.parametrize("said", [[], [Text("a")]])
+def test_an_end_with_a_stop_reason_stops(reason: Reason, said: list[AnyEvent]) -> None:
+    *_, delta, _ = read([STARTED, *said, ended(reason)])
+    assert delta.delta.stop_reason == STOP_REASONS[reason]
+    assert delta.delta.stop_sequence is None
+    assert (delta.delta.stop_details is not None) is (STOP_REASONS[reason] == "refusal")
+
+
+@pytest.mark.parametrize("reason", ERRORS)
+@pytest.mark.parametrize("said", [[], [Text("a")], [ToolCallDelta(0, "a", "f", '{"x')]])
+def test_any_other_end_is_one_error_and_never_a_stop(reason: Reason, said: list[AnyEvent]) -> None:
+    found = read([STARTED, *said, ended(reason)])
+    assert found[-1].type == "error"
+    assert found[-1].error.message
+    assert not {"message_delta", "message_stop"} & {event.type for event in found}
+    assert (len(found) > 1) is bool(said)
+
+
+def test_the_error_is_the_one_that_the_turn_ended_in_and_tells_our_code() -> None:
+    info = ErrorInfo(status=502, message="overloaded", type="upstream_error", code="busy")
+    (error,) = frames_of(render([STARTED, ended(Reason.UPSTREAM_ERROR, error=info)]))
+    assert json.loads(error.data) == {
+        "type": "error",
+        "error": {"type": "api_error", "message": "overloaded (busy)"},
+    }
+
+
+def test_a_code_that_the_message_tells_already_is_not_told_twice() -> None:
+    info = ErrorInfo(status=502, message="It is busy.", code="busy")
+    (error,) = read([STARTED, ended(Reason.UPSTREAM_ERROR, error=info)])
+    assert error.error.message == "It is busy."
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (401, "authentication_error"),
+        (402, "billing_error"),
+        (403, "permission_error"),
+        (404, "not_found_error"),
+        (405, "invalid_request_error"),
+        (408, "timeout_error"),
+        (409, "invalid_request_error"),
+        (413, "request_too_large"),
+        (422, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (499, "invalid_request_error"),
+        (500, "api_error"),
+        (502, "api_error"),
+        (503, "overloaded_error"),
+        (504, "timeout_error"),
+        (529, "overloaded_error"),
+    ],
+)
+def test_the_type_of_an_error_goes_by_its_status(status: int, kind: str) -> None:
+    assert error_type(status) == kind
+
+
+@pytest.mark.parametrize("anew", [events.Retry("cut"), events.Replace("b", "guard")])
+def test_an_answer_that_was_begun_anew_ends_in_an_error(anew: AnyEvent) -> None:
+    found = read([STARTED, Text("a"), anew, Text("b"), ended()])
+    assert [event.type for event in found][-2:] == ["content_block_delta", "error"]
+    assert "answer_replaced" in found[-1].error.message
+
+
+@pytest.mark.parametrize("anew", [events.Retry("cut"), events.Replace("b", "guard")])
+def test_what_was_not_shown_may_be_begun_anew(anew: AnyEvent) -> None:
+    found = read([STARTED, anew, Text("b"), ended()])
+    assert found[-1].type == "message_stop"
+    text = "".join(e.delta.text for e in found if e.type == "content_block_delta")
+    assert text == ("b" if isinstance(anew, events.Retry) else "bb")
+
+
+def test_the_ids_prefix_is_the_dialects_own() -> None:
+    assert message_id("turn_abc") == "msg_abc"
+
+
+ends = st.sampled_from(list(Reason)).map(ended)
+journals = st.builds(
+    lambda answer, end: [STARTED, *answer, end],
+    st.lists(answer_events | st.builds(events.Retry, st.just("cut")), max_size=12),
+    ends,
+)
+"""Whole turns of one epoch."""
+
+
+def _with_recoveries(parts: list[list[AnyEvent]], end: Ended) -> list[AnyEvent]:
+    journal: list[AnyEvent] = [STARTED, *parts[0]]
+    for epoch, part in enumerate(parts[1:], 1):
+        journal += [events.Recovered(epoch), *part]
+    return [*journal, end]
+
+
+recovered_journals = st.builds(
+    _with_recoveries, st.lists(st.lists(answer_events, max_size=5), min_size=1, max_size=4), ends
+)
+cuts = st.lists(st.integers(0, 99), max_size=5)
+
+
+def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> bytes:
+    dialect = Messages({}, parse_cursor(after, NAME) if after is not None else START)
+    return b"".join(dialect.render(batch) for batch in cut_at(journal, cuts))
+
+
+@given(recovered_journals, cuts, cuts)
+def test_resumed_after_every_frame_the_rest_is_the_rest(
+    journal: list[AnyEvent], cuts: list[int], other_cuts: list[int]
+) -> None:
+    whole = frames_of(render(journal))
+    assert frames_of(in_batches(journal, cuts, None)) == whole
+    for k, frame in enumerate(whole, 1):
+        assert frames_of(in_batches(journal, other_cuts, frame.id)) == whole[k:]
+
+
+@given(st.lists(answer_events, max_size=8), st.integers(0, 8), st.integers(0, 99))
+def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
+    said: list[AnyEvent], kept: int, seen: int
+) -> None:
+    """A client saw more than was journalled; after the recovery it resumes."""
+    live = frames_of(render([STARTED, *said]))[: seen + 1]
+    after = [STARTED, *said[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
+    whole = frames_of(render(after))
+    resumed = frames_of(render(after, after=live[-1].id if live else None))
+    new = [frame for frame in whole if frame.id.endswith("@1")]
+    assert new
+    assert resumed[-len(new) :] == new
+    assert len({frame.id for frame in live + resumed}) == len(live + resumed)
+    old = live + resumed[: -len(new)]
+    kept_frames = [frame for frame in whole if frame not in new]
+    assert old[: len(kept_frames)] == kept_frames
+
+
+@settings(max_examples=200)
+@given(journals)
+def test_every_event_is_the_sdks_own_type_and_in_its_place(journal: list[AnyEvent]) -> None:
+    found = read(journal)
+    end = journal[-1]
+    assert isinstance(end, Ended)
+    assert found[-1].type == ("message_stop" if end.reason in STOP_REASONS else "error") or (
+        any(isinstance(event, events.Retry | events.Replace) for event in journal)
+    )
+
+
+@given(st.lists(answer_events, max_size=12))
+def test_all_text_and_thinking_is_shown(said: list[AnyEvent]) -> None:
+    said = [event for event in said if not isinstance(event, events.Replace)]
+    message = accumulated([e for e in read([STARTED, *said, ended()]) if not _is_arguments(e)])
+    texts = "".join(e.delta for e in said if isinstance(e, Text | events.Refusal))
+    thoughts = "".join(e.delta for e in said if isinstance(e, events.Reasoning))
+    assert "".join(b.text for b in message.content if b.type == "text") == texts
+    assert "".join(b.thinking for b in message.content if b.type == "thinking") == thoughts
+
+
+def _is_arguments(event: Any) -> bool:
+    """Random ones are no JSON, at which the SDK raises."""
+    return event.type == "content_block_delta" and event.delta.type == "input_json_delta"
+
+
+@given(short_text, short_text)
+def test_the_quick_path_renders_text_as_the_slow_one(first: str, text: str) -> None:
+    """The first text goes one way, all others the other."""
+    found = deltas([STARTED, events.Refusal("!"), Text(first), Text(text), ended()])
+    assert "".join(text for _, text in found) == "!" + first + text
+    assert all(text for _, text in found)
+
+
+@given(journals, cuts, st.lists(st.integers(0, 4000), max_size=10))
+def test_pings_anywhere_are_pings_and_nothing_else(
+    journal: list[AnyEvent], cuts: list[int], splits: list[int]
+) -> None:
+    dialect = Messages({})
+    stream = dialect.heartbeat
+    for batch in cut_at(journal, cuts):
+        stream += dialect.render(batch) + dialect.comment("stored spooled") + PING
+    parts = [bytes(part) for part in cut_at(stream, splits)]
+    seen = sdk_events(parts)
+    assert [event for event in seen if event[0] != "ping"] == [
+        (frame.event, frame.data) for frame in frames_of(stream)
+    ]
+    assert [data for name, data in seen if name == "ping"] == ['{"type":"ping"}'] * (
+        len(seen) - len(frames_of(stream))
+    )
