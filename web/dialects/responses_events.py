@@ -57,6 +57,14 @@ _GRAMMARS = {
     PartKind.ARGUMENTS: _Grammar("response.function_call_arguments", "arguments", None, None),
 }
 
+_PLAIN_TAILS = {
+    PartKind.TEXT: b',"logprobs":[]',
+    PartKind.REFUSAL: b"",
+    PartKind.REASONING: b"",
+    PartKind.ARGUMENTS: b"",
+}
+"""What a delta of a kind of part has besides its place."""
+
 _NOT_CLOSED = Raw(b"null")
 
 
@@ -75,8 +83,8 @@ class ResponseEvents:
         self._turn_id = ""
         self._parts: dict[int, list[Raw]] = {}
         """Parts that are closed, by the index of their item, which is not."""
-        self._forms: dict[tuple[int, int], bytes] = {}
-        """Forms of the deltas of open parts, by the indexes of item and part."""
+        self._forms: dict[tuple[int, int, bool], bytes] = {}
+        """Of the deltas of open parts, by the indexes of item and part, with logprobs or not."""
         self._said: tuple[GrowingItem, GrowingPart] | None = None
         """What `form` is for."""
         self._logprobs = SpelledLogprobs()
@@ -92,7 +100,7 @@ class ResponseEvents:
         self._event_form = self._numbering.form(b"%b", b'{"type":"%b","sequence_number":%d,%b')
         self._forms.clear()
         if self._said is not None:
-            self.form = self._delta_form(*self._said)
+            self.form = self._kept_form(*self._said, with_logprobs=False)
 
     def event(self, name: str, fields: Fields) -> bytes:
         """The frame of an event with these fields, or nothing if the client has it."""
@@ -149,12 +157,13 @@ class ResponseEvents:
             return b""
         self._said = item, part
         self._logprobs = SpelledLogprobs()
-        self.form = self._delta_form(item, part)
+        self.form = self._kept_form(item, part, with_logprobs=False)
         opened = {**self._place(item, part), "part": part_fields(part.kind, "")}
         return self.event(f"{name}.added", opened)
 
     def _part_closed(self, item: GrowingItem, part: GrowingPart) -> bytes:
-        self._forms.pop((item.index, part.index), None)
+        for with_logprobs in (False, True):
+            self._forms.pop((item.index, part.index, with_logprobs), None)
         grammar, place, text = _GRAMMARS[part.kind], self._place(item, part), part.text
         done: Fields = {**place, grammar.field: text}
         if part.kind is PartKind.TEXT:
@@ -176,24 +185,26 @@ class ResponseEvents:
         return part_fields(part.kind, text)
 
     def _grew(self, grew: Grew) -> bytes:
-        item, part = grew.item, grew.part
-        if grew.logprobs is not None:
-            logprobs = self._logprobs.add(grew.logprobs)
-            fields = {**self._place(item, part), "delta": grew.delta, "logprobs": logprobs}
-            return self.event(f"{_GRAMMARS[part.kind].text}.delta", fields)
-        number = self._take()
+        number, given = self._take(), grew.logprobs
+        logprobs = None if given is None else self._logprobs.add(given)
         if number < 0:
             return b""
-        place = item.index, part.index
+        form = self._kept_form(grew.item, grew.part, with_logprobs=logprobs is not None)
+        if logprobs is None:
+            return form % (number, number, _encode(grew.delta))
+        return form % (number, number, _encode(grew.delta), logprobs)
+
+    def _kept_form(self, item: GrowingItem, part: GrowingPart, *, with_logprobs: bool) -> bytes:
+        place = item.index, part.index, with_logprobs
         form = self._forms.get(place)
         if form is None:
-            form = self._forms[place] = self._delta_form(item, part)
-        return form % (number, number, _encode(grew.delta))
+            tail = b',"logprobs":%b' if with_logprobs else _PLAIN_TAILS[part.kind]
+            form = self._forms[place] = self._delta_form(item, part, tail)
+        return form
 
-    def _delta_form(self, item: GrowingItem, part: GrowingPart) -> bytes:
+    def _delta_form(self, item: GrowingItem, part: GrowingPart, tail: bytes) -> bytes:
         event = f"{_GRAMMARS[part.kind].text}.delta".encode()
         place = _encode(self._place(item, part))[1:-1].replace(b"%", b"%%")
-        tail = b',"logprobs":[]' if part.kind is PartKind.TEXT else b""
         body = b'{"type":"%b","sequence_number":%%d,%b,"delta":%%b%b}' % (event, place, tail)
         return self._numbering.form(event, body)
 
