@@ -15,6 +15,7 @@ from web.routes.embeddings import embedding_routes
 from web.routes.messages import message_routes
 from web.routes.models import model_routes
 from web.routes.ops import ops_routes
+from web.routes.responses import response_routes
 from web.routes.routes import routes_routes
 from web.routes.turns import turn_routes
 from web.service import Service
@@ -31,6 +32,7 @@ def create_app(service: Service) -> TrouperApp:
     for routes in (
         chat_routes,
         message_routes,
+        response_routes,
         embedding_routes,
         model_routes,
         turn_routes,

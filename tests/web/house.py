@@ -13,9 +13,11 @@ from actors.embedding import Embedder
 from actors.outcome import Mode
 from actors.pulse import Pulse
 from actors.registry import Registry
-from store.records import FinalRecord, TurnPage, TurnView
+from store.records import TurnPage, TurnView
 from store.store import Store, StoreFigures
-from tests.actors.fakes import MemoryStore, ScriptedProvider, Theatre, now
+from tests.actors.fakes import ScriptedProvider, Theatre, now
+from tests.web.memory_items import ItemStore
+from tests.web.memory_items import view as view
 from tests.web.streaming_client import App, StreamingTransport, streaming_client
 from web.app import create_app
 from web.config import Config
@@ -25,7 +27,7 @@ from web.route_json import models_by_route
 from web.service import Service
 
 
-class WebStore(MemoryStore):
+class WebStore(ItemStore):
     """A memory store that can also be read as routes read it."""
 
     def __init__(self) -> None:
@@ -64,35 +66,6 @@ class WebStore(MemoryStore):
             spooled_records=len(self.spooled),
             spooled_bytes=0,
         )
-
-
-def view(record: FinalRecord) -> TurnView:
-    """The row that a final record becomes."""
-    turn = record.turn
-    return TurnView(
-        id=turn.id,
-        tenant_id=turn.tenant_id,
-        owner=turn.owner,
-        status=record.status,
-        reason=record.reason,
-        disconnect_stage=record.disconnect_stage,
-        model=turn.model,
-        provider=record.provider,
-        upstream_model=record.upstream_model,
-        mode=turn.mode,
-        dialect=turn.dialect,
-        dialect_options=turn.dialect_options,
-        keep_text=turn.keep_text,
-        usage=record.usage,
-        text=record.text,
-        error=record.error,
-        created_at=turn.created_at,
-        first_token_at=record.first_token_at,
-        ended_at=record.ended_at,
-        last_event=record.last_event,
-        epoch=record.epoch,
-        attempts=tuple(attempt for step in record.steps for attempt in step.attempts),
-    )
 
 
 class House:

@@ -498,7 +498,7 @@ def test_a_tool_that_is_not_here_is_named() -> None:
 
 async def test_a_large_request_is_the_same_request() -> None:
     items = [{"role": "user", "content": f"{number} " * 50} for number in range(1_000)]
-    body = {"model": "large", "input": items}
+    body: dict[str, object] = {"model": "large", "input": items}
     threads = trio.CapacityLimiter(1)
     found = await receive_responses_request(json.dumps(body).encode(), threads)
     assert found == read_responses_request(body)

@@ -1,0 +1,155 @@
+"""Items, chains, conversations and deletions of a memory store, as the store's contract says."""
+
+import trio
+from msgspec.structs import replace
+
+from store.records import ChainLink, FinalRecord, NewTurn, Segment, StoredResponse, TurnView
+from tests.actors.fakes import MemoryStore
+
+
+class ItemStore(MemoryStore):
+    """A memory store that keeps items. `reads` counts the questions about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deleted: dict[str, float] = {}
+        self.reads = 0
+
+    async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
+        await self._read()
+        turn = self._kept(tenant_id, turn_id)
+        if turn is None or turn.input_items is None:
+            return None
+        final = self._final_of(turn_id)
+        return StoredResponse(
+            turn=view_of(turn) if final is None else view(final),
+            input_items=turn.input_items,
+            answer_items=(final and final.items) or "[]",
+        )
+
+    async def chain(self, tenant_id: str, turn_id: str, limit: int) -> list[ChainLink]:
+        await self._read()
+        links: list[ChainLink] = []
+        next_id: str | None = turn_id
+        while next_id is not None and len(links) < limit:
+            links.append(self._link(tenant_id, next_id))
+            next_id = links[-1].previous_id
+        return links[::-1]
+
+    async def latest_in(self, tenant_id: str, conversation: str) -> str | None:
+        await self._read()
+        ended = [
+            record.turn.id
+            for record in self.finals
+            if (record.turn.tenant_id, record.turn.conversation) == (tenant_id, conversation)
+            and record.turn.keep_text
+            and record.turn.id not in self.deleted
+        ]
+        return max(ended, key=_number, default=None)
+
+    async def conversation_live(self, tenant_id: str, conversation: str) -> bool:
+        await self._read()
+        return any(
+            (turn.tenant_id, turn.conversation) == (tenant_id, conversation)
+            and self._final_of(turn.id) is None
+            and turn.id not in self.deleted
+            for turn in self.begun.values()
+        )
+
+    async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:
+        await self._read()
+        if self._kept(tenant_id, turn_id) is None:
+            return False
+        self.deleted[turn_id] = now
+        self.kept.pop(turn_id, None)
+        return True
+
+    def _keep(self, segment: Segment) -> None:
+        if segment.turn_id not in self.deleted:
+            super()._keep(segment)
+
+    async def _read(self) -> None:
+        self.reads += 1
+        await trio.lowlevel.checkpoint()
+
+    def _kept(self, tenant_id: str, turn_id: str) -> NewTurn | None:
+        turn = self.begun.get(turn_id)
+        if turn is None or turn.tenant_id != tenant_id or turn_id in self.deleted:
+            return None
+        return turn
+
+    def _final_of(self, turn_id: str) -> FinalRecord | None:
+        return next((record for record in self.finals if record.turn.id == turn_id), None)
+
+    def _link(self, tenant_id: str, turn_id: str) -> ChainLink:
+        turn = self.begun.get(turn_id)
+        if turn is None or turn.tenant_id != tenant_id:
+            return ChainLink(turn_id=turn_id, lost="missing")
+        if turn_id in self.deleted:
+            return ChainLink(turn_id=turn_id, lost="deleted", previous_id=turn.previous_id)
+        if turn.input_items is None:
+            return ChainLink(turn_id=turn_id, lost="not_kept", previous_id=turn.previous_id)
+        final = self._final_of(turn_id)
+        return ChainLink(
+            turn_id=turn_id,
+            previous_id=turn.previous_id,
+            status="in_progress" if final is None else final.status,
+            dialect=turn.dialect,
+            dialect_options=turn.dialect_options,
+            input_items=turn.input_items,
+            answer_items=(final and final.items) or "[]",
+        )
+
+
+def view(record: FinalRecord) -> TurnView:
+    """The row that a final record becomes."""
+    return replace(
+        view_of(record.turn),
+        status=record.status,
+        reason=record.reason,
+        disconnect_stage=record.disconnect_stage,
+        provider=record.provider,
+        upstream_model=record.upstream_model,
+        usage=record.usage,
+        text=record.text,
+        error=record.error,
+        first_token_at=record.first_token_at,
+        ended_at=record.ended_at,
+        last_event=record.last_event,
+        epoch=record.epoch,
+        attempts=tuple(attempt for step in record.steps for attempt in step.attempts),
+    )
+
+
+def view_of(turn: NewTurn) -> TurnView:
+    """The row of a turn that plays."""
+    return TurnView(
+        id=turn.id,
+        tenant_id=turn.tenant_id,
+        owner=turn.owner,
+        status="in_progress",
+        reason=None,
+        disconnect_stage=None,
+        model=turn.model,
+        provider=None,
+        upstream_model=None,
+        mode=turn.mode,
+        dialect=turn.dialect,
+        dialect_options=turn.dialect_options,
+        keep_text=turn.keep_text,
+        usage=None,
+        text="",
+        error=None,
+        created_at=turn.created_at,
+        first_token_at=None,
+        ended_at=None,
+        last_event=None,
+        epoch=0,
+        previous_id=turn.previous_id,
+        conversation=turn.conversation,
+        keeps_items=turn.input_items is not None,
+    )
+
+
+def _number(turn_id: str) -> int:
+    return int(turn_id.removeprefix("turn_"))

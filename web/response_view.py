@@ -1,0 +1,53 @@
+"""A response as `GET /v1/responses/{id}` tells it: of a turn that plays, or from the store."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+import msgspec
+from msgspec import json
+
+from actors.answer_items import decode_items
+from actors.checkpointer import decode_events
+from actors.outcome import ErrorInfo, Reason, Usage
+from actors.turn import Turn
+from store.records import Segment, StoredResponse, UsageRecord
+from web.dialects.response_object import Answer, answer_of, object_of, response_object
+from web.dialects.responses_items import Fields
+
+
+def live_response(turn: Turn) -> Fields:
+    """The response of a turn that plays, or whose record is not in the database yet."""
+    request = turn.request
+    if turn.journal.events:
+        return response_object(turn.journal.events, request.dialect_options)
+    answer = Answer(turn_id=turn.id, model=request.model, created_at=turn.created_at)
+    return object_of(answer, request.dialect_options)
+
+
+def stored_response(stored: StoredResponse) -> Fields:
+    """The response of a turn that has ended, as its record tells it."""
+    turn = stored.turn
+    answer = Answer(
+        turn_id=turn.id,
+        model=turn.upstream_model or turn.model,
+        created_at=turn.created_at,
+        items=decode_items(stored.answer_items),
+        reason=Reason(turn.reason) if turn.reason else None,
+        usage=_usage(turn.usage) if turn.usage else None,
+        error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,
+        ended_at=turn.ended_at,
+    )
+    return object_of(answer, turn.dialect_options)
+
+
+def distant_response(stored: StoredResponse, segments: Sequence[Segment]) -> Fields:
+    """The response of a turn that plays in another process, as far as its journal is kept."""
+    events = list(chain.from_iterable(decode_events(segment.blob) for segment in segments))
+    if not events:
+        return stored_response(stored)
+    return object_of(answer_of(events), stored.turn.dialect_options)
+
+
+def _usage(record: UsageRecord) -> Usage:
+    told = msgspec.structs.asdict(record)
+    return msgspec.convert({k: v for k, v in told.items() if k != "cost_micros"}, Usage)

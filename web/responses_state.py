@@ -1,0 +1,77 @@
+"""Where a request's history is: read from the store in a number of queries that never grows."""
+
+from msgspec import Struct
+
+from web.conversations import conversation_busy
+from web.dialects.responses_items import turn_id_of
+from web.errors import unavailable
+from web.responses_chain import (
+    MOST_LINKS,
+    Chain,
+    chain_before,
+    chain_in_conversation,
+    in_progress,
+    previous_not_found,
+)
+from web.responses_request import Past
+from web.service import TENANT, Service
+
+
+class Recalled(Struct, frozen=True):
+    """A history, and the turn that the next one goes on from; None where it begins something."""
+
+    chain: Chain
+    turn_id: str | None
+
+
+async def recall(service: Service, past: Past) -> Recalled:
+    """What a request goes on from; raises `ApiError` (404, 409, 503).
+
+    History that the client brings takes the place of what is stored, for later turns too. What
+    the request names must be there all the same: its instructions hold on.
+    """
+    recalled = await _stored(service, past)
+    if past.items is None:
+        return recalled
+    ids = frozenset(str(item["id"]) for item in past.items if "id" in item)
+    instructions = recalled.chain.instructions
+    return Recalled(Chain(items=past.items, ids=ids, instructions=instructions), None)
+
+
+async def _stored(service: Service, past: Past) -> Recalled:
+    if past.previous is not None:
+        return await _before(service, past.previous)
+    if past.conversation is not None:
+        return await _in_conversation(service, past.conversation)
+    return Recalled(Chain(), None)
+
+
+async def _before(service: Service, id: str) -> Recalled:
+    turn_id = turn_id_of(id)
+    if turn_id is None:
+        raise previous_not_found(id)
+    _check_over(service, id, turn_id)
+    links = await service.store.chain(TENANT, turn_id, MOST_LINKS)
+    return Recalled(chain_before(links, id), turn_id)
+
+
+def _check_over(service: Service, id: str, turn_id: str) -> None:
+    live = service.registry.find(TENANT, turn_id)
+    if live is None:
+        return
+    if not live.final.is_set():
+        raise previous_not_found(id) if live.request.input_items is None else in_progress(id)
+    if live.stored != "committed":
+        text = f"Response {id!r} is not in the database yet. Try again later."
+        raise unavailable(text, code="store_unavailable", retry_after_s=2.0)
+
+
+async def _in_conversation(service: Service, name: str) -> Recalled:
+    store = service.store
+    if await store.conversation_live(TENANT, name):
+        raise conversation_busy(name)
+    turn_id = await store.latest_in(TENANT, name)
+    if turn_id is None:
+        return Recalled(Chain(), None)
+    links = await store.chain(TENANT, turn_id, MOST_LINKS)
+    return Recalled(chain_in_conversation(links), turn_id)

@@ -1,0 +1,78 @@
+"""`/v1/responses`: turns in the dialect of OpenAI's Responses, and what becomes of them."""
+
+from functools import partial
+
+import trio
+from quart import Blueprint, Response, request
+
+from web.json_body import READERS
+from web.playing import answer, begin
+from web.response_resource import ResponseResource
+from web.responses_items import wrong
+from web.responses_listing import DEFAULT_LIMIT, MAX_LIMIT, Page
+from web.responses_request import receive_responses_request
+from web.responses_turn import play_response
+from web.service import Service
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def response_routes(service: Service) -> Blueprint:
+    """The blueprint of the Responses surface."""
+    blueprint = Blueprint("responses", __name__)
+    threads = trio.CapacityLimiter(READERS)
+    resource = ResponseResource(service, threads)
+
+    @blueprint.post("/v1/responses")
+    async def create() -> Response:
+        body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+        ask = await receive_responses_request(body, threads)
+        turn = await play_response(service, ask, threads, partial(begin, service))
+        return await answer(service, turn, stream=ask.stream)
+
+    @blueprint.get("/v1/responses/<response_id>")
+    async def retrieve(response_id: str) -> Response:
+        show = resource.stream if _wants_stream() else resource.show
+        return await show(response_id)
+
+    @blueprint.delete("/v1/responses/<response_id>")
+    async def delete(response_id: str) -> Response:
+        return await resource.delete(response_id)
+
+    @blueprint.post("/v1/responses/<response_id>/cancel")
+    async def cancel(response_id: str) -> Response:
+        return await resource.cancel(response_id)
+
+    @blueprint.get("/v1/responses/<response_id>/input_items")
+    async def input_items(response_id: str) -> Response:
+        return await resource.input_items(response_id, _page())
+
+    return blueprint
+
+
+def _wants_stream() -> bool:
+    given = request.args.get("stream", "false")
+    if given not in _BOOLEANS:
+        raise wrong("stream", "must be true or false.")
+    return _BOOLEANS[given]
+
+
+def _page() -> Page:
+    order = request.args.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise wrong("order", "must be asc or desc.")
+    return Page(
+        limit=_limit(request.args.get("limit")),
+        order="asc" if order == "asc" else "desc",
+        after=request.args.get("after"),
+        before=request.args.get("before"),
+    )
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise wrong("limit", f"must be a number from 1 to {MAX_LIMIT}.")
+    return limit
