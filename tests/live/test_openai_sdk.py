@@ -243,7 +243,7 @@ def test_models(client: openai.OpenAI) -> None:
     ("model", "kind", "said"),
     [
         ("nobody", openai.NotFoundError, "The models are: keen, tooled"),
-        ("up/v:error=429,retry=3", openai.RateLimitError, ""),
+        ("up/v:error=429,retry=7", openai.RateLimitError, ""),
         ("up/v:context", openai.BadRequestError, "maximum context length"),
         ("up/v:error=500", openai.InternalServerError, "502"),
         ("up/v:refuse", openai.InternalServerError, "502"),
