@@ -198,7 +198,7 @@ async def test_a_budget_that_is_used_up_ends_the_turn(
     tmp_path_factory: pytest.TempPathFactory, upstream: Process
 ) -> None:
     directory = tmp_path_factory.mktemp("budget")
-    settings = "grace_s = 0\n[timeouts]\ntotal_s = 0.6\n"
+    settings = "grace_s = 0\n[timeouts]\ntotal_s = 1.5\n"
     with serving(directory, write_config(directory, upstream.port, settings)) as server:
         async with chatting(server, "up/v:delay=20ms,tokens=5000") as call:
             await call.head()
