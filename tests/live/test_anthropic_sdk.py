@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from functools import cache
 from typing import Any
 
 import anthropic
@@ -26,7 +25,6 @@ from anthropic.types import (
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
 from msgspec.structs import replace
-from pydantic import BaseModel, TypeAdapter
 
 from actors.chunks import (
     Chunk,
@@ -44,6 +42,7 @@ from actors.providers.http import HttpProvider, make_client
 from actors.providers.openai_chat import OpenAIChat
 from tests.live.client import reports
 from tests.live.harness import Process, until
+from tests.web.dialects.strict import adapter, strictly
 
 QUESTION: list[MessageParam] = [{"role": "user", "content": "Who is on stage?"}]
 WEATHER: ToolParam = {
@@ -65,29 +64,6 @@ def client(upstream: Process) -> Iterator[anthropic.Anthropic]:
     url = base_url(upstream)
     with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
         yield client
-
-
-def strictly(kind: Any, data: str | bytes) -> Any:
-    """The document as the SDK's type, with nothing wrong, nothing missing and nothing unknown."""
-    value = adapter(kind).validate_json(data, strict=True)
-    assert_known(value)
-    return value
-
-
-@cache
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def assert_known(value: object) -> None:
-    """No field of it, however deep, that its type does not have."""
-    if isinstance(value, BaseModel):
-        assert not value.model_extra, (type(value), value.model_extra)
-        for name in type(value).model_fields:
-            assert_known(getattr(value, name))
-    elif isinstance(value, list):
-        for one in value:
-            assert_known(one)
 
 
 def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:

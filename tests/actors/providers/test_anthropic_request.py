@@ -531,6 +531,42 @@ def test_the_apis_own_thinking() -> None:
     assert body(call(thinking={"type": "disabled"}, temperature=0))["temperature"] == 0
 
 
+SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+REDACTED = {"type": "redacted_thinking", "data": "ZGF0YQ=="}
+CALLED: dict[str, Any] = {
+    "role": "assistant",
+    "content": "Well.",
+    "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+ANSWERED: dict[str, Any] = {"role": "tool", "tool_call_id": "a", "content": "42"}
+
+
+def test_thinking_that_was_signed_goes_back_before_all_else() -> None:
+    found = turns(ASKED, CALLED | {"thinking_blocks": [SIGNED, REDACTED]}, ANSWERED)
+    assert found[1]["content"][:3] == [SIGNED, REDACTED, said("Well.")]
+    odd = call(ASKED, CALLED | {"thinking_blocks": [SIGNED, {"type": "text"}, "x"]}, ANSWERED)
+    assert Anthropic().unsupported(odd) == (
+        "messages[1].thinking_blocks[1]",
+        "messages[1].thinking_blocks[2]",
+    )
+    assert sent(odd)["messages"][1]["content"][0] == SIGNED
+    no_list = call(ASKED, CALLED | {"thinking_blocks": "Hm."}, ANSWERED)
+    assert Anthropic().unsupported(no_list) == ("messages[1].thinking_blocks",)
+
+
+def test_after_a_result_a_budget_goes_only_with_the_thinking_before_the_call() -> None:
+    budget = {"type": "enabled", "budget_tokens": 1024}
+    signed = call(ASKED, CALLED | {"thinking_blocks": [SIGNED]}, ANSWERED, thinking=budget)
+    assert body(signed)["thinking"] == budget
+    lost = call(ASKED, CALLED, ANSWERED, thinking=budget, temperature=0.5)
+    assert Anthropic().unsupported(lost) == ("thinking",)
+    assert "thinking" not in sent(lost)
+    assert sent(lost)["temperature"] == 0.5
+    adaptive = {"type": "adaptive"}
+    assert body(call(ASKED, CALLED, ANSWERED, thinking=adaptive))["thinking"] == adaptive
+    assert body(call(ANSWERED, thinking=budget))["thinking"] == budget
+
+
 def test_sampling_while_thinking() -> None:
     wanted: dict[str, Any] = {"temperature": 0.2, "top_p": 0.5, "top_k": 3}
     asked = call(reasoning_effort="low", model=MIDDLE, **wanted)

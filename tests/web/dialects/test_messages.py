@@ -364,7 +364,7 @@ def test_all_text_and_thinking_is_shown(said: list[AnyEvent]) -> None:
 
 def _is_arguments(event: Any) -> bool:
     """Random ones are no JSON, at which the SDK raises."""
-    return event.type == "content_block_delta" and event.delta.type == "input_json_delta"
+    return bool(event.type == "content_block_delta" and event.delta.type == "input_json_delta")
 
 
 @given(short_text, short_text)

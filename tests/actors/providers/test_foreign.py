@@ -1,0 +1,79 @@
+"""Calls without what only their client's API knows."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actors.providers.base import ModelCall
+from actors.providers.foreign import THINKING, as_chat, restating, thoughts
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+TEXT = {"type": "text", "text": "Hi"}
+
+
+def call(*messages: dict[str, Any], **parameters: Any) -> ModelCall:
+    return ModelCall(
+        upstream_model="m",
+        messages=list(messages),
+        parameters=parameters,
+        foreign={"cache_control": (), "thinking": ("reasoning_effort",)},
+    )
+
+
+def test_a_call_without_anything_foreign_is_itself() -> None:
+    plain = replace(call({"role": "user", "content": [TEXT | MARK]}), foreign={})
+    assert as_chat(plain) == (plain, [])
+    assert as_chat(plain)[0] is plain
+
+
+def test_foreign_fields_are_left_out_wherever_they_stand() -> None:
+    function = {"type": "function", "function": {"name": "f", "parameters": MARK}}
+    asked = call(
+        {"role": "user", "content": [TEXT | MARK, "odd", TEXT]},
+        {"role": "assistant", "content": None, "tool_calls": [function | MARK]},
+        {"role": "tool", "tool_call_id": "a", "content": "b", **MARK},
+        tools=[function | MARK, function],
+        temperature=1,
+        **MARK,
+    )
+    plain, left_out = as_chat(asked)
+    assert plain == ModelCall(
+        upstream_model="m",
+        messages=[
+            {"role": "user", "content": [TEXT, "odd", TEXT]},
+            {"role": "assistant", "content": None, "tool_calls": [function]},
+            {"role": "tool", "tool_call_id": "a", "content": "b"},
+        ],
+        parameters={"tools": [function, function], "temperature": 1},
+    )
+    assert left_out == [
+        "cache_control",
+        "tools[0].cache_control",
+        "messages[0].content[0].cache_control",
+        "messages[1].tool_calls[0].cache_control",
+        "messages[2].cache_control",
+    ]
+    assert asked.messages[2]["cache_control"] == MARK["cache_control"], "it is another call"
+
+
+def test_what_others_say_the_same_of_is_left_out_unnamed() -> None:
+    plain, left_out = as_chat(call(thinking={"type": "enabled"}, reasoning_effort="low"))
+    assert plain.parameters == {"reasoning_effort": "low"}
+    assert left_out == []
+
+
+def test_which_parameters_only_say_the_same() -> None:
+    assert restating(call(thinking={}, reasoning_effort="low")) == {"reasoning_effort"}
+    assert restating(call(reasoning_effort="low")) == frozenset()
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_thinking_may_be_left_where_it_is(takes: bool) -> None:
+    thought = {"role": "assistant", "content": "a", THINKING: "hm"}
+    asked = replace(call(thought), foreign={THINKING: ()})
+    plain, left_out = as_chat(asked, but_for=THINKING if takes else None)
+    assert (THINKING in plain.messages[0]) is takes
+    assert left_out == ([] if takes else [f"messages[0].{THINKING}"])
+    assert thoughts(asked) == [f"messages[0].{THINKING}"]
+    assert thoughts(replace(asked, foreign={})) == []
