@@ -5,13 +5,20 @@ from functools import partial
 import trio
 from quart import Blueprint, Response, request
 
+from actors.events import Ended
+from actors.turn import Turn
+from web.dialects.response_object import tells
+from web.errors import ending_error
 from web.json_body import READERS
-from web.playing import answer, begin
+from web.playing import answer, begin, turn_headers
 from web.response_resource import ResponseResource
+from web.responses import error_response, json_response
+from web.responses_compact import compacted
 from web.responses_items import wrong
 from web.responses_listing import DEFAULT_LIMIT, MAX_LIMIT, Page
+from web.responses_prepare import Prepared, prepare
 from web.responses_request import receive_responses_request
-from web.responses_turn import play_response
+from web.responses_turn import count_input, play_response, play_summary
 from web.service import Service
 
 _BOOLEANS = {"true": True, "false": False}
@@ -25,10 +32,23 @@ def response_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/responses")
     async def create() -> Response:
-        body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-        ask = await receive_responses_request(body, threads)
+        ask = await receive_responses_request(await _body(), threads)
         turn = await play_response(service, ask, threads, partial(begin, service))
         return await answer(service, turn, stream=ask.stream)
+
+    @blueprint.post("/v1/responses/compact")
+    async def compact() -> Response:
+        ask = await receive_responses_request(await _body(), threads)
+        prepared = await prepare(service, ask, threads)
+        turn = await play_summary(service, prepared, partial(begin, service))
+        await turn.final.wait()
+        return _compacted(turn, prepared)
+
+    @blueprint.post("/v1/responses/input_tokens")
+    async def input_tokens() -> Response:
+        ask = await receive_responses_request(await _body(), threads)
+        tokens = await count_input(service, await prepare(service, ask, threads))
+        return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
     @blueprint.get("/v1/responses/<response_id>")
     async def retrieve(response_id: str) -> Response:
@@ -48,6 +68,20 @@ def response_routes(service: Service) -> Blueprint:
         return await resource.input_items(response_id, _page())
 
     return blueprint
+
+
+async def _body() -> bytes:
+    return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+
+
+def _compacted(turn: Turn, prepared: Prepared) -> Response:
+    journal, headers = turn.journal.events, turn_headers(turn)
+    ended = journal[-1]
+    if isinstance(ended, Ended) and not tells(ended):
+        return error_response(ending_error(ended), headers)
+    return json_response(
+        compacted(turn.id, turn.created_at, journal, prepared.items), headers=headers
+    )
 
 
 def _wants_stream() -> bool:
