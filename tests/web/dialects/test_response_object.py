@@ -1,0 +1,321 @@
+"""The response object: every field, every end, and every state on the way there."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai.types.responses import ResponseError
+from openai.types.responses.response_output_item import ResponseOutputItem
+
+from actors import events
+from actors.answer_items import decode_items, encode_items, items_of
+from actors.answer_parts import ItemKind
+from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.outcome import ErrorInfo, Reason, Usage
+from actors.recovery import visible_text
+from tests.actors.samples import STARTED, answer_events, ended
+from tests.web.dialects.responses_stream import read_object
+from tests.web.dialects.strict import strictly
+from tests.web.test_outcomes_doc import rows
+from web.dialects.kinds import KINDS
+from web.dialects.response_object import Answer, answer_of, object_of, response_object, tells
+from web.dialects.responses_errors import CODES, response_error
+from web.dialects.responses_items import item_id, output_items, response_id, turn_id_of
+
+COMPLETED = ("completed", None, "completed")
+CUT = ("incomplete", "max_output_tokens", "incomplete")
+FILTERED = ("incomplete", "content_filter", "incomplete")
+FAILED = ("failed", None, "failed")
+ENDS = dict.fromkeys(Reason, FAILED) | {
+    Reason.STOP: COMPLETED,
+    Reason.TOOL_CALLS: COMPLETED,
+    Reason.LENGTH: CUT,
+    Reason.SIZE_LIMIT: CUT,
+    Reason.CONTENT_FILTER: FILTERED,
+    Reason.GUARD_BLOCKED: FILTERED,
+    Reason.CANCEL_REQUESTED: ("cancelled", None, "failed"),
+}
+"""Status, reason for being incomplete, and the last event of a stream."""
+
+
+def shown(journal: Sequence[AnyEvent], options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The object as JSON, checked."""
+    body = msgspec.json.encode(response_object(journal, options or {}))
+    read_object(body)
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def test_a_whole_answer() -> None:
+    journal: list[AnyEvent] = [STARTED, Reasoning("hm"), Text("Hello"), ended()]
+    assert shown(journal) == {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "status": "completed",
+        "background": False,
+        "completed_at": 1_700_000_002,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": "main-model",
+        "output": [
+            {
+                "id": "rs_1_0",
+                "type": "reasoning",
+                "status": "completed",
+                "summary": [{"type": "summary_text", "text": "hm"}],
+            },
+            {
+                "id": "msg_1_1",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [
+                    {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
+                ],
+            },
+        ],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "conversation": None,
+        "prompt": None,
+        "prompt_cache_key": None,
+        "prompt_cache_retention": None,
+        "reasoning": {"effort": None, "summary": None},
+        "safety_identifier": None,
+        "service_tier": "default",
+        "store": True,
+        "temperature": None,
+        "text": {"format": {"type": "text"}, "verbosity": None},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": {
+            "input_tokens": 7,
+            "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0},
+            "output_tokens": 3,
+            "output_tokens_details": {"reasoning_tokens": 1},
+            "total_tokens": 10,
+        },
+        "user": None,
+        "metadata": {},
+        "access_programs": None,
+        "image": None,
+        "input_transformations": None,
+        "moderation": None,
+        "prompt_cache_diagnostics": None,
+        "prompt_cache_options": None,
+        "tool_usage": None,
+    }
+
+
+def test_the_reasons_are_those_of_the_reference() -> None:
+    assert ENDS.keys() == rows("Reasons").keys()
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_end(reason: Reason) -> None:
+    journal: list[AnyEvent] = [STARTED, Text("a"), ended(reason)]
+    response = shown(journal)
+    status, incomplete, _ = ENDS[reason]
+    assert response["status"] == status
+    assert response["incomplete_details"] == (incomplete and {"reason": incomplete})
+    assert (response["completed_at"] is None) == (status != "completed")
+    assert (response["error"] is None) == (status in ("completed", "incomplete"))
+    assert tells(ended(reason)) == (status in ("completed", "incomplete"))
+    assert response["usage"]["total_tokens"] == 10
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if ENDS[reason] is FAILED])
+def test_an_end_without_an_error_of_its_own_has_words_and_our_code(reason: Reason) -> None:
+    error = shown([STARTED, ended(reason)])["error"]
+    assert error["code"] == "server_error"
+    assert error["message"].endswith(f" ({reason})")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_table_of_dialects_knows_which_ends_are_told(reason: Reason) -> None:
+    kind = KINDS["openai-responses"]
+    assert kind.tells(ended(reason)) == (reason in kind.finishes) == tells(ended(reason))
+
+
+def test_a_turn_that_plays_shows_what_has_come() -> None:
+    response = shown([STARTED, Reasoning("hm"), Text("Hel"), Text("lo")])
+    assert response["status"] == "in_progress"
+    assert [item["status"] for item in response["output"]] == ["completed", "in_progress"]
+    assert response["output"][1]["content"][0]["text"] == "Hello"
+    assert (response["usage"], response["completed_at"]) == (None, None)
+
+
+def test_a_turn_that_has_not_begun_to_answer_is_in_progress() -> None:
+    answer = Answer(turn_id="turn_1", model="large", created_at=1.5)
+    body = msgspec.json.encode(object_of(answer, {}))
+    response = read_object(body)
+    assert (response.status, response.model, response.output) == ("in_progress", "large", [])
+
+
+def test_a_journal_that_has_not_begun_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="has begun"):
+        response_object([], {})
+
+
+def test_a_turn_that_was_never_answered_names_the_model_that_was_asked_for() -> None:
+    asked = msgspec.structs.replace(STARTED, provider=None, upstream_model=None)
+    end = msgspec.structs.replace(ended(Reason.UPSTREAM_UNREACHABLE), upstream_model=None)
+    assert shown([asked, end])["model"] == "large"
+
+
+def test_while_it_plays_the_model_is_the_one_that_answers_now() -> None:
+    assert shown([STARTED, events.RouteChanged("spare", "spare-model", "refused")])["model"] == (
+        "spare-model"
+    )
+
+
+def test_the_echo_takes_the_place_of_what_is_taken_for_granted() -> None:
+    echo = {
+        "instructions": "Be brief.",
+        "temperature": 0.5,
+        "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": True}],
+        "store": False,
+        "previous_response_id": "resp_0",
+        "conversation": {"id": "conv_1"},
+        "metadata": {"a": "b"},
+    }
+    response = shown([STARTED, ended()], {"echo": echo})
+    assert {name: response[name] for name in echo} == echo
+    assert response["top_p"] is None
+
+
+def test_an_echo_cannot_say_what_became_of_the_turn() -> None:
+    echo = {"id": "resp_2", "status": "failed", "output": [1], "usage": 3, "model": "other"}
+    assert shown([STARTED, ended()], {"echo": echo}) == shown([STARTED, ended()])
+
+
+@pytest.mark.parametrize("options", [{}, {"include_usage": True}, {"echo": None}, {"echo": [1]}])
+def test_turns_of_other_dialects_are_shown_too(options: dict[str, Any]) -> None:
+    assert shown([STARTED, Text("a"), ended()], options) == shown([STARTED, Text("a"), ended()])
+
+
+def test_no_object_shares_anything_with_another() -> None:
+    first = response_object([STARTED], {})
+    assert isinstance(first["metadata"], dict)
+    first["metadata"]["a"] = "b"
+    assert response_object([STARTED], {})["metadata"] == {}
+
+
+def test_unknown_usage_is_null() -> None:
+    assert shown([STARTED, ended(usage=None)])["usage"] is None
+    free = Usage(input_tokens=0, output_tokens=0)
+    assert shown([STARTED, ended(usage=free)])["usage"]["total_tokens"] == 0
+
+
+def test_only_the_answer_that_was_begun_anew_counts() -> None:
+    journal: list[AnyEvent] = [STARTED, Text("bad"), events.Retry("guard"), Text("good"), ended()]
+    (message,) = shown(journal)["output"]
+    assert message["content"][0]["text"] == "good"
+
+
+def test_a_replacement_stands_in_the_place_of_the_text() -> None:
+    journal: list[AnyEvent] = [STARTED, Text("bad"), events.Replace("good", "guard"), ended()]
+    (message,) = shown(journal)["output"]
+    assert (message["id"], message["content"][0]["text"]) == ("msg_1_0", "good")
+
+
+def test_the_object_can_be_made_of_what_was_kept() -> None:
+    """As where the journal is gone, and the items were stored."""
+    journal: list[AnyEvent] = [
+        STARTED,
+        Text("a", '{"content":[{"token":"a","logprob":-1}]}'),
+        Refusal("no"),
+        ToolCallDelta(0, "call_a", "f", "{"),
+        ended(Reason.UPSTREAM_TRUNCATED, error=ErrorInfo(status=502, message="cut", code="x")),
+    ]
+    told = answer_of(journal)
+    kept = msgspec.structs.replace(told, items=decode_items(encode_items(items_of(journal))))
+    body = msgspec.json.encode(object_of(kept, {}))
+    assert json.loads(body) == shown(journal)
+
+
+def test_items_alone_can_be_spelled() -> None:
+    journal: list[AnyEvent] = [STARTED, Text("a"), ToolCall(0, "call_a", "f", "{}"), ended()]
+    spelled = msgspec.json.encode(output_items("turn_1", items_of(journal)))
+    assert json.loads(spelled) == shown(journal)["output"]
+
+
+def test_ids_lead_from_turn_to_response_and_back() -> None:
+    assert response_id("turn_abc") == "resp_abc"
+    assert turn_id_of("resp_abc") == "turn_abc"
+    assert turn_id_of("turn_abc") is None
+    assert item_id("turn_abc", ItemKind.FUNCTION_CALL, 3) == "fc_abc_3"
+
+
+def test_the_codes_of_errors_are_the_sdks() -> None:
+    assert set(get_args(ResponseError.model_fields["code"].annotation)) == CODES
+
+
+@pytest.mark.parametrize(
+    ("info", "code", "message"),
+    [
+        (ErrorInfo(status=502, message="m"), "server_error", "m"),
+        (ErrorInfo(status=502, message="m", code="server_error"), "server_error", "m"),
+        (
+            ErrorInfo(status=504, message="m", code="idle_timeout"),
+            "server_error",
+            "m (idle_timeout)",
+        ),
+        (ErrorInfo(status=429, message="m", code="x"), "rate_limit_exceeded", "m (x)"),
+        (ErrorInfo(status=400, message="m", code="x"), "invalid_prompt", "m (x)"),
+        (ErrorInfo(status=422, message="m"), "invalid_prompt", "m"),
+        (ErrorInfo(status=499, message="m"), "server_error", "m"),
+        (ErrorInfo(status=400, message="m", code="invalid_image_url"), "invalid_image_url", "m"),
+    ],
+)
+def test_errors_have_a_code_of_the_list_and_ours_in_words(
+    info: ErrorInfo, code: str, message: str
+) -> None:
+    error = response_error(info)
+    assert (error["code"], error["message"]) == (code, message)
+    strictly(ResponseError, msgspec.json.encode(error))
+
+
+def test_an_error_says_what_was_wrong_and_where() -> None:
+    info = ErrorInfo(status=400, message="m", type="invalid_request_error", param="input[0]")
+    assert response_error(info)["param"] == "input[0]"
+    assert response_error(info)["type"] == "invalid_request_error"
+
+
+answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=10)
+
+
+@settings(max_examples=50, deadline=None)
+@given(answers, st.sampled_from(Reason), st.integers(0, 11))
+def test_every_state_of_every_answer_is_an_object(
+    answer: list[AnyEvent], reason: Reason, so_far: int
+) -> None:
+    journal: list[AnyEvent] = [STARTED, *answer, ended(reason)]
+    response = read_object(msgspec.json.encode(response_object(journal, {})))
+    assert response.output_text == visible_text(answer)
+    part = journal[: so_far + 1]
+    playing = read_object(msgspec.json.encode(response_object(part, {})))
+    assert playing.output_text == visible_text(part)
+
+
+def test_items_are_valid_by_themselves() -> None:
+    journal: list[AnyEvent] = [
+        STARTED,
+        Reasoning("a"),
+        Refusal("b"),
+        ToolCall(0, "c", "d", "{}"),
+        ended(),
+    ]
+    for item in shown(journal)["output"]:
+        strictly(ResponseOutputItem, json.dumps(item))

@@ -1,0 +1,53 @@
+"""What reads Responses streams in tests notices when one is wrong."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCallDelta
+from tests.actors.samples import STARTED, ended
+from tests.web.dialects.messages_reading import Frame, frames_of
+from tests.web.dialects.responses_stream import check_grammar, read_event, read_stream
+from web.dialects.responses import Responses
+
+JOURNAL: list[AnyEvent] = [
+    STARTED,
+    Reasoning("hm"),
+    Text("a"),
+    Refusal("no"),
+    ToolCallDelta(0, "call_a", "f", "{}"),
+    Text("b"),
+    ended(),
+]
+FRAMES = frames_of(Responses({}).render(JOURNAL))
+EVENTS: list[dict[str, Any]] = [json.loads(frame.data) for frame in FRAMES]
+
+
+def numbered(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**event, "sequence_number": number} for number, event in enumerate(found)]
+
+
+def test_the_sample_is_right() -> None:
+    assert read_stream(Responses({}).render(JOURNAL)) == EVENTS
+
+
+@pytest.mark.parametrize("at", range(len(EVENTS)))
+def test_an_event_that_is_missing_or_comes_twice_is_noticed(at: int) -> None:
+    with pytest.raises((AssertionError, KeyError, IndexError)):
+        check_grammar(numbered(EVENTS[:at] + EVENTS[at + 1 :]))
+    with pytest.raises((AssertionError, KeyError, IndexError)):
+        check_grammar(numbered(EVENTS[: at + 1] + EVENTS[at:]))
+
+
+@pytest.mark.parametrize("at", range(len(EVENTS)))
+def test_a_field_that_is_missing_unknown_or_of_another_type_is_noticed(at: int) -> None:
+    frame, event = FRAMES[at], EVENTS[at]
+    for wrong in (
+        {**event, "unknown": 1},
+        {**event, "sequence_number": str(event["sequence_number"])},
+        {name: value for name, value in event.items() if name != "sequence_number"},
+    ):
+        with pytest.raises((ValidationError, AssertionError)):
+            read_event(Frame(frame.id, frame.event, json.dumps(wrong), b""))
