@@ -68,7 +68,7 @@ def test_plain_messages() -> None:
 
 
 def test_parts() -> None:
-    image = {"type": "input_image", "image_url": "http://a"}
+    image: Item = {"type": "input_image", "image_url": "http://a"}
     parts: list[Item] = [
         text_part("user", "a"),
         image | {"detail": "auto"},
@@ -250,7 +250,7 @@ def test_whatever_the_order_results_follow_their_calls_and_nothing_is_lost(
 ) -> None:
     units = Units()
     units.add(items)
-    texts: list[object] = []
+    texts: list[str] = []
     for unit in units.finish():
         first, *rest = unit.messages
         called = first.get("tool_calls") or []
@@ -258,8 +258,9 @@ def test_whatever_the_order_results_follow_their_calls_and_nothing_is_lost(
         assert {c["id"] for c in called} == {message["tool_call_id"] for message in rest}
         assert all(message["role"] == "tool" for message in rest)
         content = first["content"]
-        texts += [p["text"] for p in content] if isinstance(content, list) else [content]
+        parts = [p["text"] for p in content] if isinstance(content, list) else [content]
+        texts += [part for part in parts if isinstance(part, str)]
     said = [item["content"][0]["text"] for item in items if item["type"] == "message"]  # type: ignore[index]
-    assert sorted(text for text in texts if text) == sorted(said)
+    assert sorted(texts) == sorted(said)
     thoughts = sum(item["type"] == "reasoning" for item in items)
     assert units.thoughts + units.sealed == thoughts
