@@ -1,0 +1,322 @@
+"""Turns, chains, conversations and deletions in whatever order, held against a plain model.
+
+Everything is called as the writer's and the readers' threads would, one after the other: what is
+tested is what the statements make of each other.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, product
+from pathlib import Path
+from typing import TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    rule,
+    run_state_machine_as_test,
+)
+from msgspec import msgpack
+from msgspec.structs import replace
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from actors.checkpointer import encode_events
+from actors.events import AnyEvent, Started, Text
+from actors.price import Price
+from actors.recovery import final_record, readable
+from store import chains, reads
+from store.deletion import Deletion, Deletions
+from store.engine import backend_for, open_engine
+from store.finals import FinalWrites
+from store.records import ChainLink, FinalRecord, NewTurn, StoredResponse
+from store.retention import Upkeep
+from store.settings import StoreSettings
+from store.transactions import Transactions
+from store.turns import TurnWrites
+from tests.store.builders import a_response, a_segment, an_end
+
+T = TypeVar("T")
+
+TENANTS = ("tenant_default", "tenant_b")
+CONVERSATIONS = ("a", "b")
+OWNER = "own_mine"
+LIMIT = 6
+
+
+@dataclass
+class Known:
+    """What the model knows of a turn."""
+
+    turn: NewTurn
+    ended: bool = False
+    status: str = "in_progress"
+    text: str = ""
+    items: str | None = None
+    deleted_at: float | None = None
+    charged: bool = False
+    segments: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is said now will be kept."""
+        return self.turn.keep_text and self.deleted_at is None
+
+    @property
+    def shown(self) -> bool:
+        """Whether there are items to be seen."""
+        return self.keeps and self.turn.input_items is not None
+
+    def end(self, record: FinalRecord) -> None:
+        """Take the record, if it is the first."""
+        if self.ended:
+            return
+        self.ended, self.status, self.charged = True, record.status, record.usage is not None
+        if self.keeps:
+            self.text, self.items = record.text, record.items
+            if record.segment is not None:
+                self.segments[record.segment.first_seq] = record.segment.blob
+
+    def delete(self, now: float) -> bool:
+        """Forget what was said; whether there was anything to delete."""
+        if self.deleted_at is not None:
+            return False
+        self.deleted_at, self.text, self.items = now, "", None
+        self.segments.clear()
+        return True
+
+
+class Machine(RuleBasedStateMachine):
+    """The store's statements on the one side, and the model on the other."""
+
+    turns = Bundle("turns")
+    spooled = Bundle("spooled")
+
+    def __init__(self, engine: Engine, store_settings: StoreSettings) -> None:
+        super().__init__()
+        backend = backend_for(store_settings)
+        self._engine = engine
+        self._transactions = Transactions(engine, backend, 1.0)
+        self._turns = TurnWrites(backend, engine.dialect, lambda: 1000.0)
+        self._finals = FinalWrites(backend, engine.dialect)
+        self._deletions = Deletions(engine.dialect)
+        self._upkeep = Upkeep(engine.dialect)
+        self._numbers = count(1)
+        self._known: dict[str, Known] = {}
+
+    def teardown(self) -> None:
+        try:
+            self.look()
+        finally:
+            self._transactions.close()
+            self._engine.dispose()
+
+    @rule(
+        target=turns,
+        before=st.none() | turns | st.just("turn_unknown"),
+        tenant=st.sampled_from(TENANTS),
+        conversation=st.none() | st.sampled_from(CONVERSATIONS),
+        keep_text=st.sampled_from((True, True, True, False)),
+        has_items=st.sampled_from((True, True, True, False)),
+        begun=st.sampled_from((True, True, True, False)),
+    )
+    def begin(
+        self,
+        before: str | None,
+        tenant: str,
+        conversation: str | None,
+        keep_text: bool,
+        has_items: bool,
+        begun: bool,
+    ) -> str:
+        """A turn; one whose beginning never arrives ends at once."""
+        number = next(self._numbers)
+        items = f"[{number}]" if has_items else None
+        turn = replace(
+            a_response(
+                OWNER,
+                before,
+                conversation=conversation,
+                items=items,
+                tenant=tenant,
+                keep_text=keep_text,
+            ),
+            id=f"turn_{number:04d}",
+        )
+        self._known[turn.id] = Known(turn)
+        if begun:
+            self._write(lambda cursor: self._turns.begin(cursor, [turn]))
+        else:
+            self._finalise(self._an_end(turn.id, "completed"))
+        return turn.id
+
+    @rule(id=turns, first=st.integers(0, 3))
+    def checkpoint(self, id: str, first: int) -> None:
+        known = self._known[id]
+        said: list[AnyEvent] = [Text(f"{id} {first}")]
+        if first == 0:
+            said = [a_start(id)]
+        segment = a_segment(known.turn, first, first, encode_events(said))
+        fenced = self._write(lambda cursor: self._turns.checkpoint(cursor, [[segment]]))
+        assert fenced == [frozenset({id} if known.ended else set())]
+        if known.keeps and not known.ended:
+            known.segments[first] = segment.blob
+
+    @rule(id=turns, status=st.sampled_from(("completed", "failed", "incomplete")))
+    def end(self, id: str, status: str) -> None:
+        self._finalise(self._an_end(id, status))
+
+    @rule(target=spooled, id=turns, status=st.sampled_from(("completed", "failed")))
+    def spool(self, id: str, status: str) -> bytes:
+        return msgpack.encode(self._an_end(id, status))
+
+    @rule(record=consumes(spooled))
+    def replay(self, record: bytes) -> None:
+        self._finalise(msgpack.decode(record, type=FinalRecord))
+
+    @rule()
+    def recover(self) -> None:
+        """The owner of all that plays is dead."""
+        with self._engine.connect() as connection:
+            orphans = reads.turns_in_flight(connection, OWNER)
+            journals = [readable(reads.segments(connection, turn.id)) for turn in orphans]
+        playing = [id for id, known in self._known.items() if not known.ended]
+        assert [turn.id for turn in orphans] == playing
+        for turn, journal in zip(orphans, journals, strict=True):
+            assert turn.keeps_items == self._known[turn.id].shown
+            self._finalise(final_record(turn, journal, 3000.0, Price()))
+
+    @rule(id=turns, tenant=st.sampled_from(TENANTS), now=st.integers(2000, 2999))
+    def delete(self, id: str, tenant: str, now: int) -> None:
+        known = self._known[id]
+        mine = known.turn.tenant_id == tenant
+        deletion = Deletion(tenant, id, float(now))
+        (deleted,) = self._write(lambda cursor: self._deletions.delete(cursor, [deletion]))
+        assert deleted == (mine and known.delete(float(now)))
+
+    @rule(id=turns)
+    def sweep(self, id: str) -> None:
+        """Its journal is too old."""
+        known = self._known[id]
+        if known.ended:
+            self._write(lambda cursor: self._upkeep.sweep(cursor, [[id]]))
+            known.segments.clear()
+
+    @rule()
+    def look(self) -> None:
+        """Everything is as the model says."""
+        with self._engine.connect() as connection:
+            for id, known in self._known.items():
+                self._compare_turn(connection, id, known)
+                found = chains.chain(connection, known.turn.tenant_id, id, LIMIT)
+                assert found == list(self._chain(known.turn.tenant_id, id))[::-1]
+            for tenant, name in product(TENANTS, CONVERSATIONS):
+                self._compare_conversation(connection, tenant, name)
+
+    def _compare_turn(self, connection: Connection, id: str, known: Known) -> None:
+        tenant = known.turn.tenant_id
+        seen = reads.get_turn(connection, tenant, id)
+        assert seen is not None
+        assert (seen.status, seen.text) == (known.status, known.text)
+        assert (seen.deleted_at, seen.keeps_items) == (known.deleted_at, known.shown)
+        assert (seen.usage is not None) == known.charged
+        kept = {segment.first_seq: segment.blob for segment in reads.segments(connection, id)}
+        assert kept == known.segments
+        self._compare_response(known, reads.response(connection, tenant, id))
+
+    def _compare_response(self, known: Known, found: StoredResponse | None) -> None:
+        assert (found is not None) == known.shown
+        if found is not None:
+            assert found.input_items == known.turn.input_items
+            assert found.answer_items == (known.items or "[]")
+
+    def _chain(self, tenant: str, id: str | None) -> Iterator[ChainLink]:
+        for _ in range(LIMIT):
+            if id is None:
+                return
+            known = self._known.get(id)
+            if known is None or known.turn.tenant_id != tenant:
+                yield ChainLink(turn_id=id, lost="missing")
+                return
+            yield _link(known)
+            id = known.turn.previous_id
+
+    def _compare_conversation(self, connection: Connection, tenant: str, name: str) -> None:
+        its = [
+            known
+            for known in self._known.values()
+            if (known.turn.tenant_id, known.turn.conversation) == (tenant, name)
+        ]
+        latest = max((k.turn.id for k in its if k.keeps and k.ended), default=None)
+        assert chains.latest_in(connection, tenant, name) == latest
+        live = any(not known.ended and known.deleted_at is None for known in its)
+        assert chains.conversation_live(connection, tenant, name) == live
+
+    def _an_end(self, id: str, status: str) -> FinalRecord:
+        known = self._known[id]
+        return an_end(
+            known.turn,
+            status=status,
+            text=f"text of {id}, {status}",
+            items=f'["{id}", "{status}"]' if known.turn.input_items else None,
+            segment=a_segment(known.turn, 9, 9, encode_events([Text(status)])),
+        )
+
+    def _finalise(self, record: FinalRecord) -> None:
+        known = self._known[record.turn.id]
+        (answer,) = self._write(lambda cursor: self._finals.finalise(cursor, [record]))
+        assert answer.won == (not known.ended)
+        known.end(record)
+        assert answer.status == known.status
+
+    def _write(self, steps: Callable[[DBAPICursor], T]) -> T:
+        return self._transactions.run(steps)
+
+
+def a_start(id: str) -> Started:
+    """The first event of a turn."""
+    return Started(turn_id=id, model="m", provider="p", upstream_model="u", created_at=1.0)
+
+
+def _link(known: Known) -> ChainLink:
+    turn = known.turn
+    if known.deleted_at is not None:
+        return ChainLink(turn_id=turn.id, lost="deleted", previous_id=turn.previous_id)
+    if not known.shown:
+        return ChainLink(turn_id=turn.id, lost="not_kept", previous_id=turn.previous_id)
+    return ChainLink(
+        turn_id=turn.id,
+        previous_id=turn.previous_id,
+        status=known.status,
+        dialect=turn.dialect,
+        dialect_options=turn.dialect_options,
+        input_items=turn.input_items or "",
+        answer_items=known.items or "[]",
+    )
+
+
+def test_whatever_happens_the_store_is_as_the_model_says(tmp_path: Path) -> None:
+    template = StoreSettings(url=f"sqlite:///{tmp_path}/template.db")
+    backend = backend_for(template)
+    open_engine(backend, template).dispose()
+    numbers = count()
+
+    def machine() -> Machine:
+        path = tmp_path / f"{next(numbers)}.db"
+        shutil.copy(tmp_path / "template.db", path)
+        its = StoreSettings(url=f"sqlite:///{path}")
+        return Machine(backend_for(its).engine(), its)
+
+    run_state_machine_as_test(
+        machine,  # type: ignore[arg-type]  # whatever makes a machine is as good as a class
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
