@@ -1,11 +1,13 @@
-"""Event streams as raw bytes: numbered frames, and the comments between them."""
+"""Event streams as raw bytes: numbered frames, and the comments and pings between them."""
 
 import json
 import re
 from typing import NamedTuple
 
-_FRAME = re.compile(rb"id: (?P<id>[^\n]*)\ndata: (?P<data>[^\n]*)\n\n")
-_COMMENTS = re.compile(rb"(?::[^\n]*\n)*")
+_FRAME = re.compile(
+    rb"id: (?P<id>[^\n]*)\n(?:event: (?P<event>[^\n]*)\n)?data: (?P<data>[^\n]*)\n\n"
+)
+_UNNUMBERED = re.compile(rb"(?::[^\n]*\n|event: ping\ndata: [^\n]*\n\n)*")
 
 
 class Frame(NamedTuple):
@@ -14,6 +16,8 @@ class Frame(NamedTuple):
     id: str
     raw: bytes
     data: bytes
+    event: str = ""
+    """Its name, in dialects whose frames have one."""
 
     @property
     def text(self) -> str:
@@ -25,14 +29,15 @@ class Frame(NamedTuple):
 
 
 def read_frames(body: bytes, *, cut: bool = False) -> list[Frame]:
-    """All frames of a stream; asserts that there is nothing else but comments.
+    """All frames of a stream; asserts that there is nothing else but comments and pings.
 
-    `cut` allows the last frame or comment to be a part of one.
+    `cut` allows the last of them to be a part of one.
     """
     frames: list[Frame] = []
     at = _skip(body, 0)
     while match := _FRAME.match(body, at):
-        frames.append(Frame(match["id"].decode(), match[0], match["data"]))
+        event = (match["event"] or b"").decode()
+        frames.append(Frame(match["id"].decode(), match[0], match["data"], event))
         at = _skip(body, match.end())
     assert cut or at == len(body), body[at:]
     return frames
@@ -57,5 +62,5 @@ def error_of(frames: list[Frame]) -> dict[str, object]:
 
 
 def _skip(body: bytes, at: int) -> int:
-    match = _COMMENTS.match(body, at)
+    match = _UNNUMBERED.match(body, at)
     return match.end() if match else at

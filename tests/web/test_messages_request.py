@@ -320,7 +320,7 @@ def test_in_which_shape_to_answer() -> None:
 
 
 def test_only_the_count_needs_no_limit() -> None:
-    least = {"model": "large", "messages": [USER]}
+    least: dict[str, object] = {"model": "large", "messages": [USER]}
     assert read_count_request(least).call.parameters == {}
     with pytest.raises(ApiError, match="max_tokens: field required"):
         read_messages_request(least)
