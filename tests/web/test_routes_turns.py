@@ -10,7 +10,7 @@ from actors.events import AnyEvent
 from actors.outcome import Mode, Reason
 from actors.ports import TurnView
 from store.records import StoreUnavailable
-from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, Trouble, stop, text
+from tests.actors.fakes import EPOCH, FOREVER, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of
 from tests.web.house import House, asking, in_a_moment, open_house, view
 from web.dialects.frames import PING as HEARTBEAT
@@ -33,6 +33,7 @@ FIELDS = {
     "created_at",
     "first_token_at",
     "ended_at",
+    "deleted_at",
     "last_event",
     "stored",
     "attempts",
@@ -318,6 +319,46 @@ async def test_a_turn_past_retention_has_no_events(autojump_clock: MockClock) ->
         assert response.status_code == 410
         assert "retention" in response.json()["error"]["message"]
         assert (await house.get("/v1/turns/turn_1")).json()["text"] == "Hello"
+
+
+async def test_a_deleted_turn_is_shown_without_its_words(autojump_clock: MockClock) -> None:
+    async with open_house(hello()) as house:
+        await house.chat()
+        house.store.views["turn_7"] = replace(
+            view(house.store.finals[0]), id="turn_7", text="", deleted_at=EPOCH
+        )
+        turn = (await house.get("/v1/turns/turn_7")).json()
+        assert (turn["text"], turn["deleted_at"], turn["status"]) == ("", EPOCH, "completed")
+        assert turn["usage"] is not None
+        assert_deleted(await events(house, turn="turn_7"))
+
+
+async def test_a_turn_that_is_deleted_while_it_lives_shows_no_word(
+    autojump_clock: MockClock,
+) -> None:
+    """While it plays, and while its record waits for the database."""
+    async with open_house(slow()) as house:
+        house.store.trouble["finalise"] = Trouble.REFUSES
+        async with trio.open_nursery() as nursery:
+            await a_live_turn(house, nursery)
+            for live in house.registry:
+                live.mark_deleted(EPOCH)
+            await assert_wordless(house)
+        await assert_wordless(house)
+        assert house.store.spooled[0].text == ""
+
+
+async def assert_wordless(house: House) -> None:
+    turn = (await house.get("/v1/turns/turn_1")).json()
+    assert (turn["text"], turn["deleted_at"]) == ("", EPOCH)
+    assert_deleted(await events(house))
+
+
+def assert_deleted(response: httpx.Response) -> None:
+    assert response.status_code == 410
+    assert code_of(response) == "events_gone"
+    assert "it was deleted" in response.json()["error"]["message"]
+    assert response.headers["x-turn-id"]
 
 
 async def test_a_turn_of_another_process_cannot_be_followed(autojump_clock: MockClock) -> None:
