@@ -8,7 +8,7 @@ import logging
 
 import structlog
 import trio
-from hypercorn.typing import HTTPScope
+from hypercorn.typing import WWWScope
 
 from actors.turn import Turn
 
@@ -34,7 +34,7 @@ class RequestRecord:
         """The turn that the request started."""
 
 
-def log_request(scope: HTTPScope, record: RequestRecord) -> None:
+def log_request(scope: WWWScope, record: RequestRecord) -> None:
     """Write the line, if its level is written at all."""
     quiet = record.turn is not None or scope["path"] in _PROBES
     level = logging.DEBUG if quiet else logging.INFO
@@ -44,7 +44,7 @@ def log_request(scope: HTTPScope, record: RequestRecord) -> None:
     _log.log(
         level,
         "request",
-        method=scope["method"],
+        method=scope.get("method", "GET"),  # a handshake's, which ASGI leaves out
         path=scope["path"],
         status=record.status,
         bytes=record.sent,

@@ -33,6 +33,8 @@ def server_settings(config: Config) -> ServerSettings:
         header_s=config.server.header_s,
         write_stall_s=config.limits.write_stall_s,
         max_connections=config.limits.connections,
+        websocket_message_bytes=config.limits.body_bytes,
+        websocket_ping_s=config.turns.heartbeat_s,
     )
 
 

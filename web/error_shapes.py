@@ -35,5 +35,7 @@ async def name_request(response: Response) -> Response:
 
 
 def _is_messages() -> bool:
+    if not has_request_context():  # a WebSocket has a context of its own
+        return False
     path = request.path
     return path == MESSAGES or path.startswith(MESSAGES + "/")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import trio
 from quart import Request, Response
 from quart.typing import ResponseReturnValue
+from quart.wrappers import Websocket
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
@@ -67,6 +68,14 @@ class TrouperApp(QuartTrio):
                 return await self.full_dispatch_request(context)
             except Exception as error:
                 return await self.handle_exception(error)
+
+    async def handle_websocket(self, websocket: Websocket) -> Response | WerkzeugResponse | None:
+        """The same for a WebSocket: a response before it is accepted, or after a crash."""
+        async with self.websocket_context(websocket) as context:
+            try:
+                return await self.full_dispatch_websocket(context)
+            except Exception as error:
+                return await self.handle_websocket_exception(error)
 
     async def handle_user_exception(
         self, error: BaseException

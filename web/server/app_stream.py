@@ -9,7 +9,7 @@ from hypercorn.typing import ASGISendEvent
 
 from web.server.wire import Surroundings
 
-_BURST = 16
+BURST = 16
 """How many messages are sent in a row before other tasks must get their turn."""
 
 
@@ -18,7 +18,7 @@ class AppStream(HTTPStream):
 
     A write that the socket takes at once does not wait, so that an app that always has more to
     say would never yield. Each checkpoint costs a pass of the scheduler; so it is one in
-    `_BURST`, and whenever the client has left.
+    `BURST`, and whenever the client has left.
     """
 
     def __init__(
@@ -42,6 +42,6 @@ class AppStream(HTTPStream):
 
     async def _give_way(self) -> None:
         self._in_a_row += 1
-        if self._in_a_row >= _BURST or self.closed:
+        if self._in_a_row >= BURST or self.closed:
             self._in_a_row = 0
             await trio.lowlevel.checkpoint()

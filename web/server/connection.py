@@ -100,7 +100,7 @@ class Connection:
 
     async def _serve(self, requests: trio.Nursery) -> None:
         async with trio.open_nursery() as self._machinery:
-            tasks = Tasks(requests, self._machinery, self._counters)
+            tasks = Tasks(requests, self._machinery, self._context, self._counters)
             self._surroundings = Surroundings(
                 cast("AppWrapper", self._app),
                 self._config,

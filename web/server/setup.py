@@ -4,6 +4,7 @@ import math
 from time import time
 from wsgiref.handlers import format_date_time
 
+import trio
 from hypercorn.config import Config
 from hypercorn.logging import Logger
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
@@ -17,6 +18,11 @@ SAFETY = [
     (b"x-frame-options", b"DENY"),
 ]
 """What every response tells browsers."""
+LEAVING = "trouper.leaving"
+"""The ASGI extension of a WebSocket with the event that the server is about to stop.
+
+HTTP tells its clients with each response; a WebSocket has to be ended by whoever serves it.
+"""
 
 
 class SilentLogger(Logger):
@@ -74,17 +80,21 @@ class Context(WorkerContext):
         """hypercorn's word for: nothing that comes now is answered."""
         self.closing = False
         """Whether each response is its connection's last, and says so."""
+        self.leaving = trio.Event()
+        """The same, for those who wait for it."""
         self.idle_s = math.inf
         """How long a connection may still stand idle, once that is so."""
 
     def begin_leaving(self, idle_s: float) -> None:
         """Answer what still comes, each time with a goodbye."""
         self.closing = True
+        self.leaving.set()
         self.idle_s = idle_s
 
     def begin_close(self) -> None:
         """From now on each response is its connection's last, and idle ones close at once."""
         self.closing = True
+        self.leaving.set()
         self._closed.set_now()
 
 

@@ -17,6 +17,7 @@ from hypercorn.typing import (
 
 from web.server.counters import Counters
 from web.server.inbox import INBOX, Inbox
+from web.server.setup import LEAVING, Context
 
 AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
 
@@ -30,9 +31,16 @@ class Tasks:
     (the reader, pings, HTTP/2's sender) is cancelled with it.
     """
 
-    def __init__(self, requests: trio.Nursery, machinery: trio.Nursery, counters: Counters) -> None:
+    def __init__(
+        self,
+        requests: trio.Nursery,
+        machinery: trio.Nursery,
+        context: Context,
+        counters: Counters,
+    ) -> None:
         self._requests = requests
         self._machinery = machinery
+        self._context = context
         self._counters = counters
 
     async def spawn_app(
@@ -40,7 +48,10 @@ class Tasks:
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start a request; returns what tells it about its client."""
         inbox = Inbox()
-        cast("dict[str, dict[str, object]]", scope)["extensions"][INBOX] = inbox
+        extensions = cast("dict[str, dict[str, object]]", scope)["extensions"]
+        extensions[INBOX] = inbox
+        if scope["type"] == "websocket":
+            extensions[LEAVING] = self._context.leaving
         self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, inbox, send)
         return inbox.put
 
