@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 from actors.outcome import ErrorInfo
 from store.records import StoreUnavailable
 from web.error_shapes import error_shape, name_request
-from web.errors import ApiError
+from web.errors import ApiError, store_unavailable
 from web.quart_app import TrouperApp
 from web.responses import error_response
 from web.routes.chat import chat_routes
@@ -16,6 +16,7 @@ from web.routes.messages import message_routes
 from web.routes.models import model_routes
 from web.routes.ops import ops_routes
 from web.routes.responses import response_routes
+from web.routes.responses_socket import response_socket_routes
 from web.routes.routes import routes_routes
 from web.routes.turns import turn_routes
 from web.service import Service
@@ -33,6 +34,7 @@ def create_app(service: Service) -> TrouperApp:
         chat_routes,
         message_routes,
         response_routes,
+        response_socket_routes,
         embedding_routes,
         model_routes,
         turn_routes,
@@ -53,17 +55,7 @@ async def _api_error(error: ApiError) -> Response:
 
 
 async def _store_unavailable(error: StoreUnavailable) -> Response:
-    text = "The store is unavailable. Try again later."
-    return error_response(
-        ErrorInfo(
-            status=503,
-            message=text,
-            type="server_error",
-            code="store_unavailable",
-            retry_after_s=2.0,
-        ),
-        body=error_shape(),
-    )
+    return error_response(store_unavailable().info, body=error_shape())
 
 
 async def _http_error(error: HTTPException) -> Response:

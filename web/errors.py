@@ -45,6 +45,12 @@ def unavailable(message: str, *, code: str, retry_after_s: float) -> ApiError:
     )
 
 
+def store_unavailable() -> ApiError:
+    """A 503: the database does not answer."""
+    text = "The store is unavailable. Try again later."
+    return unavailable(text, code="store_unavailable", retry_after_s=2.0)
+
+
 def ending_error(ended: Ended) -> ErrorInfo:
     """The error that a turn without a finish ended in."""
     return ended.error or error_of(ended.reason)

@@ -25,31 +25,34 @@ _cut_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 async def read_json(
-    body: bytes, read: Callable[[dict[str, JSON]], T], threads: trio.CapacityLimiter
+    body: bytes | str,
+    read: Callable[[dict[str, JSON]], T],
+    threads: trio.CapacityLimiter,
+    name: str = "body",
 ) -> T:
     """What `read` makes of the object in `body`; both raise `ApiError` (400).
 
-    A body of over 32 KiB is read in one of `threads`.
+    A body of over 32 KiB is read in one of `threads`. Errors call it `name`.
     """
     if len(body) <= AT_ONCE:
-        return read(json_object(body))
-    return await trio.to_thread.run_sync(lambda: read(_by_pieces(body)), limiter=threads)
+        return read(json_object(body, name))
+    return await trio.to_thread.run_sync(lambda: read(_by_pieces(body, name)), limiter=threads)
 
 
-def json_object(body: bytes) -> dict[str, JSON]:
+def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
     """The object in `body`; raises `ApiError` (400) where there is none."""
     try:
         return _decode(body)
     except _NO_OBJECT as error:
-        raise _no_object(error) from None
+        raise _no_object(error, name) from None
 
 
-def _by_pieces(body: bytes) -> dict[str, JSON]:
+def _by_pieces(body: bytes | str, name: str) -> dict[str, JSON]:
     """The same: a decoder keeps the interpreter to itself, so it gets a value at a time."""
     try:
         return {key: _value(piece) for key, piece in _cut_object(body).items()}
     except _NO_OBJECT as error:
-        raise _no_object(error) from None
+        raise _no_object(error, name) from None
 
 
 def _value(piece: msgspec.Raw) -> JSON:
@@ -58,9 +61,9 @@ def _value(piece: msgspec.Raw) -> JSON:
     return [_decode_value(item) for item in _cut_list(piece)]
 
 
-def _no_object(error: Exception) -> ApiError:
+def _no_object(error: Exception, name: str) -> ApiError:
     if isinstance(error, msgspec.ValidationError):
-        return invalid("The body must be a JSON object.")
+        return invalid(f"The {name} must be a JSON object.")
     if isinstance(error, RecursionError):
-        return invalid("The body is nested too deeply.")
-    return invalid(f"The body is not valid JSON: {error}")
+        return invalid(f"The {name} is nested too deeply.")
+    return invalid(f"The {name} is not valid JSON: {error}")

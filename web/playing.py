@@ -15,7 +15,7 @@ from actors.turn import Turn, TurnRequest
 from web.connection import request_life
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS, DialectKind
-from web.errors import ending_error, unavailable
+from web.errors import ApiError, ending_error, unavailable
 from web.logs import marking_logs
 from web.responses import error_response, json_response
 from web.service import Service
@@ -48,11 +48,16 @@ def start_turn(
     try:
         return service.registry.start(asked, marking_logs(), providers)
     except Draining:
-        text = "The server is shutting down and takes no new turns."
-        raise unavailable(text, code="draining", retry_after_s=1.0) from None
+        raise no_new_turns() from None
     except TooManyTurns:
         text = "The limit of concurrent turns is reached (limits.concurrent_turns)."
         raise unavailable(text, code="too_many_turns", retry_after_s=1.0) from None
+
+
+def no_new_turns() -> ApiError:
+    """A 503: the server drains."""
+    text = "The server is shutting down and takes no new turns."
+    return unavailable(text, code="draining", retry_after_s=1.0)
 
 
 async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:

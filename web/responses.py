@@ -25,12 +25,17 @@ def error_response(
     body: Callable[[ErrorInfo], object] = error_body,
 ) -> Response:
     """The error with its status; `Retry-After` where it says when to come back."""
-    headers = dict(headers or {})
-    if info.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(info.retry_after_s)))
-    return json_response(body(info), _http_status(info.status), headers)
+    headers = (headers or {}) | retry_header(info)
+    return json_response(body(info), http_status(info.status), headers)
 
 
-def _http_status(status: int) -> int:
-    # 499 is a note for logs, not a status to send.
+def retry_header(info: ErrorInfo) -> dict[str, str]:
+    """The header that says when to come back, where that is known."""
+    if info.retry_after_s is None:
+        return {}
+    return {"Retry-After": str(max(1, math.ceil(info.retry_after_s)))}
+
+
+def http_status(status: int) -> int:
+    """What a client is told; 499 is a note for logs, not a status to send."""
     return 409 if status == 499 else status

@@ -9,7 +9,7 @@ from web.planning import Plan
 from web.responses_conversation import Conversation, conversation_of
 from web.responses_items import Item
 from web.responses_request import ResponsesAsk
-from web.responses_state import Recalled, recall
+from web.responses_state import NONE_UNSTORED, Recalled, Unstored, recall
 from web.service import Service
 
 _MANY_ITEMS = 1_000
@@ -30,13 +30,18 @@ class Prepared(Struct, frozen=True, kw_only=True):
         return [*self.recalled.chain.items, *self.ask.input]
 
 
-async def prepare(service: Service, ask: ResponsesAsk, threads: trio.CapacityLimiter) -> Prepared:
+async def prepare(
+    service: Service,
+    ask: ResponsesAsk,
+    threads: trio.CapacityLimiter,
+    unstored: Unstored = NONE_UNSTORED,
+) -> Prepared:
     """Find what a request goes on from; raises `ApiError`.
 
     A large conversation is put together in one of `threads`.
     """
     plan = service.planner.find(ask.model)
-    recalled = await recall(service, ask.past)
+    recalled = await recall(service, ask.past, unstored)
     put_together = partial(conversation_of, ask, recalled.chain)
     if len(recalled.chain.items) + len(ask.input) <= _MANY_ITEMS:
         conversation = put_together()

@@ -1,7 +1,11 @@
 """Where a request's history is: read from the store in a number of queries that never grows."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from msgspec import Struct
 
+from store.records import ChainLink
 from web.conversations import conversation_busy
 from web.dialects.responses_items import turn_id_of
 from web.errors import unavailable
@@ -16,6 +20,10 @@ from web.responses_chain import (
 from web.responses_request import Past
 from web.service import TENANT, Service
 
+Unstored = Mapping[str, ChainLink]
+"""Responses that only who asks has kept, with the ids of their turns."""
+NONE_UNSTORED: Unstored = MappingProxyType({})
+
 
 class Recalled(Struct, frozen=True):
     """A history, and the turn that the next one goes on from; None where it begins something."""
@@ -24,13 +32,13 @@ class Recalled(Struct, frozen=True):
     turn_id: str | None
 
 
-async def recall(service: Service, past: Past) -> Recalled:
+async def recall(service: Service, past: Past, unstored: Unstored = NONE_UNSTORED) -> Recalled:
     """What a request goes on from; raises `ApiError` (404, 409, 503).
 
     History that the client brings takes the place of what is stored, for later turns too. What
     the request names must be there all the same: its instructions hold on.
     """
-    recalled = await _stored(service, past)
+    recalled = await _stored(service, past, unstored)
     if past.items is None:
         return recalled
     ids = frozenset(str(item["id"]) for item in past.items if "id" in item)
@@ -38,21 +46,26 @@ async def recall(service: Service, past: Past) -> Recalled:
     return Recalled(Chain(items=past.items, ids=ids, instructions=instructions), None)
 
 
-async def _stored(service: Service, past: Past) -> Recalled:
+async def _stored(service: Service, past: Past, unstored: Unstored) -> Recalled:
     if past.previous is not None:
-        return await _before(service, past.previous)
+        return await _before(service, past.previous, unstored)
     if past.conversation is not None:
         return await _in_conversation(service, past.conversation)
     return Recalled(Chain(), None)
 
 
-async def _before(service: Service, id: str) -> Recalled:
+async def _before(service: Service, id: str, unstored: Unstored) -> Recalled:
     turn_id = turn_id_of(id)
     if turn_id is None:
         raise previous_not_found(id)
-    _check_over(service, id, turn_id)
+    if turn_id not in unstored:
+        _check_over(service, id, turn_id)
     links = await service.store.chain(TENANT, turn_id, MOST_LINKS)
-    return Recalled(chain_before(links, id), turn_id)
+    return Recalled(chain_before([_known(link, unstored) for link in links], id), turn_id)
+
+
+def _known(link: ChainLink, unstored: Unstored) -> ChainLink:
+    return unstored.get(link.turn_id, link) if link.lost == "not_kept" else link
 
 
 def _check_over(service: Service, id: str, turn_id: str) -> None:

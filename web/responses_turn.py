@@ -12,6 +12,7 @@ from web.responses_compact import summary_call
 from web.responses_prepare import Prepared, prepare
 from web.responses_request import ResponsesAsk
 from web.responses_shown import Shown, knows_thinking, shown
+from web.responses_state import NONE_UNSTORED, Unstored
 from web.service import TENANT, Service
 
 Start = Callable[[TurnRequest], Awaitable[Turn]]
@@ -20,14 +21,18 @@ _OF_USERS = ("user", "safety_identifier", "prompt_cache_key")
 
 
 async def play_response(
-    service: Service, ask: ResponsesAsk, threads: trio.CapacityLimiter, start: Start
+    service: Service,
+    ask: ResponsesAsk,
+    threads: trio.CapacityLimiter,
+    start: Start,
+    unstored: Unstored = NONE_UNSTORED,
 ) -> Turn:
     """Have `start` begin the turn that is asked for; raises `ApiError`.
 
-    No other turn of its conversation begins meanwhile.
+    No other turn of its conversation begins meanwhile. It may also go on from what is `unstored`.
     """
     with service.conversations.claim(TENANT, ask.past.conversation, service.registry):
-        prepared = await prepare(service, ask, threads)
+        prepared = await prepare(service, ask, threads, unstored)
         seen = await shown(service, prepared)
         return await start(_request(service, prepared, seen))
 
