@@ -16,7 +16,7 @@ from web.routes.messages import message_routes
 from web.routes.models import model_routes
 from web.routes.ops import ops_routes
 from web.routes.responses import response_routes
-from web.routes.responses_socket import response_socket_routes
+from web.routes.responses_ws import response_ws_routes
 from web.routes.routes import routes_routes
 from web.routes.turns import turn_routes
 from web.service import Service
@@ -34,7 +34,7 @@ def create_app(service: Service) -> TrouperApp:
         chat_routes,
         message_routes,
         response_routes,
-        response_socket_routes,
+        response_ws_routes,
         embedding_routes,
         model_routes,
         turn_routes,

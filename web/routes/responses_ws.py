@@ -9,13 +9,13 @@ from actors.outcome import ErrorInfo
 from web.errors import ApiError
 from web.json_body import READERS
 from web.playing import no_new_turns
-from web.responses_socket import ResponsesSocket
+from web.responses_ws import ResponsesSocket
 from web.service import Service
 
 
-def response_socket_routes(service: Service) -> Blueprint:
+def response_ws_routes(service: Service) -> Blueprint:
     """The blueprint of the Responses WebSocket."""
-    blueprint = Blueprint("responses_socket", __name__)
+    blueprint = Blueprint("responses_ws", __name__)
     threads = trio.CapacityLimiter(READERS)
 
     @blueprint.websocket("/v1/responses")

@@ -22,15 +22,15 @@ from web.dialects.responses_items import response_id
 from web.errors import ApiError, ending_error, not_found, store_unavailable
 from web.playing import failed_without_content, first_event, start_turn, turn_headers
 from web.responses_request import ResponsesAsk
-from web.responses_socket_events import (
+from web.responses_turn import play_response
+from web.responses_unstored import UnstoredResponses, link_of
+from web.responses_ws_events import (
     Cancel,
     Create,
     error_event,
     read_event,
     response_in_progress,
 )
-from web.responses_turn import play_response
-from web.responses_unstored import UnstoredResponses, link_of
 from web.service import Service
 from web.websocket import GOING_AWAY, POLICY, websocket_life
 
