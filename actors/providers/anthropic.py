@@ -10,7 +10,7 @@ from actors.outcome import Reason, Usage
 from actors.providers.anthropic_request import translate
 from actors.providers.anthropic_wire import NULL, Block, Delta, Event, TokenUsage, read_event
 from actors.providers.base import ModelCall, UpstreamFailure
-from actors.providers.decoding import Document, Reader, SseStream, skipped
+from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.scrub import Scrub
 
@@ -103,7 +103,7 @@ class _MessageFrames(Reader):
         before = len(chunks)
         self._take(event, chunks)
         if not strict and len(chunks) == before:
-            chunks.append(skipped(data))
+            chunks.append(self._skipped(data))
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)

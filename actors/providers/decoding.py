@@ -20,7 +20,11 @@ from actors.providers.scrub import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
 
 _SHOWN = 80
-"""Bytes of a malformed frame that are told."""
+"""Characters of a malformed frame that are told."""
+_SCRUBBED = 4096
+"""Bytes of it that secrets are looked for in: one that is cut off would not be found."""
+_MOST_SHOWN = 100
+"""Malformed frames of an answer that are shown: looking for secrets takes time."""
 
 
 class Reader:
@@ -33,6 +37,7 @@ class Reader:
         self._scrub = scrub
         self._halves = Halves()
         self._failure: UpstreamFailure | None = None
+        self._skips = 0
         self.finished = False
         """A finish reason has been seen."""
         self.marked = False
@@ -58,7 +63,15 @@ class Reader:
         """Skip a frame. Raises `UpstreamFailure` where there is text in it."""
         if self._text_in.search(data):
             raise self._fail(FailureKind.MALFORMED, "a malformed frame with text in it") from None
-        chunks.append(skipped(data))
+        chunks.append(self._skipped(data))
+
+    def _skipped(self, data: bytes) -> SkippedChunk:
+        """What is told of a malformed frame in which no text can be made out: its beginning."""
+        self._skips += 1
+        if self._skips > _MOST_SHOWN:
+            return SkippedChunk("one more malformed frame")
+        text = data[:_SCRUBBED].decode("utf-8", "replace").replace("\\/", "/")
+        return SkippedChunk(ascii(self._scrub(text)[:_SHOWN]))
 
     @contextmanager
     def _chunks_first(self, chunks: list[Chunk]) -> Iterator[None]:
@@ -239,11 +252,6 @@ class Document(Reader):
         if not chunks:
             self._check_finished()
         return chunks
-
-
-def skipped(data: bytes) -> SkippedChunk:
-    """What is told of a malformed frame in which no text can be made out."""
-    return SkippedChunk(ascii(data[:_SHOWN])[1:])
 
 
 def _is_whole(data: bytes) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.decoding import Document, Reader, SseStream, skipped
+from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.gemini_request import path_of, request_of
 from actors.providers.gemini_wire import (
@@ -125,7 +125,7 @@ class _Frames(Reader):
             self._usage = _usage(frame.usage_metadata) or self._usage
         self._end(frame, first, chunks)
         if not strict and len(chunks) == before:
-            chunks.append(skipped(data))
+            chunks.append(self._skipped(data))
 
     def _say(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
         logprobs = _logprobs(candidate)

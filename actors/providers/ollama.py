@@ -7,7 +7,7 @@ import msgspec
 from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.outcome import Reason, Usage
 from actors.providers.base import ModelCall
-from actors.providers.decoding import Document, LineStream, Reader, skipped
+from actors.providers.decoding import Document, LineStream, Reader
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.lenient import NULL, arguments, made_call_id
 from actors.providers.ollama_request import request_of
@@ -79,7 +79,7 @@ class _Lines(Reader):
         if line.done:
             self._done(line, chunks)
         if not strict and len(chunks) == before:
-            chunks.append(skipped(data))
+            chunks.append(self._skipped(data))
 
     def _say(self, message: Message, line: Line, chunks: list[Chunk]) -> None:
         if message.thinking:

@@ -15,7 +15,7 @@ from actors.chunks import (
 )
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall
-from actors.providers.decoding import Document, Reader, SseStream, skipped
+from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.foreign import THINKING, as_chat
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.openai_wire import NULL, Call, Choice, Delta, TokenUsage, read_frame
@@ -88,7 +88,7 @@ class _ChatFrames(Reader):
             if choice.index == 0:
                 self._choice(choice, chunks)
         if not strict and len(chunks) == before:
-            chunks.append(skipped(data))
+            chunks.append(self._skipped(data))
 
     def _choice(self, choice: Choice, chunks: list[Chunk]) -> None:
         delta = choice.delta or choice.message

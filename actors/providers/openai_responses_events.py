@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from actors.chunks import Chunk, TextChunk
 from actors.providers.base import UpstreamFailure
-from actors.providers.decoding import skipped
 from actors.providers.lenient import NULL, Number
 from actors.providers.openai_responses_answer import AnswerReader, parts_of, place_of, text_of
 from actors.providers.openai_responses_texts import Kind, Place
@@ -66,7 +65,7 @@ class EventReader(AnswerReader):
             handler(self, event, chunks)
         meant = event.type is None or (handler is not None and not strict)
         if meant and len(chunks) == before:
-            chunks.append(skipped(data))
+            chunks.append(self._skipped(data))
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)
@@ -153,7 +152,7 @@ class WholeReader(AnswerReader):
         if response.status in _FAILED:
             raise self._failed(response, chunks)
         if response.status is None and response.output is None:
-            chunks.append(skipped(data))
+            chunks.append(self._skipped(data))
         elif response.status in _STATUSES:
             self._ended(response, chunks, incomplete=False)
 

@@ -1,0 +1,57 @@
+"""What the decoders of all formats have in common."""
+
+from collections.abc import Callable
+
+import pytest
+
+from actors.chunks import SkippedChunk
+from actors.providers.anthropic import AnthropicDecoder, AnthropicWholeDecoder
+from actors.providers.formats import Decoder
+from actors.providers.gemini import GeminiDecoder, GeminiWholeDecoder
+from actors.providers.ollama import OllamaDecoder, OllamaWholeDecoder
+from actors.providers.openai_chat import OpenAIChatDecoder, OpenAIWholeDecoder
+from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
+from actors.providers.responses_ws import MessageReader
+from actors.providers.scrub import Scrub, scrubber
+from tests.actors.providers.decoders import drained
+
+Kind = Callable[[Scrub], Decoder]
+
+EVENTS: list[Kind] = [OpenAIChatDecoder, ResponsesDecoder, AnthropicDecoder, GeminiDecoder]
+WHOLE: list[Kind] = [
+    OpenAIWholeDecoder,
+    ResponsesWholeDecoder,
+    AnthropicWholeDecoder,
+    GeminiWholeDecoder,
+]
+ALL: list[Kind] = [*EVENTS, *WHOLE, OllamaDecoder, OllamaWholeDecoder, MessageReader]
+
+KEY = "a-key/of-ours-0123456789abcdef"
+
+
+def framed(kind: Kind, frame: bytes) -> bytes:
+    """The frame as this decoder is fed with it."""
+    if kind in EVENTS:
+        return b"data: " + frame + b"\n\n"
+    return frame + b"\n" if kind is OllamaDecoder else frame
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("key", [KEY, KEY.replace("/", "\\/")])
+@pytest.mark.parametrize("before", ["", "x" * 40, "x" * 70])
+def test_no_secret_is_told_with_a_malformed_frame(kind: Kind, key: str, before: str) -> None:
+    frame = f'{{"said": "{before} key {key} and sk-another-key-0123456789'.encode()
+    (skipped,), _ = drained(kind(scrubber([KEY])), [framed(kind, frame)])
+    assert isinstance(skipped, SkippedChunk)
+    assert "said" in skipped.detail
+    assert KEY[:6] not in skipped.detail
+    assert "another" not in skipped.detail
+    assert len(skipped.detail) < 100
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_only_so_many_malformed_frames_are_looked_at(kind: Kind) -> None:
+    chunks, _ = drained(kind(scrubber([KEY])), [framed(kind, b'{"odd"') * 300])
+    told = [chunk.detail for chunk in chunks if isinstance(chunk, SkippedChunk)]
+    assert len(told) == 300
+    assert [detail for detail in told if "odd" in detail] == told[:100]
