@@ -68,7 +68,7 @@ def response(connection: Connection, tenant_id: str, turn_id: str) -> StoredResp
         _views()
         .add_columns(said, asked)
         .join(_asked, _asked_of_turn)
-        .where(turns.c.tenant_id == tenant_id, turns.c.id == turn_id, turns.c.deleted_at.is_(None))
+        .where(turns.c.tenant_id == tenant_id, turns.c.id == turn_id)
     )
     row = connection.execute(query).mappings().first()
     if row is None:

@@ -1,17 +1,19 @@
 """PostgreSQL must be only a URL (and a backend module) away."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
-from sqlalchemy import Insert, Select, Table, make_url
+from sqlalchemy import ClauseElement, Connection, Insert, Select, Table, make_url
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 import store
-from store import tables
+from store import chains, reads, tables
+from store.deletion import Deletions
 from store.finals import FinalWrites
 from store.retention import Upkeep
 from store.settings import StoreSettings
@@ -62,6 +64,41 @@ def test_every_write_compiles_for_postgresql(settings: StoreSettings) -> None:
         assert texts
         assert not any("?" in text for text in texts)
     Upkeep(dialect)
+    Deletions(dialect)
+
+
+READS: list[Callable[[Connection], object]] = [
+    lambda connection: chains.chain(connection, "tenant_a", "turn_a", 9),
+    lambda connection: chains.latest_in(connection, "tenant_a", "chat"),
+    lambda connection: chains.conversation_live(connection, "tenant_a", "chat"),
+    lambda connection: reads.response(connection, "tenant_a", "turn_a"),
+    lambda connection: reads.list_turns(connection, "tenant_a", 9, None, None),
+]
+
+
+class Asked(Exception):
+    """A statement that would have been carried out."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        super().__init__()
+        self.statement = statement
+
+
+class Asking:
+    """A connection that only says what it is asked."""
+
+    def execute(self, statement: ClauseElement) -> object:
+        raise Asked(statement)
+
+    scalar = execute
+
+
+@pytest.mark.parametrize("read", READS)
+def test_every_read_compiles_for_postgresql(read: Callable[[Connection], object]) -> None:
+    dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+    with pytest.raises(Asked) as asked:
+        read(cast("Connection", Asking()))
+    assert "?" not in str(asked.value.statement.compile(dialect=dialect))
 
 
 def test_the_schema_compiles_for_postgresql() -> None:
