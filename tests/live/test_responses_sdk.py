@@ -1,0 +1,429 @@
+"""The official `openai` SDK as a client of `/v1/responses`, with upstreams in every format."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+
+import openai
+import pytest
+import trio
+from openai.types.responses import (
+    FunctionToolParam,
+    Response,
+    ResponseFunctionToolCall,
+    ResponseInputFileParam,
+    ResponseInputParam,
+    ResponseStreamEvent,
+)
+
+from tests.live.client import JSON, turn
+from tests.live.harness import Process, Server, until
+from tests.live.hearing import BASE_PATHS, WITHOUT_WIRE, serving_all_formats
+from tests.live.responding import async_sdk, sdk
+
+QUESTION = "Who is on stage?"
+WEATHER: FunctionToolParam = {
+    "type": "function",
+    "name": "weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    "strict": False,
+}
+FORMATS = [WITHOUT_WIRE, *BASE_PATHS]
+QUICK = "first=0,delay=0"
+LONG = f"{WITHOUT_WIRE}/v:delay=20ms,tokens=5000"
+
+# The SDK leaves its generators to the garbage, of which trio complains.
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator '(openai|http):ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
+    """A server with a provider for each format."""
+    with serving_all_formats(tmp_path_factory.mktemp("responses"), upstream.port) as process:
+        yield process
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """The SDK."""
+    with sdk(server) as client:
+        yield client
+
+
+def told(response: Response) -> list[tuple[str, ...]]:
+    """What an answer says, without ids."""
+    said: list[tuple[str, ...]] = []
+    for item in response.output:
+        if item.type == "message":
+            for part in item.content:
+                text = part.text if part.type == "output_text" else part.refusal
+                said.append((part.type, text))
+        elif item.type == "reasoning":
+            said += [("reasoning", part.text) for part in item.summary]
+        elif item.type == "function_call":
+            said.append(("call", item.name, item.arguments))
+    return said
+
+
+def last_response(events: list[ResponseStreamEvent]) -> Response:
+    """The response with which a stream ended."""
+    last = events[-1]
+    assert last.type in ("response.completed", "response.incomplete", "response.failed")
+    return last.response
+
+
+def call_of(response: Response) -> ResponseFunctionToolCall:
+    """The only call in an answer."""
+    (call,) = [item for item in response.output if item.type == "function_call"]
+    return call
+
+
+def result(call: ResponseFunctionToolCall, text: str) -> ResponseInputParam:
+    """What its function gave."""
+    return [{"type": "function_call_output", "call_id": call.call_id, "output": text}]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("settings", ["tokens=30", "reasoning=3", "tool=2", "refusal", "unicode"])
+def test_streamed_whole_and_retrieved_are_the_same(
+    client: openai.OpenAI, format: str, settings: str
+) -> None:
+    model = f"{format}/sim:{QUICK},{settings}"
+    whole = client.responses.create(model=model, input=QUESTION, tools=[WEATHER])
+    assert whole.status == "completed"
+    assert client.responses.retrieve(whole.id) == whole
+    with client.responses.create(
+        model=model, input=QUESTION, tools=[WEATHER], stream=True
+    ) as stream:
+        events = list(stream)
+    streamed = last_response(events)
+    assert told(streamed) == told(whole) != []
+    assert streamed.usage == whole.usage
+    assert client.responses.retrieve(streamed.id) == streamed
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert list(client.responses.retrieve(streamed.id, stream=True)) == events
+    for after in (0, 5, len(events) - 2, len(events) - 1):
+        again = client.responses.retrieve(streamed.id, stream=True, starting_after=after)
+        assert list(again) == events[after + 1 :]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_helper_for_streams_puts_it_together(client: openai.OpenAI, format: str) -> None:
+    model = f"{format}/sim:{QUICK},reasoning=2,tool"
+    with client.responses.stream(model=model, input=QUESTION, tools=[WEATHER]) as stream:
+        stream.until_done()
+        final = stream.get_final_response()
+    whole = client.responses.create(model=model, input=QUESTION, tools=[WEATHER])
+    assert [item.type for item in final.output] == [item.type for item in whole.output]
+    call = final.output[-1]
+    assert call.type == "function_call"
+    assert json.loads(call.arguments).keys() == {"city"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_images_and_settings_go_through(client: openai.OpenAI, format: str) -> None:
+    image = "data:image/png;base64,iVBORw0KGgo="
+    response = client.responses.create(
+        model=f"{format}/sim:{QUICK},tokens=30",
+        instructions="Be kind.",
+        input=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "What is this?"},
+                    {"type": "input_image", "image_url": image, "detail": "auto"},
+                ],
+            }
+        ],
+        max_output_tokens=5,
+        metadata={"a": "b"},
+        text={"format": {"type": "text"}, "verbosity": "medium"},
+    )
+    assert response.status == "incomplete"
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "max_output_tokens"
+    assert response.usage is not None
+    assert response.usage.output_tokens == 5
+    assert (response.instructions, response.metadata) == ("Be kind.", {"a": "b"})
+    assert response.max_output_tokens == 5
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_ten_turns_with_tools_and_instructions_that_hold_on(
+    client: openai.OpenAI, format: str
+) -> None:
+    voice = f"{format}/sim:{QUICK}"
+    previous = client.responses.create(
+        model=f"{voice},echo", input="Turn 0", instructions="Be kind.", tools=[WEATHER]
+    )
+    tokens = [previous.usage.input_tokens if previous.usage else 0]
+    for number in range(1, 10):
+        calling = client.responses.create(
+            model=f"{voice},tool,reasoning=2",
+            input=f"Turn {number}",
+            previous_response_id=previous.id,
+            tools=[WEATHER],
+        )
+        previous = client.responses.create(
+            model=f"{voice},tool",
+            input=result(call_of(calling), f"It rains {number} times."),
+            previous_response_id=calling.id,
+            tools=[WEATHER],
+        )
+        assert previous.output_text.startswith(f"The tool says: It rains {number} times.")
+        assert previous.instructions == calling.instructions == "Be kind."
+        assert previous.previous_response_id == calling.id
+        assert previous.usage is not None
+        tokens.append(previous.usage.input_tokens)
+    assert tokens == sorted(set(tokens)), "every turn sees all that was before"
+
+
+def test_outputs_that_are_missing_are_asked_for(client: openai.OpenAI) -> None:
+    model = f"{WITHOUT_WIRE}/sim:{QUICK},tool"
+    calling = client.responses.create(model=model, input=QUESTION, tools=[WEATHER])
+    with pytest.raises(openai.BadRequestError, match=call_of(calling).call_id) as caught:
+        client.responses.create(model=model, input="And?", previous_response_id=calling.id)
+    assert caught.value.param == "input"
+    assert caught.value.code == "function_call_mismatch"
+
+
+def test_a_history_of_ones_own(client: openai.OpenAI) -> None:
+    model = f"{WITHOUT_WIRE}/sim:{QUICK},tool"
+    first = client.responses.create(model=model, input=QUESTION, tools=[WEATHER], store=False)
+    items: ResponseInputParam = [{"role": "user", "content": QUESTION}]
+    items += [item.to_dict() for item in first.output]  # type: ignore[misc]
+    items += result(call_of(first), "Rain.")
+    second = client.responses.create(model=model, input=items, tools=[WEATHER], store=False)
+    assert second.output_text.startswith("The tool says: Rain.")
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.responses.create(model=model, input="?", previous_response_id=first.id)
+    assert caught.value.code == "previous_response_not_found"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_conversations(client: openai.OpenAI, format: str) -> None:
+    model = f"{format}/sim:{QUICK},echo"
+    name = f"talk of {format}"
+    tokens = []
+    for number in range(3):
+        response = client.responses.create(
+            model=model, input=f"Turn {number}", conversation={"id": name}
+        )
+        assert response.conversation is not None
+        assert response.conversation.id == name
+        assert response.usage is not None
+        tokens.append(response.usage.input_tokens)
+    assert tokens == sorted(set(tokens))
+
+
+def test_a_conversation_in_which_somebody_speaks_is_busy(client: openai.OpenAI) -> None:
+    with client.responses.create(
+        model=LONG, input=QUESTION, conversation="busy", stream=True
+    ) as stream:
+        next(iter(stream))
+        with pytest.raises(openai.ConflictError) as caught:
+            client.responses.create(model=LONG, input="And I?", conversation="busy")
+        assert caught.value.code == "conversation_busy"
+
+
+def test_input_items_come_in_pages(client: openai.OpenAI) -> None:
+    given: ResponseInputParam = [{"role": "user", "content": f"Line {n}"} for n in range(25)]
+    response = client.responses.create(model=f"{WITHOUT_WIRE}/sim:{QUICK}", input=given)
+    newest_first = [item.id for item in client.responses.input_items.list(response.id)]
+    assert len(newest_first) == len(set(newest_first)) == 25
+    pages = client.responses.input_items.list(response.id, limit=10, order="asc").iter_pages()
+    found = [page.data for page in pages]
+    assert [len(page) for page in found] == [10, 10, 5]
+    items = [item for page in found for item in page]
+    assert [item.id for item in items] == newest_first[::-1]
+    texts = [
+        part.text
+        for item in items
+        if item.type == "message"
+        for part in item.content
+        if part.type == "input_text"
+    ]
+    assert texts == [f"Line {n}" for n in range(25)]
+    after = client.responses.input_items.list(response.id, order="asc", after=str(items[22].id))
+    assert [item.id for item in after] == [item.id for item in items[23:]]
+
+
+def test_cancelling_and_reading_on(client: openai.OpenAI, server: Server) -> None:
+    with client.responses.create(model=LONG, input=QUESTION, stream=True) as stream:
+        reading = iter(stream)
+        created = next(reading)
+        assert created.type == "response.created"
+        text = ""
+        while len(text) < 20:
+            event = next(reading)
+            text += event.delta if event.type == "response.output_text.delta" else ""
+        playing = client.responses.retrieve(created.response.id)
+        assert playing.status == "in_progress"
+        assert playing.output_text.startswith(text[:20])
+        cancelled = client.responses.cancel(created.response.id)
+        rest = list(reading)
+    assert cancelled.status == "cancelled"
+    assert cancelled.output_text.startswith(text)
+    assert last_response(rest) == cancelled
+    assert client.responses.retrieve(cancelled.id) == cancelled
+    assert client.responses.cancel(cancelled.id) == cancelled
+    goes_on = client.responses.create(
+        model=f"{WITHOUT_WIRE}/sim:{QUICK}", input="Go on", previous_response_id=cancelled.id
+    )
+    assert goes_on.status == "completed"
+
+
+def test_deleting(client: openai.OpenAI, server: Server) -> None:
+    response = client.responses.create(
+        model=f"{WITHOUT_WIRE}/sim:{QUICK}", input="A secret", conversation="secret"
+    )
+    client.responses.delete(response.id)
+    for ask in (
+        lambda: client.responses.retrieve(response.id),
+        lambda: client.responses.retrieve(response.id, stream=True),
+        lambda: client.responses.input_items.list(response.id),
+        lambda: client.responses.cancel(response.id),
+        lambda: client.responses.delete(response.id),
+    ):
+        with pytest.raises(openai.NotFoundError) as caught:
+            ask()
+        assert caught.value.code == "response_not_found"
+    turn_id = response.id.replace("resp_", "turn_")
+    kept = "SELECT turn_id FROM messages UNION SELECT turn_id FROM turn_segments"
+    assert (turn_id,) not in server.rows(kept)
+    again = client.responses.create(
+        model=f"{WITHOUT_WIRE}/sim:{QUICK},echo", input="Hello", conversation="secret"
+    )
+    fresh = client.responses.create(model=f"{WITHOUT_WIRE}/sim:{QUICK},echo", input="Hello")
+    assert again.usage == fresh.usage
+
+
+async def test_deleting_what_plays_stops_it(client: openai.OpenAI, server: Server) -> None:
+    with client.responses.create(model=LONG, input=QUESTION, stream=True) as stream:
+        reading = iter(stream)
+        created = next(reading)
+        assert created.type == "response.created"
+        client.responses.delete(created.response.id)
+        assert last_response(list(reading)).status == "cancelled"
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(created.response.id)
+    found = await turn(server, created.response.id.replace("resp_", "turn_"))
+    assert (found["reason"], found["text"]) == ("cancel_requested", "")
+
+
+async def test_closing_a_stream_early_ends_the_turn(client: openai.OpenAI, server: Server) -> None:
+    stream = client.responses.create(model=LONG, input=QUESTION, stream=True)
+    created = next(iter(stream))
+    assert created.type == "response.created"
+    stream.close()
+    turn_id = created.response.id.replace("resp_", "turn_")
+
+    async def ended() -> JSON | None:
+        found = await turn(server, turn_id)
+        return found if found["ended_at"] is not None else None
+
+    found = await until(ended)
+    assert found is not None
+    assert found["reason"] == "client_disconnected"
+
+
+def test_compaction_and_going_on_from_it(client: openai.OpenAI) -> None:
+    model = f"{WITHOUT_WIRE}/sim:{QUICK},tokens=20"
+    first = client.responses.create(model=model, input="My name is Ada.")
+    compacted = client.responses.compact(model=model, input="Hello", previous_response_id=first.id)
+    assert [item.type for item in compacted.output] == ["message", "message", "compaction"]
+    assert compacted.usage.output_tokens == 20
+    # Its types have no place for a user's message among these, although its API sends them.
+    items = [item.to_dict(warnings=False) for item in compacted.output]
+    answer = client.responses.create(model=model, input=[*items, {"role": "user", "content": "?"}])  # type: ignore[list-item]
+    assert answer.status == "completed"
+
+
+def test_input_tokens(client: openai.OpenAI) -> None:
+    model = f"{WITHOUT_WIRE}/sim:{QUICK}"
+    few = client.responses.input_tokens.count(model=model, input="Hi")
+    many = client.responses.input_tokens.count(model=model, input="Hi " * 100, tools=[WEATHER])
+    assert 0 < few.input_tokens < many.input_tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("nobody", openai.NotFoundError),
+        ("openai-chat/v:error=429,retry=30", openai.RateLimitError),
+        ("openai-responses/v:context", openai.BadRequestError),
+        ("anthropic/v:error=500", openai.InternalServerError),
+        ("gemini/v:refuse", openai.InternalServerError),
+    ],
+)
+def test_errors_are_the_classes_that_it_has_for_them(
+    client: openai.OpenAI, model: str, kind: type[openai.APIStatusError]
+) -> None:
+    for stream in (False, True):
+        with pytest.raises(kind) as caught:
+            client.responses.create(model=model, input=QUESTION, stream=stream)
+        assert isinstance(caught.value.body, dict)
+        assert caught.value.body.keys() == {"message", "type", "param", "code"}
+    if kind is openai.RateLimitError:
+        assert caught.value.response.headers["retry-after"] == "30"
+
+
+def test_what_there_is_not_is_said_with_its_path(client: openai.OpenAI) -> None:
+    model = f"{WITHOUT_WIRE}/sim:{QUICK}"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model=model, input="Hi", tools=[{"type": "web_search"}])
+    assert caught.value.param == "tools[0].type"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model=model, input="Hi", background=True)
+    assert caught.value.param == "background"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model=model, input="Hi", service_tier="flex")
+    assert caught.value.param == "service_tier"
+    part: ResponseInputFileParam = {"type": "input_file", "file_id": "f"}
+    with_file: ResponseInputParam = [{"type": "message", "role": "user", "content": [part]}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model=model, input=with_file)
+    assert caught.value.param == "input[0].content[0].type"
+
+
+@pytest.mark.parametrize("fault", ["cut=4", "errorframe=4", "reset=4"])
+def test_a_stream_that_breaks_off_has_failed(client: openai.OpenAI, fault: str) -> None:
+    # Its answer goes on from where it broke off, unless nobody can.
+    model = f"openai-chat/v:{fault},first=0,delay=0,noprefill"
+    with client.responses.create(model=model, input=QUESTION, stream=True) as stream:
+        failed = last_response(list(stream))
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert failed.error.code == "server_error"
+    assert failed.output_text
+    assert client.responses.retrieve(failed.id) == failed
+
+
+def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
+    """Run it there."""
+
+    async def run() -> None:
+        await main()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("run", [on_asyncio, trio.run], ids=["asyncio", "trio"])
+def test_async_streamed_and_whole_are_the_same(
+    server: Server, run: Callable[[Callable[[], Awaitable[None]]], None]
+) -> None:
+    async def main() -> None:
+        async with async_sdk(server) as client:
+            model = f"{WITHOUT_WIRE}/sim:{QUICK}"
+            stream = await client.responses.create(model=model, input=QUESTION, stream=True)
+            events = [event async for event in stream]
+            streamed = last_response(events)
+            whole = await client.responses.create(model=model, input=QUESTION)
+            assert streamed.output_text == whole.output_text != ""
+            assert await client.responses.retrieve(streamed.id) == streamed
+            again = await client.responses.retrieve(streamed.id, stream=True, starting_after=3)
+            assert [event async for event in again] == events[4:]
+
+    run(main)
