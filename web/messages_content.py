@@ -104,7 +104,7 @@ def extras(block: Block, known: Sequence[str], path: str, kept: Kept) -> Block:
     more = {key: value for key, value in block.items() if key not in known and value is not None}
     for key in more:
         if key in _CHATS_OWN:
-            raise wrong(f"{path}.{key}", "there is no such field in this block.")
+            raise wrong(f"{path}.{key}", "there is no such field here.")
     kept.update(more)
     return more
 

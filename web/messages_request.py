@@ -37,6 +37,7 @@ _ONLY_THERE = frozenset(
         "diagnostics",
         "inference_geo",
         "output_config",
+        "output_format",
         "speed",
         "thinking",
         "user_profile_id",
