@@ -39,16 +39,22 @@ class Accumulator:
         "_events_left",
         "_full",
         "_logprobs_left",
+        "_max_bytes",
         "_on_oversize",
     )
 
     def __init__(self, max_answer_bytes: int, on_oversize: Callable[[], None]) -> None:
-        self._bytes_left = max_answer_bytes
-        self._events_left = MAX_EVENTS
-        self._logprobs_left = MAX_LOGPROBS_BYTES
+        self._max_bytes = max_answer_bytes
+        self._begin()
         self._on_oversize = on_oversize
         self._calls: dict[int, _GrowingCall] = {}
         self._full = False
+
+    def _begin(self) -> None:
+        """Nothing has come yet, or nothing of it counts any more."""
+        self._bytes_left = self._max_bytes
+        self._events_left = MAX_EVENTS
+        self._logprobs_left = MAX_LOGPROBS_BYTES
 
     def step(self, items: list[Chunk | AnyEvent]) -> list[Draft]:
         """Draft events for what came in, in its order."""
@@ -79,6 +85,7 @@ class Accumulator:
                 pass  # the ledger has it
             case events.Retry():
                 self._calls.clear()
+                self._begin()
                 drafts.append(item)
             case TextChunk():
                 raise AssertionError("text is handled by step")

@@ -70,7 +70,7 @@ class Continuation:
 
     def _tell(self, seam: Seam, tally: Tally) -> list[AnyEvent]:
         self._told = True
-        tally.kept = True
+        tally.kept = tally.continued = True
         tally.note = f"continued the answer ({seam})"
         return [_warning(seam, self._route)]
 

@@ -22,10 +22,16 @@ DEFAULT_INSTRUCTION: Final = (
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens")
 _STRUCTURED: Final = frozenset(
-    {"grammar", "json_schema", "structured_outputs"}
+    {"format", "grammar", "json_schema", "regex", "responseMimeType", "structured_outputs"}
     | {f"guided_{kind}" for kind in ("json", "regex", "choice", "grammar")}
 )
 """Extras of self-hosted providers that ask for output in a form, besides `response_format`."""
+
+
+_REPEATED: Final = 16
+"""Tokens for the words that are repeated."""
+_LEAST: Final = 16
+"""Some providers take no smaller limit."""
 
 
 class Said:
@@ -90,13 +96,25 @@ def wants_structure(parameters: Mapping[str, JSON]) -> bool:
     wanted = parameters.get("response_format")
     if isinstance(wanted, dict):
         wanted = wanted.get("type", wanted)
-    return wanted not in (None, "text") or any(
-        parameters.get(name) is not None for name in _STRUCTURED
-    )
+    asked = any(parameters.get(name) is not None for name in _STRUCTURED)
+    return asked or wanted not in (None, "text") or _wants_in_other_words(parameters)
+
+
+def _wants_in_other_words(parameters: Mapping[str, JSON]) -> bool:
+    """The same as Responses and Messages spell it, which is passed on to routes of theirs."""
+    for name in ("text", "output_config"):
+        settings = parameters.get(name)
+        form = settings.get("format") if isinstance(settings, dict) else None
+        if isinstance(form, dict) and form.get("type") not in (None, "text"):
+            return True
+    return False
 
 
 def wants_logprobs(parameters: Mapping[str, JSON]) -> bool:
     """Logprobs were asked for: they are of a token's place in the first answer."""
+    included = parameters.get("include")
+    if isinstance(included, list) and any("logprobs" in str(one) for one in included):
+        return True
     return any(parameters.get(name) not in (None, False) for name in ("logprobs", "top_logprobs"))
 
 
@@ -107,13 +125,15 @@ def continuation(
 
     White space at the end of `shown` is left out, as providers refuse a prefill that has any. With
     nothing else in `shown` the messages stay as they are: the answer is asked for from its start.
-    `used_tokens` are taken off the limits of output, of which at least 1 is left.
+    `used_tokens` are taken off the limits of output, of which at least 16 are left, and room for
+    the words that a model without prefill is told to repeat.
     """
+    slack = 0 if prefill else _REPEATED
     return msgspec.structs.replace(
         call,
         messages=_messages(call.messages, shown.rstrip(), None if prefill else instruction),
         parameters={
-            name: _less(value, used_tokens) if name in _LIMITS else value
+            name: _less(value, used_tokens - slack) if name in _LIMITS else value
             for name, value in call.parameters.items()
         },
     )
@@ -158,4 +178,4 @@ def _longer(content: JSON, shown: str) -> JSON:
 def _less(limit: JSON, used: int) -> JSON:
     if isinstance(limit, bool) or not isinstance(limit, int):
         return limit
-    return max(1, limit - max(0, used))
+    return max(min(limit, _LEAST), limit - max(0, used))

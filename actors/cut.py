@@ -44,7 +44,7 @@ class Cut:
             return True
         if self.failure is None:
             self.failure = failure
-        if self._request.on_cut is OnCut.FAIL:
+        if self._request.on_cut is OnCut.FAIL or self._was_filtered:
             return False
         if self._request.replaceable:
             self._begin_anew(failure.kind)
@@ -53,11 +53,15 @@ class Cut:
             return False
         return why_not_continued(self._request.call, self._said) is None
 
+    @property
+    def _was_filtered(self) -> bool:
+        """Whether it was the provider that would say no more; nobody else is to say it then."""
+        return self.failure is not None and trouble_of(self.failure) is Trouble.CONTENT_FILTER
+
     def _begin_anew(self, kind: FailureKind) -> None:
         self._said = Said()
         self._restart = kind.value
         self.seen = False
-        self.failure = None
 
     def told_restart(self) -> str | None:
         """Why the client is to forget what it was shown, once."""
@@ -79,13 +83,16 @@ class Cut:
             used_tokens=estimates.estimate(str(route), shown, 0),
         )
 
-    def joint(self, route: Route, *, prefill: bool) -> Continuation | None:
-        """What lets through only the rest of the answer; None where all of it is wanted."""
+    def joint(self, route: Route) -> Continuation | None:
+        """What lets through only the rest of the answer that `call_for` asked `route` for.
+
+        None where all of it is wanted.
+        """
         if not self.seen:
             return None
         text = self._said.text
         shown = prefilled(self._request.call) + text if text.strip() else ""
-        return Continuation(route, shown, prefill=prefill)
+        return Continuation(route, shown, prefill=self._prefilled)
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Whether the route refused to continue an assistant's message, as many models do."""

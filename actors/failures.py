@@ -83,7 +83,9 @@ def not_continued(cut: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailur
     """What cut an answer that then could not be continued."""
     if last is cut:
         return cut
-    message = f"{cut.message} It could not be continued: {last.message}"
+    # What a route says of being asked to continue is no answer to the client's own request.
+    why = "the next route refused." if last.kind is FailureKind.REJECTED else last.message
+    message = f"{cut.message} It could not be continued: {why}"
     return UpstreamFailure(cut.kind, message, status=cut.status, code=cut.code, type=cut.type)
 
 

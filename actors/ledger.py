@@ -47,6 +47,8 @@ class Tally:
 
     __slots__ = (
         "asked",
+        "continued",
+        "counted",
         "deltas",
         "dropped",
         "ended_at",
@@ -84,6 +86,10 @@ class Tally:
         self.dropped = 0
         """… and of text, because they had been already."""
         self.reported: Usage | None = None
+        self.counted = 0
+        """The deltas that had come when it was reported."""
+        self.continued = False
+        """It was asked to go on with an answer."""
         self.finished = False
         """A finish reason has come."""
 
@@ -102,7 +108,7 @@ class Tally:
             case ReasoningChunk(text):
                 self.thought.append(text)
             case UsageChunk(usage):
-                self.reported = usage
+                self.reported, self.counted = usage, self.deltas
                 return False
             case _:
                 self.finished = self.finished or isinstance(chunk, FinishChunk)
@@ -141,8 +147,17 @@ class Tally:
         """What the provider will have counted; None where it never began to answer."""
         if not self.asked:
             return None
-        if self.reported is not None:
-            return self.reported
+        reported = self.reported
+        if reported is not None and (self.finished or self.counted == self.deltas):
+            return reported
+        estimated = self._estimated(call, estimates)
+        if reported is None:
+            return estimated
+        # It was said before all had come, by a provider that counts as it goes on.
+        most = max(reported.output_tokens, estimated.output_tokens)
+        return msgspec.structs.replace(reported, output_tokens=most, estimated=True)
+
+    def _estimated(self, call: ModelCall, estimates: Estimates) -> Usage:
         model = str(self.route)
         text = "".join(self.thought) + "".join(self.said)
         return Usage(
@@ -157,7 +172,8 @@ class Tally:
         if reported is None:
             return
         model = str(self.route)
-        estimates.learn_input(model, call, reported.input_tokens)
+        if not self.continued:
+            estimates.learn_input(model, call, reported.input_tokens)
         text = "".join(self.said)
         tokens = reported.output_tokens - reported.reasoning_tokens
         if not reported.reasoning_tokens:

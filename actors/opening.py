@@ -10,7 +10,9 @@ from actors.providers.base import Route
 from actors.turn import Turn
 
 _FIRST = 20
-"""Paths of a request that one warning names."""
+"""Paths of a request that one message names, …"""
+_LONGEST = 100
+"""… and characters of each."""
 
 
 def opening(
@@ -32,9 +34,14 @@ def left_out(route: Route, unsaid: tuple[str, ...]) -> list[AnyEvent]:
     """The warning about what a route cannot be asked for; nothing where there is nothing."""
     if not unsaid:
         return []
-    more = f" and {len(unsaid) - _FIRST} more" if len(unsaid) > _FIRST else ""
-    what = ", ".join(unsaid[:_FIRST]) + more
-    return [events.Warning("parameter_ignored", f"{route} cannot be asked for {what}.")]
+    text = f"{route} cannot be asked for {listed(unsaid)}."
+    return [events.Warning("parameter_ignored", text)]
+
+
+def listed(paths: tuple[str, ...]) -> str:
+    """The first of these paths, which are as many and as long as the client likes."""
+    shown = ", ".join(path[:_LONGEST] for path in paths[:_FIRST])
+    return shown + (f" and {len(paths) - _FIRST} more" if len(paths) > _FIRST else "")
 
 
 def _started(turn: Turn, route: Route, input_estimate: int) -> events.Started:

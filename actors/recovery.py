@@ -137,12 +137,18 @@ def _route(journal: list[AnyEvent]) -> tuple[str | None, str | None]:
 
 
 def _usage(journal: list[AnyEvent]) -> Usage:
-    generated = "".join(map(_generated, journal))
+    generated = "".join(map(_generated, _since_retry(journal)))
     return Usage(
         input_tokens=sum(e.input_estimate for e in journal if isinstance(e, Started)),
         output_tokens=estimate_tokens(generated),
         estimated=True,
     )
+
+
+def _since_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
+    """What counts of an answer that was begun anew."""
+    anew = [place for place, event in enumerate(journal) if isinstance(event, events.Retry)]
+    return journal[anew[-1] :] if anew else journal
 
 
 def _generated(event: AnyEvent) -> str:

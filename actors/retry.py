@@ -62,6 +62,8 @@ TABLE: dict[Trouble, Rule] = {
     Trouble.CONTEXT_LENGTH: Rule(then=Then.LARGER),
     Trouble.CONTENT_FILTER: Rule(then=Then.STOP),
     Trouble.CREDENTIALS: Rule(),
+    Trouble.UNPAID: Rule(),
+    Trouble.ERRED: Rule(),
     Trouble.REJECTED: Rule(then=Then.STOP),
     Trouble.BROKEN: Rule(),
     Trouble.MISFIT: Rule(),
@@ -118,6 +120,10 @@ class Retries:
             case _:
                 self._next()
         return 0.0
+
+    def leaves(self, failure: UpstreamFailure) -> bool:
+        """Whether no other key of the present route will be tried after this refusal."""
+        return not failure.another_key or self._on_route >= MOST_ON_ONE_ROUTE
 
     def again(self) -> None:
         """The same route is to be asked in another way."""

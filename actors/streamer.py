@@ -19,7 +19,7 @@ from actors.gate import ProviderBusy
 from actors.ledger import Tally
 from actors.links import Sender
 from actors.needs import needs_of
-from actors.opening import left_out, opening
+from actors.opening import left_out, listed, opening
 from actors.providers.base import UpstreamFailure, failure_reason
 from actors.retry import Retries
 from actors.trouble import Trouble, trouble_of
@@ -96,7 +96,7 @@ class Streamer:
             return self._pass_over(planned, "busy")
         try:
             if self._turn.request.strict and (unsaid := self._unsaid(planned)):
-                return self._pass_over(planned, f"unsupported: {', '.join(unsaid)}")
+                return self._pass_over(planned, f"unsupported: {listed(unsaid)}")
             permit = self._upstreams.board.enter(planned.route)
             if isinstance(permit, Skipped):
                 return self._pass_over(planned, permit.reason)
@@ -156,7 +156,7 @@ class Streamer:
         upstreams, route, cut = self._upstreams, planned.route, self._cut
         prefill = upstreams.board.takes_prefill(planned)
         call = cut.call_for(route, upstreams.estimates, prefill=prefill)
-        joint = cut.joint(route, prefill=prefill)
+        joint = cut.joint(route)
         attempt = Attempt(self._turn, tally, cut, permit, joint, upstreams.now)
 
         def begin() -> list[AnyEvent]:
@@ -176,7 +176,7 @@ class Streamer:
         trouble = trouble_of(failure)
         if trouble in _FAULTS:
             permit.failed(trio.current_time())
-        elif trouble is Trouble.CREDENTIALS and not failure.another_key:
+        elif trouble is Trouble.CREDENTIALS and self._retries.leaves(failure):
             permit.refused(trio.current_time())
 
     def _after(self, planned: PlannedRoute, failure: UpstreamFailure) -> float:

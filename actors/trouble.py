@@ -23,6 +23,10 @@ class Trouble(StrEnum):
     CONTENT_FILTER = "content_filter"
     CREDENTIALS = "credentials"
     """A refused key, or no credit behind it."""
+    UNPAID = "unpaid"
+    """The account cannot pay for this call; for a smaller one it may."""
+    ERRED = "erred"
+    """The model itself went wrong: its provider is well."""
     REJECTED = "rejected"
     """Any other 4xx: the request itself is wrong."""
     BROKEN = "broken"
@@ -45,9 +49,12 @@ _CREDIT_CODES = frozenset(
     }
 )
 _CREDIT_WORDS = re.compile(
-    r"credit balance|insufficient (?:quota|credit|balance|funds)|exceeded your current quota",
+    r"(?:your |you have )?(?:credit balance|insufficient (?:quota|credit|balance|funds))"
+    r"|you exceeded your current quota",
     re.IGNORECASE,
 )
+"""At the beginning only: providers repeat what clients sent, and that is no word of theirs."""
+_TOO_DEAR = re.compile(r"max_tokens|fewer|more credits", re.IGNORECASE)
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = re.compile(
     r"context[ _](?:length|window)|prompt is too long|input token count|too many input tokens"
@@ -64,9 +71,15 @@ _FILTER_CODES = frozenset(
     }
 )
 _FILTER_WORDS = re.compile(
-    r"content (?:management |filtering )?policy|safety system", re.IGNORECASE
+    r"content (?:management |filtering )?policy|safety system|usage guidelines|was flagged"
+    r"|moderation",
+    re.IGNORECASE,
 )
+_ERRED_CODES = frozenset({"malformed_function_call", "unexpected_tool_call", "too_many_tool_calls"})
 _TIMEOUT_STATUSES = frozenset({408, 504})
+_VAGUE = frozenset({400, 403, 413, 422, 429})
+_PAYMENT_REQUIRED = 402
+_TOO_MANY = 429
 
 _BY_KIND = {
     FailureKind.REFUSED: Trouble.CONNECTION,
@@ -86,30 +99,49 @@ _BY_KIND = {
 
 def trouble_of(failure: UpstreamFailure) -> Trouble:
     """The row of the retry table for this failure."""
-    about = _about_the_call(failure)
-    if about is not None:
-        return about
-    if failure.kind in (FailureKind.REJECTED, FailureKind.SERVER_ERROR):
-        if failure.status == 429:
-            return Trouble.RATE_LIMITED
-        if failure.status in _TIMEOUT_STATUSES:
-            return Trouble.TIMEOUT
-    return _BY_KIND[failure.kind]
+    if failure.kind not in _SAID_BY_PROVIDER:
+        return _BY_KIND[failure.kind]
+    return (
+        _about_the_prompt(failure)
+        or _about_the_account(failure)
+        or _about_the_moment(failure)
+        or _BY_KIND[failure.kind]
+    )
 
 
-def _about_the_call(failure: UpstreamFailure) -> Trouble | None:
-    """What status, code or words say of the prompt or of our account, at whichever point."""
-    if failure.kind not in (FailureKind.REJECTED, FailureKind.IN_STREAM_ERROR):
-        return None
-    code = (failure.code or "").lower()
-    # Who says when to come back means a rate, whatever else is said of a quota.
-    vague = failure.status in (400, 413, 422, 429) and failure.retry_after_s is None
-    if failure.status in _CREDIT_STATUSES or code in _CREDIT_CODES:
-        return Trouble.CREDENTIALS
-    if vague and _CREDIT_WORDS.search(failure.message):
-        return Trouble.CREDENTIALS
-    if code in _CONTEXT_CODES or (vague and _CONTEXT_WORDS.search(failure.message)):
+_SAID_BY_PROVIDER = (FailureKind.REJECTED, FailureKind.SERVER_ERROR, FailureKind.IN_STREAM_ERROR)
+
+
+def _is_vague(failure: UpstreamFailure) -> bool:
+    """Whether its words are worth looking at: the status says little, and no time to come back."""
+    return failure.status in _VAGUE and failure.retry_after_s is None
+
+
+def _about_the_prompt(failure: UpstreamFailure) -> Trouble | None:
+    """First of all: some providers have a status for it that else means a key."""
+    code, words = (failure.code or "").lower(), failure.message if _is_vague(failure) else ""
+    if code in _CONTEXT_CODES or _CONTEXT_WORDS.search(words):
         return Trouble.CONTEXT_LENGTH
-    if code in _FILTER_CODES or (vague and _FILTER_WORDS.search(failure.message)):
+    if code in _FILTER_CODES or _FILTER_WORDS.search(words):
         return Trouble.CONTENT_FILTER
+    return Trouble.ERRED if code in _ERRED_CODES else None
+
+
+def _about_the_account(failure: UpstreamFailure) -> Trouble | None:
+    if (failure.code or "").lower() in _CREDIT_CODES:
+        return Trouble.CREDENTIALS
+    if failure.status == _PAYMENT_REQUIRED and _TOO_DEAR.search(failure.message):
+        return Trouble.UNPAID
+    if failure.status in _CREDIT_STATUSES:
+        return Trouble.CREDENTIALS
+    return Trouble.UNPAID if _is_vague(failure) and _CREDIT_WORDS.match(failure.message) else None
+
+
+def _about_the_moment(failure: UpstreamFailure) -> Trouble | None:
+    if failure.status == _TOO_MANY:
+        return Trouble.RATE_LIMITED
+    if failure.status in _TIMEOUT_STATUSES and failure.kind is not FailureKind.IN_STREAM_ERROR:
+        return Trouble.TIMEOUT
+    if failure.kind is FailureKind.IN_STREAM_ERROR and 400 <= (failure.status or 0) < 500:
+        return Trouble.REJECTED
     return None

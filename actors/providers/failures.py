@@ -58,8 +58,8 @@ def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
         return min(float(value), _DAY_S)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return min(max(0.0, date.timestamp() - now()), _DAY_S)
+    except (ValueError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return min(max(0.0, date.timestamp() - now()), _DAY_S)

@@ -88,11 +88,12 @@ def test_an_answer_without_text_is_asked_for_again(shown: str, prefill: bool) ->
     assert go_on(call(QUESTION), shown, prefill=prefill) == call(QUESTION)
 
 
-@given(st.integers(1, 10_000), st.integers(-5, 20_000))
-def test_what_was_used_is_taken_off_the_limits(limit: int, used: int) -> None:
+@given(st.integers(1, 10_000), st.integers(-5, 20_000), st.booleans())
+def test_what_was_used_is_taken_off_the_limits(limit: int, used: int, prefill: bool) -> None:
+    """Not what is to be repeated, and not below what some providers ask for at least."""
     asked = call(QUESTION, max_tokens=limit, max_completion_tokens=limit, seed=limit)
-    left = max(1, limit - max(0, used))
-    assert go_on(asked, "The", used=used).parameters == {
+    left = max(min(limit, 16), limit - max(0, used if prefill else used - 16))
+    assert go_on(asked, "The", prefill=prefill, used=used).parameters == {
         "max_tokens": left,
         "max_completion_tokens": left,
         "seed": limit,
@@ -212,3 +213,24 @@ def test_the_explanation_names_every_seam() -> None:
     decided = text.split("## How the seam is decided")[1].split("\n## ")[0]
     rows = [row for row in decided.splitlines() if row.startswith("| ")]
     assert {cell for row in rows for cell in re.findall(r"`(\w+)` \|$", row)} == set(Seam)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"text": {"format": {"type": "json_schema"}}},
+        {"output_config": {"format": {"type": "json_schema"}}},
+        {"responseMimeType": "application/json"},
+        {"regex": "a+"},
+        {"include": ["message.output_text.logprobs"]},
+    ],
+)
+def test_structure_in_a_providers_own_words_is_not_spliced(parameters: dict[str, object]) -> None:
+    assert why_not_continued(call(QUESTION, **parameters), Said()) is not None
+
+
+def test_plain_text_in_a_providers_own_words_is() -> None:
+    asked = call(
+        QUESTION, text={"format": {"type": "text"}}, include=["reasoning.encrypted_content"]
+    )
+    assert why_not_continued(asked, Said()) is None

@@ -216,6 +216,62 @@ async def test_after_thought_alone_it_is_asked_again_and_thinks_unseen(
     assert [item.text for item in items if isinstance(item, ReasoningChunk)] == ["hm"]
 
 
+async def test_what_a_filter_cut_is_said_by_nobody_else(autojump_clock: MockClock) -> None:
+    filtered = UpstreamFailure(K.IN_STREAM_ERROR, "no more of it", code="content_filter")
+    second = spare(stop())
+    play = Play(ScriptedProvider(text("Here is how "), filtered), second)
+    await play.run()
+    assert second.calls == []
+    assert play.error.code == "content_filter"
+
+
+async def test_the_words_of_a_continuing_route_stay_in_the_attempts(
+    autojump_clock: MockClock,
+) -> None:
+    no = UpstreamFailure(K.REJECTED, "Organization org-9 must be verified.", status=404)
+    play = Play(ScriptedProvider(text("a b c"), CUT), spare(head=no))
+    await play.run()
+    assert "org-9" not in play.error.message
+    assert [a.message for a in play.turn.ledger.so_far()][1] == no.message
+
+
+async def test_after_a_cut_that_nobody_saw_a_refusal_is_not_the_clients_mistake(
+    autojump_clock: MockClock,
+) -> None:
+    no = UpstreamFailure(K.REJECTED, "bad", status=400)
+    play = Play(
+        ScriptedProvider(text("a b c"), CUT),
+        spare(head=no),
+        asked=asked("main", "spare", replaceable=True),
+    )
+    await play.run()
+    assert (play.error.status, play.error.code) == (502, "truncated")
+
+
+async def test_a_route_that_is_forbidden_to_every_key_is_left_alone(
+    autojump_clock: MockClock,
+) -> None:
+    forbidden = UpstreamFailure(K.REJECTED, "no", status=403, another_key=True)
+    main = ScriptedProvider(head=forbidden)
+    play = Play(main, spare(text("a"), stop()))
+    await play.run()
+    assert len(main.calls) == 3
+    await play.again()
+    assert len(main.calls) == 3
+
+
+async def test_a_figure_that_was_given_too_early_is_no_bill(autojump_clock: MockClock) -> None:
+    early: list[Chunk] = [UsageChunk(Usage(input_tokens=10, output_tokens=0))]
+    play = Play(ScriptedProvider(early, text("many words " * 50), FOREVER))
+    with trio.move_on_after(1):
+        await play.run()
+    call, estimates = play.turn.request.call, play.theatre.upstreams.estimates
+    charged = play.turn.ledger.charged(call, estimates)
+    assert charged is not None
+    assert charged.output_tokens > 50
+    assert (charged.input_tokens, charged.estimated) == (10, True)
+
+
 async def test_fail_means_fail(autojump_clock: MockClock) -> None:
     second = spare(stop())
     play = Play(

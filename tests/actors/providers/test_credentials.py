@@ -40,7 +40,6 @@ async def test_without_keys_nothing_is_sent_and_nothing_is_ever_exhausted() -> N
         rejected(401),
         rejected(402),
         rejected(429, "insufficient_quota"),
-        rejected(400, message="Your credit balance is too low."),
     ],
     ids=str,
 )
@@ -60,6 +59,8 @@ async def test_a_refused_key_rests_and_another_one_is_offered(
     "failure",
     [
         rejected(400),
+        rejected(400, message="Your credit balance is too low."),
+        rejected(402, message="requires more credits, or fewer max_tokens"),
         rejected(404),
         rejected(429, "rate_limit_exceeded"),
         UpstreamFailure(FailureKind.SERVER_ERROR, "oh", status=500),
