@@ -18,7 +18,8 @@ from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.foreign import THINKING, as_chat
 from actors.providers.formats import Decoder, RequestParts
-from actors.providers.openai_wire import NULL, Call, Choice, Delta, TokenUsage, read_frame
+from actors.providers.openai_calls import ToolCalls
+from actors.providers.openai_wire import NULL, Choice, Delta, TokenUsage, read_frame
 from actors.providers.scrub import Scrub
 
 _FINISHES = {
@@ -69,8 +70,7 @@ class _ChatFrames(Reader):
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
-        self._calls: dict[str, int] = {}
-        """Indices given to tool calls that came without one, by their ids."""
+        self._calls = ToolCalls()
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame. Raises `UpstreamFailure`."""
@@ -107,22 +107,16 @@ class _ChatFrames(Reader):
             self._end_with(choice.finish_reason, chunks)
 
     def _tool_calls(self, delta: Delta) -> Iterator[ToolCallChunk]:
-        for position, call in enumerate(delta.tool_calls or ()):
+        for call in delta.tool_calls or ():
             function = call.function
             yield ToolCallChunk(
-                self._index(call, position),
+                self._calls.number(call),
                 call.id or None,
                 (function.name or None) if function else None,
                 (function.arguments or "") if function else "",
             )
         if (function := delta.function_call) is not None:
             yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
-
-    def _index(self, call: Call, position: int) -> int:
-        """Some providers send whole calls without an index, one frame each."""
-        if call.index is not None:
-            return call.index
-        return self._calls.setdefault(call.id, len(self._calls)) if call.id else position
 
     def _end_with(self, reason: str, chunks: list[Chunk]) -> None:
         if reason == "error":

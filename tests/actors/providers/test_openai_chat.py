@@ -221,10 +221,6 @@ def test_tool_calls_without_index_are_told_apart_by_id() -> None:
         ToolCallChunk(0, "a", "a", "{}"),
         ToolCallChunk(1, "b", "b", "{}"),
     ]
-    assert chunks_of(delta(tool_calls=[{"function": {"name": "x"}}, {}])) == [
-        ToolCallChunk(0, None, "x", ""),
-        ToolCallChunk(1, None, None, ""),
-    ]
 
 
 def test_the_old_function_call() -> None:
