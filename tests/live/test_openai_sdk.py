@@ -260,7 +260,7 @@ def test_errors_are_the_classes_that_it_has_for_them(
         assert isinstance(caught.value.body, dict)
         assert caught.value.body.keys() == {"message", "type", "param", "code"}
     if kind is openai.RateLimitError:
-        assert caught.value.response.headers["retry-after"] == "3"
+        assert caught.value.response.headers["retry-after"] == "7"
 
 
 def test_a_bad_request_names_the_field(client: openai.OpenAI) -> None:
