@@ -51,6 +51,13 @@ def arguments(value: Raw) -> str:
     return "{}" if value == NULL else str(msgspec.json.format(data, indent=-1), "utf-8")
 
 
+def one_line(value: Raw) -> str:
+    """JSON as text, laid out without line ends: one of them would cut an event in two."""
+    text = str(bytes(value), "utf-8", "replace")
+    laid_out = "\n" in text or "\r" in text
+    return msgspec.json.format(text, indent=-1) if laid_out else text
+
+
 def made_call_id(*said: str) -> str:
     """An id for a tool call that came without one, the same for the same words."""
     return f"call_{blake2b(chr(0).join(said).encode(), digest_size=12).hexdigest()}"

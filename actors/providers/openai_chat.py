@@ -18,6 +18,7 @@ from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.foreign import THINKING, as_chat
 from actors.providers.formats import Decoder, RequestParts
+from actors.providers.lenient import one_line
 from actors.providers.openai_calls import ToolCalls
 from actors.providers.openai_wire import NULL, Choice, Delta, TokenUsage, read_frame
 from actors.providers.scrub import Scrub
@@ -97,7 +98,7 @@ class _ChatFrames(Reader):
                 chunks.append(ReasoningChunk(reasoning))
             if delta.content:
                 logprobs = choice.logprobs
-                text = None if logprobs == NULL else str(bytes(logprobs), "utf-8", "replace")
+                text = None if logprobs == NULL else one_line(logprobs)
                 chunks.append(TextChunk(delta.content, text))
             if delta.refusal:
                 chunks.append(RefusalChunk(delta.refusal))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from actors.chunks import Chunk, TextChunk
 from actors.providers.base import UpstreamFailure
-from actors.providers.lenient import NULL, Number
+from actors.providers.lenient import NULL, Number, one_line
 from actors.providers.openai_responses_answer import AnswerReader, parts_of, place_of, text_of
 from actors.providers.openai_responses_texts import Kind, Place
 from actors.providers.openai_responses_wire import (
@@ -173,7 +173,7 @@ def _logprobs(event: Event) -> str | None:
     """In the shape of Chat Completions, which is the one that clients are given."""
     if event.logprobs in (NULL, EMPTY):
         return None
-    return f'{{"content":{bytes(event.logprobs).decode()},"refusal":null}}'
+    return f'{{"content":{one_line(event.logprobs)},"refusal":null}}'
 
 
 _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {

@@ -208,6 +208,13 @@ def test_logprobs_stay_as_they_are() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_logprobs_over_several_lines_come_in_one(end: str) -> None:
+    lines = '{"choices":[{"delta":{"content":"a"},"logprobs":{', ' "content": [-0.50]', "}}]}"
+    frame = "".join(f"data: {line}{end}" for line in lines) + end
+    assert chunks_of(frame.encode()) == [TextChunk("a", '{"content":[-0.50]}')]
+
+
 def test_logprobs_that_are_no_utf_8_are_no_crash() -> None:
     odd = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":{"x":"\xff"}}]}\n\n'
     assert chunks_of(odd) == [TextChunk("a", '{"x":"\ufffd"}')]

@@ -511,6 +511,13 @@ def test_logprobs_are_in_the_shape_of_chat_completions() -> None:
     assert first == TextChunk("a")
 
 
+def test_logprobs_over_several_lines_come_in_one() -> None:
+    lines = '{"type":"response.output_text.delta","delta":"a","logprobs":[', '{"token": "a"}', "]}"
+    frame = "".join(f"data: {line}\n" for line in lines) + "\n"
+    first, *_ = chunks_of(frame.encode(), ended())
+    assert first == TextChunk("a", '{"content":[{"token":"a"}],"refusal":null}')
+
+
 def test_unknown_events_are_ignored() -> None:
     assert chunks_of(
         sse("response.queued", response={}),
