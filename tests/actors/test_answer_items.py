@@ -80,6 +80,13 @@ def test_logprobs_without_text_are_of_the_text() -> None:
     assert said(Text("", given)) == [message(TextPart("", (given,)))]
 
 
+def test_logprobs_of_later_pieces_are_kept_in_order() -> None:
+    first, second = '{"content":[1]}', '{"content":[2]}'
+    assert said(Text("a", first), Text("b"), Text("c", second)) == [
+        message(TextPart("abc", (first, second)))
+    ]
+
+
 def test_thinking_and_messages_take_turns() -> None:
     assert said(Reasoning("hm"), Reasoning("m"), Text("a"), Reasoning("oh"), Text("b")) == [
         thought("hmm"),
@@ -192,6 +199,14 @@ def test_a_whole_call_is_whole_as_soon_as_something_follows() -> None:
     assert follows == [call('{"x'), message("a", status=CUT)]
 
 
+def test_so_it_is_where_the_text_that_follows_goes_on_with_what_is_open() -> None:
+    whole: list[AnyEvent] = [begun(), more('{"x'), Text("a"), ToolCall(0, "call_a", "f", '{"x')]
+    assert said(*whole, Text("b"), reason=Reason.LENGTH) == [
+        call('{"x'),
+        message("ab", status=CUT),
+    ]
+
+
 def test_while_the_turn_plays_what_grows_is_in_progress() -> None:
     assert so_far(Reasoning("hm"), Text("a")) == [thought("hm"), message("a", status=OPEN)]
 
@@ -203,6 +218,26 @@ def test_an_answer_begun_anew_leaves_nothing_of_the_first() -> None:
         message("good"),
         call("1"),
     ]
+
+
+def test_an_answer_begun_anew_counts_its_calls_from_the_first() -> None:
+    assert said(begun(0, None), events.Retry("guard"), begun(0, None)) == [call("", id="call_1_0")]
+
+
+def test_a_replacement_has_no_logprobs() -> None:
+    assert said(Text("a", '{"content":[]}'), events.Replace("new", "guard")) == [message("new")]
+
+
+def test_after_a_replacement_everything_knows_its_new_place() -> None:
+    growth = AnswerGrowth()
+    answer: list[AnyEvent] = [Refusal("no"), Text("a"), begun(), Text("b"), Refusal("c"), begun(1)]
+    for event in [STARTED, *answer, Text("d"), events.Replace("new", "guard")]:
+        growth.feed(event)
+    assert [item.index for item in growth.items] == [0, 1, 2, 3]
+    assert [[part.index for part in item.parts] for item in growth.items] == [[0, 1], [0], [0], [0]]
+    (opened, *_) = growth.feed(Text("e"))
+    assert isinstance(opened, ItemOpened)
+    assert opened.item.index == 4
 
 
 def test_a_replacement_stands_where_the_first_text_stood() -> None:
@@ -320,6 +355,7 @@ def test_changes_open_and_close_everything_once_and_in_order(
                     assert [part.text for part in item.parts] == open.pop(key)
                     closed.add(key)
     assert not open
+    assert growth.said is None
     assert len(closed) == len(growth.items)
 
 

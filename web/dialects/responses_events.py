@@ -171,7 +171,6 @@ class ResponseEvents:
         frames = self.event(f"{grammar.text}.done", done)
         if grammar.part is None:
             return frames
-        self._said = None
         spelled = Raw(_encode(self._closed_part(part, text)))
         self._parts[item.index].append(spelled)
         closed: Fields = {**place, "part": spelled}
