@@ -73,13 +73,17 @@ class Reader:
         text = data[:_SCRUBBED].decode("utf-8", "replace").replace("\\/", "/")
         return SkippedChunk(ascii(self._scrub(text)[:_SHOWN]))
 
+    def _unreadable(self, error: UnicodeDecodeError | RecursionError) -> UpstreamFailure:
+        odd = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
+        return self._fail(FailureKind.MALFORMED, f"a frame that is {odd}")
+
     @contextmanager
     def _chunks_first(self, chunks: list[Chunk]) -> Iterator[None]:
         """A failure inside waits for the next call where this one has chunks to return."""
         try:
             yield
-        except UnicodeDecodeError:
-            failure = self._fail(FailureKind.MALFORMED, "a frame that is not UTF-8")
+        except (UnicodeDecodeError, RecursionError) as error:
+            failure = self._unreadable(error)
             if not chunks:
                 raise failure from None
         except UpstreamFailure:
@@ -139,8 +143,8 @@ class SseStream(Reader):
                     self._read(event.data, chunks)
         except EventTooLarge as error:
             raise self._fail(FailureKind.MALFORMED, str(error)) from error
-        except UnicodeDecodeError:
-            failure = self._fail(FailureKind.MALFORMED, "a frame that is not UTF-8")
+        except (UnicodeDecodeError, RecursionError) as error:
+            failure = self._unreadable(error)
             if not chunks:
                 raise failure from None
         except UpstreamFailure:
@@ -191,8 +195,8 @@ class LineStream(Reader):
                     self._read(line, chunks)
             if self._held_size > MAX_EVENT:
                 raise self._fail(FailureKind.MALFORMED, f"a line of over {MAX_EVENT} bytes")
-        except UnicodeDecodeError:
-            failure = self._fail(FailureKind.MALFORMED, "a frame that is not UTF-8")
+        except (UnicodeDecodeError, RecursionError) as error:
+            failure = self._unreadable(error)
             if not chunks:
                 raise failure from None
         except UpstreamFailure:
@@ -260,6 +264,6 @@ def _is_whole(data: bytes) -> bool:
         return True
     try:
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -73,7 +73,7 @@ class EventReader(AnswerReader):
             failure.type = None
         try:
             status = msgspec.json.decode(data, type=_ErrorStatus).status
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return failure
         if status is not None and 400 <= status <= 599:
             failure.status = status

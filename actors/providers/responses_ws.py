@@ -217,11 +217,8 @@ class MessageReader(EventReader):
         if self._failure is not None:
             raise self._failure
         chunks: list[Chunk] = []
-        try:
+        with self._chunks_first(chunks):
             self._read(message, chunks)
-        except UpstreamFailure:
-            if not chunks:
-                raise
         return chunks
 
     def end(self) -> list[Chunk]:
@@ -245,7 +242,7 @@ class MessageReader(EventReader):
 def _retry_header(data: bytes) -> str | None:
     try:
         event = msgspec.json.decode(data, type=_ErrorEvent)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     headers = {**(event.headers or {}), **((event.error and event.error.headers) or {})}
     value = {name.lower(): value for name, value in headers.items()}.get("retry-after")
