@@ -1,4 +1,4 @@
-"""Whatever a provider sends, a decoder says chunks and fails as an upstream does: never otherwise."""
+"""Whatever a provider sends, a decoder says chunks, or fails as an upstream does."""
 
 import json
 from collections.abc import Callable
@@ -21,11 +21,15 @@ from tests.actors.providers.memory import pieces_of
 
 ROUNDS = 250
 
+Frame = dict[str, Any]
+
 CALL = {"id": "c1", "index": 0, "function": {"name": "f", "arguments": '{"a":1}'}}
 LOGPROBS = {"content": [{"token": "H", "logprob": -0.5}]}
-ERROR = {"error": {"message": "no", "type": "t", "code": 429, "details": [{"retryDelay": "3s"}]}}
+ERROR: Frame = {
+    "error": {"message": "no", "type": "t", "code": 429, "details": [{"retryDelay": "3s"}]}
+}
 CHAT_USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
-CHAT = [
+CHAT: list[Frame] = [
     {"choices": [{"delta": {"content": "Héllo"}, "logprobs": LOGPROBS}]},
     {"choices": [{"delta": {"reasoning_content": "hm", "refusal": "no"}}]},
     {"choices": [{"delta": {"tool_calls": [CALL]}}]},
@@ -36,19 +40,19 @@ CHAT_WHOLE = {
     "choices": [{"message": {"content": "Hi", "tool_calls": [CALL]}, "finish_reason": "stop"}],
     "usage": CHAT_USAGE,
 }
-ITEMS = [
+ITEMS: list[Frame] = [
     {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]},
     {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
 ]
-RESPONSE = {"status": "completed", "output": ITEMS, "usage": {"input_tokens": 1}}
-RESPONSES = [
+RESPONSE: Frame = {"status": "completed", "output": ITEMS, "usage": {"input_tokens": 1}}
+RESPONSES: list[Frame] = [
     {"type": "response.output_text.delta", "output_index": 0, "delta": "Hi", "logprobs": [1]},
     {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{"},
     {"type": "response.output_item.done", "output_index": 1, "item": ITEMS[1]},
     {"type": "error", "status": 429, "headers": {"retry-after": "3"}, **ERROR},
     {"type": "response.completed", "response": RESPONSE},
 ]
-MESSAGES = [
+MESSAGES: list[Frame] = [
     {"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "H"}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "i"}},
@@ -65,16 +69,16 @@ MESSAGE = {
     "stop_reason": "tool_use",
     "usage": {"input_tokens": 1, "output_tokens": 2},
 }
-PARTS = [{"text": "Hi"}, {"functionCall": {"name": "f", "args": {"a": [1]}}}]
+PARTS: list[Frame] = [{"text": "Hi"}, {"functionCall": {"name": "f", "args": {"a": [1]}}}]
 CHOSEN = {"chosenCandidates": [{"token": "H", "logProbability": -0.5}]}
-GEMINI = [
+GEMINI: list[Frame] = [
     {"candidates": [{"content": {"parts": PARTS}, "logprobsResult": CHOSEN}]},
     {"candidates": [{"content": {"parts": [{"text": "x", "thought": True}]}}]},
     {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 1}},
     ERROR,
 ]
 OLLAMA_CALL = {"function": {"name": "f", "arguments": {"a": [1]}}}
-OLLAMA = [
+OLLAMA: list[Frame] = [
     {"message": {"content": "Hi", "thinking": "hm", "tool_calls": [OLLAMA_CALL]}},
     {"message": {"content": "H"}, "logprobs": [{"token": "H", "logprob": -0.5}]},
     {"done": True, "done_reason": "stop", "prompt_eval_count": 1, "eval_count": 2},
@@ -90,11 +94,11 @@ SNIPPETS = [
 ]  # fmt: skip
 
 
-def events(frames: list[dict[str, Any]]) -> bytes:
+def events(frames: list[Frame]) -> bytes:
     return b"".join(b"data: " + said(frame) + b"\n\n" for frame in frames)
 
 
-def lines(frames: list[dict[str, Any]]) -> bytes:
+def lines(frames: list[Frame]) -> bytes:
     return b"".join(said(frame) + b"\n" for frame in frames)
 
 
