@@ -1,13 +1,16 @@
 """The keys that a provider sends: one for each call, and what a refused one means to the next."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
 from actors.keys import KeyRing
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.trouble import Trouble, trouble_of
+
+Judge = Callable[[UpstreamFailure], UpstreamFailure]
+"""`Credentials.judge` with the key of a call."""
 
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 _FORBIDDEN = 403

@@ -7,10 +7,11 @@ from functools import partial
 
 import httpx
 import trio
+from msgspec import Struct
 
 from actors.chunks import Chunk
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.credentials import Credentials
+from actors.providers.credentials import Credentials, Judge
 from actors.providers.endpoint import endpoint
 from actors.providers.failures import connection_failure, status_failure
 from actors.providers.formats import Decoder, Format, RequestParts
@@ -45,6 +46,15 @@ def make_client(
     https = httpx.URL(base_url).scheme == "https"
     tls = ssl.create_default_context(cafile=ca_file) if https else None
     return UpstreamClient(TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s))
+
+
+class Asked(Struct, frozen=True):
+    """The head of a response of status 200. Whoever asked closes or leaves its body."""
+
+    response: httpx.Response
+    body: ResponseBody
+    judge: Judge
+    """Notes what a failure of the answer says of the key that was sent."""
 
 
 class HttpProvider:
@@ -90,15 +100,10 @@ class HttpProvider:
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
-        return self._answer(*await self.ask(partial(self._format.build, call), connect_s=connect_s))
+        return self._answer(await self.ask(partial(self._format.build, call), connect_s=connect_s))
 
-    async def ask(
-        self, build: Callable[[str | None], RequestParts], *, connect_s: float
-    ) -> tuple[httpx.Response, ResponseBody]:
-        """Send what `build` makes with a key; returns the head of a response of status 200.
-
-        Whoever asked closes or leaves its body. Raises `UpstreamFailure` for any other status.
-        """
+    async def ask(self, build: Callable[[str | None], RequestParts], *, connect_s: float) -> Asked:
+        """Send what `build` makes with a key. Raises `UpstreamFailure` for a status but 200."""
         key = self._credentials.take()
         request = self._request(build(key), connect_s)
         try:
@@ -107,7 +112,7 @@ class HttpProvider:
             raise connection_failure(error, self.scrub) from error
         body = _body_of(response)
         if response.status_code == 200:
-            return response, body
+            return Asked(response, body, partial(self._credentials.judge, key))
         failure = status_failure(response, await beginning(body), self.scrub, self._now)
         raise self._credentials.judge(key, failure)
 
@@ -139,26 +144,29 @@ class HttpProvider:
             self._last_url = self._url.copy_with(raw_path=raw)
         return self._last_url
 
-    def _answer(self, response: httpx.Response, body: ResponseBody) -> "HttpAnswer":
-        kind = media_type(response)
+    def _answer(self, asked: Asked) -> "HttpAnswer":
+        kind = media_type(asked.response)
         if kind == self._format.stream_type:
             decoder = self._format.stream_decoder(self.scrub)
         elif kind == _WHOLE:
             decoder = self._format.whole_decoder(self.scrub)
         else:
-            body.close()
-            raise not_an_answer(response, self.scrub)
-        return HttpAnswer(body, decoder, self._after_finish_s)
+            asked.body.close()
+            raise not_an_answer(asked.response, self.scrub)
+        return HttpAnswer(asked.body, decoder, asked.judge, self._after_finish_s)
 
 
 class HttpAnswer:
     """An open answer (`actors.providers.base.Answer`)."""
 
-    __slots__ = ("_after_finish_s", "_body", "_decoder", "_ended", "_rest_until")
+    __slots__ = ("_after_finish_s", "_body", "_decoder", "_ended", "_judge", "_rest_until")
 
-    def __init__(self, body: ResponseBody, decoder: Decoder, after_finish_s: float) -> None:
+    def __init__(
+        self, body: ResponseBody, decoder: Decoder, judge: Judge, after_finish_s: float
+    ) -> None:
         self._body = body
         self._decoder = decoder
+        self._judge = judge
         self._after_finish_s = after_finish_s
         self._rest_until: float | None = None
         """When a finished answer is not waited for any longer."""
@@ -167,19 +175,22 @@ class HttpAnswer:
     async def receive(self) -> list[Chunk]:
         """See `actors.providers.base.Answer.receive`."""
         decoder = self._decoder
-        while not (self._ended or decoder.over):
-            try:
+        try:
+            while not (self._ended or decoder.over):
                 data = await (self._read_rest() if decoder.finished else self._body.receive())
-            except httpx.TransportError as error:
-                self._ended = True
-                raise UpstreamFailure(
-                    FailureKind.TRUNCATED, "the connection to the provider broke"
-                ) from error
-            if not data:
-                self._ended = True
-            elif chunks := decoder.feed(data):
-                return chunks
-        return decoder.end()
+                if not data:
+                    self._ended = True
+                elif chunks := decoder.feed(data):
+                    return chunks
+            return decoder.end()
+        except httpx.TransportError as error:
+            self._ended = True
+            raise UpstreamFailure(
+                FailureKind.TRUNCATED, "the connection to the provider broke"
+            ) from error
+        except UpstreamFailure as failure:
+            self._judge(failure)
+            raise
 
     async def _read_rest(self) -> bytes:
         """What comes behind the finish reason, which must not make anybody wait or fail."""

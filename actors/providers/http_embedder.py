@@ -12,8 +12,7 @@ from actors.providers.embeddings import (
     embedding_parts,
     read_embeddings,
 )
-from actors.providers.http import HttpProvider, media_type, not_an_answer
-from actors.providers.response import ResponseBody
+from actors.providers.http import Asked, HttpProvider, media_type, not_an_answer
 from actors.providers.scrub import Scrub
 
 MAX_ANSWER = 64 * 1024 * 1024
@@ -39,26 +38,33 @@ class HttpEmbedder:
     ) -> "HttpEmbedding":
         """See `actors.embedding.Embedder.embed`."""
         build = partial(embedding_parts, ask, self._path, upstream_model)
-        response, body = await self._provider.ask(build, connect_s=connect_s)
-        if media_type(response) != "application/json":
-            body.close()
-            raise not_an_answer(response, self._provider.scrub)
-        return HttpEmbedding(body, ask, self._provider.scrub)
+        asked = await self._provider.ask(build, connect_s=connect_s)
+        if media_type(asked.response) != "application/json":
+            asked.body.close()
+            raise not_an_answer(asked.response, self._provider.scrub)
+        return HttpEmbedding(asked, ask, self._provider.scrub)
 
 
 class HttpEmbedding:
     """An answer on its way (`actors.embedding.OpenEmbedding`)."""
 
-    def __init__(self, body: ResponseBody, ask: EmbeddingAsk, scrub: Scrub) -> None:
-        self._body = body
+    def __init__(self, asked: Asked, ask: EmbeddingAsk, scrub: Scrub) -> None:
+        self._body = asked.body
+        self._judge = asked.judge
         self._ask = ask
         self._scrub = scrub
-        self.release = body.leave
-        self.close = body.close
+        self.release = asked.body.leave
+        self.close = asked.body.close
 
     async def read(self) -> Embeddings:
         """See `actors.embedding.OpenEmbedding.read`."""
-        data = await self._whole()
+        try:
+            return await self._read(await self._whole())
+        except UpstreamFailure as failure:
+            self._judge(failure)
+            raise
+
+    async def _read(self, data: bytes) -> Embeddings:
         if len(data) < _LONG:
             return read_embeddings(data, self._ask, self._scrub)
         return await trio.to_thread.run_sync(read_embeddings, data, self._ask, self._scrub)

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import msgspec
@@ -19,7 +20,7 @@ from msgspec import Struct
 
 from actors.chunks import Chunk
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.credentials import Credentials
+from actors.providers.credentials import Credentials, Judge
 from actors.providers.deadlines import fail_after
 from actors.providers.endpoint import endpoint
 from actors.providers.failures import connection_failure, retry_after, status_failure
@@ -116,7 +117,9 @@ class ResponsesWsProvider:
 
     async def _ask(self, call: ModelCall, key: str | None, connect_s: float) -> "WsAnswer":
         message = msgspec.json.encode({"type": "response.create", **translate(call).body})
-        answer = WsAnswer(await self._socket(key, connect_s), self._scrub, self._now)
+        socket = await self._socket(key, connect_s)
+        judge = partial(self._credentials.judge, key)
+        answer = WsAnswer(socket, self._scrub, self._now, judge)
         try:
             await answer.ask(message)
         except BaseException:
@@ -156,10 +159,11 @@ class ResponsesWsProvider:
 class WsAnswer:
     """An open answer (`actors.providers.base.Answer`)."""
 
-    __slots__ = ("_first", "_reader", "_socket")
+    __slots__ = ("_first", "_judge", "_reader", "_socket")
 
-    def __init__(self, socket: Socket, scrub: Scrub, now: Clock) -> None:
+    def __init__(self, socket: Socket, scrub: Scrub, now: Clock, judge: Judge) -> None:
         self._socket = socket
+        self._judge = judge
         self._reader = MessageReader(scrub, now)
         self._first: list[Chunk] = []
 
@@ -171,9 +175,13 @@ class WsAnswer:
     async def receive(self) -> list[Chunk]:
         """See `actors.providers.base.Answer.receive`."""
         chunks, self._first = self._first, []
-        while not (chunks or self._reader.over):
-            chunks = await self._next(FailureKind.TRUNCATED)
-        return chunks or self._reader.end()
+        try:
+            while not (chunks or self._reader.over):
+                chunks = await self._next(FailureKind.TRUNCATED)
+            return chunks or self._reader.end()
+        except UpstreamFailure as failure:
+            self._judge(failure)
+            raise
 
     async def _next(self, ended: FailureKind) -> list[Chunk]:
         """What the next message brings; `ended` is what it is called if there is none."""

@@ -359,6 +359,21 @@ async def test_each_call_has_the_next_key_and_no_text_has_any() -> None:
     assert not [failure for failure in failures if "-key" in failure.message]
 
 
+@pytest.mark.parametrize("before", [[], [TEXT]])
+async def test_a_key_without_credit_rests_where_a_stream_says_so(before: list[bytes]) -> None:
+    error = b'data: {"error":{"message":"No.","code":"insufficient_quota"}}\n\n'
+    keys = Credentials(["first-key", "second-key"])
+    wires = [MemoryWire(SSE, chunked(*before, error)) for _ in range(2)]
+    provider = HttpProvider("p", URL, keys, Peer(*wires).client())
+    failures = []
+    for _ in range(3):
+        with pytest.raises(UpstreamFailure) as caught:
+            await drained(await provider.open(CALL, connect_s=5.0))
+        failures.append(caught.value)
+    assert [failure.another_key for failure in failures] == [True, False, False]
+    assert failures[2].code == "no_usable_key"
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
 async def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="odd characters"):

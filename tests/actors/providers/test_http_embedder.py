@@ -104,6 +104,14 @@ async def test_a_refused_key_rests_here_too() -> None:
     assert (await setting.failure()).code == "no_usable_key"
 
 
+async def test_a_key_without_credit_rests_where_the_answer_says_so() -> None:
+    said = b'{"error":{"message":"No.","code":"insufficient_quota"}}'
+    length = f"content-length: {len(said)}"
+    setting = Setting(head(200, "content-type: application/json", length) + said)
+    assert (await setting.failure()).code == "insufficient_quota"
+    assert (await setting.failure()).code == "no_usable_key"
+
+
 async def test_a_cancelled_reader_closes_its_connection(autojump_clock: MockClock) -> None:
     setting = Setting(OK + ANSWER[:9], SILENCE, b"")
     answer = await setting.embed()

@@ -317,6 +317,21 @@ async def test_a_refused_key_is_noted(autojump_clock: MockClock) -> None:
     assert len(stage.server.wires) == 2
 
 
+async def test_a_key_without_credit_rests_where_a_stream_says_so(
+    autojump_clock: MockClock,
+) -> None:
+    error = event("error", error={"message": "No.", "code": "insufficient_quota"})
+    async with setting(saying(HI, error), Credentials(["one", "two"])) as stage:
+        for another in (True, False):
+            answer = await stage.open()
+            chunks, failure = await drained(answer)
+            answer.close()
+            assert chunks == [TextChunk("Hi")]
+            assert failure is not None
+            assert failure.another_key is another
+        assert (await stage.failure()).code == "no_usable_key"
+
+
 def refusing(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Handler:
     async def handle(peer: Peer) -> None:
         request = await peer.request()
