@@ -13,7 +13,14 @@ from store.backend import Backend
 from store.ids import new_id
 from store.records import Finalised, FinalRecord
 from store.statements import Prepared, Values
-from store.turns import SEGMENT_COLUMNS, input_rows, is_owned, row_of
+from store.turns import (
+    BEGINNING,
+    SEGMENT_COLUMNS,
+    input_rows,
+    insert_turn,
+    is_owned,
+    row_of,
+)
 
 _ENDING = (
     "status",
@@ -40,7 +47,7 @@ class FinalWrites:
         self._end = Prepared(ending.where(deleted.is_(None)), dialect)
         self._end_deleted = Prepared(ending.where(deleted.is_not(None)), dialect)
         self._standing = Prepared(standing, dialect)
-        self._insert = Prepared(insert(turns), dialect)
+        self._insert = Prepared(insert_turn((*BEGINNING, *_ENDING)), dialect)
         self._message = Prepared(insert(tables.messages), dialect)
         self._usage = Prepared(insert(tables.usage_records), dialect)
         self._step = Prepared(insert(tables.turn_steps), dialect)

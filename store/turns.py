@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     Double,
+    Insert,
     LargeBinary,
     Select,
     and_,
@@ -29,19 +30,23 @@ SEGMENT_COLUMNS = ("turn_id", "tenant_id", "first_seq", "last_seq", "created_at"
 # Literals and no parameters, so that the text can be compiled once.
 IN_FLIGHT = tables.turns.c.status.in_([literal_column("'queued'"), literal_column("'in_progress'")])
 
-_UNENDED: Values = dict.fromkeys(
-    (
-        "reason",
-        "disconnect_stage",
-        "provider",
-        "upstream_model",
-        "error",
-        "first_token_at",
-        "ended_at",
-        "last_event",
-        "deleted_at",
-    )
+BEGINNING = (
+    "id",
+    "tenant_id",
+    "session_id",
+    "owner",
+    "status",
+    "model",
+    "mode",
+    "dialect",
+    "dialect_options",
+    "keep_text",
+    "created_at",
+    "epoch",
+    "previous_id",
+    "conversation",
 )
+"""Columns that a turn begins with; all others are null until it ends."""
 
 
 def is_owned() -> ColumnElement[bool]:
@@ -50,10 +55,14 @@ def is_owned() -> ColumnElement[bool]:
     return and_(turns.id == bindparam("the_turn"), turns.owner == bindparam("the_owner"), IN_FLIGHT)
 
 
+def insert_turn(columns: Iterable[str]) -> Insert:
+    """Insert a turn with these columns, from parameters."""
+    return insert(tables.turns).values({name: bindparam(name) for name in columns})
+
+
 def row_of(turn: NewTurn) -> dict[str, object]:
     """The row that a turn begins with."""
     return {
-        **_UNENDED,
         "id": turn.id,
         "tenant_id": turn.tenant_id,
         "session_id": turn.session_id,
@@ -96,7 +105,7 @@ class TurnWrites:
 
     def __init__(self, backend: Backend, dialect: Dialect, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._insert = Prepared(insert(tables.turns), dialect)
+        self._insert = Prepared(insert_turn(BEGINNING), dialect)
         self._input = Prepared(insert(tables.messages), dialect)
         self._owned = Prepared(select(tables.turns.c.id).where(is_owned()), dialect)
         self._append = Prepared(
