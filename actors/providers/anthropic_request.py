@@ -19,7 +19,7 @@ from actors.providers.anthropic_thinking import Thinking, thinking
 from actors.providers.anthropic_tools import tool_choice, tools
 from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import restating, thoughts
-from actors.providers.neutral import asks_nothing
+from actors.providers.neutral import asks_nothing, with_effort
 
 _ANSWER = 4096
 """Tokens left for the answer where the API's own `thinking` has a budget and no limit is set."""
@@ -90,6 +90,7 @@ def translate(call: ModelCall) -> Translation:
     for name in restating(call):
         asked.pop(name, None)
     left_out = [name for name in asked if _is_lost(name, asked[name])]
+    asked = with_effort(asked, left_out)
     kind = traits(call.upstream_model)
     left_out += thoughts(call)
     chat = conversation(call.messages, left_out)

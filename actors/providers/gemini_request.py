@@ -10,7 +10,7 @@ from urllib.parse import quote
 from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import as_chat
 from actors.providers.gemini_contents import JSONObject, conversation
-from actors.providers.neutral import asks_nothing, stop_words
+from actors.providers.neutral import asks_nothing, stop_words, with_effort
 
 _SETTINGS = {
     "max_tokens": "maxOutputTokens",
@@ -72,9 +72,8 @@ def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
     if said.system:
         document["systemInstruction"] = {"parts": said.system}
     builder = _Builder(document, left_out)
-    given = {
-        name: value for name, value in call.parameters.items() if not asks_nothing(name, value)
-    }
+    asked = with_effort(call.parameters, left_out)
+    given = {name: value for name, value in asked.items() if not asks_nothing(name, value)}
     for name, value in given.items():
         builder.take(name, value)
     for name, field in _SETTINGS.items():

@@ -34,6 +34,25 @@ def asks_nothing(name: str, value: JSON) -> bool:
     return value is None or value in ([], {}) or value in _NO_REQUEST.get(name, ())
 
 
+def with_effort(parameters: Mapping[str, JSON], left_out: list[str]) -> dict[str, JSON]:
+    """The parameters without `reasoning`, its `effort` as `reasoning_effort`, which wins.
+
+    For formats that have no `reasoning`: the rest of it is left out.
+    """
+    said = dict(parameters)
+    reasoning = said.pop("reasoning", None)
+    if not isinstance(reasoning, dict):
+        left_out += [] if reasoning in (None, []) else ["reasoning"]
+        return said
+    asked = {name: value for name, value in reasoning.items() if value is not None}
+    if said.get("reasoning_effort") is None and "effort" in asked:
+        said["reasoning_effort"] = asked.pop("effort")
+    elif asked.get("effort") == said.get("reasoning_effort"):
+        asked.pop("effort", None)
+    left_out += [f"reasoning.{name}" for name in asked]
+    return said
+
+
 def parts_of(message: Message, path: str) -> Iterator[tuple[str, Part]]:
     """The parts of a message and their paths; a plain text is a text part, and so is a refusal."""
     content = message.get("content")

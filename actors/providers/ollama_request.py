@@ -19,6 +19,7 @@ from actors.providers.neutral import (
     text_of,
     tool_calls_of,
     tool_names,
+    with_effort,
 )
 
 JSONObject = dict[str, JSON]
@@ -75,9 +76,8 @@ def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
         "messages": list(_messages(call.messages, names, left_out)),
         "stream": True,
     }
-    given = {
-        name: value for name, value in call.parameters.items() if not asks_nothing(name, value)
-    }
+    asked = with_effort(call.parameters, left_out)
+    given = {name: value for name, value in asked.items() if not asks_nothing(name, value)}
     builder = _Builder(document, left_out)
     for name, value in given.items():
         builder.take(name, value)

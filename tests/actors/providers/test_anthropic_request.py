@@ -476,6 +476,13 @@ def test_thinking_with_a_budget(effort: str, budget: int) -> None:
     assert found["thinking"] == {"type": "enabled", "budget_tokens": budget}
     assert found["max_tokens"] == 32_000
     assert "output_config" not in found
+    assert body(call(reasoning={"effort": effort})) == found
+
+
+def test_what_else_reasoning_says_is_left_out() -> None:
+    asked = call(reasoning={"effort": "high", "exclude": True})
+    assert "reasoning" not in sent(asked)
+    assert Anthropic().unsupported(asked) == ("reasoning.exclude",)
 
 
 @pytest.mark.parametrize(
@@ -594,8 +601,8 @@ MESSAGES = st.lists(
 PARAMETERS = st.dictionaries(
     st.sampled_from(
         ["tools", "tool_choice", "stop", "user", "metadata", "response_format", "max_tokens",
-         "reasoning_effort", "thinking", "temperature", "top_p", "top_k", "output_config",
-         "service_tier", "parallel_tool_calls", "odd", "seed", "logit_bias"]),
+         "reasoning_effort", "reasoning", "thinking", "temperature", "top_p", "top_k",
+         "output_config", "service_tier", "parallel_tool_calls", "odd", "seed", "logit_bias"]),
     ANYTHING | st.sampled_from(["high", "auto", "required"]),
     max_size=6,
 )  # fmt: skip

@@ -296,6 +296,7 @@ def test_response_formats() -> None:
 )
 def test_reasoning_effort(effort: str, config: dict[str, Any]) -> None:
     assert settings(reasoning_effort=effort) == {"thinkingConfig": config}
+    assert settings(reasoning={"effort": effort}) == {"thinkingConfig": config}
 
 
 def test_gemini_s_own_parameters_pass_through() -> None:
@@ -396,6 +397,7 @@ MESSAGES = st.lists(
 )  # fmt: skip
 PARAMETERS = st.dictionaries(
     st.sampled_from(["stop", "tools", "tool_choice", "response_format", "reasoning_effort", "n",
+                     "reasoning",
                      "thinkingConfig", "logit_bias", "max_tokens", "user"]),
     st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers() | st.dictionaries(
         st.just("type"), st.just("function"))) | st.dictionaries(st.just("type"), st.text()),

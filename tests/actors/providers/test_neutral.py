@@ -19,6 +19,7 @@ from actors.providers.neutral import (
     text_of,
     tool_calls_of,
     tool_names,
+    with_effort,
 )
 
 ANYTHING = st.recursive(
@@ -52,6 +53,33 @@ def test_texts() -> None:
     assert text_of({"type": "image_url", "text": "x"}) is None
     assert reasoning_of({"reasoning_content": "", "reasoning": "hm"}) == "hm"
     assert reasoning_of({"reasoning": {}}) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "effort", "left_out"),
+    [
+        ({"reasoning": {"effort": "high"}}, "high", []),
+        ({"reasoning": {"effort": "high", "summary": None}}, "high", []),
+        ({"reasoning": {"effort": "high", "max_tokens": 9}}, "high", ["reasoning.max_tokens"]),
+        ({"reasoning": {"effort": "low"}, "reasoning_effort": None}, "low", []),
+        ({"reasoning": {"effort": "low"}, "reasoning_effort": "low"}, "low", []),
+        (
+            {"reasoning": {"effort": "low"}, "reasoning_effort": "high"},
+            "high",
+            ["reasoning.effort"],
+        ),
+        ({"reasoning": {"enabled": True}}, None, ["reasoning.enabled"]),
+        ({"reasoning": "high"}, None, ["reasoning"]),
+        ({"reasoning": None}, None, []),
+        ({"reasoning": {}}, None, []),
+        ({"reasoning_effort": "low"}, "low", []),
+    ],
+)
+def test_effort_has_two_names(given: dict[str, Any], effort: str, left_out: list[str]) -> None:
+    lost: list[str] = []
+    said = with_effort({"top_p": 1, **given}, lost)
+    assert "reasoning" not in said
+    assert (said["top_p"], said.get("reasoning_effort"), lost) == (1, effort, left_out)
 
 
 def test_names_of_tools_by_their_calls() -> None:

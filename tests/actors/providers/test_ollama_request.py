@@ -190,6 +190,7 @@ def test_response_formats() -> None:
 )
 def test_reasoning_effort(effort: str, think: bool | str) -> None:
     assert rest(reasoning_effort=effort) == {"think": think}
+    assert rest(reasoning={"effort": effort}) == {"think": think}
 
 
 def test_tools_are_as_they_are() -> None:
@@ -236,6 +237,7 @@ MESSAGES = st.lists(
 )  # fmt: skip
 PARAMETERS = st.dictionaries(
     st.sampled_from(["stop", "tools", "tool_choice", "response_format", "reasoning_effort", "n",
+                     "reasoning",
                      "options", "logit_bias", "max_tokens", "user"]),
     st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers() | st.dictionaries(
         st.just("type"), st.just("function"))) | st.dictionaries(st.just("type"), st.text()),
