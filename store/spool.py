@@ -97,14 +97,20 @@ class Spool:
         self._read_to, self._last_read = 0, None
 
     def clear(self) -> bool:
-        """Forget all records, if all have been read; False where there are new ones."""
+        """Forget all records, if all have been read; False where there are new ones.
+
+        What was said in them is overwritten: the database may delete it, and the file stays.
+        """
         with self._lock:
             if self._read_to < self._end:
                 return False
+            used = self._end
             os.pwrite(self._descriptor, frames.END, 0)
             _datasync(self._descriptor)
             self._end = self._synced = self.records = 0
             self.reread()
+            for offset in range(0, used, _STEP_BYTES):
+                _write_all(self._descriptor, bytes(min(_STEP_BYTES, used - offset)), offset)
         return True
 
     def set_aside(self, payload: bytes) -> None:

@@ -173,6 +173,8 @@ async def test_a_spooled_end_is_replayed_without_words(store: Store, database: P
     assert await store.replay_spool() == 1
     await assert_nothing_said(store, database, turn)
     assert len(rows(database, "usage_records")) == 1
+    (spool,) = database.parent.glob("*.spool")
+    assert b"secret" not in spool.read_bytes()
 
 
 async def test_the_spool_of_a_dead_process_is_replayed_without_words(

@@ -72,6 +72,18 @@ def test_a_cleared_spool_takes_records_from_the_start(tmp_path: Path) -> None:
     adopted.close(remove=True)
 
 
+def test_of_cleared_records_no_byte_is_left(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path / "a.spool", 6 << 20)
+    for _ in range(5):
+        spool.append(b"secret" * 150_000)
+    read_all(spool)
+    assert spool.clear()
+    assert not spool.path.read_bytes().strip(b"\0")
+    spool.append(b"new")
+    assert read_all(spool) == [b"new"]
+    spool.close(remove=True)
+
+
 def test_a_torn_record_is_ignored(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "a.spool", LIMIT)
     spool.append(b"whole")
