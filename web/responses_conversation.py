@@ -19,8 +19,6 @@ class Conversation(Struct, frozen=True, kw_only=True):
 
     instructions: str | None
     units: list[Unit]
-    thoughts: int
-    """Reasoning items whose text goes on to formats that have a place for it."""
     warnings: tuple[Warning, ...]
     """What was left out, since nobody could be shown it."""
 
@@ -42,7 +40,6 @@ def conversation_of(ask: ResponsesAsk, chain: Chain) -> Conversation:
     return Conversation(
         instructions=chain.instructions if ask.instructions is None else ask.instructions,
         units=said,
-        thoughts=units.thoughts,
         warnings=_warnings(units, chain, len(chain.items) - len(history)),
     )
 

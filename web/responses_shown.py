@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from actors.events import Warning
 from actors.providers.base import ModelCall
+from actors.providers.foreign import THINKING
 from web.errors import invalid
 from web.planning import Plan
 from web.responses_prepare import Prepared
@@ -16,8 +17,6 @@ from web.service import Service
 
 _RESPONSES = frozenset({"openai-responses", "responses-ws"})
 """Formats whose providers know all settings of `reasoning`."""
-_THINKING = frozenset({"openai-chat", "ollama", "simulated"})
-"""Formats that have a place for what a model thought before."""
 _WEIGHED_AT_ONCE = 50
 
 
@@ -26,6 +25,11 @@ class Shown(Struct, frozen=True):
 
     messages: list[Message]
     notes: tuple[Warning, ...]
+
+    @property
+    def has_thoughts(self) -> bool:
+        """Whether thinking of former answers is among them."""
+        return any(THINKING in message for message in self.messages)
 
 
 async def shown(service: Service, prepared: Prepared) -> Shown:
@@ -44,29 +48,21 @@ async def shown(service: Service, prepared: Prepared) -> Shown:
 
 def knows_thinking(service: Service, plan: Plan) -> bool:
     """Whether all routes take every setting of `reasoning`."""
-    return _formats(service, plan) <= _RESPONSES
+    providers = service.config.providers
+    return all(providers[one.route.provider].format in _RESPONSES for one in plan.routes)
 
 
 def _instructing(instructions: str | None) -> list[Message]:
     return [{"role": "system", "content": instructions}] if instructions else []
 
 
-def _formats(service: Service, plan: Plan) -> set[str]:
-    providers = service.config.providers
-    return {providers[planned.route.provider].format for planned in plan.routes}
-
-
 def _unsaid(service: Service, prepared: Prepared) -> list[Warning]:
-    """What was asked for and goes on to none of the routes, or not to each of them."""
-    ask, conversation = prepared.ask, prepared.conversation
+    """What was asked for and no route has, or not each of them; all else they name themselves."""
+    ask = prepared.ask
     told = [f"{name} is not available" for name in ask.unavailable]
     if ask.thinking and not knows_thinking(service, prepared.plan):
         names = ", ".join(f"reasoning.{name}" for name in ask.thinking)
         told.append(f"{names}, which goes on only where all routes are of OpenAI's Responses")
-    others = _formats(service, prepared.plan) - _THINKING
-    if conversation.thoughts and others:
-        where = ", ".join(sorted(others))
-        told.append(f"{conversation.thoughts} reasoning items, for which {where} has no place")
     return [Warning("parameter_ignored", f"Left out: {text}.") for text in told]
 
 

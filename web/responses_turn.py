@@ -6,6 +6,7 @@ import trio
 from msgspec.structs import replace
 
 from actors.providers.base import JSON, ModelCall
+from actors.providers.foreign import THINKING
 from actors.turn import Turn, TurnRequest
 from web.dialects.responses import NAME
 from web.responses_compact import summary_call
@@ -74,7 +75,13 @@ def _request(service: Service, prepared: Prepared, seen: Shown) -> TurnRequest:
     return TurnRequest(
         model=ask.model,
         routes=plan.routes,
-        call=ModelCall(upstream_model="", messages=seen.messages, parameters=parameters),
+        call=ModelCall(
+            upstream_model="",
+            messages=seen.messages,
+            parameters=parameters,
+            # Named by the formats that have no place for it.
+            foreign={THINKING: ()} if seen.has_thoughts else {},
+        ),
         dialect=NAME,
         dialect_options={"echo": _echo(prepared)},
         total_s=plan.total_s,

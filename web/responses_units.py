@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from actors.providers.base import JSON
+from actors.providers.foreign import THINKING
 from web.responses_items import Item
 from web.responses_summary import summary_message
 
@@ -43,8 +44,6 @@ class Units:
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
-        self.thoughts = 0
-        """Reasoning items whose text some formats have a place for."""
         self.sealed = 0
         """Reasoning items of which there is no text that could go on, or no answer to go with."""
         self.orphans = 0
@@ -110,9 +109,9 @@ class Units:
             self.units.append(self._open)
         message = self._open.messages[0]
         if self._thought:
-            there = message.get("reasoning_content")
+            there = message.get(THINKING)
             before = [there] if isinstance(there, str) else []
-            message["reasoning_content"] = "\n\n".join([*before, *self._thought])
+            message[THINKING] = "\n\n".join([*before, *self._thought])
             self._thought.clear()
         return message
 
@@ -154,16 +153,15 @@ class Units:
 
     def _think(self, item: Item) -> None:
         texts = _texts(item.get("content")) or _texts(item.get("summary"))
-        self._thought += texts
-        self.thoughts += bool(texts)
-        self.sealed += not texts
+        if texts:
+            self._thought.append("\n\n".join(texts))
+        else:
+            self.sealed += 1
 
     def _drop_thought(self) -> None:
         """What was thought before nothing has no message to go with."""
-        if self._thought:
-            self._thought.clear()
-            self.thoughts -= 1
-            self.sealed += 1
+        self.sealed += len(self._thought)
+        self._thought.clear()
 
 
 def input_content(parts: JSON) -> JSON:

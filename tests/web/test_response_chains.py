@@ -81,6 +81,7 @@ async def test_tools_are_called_and_their_outputs_sent(autojump_clock: MockClock
             {"role": "tool", "tool_call_id": "call_a", "content": "Rain."},
         ]
         assert asked(house).messages == history
+        assert asked(house).foreign == {"reasoning_content": ()}
         await responded(house, input="Thanks", previous_response_id="resp_2")
         assert asked(house).messages[:3] == history
 
@@ -230,19 +231,15 @@ async def test_references_are_to_items_of_the_history(autojump_clock: MockClock)
         )
 
 
-async def test_reasoning_goes_on_or_is_named(autojump_clock: MockClock) -> None:
-    providers: dict[str, object] = {
-        "main": {"format": "simulated"},
-        "other": {"format": "anthropic", "api_key": "k" * 20},
-    }
-    async with open_house(calling(), ScriptedProvider(name="other"), providers=providers) as house:
-        await responded(house, tools=[WEATHER])
-        going_on = {"input": [output()], "previous_response_id": "resp_1"}
-        answer = await respond(house, stream=True, **going_on)
-        assert asked(house).messages[1]["reasoning_content"] == "Hm."
-        told = "".join(comments_of(answer.content))
-        assert "1 reasoning items, for which anthropic has no place" in told
-        strict = await respond(house, strict=True, **going_on)
+async def test_reasoning_that_cannot_go_on_is_named(autojump_clock: MockClock) -> None:
+    sealed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
+    history: list[Object] = [sealed, {"role": "assistant", "content": "Yes."}]
+    async with open_house(ScriptedProvider(*HELLO)) as house:
+        items = [*history, {"role": "user", "content": "Why?"}]
+        answer = await respond(house, stream=True, input=items)
+        assert said(house) == [("assistant", "Yes."), ("user", "Why?")]
+        assert any("reasoning_ignored" in comment for comment in comments_of(answer.content))
+        strict = await respond(house, strict=True, input=items)
         assert error_of(strict)[:2] == (400, "unsupported_by_route")
 
 
