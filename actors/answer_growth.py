@@ -75,6 +75,7 @@ class AnswerGrowth:
     def end(self, *, whole: bool) -> list[Change]:
         """Close what is open, as unfinished unless the answer is `whole`."""
         changes: list[Change] = []
+        self._open = None  # what comes to light now does not make it whole
         for call in self._calls.values():
             if call.index == UNPLACED and call.parts[0].pieces:
                 changes += self._place(call)

@@ -148,6 +148,10 @@ def test_a_call_that_never_had_a_name_is_shown_if_anything_came() -> None:
         call("{", CUT, name="")
     ]
     assert said(begun(0, "call_a", None), reason=Reason.UPSTREAM_TRUNCATED) == []
+    assert said(Text("t"), begun(0, "call_a", None), more("{"), reason=Reason.LENGTH) == [
+        message("t", status=CUT),
+        call("{", CUT, name=""),
+    ]
 
 
 @pytest.mark.parametrize("id", [None, ""])
