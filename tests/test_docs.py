@@ -91,7 +91,7 @@ def test_the_reference_has_every_format() -> None:
 
 def route_name(rule: str) -> str:
     """`/v1/turns/{id}` for `/v1/turns/<turn_id>`."""
-    return re.sub(r"<(?:path:)?(?:turn_)?([a-z]+)>", r"{\1}", rule)
+    return re.sub(r"<(?:path:)?(?:turn_|response_)?([a-z]+)>", r"{\1}", rule)
 
 
 async def test_the_reference_has_every_route(autojump_clock: MockClock) -> None:
