@@ -23,6 +23,9 @@ Item = Chunk | AnyEvent
 """What the streamer sends: chunks, and the events that only it can know of."""
 
 
+Opening = Callable[[tuple[str, ...]], list[AnyEvent]]
+
+
 class Attempt:
     """State of one attempt. With a `continuation` it goes on with an answer that broke off."""
 
@@ -60,12 +63,13 @@ class Attempt:
         provider: Provider,
         call: ModelCall,
         timeouts: Timeouts,
-        opening: Callable[[], list[AnyEvent]],
+        opening: Opening,
         outbox: Sender[Item],
     ) -> None:
         """Ask, and pass on what comes until the answer is whole; raises `UpstreamFailure`.
 
-        `opening` gives the events to begin with, once the provider has begun to answer.
+        `opening` gives the events to begin with, once the provider has begun to answer, from what
+        that was not asked.
         """
         clock = AttemptClock(timeouts)
         try:
@@ -82,14 +86,14 @@ class Attempt:
         self,
         answer: Answer,
         clock: AttemptClock,
-        opening: Callable[[], list[AnyEvent]],
+        opening: Opening,
         outbox: Sender[Item],
     ) -> None:
         in_order = False
         try:
             clock.head_arrived()
             self._tally.asked = True
-            await outbox.put(list(opening()))
+            await outbox.put(list(opening(answer.ignored)))
             while chunks := await answer.receive():
                 items = self._take(chunks, clock)
                 if items:

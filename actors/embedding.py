@@ -69,7 +69,7 @@ class EmbeddingProvider:
         """The provider's name in the configuration."""
         return self._embedder.name
 
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Nothing that could be told beforehand."""
         return ()
 
@@ -83,12 +83,13 @@ class EmbeddingProvider:
 class EmbeddingAnswer:
     """An open embedding as a stream (`actors.providers.base.Answer`): it comes in one piece."""
 
-    __slots__ = ("_answer", "_job", "_told", "close", "release")
+    __slots__ = ("_answer", "_job", "_told", "close", "ignored", "release")
 
     def __init__(self, answer: OpenEmbedding, job: EmbeddingJob) -> None:
         self._answer = answer
         self._job = job
         self._told = False
+        self.ignored: tuple[str, ...] = ()
         self.release = answer.release
         self.close = answer.close
 

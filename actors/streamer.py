@@ -8,6 +8,7 @@ of a cut answer (`actors.cut`, `actors.continuing`, `actors.splice`).
 from enum import Enum, auto
 
 import trio
+from msgspec.structs import replace
 
 from actors.attempt import Attempt, Item
 from actors.board import Skipped
@@ -95,7 +96,7 @@ class Streamer:
         except ProviderBusy:
             return self._pass_over(planned, "busy")
         try:
-            if self._turn.request.strict and (unsaid := self._unsaid(planned)):
+            if self._turn.request.strict and (unsaid := await self._unsaid(planned)):
                 return self._pass_over(planned, f"unsupported: {listed(unsaid)}")
             permit = self._upstreams.board.enter(planned.route)
             if isinstance(permit, Skipped):
@@ -108,9 +109,10 @@ class Streamer:
         self._ledger.skip(planned.route, reason, self._upstreams.now())
         return Visit.PASSED_OVER
 
-    def _unsaid(self, planned: PlannedRoute) -> tuple[str, ...]:
-        provider = self._upstreams.providers[planned.route.provider]
-        return provider.unsupported(self._turn.request.call)
+    async def _unsaid(self, planned: PlannedRoute) -> tuple[str, ...]:
+        route = planned.route
+        call = replace(self._turn.request.call, upstream_model=route.upstream_model)
+        return await self._upstreams.providers[route.provider].unsupported(call)
 
     async def _attempt(
         self,
@@ -159,7 +161,7 @@ class Streamer:
         joint = cut.joint(route)
         attempt = Attempt(self._turn, tally, cut, permit, joint, upstreams.now)
 
-        def begin() -> list[AnyEvent]:
+        def begin(ignored: tuple[str, ...]) -> list[AnyEvent]:
             changed = before.kind.value if before else "skipped"
             restart = cut.told_restart()
             if restart is not None:
@@ -167,7 +169,7 @@ class Streamer:
             told = opening(
                 self._turn, route, input_estimate=self._input, changed=changed, restart=restart
             )
-            return [*told, *left_out(route, self._unsaid(planned))]
+            return [*told, *left_out(route, ignored)]
 
         provider = upstreams.providers[route.provider]
         await attempt.play(provider, call, planned.timeouts, begin, outbox)

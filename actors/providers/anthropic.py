@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.heavy import encoded
 from actors.outcome import Reason, Usage
 from actors.providers.anthropic_request import translate
 from actors.providers.anthropic_wire import NULL, Block, Delta, Event, TokenUsage, read_event
@@ -56,8 +57,8 @@ class Anthropic:
         ]
         if api_key is not None:
             headers.append(("x-api-key", api_key))
-        body = msgspec.json.encode(translate(call).body)
-        return RequestParts("/messages", tuple(headers), body)
+        said = translate(call)
+        return RequestParts("/messages", tuple(headers), encoded(said.body), said.left_out)
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return AnthropicDecoder(scrub)

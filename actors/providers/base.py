@@ -126,6 +126,10 @@ def failure_reason(kind: FailureKind) -> Reason:
 class Answer(Protocol):
     """An open stream of chunks. Whoever opened it calls exactly one of `release` and `close`."""
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Paths of what the call asks for and the provider was not asked, as in `unsupported`."""
+
     async def receive(self) -> list[Chunk]:
         """Wait for the next chunks; `[]` means that the stream has ended in good order.
 
@@ -147,8 +151,11 @@ class Provider(Protocol):
     def name(self) -> str:
         """The provider's name in the configuration."""
 
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Paths of what the call asks for and the provider's format cannot say."""
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """Paths of what the call asks for and the provider's format cannot say.
+
+        For who wants to know before; afterwards the answer tells.
+        """
 
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
         """Send the call and wait for the response's head; raises `UpstreamFailure`.

@@ -16,6 +16,8 @@ class RequestParts(Struct, frozen=True):
     """ASCII, percent-encoded; it may have a query."""
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    ignored: tuple[str, ...] = ()
+    """What `Format.unsupported` says of the call."""
 
 
 class Decoder(Protocol):

@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.heavy import encoded
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.decoding import Document, Reader, SseStream
@@ -67,8 +68,9 @@ class Gemini:
         ]
         if api_key is not None:
             headers.append(("x-goog-api-key", api_key))
-        body = msgspec.json.encode(request_of(call)[0])
-        return RequestParts(path_of(call.upstream_model), tuple(headers), body)
+        document, left_out = request_of(call)
+        path = path_of(call.upstream_model)
+        return RequestParts(path, tuple(headers), encoded(document), left_out)
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return GeminiDecoder(scrub)

@@ -10,6 +10,7 @@ import trio
 from msgspec import Struct
 
 from actors.chunks import Chunk
+from actors.heavy import THREADS, is_large, off_loop
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.credentials import Credentials, Judge
 from actors.providers.endpoint import endpoint
@@ -53,6 +54,8 @@ class Asked(Struct, frozen=True):
 
     response: httpx.Response
     body: ResponseBody
+    ignored: tuple[str, ...]
+    """What the request leaves out."""
     judge: Judge
     """Notes what a failure of the answer says of the key that was sent."""
 
@@ -86,6 +89,8 @@ class HttpProvider:
         self._format: Format = OpenAIChat() if format is None else format
         self._after_finish_s = after_finish_s
         self._now = now
+        self.threads = trio.CapacityLimiter(THREADS)
+        """Make large requests, and read large answers that are no streams."""
         self.scrub = scrubber(self._credentials.secrets, [url.host])
         """Takes the keys and the address out of what the provider says."""
 
@@ -94,25 +99,33 @@ class HttpProvider:
         """The provider's name in the configuration."""
         return self._name
 
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.providers.base.Provider.unsupported`."""
-        return self._format.unsupported(call)
+        unsaid = partial(self._format.unsupported, call)
+        return await off_loop(is_large(call), self.threads, unsaid)
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
-        return self._answer(await self.ask(partial(self._format.build, call), connect_s=connect_s))
+        build = partial(self._format.build, call)
+        return self._answer(await self.ask(build, large=is_large(call), connect_s=connect_s))
 
-    async def ask(self, build: Callable[[str | None], RequestParts], *, connect_s: float) -> Asked:
-        """Send what `build` makes with a key. Raises `UpstreamFailure` for a status but 200."""
+    async def ask(
+        self, build: Callable[[str | None], RequestParts], *, large: bool, connect_s: float
+    ) -> Asked:
+        """Send what `build` makes with a key, in a thread where it is large.
+
+        Raises `UpstreamFailure` for any other status than 200.
+        """
         key = self._credentials.take()
-        request = self._request(build(key), connect_s)
+        parts = await off_loop(large, self.threads, partial(build, key))
+        request = self._request(parts, connect_s)
         try:
             response = await self._upstream.handle_async_request(request)
         except httpx.TransportError as error:
             raise connection_failure(error, self.scrub) from error
         body = _body_of(response)
         if response.status_code == 200:
-            return Asked(response, body, partial(self._credentials.judge, key))
+            return Asked(response, body, parts.ignored, partial(self._credentials.judge, key))
         failure = status_failure(response, await beginning(body), self.scrub, self._now)
         raise self._credentials.judge(key, failure)
 
@@ -153,20 +166,27 @@ class HttpProvider:
         else:
             asked.body.close()
             raise not_an_answer(asked.response, self.scrub)
-        return HttpAnswer(asked.body, decoder, asked.judge, self._after_finish_s)
+        return HttpAnswer(asked, decoder, self._after_finish_s)
 
 
 class HttpAnswer:
     """An open answer (`actors.providers.base.Answer`)."""
 
-    __slots__ = ("_after_finish_s", "_body", "_decoder", "_ended", "_judge", "_rest_until")
+    __slots__ = (
+        "_after_finish_s",
+        "_body",
+        "_decoder",
+        "_ended",
+        "_judge",
+        "_rest_until",
+        "ignored",
+    )
 
-    def __init__(
-        self, body: ResponseBody, decoder: Decoder, judge: Judge, after_finish_s: float
-    ) -> None:
-        self._body = body
+    def __init__(self, asked: Asked, decoder: Decoder, after_finish_s: float) -> None:
+        self._body = asked.body
         self._decoder = decoder
-        self._judge = judge
+        self._judge = asked.judge
+        self.ignored = asked.ignored
         self._after_finish_s = after_finish_s
         self._rest_until: float | None = None
         """When a finished answer is not waited for any longer."""

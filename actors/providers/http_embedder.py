@@ -5,6 +5,7 @@ from functools import partial
 import httpx
 import trio
 
+from actors.heavy import off_loop
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.embeddings import (
     EmbeddingAsk,
@@ -17,8 +18,8 @@ from actors.providers.scrub import Scrub
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer: 2048 vectors of 3072 numbers have about as much."""
-_LONG = 262_144
-"""Bytes from which on an answer is read in a thread."""
+_LARGE = 65_536
+"""Bytes of a request or an answer beyond which a thread works on it."""
 
 
 class HttpEmbedder:
@@ -38,18 +39,21 @@ class HttpEmbedder:
     ) -> "HttpEmbedding":
         """See `actors.embedding.Embedder.embed`."""
         build = partial(embedding_parts, ask, self._path, upstream_model)
-        asked = await self._provider.ask(build, connect_s=connect_s)
+        asked = await self._provider.ask(build, large=_is_large(ask), connect_s=connect_s)
         if media_type(asked.response) != "application/json":
             asked.body.close()
             raise not_an_answer(asked.response, self._provider.scrub)
-        return HttpEmbedding(asked, ask, self._provider.scrub)
+        return HttpEmbedding(asked, ask, self._provider.scrub, self._provider.threads)
 
 
 class HttpEmbedding:
     """An answer on its way (`actors.embedding.OpenEmbedding`)."""
 
-    def __init__(self, asked: Asked, ask: EmbeddingAsk, scrub: Scrub) -> None:
+    def __init__(
+        self, asked: Asked, ask: EmbeddingAsk, scrub: Scrub, threads: trio.CapacityLimiter
+    ) -> None:
         self._body = asked.body
+        self._threads = threads
         self._judge = asked.judge
         self._ask = ask
         self._scrub = scrub
@@ -59,15 +63,12 @@ class HttpEmbedding:
     async def read(self) -> Embeddings:
         """See `actors.embedding.OpenEmbedding.read`."""
         try:
-            return await self._read(await self._whole())
+            data = await self._whole()
+            read = partial(read_embeddings, data, self._ask, self._scrub)
+            return await off_loop(len(data) > _LARGE, self._threads, read)
         except UpstreamFailure as failure:
             self._judge(failure)
             raise
-
-    async def _read(self, data: bytes) -> Embeddings:
-        if len(data) < _LONG:
-            return read_embeddings(data, self._ask, self._scrub)
-        return await trio.to_thread.run_sync(read_embeddings, data, self._ask, self._scrub)
 
     async def _whole(self) -> bytes:
         parts: list[bytes] = []
@@ -83,3 +84,7 @@ class HttpEmbedding:
             text = "the connection to the provider broke"
             raise UpstreamFailure(FailureKind.TRUNCATED, text) from error
         return b"".join(parts)
+
+
+def _is_large(ask: EmbeddingAsk) -> bool:
+    return sum(map(len, ask.texts)) > _LARGE

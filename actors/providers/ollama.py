@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.heavy import encoded
 from actors.outcome import Reason, Usage
 from actors.providers.base import ModelCall
 from actors.providers.decoding import Document, LineStream, Reader
@@ -37,8 +38,8 @@ class Ollama:
         ]
         if api_key is not None:
             headers.append(("authorization", f"Bearer {api_key}"))
-        body = msgspec.json.encode(request_of(call)[0])
-        return RequestParts("/api/chat", tuple(headers), body)
+        document, left_out = request_of(call)
+        return RequestParts("/api/chat", tuple(headers), encoded(document), left_out)
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return OllamaDecoder(scrub)

@@ -13,6 +13,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
+from actors.heavy import encoded
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, Reader, SseStream
@@ -41,7 +42,7 @@ class OpenAIChat:
         return tuple(as_chat(call, but_for=THINKING)[1])
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        call, _ = as_chat(call, but_for=THINKING)
+        call, left_out = as_chat(call, but_for=THINKING)
         headers = [
             ("content-type", "application/json"),
             ("accept", "text/event-stream, application/json"),
@@ -55,7 +56,8 @@ class OpenAIChat:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        return RequestParts("/chat/completions", tuple(headers), msgspec.json.encode(body))
+        path = "/chat/completions"
+        return RequestParts(path, tuple(headers), encoded(body), tuple(left_out))
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return OpenAIChatDecoder(scrub)

@@ -1,7 +1,6 @@
 """The `openai-responses` format: OpenAI's Responses API over HTTP, streamed or whole."""
 
-import msgspec
-
+from actors.heavy import encoded
 from actors.providers.base import ModelCall
 from actors.providers.decoding import Document, SseStream
 from actors.providers.formats import Decoder, RequestParts
@@ -27,8 +26,9 @@ class OpenAIResponses:
         ]
         if api_key is not None:
             headers.append(("authorization", f"Bearer {api_key}"))
-        body = {**translate(call).body, "stream": True}
-        return RequestParts(PATH, tuple(headers), msgspec.json.encode(body))
+        said = translate(call)
+        body = {**said.body, "stream": True}
+        return RequestParts(PATH, tuple(headers), encoded(body), said.unsaid)
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return ResponsesDecoder(scrub)

@@ -19,6 +19,7 @@ import trio
 from msgspec import Struct
 
 from actors.chunks import Chunk
+from actors.heavy import THREADS, encoded, is_large, off_loop
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.credentials import Credentials, Judge
 from actors.providers.deadlines import fail_after
@@ -95,6 +96,7 @@ class ResponsesWsProvider:
         self._tls = tls
         self._connect = connect
         self._now = now
+        self._threads = trio.CapacityLimiter(THREADS)
         self._scrub = scrubber(credentials.secrets, [url.host])
 
     @property
@@ -102,9 +104,10 @@ class ResponsesWsProvider:
         """The provider's name in the configuration."""
         return self._name
 
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.providers.base.Provider.unsupported`."""
-        return translate(call).unsaid
+        said = await off_loop(is_large(call), self._threads, partial(translate, call))
+        return said.unsaid
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
         """See `actors.providers.base.Provider.open`."""
@@ -116,10 +119,11 @@ class ResponsesWsProvider:
             raise
 
     async def _ask(self, call: ModelCall, key: str | None, connect_s: float) -> "WsAnswer":
-        message = msgspec.json.encode({"type": "response.create", **translate(call).body})
+        build = partial(_message, call)
+        message, ignored = await off_loop(is_large(call), self._threads, build)
         socket = await self._socket(key, connect_s)
         judge = partial(self._credentials.judge, key)
-        answer = WsAnswer(socket, self._scrub, self._now, judge)
+        answer = WsAnswer(socket, self._scrub, self._now, judge, ignored)
         try:
             await answer.ask(message)
         except BaseException:
@@ -156,14 +160,23 @@ class ResponsesWsProvider:
         return Upgrade(self._url.netloc.decode("ascii"), target, tuple(headers))
 
 
+def _message(call: ModelCall) -> tuple[bytes, tuple[str, ...]]:
+    """What is sent, and paths of what it leaves out."""
+    said = translate(call)
+    return encoded({"type": "response.create", **said.body}), said.unsaid
+
+
 class WsAnswer:
     """An open answer (`actors.providers.base.Answer`)."""
 
-    __slots__ = ("_first", "_judge", "_reader", "_socket")
+    __slots__ = ("_first", "_judge", "_reader", "_socket", "ignored")
 
-    def __init__(self, socket: Socket, scrub: Scrub, now: Clock, judge: Judge) -> None:
+    def __init__(
+        self, socket: Socket, scrub: Scrub, now: Clock, judge: Judge, ignored: tuple[str, ...]
+    ) -> None:
         self._socket = socket
         self._judge = judge
+        self.ignored = ignored
         self._reader = MessageReader(scrub, now)
         self._first: list[Chunk] = []
 

@@ -63,7 +63,8 @@ def stop(reason: Reason = Reason.STOP) -> list[Chunk]:
 class ScriptedAnswer:
     """Says its lines, one per read, then ends; notes what it said and how it was left."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[Line], ignored: tuple[str, ...] = ()) -> None:
+        self.ignored = ignored
         self._lines = list(lines)
         self.said: list[Chunk] = []
         self.released = 0
@@ -130,7 +131,7 @@ class ScriptedProvider:
         self.answers: list[ScriptedAnswer] = []
         self.opening = 0
 
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         return self._cannot
 
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
@@ -145,7 +146,7 @@ class ScriptedProvider:
                 raise scene.head
         finally:
             self.opening -= 1
-        answer = ScriptedAnswer(scene.lines)
+        answer = ScriptedAnswer(scene.lines, self._cannot)
         self.answers.append(answer)
         return answer
 

@@ -41,7 +41,7 @@ async def test_formats_say_what_they_cannot() -> None:
     async with open_providers(config, {}) as made:
         assert isinstance(made["gemini"], HttpProvider)
         assert isinstance(made["sim"], SimulatedProvider)
-        said = {name: provider.unsupported(call) for name, provider in made.items()}
+        said = {name: await provider.unsupported(call) for name, provider in made.items()}
     assert said == {"gemini": ("logit_bias",), "chat": (), "sim": ()}
 
 

@@ -44,7 +44,7 @@ class SimulatedProvider:
         """The provider's name in the configuration."""
         return self._name
 
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Nothing: what it does not know it may ignore, like a model."""
         return ()
 
@@ -68,6 +68,8 @@ class SimulatedProvider:
 
 class SimulatedAnswer:
     """An `Answer` that plays a script from the moment of its creation."""
+
+    ignored: tuple[str, ...] = ()
 
     def __init__(self, played: Script) -> None:
         self._playhead = Playhead(played.steps)

@@ -1,5 +1,6 @@
 """A provider over scripted connections: what it answers, and which failure is which."""
 
+import threading
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 import trio
 
 from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
+from actors.heavy import LARGE_VALUES
 from actors.outcome import Reason, Usage
 from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
 from actors.providers.credentials import Credentials
@@ -421,3 +423,38 @@ async def test_a_path_goes_out_as_the_format_says(base: str, path: str, target: 
     provider = HttpProvider("p", base, None, Peer(wire).client(), format=Elsewhere(path))
     (await provider.open(CALL, connect_s=5.0)).close()
     assert wire.sent.startswith(f"POST {target} HTTP/1.1\r\n".encode())
+
+
+class Noting(OpenAIChat):
+    """Notes in which thread a call is translated."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        self.threads.append(threading.get_ident())
+        return super().build(call, api_key)
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        self.threads.append(threading.get_ident())
+        return super().unsupported(call)
+
+
+FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
+
+
+@pytest.mark.parametrize(("parts", "inline"), [(10, True), (LARGE_VALUES, False)])
+async def test_only_a_small_call_is_translated_at_once(parts: int, inline: bool) -> None:
+    format = Noting()
+    setting = Setting(SSE, format=format)
+    content: list[Any] = [{"type": "text", "text": "a"}] * parts
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    call = ModelCall(upstream_model="m", messages=messages, parameters={"speed": 1})
+    call = msgspec.structs.replace(call, foreign=FOREIGN)
+    answer = await setting.provider.open(call, connect_s=5.0)
+    assert answer.ignored == ("speed",)
+    assert [thread == threading.get_ident() for thread in format.threads] == [inline], "just once"
+    assert await setting.provider.unsupported(call) == answer.ignored
+    assert (format.threads[1] == threading.get_ident()) is inline
+    sent = setting.wire.sent.partition(b"\r\n\r\n")[2]
+    assert msgspec.json.decode(sent)["messages"] == messages

@@ -1,6 +1,7 @@
 """Embeddings over scripted connections: how they come, and how their connections are left."""
 
-from collections.abc import Callable
+import threading
+from typing import Any
 
 import httpx
 import msgspec
@@ -10,7 +11,13 @@ from trio.testing import MockClock
 
 from actors.providers import http_embedder
 from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.embeddings import EmbeddingAsk, read_embeddings
+from actors.providers.embeddings import (
+    EmbeddingAsk,
+    Embeddings,
+    embedding_parts,
+    read_embeddings,
+)
+from actors.providers.formats import RequestParts
 from actors.providers.http import HttpProvider
 from actors.providers.http_embedder import HttpEmbedder, HttpEmbedding
 from tests.actors.providers.memory import SILENCE, Line, MemoryWire, Peer, head
@@ -54,19 +61,37 @@ async def test_an_answer_in_pieces() -> None:
     assert not setting.wire.closed, "its connection is kept"
 
 
-async def test_a_long_answer_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: list[object] = []
-    in_thread = trio.to_thread.run_sync
+@pytest.mark.parametrize(("spare", "inline"), [(0, True), (-1, False)])
+async def test_only_a_short_answer_is_read_where_it_arrives(
+    spare: int, inline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
 
-    async def noted(read: Callable[..., object], *args: object) -> object:
-        used.append(read)
-        return await in_thread(read, *args)
+    def noted(*args: Any) -> Embeddings:
+        threads.append(threading.get_ident())
+        return read_embeddings(*args)
 
-    monkeypatch.setattr(http_embedder, "_LONG", len(ANSWER))
-    monkeypatch.setattr("trio.to_thread.run_sync", noted)
+    monkeypatch.setattr(http_embedder, "_LARGE", len(ANSWER) + spare)
+    monkeypatch.setattr(http_embedder, "read_embeddings", noted)
     answer = await Setting(OK + ANSWER).embed()
     assert bytes((await answer.read()).vectors[0]) == b"[0.5]"
-    assert used == [read_embeddings]
+    assert [thread == threading.get_ident() for thread in threads] == [inline]
+
+
+@pytest.mark.parametrize(("spare", "inline"), [(0, True), (-1, False)])
+async def test_only_a_short_request_is_made_at_once(
+    spare: int, inline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(*args: Any) -> RequestParts:
+        threads.append(threading.get_ident())
+        return embedding_parts(*args)
+
+    monkeypatch.setattr(http_embedder, "_LARGE", len(ASK.texts[0]) + spare)
+    monkeypatch.setattr(http_embedder, "embedding_parts", noted)
+    await Setting(OK + ANSWER).embed()
+    assert [thread == threading.get_ident() for thread in threads] == [inline]
 
 
 async def test_an_answer_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ async def test_what_is_asked(autojump_clock: MockClock) -> None:
 
     async with setting(handler := handle) as stage:
         (await stage.open()).close()
-        assert stage.provider.unsupported(CALL) == ("seed",)
+        assert await stage.provider.unsupported(CALL) == ("seed",)
         assert stage.provider.name == "p"
     assert heard["path"] == "/v1/responses"
     assert heard["headers"][b"authorization"] == b"Bearer topsecret"

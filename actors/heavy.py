@@ -1,0 +1,72 @@
+"""Work on calls so large that everybody would wait for it: it is done in threads.
+
+Threads take turns with the event loop, but a single step of a C library is never interrupted. So
+what is large is encoded a piece at a time.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from actors.providers.base import JSON, ModelCall
+
+THREADS = 2
+"""As they take turns with the event loop, more are no help."""
+LARGE_VALUES = 2048
+"""Values, messages and parts and calls of tools among them, that are worked on in 5 ms."""
+LARGE_TEXT = 262_144
+"""Characters of texts that are."""
+
+_DEPTH = 5
+"""Of a request, down to the parts of a message and the tools."""
+
+T = TypeVar("T")
+
+
+def is_large(call: ModelCall) -> bool:
+    """Whether work on the whole call may take more than 5 ms; finding out takes under 1 ms."""
+    return _is_large(call.parameters, call.messages)
+
+
+async def off_loop(large: bool, threads: trio.CapacityLimiter, work: Callable[[], T]) -> T:
+    """What `work` returns: at once, or if it is large from one of `threads`.
+
+    A cancelled caller leaves at once; the work goes on, so it must not matter to anybody.
+    """
+    if not large:
+        return work()
+    return await trio.to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True)
+
+
+def encoded(document: dict[str, JSON]) -> bytes:
+    """The document as JSON; where it is large, a piece at a time."""
+    return msgspec.json.encode(_in_pieces(document, _DEPTH) if _is_large(document) else document)
+
+
+def _is_large(*values: JSON) -> bool:
+    waiting: list[JSON] = [*values]
+    values_left, text_left = LARGE_VALUES, LARGE_TEXT
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            text_left -= len(value)
+        elif isinstance(value, dict | list):
+            values_left -= len(value)
+        if values_left < 0 or text_left < 0:
+            return True
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return False
+
+
+def _in_pieces(value: JSON, depth: int) -> JSON:
+    """The same with the items of its lists encoded already."""
+    if depth and isinstance(value, dict):
+        return {name: _in_pieces(one, depth - 1) for name, one in value.items()}
+    if depth and isinstance(value, list):
+        return [msgspec.Raw(msgspec.json.encode(_in_pieces(one, depth - 1))) for one in value]
+    return value

@@ -1,0 +1,90 @@
+"""Which calls are large, and that work on them is not waited for."""
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from actors.heavy import LARGE_TEXT, LARGE_VALUES, encoded, is_large, off_loop
+from actors.providers.base import ModelCall
+
+HALF = LARGE_VALUES // 2
+
+
+def call(*messages: dict[str, Any], **parameters: Any) -> ModelCall:
+    return ModelCall(upstream_model="m", messages=list(messages), parameters=parameters)
+
+
+def user(content: object) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+@pytest.mark.parametrize(
+    ("asked", "large"),
+    [
+        (call(), False),
+        (call(*[user("Hello")] * 100), False),
+        (call(*[user("Hello")] * HALF), True),
+        (call(user([{"type": "text", "text": "a"}] * 100)), False),
+        (call(user([{"type": "text", "text": "a"}] * LARGE_VALUES)), True),
+        (call({"role": "assistant", "tool_calls": [{}] * (LARGE_VALUES + 1)}), True),
+        (call(user("a" * (LARGE_TEXT - 9))), False),
+        (call(user("a" * LARGE_TEXT)), True),
+        (call(user("a" * (LARGE_TEXT // 2)), user("a" * (LARGE_TEXT // 2))), True),
+        (call(tools=[{"type": "function", "function": {"name": "f"}}] * 100), False),
+        (call(tools=[{"type": "function", "function": {"name": "f"}}] * HALF), True),
+        (call(metadata={"a": "b" * (LARGE_TEXT + 1)}), True),
+    ],
+)
+def test_which_calls_are_large(asked: ModelCall, large: bool) -> None:
+    assert is_large(asked) is large
+
+
+def test_the_size_of_a_huge_call_is_found_out_quickly() -> None:
+    parts = [{"type": "text", "text": "a"}] * 50
+    huge = call(*[user(parts) for _ in range(10_000)])
+    begun = time.process_time()
+    for _ in range(100):
+        assert is_large(huge)
+    assert time.process_time() - begun < 0.5, "5 ms for each"
+
+
+async def test_large_work_is_done_in_a_thread() -> None:
+    threads = trio.CapacityLimiter(1)
+    here = threading.get_ident()
+    assert await off_loop(False, threads, threading.get_ident) == here
+    assert await off_loop(True, threads, threading.get_ident) != here
+
+
+async def test_who_is_cancelled_does_not_wait_for_the_work(autojump_clock: MockClock) -> None:
+    threads, goes_on = trio.CapacityLimiter(1), threading.Event()
+    with trio.move_on_after(1) as scope:
+        await off_loop(True, threads, goes_on.wait)
+    assert scope.cancelled_caught
+    goes_on.set()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), JSON), st.sampled_from([0, HALF]))
+def test_pieces_are_the_same_document(document: dict[str, Any], more: int) -> None:
+    document |= {"many": [document.copy()] * more}
+    assert encoded(document) == msgspec.json.encode(document)
+
+
+def test_deep_documents_are_encoded_too() -> None:
+    deep: object = "end"
+    for _ in range(100):
+        deep = [{"in": deep}]
+    document = {"deep": deep, "many": [0] * LARGE_VALUES}
+    assert encoded(document) == msgspec.json.encode(document)
