@@ -11,7 +11,7 @@ from statistics import median
 from msgspec import Struct
 
 from actors.delta_fit import DeltaFit, DeltaTurn
-from actors.prompt_text import is_all_text, prompt_text
+from actors.prompt_text import PromptText, is_all_text, prompt_text
 from actors.providers.base import ModelCall
 from actors.script_features import Features, features
 from actors.token_fit import Matrix, TokenFit, Vector
@@ -77,7 +77,7 @@ class Estimator:
         Both are of the same things: with reasoning that nobody sees, take its tokens off. A figure
         that cannot be true of the text teaches nothing, and neither does an explicit zero.
         """
-        if _is_plausible(text, tokens) and self._taught(model).is_due():
+        if _is_plausible(len(text), tokens) and self._taught(model).is_due():
             self._taught(model).learn(features(text), deltas, tokens)
 
     def estimate_input(self, model: str, call: ModelCall) -> int:
@@ -88,9 +88,9 @@ class Estimator:
         """The provider has counted the prompt, cached tokens included."""
         if not self._used(model).wants_prompts():
             return
-        text = prompt_text(call)
-        if _is_plausible(text, tokens) and is_all_text(call):
-            self._taught(model).learn_prompt(text, len(call.messages), tokens)
+        prompt = prompt_text(call)
+        if _is_plausible(prompt.size, tokens) and is_all_text(call):
+            self._taught(model).learn_prompt(prompt, len(call.messages), tokens)
 
     def dump(self) -> tuple[Learnt, ...]:
         """All that was learnt, the model used last at the end."""
@@ -158,18 +158,19 @@ class _Model:
         self._by_deltas.learn(DeltaTurn(deltas, tokens, by_text, *_beyond_latin(found)))
         self._by_text.learn(found, tokens)
 
-    def prompt_tokens(self, text: str, messages: int) -> float:
+    def prompt_tokens(self, prompt: PromptText, messages: int) -> float:
         enough = len(self._prompts) >= ENOUGH_PROMPTS
         factor = median(self._prompts) if enough else 1.0
-        return self._plain_prompt(text, messages) * min(MOST_ADDED, max(1 / MOST_ADDED, factor))
+        return self._plain_prompt(prompt, messages) * min(MOST_ADDED, max(1 / MOST_ADDED, factor))
 
-    def learn_prompt(self, text: str, messages: int, tokens: int) -> None:
-        plain = self._plain_prompt(text, messages)
+    def learn_prompt(self, prompt: PromptText, messages: int, tokens: int) -> None:
+        plain = self._plain_prompt(prompt, messages)
         if plain >= LEAST_PROMPT:
             self._prompts.append(tokens / plain)
 
-    def _plain_prompt(self, text: str, messages: int) -> float:
-        return TOKENS_PER_MESSAGE * messages + self._by_text.tokens(features(text))
+    def _plain_prompt(self, prompt: PromptText, messages: int) -> float:
+        tokens = self._by_text.tokens(features(prompt.text)) * prompt.times
+        return TOKENS_PER_MESSAGE * messages + tokens
 
 
 def _beyond_latin(found: Features) -> tuple[float, float]:
@@ -178,6 +179,6 @@ def _beyond_latin(found: Features) -> tuple[float, float]:
     return found.cjk + split, split
 
 
-def _is_plausible(text: str, tokens: int) -> bool:
-    most = MAX_TOKENS_PER_CHAR * len(text) + OVERHEAD_TOKENS
-    return 0 < tokens <= most and 0 < len(text) <= MAX_CHARS_PER_TOKEN * tokens
+def _is_plausible(length: int, tokens: int) -> bool:
+    most = MAX_TOKENS_PER_CHAR * length + OVERHEAD_TOKENS
+    return 0 < tokens <= most and 0 < length <= MAX_CHARS_PER_TOKEN * tokens

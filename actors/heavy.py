@@ -45,6 +45,11 @@ def encoded(document: dict[str, JSON]) -> bytes:
     return msgspec.json.encode(_in_pieces(document, _DEPTH) if _is_large(document) else document)
 
 
+def is_large_value(value: JSON) -> bool:
+    """The same for a part of a call."""
+    return _is_large(value)
+
+
 def _is_large(*values: JSON) -> bool:
     waiting: list[JSON] = [*values]
     values_left, text_left = LARGE_VALUES, LARGE_TEXT
