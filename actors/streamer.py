@@ -6,6 +6,7 @@ of a cut answer (`actors.cut`, `actors.continuing`, `actors.splice`).
 """
 
 from enum import Enum, auto
+from functools import partial
 
 import trio
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from actors.cut import Cut
 from actors.events import AnyEvent
 from actors.failures import client_error, not_continued, nothing_asked
 from actors.gate import ProviderBusy
+from actors.heavy import is_large, off_loop
 from actors.ledger import Tally
 from actors.links import Sender
 from actors.needs import needs_of
@@ -54,17 +56,19 @@ class Streamer:
     async def run(self, outbox: Sender[Item]) -> None:
         """The actor: try the routes in order until one answers whole, or none is left."""
         with outbox:
-            self._choose()
+            await self._choose()
             failure = await self._play(outbox)
             if failure is not None:
                 error = client_error(failure, self._ledger.tried())
                 self._turn.blame(failure_reason(failure.kind), error)
 
-    def _choose(self) -> None:
+    async def _choose(self) -> None:
         routes, call = self._turn.request.routes, self._turn.request.call
         model = str(routes[0].route) if routes else ""
         self._input = self._upstreams.estimates.estimate_input(model, call)
-        choice = self._upstreams.board.choose(routes, needs_of(call, self._input))
+        find = partial(needs_of, call, self._input)
+        needs = await off_loop(is_large(call), self._upstreams.threads, find)
+        choice = self._upstreams.board.choose(routes, needs)
         for skipped in choice.skipped:
             self._ledger.skip(skipped.route, skipped.reason, self._upstreams.now())
         self._retries = Retries(choice.open, self._upstreams.jitter)

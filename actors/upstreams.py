@@ -1,9 +1,12 @@
 """What a streamer needs besides its turn: the providers, and what is known of their routes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import trio
 
 from actors.board import RouteBoard
+from actors.heavy import THREADS
 from actors.ledger import Estimates
 from actors.providers.base import Provider
 from actors.retry import Jitter
@@ -19,3 +22,5 @@ class Upstreams:
     now: Callable[[], float]
     """Seconds since the epoch."""
     jitter: Jitter
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
+    """These look at large calls."""

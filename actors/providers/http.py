@@ -90,7 +90,7 @@ class HttpProvider:
         self._after_finish_s = after_finish_s
         self._now = now
         self.threads = trio.CapacityLimiter(THREADS)
-        """Make large requests, and read large answers that are no streams."""
+        """These make large requests, and read large answers that are no streams."""
         self.scrub = scrubber(self._credentials.secrets, [url.host])
         """Takes the keys and the address out of what the provider says."""
 

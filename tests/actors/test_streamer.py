@@ -1,9 +1,11 @@
 """Routes in their order, attempts on record, and an upstream that is always left exactly once."""
 
+import threading
 from collections.abc import Sequence
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from actors import events
@@ -11,9 +13,11 @@ from actors.attempt import Item
 from actors.attempt_clock import SLACK_S
 from actors.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.estimator import Estimator
+from actors.heavy import LARGE_VALUES
 from actors.links import Link
+from actors.needs import Needs, needs_of
 from actors.outcome import Reason
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.streamer import Streamer
 from actors.timeouts import Timeouts
 from actors.turn import Turn
@@ -87,6 +91,25 @@ async def test_the_call_names_the_routes_model_and_keeps_the_parameters(
     assert call.upstream_model == "main-model"
     assert call.parameters == {"temperature": 0.5}
     assert connect_s == QUICK.connect_s
+
+
+@pytest.mark.parametrize(("messages", "inline"), [(1, True), (LARGE_VALUES + 1, False)])
+async def test_only_a_small_call_is_looked_at_at_once(
+    messages: int, inline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(call: ModelCall, input_tokens: int) -> Needs:
+        threads.append(threading.get_ident())
+        return needs_of(call, input_tokens)
+
+    monkeypatch.setattr("actors.streamer.needs_of", noted)
+    play = Play(ScriptedProvider(text("a"), stop()))
+    call = play.turn.request.call
+    call = replace(call, messages=call.messages * messages)
+    play.turn.request = replace(play.turn.request, call=call)
+    assert len(await play.run()) == 3
+    assert [thread == threading.get_ident() for thread in threads] == [inline]
 
 
 @pytest.mark.parametrize(
