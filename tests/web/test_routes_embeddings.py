@@ -1,13 +1,16 @@
 """`POST /v1/embeddings` over scripted providers: answers, other routes, and one record for each."""
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
 import trio
 from msgspec import Raw
+from quart import Response
 from trio.testing import MockClock
 
 from actors.outcome import Mode, Reason, Usage
@@ -16,6 +19,7 @@ from actors.providers.embeddings import EmbeddingAsk, Embeddings
 from store.records import FinalRecord
 from tests.actors.fakes import ScriptedProvider, Trouble
 from tests.web.house import House, in_a_moment, open_house
+from web.responses import json_response
 
 Line = float | UpstreamFailure
 VECTOR = Embeddings((Raw(b"[0.5,1]"),), Usage(input_tokens=1_000_000, output_tokens=0))
@@ -128,6 +132,25 @@ async def test_an_answer_and_its_record(autojump_clock: MockClock) -> None:
     assert (record.usage.input_tokens, record.usage.estimated) == (1_000_000, False)
     assert record.usage.cost_micros == 20_000
     assert results(record) == [("main", "answered")]
+
+
+@pytest.mark.parametrize(("numbers", "inline"), [(10, True), (20_000, False)])
+async def test_only_a_short_answer_is_written_at_once(
+    numbers: int, inline: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(*args: Any, **options: Any) -> Response:
+        threads.append(threading.get_ident())
+        return json_response(*args, **options)
+
+    monkeypatch.setattr("web.routes.embeddings.json_response", noted)
+    vector = [0.5] * numbers
+    answer = Embeddings((Raw(json.dumps(vector).encode()),), VECTOR.usage)
+    async with house_of(ScriptedEmbedder(answer=answer)) as house:
+        response = await ask(house)
+    assert response.json()["data"][0]["embedding"] == vector
+    assert [thread == threading.get_ident() for thread in threads] == [inline]
 
 
 async def test_usage_that_nobody_tells_is_estimated(autojump_clock: MockClock) -> None:

@@ -1,10 +1,13 @@
 """`POST /v1/embeddings`: passed on to a route of the model, and accounted as a turn."""
 
+from functools import partial
+
 import trio
 from quart import Blueprint, Response, request
 
 from actors.embedding import DIALECT, EmbeddingJob
 from actors.events import Ended
+from actors.heavy import off_loop
 from actors.outcome import Reason, Usage
 from actors.providers.embeddings import Embeddings
 from actors.turn import PlannedRoute, Turn, TurnRequest
@@ -17,6 +20,8 @@ from web.responses import error_response, json_response
 from web.service import TENANT, Service
 
 _MODELS_SHOWN = 20
+_LARGE = 65_536
+"""Bytes of vectors beyond which a thread writes the answer."""
 
 
 def embedding_routes(service: Service) -> Blueprint:
@@ -31,7 +36,7 @@ def embedding_routes(service: Service) -> Blueprint:
         job = EmbeddingJob(asked.ask)
         turn = await _begin(service, asked, job)
         await turn.final.wait()
-        return _answer(turn, job)
+        return await _answer(turn, job, readers)
 
     return blueprint
 
@@ -66,7 +71,7 @@ def _turn_request(
     )
 
 
-def _answer(turn: Turn, job: EmbeddingJob) -> Response:
+async def _answer(turn: Turn, job: EmbeddingJob, threads: trio.CapacityLimiter) -> Response:
     ended = turn.journal.events[-1]
     headers = turn_headers(turn)
     if not isinstance(ended, Ended):
@@ -74,7 +79,9 @@ def _answer(turn: Turn, job: EmbeddingJob) -> Response:
     if ended.reason is not Reason.STOP or job.result is None:
         return error_response(ending_error(ended), headers)
     model = ended.upstream_model or turn.request.model
-    return json_response(embedding_list(job.result, model, ended.usage), headers=headers)
+    body = embedding_list(job.result, model, ended.usage)
+    large = sum(memoryview(vector).nbytes for vector in job.result.vectors) > _LARGE
+    return await off_loop(large, threads, partial(json_response, body, headers=headers))
 
 
 def embedding_list(result: Embeddings, model: str, usage: Usage | None) -> dict[str, object]:
