@@ -20,7 +20,7 @@ from actors.turn import PlannedRoute
 ROUTES_KEPT = 1000
 """Clients can name routes directly: beyond so many the ones with the least to tell are forgotten.
 
-Those that an operator opened are not among them."""
+Those that are configured, or that an operator opened, are not among them."""
 _SWEEP_EVERY = 100
 """So many new routes, since a sweep looks at all of them."""
 
@@ -81,7 +81,7 @@ class RouteBoard:
 
     `limits` and `keys` are by the provider's name: left out, it has no limits, or takes no key.
     The rings are shared with the providers, which tell them of refusals. `clock` gives seconds
-    that never go back, as trio's does.
+    that never go back, as trio's does. What is known of `configured` routes is never forgotten.
     """
 
     def __init__(
@@ -90,11 +90,13 @@ class RouteBoard:
         limits: Mapping[str, ProviderLimits],
         keys: Mapping[str, KeyRing],
         clock: Callable[[], float],
+        configured: Iterable[Route] = (),
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._keys = keys
         self._clock = clock
+        self._configured = frozenset(configured)
         self._providers: dict[str, Allowance] = {}
         self._seen: OrderedDict[Route, _Seen] = OrderedDict()
         """Those asked last are at the end."""
@@ -218,9 +220,10 @@ class RouteBoard:
         if len(self._seen) < self._sweep_at:
             return
         now = self._clock()
+        named = [item for item in self._seen.items() if item[0] not in self._configured]
         for may_go in (_Seen.is_idle, _Seen.is_ours):
-            for route, seen in list(self._seen.items()):
-                if len(self._seen) > ROUTES_KEPT and may_go(seen, now):
+            for route, seen in named:
+                if len(self._seen) > ROUTES_KEPT and route in self._seen and may_go(seen, now):
                     del self._seen[route]
         self._sweep_at = len(self._seen) + _SWEEP_EVERY
 

@@ -7,6 +7,7 @@ from actors.board import RouteBoard
 from actors.breaker import BreakerSettings
 from actors.keys import KeyRing
 from web.config import Config
+from web.route_json import models_by_route
 
 
 def make_board(
@@ -18,4 +19,4 @@ def make_board(
         name: ProviderLimits(**settings.limits.model_dump())
         for name, settings in config.providers.items()
     }
-    return RouteBoard(breaker, limits, rings, clock)
+    return RouteBoard(breaker, limits, rings, clock, models_by_route(config))

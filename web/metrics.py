@@ -201,7 +201,7 @@ class _Live(Collector):
 
 
 class _Routes(Collector):
-    """Clients name routes as they please: those that nobody configured show only while open."""
+    """Those that are configured: clients name others as they please, and a series is for ever."""
 
     def __init__(self, board: RouteBoard, configured: Collection[Route]) -> None:
         self._board = board
@@ -213,11 +213,10 @@ class _Routes(Collector):
             "1 for the state that a route's breaker is in.",
             labels=["route", "state"],
         )
-        for status in self._board.statuses(self._configured):
-            now = status.breaker.state
-            if now != "closed" or status.route in self._configured:
-                for state in get_args(State):
-                    family.add_metric([str(status.route), state], state == now)
+        for route in self._configured:
+            now = self._board.status(route).breaker.state
+            for state in get_args(State):
+                family.add_metric([str(route), state], state == now)
         yield family
 
 

@@ -300,6 +300,19 @@ def test_not_even_failing_routes_take_more_room_than_there_is() -> None:
     assert house.skipped(last) == (Skipped(last, "breaker_open", 60),)
 
 
+def test_routes_that_clients_make_up_drive_no_configured_one_out() -> None:
+    configured = [Route("a", f"mine-{number}") for number in range(5)]
+    board = RouteBoard(BreakerSettings(failures=1), {}, {}, lambda: 0.0, configured)
+    for route in [*configured, *map(named, range(3 * ROUTES_KEPT))]:
+        permit = board.enter(route)
+        assert not isinstance(permit, Skipped)
+        permit.failed(0.0)
+    kept = board.statuses()
+    assert len(kept) <= ROUTES_KEPT + 100
+    assert [status.route for status in kept[:5]] == configured
+    assert {status.breaker.state for status in kept} == {"open"}
+
+
 def test_more_than_the_usual_number_can_be_opened_by_hand() -> None:
     house = House()
     count = ROUTES_KEPT + 250

@@ -1,6 +1,6 @@
 """The board has the configured breakers, limits and keys."""
 
-from actors.board import Skipped
+from actors.board import ROUTES_KEPT, Skipped
 from actors.breaker import Permit
 from actors.needs import Needs
 from actors.providers.base import Route
@@ -49,3 +49,19 @@ async def test_a_gate_as_configured() -> None:
     gate = board.gate(ROUTES[0])
     async with gate.place():
         assert (gate.in_flight, board.gate(ROUTES[2]).in_flight) == (1, 0)
+
+
+def test_made_up_routes_drive_no_configured_one_out() -> None:
+    config = Config.model_validate(
+        {
+            "providers": {"up": UP},
+            "models": {"large": {"routes": ["up/mine"]}},
+            "breaker": {"failures": 1},
+        }
+    )
+    board, mine = make_board(config, {}, lambda: 0.0), Route("up", "mine")
+    for route in [mine, *(Route("up", f"made-up-{number}") for number in range(2 * ROUTES_KEPT))]:
+        permit = board.enter(route)
+        assert isinstance(permit, Permit)
+        permit.failed(0.0)
+    assert mine in {status.route for status in board.statuses()}
