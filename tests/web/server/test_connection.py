@@ -14,6 +14,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 from web.quart_app import TrouperApp
 from web.server import HttpServer, ServerSettings
 from web.server.connection import Connection
+from web.websocket import websocket_life
 
 GET = b"GET %b HTTP/1.1\r\nHost: t\r\n\r\n"
 SETTINGS = ServerSettings(keep_alive_s=50, header_s=10, write_stall_s=30, linger_s=2)
@@ -57,6 +58,11 @@ def make_app() -> TrouperApp:
     async def deaf() -> None:
         await websocket.accept()
         await trio.sleep_forever()
+
+    @app.websocket("/until_the_server_leaves")
+    async def until_the_server_leaves() -> None:
+        await websocket.accept()
+        await websocket_life(websocket).server_leaves.wait()
 
     return app
 

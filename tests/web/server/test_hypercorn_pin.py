@@ -18,7 +18,7 @@ import quart_trio.wrappers.request
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
 VERSIONS = {"hypercorn": "0.18.0", "quart": "0.22.0", "quart-trio": "0.12.0"}
 
@@ -44,6 +44,7 @@ SOURCES: dict[Callable[..., object], str] = {
     WSStream.app_send: "a6dd1160bfc4",
     WSStream._handle_events: "b90f3f595ff9",
     WSStream._send_wsproto_event: "3a4df3f0d2df",
+    WebsocketBuffer: "31c9b1345f30",
     H2Protocol.__init__: "d577a96e2eb6",
     H2Protocol.handle: "c67e89eb79af",
     H2Protocol.send_task: "3f55a5376640",
@@ -61,6 +62,8 @@ SOURCES: dict[Callable[..., object], str] = {
     quart_trio.app.QuartTrio.handle_request: "663b07e762fa",
     quart_trio.app.QuartTrio.full_dispatch_request: "427aa8d97589",
     quart_trio.app.QuartTrio.handle_user_exception: "d141c540ee95",
+    quart.app.Quart.handle_websocket_exception: "8f16fb187dab",
+    quart_trio.app.QuartTrio.full_dispatch_websocket: "16c3322c59aa",
     quart_trio.app.QuartTrio.handle_websocket: "dee15ca0d847",
     quart_trio.asgi.TrioASGIHTTPConnection: "6393e71c2a51",
     quart_trio.asgi.TrioASGIWebsocketConnection: "a35afe442a69",
