@@ -52,7 +52,8 @@ def read(frames: list[bytes]) -> str:
 
 @pytest.mark.parametrize("write", [as_javascript, as_ascii])
 @given(
-    text=st.text(st.characters() | st.sampled_from('👩🇨𐍈"\\u')), cuts=st.lists(st.integers(0, 40))
+    text=st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('👩🇨𐍈"\\u')),
+    cuts=st.lists(st.integers(0, 40)),
 )
 def test_whatever_is_cut_comes_together(
     write: Callable[[object], str], text: str, cuts: list[int]
