@@ -9,6 +9,7 @@ from quart.wrappers import Websocket
 
 from actors.ending import items_json
 from actors.events import Ended
+from actors.heavy import off_loop
 from actors.laggard import ReaderTooSlow
 from actors.lease import Lease
 from actors.outcome import ErrorInfo, Reason
@@ -193,10 +194,8 @@ class ResponsesSocket:
         ended = journal[-1]
         if ask.keep or turn.deleted_at is not None or not isinstance(ended, Ended):
             return
-        if len(journal) > _MANY_EVENTS:
-            said = await trio.to_thread.run_sync(items_json, journal, limiter=self._threads)
-        else:
-            said = items_json(journal)
+        many = len(journal) > _MANY_EVENTS
+        said = await off_loop(many, self._threads, partial(items_json, journal))
         self._unstored.keep(link_of(turn, ended, ask.kept, said or "[]"))
 
     async def _refuse(self, info: ErrorInfo, turn: Turn | None = None) -> None:

@@ -31,14 +31,25 @@ PATIENCE_S = 200_000
 SETTINGS = ServerSettings(write_stall_s=30, linger_s=2, websocket_ping_s=1000)
 
 
+def masked(text: str) -> bytes:
+    """A short text as a client frames it."""
+    data = text.encode()
+    assert len(data) < 126
+    return b"\x81" + bytes([0x80 | len(data)]) + b"\x00\x00\x00\x00" + data
+
+
 class Socket:
     """A client's side of a socket: what it says, and what it hears, every event checked."""
 
     def __init__(
-        self, connection: WebSocketConnection, stream: trio.abc.HalfCloseableStream
+        self,
+        connection: WebSocketConnection,
+        stream: trio.abc.HalfCloseableStream,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.connection = connection
         self.stream = stream
+        self._patience_s = patience_s
 
     async def say(self, event: object) -> None:
         """Send a message: text or bytes as they are, anything else as JSON."""
@@ -51,7 +62,7 @@ class Socket:
 
     async def hear(self) -> Object:
         """The next event, as the SDK's type, strictly."""
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(self._patience_s):
             message = await self.connection.get_message()
         assert isinstance(message, str)
         strictly(ResponsesServerEvent, message, DOCUMENTED)
@@ -94,7 +105,7 @@ class Socket:
 
     async def closed(self) -> int:
         """The code with which the server closes next."""
-        with trio.fail_after(PATIENCE_S), pytest.raises(ConnectionClosed) as closed:
+        with trio.fail_after(self._patience_s), pytest.raises(ConnectionClosed) as closed:
             await self.connection.get_message()
         assert closed.value.reason is not None
         return closed.value.reason.code

@@ -37,7 +37,7 @@ from tests.web.responding import (
     responded,
     shown,
 )
-from tests.web.socket_client import HANDSHAKE, Socket, conversing, door_of
+from tests.web.socket_client import HANDSHAKE, Socket, conversing, door_of, masked
 from web import responses_ws
 from web.dialects.frames import data_of
 from web.server import ServerSettings
@@ -628,13 +628,6 @@ async def test_pings_come_whether_something_plays_or_not(autojump_clock: MockClo
         for _ in range(3):
             await trio.sleep(4)
             assert await _received(stream) == b"\x89\x00"
-
-
-def masked(text: str) -> bytes:
-    """A short text as a client frames it."""
-    data = text.encode()
-    assert len(data) < 126
-    return b"\x81" + bytes([0x80 | len(data)]) + b"\x00\x00\x00\x00" + data
 
 
 async def _received(stream: trio.abc.ReceiveStream) -> bytes:
