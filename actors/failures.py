@@ -85,7 +85,7 @@ def not_continued(cut: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailur
         return cut
     # What a route says of being asked to continue is no answer to the client's own request.
     why = "the next route refused." if last.kind is FailureKind.REJECTED else last.message
-    message = f"{cut.message} It could not be continued: {why}"
+    message = f"{cut.message.rstrip('.')}. It could not be continued: {why}"
     return UpstreamFailure(cut.kind, message, status=cut.status, code=cut.code, type=cut.type)
 
 

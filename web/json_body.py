@@ -1,6 +1,7 @@
 """Reads the JSON of a request's body, without keeping everybody waiting for a large one."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +14,10 @@ AT_ONCE = 32_768
 """Bytes that are read where they arrive: however they are filled, it takes under 5 ms."""
 READERS = 2
 """Threads that read larger bodies; as they take turns with the event loop, more are no help."""
+
+_CUSHION = 200
+"""Levels of the stack that are given away: what a thread with its short stack can just read has to
+be written again further down another one."""
 
 T = TypeVar("T")
 
@@ -36,7 +41,8 @@ async def read_json(
     """
     if len(body) <= AT_ONCE:
         return read(json_object(body, name))
-    return await trio.to_thread.run_sync(lambda: read(_by_pieces(body, name)), limiter=threads)
+    pieces = partial(_deeper, _CUSHION, partial(_by_pieces, body, name))
+    return await trio.to_thread.run_sync(lambda: read(pieces()), limiter=threads)
 
 
 def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
@@ -45,6 +51,11 @@ def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
         return _decode(body)
     except _NO_OBJECT as error:
         raise _no_object(error, name) from None
+
+
+def _deeper(levels: int, function: Callable[[], T]) -> T:
+    """Call `function` with that much less of the stack left."""
+    return _deeper(levels - 1, function) if levels else function()
 
 
 def _by_pieces(body: bytes | str, name: str) -> dict[str, JSON]:

@@ -18,6 +18,7 @@ from web.chat_request import (
 from web.content_parts import MAX_PARTS
 from web.errors import ApiError
 from web.field_errors import first_complaint
+from web.json_body import read_json
 
 USER = {"role": "user", "content": "Hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
@@ -388,3 +389,23 @@ async def test_the_complaint_about_a_long_body_is_the_same() -> None:
     with pytest.raises(ApiError) as caught:
         await received(body)
     assert caught.value.info.param == "messages[1].content[0][1]"
+
+
+@pytest.mark.parametrize("depth", range(100, 500, 20))
+async def test_what_a_thread_reads_can_be_written_again(depth: int) -> None:
+    """A stack has its end: what is nested almost too deeply is refused here, and not a 500 later."""
+    schema = '{"anyOf":[' * depth + "{}" + "]}" * depth
+    body = f'{{"input":"{"x" * 40_000}","tools":[{schema}]}}'.encode()
+    try:
+        read = await read_json(body, lambda found: found, trio.CapacityLimiter(1))
+    except ApiError as error:
+        assert "nested too deeply" in error.info.message
+    else:
+        _further_down(100, read)
+
+
+def _further_down(levels: int, read: object) -> None:
+    if levels:
+        _further_down(levels - 1, read)
+    else:
+        msgspec.json.encode(read)
