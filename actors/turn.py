@@ -132,7 +132,7 @@ class Turn:
             model=request.model,
             mode=request.mode.value,
             dialect=request.dialect,
-            dialect_options=request.dialect_options if self.deleted_at is None else {},
+            dialect_options=request.dialect_options if self.keeps_said else {},
             created_at=self.created_at,
             keep_text=request.keep_text,
             previous_id=request.previous_id,

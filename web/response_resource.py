@@ -5,6 +5,7 @@ from functools import partial
 import trio
 from quart import Response
 
+from actors.heavy import off_loop
 from actors.outcome import Reason
 from actors.turn import Turn
 from store.records import StoredResponse
@@ -20,6 +21,9 @@ from web.responses_items import Item
 from web.responses_listing import Page, named_input, page_of
 from web.service import TENANT, Service
 
+_MANY_EVENTS = 4096
+"""More of them are not put together in 5 ms."""
+
 
 class ResponseResource:
     """The responses of a service. Every method raises `ApiError`: 404 where there is none."""
@@ -32,7 +36,7 @@ class ResponseResource:
         """The response as it is now."""
         live = self._live(id)
         if live is not None:
-            return json_response(live_response(live), headers=turn_headers(live))
+            return await self._told_live(live)
         return await self._told(await self._stored(id))
 
     async def stream(self, id: str) -> Response:
@@ -50,7 +54,7 @@ class ResponseResource:
         if live is None:
             return await self._told(await self._ended(id))
         await _stop(live)
-        return json_response(live_response(live), headers=turn_headers(live))
+        return await self._told_live(live)
 
     async def delete(self, id: str) -> Response:
         """Forget all that was said in it, and stop its turn, if it plays."""
@@ -100,6 +104,13 @@ class ResponseResource:
             raise elsewhere(stored.turn)
         return stored
 
+    async def _told_live(self, turn: Turn) -> Response:
+        journal = list(turn.journal.events)
+        described = await off_loop(
+            len(journal) > _MANY_EVENTS, self._threads, lambda: live_response(turn, journal)
+        )
+        return json_response(described, headers=turn_headers(turn))
+
     async def _told(self, stored: StoredResponse) -> Response:
         headers = {"X-Turn-Id": stored.turn.id}
         if stored.turn.ended_at is not None:
@@ -108,12 +119,8 @@ class ResponseResource:
         return json_response(distant_response(stored, segments), headers=headers)
 
     async def _items(self, turn_id: str, input_items: str) -> list[Item]:
-        def read() -> list[Item]:
-            return list(named_input(turn_id, input_items))
-
-        if len(input_items) <= AT_ONCE:
-            return read()
-        return await trio.to_thread.run_sync(read, limiter=self._threads)
+        large = len(input_items) > AT_ONCE
+        return await off_loop(large, self._threads, lambda: list(named_input(turn_id, input_items)))
 
 
 async def _stop(turn: Turn) -> None:

@@ -8,6 +8,7 @@ from msgspec import json
 
 from actors.answer_items import decode_items
 from actors.checkpointer import decode_events
+from actors.events import AnyEvent
 from actors.outcome import ErrorInfo, Reason, Usage
 from actors.turn import Turn
 from store.records import Segment, StoredResponse, UsageRecord
@@ -15,11 +16,14 @@ from web.dialects.response_object import Answer, answer_of, object_of, response_
 from web.dialects.responses_items import Fields
 
 
-def live_response(turn: Turn) -> Fields:
-    """The response of a turn that plays, or whose record is not in the database yet."""
+def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
+    """The response of a turn that plays, or whose record is not in the database yet.
+
+    `journal` are its events so far.
+    """
     request = turn.request
-    if turn.journal.events:
-        return response_object(turn.journal.events, request.dialect_options)
+    if journal:
+        return response_object(journal, request.dialect_options)
     answer = Answer(turn_id=turn.id, model=request.model, created_at=turn.created_at)
     return object_of(answer, request.dialect_options)
 

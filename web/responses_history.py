@@ -38,11 +38,19 @@ def read_history(given: JSON) -> list[Item]:
 def _items(given: JSON, path: str) -> Iterator[Item]:
     role = given.get("role") if isinstance(given, dict) else None
     if not isinstance(given, dict) or "type" in given or role not in _OF_CHATS:
-        yield read_item(given, path)
+        yield _item(given, path)
     elif role == "assistant":
         yield from _assistant(given, path)
     else:
         yield _tool_output(given, path)
+
+
+def _item(given: JSON, path: str) -> Item:
+    item = read_item(given, path)
+    if item["type"] == "item_reference":
+        text = "must be an item itself: there is no other history that it could be of."
+        raise wrong(path, text, "item_not_found")
+    return item
 
 
 def _tool_output(given: Item, path: str) -> Item:

@@ -5,6 +5,7 @@ from functools import partial
 import trio
 from msgspec import Struct
 
+from actors.heavy import off_loop
 from web.planning import Plan
 from web.responses_conversation import Conversation, conversation_of
 from web.responses_items import Item
@@ -41,10 +42,8 @@ async def prepare(
     A large conversation is put together in one of `threads`.
     """
     plan = service.planner.find(ask.model)
-    recalled = await recall(service, ask.past, unstored)
+    recalled = await recall(service, ask.past, threads, unstored)
     put_together = partial(conversation_of, ask, recalled.chain)
-    if len(recalled.chain.items) + len(ask.input) <= _MANY_ITEMS:
-        conversation = put_together()
-    else:
-        conversation = await trio.to_thread.run_sync(put_together, limiter=threads)
+    many = len(recalled.chain.items) + len(ask.input) > _MANY_ITEMS
+    conversation = await off_loop(many, threads, put_together)
     return Prepared(ask=ask, plan=plan, recalled=recalled, conversation=conversation)

@@ -1,10 +1,12 @@
 """Where a request's history is: read from the store in a number of queries that never grows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import trio
 from msgspec import Struct
 
+from actors.heavy import off_loop
 from store.records import ChainLink
 from web.conversations import conversation_busy
 from web.dialects.responses_items import turn_id_of
@@ -20,6 +22,9 @@ from web.responses_chain import (
 from web.responses_request import Past
 from web.service import TENANT, Service
 
+_LARGE = 65_536
+"""Characters of items that are read in 5 ms, however many items they are."""
+
 Unstored = Mapping[str, ChainLink]
 """Responses that only who asks has kept, with the ids of their turns."""
 NONE_UNSTORED: Unstored = MappingProxyType({})
@@ -32,13 +37,18 @@ class Recalled(Struct, frozen=True):
     turn_id: str | None
 
 
-async def recall(service: Service, past: Past, unstored: Unstored = NONE_UNSTORED) -> Recalled:
+async def recall(
+    service: Service,
+    past: Past,
+    threads: trio.CapacityLimiter,
+    unstored: Unstored = NONE_UNSTORED,
+) -> Recalled:
     """What a request goes on from; raises `ApiError` (404, 409, 503).
 
     History that the client brings takes the place of what is stored, for later turns too. What
     the request names must be there all the same: its instructions hold on.
     """
-    recalled = await _stored(service, past, unstored)
+    recalled = await _stored(service, past, threads, unstored)
     if past.items is None:
         return recalled
     ids = frozenset(str(item["id"]) for item in past.items if "id" in item)
@@ -46,22 +56,33 @@ async def recall(service: Service, past: Past, unstored: Unstored = NONE_UNSTORE
     return Recalled(Chain(items=past.items, ids=ids, instructions=instructions), None)
 
 
-async def _stored(service: Service, past: Past, unstored: Unstored) -> Recalled:
+async def _stored(
+    service: Service, past: Past, threads: trio.CapacityLimiter, unstored: Unstored
+) -> Recalled:
     if past.previous is not None:
-        return await _before(service, past.previous, unstored)
+        return await _before(service, past.previous, threads, unstored)
     if past.conversation is not None:
-        return await _in_conversation(service, past.conversation)
+        return await _in_conversation(service, past.conversation, threads)
     return Recalled(Chain(), None)
 
 
-async def _before(service: Service, id: str, unstored: Unstored) -> Recalled:
+async def _before(
+    service: Service, id: str, threads: trio.CapacityLimiter, unstored: Unstored
+) -> Recalled:
     turn_id = turn_id_of(id)
     if turn_id is None:
         raise previous_not_found(id)
     if turn_id not in unstored:
         _check_over(service, id, turn_id)
-    links = await service.store.chain(TENANT, turn_id, MOST_LINKS)
-    return Recalled(chain_before([_known(link, unstored) for link in links], id), turn_id)
+    stored = await service.store.chain(TENANT, turn_id, MOST_LINKS)
+    links = [_known(link, unstored) for link in stored]
+    chain = await off_loop(_are_large(links), threads, lambda: chain_before(links, id))
+    return Recalled(chain, turn_id)
+
+
+def _are_large(links: Sequence[ChainLink]) -> bool:
+    """Whether reading them may take more than 5 ms."""
+    return sum(len(link.input_items) + len(link.answer_items) for link in links) > _LARGE
 
 
 def _known(link: ChainLink, unstored: Unstored) -> ChainLink:
@@ -79,7 +100,7 @@ def _check_over(service: Service, id: str, turn_id: str) -> None:
         raise unavailable(text, code="store_unavailable", retry_after_s=2.0)
 
 
-async def _in_conversation(service: Service, name: str) -> Recalled:
+async def _in_conversation(service: Service, name: str, threads: trio.CapacityLimiter) -> Recalled:
     store = service.store
     if await store.conversation_live(TENANT, name):
         raise conversation_busy(name)
@@ -87,4 +108,5 @@ async def _in_conversation(service: Service, name: str) -> Recalled:
     if turn_id is None:
         return Recalled(Chain(), None)
     links = await store.chain(TENANT, turn_id, MOST_LINKS)
-    return Recalled(chain_in_conversation(links), turn_id)
+    chain = await off_loop(_are_large(links), threads, lambda: chain_in_conversation(links))
+    return Recalled(chain, turn_id)

@@ -64,6 +64,35 @@ async def test_however_long_a_chain_is_it_is_as_many_questions(autojump_clock: M
             assert house.store.reads <= before + 3
 
 
+async def test_of_a_chain_that_is_too_long_the_beginning_is_left_out(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.responses_state.MOST_LINKS", 2)
+    async with open_house(calling()) as house:
+        await responded(house, input="One", tools=[WEATHER])
+        await responded(house, input=[output()], previous_response_id="resp_1")
+        await responded(house, input="Three", previous_response_id="resp_2")
+        answer = await respond(house, input="Four", previous_response_id="resp_3", stream=True)
+        assert said(house) == [
+            ("assistant", "Hello"),
+            ("user", "Three"),
+            ("assistant", "Hello"),
+            ("user", "Four"),
+        ]
+        told = "".join(comments_of(answer.content))
+        assert "history_cut" in told
+        assert "outputs_ignored" in told
+
+
+async def test_a_large_history_is_put_together_all_the_same(autojump_clock: MockClock) -> None:
+    many = [{"role": "user", "content": f"{number} " * 50} for number in range(1_200)]
+    async with open_house(ScriptedProvider(*HELLO)) as house:
+        await responded(house, input=many, conversation="c")
+        await responded(house, input="And?", previous_response_id="resp_1")
+        await responded(house, input="And?", conversation="c")
+        assert len(said(house)) == 1_202
+
+
 async def test_tools_are_called_and_their_outputs_sent(autojump_clock: MockClock) -> None:
     async with open_house(calling()) as house:
         await responded(house, input="Weather?", tools=[WEATHER])

@@ -410,6 +410,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
         MISSING,
     ),
     (past({"role": "assistant", "tool_calls": 5}), "conversation_history[0].tool_calls", INVALID),
+    (past({"type": "item_reference", "id": "x"}), "conversation_history[0]", "item_not_found"),
     ({"conversation": 5}, "conversation", INVALID),
     ({"conversation": {}}, "conversation.id", MISSING),
     ({"conversation": ""}, "conversation", INVALID),

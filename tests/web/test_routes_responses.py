@@ -68,6 +68,34 @@ async def test_a_whole_response_is_what_is_shown_afterwards(autojump_clock: Mock
         assert await shown(house, "resp_1") == answer.json()
 
 
+async def test_all_that_can_be_repeated_is_repeated_as_the_sdk_knows_it(
+    autojump_clock: MockClock,
+) -> None:
+    schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
+    asked_for: Object = {
+        "instructions": "Be kind.",
+        "max_output_tokens": 50,
+        "max_tool_calls": 3,
+        "metadata": {"a": "b"},
+        "parallel_tool_calls": False,
+        "prompt_cache_key": "k",
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "safety_identifier": "s",
+        "temperature": 0.5,
+        "text": {"format": schema, "verbosity": "low"},
+        "tool_choice": {"type": "function", "name": "weather"},
+        "tools": [WEATHER | {"description": "d", "strict": True}],
+        "top_logprobs": 2,
+        "top_p": 0.25,
+        "truncation": "auto",
+        "user": "u",
+    }
+    async with open_house(ScriptedProvider(*HELLO)) as house:
+        response = await responded(house, **asked_for, conversation="c")
+        assert {name: response[name] for name in asked_for} == asked_for
+        assert response["conversation"] == {"id": "c"}
+
+
 async def test_a_stream_tells_the_same(autojump_clock: MockClock) -> None:
     async with open_house(ScriptedProvider(*CALLING)) as house:
         answer = await respond(house, stream=True, tools=[WEATHER])
@@ -205,10 +233,11 @@ async def test_while_it_plays_it_is_shown_as_far_as_it_has_come(autojump_clock: 
 
 async def test_unkept_responses_cannot_be_had_again(autojump_clock: MockClock) -> None:
     async with open_house(ScriptedProvider(*HELLO)) as house:
-        response = await responded(house, store=False)
-        assert response["store"] is False
+        response = await responded(house, store=False, instructions="Be kind.")
+        assert (response["store"], response["instructions"]) == (False, "Be kind.")
         record = house.theatre.record
         assert (record.text, record.items, record.turn.input_items) == ("", None, None)
+        assert record.turn.dialect_options == {}
         assert house.store.kept == {}
         unknown = (404, "response_not_found", None)
         assert error_of(await house.get("/v1/responses/resp_1")) == unknown
