@@ -113,7 +113,7 @@ class ResponsesSocket:
                 try:
                     self._heed(await read_event(message, self._threads), asks)
                 except ApiError as error:
-                    await self._say(error_event(error.info))
+                    await self._life.send_texts([error_event(error.info)])
 
     def _heed(self, event: Create | Cancel, asks: Asks) -> None:
         """Do what the client says; raises `ApiError` (404, 409)."""
@@ -186,8 +186,8 @@ class ResponsesSocket:
             if writer.exhausted:
                 await self._remember(asked.ask, turn)
                 self._asked = None  # who has the last event may ask for the next response
-            for data in data_of(frames):
-                await self._say(data.decode())
+            if messages := data_of(frames):
+                await self._life.send_texts(messages)
 
     async def _remember(self, ask: ResponsesAsk, turn: Turn) -> None:
         journal = turn.journal.events
@@ -200,7 +200,4 @@ class ResponsesSocket:
 
     async def _refuse(self, info: ErrorInfo, turn: Turn | None = None) -> None:
         self._asked = None
-        await self._say(error_event(info, turn_headers(turn) if turn else None))
-
-    async def _say(self, message: str) -> None:
-        await self._websocket.send(message)
+        await self._life.send_texts([error_event(info, turn_headers(turn) if turn else None)])

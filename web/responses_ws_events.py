@@ -47,7 +47,7 @@ async def read_event(message: str | bytes, threads: trio.CapacityLimiter) -> Cre
     return await read_json(message, _event, threads, name="message")
 
 
-def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> str:
+def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> bytes:
     """An `error` event with what would be the status and the headers of a response over HTTP."""
     error: dict[str, object] = {
         "type": info.type,
@@ -58,7 +58,7 @@ def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> st
     if told := {**(headers or {}), **retry_header(info)}:
         error["headers"] = told
     event = {"type": "error", "status": http_status(info.status), "error": error}
-    return msgspec.json.encode(event).decode()
+    return msgspec.json.encode(event)
 
 
 def response_in_progress() -> ApiError:

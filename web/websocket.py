@@ -10,6 +10,7 @@ from hypercorn.typing import (
     ASGISendCallable,
     WebsocketReceiveEvent,
     WebsocketScope,
+    WebsocketSendEvent,
 )
 from quart.utils import encode_headers
 from quart.wrappers import Websocket
@@ -21,6 +22,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from web.access_log import RequestRecord, log_request
 from web.server.request_id import id_in
 from web.server.setup import LEAVING
+from web.server.websocket import TEXTS
 from web.websocket_inbox import MessageInbox
 
 if TYPE_CHECKING:
@@ -42,13 +44,23 @@ class WebsocketLife(RequestRecord):
     about to stop, and whoever serves the socket has to end it.
     """
 
-    __slots__ = ("server_leaves", "stack")
+    __slots__ = ("_send", "server_leaves", "stack")
 
     def __init__(self, scope: WebsocketScope) -> None:
         super().__init__()
+        self._send: ASGISendCallable
         self.stack = AsyncExitStack()
         leaving = cast("dict[str, trio.Event]", scope["extensions"]).get(LEAVING)
         self.server_leaves = trio.Event() if leaving is None else leaving
+
+    def begin(self, send: ASGISendCallable) -> None:
+        """Whatever is said goes this way."""
+        self._send = send
+
+    async def send_texts(self, texts: list[bytes]) -> None:
+        """Send these messages, in UTF-8, with one write; much cheaper than one after the other."""
+        self.sent += sum(map(len, texts))
+        await self._send(cast("WebsocketSendEvent", {"type": "websocket.send", TEXTS: texts}))
 
 
 def websocket_life(websocket: Websocket) -> WebsocketLife:
@@ -86,6 +98,7 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
 
     async def _serve(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         websocket = self._create_websocket_from_scope(send)
+        self._life.begin(send)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope, receive, send)
             try:

@@ -196,9 +196,8 @@ async def test_only_so_much_is_remembered(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("times", [1, 3])
 async def test_a_cancelled_response_has_its_last_event(
-    autojump_clock: MockClock, named: bool, times: int
+    autojump_clock: MockClock, named: bool
 ) -> None:
     main = ScriptedProvider(*LONG, then=[THEN_HELLO])
     async with open_house(main) as house, door_of(house) as door:
@@ -206,9 +205,7 @@ async def test_a_cancelled_response_has_its_last_event(
         await socket.create()
         first = await socket.hear_until("response.output_text.delta")
         await trio.sleep(1)
-        cancel = CANCEL | ({"response_id": "resp_1"} if named else {})
-        for _ in range(times):
-            await socket.say(cancel)
+        await socket.say(CANCEL | ({"response_id": "resp_1"} if named else {}))
         event = await socket.hear_until("response.failed")
         assert event["response"] == await shown(house, "resp_1")
         assert event["response"]["status"] == "cancelled"
@@ -217,6 +214,22 @@ async def test_a_cancelled_response_has_its_last_event(
         assert main.answer.left_at == 1
         assert (await socket.respond(previous_response_id="resp_1"))["status"] == "completed"
         assert said(house) == ["Hi", "a", "Hi"]
+
+
+async def test_cancelling_again_and_again_ends_it_once(autojump_clock: MockClock) -> None:
+    async with open_house(ScriptedProvider(*LONG)) as house, door_of(house) as door:
+        socket = await door.open()
+        await socket.create()
+        await socket.hear_until("response.output_text.delta")
+        for _ in range(9):
+            await socket.say(CANCEL)
+        await socket.say("the end")
+        heard = [await socket.hear()]
+        while heard[-1].get("status") != 400:
+            heard.append(await socket.hear())
+        errors = [event for event in heard[:-1] if event["type"] == "error"]
+        assert {event["error"]["code"] for event in errors} <= {"response_not_found"}
+        assert [event["type"] for event in heard].count("response.failed") == 1
 
 
 async def test_what_was_not_stored_and_is_cancelled_can_be_gone_on_from(

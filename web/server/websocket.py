@@ -1,11 +1,17 @@
 """hypercorn's side of a WebSocket, with an end that the client can understand."""
 
 from dataclasses import replace
+from typing import cast
 
 import trio
 from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.protocol.ws_stream import (
+    ASGIWebsocketState,
+    FrameTooLargeError,
+    WebsocketBuffer,
+    WSStream,
+)
 from hypercorn.typing import ASGISendEvent
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
@@ -14,7 +20,19 @@ from wsproto.frame_protocol import CloseReason
 from web.server.app_stream import BURST
 from web.server.wire import StreamSend, Surroundings
 
+TEXTS = "trouper.texts"
+"""The field of a `websocket.send` that has several messages, in UTF-8."""
 _EXTENSIONS = b"sec-websocket-extensions"
+
+
+def text_frame(text: bytes) -> bytes:
+    """A whole message as a server frames it (RFC 6455 §5.2)."""
+    length = len(text)
+    if length < 126:
+        return b"\x81%c%b" % (length, text)
+    if length < 65_536:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), text)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), text)
 
 
 class ByteBuffer(WebsocketBuffer):
@@ -48,6 +66,7 @@ class WebsocketStream(WSStream):
             at.app, at.config, at.context, at.tasks, at.ssl, at.client, at.server, send, STREAM_ID
         )
         self.buffer = ByteBuffer(at.config.websocket_max_message_size)
+        self._wire = at.wire
         self._in_a_row = 0
 
     async def handle(self, event: Event) -> None:
@@ -63,11 +82,26 @@ class WebsocketStream(WSStream):
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Take a message from the app; None when it has returned. A checkpoint now and then.
 
-        Else an app that always has more to say would never yield (see `AppStream`).
+        Else an app that always has more to say would never yield (see `AppStream`). With `TEXTS`
+        a `websocket.send` has many messages, which are framed here and written at once.
         """
-        await super().app_send(message)
-        if message is None or message["type"] != "websocket.send":
-            return
+        texts = None if message is None else cast("dict[str, list[bytes]]", message).get(TEXTS)
+        if texts is None:
+            await super().app_send(message)
+        elif self._is_open:
+            rest = self._wire.write_now(b"".join(map(text_frame, texts)))
+            if rest:
+                await self._wire.write_rest(rest)
+        if message is not None and message["type"] == "websocket.send":
+            await self._give_way()
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether a message can be sent: neither side has said goodbye."""
+        accepted = not self.closed and self.state is ASGIWebsocketState.CONNECTED
+        return accepted and self.connection.state is ConnectionState.OPEN
+
+    async def _give_way(self) -> None:
         self._in_a_row += 1
         if self._in_a_row >= BURST or self.closed:
             self._in_a_row = 0

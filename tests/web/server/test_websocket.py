@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 import trio
+import wsproto.connection
 from hypercorn.protocol.events import Data, Event, Request, Response
 from hypercorn.protocol.ws_stream import FrameTooLargeError
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, TaskGroup
@@ -13,7 +14,7 @@ from wsproto.events import BytesMessage, TextMessage
 
 from tests.web.server.test_connection import GET, SETTINGS, connected
 from web.server.setup import Context, ProtocolConfig
-from web.server.websocket import ByteBuffer, WebsocketStream
+from web.server.websocket import TEXTS, ByteBuffer, WebsocketStream
 from web.server.wire import Surroundings, Wire
 
 HEADERS = [
@@ -28,11 +29,20 @@ ACCEPT = cast("ASGISendEvent", {"type": "websocket.accept", "subprotocol": None,
 
 
 class Stage:
-    """The tasks of a connection without a connection: an app that is never run."""
+    """Tasks and wire of a connection without a connection: an app that is never run."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes: int = 1_000_000) -> None:
         self.scope: dict[str, object] = {}
         self.sent: list[Event] = []
+        self.written: list[bytes] = []
+        self._takes = takes
+
+    def write_now(self, data: bytes) -> bytes:
+        self.written.append(data[: self._takes])
+        return data[self._takes :]
+
+    async def write_rest(self, data: bytes) -> None:
+        self.written.append(data)
 
     async def spawn_app(
         self, app: object, config: object, scope: dict[str, object], send: object
@@ -60,7 +70,7 @@ class Stage:
             client=None,
             server=None,
             send=cast("Callable[[object], Awaitable[None]]", self.send),
-            wire=cast("Wire", None),
+            wire=cast("Wire", self),
             write_stall_s=30,
         )
         stream = WebsocketStream(surroundings, self.send)
@@ -87,7 +97,8 @@ async def test_no_extension_is_agreed_on() -> None:
     assert not any(name == b"sec-websocket-extensions" for name, _ in response.headers)
 
 
-async def test_who_always_has_more_to_say_lets_others_have_their_turn() -> None:
+@pytest.mark.parametrize("together", [True, False])
+async def test_who_always_has_more_to_say_lets_others_have_their_turn(together: bool) -> None:
     stage = Stage()
     stream = await stage.open()
     turns = 0
@@ -98,14 +109,53 @@ async def test_who_always_has_more_to_say_lets_others_have_their_turn() -> None:
             turns += 1
             await trio.lowlevel.checkpoint()
 
-    message = {"type": "websocket.send", "bytes": None, "text": "x"}
+    one = {"type": "websocket.send", "bytes": None, "text": "x"}
+    message = many(b"x") if together else cast("ASGISendEvent", one)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
         for _ in range(160):
-            await stream.app_send(cast("ASGISendEvent", message))
+            await stream.app_send(message)
         nursery.cancel_scope.cancel()
-    assert sum(isinstance(event, Data) for event in stage.sent) == 160
+    written = stage.written if together else stage.sent[1:]
+    assert len(written) == 160
     assert turns >= 9
+
+
+def many(*texts: bytes) -> ASGISendEvent:
+    return cast("ASGISendEvent", {"type": "websocket.send", TEXTS: list(texts)})
+
+
+@pytest.mark.parametrize("takes", [0, 1, 200, 1_000_000])
+async def test_many_messages_are_written_at_once(takes: int) -> None:
+    stage = Stage(takes)
+    stream = await stage.open()
+    texts = [b"x" * size for size in (0, 1, 125, 126, 127, 65_535, 65_536)] + ["zażółć".encode()]
+    await stream.app_send(many(*texts))
+    assert len(stage.written) <= 2
+    client = wsproto.connection.Connection(wsproto.ConnectionType.CLIENT)
+    client.receive_data(b"".join(stage.written))
+    heard = list(client.events())
+    assert [event.data for event in heard if isinstance(event, TextMessage)] == [
+        text.decode() for text in texts
+    ]
+    assert all(event.message_finished for event in heard if isinstance(event, TextMessage))
+
+
+async def test_nothing_is_said_after_a_goodbye() -> None:
+    stage = Stage()
+    stream = await stage.open()
+    close = {"type": "websocket.close", "code": 1000, "reason": None}
+    await stream.app_send(cast("ASGISendEvent", close))
+    await stream.app_send(many(b"late"))
+    assert stage.written == []
+
+
+async def test_nothing_is_said_to_who_has_said_goodbye() -> None:
+    stage = Stage()
+    stream = await stage.open()
+    await stream.handle(Data(stream_id=1, data=b"\x88\x80\x00\x00\x00\x00"))
+    await stream.app_send(many(b"late"))
+    assert stage.written == []
 
 
 @pytest.mark.parametrize("text", ["x", "é", "€", "😀"])
