@@ -30,5 +30,5 @@ async def test_the_programs_run_as_they_stand(tmp_path: Path, upstream: harness.
         rows = server.rows("SELECT text FROM messages WHERE role = 'assistant' ORDER BY id")
     said = [text for (text,) in rows if text]
     assert ran.stdout.decode() == "".join(f"{text}\n" for text in said)
-    assert len(said) == 4
+    assert len(said) == 6
     assert str(said[2]).startswith("The tool says: It rains.")

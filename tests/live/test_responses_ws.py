@@ -13,11 +13,20 @@ import openai
 import pytest
 import trio
 from openai.types.responses.responses_server_event import ResponsesServerEvent
+from trio_websocket import ConnectionClosed
 
 from tests.live import harness
 from tests.live.client import JSON, fetch, live_turns, reports, turn
 from tests.live.harness import Process, Server, until
-from tests.live.socketing import QUESTION, connected, conversing, shaken, text_in
+from tests.live.socketing import (
+    QUESTION,
+    LiveSocket,
+    connected,
+    conversing,
+    shaken,
+    text_in,
+)
+from tests.live.test_handoff import restart
 from tests.web.socket_client import HANDSHAKE, masked
 
 QUICK = "up/v:first=0,delay=1ms,tokens=20"
@@ -324,6 +333,59 @@ async def test_sockets_that_stall_do_not_delay_a_second_signal(
 
 async def somebody_plays(server: Server) -> bool:
     return await live_turns(server) > 0
+
+
+class Talker:
+    """A client that talks on, on a new socket where the server has gone away from the old one."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._previous: str | None = None
+        self.answered: list[str] = []
+        self.sent_off: list[int | None] = []
+        """The codes with which its sockets were closed."""
+
+    async def talk(self, enough: trio.Event) -> None:
+        """Ask again and again."""
+        while not enough.is_set():
+            async with conversing(self._server, "up/v:first=10ms,delay=5ms,tokens=20") as socket:
+                while not enough.is_set() and await self._ask(socket):
+                    pass
+
+    async def _ask(self, socket: LiveSocket) -> bool:
+        """Whether the socket lives; what was asked when it did no more has not begun."""
+        try:
+            await socket.create(previous_response_id=self._previous)
+            first = await socket.hear()
+        except ConnectionClosed as closed:
+            self.sent_off.append(closed.reason and closed.reason.code)
+            return False
+        response = (await socket.hear_all([first]))[-1]["response"]
+        assert response["status"] == "completed"
+        self.answered.append(response["id"])
+        self._previous = response["id"] if len(self.answered) % 20 else None
+        return True
+
+
+async def test_a_rolling_restart_breaks_off_no_response(tmp_path: Path, upstream: Process) -> None:
+    config = harness.write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 30\n")
+    with harness.serving(tmp_path, config, options=["--supervise", "1"]) as server:
+        talkers, enough = [Talker(server) for _ in range(8)], trio.Event()
+        async with conversing(server, QUICK) as idle, trio.open_nursery() as nursery:
+            for talker in talkers:
+                nursery.start_soon(talker.talk, enough)
+            await trio.sleep(0.5)
+            await restart(server)
+            assert await idle.closed() == 1001
+            await restart(server)
+            enough.set()
+        server.signal(signal.SIGTERM)
+        assert await server.ended() == 0
+        rows = server.rows("SELECT id, status, reason FROM turns")
+    assert all(set(talker.sent_off) == {1001} for talker in talkers)
+    answered = ["turn_" + id.removeprefix("resp_") for t in talkers for id in t.answered]
+    assert sorted(answered) == sorted(str(row[0]) for row in rows)
+    assert {row[1:] for row in rows} == {("completed", "stop")}
 
 
 class Heard:

@@ -114,7 +114,8 @@ class Turns(Section):
     """Seconds after which a streamed response begins with status 200 although no route has
     answered yet."""
     heartbeat_s: Seconds = 15.0
-    """Seconds without data after which a stream gets a comment line."""
+    """Seconds without data after which a stream gets a comment line, and between the pings of a
+    WebSocket."""
     finalise_timeout_s: Seconds = 5.0
     """Seconds that the database has for a final record before the record goes to the spool."""
     max_answer_bytes: Count = 2 * 1024 * 1024
@@ -129,7 +130,8 @@ class Limits(Section):
     connections: Count = 10_000
     """Open connections; one more is refused with 503 and `Retry-After`."""
     body_bytes: Count = 20 * 1024 * 1024
-    """Size of a request's body; a larger one is refused with 413."""
+    """Size of a request's body; a larger one is refused with 413. So large may also be a message on
+    a WebSocket; a larger one closes it with 1009."""
     write_stall_s: Seconds = 30.0
     """Seconds without progress in writing to a client after which it counts as gone."""
     reader_lag_bytes: Count = 256 * 1024
