@@ -112,8 +112,12 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
     ) -> None:
         while (event := await receive())["type"] != "websocket.disconnect":
             if event["type"] == "websocket.receive" and not self._put(event):
-                await self._close(send, POLICY)
-                break
+                self._end(scope)
+                await self._close(send, POLICY)  # which may take long, and does without the scope
+                return
+        self._end(scope)
+
+    def _end(self, scope: trio.CancelScope) -> None:
         self._life.left_at = trio.current_time()
         scope.cancel()
 
@@ -139,6 +143,10 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         else:
             await send({"type": "websocket.send", "bytes": data, "text": None})
 
+    async def close_connection(self, send: ASGISendCallable, code: int, reason: str) -> None:
+        """Say goodbye, if nobody has."""
+        await self._close(send, code, reason)
+
     async def _finish(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse | None
     ) -> None:
@@ -150,10 +158,10 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         else:
             await self._close(send, NORMAL)
 
-    async def _close(self, send: ASGISendCallable, code: int) -> None:
+    async def _close(self, send: ASGISendCallable, code: int, reason: str | None = None) -> None:
         if not self._closed:
             self._closed = True
-            await send({"type": "websocket.close", "code": code, "reason": None})
+            await send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _reject(self, send: ASGISendCallable, response: Response) -> None:
         """Answer the handshake as plain HTTP."""

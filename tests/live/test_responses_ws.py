@@ -358,7 +358,7 @@ class Talker:
             await socket.create(previous_response_id=self._previous)
             first = await socket.hear()
         except ConnectionClosed as closed:
-            self.sent_off.append(closed.reason and closed.reason.code)
+            self.sent_off.append(closed.reason.code if closed.reason else None)
             return False
         response = (await socket.hear_all([first]))[-1]["response"]
         assert response["status"] == "completed"

@@ -37,7 +37,7 @@ from tests.web.responding import (
     responded,
     shown,
 )
-from tests.web.socket_client import HANDSHAKE, Socket, conversing, door_of, masked
+from tests.web.socket_client import HANDSHAKE, SETTINGS, Socket, conversing, door_of, masked
 from web import responses_ws
 from web.dialects.frames import data_of
 from web.server import ServerSettings
@@ -668,13 +668,35 @@ def _create_of(size: int, filling: str) -> str:
 
 
 async def test_a_flood_is_bounded(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider(*LONG)) as house, door_of(house) as door:
+    main = ScriptedProvider(*LONG)
+    async with open_house(main) as house, door_of(house) as door:
         stream = door.connect(lockstep_stream_pair())
         await stream.send_all(HANDSHAKE)
         await stream.receive_some(10_000)
+        await stream.send_all(masked(json.dumps(CREATE)))
+        await in_a_moment()
         await stream.send_all(masked(json.dumps(CREATE)) * 1000)
         await door.over[0].wait()
         assert len(house.store.begun) == 1
+        assert trio.current_time() == pytest.approx(SETTINGS.write_stall_s, abs=0.1)
+        assert len(house.registry) == 0
+
+
+async def test_a_flood_that_is_answered_is_bounded_too(autojump_clock: MockClock) -> None:
+    """The client takes all that comes, but says more than can be answered."""
+    main = ScriptedProvider(*LONG)
+    async with open_house(main) as house, door_of(house) as door:
+        stream = door.connect()
+        await stream.send_all(HANDSHAKE)
+        await stream.receive_some(10_000)
+        await stream.send_all(masked(json.dumps(CREATE)))
+        await in_a_moment()
+        await stream.send_all(masked(json.dumps(CREATE)) * 1000)
+        got = b""
+        while data := await stream.receive_some():
+            got += data
+        assert got.endswith(b"\x88\x02\x03\xf0")
+        assert main.answer.left_at == pytest.approx(0, abs=0.1)
         assert last_record(house)[1] == "client_disconnected"
 
 

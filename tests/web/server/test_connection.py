@@ -59,6 +59,12 @@ def make_app() -> TrouperApp:
         await websocket.accept()
         await trio.sleep_forever()
 
+    @app.websocket("/two_goodbyes")
+    async def two_goodbyes() -> None:
+        await websocket.accept()
+        await websocket.close(1001)
+        await websocket.close(1008)
+
     @app.websocket("/until_the_server_leaves")
     async def until_the_server_leaves() -> None:
         await websocket.accept()
@@ -305,6 +311,12 @@ async def _close_code(path: bytes, then: bytes) -> int:
 async def test_a_crash_closes_a_websocket_with_1011(autojump_clock: MockClock) -> None:
     close = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
     assert await _close_code(b"/crash", close) == 1011
+
+
+async def test_a_second_goodbye_is_not_said(autojump_clock: MockClock) -> None:
+    with capture_logs() as logs:
+        assert await _close_code(b"/two_goodbyes", b"") == 1001
+    assert not [line for line in logs if line["log_level"] == "error"]
 
 
 async def test_a_full_inbox_closes_a_websocket_with_1008(autojump_clock: MockClock) -> None:
