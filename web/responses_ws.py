@@ -45,12 +45,20 @@ log = structlog.stdlib.get_logger("web.server")
 class Asked:
     """A response that was asked for, until its last events are on their way."""
 
-    __slots__ = ("_cancelled", "_turn", "ask")
+    __slots__ = ("_ask", "_cancelled", "_turn", "unstored")
 
     def __init__(self, ask: ResponsesAsk) -> None:
-        self.ask = ask
+        self._ask: ResponsesAsk | None = ask
         self._turn: Turn | None = None
         self._cancelled = False
+        self.unstored = None if ask.keep else ask.kept
+        """JSON array of what it was asked, if nobody else keeps that."""
+
+    def take(self) -> ResponsesAsk:
+        """The request, once: it may be large, and takes no memory while the turn plays."""
+        ask, self._ask = self._ask, None
+        assert ask is not None  # noqa: S101  # there is one player, who asks once
+        return ask
 
     def begun(self, turn: Turn) -> None:
         """Its turn plays."""
@@ -77,7 +85,8 @@ class ResponsesSocket:
     """Serves one accepted socket.
 
     One task reads all the time, so that a cancellation is heard while a response is told; another
-    plays the responses and tells them. The reader tells of its own only errors.
+    plays the responses and tells them. The reader tells of its own only errors. What they do for
+    each message is a call, so that no variable keeps a large one while nothing comes.
     """
 
     def __init__(
@@ -109,11 +118,14 @@ class ResponsesSocket:
     async def _read(self, asks: Asks) -> None:
         with asks:
             while True:
-                message = await self._websocket.receive()
-                try:
-                    self._heed(await read_event(message, self._threads), asks)
-                except ApiError as error:
-                    await self._life.send_texts([error_event(error.info)])
+                await self._read_one(asks)
+
+    async def _read_one(self, asks: Asks) -> None:
+        message = await self._websocket.receive()
+        try:
+            self._heed(await read_event(message, self._threads), asks)
+        except ApiError as error:
+            await self._life.send_texts([error_event(error.info)])
 
     def _heed(self, event: Create | Cancel, asks: Asks) -> None:
         """Do what the client says; raises `ApiError` (404, 409)."""
@@ -131,18 +143,20 @@ class ResponsesSocket:
 
     async def _play(self, asks: trio.MemoryReceiveChannel[Asked | None]) -> None:
         with asks:
-            async for asked in asks:
-                try:
-                    if asked is not None:
-                        await self._answer(asked)
-                except ReaderTooSlow as error:
-                    self._life.left_at = trio.current_time()
-                    log.info("reader_too_slow", path=self._websocket.path, lag=str(error))
-                    await self._websocket.close(POLICY, "The events are read too slowly.")
-                    return
-                if self._asked is None and self._server_leaves:
-                    await self._websocket.close(GOING_AWAY, "The server is about to stop.")
-                    return
+            try:
+                while self._asked is not None or not self._server_leaves:
+                    await self._play_one(asks)
+            except ReaderTooSlow as error:
+                self._life.left_at = trio.current_time()
+                log.info("reader_too_slow", path=self._websocket.path, lag=str(error))
+                await self._websocket.close(POLICY, "The events are read too slowly.")
+            else:
+                await self._websocket.close(GOING_AWAY, "The server is about to stop.")
+
+    async def _play_one(self, asks: trio.MemoryReceiveChannel[Asked | None]) -> None:
+        asked = await asks.receive()
+        if asked is not None:
+            await self._answer(asked)
 
     @property
     def _server_leaves(self) -> bool:
@@ -152,15 +166,15 @@ class ResponsesSocket:
         """Play a response to its end, or tell the error that there is instead."""
         try:
             async with AsyncExitStack() as stack:
-                start = partial(self._begin, asked, stack)
-                turn = await play_response(
-                    self._service, asked.ask, self._threads, start, self._unstored.links
-                )
-                await self._tell(asked, turn)
+                await self._tell(asked, await self._start(asked, stack))
         except ApiError as error:
-            await self._refuse(error.info)
+            await self._refuse(asked, error.info)
         except StoreUnavailable:
-            await self._refuse(store_unavailable().info)
+            await self._refuse(asked, store_unavailable().info)
+
+    async def _start(self, asked: Asked, stack: AsyncExitStack) -> Turn:
+        begin, links = partial(self._begin, asked, stack), self._unstored.links
+        return await play_response(self._service, asked.take(), self._threads, begin, links)
 
     async def _begin(self, asked: Asked, stack: AsyncExitStack, request: TurnRequest) -> Turn:
         turn = start_turn(self._service, request)
@@ -178,26 +192,33 @@ class ResponsesSocket:
         await first_event(turn.journal)
         ended = failed_without_content(turn.journal, _KIND)
         if ended is not None:
-            await self._refuse(ending_error(ended), turn)
+            await self._refuse(asked, ending_error(ended), turn_headers(turn))
             return
         dialect = _KIND.stream(turn.request.dialect_options, START)
         writer = self._service.writer(turn, dialect)
         async for frames in writer:
             if writer.exhausted:
-                await self._remember(asked.ask, turn)
-                self._asked = None  # who has the last event may ask for the next response
+                await self._remember(asked, turn)
+                self._settle(asked)  # who has the last event may ask for the next response
             if messages := data_of(frames):
                 await self._life.send_texts(messages)
 
-    async def _remember(self, ask: ResponsesAsk, turn: Turn) -> None:
+    async def _remember(self, asked: Asked, turn: Turn) -> None:
         journal = turn.journal.events
         ended = journal[-1]
-        if ask.keep or turn.deleted_at is not None or not isinstance(ended, Ended):
+        if asked.unstored is None or turn.deleted_at is not None or not isinstance(ended, Ended):
             return
         many = len(journal) > _MANY_EVENTS
         said = await off_loop(many, self._threads, partial(items_json, journal))
-        self._unstored.keep(link_of(turn, ended, ask.kept, said or "[]"))
+        self._unstored.keep(link_of(turn, ended, asked.unstored, said or "[]"))
 
-    async def _refuse(self, info: ErrorInfo, turn: Turn | None = None) -> None:
-        self._asked = None
-        await self._life.send_texts([error_event(info, turn_headers(turn) if turn else None)])
+    async def _refuse(
+        self, asked: Asked, info: ErrorInfo, headers: dict[str, str] | None = None
+    ) -> None:
+        self._settle(asked)
+        await self._life.send_texts([error_event(info, headers)])
+
+    def _settle(self, asked: Asked) -> None:
+        """Another may be asked for."""
+        if self._asked is asked:
+            self._asked = None

@@ -1,5 +1,6 @@
 """`/v1/responses` as a WebSocket: what is said on it, in which order, and how it ends."""
 
+import gc
 import json
 
 import pytest
@@ -14,6 +15,7 @@ from trio.testing import (
 
 from actors.outcome import Mode, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn import Turn
 from store.records import ChainLink
 from tests.actors.fakes import (
     FOREVER,
@@ -40,6 +42,7 @@ from tests.web.responding import (
 from tests.web.socket_client import HANDSHAKE, SETTINGS, Socket, conversing, door_of, masked
 from web import responses_ws
 from web.dialects.frames import data_of
+from web.responses_request import ResponsesAsk
 from web.server import ServerSettings
 
 K = FailureKind
@@ -795,6 +798,18 @@ async def test_who_leaves_is_timed(autojump_clock: MockClock) -> None:
         await socket.stream.aclose()
         await door.over[0].wait()
         assert b"trouper_abort_seconds_count 1.0" in house.service.metrics.exposition()
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_an_idle_socket_keeps_no_turn(autojump_clock: MockClock, store: bool) -> None:
+    """It would keep all that the turn was asked, and every event."""
+    async with open_house(ScriptedProvider(*HELLO)) as house, door_of(house) as door:
+        socket = await door.open()
+        await socket.respond(store=store)
+        await in_a_moment()
+        gc.collect()
+        kept = [type(found) for found in gc.get_objects() if isinstance(found, Turn | ResponsesAsk)]
+        assert kept == []
 
 
 async def test_nothing_is_left_of_many_sockets(autojump_clock: MockClock) -> None:
