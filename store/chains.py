@@ -10,10 +10,12 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
+    Integer,
     Row,
     Select,
     String,
     and_,
+    bindparam,
     cast,
     exists,
     literal,
@@ -27,6 +29,9 @@ MOST_CHARS = 64 * 1024 * 1024
 """What is read of one chain: more than any model takes, and less than would exhaust memory."""
 
 _OPTIONS = json.Decoder(dict[str, object])
+_TENANT = bindparam("tenant", type_=String)
+_FIRST = bindparam("first", type_=String)
+_MOST = bindparam("most", type_=Integer)
 _asked = messages.alias("asked")
 _said = messages.alias("said")
 
@@ -40,7 +45,8 @@ def chain(
     first link then has a `previous_id`. An ancestor that is not there is a link too, and `lost`.
     """
     taken: dict[int, ChainLink] = {}
-    for row in connection.execute(_links(tenant_id, turn_id, limit)):
+    asked = {"tenant": tenant_id, "first": turn_id, "most": limit}
+    for row in connection.execute(_LINKS, asked):
         most_chars -= len(row.asked or "") + len(row.said or "") + len(row.dialect_options or "")
         if most_chars < 0 and taken:
             break
@@ -71,10 +77,10 @@ def _of(tenant_id: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
     return turns.c.tenant_id == tenant_id, turns.c.conversation == conversation
 
 
-def _links(tenant_id: str, turn_id: str, limit: int) -> Select[*tuple[object, ...]]:
+def _links() -> Select[*tuple[object, ...]]:
     """Select the links by depth, each with its turn and its items where there are such."""
-    links = _ids(tenant_id, turn_id, limit)
-    turn = and_(turns.c.id == links.c.id, turns.c.tenant_id == tenant_id)
+    links = _ids()
+    turn = and_(turns.c.id == links.c.id, turns.c.tenant_id == _TENANT)
     return (
         select(
             links.c.id,
@@ -94,18 +100,21 @@ def _links(tenant_id: str, turn_id: str, limit: int) -> Select[*tuple[object, ..
     )
 
 
-def _ids(tenant_id: str, turn_id: str, limit: int) -> CTE:
-    """Walk from a turn to those before it; at most `limit` ids, even if they went in a circle."""
+def _ids() -> CTE:
+    """Walk from a turn to those before it; at most `most` ids, even if they went in a circle."""
     # The cast is for PostgreSQL, which wants the type of the column in both halves.
-    links = select(cast(literal(turn_id), String).label("id"), literal(0).label("depth")).cte(
+    links = select(cast(_FIRST, String).label("id"), literal(0).label("depth")).cte(
         "links", recursive=True
     )
     before = (
         select(turns.c.previous_id, links.c.depth + 1)
-        .join(turns, and_(turns.c.id == links.c.id, turns.c.tenant_id == tenant_id))
-        .where(turns.c.previous_id.is_not(None), links.c.depth + 1 < limit)
+        .join(turns, and_(turns.c.id == links.c.id, turns.c.tenant_id == _TENANT))
+        .where(turns.c.previous_id.is_not(None), links.c.depth + 1 < _MOST)
     )
     return links.union_all(before)
+
+
+_LINKS = _links()
 
 
 def _link(row: Row[*tuple[object, ...]]) -> ChainLink:

@@ -87,7 +87,7 @@ class Asked(Exception):
 class Asking:
     """A connection that only says what it is asked."""
 
-    def execute(self, statement: ClauseElement) -> object:
+    def execute(self, statement: ClauseElement, given: object = None) -> object:
         raise Asked(statement)
 
     scalar = execute
