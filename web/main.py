@@ -95,31 +95,16 @@ async def tell_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nursery
 @asynccontextmanager
 async def open_service(config: Config) -> AsyncIterator[Service]:
     """Everything but the listener: store, providers, turns, and the tasks that serve them."""
-    metrics = Metrics()
     rings = key_rings(config)
     async with (
         opened_store(config) as store,
         open_providers(config, rings) as providers,
         trio.open_nursery() as nursery,
     ):
-        journal = config.journal
-        checkpointer = Checkpointer(
-            store, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
-        )
-        finaliser = Finaliser(
-            store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
-        )
         board = make_board(config, rings, trio.current_time)
-        estimator = Estimator()
-        upstreams = Upstreams(providers, board, estimator, time.time, random.random)
-        backstage = Backstage(
-            store=store,
-            upstreams=upstreams,
-            checkpointer=checkpointer,
-            finaliser=finaliser,
-            observer=metrics,
-            now=time.time,
-        )
+        upstreams = Upstreams(providers, board, Estimator(), time.time, random.random)
+        metrics = Metrics()
+        backstage = make_backstage(config, store, upstreams, metrics)
         registry = Registry(
             nursery,
             backstage,
@@ -129,21 +114,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         )
         metrics.watch(registry, lambda: store.figures)
         metrics.watch_routes(board, models_by_route(config))
-        tasks: dict[str, Callable[[], Awaitable[None]]] = {
-            "checkpointer": checkpointer.run,
-            "pulse": Pulse(registry, config.turns.heartbeat_s).run,
-            "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
-            "unsaved": partial(
-                finaliser.unsaved.keep_offering, partial(registry.settled, "unsaved")
-            ),
-            "recovery": partial(keep_recovering, store, Planner(config)),
-            "sweep": partial(keep_sweeping, store, journal.retention_s),
-            "loop lag": partial(measure_loop_lag, metrics),
-        }
-        for name, task in tasks.items():
-            nursery.start_soon(keep_running, name, task, metrics, name=name)
-        embedders = embedders_among(config, providers)
-        yield Service(
+        service = Service(
             config,
             store,
             registry,
@@ -151,10 +122,51 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             metrics,
             time.time,
             board,
-            embedders,
-            estimator,
+            embedders_among(config, providers),
+            upstreams.estimates,
         )
+        for name, task in service_tasks(service, backstage).items():
+            nursery.start_soon(keep_running, name, task, metrics, name=name)
+        yield service
         nursery.cancel_scope.cancel()
+
+
+def make_backstage(
+    config: Config, store: Store, upstreams: Upstreams, metrics: Metrics
+) -> Backstage:
+    """What turns need from the service."""
+    journal = config.journal
+    checkpointer = Checkpointer(
+        store, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
+    )
+    finaliser = Finaliser(
+        store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
+    )
+    return Backstage(
+        store=store,
+        upstreams=upstreams,
+        checkpointer=checkpointer,
+        finaliser=finaliser,
+        observer=metrics,
+        now=time.time,
+    )
+
+
+def service_tasks(
+    service: Service, backstage: Backstage
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The tasks that live as long as the service, by name; each is started anew if it crashes."""
+    config, store, registry = service.config, service.store, service.registry
+    unsaved = backstage.finaliser.unsaved
+    return {
+        "checkpointer": backstage.checkpointer.run,
+        "pulse": Pulse(registry, config.turns.heartbeat_s).run,
+        "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
+        "unsaved": partial(unsaved.keep_offering, partial(registry.settled, "unsaved")),
+        "recovery": partial(keep_recovering, store, service.planner),
+        "sweep": partial(keep_sweeping, store, config.journal.retention_s),
+        "loop lag": partial(measure_loop_lag, service.metrics),
+    }
 
 
 @asynccontextmanager

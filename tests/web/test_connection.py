@@ -31,7 +31,7 @@ class Lease:
             cancelled = True
             raise
         finally:
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(5, shield=True):
                 await trio.sleep(0.5)
             self.releases.append(cancelled)
 

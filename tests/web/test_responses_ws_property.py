@@ -83,7 +83,7 @@ async def _speak(socket: Socket, script: list[tuple[float, Said]]) -> list[Objec
         whole = await socket.respond()
         assert whole["status"] == "completed"
     finally:
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(5, shield=True):
             await socket.stream.aclose()
     return heard
 

@@ -39,7 +39,7 @@ async def test_nothing_is_lost_when_the_server_stops(tmp_path: Path) -> None:
         await nursery.start(keep_witness_file, path, receiver)
         sender.send_nowait(happening(0))
         nursery.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(5, shield=True):
             await trio.testing.wait_all_tasks_blocked()
         sender.send_nowait(happening(1))
         sender.close()
