@@ -8,7 +8,6 @@ from collections.abc import Callable
 import trio
 
 from actors.attempt_clock import AttemptClock
-from actors.breaker import Permit
 from actors.chunks import Chunk
 from actors.continuation import Continuation
 from actors.cut import Cut
@@ -16,6 +15,7 @@ from actors.events import AnyEvent
 from actors.ledger import Tally
 from actors.links import Sender
 from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.routing.breaker import Permit
 from actors.timeouts import Timeouts
 from actors.turn import Clock, Turn
 

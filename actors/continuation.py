@@ -15,7 +15,7 @@ from actors.chunks import (
 from actors.events import AnyEvent
 from actors.ledger import Tally
 from actors.providers.base import FailureKind, Route, UpstreamFailure
-from actors.splice import DoesNotFit, Seam, Splicer
+from actors.splicing.splice import DoesNotFit, Seam, Splicer
 
 _SEAMS = {
     Seam.PREFILL: "it went on from the text that was there",

@@ -1,6 +1,6 @@
 """How an answer that was cut is asked for again, so that it goes on; and which are not.
 
-Pure. `actors.splice` puts the second answer behind the first one's text.
+Pure. `actors.splicing.splice` puts the second answer behind the first one's text.
 """
 
 from collections.abc import Mapping

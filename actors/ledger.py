@@ -24,7 +24,7 @@ from actors.providers.base import ModelCall, Route, UpstreamFailure
 
 
 class Estimates(Protocol):
-    """Token counts where no provider gave them (`actors.estimator`)."""
+    """Token counts where no provider gave them (`actors.estimating.estimator`)."""
 
     def estimate(self, model: str, text: str, deltas: int) -> int:
         """About how many tokens `text` is, which came in so many deltas."""

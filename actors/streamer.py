@@ -1,8 +1,8 @@
 """The streamer: asks one route after another until an answer is whole, and passes on what comes.
 
 First actor of a turn, and the only one that talks to a provider. Its rules are elsewhere: which
-routes may be asked (`actors.board`), where to go after a failure (`actors.retry`), what becomes
-of a cut answer (`actors.cut`, `actors.continuing`, `actors.splice`).
+routes may be asked (`actors.routing`), where to go after a failure (`actors.retry`), what becomes
+of a cut answer (`actors.cut`, `actors.continuing`, `actors.splicing`).
 """
 
 from enum import Enum, auto
@@ -12,19 +12,19 @@ import trio
 from msgspec.structs import replace
 
 from actors.attempt import Attempt, Item
-from actors.board import Skipped
-from actors.breaker import Permit
 from actors.cut import Cut
 from actors.events import AnyEvent
 from actors.failures import client_error, not_continued, nothing_asked
-from actors.gate import ProviderBusy
 from actors.heavy import is_large, off_loop
 from actors.ledger import Tally
 from actors.links import Sender
-from actors.needs import needs_of
 from actors.opening import left_out, listed, opening
 from actors.providers.base import UpstreamFailure, failure_reason
 from actors.retry import Retries
+from actors.routing.board import Skipped
+from actors.routing.breaker import Permit
+from actors.routing.gate import ProviderBusy
+from actors.routing.needs import needs_of
 from actors.trouble import Trouble, trouble_of
 from actors.turn import PlannedRoute, Turn
 from actors.upstreams import Upstreams

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import trio
 
-from actors.board import RouteBoard
 from actors.heavy import THREADS
 from actors.ledger import Estimates
 from actors.providers.base import Provider
 from actors.retry import Jitter
+from actors.routing.board import RouteBoard
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """About how many tokens a text is, where nothing is known of the model that it belongs to.
 
-Constants, for recovery and for embeddings; answers have `actors.estimator`. A token is about four
+Constants, for recovery and for embeddings; answers have `actors.estimating`. A token is about four
 characters of text in an alphabet and about 0.7 of a character in CJK scripts, from public
 tokenizer figures.
 """

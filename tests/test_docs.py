@@ -8,8 +8,8 @@ import typer.main
 from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
-from actors.board import RouteBoard
-from actors.breaker import BreakerSettings
+from actors.routing.board import RouteBoard
+from actors.routing.breaker import BreakerSettings
 from store.store import StoreFigures
 from tests.web.house import open_house
 from web.app import create_app

@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from actors.checkpointer import Checkpointer
-from actors.estimator import Estimator
+from actors.estimating.estimator import Estimator
 from actors.finalise import Finaliser
 from actors.ports import StoreUnavailable, TurnStore
 from actors.pulse import Pulse

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from actors.embedding import Embedder
-from actors.keys import KeyRing
 from actors.providers.anthropic import Anthropic
 from actors.providers.base import Provider
 from actors.providers.credentials import Credentials
@@ -19,6 +18,7 @@ from actors.providers.openai_responses import OpenAIResponses
 from actors.providers.responses_ws import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
 from actors.providers.simulated.embeddings import SimulatedEmbedder
+from actors.routing.keys import KeyRing
 from web.config import Config, ResponsesWs, Simulated, Upstream
 from web.startup import StartupRefused
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actors.board import RouteBoard
 from actors.embedding import Embedder
 from actors.laggard import Pace
 from actors.ledger import Estimates
 from actors.registry import Registry
+from actors.routing.board import RouteBoard
 from actors.turn import Clock, Turn
 from actors.writer import Dialect, Writer
 from store.store import Store

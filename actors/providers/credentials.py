@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from actors.keys import KeyRing
 from actors.providers.base import FailureKind, UpstreamFailure
+from actors.routing.keys import KeyRing
 from actors.trouble import Trouble, trouble_of
 
 Judge = Callable[[UpstreamFailure], UpstreamFailure]

@@ -9,11 +9,9 @@ import trio
 
 from actors import events
 from actors.accumulator import Draft
-from actors.board import RouteBoard
-from actors.breaker import BreakerSettings
 from actors.checkpointer import Checkpointer, decode_events
 from actors.chunks import Chunk, FinishChunk, TextChunk
-from actors.estimator import Estimator
+from actors.estimating.estimator import Estimator
 from actors.events import AnyEvent, Ended
 from actors.finalise import Finaliser
 from actors.guard import Screen
@@ -31,6 +29,8 @@ from actors.ports import (
 )
 from actors.price import Price
 from actors.providers.base import Answer, ModelCall, Route
+from actors.routing.board import RouteBoard
+from actors.routing.breaker import BreakerSettings
 from actors.run_turn import Backstage
 from actors.timeouts import Timeouts
 from actors.turn import PlannedRoute, Turn, TurnRequest

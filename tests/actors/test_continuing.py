@@ -29,7 +29,7 @@ from actors.outcome import Reason
 from actors.providers.base import ModelCall
 from actors.providers.simulated.behaviour import Resume
 from actors.providers.simulated.resuming import find_cut
-from actors.splice import Seam
+from actors.splicing.splice import Seam
 from tests.actors.samples import USAGE
 
 EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation" / "continuing.md"

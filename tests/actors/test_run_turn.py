@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from actors import events
 from actors.accumulator import Draft
 from actors.chunks import ToolCallChunk, UsageChunk
-from actors.estimator import Estimator
+from actors.estimating.estimator import Estimator
 from actors.events import Ended, Started, Text
 from actors.finalise import SPOOL_TIMEOUT_S
 from actors.lease import Lease

@@ -19,7 +19,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.estimator import Estimator
+from actors.estimating.estimator import Estimator
 from actors.events import Ended, Started
 from actors.lease import Lease
 from actors.order import Order

@@ -12,12 +12,12 @@ from actors import events
 from actors.attempt import Item
 from actors.attempt_clock import SLACK_S
 from actors.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
-from actors.estimator import Estimator
+from actors.estimating.estimator import Estimator
 from actors.heavy import LARGE_VALUES
 from actors.links import Link
-from actors.needs import Needs, needs_of
 from actors.outcome import Reason
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.routing.needs import Needs, needs_of
 from actors.streamer import Streamer
 from actors.timeouts import Timeouts
 from actors.turn import Turn

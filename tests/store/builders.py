@@ -1,5 +1,7 @@
 """Records to store, with what a test does not care about filled in."""
 
+from itertools import count
+
 from msgspec.structs import replace
 
 from store.ids import new_id
@@ -13,6 +15,8 @@ from store.records import (
 )
 
 TENANT = "tenant_default"
+_SECONDS = count(1)
+"""Ids of one millisecond have no order: each turn is made a second after the one before."""
 
 
 def a_turn(
@@ -20,7 +24,7 @@ def a_turn(
 ) -> NewTurn:
     """A turn that `owner` is about to begin."""
     return NewTurn(
-        id=id or new_id("turn_"),
+        id=id or new_id("turn_", next(_SECONDS)),
         tenant_id=tenant,
         owner=owner,
         model="gpt-large",

@@ -1,9 +1,9 @@
 """The board has the configured breakers, limits and keys."""
 
-from actors.board import ROUTES_KEPT, Skipped
-from actors.breaker import Permit
-from actors.needs import Needs
 from actors.providers.base import Route
+from actors.routing.board import ROUTES_KEPT, Skipped
+from actors.routing.breaker import Permit
+from actors.routing.needs import Needs
 from actors.timeouts import Timeouts
 from actors.turn import PlannedRoute
 from web.board import make_board

@@ -84,7 +84,7 @@ async def test_of_a_chain_that_is_too_long_the_beginning_is_left_out(
         assert "outputs_ignored" in told
 
 
-async def test_a_large_history_is_put_together_all_the_same(autojump_clock: MockClock) -> None:
+async def test_a_large_history_is_put_together_all_the_same() -> None:
     many = [{"role": "user", "content": f"{number} " * 50} for number in range(1_200)]
     async with open_house(ScriptedProvider(*HELLO)) as house:
         await responded(house, input=many, conversation="c")

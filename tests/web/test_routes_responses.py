@@ -502,7 +502,7 @@ async def test_what_is_asked_is_shown_while_it_is_answered(autojump_clock: MockC
         nursery.cancel_scope.cancel()
 
 
-async def test_a_long_list_is_read_all_the_same(autojump_clock: MockClock) -> None:
+async def test_a_long_list_is_read_all_the_same() -> None:
     many = [{"role": "user", "content": f"{number} " * 20} for number in range(1_500)]
     async with open_house(ScriptedProvider(*HELLO)) as house:
         await responded(house, input=many)

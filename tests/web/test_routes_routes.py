@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.board import RouteBoard
-from actors.breaker import BreakerSettings, Permit
 from actors.providers.base import Route
+from actors.routing.board import RouteBoard
+from actors.routing.breaker import BreakerSettings, Permit
 from tests.actors.fakes import ScriptedProvider, stop, text
 from tests.web.house import House, in_a_moment, open_house
 from web.config import Config

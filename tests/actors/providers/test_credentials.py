@@ -4,10 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.breaker import CREDIT_COOLDOWN_S
-from actors.keys import KeyRing
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.credentials import Credentials
+from actors.routing.breaker import CREDIT_COOLDOWN_S
+from actors.routing.keys import KeyRing
 
 
 def rejected(status: int, code: str | None = None, message: str = "no") -> UpstreamFailure:

@@ -1,0 +1,1 @@
+"""Token counts where no provider gives them: pure, and used through `estimator`."""

@@ -1,0 +1,1 @@
+"""Which routes may be asked now: pure but for the waiting at a gate, and used through `board`."""

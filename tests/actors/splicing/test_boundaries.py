@@ -1,0 +1,78 @@
+"""Where a text stops."""
+
+import pytest
+
+from actors.splicing.boundaries import begins_sentence, block_of, in_code, is_marker, stops_midway
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a word", "a word,", "(a word)", "**bold", "a \u2013", "call f(", "in 1984", "海", "海、"],
+)
+def test_midway(text: str) -> None:
+    assert stops_midway(text)
+    assert stops_midway(text + " ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "End.",
+        "End. ",
+        '"End!"',
+        "**End.**",
+        "Why:",
+        "a line\n",
+        "- ",
+        "1.",
+        "終わり。",
+        "```\nx\n```",
+        'he said "',
+        "It is 🏕️",
+        "| a |",
+    ],
+)
+def test_not_midway(text: str) -> None:
+    assert not stops_midway(text)
+
+
+def test_where_a_sentence_begins() -> None:
+    for before in ("", "End. ", '"End!" ', "a line\n", "- a\n- ", "**", "終わり。"):
+        assert begins_sentence(before), before
+    for before in ("a word ", "a word, ", "(", "海"):
+        assert not begins_sentence(before), before
+
+
+@pytest.mark.parametrize(
+    ("line", "block"),
+    [
+        ("- a", "-"),
+        ("  * a", "*"),
+        ("12. a", "."),
+        ("1) a", ")"),
+        ("## a", "##"),
+        ("> a", ">"),
+        ("| a", "|"),
+        ("```py", "```"),
+        ("**a", ""),
+        ("-1", ""),
+        ("1.5", ""),
+        ("a", ""),
+        ("", ""),
+    ],
+)
+def test_blocks(line: str, block: str) -> None:
+    assert block_of(line) == block
+
+
+def test_markers() -> None:
+    assert all(map(is_marker, ("-", "- ", "> **", "##", "3.")))
+    assert not any(map(is_marker, ("- a", "", "a", "```")))
+
+
+def test_code() -> None:
+    assert in_code("So:\n```py\nx")
+    assert in_code("so use `x")
+    assert not in_code("So:\n```py\nx\n```\nand")
+    assert not in_code("so use `x` and")
