@@ -5,7 +5,6 @@ Runs in the reading threads.
 
 from collections.abc import Iterable
 
-from msgspec import json
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -28,7 +27,6 @@ from store.tables import FOLLOWED, PLAYING, messages, turns
 MOST_CHARS = 64 * 1024 * 1024
 """What is read of one chain: more than any model takes, and less than would exhaust memory."""
 
-_OPTIONS = json.Decoder(dict[str, object])
 _TENANT = bindparam("tenant", type_=String)
 _FIRST = bindparam("first", type_=String)
 _MOST = bindparam("most", type_=Integer)
@@ -126,7 +124,7 @@ def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
         previous_id=row.previous_id,
         status=row.status,
         dialect=row.dialect,
-        dialect_options=_OPTIONS.decode(row.dialect_options),
+        dialect_options=row.dialect_options,
         input_items=row.asked,
         answer_items=row.said or "[]",
     )

@@ -187,9 +187,10 @@ class ChainLink(Struct, frozen=True, kw_only=True):
     status: str | None = None
     """Not a terminal one while the turn plays; then the answer's items are still to come."""
     dialect: str | None = None
-    dialect_options: dict[str, JSON] = {}
+    dialect_options: str = "{}"
     input_items: str = "[]"
     answer_items: str = "[]"
+    """JSON all three, to be read by who needs it: of a long chain hardly anybody needs all."""
 
 
 class StoreUnavailable(Exception):

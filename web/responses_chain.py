@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.answer_items import decode_items
 from actors.outcome import TERMINAL, ErrorInfo
-from actors.providers.base import JSON
 from store.records import ChainLink
 from web.dialects.responses_items import output_items, response_id
 from web.errors import ApiError, not_found
@@ -18,12 +18,25 @@ MOST_LINKS = 2_000
 """Responses of one chain that are read. A request has at most 10,000 items."""
 
 
+class Echo(Struct, frozen=True, omit_defaults=True):
+    """What holds on of that which a response repeats of its request."""
+
+    instructions: str | None = None
+
+
+class Options(Struct, frozen=True, omit_defaults=True):
+    """The same of its dialect's options."""
+
+    echo: Echo = Echo()
+
+
+_read_options = msgspec.json.Decoder(Options).decode
+
+
 class Chain(Struct, frozen=True, kw_only=True):
     """A history."""
 
     items: list[Item] = []
-    ids: frozenset[str] = frozenset()
-    """Of the items in it."""
     instructions: str | None = None
     cut: bool = False
     """There was more before it than is read."""
@@ -84,21 +97,16 @@ def _chain(links: Sequence[ChainLink]) -> Chain:
     last = links[-1]
     if last.status not in TERMINAL:
         raise in_progress(response_id(last.turn_id))
-    items = [item for link in links for item in _items(link)]
     return Chain(
-        items=items,
-        ids=frozenset(str(item["id"]) for item in items),
+        items=[item for link in links for item in _items(link)],
         instructions=instructions_of(last.dialect_options),
         cut=links[0].previous_id is not None,
     )
 
 
-def instructions_of(dialect_options: dict[str, JSON]) -> str | None:
+def instructions_of(dialect_options: str) -> str | None:
     """The instructions that a response had, its own or inherited."""
-    match dialect_options:
-        case {"echo": {"instructions": str(instructions)}}:
-            return instructions
-    return None
+    return _read_options(dialect_options).echo.instructions
 
 
 def _items(link: ChainLink) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from web.responses_request import Past, ResponsesAsk
 from web.responses_units import Mismatch, Unit, Units
 
 _CALLS = "function_call_mismatch"
+_REFERENCE = "item_reference"
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
@@ -46,8 +47,10 @@ def conversation_of(ask: ResponsesAsk, chain: Chain) -> Conversation:
 
 def _check_references(items: Sequence[Item], chain: Chain) -> None:
     """An item that is referred to is one of the history, so that there is nothing to add."""
-    for index, item in enumerate(items):
-        if item["type"] == "item_reference" and item["id"] not in chain.ids:
+    references = [(index, item) for index, item in enumerate(items) if item["type"] == _REFERENCE]
+    ids = {item.get("id") for item in chain.items} if references else ()
+    for index, item in references:
+        if item["id"] not in ids:
             text = f"there is no item {str(item['id'])[:100]!r} in what the request goes on from."
             raise wrong(f"input[{index}].id", text, "item_not_found")
 

@@ -51,9 +51,7 @@ async def recall(
     recalled = await _stored(service, past, threads, unstored)
     if past.items is None:
         return recalled
-    ids = frozenset(str(item["id"]) for item in past.items if "id" in item)
-    instructions = recalled.chain.instructions
-    return Recalled(Chain(items=past.items, ids=ids, instructions=instructions), None)
+    return Recalled(Chain(items=past.items, instructions=recalled.chain.instructions), None)
 
 
 async def _stored(

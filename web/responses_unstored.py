@@ -1,14 +1,14 @@
 """What a socket remembers of responses that are not stored, so that it can go on from them."""
 
-from collections.abc import Mapping
 from sys import getsizeof
 from types import MappingProxyType
 
+import msgspec
+
 from actors.events import Ended
-from actors.providers.base import JSON
 from actors.turn import Turn
 from store.records import ChainLink
-from web.responses_chain import MOST_LINKS, instructions_of
+from web.responses_chain import MOST_LINKS, Options
 from web.responses_state import Unstored
 
 
@@ -39,23 +39,18 @@ def link_of(turn: Turn, ended: Ended, asked: str, said: str) -> ChainLink:
     Of what its response repeats only the instructions hold on for later ones.
     """
     request = turn.request
+    options = msgspec.convert(request.dialect_options, Options)
     return ChainLink(
         turn_id=turn.id,
         previous_id=request.previous_id,
         status=ended.status.value,
         dialect=request.dialect,
-        dialect_options=_instructing(request.dialect_options),
+        dialect_options=msgspec.json.encode(options).decode(),
         input_items=asked,
         answer_items=said,
     )
 
 
-def _instructing(dialect_options: Mapping[str, JSON]) -> dict[str, JSON]:
-    instructions = instructions_of(dict(dialect_options))
-    return {} if instructions is None else {"echo": {"instructions": instructions}}
-
-
 def _size(link: ChainLink) -> int:
     """Bytes that it takes in memory, but for what all take alike."""
-    instructions = instructions_of(link.dialect_options)
-    return sum(map(getsizeof, (link.input_items, link.answer_items, instructions or "")))
+    return sum(map(getsizeof, (link.input_items, link.answer_items, link.dialect_options)))

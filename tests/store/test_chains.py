@@ -45,7 +45,7 @@ async def test_a_turn_that_begins_something_is_a_chain_of_one(store: Store) -> N
             turn_id=turn.id,
             status="completed",
             dialect="openai-responses",
-            dialect_options={"echo": {"instructions": "Be nice."}},
+            dialect_options='{"echo":{"instructions":"Be nice."}}',
             input_items='["asked"]',
             answer_items='["said"]',
         )

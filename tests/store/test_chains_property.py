@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from msgspec import msgpack
+from msgspec import json, msgpack
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -292,7 +292,7 @@ def _link(known: Known) -> ChainLink:
         previous_id=turn.previous_id,
         status=known.status,
         dialect=turn.dialect,
-        dialect_options=turn.dialect_options,
+        dialect_options=json.encode(turn.dialect_options).decode(),
         input_items=turn.input_items or "",
         answer_items=known.items or "[]",
     )

@@ -1,6 +1,7 @@
 """Items, chains, conversations and deletions of a memory store, as the store's contract says."""
 
 import trio
+from msgspec import json
 from msgspec.structs import replace
 
 from store.records import ChainLink, FinalRecord, NewTurn, Segment, StoredResponse, TurnView
@@ -95,7 +96,7 @@ class ItemStore(MemoryStore):
             previous_id=turn.previous_id,
             status="in_progress" if final is None else final.status,
             dialect=turn.dialect,
-            dialect_options=turn.dialect_options,
+            dialect_options=json.encode(turn.dialect_options).decode(),
             input_items=turn.input_items,
             answer_items=(final and final.items) or "[]",
         )

@@ -1,11 +1,13 @@
 """What a socket remembers of responses: so many, so much, and the oldest go first."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from store.records import ChainLink
 from web import responses_unstored
+from web.responses_chain import Echo, Options
 from web.responses_unstored import UnstoredResponses
 
 
@@ -13,12 +15,12 @@ def link(number: int, size: int = 0, instructions: str | None = None) -> ChainLi
     return ChainLink(
         turn_id=f"turn_{number}",
         input_items="x" * size,
-        dialect_options={} if instructions is None else {"echo": {"instructions": instructions}},
+        dialect_options=msgspec.json.encode(Options(Echo(instructions))).decode(),
     )
 
 
 def test_the_oldest_go_first() -> None:
-    unstored = UnstoredResponses(3500)
+    unstored = UnstoredResponses(3600)
     for number in range(5):
         unstored.keep(link(number, 1000))
     assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
@@ -33,7 +35,7 @@ def test_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_instructions_count() -> None:
-    unstored = UnstoredResponses(3500)
+    unstored = UnstoredResponses(3600)
     for number in range(5):
         unstored.keep(link(number, instructions="x" * 1000))
     assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]

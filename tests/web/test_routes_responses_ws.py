@@ -182,7 +182,7 @@ async def test_stored_and_unstored_responses_in_one_chain(autojump_clock: MockCl
 
 
 async def test_only_so_much_is_remembered(autojump_clock: MockClock) -> None:
-    limits: dict[str, object] = {"body_bytes": 3000}
+    limits: dict[str, object] = {"body_bytes": 3100}
     async with open_house(ScriptedProvider(*HELLO), limits=limits) as house:
 
         async def converse(socket: Socket) -> None:

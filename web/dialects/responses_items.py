@@ -67,7 +67,7 @@ def _item(turn_id: str, item: Item, index: int) -> Fields:
 
 def _message_part(part: MessagePart) -> Fields:
     if isinstance(part, TextPart):
-        logprobs = SpelledLogprobs(part.logprobs).in_part
+        logprobs = SpelledLogprobs(part.logprobs).in_part if part.logprobs else _NONE
         return part_fields(PartKind.TEXT, part.text, logprobs)
     return part_fields(PartKind.REFUSAL, part.refusal)
 
