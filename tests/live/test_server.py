@@ -2,6 +2,7 @@
 
 import itertools
 import statistics
+from contextlib import AsyncExitStack
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ from tests.live.serving import GET, Served, serving
 from web.server import ServerSettings
 
 EACH = 20
+CROWD = 200
 HOWS = ["fin", "rst", "half"]
 STAGES = ["before_headers", "silent", "streaming"]
 EXTRAS = {"none": b"", "pipelined": GET % b"/", "crlf": b"\r\n"}
@@ -40,6 +42,18 @@ async def _time_to_notice(served: Served, how: str, stage: str, extra: bytes) ->
         left_at = trio.current_time()
         client.leave(how)
         return await served.stage.ended.receive() - left_at
+
+
+async def test_of_a_crowd_those_who_came_first_are_answered_first() -> None:
+    async with serving(ServerSettings()) as served, AsyncExitStack() as leaving:
+        clients = [await leaving.enter_async_context(served.client()) for _ in range(CROWD)]
+        for client in clients:
+            client.sock.send(GET % b"/")
+        with trio.fail_after(20):
+            assert await clients[0].read_until(b'{"a":1}')
+            assert served.server.counters.accepted < CROWD / 2
+            assert await clients[-1].read_until(b'{"a":1}')
+            assert served.server.counters.accepted == CROWD
 
 
 async def test_a_reader_that_stops_is_freed_after_the_stall_time() -> None:
@@ -199,21 +213,20 @@ async def test_a_thousand_streams() -> None:
     async with serving(ServerSettings()) as served, trio.open_nursery() as nursery:
         opened = trio.CapacityLimiter(1000)
         done = trio.Event()
-        ready: list[bytes] = []
+        begun, ready = trio.open_memory_channel[bytes](1000)
 
         async def one() -> None:
             async with opened, served.client() as client:
                 await client.send(GET % b"/turn/silent")
-                ready.append(await client.read_until(b"first"))
+                begun.send_nowait(await client.read_until(b"first"))
                 await done.wait()
 
         with trio.fail_after(30):
             for _ in range(1000):
                 nursery.start_soon(one)
-            while len(ready) < 1000:
-                await served.stage.begun.receive()
+            heads = [await ready.receive() for _ in range(1000)]
             assert served.stage.live == 1000
-            assert all(b" 200 " in head for head in ready)
+            assert all(b" 200 " in head for head in heads)
             done.set()
             for _ in range(1000):
                 await served.stage.ended.receive()

@@ -21,7 +21,6 @@ from web.server.writer import ServerStream
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1
-_ACCEPTS_IN_A_ROW = 64
 _LOOKED_AT_IN_A_ROW = 256
 _LOOKS = 30
 """How often in `write_stall_s` connections are looked at for peers that vanished."""
@@ -154,15 +153,25 @@ class HttpServer:
         )
 
     async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
+        """One in each pass of the scheduler, and the others wait in the system's queue.
+
+        Of a crowd that comes at once those who came first are answered first, and who leaves
+        does not wait for all the others to begin.
+        """
         while True:
             await trio.lowlevel.wait_readable(listener)
             try:
-                self._accept_waiting(listener, connections)
+                sock, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                continue
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
                 log.error("cannot_accept", error=error.strerror)
                 await trio.sleep(_ACCEPT_PAUSE_S)
+            else:
+                sock.setblocking(False)
+                connections.start_soon(self.handle, SocketStream(sock))
 
     async def _miss_vanished_peers(self) -> None:
         """Not while draining: that is over sooner."""
@@ -172,15 +181,6 @@ class HttpServer:
                 connection.cut_if_vanished()
                 if number % _LOOKED_AT_IN_A_ROW == 0:
                     await trio.lowlevel.checkpoint()
-
-    def _accept_waiting(self, listener: socket.socket, connections: trio.Nursery) -> None:
-        for _ in range(_ACCEPTS_IN_A_ROW):
-            try:
-                sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            sock.setblocking(False)
-            connections.start_soon(self.handle, SocketStream(sock))
 
     def _url(self, sock: socket.socket) -> str:
         scheme = "http" if self._ssl_context is None else "https"
