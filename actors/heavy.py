@@ -4,7 +4,7 @@ Threads take turns with the event loop, but a single step of a C library is neve
 what is large is encoded a piece at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import msgspec
@@ -51,21 +51,21 @@ def is_large_value(value: JSON) -> bool:
 
 
 def _is_large(*values: JSON) -> bool:
-    waiting: list[JSON] = [*values]
-    values_left, text_left = LARGE_VALUES, LARGE_TEXT
+    waiting: list[Collection[JSON]] = [values]
+    values_left, text_left = LARGE_VALUES + len(values), LARGE_TEXT
     while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            text_left -= len(value)
-        elif isinstance(value, dict | list):
-            values_left -= len(value)
+        within = waiting.pop()
+        values_left -= len(within)
         if values_left < 0 or text_left < 0:
             return True
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-    return False
+        for value in within:
+            if type(value) is str:
+                text_left -= len(value)
+            elif type(value) is dict:
+                waiting.append(value.values())
+            elif type(value) is list:
+                waiting.append(value)
+    return text_left < 0
 
 
 def _in_pieces(value: JSON, depth: int) -> JSON:

@@ -77,15 +77,27 @@ def _looked_at(messages: Sequence[dict[str, JSON]]) -> Iterator[tuple[dict[str, 
 def _of_messages(messages: Sequence[dict[str, JSON]]) -> Iterator[_Weighed]:
     times = max(1.0, len(messages) / MOST_MESSAGES)
     for message, most in _looked_at(messages):
-        yield from _weighed(times, message.get("content"))
-        parts, each = _objects(message.get("content"), most)
-        for part in parts:
-            yield from _weighed(times * each, part.get("text"), part.get("refusal"))
-        calls, each = _objects(message.get("tool_calls"), most)
-        for call in calls:
-            function = call.get("function")
-            if isinstance(function, dict):
-                yield from _weighed(times * each, function.get("name"), function.get("arguments"))
+        content, calls = message.get("content"), message.get("tool_calls")
+        if isinstance(content, str):
+            yield _Weighed(content, times)
+        elif content:
+            yield from _of_parts(content, times, most)
+        if calls:
+            yield from _of_calls(calls, times, most)
+
+
+def _of_parts(content: JSON, times: float, most: int) -> Iterator[_Weighed]:
+    parts, each = _objects(content, most)
+    for part in parts:
+        yield from _weighed(times * each, part.get("text"), part.get("refusal"))
+
+
+def _of_calls(calls: JSON, times: float, most: int) -> Iterator[_Weighed]:
+    objects, each = _objects(calls, most)
+    for call in objects:
+        function = call.get("function")
+        if isinstance(function, dict):
+            yield from _weighed(times * each, function.get("name"), function.get("arguments"))
 
 
 def _of_tools(tools: JSON) -> Iterator[_Weighed]:
