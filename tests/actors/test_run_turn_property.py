@@ -286,7 +286,7 @@ def _generated(chunk: Chunk) -> str:
             return ""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plots)
 def test_whatever_happens_there_is_one_record_and_it_is_true(plot: Plot) -> None:
     run = Run(plot)

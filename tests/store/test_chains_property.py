@@ -315,7 +315,6 @@ def test_whatever_happens_the_store_is_as_the_model_says(tmp_path: Path) -> None
         settings=settings(
             max_examples=30,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )

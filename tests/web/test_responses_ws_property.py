@@ -36,7 +36,7 @@ saying = st.sampled_from(list(MESSAGES))
 pausing = st.sampled_from([0.0, 0.2, 0.5, 1.0, 3.0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(pausing, saying), max_size=12))
 def test_every_message_has_its_answer(script: list[tuple[float, Said]]) -> None:
     async def play() -> None:
@@ -50,7 +50,7 @@ def test_every_message_has_its_answer(script: list[tuple[float, Said]]) -> None:
     trio.run(play, clock=MockClock(autojump_threshold=0))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(pausing, saying), max_size=8), st.floats(0, 6))
 def test_who_leaves_leaves_nothing(script: list[tuple[float, Said]], stays_s: float) -> None:
     async def play() -> None:

@@ -181,5 +181,5 @@ class Breakers(RuleBasedStateMachine):
         assert status.retry_in_s == (None if math.isinf(left) else left)
 
 
-Breakers.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+Breakers.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
 TestBreakers = Breakers.TestCase

@@ -396,7 +396,7 @@ cuts = st.lists(st.integers(0, 99), max_size=5)
 options = st.sampled_from([{}, ECHO, {"include_usage": True}, {"echo": None}])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(journals | recovered_journals, options)
 def test_every_stream_keeps_to_the_grammar(
     journal: list[AnyEvent], options: dict[str, object]
@@ -407,7 +407,7 @@ def test_every_stream_keeps_to_the_grammar(
         assert found[-1]["response"] == shown(journal, options)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(journals | recovered_journals)
 def test_the_sdks_own_helper_follows_every_stream(journal: list[AnyEvent]) -> None:
     stream = render(journal)
@@ -424,7 +424,6 @@ def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> b
     return b"".join(dialect.render(batch) for batch in cut_at(journal, cuts))
 
 
-@settings(deadline=None)
 @given(journals | recovered_journals, cuts, cuts)
 def test_resumed_after_every_frame_the_rest_is_the_rest(
     journal: list[AnyEvent], cuts: list[int], other_cuts: list[int]
@@ -436,7 +435,6 @@ def test_resumed_after_every_frame_the_rest_is_the_rest(
         assert resumed == whole[k:]
 
 
-@settings(deadline=None)
 @given(journals, cuts)
 def test_starting_after_a_sequence_number_is_the_same(
     journal: list[AnyEvent], cuts: list[int]
