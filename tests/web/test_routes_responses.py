@@ -334,12 +334,12 @@ async def test_a_cancelled_response_is_what_had_been_said(autojump_clock: MockCl
         cancelled = answer.json()
         read_object(answer.content)
         assert answer.headers["x-turn-id"] == "turn_1"
-        assert cancelled["status"] == "cancelled"
+        assert (cancelled["status"], cancelled["error"]) == ("cancelled", None)
         assert cancelled["output"][0]["content"][0]["text"] == "Hello"
         assert main.answer.left_at == 1
         assert await shown(house, "resp_1") == cancelled
         assert (await house.post("/v1/responses/resp_1/cancel")).json() == cancelled
-    assert heard[-1]["response"] == cancelled
+    assert (heard[-1]["type"], heard[-1]["response"]) == ("response.failed", cancelled)
 
 
 async def test_what_has_ended_cannot_be_cancelled(autojump_clock: MockClock) -> None:

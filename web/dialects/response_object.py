@@ -122,8 +122,8 @@ def object_of(
 
 
 def _error(answer: Answer) -> Fields | None:
-    if answer.reason is None or answer.reason in TOLD:
-        return None
+    if answer.status != "failed" or answer.reason is None:
+        return None  # to have been cancelled is no failure, and OpenAI's API has no code for it
     return response_error(answer.error or error_of(answer.reason))
 
 
