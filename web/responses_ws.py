@@ -132,7 +132,7 @@ class ResponsesSocket:
         asked = self._asked
         if isinstance(event, Cancel):
             if asked is None or not asked.is_meant(event.response_id):
-                text = "There is no such response in progress on this socket."
+                text = "There is no such response in progress on this socket; it may have ended."
                 raise not_found(text, code="response_not_found", param="response_id")
             asked.cancel()
         elif asked is not None:

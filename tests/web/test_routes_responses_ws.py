@@ -235,6 +235,34 @@ async def test_cancelling_again_and_again_ends_it_once(autojump_clock: MockClock
         assert [event["type"] for event in heard].count("response.failed") == 1
 
 
+async def test_cancelling_what_has_ended_is_an_error_that_harms_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    """By whatever it ended, and also where the next is asked for in the same breath."""
+    unknown = (404, "response_not_found", "response_id")
+    main = ScriptedProvider(*LONG, then=[THEN_HELLO])
+    async with open_house(main) as house, door_of(house) as door:
+        socket = await door.open()
+        await socket.create()
+        await socket.hear_until("response.output_text.delta")
+        await socket.say(CANCEL)
+        await socket.hear_until("response.failed")
+        await socket.respond()
+        for id in ("resp_1", "resp_2"):
+            for _ in range(2):
+                await socket.say(CANCEL | {"response_id": id})
+                assert await socket.error() == unknown
+        await socket.say(CANCEL)
+        await socket.create(previous_response_id="resp_1")
+        assert await socket.error() == unknown
+        assert (await socket.hear_all())[-1]["response"]["id"] == "resp_3"
+        assert [record.reason for record in house.store.finals] == [
+            "cancel_requested",
+            "stop",
+            "stop",
+        ]
+
+
 async def test_what_was_not_stored_and_is_cancelled_can_be_gone_on_from(
     autojump_clock: MockClock,
 ) -> None:
