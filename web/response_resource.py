@@ -41,12 +41,13 @@ class ResponseResource:
 
     async def stream(self, id: str) -> Response:
         """Its events, after the one that the request names; 410 where they are not kept."""
-        dialect = partial(Responses, after=cursor_given(NAME))
+        after = cursor_given(NAME)
         live = self._live(id)
         if live is not None:
-            return await follow(self._service, live, dialect(live.request.dialect_options))
-        stored = await self._ended(id)
-        return await replay(self._service, stored.turn, dialect(stored.turn.dialect_options))
+            render = partial(Responses, live.request.dialect_options)
+            return await follow(self._service, live, render, after)
+        turn = (await self._ended(id)).turn
+        return await replay(self._service, turn, partial(Responses, turn.dialect_options), after)
 
     async def cancel(self, id: str) -> Response:
         """Stop its turn, if it plays; the response in which that ended."""

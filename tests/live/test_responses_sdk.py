@@ -105,6 +105,9 @@ def test_streamed_whole_and_retrieved_are_the_same(
     for after in (0, 5, len(events) - 2, len(events) - 1):
         again = client.responses.retrieve(streamed.id, stream=True, starting_after=after)
         assert list(again) == events[after + 1 :]
+    for after in (len(events), 9_999_999):
+        with pytest.raises(openai.BadRequestError, match=f"'openai-responses:{len(events) - 1}'"):
+            client.responses.retrieve(streamed.id, stream=True, starting_after=after)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -264,8 +267,9 @@ def test_cancelling_and_reading_on(client: openai.OpenAI, server: Server) -> Non
         assert playing.output_text.startswith(text[:20])
         cancelled = client.responses.cancel(created.response.id)
         rest = list(reading)
-    assert cancelled.status == "cancelled"
+    assert (cancelled.status, cancelled.error) == ("cancelled", None)
     assert cancelled.output_text.startswith(text)
+    assert rest[-1].type == "response.failed"
     assert last_response(rest) == cancelled
     assert client.responses.retrieve(cancelled.id) == cancelled
     assert client.responses.cancel(cancelled.id) == cancelled

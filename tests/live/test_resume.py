@@ -130,13 +130,17 @@ async def test_after_a_kill_the_journal_goes_on_in_a_new_epoch(
             assert raw(frames[:k]) + rest == raw(frames)
         for frame in seen[len(kept) :]:
             assert await after(server, call.turn_id, frame) == raw(lost)
+        async with following(server, call.turn_id, last_id=f"{len(kept) + 1}@1") as beyond:
+            assert beyond.status == 400
 
 
 async def test_a_cursor_that_is_none_is_a_400(live: Server) -> None:
     async with chatting(live, "up/v:delay=0,tokens=3") as call:
         await call.head()
         await call.all_frames()
-    for wrong in ("anthropic:3", "openai-responses:0", "seventeen", "openai-chat:-1", "3@x"):
+    none = ("anthropic:3", "openai-responses:0", "seventeen", "openai-chat:-1", "3@x")
+    never_sent = ("openai-chat:99", "99", "openai-chat:0@1")
+    for wrong in (*none, *never_sent):
         async with following(live, call.turn_id, last_id=wrong) as answer:
             assert answer.status == 400
             assert b'"code":"invalid_cursor"' in await answer.rest()

@@ -61,6 +61,26 @@ class Numbering:
         self._catching_up = after != START
         self._set_form()
 
+    @property
+    def last(self) -> Cursor:
+        """The last frame so far, whether or not the client has it."""
+        return Cursor(self._epoch, self._next - 1)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the client has a frame that none of those so far is."""
+        return self._after > self.last
+
+    def check(self) -> None:
+        """Raise `BadCursor` if the client's frame is still `awaited`, so that nobody sent it."""
+        if self.awaited:
+            last = f"the last one is {self._id(self.last)}" if self._next else "there is none yet"
+            raise BadCursor(f"There is no frame {self._id(self._after)}; {last}.")
+
+    def go_on_from(self, others: "Numbering") -> None:
+        """Have the first frame come after all of `others`, which tell the same turn otherwise."""
+        self._next = others.last.number + 1
+
     def frame(self, body: bytes) -> bytes:
         """`body` as the next frame, or nothing if the client has it already."""
         number = self._next
@@ -103,6 +123,10 @@ class Numbering:
         seen = Cursor(self._epoch, number) <= self._after
         self._catching_up = seen
         return seen
+
+    def _id(self, cursor: Cursor) -> str:
+        epoch = f"@{cursor.epoch}" if cursor.epoch else ""
+        return f"'{self._dialect}:{cursor.number}{epoch}'"
 
     def _set_form(self) -> None:
         epoch = f"@{self._epoch}" if self._epoch else ""

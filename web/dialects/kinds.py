@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from actors.events import AnyEvent, Ended
 from actors.outcome import ErrorInfo, Reason
 from actors.providers.base import JSON
-from actors.writer import Dialect
 from web.dialects import (
     chat_completion,
     message,
@@ -16,6 +15,7 @@ from web.dialects import (
     responses,
 )
 from web.dialects.frames import Cursor
+from web.dialects.rendering import Rendering
 from web.error_shapes import messages_error
 from web.errors import error_body
 
@@ -29,7 +29,7 @@ class DialectKind:
 
     name: str
     """As it stands in turns and in the ids of frames."""
-    stream: Callable[[Options, Cursor], Dialect]
+    stream: Callable[[Options, Cursor], Rendering]
     """Renders a stream, from after the cursor on."""
     whole: Callable[[list[AnyEvent], Options], object]
     """The object of a turn that is over and whose end `tells`."""

@@ -44,13 +44,13 @@ class Messages:
     """Renders events as frames of a Messages stream after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
-        self._numbering = Numbering(NAME, after)
-        self._event = self._numbering.event
+        self.numbering = Numbering(NAME, after)
+        self._event = self.numbering.event
         self._started: Started | None = None
         self._model = ""
         self._blocks = Blocks()
         self._begun = False
-        self._taken_back = False
+        self.taken_back = False
         self._plain = False
         """Text needs nothing but its frame: its block is open, and nothing taken back."""
         self._text_head = b""
@@ -80,19 +80,19 @@ class Messages:
                 self._blocks.feed(event)
             case events.RouteChanged(provider, upstream_model, reason):
                 self._model = upstream_model
-                return self._numbering.comment(f"route {provider}/{upstream_model} {reason}")
+                return self.numbering.comment(f"route {provider}/{upstream_model} {reason}")
             case events.Recovered(epoch):
-                self._numbering.new_epoch(epoch)
-                return self._numbering.comment("recovered, the tail of this answer was lost")
+                self.numbering.new_epoch(epoch)
+                return self.numbering.comment("recovered, the tail of this answer was lost")
             case events.Retry() | events.Replace() if self._begun:
-                self._taken_back = True
+                self.taken_back = True
                 self._plain = False
             case events.Warning(code, message):
-                return self._numbering.comment(f"warning {code} {message}")
+                return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
-                return b"" if self._taken_back else self._show(self._blocks.feed(event))
+                return b"" if self.taken_back else self._show(self._blocks.feed(event))
         return b""
 
     def _show(self, steps: list[Step]) -> bytes:
@@ -124,7 +124,7 @@ class Messages:
 
     def _end(self, ended: Ended) -> bytes:
         reason = STOP_REASONS.get(ended.reason)
-        if self._taken_back:
+        if self.taken_back:
             return self._error(TAKEN_BACK)
         if reason is None:
             return self._error(ending_error(ended))

@@ -45,8 +45,8 @@ class OpenAIChat:
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
         self._include_usage = options.get("include_usage") is True
-        self._numbering = Numbering(NAME, after)
-        self._frame = self._numbering.frame
+        self.numbering = Numbering(NAME, after)
+        self._frame = self.numbering.frame
         self._head = b""
         self._tail = b""
         self._text_head = b""
@@ -54,7 +54,7 @@ class OpenAIChat:
         self._role_sent = False
         self._plain = False
         """Text needs nothing but its frame: the role has been sent, and nothing taken back."""
-        self._taken_back = False
+        self.taken_back = False
 
     heartbeat = PING
 
@@ -81,17 +81,17 @@ class OpenAIChat:
                 self._model = upstream_model
                 self._set_forms()
             case events.Recovered(epoch):
-                self._numbering.new_epoch(epoch)
-                return self._numbering.comment("recovered, the tail of this answer was lost")
+                self.numbering.new_epoch(epoch)
+                return self.numbering.comment("recovered, the tail of this answer was lost")
             case events.Retry() | events.Replace():
-                self._taken_back = self._role_sent
+                self.taken_back = self._role_sent
                 self._plain = False
             case events.Warning(code, message):
-                return self._numbering.comment(f"warning {code} {message}")
+                return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
-                delta = None if self._taken_back else _delta(event)
+                delta = None if self.taken_back else _delta(event)
                 return b"" if delta is None else self._role() + self._chunk(delta, _logprobs(event))
         return b""
 
@@ -132,7 +132,7 @@ class OpenAIChat:
 
     def _end(self, ended: Ended) -> bytes:
         finish = FINISH_REASONS.get(ended.reason)
-        if self._taken_back:
+        if self.taken_back:
             return self._frame(_encode(error_body(TAKEN_BACK)))
         if finish is None:
             return self._frame(_encode(error_body(ending_error(ended))))

@@ -44,9 +44,9 @@ class Responses:
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
         self._options = options
-        self._numbering = Numbering(NAME, after)
-        self._take = self._numbering.take
-        self._spelling = ResponseEvents(self._numbering)
+        self.numbering = Numbering(NAME, after)
+        self._take = self.numbering.take
+        self._spelling = ResponseEvents(self.numbering)
         self._growth = AnswerGrowth()
         self._answer: Answer
         """What is known without its items, from `started` on."""
@@ -56,7 +56,7 @@ class Responses:
         """… which goes here, …"""
         self._form = b""
         """… and this makes its frame."""
-        self._taken_back = False
+        self.taken_back = False
 
     heartbeat = PING
 
@@ -86,11 +86,11 @@ class Responses:
             case events.RouteChanged(provider, upstream_model, reason):
                 self._answer = structs.replace(self._answer, model=upstream_model)
                 changed = f"route {provider}/{upstream_model} after {reason}"
-                return self._numbering.comment(changed)
+                return self.numbering.comment(changed)
             case events.Recovered(epoch):
                 return self._recover(epoch)
             case events.Warning(code, message):
-                return self._numbering.comment(f"warning {code} {message}")
+                return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
@@ -107,14 +107,14 @@ class Responses:
         return created + spelling.event("response.in_progress", response)
 
     def _recover(self, epoch: int) -> bytes:
-        self._numbering.new_epoch(epoch)
+        self.numbering.new_epoch(epoch)
         self._spelling.set_forms()
         self._form = self._spelling.form
-        return self._numbering.comment("recovered, the tail of this answer was lost")
+        return self.numbering.comment("recovered, the tail of this answer was lost")
 
     def _say(self, event: AnyEvent) -> bytes:
-        if self._taken_back or self._takes_back(event):
-            self._taken_back = True
+        if self.taken_back or self._takes_back(event):
+            self.taken_back = True
             self._said = None
             return b""
         return self._tell(self._growth.feed(event))
@@ -136,7 +136,7 @@ class Responses:
 
     def _end(self, ended: Ended) -> bytes:
         answer = self._answer.ended(ended)
-        if self._taken_back:
+        if self.taken_back:
             answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=_TAKEN_BACK)
             changes = self._growth.end(whole=False)
         else:

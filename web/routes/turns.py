@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from quart import Blueprint, Response, request
 
 from actors.outcome import Reason, Status
 from actors.providers.base import JSON
-from actors.writer import Dialect
 from store.records import TurnView
+from web.dialects.frames import Cursor
 from web.dialects.kinds import KINDS
+from web.dialects.rendering import Render
 from web.errors import invalid, not_found
 from web.following import cursor_given, elsewhere, follow, replay
 from web.playing import turn_headers
@@ -53,8 +55,8 @@ def turn_routes(service: Service) -> Blueprint:
     async def events(turn_id: str) -> Response:
         live = service.registry.find(TENANT, turn_id)
         if live is not None:
-            dialect = _dialect(live.request.dialect, live.request.dialect_options)
-            return await follow(service, live, dialect)
+            wanted = _wanted(live.request.dialect, live.request.dialect_options)
+            return await follow(service, live, *wanted)
         return await _replay(service, await _stored(service, turn_id))
 
     @blueprint.post("/v1/turns/<turn_id>/cancel")
@@ -82,18 +84,20 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 async def _replay(service: Service, turn: TurnView) -> Response:
     if turn.ended_at is None:
         raise elsewhere(turn)
-    return await replay(service, turn, _dialect(turn.dialect, turn.dialect_options))
+    return await replay(service, turn, *_wanted(turn.dialect, turn.dialect_options))
 
 
-def _dialect(turn_dialect: str, options: Mapping[str, JSON]) -> Dialect:
-    """How the request wants the events: in the turn's own dialect, or as `dialect` says."""
+def _wanted(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[Render, Cursor]:
+    """How the request wants the events, in the turn's own dialect or as `dialect` says; and
+    after which frame."""
     if turn_dialect not in KINDS:
         raise invalid("A turn of embeddings has no events to stream.", code="no_events")
     name = request.args.get("dialect", turn_dialect)
     kind = KINDS.get(name)
     if kind is None:
         raise invalid(f"dialect: must be one of {', '.join(KINDS)}.", param="dialect")
-    return kind.stream(options if name == turn_dialect else {}, cursor_given(name))
+    own = options if name == turn_dialect else {}
+    return partial(kind.stream, own), cursor_given(name)
 
 
 def _limit(text: str | None) -> int:

@@ -1,5 +1,7 @@
 """Ids of frames: what a client may give back, and what it gets then."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +136,59 @@ def test_numbers_go_on_in_a_new_epoch_and_ids_say_so() -> None:
     numbering.frame(b"a")
     numbering.new_epoch(1)
     assert numbering.frame(b"b") == b"id: chat:1@1\ndata: b\n\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (Cursor(0, 2), "no frame 'chat:2'; the last one is 'chat:1'."),
+        (Cursor(1, 0), "no frame 'chat:0@1'; the last one is 'chat:1'."),
+        (Cursor(0, 9_999_999_999), "no frame 'chat:9999999999'; the last one is 'chat:1'."),
+    ],
+)
+def test_a_frame_that_was_never_sent_is_told_from_one_that_was(after: Cursor, words: str) -> None:
+    numbering = Numbering("chat", after)
+    numbering.frame(b"a")
+    numbering.frame(b"b")
+    assert numbering.awaited
+    with pytest.raises(BadCursor, match=re.escape(words)):
+        numbering.check()
+
+
+@pytest.mark.parametrize("after", [START, Cursor(0, 0), Cursor(0, 1)])
+def test_every_frame_there_is_was_sent(after: Cursor) -> None:
+    numbering = Numbering("chat", after)
+    assert numbering.awaited == (after != START)
+    numbering.frame(b"a")
+    numbering.frame(b"b")
+    assert not numbering.awaited
+    numbering.check()
+    assert numbering.last == Cursor(0, 1)
+
+
+def test_before_the_first_frame_none_was_sent() -> None:
+    Numbering("chat", START).check()
+    with pytest.raises(BadCursor, match="no frame 'chat:0'; there is none yet"):
+        Numbering("chat", Cursor(0, 0)).check()
+
+
+def test_a_frame_that_was_lost_may_have_been_sent() -> None:
+    numbering = Numbering("chat", Cursor(0, 50))
+    numbering.frame(b"a")
+    assert numbering.awaited
+    numbering.new_epoch(1)
+    numbering.frame(b"b")
+    numbering.check()
+    assert numbering.last == Cursor(1, 1)
+
+
+def test_numbers_go_on_where_the_turn_is_told_again() -> None:
+    first = Numbering("chat", START)
+    first.frame(b"a")
+    again = Numbering("chat", Cursor(0, 1))
+    again.go_on_from(first)
+    assert again.frame(b"seen") == b""
+    assert again.frame(b"b") == b"id: chat:2\ndata: b\n\n"
 
 
 def test_who_saw_frames_that_were_lost_gets_those_of_the_new_epoch() -> None:

@@ -1,0 +1,37 @@
+"""A turn's events as they would be, had its answer been begun only once.
+
+Who reads a turn when it is over need not be shown what was taken back while it played.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from actors.events import AnyEvent, Replace, Retry, RouteChanged, Started, Text, Warning
+
+_STAYS = (Started, RouteChanged, Warning)
+"""Events that are no part of the answer, so that a `retry` does not discard them."""
+
+
+def retold(journal: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
+    """The events without what `retry` discarded, and without texts that `replace` took away."""
+    begin = _after_last(journal, Retry, 0)
+    rest = _after_last(journal, Replace, begin)
+    yield from (event for event in islice(journal, begin) if isinstance(event, _STAYS))
+    yield from _replaced(journal[begin:rest])
+    yield from islice(journal, rest, None)
+
+
+def _replaced(until: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
+    """Events of which the last is a `replace`, if there are any: its text for the first text."""
+    text = [Text(event.text) for event in until[-1:] if isinstance(event, Replace)]
+    for event in until:
+        if not isinstance(event, Text | Replace):
+            yield event
+        elif text:
+            yield text.pop()
+
+
+def _after_last(journal: Sequence[AnyEvent], kind: type[AnyEvent], least: int) -> int:
+    """The place after the last event of this kind; `least` where there is none from there on."""
+    places = range(len(journal), least, -1)
+    return next((place for place in places if type(journal[place - 1]) is kind), least)
