@@ -16,7 +16,6 @@ from sqlalchemy import Engine, event
 from tests.live.client import JSON
 from tests.live.harness import Process, Server, serving, write_config
 from tests.live.responding import respond, responding
-from tests.live.test_disconnects import p
 from tests.web.streaming_client import App, streaming_client
 from web.app import create_app
 from web.config import Config
@@ -60,9 +59,9 @@ async def test_the_first_token_comes_as_soon(tmp_path: Path, upstream: Process) 
         for _ in range(ROUNDS):
             alone.append(await first_token_s(server, None))
             behind.append(await first_token_s(server, last))
-    # What others do on the machine lengthens most of them, and shortens none.
-    more_s = p(0.1, behind) - p(0.1, alone)
-    assert more_s < WITHIN_S, f"{more_s * 1e3:.1f} ms"
+    more_s = median(behind) - median(alone)
+    print(f"behind {LENGTH} responses {more_s * 1e3:.1f} ms later")  # noqa: T201
+    assert more_s < WITHIN_S
 
 
 @contextmanager
