@@ -33,5 +33,5 @@ def _replaced(until: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
 
 def _after_last(journal: Sequence[AnyEvent], kind: type[AnyEvent], least: int) -> int:
     """The place after the last event of this kind; `least` where there is none from there on."""
-    places = range(len(journal), least, -1)
-    return next((place for place in places if type(journal[place - 1]) is kind), least)
+    kinds = list(map(type, reversed(journal[least:])))
+    return len(journal) - kinds.index(kind) if kind in kinds else least
