@@ -24,9 +24,11 @@ help:
 serve: $(VENV)/.runtime
 	@exec $(BIN)/trouper serve $(ARGS)
 
+# Real servers mostly wait, so there may be more of them than cores; but for the tests that measure.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore=tests/live $(ARGS)
-	$(BIN)/python -m pytest tests/live $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore=tests/live $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not alone' tests/live $(ARGS)
+	$(BIN)/python -m pytest -m alone tests/live $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

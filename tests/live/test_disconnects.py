@@ -160,6 +160,7 @@ def check_ending(found: JSON, report: JSON, received: str) -> None:
         assert (usage["output_tokens"] > 0) is (text != "")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", POSITIONS)
 async def test_upstream_closes_within_ten_milliseconds(
     live: Server, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]
@@ -264,6 +265,7 @@ async def quiet(live: Server, upstream: Process) -> None:
     await until(all_closed)
 
 
+@pytest.mark.alone
 async def test_a_thousand_random_disconnects_leave_a_thousand_records(
     live: Server, upstream: Process
 ) -> None:

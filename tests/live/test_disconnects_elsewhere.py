@@ -102,6 +102,7 @@ def called(position: Position) -> tuple[str, str]:
     return f"up/e{number}:{position.settings}", f"elsewhere-{number}"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", POSITIONS)
 async def test_over_http2(
     tmp_path: Path, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]
@@ -118,6 +119,7 @@ async def test_over_http2(
         stage.judge(f"HTTP/2, {name}", found, capsys)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", POSITIONS)
 async def test_behind_nginx(
     tmp_path: Path, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]

@@ -238,6 +238,7 @@ def check_usage(left: Left, text: str) -> None:
         assert usage["output_tokens"] == left.attempts[0]["output_tokens"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", POSITIONS)
 async def test_the_attempt_in_play_ends_within_ten_milliseconds(
     server: Server, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]

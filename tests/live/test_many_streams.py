@@ -61,6 +61,7 @@ class Reader:
         self.ended = True
 
 
+@pytest.mark.alone
 async def test_many_open_streams(
     tmp_path: Path, upstream: Process, capsys: pytest.CaptureFixture[str]
 ) -> None:

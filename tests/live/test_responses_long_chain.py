@@ -51,6 +51,7 @@ async def first_token_s(server: Server, previous: str | None) -> float:
     return took
 
 
+@pytest.mark.alone
 async def test_the_first_token_comes_as_soon(tmp_path: Path, upstream: Process) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 1\n")
     with serving(tmp_path, config) as server:

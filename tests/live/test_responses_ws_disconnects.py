@@ -71,6 +71,7 @@ async def leave_once(
     return Disconnect(report["closed_at"] - left_at, waited)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["before upstream headers", "after headers", "mid-stream"])
 async def test_upstream_closes_within_ten_milliseconds(
     live: Server, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]

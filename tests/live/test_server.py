@@ -17,6 +17,7 @@ STAGES = ["before_headers", "silent", "streaming"]
 EXTRAS = {"none": b"", "pipelined": GET % b"/", "crlf": b"\r\n"}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("stage", "extra"), list(itertools.product(STAGES, EXTRAS)))
 @pytest.mark.parametrize("how", HOWS)
 async def test_a_client_that_leaves_is_noticed_at_once(how: str, stage: str, extra: str) -> None:

@@ -130,6 +130,7 @@ async def test_a_slow_reader_with_the_default_limits_is_kept(
         assert await live_turns(server) == 1, server.said
 
 
+@pytest.mark.alone
 async def test_a_crowd_that_does_not_read_costs_others_nothing(
     tmp_path: Path, upstream: Process, capsys: pytest.CaptureFixture[str]
 ) -> None:
