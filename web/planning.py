@@ -5,8 +5,8 @@ from msgspec import Struct
 from actors.continuing import DEFAULT_INSTRUCTION
 from actors.outcome import Mode, OnCut
 from actors.price import Price
-from actors.providers.base import Capabilities, Route
-from actors.turn import PlannedRoute
+from actors.providers.base import JSON, Capabilities, ModelCall, Route
+from actors.turn import PlannedRoute, TurnRequest
 from web.config import Config, Model, ModelRoute, Simulated
 from web.errors import ApiError, not_found, unavailable
 
@@ -25,6 +25,42 @@ class Plan(Struct, frozen=True):
     price: Price
     on_cut: OnCut
     continue_instruction: str
+    max_answer_bytes: int
+
+    def turn(
+        self,
+        call: ModelCall,
+        *,
+        model: str,
+        dialect: str,
+        dialect_options: dict[str, JSON],
+        tenant_id: str,
+        stream: bool,
+        strict: bool,
+        keep_text: bool = True,
+    ) -> TurnRequest:
+        """What a surface asks of a turn that is played like this.
+
+        Of an answer that does not `stream` nothing is shown before its end.
+        """
+        return TurnRequest(
+            model=model,
+            routes=self.routes,
+            call=call,
+            dialect=dialect,
+            dialect_options=dialect_options,
+            total_s=self.total_s,
+            tenant_id=tenant_id,
+            mode=self.mode,
+            resume_window_s=self.resume_window_s,
+            keep_text=keep_text,
+            max_answer_bytes=self.max_answer_bytes,
+            price=self.price,
+            on_cut=self.on_cut,
+            continue_instruction=self.continue_instruction,
+            strict=strict,
+            replaceable=not stream,
+        )
 
 
 class Planner:
@@ -86,6 +122,7 @@ class Planner:
             price=config.price_of(model),
             on_cut=model.on_cut if model else OnCut.CONTINUE,
             continue_instruction=model.continue_instruction if model else DEFAULT_INSTRUCTION,
+            max_answer_bytes=config.turns.max_answer_bytes,
         )
 
     def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:

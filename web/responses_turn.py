@@ -68,37 +68,36 @@ async def count_input(service: Service, prepared: Prepared) -> int:
 
 
 def _request(service: Service, prepared: Prepared, seen: Shown) -> TurnRequest:
-    ask, plan = prepared.ask, prepared.plan
-    parameters = ask.parameters
-    if ask.thinking and knows_thinking(service, plan):
-        parameters = {**parameters, "reasoning": ask.thinking}
-    return TurnRequest(
+    ask = prepared.ask
+    turn = prepared.plan.turn(
+        _call(service, prepared, seen),
         model=ask.model,
-        routes=plan.routes,
-        call=ModelCall(
-            upstream_model="",
-            messages=seen.messages,
-            parameters=parameters,
-            # Named by the formats that have no place for it.
-            foreign={THINKING: ()} if seen.has_thoughts else {},
-        ),
         dialect=NAME,
         dialect_options={"echo": _echo(prepared)},
-        total_s=plan.total_s,
         tenant_id=TENANT,
-        mode=plan.mode,
-        resume_window_s=plan.resume_window_s,
-        keep_text=ask.keep,
-        max_answer_bytes=service.config.turns.max_answer_bytes,
-        price=plan.price,
-        on_cut=plan.on_cut,
-        continue_instruction=plan.continue_instruction,
+        stream=ask.stream,
         strict=ask.strict,
-        replaceable=not ask.stream,
+        keep_text=ask.keep,
+    )
+    return replace(
+        turn,
         previous_id=prepared.recalled.turn_id,
         conversation=ask.past.conversation,
         input_items=ask.kept if ask.keep else None,
         notes=seen.notes,
+    )
+
+
+def _call(service: Service, prepared: Prepared, seen: Shown) -> ModelCall:
+    ask, parameters = prepared.ask, prepared.ask.parameters
+    if ask.thinking and knows_thinking(service, prepared.plan):
+        parameters = {**parameters, "reasoning": ask.thinking}
+    return ModelCall(
+        upstream_model="",
+        messages=seen.messages,
+        parameters=parameters,
+        # Named by the formats that have no place for it.
+        foreign={THINKING: ()} if seen.has_thoughts else {},
     )
 
 

@@ -28,22 +28,13 @@ def chat_routes(service: Service) -> Blueprint:
 
 def turn_request(service: Service, ask: ChatRequest) -> TurnRequest:
     """The turn that a chat request asks for; raises `ApiError` (404) for an unknown model."""
-    plan = service.planner.find(ask.model)
-    return TurnRequest(
+    return service.planner.find(ask.model).turn(
+        ask.call,
         model=ask.model,
-        routes=plan.routes,
-        call=ask.call,
         dialect=NAME,
         dialect_options={"include_usage": ask.include_usage},
-        total_s=plan.total_s,
         tenant_id=TENANT,
-        mode=plan.mode,
-        resume_window_s=plan.resume_window_s,
-        keep_text=ask.keep_text,
-        max_answer_bytes=service.config.turns.max_answer_bytes,
-        price=plan.price,
-        on_cut=plan.on_cut,
-        continue_instruction=plan.continue_instruction,
+        stream=ask.stream,
         strict=ask.strict,
-        replaceable=not ask.stream,
+        keep_text=ask.keep_text,
     )
