@@ -9,10 +9,11 @@ from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, Usage
 from actors.heavy import encoded
 from actors.outcome import Reason, Usage
 from actors.providers.anthropic_request import translate
-from actors.providers.anthropic_wire import NULL, Block, Delta, Event, TokenUsage, read_event
+from actors.providers.anthropic_wire import Block, Delta, Event, TokenUsage, read_event
 from actors.providers.base import ModelCall, UpstreamFailure
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.formats import Decoder, RequestParts
+from actors.providers.lenient import NULL
 from actors.providers.scrub import Scrub
 
 _VERSION = "2023-06-01"

@@ -6,9 +6,7 @@ Shapes from Anthropic's API reference, "Messages" and "Streaming messages".
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.lenient import Number, number, objects, text
-
-NULL = Raw(b"null")
+from actors.providers.lenient import NULL, Number, number, objects, raw, read_either, text
 
 
 class OutputDetails(Struct, gc=False):
@@ -66,7 +64,7 @@ class Event(Struct, gc=False):
     error: Raw = NULL
 
 
-_STRICT = msgspec.json.Decoder(Event)
+_strict = msgspec.json.Decoder(Event).decode
 
 
 def read_event(data: bytes) -> tuple[Event, bool]:
@@ -75,25 +73,10 @@ def read_event(data: bytes) -> tuple[Event, bool]:
     Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
     `data` is no JSON object.
     """
-    try:
-        return _STRICT.decode(data), True
-    except msgspec.ValidationError:
-        return _leniently(data), False
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
+    return read_either(data, _strict, _lenient)
 
 
-def _leniently(data: bytes) -> Event:
-    try:
-        document: object = msgspec.json.decode(data)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
-    if not isinstance(document, dict):
-        raise msgspec.ValidationError("not an object")
+def _lenient(document: dict[str, object]) -> Event:
     return Event(
         type=text(document.get("type")) or "",
         index=number(document.get("index")),
@@ -103,7 +86,7 @@ def _leniently(data: bytes) -> Event:
         usage=_usage(document.get("usage")),
         content=[_block(one) or Block() for one in objects(document.get("content"))],
         stop_reason=text(document.get("stop_reason")),
-        error=_raw(document.get("error")),
+        error=raw(document.get("error")),
     )
 
 
@@ -128,7 +111,7 @@ def _block(block: object) -> Block | None:
         thinking=text(block.get("thinking")),
         id=text(block.get("id")),
         name=text(block.get("name")),
-        input=_raw(block.get("input")),
+        input=raw(block.get("input")),
     )
 
 
@@ -149,7 +132,3 @@ def _usage(usage: object) -> TokenUsage | None:
         if isinstance(details, dict)
         else None,
     )
-
-
-def _raw(value: object) -> Raw:
-    return NULL if value is None else Raw(msgspec.json.encode(value))

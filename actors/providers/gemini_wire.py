@@ -7,7 +7,7 @@ Fields that are zero or empty are left out there, as protocol buffers do in JSON
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.lenient import NULL, Number, number, objects, raw, text
+from actors.providers.lenient import NULL, Number, number, objects, raw, read_either, text
 
 
 class FunctionCall(Struct, gc=False):
@@ -74,7 +74,7 @@ class Logprobs(Struct, gc=False, rename="camel"):
     top_candidates: list[TopCandidates] = []
 
 
-_STRICT = msgspec.json.Decoder(Frame)
+_strict = msgspec.json.Decoder(Frame).decode
 _ARRAY = msgspec.json.Decoder(list[Raw])
 _LOGPROBS = msgspec.json.Decoder(Logprobs)
 
@@ -93,12 +93,7 @@ def read_frame(data: bytes) -> tuple[Frame, bool]:
     Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
     `data` is no JSON object.
     """
-    try:
-        return _read(data)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
+    return read_either(data, _strict, _lenient)
 
 
 def read_logprobs(data: Raw) -> Logprobs | None:
@@ -109,17 +104,7 @@ def read_logprobs(data: Raw) -> Logprobs | None:
         return None
 
 
-def _read(data: bytes) -> tuple[Frame, bool]:
-    try:
-        return _STRICT.decode(data), True
-    except msgspec.ValidationError:
-        return _lenient(data), False
-
-
-def _lenient(data: bytes) -> Frame:
-    document: object = msgspec.json.decode(data)
-    if not isinstance(document, dict):
-        raise msgspec.ValidationError("not an object")
+def _lenient(document: dict[str, object]) -> Frame:
     feedback, error = document.get("promptFeedback"), document.get("error")
     return Frame(
         candidates=[_candidate(one) for one in objects(document.get("candidates"))],

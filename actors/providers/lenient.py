@@ -1,8 +1,8 @@
 """What can be made out where a provider's frame has wrong types in it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw
@@ -13,6 +13,35 @@ _MOST = 2**53
 """What is more is neither a count nor an index, and neither journal nor database could hold it."""
 
 Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+
+
+T = TypeVar("T")
+
+
+def read_either(
+    data: bytes, strict: Callable[[bytes], T], lenient: Callable[[dict[str, object]], T]
+) -> tuple[T, bool]:
+    """What a frame says, and whether it was as it should be.
+
+    Where types are wrong, `lenient` makes out of the object what it can. Raises
+    `msgspec.DecodeError` where `data` is no JSON object.
+    """
+    try:
+        try:
+            return strict(data), True
+        except msgspec.ValidationError:
+            return lenient(_object(data)), False
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+
+
+def _object(data: bytes) -> dict[str, object]:
+    document: object = msgspec.json.decode(data)
+    if not isinstance(document, dict):
+        raise msgspec.ValidationError("not an object")
+    return document
 
 
 def objects(value: object) -> Iterator[dict[str, object]]:

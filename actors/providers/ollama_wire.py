@@ -6,7 +6,7 @@ Shapes from Ollama's API documentation, "Generate a chat completion".
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.lenient import NULL, Number, number, objects, raw, text
+from actors.providers.lenient import NULL, Number, number, objects, raw, read_either, text
 
 
 class Function(Struct, gc=False):
@@ -50,7 +50,7 @@ class Logprob(TokenLogprob):
     top_logprobs: list[TokenLogprob] = []
 
 
-_STRICT = msgspec.json.Decoder(Line)
+_strict = msgspec.json.Decoder(Line).decode
 _LOGPROBS = msgspec.json.Decoder(list[Logprob])
 
 
@@ -60,12 +60,7 @@ def read_line(data: bytes) -> tuple[Line, bool]:
     Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
     `data` is no JSON object.
     """
-    try:
-        return _read(data)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
+    return read_either(data, _strict, _lenient)
 
 
 def read_logprobs(data: Raw) -> list[Logprob] | None:
@@ -76,17 +71,7 @@ def read_logprobs(data: Raw) -> list[Logprob] | None:
         return None
 
 
-def _read(data: bytes) -> tuple[Line, bool]:
-    try:
-        return _STRICT.decode(data), True
-    except msgspec.ValidationError:
-        return _lenient(data), False
-
-
-def _lenient(data: bytes) -> Line:
-    document: object = msgspec.json.decode(data)
-    if not isinstance(document, dict):
-        raise msgspec.ValidationError("not an object")
+def _lenient(document: dict[str, object]) -> Line:
     return Line(
         message=_message(document.get("message")),
         created_at=text(document.get("created_at")),

@@ -19,9 +19,9 @@ from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.foreign import THINKING, as_chat
 from actors.providers.formats import Decoder, RequestParts
-from actors.providers.lenient import one_line
+from actors.providers.lenient import NULL, one_line
 from actors.providers.openai_calls import ToolCalls
-from actors.providers.openai_wire import NULL, Choice, Delta, TokenUsage, read_frame
+from actors.providers.openai_wire import Choice, Delta, TokenUsage, read_frame
 from actors.providers.scrub import Scrub
 
 _FINISHES = {

@@ -1,11 +1,12 @@
 """The parts of Responses objects and events that are read, strictly at first and then leniently."""
 
+from functools import partial
 from typing import TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.lenient import NULL, Number, raw
+from actors.providers.lenient import NULL, Number, raw, read_either
 
 EMPTY = Raw(b"[]")
 
@@ -80,8 +81,8 @@ class Event(Struct, gc=False):
 
 S = TypeVar("S", bound=Struct)
 
-_EVENT = msgspec.json.Decoder(Event)
-_RESPONSE = msgspec.json.Decoder(Response)
+_event = msgspec.json.Decoder(Event).decode
+_response = msgspec.json.Decoder(Response).decode
 
 
 def read_event(data: bytes) -> tuple[Event, bool]:
@@ -90,34 +91,15 @@ def read_event(data: bytes) -> tuple[Event, bool]:
     Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
     `data` is no JSON object.
     """
-    return _read(_EVENT, Event, data)
+    return read_either(data, _event, _salvaged_event)
 
 
 def read_response(data: bytes) -> tuple[Response, bool]:
     """The same for a whole answer in one document."""
-    return _read(_RESPONSE, Response, data)
+    return read_either(data, _response, _salvaged_response)
 
 
-def _read(decoder: msgspec.json.Decoder[S], kind: type[S], data: bytes) -> tuple[S, bool]:
-    try:
-        try:
-            return decoder.decode(data), True
-        except msgspec.ValidationError:
-            return _salvaged(kind, _object(data)), False
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
-
-
-def _object(data: bytes) -> dict[object, object]:
-    document: object = msgspec.json.decode(data)
-    if not isinstance(document, dict):
-        raise msgspec.ValidationError("not an object")
-    return document
-
-
-def _salvaged(kind: type[S], document: dict[object, object]) -> S:
+def _salvaged(kind: type[S], document: dict[str, object]) -> S:
     """What of a document is as it should be, each field for itself."""
     kept = {}
     for field in msgspec.structs.fields(kind):
@@ -140,3 +122,7 @@ def _fitting(wanted: object, value: object) -> object:
         if isinstance(option, type) and issubclass(option, Struct) and isinstance(value, dict):
             return _salvaged(option, value)
     return msgspec.convert(value, wanted)
+
+
+_salvaged_event = partial(_salvaged, Event)
+_salvaged_response = partial(_salvaged, Response)

@@ -1,17 +1,9 @@
 """The parts of a Chat Completions frame that are read, strictly at first and then leniently."""
 
-from collections.abc import Iterator
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-NULL = Raw(b"null")
-
-_MOST = 2**53
-"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
-
-Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+from actors.providers.lenient import NULL, Number, number, objects, raw, read_either
 
 
 class Function(Struct, gc=False):
@@ -66,7 +58,7 @@ class Frame(Struct, gc=False):
     object: str | None = None
 
 
-_STRICT = msgspec.json.Decoder(Frame)
+_strict = msgspec.json.Decoder(Frame).decode
 
 
 def read_frame(data: bytes) -> tuple[Frame, bool]:
@@ -75,37 +67,21 @@ def read_frame(data: bytes) -> tuple[Frame, bool]:
     Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
     `data` is no JSON object.
     """
-    try:
-        return _read(data)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
+    return read_either(data, _strict, _lenient)
 
 
-def _read(data: bytes) -> tuple[Frame, bool]:
-    try:
-        return _STRICT.decode(data), True
-    except msgspec.ValidationError:
-        return _lenient(data), False
-
-
-def _lenient(data: bytes) -> Frame:
-    document: object = msgspec.json.decode(data)
-    if not isinstance(document, dict):
-        raise msgspec.ValidationError("not an object")
-    error = document.get("error")
+def _lenient(document: dict[str, object]) -> Frame:
     return Frame(
-        choices=[_choice(one) for one in _objects(document.get("choices"))],
+        choices=[_choice(one) for one in objects(document.get("choices"))],
         usage=_usage(document.get("usage")),
-        error=NULL if error is None else Raw(msgspec.json.encode(error)),
+        error=raw(document.get("error")),
         object=_text(document.get("object")),
     )
 
 
 def _choice(choice: dict[str, object]) -> Choice:
     return Choice(
-        index=_number(choice.get("index")) or 0,
+        index=number(choice.get("index")) or 0,
         delta=_delta(choice.get("delta")),
         message=_delta(choice.get("message")),
         finish_reason=_text(choice.get("finish_reason")),
@@ -120,14 +96,14 @@ def _delta(delta: object) -> Delta | None:
         refusal=_text(delta.get("refusal")),
         reasoning_content=_text(delta.get("reasoning_content")),
         reasoning=_text(delta.get("reasoning")),
-        tool_calls=[_call(one) for one in _objects(delta.get("tool_calls"))],
+        tool_calls=[_call(one) for one in objects(delta.get("tool_calls"))],
         function_call=_function(delta.get("function_call")),
     )
 
 
 def _call(call: dict[str, object]) -> Call:
     return Call(
-        index=_number(call.get("index")),
+        index=number(call.get("index")),
         id=_text(call.get("id")),
         function=_function(call.get("function")),
     )
@@ -147,33 +123,20 @@ def _usage(usage: object) -> TokenUsage | None:
         return None
     prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return TokenUsage(
-        prompt_tokens=_number(usage.get("prompt_tokens")),
-        completion_tokens=_number(usage.get("completion_tokens")),
-        prompt_tokens_details=PromptDetails(_number(prompt.get("cached_tokens")))
+        prompt_tokens=number(usage.get("prompt_tokens")),
+        completion_tokens=number(usage.get("completion_tokens")),
+        prompt_tokens_details=PromptDetails(number(prompt.get("cached_tokens")))
         if isinstance(prompt, dict)
         else None,
-        completion_tokens_details=CompletionDetails(_number(completion.get("reasoning_tokens")))
+        completion_tokens_details=CompletionDetails(number(completion.get("reasoning_tokens")))
         if isinstance(completion, dict)
         else None,
     )
-
-
-def _objects(value: object) -> Iterator[dict[str, object]]:
-    if isinstance(value, list):
-        for one in value:
-            if isinstance(one, dict):
-                yield one
 
 
 def _text(value: object) -> str | None:
     """A string, or the texts of a list of content parts."""
     if isinstance(value, str):
         return value
-    texts = [text for part in _objects(value) if isinstance(text := part.get("text"), str)]
+    texts = [text for part in objects(value) if isinstance(text := part.get("text"), str)]
     return "".join(texts) or None
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if abs(value) <= _MOST else None
