@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -76,6 +76,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(max_size=3), JSON), st.sampled_from([0, HALF]))
 def test_pieces_are_the_same_document(document: dict[str, Any], more: int) -> None:
     document |= {"many": [document.copy()] * more}
