@@ -1,10 +1,12 @@
 """One witness for all; a server for each module that only asks it nicely."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.live import harness
+from tests.live.resuming import LINGER
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,12 @@ def live(
     config = harness.write_config(directory, upstream.port, "grace_s = 0\ndrain_s = 1\n")
     with harness.serving(directory, config) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def lingering(
+    tmp_path_factory: pytest.TempPathFactory, upstream: harness.Process
+) -> tuple[Path, Path]:
+    """Directory and configuration of a server whose turns wait for their clients."""
+    directory = tmp_path_factory.mktemp("linger")
+    return directory, harness.write_config(directory, upstream.port, LINGER)

@@ -1,102 +1,32 @@
 """Clients that come back: the same numbered frames, byte for byte, over real connections."""
 
 import time
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
-import pytest
 import trio
 
-from tests.live.client import JSON, Call, chatting, fetch, following, reports, turn
-from tests.live.frames import Frame, error_of, raw, read_frames
+from tests.live.client import JSON, Call, Door, chatting, fetch, following, reports, turn
+from tests.live.frames import error_of, raw, read_frames
 from tests.live.harness import Process, Server, serving, until, write_config
+from tests.live.resuming import Cuts, Surface, killed
 
-LINGER = """
-grace_s = 0
-drain_s = 1
-[turns]
-mode = "linger"
-resume_window_s = 10
-heartbeat_s = 0.2
-"""
 TOKENS = 16
-MODEL = f"up/v:count,tokens={TOKENS},first=300ms,delay=15ms"
-FRAMES = TOKENS + 4
-"""One for the role, one each for the finish, usage and the end mark."""
 READERS = 20
 
 
-@pytest.fixture(scope="module")
-def lingering(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> tuple[Path, Path]:
-    """Directory and configuration of a server whose turns wait for their clients."""
-    directory = tmp_path_factory.mktemp("linger")
-    return directory, write_config(directory, upstream.port, LINGER)
+def asking(server: Door) -> AbstractAsyncContextManager[Call]:
+    """A counted answer whose usage is told, too."""
+    model = f"up/v:count,tokens={TOKENS},first=300ms,delay=15ms"
+    return chatting(server, model, stream_options={"include_usage": True})
 
 
-def cursor(form: int, frame: Frame) -> dict[str, str]:
-    """One of the ways to say which frame was the last."""
-    forms = [
-        {"last_id": frame.id},
-        {"after": frame.id},
-        {"after": frame.id.partition(":")[2]},
-        {"last_id": frame.id.partition(":")[2]},
-    ]
-    return forms[form % len(forms)]
-
-
-async def after(server: Server, turn_id: str, last: Frame, form: int = 0) -> bytes:
-    """The frames after `last`, on a connection of their own; 204 where there are none."""
-    async with following(server, turn_id, **cursor(form, last)) as call:
-        frames = raw(await call.all_frames())
-        assert (call.status == 204) is (frames == b"")
-        return frames
-
-
-class Cuts:
-    """One turn for each place where a client may lose its connection."""
-
-    def __init__(self) -> None:
-        self.whole: dict[str, list[Frame]] = {}
-        """By turn, what the uninterrupted connection got."""
-
-    async def live(self, server: Server) -> None:
-        """Lose the connection after each frame, and come back while the turn plays."""
-        async with trio.open_nursery() as nursery:
-            for k in range(1, FRAMES + 1):
-                nursery.start_soon(self._cut, server, k)
-        assert len(self.whole) == FRAMES
-
-    async def _cut(self, server: Server, k: int) -> None:
-        options = {"include_usage": True}
-        async with AsyncExitStack() as stack:
-            first = await stack.enter_async_context(chatting(server, MODEL, stream_options=options))
-            await first.head()
-            third = await stack.enter_async_context(following(server, first.turn_id))
-            seen = (await first.frames(k))[:k]
-            first.leave()
-            rest = await after(server, first.turn_id, seen[-1], form=k)
-            uninterrupted = await third.all_frames()
-        assert raw(seen) + rest == raw(uninterrupted)
-        assert len(uninterrupted) == FRAMES
-        assert [f.id for f in uninterrupted] == [f"openai-chat:{n}" for n in range(FRAMES)]
-        self.whole[first.turn_id] = uninterrupted
-
-    async def ended(self, server: Server) -> None:
-        """Come back after the turns have ended, after each frame of each turn."""
-        for turn_id, frames in self.whole.items():
-            assert (await turn(server, turn_id))["status"] == "completed"
-            async with following(server, turn_id) as call:
-                assert await call.all_frames() == frames
-        turn_id, frames = self.whole.popitem()
-        for k in range(1, FRAMES + 1):
-            for form in range(4):
-                rest = await after(server, turn_id, frames[k - 1], form)
-                assert raw(frames[:k]) + rest == raw(frames)
-        self.whole[turn_id] = frames
+# One frame more for the role, one each for the finish, usage and the end mark.
+CHAT = Surface("openai-chat", asking, frames=TOKENS + 4)
 
 
 async def test_every_cut_live_ended_and_after_a_restart(lingering: tuple[Path, Path]) -> None:
-    cuts = Cuts()
+    cuts = Cuts(CHAT)
     with serving(*lingering) as server:
         await cuts.live(server)
         await cuts.ended(server)
@@ -109,27 +39,12 @@ async def test_after_a_kill_the_journal_goes_on_in_a_new_epoch(
 ) -> None:
     with serving(*lingering) as server:
         async with chatting(server, "up/v:count,delay=10ms,tokens=5000") as call:
-            await call.head()
-            await call.frames(90)
-            server.kill()
-            await call.rest()
-    seen = read_frames(bytes(call.body), cut=True)
+            await killed(server, call)
     with serving(*lingering) as server:
-        async with following(server, call.turn_id) as whole:
-            body = await whole.rest()
-            frames = read_frames(body)
-        kept = [frame for frame in frames if "@" not in frame.id]
-        lost = [frame for frame in frames if "@" in frame.id]
-        assert raw(seen).startswith(raw(kept))
-        assert 0 < len(kept) < len(seen)
-        assert body.count(b": recovered, the tail of this answer was lost\n") == 1
+        kept, lost = await CHAT.check_recovered(server, call)
         assert [frame.id for frame in lost] == [f"openai-chat:{len(kept)}@1"]
-        assert error_of(frames)["code"] == "owner_lost"
-        for k in range(1, len(frames) + 1):
-            rest = await after(server, call.turn_id, frames[k - 1])
-            assert raw(frames[:k]) + rest == raw(frames)
-        for frame in seen[len(kept) :]:
-            assert await after(server, call.turn_id, frame) == raw(lost)
+        assert error_of(kept + lost)["code"] == "owner_lost"
+        await CHAT.check_every_cut(server, call.turn_id, kept + lost)
         async with following(server, call.turn_id, last_id=f"{len(kept) + 1}@1") as beyond:
             assert beyond.status == 400
 
