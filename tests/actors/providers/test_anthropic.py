@@ -19,9 +19,16 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.anthropic import Anthropic, AnthropicDecoder, AnthropicWholeDecoder
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from tests.actors.providers.memory import pieces_of, splits
-
-CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
+from tests.actors.providers.decoders import (
+    CUTS,
+    Drained,
+    check_any,
+    cut_everywhere,
+    drained,
+    failed,
+    whole_of,
+)
+from tests.actors.providers.memory import pieces_of
 
 
 def event(type: str, **fields: Any) -> bytes:
@@ -70,34 +77,20 @@ STOP = event("message_stop")
 HELLO = text("Hello")
 
 
-def drained(pieces: list[bytes]) -> tuple[list[Chunk], UpstreamFailure | None]:
-    """Everything that a decoder says of these pieces, and how it ends."""
-    decoder = AnthropicDecoder()
-    chunks: list[Chunk] = []
-    try:
-        for piece in pieces:
-            if decoder.over:
-                break
-            chunks += decoder.feed(piece)
-        while rest := decoder.end():
-            chunks += rest
-    except UpstreamFailure as failure:
-        return chunks, failure
-    return chunks, None
+def told(*events: bytes) -> Drained:
+    return drained(AnthropicDecoder(), [b"".join(events)])
 
 
 def chunks_of(*events: bytes) -> list[Chunk]:
     """The chunks of events that are one answer in good order, but for its finish."""
-    chunks, failure = drained([b"".join(events) + ended() + STOP])
+    chunks, failure = told(*events, ended(), STOP)
     assert failure is None
     assert chunks.pop() == FinishChunk(Reason.STOP)
     return chunks
 
 
 def failure_of(*events: bytes) -> tuple[list[Chunk], UpstreamFailure]:
-    chunks, failure = drained([b"".join(events)])
-    assert failure is not None
-    return chunks, failure
+    return failed(AnthropicDecoder(), [b"".join(events)])
 
 
 ANSWER = b"".join(
@@ -157,14 +150,15 @@ CHUNKS: list[Chunk] = [
 
 
 def test_an_answer_cut_everywhere() -> None:
-    for pieces in splits(ANSWER):
-        assert drained(pieces) == (CHUNKS, None)
+    assert cut_everywhere(AnthropicDecoder, ANSWER) == (CHUNKS, None)
 
 
 @given(st.lists(st.text(min_size=1), max_size=8), CUTS, st.sampled_from(["\n", "\r\n", "\r"]))
 def test_any_text_survives_any_cut(texts: list[str], cuts: list[int], newline: str) -> None:
     stream = b"".join(map(text, texts)) + ended()
-    chunks, failure = drained(pieces_of(stream.replace(b"\n", newline.encode()), cuts))
+    chunks, failure = drained(
+        AnthropicDecoder(), pieces_of(stream.replace(b"\n", newline.encode()), cuts)
+    )
     assert failure is None
     assert chunks == [*map(TextChunk, texts), FinishChunk(Reason.STOP)]
 
@@ -201,11 +195,7 @@ def test_no_frame_breaks_the_decoder(
     for type, fields in frames:
         value = {"type": type, **fields} if isinstance(fields, dict) else fields
         stream += b"data: " + json.dumps(value).encode() + b"\n\n"
-    whole, failure = drained([stream])
-    again, other = drained(pieces_of(stream, cuts))
-    assert again == whole
-    assert (failure and failure.kind) == (other and other.kind)
-    assert failure or any(isinstance(chunk, FinishChunk) for chunk in whole)
+    check_any(AnthropicDecoder, stream, cuts)
 
 
 @pytest.mark.parametrize(
@@ -222,12 +212,12 @@ def test_no_frame_breaks_the_decoder(
     ],
 )
 def test_finish_reasons(word: str, reason: Reason) -> None:
-    assert drained([HELLO + ended(word)]) == ([TextChunk("Hello"), FinishChunk(reason)], None)
+    assert told(HELLO + ended(word)) == ([TextChunk("Hello"), FinishChunk(reason)], None)
 
 
 def test_only_the_first_finish_counts() -> None:
     stream = ended(None) + ended("max_tokens") + ended("end_turn") + STOP
-    assert drained([stream]) == ([FinishChunk(Reason.LENGTH)], None)
+    assert told(stream) == ([FinishChunk(Reason.LENGTH)], None)
 
 
 def test_usage_adds_up_over_the_events() -> None:
@@ -259,7 +249,7 @@ def test_figures_that_are_none_are_not_told() -> None:
 def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
     """Journal, spool and database take 64 bits: a larger number would cost the final record."""
     stream = begun(input_tokens=1) + ended("end_turn", output_tokens=absurd)
-    assert drained([stream]) == ([FinishChunk(Reason.STOP)], None)
+    assert told(stream) == ([FinishChunk(Reason.STOP)], None)
     assert chunks_of(
         start(0, "tool_use", id="a", name="f", input={}),
         delta(absurd, "input_json_delta", partial_json="{}"),  # type: ignore[arg-type]
@@ -274,7 +264,7 @@ def test_a_tool_call_that_comes_whole() -> None:
 
 def test_a_tool_call_whose_end_is_not_told() -> None:
     stream = start(0, "tool_use", id="a", name="f", input={}) + ended("tool_use")
-    assert drained([stream]) == (
+    assert told(stream) == (
         [
             ToolCallChunk(0, "a", "f", ""),
             ToolCallChunk(0, None, None, "{}"),
@@ -330,7 +320,7 @@ def test_events_and_deltas_to_come_are_ignored() -> None:
 
 def test_events_without_a_name_are_known_by_their_type() -> None:
     stream = ANSWER.replace(b"event: ", b"ignored: ")
-    assert drained([stream]) == (CHUNKS, None)
+    assert told(stream) == (CHUNKS, None)
 
 
 def test_wrong_types_beside_text_are_tolerated() -> None:
@@ -432,7 +422,7 @@ def test_an_end_without_finish_reason_is_a_cut() -> None:
 
 def test_the_end_needs_no_mark_and_no_last_line() -> None:
     for stream in (ended(), ended()[:-2], ended() + STOP[:-2]):
-        assert drained([stream]) == ([FinishChunk(Reason.STOP)], None)
+        assert told(stream) == ([FinishChunk(Reason.STOP)], None)
 
 
 def test_the_mark_is_the_end_of_the_message() -> None:
@@ -444,16 +434,7 @@ def test_the_mark_is_the_end_of_the_message() -> None:
 
 
 def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    decoder = AnthropicWholeDecoder()
-    chunks: list[Chunk] = []
-    try:
-        for at in range(0, len(document), 7):
-            chunks += decoder.feed(document[at : at + 7])
-        while rest := decoder.end():
-            chunks += rest
-    except UpstreamFailure as failure:
-        return chunks, failure.kind
-    return chunks, None
+    return whole_of(AnthropicWholeDecoder(), document)
 
 
 def test_a_whole_message() -> None:

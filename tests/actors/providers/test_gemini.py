@@ -23,10 +23,16 @@ from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.gemini import Gemini, GeminiDecoder, GeminiWholeDecoder
 from actors.providers.http import HttpProvider
 from actors.providers.transport import Statistics
-from tests.actors.providers.decoders import cut_everywhere, drained
+from tests.actors.providers.decoders import (
+    CUTS,
+    check_any,
+    cut_everywhere,
+    drained,
+    json_with,
+    whole_of,
+)
 from tests.actors.providers.memory import LAST, MemoryWire, Peer, chunked, head, pieces_of
 
-CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
 COUNTS = {"promptTokenCount": 3, "candidatesTokenCount": 5, "totalTokenCount": 8}
 COUNTED = UsageChunk(Usage(input_tokens=3, output_tokens=5))
 FINISH = FinishChunk(Reason.STOP)
@@ -105,27 +111,18 @@ def test_any_text_survives_any_cut(texts: list[str], cuts: list[int], newline: s
     )
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["candidates", "content", "parts", "text", "thought", "functionCall",
-                         "name", "args", "id", "usageMetadata", "promptTokenCount", "index",
-                         "finishReason", "promptFeedback", "blockReason", "error", "responseId",
-                         "thoughtsTokenCount", "logprobsResult", "chosenCandidates"]),
-        inner, max_size=4),
-    max_leaves=12,
+JSON = json_with(
+    "candidates", "content", "parts", "text", "thought", "functionCall",
+    "name", "args", "id", "usageMetadata", "promptTokenCount", "index",
+    "finishReason", "promptFeedback", "blockReason", "error", "responseId",
+    "thoughtsTokenCount", "logprobsResult", "chosenCandidates",
 )  # fmt: skip
 
 
 @given(st.lists(JSON, max_size=4), st.binary(max_size=30), CUTS)
 def test_no_frame_breaks_the_decoder(frames: list[Any], junk: bytes, cuts: list[int]) -> None:
     data = stream(*frames) + b"data: " + junk + b"\n\n"
-    chunks, failure = drained(GeminiDecoder(), [data])
-    again, other = drained(GeminiDecoder(), pieces_of(data, cuts))
-    assert again == chunks
-    assert (failure and failure.kind) == (other and other.kind)
-    assert failure or any(isinstance(chunk, FinishChunk) for chunk in chunks)
+    check_any(GeminiDecoder, data, cuts)
 
 
 @pytest.mark.parametrize(
@@ -379,8 +376,7 @@ def test_a_whole_answer(array: bool) -> None:
 
 def test_a_whole_answer_that_is_none() -> None:
     def kind(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-        chunks, failure = drained(GeminiWholeDecoder(), [document])
-        return chunks, None if failure is None else failure.kind
+        return whole_of(GeminiWholeDecoder(), document)
 
     assert kind(b'[{"error":{"message":"x"}}]') == ([], FailureKind.IN_STREAM_ERROR)
     text = b'{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}'

@@ -22,10 +22,16 @@ from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.http import HttpProvider
 from actors.providers.ollama import Ollama, OllamaDecoder, OllamaWholeDecoder
 from actors.providers.transport import Statistics
-from tests.actors.providers.decoders import cut_everywhere, drained
+from tests.actors.providers.decoders import (
+    CUTS,
+    check_any,
+    cut_everywhere,
+    drained,
+    json_with,
+    whole_of,
+)
 from tests.actors.providers.memory import MemoryWire, Peer, chunked, head, pieces_of
 
-CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
 FINISH = FinishChunk(Reason.STOP)
 COUNTED = UsageChunk(Usage(input_tokens=26, output_tokens=7))
 
@@ -106,26 +112,17 @@ def test_any_text_survives_any_cut(texts: list[str], cuts: list[int]) -> None:
     )
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["message", "content", "thinking", "tool_calls", "function", "name", "id",
-                         "arguments", "done", "done_reason", "prompt_eval_count", "eval_count",
-                         "error", "logprobs", "token", "logprob"]),
-        inner, max_size=4),
-    max_leaves=12,
+JSON = json_with(
+    "message", "content", "thinking", "tool_calls", "function", "name", "id",
+    "arguments", "done", "done_reason", "prompt_eval_count", "eval_count",
+    "error", "logprobs", "token", "logprob",
 )  # fmt: skip
 
 
 @given(st.lists(JSON, max_size=4), st.binary(max_size=30), CUTS)
 def test_no_line_breaks_the_decoder(lines: list[Any], junk: bytes, cuts: list[int]) -> None:
     data = stream(*lines) + junk + b"\n"
-    chunks, failure = drained(OllamaDecoder(), [data])
-    again, other = drained(OllamaDecoder(), pieces_of(data, cuts))
-    assert again == chunks
-    assert (failure and failure.kind) == (other and other.kind)
-    assert failure or any(isinstance(chunk, FinishChunk) for chunk in chunks)
+    check_any(OllamaDecoder, data, cuts)
 
 
 @pytest.mark.parametrize(
@@ -309,8 +306,7 @@ def test_a_whole_answer() -> None:
 
 def test_a_whole_answer_that_is_none() -> None:
     def kind(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-        chunks, failure = drained(OllamaWholeDecoder(), [document])
-        return chunks, None if failure is None else failure.kind
+        return whole_of(OllamaWholeDecoder(), document)
 
     assert kind(b'{"error":"x"}') == ([], FailureKind.IN_STREAM_ERROR)
     text = stream(line(content="a"))

@@ -21,9 +21,18 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.openai_chat import OpenAIChat, OpenAIChatDecoder, OpenAIWholeDecoder
-from tests.actors.providers.memory import pieces_of, splits
+from tests.actors.providers.decoders import (
+    CUTS,
+    Drained,
+    check_any,
+    cut_everywhere,
+    drained,
+    failed,
+    json_with,
+    whole_of,
+)
+from tests.actors.providers.memory import pieces_of
 
-CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
 STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 HELLO = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n'
@@ -37,34 +46,20 @@ def delta(finish: str | None = None, **fields: Any) -> bytes:
     return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
 
 
-def drained(pieces: list[bytes]) -> tuple[list[Chunk], UpstreamFailure | None]:
-    """Everything that a decoder says of these pieces, and how it ends."""
-    decoder = OpenAIChatDecoder()
-    chunks: list[Chunk] = []
-    try:
-        for piece in pieces:
-            if decoder.over:
-                break
-            chunks += decoder.feed(piece)
-        while rest := decoder.end():
-            chunks += rest
-    except UpstreamFailure as failure:
-        return chunks, failure
-    return chunks, None
+def told(*events: bytes) -> Drained:
+    return drained(OpenAIChatDecoder(), [b"".join(events)])
 
 
 def chunks_of(*events: bytes) -> list[Chunk]:
     """The chunks of events that are one answer in good order, but for its finish."""
-    chunks, failure = drained([b"".join(events) + STOP + DONE])
+    chunks, failure = told(*events, STOP, DONE)
     assert failure is None
     assert chunks.pop() == FinishChunk(Reason.STOP)
     return chunks
 
 
 def failure_of(*events: bytes) -> tuple[list[Chunk], UpstreamFailure]:
-    chunks, failure = drained([b"".join(events)])
-    assert failure is not None
-    return chunks, failure
+    return failed(OpenAIChatDecoder(), [b"".join(events)])
 
 
 ANSWER = b"".join(
@@ -107,37 +102,29 @@ CHUNKS: list[Chunk] = [
 
 
 def test_an_answer_cut_everywhere() -> None:
-    for pieces in splits(ANSWER):
-        assert drained(pieces) == (CHUNKS, None)
+    assert cut_everywhere(OpenAIChatDecoder, ANSWER) == (CHUNKS, None)
 
 
 @given(st.lists(st.text(min_size=1), max_size=8), CUTS, st.sampled_from(["\n", "\r\n", "\r"]))
 def test_any_text_survives_any_cut(texts: list[str], cuts: list[int], newline: str) -> None:
     stream = b"".join(delta(content=text) for text in texts) + STOP
-    chunks, failure = drained(pieces_of(stream.replace(b"\n", newline.encode()), cuts))
+    chunks, failure = drained(
+        OpenAIChatDecoder(), pieces_of(stream.replace(b"\n", newline.encode()), cuts)
+    )
     assert failure is None
     assert chunks == [*map(TextChunk, texts), FinishChunk(Reason.STOP)]
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["choices", "delta", "content", "usage", "tool_calls", "function", "error",
-                         "index", "message", "finish_reason", "prompt_tokens", "id", "arguments"]),
-        inner, max_size=4),
-    max_leaves=12,
+JSON = json_with(
+    "choices", "delta", "content", "usage", "tool_calls", "function", "error",
+    "index", "message", "finish_reason", "prompt_tokens", "id", "arguments",
 )  # fmt: skip
 
 
 @given(st.lists(JSON, max_size=4), st.binary(max_size=30), CUTS)
 def test_no_frame_breaks_the_decoder(frames: list[Any], junk: bytes, cuts: list[int]) -> None:
     stream = b"".join(map(event, frames)) + b"data: " + junk + b"\n\n"
-    whole, failure = drained([stream])
-    again, other = drained(pieces_of(stream, cuts))
-    assert again == whole
-    assert (failure and failure.kind) == (other and other.kind)
-    assert failure or any(isinstance(chunk, FinishChunk) for chunk in whole)
+    check_any(OpenAIChatDecoder, stream, cuts)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +139,11 @@ def test_no_frame_breaks_the_decoder(frames: list[Any], junk: bytes, cuts: list[
     ],
 )
 def test_finish_reasons(word: str, reason: Reason) -> None:
-    assert drained([delta(word, content="x")]) == ([TextChunk("x"), FinishChunk(reason)], None)
+    assert told(delta(word, content="x")) == ([TextChunk("x"), FinishChunk(reason)], None)
 
 
 def test_only_the_first_finish_counts() -> None:
-    assert drained([delta("length") + delta("stop") + DONE]) == ([FinishChunk(Reason.LENGTH)], None)
+    assert told(delta("length") + delta("stop") + DONE) == ([FinishChunk(Reason.LENGTH)], None)
 
 
 def test_usage_before_with_and_after_the_finish() -> None:
@@ -164,9 +151,9 @@ def test_usage_before_with_and_after_the_finish() -> None:
     seen = UsageChunk(Usage(input_tokens=3, output_tokens=0))
     finish = FinishChunk(Reason.STOP)
     last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage}
-    assert drained([event({"usage": usage}) + STOP]) == ([seen, finish], None)
-    assert drained([event(last)]) == ([seen, finish], None)
-    assert drained([STOP + event({"choices": None, "usage": usage})]) == ([finish, seen], None)
+    assert told(event({"usage": usage}) + STOP) == ([seen, finish], None)
+    assert told(event(last)) == ([seen, finish], None)
+    assert told(STOP + event({"choices": None, "usage": usage})) == ([finish, seen], None)
 
 
 def test_usage_in_detail_or_not_at_all() -> None:
@@ -190,7 +177,7 @@ def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
     """Journal, spool and database take 64 bits: a larger number would cost the final record."""
     usage = {"prompt_tokens": absurd, "completion_tokens": 1}
     last = event({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage})
-    assert drained([last]) == ([FinishChunk(Reason.STOP)], None)
+    assert told(last) == ([FinishChunk(Reason.STOP)], None)
     assert chunks_of(delta(tool_calls=[{"index": absurd, "id": "a"}])) == [
         ToolCallChunk(0, "a", None, "")
     ]
@@ -328,9 +315,9 @@ def test_an_end_without_finish_reason_is_a_cut() -> None:
 
 
 def test_the_end_needs_no_mark_and_no_last_line() -> None:
-    assert drained([STOP]) == ([FinishChunk(Reason.STOP)], None)
-    assert drained([STOP[:-2]]) == ([FinishChunk(Reason.STOP)], None)
-    assert drained([STOP + DONE[:-2]]) == ([FinishChunk(Reason.STOP)], None)
+    assert told(STOP) == ([FinishChunk(Reason.STOP)], None)
+    assert told(STOP[:-2]) == ([FinishChunk(Reason.STOP)], None)
+    assert told(STOP + DONE[:-2]) == ([FinishChunk(Reason.STOP)], None)
 
 
 def test_messages_are_scrubbed() -> None:
@@ -340,16 +327,7 @@ def test_messages_are_scrubbed() -> None:
 
 
 def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    decoder = OpenAIWholeDecoder()
-    chunks: list[Chunk] = []
-    try:
-        for at in range(0, len(document), 7):
-            chunks += decoder.feed(document[at : at + 7])
-        while rest := decoder.end():
-            chunks += rest
-    except UpstreamFailure as failure:
-        return chunks, failure.kind
-    return chunks, None
+    return whole_of(OpenAIWholeDecoder(), document)
 
 
 def test_a_whole_answer() -> None:

@@ -20,9 +20,16 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
-from tests.actors.providers.memory import pieces_of, splits
+from tests.actors.providers.decoders import (
+    CUTS,
+    check_any,
+    cut_everywhere,
+    drained,
+    failed,
+    whole_of,
+)
+from tests.actors.providers.memory import pieces_of
 
-CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
 USAGE = {
     "input_tokens": 5,
     "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
@@ -86,33 +93,15 @@ def function(id: str, name: str, arguments: str = "") -> dict[str, Any]:
     }
 
 
-def drained(pieces: list[bytes]) -> tuple[list[Chunk], UpstreamFailure | None]:
-    """Everything that a decoder says of these pieces, and how it ends."""
-    decoder = ResponsesDecoder()
-    chunks: list[Chunk] = []
-    try:
-        for piece in pieces:
-            if decoder.over:
-                break
-            chunks += decoder.feed(piece)
-        while rest := decoder.end():
-            chunks += rest
-    except UpstreamFailure as failure:
-        return chunks, failure
-    return chunks, None
-
-
 def chunks_of(*events: bytes) -> list[Chunk]:
     """The chunks of events that are one answer in good order."""
-    chunks, failure = drained([b"".join(events)])
+    chunks, failure = drained(ResponsesDecoder(), [b"".join(events)])
     assert failure is None
     return chunks
 
 
 def failure_of(*events: bytes) -> tuple[list[Chunk], UpstreamFailure]:
-    chunks, failure = drained([b"".join(events)])
-    assert failure is not None
-    return chunks, failure
+    return failed(ResponsesDecoder(), [b"".join(events)])
 
 
 THOUGHT = {"output_index": 0, "summary_index": 0}
@@ -183,14 +172,15 @@ CHUNKS: list[Chunk] = [
 
 
 def test_an_answer_cut_everywhere() -> None:
-    for pieces in splits(ANSWER):
-        assert drained(pieces) == (CHUNKS, None)
+    assert cut_everywhere(ResponsesDecoder, ANSWER) == (CHUNKS, None)
 
 
 @given(st.lists(st.text(min_size=1), max_size=8), CUTS, st.sampled_from(["\n", "\r\n", "\r"]))
 def test_any_text_survives_any_cut(texts: list[str], cuts: list[int], newline: str) -> None:
     stream = b"".join(map(text, texts)) + ended(message("".join(texts)))
-    chunks, failure = drained(pieces_of(stream.replace(b"\n", newline.encode()), cuts))
+    chunks, failure = drained(
+        ResponsesDecoder(), pieces_of(stream.replace(b"\n", newline.encode()), cuts)
+    )
     assert failure is None
     assert chunks == [*map(TextChunk, texts), FinishChunk(Reason.STOP)]
 
@@ -262,11 +252,7 @@ def typed(pair: tuple[str, Any]) -> bytes:
 @given(st.lists(st.tuples(TYPES, JSON).map(typed), max_size=4), st.binary(max_size=30), CUTS)
 def test_no_frame_breaks_the_decoder(frames: list[bytes], junk: bytes, cuts: list[int]) -> None:
     stream = b"".join(frames) + b"data: " + junk + b"\n\n"
-    whole, failure = drained([stream])
-    again, other = drained(pieces_of(stream, cuts))
-    assert again == whole
-    assert (failure and failure.kind) == (other and other.kind)
-    assert failure or any(isinstance(chunk, FinishChunk) for chunk in whole)
+    check_any(ResponsesDecoder, stream, cuts)
 
 
 @given(JSON | st.dictionaries(st.just("output"), JSON))
@@ -654,16 +640,7 @@ def test_messages_are_scrubbed() -> None:
 
 
 def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    decoder = ResponsesWholeDecoder()
-    chunks: list[Chunk] = []
-    try:
-        for at in range(0, len(document), 7):
-            chunks += decoder.feed(document[at : at + 7])
-        while rest := decoder.end():
-            chunks += rest
-    except UpstreamFailure as failure:
-        return chunks, failure.kind
-    return chunks, None
+    return whole_of(ResponsesWholeDecoder(), document)
 
 
 def test_a_whole_answer() -> None:
