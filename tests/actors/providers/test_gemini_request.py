@@ -7,10 +7,10 @@ import pydantic
 import pytest
 from google.genai import types
 from hypothesis import given
-from hypothesis import strategies as st
 
 from actors.providers.base import ModelCall
 from actors.providers.gemini import Gemini
+from tests.actors.providers.any_calls import any_calls, check_builds
 
 USER: dict[str, object] = {"role": "user", "content": "Who is on stage?"}
 ASKED = {"role": "user", "parts": [{"text": "Who is on stage?"}]}
@@ -382,30 +382,6 @@ def test_what_cannot_be_said_is_named_and_left_out() -> None:
     assert built(call(**parameters)) == {"contents": [ASKED]}
 
 
-MESSAGES = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["system", "user", "assistant", "tool", "odd"])},
-        optional={
-            "content": st.none() | st.text(max_size=5) | st.lists(st.none() | st.dictionaries(
-                st.sampled_from(["type", "text", "image_url"]), st.text(max_size=5))),
-            "tool_calls": st.lists(st.none() | st.dictionaries(
-                st.sampled_from(["id", "function"]), st.none() | st.text(max_size=5))),
-            "tool_call_id": st.text(max_size=3),
-        },
-    ),
-    max_size=5,
-)  # fmt: skip
-PARAMETERS = st.dictionaries(
-    st.sampled_from(["stop", "tools", "tool_choice", "response_format", "reasoning_effort", "n",
-                     "reasoning",
-                     "thinkingConfig", "logit_bias", "max_tokens", "user"]),
-    st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers() | st.dictionaries(
-        st.just("type"), st.just("function"))) | st.dictionaries(st.just("type"), st.text()),
-)  # fmt: skip
-
-
-@given(MESSAGES, PARAMETERS)
-def test_no_call_is_a_crash(messages: list[dict[str, Any]], parameters: dict[str, Any]) -> None:
-    asked = ModelCall(upstream_model="m", messages=messages, parameters=parameters)
-    assert Gemini().build(asked, None).body.startswith(b"{")
-    assert len(set(Gemini().unsupported(asked))) == len(Gemini().unsupported(asked))
+@given(any_calls("thinkingConfig"))
+def test_no_call_is_a_crash(asked: ModelCall) -> None:
+    check_builds(Gemini(), asked)

@@ -6,11 +6,11 @@ import msgspec
 import ollama
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from ollama._types import ChatRequest, Options
 
 from actors.providers.base import ModelCall
 from actors.providers.ollama import Ollama
+from tests.actors.providers.any_calls import any_calls, check_builds
 
 USER: dict[str, object] = {"role": "user", "content": "Who is on stage?"}
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -222,30 +222,6 @@ def test_what_cannot_be_said_is_named_and_left_out() -> None:
     assert rest(**parameters) == {}
 
 
-MESSAGES = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["system", "user", "assistant", "tool", "odd"])},
-        optional={
-            "content": st.none() | st.text(max_size=5) | st.lists(st.none() | st.dictionaries(
-                st.sampled_from(["type", "text", "image_url"]), st.text(max_size=5))),
-            "tool_calls": st.lists(st.none() | st.dictionaries(
-                st.sampled_from(["id", "function"]), st.none() | st.text(max_size=5))),
-            "tool_call_id": st.text(max_size=3),
-        },
-    ),
-    max_size=5,
-)  # fmt: skip
-PARAMETERS = st.dictionaries(
-    st.sampled_from(["stop", "tools", "tool_choice", "response_format", "reasoning_effort", "n",
-                     "reasoning",
-                     "options", "logit_bias", "max_tokens", "user"]),
-    st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers() | st.dictionaries(
-        st.just("type"), st.just("function"))) | st.dictionaries(st.just("type"), st.text()),
-)  # fmt: skip
-
-
-@given(MESSAGES, PARAMETERS)
-def test_no_call_is_a_crash(asked: list[dict[str, Any]], parameters: dict[str, Any]) -> None:
-    any_call = ModelCall(upstream_model="m", messages=asked, parameters=parameters)
-    assert Ollama().build(any_call, None).body.startswith(b"{")
-    assert len(set(Ollama().unsupported(any_call))) == len(Ollama().unsupported(any_call))
+@given(any_calls("options"))
+def test_no_call_is_a_crash(asked: ModelCall) -> None:
+    check_builds(Ollama(), asked)
