@@ -12,7 +12,7 @@ import h11
 import trio
 
 from tests.live.frames import Frame, read_frames
-from tests.live.harness import Process
+from tests.live.harness import Process, until
 
 JSON = dict[str, object]
 QUESTION: list[JSON] = [{"role": "user", "content": "Who is on stage?"}]
@@ -193,6 +193,18 @@ async def turn(server: Process, turn_id: str) -> JSON:
     status, document = await fetch(server, f"/v1/turns/{turn_id}")
     assert status == 200, document
     return document
+
+
+async def ended_turn(server: Process, turn_id: str) -> JSON:
+    """The same once it has ended, for which it waits."""
+
+    async def look() -> JSON | None:
+        found = await turn(server, turn_id)
+        return found if found["ended_at"] is not None else None
+
+    found = await until(look)
+    assert found is not None
+    return found
 
 
 async def all_turns(server: Process) -> list[JSON]:

@@ -17,6 +17,7 @@ from tests.live.client import JSON, Call, chatting, fetch, reports
 from tests.live.frames import read_frames, text_of
 from tests.live.harness import FULL, Process, Server, until
 from tests.live.hearing import BASE_PATHS, WITHOUT_WIRE, Heard, Outcome, hear, serving_all_formats
+from tests.live.parity import CHAT, SCHEMA, TOOL
 from tests.live.test_disconnects import (
     BOUND_S,
     POSITIONS,
@@ -27,7 +28,6 @@ from tests.live.test_disconnects import (
     p,
     run_queue_wait,
 )
-from tests.live.test_upstream_formats import CHAT, SCHEMA, TOOL
 
 EACH = 100 if FULL else 15
 """Disconnects of each kind."""

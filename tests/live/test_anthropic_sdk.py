@@ -1,20 +1,16 @@
 """The official `anthropic` SDK against `trouper simulate`, and our own format against it, too."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 import trio
-from anthropic import Stream
 from anthropic.types import (
     ImageBlockParam,
-    Message,
     MessageParam,
     OutputConfigParam,
-    RawMessageStreamEvent,
     TextBlockParam,
     ThinkingConfigParam,
     ToolChoiceParam,
@@ -24,76 +20,34 @@ from anthropic.types import (
 )
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
-from msgspec.structs import replace
 
-from actors.chunks import (
-    Chunk,
-    FinishChunk,
-    RefusalChunk,
-    SkippedChunk,
-    TextChunk,
-    ToolCallChunk,
-    UsageChunk,
-)
+from actors.chunks import Chunk, TextChunk
 from actors.providers.anthropic import Anthropic
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.base import FailureKind, ModelCall
 from actors.providers.formats import Format
-from actors.providers.http import HttpProvider, make_client
 from actors.providers.openai_chat import OpenAIChat
+from tests.live import parity
 from tests.live.client import reports
 from tests.live.harness import Process, until
+from tests.live.loops import Runner, on_each_loop
+from tests.live.messaging import (
+    MOST,
+    QUESTION,
+    WEATHER,
+    async_sdk,
+    sdk,
+    streamed,
+    text_of,
+    whole,
+)
+from tests.live.parity import CHAT, NAMES, SCHEMA, TOOL, compared
 from tests.web.dialects.strict import adapter, strictly
-
-QUESTION: list[MessageParam] = [{"role": "user", "content": "Who is on stage?"}]
-WEATHER: ToolParam = {
-    "name": "weather",
-    "description": "Tells the weather.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
-MOST = 2000
-
-
-def base_url(upstream: Process) -> str:
-    """What the SDK is configured with; it knows the path by itself."""
-    return f"http://127.0.0.1:{upstream.port}"
 
 
 @pytest.fixture
 def client(upstream: Process) -> Iterator[anthropic.Anthropic]:
-    """The SDK, which must not try again behind our back."""
-    url = base_url(upstream)
-    with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
+    with sdk(upstream) as client:
         yield client
-
-
-def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
-    """The events of a stream, each of them checked, as the SDK's types; pings apart."""
-    found: list[Any] = []
-    with client.messages.with_streaming_response.create(
-        model=model, max_tokens=MOST, messages=QUESTION, stream=True, **more
-    ) as response:
-        for event in Stream.raw_events(response.http_response):
-            if event.event == "ping":
-                assert event.json() == {"type": "ping"}
-                continue
-            found.append(strictly(RawMessageStreamEvent, event.data))
-            assert event.event == found[-1].type
-    return found
-
-
-def whole(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
-    """A whole message, checked."""
-    raw = client.messages.with_raw_response.create(
-        model=model, max_tokens=MOST, messages=QUESTION, **more
-    )
-    message = strictly(Message, raw.http_response.content)
-    assert message == raw.parse()
-    assert isinstance(message, Message)
-    return message
-
-
-def text_of(message: Message) -> str:
-    return "".join(block.text for block in message.content if block.type == "text")
 
 
 def grammar(events: list[Any]) -> list[str]:
@@ -136,23 +90,10 @@ async def test_streamed_and_whole_are_the_same(
     assert message.usage.output_tokens == report["tokens_sent"]
 
 
-def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
-    """Run it there."""
-
-    async def run() -> None:
-        await main()
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("run", [on_asyncio, trio.run], ids=["asyncio", "trio"])
-def test_async_streamed_and_whole_are_the_same(
-    upstream: Process, run: Callable[[Callable[[], Awaitable[None]]], None]
-) -> None:
+@on_each_loop
+def test_async_streamed_and_whole_are_the_same(upstream: Process, run: Runner) -> None:
     async def main() -> None:
-        async with anthropic.AsyncAnthropic(
-            base_url=base_url(upstream), api_key="none", max_retries=0
-        ) as client:
+        async with async_sdk(upstream) as client:
             async with client.messages.stream(
                 model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
             ) as stream:
@@ -367,71 +308,8 @@ Played = tuple[list[Chunk], tuple[FailureKind, int | None] | None]
 
 async def play(upstream: Process, format: Format, call: ModelCall) -> Played:
     """The chunks of an answer, and how it failed if it did."""
-    got: list[Chunk] = []
-    url = f"http://127.0.0.1:{upstream.port}/v1"
-    async with make_client(url) as client:
-        provider = HttpProvider("up", url, "key", client, format=format)
-        try:
-            answer = await provider.open(call, connect_s=5)
-            try:
-                while batch := await answer.receive():
-                    got += batch
-            finally:
-                answer.close()
-        except UpstreamFailure as failure:
-            return got, (failure.kind, failure.status)
-    return got, None
-
-
-def compared(chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
-    """What was said, in order, and what was told of it at the end, in any order."""
-    said: list[Chunk] = []
-    last: list[Chunk] = []
-    for chunk in chunks:
-        before = said[-1] if said else None
-        match chunk:
-            case FinishChunk() | UsageChunk():
-                last.append(chunk)
-            case ToolCallChunk(id=None) if isinstance(before, ToolCallChunk):
-                said[-1] = replace(before, arguments=before.arguments + chunk.arguments)
-            case RefusalChunk(text):  # messages have none apart from their text
-                said.append(TextChunk(text))
-            case SkippedChunk():  # malformed in its own way in each format
-                said.append(SkippedChunk(""))
-            case _:
-                said.append(chunk)
-    return said, sorted(last, key=str)
-
-
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
-CHAT: list[dict[str, object]] = [
-    {"role": "system", "content": "You are a stage."},
-    {"role": "user", "content": "Who is on?"},
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
-        ],
-    },
-    {"role": "tool", "tool_call_id": "call_1", "content": "Nobody."},
-    {"role": "assistant", "content": "Nobody is."},
-    {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": "And who is this?"},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-        ],
-    },
-]
-NAMES = [
-    *("tokens=30", "tokens=5000,delay=0,chunk=50", "unicode", "count", "echo", "chunk=4"),
-    *("reasoning=3", "refusal", "tool", "tool=3,chunk=3", "reasoning=2,tool", "filter=3"),
-    *("nousage", "nodone", "nodone,nousage", "hang", "hang,nousage", "badjson=3", "head=20ms"),
-    *("error=400", "error=401", "error=402", "error=403", "error=503", "error=529", "oops"),
-    *("html", "html=502", "refuse", "garbage", "cut=0", "cut=3", "break=3", "reset=3", "end=0"),
-    *("end=3", "noise=3", "torn=3"),
-]
+    chunks, failure = await parity.play(upstream, format, "/v1", call)
+    return chunks, None if failure is None else (failure.kind, failure.status)
 
 
 @pytest.mark.parametrize("settings", NAMES)
@@ -451,8 +329,7 @@ async def test_a_simulated_model_says_the_same_in_both_formats(
 
 
 async def test_parameters_mean_the_same_in_both_formats(upstream: Process) -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
-    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
     question: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
     everything: list[dict[str, object]] = [
         {"max_tokens": 5},

@@ -1,32 +1,35 @@
 """The official `anthropic` SDK as a client, in front of providers of every format."""
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 import trio
-from anthropic import Stream
-from anthropic.types import Message, MessageParam, RawMessageStreamEvent, ToolParam
+from anthropic.types import Message, MessageParam
 from anthropic.types.shared import ErrorResponse
 
-from tests.live.client import JSON, calling, reports, turn
-from tests.live.harness import Process, Server, serving, until, write_config
+from tests.live.client import calling, ended_turn, reports
+from tests.live.harness import Process, Server, serving, write_config
 from tests.live.hearing import BASE_PATHS, WITHOUT_WIRE, serving_all_formats
-from tests.live.messaging import MOST, async_sdk, messaging, sdk
+from tests.live.loops import Runner, on_each_loop
+from tests.live.messaging import (
+    MOST,
+    QUESTION,
+    WEATHER,
+    async_sdk,
+    messaging,
+    sdk,
+    text_of,
+    whole,
+)
+from tests.live.messaging import streamed as read_events
 from tests.web.dialects.messages_reading import check_grammar
 from tests.web.dialects.strict import strictly
 
 FORMATS = [*BASE_PATHS, WITHOUT_WIRE]
-QUESTION: list[MessageParam] = [{"role": "user", "content": "Who is on stage?"}]
-WEATHER: ToolParam = {
-    "name": "weather",
-    "description": "Tells the weather.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
 QUICK = "first=0,delay=1ms"
 
 
@@ -44,29 +47,10 @@ def client(server: Server) -> Iterator[anthropic.Anthropic]:
 
 
 def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
-    """The events of a stream, each of them checked, as the SDK's types; pings apart."""
-    found: list[Any] = []
-    with client.messages.with_streaming_response.create(
-        **{"model": model, "max_tokens": MOST, "messages": QUESTION, "stream": True, **more}
-    ) as response:
-        for event in Stream.raw_events(response.http_response):
-            if event.event == "ping":
-                assert event.json() == {"type": "ping"}
-                continue
-            found.append(strictly(RawMessageStreamEvent, event.data))
-            assert event.event == found[-1].type
+    """The events of a stream, each of them checked, and their grammar, too."""
+    found = read_events(client, model, **more)
     check_grammar(found)
     return found
-
-
-def whole(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
-    """A whole message, checked."""
-    raw = client.messages.with_raw_response.create(
-        **{"model": model, "max_tokens": MOST, "messages": QUESTION, **more}
-    )
-    message = strictly(Message, raw.http_response.content)
-    assert isinstance(message, Message)
-    return message
 
 
 def collected(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
@@ -80,10 +64,6 @@ def collected(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
 def content(message: Message) -> list[dict[str, Any]]:
     """The blocks, without what the SDK adds and without ids."""
     return [block.model_dump(exclude={"parsed_output", "id"}) for block in message.content]
-
-
-def text_of(message: Message) -> str:
-    return "".join(block.text for block in message.content if block.type == "text")
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -151,19 +131,8 @@ def test_thinking_through_every_format_and_back(client: anthropic.Anthropic, for
     assert text_of(whole(client, model, messages=follow_up, thinking=thinking))
 
 
-def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
-    """Run it there."""
-
-    async def run() -> None:
-        await main()
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("run", [on_asyncio, trio.run], ids=["asyncio", "trio"])
-def test_async_streamed_and_whole_are_the_same(
-    server: Server, run: Callable[[Callable[[], Awaitable[None]]], None]
-) -> None:
+@on_each_loop
+def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> None:
     model = f"openai-chat/sim:{QUICK}"
 
     async def main() -> None:
@@ -323,13 +292,7 @@ async def test_closing_a_stream_early_stops_upstream(
     left_at = time.monotonic()
     stream.close()
     assert received[:3] == ["message_start", "content_block_start", "content_block_delta"]
-
-    async def ended() -> JSON | None:
-        found = await turn(server, raw.headers["x-turn-id"])
-        return found if found["ended_at"] is not None else None
-
-    found = await until(ended)
-    assert found is not None
+    found = await ended_turn(server, raw.headers["x-turn-id"])
     assert (found["reason"], found["disconnect_stage"]) == ("client_disconnected", "mid_stream")
     (report,) = await reports(upstream, "messages-leaver")
     assert isinstance(report["closed_at"], float)

@@ -13,17 +13,18 @@ import trio
 import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
-from actors.chunks import Chunk, TextChunk
+from actors.chunks import TextChunk
 from actors.providers.base import FailureKind, ModelCall, Provider, UpstreamFailure
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.openai_responses import OpenAIResponses
 from actors.providers.responses_ws import open_responses_ws
+from tests.actors.providers.playing import played
 from tests.live.client import reports
 from tests.live.harness import Process, until
+from tests.live.parity import TOOL
 from tests.web.test_simulate_websocket import ANSWERS, FAULTS, UNSTARTED, summed
 
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
 TOO_LONG = [{"role": "user", "content": [{"type": "text", "text": "Who? " * 30_000}]}]
 ABORT_S = 0.05
 
@@ -43,21 +44,14 @@ async def provider(way: str, upstream: Process) -> AsyncIterator[Provider]:
 
 async def play(way: str, upstream: Process, call: ModelCall) -> tuple[object, ...]:
     """What is said in the end, and how it failed if it did."""
-    got: list[Chunk] = []
     # Each way is a user of its own, so that faults that pass come for all of them.
     call = msgspec.structs.replace(call, parameters={**call.parameters, "user": way})
     with trio.fail_after(10):
         async with provider(way, upstream) as asked:
-            try:
-                answer = await asked.open(call, connect_s=5)
-                try:
-                    while batch := await answer.receive():
-                        got += batch
-                finally:
-                    answer.close()
-            except UpstreamFailure as failure:
-                return summed(got), failure.kind, failure.status, failure.code
-    return summed(got), None
+            chunks, failure = await played(asked, call)
+    if failure is None:
+        return summed(chunks), None
+    return summed(chunks), failure.kind, failure.status, failure.code
 
 
 def call_of(settings: str, messages: object = None) -> ModelCall:

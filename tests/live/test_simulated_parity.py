@@ -4,14 +4,15 @@ import pytest
 import trio
 
 from actors.chunks import Chunk, SkippedChunk
-from actors.providers.base import ModelCall, Provider, UpstreamFailure
+from actors.providers.base import ModelCall, Provider
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.simulated import SimulatedProvider
+from tests.actors.providers.playing import facts_of, played
+from tests.live.parity import TOOL
 from web.simulate import SimulateSettings, serve_simulated
 
 Played = tuple[list[Chunk], tuple[object, ...] | None]
 
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
 FAULTS = [
     *("error=400", "error=401", "error=503", "429", "429=2", "context", "policy", "oops"),
     *("html", "html=502", "html=404", "refuse", "garbage"),
@@ -26,18 +27,8 @@ ANSWERS = [
 
 async def play(provider: Provider, call: ModelCall) -> Played:
     """The chunks of an answer, and how it failed if it did."""
-    got: list[Chunk] = []
-    try:
-        answer = await provider.open(call, connect_s=5)
-        try:
-            while batch := await answer.receive():
-                got += batch
-        finally:
-            answer.close()
-    except UpstreamFailure as failure:
-        told = (failure.code, failure.type, failure.param, failure.retry_after_s)
-        return got, (failure.kind, failure.status, *told)
-    return got, None
+    chunks, failure = await played(provider, call)
+    return chunks, facts_of(failure)
 
 
 def merged(chunks: list[Chunk]) -> list[Chunk]:

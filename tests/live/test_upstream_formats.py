@@ -6,24 +6,18 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from actors.chunks import (
-    Chunk,
-    FinishChunk,
-    RefusalChunk,
-    SkippedChunk,
-    TextChunk,
-    ToolCallChunk,
-    UsageChunk,
-)
+from actors.chunks import Chunk, FinishChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.outcome import Reason
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.providers.base import FailureKind, ModelCall
 from actors.providers.formats import Format
 from actors.providers.gemini import Gemini
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.ollama import Ollama
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.transport import Statistics
+from tests.live import parity
 from tests.live.harness import Process
+from tests.live.parity import CHAT, NAMES, SCHEMA, TOOL, compared
 
 OURS: list[tuple[Format, str]] = [(Gemini(), "/v1beta"), (Ollama(), "")]
 """Each format, and the base path of its calls."""
@@ -34,80 +28,16 @@ Ending = tuple[FailureKind, int | None, str] | None
 Played = tuple[list[Chunk], Ending]
 
 QUESTION: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
-CHAT: list[dict[str, object]] = [
-    {"role": "system", "content": "You are a stage."},
-    {"role": "user", "content": "Who is on?"},
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
-        ],
-    },
-    {"role": "tool", "tool_call_id": "call_1", "content": "Nobody."},
-    {"role": "assistant", "content": "Nobody is."},
-    {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": "And who is this?"},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-        ],
-    },
-]
-NAMES = [
-    *("tokens=30", "tokens=5000,delay=0,chunk=50", "unicode", "count", "echo", "chunk=4"),
-    *("reasoning=3", "refusal", "tool", "tool=3,chunk=3", "reasoning=2,tool", "filter=3"),
-    *("nousage", "nodone", "nodone,nousage", "hang", "hang,nousage", "badjson=3", "head=20ms"),
-    *("filter=0", "errorframe=0", "errorframe=3,code=late"),
-    *("error=400", "error=401", "error=402", "error=403", "error=503", "error=529", "oops"),
-    *("error=429,retry=2", "context", "policy"),
-    *("html", "html=502", "refuse", "garbage", "cut=0", "cut=3", "break=3", "reset=3", "end=0"),
-    *("end=3", "noise=3", "torn=3"),
-]
 
 
 async def play(upstream: Process, ours: tuple[Format, str], call: ModelCall) -> Played:
     """The chunks of an answer, and how it failed if it did."""
-    format, path = ours
-    got: list[Chunk] = []
-    url = f"http://127.0.0.1:{upstream.port}{path}"
-    async with make_client(url) as client:
-        provider = HttpProvider("up", url, "key", client, format=format)
-        try:
-            answer = await provider.open(call, connect_s=5)
-            try:
-                while batch := await answer.receive():
-                    got += batch
-            finally:
-                answer.close()
-        except UpstreamFailure as failure:
-            # A simulated model tells no status of errors in its streams but in Gemini's way.
-            told = None if failure.kind is FailureKind.IN_STREAM_ERROR else failure.status
-            return got, (failure.kind, told, failure.message)
-    return got, None
-
-
-def compared(chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
-    """What was said, in order, and what was told of it at the end, in any order."""
-    said: list[Chunk] = []
-    last: list[Chunk] = []
-    for chunk in chunks:
-        before = said[-1] if said else None
-        match chunk:
-            case FinishChunk() | UsageChunk():
-                last.append(chunk)
-            case ToolCallChunk(id=None) if isinstance(before, ToolCallChunk):
-                said[-1] = replace(before, arguments=before.arguments + chunk.arguments)
-            case ToolCallChunk():
-                said.append(replace(chunk, id=None))
-            case RefusalChunk(text):  # there are none apart from the text
-                said.append(TextChunk(text))
-            case SkippedChunk():  # malformed in its own way in each format
-                said.append(SkippedChunk(""))
-            case _:
-                said.append(chunk)
-    return said, sorted(last, key=str)
+    chunks, failure = await parity.play(upstream, *ours, call)
+    if failure is None:
+        return chunks, None
+    # A simulated model tells no status of errors in its streams but in Gemini's way.
+    told = None if failure.kind is FailureKind.IN_STREAM_ERROR else failure.status
+    return chunks, (failure.kind, told, failure.message)
 
 
 def without_what_ollama_cannot_say(chunks: list[Chunk]) -> list[Chunk]:
@@ -132,13 +62,19 @@ async def assert_same(upstream: Process, ours: tuple[Format, str], call: ModelCa
         expected, other = await play(upstream, CHAT_COMPLETIONS, call)
     if isinstance(ours[0], Ollama):
         expected = without_what_ollama_cannot_say(expected)
-    assert compared(heard) == compared(expected)
+    assert compared(heard, ids=False) == compared(expected, ids=False)
     assert failure == other
     return heard, failure
 
 
+MORE_NAMES = [
+    *("filter=0", "errorframe=0", "errorframe=3,code=late", "error=429,retry=2", "context"),
+    "policy",
+]
+
+
 @pytest.mark.parametrize("ours", OURS, ids=IDS)
-@pytest.mark.parametrize("settings", NAMES)
+@pytest.mark.parametrize("settings", [*NAMES, *MORE_NAMES])
 async def test_a_simulated_model_says_the_same(
     upstream: Process, ours: tuple[Format, str], settings: str
 ) -> None:
@@ -148,7 +84,6 @@ async def test_a_simulated_model_says_the_same(
     await assert_same(upstream, ours, call)
 
 
-SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 PARAMETERS: list[dict[str, Any]] = [
     {"max_tokens": 5},
     {"max_completion_tokens": 5},

@@ -24,10 +24,11 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.providers.base import ModelCall, Provider, UpstreamFailure
+from actors.providers.base import ModelCall, Provider
 from actors.providers.responses_ws import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider
 from actors.providers.wire import Wire
+from tests.actors.providers.playing import facts_of, played
 from tests.actors.providers.websocket_memory import Stream, StreamWire
 from tests.web.dialects.reading import assert_known
 from tests.web.test_simulate_connection import MemoryEndpoint
@@ -87,18 +88,8 @@ async def hall() -> AsyncIterator[Hall]:
 
 async def play(provider: Provider, call: ModelCall) -> tuple[dict[str, object], object]:
     """What an answer says, and how it failed if it did."""
-    got: list[Chunk] = []
-    try:
-        answer = await provider.open(call, connect_s=5)
-        try:
-            while batch := await answer.receive():
-                got += batch
-        finally:
-            answer.close()
-    except UpstreamFailure as failure:
-        told = (failure.code, failure.type, failure.param, failure.retry_after_s)
-        return summed(got), (failure.kind, failure.status, *told)
-    return summed(got), None
+    chunks, failure = await played(provider, call)
+    return summed(chunks), facts_of(failure)
 
 
 def summed(chunks: list[Chunk]) -> dict[str, object]:
