@@ -1,21 +1,27 @@
-"""The Responses surface by hand, and what the official SDK is configured with."""
+"""The Responses surface by hand, and what is asked and heard there through the official SDK."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import openai
+from openai.types.responses import FunctionToolParam, Response
 
 from tests.live.client import JSON, Call, Door, calling
-from tests.live.harness import Process
 
+QUESTION = "Who is on stage?"
+WEATHER: FunctionToolParam = {
+    "type": "function",
+    "name": "weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    "strict": False,
+}
 _JSON_TYPE = (("Content-Type", "application/json"),)
 
 
 @asynccontextmanager
 async def responding(server: Door, model: str, **changes: object) -> AsyncIterator[Call]:
     """A streamed response that was asked for; nothing of it is read yet."""
-    body = {"model": model, "input": "Who is on stage?", "stream": True} | changes
+    body = {"model": model, "input": QUESTION, "stream": True} | changes
     async with calling(server.port, host=server.host) as call:
         await call.ask("POST", "/v1/responses", json.dumps(body).encode(), _JSON_TYPE)
         yield call
@@ -48,17 +54,17 @@ def id_of(call: Call) -> str:
     return "resp_" + call.turn_id.removeprefix("turn_")
 
 
-@contextmanager
-def sdk(server: Process) -> Iterator[openai.OpenAI]:
-    """The SDK, which must not try again behind our back."""
-    url = f"http://127.0.0.1:{server.port}/v1"
-    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
-        yield client
-
-
-@asynccontextmanager
-async def async_sdk(server: Process) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The same for an event loop, asyncio's or trio's."""
-    url = f"http://127.0.0.1:{server.port}/v1"
-    async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
-        yield client
+def told(response: Response, *, call_ids: bool = False) -> list[tuple[str, ...]]:
+    """What an answer says, without ids, but for `call_ids` where they are wanted."""
+    said: list[tuple[str, ...]] = []
+    for item in response.output:
+        if item.type == "message":
+            for part in item.content:
+                text = part.text if part.type == "output_text" else part.refusal
+                said.append((part.type, text))
+        elif item.type == "reasoning":
+            said += [("reasoning", part.text) for part in item.summary]
+        elif item.type == "function_call":
+            id = (item.call_id,) if call_ids else ()
+            said.append(("call", *id, item.name, item.arguments))
+    return said

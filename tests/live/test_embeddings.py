@@ -1,16 +1,16 @@
 """The official `openai` SDK asks for embeddings: real sockets, real processes, one record each."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import openai
 import pytest
 import trio
 from openai.types import CreateEmbeddingResponse
 
-from tests.live.client import JSON, fetch, reports, turn
+from tests.live.client import JSON, ended_turn, fetch, reports, turn
 from tests.live.harness import Process, Server, serving, until, write_config
+from tests.live.openai_sdk import async_sdk
 
 SETTINGS = """
 grace_s = 0
@@ -42,26 +42,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Itera
         yield process
 
 
-@asynccontextmanager
-async def sdk(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The SDK on trio, which must not try again behind our back."""
-    url = f"http://127.0.0.1:{server.port}/v1"
-    async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
-        yield client
-
-
-async def ended(server: Server, turn_id: str) -> JSON:
-    """The turn, once it has."""
-
-    async def look() -> JSON | None:
-        found = await turn(server, turn_id)
-        return found if found["ended_at"] is not None else None
-
-    found = await until(look)
-    assert found is not None
-    return found
-
-
 def ends(server: Server, model: str) -> list[tuple[object, ...]]:
     """How the turns of a model ended, as the database has it."""
     rows = server.rows("SELECT model, dialect, status, reason FROM turns WHERE ended_at > 0")
@@ -75,7 +55,7 @@ def vectors(answer: CreateEmbeddingResponse) -> list[list[float]]:
 
 
 async def test_numbers_and_base64_are_the_same_vectors(server: Server) -> None:
-    async with sdk(server) as client:
+    async with async_sdk(server) as client:
         texts = ["On stage", "Behind it", "On stage"]
         packed = await client.embeddings.create(model="vectors", input=texts)
         plain = await client.embeddings.create(
@@ -89,7 +69,7 @@ async def test_numbers_and_base64_are_the_same_vectors(server: Server) -> None:
 
 
 async def test_what_it_costs(server: Server) -> None:
-    async with sdk(server) as client:
+    async with async_sdk(server) as client:
         raw = await client.embeddings.with_raw_response.create(model="vectors", input="On stage")
     tokens = raw.parse().usage.prompt_tokens
     assert tokens == 2
@@ -97,7 +77,7 @@ async def test_what_it_costs(server: Server) -> None:
 
 
 async def test_what_is_recorded(server: Server) -> None:
-    async with sdk(server) as client:
+    async with async_sdk(server) as client:
         raw = await client.embeddings.with_raw_response.create(
             model="up/recorded", input="On stage", dimensions=3
         )
@@ -122,13 +102,13 @@ async def test_what_is_recorded(server: Server) -> None:
 
 @pytest.mark.parametrize("model", ["lama/v", "within/v"])
 async def test_other_formats_make_them_too(server: Server, model: str) -> None:
-    async with sdk(server) as client:
+    async with async_sdk(server) as client:
         found = await client.embeddings.create(model=model, input=[[1, 2], [3]], dimensions=5)
     assert [len(vector) for vector in vectors(found)] == [5, 5]
 
 
 async def test_another_route_answers(server: Server) -> None:
-    async with sdk(server) as client:
+    async with async_sdk(server) as client:
         raw = await client.embeddings.with_raw_response.create(model="spread", input="a")
     assert raw.headers["x-trouper-route"] == "lama/v"
     found = await turn(server, raw.headers["x-turn-id"])
@@ -140,7 +120,7 @@ async def test_another_route_answers(server: Server) -> None:
 
 
 async def test_errors_are_the_classes_that_it_has_for_them(server: Server) -> None:
-    async with sdk(server) as client:
+    async with async_sdk(server) as client:
         with pytest.raises(openai.BadRequestError, match="no route that makes embeddings"):
             await client.embeddings.create(model="talk", input="a")
         with pytest.raises(openai.BadRequestError, match="input"):
@@ -152,7 +132,7 @@ async def test_errors_are_the_classes_that_it_has_for_them(server: Server) -> No
         with pytest.raises(openai.InternalServerError):
             await client.embeddings.create(model="up/v:error=500", input="a")
     assert caught.value.param == "dimensions"
-    found = await ended(server, caught.value.response.headers["x-turn-id"])
+    found = await ended_turn(server, caught.value.response.headers["x-turn-id"])
     assert (found["status"], found["reason"]) == ("failed", "upstream_rejected")
 
 
@@ -173,7 +153,7 @@ async def test_a_client_that_leaves_closes_the_upstream_connection(
         left_at = time.monotonic()
         scope.cancel()
 
-    async with sdk(server) as client, trio.open_nursery() as nursery:
+    async with async_sdk(server) as client, trio.open_nursery() as nursery:
         nursery.start_soon(leave, nursery.cancel_scope)
         await client.embeddings.create(model=f"up/v:{settings}", input="a", user=user)
 

@@ -8,22 +8,15 @@ import httpx
 import openai
 import pytest
 from openai.types.responses import (
-    FunctionToolParam,
-    Response,
     ResponseInputParam,
     ResponseStreamEvent,
 )
 
 from tests.live.harness import Process
+from tests.live.openai_sdk import sdk
+from tests.live.responding import QUESTION, WEATHER, told
 from tests.web.responses_reading import read_event, read_events, read_response
 
-QUESTION = "Who is on stage?"
-WEATHER: FunctionToolParam = {
-    "type": "function",
-    "name": "weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    "strict": False,
-}
 MODELS = [
     *("sim:delay=0", "sim:reasoning=5,delay=0", "sim:refusal,delay=0", "sim:unicode,delay=0"),
     *("sim:tool,delay=0", "sim:tool=3,reasoning,delay=0", "sim:filter=3,delay=0"),
@@ -33,9 +26,7 @@ MODELS = [
 
 @pytest.fixture
 def client(upstream: Process) -> Iterator[openai.OpenAI]:
-    """The SDK, which must not try again behind our back."""
-    url = f"http://127.0.0.1:{upstream.port}/v1"
-    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+    with sdk(upstream) as client:
         yield client
 
 
@@ -46,21 +37,6 @@ def ask(upstream: Process, **fields: object) -> httpx.Response:
     return httpx.post(url, json=call, trust_env=False)
 
 
-def told(response: Response) -> list[tuple[str, ...]]:
-    """What an answer says, without ids."""
-    said: list[tuple[str, ...]] = []
-    for item in response.output:
-        if item.type == "message":
-            for part in item.content:
-                text = part.text if part.type == "output_text" else part.refusal
-                said.append((part.type, text))
-        elif item.type == "reasoning":
-            said += [("reasoning", part.text) for part in item.summary]
-        elif item.type == "function_call":
-            said.append(("call", item.call_id, item.name, item.arguments))
-    return said
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_every_event_and_object_is_as_the_sdk_declares_it(upstream: Process, model: str) -> None:
     streamed = ask(upstream, model=model, stream=True)
@@ -68,7 +44,7 @@ def test_every_event_and_object_is_as_the_sdk_declares_it(upstream: Process, mod
     *_, last = read_events(streamed.content)
     assert last.type in ("response.completed", "response.incomplete")
     whole = read_response(ask(upstream, model=model).content)
-    assert told(last.response) == told(whole)
+    assert told(last.response, call_ids=True) == told(whole, call_ids=True)
     assert last.response.usage == whole.usage
     assert (whole.usage is None) == ("nousage" in model)
 
@@ -89,7 +65,7 @@ def test_the_sdk_puts_a_stream_together_as_the_whole_answer_is(
     if whole.status == "completed":
         with client.responses.stream(model=model, input=QUESTION, tools=[WEATHER]) as manager:
             final = manager.get_final_response()
-        assert told(final) == told(whole)
+        assert told(final, call_ids=True) == told(whole, call_ids=True)
         assert final.usage == whole.usage
 
 

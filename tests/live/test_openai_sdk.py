@@ -1,31 +1,21 @@
 """The official `openai` SDK as a client: it knows nothing of us and has to like what it gets."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import openai
 import pytest
 import trio
 from openai.types.chat import (
     ChatCompletion,
-    ChatCompletionFunctionToolParam,
-    ChatCompletionMessage,
     ChatCompletionMessageParam,
 )
 
-from tests.live.client import JSON, fetch, reports, turn
+from tests.live.client import ended_turn, fetch, reports
 from tests.live.harness import Process, Server, serving, until, write_config
+from tests.live.loops import Runner, on_each_loop
+from tests.live.openai_sdk import QUESTION, WEATHER, async_sdk, function_calls, sdk
 
-QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who is on stage?"}]
-WEATHER: ChatCompletionFunctionToolParam = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
 SETTINGS = """
 grace_s = 0
 drain_s = 1
@@ -47,60 +37,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Itera
         yield process
 
 
-def base_url(server: Server) -> str:
-    """What the SDK is configured with."""
-    return f"http://127.0.0.1:{server.port}/v1"
-
-
 @pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    """The SDK, which must not try again behind our back."""
-    with openai.OpenAI(base_url=base_url(server), api_key="none", max_retries=0) as client:
+    with sdk(server) as client:
         yield client
-
-
-@asynccontextmanager
-async def async_client(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The same for an event loop, asyncio's or trio's."""
-    client = openai.AsyncOpenAI(base_url=base_url(server), api_key="none", max_retries=0)
-    async with client:
-        yield client
-
-
-def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
-    """Run it there."""
-
-    async def run() -> None:
-        await main()
-
-    asyncio.run(run())
 
 
 # The SDK stops at `[DONE]` and leaves its generators to the garbage, of which trio complains.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator '(openai|http):ResourceWarning")
-
-RUNNERS = [on_asyncio, trio.run]
-
-
-async def ended(server: Server, turn_id: str) -> JSON:
-    """The turn, once it has."""
-
-    async def look() -> JSON | None:
-        found = await turn(server, turn_id)
-        return found if found["ended_at"] is not None else None
-
-    found = await until(look)
-    assert found is not None
-    return found
-
-
-def function_calls(message: ChatCompletionMessage) -> list[tuple[str, str]]:
-    """Names and arguments of the calls in a message."""
-    return [
-        (call.function.name, call.function.arguments)
-        for call in message.tool_calls or []
-        if call.type == "function"
-    ]
 
 
 async def test_sync_streamed_and_whole_are_the_same(
@@ -125,12 +69,10 @@ async def test_sync_streamed_and_whole_are_the_same(
     assert whole.usage.completion_tokens == report["tokens_sent"]
 
 
-@pytest.mark.parametrize("run", RUNNERS, ids=["asyncio", "trio"])
-def test_async_streamed_and_whole_are_the_same(
-    server: Server, run: Callable[[Callable[[], Awaitable[None]]], None]
-) -> None:
+@on_each_loop
+def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> None:
     async def main() -> None:
-        async with async_client(server) as client:
+        async with async_sdk(server) as client:
             stream = await client.chat.completions.create(
                 model="keen", messages=QUESTION, stream=True
             )
@@ -177,21 +119,19 @@ async def test_closing_a_stream_early_ends_the_turn(client: openai.OpenAI, serve
     stream = raw.parse()
     received = "".join(next(stream).choices[0].delta.content or "" for _ in range(5))
     stream.close()
-    found = await ended(server, raw.headers["x-turn-id"])
+    found = await ended_turn(server, raw.headers["x-turn-id"])
     assert found["reason"] == "client_disconnected"
     assert found["disconnect_stage"] == "mid_stream"
     assert received
     assert str(found["text"]).startswith(received)
 
 
-@pytest.mark.parametrize("run", RUNNERS, ids=["asyncio", "trio"])
-async def test_closing_an_async_stream_early_ends_the_turn(
-    server: Server, run: Callable[[Callable[[], Awaitable[None]]], None]
-) -> None:
+@on_each_loop
+async def test_closing_an_async_stream_early_ends_the_turn(server: Server, run: Runner) -> None:
     turns: list[str] = []
 
     async def main() -> None:
-        async with async_client(server) as client:
+        async with async_sdk(server) as client:
             stream = await client.chat.completions.create(
                 model=LONG, messages=QUESTION, stream=True
             )
@@ -200,7 +140,7 @@ async def test_closing_an_async_stream_early_ends_the_turn(
             await stream.close()
 
     await trio.to_thread.run_sync(run, main)
-    found = await ended(server, turns[0])
+    found = await ended_turn(server, turns[0])
     assert (found["status"], found["reason"]) == ("incomplete", "client_disconnected")
 
 

@@ -1,14 +1,11 @@
 """The official `openai` SDK as a client of `/v1/responses`, with upstreams in every format."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import openai
 import pytest
-import trio
 from openai.types.responses import (
-    FunctionToolParam,
     Response,
     ResponseFunctionToolCall,
     ResponseInputFileParam,
@@ -16,18 +13,13 @@ from openai.types.responses import (
     ResponseStreamEvent,
 )
 
-from tests.live.client import JSON, turn
-from tests.live.harness import Process, Server, until
+from tests.live.client import ended_turn, turn
+from tests.live.harness import Process, Server
 from tests.live.hearing import BASE_PATHS, WITHOUT_WIRE, serving_all_formats
-from tests.live.responding import async_sdk, sdk
+from tests.live.loops import Runner, on_each_loop
+from tests.live.openai_sdk import async_sdk, sdk
+from tests.live.responding import QUESTION, WEATHER, told
 
-QUESTION = "Who is on stage?"
-WEATHER: FunctionToolParam = {
-    "type": "function",
-    "name": "weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    "strict": False,
-}
 FORMATS = [WITHOUT_WIRE, *BASE_PATHS]
 QUICK = "first=0,delay=0"
 LONG = f"{WITHOUT_WIRE}/v:delay=20ms,tokens=5000"
@@ -48,21 +40,6 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
     """The SDK."""
     with sdk(server) as client:
         yield client
-
-
-def told(response: Response) -> list[tuple[str, ...]]:
-    """What an answer says, without ids."""
-    said: list[tuple[str, ...]] = []
-    for item in response.output:
-        if item.type == "message":
-            for part in item.content:
-                text = part.text if part.type == "output_text" else part.refusal
-                said.append((part.type, text))
-        elif item.type == "reasoning":
-            said += [("reasoning", part.text) for part in item.summary]
-        elif item.type == "function_call":
-            said.append(("call", item.name, item.arguments))
-    return said
 
 
 def last_response(events: list[ResponseStreamEvent]) -> Response:
@@ -323,13 +300,7 @@ async def test_closing_a_stream_early_ends_the_turn(client: openai.OpenAI, serve
     assert created.type == "response.created"
     stream.close()
     turn_id = created.response.id.replace("resp_", "turn_")
-
-    async def ended() -> JSON | None:
-        found = await turn(server, turn_id)
-        return found if found["ended_at"] is not None else None
-
-    found = await until(ended)
-    assert found is not None
+    found = await ended_turn(server, turn_id)
     assert found["reason"] == "client_disconnected"
 
 
@@ -405,19 +376,8 @@ def test_a_stream_that_breaks_off_has_failed(client: openai.OpenAI, fault: str) 
     assert client.responses.retrieve(failed.id) == failed
 
 
-def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
-    """Run it there."""
-
-    async def run() -> None:
-        await main()
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("run", [on_asyncio, trio.run], ids=["asyncio", "trio"])
-def test_async_streamed_and_whole_are_the_same(
-    server: Server, run: Callable[[Callable[[], Awaitable[None]]], None]
-) -> None:
+@on_each_loop
+def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> None:
     async def main() -> None:
         async with async_sdk(server) as client:
             model = f"{WITHOUT_WIRE}/sim:{QUICK}"

@@ -15,11 +15,8 @@ from typing import NamedTuple
 import httpx
 import openai
 import pytest
-from openai.types.chat import (
-    ChatCompletionFunctionToolParam,
-    ChatCompletionMessage,
-    ChatCompletionMessageParam,
-)
+
+from tests.live.openai_sdk import QUESTION, WEATHER, function_calls
 
 SERVE = """
 import sys
@@ -28,14 +25,6 @@ from web.simulate import SimulateSettings, run_simulated
 settings = SimulateSettings(port=0, witness=Path(sys.argv[1]))
 run_simulated(settings, lambda url: print(url, flush=True))
 """
-QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who is on stage?"}]
-WEATHER: ChatCompletionFunctionToolParam = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
 ABORT_S = 0.05
 
 
@@ -89,14 +78,6 @@ def read_until(sock: socket.socket, wanted: bytes) -> bytes:
     while wanted not in got and (data := sock.recv(65_536)):
         got += data
     return got
-
-
-def function_calls(message: ChatCompletionMessage) -> list[tuple[str, str]]:
-    return [
-        (call.function.name, call.function.arguments)
-        for call in message.tool_calls or []
-        if call.type == "function"
-    ]
 
 
 def test_the_sdk_streams(client: openai.OpenAI, server: Server) -> None:
