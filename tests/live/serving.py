@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -165,11 +165,13 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
-    """Serve a `Stage` on a free port of the loopback."""
+async def serving(
+    settings: ServerSettings, sockets: Sequence[socket.socket] = ()
+) -> AsyncIterator[Served]:
+    """Serve a `Stage` on these sockets, or else on a free port of the loopback."""
     stage = Stage()
     server = HttpServer(stage.app, settings)
-    sockets = bind_sockets(["127.0.0.1:0"], settings)
+    sockets = sockets or bind_sockets(["127.0.0.1:0"], settings)
     address = sockets[0].getsockname()
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, sockets)

@@ -1,6 +1,9 @@
 """The server on real sockets: who leaves is noticed, who misbehaves costs himself only."""
 
+import errno
 import itertools
+import os
+import socket
 import statistics
 from contextlib import AsyncExitStack
 
@@ -55,6 +58,35 @@ async def test_of_a_crowd_those_who_came_first_are_answered_first() -> None:
             assert served.server.counters.accepted < CROWD / 2
             assert await clients[-1].read_until(b'{"a":1}')
             assert served.server.counters.accepted == CROWD
+
+
+class FaultyListener(socket.socket):
+    """The first connection is lost before it is accepted."""
+
+    fault = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        sock, address = super().accept()
+        if not self.fault:
+            return sock, address
+        fault, self.fault = self.fault, 0
+        sock.close()
+        raise OSError(fault, os.strerror(fault))
+
+
+@pytest.mark.parametrize(
+    "name", ["ECONNABORTED", "EPERM", "EPROTO", "ENETDOWN", "ETIMEDOUT", "EHOSTUNREACH", "EMFILE"]
+)
+async def test_a_connection_that_cannot_be_accepted_is_only_its_own_matter(name: str) -> None:
+    listener = FaultyListener()
+    listener.fault = getattr(errno, name)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    async with serving(ServerSettings(), [listener]) as served, served.client() as lost:
+        with trio.fail_after(5):
+            assert await lost.receive() == b""
+            assert b" 200 " in await served.get()
+    assert served.server.counters.accepted == 1
 
 
 async def test_a_reader_that_stops_is_freed_after_the_stall_time() -> None:

@@ -21,6 +21,15 @@ from web.server.writer import ServerStream
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1
+_OF_ONE_CONNECTION = {
+    getattr(errno, name)
+    for name in (
+        *("ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "ETIMEDOUT", "ENOPROTOOPT"),
+        *("ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "EOPNOTSUPP", "ENONET"),
+    )
+    if hasattr(errno, name)
+}
+"""What became of a connection before it was accepted; the next may be well. From accept(2)."""
 _LOOKED_AT_IN_A_ROW = 256
 _LOOKS = 30
 """How often in `write_stall_s` connections are looked at for peers that vanished."""
@@ -162,9 +171,11 @@ class HttpServer:
             await trio.lowlevel.wait_readable(listener)
             try:
                 sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except BlockingIOError:
                 continue
             except OSError as error:
+                if error.errno in _OF_ONE_CONNECTION:
+                    continue
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
                 log.error("cannot_accept", error=error.strerror)
