@@ -159,12 +159,17 @@ def _check_thinking(block: Block, path: str) -> None:
 
 
 def _thought(thinking: list[Block], kept: Kept) -> Message:
-    signed = [block for block in thinking if block.get("signature") or "data" in block]
-    told = [block["thinking"] for block in thinking if block not in signed and block["thinking"]]
+    signed: list[JSON] = []
+    told: list[str] = []
+    for block in thinking:
+        if block.get("signature") or "data" in block:
+            signed.append(block)
+        elif text := block["thinking"]:
+            told.append(str(text))
     found: Message = {}
     if told:
         kept.add("reasoning_content")
-        found["reasoning_content"] = "\n\n".join(map(str, told))
+        found["reasoning_content"] = "\n\n".join(told)
     if signed:
         kept.add("thinking_blocks")
         found["thinking_blocks"] = signed

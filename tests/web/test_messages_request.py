@@ -240,6 +240,30 @@ def test_thinking_comes_back_as_text_or_as_it_was_signed() -> None:
     assert ask.call.foreign == {"thinking_blocks": ()}
 
 
+class Compared(dict[str, object]):
+    """A block that counts how often one is compared."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return super().__eq__(other)
+
+    __hash__ = None
+
+
+def test_many_thoughts_are_not_compared_with_each_other() -> None:
+    thoughts = [
+        Compared(type="thinking", thinking=f"t{number}", signature="s" * (number % 2))
+        for number in range(MAX_PARTS)
+    ]
+    Compared.times = 0
+    (message,) = chat({"role": "assistant", "content": thoughts})
+    assert message["reasoning_content"] == "\n\n".join(f"t{n}" for n in range(0, MAX_PARTS, 2))
+    assert Compared.times <= MAX_PARTS
+    assert message["thinking_blocks"] == thoughts[1::2]
+
+
 def test_tools_and_their_choice() -> None:
     tools = [
         WEATHER | CACHED | {"type": "custom"},
