@@ -11,11 +11,12 @@ import trio
 
 from actors.embedding import Embedder
 from actors.outcome import Mode
+from actors.providers.base import FailureKind, UpstreamFailure
 from actors.pulse import Pulse
 from actors.registry import Registry
 from store.records import TurnPage, TurnView
 from store.store import Store, StoreFigures
-from tests.actors.fakes import ScriptedProvider, Theatre, now
+from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Theatre, now, text
 from tests.web.memory_items import ItemStore
 from tests.web.memory_items import view as view
 from tests.web.streaming_client import App, StreamingTransport, streaming_client
@@ -97,6 +98,20 @@ class House:
         response = await self.chat(stream=True, **changes)
         assert response.status_code == 200, response.text
         return response.content
+
+    async def heard_at(self, path: str, asked: dict[str, object]) -> list[float]:
+        """When the pieces of a stream came."""
+        async with self.client.stream("POST", path, json=asked) as response:
+            return [trio.current_time() async for _ in response.aiter_raw()]
+
+
+BROKEN_OFF: list[list[Line]] = [
+    [text("a"), UpstreamFailure(FailureKind.IN_STREAM_ERROR, "overloaded")],
+    [text("a"), UpstreamFailure(FailureKind.TRUNCATED, "cut")],
+    [text("a"), FOREVER],
+    [text("a")],
+]
+"""Answers of which no more than the beginning comes."""
 
 
 def asking(**changes: object) -> dict[str, object]:

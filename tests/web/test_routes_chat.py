@@ -11,7 +11,7 @@ from actors.outcome import DisconnectStage, Mode, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import comments_of, frames_of, read_chunk, read_completion
-from tests.web.house import House, asking, in_a_moment, open_house
+from tests.web.house import BROKEN_OFF, House, asking, in_a_moment, open_house
 from web.dialects.frames import PING as HEARTBEAT
 
 HELLO: list[Line] = [text("Hel"), text("lo"), stop()]
@@ -43,10 +43,7 @@ async def test_a_stream(autojump_clock: MockClock) -> None:
 async def test_tokens_arrive_when_they_are_said(autojump_clock: MockClock) -> None:
     main = ScriptedProvider(text("a"), 1.0, text("b"), 1.0, stop(), head=1.0)
     async with open_house(main) as house:
-        heard: list[float] = []
-        asked = asking(stream=True)
-        async with house.client.stream("POST", "/v1/chat/completions", json=asked) as response:
-            heard += [trio.current_time() async for _ in response.aiter_raw()]
+        heard = await house.heard_at("/v1/chat/completions", asking(stream=True))
     assert sorted(set(heard)) == [1, 2, 3]
 
 
@@ -205,19 +202,10 @@ async def test_who_waits_long_for_a_head_gets_a_stream_all_the_same(
     assert trio.current_time() == 20
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        UpstreamFailure(K.IN_STREAM_ERROR, "overloaded"),
-        UpstreamFailure(K.TRUNCATED, "cut"),
-        FOREVER,
-        None,
-    ],
-)
+@pytest.mark.parametrize("lines", BROKEN_OFF)
 async def test_a_failure_in_the_middle_is_an_error_and_never_done(
-    autojump_clock: MockClock, end: Line | None
+    autojump_clock: MockClock, lines: list[Line]
 ) -> None:
-    lines: list[Line] = [text("a")] if end is None else [text("a"), end]
     async with open_house(ScriptedProvider(*lines)) as house:
         stream = await house.stream_to_the_end()
         *_, last = frames_of(stream)
@@ -242,11 +230,8 @@ async def test_a_record_that_was_spooled_is_said(autojump_clock: MockClock) -> N
 async def test_heartbeats_fill_silence(autojump_clock: MockClock) -> None:
     main = ScriptedProvider(text("a"), 19.0, text("b"), stop())
     async with open_house(main, turns={"heartbeat_s": 4}) as house:
-        heard = [0.0]
-        asked = asking(stream=True)
-        async with house.client.stream("POST", "/v1/chat/completions", json=asked) as response:
-            heard += [trio.current_time() async for _ in response.aiter_raw()]
-        assert max(b - a for a, b in pairwise(heard)) <= 4 + 1e-9
+        heard = await house.heard_at("/v1/chat/completions", asking(stream=True))
+        assert max(b - a for a, b in pairwise([0.0, *heard])) <= 4 + 1e-9
 
 
 STAGES = [

@@ -24,7 +24,7 @@ from tests.web.dialects.messages_reading import (
 from tests.web.dialects.reading import comments_of
 from tests.web.dialects.reading import frames_of as chat_frames_of
 from tests.web.dialects.strict import strictly
-from tests.web.house import House, in_a_moment, open_house
+from tests.web.house import BROKEN_OFF, House, in_a_moment, open_house
 from web.dialects.messages import PING
 
 HELLO: list[Line] = [text("Hel"), text("lo"), stop()]
@@ -286,19 +286,10 @@ async def test_who_waits_long_for_a_head_gets_pings_and_an_error(
         assert response.content.count(PING) >= 4
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        UpstreamFailure(K.IN_STREAM_ERROR, "overloaded"),
-        UpstreamFailure(K.TRUNCATED, "cut"),
-        FOREVER,
-        None,
-    ],
-)
+@pytest.mark.parametrize("lines", BROKEN_OFF)
 async def test_a_failure_in_the_middle_is_an_error_and_never_a_stop(
-    autojump_clock: MockClock, end: Line | None
+    autojump_clock: MockClock, lines: list[Line]
 ) -> None:
-    lines: list[Line] = [text("a")] if end is None else [text("a"), end]
     async with open_house(ScriptedProvider(*lines)) as house:
         found = await events_of(house)
         assert found[-1].type == "error"
@@ -327,11 +318,8 @@ async def test_a_record_that_was_spooled_is_said(autojump_clock: MockClock) -> N
 async def test_pings_fill_silence(autojump_clock: MockClock) -> None:
     main = ScriptedProvider(text("a"), 19.0, text("b"), stop())
     async with open_house(main, turns={"heartbeat_s": 4}) as house:
-        heard = [0.0]
-        asked = asking(stream=True)
-        async with house.client.stream("POST", "/v1/messages", json=asked) as response:
-            heard += [trio.current_time() async for _ in response.aiter_raw()]
-        assert max(b - a for a, b in pairwise(heard)) <= 4 + 1e-9
+        heard = await house.heard_at("/v1/messages", asking(stream=True))
+        assert max(b - a for a, b in pairwise([0.0, *heard])) <= 4 + 1e-9
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -115,19 +115,16 @@ async def test_tokens_arrive_when_they_are_said(autojump_clock: MockClock) -> No
     main = ScriptedProvider(text("a"), 1.0, text("b"), 1.0, stop(), head=1.0)
     async with open_house(main) as house:
         body = {"model": "large", "input": "Hi", "stream": True}
-        async with house.client.stream("POST", "/v1/responses", json=body) as response:
-            heard = [trio.current_time() async for _ in response.aiter_raw()]
+        heard = await house.heard_at("/v1/responses", body)
     assert sorted(set(heard)) == [1, 2, 3]
 
 
 async def test_heartbeats_fill_silence(autojump_clock: MockClock) -> None:
     main = ScriptedProvider(text("a"), 19.0, text("b"), stop())
     async with open_house(main, turns={"heartbeat_s": 4}) as house:
-        heard = [0.0]
         body = {"model": "large", "input": "Hi", "stream": True}
-        async with house.client.stream("POST", "/v1/responses", json=body) as response:
-            heard += [trio.current_time() async for _ in response.aiter_raw()]
-        assert max(b - a for a, b in pairwise(heard)) <= 4 + 1e-9
+        heard = await house.heard_at("/v1/responses", body)
+        assert max(b - a for a, b in pairwise([0.0, *heard])) <= 4 + 1e-9
 
 
 async def test_parameters_and_images_go_to_the_provider(autojump_clock: MockClock) -> None:

@@ -11,7 +11,9 @@ from actors import events
 from actors.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
 from actors.outcome import ErrorInfo, Reason, Usage
 from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
+from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import (
+    Frame,
     accumulated,
     check_grammar,
     frames_of,
@@ -286,26 +288,12 @@ def test_the_ids_prefix_is_the_dialects_own() -> None:
     assert message_id("turn_abc") == "msg_abc"
 
 
-ends = st.sampled_from(list(Reason)).map(ended)
 journals = st.builds(
     lambda answer, end: [STARTED, *answer, end],
     st.lists(answer_events | st.builds(events.Retry, st.just("cut")), max_size=12),
     ends,
 )
 """Whole turns of one epoch."""
-
-
-def _with_recoveries(parts: list[list[AnyEvent]], end: Ended) -> list[AnyEvent]:
-    journal: list[AnyEvent] = [STARTED, *parts[0]]
-    for epoch, part in enumerate(parts[1:], 1):
-        journal += [events.Recovered(epoch), *part]
-    return [*journal, end]
-
-
-recovered_journals = st.builds(
-    _with_recoveries, st.lists(st.lists(answer_events, max_size=5), min_size=1, max_size=4), ends
-)
-cuts = st.lists(st.integers(0, 99), max_size=5)
 
 
 def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> bytes:
@@ -328,17 +316,11 @@ def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
     said: list[AnyEvent], kept: int, seen: int
 ) -> None:
     """A client saw more than was journalled; after the recovery it resumes."""
-    live = frames_of(render([STARTED, *said]))[: seen + 1]
-    after = [STARTED, *said[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
-    whole = frames_of(render(after))
-    resumed = frames_of(render(after, after=live[-1].id if live else None))
-    new = [frame for frame in whole if frame.id.endswith("@1")]
-    assert new
-    assert resumed[-len(new) :] == new
-    assert len({frame.id for frame in live + resumed}) == len(live + resumed)
-    old = live + resumed[: -len(new)]
-    kept_frames = [frame for frame in whole if frame not in new]
-    assert old[: len(kept_frames)] == kept_frames
+
+    def rendered(journal: list[AnyEvent], after: str | None) -> list[Frame]:
+        return frames_of(render(journal, after=after))
+
+    check_after_a_crash(rendered, said, kept, seen)
 
 
 @settings(max_examples=200)

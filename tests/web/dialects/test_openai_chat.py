@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import events
-from actors.events import AnyEvent, Ended, Text
+from actors.events import AnyEvent, Text
 from actors.outcome import ErrorInfo, Reason
 from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
-from tests.web.dialects.reading import comments_of, frames_of, read_chunk, sdk_events
+from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
+from tests.web.dialects.reading import Frame, comments_of, frames_of, read_chunk, sdk_events
 from web.dialects.frames import PING as HEARTBEAT
 from web.dialects.frames import START, parse_cursor
 from web.dialects.openai_chat import FINISH_REASONS, NAME, OpenAIChat, completion_id
@@ -158,24 +159,10 @@ def test_the_ids_prefix_is_the_dialects_own() -> None:
     assert completion_id("turn_abc") == "chatcmpl-abc"
 
 
-ends = st.sampled_from(list(Reason)).map(ended)
 journals = st.builds(
     lambda answer, end: [STARTED, *answer, end], st.lists(answer_events, max_size=10), ends
 )
 """Whole turns of one epoch."""
-
-
-def _with_recoveries(parts: list[list[AnyEvent]], end: Ended) -> list[AnyEvent]:
-    journal: list[AnyEvent] = [STARTED, *parts[0]]
-    for epoch, part in enumerate(parts[1:], 1):
-        journal += [events.Recovered(epoch), *part]
-    return [*journal, end]
-
-
-recovered_journals = st.builds(
-    _with_recoveries, st.lists(st.lists(answer_events, max_size=5), min_size=1, max_size=4), ends
-)
-cuts = st.lists(st.integers(0, 99), max_size=5)
 
 
 def in_batches(journal: list[AnyEvent], cuts: list[int], usage: bool, after: str | None) -> bytes:
@@ -201,17 +188,11 @@ def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
     said: list[AnyEvent], kept: int, seen: int
 ) -> None:
     """A client saw more than was journalled; after the recovery it resumes."""
-    live = frames_of(render([STARTED, *said]))[: seen + 1]
-    after = [STARTED, *said[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
-    whole = frames_of(render(after))
-    resumed = frames_of(render(after, after=live[-1].id if live else None))
-    new = [frame for frame in whole if frame.id.endswith("@1")]
-    assert resumed[-len(new) :] == new
-    assert new
-    assert len({frame.id for frame in live + resumed}) == len(live + resumed)
-    old = live + resumed[: -len(new)]
-    kept_frames = [frame for frame in whole if frame not in new]
-    assert old[: len(kept_frames)] == kept_frames
+
+    def rendered(journal: list[AnyEvent], after: str | None) -> list[Frame]:
+        return frames_of(render(journal, after=after))
+
+    check_after_a_crash(rendered, said, kept, seen)
 
 
 @settings(max_examples=50)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from actors import events
-from actors.events import AnyEvent, Ended, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.outcome import ErrorInfo, Reason
 from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
+from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import Frame, frames_of, sdk_events
 from tests.web.dialects.reading import comments_of
 from tests.web.dialects.responses_stream import as_the_sdk_follows, read_event, read_stream
@@ -372,7 +373,6 @@ def test_the_data_of_frames_are_the_events_without_the_stream() -> None:
     assert [json.loads(data) for data in data_of(stream)] == read_stream(stream)
 
 
-ends = st.sampled_from(list(Reason)).map(ended)
 token_texts = st.builds(Text, short_text, st.sampled_from([LOGPROBS, "null", "{}", "["]))
 answers = st.lists(
     answer_events | token_texts | st.just(events.Retry("guard")) | st.just(events.Blocked("bad")),
@@ -382,17 +382,6 @@ journals = st.builds(lambda answer, end: [STARTED, *answer, end], answers, ends)
 """Whole turns of one epoch."""
 
 
-def _with_recoveries(parts: list[list[AnyEvent]], end: Ended) -> list[AnyEvent]:
-    journal: list[AnyEvent] = [STARTED, *parts[0]]
-    for epoch, part in enumerate(parts[1:], 1):
-        journal += [events.Recovered(epoch), *part]
-    return [*journal, end]
-
-
-recovered_journals = st.builds(
-    _with_recoveries, st.lists(st.lists(answer_events, max_size=5), min_size=1, max_size=4), ends
-)
-cuts = st.lists(st.integers(0, 99), max_size=5)
 options = st.sampled_from([{}, ECHO, {"include_usage": True}, {"echo": None}])
 
 
@@ -450,17 +439,12 @@ def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
     said: list[AnyEvent], kept: int, seen: int
 ) -> None:
     """A client saw more than was journalled; after the recovery it resumes."""
-    live = frames_of(render([STARTED, *said]))[: seen + 1]
-    after = [STARTED, *said[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
-    whole = frames_of(render(after))
-    resumed = frames_of(render(after, after=live[-1].id))
-    new = [frame for frame in whole if frame.id.endswith("@1")]
-    assert resumed[-len(new) :] == new
-    assert new
-    assert len({frame.id for frame in live + resumed}) == len(live + resumed)
-    old: list[Frame] = live + resumed[: -len(new)]
-    kept_frames = [frame for frame in whole if frame not in new]
-    assert old[: len(kept_frames)] == kept_frames
+
+    def rendered(journal: list[AnyEvent], after: str | None) -> list[Frame]:
+        return frames_of(render(journal, after=after))
+
+    assert rendered([STARTED], None), "the beginning is told at once"
+    check_after_a_crash(rendered, said, kept, seen)
 
 
 @given(journals, cuts, st.lists(st.integers(0, 2000), max_size=10))

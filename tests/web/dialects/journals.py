@@ -1,0 +1,59 @@
+"""Journals of whole turns, and what has to hold of streams made of them in every dialect."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from hypothesis import strategies as st
+
+from actors import events
+from actors.events import AnyEvent, Ended
+from actors.outcome import Reason
+from tests.actors.samples import STARTED, answer_events, ended
+
+
+class _Frame(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+F = TypeVar("F", bound=_Frame)
+
+ends = st.sampled_from(list(Reason)).map(ended)
+
+
+def _with_recoveries(parts: list[list[AnyEvent]], end: Ended) -> list[AnyEvent]:
+    journal: list[AnyEvent] = [STARTED, *parts[0]]
+    for epoch, part in enumerate(parts[1:], 1):
+        journal += [events.Recovered(epoch), *part]
+    return [*journal, end]
+
+
+recovered_journals = st.builds(
+    _with_recoveries, st.lists(st.lists(answer_events, max_size=5), min_size=1, max_size=4), ends
+)
+cuts = st.lists(st.integers(0, 99), max_size=5)
+"""Where a journal is cut into batches."""
+
+
+def check_after_a_crash(
+    frames_of: Callable[[list[AnyEvent], str | None], list[F]],
+    said: list[AnyEvent],
+    kept: int,
+    seen: int,
+) -> None:
+    """Asserts that a client never takes what came after a crash for what was lost in it.
+
+    It saw the first frames of `said`, up to `seen` and one, of which only `kept` events were
+    journalled; after the recovery it resumes. `frames_of` renders a journal after a cursor.
+    """
+    live = frames_of([STARTED, *said], None)[: seen + 1]
+    after = [STARTED, *said[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
+    whole = frames_of(after, None)
+    resumed = frames_of(after, live[-1].id if live else None)
+    new = [frame for frame in whole if frame.id.endswith("@1")]
+    assert new, whole
+    assert resumed[-len(new) :] == new, resumed
+    assert len({frame.id for frame in live + resumed}) == len(live + resumed), resumed
+    old = live + resumed[: -len(new)]
+    kept_frames = [frame for frame in whole if frame not in new]
+    assert old[: len(kept_frames)] == kept_frames, old
