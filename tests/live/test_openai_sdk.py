@@ -6,10 +6,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 import trio
-from openai.types.chat import (
-    ChatCompletion,
-    ChatCompletionMessageParam,
-)
+from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from tests.live.client import ended_turn, fetch, reports
 from tests.live.harness import Process, Server, serving, until, write_config
