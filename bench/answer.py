@@ -1,21 +1,17 @@
 """What a client received of one answer, held against what the upstream has to say."""
 
-import re
-
 import msgspec
 
 from bench.spec import Spec, text
-
-_CONTENT = re.compile(rb'"content":\s*"((?:[^"\\]|\\.)*)"')
-_DONE = b"data: [DONE]"
-_FINISH = re.compile(rb'"finish_reason":\s*"stop"')
+from bench.surfaces import SURFACES, Name
 
 
 class Answer:
     """Grows with the body's bytes; counts every frame and keeps every token."""
 
-    def __init__(self, spec: Spec, *, stream: bool = True) -> None:
+    def __init__(self, spec: Spec, *, stream: bool = True, surface: Name = "chat") -> None:
         self.spec = spec
+        self._surface = SURFACES[surface]
         self.chunks = 0
         """Tokens received so far."""
         self.frames = 0
@@ -55,7 +51,7 @@ class Answer:
         if not self._finished:
             return "no finish reason"
         if not self._done:
-            return "no [DONE]"
+            return f"no {self._surface.done.decode()!r}"
         return None if self.has_usage else "no usage"
 
     def prefix_problem(self) -> str | None:
@@ -68,16 +64,17 @@ class Answer:
     def _frames(self, ready: bytes) -> None:
         self.frames += ready.count(b"data: {")
         self._take(ready)
-        self._done = self._done or _DONE in ready
+        self._done = self._done or self._surface.done in ready
 
     def _take(self, json: bytes) -> None:
-        piece = b"".join(_CONTENT.findall(json))
+        surface = self._surface
+        piece = b"".join((surface.delta if self._stream else surface.whole).findall(json))
         if b"\\" in piece:
             piece = msgspec.json.decode(b'"' + piece + b'"', type=str).encode()
         self._parts.append(piece)
         self.chunks += piece.count(b" ")
-        self._finished = self._finished or _FINISH.search(json) is not None
-        self.has_usage = self.has_usage or b'"completion_tokens"' in json
+        self._finished = self._finished or surface.finish.search(json) is not None
+        self.has_usage = self.has_usage or surface.usage in json
 
 
 def _difference(got: bytes, expected: bytes) -> str:

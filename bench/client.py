@@ -9,16 +9,20 @@ import msgspec
 from bench.answer import Answer
 from bench.httpwire import BadResponse, ResponseReader
 from bench.spec import Spec
+from bench.surfaces import SURFACES, Name
 
 
 class Call:
     """One request and what came back. Times are seconds of CLOCK_MONOTONIC."""
 
-    def __init__(self, ident: str, spec: Spec, *, stream: bool = True) -> None:
+    def __init__(
+        self, ident: str, spec: Spec, *, stream: bool = True, surface: Name = "chat"
+    ) -> None:
         self.ident = ident
         self.spec = spec
         self.stream = stream
-        self.answer = Answer(spec, stream=stream)
+        self.answer = Answer(spec, stream=stream, surface=surface)
+        self._surface = SURFACES[surface]
         self.started = 0.0
         """Before connecting, where a connection had to be made."""
         self.first_at: float | None = None
@@ -35,16 +39,11 @@ class Call:
 
     def payload(self, prefix: str, *, keep_alive: bool) -> bytes:
         """The request's bytes. `prefix` is what a relay wants before the upstream's model name."""
-        body = msgspec.json.encode(
-            {
-                "model": prefix + self.spec.model,
-                "messages": [{"role": "user", "content": f"bench-id={self.ident} Say it."}],
-                "stream": self.stream,
-            }
-            | ({"stream_options": {"include_usage": True}} if self.stream else {})
-        )
+        surface, question = self._surface, f"bench-id={self.ident} Say it."
+        model = prefix + self.spec.model
+        body = msgspec.json.encode(surface.body(model, question, stream=self.stream))
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\n"
+            f"POST {surface.path} HTTP/1.1\r\nhost: bench\r\n"
             "content-type: application/json\r\nauthorization: Bearer sk-bench\r\n"
             f"content-length: {len(body)}\r\n"
             f"connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from bench.spec import Spec
+from bench.surfaces import Name
 
 
 class Plan(Struct, kw_only=True, frozen=True):
@@ -19,6 +20,7 @@ class Plan(Struct, kw_only=True, frozen=True):
     pid: int | None = None
     """The relay's process; None where there is none to measure."""
     upstream_pid: int | None = None
+    surface: Name = "chat"
     stream: bool = True
     total: int = 1
     """Requests in all."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bench.filler import fill
 from bench.processes import python
+from bench.surfaces import Name
 
 YARDSTICKS = ("yardstick", "unbounded")
 """The relays that others are divided by."""
@@ -35,6 +36,8 @@ class Relay(Struct, frozen=True, kw_only=True):
     about: str
     command: Callable[[Setup], list[str]] | None
     """None: no relay at all, the load goes straight to the upstream."""
+    surface: Name = "chat"
+    """Which of its APIs is asked."""
     prefix: str = ""
     """What goes before the upstream's model name in requests."""
     ready: str = "/"
@@ -99,6 +102,8 @@ def installed() -> list[str]:
     return [name for name in RELAYS if name not in missing]
 
 
+_OTHERS: dict[Name, str] = {"responses": "/v1/responses", "messages": "/v1/messages"}
+
 RELAYS = {
     relay.name: relay
     for relay in (
@@ -120,6 +125,19 @@ RELAYS = {
             prefix="bench/",
             ready="/health",
             journal=True,
+        ),
+        *(
+            Relay(
+                name=f"trouper-{surface}",
+                about=f"the same, asked by {path}",
+                command=_trouper,
+                surface=surface,
+                prefix="bench/",
+                ready="/health",
+                journal=True,
+                by_default=False,
+            )
+            for surface, path in _OTHERS.items()
         ),
         Relay(
             name="trouper-1m",

@@ -118,5 +118,10 @@ class Bench:
 
 def _aimed(plan: Plan, relay: Relay, setup: Setup, pid: int) -> Plan:
     return replace(
-        plan, port=setup.port, upstream_port=setup.upstream_port, prefix=relay.prefix, pid=pid
+        plan,
+        port=setup.port,
+        upstream_port=setup.upstream_port,
+        prefix=relay.prefix,
+        surface=relay.surface,
+        pid=pid,
     )

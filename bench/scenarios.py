@@ -90,7 +90,7 @@ def _calls(plan: Plan, count: int) -> list[Call]:
     specs = [msgspec.structs.replace(plan.spec, seed=number) for number in range(SEEDS)]
     run = f"{os.getpid()}-{time.monotonic_ns()}"
     return [
-        Call(f"{run}-{number}", specs[number % SEEDS], stream=plan.stream)
+        Call(f"{run}-{number}", specs[number % SEEDS], stream=plan.stream, surface=plan.surface)
         for number in range(count)
     ]
 

@@ -2,14 +2,21 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.events import AnyEvent, Text
+from actors.providers.base import JSON
 from bench.answer import Answer
 from bench.frames import Frames, http_chunk, role, tail
 from bench.httpwire import BadResponse, ResponseReader
-from bench.spec import Spec, parse
+from bench.spec import Spec, parse, text, token
+from bench.surfaces import Name
+from tests.actors.samples import STARTED, USAGE, ended
+from web.dialects.frames import START
+from web.dialects.kinds import KINDS
 
 SPEC = Spec(chunks=30, seed=3)
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-turn-id: t1\r\n\r\n"
@@ -72,7 +79,7 @@ def test_tokens_of_another_stream_are_found() -> None:
     ("taken_out", "problem"),
     [
         (b'"finish_reason":"stop"', "no finish reason"),
-        (b"data: [DONE]", "no [DONE]"),
+        (b"data: [DONE]", "no 'data: [DONE]'"),
         (b'"completion_tokens"', "no usage"),
     ],
 )
@@ -113,3 +120,42 @@ def test_bytes_after_the_end_are_refused() -> None:
 )
 def test_a_spec_survives_its_journey_in_a_model_name(spec: Spec) -> None:
     assert parse(f'{{"model":"bench/{spec.model}","stream":true}}'.encode()) == spec
+
+
+SURFACES_OF: dict[str, Name] = {
+    "openai-chat": "chat",
+    "openai-responses": "responses",
+    "anthropic-messages": "messages",
+}
+
+
+def told(dialect: str, pieces: list[AnyEvent]) -> bytes:
+    """A turn that says these pieces, as a stream of Trouper's."""
+    options: dict[str, JSON] = {"include_usage": True} if dialect == "openai-chat" else {}
+    stream = KINDS[dialect].stream(options, START)
+    return stream.render([STARTED, *pieces, ended(usage=USAGE)])
+
+
+@pytest.mark.parametrize("dialect", SURFACES_OF)
+def test_every_surface_is_read(dialect: str) -> None:
+    pieces: list[AnyEvent] = [Text(token(SPEC.seed, n)) for n in range(SPEC.chunks)]
+    answer = Answer(SPEC, surface=SURFACES_OF[dialect])
+    answer.feed(told(dialect, pieces))
+    assert answer.problem() is None
+    assert answer.chunks == SPEC.chunks
+    lacking = Answer(SPEC, surface=SURFACES_OF[dialect])
+    lacking.feed(told(dialect, pieces[:8] + pieces[9:]))
+    assert "29 of 30 tokens" in str(lacking.problem())
+
+
+@pytest.mark.parametrize("dialect", SURFACES_OF)
+def test_every_whole_answer_is_read(dialect: str) -> None:
+    journal: list[AnyEvent] = [
+        STARTED,
+        Text(text(SPEC.seed, SPEC.chunks).decode()),
+        ended(usage=USAGE),
+    ]
+    answer = Answer(SPEC, stream=False, surface=SURFACES_OF[dialect])
+    answer.feed(msgspec.json.encode(KINDS[dialect].whole(journal, {})))
+    answer.end()
+    assert answer.problem() is None
