@@ -14,8 +14,8 @@ import trio
 from actors.ending import Ending, items_json
 from actors.events import AnyEvent, Ended
 from actors.observer import Observer
-from actors.outcome import Reason, Status
-from actors.persister import Persister
+from actors.outcome import ErrorInfo, Reason, Status
+from actors.persister import Persister, unanswered
 from actors.ports import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable, TurnStore
 from actors.turn import Turn
 from actors.unsaved import Unsaved
@@ -24,6 +24,11 @@ SPOOL_TIMEOUT_S = 5.0
 ITEMS_TIMEOUT_S = 1.0
 ITEMS_AT_ONCE = 1024
 """Events whose items are made on the spot, in 2 ms; those of 2 MiB can take a second."""
+
+INTERNAL = ErrorInfo(
+    status=500, message="The server failed to play this turn.", type="server_error", code="internal"
+)
+"""What is told of a bug; the log has the rest."""
 
 
 class Finaliser:
@@ -115,6 +120,32 @@ def publish(turn: Turn, last: list[AnyEvent]) -> None:
     turn.journal.close()
     turn.stage = "ended"
     turn.final.set()
+
+
+def publish_crash(turn: Turn, now: float) -> None:
+    """Let the readers see an end although finalising crashed: each of them waits for one."""
+    turn.stored = turn.stored or "unsaved"
+    journal = turn.journal.events
+    last: list[AnyEvent] = [] if journal else [unanswered(turn)]
+    if not journal or not isinstance(journal[-1], Ended):
+        last.append(_crashed(turn, now))
+    publish(turn, last)
+
+
+def _crashed(turn: Turn, now: float) -> Ended:
+    route = turn.answered_by
+    return Ended(
+        status=Status.FAILED,
+        reason=Reason.INTERNAL_ERROR,
+        usage=None,
+        cost_micros=0,
+        provider=route.provider if route else None,
+        upstream_model=route.upstream_model if route else None,
+        created_at=turn.created_at,
+        first_token_at=turn.first_token_at,
+        ended_at=now,
+        error=INTERNAL,
+    )
 
 
 def _as_won(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> list[AnyEvent]:

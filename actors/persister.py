@@ -79,7 +79,7 @@ class Persister:
         """The last events of the journal, `ended` among them; not journalled yet."""
         last: list[AnyEvent] = []
         if not self.started:
-            last.append(self._unanswered())
+            last.append(unanswered(self._turn))
         last += self._early
         last.append(ended)
         return last
@@ -120,15 +120,16 @@ class Persister:
             case _:
                 pass
 
-    def _unanswered(self) -> Started:
-        turn = self._turn
-        return Started(
-            turn_id=turn.id,
-            model=turn.request.model,
-            provider=None,
-            upstream_model=None,
-            created_at=turn.created_at,
-        )
+
+def unanswered(turn: Turn) -> Started:
+    """The beginning of a turn that no route has answered."""
+    return Started(
+        turn_id=turn.id,
+        model=turn.request.model,
+        provider=None,
+        upstream_model=None,
+        created_at=turn.created_at,
+    )
 
 
 async def persist(persister: Persister, inbox: Receiver[Draft]) -> None:

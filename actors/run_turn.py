@@ -17,7 +17,7 @@ from actors.attempt import Item
 from actors.checkpointer import Checkpointer
 from actors.ending import Ending
 from actors.events import Warning
-from actors.finalise import Finaliser, publish
+from actors.finalise import INTERNAL, Finaliser, publish, publish_crash
 from actors.guard import Guard, Screen, watch
 from actors.links import Link, Receiver
 from actors.observer import Observer
@@ -78,7 +78,7 @@ def blame_error(turn: Turn, observer: Observer, error: Exception) -> None:
         turn.blame(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
     else:
         observer.crashed(turn.id, error)
-        turn.blame(Reason.INTERNAL_ERROR, _INTERNAL)
+        turn.blame(Reason.INTERNAL_ERROR, INTERNAL)
 
 
 def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException | None]:
@@ -164,8 +164,7 @@ class Production:
         except Exception as error:
             self._backstage.observer.crashed(self._turn.id, error)
             if not self._turn.final.is_set():
-                self._turn.stored = "unsaved"
-                publish(self._turn, [])
+                publish_crash(self._turn, self._backstage.now())
 
     async def _finalise(self) -> None:
         self._backstage.checkpointer.forget(self._persister.tail)
@@ -183,7 +182,4 @@ _UNAVAILABLE = ErrorInfo(
     type="server_error",
     code="store_unavailable",
     retry_after_s=2.0,
-)
-_INTERNAL = ErrorInfo(
-    status=500, message="The server failed to play this turn.", type="server_error", code="internal"
 )

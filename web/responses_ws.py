@@ -171,6 +171,8 @@ class ResponsesSocket:
             await self._refuse(asked, error.info)
         except StoreUnavailable:
             await self._refuse(asked, store_unavailable().info)
+        finally:
+            self._settle(asked)
 
     async def _start(self, asked: Asked, stack: AsyncExitStack) -> Turn:
         begin, links = partial(self._begin, asked, stack), self._unstored.links

@@ -12,6 +12,7 @@ from actors.chunks import ToolCallChunk, UsageChunk
 from actors.estimating.estimator import Estimator
 from actors.events import Ended, Started, Text
 from actors.finalise import SPOOL_TIMEOUT_S
+from actors.journal import Journal
 from actors.lease import Lease
 from actors.outcome import DisconnectStage, Mode, Reason, Status
 from actors.ports import Finalised
@@ -475,20 +476,42 @@ async def test_an_answer_that_cannot_be_kept_costs_its_text_only(
     assert bugs(theatre) == 1
 
 
+@pytest.mark.parametrize("said", [text("a"), []])
 async def test_an_end_that_cannot_be_told_is_still_an_end(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, said: Line
 ) -> None:
     def crash(*_: object) -> None:
         raise Bug
 
     monkeypatch.setattr("actors.ending.Ending.ended", crash)
-    theatre = Theatre(ScriptedProvider(text("a"), stop()))
+    theatre = Theatre(ScriptedProvider(said, stop()))
     turn = theatre.turn()
     await run_turn(turn, theatre.backstage)
-    assert turn.journal.closed
+    assert outcome(turn) == (Status.FAILED, Reason.INTERNAL_ERROR)
+    assert the_end(turn).error is not None
+    assert [type(event) for event in turn.journal.events].count(Ended) == 1
+    assert isinstance(turn.journal.events[0], Started)
     assert turn.final.is_set()
     assert turn.stored == "unsaved"
     assert bugs(theatre) == 1
+
+
+async def test_a_bug_after_the_end_was_published_publishes_no_other(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Journal.close
+
+    def crash_once(journal: Journal) -> None:
+        monkeypatch.setattr(Journal, "close", close)
+        raise Bug
+
+    monkeypatch.setattr(Journal, "close", crash_once)
+    theatre = Theatre(ScriptedProvider(text("a"), stop()))
+    turn = theatre.turn()
+    await run_turn(turn, theatre.backstage)
+    assert outcome(turn) == (Status.COMPLETED, Reason.STOP)
+    assert [type(event) for event in turn.journal.events].count(Ended) == 1
+    assert turn.stored == "committed"
 
 
 def bugs(theatre: Theatre) -> int:
