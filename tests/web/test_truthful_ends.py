@@ -16,6 +16,7 @@ from tests.actors.fakes import FOREVER, Line, ScriptedProvider, stop, text
 from tests.web.house import House, asking, open_house
 
 SAID: list[Line] = [text("Hel"), text("lo")]
+SLOWLY: list[Line] = [15.0, text(".")]
 CALL = ToolCallChunk(0, "call_a", "weather", "{}")
 OURS = {
     Reason.STOP: "completed",
@@ -73,7 +74,7 @@ WAYS = {
         "in_stream_error",
     ),
     "silence": Way(Reason.UPSTREAM_TIMEOUT, [*SAID, FOREVER], "idle_timeout"),
-    "time budget": Way(Reason.TIME_BUDGET, [*SAID, *[15.0, text(".")] * 60], "time_budget"),
+    "time budget": Way(Reason.TIME_BUDGET, [*SAID, *SLOWLY * 60], "time_budget"),
     "cancelled": Way(Reason.CANCEL_REQUESTED, [*SAID, FOREVER], "cancel_requested", cancel),
     "shutdown": Way(Reason.SERVER_SHUTDOWN, [*SAID, FOREVER], "server_shutdown", shut_down),
     "a bug": Way(Reason.INTERNAL_ERROR, [*SAID, ValueError("a bug")], "internal"),
