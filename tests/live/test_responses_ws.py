@@ -367,6 +367,10 @@ class Talker:
         return True
 
 
+async def _all_talk(talkers: list[Talker]) -> bool:
+    return all(talker.answered for talker in talkers)
+
+
 async def test_a_rolling_restart_breaks_off_no_response(tmp_path: Path, upstream: Process) -> None:
     config = harness.write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 30\n")
     with harness.serving(tmp_path, config, options=["--supervise", "1"]) as server:
@@ -374,7 +378,7 @@ async def test_a_rolling_restart_breaks_off_no_response(tmp_path: Path, upstream
         async with conversing(server, QUICK) as idle, trio.open_nursery() as nursery:
             for talker in talkers:
                 nursery.start_soon(talker.talk, enough)
-            await trio.sleep(0.5)
+            await until(lambda: _all_talk(talkers))
             await restart(server)
             assert await idle.closed() == 1001
             await restart(server)
