@@ -1,13 +1,14 @@
 """`POST /v1/chat/completions`: a turn in the dialect of OpenAI's Chat Completions."""
 
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.turn import TurnRequest
 from web.chat_request import ChatRequest, receive_chat_request
 from web.dialects.openai_chat import NAME
 from web.json_body import READERS
 from web.playing import answer, begin
+from web.request_parts import body_given
 from web.service import TENANT, Service
 
 
@@ -18,8 +19,7 @@ def chat_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/chat/completions")
     async def chat_completions() -> Response:
-        body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-        ask = await receive_chat_request(body, readers)
+        ask = await receive_chat_request(await body_given(), readers)
         turn = await begin(service, turn_request(service, ask))
         return await answer(service, turn, stream=ask.stream)
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.embedding import DIALECT, EmbeddingJob
 from actors.events import Ended
@@ -16,6 +16,7 @@ from web.errors import ApiError, ending_error, invalid
 from web.json_body import READERS
 from web.planning import Plan
 from web.playing import begin, turn_headers
+from web.request_parts import body_given
 from web.responses import error_response, json_response
 from web.service import TENANT, Service
 
@@ -31,8 +32,7 @@ def embedding_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/embeddings")
     async def embeddings() -> Response:
-        body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-        asked = await receive_embedding_request(body, readers)
+        asked = await receive_embedding_request(await body_given(), readers)
         job = EmbeddingJob(asked.ask)
         turn = await _begin(service, asked, job)
         await turn.final.wait()

@@ -4,7 +4,7 @@ Any `x-api-key` and any `anthropic-version`, or none, will do.
 """
 
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from actors.turn import TurnRequest
 from web.dialects.messages import NAME
@@ -15,6 +15,7 @@ from web.messages_request import (
     receive_messages_request,
 )
 from web.playing import answer, begin
+from web.request_parts import body_given
 from web.responses import json_response
 from web.service import TENANT, Service
 
@@ -26,13 +27,13 @@ def message_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/messages")
     async def messages() -> Response:
-        ask = await receive_messages_request(await _body(), readers)
+        ask = await receive_messages_request(await body_given(), readers)
         turn = await begin(service, turn_request(service, ask))
         return await answer(service, turn, stream=ask.stream)
 
     @blueprint.post("/v1/messages/count_tokens")
     async def count_tokens() -> Response:
-        ask = await receive_count_request(await _body(), readers)
+        ask = await receive_count_request(await body_given(), readers)
         return json_response({"input_tokens": count(service, ask)})
 
     return blueprint
@@ -55,7 +56,3 @@ def count(service: Service, ask: MessagesRequest) -> int:
     """About how many tokens the model's first route will count; images are not among them."""
     route = service.planner.find(ask.model).routes[0].route
     return service.estimates.estimate_input(str(route), ask.call)
-
-
-async def _body() -> bytes:
-    return await request.get_data(cache=False, as_text=False, parse_form_data=False)

@@ -11,6 +11,7 @@ from web.dialects.response_object import tells
 from web.errors import ending_error
 from web.json_body import READERS
 from web.playing import answer, begin, turn_headers
+from web.request_parts import body_given, limit_given
 from web.response_resource import ResponseResource
 from web.responses import error_response, json_response
 from web.responses_compact import compacted
@@ -32,13 +33,13 @@ def response_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/responses")
     async def create() -> Response:
-        ask = await receive_responses_request(await _body(), threads)
+        ask = await receive_responses_request(await body_given(), threads)
         turn = await play_response(service, ask, threads, partial(begin, service))
         return await answer(service, turn, stream=ask.stream)
 
     @blueprint.post("/v1/responses/compact")
     async def compact() -> Response:
-        ask = await receive_responses_request(await _body(), threads)
+        ask = await receive_responses_request(await body_given(), threads)
         prepared = await prepare(service, ask, threads)
         turn = await play_summary(service, prepared, partial(begin, service))
         await turn.final.wait()
@@ -46,7 +47,7 @@ def response_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
-        ask = await receive_responses_request(await _body(), threads)
+        ask = await receive_responses_request(await body_given(), threads)
         tokens = await count_input(service, await prepare(service, ask, threads))
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
@@ -68,10 +69,6 @@ def response_routes(service: Service) -> Blueprint:
         return await resource.input_items(response_id, _page())
 
     return blueprint
-
-
-async def _body() -> bytes:
-    return await request.get_data(cache=False, as_text=False, parse_form_data=False)
 
 
 def _compacted(turn: Turn, prepared: Prepared) -> Response:
@@ -96,17 +93,8 @@ def _page() -> Page:
     if order not in ("asc", "desc"):
         raise wrong("order", "must be asc or desc.")
     return Page(
-        limit=_limit(request.args.get("limit")),
+        limit=limit_given(DEFAULT_LIMIT, MAX_LIMIT),
         order="asc" if order == "asc" else "desc",
         after=request.args.get("after"),
         before=request.args.get("before"),
     )
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= limit <= MAX_LIMIT:
-        raise wrong("limit", f"must be a number from 1 to {MAX_LIMIT}.")
-    return limit

@@ -15,6 +15,7 @@ from web.dialects.rendering import Render
 from web.errors import invalid, not_found
 from web.following import cursor_given, elsewhere, follow, replay
 from web.playing import turn_headers
+from web.request_parts import limit_given
 from web.responses import json_response
 from web.service import TENANT, Service
 from web.turn_json import listed_turn, live_turn, stored_turn
@@ -39,7 +40,7 @@ def turn_routes(service: Service) -> Blueprint:
     async def turns() -> Response:
         page = await service.store.list_turns(
             TENANT,
-            limit=_limit(request.args.get("limit")),
+            limit=limit_given(DEFAULT_LIMIT, MAX_LIMIT),
             status=_status(request.args.get("status")),
             cursor=_page_cursor(request.args.get("cursor")),
         )
@@ -98,15 +99,6 @@ def _wanted(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[Render, Cur
         raise invalid(f"dialect: must be one of {', '.join(KINDS)}.", param="dialect")
     own = options if name == turn_dialect else {}
     return partial(kind.stream, own), cursor_given(name)
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= limit <= MAX_LIMIT:
-        raise invalid(f"limit: must be a number from 1 to {MAX_LIMIT}.", param="limit")
-    return limit
 
 
 def _page_cursor(text: str | None) -> str | None:
