@@ -8,10 +8,11 @@ from pathlib import Path
 from tests.live.client import JSON, Call, Door, fetch
 from tests.live.frames import Frame
 from tests.live.harness import Process, Server, serving, until, write_config
-from tests.live.responding import id_of, respond, responding, retrieving
+from tests.live.responding import WEATHER, id_of, respond, responding, retrieving
 from tests.live.resuming import Cuts, Surface, killed
 
 TOKENS = 16
+TOOLED = "up/v:reasoning=3,tool=2,chunk=3,first=100ms,delay=5ms"
 
 
 def asking(server: Door) -> AbstractAsyncContextManager[Call]:
@@ -51,6 +52,19 @@ async def test_every_cut_live_ended_and_after_a_restart(lingering: tuple[Path, P
         await cuts.ended(server)
     with serving(*lingering) as server:
         await cuts.ended(server)
+
+
+async def test_thinking_and_calls_are_resumed_after_every_frame(
+    lingering: tuple[Path, Path],
+) -> None:
+    with serving(*lingering) as server:
+        async with responding(server, TOOLED, tools=[WEATHER]) as call:
+            await call.head()
+            frames = await call.all_frames()
+        added = [json.loads(f.data) for f in frames if f.event == "response.output_item.added"]
+        kinds = [event["item"]["type"] for event in added]
+        assert kinds == ["reasoning", "function_call", "function_call"]
+        await RESPONSES.check_every_cut(server, id_of(call), frames)
 
 
 async def test_after_a_kill_the_journal_goes_on_in_a_new_epoch(
