@@ -7,9 +7,10 @@ from typing import get_args
 from actors.ending import decide
 from actors.events import Ended
 from actors.failures import client_error
+from actors.finalise import INTERNAL
 from actors.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
 from actors.providers.base import FailureKind, UpstreamFailure, failure_reason
-from actors.run_turn import _INTERNAL, _UNAVAILABLE
+from actors.run_turn import _UNAVAILABLE
 from store.records import Stored
 from web.dialects.openai_chat import FINISH_REASONS
 from web.errors import ending_error
@@ -19,7 +20,7 @@ TEXT = (ROOT / "docs" / "reference" / "outcomes.md").read_text("utf-8")
 
 OWN_ERRORS = {
     Reason.STORE_UNAVAILABLE: _UNAVAILABLE,
-    Reason.INTERNAL_ERROR: _INTERNAL,
+    Reason.INTERNAL_ERROR: INTERNAL,
     Reason.UPSTREAM_TRUNCATED: decide(None, None).error,
 }
 """What the actors say of ends that are their own to explain."""
