@@ -23,6 +23,8 @@ class Unit(Struct):
     messages: list[Message]
     pending: int = 0
     """Calls in it that have no result yet."""
+    thoughts: list[str] | None = None
+    """What led to its first message, which gets them in the end."""
 
     @property
     def role(self) -> JSON:
@@ -77,6 +79,9 @@ class Units:
                 f"there is no output for the function call {call_id!r:.200}."
                 " Send its function_call_output.",
             )
+        for unit in self.units:
+            if unit.thoughts is not None:
+                unit.messages[0][THINKING] = "\n\n".join(unit.thoughts)
         return self.units
 
     def _is_orphan(self, item: Item) -> bool:
@@ -102,25 +107,29 @@ class Units:
         self._open = None
         self.units.append(Unit([message]))
 
-    def _assistant(self) -> Message:
-        """The message that the model is saying, with what it thought before."""
-        if self._open is None:
-            self._open = Unit([{"role": "assistant", "content": None}])
-            self.units.append(self._open)
-        message = self._open.messages[0]
+    def _assistant(self) -> Unit:
+        """The unit of the message that the model is saying, with what it thought before."""
+        unit = self._open
+        if unit is None:
+            unit = self._open = Unit([{"role": "assistant", "content": None}])
+            self.units.append(unit)
         if self._thought:
-            there = message.get(THINKING)
-            before = [there] if isinstance(there, str) else []
-            message[THINKING] = "\n\n".join([*before, *self._thought])
+            unit.thoughts = unit.thoughts or []
+            unit.thoughts += self._thought
             self._thought.clear()
-        return message
+        return unit
 
     def _say(self, content: JSON) -> None:
         if self._open is not None and not self._open.pending:
             self._open = None
-        message = self._assistant()
-        there = message["content"]
-        message["content"] = content if there is None else [*_parts(there), *_parts(content)]
+        message = self._assistant().messages[0]
+        match message["content"]:
+            case None:
+                message["content"] = content
+            case list(there):  # which nobody else has
+                there += _parts(content)
+            case there:
+                message["content"] = [*_parts(there), *_parts(content)]
 
     def _call(self, item: Item) -> None:
         call_id = str(item["call_id"])
@@ -128,13 +137,12 @@ class Units:
             raise Mismatch(self._place, f"there are two calls of the id {call_id!r:.200}.")
         function = {"name": item["name"], "arguments": item["arguments"]}
         call = {"id": call_id, "type": "function", "function": function}
-        message = self._assistant()
-        calls = message.setdefault("tool_calls", [])
+        unit = self._assistant()
+        calls = unit.messages[0].setdefault("tool_calls", [])
         if isinstance(calls, list):
             calls.append(call)
-        if self._open is not None:
-            self._open.pending += 1
-            self._calls[call_id] = self._open, self._place
+        unit.pending += 1
+        self._calls[call_id] = unit, self._place
         self._answered.discard(call_id)
 
     def _result(self, item: Item) -> None:

@@ -1,5 +1,6 @@
 """Items become chat messages: calls and their results stand together, whatever was between them."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -187,6 +188,31 @@ def test_thoughts_that_go_nowhere_are_counted() -> None:
         saying("assistant", "Yes.") | {"reasoning_content": "b"},
     ]
     assert units.sealed == 3
+
+
+LONG = "t" * 2000
+
+
+@pytest.mark.parametrize(
+    ("said", "parts", "thought_of"),
+    [
+        ([model(*["a"] * 100)] * 2000, 200_000, 0),
+        ([one for id in range(2000) for one in (thought(LONG), call(str(id)))], 0, 4_000_000),
+    ],
+    ids=["parts", "thoughts"],
+)
+def test_what_is_said_around_calls_is_put_together_once(
+    said: list[Item], parts: int, thought_of: int
+) -> None:
+    ids = ["c", *(str(item["call_id"]) for item in said if item["type"] == "function_call")]
+    items = [call("c"), *said, *map(output, ids)]
+    begun = time.process_time()
+    message, *_ = messages(*items)
+    assert time.process_time() - begun < 0.4
+    content = message["content"] or []
+    assert isinstance(content, list)
+    assert len(content) == parts
+    assert str(message.get("reasoning_content")).count("t") == thought_of
 
 
 def test_a_compaction_is_its_summary() -> None:
