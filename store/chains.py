@@ -4,6 +4,8 @@ Runs in the reading threads.
 """
 
 from collections.abc import Iterable
+from itertools import count, takewhile
+from sys import getsizeof
 
 from sqlalchemy import (
     CTE,
@@ -13,6 +15,7 @@ from sqlalchemy import (
     Row,
     Select,
     String,
+    Text,
     and_,
     bindparam,
     cast,
@@ -24,32 +27,34 @@ from sqlalchemy import (
 from store.records import ChainLink, Lost
 from store.tables import FOLLOWED, PLAYING, messages, turns
 
-MOST_CHARS = 64 * 1024 * 1024
-"""What is read of one chain: more than any model takes, and less than would exhaust memory."""
-
 _TENANT = bindparam("tenant", type_=String)
 _FIRST = bindparam("first", type_=String)
 _MOST = bindparam("most", type_=Integer)
+_NO_OPTIONS = "{}"
 _asked = messages.alias("asked")
 _said = messages.alias("said")
 
 
 def chain(
-    connection: Connection, tenant_id: str, turn_id: str, limit: int, most_chars: int = MOST_CHARS
+    connection: Connection, tenant_id: str, turn_id: str, limit: int, most_bytes: int
 ) -> list[ChainLink]:
     """Read the turn and those before it, by `previous_id`, oldest first, in one query.
 
-    Of a chain of more than `limit` turns or `most_chars` characters the newest are read: the
-    first link then has a `previous_id`. An ancestor that is not there is a link too, and `lost`.
+    Of a chain of more than `limit` turns, or that takes more than `most_bytes` in memory, the
+    newest are read, and one at least: the first link then has a `previous_id`. An ancestor that
+    is not there is a link too, and `lost`. Only the turn itself is read with its options.
     """
     taken: dict[int, ChainLink] = {}
     asked = {"tenant": tenant_id, "first": turn_id, "most": limit}
     for row in connection.execute(_LINKS, asked):
-        most_chars -= len(row.asked or "") + len(row.said or "") + len(row.dialect_options or "")
-        if most_chars < 0 and taken:
-            break
+        most_bytes -= sum(map(getsizeof, (row.asked, row.said, row.dialect_options)))
+        if most_bytes < 0 and taken:
+            return _unbroken(taken)[::-1]
         taken[row.depth] = _link(row)
-    return list(_unbroken(taken))[::-1]
+    links = _unbroken(taken)
+    if len(links) < limit:
+        links += _missing(links[-1].previous_id if links else turn_id)
+    return links[::-1]
 
 
 def latest_in(connection: Connection, tenant_id: str, conversation: str) -> str | None:
@@ -76,38 +81,35 @@ def _of(tenant_id: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _links() -> Select[*tuple[object, ...]]:
-    """Select the links by depth, each with its turn and its items where there are such."""
-    links = _ids()
-    turn = and_(turns.c.id == links.c.id, turns.c.tenant_id == _TENANT)
+    """Select the links by depth, each with its items where there are such."""
+    links = _turns()
     return (
-        select(
-            links.c.id,
-            links.c.depth,
-            turns.c.status,
-            turns.c.previous_id,
-            turns.c.deleted_at,
-            turns.c.dialect,
-            turns.c.dialect_options,
-            _asked.c["items"].label("asked"),
-            _said.c["items"].label("said"),
-        )
+        select(links, _asked.c["items"].label("asked"), _said.c["items"].label("said"))
         .select_from(links)
-        .outerjoin(turns, turn)
-        .outerjoin(_asked, and_(_asked.c.turn_id == turns.c.id, _asked.c.role == "input"))
-        .outerjoin(_said, and_(_said.c.turn_id == turns.c.id, _said.c.role == "assistant"))
+        .outerjoin(_asked, and_(_asked.c.turn_id == links.c.id, _asked.c.role == "input"))
+        .outerjoin(_said, and_(_said.c.turn_id == links.c.id, _said.c.role == "assistant"))
     )
 
 
-def _ids() -> CTE:
-    """Walk from a turn to those before it; at most `most` ids, even if they went in a circle."""
+def _turns() -> CTE:
+    """Walk from a turn to those before it; at most `most`, even if they went in a circle.
+
+    Everything is taken from a row at once: what stands behind its options costs as much to read
+    as they do. They themselves, with the tools of a request in them, are taken of one turn.
+    """
+    row = (turns.c.id, turns.c.previous_id, turns.c.status, turns.c.deleted_at, turns.c.dialect)
+    links = (
+        select(*row, turns.c.dialect_options, literal(0).label("depth"))
+        .where(turns.c.id == _FIRST, turns.c.tenant_id == _TENANT)
+        .cte("links", recursive=True)
+    )
     # The cast is for PostgreSQL, which wants the type of the column in both halves.
-    links = select(cast(_FIRST, String).label("id"), literal(0).label("depth")).cte(
-        "links", recursive=True
-    )
     before = (
-        select(turns.c.previous_id, links.c.depth + 1)
-        .join(turns, and_(turns.c.id == links.c.id, turns.c.tenant_id == _TENANT))
-        .where(turns.c.previous_id.is_not(None), links.c.depth + 1 < _MOST)
+        select(*row, cast(literal(_NO_OPTIONS), Text), links.c.depth + 1)
+        .join_from(
+            links, turns, and_(turns.c.id == links.c.previous_id, turns.c.tenant_id == _TENANT)
+        )
+        .where(links.c.depth + 1 < _MOST)
     )
     return links.union_all(before)
 
@@ -131,16 +133,17 @@ def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
 
 
 def _lost(row: Row[*tuple[object, ...]]) -> Lost | None:
-    if row.status is None:
-        return "missing"
     if row.deleted_at is not None:
         return "deleted"
     return "not_kept" if row.asked is None else None
 
 
-def _unbroken(taken: dict[int, ChainLink]) -> Iterable[ChainLink]:
+def _missing(turn_id: str | None) -> Iterable[ChainLink]:
+    """The link in the place of a turn that should be there; nothing where there should be none."""
+    return [] if turn_id is None else [ChainLink(turn_id=turn_id, lost="missing")]
+
+
+def _unbroken(taken: dict[int, ChainLink]) -> list[ChainLink]:
     """The links from the first on without a gap, in whatever order the database gave them."""
-    depth = 0
-    while depth in taken:
-        yield taken[depth]
-        depth += 1
+    depths = takewhile(taken.__contains__, count())
+    return [taken[depth] for depth in depths]

@@ -190,7 +190,10 @@ class ChainLink(Struct, frozen=True, kw_only=True):
     dialect_options: str = "{}"
     input_items: str = "[]"
     answer_items: str = "[]"
-    """JSON all three, to be read by who needs it: of a long chain hardly anybody needs all."""
+    """JSON all three, to be read by who needs it: of a long chain hardly anybody needs all.
+
+    The options are those of the last link; of the others nobody needs any.
+    """
 
 
 class StoreUnavailable(Exception):

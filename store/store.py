@@ -179,14 +179,23 @@ class Store:
         """
         return await self._read(partial(reads.response, tenant_id=tenant_id, turn_id=turn_id))
 
-    async def chain(self, tenant_id: str, turn_id: str, limit: int) -> list[ChainLink]:
+    async def chain(
+        self, tenant_id: str, turn_id: str, limit: int, most_bytes: int
+    ) -> list[ChainLink]:
         """The turn and those before it, by `previous_id`, oldest first: one query.
 
-        Of more than `limit` (at least 1) the newest, and of more than 64 Mi characters as well:
-        the first link then has a `previous_id`. A turn that is not there, is deleted or keeps no
-        items stands in its place as a link that is `lost`.
+        Of more than `limit` (at least 1), or that take more than `most_bytes` in memory, the
+        newest, and one at least: the first link then has a `previous_id`. A turn that is not
+        there, is deleted or keeps no items stands in its place as a link that is `lost`. Only
+        the turn itself comes with its options.
         """
-        query = partial(chains.chain, tenant_id=tenant_id, turn_id=turn_id, limit=limit)
+        query = partial(
+            chains.chain,
+            tenant_id=tenant_id,
+            turn_id=turn_id,
+            limit=limit,
+            most_bytes=most_bytes,
+        )
         return await self._read(query)
 
     async def latest_in(self, tenant_id: str, conversation: str) -> str | None:

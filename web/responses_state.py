@@ -22,8 +22,8 @@ from web.responses_chain import (
 from web.responses_request import Past
 from web.service import TENANT, Service
 
-_LARGE = 65_536
-"""Characters of items that are read in 5 ms, however many items they are."""
+LARGE = 65_536
+"""Characters of items as JSON that are read in 5 ms, however many items and parts they are."""
 
 Unstored = Mapping[str, ChainLink]
 """Responses that only who asks has kept, with the ids of their turns."""
@@ -35,6 +35,8 @@ class Recalled(Struct, frozen=True):
 
     chain: Chain
     turn_id: str | None
+    size: int = 0
+    """Characters of what was read of it, as JSON."""
 
 
 async def recall(
@@ -72,15 +74,21 @@ async def _before(
         raise previous_not_found(id)
     if turn_id not in unstored:
         _check_over(service, id, turn_id)
-    stored = await service.store.chain(TENANT, turn_id, MOST_LINKS)
+    stored = await _links(service, turn_id)
     links = [_known(link, unstored) for link in stored]
-    chain = await off_loop(_are_large(links), threads, lambda: chain_before(links, id))
-    return Recalled(chain, turn_id)
+    size = _size(links)
+    chain = await off_loop(size > LARGE, threads, lambda: chain_before(links, id))
+    return Recalled(chain, turn_id, size)
 
 
-def _are_large(links: Sequence[ChainLink]) -> bool:
-    """Whether reading them may take more than 5 ms."""
-    return sum(len(link.input_items) + len(link.answer_items) for link in links) > _LARGE
+def _size(links: Sequence[ChainLink]) -> int:
+    return sum(len(link.input_items) + len(link.answer_items) for link in links)
+
+
+async def _links(service: Service, turn_id: str) -> list[ChainLink]:
+    """The chain, of no more than a client could have sent at once."""
+    most_bytes = service.config.limits.body_bytes
+    return await service.store.chain(TENANT, turn_id, MOST_LINKS, most_bytes)
 
 
 def _known(link: ChainLink, unstored: Unstored) -> ChainLink:
@@ -105,6 +113,7 @@ async def _in_conversation(service: Service, name: str, threads: trio.CapacityLi
     turn_id = await store.latest_in(TENANT, name)
     if turn_id is None:
         return Recalled(Chain(), None)
-    links = await store.chain(TENANT, turn_id, MOST_LINKS)
-    chain = await off_loop(_are_large(links), threads, lambda: chain_in_conversation(links))
-    return Recalled(chain, turn_id)
+    links = await _links(service, turn_id)
+    size = _size(links)
+    chain = await off_loop(size > LARGE, threads, lambda: chain_in_conversation(links))
+    return Recalled(chain, turn_id, size)

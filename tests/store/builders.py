@@ -15,6 +15,8 @@ from store.records import (
 )
 
 TENANT = "tenant_default"
+ROOM = 1 << 20
+"""More bytes than a chain of a test takes."""
 _SECONDS = count(1)
 """Ids of one millisecond have no order: each turn is made a second after the one before."""
 

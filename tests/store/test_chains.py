@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from sys import getsizeof
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from store.ids import new_id
 from store.records import ChainLink, NewTurn
 from store.settings import StoreSettings
 from store.store import Store, open_store
-from tests.store.builders import TENANT, a_response, a_turn, an_end
+from tests.store.builders import ROOM, TENANT, a_response, a_turn, an_end
 from tests.store.looking import asked_by, plan, steps_taken
 
 
@@ -40,7 +41,7 @@ async def a_chain(store: Store, length: int) -> list[str]:
 async def test_a_turn_that_begins_something_is_a_chain_of_one(store: Store) -> None:
     turn = a_response(store.owner)
     await answered(store, turn)
-    assert await store.chain(TENANT, turn.id, 9) == [
+    assert await store.chain(TENANT, turn.id, 9, ROOM) == [
         ChainLink(
             turn_id=turn.id,
             status="completed",
@@ -54,7 +55,7 @@ async def test_a_turn_that_begins_something_is_a_chain_of_one(store: Store) -> N
 
 async def test_a_chain_is_told_oldest_first(store: Store) -> None:
     ids = await a_chain(store, 5)
-    links = await store.chain(TENANT, ids[-1], 5)
+    links = await store.chain(TENANT, ids[-1], 5, ROOM)
     assert [link.turn_id for link in links] == ids
     assert [link.previous_id for link in links] == [None, *ids[:-1]]
     assert [(link.input_items, link.answer_items) for link in links] == [
@@ -70,24 +71,24 @@ async def test_a_chain_is_told_oldest_first(store: Store) -> None:
 async def test_two_may_go_on_from_one(store: Store) -> None:
     first, second = await a_chain(store, 2)
     other = await answered(store, a_response(store.owner, first))
-    assert [link.turn_id for link in await store.chain(TENANT, second, 9)] == [first, second]
-    assert [link.turn_id for link in await store.chain(TENANT, other, 9)] == [first, other]
+    assert [link.turn_id for link in await store.chain(TENANT, second, 9, ROOM)] == [first, second]
+    assert [link.turn_id for link in await store.chain(TENANT, other, 9, ROOM)] == [first, other]
 
 
 async def test_a_turn_that_plays_is_a_link_without_an_answer(store: Store) -> None:
     (first,) = await a_chain(store, 1)
     turn = a_response(store.owner, first)
     await store.begin(turn)
-    _, link = await store.chain(TENANT, turn.id, 9)
+    _, link = await store.chain(TENANT, turn.id, 9, ROOM)
     assert (link.status, link.input_items, link.answer_items) == ("in_progress", '["asked"]', "[]")
 
 
 async def test_of_a_long_chain_the_newest_are_read_and_it_says_so(store: Store) -> None:
     ids = await a_chain(store, 5)
-    links = await store.chain(TENANT, ids[-1], 3)
+    links = await store.chain(TENANT, ids[-1], 3, ROOM)
     assert [link.turn_id for link in links] == ids[2:]
     assert links[0].previous_id == ids[1]
-    (only,) = await store.chain(TENANT, ids[-1], 1)
+    (only,) = await store.chain(TENANT, ids[-1], 1, ROOM)
     assert only.turn_id == ids[-1]
 
 
@@ -96,19 +97,29 @@ async def test_of_a_large_chain_the_newest_are_read_and_it_says_so(
 ) -> None:
     async with open_store(settings) as store:
         ids = await a_chain(store, 5)
-    each = len("[0]") + len("[-1]") + len('{"echo":{"instructions":"Be nice."}}')
+    each = getsizeof("[0]") + getsizeof("[-1]") + getsizeof("{}")
+    last = each - getsizeof("{}") + getsizeof('{"echo":{"instructions":"Be nice."}}')
     read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=9)
-    links = from_database(settings, partial(read, most_chars=2 * each))
+    links = from_database(settings, partial(read, most_bytes=last + each))
     assert [link.turn_id for link in links] == ids[3:]
     assert links[0].previous_id == ids[2]
-    links = from_database(settings, partial(read, most_chars=1))
-    assert [link.turn_id for link in links] == ids[4:]
+    for less in (last + each - 1, 1):
+        links = from_database(settings, partial(read, most_bytes=less))
+        assert [link.turn_id for link in links] == ids[4:]
+
+
+async def test_of_a_chain_only_the_newest_options_are_read(store: Store) -> None:
+    """Tools can be large, and every request of a chain repeats them."""
+    ids = await a_chain(store, 3)
+    links = await store.chain(TENANT, ids[-1], 9, ROOM)
+    options = '{"echo":{"instructions":"Be nice."}}'
+    assert [link.dialect_options for link in links] == ["{}", "{}", options]
 
 
 async def test_a_deleted_ancestor_is_reported_and_the_walk_goes_on(store: Store) -> None:
     ids = await a_chain(store, 3)
     await store.delete_response(TENANT, ids[1], 2000.0)
-    links = await store.chain(TENANT, ids[2], 9)
+    links = await store.chain(TENANT, ids[2], 9, ROOM)
     assert [(link.turn_id, link.lost) for link in links] == [
         (ids[0], None),
         (ids[1], "deleted"),
@@ -120,7 +131,7 @@ async def test_a_deleted_ancestor_is_reported_and_the_walk_goes_on(store: Store)
 async def test_a_missing_ancestor_is_reported(store: Store) -> None:
     turn = a_response(store.owner, "turn_unknown")
     await answered(store, turn)
-    missing, link = await store.chain(TENANT, turn.id, 9)
+    missing, link = await store.chain(TENANT, turn.id, 9, ROOM)
     assert missing == ChainLink(turn_id="turn_unknown", lost="missing")
     assert link.turn_id == turn.id
 
@@ -128,13 +139,13 @@ async def test_a_missing_ancestor_is_reported(store: Store) -> None:
 async def test_another_tenants_ancestor_is_missing(store: Store) -> None:
     theirs = await answered(store, a_response(store.owner, "turn_a", tenant="tenant_b"))
     mine = await answered(store, a_response(store.owner, theirs))
-    missing, _ = await store.chain(TENANT, mine, 9)
+    missing, _ = await store.chain(TENANT, mine, 9, ROOM)
     assert missing == ChainLink(turn_id=theirs, lost="missing")
 
 
 @pytest.mark.parametrize("turn", ["turn_unknown", "", "turn_' OR 1=1 --"])
 async def test_a_chain_that_ends_with_no_turn(store: Store, turn: str) -> None:
-    assert await store.chain(TENANT, turn, 9) == [ChainLink(turn_id=turn, lost="missing")]
+    assert await store.chain(TENANT, turn, 9, ROOM) == [ChainLink(turn_id=turn, lost="missing")]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +157,7 @@ async def test_an_ancestor_without_items_is_reported(
     before = await answered(store, make(store.owner))
     turn = a_response(store.owner, before)
     await answered(store, turn)
-    lost, _ = await store.chain(TENANT, turn.id, 9)
+    lost, _ = await store.chain(TENANT, turn.id, 9, ROOM)
     assert lost == ChainLink(turn_id=before, lost="not_kept")
 
 
@@ -156,22 +167,23 @@ async def test_a_circle_ends(store: Store) -> None:
     await answered(store, replace(first, id="turn_a"))
     await answered(store, replace(first, id="turn_b", previous_id="turn_a"))
     await answered(store, replace(first, id="turn_c", previous_id="turn_c"))
-    links = await store.chain(TENANT, "turn_b", 5)
+    links = await store.chain(TENANT, "turn_b", 5, ROOM)
     assert [link.turn_id for link in links] == ["turn_b", "turn_a", "turn_b", "turn_a", "turn_b"]
-    assert [link.turn_id for link in await store.chain(TENANT, "turn_c", 3)] == ["turn_c"] * 3
+    assert [link.turn_id for link in await store.chain(TENANT, "turn_c", 3, ROOM)] == ["turn_c"] * 3
 
 
 async def test_a_chain_is_one_query_by_index(settings: StoreSettings, database: Path) -> None:
     async with open_store(settings) as store:
         ids = await a_chain(store, 100)
-    read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=100)
+    read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=100, most_bytes=ROOM)
     assert len(from_database(settings, read)) == 100
     steps = plan(database, asked_by(settings, read))
     tables = ("turns", "asked", "said")
     assert not any(step.startswith(f"SCAN {table}") for step in steps for table in tables), steps
     searches = [step for step in steps if step.startswith("SEARCH")]
     assert [step.split("(")[0] for step in searches] == [
-        "SEARCH turns USING INDEX ix_turns_tenant_id_id ",
+        # The turn, and whichever is before it: each row is looked at once.
+        "SEARCH turns USING INDEX sqlite_autoindex_turns_1 ",
         "SEARCH turns USING INDEX ix_turns_tenant_id_id ",
         "SEARCH asked USING INDEX ix_messages_turn_id_role ",
         "SEARCH said USING INDEX ix_messages_turn_id_role ",
@@ -188,7 +200,13 @@ async def test_the_cost_of_a_chain_grows_as_it_does(
             database,
             asked_by(
                 settings,
-                partial(chains.chain, tenant_id=TENANT, turn_id=ids[length - 1], limit=1000),
+                partial(
+                    chains.chain,
+                    tenant_id=TENANT,
+                    turn_id=ids[length - 1],
+                    limit=1000,
+                    most_bytes=ROOM,
+                ),
             ),
         )
         for length in (1, 10, 100)

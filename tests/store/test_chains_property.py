@@ -38,7 +38,7 @@ from store.retention import Upkeep
 from store.settings import StoreSettings
 from store.transactions import Transactions
 from store.turns import TurnWrites
-from tests.store.builders import a_response, a_segment, an_end
+from tests.store.builders import ROOM, a_response, a_segment, an_end
 
 T = TypeVar("T")
 
@@ -211,7 +211,7 @@ class Machine(RuleBasedStateMachine):
         with self._engine.connect() as connection:
             for id, known in self._known.items():
                 self._compare_turn(connection, id, known)
-                found = chains.chain(connection, known.turn.tenant_id, id, LIMIT)
+                found = chains.chain(connection, known.turn.tenant_id, id, LIMIT, ROOM)
                 assert found == list(self._chain(known.turn.tenant_id, id))[::-1]
             for tenant, name in product(TENANTS, CONVERSATIONS):
                 self._compare_conversation(connection, tenant, name)
@@ -233,7 +233,8 @@ class Machine(RuleBasedStateMachine):
             assert found.input_items == known.turn.input_items
             assert found.answer_items == (known.items or "[]")
 
-    def _chain(self, tenant: str, id: str | None) -> Iterator[ChainLink]:
+    def _chain(self, tenant: str, first: str) -> Iterator[ChainLink]:
+        id: str | None = first
         for _ in range(LIMIT):
             if id is None:
                 return
@@ -241,7 +242,7 @@ class Machine(RuleBasedStateMachine):
             if known is None or known.turn.tenant_id != tenant:
                 yield ChainLink(turn_id=id, lost="missing")
                 return
-            yield _link(known)
+            yield _link(known, last=id == first)
             id = known.turn.previous_id
 
     def _compare_conversation(self, connection: Connection, tenant: str, name: str) -> None:
@@ -281,7 +282,7 @@ def a_start(id: str) -> Started:
     return Started(turn_id=id, model="m", provider="p", upstream_model="u", created_at=1.0)
 
 
-def _link(known: Known) -> ChainLink:
+def _link(known: Known, *, last: bool) -> ChainLink:
     turn = known.turn
     if known.deleted_at is not None:
         return ChainLink(turn_id=turn.id, lost="deleted", previous_id=turn.previous_id)
@@ -292,7 +293,7 @@ def _link(known: Known) -> ChainLink:
         previous_id=turn.previous_id,
         status=known.status,
         dialect=turn.dialect,
-        dialect_options=json.encode(turn.dialect_options).decode(),
+        dialect_options=json.encode(turn.dialect_options).decode() if last else "{}",
         input_items=turn.input_items or "",
         answer_items=known.items or "[]",
     )

@@ -68,7 +68,7 @@ def test_every_write_compiles_for_postgresql(settings: StoreSettings) -> None:
 
 
 READS: list[Callable[[Connection], object]] = [
-    lambda connection: chains.chain(connection, "tenant_a", "turn_a", 9),
+    lambda connection: chains.chain(connection, "tenant_a", "turn_a", 9, 99),
     lambda connection: chains.latest_in(connection, "tenant_a", "chat"),
     lambda connection: chains.conversation_live(connection, "tenant_a", "chat"),
     lambda connection: reads.response(connection, "tenant_a", "turn_a"),

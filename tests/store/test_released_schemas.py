@@ -16,7 +16,7 @@ from actors.recovery import recover
 from store.migrations import HEAD, KNOWN
 from store.settings import StoreSettings
 from store.store import open_store
-from tests.store.builders import TENANT, a_turn, an_end
+from tests.store.builders import ROOM, TENANT, a_turn, an_end
 from tests.store.test_replay import left_behind
 
 RELEASED = Path(__file__).parent / "released"
@@ -76,7 +76,7 @@ async def test_its_turns_are_turns(settings: StoreSettings) -> None:
         assert (turn.previous_id, turn.conversation, turn.deleted_at) == (None, None, None)
         assert not turn.keeps_items
         assert await store.response(TENANT, COMPLETED) is None
-        (link,) = await store.chain(TENANT, COMPLETED, 9)
+        (link,) = await store.chain(TENANT, COMPLETED, 9, ROOM)
         assert link.lost == "not_kept"
         assert len(await store.segments(COMPLETED)) == 2
         page = await store.list_turns(TENANT, limit=9)
@@ -113,7 +113,7 @@ async def test_new_turns_go_on_beside_the_old(settings: StoreSettings) -> None:
         turn = replace(a_turn(store.owner), previous_id=COMPLETED, input_items="[1]")
         await store.begin(turn)
         await store.finalise(replace(an_end(turn), items="[2]"))
-        old, new = await store.chain(TENANT, turn.id, 9)
+        old, new = await store.chain(TENANT, turn.id, 9, ROOM)
         assert (old.turn_id, old.lost, new.input_items) == (COMPLETED, "not_kept", "[1]")
 
 

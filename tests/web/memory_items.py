@@ -1,5 +1,7 @@
 """Items, chains, conversations and deletions of a memory store, as the store's contract says."""
 
+from sys import getsizeof
+
 import trio
 from msgspec import json
 from msgspec.structs import replace
@@ -28,13 +30,19 @@ class ItemStore(MemoryStore):
             answer_items=(final and final.items) or "[]",
         )
 
-    async def chain(self, tenant_id: str, turn_id: str, limit: int) -> list[ChainLink]:
+    async def chain(
+        self, tenant_id: str, turn_id: str, limit: int, most_bytes: int
+    ) -> list[ChainLink]:
         await self._read()
         links: list[ChainLink] = []
         next_id: str | None = turn_id
         while next_id is not None and len(links) < limit:
-            links.append(self._link(tenant_id, next_id))
-            next_id = links[-1].previous_id
+            link = self._link(tenant_id, next_id)
+            most_bytes -= getsizeof(link.input_items) + getsizeof(link.answer_items)
+            if most_bytes < 0 and links:
+                break
+            links.append(link)
+            next_id = link.previous_id
         return links[::-1]
 
     async def latest_in(self, tenant_id: str, conversation: str) -> str | None:

@@ -84,6 +84,23 @@ async def test_of_a_chain_that_is_too_long_the_beginning_is_left_out(
         assert "outputs_ignored" in told
 
 
+@pytest.mark.parametrize("by", ["previous_response_id", "conversation"])
+async def test_of_a_chain_larger_than_any_request_the_beginning_is_left_out(
+    autojump_clock: MockClock, by: str
+) -> None:
+    """It is kept for as long as the next turn plays, however little that was asked."""
+    limits: dict[str, object] = {"body_bytes": 2_500}
+    async with open_house(ScriptedProvider(*HELLO), limits=limits) as house:
+        for number in range(3):
+            past = {} if number == 0 else {by: f"resp_{number}"}
+            past = {"conversation": "c"} if by == "conversation" else past
+            await responded(house, input=f"{number} " * 500, **past)
+        past = {by: "resp_3" if by == "previous_response_id" else "c"}
+        answer = await respond(house, input="And?", stream=True, **past)
+        assert [content for role, content in said(house) if role == "user"] == ["2 " * 500, "And?"]
+        assert "history_cut" in "".join(comments_of(answer.content))
+
+
 async def test_a_large_history_is_put_together_all_the_same() -> None:
     many = [{"role": "user", "content": f"{number} " * 50} for number in range(1_200)]
     async with open_house(ScriptedProvider(*HELLO)) as house:

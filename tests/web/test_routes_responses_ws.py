@@ -299,9 +299,11 @@ async def test_cancelling_while_the_history_is_read(
         await socket.respond()
         chain = house.store.chain
 
-        async def slowly(tenant_id: str, turn_id: str, limit: int) -> list[ChainLink]:
+        async def slowly(
+            tenant_id: str, turn_id: str, limit: int, most_bytes: int
+        ) -> list[ChainLink]:
             await trio.sleep(1)
-            return await chain(tenant_id, turn_id, limit)
+            return await chain(tenant_id, turn_id, limit, most_bytes)
 
         monkeypatch.setattr(house.store, "chain", slowly)
         await socket.create(previous_response_id="resp_1")
