@@ -105,13 +105,13 @@ class House:
             return [trio.current_time() async for _ in response.aiter_raw()]
 
 
-BROKEN_OFF: list[list[Line]] = [
-    [text("a"), UpstreamFailure(FailureKind.IN_STREAM_ERROR, "overloaded")],
-    [text("a"), UpstreamFailure(FailureKind.TRUNCATED, "cut")],
-    [text("a"), FOREVER],
-    [text("a")],
+BROKEN_OFF: list[tuple[list[Line], int]] = [
+    ([text("a"), UpstreamFailure(FailureKind.IN_STREAM_ERROR, "overloaded")], 502),
+    ([text("a"), UpstreamFailure(FailureKind.TRUNCATED, "cut")], 502),
+    ([text("a"), FOREVER], 504),
+    ([text("a")], 502),
 ]
-"""Answers of which no more than the beginning comes."""
+"""Answers of which no more than the beginning comes, and the status that each is when whole."""
 
 
 def asking(**changes: object) -> dict[str, object]:

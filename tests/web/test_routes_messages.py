@@ -286,15 +286,15 @@ async def test_who_waits_long_for_a_head_gets_pings_and_an_error(
         assert response.content.count(PING) >= 4
 
 
-@pytest.mark.parametrize("lines", BROKEN_OFF)
+@pytest.mark.parametrize(("lines", "status"), BROKEN_OFF)
 async def test_a_failure_in_the_middle_is_an_error_and_never_a_stop(
-    autojump_clock: MockClock, lines: list[Line]
+    autojump_clock: MockClock, lines: list[Line], status: int
 ) -> None:
     async with open_house(ScriptedProvider(*lines)) as house:
         found = await events_of(house)
         assert found[-1].type == "error"
         response = await ask(house)
-        assert response.status_code in {502, 504}
+        assert response.status_code == status
         error_of(response)
 
 
