@@ -13,8 +13,10 @@ from web.responses_request import ResponsesAsk
 from web.responses_state import NONE_UNSTORED, Recalled, Unstored, recall
 from web.service import Service
 
+_LARGE = 131_072
+"""Characters of items as JSON that are worked on in 5 ms, however many items and parts they are."""
 _MANY_ITEMS = 1_000
-"""A conversation of more is put together in a thread, so that nobody else has to wait for it."""
+"""The same of a request alone: what it only refers to is not among the characters."""
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -24,6 +26,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
     plan: Plan
     recalled: Recalled
     conversation: Conversation
+    large: bool
+    """Work on all of it may take more than 5 ms."""
 
     @property
     def items(self) -> list[Item]:
@@ -44,6 +48,6 @@ async def prepare(
     plan = service.planner.find(ask.model)
     recalled = await recall(service, ask.past, threads, unstored)
     put_together = partial(conversation_of, ask, recalled.chain)
-    many = len(recalled.chain.items) + len(ask.input) > _MANY_ITEMS
-    conversation = await off_loop(many, threads, put_together)
-    return Prepared(ask=ask, plan=plan, recalled=recalled, conversation=conversation)
+    large = recalled.size + len(ask.kept) > _LARGE or len(ask.input) > _MANY_ITEMS
+    conversation = await off_loop(large, threads, put_together)
+    return Prepared(ask=ask, plan=plan, recalled=recalled, conversation=conversation, large=large)

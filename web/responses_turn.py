@@ -1,10 +1,12 @@
 """The turns that Responses requests ask for."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 from msgspec.structs import replace
 
+from actors.heavy import off_loop
 from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import THINKING
 from actors.turn import Turn, TurnRequest
@@ -34,17 +36,20 @@ async def play_response(
     """
     with service.conversations.claim(TENANT, ask.past.conversation, service.registry):
         prepared = await prepare(service, ask, threads, unstored)
-        seen = await shown(service, prepared)
+        seen = await shown(service, prepared, threads)
         return await start(_request(service, prepared, seen))
 
 
-async def play_summary(service: Service, prepared: Prepared, start: Start) -> Turn:
+async def play_summary(
+    service: Service, prepared: Prepared, threads: trio.CapacityLimiter, start: Start
+) -> Turn:
     """Have `start` begin a turn that summarises a conversation, and of which nothing is kept."""
     ask = prepared.ask
+    asking = partial(summary_call, prepared.conversation.units, ask.instructions)
     request = _request(service, prepared, Shown([], ()))
     call = ModelCall(
         upstream_model="",
-        messages=summary_call(prepared.conversation.units, ask.instructions),
+        messages=await off_loop(prepared.large, threads, asking),
         parameters={name: ask.parameters[name] for name in _OF_USERS if name in ask.parameters},
     )
     return await start(
@@ -60,9 +65,9 @@ async def play_summary(service: Service, prepared: Prepared, start: Start) -> Tu
     )
 
 
-async def count_input(service: Service, prepared: Prepared) -> int:
+async def count_input(service: Service, prepared: Prepared, threads: trio.CapacityLimiter) -> int:
     """About how many tokens the first route will count; images are not among them."""
-    seen = await shown(service, prepared)
+    seen = await shown(service, prepared, threads)
     call = ModelCall(upstream_model="", messages=seen.messages, parameters=prepared.ask.parameters)
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 

@@ -3,9 +3,11 @@
 from functools import partial
 
 import trio
+from msgspec import Raw
 from quart import Blueprint, Response, request
 
 from actors.events import Ended
+from actors.heavy import encoded, off_loop
 from actors.turn import Turn
 from web.dialects.response_object import tells
 from web.errors import ending_error
@@ -41,14 +43,14 @@ def response_routes(service: Service) -> Blueprint:
     async def compact() -> Response:
         ask = await receive_responses_request(await body_given(), threads)
         prepared = await prepare(service, ask, threads)
-        turn = await play_summary(service, prepared, partial(begin, service))
+        turn = await play_summary(service, prepared, threads, partial(begin, service))
         await turn.final.wait()
-        return _compacted(turn, prepared)
+        return await _compacted(turn, prepared, threads)
 
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
         ask = await receive_responses_request(await body_given(), threads)
-        tokens = await count_input(service, await prepare(service, ask, threads))
+        tokens = await count_input(service, await prepare(service, ask, threads), threads)
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
     @blueprint.get("/v1/responses/<response_id>")
@@ -71,14 +73,16 @@ def response_routes(service: Service) -> Blueprint:
     return blueprint
 
 
-def _compacted(turn: Turn, prepared: Prepared) -> Response:
+async def _compacted(turn: Turn, prepared: Prepared, threads: trio.CapacityLimiter) -> Response:
     journal, headers = turn.journal.events, turn_headers(turn)
     ended = journal[-1]
     if isinstance(ended, Ended) and not tells(ended):
         return error_response(ending_error(ended), headers)
-    return json_response(
-        compacted(turn.id, turn.created_at, journal, prepared.items), headers=headers
-    )
+
+    def told() -> bytes:
+        return encoded(compacted(turn.id, turn.created_at, journal, prepared.items))
+
+    return json_response(Raw(await off_loop(prepared.large, threads, told)), headers=headers)
 
 
 def _wants_stream() -> bool:
