@@ -94,8 +94,9 @@ def _links() -> Select[*tuple[object, ...]]:
 def _turns() -> CTE:
     """Walk from a turn to those before it; at most `most`, even if they went in a circle.
 
-    Everything is taken from a row at once: what stands behind its options costs as much to read
-    as they do. They themselves, with the tools of a request in them, are taken of one turn.
+    The options, with the tools of a request in them, are taken of one turn, and of the others
+    nothing that stands behind them in the row: that would cost as much to read as they do.
+    `previous_id` comes from the index, and `deleted_at` is mostly null.
     """
     row = (turns.c.id, turns.c.previous_id, turns.c.status, turns.c.deleted_at, turns.c.dialect)
     links = (

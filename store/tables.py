@@ -86,7 +86,8 @@ turns = Table(
     Column("previous_id", String),
     Column("conversation", String),
     _time("deleted_at", nullable=True),
-    Index(None, "tenant_id", "id"),
+    # The third is for chains: in the row it stands behind options of whatever size.
+    Index(None, "tenant_id", "id", "previous_id"),
     Index(None, "tenant_id", "status", "id"),
     # For recovery, which asks for the turns in flight by owner, whatever their tenant.
     Index(None, "status", "owner"),

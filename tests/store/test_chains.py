@@ -184,7 +184,7 @@ async def test_a_chain_is_one_query_by_index(settings: StoreSettings, database: 
     assert [step.split("(")[0] for step in searches] == [
         # The turn, and whichever is before it: each row is looked at once.
         "SEARCH turns USING INDEX sqlite_autoindex_turns_1 ",
-        "SEARCH turns USING INDEX ix_turns_tenant_id_id ",
+        "SEARCH turns USING INDEX ix_turns_tenant_id_id_previous_id ",
         "SEARCH asked USING INDEX ix_messages_turn_id_role ",
         "SEARCH said USING INDEX ix_messages_turn_id_role ",
     ]

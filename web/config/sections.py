@@ -131,7 +131,7 @@ class Limits(Section):
     """Open connections; one more is refused with 503 and `Retry-After`."""
     body_bytes: Count = 20 * 1024 * 1024
     """Size of a request's body; a larger one is refused with 413. So large may also be a message on
-    a WebSocket; a larger one closes it with 1009."""
+    a WebSocket; a larger one closes it with 1009. No more than this is read of a stored history."""
     write_stall_s: Seconds = 30.0
     """Seconds without progress in writing to a client after which it counts as gone."""
     reader_lag_bytes: Count = 256 * 1024

@@ -8,12 +8,20 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add columns that are empty in every row there is, so that nothing is rewritten."""
+    """Add columns that are empty in every row there is, so that no row is rewritten."""
     op.add_column("turns", sa.Column("previous_id", sa.String))
     op.add_column("turns", sa.Column("conversation", sa.String))
     op.add_column("turns", sa.Column("deleted_at", sa.Double))
     op.add_column("messages", sa.Column("items", sa.Text))
+    _index_chains()
     _index_conversations()
+
+
+def _index_chains() -> None:
+    op.drop_index("ix_turns_tenant_id_id", "turns")
+    op.create_index(
+        "ix_turns_tenant_id_id_previous_id", "turns", ["tenant_id", "id", "previous_id"]
+    )
 
 
 def _index_conversations() -> None:
