@@ -4,7 +4,7 @@ Threads take turns with the event loop, but a single step of a C library is neve
 what is large is encoded a piece at a time.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -40,9 +40,14 @@ async def off_loop(large: bool, threads: trio.CapacityLimiter, work: Callable[[]
     return await trio.to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True)
 
 
-def encoded(document: dict[str, JSON]) -> bytes:
+def encoded(document: object) -> bytes:
     """The document as JSON; where it is large, a piece at a time."""
     return msgspec.json.encode(_in_pieces(document, _DEPTH) if _is_large(document) else document)
+
+
+def encoded_list(objects: Iterable[dict[str, JSON]]) -> str:
+    """The objects as a JSON array, encoded one at a time."""
+    return f"[{','.join([msgspec.json.encode(one).decode() for one in objects])}]"
 
 
 def is_large_value(value: JSON) -> bool:
@@ -50,8 +55,8 @@ def is_large_value(value: JSON) -> bool:
     return _is_large(value)
 
 
-def _is_large(*values: JSON) -> bool:
-    waiting: list[Collection[JSON]] = [values]
+def _is_large(*values: object) -> bool:
+    waiting: list[Collection[object]] = [values]
     values_left, text_left = LARGE_VALUES + len(values), LARGE_TEXT
     while waiting:
         within = waiting.pop()
@@ -68,7 +73,7 @@ def _is_large(*values: JSON) -> bool:
     return text_left < 0
 
 
-def _in_pieces(value: JSON, depth: int) -> JSON:
+def _in_pieces(value: object, depth: int) -> object:
     """The same with the items of its lists encoded already."""
     if depth and isinstance(value, dict):
         return {name: _in_pieces(one, depth - 1) for name, one in value.items()}

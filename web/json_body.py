@@ -1,6 +1,6 @@
 """Reads the JSON of a request's body, without keeping everybody waiting for a large one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ T = TypeVar("T")
 _NO_OBJECT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _decode = msgspec.json.Decoder(dict[str, JSON]).decode
+_decode_list = msgspec.json.Decoder(list[dict[str, JSON]]).decode
 _decode_value = msgspec.json.Decoder().decode
 _cut_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _cut_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -51,6 +52,14 @@ def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
         return _decode(body)
     except _NO_OBJECT as error:
         raise _no_object(error, name) from None
+
+
+def json_objects(data: str) -> Iterable[dict[str, JSON]]:
+    """The objects of the JSON array in `data`; raises `msgspec.DecodeError` for anything else.
+
+    Where they are large, each is decoded when its turn comes, for the reason of `_by_pieces`.
+    """
+    return _decode_list(data) if len(data) <= AT_ONCE else map(_decode, _cut_list(data))
 
 
 def _deeper(levels: int, function: Callable[[], T]) -> T:

@@ -6,10 +6,10 @@ Source: OpenAI's API reference, "List input items".
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from actors.providers.base import JSON
+from web.json_body import json_objects
 from web.responses_items import Item, wrong
 
 DEFAULT_LIMIT = 20
@@ -22,7 +22,6 @@ _PREFIXES = {
     "reasoning": "rs",
     "compaction": "cmp",
 }
-_decode = msgspec.json.Decoder(list[dict[str, JSON]]).decode
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -37,7 +36,7 @@ class Page(Struct, frozen=True, kw_only=True):
 def named_input(turn_id: str, input_items: str) -> Iterator[Item]:
     """The items that a turn was asked, with their ids: the client's own, or by their places."""
     bare = turn_id.removeprefix("turn_")
-    for index, item in enumerate(_decode(input_items)):
+    for index, item in enumerate(json_objects(input_items)):
         if "id" not in item:
             prefix = _PREFIXES.get(str(item["type"]), "item")
             item["id"] = f"{prefix}_{bare}_in_{index}"

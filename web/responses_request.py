@@ -6,11 +6,11 @@ extensions of ours.
 
 from typing import Annotated, Literal
 
-import msgspec
 import trio
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actors.heavy import encoded_list
 from actors.providers.base import JSON
 from web.errors import ApiError, invalid
 from web.field_errors import first_complaint
@@ -206,7 +206,7 @@ def _input(raw: dict[str, JSON], past: Past) -> list[Item]:
 def _kept(past: Past, input: list[Item]) -> str:
     """All that the request brings; what it refers to stands there already."""
     own = [item for item in input if item["type"] != "item_reference"]
-    return msgspec.json.encode([*(past.items or ()), *own]).decode()
+    return encoded_list([*(past.items or ()), *own])
 
 
 def _check_available(raw: dict[str, JSON], body: _Body) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.heavy import LARGE_TEXT, LARGE_VALUES, encoded, is_large, off_loop
+from actors.heavy import LARGE_TEXT, LARGE_VALUES, encoded, encoded_list, is_large, off_loop
 from actors.providers.base import ModelCall
 
 HALF = LARGE_VALUES // 2
@@ -89,3 +90,21 @@ def test_deep_documents_are_encoded_too() -> None:
         deep = [{"in": deep}]
     document = {"deep": deep, "many": [0] * LARGE_VALUES}
     assert encoded(document) == msgspec.json.encode(document)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), JSON), max_size=4))
+def test_a_list_in_pieces_is_the_same_list(objects: list[dict[str, Any]]) -> None:
+    assert encoded_list(objects) == msgspec.json.encode(objects).decode()
+
+
+def test_of_a_list_each_object_is_encoded_alone() -> None:
+    taken: list[int] = []
+
+    def objects() -> Iterator[dict[str, Any]]:
+        for number, value in enumerate(["a", object(), "c"]):
+            taken.append(number)
+            yield {"value": value}
+
+    with pytest.raises(TypeError):
+        encoded_list(objects())
+    assert taken == [0, 1]
