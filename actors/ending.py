@@ -12,6 +12,7 @@ from msgspec import Struct
 from actors.answer_items import encode_items, items_of
 from actors.events import AnyEvent, Ended, ToolCall
 from actors.failures import out_of_time
+from actors.heard import was_heard
 from actors.ledger import Estimates
 from actors.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.persister import Persister
@@ -120,7 +121,12 @@ class Ending:
             epoch=0,
             segment=None,
             steps=self._steps(ended),
+            heard=self._heard(ended),
         )
+
+    def _heard(self, ended: Ended) -> bool:
+        turn = self._turn
+        return was_heard(turn.request, turn.journal.events, ended.status, ended.reason)
 
     def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
         attempts = self._turn.ledger.records(self._turn.request.call, self._estimates)

@@ -58,7 +58,10 @@ def chain(
 
 
 def latest_in(connection: Connection, tenant_id: str, conversation: str) -> str | None:
-    """Find the newest turn of a conversation that has ended, keeps its text and is not deleted."""
+    """Find the newest turn of a conversation that has ended, keeps its text and is not deleted.
+
+    Turns that ended without an answer have left it (`store.finals`).
+    """
     query = (
         select(turns.c.id)
         .where(*_of(tenant_id, conversation), FOLLOWED, turns.c.ended_at.is_not(None))

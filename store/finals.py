@@ -34,6 +34,7 @@ _ENDING = (
     "last_event",
     "epoch",
 )
+"""Columns that an end brings as they are in its record."""
 
 
 class FinalWrites:
@@ -41,7 +42,8 @@ class FinalWrites:
 
     def __init__(self, backend: Backend, dialect: Dialect) -> None:
         turns = tables.turns
-        ending = update(turns).where(is_owned()).values({name: bindparam(name) for name in _ENDING})
+        columns = (*_ENDING, "conversation")
+        ending = update(turns).where(is_owned()).values({name: bindparam(name) for name in columns})
         deleted = turns.c.deleted_at
         standing = select(turns.c.status, turns.c.reason).where(turns.c.id == bindparam("the_turn"))
         self._end = Prepared(ending.where(deleted.is_(None)), dialect)
@@ -93,7 +95,9 @@ class FinalWrites:
 
 
 def _ending(record: FinalRecord) -> dict[str, object]:
-    return {name: getattr(record, name) for name in _ENDING}
+    """The columns that an end sets; a turn without an answer is no part of its conversation."""
+    conversation = record.turn.conversation if record.answers else None
+    return {name: getattr(record, name) for name in _ENDING} | {"conversation": conversation}
 
 
 def _usage_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:

@@ -33,7 +33,10 @@ class NewTurn(Struct, frozen=True, kw_only=True):
     previous_id: str | None = None
     """The turn that this one goes on from."""
     conversation: str | None = None
-    """The name of the conversation that it belongs to, among those of its tenant."""
+    """The name of the conversation that it belongs to, among those of its tenant.
+
+    A turn that ends without an answer leaves it.
+    """
     input_items: str | None = None
     """JSON array of what was asked. None where no items are kept, those of the answer neither."""
 
@@ -114,6 +117,13 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     steps: tuple[StepRecord, ...] = ()
     items: str | None = None
     """JSON array of the answer's items (`actors.answer_items`); None where none is kept."""
+    heard: bool = True
+    """Whether anything of the answer can have reached who asked for it."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether its conversation goes on from it: not from who never got an answer."""
+        return self.status == "completed" or (self.heard and self.items not in {None, "[]"})
 
 
 class Finalised(Struct, frozen=True):

@@ -201,7 +201,8 @@ class Store:
     async def latest_in(self, tenant_id: str, conversation: str) -> str | None:
         """The newest turn of a conversation that one can go on from; None where there is none.
 
-        It has ended, however, keeps its text, and is not deleted.
+        It has ended, with whatever answer, keeps its text, and is not deleted. A turn that ended
+        without any answer is no part of its conversation.
         """
         query = partial(chains.latest_in, tenant_id=tenant_id, conversation=conversation)
         return await self._read(query)

@@ -234,9 +234,39 @@ async def test_a_turn_that_plays_is_not_gone_on_from(store: Store) -> None:
     assert not await store.conversation_live(TENANT, "b")
     assert not await store.conversation_live("tenant_b", "a")
     assert await store.latest_in(TENANT, "a") == first
-    await store.finalise(an_end(turn, status="failed", reason="upstream_error", text=""))
+    await store.finalise(an_end(turn))
     assert not await store.conversation_live(TENANT, "a")
     assert await store.latest_in(TENANT, "a") == turn.id
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({"status": "failed", "items": None}, False),
+        ({"status": "failed", "items": "[]"}, False),
+        ({"status": "cancelled", "items": None}, False),
+        ({"status": "incomplete", "items": None}, False),
+        ({"status": "incomplete", "items": '["Hel"]'}, True),
+        ({"status": "cancelled", "items": '["Hel"]'}, True),
+        ({"status": "failed", "items": '["Hel"]'}, True),
+        ({"status": "failed", "items": '["Hel"]', "heard": False}, False),
+        ({"status": "completed", "items": None}, True),
+    ],
+)
+async def test_a_turn_without_an_answer_is_no_part_of_its_conversation(
+    store: Store, changes: dict[str, object], stays: bool, begun: bool
+) -> None:
+    first = await answered(store, a_response(store.owner, conversation="a"))
+    turn = a_response(store.owner, first, conversation="a")
+    if begun:
+        await store.begin(turn)
+    await store.finalise(replace(an_end(turn), **changes))
+    assert await store.latest_in(TENANT, "a") == (turn.id if stays else first)
+    assert not await store.conversation_live(TENANT, "a")
+    links = await store.chain(TENANT, turn.id, 9, ROOM)
+    assert [link.turn_id for link in links] == [first, turn.id]
+    assert links[1].lost is None
 
 
 async def test_what_is_deleted_or_not_kept_is_not_gone_on_from(store: Store) -> None:

@@ -46,6 +46,7 @@ TENANTS = ("tenant_default", "tenant_b")
 CONVERSATIONS = ("a", "b")
 OWNER = "own_mine"
 LIMIT = 3
+STATUSES = st.sampled_from(("completed", "failed", "incomplete", "cancelled"))
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Known:
 
     turn: NewTurn
     ended: bool = False
+    answered: bool = False
     status: str = "in_progress"
     text: str = ""
     items: str | None = None
@@ -76,6 +78,8 @@ class Known:
         if self.ended:
             return
         self.ended, self.status, self.charged = True, record.status, record.usage is not None
+        said = record.items is not None and record.heard
+        self.answered = record.status == "completed" or said
         if self.keeps:
             self.text, self.items = record.text, record.items
             if record.segment is not None:
@@ -166,13 +170,13 @@ class Machine(RuleBasedStateMachine):
         if known.keeps and not known.ended:
             known.segments[first] = segment.blob
 
-    @rule(id=turns, status=st.sampled_from(("completed", "failed", "incomplete")))
-    def end(self, id: str, status: str) -> None:
-        self._finalise(self._an_end(id, status))
+    @rule(id=turns, status=STATUSES, said=st.booleans(), heard=st.booleans())
+    def end(self, id: str, status: str, said: bool, heard: bool) -> None:
+        self._finalise(self._an_end(id, status, said=said, heard=heard))
 
-    @rule(target=spooled, id=turns, status=st.sampled_from(("completed", "failed")))
-    def spool(self, id: str, status: str) -> bytes:
-        return msgpack.encode(self._an_end(id, status))
+    @rule(target=spooled, id=turns, status=STATUSES, said=st.booleans(), heard=st.booleans())
+    def spool(self, id: str, status: str, said: bool, heard: bool) -> bytes:
+        return msgpack.encode(self._an_end(id, status, said=said, heard=heard))
 
     @rule(record=consumes(spooled))
     def replay(self, record: bytes) -> None:
@@ -251,20 +255,23 @@ class Machine(RuleBasedStateMachine):
             for known in self._known.values()
             if (known.turn.tenant_id, known.turn.conversation) == (tenant, name)
         ]
-        latest = max((k.turn.id for k in its if k.keeps and k.ended), default=None)
+        latest = max((k.turn.id for k in its if k.keeps and k.answered), default=None)
         assert chains.latest_in(connection, tenant, name) == latest
         live = any(not known.ended and known.deleted_at is None for known in its)
         assert chains.conversation_live(connection, tenant, name) == live
 
-    def _an_end(self, id: str, status: str) -> FinalRecord:
+    def _an_end(
+        self, id: str, status: str, *, said: bool = True, heard: bool = True
+    ) -> FinalRecord:
         known = self._known[id]
-        return an_end(
+        record = an_end(
             known.turn,
             status=status,
-            text=f"text of {id}, {status}",
-            items=f'["{id}", "{status}"]' if known.turn.input_items else None,
+            text=f"text of {id}, {status}" if said else "",
+            items=f'["{id}", "{status}"]' if said and known.turn.input_items else None,
             segment=a_segment(known.turn, 9, 9, encode_events([Text(status)])),
         )
+        return replace(record, heard=heard)
 
     def _finalise(self, record: FinalRecord) -> None:
         known = self._known[record.turn.id]

@@ -52,6 +52,7 @@ class ItemStore(MemoryStore):
             for record in self.finals
             if (record.turn.tenant_id, record.turn.conversation) == (tenant_id, conversation)
             and record.turn.keep_text
+            and record.answers
             and record.turn.id not in self.deleted
         ]
         return max(ended, key=_number, default=None)

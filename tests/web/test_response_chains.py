@@ -4,8 +4,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.chunks import FinishChunk, ToolCallChunk
+from actors.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.outcome import Mode, Reason
+from actors.providers.base import FailureKind, UpstreamFailure
 from tests.actors.fakes import FOREVER, Line, Scene, ScriptedProvider, text
 from tests.web.dialects.reading import comments_of
 from tests.web.house import House, in_a_moment, open_house
@@ -318,6 +319,71 @@ async def test_a_conversation_may_be_left_by_an_id(autojump_clock: MockClock) ->
         await responded(house, input="Aside", previous_response_id="resp_1")
         await responded(house, input="Two", conversation="c")
         assert said(house) == [("user", "One"), ("assistant", "Hello"), ("user", "Two")]
+
+
+BROKEN_DOWN = UpstreamFailure(FailureKind.TRUNCATED, "cut")
+UNHEARD: list[Scene] = [
+    Scene((BROKEN_DOWN,)),
+    Scene(([ReasoningChunk("Hm.")], BROKEN_DOWN)),
+]
+"""Answers that break down before they have said anything."""
+TAKEN = [("user", "One"), ("assistant", "Hello"), ("user", "Two")]
+
+
+def fails_once(scene: Scene, *first: Line) -> ScriptedProvider:
+    """Answers, then breaks down in one turn, and says hello ever after."""
+    return ScriptedProvider(*first, then=[scene, Scene(tuple(HELLO))])
+
+
+@pytest.mark.parametrize("scene", [*UNHEARD, Scene((text("Hel"), BROKEN_DOWN))])
+async def test_a_request_that_failed_can_be_sent_again(
+    autojump_clock: MockClock, scene: Scene
+) -> None:
+    """SDKs do so by themselves where they get a 502; they have not heard what was said before."""
+    async with open_house(fails_once(scene, *HELLO)) as house:
+        await responded(house, input="One", conversation="c")
+        assert (await respond(house, input="Two", conversation="c")).status_code == 502
+        await responded(house, input="Two", conversation="c")
+        assert said(house) == TAKEN
+        assert (await shown(house, "resp_2"))["conversation"] == {"id": "c"}
+        await responded(house, input="Two", previous_response_id="resp_2")
+        assert said(house).count(("user", "Two")) == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("scene", UNHEARD)
+async def test_outputs_of_tools_can_be_sent_again(
+    autojump_clock: MockClock, scene: Scene, stream: bool
+) -> None:
+    async with open_house(fails_once(scene, *CALLING)) as house:
+        await responded(house, conversation="c", tools=[WEATHER])
+        await respond(house, conversation="c", input=[output()], stream=stream)
+        assert house.store.finals[1].status == "failed"
+        answer = await respond(house, conversation="c", input=[output()])
+        assert answer.status_code == 200, answer.text
+        assert house.store.begun["turn_3"].previous_id == "turn_1"
+
+
+async def test_who_left_before_anything_was_said_says_it_again(autojump_clock: MockClock) -> None:
+    main = fails_once(Scene((FOREVER,)), *HELLO)
+    async with open_house(main) as house:
+        await responded(house, input="One", conversation="c")
+        with trio.move_on_after(1):
+            await respond(house, input="Two", conversation="c", stream=True)
+        await trio.sleep(1)
+        await responded(house, input="Two", conversation="c")
+        assert said(house) == TAKEN
+
+
+async def test_a_conversation_goes_on_from_an_answer_that_broke_off(
+    autojump_clock: MockClock,
+) -> None:
+    scene = Scene((text("It r"), BROKEN_DOWN))
+    async with open_house(fails_once(scene, *HELLO)) as house:
+        await responded(house, input="One", conversation="c")
+        await respond(house, input="Two", conversation="c", stream=True)
+        await responded(house, input="Go on", conversation="c")
+        assert said(house) == [*TAKEN, ("assistant", "It r"), ("user", "Go on")]
 
 
 @pytest.mark.parametrize("store", [True, False])
