@@ -83,6 +83,8 @@ def _value(piece: msgspec.Raw) -> JSON:
 
 def _no_object(error: Exception, name: str) -> ApiError:
     if isinstance(error, msgspec.ValidationError):
+        if "out of range" in str(error):
+            return invalid(f"The {name} has a number in it that is out of range.")
         return invalid(f"The {name} must be a JSON object.")
     if isinstance(error, RecursionError):
         return invalid(f"The {name} is nested too deeply.")

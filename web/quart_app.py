@@ -37,6 +37,8 @@ class TrouperApp(QuartTrio):
         body_bytes_per_s: float = 8192.0,
     ) -> None:
         super().__init__(import_name, static_folder=None)
+        # Where there is one slash too many is no route: a redirect would name another host.
+        self.url_map.merge_slashes = False
         self.body_s = body_s
         self.body_bytes_per_s = body_bytes_per_s
         self.config["MAX_CONTENT_LENGTH"] = max_body_bytes

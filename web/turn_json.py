@@ -3,10 +3,12 @@
 import msgspec
 
 from actors.events import Ended
-from actors.outcome import Status
+from actors.outcome import ErrorInfo, Reason, Status
 from actors.recovery import visible_text
 from actors.turn import Turn
 from store.records import AttemptRecord, TurnView
+from web.dialects.response_object import TOLD
+from web.errors import error_of
 
 LISTED_TEXT = 10_000
 """Characters of a turn's text that a list shows: a page of whole answers could be 200 MB."""
@@ -30,7 +32,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
         "cost_micros": ended.cost_micros if ended else 0,
         "text": visible_text(turn.journal.events) if turn.keeps_said else "",
-        "error": ended.error if ended else None,
+        "error": ended and (ended.error or _said_of(ended.reason)),
         "created_at": turn.created_at,
         "first_token_at": turn.first_token_at,
         "ended_at": ended.ended_at if ended else None,
@@ -57,7 +59,7 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
         "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
         "cost_micros": usage.cost_micros if usage else 0,
         "text": turn.text,
-        "error": msgspec.Raw(turn.error.encode()) if turn.error else None,
+        "error": msgspec.Raw(turn.error.encode()) if turn.error else _said_of(turn.reason),
         "created_at": turn.created_at,
         "first_token_at": turn.first_token_at,
         "ended_at": turn.ended_at,
@@ -74,6 +76,11 @@ def listed_turn(turn: TurnView) -> dict[str, object]:
     if len(turn.text) > LISTED_TEXT:
         shown |= {"text": turn.text[:LISTED_TEXT], "text_truncated": True}
     return shown
+
+
+def _said_of(reason: str | None) -> ErrorInfo | None:
+    """What clients are told of an end that has no error of its own, and is one to them."""
+    return None if reason is None or reason in TOLD else error_of(Reason(reason))
 
 
 def _ended(turn: Turn) -> Ended | None:

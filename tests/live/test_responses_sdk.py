@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -254,6 +255,29 @@ def test_cancelling_and_reading_on(client: openai.OpenAI, server: Server) -> Non
         model=f"{WITHOUT_WIRE}/sim:{QUICK}", input="Go on", previous_response_id=cancelled.id
     )
     assert goes_on.status == "completed"
+
+
+@pytest.mark.parametrize(("end", "delay"), [("cancel", 21), ("delete", 22)])
+def test_what_is_cancelled_is_not_asked_again(
+    client: openai.OpenAI, server: Server, end: str, delay: int
+) -> None:
+    model = f"{WITHOUT_WIRE}/v:delay={delay}ms,tokens=5000"
+
+    def begun() -> list[tuple[object, ...]]:
+        return server.rows(f"SELECT id FROM turns WHERE model = '{model}'")  # noqa: S608
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(
+            client.with_options(max_retries=2).responses.create, model=model, input="A"
+        )
+        while not begun():
+            assert not call.done()
+        ((turn_id,),) = begun()
+        getattr(client.responses, end)(str(turn_id).replace("turn_", "resp_"))
+        with pytest.raises(openai.ConflictError) as caught:
+            call.result()
+    assert caught.value.code == "cancel_requested"
+    assert len(begun()) == 1
 
 
 def test_deleting(client: openai.OpenAI, server: Server) -> None:

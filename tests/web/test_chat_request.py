@@ -101,6 +101,8 @@ NOT_OBJECTS = [
     (b"null", "must be a JSON object"),
     (b'"text"', "must be a JSON object"),
     (b"17", "must be a JSON object"),
+    (b'{"a": 1e999}', "a number in it that is out of range"),
+    (b'{"a": ' + b"1" * 5_000 + b"}", "a number in it that is out of range"),
     (b'{"a":' * 100_000, "nested too deeply"),
 ]
 
@@ -373,6 +375,7 @@ async def test_a_long_body_is_read_elsewhere_and_comes_to_the_same() -> None:
         (b'{"model": "a", "b": "' + b"\xff" * 40_000 + b'"}', "not valid JSON"),
         (b'{"model": "a", "b": [' + b"1," * 40_000 + b'"\\ud800"]}', "not valid JSON"),
         (b"[" + b"1," * 40_000 + b"1]", "must be a JSON object"),
+        (b'{"a": [' + b"1," * 40_000 + b"1e999]}", "a number in it that is out of range"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
     ],

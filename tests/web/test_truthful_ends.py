@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock
@@ -86,7 +87,7 @@ ASKED: dict[str, dict[str, object]] = {
 }
 
 
-async def played(way: Way, path: str, *, stream: bool) -> tuple[House, int, bytes]:
+async def played(way: Way, path: str, *, stream: bool) -> tuple[House, httpx.Response]:
     """The house after a turn that came to its end like this, and what its client got."""
     async with (
         open_house(ScriptedProvider(*way.lines), turns={"max_answer_bytes": 1024}) as house,
@@ -95,7 +96,7 @@ async def played(way: Way, path: str, *, stream: bool) -> tuple[House, int, byte
         if way.act is not None:
             nursery.start_soon(_act_after_a_moment, house, way.act)
         answer = await house.post(path, json=ASKED[path] | {"stream": stream})
-    return house, answer.status_code, answer.content
+    return house, answer
 
 
 async def _act_after_a_moment(house: House, act: Callable[[House], Awaitable[None]]) -> None:
@@ -117,7 +118,8 @@ def last_events(stream: bytes) -> list[tuple[str | None, Any]]:
 @pytest.mark.parametrize("name", WAYS)
 async def test_by_chat_completions(autojump_clock: MockClock, name: str) -> None:
     way = WAYS[name]
-    house, _, stream = await played(way, "/v1/chat/completions", stream=True)
+    house, answer = await played(way, "/v1/chat/completions", stream=True)
+    stream = answer.content
     assert house.theatre.record.reason == way.reason.value
     *_, (_, last) = last_events(stream)
     if way.reason in FINISHES:
@@ -130,7 +132,8 @@ async def test_by_chat_completions(autojump_clock: MockClock, name: str) -> None
 @pytest.mark.parametrize("name", WAYS)
 async def test_by_responses(autojump_clock: MockClock, name: str) -> None:
     way = WAYS[name]
-    house, _, stream = await played(way, "/v1/responses", stream=True)
+    house, answer = await played(way, "/v1/responses", stream=True)
+    stream = answer.content
     assert house.theatre.record.reason == way.reason.value
     *_, (event, data) = last_events(stream)
     response, status = data["response"], OURS.get(way.reason, "failed")
@@ -144,7 +147,8 @@ async def test_by_responses(autojump_clock: MockClock, name: str) -> None:
 @pytest.mark.parametrize("name", WAYS)
 async def test_by_messages(autojump_clock: MockClock, name: str) -> None:
     way = WAYS[name]
-    house, _, stream = await played(way, "/v1/messages", stream=True)
+    house, answer = await played(way, "/v1/messages", stream=True)
+    stream = answer.content
     assert house.theatre.record.reason == way.reason.value
     events = last_events(stream)
     event, last = events[-1]
@@ -160,14 +164,16 @@ async def test_by_messages(autojump_clock: MockClock, name: str) -> None:
 @pytest.mark.parametrize("name", WAYS)
 async def test_whole(autojump_clock: MockClock, name: str, path: str) -> None:
     way = WAYS[name]
-    house, status, body = await played(way, path, stream=False)
+    house, answer = await played(way, path, stream=False)
     assert house.theatre.record.reason == way.reason.value
-    document = json.loads(body)
+    document = answer.json()
     if way.reason in FINISHES:
-        assert (status, document.get("error")) == (200, None)
+        assert (answer.status_code, document.get("error")) == (200, None)
     else:
-        assert status >= 400
+        assert answer.status_code >= 400
         assert document["error"]["message"]
+        final = way.reason is Reason.CANCEL_REQUESTED
+        assert answer.headers.get("x-should-retry") == ("false" if final else None)
 
 
 def test_no_reason_is_left_out() -> None:

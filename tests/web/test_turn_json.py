@@ -1,6 +1,7 @@
 """A turn as clients see it: live while it plays, and at its end."""
 
 import msgspec
+import trio
 from trio.testing import MockClock
 
 from actors.outcome import Reason
@@ -43,6 +44,25 @@ async def test_a_failed_turn_tells_its_error_both_ways(autojump_clock: MockClock
     assert live["reason"] == stored["reason"] == Reason.UPSTREAM_ERROR.value
     assert live["usage"] is None
     assert stored["usage"] is None
+
+
+async def test_an_end_without_an_error_of_its_own_is_told_both_ways(
+    autojump_clock: MockClock,
+) -> None:
+    theatre = Theatre(ScriptedProvider(text("a"), 5.0, stop()))
+    turn = theatre.turn()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_turn, turn, theatre.backstage)
+        await trio.sleep(1)
+        turn.stop(Reason.CANCEL_REQUESTED)
+    live = as_json(live_turn(turn))
+    assert live["error"] == as_json(stored_turn(view(theatre.record)))["error"]
+    assert live["error"] == {
+        "status": 499,
+        "message": "The turn was cancelled on request.",
+        "code": "cancel_requested",
+        "type": "server_error",
+    }
 
 
 async def test_attempts_are_told_one_by_one(autojump_clock: MockClock) -> None:

@@ -31,14 +31,14 @@ def routes_routes(service: Service) -> Blueprint:
         return json_response({"data": [route_json(s, models.get(s.route, ())) for s in statuses]})
 
     # A model's name may have slashes in it, also two in a row.
-    @blueprint.post("/v1/routes/<provider>/<path:model>/open", merge_slashes=False)
+    @blueprint.post("/v1/routes/<provider>/<path:model>/open")
     async def open(provider: str, model: str) -> Response:
         route = _route(service, provider, model)
         board.open(route)
         _log.warning("route opened by hand", route=str(route))
         return shown(route)
 
-    @blueprint.post("/v1/routes/<provider>/<path:model>/reset", merge_slashes=False)
+    @blueprint.post("/v1/routes/<provider>/<path:model>/reset")
     async def reset(provider: str, model: str) -> Response:
         route = _route(service, provider, model)
         board.reset(route)
