@@ -6,13 +6,15 @@ Each has its own shield and deadline, so that a cancelled turn is still finalise
 """
 
 from collections.abc import Callable
-from itertools import chain
+from functools import partial
 
 import msgspec
 import trio
 
-from actors.ending import Ending, items_json
+from actors.answer_items import Item, items_of
+from actors.ending import Ending
 from actors.events import AnyEvent, Ended
+from actors.long_answers import is_long, kept_items
 from actors.observer import Observer
 from actors.outcome import ErrorInfo, Reason, Status
 from actors.persister import Persister, unanswered
@@ -22,8 +24,6 @@ from actors.unsaved import Unsaved
 
 SPOOL_TIMEOUT_S = 5.0
 ITEMS_TIMEOUT_S = 1.0
-ITEMS_AT_ONCE = 1024
-"""Events whose items are made on the spot, in 2 ms; those of 2 MiB can take a second."""
 
 INTERNAL = ErrorInfo(
     status=500, message="The server failed to play this turn.", type="server_error", code="internal"
@@ -57,7 +57,10 @@ class Finaliser:
         record = await self._record(turn, ending, ended, last)
         stored, winner = await self._keep(turn, record)
         turn.stored = stored
-        publish(turn, _as_won(last, ended, winner))
+        won = _as_won(last, ended, winner)
+        if won is not last:
+            turn.items = None  # they tell of another end
+        publish(turn, won)
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
 
     async def _record(
@@ -103,15 +106,24 @@ class Finaliser:
 
 
 async def _items(turn: Turn, last: list[AnyEvent]) -> str | None:
-    """The items of an answer, if they are kept; a long one's in a thread."""
+    """The items of an answer, if they are kept; a long one's are made in a thread."""
     if not turn.keeps_items:
         return None
-    events = turn.journal.events
-    if len(events) > ITEMS_AT_ONCE:
+    journal = [*turn.journal.events, *last]
+    long = is_long(journal)
+    if long:
         with trio.move_on_after(ITEMS_TIMEOUT_S, shield=True):
-            return await trio.to_thread.run_sync(items_json, chain(events, last))
+            make = partial(_make_items, journal, long=long)
+            turn.items, kept = await trio.to_thread.run_sync(make)
+            return kept
     # Also where no thread was to be had: late is better than never.
-    return items_json(chain(events, last))
+    turn.items, kept = _make_items(journal, long=long)
+    return kept
+
+
+def _make_items(journal: list[AnyEvent], *, long: bool) -> tuple[list[Item], str | None]:
+    items = items_of(journal)
+    return items, kept_items(items, long=long)
 
 
 def publish(turn: Turn, last: list[AnyEvent]) -> None:

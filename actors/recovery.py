@@ -14,6 +14,7 @@ from actors import events
 from actors.checkpointer import decode_events, encode_events
 from actors.ending import error_json, items_json, tool_calls_json, usage_record
 from actors.events import AnyEvent, Ended, Started
+from actors.journal import after_last
 from actors.outcome import ErrorInfo, Reason, Status, Usage
 from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
 from actors.price import Price, cost_micros
@@ -97,18 +98,11 @@ def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Pri
 
 def visible_text(journal: list[AnyEvent]) -> str:
     """The text that a reader of these events ends up with."""
-    parts: list[str] = []
-    for event in journal:
-        match event:
-            case events.Text(delta):
-                parts.append(delta)
-            case events.Replace(text):
-                parts = [text]
-            case events.Retry():
-                parts = []
-            case _:
-                pass
-    return "".join(parts)
+    begun = after_last(journal, events.Retry)
+    rest = after_last(journal, events.Replace, begun)
+    replaced = journal[rest - 1] if rest > begun else None
+    first = replaced.text if isinstance(replaced, events.Replace) else ""
+    return first + "".join([event.delta for event in journal[rest:] if type(event) is events.Text])
 
 
 def _ended(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> Ended:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import trio
 from msgspec import Struct
 
+from actors.answer_items import Item
 from actors.continuing import DEFAULT_INSTRUCTION
 from actors.events import Warning
 from actors.journal import Journal
@@ -87,6 +88,7 @@ class Turn:
         "final",
         "first_token_at",
         "id",
+        "items",
         "journal",
         "ledger",
         "owner",
@@ -104,6 +106,8 @@ class Turn:
         self.created_at = now
         """Seconds since the epoch."""
         self.journal = Journal()
+        self.items: list[Item] | None = None
+        """Those of its answer, once that is over and somebody has made them."""
         self.ledger = Ledger()
         """What became of every attempt."""
         self.scope = trio.CancelScope()

@@ -1,13 +1,12 @@
 """A turn's events again as a stream: of one that plays, or of one that is over, from the store."""
 
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
 
 import msgspec
 import trio
 from quart import Response, request
 
-from actors.checkpointer import decode_events
 from actors.events import AnyEvent
 from actors.lease import Lease
 from actors.outcome import ErrorInfo
@@ -18,6 +17,7 @@ from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
 from web.dialects.rendering import Render, Rendering
 from web.dialects.retold import retold
 from web.errors import ApiError, invalid
+from web.kept_events import kept_events
 from web.playing import current_request, turn_headers
 from web.service import Service
 from web.sse import event_document, event_stream
@@ -131,7 +131,7 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
         raise _gone(turn, _DELETED)
     segments = await service.store.segments(turn.id)
     try:
-        events = list(chain.from_iterable(decode_events(s.blob) for s in segments))
+        events = await kept_events(segments, service.threads)
     except msgspec.MsgspecError:
         raise _gone(turn, "this version cannot read them") from None
     if not turn.keep_text:

@@ -1,6 +1,7 @@
 """What all surfaces have in common: they begin a turn, hold a lease on it, and answer with it."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import quote
 
 import trio
@@ -9,6 +10,7 @@ from quart import Request, Response, request
 from actors.events import Ended, RouteChanged, Started, Warning
 from actors.journal import Journal
 from actors.lease import Lease
+from actors.long_answers import is_long
 from actors.providers.base import Provider
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
@@ -17,7 +19,7 @@ from web.dialects.frames import START
 from web.dialects.kinds import KINDS, DialectKind
 from web.errors import ApiError, ending_error, unavailable
 from web.logs import marking_logs
-from web.responses import error_response, json_response
+from web.responses import error_response, made_response
 from web.service import Service
 from web.sse import event_stream
 
@@ -63,7 +65,7 @@ def no_new_turns() -> ApiError:
 async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:
     """The response that starts a turn, in the turn's dialect."""
     kind = KINDS[turn.request.dialect]
-    return await streamed(service, turn, kind) if stream else await whole(turn, kind)
+    return await streamed(service, turn, kind) if stream else await whole(service, turn, kind)
 
 
 async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
@@ -81,15 +83,16 @@ async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
     return event_stream(service.writer(turn, dialect), headers)
 
 
-async def whole(turn: Turn, kind: DialectKind) -> Response:
+async def whole(service: Service, turn: Turn, kind: DialectKind) -> Response:
     """The whole answer as one object, or the error that the turn ended in."""
     await turn.final.wait()
     journal = turn.journal.events
     ended = journal[-1]
     headers = turn_headers(turn)
-    if not isinstance(ended, Ended) or kind.tells(ended):
-        return json_response(kind.whole(journal, turn.request.dialect_options), headers=headers)
-    return error_response(ending_error(ended), headers, kind.error)
+    if isinstance(ended, Ended) and not kind.tells(ended):
+        return error_response(ending_error(ended), headers, kind.error)
+    make = partial(kind.whole, journal, turn.request.dialect_options, turn.items)
+    return await made_response(make, headers, long=is_long(journal), threads=service.threads)
 
 
 async def first_event(journal: Journal) -> None:

@@ -1,11 +1,13 @@
 """What can be done with a response that there is, whether its turn plays or is over."""
 
+from collections.abc import Callable
 from functools import partial
 
 import trio
 from quart import Response
 
 from actors.heavy import off_loop
+from actors.long_answers import LONG_ITEMS, is_long
 from actors.outcome import Reason
 from actors.turn import Turn
 from store.records import StoredResponse
@@ -14,15 +16,13 @@ from web.dialects.responses_items import turn_id_of
 from web.errors import ApiError, not_found
 from web.following import cursor_given, elsewhere, follow, replay
 from web.json_body import AT_ONCE
+from web.kept_events import kept_events
 from web.playing import turn_headers
 from web.response_view import distant_response, live_response, stored_response
-from web.responses import json_response
+from web.responses import json_response, made_response
 from web.responses_items import Item
 from web.responses_listing import Page, named_input, page_of
 from web.service import TENANT, Service
-
-_MANY_EVENTS = 4096
-"""More of them are not put together in 5 ms."""
 
 
 class ResponseResource:
@@ -107,17 +107,24 @@ class ResponseResource:
 
     async def _told_live(self, turn: Turn) -> Response:
         journal = list(turn.journal.events)
-        described = await off_loop(
-            len(journal) > _MANY_EVENTS, self._threads, lambda: live_response(turn, journal)
-        )
-        return json_response(described, headers=turn_headers(turn))
+        make = partial(live_response, turn, journal)
+        return await self._made(make, turn_headers(turn), long=is_long(journal))
 
     async def _told(self, stored: StoredResponse) -> Response:
         headers = {"X-Turn-Id": stored.turn.id}
         if stored.turn.ended_at is not None:
-            return json_response(stored_response(stored), headers=headers)
+            long = len(stored.answer_items) > LONG_ITEMS
+            return await self._made(partial(stored_response, stored), headers, long=long)
         segments = await self._service.store.segments(stored.turn.id)
-        return json_response(distant_response(stored, segments), headers=headers)
+        events = await kept_events(segments, self._service.threads)
+        make = partial(distant_response, stored, events)
+        return await self._made(make, headers, long=is_long(events))
+
+    async def _made(
+        self, make: Callable[[], object], headers: dict[str, str], *, long: bool
+    ) -> Response:
+        threads = self._service.threads
+        return await made_response(make, headers, long=long, threads=threads)
 
     async def _items(self, turn_id: str, input_items: str) -> list[Item]:
         large = len(input_items) > AT_ONCE

@@ -1,17 +1,15 @@
 """A response as `GET /v1/responses/{id}` tells it: of a turn that plays, or from the store."""
 
 from collections.abc import Sequence
-from itertools import chain
 
 import msgspec
 from msgspec import json
 
-from actors.answer_items import decode_items
-from actors.checkpointer import decode_events
-from actors.events import AnyEvent
+from actors.events import AnyEvent, Ended
+from actors.long_answers import read_items
 from actors.outcome import ErrorInfo, Reason, Usage
 from actors.turn import Turn
-from store.records import Segment, StoredResponse, UsageRecord
+from store.records import StoredResponse, UsageRecord
 from web.dialects.response_object import Answer, answer_of, object_of, response_object
 from web.dialects.responses_items import Fields
 
@@ -23,7 +21,8 @@ def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
     """
     request = turn.request
     if journal:
-        return response_object(journal, request.dialect_options)
+        items = turn.items if isinstance(journal[-1], Ended) else None
+        return response_object(journal, request.dialect_options, items)
     answer = Answer(turn_id=turn.id, model=request.model, created_at=turn.created_at)
     return object_of(answer, request.dialect_options)
 
@@ -35,7 +34,7 @@ def stored_response(stored: StoredResponse) -> Fields:
         turn_id=turn.id,
         model=turn.upstream_model or turn.model,
         created_at=turn.created_at,
-        items=decode_items(stored.answer_items),
+        items=read_items(stored.answer_items),
         reason=Reason(turn.reason) if turn.reason else None,
         usage=_usage(turn.usage) if turn.usage else None,
         error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,
@@ -44,9 +43,8 @@ def stored_response(stored: StoredResponse) -> Fields:
     return object_of(answer, turn.dialect_options)
 
 
-def distant_response(stored: StoredResponse, segments: Sequence[Segment]) -> Fields:
-    """The response of a turn that plays in another process, as far as its journal is kept."""
-    events = list(chain.from_iterable(decode_events(segment.blob) for segment in segments))
+def distant_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
+    """The response of a turn that plays in another process; `events` are what is kept of it."""
     if not events:
         return stored_response(stored)
     return object_of(answer_of(events), stored.turn.dialect_options)

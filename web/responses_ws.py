@@ -7,11 +7,12 @@ import structlog
 import trio
 from quart.wrappers import Websocket
 
-from actors.ending import items_json
+from actors.answer_items import items_of
 from actors.events import Ended
 from actors.heavy import off_loop
 from actors.laggard import ReaderTooSlow
 from actors.lease import Lease
+from actors.long_answers import is_long, kept_items
 from actors.outcome import ErrorInfo, Reason
 from actors.turn import Turn, TurnRequest
 from store.records import StoreUnavailable
@@ -36,8 +37,6 @@ from web.service import Service
 from web.websocket import GOING_AWAY, POLICY, websocket_life
 
 _KIND = KINDS[NAME]
-_MANY_EVENTS = 1024
-"""The items of a longer answer are put together in a thread."""
 
 log = structlog.stdlib.get_logger("web.server")
 
@@ -210,8 +209,8 @@ class ResponsesSocket:
         ended = journal[-1]
         if asked.unstored is None or turn.deleted_at is not None or not isinstance(ended, Ended):
             return
-        many = len(journal) > _MANY_EVENTS
-        said = await off_loop(many, self._threads, partial(items_json, journal))
+        long = is_long(journal)
+        said = await off_loop(long, self._service.threads, partial(_said, turn, long=long))
         self._unstored.keep(link_of(turn, ended, asked.unstored, said or "[]"))
 
     async def _refuse(
@@ -224,3 +223,8 @@ class ResponsesSocket:
         """Another may be asked for."""
         if self._asked is asked:
             self._asked = None
+
+
+def _said(turn: Turn, *, long: bool) -> str | None:
+    items = items_of(turn.journal.events) if turn.items is None else turn.items
+    return kept_items(items, long=long)

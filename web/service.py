@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import trio
+
 from actors.embedding import Embedder
+from actors.heavy import THREADS
 from actors.laggard import Pace
 from actors.ledger import Estimates
 from actors.registry import Registry
@@ -37,6 +40,9 @@ class Service:
     """Token counts of what no provider has counted."""
     conversations: Conversations = field(default_factory=Conversations)
     """Whose turn it is in each."""
+
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
+    """Where answers are put together that would keep everybody waiting."""
 
     @property
     def settle_s(self) -> float:

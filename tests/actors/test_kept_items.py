@@ -17,7 +17,7 @@ from actors.answer_items import (
 )
 from actors.chunks import Chunk, ReasoningChunk, ToolCallChunk
 from actors.events import AnyEvent
-from actors.finalise import ITEMS_AT_ONCE
+from actors.long_answers import LONG_EVENTS
 from actors.outcome import Reason
 from actors.ports import FinalRecord, TurnView
 from actors.recovery import recover
@@ -116,7 +116,7 @@ async def test_a_turn_that_keeps_none_is_not_searched_for_items(
     def must_not(_journal: object) -> str:
         raise AssertionError("a chat turn got dearer")
 
-    monkeypatch.setattr(finalise, "items_json", must_not)
+    monkeypatch.setattr(finalise, "items_of", must_not)
     record = await played(Theatre(ScriptedProvider(text("a"), stop())), asking(input_items=None))
     assert (record.items, record.text) == (None, "a")
     record = await played(Theatre(ScriptedProvider(text("a"), stop())), asking(keep_text=False))
@@ -124,7 +124,7 @@ async def test_a_turn_that_keeps_none_is_not_searched_for_items(
 
 
 async def test_a_long_answer_is_the_same(autojump_clock: MockClock) -> None:
-    pieces = ["ab "] * (ITEMS_AT_ONCE + 1)
+    pieces = ["ab "] * (LONG_EVENTS + 1)
     record = await played(Theatre(ScriptedProvider(text(*pieces), stop())))
     assert items_in(record) == [message("".join(pieces))]
 
@@ -133,7 +133,7 @@ async def test_a_long_answer_is_kept_where_no_thread_is_to_be_had(
     autojump_clock: MockClock,
 ) -> None:
     limiter = trio.to_thread.current_default_thread_limiter()
-    theatre = Theatre(ScriptedProvider(text(*["a"] * (ITEMS_AT_ONCE + 1)), stop()))
+    theatre = Theatre(ScriptedProvider(text(*["a"] * (LONG_EVENTS + 1)), stop()))
     holders = [object() for _ in range(int(limiter.available_tokens))]
     for holder in holders:
         limiter.acquire_on_behalf_of_nowait(holder)
@@ -142,7 +142,7 @@ async def test_a_long_answer_is_kept_where_no_thread_is_to_be_had(
     finally:
         for holder in holders:
             limiter.release_on_behalf_of(holder)
-    assert items_in(record) == [message("a" * (ITEMS_AT_ONCE + 1))]
+    assert items_in(record) == [message("a" * (LONG_EVENTS + 1))]
 
 
 async def deleted_midway(theatre: Theatre) -> Turn:

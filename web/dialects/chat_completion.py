@@ -6,6 +6,7 @@ from msgspec import Raw
 from actors import events
 from actors.ending import tool_call
 from actors.events import AnyEvent, Ended, Started
+from actors.journal import after_last
 from web.dialects.openai_chat import FINISH_REASONS, completion_id, usage_object
 
 
@@ -24,10 +25,11 @@ def completion(journal: list[AnyEvent]) -> dict[str, object]:
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("a completion needs a whole journal")
+    counting = after_retry(journal)
     choice: dict[str, object] = {
         "index": 0,
-        "message": _message(journal),
-        "logprobs": _logprobs(journal),
+        "message": _message(counting),
+        "logprobs": _logprobs(counting),
         "finish_reason": FINISH_REASONS[ended.reason],
     }
     return {
@@ -42,14 +44,11 @@ def completion(journal: list[AnyEvent]) -> dict[str, object]:
 
 def after_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
     """What counts of an answer: where it was asked for again, only what came after that."""
-    for place in range(len(journal) - 1, -1, -1):
-        if isinstance(journal[place], events.Retry):
-            return journal[place:]
-    return journal
+    begun = after_last(journal, events.Retry)
+    return journal[begun:] if begun else journal
 
 
 def _message(journal: list[AnyEvent]) -> dict[str, object]:
-    journal = after_retry(journal)
     text, reasoning, refusal = _Joined(), _Joined(), _Joined()
     calls: list[dict[str, object]] = []
     for event in journal:
@@ -77,8 +76,7 @@ def _message(journal: list[AnyEvent]) -> dict[str, object]:
 
 
 def _logprobs(journal: list[AnyEvent]) -> dict[str, object] | None:
-    journal = after_retry(journal)
-    found = [e.logprobs for e in journal if isinstance(e, events.Text) and e.logprobs is not None]
+    found = [e.logprobs for e in journal if type(e) is events.Text and e.logprobs is not None]
     if not found:
         return None
     objects = [_read_logprobs(raw) for raw in found]

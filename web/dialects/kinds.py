@@ -1,8 +1,10 @@
 """The dialects that there are, and all that a surface must know of one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from actors.answer_items import Item
 from actors.events import AnyEvent, Ended
 from actors.outcome import ErrorInfo, Reason
 from actors.providers.base import JSON
@@ -23,6 +25,15 @@ Options = Mapping[str, JSON]
 """What the client asked of the rendering, as it stands in the turn."""
 
 
+class Whole(Protocol):
+    """Makes the object of a turn that is over and whose end the dialect `tells`."""
+
+    def __call__(
+        self, journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None, /
+    ) -> object:
+        """`items` are those of its answer, if somebody has made them already."""
+
+
 @dataclass(frozen=True, slots=True)
 class DialectKind:
     """One dialect."""
@@ -31,8 +42,7 @@ class DialectKind:
     """As it stands in turns and in the ids of frames."""
     stream: Callable[[Options, Cursor], Rendering]
     """Renders a stream, from after the cursor on."""
-    whole: Callable[[list[AnyEvent], Options], object]
-    """The object of a turn that is over and whose end `tells`."""
+    whole: Whole
     tells: Callable[[Ended], bool]
     """Whether a whole object can tell this end truthfully; else it is an error."""
     error: Callable[[ErrorInfo], object] = error_body
@@ -41,12 +51,16 @@ class DialectKind:
     """Ends that a stream can tell even where nothing was said before them."""
 
 
-def _chat_whole(journal: list[AnyEvent], options: Options) -> object:
+def _chat_whole(
+    journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None
+) -> object:
     return chat_completion.completion(journal)
 
 
-def _messages_whole(journal: list[AnyEvent], options: Options) -> object:
-    return message.message(journal)
+def _messages_whole(
+    journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None
+) -> object:
+    return message.message(journal, items)
 
 
 KINDS: Mapping[str, DialectKind] = {

@@ -1,5 +1,7 @@
 """The whole Message object of a turn that was asked for without streaming."""
 
+from collections.abc import Sequence
+
 from actors.answer_items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
 from actors.events import AnyEvent, Ended, Started
 from actors.providers.neutral import object_of
@@ -17,13 +19,13 @@ def has_stop(ended: Ended) -> bool:
     return ended.reason in STOP_REASONS
 
 
-def message(journal: list[AnyEvent]) -> dict[str, object]:
-    """The object for a whole journal, whose end `has_stop`."""
+def message(journal: list[AnyEvent], items: Sequence[Item] | None = None) -> dict[str, object]:
+    """The object for a whole journal, whose end `has_stop`; with its `items`, if they are known."""
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("a message needs a whole journal")
     whole = message_object(started, ended.upstream_model or started.model)
-    whole["content"] = [_block(item) for item in items_of(journal)]
+    whole["content"] = [_block(item) for item in (items_of(journal) if items is None else items)]
     whole |= stopped(STOP_REASONS[ended.reason])
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)

@@ -21,6 +21,8 @@ _INCOMPLETE = {
     Reason.GUARD_BLOCKED: "content_filter",
 }
 
+_NAMING = (Started, RouteChanged)
+
 TOLD = _COMPLETED | _INCOMPLETE.keys()
 """The ends that are an answer, whole or not; all others are failures, or a cancellation."""
 
@@ -66,15 +68,19 @@ def tells(ended: Ended) -> bool:
     return ended.reason in TOLD
 
 
-def response_object(journal: Sequence[AnyEvent], options: Mapping[str, JSON]) -> Fields:
-    """The object for a journal, whole or as far as it has come.
+def response_object(
+    journal: Sequence[AnyEvent],
+    options: Mapping[str, JSON],
+    items: Sequence[Item] | None = None,
+) -> Fields:
+    """The object for a journal, whole or as far as it has come; with its `items`, if known.
 
     `options["echo"]` has the fields that repeat the request, as the object shows them.
     """
-    return object_of(answer_of(journal), options)
+    return object_of(answer_of(journal, items), options)
 
 
-def answer_of(journal: Sequence[AnyEvent]) -> Answer:
+def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> Answer:
     """What a journal tells; raises `ValueError` where it has not begun."""
     started = journal[0] if journal else None
     if not isinstance(started, Started):
@@ -83,17 +89,16 @@ def answer_of(journal: Sequence[AnyEvent]) -> Answer:
         turn_id=started.turn_id,
         model=_model(journal) or started.model,
         created_at=started.created_at,
-        items=items_of(journal),
+        items=items_of(journal) if items is None else items,
     )
     last = journal[-1]
     return answer.ended(last) if isinstance(last, Ended) else answer
 
 
 def _model(journal: Sequence[AnyEvent]) -> str | None:
-    for event in reversed(journal):
-        if isinstance(event, Started | RouteChanged):
-            return event.upstream_model
-    return None
+    named = (event for event in reversed(journal) if type(event) in _NAMING)
+    last = next(named, None)
+    return last.upstream_model if isinstance(last, Started | RouteChanged) else None
 
 
 def object_of(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from actors.events import AnyEvent, Replace, Retry, RouteChanged, Started, Text, Warning
+from actors.journal import after_last
 
 _STAYS = (Started, RouteChanged, Warning)
 """Events that are no part of the answer, so that a `retry` does not discard them."""
@@ -14,8 +15,8 @@ _STAYS = (Started, RouteChanged, Warning)
 
 def retold(journal: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
     """The events without what `retry` discarded, and without texts that `replace` took away."""
-    begin = _after_last(journal, Retry, 0)
-    rest = _after_last(journal, Replace, begin)
+    begin = after_last(journal, Retry)
+    rest = after_last(journal, Replace, begin)
     yield from (event for event in islice(journal, begin) if isinstance(event, _STAYS))
     yield from _replaced(journal[begin:rest])
     yield from islice(journal, rest, None)
@@ -29,9 +30,3 @@ def _replaced(until: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
             yield event
         elif text:
             yield text.pop()
-
-
-def _after_last(journal: Sequence[AnyEvent], kind: type[AnyEvent], least: int) -> int:
-    """The place after the last event of this kind; `least` where there is none from there on."""
-    kinds = list(map(type, reversed(journal[least:])))
-    return len(journal) - kinds.index(kind) if kind in kinds else least

@@ -1,0 +1,82 @@
+"""Which answers are long, and that what is read and written in pieces is no other."""
+
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import events, long_answers
+from actors.answer_items import decode_items, encode_items, items_of
+from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.long_answers import (
+    LOGPROBS_COST,
+    LONG_EVENTS,
+    LONG_TEXT,
+    is_long,
+    kept_items,
+    read_items,
+)
+from actors.outcome import Reason
+from tests.actors.samples import STARTED, answer_events, ended
+
+HALF = "a" * (LONG_TEXT // 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "long"),
+    [
+        ([], False),
+        ([Text("a")] * (LONG_EVENTS - 2), False),
+        ([Text("a")] * LONG_EVENTS, True),
+        ([Text("a" * LONG_TEXT)], False),
+        ([Text("a" * LONG_TEXT), Text("a")], True),
+        ([Text(HALF), Reasoning(HALF)], False),
+        ([Text(HALF), Reasoning(HALF), Refusal("a")], True),
+        ([ToolCallDelta(0, "c", "f", HALF), ToolCall(0, "c", "f", HALF)], False),
+        ([ToolCallDelta(0, "c", "f", HALF), ToolCall(0, "c", "f", HALF + "a")], True),
+        ([events.Replace(HALF + HALF + "a", "guard")], True),
+        ([Text("", "x" * (LONG_TEXT // LOGPROBS_COST))], False),
+        ([Text("", "x" * (LONG_TEXT // LOGPROBS_COST + 1))], True),
+        ([events.Retry("guard"), events.Warning("a", HALF + HALF + "a")], False),
+    ],
+)
+def test_which_answers_are_long(said: list[AnyEvent], long: bool) -> None:
+    assert is_long([STARTED, *said, ended()]) is long
+
+
+def test_that_one_is_short_is_found_out_quickly() -> None:
+    journal: list[AnyEvent] = [STARTED, *[Text("word ", "{}")] * (LONG_EVENTS - 2), ended()]
+    begun = time.process_time()
+    for _ in range(100):
+        assert not is_long(journal)
+    assert time.process_time() - begun < 0.1, "1 ms for each"
+
+
+answers = st.lists(answer_events | st.builds(Text, st.text(), st.text()), max_size=12)
+
+
+@given(answers, st.sampled_from(Reason))
+def test_written_in_pieces_it_is_the_same(said: list[AnyEvent], reason: Reason) -> None:
+    items = items_of([STARTED, *said, ended(reason)])
+    kept = kept_items(items, long=True)
+    assert kept == kept_items(items, long=False)
+    assert kept == (encode_items(items).decode() if items else None)
+
+
+@given(answers, st.sampled_from(Reason))
+def test_read_in_pieces_it_is_the_same(said: list[AnyEvent], reason: Reason) -> None:
+    items = items_of([STARTED, *said, ended(reason)])
+    kept = encode_items(items).decode()
+    with pytest.MonkeyPatch.context() as patch:
+        assert read_items(kept) == items
+        patch.setattr(long_answers, "LONG_ITEMS", 0)
+        assert read_items(kept) == items == decode_items(kept)
+
+
+@pytest.mark.parametrize("kept", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
+def test_what_are_no_items(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_answers, "LONG_ITEMS", -1)
+    with pytest.raises(msgspec.MsgspecError):
+        read_items(kept)
