@@ -87,6 +87,11 @@ class Registry:
         turn = self._live.get(turn_id) or self._unsettled.get(turn_id)
         return turn if turn is not None and turn.request.tenant_id == tenant_id else None
 
+    def unsettled(self) -> list[Turn]:
+        """Turns that are over, and whose end is not in the database yet."""
+        turns = (*self._live.values(), *self._unsettled.values())
+        return [turn for turn in turns if turn.stored in ("spooled", "unsaved")]
+
     async def wait_empty(self) -> None:
         """Wait until no turn is live."""
         while self._live:

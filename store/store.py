@@ -216,7 +216,8 @@ class Store:
         """Delete what was said in a turn, of whatever kind; row, attempts and usage stay.
 
         Of a turn that plays nothing is kept from now on. False where the tenant has no such
-        turn, or it is deleted already.
+        turn, or it is deleted already. One that was never inserted is none until its end is
+        written, out of the spool too, and has to be deleted then.
         """
         return await self._writer.submit(self._delete, Deletion(tenant_id, turn_id, now))
 

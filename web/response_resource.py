@@ -8,7 +8,6 @@ from quart import Response
 
 from actors.heavy import off_loop
 from actors.long_answers import LONG_ITEMS, is_long
-from actors.outcome import Reason
 from actors.turn import Turn
 from store.records import StoredResponse
 from web.dialects.responses import NAME, Responses
@@ -18,6 +17,7 @@ from web.following import cursor_given, elsewhere, follow, replay
 from web.json_body import AT_ONCE
 from web.kept_events import kept_events
 from web.playing import turn_headers
+from web.response_deletion import forget, stop
 from web.response_view import distant_response, live_response, stored_response
 from web.responses import json_response, made_response
 from web.responses_items import Item
@@ -54,18 +54,14 @@ class ResponseResource:
         live = self._live(id, kept=False)
         if live is None:
             return await self._told(await self._ended(id))
-        await _stop(live)
+        await stop(live)
         return await self._told_live(live)
 
     async def delete(self, id: str) -> Response:
         """Forget all that was said in it, and stop its turn, if it plays."""
         live = self._live(id)
         turn_id = live.id if live else (await self._ended(id)).turn.id
-        now = self._service.now()
-        await self._service.store.delete_response(TENANT, turn_id, now)
-        if live is not None:
-            live.mark_deleted(now)
-            await _stop(live)
+        await forget(self._service, turn_id, live)
         gone = {"id": id, "object": "response", "deleted": True}
         return json_response(gone, headers={"X-Turn-Id": turn_id})
 
@@ -129,11 +125,6 @@ class ResponseResource:
     async def _items(self, turn_id: str, input_items: str) -> list[Item]:
         large = len(input_items) > AT_ONCE
         return await off_loop(large, self._threads, lambda: list(named_input(turn_id, input_items)))
-
-
-async def _stop(turn: Turn) -> None:
-    turn.stop(Reason.CANCEL_REQUESTED)
-    await turn.final.wait()
 
 
 def _unknown(id: str) -> ApiError:

@@ -10,7 +10,7 @@ from actors.heavy import off_loop
 from store.records import ChainLink
 from web.conversations import conversation_busy
 from web.dialects.responses_items import turn_id_of
-from web.errors import unavailable
+from web.response_deletion import not_in_database
 from web.responses_chain import (
     MOST_LINKS,
     Chain,
@@ -102,12 +102,20 @@ def _check_over(service: Service, id: str, turn_id: str) -> None:
     if not live.final.is_set():
         raise previous_not_found(id) if live.request.input_items is None else in_progress(id)
     if live.stored != "committed":
-        text = f"Response {id!r} is not in the database yet. Try again later."
-        raise unavailable(text, code="store_unavailable", retry_after_s=2.0)
+        raise not_in_database(f"Response {id!r}")
+
+
+def _check_settled(service: Service, conversation: str) -> None:
+    """What the database takes for a turn that plays may be over, and only its end not there yet."""
+    for turn in service.registry.unsettled():
+        its = (turn.request.tenant_id, turn.request.conversation)
+        if its == (TENANT, conversation) and turn.deleted_at is None:
+            raise not_in_database(f"A response of the conversation {conversation[:100]!r}")
 
 
 async def _in_conversation(service: Service, name: str, threads: trio.CapacityLimiter) -> Recalled:
     store = service.store
+    _check_settled(service, name)
     if await store.conversation_live(TENANT, name):
         raise conversation_busy(name)
     turn_id = await store.latest_in(TENANT, name)

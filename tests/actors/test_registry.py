@@ -116,14 +116,17 @@ async def test_what_is_not_in_the_database_can_be_found_until_it_is(
     house = House(nursery, silence=1.0)
     house.theatre.store.trouble = dict.fromkeys(refuse, Trouble.REFUSES)
     turn = house.registry.start(ASKED)
+    assert house.registry.unsettled() == []
     await house.registry.wait_empty()
     assert turn.stored == stored
+    assert house.registry.unsettled() == [turn]
     assert house.registry.find(TENANT, turn.id) is turn
     assert house.registry.find("tenant_2", turn.id) is None
     assert ASKED.call.messages
     assert not turn.request.call.messages
     house.registry.settled(stored)
     assert house.registry.find(TENANT, turn.id) is None
+    assert house.registry.unsettled() == []
 
 
 async def test_of_those_only_so_many_are_kept(

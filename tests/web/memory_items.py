@@ -6,7 +6,15 @@ import trio
 from msgspec import json
 from msgspec.structs import replace
 
-from store.records import ChainLink, FinalRecord, NewTurn, Segment, StoredResponse, TurnView
+from store.records import (
+    ChainLink,
+    Finalised,
+    FinalRecord,
+    NewTurn,
+    Segment,
+    StoredResponse,
+    TurnView,
+)
 from tests.actors.fakes import MemoryStore
 
 
@@ -17,6 +25,11 @@ class ItemStore(MemoryStore):
         super().__init__()
         self.deleted: dict[str, float] = {}
         self.reads = 0
+
+    async def finalise(self, record: FinalRecord) -> Finalised:
+        answer = await super().finalise(record)
+        self.begun.setdefault(record.turn.id, record.turn)
+        return answer
 
     async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
         await self._read()

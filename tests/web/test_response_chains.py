@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from actors.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.outcome import Mode, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
-from tests.actors.fakes import FOREVER, Line, Scene, ScriptedProvider, text
+from tests.actors.fakes import FOREVER, Line, Scene, ScriptedProvider, Trouble, text
 from tests.web.dialects.reading import comments_of
 from tests.web.house import House, in_a_moment, open_house
 from tests.web.responding import (
@@ -422,6 +422,22 @@ async def test_a_conversation_that_plays_elsewhere_is_busy(autojump_clock: MockC
         assert turn.conversation == "c"
         answer = await respond(house, conversation="c")
         assert error_of(answer) == (409, "conversation_busy", "conversation")
+
+
+@pytest.mark.parametrize("keeper", ["spool", "nobody"])
+async def test_a_conversation_whose_last_end_is_not_in_the_database_has_to_wait(
+    autojump_clock: MockClock, keeper: str
+) -> None:
+    async with open_house(ScriptedProvider(*HELLO)) as house:
+        house.store.trouble["finalise"] = Trouble.REFUSES
+        if keeper == "nobody":
+            house.store.trouble["spool"] = Trouble.REFUSES
+        await responded(house, conversation="c")
+        answer = await respond(house, conversation="c")
+        assert error_of(answer)[:2] == (503, "store_unavailable")
+        assert answer.headers["retry-after"] == "2"
+        house.store.trouble.clear()
+        await responded(house, conversation="another")
 
 
 async def test_a_claim_is_given_back_where_no_turn_begins(autojump_clock: MockClock) -> None:
