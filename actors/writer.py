@@ -24,8 +24,15 @@ class Dialect(Protocol):
     def heartbeat(self) -> bytes:
         """What is sent at the start, and after every silence; no frame."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether the last event completes more frames than `render` gave at once."""
+
     def render(self, events: list[AnyEvent]) -> bytes:
-        """The frames that these events complete; may be empty."""
+        """The frames that these events complete; may be empty.
+
+        Without events the next of those that are `pending`.
+        """
 
     def comment(self, text: str) -> bytes:
         """Something that only a person reads; no frame."""
@@ -71,7 +78,11 @@ class Writer:
     @property
     def exhausted(self) -> bool:
         """Whether what was given last was the end."""
-        return self._opened and self._subscription.exhausted
+        return self._opened and self._at_end
+
+    @property
+    def _at_end(self) -> bool:
+        return self._subscription.exhausted and not self._dialect.pending
 
     def __aiter__(self) -> "Writer":
         return self
@@ -87,9 +98,11 @@ class Writer:
                 self._check_pace()
             elif self._laggard is not None:
                 self._laggard = None
-            events = await subscription.read()
-            if not events:
-                return self._silence()
+            events: list[AnyEvent] = []
+            if not self._dialect.pending:
+                events = await subscription.read()
+                if not events:
+                    return self._silence()
             frames = self._render(events)
             if frames:
                 return self._storage_note() + frames if subscription.closed else frames
@@ -118,7 +131,7 @@ class Writer:
         return self._dialect.heartbeat
 
     def _storage_note(self) -> bytes:
-        if not self._subscription.exhausted:
+        if not self._at_end:
             return b""
         stored = self._stored()
         return b"" if stored in (None, "committed") else self._dialect.comment(f"stored {stored}")

@@ -95,7 +95,7 @@ def _saw_none_of(rendering: Rendering, after: Cursor) -> bool:
 async def _rendered(rendering: Rendering, events: Iterable[AnyEvent]) -> bytes:
     parts: list[bytes] = []
     coming = iter(events)
-    while batch := list(islice(coming, _AT_ONCE)):
+    while (batch := list(islice(coming, _AT_ONCE))) or rendering.pending:
         parts.append(rendering.render(batch))
         await trio.lowlevel.checkpoint()
     return b"".join(parts)

@@ -21,6 +21,7 @@ class Hundreds:
     """A dialect in which every event takes a hundred bytes."""
 
     heartbeat = b": ping\n"
+    pending = False
 
     def comment(self, text: str) -> bytes:
         return f": {text}\n".encode()
@@ -120,6 +121,7 @@ async def test_silence_counts_against_nobody(autojump_clock: MockClock) -> None:
 async def test_a_reader_of_what_shows_nothing_lets_others_play(nursery: trio.Nursery) -> None:
     class Blank:
         heartbeat = b": ping\n"
+        pending = False
 
         def comment(self, text: str) -> bytes:
             return f": {text}\n".encode()

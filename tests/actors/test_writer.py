@@ -4,10 +4,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.events import AnyEvent, Started, Text
+from actors.events import AnyEvent, Ended, Started, Text
 from actors.journal import Journal
 from actors.ports import Stored
-from actors.writer import Writer
+from actors.writer import Dialect, Writer
 from tests.actors.samples import STARTED, ended
 
 HEARTBEAT = b": ping\n"
@@ -17,6 +17,7 @@ class Letters:
     """A dialect that shows texts only, and the end as a full stop."""
 
     heartbeat = b": ping\n"
+    pending = False
 
     def comment(self, text: str) -> bytes:
         return f": {text}\n".encode()
@@ -37,10 +38,15 @@ class Letters:
 class Client:
     """Reads a writer's parts as they come."""
 
-    def __init__(self, journal: Journal, stored: Stored | None = "committed") -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        stored: Stored | None = "committed",
+        dialect: Dialect | None = None,
+    ) -> None:
         self.parts: list[bytes] = []
         self.left = False
-        self._writer = Writer(journal.subscribe(), Letters(), lambda: stored)
+        self._writer = Writer(journal.subscribe(), dialect or Letters(), lambda: stored)
 
     async def run(self) -> None:
         async for part in self._writer:
@@ -83,6 +89,40 @@ async def test_frames_follow_as_they_come(nursery: trio.Nursery) -> None:
     journal.close()
     await wait_all_tasks_blocked()
     assert client.parts[-1] == b"."
+    assert client.left
+
+
+class Slow(Letters):
+    """Tells the end only when asked three times more."""
+
+    def __init__(self) -> None:
+        self._left = 3
+        self.pending = False
+
+    def render(self, events: list[AnyEvent]) -> bytes:
+        if not self.pending:
+            self.pending = bool(events) and isinstance(events[-1], Ended)
+            return super().render(events).removesuffix(b".")
+        self._left -= 1
+        self.pending = self._left > 0
+        return b"" if self._left == 1 else b"%d" % self._left
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_what_is_not_told_at_once_comes_part_by_part(
+    nursery: trio.Nursery, over: bool
+) -> None:
+    events: list[AnyEvent] = [STARTED, Text("a"), ended()]
+    journal = Journal(list(events), closed=True) if over else Journal()
+    client = Client(journal, "spooled", Slow())
+    nursery.start_soon(client.run)
+    await wait_all_tasks_blocked()
+    if not over:
+        journal.append(events)
+        journal.close()
+        await wait_all_tasks_blocked()
+    first = [HEARTBEAT + b"a"] if over else [HEARTBEAT, b"a"]
+    assert client.parts == [*first, b"2", b": stored spooled\n0"]
     assert client.left
 
 

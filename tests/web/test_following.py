@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from actors import events
 from actors.checkpointer import encode_events
+from actors.chunks import Chunk, ToolCallChunk
 from actors.events import AnyEvent, Text
 from actors.outcome import Reason
 from actors.ports import Segment
@@ -106,6 +107,22 @@ async def test_past_the_last_frame_of_what_ended(autojump_clock: MockClock, dial
             f"{dialect}:3@7",
         ):
             await reader.assert_refused(after, last)
+
+
+async def test_what_comes_at_the_end_in_many_parts_comes_again(
+    autojump_clock: MockClock, dialect: str
+) -> None:
+    """Calls that wait for the first one, which is never whole."""
+    calls: list[Chunk] = [
+        ToolCallChunk(index, f"c{index}", "f", "{}"[: index + 1]) for index in range(600)
+    ]
+    async with open_house(ScriptedProvider(calls, stop(Reason.TOOL_CALLS))) as house:
+        reader = Reader(house, dialect)
+        whole = reader.read((await reader.ask(stream=True)).content)
+        assert sum('"c599"' in frame.data for frame in whole) >= 1
+        assert await reader.frames() == whole
+        assert await reader.frames(whole[-2].id) == whole[-1:]
+        assert not await reader.frames(whole[-1].id)
 
 
 async def test_past_the_last_frame_of_what_plays(autojump_clock: MockClock, dialect: str) -> None:

@@ -54,6 +54,8 @@ class Messages:
         self._plain = False
         """Text needs nothing but its frame: its block is open, and nothing taken back."""
         self._text_head = b""
+        self._ending: Ended | None = None
+        """The end, while something is to be shown before it."""
 
     heartbeat = PING
 
@@ -61,10 +63,17 @@ class Messages:
         """A comment line."""
         return comment(text)
 
+    @property
+    def pending(self) -> bool:
+        """Whether the end is still to be told, by `render` without further events."""
+        return self._ending is not None
+
     def render(self, batch: list[AnyEvent]) -> bytes:
         """The frames of these events; a pure function of all events given so far."""
         if len(batch) == 1:
             return self._render(batch[0])
+        if self._ending is not None and not batch:
+            return self._show(self._blocks.more()) + self._stop(self._ending)
         return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
@@ -129,9 +138,16 @@ class Messages:
         if reason is None:
             return self._error(ending_error(ended))
         frames = self._begin() + self._show(self._blocks.feed(ended))
-        frames += self._named(
-            "message_delta", delta=stopped(reason), usage=usage_delta(ended.usage)
-        )
+        frames += self._show(self._blocks.more())
+        return frames + self._stop(ended)
+
+    def _stop(self, ended: Ended) -> bytes:
+        """The end, unless there is still something to be shown before it."""
+        self._ending = ended if self._blocks.behind else None
+        if self._ending is not None:
+            return b""
+        delta = stopped(STOP_REASONS[ended.reason])
+        frames = self._named("message_delta", delta=delta, usage=usage_delta(ended.usage))
         return frames + self._named("message_stop")
 
     def _error(self, info: ErrorInfo) -> bytes:

@@ -57,6 +57,7 @@ class OpenAIChat:
         self.taken_back = False
 
     heartbeat = PING
+    pending = False
 
     def comment(self, text: str) -> bytes:
         """A comment line."""

@@ -59,6 +59,7 @@ class Responses:
         self.taken_back = False
 
     heartbeat = PING
+    pending = False
 
     def comment(self, text: str) -> bytes:
         """A comment line."""

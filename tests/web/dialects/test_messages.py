@@ -1,6 +1,7 @@
 """The Messages stream: its very bytes, its blocks, its ends, and resuming after every frame."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -166,17 +167,72 @@ def test_calls_that_are_told_side_by_side_are_shown_one_after_the_other() -> Non
         Text("So."),
         ToolCallDelta(1, None, None, '":2}'),
     ]
-    shown = [(e.index, e.delta.partial_json) for e in read_all(journal) if hasattr(e, "delta")]
-    assert shown == [(0, '{"x'), (0, '":1}')]
+    shown = [(e.index, e.delta) for e in read_all(journal[:5]) if hasattr(e, "delta")]
+    pieces = [(index, delta.partial_json) for index, delta in shown]
+    assert pieces == [(0, '{"x'), (0, '":1}'), (1, '{"y')], "what was whole made way"
+    assert read_all(journal)[-1].delta.text == "So.", "and so did the other"
     whole = [
         *journal,
         ToolCall(0, "a", "f", '{"x":1}'),
         ToolCall(1, "b", "g", '{"y":2}'),
         ended(Reason.TOOL_CALLS),
     ]
-    assert deltas(whole) == [(0, '{"x'), (0, '":1}'), (1, '{"y":2}'), (2, "So.")]
+    pieces = [(0, '{"x'), (0, '":1}'), (1, '{"y'), (1, '":2}'), (2, "So.")]
+    assert deltas(whole) == pieces
     calls = [block for block in accumulated(read(whole)).content if block.type == "tool_use"]
     assert [(call.id, call.input) for call in calls] == [("a", {"x": 1}), ("b", {"y": 2})]
+
+
+def test_what_waits_for_a_call_that_is_never_whole_comes_at_the_end() -> None:
+    journal: list[AnyEvent] = [STARTED, ToolCallDelta(0, "a", "f", "{"), Text("So.")]
+    assert [e.delta.partial_json for e in read_all(journal) if hasattr(e, "delta")] == ["{"]
+    assert deltas([*journal, ended(Reason.LENGTH)]) == [(0, "{"), (1, "So.")]
+
+
+def test_arguments_of_nothing_but_braces_are_not_read_again_and_again() -> None:
+    pieces = ['{"a":"', *["}"] * 30_000]
+    journal: list[AnyEvent] = [
+        *(STARTED, ToolCallDelta(0, "a", "f", ""), Text("So.")),
+        *(ToolCallDelta(0, None, None, piece) for piece in pieces),
+    ]
+    begun = time.process_time()
+    shown = render(journal)
+    assert time.process_time() - begun < 1
+    assert shown.count(b"event: content_block_delta") == len(pieces)
+
+
+WAITING = 1_500
+
+
+def waiting() -> list[AnyEvent]:
+    """Calls and texts of which each but the first waits until the end."""
+    many = (
+        event
+        for index in range(1, WAITING)
+        for event in (ToolCallDelta(index, f"c{index}", "g", '{"x":1}'), Text(f"{index}."))
+    )
+    return [STARTED, ToolCallDelta(0, "a", "f", "{"), *many]
+
+
+def test_what_waited_is_not_shown_all_at_once() -> None:
+    dialect = Messages({})
+    parts = [dialect.render(waiting()), dialect.render([ended(Reason.TOOL_CALLS)])]
+    while dialect.pending:
+        parts.append(dialect.render([]))
+    assert max(map(len, parts)) < 150_000
+    assert dialect.render([]) == b""
+    events = [read_event(frame) for frame in frames_of(b"".join(parts))]
+    check_grammar(events)
+    deltas = [e.delta for e in events if e.type == "content_block_delta"]
+    assert [d.text for d in deltas if d.type == "text_delta"] == [
+        f"{n}." for n in range(1, WAITING)
+    ]
+
+
+@pytest.mark.parametrize("cuts", [[], [3, 2000], [2 * WAITING - 1, 2 * WAITING]])
+def test_many_that_wait_are_the_same_frames_in_any_batches(cuts: list[int]) -> None:
+    whole = [*waiting(), ToolCallDelta(0, None, None, "}"), *[Text("x")] * 9, ended()]
+    assert in_batches(whole, cuts, None) == in_batches(whole, [7], None)
 
 
 def test_a_call_without_an_id_gets_one() -> None:
@@ -298,7 +354,10 @@ journals = st.builds(
 
 def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> bytes:
     dialect = Messages({}, parse_cursor(after, NAME) if after is not None else START)
-    return b"".join(dialect.render(batch) for batch in cut_at(journal, cuts))
+    frames = b"".join(dialect.render(batch) for batch in cut_at(journal, cuts))
+    while dialect.pending:
+        frames += dialect.render([])
+    return frames
 
 
 @given(recovered_journals, cuts, cuts)
