@@ -24,10 +24,11 @@ def was_heard(
         return True
     if request.replaceable and reason not in _TOLD_WHOLE:
         return False
-    return _says_something(journal)
+    return says_something(journal)
 
 
-def _says_something(journal: Sequence[AnyEvent]) -> bool:
+def says_something(journal: Sequence[AnyEvent]) -> bool:
+    """Whether there is anything in it that one can go on from."""
     for event in reversed(journal):
         if isinstance(event, _SAID):
             return True

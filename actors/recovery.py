@@ -14,6 +14,7 @@ from actors import events
 from actors.checkpointer import decode_events, encode_events
 from actors.ending import error_json, items_json, tool_calls_json, usage_record
 from actors.events import AnyEvent, Ended, Started
+from actors.heard import says_something
 from actors.journal import after_last
 from actors.outcome import ErrorInfo, Reason, Status, Usage
 from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
@@ -93,6 +94,7 @@ def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Pri
         epoch=turn.epoch + 1,
         segment=_last_segment(turn, journal, last) if turn.keep_text else None,
         items=items_json([*journal, *last]) if turn.keeps_items else None,
+        heard=says_something(journal),
     )
 
 

@@ -104,6 +104,23 @@ async def test_nothing_had_been_said(autojump_clock: MockClock) -> None:
     assert record.text == ""
 
 
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [
+        ([], False),
+        ([STARTED], False),
+        ([STARTED, events.Reasoning("Hm.")], False),
+        ([STARTED, Text("Hel")], True),
+        ([STARTED, Text("Hel"), events.Retry("why")], False),
+    ],
+)
+async def test_a_conversation_goes_on_from_what_had_been_said(
+    autojump_clock: MockClock, said: list[AnyEvent], answers: bool
+) -> None:
+    orphan = replace(ORPHAN, keeps_items=True, conversation="c")
+    assert (await recovered(store_of(said, orphan=orphan))).answers == answers
+
+
 @pytest.mark.parametrize("blob", [b"\xc1", b"\x91\x81\xa4type\xa6future"])
 async def test_what_cannot_be_read_does_not_stand_in_the_way(
     autojump_clock: MockClock, blob: bytes
