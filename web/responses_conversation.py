@@ -27,11 +27,12 @@ class Conversation(Struct, frozen=True, kw_only=True):
 def conversation_of(ask: ResponsesAsk, chain: Chain) -> Conversation:
     """The conversation that a request continues; raises `ApiError` (400)."""
     _check_references(ask.input, chain)
-    history = _answerable(chain.items, ask.input)
+    # What was deleted or not read may have been calls of some results, or results of some calls.
+    forgiving = chain.cut or chain.gaps > 0
+    history = _answerable(chain.items, ask.input, forgiving=forgiving)
     units = Units()
     try:
-        # What was deleted or not read may have been the calls of some results.
-        units.add(history, forgiving=chain.cut or chain.gaps > 0)
+        units.add(history, forgiving=forgiving)
         units.add(ask.input)
         said = units.finish()
     except Mismatch as mismatch:
@@ -55,19 +56,27 @@ def _check_references(items: Sequence[Item], chain: Chain) -> None:
             raise wrong(f"input[{index}].id", text, "item_not_found")
 
 
-def _answerable(items: Sequence[Item], asked: Sequence[Item]) -> list[Item]:
-    """The history without calls that broke off, unless somebody has run them all the same."""
-    if not any(map(_broke_off, items)):
-        return list(items)
+def _answerable(items: Sequence[Item], asked: Sequence[Item], *, forgiving: bool) -> Sequence[Item]:
+    """The history without calls that broke off, unless somebody has run them all the same.
+
+    With `forgiving` without any call of which there is no result.
+    """
+    dropped = _is_call if forgiving else _broke_off
+    if not any(map(dropped, items)):
+        return items
     answered = {
         item["call_id"] for item in (*items, *asked) if item["type"] == "function_call_output"
     }
-    return [item for item in items if not _broke_off(item) or item["call_id"] in answered]
+    return [item for item in items if not dropped(item) or item["call_id"] in answered]
+
+
+def _is_call(item: Item) -> bool:
+    return item["type"] == "function_call"
 
 
 def _broke_off(item: Item) -> bool:
     """Whether this is a call whose arguments broke off, so that hardly anybody can have run it."""
-    return item["type"] == "function_call" and item["status"] == "incomplete"
+    return _is_call(item) and item["status"] == "incomplete"
 
 
 def _mismatch(mismatch: Mismatch, past: Past, history: int) -> ApiError:
@@ -81,7 +90,7 @@ def _mismatch(mismatch: Mismatch, past: Past, history: int) -> ApiError:
 def _warnings(units: Units, chain: Chain, broken: int) -> tuple[Warning, ...]:
     told = (
         (units.sealed, "reasoning_ignored", "reasoning items without text or without an answer"),
-        (broken, "calls_ignored", "function calls whose arguments broke off"),
+        (broken, "calls_ignored", "function calls that broke off, or whose outputs are gone"),
         (units.orphans, "outputs_ignored", "outputs of function calls that are not there any more"),
         (chain.gaps, "responses_deleted", "responses that were deleted"),
         (int(chain.cut), "history_cut", "beginning of a history that is too long to be read"),

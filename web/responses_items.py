@@ -27,7 +27,7 @@ def read_input(given: JSON) -> list[Item]:
     """The items of `input`, which is a text or a list; raises `ApiError` (400)."""
     if isinstance(given, str):
         return [message_item("user", [text_part("user", given)])]
-    return [
+    items = [
         message_item(item["role"], [text_part(item["role"], item["content"])])
         # Many are as plain as this, and told apart in a tenth of the time.
         if (
@@ -39,6 +39,20 @@ def read_input(given: JSON) -> list[Item]:
         else read_item(item, f"input[{index}]")
         for index, item in enumerate(items_at(given, "input"))
     ]
+    _check_ids(items)
+    return items
+
+
+def _check_ids(items: list[Item]) -> None:
+    """By its id an item is found again, so no two have the same."""
+    seen: set[JSON] = set()
+    for index, item in enumerate(items):
+        if "id" not in item or item["type"] == "item_reference":
+            continue
+        if item["id"] in seen:
+            text = "is the id of an item before it. Send each item once."
+            raise wrong(f"input[{index}].id", text, "duplicate_item")
+        seen.add(item["id"])
 
 
 def items_at(given: JSON, path: str) -> list[JSON]:

@@ -92,7 +92,7 @@ class _Fields(BaseModel):
 
 
 class _Reasoning(_Fields):
-    effort: str | None = None
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 

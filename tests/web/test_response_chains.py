@@ -244,6 +244,19 @@ async def test_a_call_that_broke_off_needs_no_output(autojump_clock: MockClock) 
         assert said(house)[-1] == ("tool", "Rain.")
 
 
+async def test_a_call_whose_output_was_deleted_needs_none(autojump_clock: MockClock) -> None:
+    async with open_house(calling()) as house:
+        await responded(house, input="Weather?", tools=[WEATHER], conversation="c")
+        await responded(house, input=[output()], conversation="c")
+        await responded(house, input="So?", conversation="c")
+        assert (await house.client.delete("/v1/responses/resp_2")).status_code == 200
+        answer = await respond(house, input="And?", conversation="c", stream=True)
+        assert answer.status_code == 200
+        assert any("calls_ignored" in comment for comment in comments_of(answer.content))
+        assert ("assistant", "Let me see.") in said(house)
+        assert said(house)[-1] == ("user", "And?")
+
+
 async def test_calls_of_a_response_that_was_cut_are_whole(autojump_clock: MockClock) -> None:
     lines: list[Line] = [*CALLING[:-1], FOREVER]
     main = ScriptedProvider(*lines, then=[Scene(tuple(HELLO))])

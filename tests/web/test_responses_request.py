@@ -442,6 +442,18 @@ BAD: list[tuple[dict[str, object], str, str]] = [
         INVALID,
     ),
     ({"text": {"verbosity": "chatty"}}, "text.verbosity", INVALID),
+    ({"reasoning": {"effort": "banana"}}, "reasoning.effort", INVALID),
+    (
+        {
+            "input": [
+                {"role": "user", "content": "a", "id": "msg_a"},
+                {"role": "user", "content": "b"},
+                {"role": "user", "content": "c", "id": "msg_a"},
+            ]
+        },
+        "input[2].id",
+        "duplicate_item",
+    ),
     ({"tools": {}}, "tools", INVALID),
     ({"tools": [5]}, "tools[0]", INVALID),
     ({"tools": [{}]}, "tools[0].type", MISSING),
