@@ -30,7 +30,7 @@ def is_large(call: ModelCall) -> bool:
     return _is_large(call.parameters, call.messages)
 
 
-async def off_loop(large: bool, threads: trio.CapacityLimiter, work: Callable[[], T]) -> T:
+async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Callable[[], T]) -> T:
     """What `work` returns: at once, or if it is large from one of `threads`.
 
     A cancelled caller leaves at once; the work goes on, so it must not matter to anybody.

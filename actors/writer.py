@@ -5,13 +5,16 @@ that started a turn, one that resumes it and a second reader are the same thing.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import trio
 
 from actors.events import AnyEvent
+from actors.heavy import off_loop
 from actors.journal import Subscription
 from actors.laggard import Laggard, Pace, ReaderTooSlow
+from actors.long_answers import is_long
 from actors.ports import Stored
 
 ANY_PACE = Pace(lag_bytes=2**63, bytes_per_s=0)
@@ -23,6 +26,10 @@ class Dialect(Protocol):
     @property
     def heartbeat(self) -> bytes:
         """What is sent at the start, and after every silence; no frame."""
+
+    @property
+    def repeats_much(self) -> bool:
+        """Whether the last frames repeat so much that it takes more than 5 ms to render them."""
 
     @property
     def pending(self) -> bool:
@@ -43,18 +50,21 @@ class Writer:
 
     `stored` tells where the final record went; anything but `committed` is said in a comment
     before the last frames, since they promise a record. Being asked for the next part means that
-    the last one was taken: one who asks too slowly for `pace` gets `ReaderTooSlow`.
+    the last one was taken: one who asks too slowly for `pace` gets `ReaderTooSlow`. `frames`
+    come first, of what was read before. Long last frames are rendered in one of `threads`.
     """
 
     __slots__ = (
         "_dialect",
         "_events",
+        "_frames",
         "_laggard",
         "_opened",
         "_pace",
         "_stored",
         "_subscription",
         "_taken",
+        "_threads",
     )
 
     def __init__(
@@ -63,11 +73,15 @@ class Writer:
         dialect: Dialect,
         stored: Callable[[], Stored | None] = lambda: "committed",
         pace: Pace = ANY_PACE,
+        frames: bytes = b"",
+        threads: trio.CapacityLimiter | None = None,
     ) -> None:
         self._subscription = subscription
         self._dialect = dialect
         self._stored = stored
         self._pace = pace
+        self._frames = frames
+        self._threads = threads
         self._opened = False
         self._taken = 0
         """Bytes of frames that were given, …"""
@@ -91,7 +105,8 @@ class Writer:
         subscription = self._subscription
         if not self._opened:
             self._opened = True
-            frames = self._render(subscription.read_nowait())
+            before, self._frames = self._frames, b""
+            frames = before + await self._render(subscription.read_nowait())
             return self._dialect.heartbeat + self._storage_note() + frames
         while True:
             if subscription.behind:
@@ -103,13 +118,17 @@ class Writer:
                 events = await subscription.read()
                 if not events:
                     return self._silence()
-            frames = self._render(events)
+            frames = await self._render(events)
             if frames:
                 return self._storage_note() + frames if subscription.closed else frames
             await trio.lowlevel.checkpoint()  # there may be thousands that show nothing
 
-    def _render(self, events: list[AnyEvent]) -> bytes:
-        frames = self._dialect.render(events)
+    async def _render(self, events: list[AnyEvent]) -> bytes:
+        dialect = self._dialect
+        if self._subscription.exhausted and (dialect.repeats_much or is_long(events)):
+            frames = await off_loop(True, self._threads, partial(dialect.render, events))
+        else:
+            frames = dialect.render(events)
         if frames:
             self._taken += len(frames)
             self._events += len(events)

@@ -1,14 +1,16 @@
 """The one object that everything long-lived hangs off; `main` builds it, and tests do too."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import trio
 
 from actors.embedding import Embedder
 from actors.heavy import THREADS
+from actors.journal import Subscription
 from actors.laggard import Pace
 from actors.ledger import Estimates
+from actors.ports import Stored
 from actors.registry import Registry
 from actors.routing.board import RouteBoard
 from actors.turn import Clock, Turn
@@ -51,6 +53,16 @@ class Service:
 
     def writer(self, turn: Turn, dialect: Dialect) -> Writer:
         """A reader of the turn from its first event on, who must keep the pace of `[limits]`."""
+        return self.reader(turn.journal.subscribe(), dialect, stored=lambda: turn.stored)
+
+    def reader(
+        self,
+        reading: Subscription,
+        dialect: Dialect,
+        frames: bytes = b"",
+        stored: Callable[[], Stored | None] = lambda: "committed",
+    ) -> Writer:
+        """A reader of a journal that goes on with `frames`, rendered already; at the same pace."""
         limits = self.config.limits
         pace = Pace(limits.reader_lag_bytes, limits.reader_bytes_per_s)
-        return Writer(turn.journal.subscribe(), dialect, lambda: turn.stored, pace)
+        return Writer(reading, dialect, stored, pace, frames, self.threads)

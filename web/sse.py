@@ -29,8 +29,3 @@ class StreamBody(ResponseBody):
 def event_stream(parts: AsyncIterator[bytes], headers: dict[str, str]) -> Response:
     """A 200 whose body is this stream of events."""
     return Response(StreamBody(parts), headers=_HEADERS | headers)
-
-
-def event_document(frames: bytes, headers: dict[str, str]) -> Response:
-    """A 200 with all the frames of a stream that is over."""
-    return Response(frames, headers=_HEADERS | headers)

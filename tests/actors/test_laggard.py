@@ -22,6 +22,7 @@ class Hundreds:
 
     heartbeat = b": ping\n"
     pending = False
+    repeats_much = False
 
     def comment(self, text: str) -> bytes:
         return f": {text}\n".encode()
@@ -122,6 +123,7 @@ async def test_a_reader_of_what_shows_nothing_lets_others_play(nursery: trio.Nur
     class Blank:
         heartbeat = b": ping\n"
         pending = False
+        repeats_much = False
 
         def comment(self, text: str) -> bytes:
             return f": {text}\n".encode()

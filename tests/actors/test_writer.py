@@ -18,6 +18,7 @@ class Letters:
 
     heartbeat = b": ping\n"
     pending = False
+    repeats_much = False
 
     def comment(self, text: str) -> bytes:
         return f": {text}\n".encode()

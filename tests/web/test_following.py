@@ -166,7 +166,7 @@ async def test_a_long_journal_is_searched_in_parts(
     autojump_clock: MockClock, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it grows meanwhile."""
-    monkeypatch.setattr("web.following._AT_ONCE", 3)
+    monkeypatch.setattr("actors.journal.AT_ONCE", 3)
     main = ScriptedProvider(text(*"abcdefgh"), 2.0, text(*"ijkl"), stop())
     async with open_house(main) as house:
         reader = Reader(house, dialect)

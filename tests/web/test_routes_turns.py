@@ -223,7 +223,7 @@ async def test_a_long_journal_is_rendered_in_parts(
 
     async with open_house(slow()) as house:
         whole = frames_of(await house.stream_to_the_end())
-        monkeypatch.setattr("web.following._AT_ONCE", 2)
+        monkeypatch.setattr("actors.journal.AT_ONCE", 2)
         monkeypatch.setattr(OpenAIChat, "render", noted)
         assert frames_of((await events(house)).content) == whole
         assert max(batches) == 2

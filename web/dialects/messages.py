@@ -58,6 +58,7 @@ class Messages:
         """The end, while something is to be shown before it."""
 
     heartbeat = PING
+    repeats_much = False
 
     def comment(self, text: str) -> bytes:
         """A comment line."""

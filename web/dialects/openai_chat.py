@@ -57,6 +57,7 @@ class OpenAIChat:
         self.taken_back = False
 
     heartbeat = PING
+    repeats_much = False
     pending = False
 
     def comment(self, text: str) -> bytes:

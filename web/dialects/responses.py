@@ -33,6 +33,8 @@ _TAKEN_BACK = ErrorInfo(
     type="upstream_error",
     code="answer_replaced",
 )
+_LONG = 262_144
+"""Characters that are repeated in 3 ms."""
 _LAST_EVENTS = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
 
@@ -64,6 +66,12 @@ class Responses:
     def comment(self, text: str) -> bytes:
         """A comment line."""
         return comment(text)
+
+    @property
+    def repeats_much(self) -> bool:
+        """Whether the last events, each of which repeats what was said, take more than 5 ms."""
+        said = self._spelling.weight + sum(map(len, self._pieces))
+        return said > _LONG
 
     def render(self, batch: list[AnyEvent]) -> bytes:
         """The frames of these events; a pure function of all events given so far."""

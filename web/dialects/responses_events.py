@@ -77,6 +77,8 @@ class ResponseEvents:
 
     def __init__(self, numbering: Numbering) -> None:
         self.output: list[Raw] = []
+        self.weight = 0
+        """Characters that the last event will repeat; without those of texts that are open."""
         self.form = b""
         self._numbering = numbering
         self._take = numbering.take
@@ -133,7 +135,9 @@ class ResponseEvents:
 
     def _item_closed(self, item: GrowingItem) -> bytes:
         arguments = item.parts[0].text if item.kind is ItemKind.FUNCTION_CALL else ""
-        spelled = self.output[item.index] = Raw(_encode(self._item(item, arguments)))
+        encoded = _encode(self._item(item, arguments))
+        self.weight += len(encoded)
+        spelled = self.output[item.index] = Raw(encoded)
         del self._parts[item.index]
         return self._item_event("done", item, spelled)
 
@@ -185,7 +189,10 @@ class ResponseEvents:
 
     def _grew(self, grew: Grew) -> bytes:
         number, given = self._take(), grew.logprobs
-        logprobs = None if given is None else self._logprobs.add(given)
+        logprobs = None
+        if given is not None:
+            logprobs = self._logprobs.add(given)
+            self.weight += len(given)
         if number < 0:
             return b""
         form = self._kept_form(grew.item, grew.part, with_logprobs=logprobs is not None)

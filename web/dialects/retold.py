@@ -13,13 +13,12 @@ _STAYS = (Started, RouteChanged, Warning)
 """Events that are no part of the answer, so that a `retry` does not discard them."""
 
 
-def retold(journal: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
+def retold(journal: Sequence[AnyEvent]) -> list[AnyEvent]:
     """The events without what `retry` discarded, and without texts that `replace` took away."""
     begin = after_last(journal, Retry)
     rest = after_last(journal, Replace, begin)
-    yield from (event for event in islice(journal, begin) if isinstance(event, _STAYS))
-    yield from _replaced(journal[begin:rest])
-    yield from islice(journal, rest, None)
+    stays = [event for event in islice(journal, begin) if type(event) in _STAYS]
+    return [*stays, *_replaced(journal[begin:rest]), *journal[rest:]]
 
 
 def _replaced(until: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
