@@ -1,5 +1,7 @@
 """What a client hears: a heartbeat at once, frames, heartbeats, and where the record went."""
 
+import threading
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -180,3 +182,36 @@ async def test_twenty_clients_hear_the_same(nursery: trio.Nursery) -> None:
     journal.close()
     await wait_all_tasks_blocked()
     assert {b"".join(client.parts) for client in clients} == {HEARTBEAT + b"ab."}
+
+
+async def test_frames_that_are_rendered_already_come_first() -> None:
+    journal = Journal([STARTED, Text("a"), Text("b"), ended()], closed=True)
+    writer = Writer(journal.subscribe(2), Letters(), frames=b"a")
+    assert [part async for part in writer] == [HEARTBEAT + b"ab."]
+
+
+class Placed(Letters):
+    """Notes in which threads it renders."""
+
+    def __init__(self, *, repeats_much: bool) -> None:
+        self.repeats_much = repeats_much
+        self.threads: list[int] = []
+
+    def render(self, events: list[AnyEvent]) -> bytes:
+        self.threads.append(threading.get_ident())
+        return super().render(events)
+
+
+@pytest.mark.parametrize("repeats_much", [False, True])
+async def test_a_long_end_is_rendered_in_a_thread(repeats_much: bool) -> None:
+    """And nothing else is."""
+    journal, dialect = Journal([STARTED, Text("a")]), Placed(repeats_much=repeats_much)
+    client = Client(journal, dialect=dialect)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.run)
+        await wait_all_tasks_blocked()
+        journal.append([ended()])
+        journal.close()
+    assert client.parts == [HEARTBEAT + b"a", b"."]
+    here = threading.get_ident()
+    assert [thread == here for thread in dialect.threads] == [True, not repeats_much]

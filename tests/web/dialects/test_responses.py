@@ -458,3 +458,22 @@ def test_heartbeats_anywhere_make_no_event(
     parts = [bytes(part) for part in cut_at(stream, splits)]
     frames = frames_of(stream)
     assert sdk_events(parts) == [(frame.event, frame.data) for frame in frames]
+
+
+@pytest.mark.parametrize(
+    ("said", "much"),
+    [
+        ([Text("a")] * 1000, False),
+        ([Text("a" * 300_000)], True),
+        ([Text("a" * 1000)] * 300, True),
+        ([Reasoning("a" * 300_000), Text("a")], True),
+        ([Text("a", "x" * 300_000)], True),
+        ([Text("a", "x" * 300_000), Reasoning("b")], True),
+    ],
+)
+def test_what_the_end_repeats_is_known_before_it_comes(said: list[AnyEvent], much: bool) -> None:
+    rendering = Responses({})
+    assert not rendering.repeats_much
+    for event in [STARTED, *said]:
+        rendering.render([event])
+    assert rendering.repeats_much is much
