@@ -45,6 +45,14 @@ class Dialect(Protocol):
         """Something that only a person reads; no frame."""
 
 
+async def last_frames(
+    dialect: Dialect, events: list[AnyEvent], threads: trio.CapacityLimiter | None
+) -> bytes:
+    """What the dialect renders at the end of a journal; in one of `threads` where that is much."""
+    long = dialect.repeats_much or is_long(events)
+    return await off_loop(long, threads, partial(dialect.render, events))
+
+
 class Writer:
     """An async iterator of bytes: one heartbeat at once, then frames and heartbeats.
 
@@ -124,11 +132,10 @@ class Writer:
             await trio.lowlevel.checkpoint()  # there may be thousands that show nothing
 
     async def _render(self, events: list[AnyEvent]) -> bytes:
-        dialect = self._dialect
-        if self._subscription.exhausted and (dialect.repeats_much or is_long(events)):
-            frames = await off_loop(True, self._threads, partial(dialect.render, events))
+        if self._subscription.exhausted:
+            frames = await last_frames(self._dialect, events, self._threads)
         else:
-            frames = dialect.render(events)
+            frames = self._dialect.render(events)
         if frames:
             self._taken += len(frames)
             self._events += len(events)

@@ -16,7 +16,7 @@ from web.dialects.rendering import Render
 from web.errors import ApiError, invalid
 from web.kept_events import kept_events
 from web.playing import current_request, turn_headers
-from web.reading_on import Place, place_after
+from web.reading_on import Place, Search
 from web.service import Service
 from web.sse import event_stream
 
@@ -33,7 +33,7 @@ async def follow(service: Service, turn: Turn, render: Render, after: Cursor) ->
     if not turn.journal.closed:
         stack = request_stack(current_request())
         await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
-    place = await _place(turn.journal, render, after)
+    place = await _place(service, turn.journal, render, after)
     writer = service.reader(place.reading, place.rendering, place.frames, lambda: turn.stored)
     return _told(place, writer, turn_headers(turn))
 
@@ -44,7 +44,7 @@ async def replay(service: Service, turn: TurnView, render: Render, after: Cursor
     Raises `ApiError`: 410 where they are not kept, 400 for a frame that there is not.
     """
     journal = Journal(await _kept_events(service, turn), closed=True)
-    place = await _place(journal, render, after)
+    place = await _place(service, journal, render, after)
     writer = service.reader(place.reading, place.rendering, place.frames)
     return _told(place, writer, {"X-Turn-Id": turn.id})
 
@@ -67,9 +67,9 @@ def cursor_given(dialect: str) -> Cursor:
         raise _bad(error) from None
 
 
-async def _place(journal: Journal, render: Render, after: Cursor) -> Place:
+async def _place(service: Service, journal: Journal, render: Render, after: Cursor) -> Place:
     try:
-        return await place_after(journal, render, after)
+        return await Search(journal, render, after, service.threads).place()
     except BadCursor as error:
         raise _bad(error) from None
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from actors.events import Replace, Retry
 from actors.journal import Journal, Subscription
+from actors.writer import last_frames
 from web.dialects.frames import START, Cursor
 from web.dialects.rendering import Render, Rendering
 from web.dialects.retold import retold
@@ -26,42 +27,57 @@ class Place(Struct, frozen=True):
         return self.reading.exhausted and not self.frames and not self.rendering.pending
 
 
-async def place_after(journal: Journal, render: Render, after: Cursor) -> Place:
-    """The place after that frame; raises `BadCursor` where nobody has sent it.
+class Search:
+    """Looks in a turn's journal for the place after a frame.
 
-    What may have been sent stands in the journal already, since nothing is shown before. Of a turn
-    that is over and was begun anew, who saw nothing is told it as it ended.
+    Long last frames are rendered in one of `threads`.
     """
-    place = await _found(journal, render(after))
-    if journal.closed and (after == START or place.rendering.numbering.awaited):
-        place = await _as_it_ended(journal, render, after, place) or place
-    place.rendering.numbering.check()
-    return place
 
+    def __init__(
+        self, journal: Journal, render: Render, after: Cursor, threads: trio.CapacityLimiter
+    ) -> None:
+        self._journal = journal
+        self._render = render
+        self._after = after
+        self._threads = threads
 
-async def _found(journal: Journal, rendering: Rendering) -> Place:
-    reading, frames = journal.subscribe(), b""
-    while rendering.numbering.awaited and (reading.behind or rendering.pending):
-        frames += rendering.render([] if rendering.pending else reading.read_nowait())
-        await trio.lowlevel.checkpoint()
-    return Place(rendering, reading, frames)
+    async def place(self) -> Place:
+        """The place; raises `BadCursor` where nobody has sent that frame.
 
+        What may have been sent stands in the journal already, since nothing is shown before. Of a
+        turn that is over and was begun anew, who saw nothing is told it as it ended.
+        """
+        place = await self._found(self._journal, self._render(self._after))
+        if self._journal.closed and (self._after == START or place.rendering.numbering.awaited):
+            place = await self._as_it_ended(place) or place
+        place.rendering.numbering.check()
+        return place
 
-async def _as_it_ended(
-    journal: Journal, render: Render, after: Cursor, first: Place
-) -> Place | None:
-    """The place in what is told of an answer that was begun anew; None where it is told as it was.
+    async def _found(self, journal: Journal, rendering: Rendering) -> Place:
+        reading, frames = journal.subscribe(), b""
+        while rendering.numbering.awaited and (reading.behind or rendering.pending):
+            events = [] if rendering.pending else reading.read_nowait()
+            if reading.exhausted:
+                frames += await last_frames(rendering, events, self._threads)
+            else:
+                frames += rendering.render(events)
+            await trio.lowlevel.checkpoint()
+        return Place(rendering, reading, frames)
 
-    Its frames have numbers after all that are shown while it plays. Where some of those are lost,
-    nobody knows what readers have seen.
-    """
-    if {Retry, Replace}.isdisjoint(map(type, journal.events)):
-        return None
-    shown = first.rendering
-    if not shown.numbering.awaited:
-        shown = (await _found(journal, render(_PAST_ALL))).rendering
-    if not shown.taken_back or shown.numbering.last.epoch != START.epoch:
-        return None
-    again = render(after)
-    again.numbering.go_on_from(shown.numbering)
-    return await _found(Journal(retold(journal.events), closed=True), again)
+    async def _as_it_ended(self, first: Place) -> Place | None:
+        """The place in what is told of an answer that was begun anew; None if told as it was.
+
+        Its frames have numbers after all that are shown while it plays. Where some of those are
+        lost, nobody knows what readers have seen.
+        """
+        events = self._journal.events
+        if {Retry, Replace}.isdisjoint(map(type, events)):
+            return None
+        shown = first.rendering
+        if not shown.numbering.awaited:
+            shown = (await self._found(self._journal, self._render(_PAST_ALL))).rendering
+        if not shown.taken_back or shown.numbering.last.epoch != START.epoch:
+            return None
+        again = self._render(self._after)
+        again.numbering.go_on_from(shown.numbering)
+        return await self._found(Journal(retold(events), closed=True), again)

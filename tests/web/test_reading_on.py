@@ -17,11 +17,12 @@ from actors.writer import Writer
 from tests.actors.fakes import ScriptedProvider, stop, text
 from tests.actors.samples import STARTED, answer_events, ended
 from tests.web.house import House, open_house
+from web.dialects import responses
 from web.dialects.frames import START, BadCursor, Cursor
 from web.dialects.kinds import KINDS
 from web.dialects.openai_chat import OpenAIChat
-from web.dialects.rendering import Rendering
-from web.reading_on import Place, place_after
+from web.dialects.rendering import Render, Rendering
+from web.reading_on import Place, Search
 
 LINES = [text(*["word "] * AT_ONCE)] * 20
 
@@ -39,6 +40,10 @@ def whole_of(name: str, said: list[AnyEvent]) -> bytes:
     return frames
 
 
+async def search(over: Journal, render: Render, after: Cursor) -> Place:
+    return await Search(over, render, after, trio.CapacityLimiter(1)).place()
+
+
 async def read(place: Place) -> bytes:
     """All that comes from there, without the heartbeat before it."""
     reader = Writer(place.reading, place.rendering, frames=place.frames)
@@ -50,7 +55,7 @@ async def read_after(name: str, said: list[AnyEvent], after: Cursor) -> bytes | 
     """What a reader gets who has that frame; None where there is nothing more, or no such frame."""
     over = Journal(said, closed=True)
     try:
-        place = await place_after(over, lambda cursor: KINDS[name].stream({}, cursor), after)
+        place = await search(over, lambda cursor: KINDS[name].stream({}, cursor), after)
     except BadCursor:
         return None
     return None if place.is_last else await read(place)
@@ -65,6 +70,7 @@ def rest_after_each(whole: bytes) -> list[tuple[Cursor, bytes]]:
     return found
 
 
+LONG = (0, 1000, 100_000)
 TAKES = (Retry, Replace)
 answers = st.lists(answer_events | st.just(Text("a")), max_size=12).filter(
     lambda said: not any(isinstance(event, TAKES) for event in said)
@@ -73,10 +79,11 @@ answers = st.lists(answer_events | st.just(Text("a")), max_size=12).filter(
 
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=30, deadline=None)
-@given(said=answers, recovered=st.booleans(), at_once=st.integers(1, 5))
+@given(said=answers, recovered=st.booleans(), at_once=st.integers(1, 5), long=st.sampled_from(LONG))
 def test_what_is_read_is_what_is_rendered_in_one_go(
-    name: str, said: list[AnyEvent], recovered: bool, at_once: int
+    name: str, said: list[AnyEvent], recovered: bool, at_once: int, long: int
 ) -> None:
+    """However many parts it is rendered in."""
     over = [STARTED, *said, *([Recovered(1)] if recovered else []), ended(Reason.STOP)]
     whole = whole_of(name, over)
 
@@ -87,6 +94,7 @@ def test_what_is_read_is_what_is_rendered_in_one_go(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "AT_ONCE", at_once)
+        patch.setattr(responses, "_LONG", long)
         trio.run(check)
 
 
@@ -168,9 +176,9 @@ async def test_whether_it_was_taken_back_is_looked_for_only_where_it_may_be(
         return OpenAIChat({}, after)
 
     plain: list[AnyEvent] = [STARTED, Text("a"), ended()]
-    await place_after(Journal(plain, closed=True), render, START)
+    await search(Journal(plain, closed=True), render, START)
     assert noted.batches == []
     anew: list[AnyEvent] = [STARTED, Text("a"), events.Retry("cut"), Text("b"), ended()]
-    place = await place_after(Journal(anew, closed=True), render, START)
+    place = await search(Journal(anew, closed=True), render, START)
     assert noted.batches == [5]
     assert b'"a"' not in await read(place)

@@ -7,7 +7,9 @@ can be taken back here. The grammar's `error` event is not used: `response.faile
 Warnings and changes of route are comments, since the grammar has no place for them.
 """
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import msgspec
 from msgspec import Raw, structs
@@ -59,9 +61,15 @@ class Responses:
         self._form = b""
         """… and this makes its frame."""
         self.taken_back = False
+        self._last: deque[Callable[[], bytes]] = deque()
+        """Make the last frames, which may be long."""
 
     heartbeat = PING
-    pending = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether some of the last events are still to be told, by `render` without events."""
+        return bool(self._last)
 
     def comment(self, text: str) -> bytes:
         """A comment line."""
@@ -77,6 +85,8 @@ class Responses:
         """The frames of these events; a pure function of all events given so far."""
         if len(batch) == 1:
             return self._render(batch[0])
+        if not batch:
+            return self._more()
         return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
@@ -150,9 +160,30 @@ class Responses:
             changes = self._growth.end(whole=False)
         else:
             changes = self._growth.feed(ended)
-        frames = self._tell(changes)
+        long = self.repeats_much
+        self._said = None
+        self._last.extend(partial(self._spelling.change, change) for change in changes)
+        self._last.append(partial(self._finish, answer))
+        return self._more() if long else b"".join([frames() for frames in self._take_last()])
+
+    def _finish(self, answer: Answer) -> bytes:
         name = _LAST_EVENTS.get(answer.status, "response.failed")
-        return frames + self._spelling.event(name, {"response": self._object(answer)})
+        return self._spelling.event(name, {"response": self._object(answer)})
+
+    def _take_last(self) -> Iterator[Callable[[], bytes]]:
+        while self._last:
+            yield self._last.popleft()
+
+    def _more(self) -> bytes:
+        """The next of the last frames, as many as are not long."""
+        parts: list[bytes] = []
+        size = 0
+        for frames in self._take_last():
+            parts.append(frames())
+            size += len(parts[-1])
+            if size > _LONG:
+                break
+        return b"".join(parts)
 
     def _object(self, answer: Answer) -> Fields:
         return object_of(answer, self._options, self._spelling.output)
