@@ -50,6 +50,17 @@ def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorIn
     )
 
 
+def conversation_busy(name: str) -> ErrorInfo:
+    """A 409: it is not yet for another turn of the conversation to begin."""
+    return ErrorInfo(
+        status=409,
+        message=f"A turn of the conversation {name[:100]!r} is in progress. Wait for its end.",
+        type="invalid_request_error",
+        code="conversation_busy",
+        param="conversation",
+    )
+
+
 def nothing_asked(skipped: Sequence[Tally], wait_s: float | None) -> UpstreamFailure:
     """Why no route at all was asked; `wait_s`: seconds until one may be."""
     reasons = [tally.note or "" for tally in skipped]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from store.records import (
     AttemptRecord,
+    ConversationBusy,
     Finalised,
     FinalRecord,
     NewTurn,
@@ -19,6 +20,7 @@ from store.records import (
 
 __all__ = [
     "AttemptRecord",
+    "ConversationBusy",
     "FinalRecord",
     "Finalised",
     "NewTurn",
@@ -37,7 +39,7 @@ class TurnStore(Protocol):
     """A turn's storage. A cancelled caller is harmless: its request is still carried out whole."""
 
     async def begin(self, turn: NewTurn) -> None:
-        """Insert the turn as `in_progress`; raises `StoreUnavailable`."""
+        """Insert the turn as `in_progress`; raises `StoreUnavailable`, `ConversationBusy`."""
 
     async def checkpoint(self, segments: Sequence[Segment]) -> frozenset[str]:
         """Append segments, each only while its owner still owns its turn and it is not final.

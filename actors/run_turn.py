@@ -17,13 +17,14 @@ from actors.attempt import Item
 from actors.checkpointer import Checkpointer
 from actors.ending import Ending
 from actors.events import Warning
+from actors.failures import conversation_busy
 from actors.finalise import INTERNAL, Finaliser, publish, publish_crash
 from actors.guard import Guard, Screen, watch
 from actors.links import Link, Receiver
 from actors.observer import Observer
 from actors.outcome import ErrorInfo, Reason
 from actors.persister import Persister, persist
-from actors.ports import StoreUnavailable, TurnStore
+from actors.ports import ConversationBusy, StoreUnavailable, TurnStore
 from actors.providers.base import Provider
 from actors.streamer import Streamer
 from actors.turn import Clock, Turn
@@ -76,6 +77,8 @@ def blame_error(turn: Turn, observer: Observer, error: Exception) -> None:
     if isinstance(error, StoreUnavailable):
         observer.store_trouble(turn.id, error)
         turn.blame(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
+    elif isinstance(error, ConversationBusy):
+        turn.blame(Reason.STORE_UNAVAILABLE, conversation_busy(str(error)))
     else:
         observer.crashed(turn.id, error)
         turn.blame(Reason.INTERNAL_ERROR, INTERNAL)
@@ -123,7 +126,7 @@ class Production:
         self._guard = Guard(self._backstage.screens())
         try:
             await self._backstage.store.begin(self._turn.as_new())
-        except StoreUnavailable:
+        except (StoreUnavailable, ConversationBusy):
             self._refused = True
             raise
         self._turn.stage = "waiting"

@@ -210,5 +210,9 @@ class StoreUnavailable(Exception):
     """The database could not take or give a record (full, locked, gone). The message says why."""
 
 
+class ConversationBusy(Exception):
+    """Another turn of the conversation plays, or has come in between; the message is its name."""
+
+
 class SpoolFailed(Exception):
     """The spool could not keep a record either."""

@@ -20,6 +20,7 @@ from store.owners import owners_with
 from store.parts import Parts, open_parts
 from store.records import (
     ChainLink,
+    ConversationBusy,
     Finalised,
     FinalRecord,
     NewTurn,
@@ -110,8 +111,13 @@ class Store:
         )
 
     async def begin(self, turn: NewTurn) -> None:
-        """Insert the turn as `in_progress`."""
-        await self._writer.submit(self._begin, turn)
+        """Insert the turn as `in_progress`.
+
+        Raises `ConversationBusy` where it is of a conversation in which another one plays, or one
+        that it does not know of has spoken last; in whichever process.
+        """
+        if not await self._writer.submit(self._begin, turn):
+            raise ConversationBusy(turn.conversation)
 
     async def checkpoint(self, segments: Sequence[Segment]) -> frozenset[str]:
         """Append segments, each only while its owner still owns its turn and it is not final.

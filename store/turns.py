@@ -1,6 +1,7 @@
 """A turn on its way: the rows it begins with, and its segments. Runs in the writer's thread."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from msgspec import json
 from sqlalchemy import (
@@ -13,8 +14,10 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    exists,
     insert,
     literal_column,
+    or_,
     select,
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -107,16 +110,28 @@ class TurnWrites:
         self._clock = clock
         self._insert = Prepared(insert_turn(BEGINNING), dialect)
         self._input = Prepared(insert(tables.messages), dialect)
+        self._busy = Prepared(_busy(), dialect)
         self._owned = Prepared(select(tables.turns.c.id).where(is_owned()), dialect)
         self._append = Prepared(
             backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, _fenced_row()), dialect
         )
 
-    def begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[None]:
-        """Insert the turns as `in_progress`."""
-        self._insert.run_many(cursor, [row_of(turn) for turn in turns])
-        self._input.run_many(cursor, input_rows(turns))
-        return [None] * len(turns)
+    def begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[bool]:
+        """Insert the turns as `in_progress`, but for those whose conversation is busy."""
+        alone = [turn for turn in turns if turn.conversation is None]
+        self._insert.run_many(cursor, map(row_of, alone))
+        begun = [*alone, *filter(partial(self._speak_next, cursor), turns)]
+        self._input.run_many(cursor, input_rows(begun))
+        ids = {turn.id for turn in begun}
+        return [turn.id in ids for turn in turns]
+
+    def _speak_next(self, cursor: DBAPICursor, turn: NewTurn) -> bool:
+        """Insert a conversation's turn if it is its turn; nobody else can look meanwhile."""
+        row = row_of(turn)
+        if turn.conversation is None or self._busy.first(cursor, row) is not None:
+            return False
+        self._insert.run(cursor, row)
+        return True
 
     def checkpoint(
         self, cursor: DBAPICursor, requests: Sequence[Sequence[Segment]]
@@ -151,6 +166,20 @@ def _fenced_row() -> Select[*tuple[object, ...]]:
         bindparam("created_at", type_=Double),
         bindparam("blob", type_=LargeBinary),
     ).where(is_owned(), turns.keep_text, turns.deleted_at.is_(None))
+
+
+def _busy() -> Select[*tuple[object, ...]]:
+    """A row if a turn of the conversation plays, or is newer than the one that is gone on from."""
+    turns = tables.turns.c
+    here = (
+        turns.tenant_id == bindparam("tenant_id"),
+        turns.conversation == bindparam("conversation"),
+    )
+    plays = exists().where(*here, tables.PLAYING, turns.deleted_at.is_(None))
+    newer = exists().where(
+        *here, tables.FOLLOWED, turns.ended_at.is_not(None), turns.id > bindparam("previous_id")
+    )
+    return select(literal_column("1")).where(or_(plays, newer))
 
 
 def _row(segment: Segment, now: float) -> Values:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from actors.outcome import ErrorInfo
+from actors import failures
 from actors.turn import Turn
 from web.errors import ApiError
 
@@ -40,15 +40,7 @@ class Conversations:
 
 def conversation_busy(name: str) -> ApiError:
     """A 409: a turn of the conversation plays."""
-    return ApiError(
-        ErrorInfo(
-            status=409,
-            message=f"A turn of the conversation {name[:100]!r} is in progress. Wait for its end.",
-            type="invalid_request_error",
-            code="conversation_busy",
-            param="conversation",
-        )
-    )
+    return ApiError(failures.conversation_busy(name))
 
 
 def _plays(turn: Turn, claimed: tuple[str, str]) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 from sys import getsizeof
 
 import pytest
+import trio
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from store import chains, reads
 from store.engine import backend_for, open_engine
 from store.ids import new_id
-from store.records import ChainLink, NewTurn
+from store.records import ChainLink, ConversationBusy, NewTurn
 from store.settings import StoreSettings
 from store.store import Store, open_store
 from tests.store.builders import ROOM, TENANT, a_response, a_turn, an_end
@@ -355,3 +356,46 @@ def from_database(
         links = read(connection)
     engine.dispose()
     return links
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_two_processes_never_speak_in_a_conversation_at_once(
+    store: Store, settings: StoreSettings, said: bool
+) -> None:
+    async with open_store(settings) as other:
+        last = await answered(store, a_response(store.owner, conversation="a")) if said else None
+        first = a_response(store.owner, last, conversation="a")
+        await store.begin(first)
+        second = a_response(other.owner, last, conversation="a")
+        with pytest.raises(ConversationBusy, match="a"):
+            await other.begin(second)
+        await other.begin(a_response(other.owner, last, conversation="b"))
+        await store.finalise(an_end(first, items='["said"]'))
+        if said:
+            with pytest.raises(ConversationBusy):
+                await other.begin(second)
+        assert await other.get_turn(TENANT, second.id) is None
+        await other.begin(a_response(other.owner, first.id, conversation="a"))
+
+
+async def test_who_begins_at_the_same_moment_is_told_apart(store: Store) -> None:
+    refused = 0
+
+    async def begin() -> None:
+        nonlocal refused
+        try:
+            await store.begin(a_response(store.owner, conversation="a"))
+        except ConversationBusy:
+            refused += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(begin)
+    assert refused == 9
+
+
+async def test_a_deleted_turn_that_plays_holds_nobody_up(store: Store) -> None:
+    first = a_response(store.owner, conversation="a")
+    await store.begin(first)
+    await store.delete_response(TENANT, first.id, 2000.0)
+    await store.begin(a_response(store.owner, conversation="a"))

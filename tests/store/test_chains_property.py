@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     consumes,
+    multiple,
     rule,
     run_state_machine_as_test,
 )
@@ -136,8 +138,8 @@ class Machine(RuleBasedStateMachine):
         keep_text: bool,
         has_items: bool,
         begun: bool,
-    ) -> str:
-        """A turn; one whose beginning never arrives ends at once."""
+    ) -> str | MultipleResults[str]:
+        """A turn, if it is its turn to speak; one whose beginning never arrives ends at once."""
         number = next(self._numbers)
         items = f"[{number}]" if has_items else None
         turn = replace(
@@ -151,10 +153,14 @@ class Machine(RuleBasedStateMachine):
             ),
             id=f"turn_{number:04d}",
         )
-        self._known[turn.id] = Known(turn)
+        latest, live = self._spoken(tenant, conversation)
+        busy = live or (before is not None and latest is not None and latest > before)
         if begun:
-            self._write(lambda cursor: self._turns.begin(cursor, [turn]))
-        else:
+            assert self._write(lambda cursor: self._turns.begin(cursor, [turn])) == [not busy]
+            if busy:
+                return multiple()
+        self._known[turn.id] = Known(turn)
+        if not begun:
             self._finalise(self._an_end(turn.id, "completed"))
         return turn.id
 
@@ -250,15 +256,20 @@ class Machine(RuleBasedStateMachine):
             id = known.turn.previous_id
 
     def _compare_conversation(self, connection: Connection, tenant: str, name: str) -> None:
+        latest, live = self._spoken(tenant, name)
+        assert chains.latest_in(connection, tenant, name) == latest
+        assert chains.conversation_live(connection, tenant, name) == live
+
+    def _spoken(self, tenant: str, name: str | None) -> tuple[str | None, bool]:
+        """Who spoke last in a conversation, and whether anybody speaks."""
         its = [
             known
             for known in self._known.values()
-            if (known.turn.tenant_id, known.turn.conversation) == (tenant, name)
+            if name is not None
+            and (known.turn.tenant_id, known.turn.conversation) == (tenant, name)
         ]
         latest = max((k.turn.id for k in its if k.keeps and k.answered), default=None)
-        assert chains.latest_in(connection, tenant, name) == latest
-        live = any(not known.ended and known.deleted_at is None for known in its)
-        assert chains.conversation_live(connection, tenant, name) == live
+        return latest, any(not known.ended and known.deleted_at is None for known in its)
 
     def _an_end(
         self, id: str, status: str, *, said: bool = True, heard: bool = True

@@ -6,7 +6,7 @@ from typing import get_args
 
 from actors.ending import decide
 from actors.events import Ended
-from actors.failures import client_error
+from actors.failures import client_error, conversation_busy
 from actors.finalise import INTERNAL
 from actors.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
 from actors.providers.base import FailureKind, UpstreamFailure, failure_reason
@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "reference" / "outcomes.md").read_text("utf-8")
 
 OWN_ERRORS = {
-    Reason.STORE_UNAVAILABLE: _UNAVAILABLE,
     Reason.INTERNAL_ERROR: INTERNAL,
     Reason.UPSTREAM_TRUNCATED: decide(None, None).error,
 }
@@ -59,6 +58,8 @@ def http_statuses(reason: Reason) -> set[str]:
     if reason in FINISH_REASONS:
         return {"200"}
     kinds = [kind for kind in FailureKind if failure_reason(kind) is reason]
+    if reason is Reason.STORE_UNAVAILABLE:
+        return {str(_UNAVAILABLE.status), str(conversation_busy("").status)}
     if not kinds:
         return {str(ending_error(ended(reason, OWN_ERRORS.get(reason))).status)}
     return {status for kind in kinds for status in failure_statuses(kind)}

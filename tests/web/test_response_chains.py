@@ -7,6 +7,7 @@ from trio.testing import MockClock
 from actors.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.outcome import Mode, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
+from store.records import ConversationBusy, NewTurn
 from tests.actors.fakes import FOREVER, Line, Scene, ScriptedProvider, Trouble, text
 from tests.web.dialects.reading import comments_of
 from tests.web.house import House, in_a_moment, open_house
@@ -611,3 +612,20 @@ async def test_a_background_turn_is_gone_on_from_once_it_is_over(
         await house.registry.wait_empty()
         await responded(house, input="Two", previous_response_id="resp_1")
         assert said(house) == [("user", "Hi"), ("assistant", "Hello"), ("user", "Two")]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_conversation_in_which_another_process_just_began_is_busy(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    async with open_house(ScriptedProvider(*HELLO)) as house:
+
+        async def begin(turn: NewTurn) -> None:
+            raise ConversationBusy(turn.conversation)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(house.store, "begin", begin)
+            answer = await respond(house, conversation="c", stream=stream)
+        assert error_of(answer) == (409, "conversation_busy", "conversation")
+        assert house.store.finals == []
+        await responded(house, conversation="c")
