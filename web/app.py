@@ -8,8 +8,8 @@ from actors.outcome import ErrorInfo
 from store.records import StoreUnavailable
 from web.error_shapes import error_shape, name_request
 from web.errors import ApiError, store_unavailable
+from web.json_responses import error_response
 from web.quart_app import TrouperApp
-from web.responses import error_response
 from web.routes.chat import chat_routes
 from web.routes.embeddings import embedding_routes
 from web.routes.messages import message_routes

@@ -18,8 +18,8 @@ from web.connection import request_life
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS, DialectKind
 from web.errors import ApiError, ending_error, unavailable
+from web.json_responses import error_response, made_response
 from web.logs import marking_logs
-from web.responses import error_response, made_response
 from web.service import Service
 from web.sse import event_stream
 

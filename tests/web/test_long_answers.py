@@ -20,9 +20,11 @@ from tests.actors.samples import STARTED, ended
 from tests.web.house import House, asking, open_house, view
 from tests.web.responding import responded, shown
 from tests.web.socket_client import door_of
-from web import kept_events, response_view, responses_ws
+from web import kept_events
 from web.dialects import chat_completion, kinds, message, response_object
-from web.responses_unstored import UnstoredResponses
+from web.responses import view as view_module
+from web.responses import ws
+from web.responses.unstored import UnstoredResponses
 
 ASKED: dict[str, dict[str, object]] = {
     "/v1/chat/completions": asking(),
@@ -112,10 +114,10 @@ async def test_a_response_from_the_store(
     monkeypatch: pytest.MonkeyPatch,
     lines: list[Line],
 ) -> None:
-    monkeypatch.setattr("web.response_resource.LONG_ITEMS", 1000)
+    monkeypatch.setattr("web.responses.resource.LONG_ITEMS", 1000)
     async with open_house(ScriptedProvider(*lines)) as house:
         response = await responded(house)
-        places.watch(response_view, "read_items")
+        places.watch(view_module, "read_items")
         assert await shown(house, response["id"]) == response
         assert places.called == [lines is SHORT]
 
@@ -135,7 +137,7 @@ async def test_what_a_socket_remembers(
         keep(self, link)
 
     monkeypatch.setattr(UnstoredResponses, "keep", note)
-    places.watch(responses_ws, "kept_items")
+    places.watch(ws, "kept_items")
     async with open_house(ScriptedProvider(*lines)) as house, door_of(house) as door:
         await (await door.open()).respond(store=False)
     assert places.called == [lines is SHORT]

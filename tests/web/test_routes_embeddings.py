@@ -19,7 +19,7 @@ from actors.providers.embeddings import EmbeddingAsk, Embeddings
 from store.records import FinalRecord
 from tests.actors.fakes import ScriptedProvider, Trouble
 from tests.web.house import House, in_a_moment, open_house
-from web.responses import json_response
+from web.json_responses import json_response
 
 Line = float | UpstreamFailure
 VECTOR = Embeddings((Raw(b"[0.5,1]"),), Usage(input_tokens=1_000_000, output_tokens=0))

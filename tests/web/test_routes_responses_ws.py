@@ -40,9 +40,8 @@ from tests.web.responding import (
     shown,
 )
 from tests.web.socket_client import HANDSHAKE, SETTINGS, Socket, conversing, door_of, masked
-from web import responses_ws
 from web.dialects.frames import data_of
-from web.responses_request import ResponsesAsk
+from web.responses.request import ResponsesAsk
 from web.server import ServerSettings
 
 K = FailureKind
@@ -742,7 +741,7 @@ async def test_a_bug_costs_one_socket(
         await other.create()
         await other.hear_until("response.output_text.delta")
         with monkeypatch.context() as patch, capture_logs() as logs:
-            patch.setattr(responses_ws, where, _bug)
+            patch.setattr(f"web.responses.ws.{where}", _bug)
             await socket.create()
             assert await socket.closed() == 1011
         (line,) = [line for line in logs if line["log_level"] == "error"]
@@ -757,7 +756,7 @@ async def test_a_bug_is_told_of_although_the_client_has_left(
 ) -> None:
     async with open_house(ScriptedProvider(*LONG)) as house, door_of(house) as door:
         socket = await door.open()
-        monkeypatch.setattr(responses_ws, "play_response", _late_bug)
+        monkeypatch.setattr("web.responses.ws.play_response", _late_bug)
         with capture_logs() as logs:
             await socket.create()
             await in_a_moment()

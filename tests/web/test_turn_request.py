@@ -7,7 +7,7 @@ import pytest
 from actors.outcome import OnCut
 from tests.actors.fakes import ScriptedProvider
 from tests.web.house import asking, open_house
-from web.chat_request import read_chat_request
+from web.chat.request import read_chat_request
 from web.routes.chat import turn_request
 
 MODELS: dict[str, object] = {

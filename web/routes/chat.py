@@ -4,7 +4,7 @@ import trio
 from quart import Blueprint, Response
 
 from actors.turn import TurnRequest
-from web.chat_request import ChatRequest, receive_chat_request
+from web.chat.request import ChatRequest, receive_chat_request
 from web.dialects.openai_chat import NAME
 from web.json_body import READERS
 from web.playing import answer, begin

@@ -14,10 +14,10 @@ from actors.turn import PlannedRoute, Turn, TurnRequest
 from web.embedding_request import EmbeddingRequest, receive_embedding_request
 from web.errors import ApiError, ending_error, invalid
 from web.json_body import READERS
+from web.json_responses import error_response, json_response
 from web.planning import Plan
 from web.playing import begin, turn_headers
 from web.request_parts import body_given
-from web.responses import error_response, json_response
 from web.service import TENANT, Service
 
 _MODELS_SHOWN = 20

@@ -9,14 +9,14 @@ from quart import Blueprint, Response
 from actors.turn import TurnRequest
 from web.dialects.messages import NAME
 from web.json_body import READERS
-from web.messages_request import (
+from web.json_responses import json_response
+from web.messages.request import (
     MessagesRequest,
     receive_count_request,
     receive_messages_request,
 )
 from web.playing import answer, begin
 from web.request_parts import body_given
-from web.responses import json_response
 from web.service import TENANT, Service
 
 

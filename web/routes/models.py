@@ -3,7 +3,7 @@
 from quart import Blueprint, Response
 
 from web.errors import not_found
-from web.responses import json_response
+from web.json_responses import json_response
 from web.service import Service
 
 

@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from web.responses import json_response
+from web.json_responses import json_response
 from web.service import Service
 
 

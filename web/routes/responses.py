@@ -12,16 +12,16 @@ from actors.turn import Turn
 from web.dialects.response_object import tells
 from web.errors import ending_error
 from web.json_body import READERS
+from web.json_responses import error_response, json_response
 from web.playing import answer, begin, turn_headers
 from web.request_parts import body_given, limit_given
-from web.response_resource import ResponseResource
-from web.responses import error_response, json_response
-from web.responses_compact import compacted
-from web.responses_items import wrong
-from web.responses_listing import DEFAULT_LIMIT, MAX_LIMIT, Page
-from web.responses_prepare import Prepared, prepare
-from web.responses_request import receive_responses_request
-from web.responses_turn import count_input, play_response, play_summary
+from web.responses.compact import compacted
+from web.responses.items import wrong
+from web.responses.listing import DEFAULT_LIMIT, MAX_LIMIT, Page
+from web.responses.prepare import Prepared, prepare
+from web.responses.request import receive_responses_request
+from web.responses.resource import ResponseResource
+from web.responses.turn import count_input, play_response, play_summary
 from web.service import Service
 
 _BOOLEANS = {"true": True, "false": False}

@@ -9,7 +9,7 @@ from actors.outcome import ErrorInfo
 from web.errors import ApiError
 from web.json_body import READERS
 from web.playing import no_new_turns
-from web.responses_ws import ResponsesSocket
+from web.responses.ws import ResponsesSocket
 from web.service import Service
 
 

@@ -5,7 +5,7 @@ from quart import Blueprint, Response
 
 from actors.providers.base import Route
 from web.errors import invalid, not_found
-from web.responses import json_response
+from web.json_responses import json_response
 from web.route_json import models_by_route, route_json
 from web.service import Service
 

@@ -14,9 +14,9 @@ from web.dialects.kinds import KINDS
 from web.dialects.rendering import Render
 from web.errors import invalid, not_found
 from web.following import cursor_given, elsewhere, follow, replay
+from web.json_responses import json_response
 from web.playing import turn_headers
 from web.request_parts import limit_given
-from web.responses import json_response
 from web.service import TENANT, Service
 from web.turn_json import listed_turn, live_turn, stored_turn
 

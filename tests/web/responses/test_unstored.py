@@ -1,0 +1,61 @@
+"""What a socket remembers of responses: so many, so much, and the oldest go first."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.records import ChainLink
+from web.responses.chain import Echo, Options
+from web.responses.unstored import UnstoredResponses
+
+
+def link(number: int, size: int = 0, instructions: str | None = None) -> ChainLink:
+    return ChainLink(
+        turn_id=f"turn_{number}",
+        input_items="x" * size,
+        dialect_options=msgspec.json.encode(Options(Echo(instructions))).decode(),
+    )
+
+
+def test_the_oldest_go_first() -> None:
+    unstored = UnstoredResponses(3600)
+    for number in range(5):
+        unstored.keep(link(number, 1000))
+    assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
+
+
+def test_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.responses.unstored.MOST_LINKS", 3)
+    unstored = UnstoredResponses(1_000_000)
+    for number in range(5):
+        unstored.keep(link(number))
+    assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
+
+
+def test_instructions_count() -> None:
+    unstored = UnstoredResponses(3600)
+    for number in range(5):
+        unstored.keep(link(number, instructions="x" * 1000))
+    assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
+
+
+def test_one_that_is_too_large_is_not_kept() -> None:
+    unstored = UnstoredResponses(1000)
+    unstored.keep(link(1, 2000))
+    assert not unstored.links
+    unstored.keep(link(2, 100))
+    assert list(unstored.links) == ["turn_2"]
+
+
+@given(st.lists(st.integers(0, 3000), max_size=50))
+def test_it_never_takes_more_than_it_may(sizes: list[int]) -> None:
+    unstored = UnstoredResponses(5000)
+    for number, size in enumerate(sizes):
+        unstored.keep(link(number, size))
+        kept = unstored.links.values()
+        assert sum(len(each.input_items) for each in kept) <= 5000
+        if size < 3000:
+            assert list(unstored.links)[-1] == f"turn_{number}"
+    numbers = [int(id.removeprefix("turn_")) for id in unstored.links]
+    assert numbers == list(range(len(sizes) - len(numbers), len(sizes)))

@@ -1,0 +1,1 @@
+"""Requests of Chat Completions, and the calls that they are."""

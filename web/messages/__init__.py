@@ -1,0 +1,1 @@
+"""Requests of Anthropic's Messages, and the calls that they are."""

@@ -1,0 +1,1 @@
+"""Responses: requests, what they go on from, and what becomes of them."""

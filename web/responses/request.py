@@ -1,0 +1,278 @@
+"""Reads a Responses request: what is wrong with it is said with the path of the field.
+
+Source: OpenAI's API reference, "Create a response". `conversation_history` and `strict` are
+extensions of ours.
+"""
+
+from typing import Annotated, Literal
+
+import trio
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actors.heavy import encoded_list
+from actors.providers.base import JSON
+from web.errors import ApiError, invalid
+from web.field_errors import first_complaint
+from web.json_body import read_json
+from web.responses.history import read_history
+from web.responses.items import Item, read_input, wrong
+from web.responses.text import response_format
+from web.responses.tools import Tools, read_tools
+
+LONGEST_NAME = 512
+"""Characters of a model's name, and of a conversation's."""
+_METADATA = 16
+"""Pairs of metadata, as the API has it; keys of 64 characters, values of 512."""
+
+_UNAVAILABLE = {
+    "prompt": "there are no prompt templates here; send input and instructions.",
+    "context_management": "nothing is compacted here unasked; see POST /v1/responses/compact.",
+    "moderation": "there is no moderation here.",
+}
+"""Fields that ask for what an answer without it would only pretend to have."""
+
+_READ = frozenset(
+    {
+        *("background", "conversation", "conversation_history", "include", "input"),
+        *("instructions", "max_output_tokens", "max_tool_calls", "metadata", "model"),
+        *("parallel_tool_calls", "previous_response_id", "prompt_cache_key", "reasoning"),
+        *("safety_identifier", "service_tier", "store", "stream", "stream_options", "strict"),
+        *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation"),
+        *("user", *_UNAVAILABLE),
+    }
+)
+"""What is looked at here; all other fields go on as they are."""
+
+_LOGPROBS = "message.output_text.logprobs"
+_SEALED = "reasoning.encrypted_content"
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """Where a request says that its history is; nowhere, if nothing is given."""
+
+    previous: str | None = None
+    """A response's id."""
+    conversation: str | None = None
+    items: list[Item] | None = None
+    """Brought by the client, in place of what is stored."""
+
+    @property
+    def given(self) -> bool:
+        """Whether there may be a history."""
+        return not (self.previous is None and self.conversation is None and self.items is None)
+
+
+class ResponsesAsk(Struct, frozen=True, kw_only=True):
+    """A valid request."""
+
+    model: str
+    input: list[Item]
+    past: Past
+    instructions: str | None
+    """None where those of the past hold on."""
+    parameters: dict[str, JSON]
+    """As Chat Completions has them."""
+    thinking: dict[str, JSON]
+    """Settings of `reasoning` that Chat Completions has no word for."""
+    echo: dict[str, JSON]
+    """What the response object repeats, but for what only the past can tell."""
+    kept: str
+    """JSON array of what later turns find that this one was asked."""
+    unavailable: tuple[str, ...] = ()
+    """What was asked for and no route has."""
+    stream: bool = False
+    keep: bool = True
+    truncate: bool = False
+    strict: bool = False
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Reasoning(_Fields):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class _StreamOptions(_Fields):
+    include_obfuscation: bool | None = None
+
+
+class _Body(_Fields):
+    model: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    instructions: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    store: bool | None = None
+    strict: bool | None = None
+    background: bool | None = None
+    previous_response_id: Annotated[str, Field(min_length=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tool_calls: Annotated[int, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: list[JSON] | None = None
+    parallel_tool_calls: bool | None = None
+    text: dict[str, JSON] | None = None
+    reasoning: _Reasoning | None = None
+    include: Annotated[list[str], Field(max_length=100, fail_fast=True)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=_METADATA)] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    service_tier: str | None = None
+
+
+async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) -> ResponsesAsk:
+    """The request in `body`; raises `ApiError` (400) for anything that is not one.
+
+    A large one is read in one of `threads`.
+    """
+    return await read_json(body, read_responses_request, threads)
+
+
+def read_responses_request(raw: dict[str, JSON]) -> ResponsesAsk:
+    """The request in this object; raises `ApiError` (400)."""
+    try:
+        body = _Body.model_validate(raw)
+    except ValidationError as error:
+        raise first_complaint(error) from None
+    _check_available(raw, body)
+    tools = read_tools(body.tools, raw.get("tool_choice"))
+    past = _past(raw, body)
+    input = _input(raw, past)
+    text = response_format(body.text)
+    include = body.include or []
+    return ResponsesAsk(
+        model=body.model,
+        input=input,
+        kept=_kept(past, input),
+        past=past,
+        instructions=body.instructions,
+        parameters=_parameters(raw, body, tools) | text.parameters,
+        thinking=_thinking(raw),
+        echo=_echo(body, tools) | {"text": text.shown},
+        unavailable=(f"include: {_SEALED}",) if _SEALED in include else (),
+        stream=bool(body.stream),
+        keep=body.store is not False,
+        truncate=body.truncation == "auto",
+        strict=bool(body.strict),
+    )
+
+
+def conversation_name(given: JSON) -> str | None:
+    """The name in `conversation`, which is a name or an object with an `id`."""
+    path = "conversation"
+    if isinstance(given, dict):
+        given, path = given.get("id"), "conversation.id"
+        if given is None:
+            raise wrong(path, "field required.", "missing_required_parameter")
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_NAME:
+        raise wrong(path, f"must be a string of 1 to {LONGEST_NAME} characters.")
+    return given
+
+
+def check_one_past(previous: str | None, conversation: str | None) -> None:
+    """Raises `ApiError` (400) where both say where the history is."""
+    if previous is not None and conversation is not None:
+        text = "previous_response_id and conversation cannot be used together; give one of them."
+        raise invalid(text, param="previous_response_id", code="mutually_exclusive_parameters")
+
+
+def _past(raw: dict[str, JSON], body: _Body) -> Past:
+    previous, conversation = body.previous_response_id, conversation_name(raw.get("conversation"))
+    check_one_past(previous, conversation)
+    history = raw.get("conversation_history")
+    items = None if history is None else read_history(history)
+    return Past(previous=previous, conversation=conversation, items=items)
+
+
+def _input(raw: dict[str, JSON], past: Past) -> list[Item]:
+    given = raw.get("input")
+    if given is None:
+        if past.given:
+            return []
+        raise wrong("input", "field required.", "missing_required_parameter")
+    return read_input(given)
+
+
+def _kept(past: Past, input: list[Item]) -> str:
+    """All that the request brings; what it refers to stands there already."""
+    own = [item for item in input if item["type"] != "item_reference"]
+    return encoded_list([*(past.items or ()), *own])
+
+
+def _check_available(raw: dict[str, JSON], body: _Body) -> None:
+    for name, words in _UNAVAILABLE.items():
+        if raw.get(name) is not None:
+            raise _not_available(name, words)
+    if body.background:
+        raise _not_available("background", "responses cannot run in the background yet.")
+    if body.service_tier not in (None, "auto", "default"):
+        words = "there are no tiers but auto and default yet."
+        raise _not_available("service_tier", words)
+    for key, value in (body.metadata or {}).items():
+        if not 0 < len(key) <= 64 or len(value) > 512:
+            words = "keys may have 64 characters, and values 512."
+            raise wrong(f"metadata.{key[:64]}", words)
+
+
+def _not_available(name: str, words: str) -> ApiError:
+    return wrong(name, words, "unsupported_parameter")
+
+
+def _parameters(raw: dict[str, JSON], body: _Body, tools: Tools) -> dict[str, JSON]:
+    """What Chat Completions calls these; what it does not know goes on as it is."""
+    given: dict[str, JSON] = {
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "max_completion_tokens": body.max_output_tokens,
+        "parallel_tool_calls": body.parallel_tool_calls if tools.shown else None,
+        "reasoning_effort": body.reasoning.effort if body.reasoning else None,
+        "user": body.user,
+        "safety_identifier": body.safety_identifier,
+        "prompt_cache_key": body.prompt_cache_key,
+        **{name: value for name, value in raw.items() if name not in _READ},
+    }
+    if body.top_logprobs is not None or _LOGPROBS in (body.include or ()):
+        given |= {"logprobs": True, "top_logprobs": body.top_logprobs}
+    return {name: value for name, value in given.items() if value is not None} | tools.parameters
+
+
+def _thinking(raw: dict[str, JSON]) -> dict[str, JSON]:
+    reasoning = raw.get("reasoning")
+    given = reasoning if isinstance(reasoning, dict) else {}
+    return {name: value for name, value in given.items() if name != "effort" and value is not None}
+
+
+def _echo(body: _Body, tools: Tools) -> dict[str, JSON]:
+    reasoning = body.reasoning or _Reasoning()
+    return {
+        "background": False,
+        "max_output_tokens": body.max_output_tokens,
+        "max_tool_calls": body.max_tool_calls,
+        "metadata": body.metadata or {},
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "prompt_cache_key": body.prompt_cache_key,
+        "reasoning": {
+            "effort": reasoning.effort,
+            "summary": reasoning.summary or reasoning.generate_summary,
+        },
+        "safety_identifier": body.safety_identifier,
+        "service_tier": "default",
+        "store": body.store is not False,
+        "temperature": body.temperature,
+        "tool_choice": tools.choice,
+        "tools": list(tools.shown),
+        "top_logprobs": body.top_logprobs or 0,
+        "top_p": body.top_p,
+        "truncation": body.truncation or "disabled",
+        "user": body.user,
+    }
