@@ -38,7 +38,7 @@ SHOWN = 20
 """Tokens that the client has before a primary breaks off."""
 RETRY_AFTER_S = 4.0
 CUT = f"first=1ms,delay=1ms,cut={SHOWN}"
-SPEAKING = "first=1ms,delay=20ms"
+SPEAKING = "first=1ms,delay=10ms"
 
 
 @dataclass(frozen=True)
