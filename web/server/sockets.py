@@ -41,10 +41,11 @@ def bind_sockets(binds: Sequence[str], settings: ServerSettings) -> list[socket.
 def set_options(sock: socket.socket, write_stall_s: float) -> None:
     """Set what accepted TCP connections inherit: no delay, and the means to notice a dead peer.
 
-    Both are needed: keep-alive finds a peer that vanished while we were silent, the user timeout
-    one that vanished while we were writing. The last probe and the user timeout fall together, a
-    little before `write_stall_s`. The bound on unsent bytes keeps a slow reader from looking
-    stalled: without it Linux takes nothing more until a third of a buffer of megabytes is free.
+    Keep-alive finds a peer that vanished while we were silent, a little before `write_stall_s`;
+    `web.server.vanished` one that vanished while we were writing. A user timeout would, too, but
+    it also cuts a peer whose window stays smaller than what is to be sent next, however well it
+    reads. The bound on unsent bytes keeps a slow reader from looking stalled: without it Linux
+    takes nothing more until a third of a buffer of megabytes is free.
     """
     sock.setblocking(False)
     if sock.family not in {socket.AF_INET, socket.AF_INET6}:
@@ -63,7 +64,6 @@ def _dead_peer_options(write_stall_s: float) -> dict[str, int]:
         "TCP_KEEPIDLE": 2 * interval,
         "TCP_KEEPINTVL": interval,
         "TCP_KEEPCNT": 5,
-        "TCP_USER_TIMEOUT": round(write_stall_s * 1000 * 14 / 15),
     }
 
 

@@ -55,9 +55,10 @@ def test_a_dead_peer_is_found_within_the_stall_time() -> None:
         idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
         interval = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
         count = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
-        user_timeout_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000
+        # It would cut a peer whose window is small.
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
         assert not sock.getblocking()
-    assert idle + interval * count == user_timeout_s == 28
+    assert idle + interval * count == 28
 
 
 def test_an_inherited_socket_is_adopted() -> None:

@@ -8,20 +8,28 @@ import pytest
 from web.server.vanished import has_vanished, is_overdue
 
 
-def info(unacknowledged: int, last_ack_ms: int) -> bytes:
-    fields = [0] * 13
-    fields[4], fields[12] = unacknowledged, last_ack_ms
-    return b"\1" * 8 + struct.pack("=13I", *fields)
+def info(unacknowledged: int, unsent: int, last_ack_ms: int) -> bytes:
+    fields = [0] * 35
+    fields[4], fields[34], fields[12] = unacknowledged, unsent, last_ack_ms
+    return b"\1" * 8 + struct.pack("=35I", *fields)
 
 
 @pytest.mark.parametrize(
-    ("unacknowledged", "last_ack_ms", "vanished"),
-    [(0, 0, False), (0, 99_000, False), (1, 27_999, False), (1, 28_000, True), (9, 99_000, True)],
+    ("unacknowledged", "unsent", "last_ack_ms", "vanished"),
+    [
+        (0, 0, 0, False),
+        (0, 0, 99_000, False),
+        (1, 0, 27_999, False),
+        (1, 0, 28_000, True),
+        (9, 9, 99_000, True),
+        (0, 1, 27_999, False),
+        (0, 1, 28_000, True),
+    ],
 )
 def test_only_who_owes_an_answer_is_missed(
-    unacknowledged: int, last_ack_ms: int, vanished: bool
+    unacknowledged: int, unsent: int, last_ack_ms: int, vanished: bool
 ) -> None:
-    assert is_overdue(info(unacknowledged, last_ack_ms), 28) is vanished
+    assert is_overdue(info(unacknowledged, unsent, last_ack_ms), 28) is vanished
 
 
 def test_a_living_peer_has_not_vanished_read_or_not() -> None:
