@@ -118,7 +118,9 @@ class Server(Process):
 
     def logged(self, event: str) -> list[dict[str, object]]:
         """The log's lines of one event."""
-        lines = [json.loads(line) for line in self.said.splitlines() if line.startswith("{")]
+        # The last one may still be on its way.
+        whole = self.said.rpartition("\n")[0].splitlines()
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
