@@ -126,7 +126,11 @@ class TurnWrites:
         return [turn.id in ids for turn in turns]
 
     def _speak_next(self, cursor: DBAPICursor, turn: NewTurn) -> bool:
-        """Insert a conversation's turn if it is its turn; nobody else can look meanwhile."""
+        """Insert a conversation's turn if it is its turn.
+
+        With SQLite, whose transactions write one at a time, nobody else can look meanwhile; with
+        PostgreSQL another process may, at the very same moment.
+        """
         row = row_of(turn)
         if turn.conversation is None or self._busy.first(cursor, row) is not None:
             return False
