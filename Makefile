@@ -1,5 +1,7 @@
 # Everything here starts from nothing: it needs make, a shell and Python 3.11 or newer.
 # What is installed comes from the lock files, hashes checked. Repeated calls install nothing.
+# The locks name every package, so pip resolves nothing (--no-deps): a resolver looks for extras
+# that a lock does not spell out, and finds releases without a hash. `pip check` replaces it.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,12 +52,14 @@ clean:
 # The stamps are written last: an interrupted installation is done again.
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
+	$(PIP) check
 	@touch $@
 
 $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	$(PIP) install --require-hashes --no-deps -r requirements.lock -r requirements-build.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) check
 	@touch $@
 
 $(BIN)/python:
