@@ -1,8 +1,8 @@
-"""Write the lock files: what pip-compile chooses on every supported Python, in one file each.
+"""Writes the lock files: the versions that pip-compile chooses on all supported Pythons.
 
-Usage: lock.py SCRATCH-DIRECTORY. Needs every interpreter of `PYTHONS` on the path. A package that
-only some of them need gets a marker. Where packages come from is each machine's own business, so
-nothing of that is written down.
+Usage: lock.py SCRATCH-DIRECTORY. Needs every interpreter of `PYTHONS` on PATH. A package that only
+some of them need gets a marker. Package indexes are not written to the files, because they are
+configured on each machine.
 """
 
 import os
@@ -14,12 +14,12 @@ from pathlib import Path
 PYTHONS = ("3.11", "3.12", "3.13")
 HEADER = """\
 # Written by `make lock` from pyproject.toml, with pip-compile on Python {pythons}.
-# Do not edit: it is made anew.
+# Do not edit: `make lock` overwrites it.
 """
 
 
 def main(scratch: Path) -> None:
-    """Compile each file with the one before as its constraint, so that they agree."""
+    """Compile each file with the previous one as a constraint, so that their versions agree."""
     tools = {python: _pip_tools(scratch / python, python) for python in PYTHONS}
     groups = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["dependency-groups"]
     _lock(tools, "requirements.lock", ["pyproject.toml"])
@@ -49,7 +49,7 @@ def _lock(
 
 
 def _compile(tool: Path, sources: list[str], more: str) -> dict[str, str]:
-    """The chosen `name==version`s, each with its lines of hashes and reasons."""
+    """Return the chosen `name==version`s, each with its lines of hashes and comments."""
     command: list[str | Path] = [
         *(tool, "--quiet", "--upgrade", "--generate-hashes", "--strip-extras", "--allow-unsafe"),
         *("--no-header", "--no-emit-index-url", "--no-emit-find-links"),
@@ -67,13 +67,16 @@ def _compile(tool: Path, sources: list[str], more: str) -> dict[str, str]:
 
 
 def _marker(having: list[str]) -> str:
-    """A marker for the Pythons that need a package, short, and open to newer Pythons."""
+    """Return a short marker for the Pythons that need a package.
+
+    It lists the excluded versions where possible, so that newer Pythons are included.
+    """
     if len(having) == len(PYTHONS):
         return ""
-    lacking = [python for python in PYTHONS if python not in having]
+    excluded = [python for python in PYTHONS if python not in having]
     if len(having) == 1:
         return f' ; python_version == "{having[0]}"'
-    return " ; " + " and ".join(f'python_version != "{python}"' for python in lacking)
+    return " ; " + " and ".join(f'python_version != "{python}"' for python in excluded)
 
 
 if __name__ == "__main__":
