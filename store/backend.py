@@ -1,4 +1,4 @@
-"""What the store needs of a kind of database, beyond the SQL that all of them have."""
+"""Backend interface: the database-specific operations that the store needs beyond common SQL."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,47 +9,53 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 
 class StoreRefused(Exception):
-    """The store cannot be opened. One line: what is wrong, where, and what to do."""
+    """The store cannot be opened. The message is one line: the place, the problem, the remedy."""
 
 
 class Backend(Protocol):
-    """A kind of database, and all that is peculiar to it."""
+    """A database product and everything that is specific to it."""
 
     @property
-    def beside(self) -> Path:
-        """The path that this machine's own files (spool, owner locks) extend by a suffix."""
+    def base_path(self) -> Path:
+        """The path to which local files (spool, owner locks) append their suffix."""
 
     def engine(self) -> Engine:
-        """Make the engine; connects nowhere yet."""
+        """Create the engine without connecting."""
 
     def check(self, engine: Engine) -> None:
-        """Make sure that the database can be read and written; raises its driver's errors."""
+        """Check that the database can be read and written; raises the driver's errors."""
 
     def lock_schema(self, connection: Connection) -> None:
-        """Begin a transaction that keeps other processes from migrating."""
+        """Make the next transaction on `connection` keep other processes from migrating."""
 
     def begin(self, cursor: DBAPICursor) -> None:
-        """Begin a transaction that will write."""
+        """Begin a write transaction."""
 
-    def set_patience(self, cursor: DBAPICursor, seconds: float) -> None:
-        """Bound how long a statement waits for other processes' locks."""
+    def set_lock_timeout(self, cursor: DBAPICursor, seconds: float) -> None:
+        """Limit how long a statement waits for another process's lock."""
 
-    def trouble(self, error: BaseException) -> str | None:
-        """Say why the database is unavailable; None where the caller is at fault."""
+    def unavailable_reason(self, error: BaseException) -> str | None:
+        """Return why the database is unavailable, or None if the error is the caller's fault."""
 
-    def refusal(self, error: BaseException) -> str | None:
-        """Say in one line why the store cannot be opened, and what to do about it."""
+    def opening_error(self, error: BaseException) -> str | None:
+        """Return one line that says why the store cannot be opened and how to fix it.
+
+        None if the error does not come from the database or the file system.
+        """
 
     def insert_or_extend(
         self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
     ) -> Insert:
-        """Insert a segment, from `rows` or from parameters, unless a longer one stands there."""
+        """Build an upsert of segments that never replaces a longer segment by a shorter one.
 
-    def settle(self) -> None:
-        """Make what is committed survive the death of the machine; raises `OSError`."""
+        The values come from the query `rows`, or from parameters if `rows` is None.
+        """
 
-    def tidy(self, cursor: DBAPICursor) -> None:
-        """Leave the database as small and whole as it can be, at the end."""
+    def sync_to_disk(self) -> None:
+        """Make all commits so far survive a crash of the machine; raises `OSError`."""
+
+    def compact(self, cursor: DBAPICursor) -> None:
+        """Compact the database before it is closed."""
 
     def remove(self) -> None:
-        """Delete a database that was only meant for this process."""
+        """Delete the database if it was temporary; otherwise do nothing."""

@@ -1,6 +1,6 @@
-"""What later turns build on: the chain of turns before one, and conversations.
+"""Queries for a turn's history: the chain of its predecessors, and conversations.
 
-Runs in the reading threads.
+Runs in the reader threads.
 """
 
 from collections.abc import Iterable
@@ -25,46 +25,49 @@ from sqlalchemy import (
 )
 
 from store.records import ChainLink, Lost
-from store.tables import FOLLOWED, PLAYING, messages, turns
+from store.tables import CONTINUABLE, LIVE, messages, turns
 
 _TENANT = bindparam("tenant", type_=String)
 _FIRST = bindparam("first", type_=String)
-_MOST = bindparam("most", type_=Integer)
+_LIMIT = bindparam("most", type_=Integer)
 _NO_OPTIONS = "{}"
-_asked = messages.alias("asked")
-_said = messages.alias("said")
+_input = messages.alias("input")
+_answer = messages.alias("answer")
 
 
 def chain(
-    connection: Connection, tenant_id: str, turn_id: str, limit: int, most_bytes: int
+    connection: Connection, tenant_id: str, turn_id: str, limit: int, max_bytes: int
 ) -> list[ChainLink]:
-    """Read the turn and those before it, by `previous_id`, oldest first, in one query.
+    """Read a turn and its predecessors by `previous_id`, oldest first, in one query.
 
-    Of a chain of more than `limit` turns, or that takes more than `most_bytes` in memory, the
-    newest are read, and one at least: the first link then has a `previous_id`. An ancestor that
-    is not there is a link too, and `lost`. Only the turn itself is read with its options.
+    A chain that is longer than `limit` turns, or takes more than `max_bytes` of memory, is cut
+    to its newest turns, but always holds at least one; its first link then has a `previous_id`.
+    A missing ancestor is a link whose `lost` is set. Only the turn itself is read with its
+    dialect options.
     """
-    taken: dict[int, ChainLink] = {}
-    asked = {"tenant": tenant_id, "first": turn_id, "most": limit}
-    for row in connection.execute(_LINKS, asked):
-        most_bytes -= sum(map(getsizeof, (row.asked, row.said, row.dialect_options)))
-        if most_bytes < 0 and taken:
-            return _unbroken(taken)[::-1]
-        taken[row.depth] = _link(row)
-    links = _unbroken(taken)
-    if len(links) < limit:
-        links += _missing(links[-1].previous_id if links else turn_id)
-    return links[::-1]
+    links: dict[int, ChainLink] = {}
+    parameters = {"tenant": tenant_id, "first": turn_id, "most": limit}
+    for row in connection.execute(_LINKS, parameters):
+        max_bytes -= sum(map(getsizeof, (row.input_items, row.answer_items, row.dialect_options)))
+        if max_bytes < 0 and links:
+            return _without_gaps(links)[::-1]
+        links[row.depth] = _link(row)
+    newest_first = _without_gaps(links)
+    if len(newest_first) < limit:
+        newest_first += _missing_link(newest_first[-1].previous_id if newest_first else turn_id)
+    return newest_first[::-1]
 
 
-def latest_in(connection: Connection, tenant_id: str, conversation: str) -> str | None:
-    """Find the newest turn of a conversation that has ended, keeps its text and is not deleted.
+def latest_turn_in(connection: Connection, tenant_id: str, conversation: str) -> str | None:
+    """Return the newest turn of a conversation that has ended, keeps its text and isn't deleted.
 
-    Turns that ended without an answer have left it (`store.finals`).
+    Turns that ended without an answer are not part of their conversation (`store.finals`).
     """
     query = (
         select(turns.c.id)
-        .where(*_of(tenant_id, conversation), FOLLOWED, turns.c.ended_at.is_not(None))
+        .where(
+            *_in_conversation(tenant_id, conversation), CONTINUABLE, turns.c.ended_at.is_not(None)
+        )
         .order_by(turns.c.id.desc())
         .limit(1)
     )
@@ -72,34 +75,39 @@ def latest_in(connection: Connection, tenant_id: str, conversation: str) -> str 
 
 
 def conversation_live(connection: Connection, tenant_id: str, conversation: str) -> bool:
-    """Find out whether a turn of the conversation has not ended, and is not deleted."""
+    """Return whether the conversation has a turn that is in flight and not deleted."""
     query = select(
-        exists().where(*_of(tenant_id, conversation), PLAYING, turns.c.deleted_at.is_(None))
+        exists().where(
+            *_in_conversation(tenant_id, conversation), LIVE, turns.c.deleted_at.is_(None)
+        )
     )
     return bool(connection.scalar(query))
 
 
-def _of(tenant_id: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
+def _in_conversation(tenant_id: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
     return turns.c.tenant_id == tenant_id, turns.c.conversation == conversation
 
 
 def _links() -> Select[*tuple[object, ...]]:
-    """Select the links by depth, each with its items where there are such."""
+    """Select the links with their depth, and their input and answer items if they have any."""
     links = _turns()
     return (
-        select(links, _asked.c["items"].label("asked"), _said.c["items"].label("said"))
+        select(
+            links, _input.c["items"].label("input_items"), _answer.c["items"].label("answer_items")
+        )
         .select_from(links)
-        .outerjoin(_asked, and_(_asked.c.turn_id == links.c.id, _asked.c.role == "input"))
-        .outerjoin(_said, and_(_said.c.turn_id == links.c.id, _said.c.role == "assistant"))
+        .outerjoin(_input, and_(_input.c.turn_id == links.c.id, _input.c.role == "input"))
+        .outerjoin(_answer, and_(_answer.c.turn_id == links.c.id, _answer.c.role == "assistant"))
     )
 
 
 def _turns() -> CTE:
-    """Walk from a turn to those before it; at most `most`, even if they went in a circle.
+    """Walk from a turn to its predecessors, at most `most` turns even if they form a cycle.
 
-    The options, with the tools of a request in them, are taken of one turn, and of the others
-    nothing that stands behind them in the row: that would cost as much to read as they do.
-    `previous_id` comes from the index, and `deleted_at` is mostly null.
+    `dialect_options` may hold all tools of a request, so they are read for the first turn only.
+    No column stored behind them is read for the others, since SQLite would have to read through
+    the options to reach it. `previous_id` comes from the index, and `deleted_at` is nearly always
+    null, which takes no space in the row.
     """
     row = (turns.c.id, turns.c.previous_id, turns.c.status, turns.c.deleted_at, turns.c.dialect)
     links = (
@@ -107,13 +115,13 @@ def _turns() -> CTE:
         .where(turns.c.id == _FIRST, turns.c.tenant_id == _TENANT)
         .cte("links", recursive=True)
     )
-    # The cast is for PostgreSQL, which wants the type of the column in both halves.
+    # PostgreSQL requires the same column type in both halves of a recursive query.
     before = (
         select(*row, cast(literal(_NO_OPTIONS), Text), links.c.depth + 1)
         .join_from(
             links, turns, and_(turns.c.id == links.c.previous_id, turns.c.tenant_id == _TENANT)
         )
-        .where(links.c.depth + 1 < _MOST)
+        .where(links.c.depth + 1 < _LIMIT)
     )
     return links.union_all(before)
 
@@ -122,7 +130,7 @@ _LINKS = _links()
 
 
 def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
-    lost = _lost(row)
+    lost = _lost_reason(row)
     if lost is not None:
         return ChainLink(turn_id=row.id, lost=lost, previous_id=row.previous_id)
     return ChainLink(
@@ -131,23 +139,26 @@ def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
         status=row.status,
         dialect=row.dialect,
         dialect_options=row.dialect_options,
-        input_items=row.asked,
-        answer_items=row.said or "[]",
+        input_items=row.input_items,
+        answer_items=row.answer_items or "[]",
     )
 
 
-def _lost(row: Row[*tuple[object, ...]]) -> Lost | None:
+def _lost_reason(row: Row[*tuple[object, ...]]) -> Lost | None:
     if row.deleted_at is not None:
         return "deleted"
-    return "not_kept" if row.asked is None else None
+    return "not_kept" if row.input_items is None else None
 
 
-def _missing(turn_id: str | None) -> Iterable[ChainLink]:
-    """The link in the place of a turn that should be there; nothing where there should be none."""
+def _missing_link(turn_id: str | None) -> Iterable[ChainLink]:
+    """Return a link that stands in for a missing turn, or no link if the chain is complete."""
     return [] if turn_id is None else [ChainLink(turn_id=turn_id, lost="missing")]
 
 
-def _unbroken(taken: dict[int, ChainLink]) -> list[ChainLink]:
-    """The links from the first on without a gap, in whatever order the database gave them."""
-    depths = takewhile(taken.__contains__, count())
-    return [taken[depth] for depth in depths]
+def _without_gaps(links: dict[int, ChainLink]) -> list[ChainLink]:
+    """Return the links from depth 0 up to the first gap.
+
+    The database may return the rows in any order.
+    """
+    depths = takewhile(links.__contains__, count())
+    return [links[depth] for depth in depths]

@@ -1,7 +1,7 @@
-"""Deleting a turn: what was said goes, its row, attempts and usage stay.
+"""Deletion of a turn's content: its row, attempts and usage are kept.
 
-Runs in the writer's thread. A turn in flight is marked too: checkpoints and the final record then
-leave out what is said, whenever they come (`store.turns`, `store.finals`).
+Runs in the writer's thread. A turn in flight is only marked: later checkpoints and the final
+record then leave out all content (`store.turns`, `store.finals`).
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from store.statements import Prepared
 from store.tables import messages, turn_segments, turns
 
-_FORGOTTEN_OPTIONS = "{}"
-"""What a surface noted of the request, such as its instructions, was said by the client."""
+_ERASED_OPTIONS = "{}"
+"""Dialect options of a deleted turn; they may hold client content such as instructions."""
 
 
 class Deletion(Struct, frozen=True):
-    """Which turn is to be deleted, and when that was asked for."""
+    """A request to delete one turn. `at` is the time of the request, in epoch seconds."""
 
     tenant_id: str
     turn_id: str
@@ -26,11 +26,11 @@ class Deletion(Struct, frozen=True):
 
 
 class Deletions:
-    """Deletes turns, each whole or not at all."""
+    """Statements that delete the content of turns, each turn completely or not at all."""
 
     def __init__(self, dialect: Dialect) -> None:
         the_turn = bindparam("the_turn", type_=String)
-        # The row first: on PostgreSQL that is what a final record of the same turn waits for.
+        # Update the row first: on PostgreSQL its lock makes a final record of the turn wait.
         self._mark = Prepared(
             update(turns)
             .where(
@@ -41,20 +41,20 @@ class Deletions:
             .values({name: bindparam(name) for name in ("deleted_at", "dialect_options")}),
             dialect,
         )
-        self._said = [
+        self._delete_content = [
             Prepared(delete(table).where(table.c.turn_id == the_turn), dialect)
             for table in (messages, turn_segments)
         ]
 
     def delete(self, cursor: DBAPICursor, requests: Sequence[Deletion]) -> Sequence[bool]:
-        """Delete each turn; answers whether it was there and not deleted yet."""
+        """Delete each turn. Return for each whether it existed and was not deleted before."""
         return [self._delete(cursor, request) for request in requests]
 
     def _delete(self, cursor: DBAPICursor, request: Deletion) -> bool:
         the_turn = {"the_turn": request.turn_id}
-        mark = {"deleted_at": request.at, "dialect_options": _FORGOTTEN_OPTIONS}
+        mark = {"deleted_at": request.at, "dialect_options": _ERASED_OPTIONS}
         if not self._mark.run(cursor, the_turn | mark | {"the_tenant": request.tenant_id}):
             return False
-        for statement in self._said:
+        for statement in self._delete_content:
             statement.run(cursor, the_turn)
         return True

@@ -1,6 +1,6 @@
-"""How a turn ends in the database: one compare-and-set and all that hangs on winning it.
+"""Writes the terminal records of turns: a compare-and-set, then the rows of the winner.
 
-Runs in the writer's thread, in a transaction of the caller's.
+Runs in the writer's thread, in the caller's transaction.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from store.turns import (
     row_of,
 )
 
-_ENDING = (
+_END_COLUMNS = (
     "status",
     "reason",
     "disconnect_stage",
@@ -34,22 +34,22 @@ _ENDING = (
     "last_event",
     "epoch",
 )
-"""Columns that an end brings as they are in its record."""
+"""Columns of `turns` that are copied unchanged from the final record."""
 
 
 class FinalWrites:
-    """The terminal write of turns, many at once."""
+    """Statements that write the terminal records of many turns at once."""
 
     def __init__(self, backend: Backend, dialect: Dialect) -> None:
         turns = tables.turns
-        columns = (*_ENDING, "conversation")
+        columns = (*_END_COLUMNS, "conversation")
         ending = update(turns).where(is_owned()).values({name: bindparam(name) for name in columns})
         deleted = turns.c.deleted_at
-        standing = select(turns.c.status, turns.c.reason).where(turns.c.id == bindparam("the_turn"))
+        current = select(turns.c.status, turns.c.reason).where(turns.c.id == bindparam("the_turn"))
         self._end = Prepared(ending.where(deleted.is_(None)), dialect)
-        self._end_deleted = Prepared(ending.where(deleted.is_not(None)), dialect)
-        self._standing = Prepared(standing, dialect)
-        self._insert = Prepared(insert_turn((*BEGINNING, *_ENDING)), dialect)
+        self._end_of_deleted = Prepared(ending.where(deleted.is_not(None)), dialect)
+        self._read_outcome = Prepared(current, dialect)
+        self._insert = Prepared(insert_turn((*BEGINNING, *_END_COLUMNS)), dialect)
         self._message = Prepared(insert(tables.messages), dialect)
         self._usage = Prepared(insert(tables.usage_records), dialect)
         self._step = Prepared(insert(tables.turn_steps), dialect)
@@ -59,9 +59,9 @@ class FinalWrites:
         )
 
     def finalise(self, cursor: DBAPICursor, records: Sequence[FinalRecord]) -> Sequence[Finalised]:
-        """End each turn that is still its owner's and not final, with all that it leaves.
+        """End each turn that its owner still owns and that is not final, and store its rows.
 
-        Of a turn that was deleted meanwhile nothing is kept that was said.
+        A turn that was deleted in the meantime is stored without its content.
         """
         decided = [(record, *self._decide(cursor, record)) for record in records]
         won = [record for record, answer, _ in decided if answer.won]
@@ -74,30 +74,30 @@ class FinalWrites:
         return [answer for _, answer, _ in decided]
 
     def _decide(self, cursor: DBAPICursor, record: FinalRecord) -> tuple[Finalised, bool]:
-        """Set the row if it may be set, insert it if it is not there, else read who won.
+        """Update the row if allowed, insert it if missing, otherwise read the earlier outcome.
 
-        Says also whether to keep what was said.
+        The second value says whether to keep the content of the turn.
         """
-        ending = _ending(record)
+        ending = _end_values(record)
         owned = {"the_turn": record.turn.id, "the_owner": record.turn.owner}
         won = Finalised(won=True, status=record.status, reason=record.reason)
         if self._end.run(cursor, ending | owned):
             return won, record.turn.keep_text
-        if self._end_deleted.run(cursor, ending | owned):
+        if self._end_of_deleted.run(cursor, ending | owned):
             return won, False
-        standing = self._standing.first(cursor, owned)
-        if standing is not None:
-            status, reason = standing
+        current = self._read_outcome.first(cursor, owned)
+        if current is not None:
+            status, reason = current
             return Finalised(won=False, status=str(status), reason=str(reason or "")), False
         self._insert.run(cursor, row_of(record.turn) | ending)
         self._message.run_many(cursor, input_rows([record.turn]))
         return won, record.turn.keep_text
 
 
-def _ending(record: FinalRecord) -> dict[str, object]:
-    """The columns that an end sets; a turn without an answer is no part of its conversation."""
-    conversation = record.turn.conversation if record.answers else None
-    return {name: getattr(record, name) for name in _ENDING} | {"conversation": conversation}
+def _end_values(record: FinalRecord) -> dict[str, object]:
+    """Return the columns to set. A turn without an answer is removed from its conversation."""
+    conversation = record.turn.conversation if record.has_answer else None
+    return {name: getattr(record, name) for name in _END_COLUMNS} | {"conversation": conversation}
 
 
 def _usage_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:

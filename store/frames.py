@@ -1,7 +1,7 @@
-"""Framing of the spool: records that can be told from what a crash left half written.
+"""Framing of spool records, so that records torn by a crash are recognised.
 
-A frame is its payload's length and CRC-32, a number, and the payload. Numbers rise by one from
-frame to frame, so that what an earlier use of the file left behind is not taken for more.
+A frame is the payload's length and CRC-32, a sequence number, and the payload. The number rises
+by one from frame to frame, so that frames left over from an earlier use of the file are not read.
 """
 
 import struct
@@ -10,16 +10,16 @@ import zlib
 _HEAD = struct.Struct(">IIQ")
 HEAD_SIZE = _HEAD.size
 END = bytes(HEAD_SIZE)
-"""What stands where no frame follows, also in a file that was only allocated."""
+"""The end mark: zeros, as in the unused part of an allocated file."""
 
 
 def encode(number: int, payload: bytes) -> bytes:
-    """Frame a payload; `number` is at least 1."""
+    """Frame a payload. `number` must be at least 1, because 0 marks the end."""
     return _HEAD.pack(len(payload), _checksum(number, payload), number) + payload
 
 
 def size_of(head: bytes) -> int:
-    """The size of the frame that begins with `head`, if it is one."""
+    """Return the size in bytes of the frame with this head, without checking the frame."""
     length: int = _HEAD.unpack(head)[0] if len(head) == _HEAD.size else 0
     return _HEAD.size + length
 
@@ -27,7 +27,7 @@ def size_of(head: bytes) -> int:
 def decode(data: bytes, number: int | None = None) -> tuple[int, bytes] | None:
     """Read the number and payload of the frame at the start of `data`.
 
-    None at the end, at a torn frame, or at one that has not the given `number`.
+    None at the end mark, for a torn frame, or if the frame's number is not `number`.
     """
     if len(data) < _HEAD.size:
         return None

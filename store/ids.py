@@ -1,4 +1,4 @@
-"""Prefixed, time-ordered ids: what sorts later was made later."""
+"""Prefixed ids that sort by the time they were made (a prefix and a ULID in lower case)."""
 
 import secrets
 import time
@@ -21,5 +21,5 @@ def new_id(prefix: str, now: float | None = None) -> str:
 
 
 def _base32(number: int) -> str:
-    """Spell 130 bits as 26 characters, two at a time."""
+    """Encode 130 bits as 26 characters, two at a time."""
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])

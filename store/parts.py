@@ -1,4 +1,4 @@
-"""What an open store consists of, and how it is opened. Blocks: call in a thread."""
+"""Opens and closes the database and this process's local files. Blocks: call in a thread."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from store.spool import SUFFIX, Spool
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The database, and this process's own files beside it."""
+class StoreParts:
+    """The open database and this process's own files next to it."""
 
     backend: Backend
     owner: Owner
@@ -22,31 +22,31 @@ class Parts:
     engine: Engine
 
     def close(self) -> None:
-        """Let go of everything; a spool that still holds records stays, for the next start."""
+        """Close everything. A spool that still holds records is left for the next start."""
         self.engine.dispose()
         self.spool.close(remove=self.spool.records == 0)
         self.owner.release()
         self.backend.remove()
 
 
-def open_parts(settings: StoreSettings) -> Parts:
-    """Open them all, or none; raises `StoreRefused`."""
+def open_parts(settings: StoreSettings) -> StoreParts:
+    """Open all parts, or none; raises `StoreRefused`."""
     backend = backend_for(settings)
     with ExitStack() as undo:
         undo.callback(backend.remove)
         try:
             parts = _open(backend, settings, undo)
         except OSError as error:
-            raise StoreRefused(backend.refusal(error) or str(error)) from error
+            raise StoreRefused(backend.opening_error(error) or str(error)) from error
         undo.pop_all()
     return parts
 
 
-def _open(backend: Backend, settings: StoreSettings, undo: ExitStack) -> Parts:
-    owner = Owner(backend.beside)
+def _open(backend: Backend, settings: StoreSettings, undo: ExitStack) -> StoreParts:
+    owner = Owner(backend.base_path)
     undo.callback(owner.release)
     engine = open_engine(backend, settings)
     undo.callback(engine.dispose)
     owner.remove_stale()
     spool = Spool.create(owner.path_of(owner.id, SUFFIX), settings.spool_bytes)
-    return Parts(backend, owner, spool, engine)
+    return StoreParts(backend, owner, spool, engine)

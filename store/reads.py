@@ -1,4 +1,4 @@
-"""What is read of turns. Runs in the reading threads."""
+"""Queries for turns, their journals and their items. Runs in the reader threads."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -17,7 +17,7 @@ from store.records import (
 from store.tables import messages, turn_attempts, turn_segments, turns, usage_records
 from store.turns import IN_FLIGHT
 
-_OPTIONS = json.Decoder(dict[str, object])
+_OPTIONS_DECODER = json.Decoder(dict[str, object])
 _USAGE = (
     "input_tokens",
     "output_tokens",
@@ -26,7 +26,7 @@ _USAGE = (
     "estimated",
     "cost_micros",
 )
-_SAME = (
+_SHARED_COLUMNS = (
     "id",
     "tenant_id",
     "owner",
@@ -48,33 +48,34 @@ _SAME = (
     "conversation",
     "deleted_at",
 )
-_asked = messages.alias("asked")
-_asked_of_turn = and_(_asked.c.turn_id == turns.c.id, _asked.c.role == "input")
+_input = messages.alias("input")
+_input_of_turn = and_(_input.c.turn_id == turns.c.id, _input.c.role == "input")
 
 View = Select[*tuple[object, ...]]
 
 
 def get_turn(connection: Connection, tenant_id: str, turn_id: str) -> TurnView | None:
-    """Read one turn with its attempts; None where the tenant has no such turn."""
+    """Read one turn with its attempts; None if the tenant has no such turn."""
     query = _views().where(turns.c.tenant_id == tenant_id, turns.c.id == turn_id)
     row = connection.execute(query).mappings().first()
     return None if row is None else _view(row, _attempts(connection, turn_id))
 
 
 def response(connection: Connection, tenant_id: str, turn_id: str) -> StoredResponse | None:
-    """Read one turn with its items; None where the tenant has no such turn that keeps any."""
-    said, asked = messages.c["items"].label("said"), _asked.c["items"].label("asked")
+    """Read one turn with its items; None if the tenant has no such turn or it keeps no items."""
+    answer_items = messages.c["items"].label("answer_items")
+    input_items = _input.c["items"].label("input_items")
     query = (
         _views()
-        .add_columns(said, asked)
-        .join(_asked, _asked_of_turn)
+        .add_columns(answer_items, input_items)
+        .join(_input, _input_of_turn)
         .where(turns.c.tenant_id == tenant_id, turns.c.id == turn_id)
     )
     row = connection.execute(query).mappings().first()
     if row is None:
         return None
-    answer = row["said"] or "[]"
-    return StoredResponse(turn=_view(row), input_items=row["asked"], answer_items=answer)
+    answer = row["answer_items"] or "[]"
+    return StoredResponse(turn=_view(row), input_items=row["input_items"], answer_items=answer)
 
 
 def list_turns(
@@ -93,7 +94,7 @@ def list_turns(
 
 
 def owners_in_flight(connection: Connection) -> frozenset[str]:
-    """Read whose turns are in flight."""
+    """Read the ids of all owners that have turns in flight."""
     return frozenset(connection.scalars(select(turns.c.owner).where(IN_FLIGHT).distinct()))
 
 
@@ -104,7 +105,7 @@ def turns_in_flight(connection: Connection, owner: str) -> list[TurnView]:
 
 
 def segments(connection: Connection, turn_id: str) -> list[Segment]:
-    """Read what is kept of a turn's journal, in order."""
+    """Read the stored segments of a turn's journal, in order."""
     kept = turn_segments.c
     query = (
         select(kept.turn_id, turns.c.owner, kept.first_seq, kept.last_seq, kept.blob)
@@ -116,7 +117,7 @@ def segments(connection: Connection, turn_id: str) -> list[Segment]:
 
 
 def _views() -> View:
-    """Turns with their text and usage; in flight, the last event is that of the last segment."""
+    """Select turns with text and usage. In flight, `last_event` is that of the last segment."""
     inputs = messages.alias("inputs")
     keeps_items = exists().where(inputs.c.turn_id == turns.c.id, inputs.c.role == "input")
     last_kept = (
@@ -127,7 +128,7 @@ def _views() -> View:
     answer = and_(messages.c.turn_id == turns.c.id, messages.c.role == "assistant")
     query = (
         select(
-            *(turns.c[name] for name in _SAME),
+            *(turns.c[name] for name in _SHARED_COLUMNS),
             turns.c.dialect_options,
             func.coalesce(turns.c.last_event, last_kept).label("last_event"),
             messages.c.text,
@@ -142,8 +143,8 @@ def _views() -> View:
 
 def _view(row: RowMapping, attempts: tuple[AttemptRecord, ...] = ()) -> TurnView:
     return TurnView(
-        **{name: row[name] for name in _SAME},
-        dialect_options=_OPTIONS.decode(row["dialect_options"]),
+        **{name: row[name] for name in _SHARED_COLUMNS},
+        dialect_options=_OPTIONS_DECODER.decode(row["dialect_options"]),
         usage=_usage(row),
         text=row["text"] or "",
         last_event=row["last_event"],

@@ -1,6 +1,5 @@
-"""What the store keeps of a turn, as plain frozen records.
+"""Records that `actors` and `store` exchange: plain frozen structs without SQL or actors.
 
-These are the words that `actors` and `store` have in common: no SQL in them, and no actors.
 Times are seconds since the epoch (UTC), money is integer micro-dollars, `None` means unknown.
 Vocabulary fields (`status`, `reason`, …) hold the values of `actors.outcome`.
 """
@@ -10,14 +9,14 @@ from typing import Literal
 from msgspec import Struct
 
 JSON = object
-"""A decoded JSON value that nobody here looks into."""
+"""A decoded JSON value that the store does not inspect."""
 
 Stored = Literal["committed", "spooled", "unsaved"]
-"""Where a final record came to rest: the database, the spool file, or only the log."""
+"""The place that took a final record: the database, the spool file, or only the log."""
 
 
 class NewTurn(Struct, frozen=True, kw_only=True):
-    """A turn as it is inserted, before anything was asked of a provider."""
+    """A turn as it is inserted, before the first request to a provider."""
 
     id: str
     tenant_id: str
@@ -29,20 +28,20 @@ class NewTurn(Struct, frozen=True, kw_only=True):
     created_at: float
     session_id: str | None = None
     keep_text: bool = True
-    """False (`store: false`): only the row and its usage are kept, no text and no segments."""
+    """False for `store: false`: only the row and its usage are stored, no text or segments."""
     previous_id: str | None = None
-    """The turn that this one goes on from."""
+    """Id of the turn that this one continues."""
     conversation: str | None = None
-    """The name of the conversation that it belongs to, among those of its tenant.
+    """Name of the turn's conversation, unique within the tenant.
 
-    A turn that ends without an answer leaves it.
+    A turn that ends without an answer is removed from it.
     """
     input_items: str | None = None
-    """JSON array of what was asked. None where no items are kept, those of the answer neither."""
+    """JSON array of the input items. None if the turn stores no items, of input or answer."""
 
 
 class Segment(Struct, frozen=True):
-    """Consecutive events of one turn: `blob` holds those numbered `first_seq` … `last_seq`."""
+    """Consecutive events of one turn: `blob` encodes those numbered `first_seq` … `last_seq`."""
 
     turn_id: str
     owner: str
@@ -60,7 +59,7 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
     started_at: float
     ended_at: float
     result: str
-    """`answered`, or the reason why it did not."""
+    """`answered`, or the reason why the attempt failed."""
     status_code: int | None = None
     message: str | None = None
     input_tokens: int | None = None
@@ -78,7 +77,7 @@ class StepRecord(Struct, frozen=True, kw_only=True):
 
 
 class UsageRecord(Struct, frozen=True, kw_only=True):
-    """What a turn is charged."""
+    """The usage that a turn is charged for."""
 
     input_tokens: int
     output_tokens: int
@@ -89,10 +88,10 @@ class UsageRecord(Struct, frozen=True, kw_only=True):
 
 
 class FinalRecord(Struct, frozen=True, kw_only=True):
-    """Everything that one terminal transaction writes.
+    """All data that one terminal transaction writes.
 
-    It carries the `NewTurn`, so that it can be replayed from the spool even where the insert of
-    the turn never reached the database.
+    It includes the `NewTurn`, so that it can be replayed from the spool even if the insert of the
+    turn never reached the database.
     """
 
     turn: NewTurn
@@ -102,10 +101,10 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     provider: str | None
     upstream_model: str | None
     usage: UsageRecord | None
-    """None where no provider was ever asked."""
+    """Usage of the turn; None if no request was ever sent to a provider."""
     text: str
     tool_calls: str | None
-    """JSON array of the whole tool calls, as OpenAI spells them."""
+    """JSON array of the complete tool calls, in OpenAI's format."""
     error: str | None
     """JSON object of `actors.outcome.ErrorInfo`."""
     first_token_at: float | None
@@ -113,29 +112,33 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     last_event: int
     epoch: int
     segment: Segment | None
-    """The events not yet flushed, the `ended` event among them."""
+    """The events that no checkpoint has stored yet, including the `ended` event."""
     steps: tuple[StepRecord, ...] = ()
     items: str | None = None
-    """JSON array of the answer's items (`actors.answer_items`); None where none is kept."""
+    """JSON array of the answer's items (`actors.answer_items`); None if none are stored."""
     heard: bool = True
-    """Whether anything of the answer can have reached who asked for it."""
+    """True if any part of the answer may have reached the client."""
 
     @property
-    def answers(self) -> bool:
-        """Whether its conversation goes on from it: not from who never got an answer."""
+    def has_answer(self) -> bool:
+        """True if later turns of the conversation continue from this one.
+
+        They don't if the client never received any part of an answer.
+        """
         return self.status == "completed" or (self.heard and self.items not in {None, "[]"})
 
 
 class Finalised(Struct, frozen=True):
-    """The answer to a compare-and-set: who decided, and what stands in the row now."""
+    """The result of a compare-and-set: `won`, and the status and reason that the row has now."""
 
     won: bool
+    """True if this record ended the turn; False if the turn had ended before."""
     status: str
     reason: str
 
 
 class TurnView(Struct, frozen=True, kw_only=True):
-    """A turn as it stands in the store."""
+    """A turn as the store has it."""
 
     id: str
     tenant_id: str
@@ -157,62 +160,65 @@ class TurnView(Struct, frozen=True, kw_only=True):
     first_token_at: float | None
     ended_at: float | None
     last_event: int | None
-    """Number of the last event kept; None where nothing was journalled yet."""
+    """Number of the last stored event; None if no event was journalled yet."""
     epoch: int
     attempts: tuple[AttemptRecord, ...] = ()
     previous_id: str | None = None
     conversation: str | None = None
     deleted_at: float | None = None
-    """Since when nothing is kept of what was said in it."""
+    """Time at which the turn's content was deleted."""
     keeps_items: bool = False
-    """Whether its items are kept: what was asked stands there, and the answer's are to follow."""
+    """True if input items are stored; the answer's items follow when the turn ends."""
 
 
 class TurnPage(Struct, frozen=True):
-    """One page of turns, newest first; `next` is the cursor of the following page."""
+    """One page of turns, newest first; `next` is the cursor of the following page, if any."""
 
     data: tuple[TurnView, ...]
     next: str | None
 
 
 class StoredResponse(Struct, frozen=True, kw_only=True):
-    """A turn whose items are kept, with them: JSON arrays, empty ones where there are none."""
+    """A turn and its stored items, as JSON arrays (possibly empty)."""
 
     turn: TurnView
-    """Without its attempts."""
+    """The turn, without its attempts."""
     input_items: str
     answer_items: str
 
 
 Lost = Literal["missing", "deleted", "not_kept"]
-"""Why a link is empty: no such turn (of this tenant), a deleted one, one that keeps no items."""
+"""Reason for an empty link: the tenant has no such turn, it is deleted, or it stores no items."""
 
 
 class ChainLink(Struct, frozen=True, kw_only=True):
-    """One turn of a chain, with its items; empty but for its id where it is `lost`."""
+    """One turn of a chain, with its items. A `lost` link has no items."""
 
     turn_id: str
     lost: Lost | None = None
     previous_id: str | None = None
     status: str | None = None
-    """Not a terminal one while the turn plays; then the answer's items are still to come."""
+    """Status of the turn; while it is not terminal, `answer_items` is still empty."""
     dialect: str | None = None
+    # The JSON stays undecoded: few callers need all items of a long chain.
     dialect_options: str = "{}"
+    """JSON object of the dialect's options; read for the last link of a chain only."""
     input_items: str = "[]"
+    """JSON array of the input items."""
     answer_items: str = "[]"
-    """JSON all three, to be read by who needs it: of a long chain hardly anybody needs all.
-
-    The options are those of the last link; of the others nobody needs any.
-    """
+    """JSON array of the answer's items."""
 
 
 class StoreUnavailable(Exception):
-    """The database could not take or give a record (full, locked, gone). The message says why."""
+    """The database cannot be written or read (full, locked, gone). The message is the reason."""
 
 
 class ConversationBusy(Exception):
-    """Another turn of the conversation plays, or has come in between; the message is its name."""
+    """Another turn of the conversation is in flight, or was added in the meantime.
+
+    The message is the name of the conversation.
+    """
 
 
 class SpoolFailed(Exception):
-    """The spool could not keep a record either."""
+    """The spool cannot take a record: it is full, or its file cannot be written."""

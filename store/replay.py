@@ -1,4 +1,4 @@
-"""Bringing spooled records into the database."""
+"""Replay of spooled records into the database."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -13,24 +13,24 @@ from store.spool import Spool
 from store.threads import in_thread
 
 _DECODER = msgspec.msgpack.Decoder(FinalRecord)
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("trouper.store")
 
 Finalise = Callable[[FinalRecord], Awaitable[object]]
 
 
 async def replay(spool: Spool, finalise: Finalise, backend: Backend) -> int:
-    """Finalise every record of the spool and clear it; returns how many there were.
+    """Finalise every record of the spool, clear it, and return the number of records.
 
-    Finalising is a compare-and-set, so that a record which is in the database already is
-    harmless. Raises `StoreUnavailable`; then the spool still holds everything.
+    Finalising is a compare-and-set, so a record that the database already has is harmless.
+    Raises `StoreUnavailable`; the spool then still holds every record.
     """
-    spool.reread()
+    spool.rewind()
     count = 0
     try:
         while True:
             found = await _finalise_unread(spool, finalise)
             count += found
-            await in_thread(backend.settle)
+            await in_thread(backend.sync_to_disk)
             if await in_thread(spool.clear):
                 return count
             if not found:
@@ -67,8 +67,8 @@ async def _finalise_one(
     except StoreUnavailable as error:
         failures.append(error)
     except Exception:
-        # It would fail for ever, and keep all others out.
-        _log.exception("a spooled record was refused; it is kept beside %s", spool.path)
+        # The record would fail on every retry and block all records behind it.
+        _log.exception("spooled record refused, kept beside %s", spool.path)
         try:
             await in_thread(partial(spool.set_aside, payload))
         except OSError as error:

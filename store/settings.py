@@ -1,4 +1,4 @@
-"""What can be chosen about the store."""
+"""Settings of the store."""
 
 from typing import Literal
 
@@ -9,23 +9,23 @@ Migrate = Literal["auto", "never"]
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
-    """Where records go, and how patient and how careful the store is with them."""
+    """The database, its durability, and the limits and timeouts of the store."""
 
     url: str = "sqlite:///trouper.db"
-    """A SQLAlchemy URL. `sqlite://` is a database of this process alone, gone at its end."""
+    """SQLAlchemy URL; `sqlite://` is a temporary database, deleted when the process ends."""
     synchronous: Synchronous = "NORMAL"
-    """`NORMAL` survives the death of the process; `FULL` also that of the machine."""
+    """Durability of commits: `NORMAL` survives a crash of the process, `FULL` of the machine."""
     migrate: Migrate = "auto"
-    """Whether an older or empty database is brought up to date at start-up."""
+    """`auto` migrates an older or empty database at start-up; `never` refuses it."""
     busy_timeout_ms: int = 2000
-    """How long a write waits for another process's lock before it is `StoreUnavailable`."""
+    """Time that a write waits for another process's lock before it raises `StoreUnavailable`."""
     start_wait_s: float = 5.0
-    """How long start-up waits for another process's lock."""
+    """Time that start-up waits for another process's lock."""
     spool_bytes: int = 64 * 1024 * 1024
-    """The size that the spool never exceeds."""
+    """Maximum size of the spool file in bytes."""
     queue_size: int = 4096
-    """Writes that may wait for the writer; further askers wait for a place."""
+    """Maximum number of queued writes; further callers wait for a free slot."""
     batch_size: int = 256
-    """The most requests that one transaction carries out."""
+    """Maximum number of requests in one transaction."""
     readers: int = 4
-    """Threads, and so connections, that read."""
+    """Number of threads that read, each with its own connection."""

@@ -1,8 +1,8 @@
-"""The spool: a file beside the database that takes final records while the database cannot.
+"""Spool: a file next to the database that takes final records while the database cannot.
 
-It is allocated in advance, so that it still takes records when the disk is full, and each record
-is synced before it counts. The file is locked by the process that writes it; one that nobody
-locks belongs to a process that died.
+The file is allocated in advance so that it takes records even when the disk is full, and each
+record is synced before `append` returns. The process that writes the file holds a lock on it; a
+spool without a lock belongs to a dead process.
 """
 
 import os
@@ -16,14 +16,14 @@ from store.records import SpoolFailed
 SUFFIX = ".spool"
 REFUSED_SUFFIX = ".spool-refused"
 _STEP_BYTES = 4 * 1024 * 1024
-_LEAST_BYTES = 64 * 1024
+_MIN_BYTES = 64 * 1024
 _READ_BYTES = 4 * 1024 * 1024
 _READ_OVERHEAD_BYTES = 16 * 1024
-"""What a record is taken to cost besides its payload: no more than 256 are read at once."""
+"""Estimated overhead of a record in memory; it limits one read to 256 records."""
 
 
 class Spool:
-    """One spool file, open and locked. Its methods block and may be called from any thread."""
+    """An open and locked spool file. Its methods block and may be called from any thread."""
 
     def __init__(self, path: Path, descriptor: int, limit_bytes: int) -> None:
         self.path = path
@@ -38,14 +38,15 @@ class Spool:
         self._read_to = 0
         self._last_read: int | None = None
         self.records = 0
-        """Records written by this process that are not in the database yet."""
+        """Number of records written by this process that are not in the database yet."""
 
     @classmethod
     def create(cls, path: Path, limit_bytes: int) -> "Spool":
-        """Allocate a new spool; a smaller one where there is little space left.
+        """Allocate a new spool, smaller than usual if the disk has little space.
 
-        Raises `OSError` where not even that can be had.
+        Raises `OSError` if not even 64 KiB can be allocated.
         """
+        # Lock the file before it gets its name: an unlocked spool counts as a dead process's.
         unnamed = path.with_name(path.name + ".new")
         descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -60,7 +61,7 @@ class Spool:
 
     @classmethod
     def adopt(cls, path: Path) -> "Spool | None":
-        """Open the spool of a dead process; None where its process lives, or it is gone."""
+        """Open the spool of a dead process; None if the process is alive or the file is gone."""
         try:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError:
@@ -72,11 +73,11 @@ class Spool:
 
     @property
     def bytes_used(self) -> int:
-        """Bytes of the records that are not in the database yet."""
+        """Size in bytes of the records that are not in the database yet."""
         return self._end
 
     def append(self, payload: bytes) -> None:
-        """Keep a record for good; raises `SpoolFailed`."""
+        """Write and sync a record; raises `SpoolFailed`."""
         try:
             end = self._write(payload)
             self._sync(end)
@@ -84,7 +85,7 @@ class Spool:
             raise SpoolFailed(f"{self.path}: {error.strerror}") from error
 
     def read(self) -> list[bytes]:
-        """Read some records from where the last read ended; none left is `[]`."""
+        """Read the next records after the last read, about 4 MiB; `[]` at the end."""
         found: list[bytes] = []
         room = _READ_BYTES
         while room > 0 and (payload := self._next()) is not None:
@@ -92,38 +93,40 @@ class Spool:
             room -= len(payload) + _READ_OVERHEAD_BYTES
         return found
 
-    def reread(self) -> None:
-        """Let the next read begin with the first record again."""
+    def rewind(self) -> None:
+        """Make the next read begin with the first record again."""
         self._read_to, self._last_read = 0, None
 
     def clear(self) -> bool:
-        """Forget all records, if all have been read; False where there are new ones.
+        """Remove all records if all have been read; return False if there are unread ones.
 
-        What was said in them is overwritten: the database may delete it, and the file stays.
+        Their content is overwritten, because the file stays while a client may delete the same
+        content from the database.
         """
         with self._lock:
             if self._read_to < self._end:
                 return False
             used = self._end
+            # From this sync on the spool is empty, even after a crash.
             os.pwrite(self._descriptor, frames.END, 0)
             _datasync(self._descriptor)
             self._end = self._synced = self.records = 0
-            self.reread()
+            self.rewind()
             for offset in range(0, used, _STEP_BYTES):
                 _write_all(self._descriptor, bytes(min(_STEP_BYTES, used - offset)), offset)
         return True
 
     def set_aside(self, payload: bytes) -> None:
-        """Keep a record that the database will never take in a file of its own, for a human."""
+        """Append a record that the database refuses to a separate file, for the operator."""
         with self.path.with_suffix(REFUSED_SUFFIX).open("ab") as file:
             file.write(frames.encode(1, payload))
             file.flush()
             os.fsync(file.fileno())
 
     def close(self, *, remove: bool) -> None:
-        """Let go of the file, and remove it where all its records are in the database."""
-        # Under both locks: an append that was abandoned must not write to whatever file gets
-        # this descriptor next.
+        """Close the file, and delete it if `remove` is true."""
+        # Both locks are needed: a thread whose append was abandoned could otherwise write to
+        # the next file that gets this descriptor.
         with self._lock, self._sync_lock:
             if remove:
                 self.path.unlink(missing_ok=True)
@@ -133,7 +136,7 @@ class Spool:
     def _write(self, payload: bytes) -> int:
         with self._lock:
             frame = frames.encode(self._number + 1, payload)
-            # The end mark after it is overwritten by the next frame.
+            # The next frame overwrites the end mark.
             data = frame + frames.END
             self._reserve(self._end + len(data))
             _write_all(self._descriptor, data, self._end)
@@ -143,7 +146,7 @@ class Spool:
             return self._end
 
     def _sync(self, end: int) -> None:
-        """Sync up to `end`, unless another thread's sync has covered it."""
+        """Sync up to `end`, unless another thread's sync already included it."""
         with self._sync_lock:
             if self._synced >= end:
                 return
@@ -160,7 +163,7 @@ class Spool:
         try:
             _allocate(self._descriptor, wanted)
         except OSError:
-            # No room for a whole step; there may be some for this record.
+            # The disk has no room for a whole step, but may have some for this record.
             _allocate(self._descriptor, needed)
         self._size = os.fstat(self._descriptor).st_size
 
@@ -169,8 +172,8 @@ class Spool:
         size = frames.size_of(os.pread(self._descriptor, frames.HEAD_SIZE, offset))
         if offset + size > self._size:
             return None
-        due = None if self._last_read is None else self._last_read + 1
-        frame = frames.decode(os.pread(self._descriptor, size, offset), due)
+        expected = None if self._last_read is None else self._last_read + 1
+        frame = frames.decode(os.pread(self._descriptor, size, offset), expected)
         if frame is None:
             return None
         self._last_read, payload = frame
@@ -179,21 +182,21 @@ class Spool:
 
 
 def _allocate_some(descriptor: int, wanted: int) -> None:
-    """Allocate `wanted` bytes, or a fourth of it, and so on down to 64 KiB."""
+    """Allocate `wanted` bytes, or a quarter of that, and so on down to 64 KiB."""
     while True:
         try:
             return _allocate(descriptor, wanted)
         except OSError:
-            if wanted <= _LEAST_BYTES:
+            if wanted <= _MIN_BYTES:
                 raise
-            wanted = max(_LEAST_BYTES, wanted // 4)
+            wanted = max(_MIN_BYTES, wanted // 4)
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    """Make the file `size` bytes long, with its blocks reserved."""
+    """Extend the file to `size` bytes and reserve its blocks."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
-    else:  # macOS
+    else:  # macOS does not have posix_fallocate
         start = os.fstat(descriptor).st_size
         _write_all(descriptor, bytes(size - start), start)
 

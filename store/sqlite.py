@@ -1,4 +1,4 @@
-"""SQLite, and everything that is peculiar to it: nothing else in `store` knows of it."""
+"""SQLite backend. No other module of `store` depends on SQLite."""
 
 import errno
 import os
@@ -18,12 +18,12 @@ from store.backend import StoreRefused
 from store.settings import StoreSettings
 
 _CHECK_WHOLE_BYTES = 8 * 1024 * 1024
-"""A database up to this size is checked page by page at start-up: some 20 ms."""
+"""Largest database that start-up checks page by page; at this size the check takes 20 ms."""
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _RETRY_S = 0.05
 
-# Primary result codes, https://www.sqlite.org/rescode.html, that are no fault of the caller.
-_TROUBLE = {
+# Primary result codes (https://www.sqlite.org/rescode.html) that are not the caller's fault.
+_UNAVAILABLE_REASONS = {
     sqlite3.SQLITE_BUSY: "another process holds a lock on the database",
     sqlite3.SQLITE_LOCKED: "another connection holds a lock on the database",
     sqlite3.SQLITE_PROTOCOL: "another process holds a lock on the database",
@@ -33,18 +33,18 @@ _TROUBLE = {
     sqlite3.SQLITE_CANTOPEN: "the database cannot be opened",
     sqlite3.SQLITE_PERM: "the database may not be accessed",
     sqlite3.SQLITE_AUTH: "the database may not be accessed",
-    sqlite3.SQLITE_NOMEM: "there is no memory left for the database",
+    sqlite3.SQLITE_NOMEM: "the database ran out of memory",
     sqlite3.SQLITE_CORRUPT: "the database file is damaged",
     sqlite3.SQLITE_NOTADB: "the database file is damaged",
 }
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-_ADVICE = {
+_REMEDIES = {
     sqlite3.SQLITE_BUSY: "stop the process that holds it, then start again",
     sqlite3.SQLITE_FULL: "free some space, then start again",
-    sqlite3.SQLITE_CORRUPT: "restore a backup, or move the file away to start afresh",
-    sqlite3.SQLITE_NOTADB: "restore a backup, or move the file away to start afresh",
+    sqlite3.SQLITE_CORRUPT: "restore a backup, or move the file away to start with an empty one",
+    sqlite3.SQLITE_NOTADB: "restore a backup, or move the file away to start with an empty one",
     sqlite3.SQLITE_READONLY: "let this user write the file and its directory",
     sqlite3.SQLITE_CANTOPEN: "let this user write the file and its directory",
     sqlite3.SQLITE_PERM: "let this user write the file and its directory",
@@ -52,16 +52,16 @@ _ADVICE = {
 
 
 class _Misplaced(Exception):
-    """The file that is open is not the one that stands at the database's path."""
+    """The open file is not the file at the database's path."""
 
 
 class SQLite:
-    """A database in one file, with a write-ahead log beside it."""
+    """A database in one file, with a write-ahead log next to it."""
 
     def __init__(self, url: URL, settings: StoreSettings) -> None:
         self._settings = settings
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self.beside = self._path(url.database)
+        self.base_path = self._path(url.database)
         self._identity: tuple[int, int] | None = None
 
     def _path(self, database: str | None) -> Path:
@@ -69,6 +69,7 @@ class SQLite:
             self._temporary = tempfile.TemporaryDirectory(prefix="trouper-")
             return Path(self._temporary.name, "trouper.db")
         if database.startswith("file:"):
+            # `base_path` must be a plain path: the spool and the lock files derive from it.
             raise StoreRefused(f"store.url: {database!r} is a URI; give a path instead")
         path = Path(database).absolute()
         if not path.parent.is_dir():
@@ -76,11 +77,11 @@ class SQLite:
         return path
 
     def engine(self) -> Engine:
-        """Make an engine whose connections may be used from any thread, one at a time."""
+        """Create an engine whose connections may be used from any thread, one at a time."""
         engine = create_engine(
-            URL.create("sqlite", database=str(self.beside)),
-            # Transactions are begun by name below: the driver begins them too late, and never
-            # before DDL.
+            URL.create("sqlite", database=str(self.base_path)),
+            # Transactions are begun explicitly (`begin`, `_begin`): the driver would begin them
+            # too late, and never before DDL.
             connect_args={
                 "isolation_level": None,
                 "check_same_thread": False,
@@ -98,20 +99,20 @@ class SQLite:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA synchronous={self._settings.synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        # What is deleted is overwritten. Some builds do so by default, and others do not.
+        # Overwrite deleted content; only some builds of SQLite do so by default.
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
         cursor.close()
 
     def check(self, engine: Engine) -> None:
-        """Read the file, switch it to a write-ahead log, and begin to write."""
+        """Check the file, switch it to a write-ahead log, and try to write."""
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
             self._when_unlocked(lambda: self._check_file(cursor))
             self._when_unlocked(lambda: cursor.execute("PRAGMA journal_mode=WAL"))
             self._when_unlocked(lambda: cursor.execute("BEGIN IMMEDIATE"))
-            # To begin is not enough: on a file that may only be read it succeeds.
+            # BEGIN IMMEDIATE alone succeeds on a read-only file.
             cursor.execute("PRAGMA user_version=0")
             connection.rollback()
         finally:
@@ -120,26 +121,32 @@ class SQLite:
 
     def _identity_now(self) -> tuple[int, int] | None:
         try:
-            found = self.beside.stat()
+            found = self.base_path.stat()
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
     def _check_in_place(self) -> None:
-        """Refuse to write where nobody will look: SQLite goes on in a file that was deleted."""
+        """Raise if the database's path no longer names the open file.
+
+        SQLite itself continues to write to a deleted file.
+        """
         if self._identity is not None and self._identity_now() != self._identity:
             raise _Misplaced
 
     def _check_file(self, cursor: DBAPICursor) -> None:
         cursor.execute("SELECT count(*) FROM sqlite_master")
-        if self.beside.stat().st_size > _CHECK_WHOLE_BYTES:
+        if self.base_path.stat().st_size > _CHECK_WHOLE_BYTES:
             return
         cursor.execute("PRAGMA quick_check(1)")
         if cursor.fetchone() != ("ok",):
-            raise StoreRefused(self._refusal(sqlite3.SQLITE_CORRUPT))
+            raise StoreRefused(self._opening_error(sqlite3.SQLITE_CORRUPT))
 
     def _when_unlocked(self, action: Callable[[], object]) -> None:
-        """Do it again for a while: SQLite does not wait in every place where it meets a lock."""
+        """Retry `action` while the database is locked, for `start_wait_s`.
+
+        The busy timeout is not enough: SQLite does not apply it to every lock.
+        """
         deadline = time.monotonic() + self._settings.start_wait_s
         while True:
             try:
@@ -152,7 +159,7 @@ class SQLite:
                 return
 
     def lock_schema(self, connection: Connection) -> None:
-        """Make the transaction that is about to begin one that writes from its first moment."""
+        """Make the next transaction take the write lock when it begins."""
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
     def _begin(self, connection: Connection) -> None:
@@ -160,36 +167,36 @@ class SQLite:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
     def begin(self, cursor: DBAPICursor) -> None:
-        """Take the write lock at once, so that only here another process's lock is met."""
+        """Begin a transaction and take the write lock, so that no later statement waits for it."""
         self._check_in_place()
         cursor.execute("BEGIN IMMEDIATE")
 
-    def set_patience(self, cursor: DBAPICursor, seconds: float) -> None:
+    def set_lock_timeout(self, cursor: DBAPICursor, seconds: float) -> None:
         """Set the busy timeout."""
         cursor.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
-    def trouble(self, error: BaseException) -> str | None:
-        """Classify by primary result code."""
+    def unavailable_reason(self, error: BaseException) -> str | None:
+        """Return the reason for the error's primary result code, or None."""
         if isinstance(error, _Misplaced):
             return "the database file was deleted or replaced; put it back, or start again"
-        return _TROUBLE.get(_code(error))
+        return _UNAVAILABLE_REASONS.get(_code(error))
 
-    def refusal(self, error: BaseException) -> str | None:
-        """Name the file, the trouble and the remedy."""
+    def opening_error(self, error: BaseException) -> str | None:
+        """Return one line with the file, the problem and the remedy, or None."""
         if isinstance(error, OSError):
             advice = "free some space" if error.errno in _NO_SPACE else "let this user write there"
-            return f"{self.beside.parent}: {error.strerror}; {advice}, or change store.url"
+            return f"{self.base_path.parent}: {error.strerror}; {advice}, or change store.url"
         code = _code(error)
-        return self._refusal(code) if code in _TROUBLE else None
+        return self._opening_error(code) if code in _UNAVAILABLE_REASONS else None
 
-    def _refusal(self, code: int) -> str:
-        advice = _ADVICE.get(sqlite3.SQLITE_BUSY if code in _LOCKED else code, "look at the disk")
-        return f"{self.beside}: {_TROUBLE[code]}; {advice}"
+    def _opening_error(self, code: int) -> str:
+        advice = _REMEDIES.get(sqlite3.SQLITE_BUSY if code in _LOCKED else code, "look at the disk")
+        return f"{self.base_path}: {_UNAVAILABLE_REASONS[code]}; {advice}"
 
     def insert_or_extend(
         self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
     ) -> Insert:
-        """Insert, or replace a shorter segment that begins at the same event."""
+        """Build an insert that replaces a shorter segment beginning at the same event."""
         base = insert(table) if rows is None else insert(table).from_select(list(columns), rows)
         return base.on_conflict_do_update(
             index_elements=[table.c.turn_id, table.c.first_seq],
@@ -197,15 +204,15 @@ class SQLite:
             where=base.excluded.last_seq > table.c.last_seq,
         )
 
-    def settle(self) -> None:
-        """Sync the log: with `synchronous=NORMAL` a commit alone does not.
+    def sync_to_disk(self) -> None:
+        """Sync the write-ahead log, which a commit with `synchronous=NORMAL` does not.
 
-        The database file itself is not opened: closing it would drop this process's locks
-        (https://www.sqlite.org/howtocorrupt.html, section 2.2). What has left the log for it was
-        synced by SQLite.
+        The database file itself is not opened, because closing it would drop this process's locks
+        (https://www.sqlite.org/howtocorrupt.html, section 2.2). Pages that a checkpoint moved
+        from the log to the file were synced by SQLite.
         """
         try:
-            descriptor = os.open(f"{self.beside}-wal", os.O_RDWR)
+            descriptor = os.open(f"{self.base_path}-wal", os.O_RDWR)
         except FileNotFoundError:
             return
         try:
@@ -213,18 +220,18 @@ class SQLite:
         finally:
             os.close(descriptor)
 
-    def tidy(self, cursor: DBAPICursor) -> None:
-        """Move the write-ahead log into the file."""
+    def compact(self, cursor: DBAPICursor) -> None:
+        """Move the write-ahead log into the database file."""
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def remove(self) -> None:
-        """Delete the directory of a database that had no path."""
+        """Delete the temporary directory of a database without a path."""
         if self._temporary is not None:
             self._temporary.cleanup()
 
 
 def _code(error: BaseException) -> int:
-    """Return SQLite's primary result code, or 0 where the error is none of SQLite's."""
+    """Return SQLite's primary result code, or 0 if the error does not come from SQLite."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code: int = getattr(cause, "sqlite_errorcode", 0)
     return code & 0xFF

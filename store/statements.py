@@ -1,8 +1,7 @@
-"""Statements built once and then spoken straight to the driver.
+"""Statements that SQLAlchemy compiles once and the driver then executes directly.
 
-SQLAlchemy builds the text, for whatever database; running it through `Connection.execute`
-would cost several times what SQLite needs for the row, in a thread that contends with the
-event loop for the interpreter.
+Running them through `Connection.execute` would cost several times what SQLite needs for the row,
+in a thread that competes with the event loop for the interpreter.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ Bound = Sequence[object] | Values
 
 
 class Prepared:
-    """One statement with named parameters, in the text of one dialect."""
+    """One statement with named parameters, compiled for one dialect."""
 
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
@@ -25,12 +24,12 @@ class Prepared:
         self._bound = _binder(getattr(compiled, "positiontup", None))
 
     def run(self, cursor: DBAPICursor, values: Values) -> int:
-        """Execute it once; returns the number of rows it touched."""
+        """Execute the statement once and return the number of affected rows."""
         cursor.execute(self.text, self._bound(values))
         return cursor.rowcount
 
     def run_many(self, cursor: DBAPICursor, rows: Iterable[Values]) -> int:
-        """Execute it for each of `rows`; returns the number of rows touched in all."""
+        """Execute the statement for each of `rows` and return the number of affected rows."""
         bound = [self._bound(row) for row in rows]
         if not bound:
             return 0
@@ -38,16 +37,17 @@ class Prepared:
         return cursor.rowcount
 
     def first(self, cursor: DBAPICursor, values: Values) -> Sequence[object] | None:
-        """Execute it and return its first row, if there is one."""
+        """Execute the statement and return its first row, or None."""
         cursor.execute(self.text, self._bound(values))
         row: Sequence[object] | None = cursor.fetchone()
         return row
 
 
 def _binder(names: Sequence[str] | None) -> Callable[[Values], Bound]:
-    """Return what turns named values into those that the driver takes, by place or by name."""
+    """Return a function that converts named values to the driver's parameter style."""
     if names is None:
         return lambda values: values
+    # `itemgetter` of a single name returns the value, not a sequence; of none it fails.
     if len(names) < 2:
         return lambda values: [values[name] for name in names]
     return itemgetter(*names)

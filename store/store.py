@@ -1,4 +1,4 @@
-"""The store as the rest of Trouper sees it: `actors.ports.TurnStore`, and what the web reads."""
+"""Store facade: implements `actors.ports.TurnStore` and the queries of the web layer."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +17,7 @@ from store.backend import StoreRefused
 from store.deletion import Deletion, Deletions
 from store.finals import FinalWrites
 from store.owners import owners_with
-from store.parts import Parts, open_parts
+from store.parts import StoreParts, open_parts
 from store.records import (
     ChainLink,
     ConversationBusy,
@@ -46,32 +46,35 @@ T = TypeVar("T")
 _SPOOL_THREADS = 16
 _SWEEP_TURNS = 100
 _RETRY_FIRST_S = 0.5
-_RETRY_MOST_S = 15.0
+_RETRY_MAX_S = 15.0
 _CLOSE_S = 10.0
 
 
 class StoreFigures(Struct, frozen=True, kw_only=True):
-    """How the store is doing, for metrics."""
+    """The state of the store, for metrics."""
 
     queued: int
-    """Writes that wait for their answer."""
+    """Number of writes that wait for their result."""
     commits: int
-    """Transactions committed since the start."""
+    """Number of transactions committed since the start."""
     failing: bool
-    """Whether the last transaction found the database unavailable."""
+    """True if the last transaction found the database unavailable."""
     spooled_records: int
-    """Records of this process that are not in the database yet."""
+    """Number of this process's records that are not in the database yet."""
     spooled_bytes: int
+    """Size in bytes of those records."""
 
 
 class Store:
-    """Everything that is kept. Made by `open_store`.
+    """The store of all turns. Create it with `open_store`.
 
-    Every method raises `StoreUnavailable` where the database is full, locked or gone. Every
-    method may be cancelled; a write that was asked for is then carried out nonetheless.
+    Every method raises `StoreUnavailable` if the database is full, locked or gone. Every method
+    may be cancelled; a write that is already queued is still executed.
     """
 
-    def __init__(self, parts: Parts, settings: StoreSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, parts: StoreParts, settings: StoreSettings, clock: Callable[[], float]
+    ) -> None:
         self._parts = parts
         self._clock = clock
         self._transactions = Transactions(
@@ -96,12 +99,12 @@ class Store:
 
     @property
     def owner(self) -> str:
-        """This process's owner id, which the turns it begins must name."""
+        """This process's owner id; the turns that it begins must carry it."""
         return self._parts.owner.id
 
     @property
     def figures(self) -> StoreFigures:
-        """How the store is doing now."""
+        """The current state of the store."""
         return StoreFigures(
             queued=self._writer.waiting,
             commits=self._transactions.commits,
@@ -113,65 +116,64 @@ class Store:
     async def begin(self, turn: NewTurn) -> None:
         """Insert the turn as `in_progress`.
 
-        Raises `ConversationBusy` where it is of a conversation in which another one plays, or one
-        that it does not know of has spoken last; in whichever process.
+        Raises `ConversationBusy` if another turn of its conversation is in flight, in any process,
+        or if a turn newer than its `previous_id` has ended in the conversation.
         """
         if not await self._writer.submit(self._begin, turn):
             raise ConversationBusy(turn.conversation)
 
     async def checkpoint(self, segments: Sequence[Segment]) -> frozenset[str]:
-        """Append segments, each only while its owner still owns its turn and it is not final.
+        """Append segments, each only while its owner owns the turn and the turn is not final.
 
-        Returns the ids of the turns that were fenced off. A segment that stands there already
-        is left alone, or made longer.
+        Returns the ids of the turns that were fenced off. A segment that is already stored is
+        left as it is, or replaced by a longer one.
         """
         return await self._writer.submit(self._checkpoint, segments)
 
     async def finalise(self, record: FinalRecord) -> Finalised:
         """Write the terminal record in one transaction, if the turn is not terminal yet.
 
-        The turn must still be its owner's: `record.turn.owner`, who may be dead. A turn that
-        was never inserted is inserted now.
+        The turn must still be owned by `record.turn.owner`, which may be a dead process. A turn
+        that was never inserted is inserted now.
         """
         return await self._writer.submit(self._finalise, record)
 
     async def spool(self, record: FinalRecord) -> None:
-        """Keep the record in the local spool, fsynced; raises `SpoolFailed`.
+        """Write the record to the local spool and sync it; raises `SpoolFailed`.
 
-        `keep_replaying` brings it into the database, or the next start.
+        `keep_replaying`, or else the next start, brings it into the database.
         """
-
         token = trio.lowlevel.current_trio_token()
 
         def append() -> None:
             try:
                 self._parts.spool.append(msgspec.msgpack.encode(record))
             finally:
-                # Not in the caller's task, which may have left by now.
+                # Not in the caller's task, which may have been cancelled by now.
                 with suppress(trio.RunFinishedError):
                     token.run_sync_soon(self._note_spooled)
 
         await in_thread(append, self._spoolers)
 
     async def orphans(self) -> Sequence[TurnView]:
-        """The turns in flight whose owner is dead, once what it spooled is in the database."""
+        """Return the turns in flight whose owner is dead, after replaying the owner's spool."""
         await self.adopt_spools()
         return await self._read(self._orphans)
 
     async def segments(self, turn_id: str) -> Sequence[Segment]:
-        """What is kept of a turn's journal, in order; nothing where it was swept."""
+        """Return the stored segments of a turn's journal, in order; none if it was swept."""
         return await self._read(partial(reads.segments, turn_id=turn_id))
 
     async def get_turn(self, tenant_id: str, turn_id: str) -> TurnView | None:
-        """One turn with its attempts; None where the tenant has no such turn."""
+        """Return one turn with its attempts; None if the tenant has no such turn."""
         return await self._read(partial(reads.get_turn, tenant_id=tenant_id, turn_id=turn_id))
 
     async def list_turns(
         self, tenant_id: str, *, limit: int, status: str | None = None, cursor: str | None = None
     ) -> TurnPage:
-        """A page of at most `limit` turns, newest first, without their attempts.
+        """Return a page of at most `limit` turns, newest first, without their attempts.
 
-        `cursor` is the `next` of the page before.
+        `cursor` is the `next` of the previous page.
         """
         query = partial(
             reads.list_turns, tenant_id=tenant_id, limit=limit, status=status, cursor=cursor
@@ -179,58 +181,59 @@ class Store:
         return await self._read(query)
 
     async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
-        """One turn with its items, also while it plays.
+        """Return one turn with its items, also while it is in flight.
 
-        None where the tenant has no such turn, or it is deleted, or keeps no items.
+        None if the tenant has no such turn, or the turn is deleted or stores no items.
         """
         return await self._read(partial(reads.response, tenant_id=tenant_id, turn_id=turn_id))
 
     async def chain(
-        self, tenant_id: str, turn_id: str, limit: int, most_bytes: int
+        self, tenant_id: str, turn_id: str, limit: int, max_bytes: int
     ) -> list[ChainLink]:
-        """The turn and those before it, by `previous_id`, oldest first: one query.
+        """Return a turn and its predecessors by `previous_id`, oldest first, with one query.
 
-        Of more than `limit` (at least 1), or that take more than `most_bytes` in memory, the
-        newest, and one at least: the first link then has a `previous_id`. A turn that is not
-        there, is deleted or keeps no items stands in its place as a link that is `lost`. Only
-        the turn itself comes with its options.
+        A chain that is longer than `limit` turns (at least 1), or takes more than `max_bytes` of
+        memory, is cut to its newest turns, but always holds at least one; its first link then
+        has a `previous_id`. A turn that is missing, deleted or stores no items is a link whose
+        `lost` is set. Only the turn itself has its dialect options.
         """
         query = partial(
             chains.chain,
             tenant_id=tenant_id,
             turn_id=turn_id,
             limit=limit,
-            most_bytes=most_bytes,
+            max_bytes=max_bytes,
         )
         return await self._read(query)
 
-    async def latest_in(self, tenant_id: str, conversation: str) -> str | None:
-        """The newest turn of a conversation that one can go on from; None where there is none.
+    async def latest_turn_in(self, tenant_id: str, conversation: str) -> str | None:
+        """Return the newest turn of a conversation that a new turn can continue, or None.
 
-        It has ended, with whatever answer, keeps its text, and is not deleted. A turn that ended
-        without any answer is no part of its conversation.
+        That turn has ended, stores its text and is not deleted. A turn that ended without any
+        answer is not part of its conversation.
         """
-        query = partial(chains.latest_in, tenant_id=tenant_id, conversation=conversation)
+        query = partial(chains.latest_turn_in, tenant_id=tenant_id, conversation=conversation)
         return await self._read(query)
 
     async def conversation_live(self, tenant_id: str, conversation: str) -> bool:
-        """Whether a turn of the conversation plays, in whatever process, and is not deleted."""
+        """Return whether the conversation has an undeleted turn in flight, in any process."""
         query = partial(chains.conversation_live, tenant_id=tenant_id, conversation=conversation)
         return await self._read(query)
 
     async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:
-        """Delete what was said in a turn, of whatever kind; row, attempts and usage stay.
+        """Delete the content of a turn of any kind; its row, attempts and usage are kept.
 
-        Of a turn that plays nothing is kept from now on. False where the tenant has no such
-        turn, or it is deleted already. One that was never inserted is none until its end is
-        written, out of the spool too, and has to be deleted then.
+        A turn in flight stores no content from now on. Returns False if the tenant has no such
+        turn or it is already deleted. A turn that was never inserted does not exist until its
+        final record is written, possibly from the spool, and has to be deleted after that.
         """
         return await self._writer.submit(self._delete, Deletion(tenant_id, turn_id, now))
 
     async def sweep(self, journal_retention_s: float) -> int:
-        """Delete the journals of turns that ended longer ago than that.
+        """Delete the journals of turns that ended more than `journal_retention_s` ago.
 
-        Goes in small transactions, each of whole turns. Returns the number of segments deleted.
+        Uses small transactions of whole turns, so that other writes need not wait long. Returns
+        the number of deleted segments.
         """
         ended_before = self._clock() - journal_retention_s
         find = partial(turns_to_sweep, ended_before=ended_before, limit=_SWEEP_TURNS)
@@ -240,27 +243,27 @@ class Store:
         return swept
 
     async def probe(self) -> None:
-        """Write something that changes nothing; raises where the store cannot write now."""
+        """Check that the store can write, by a write that changes nothing."""
         await self._writer.submit(self._probe, None)
 
     async def replay_spool(self) -> int:
-        """Bring this process's spooled records into the database; returns how many."""
+        """Replay this process's spooled records and return their number."""
         async with self._replaying:
             if not self._parts.spool.records:
                 return 0
             return await replay(self._parts.spool, self.finalise, self._parts.backend)
 
     async def adopt_spools(self) -> int:
-        """Bring what dead processes spooled into the database; returns how many records."""
+        """Replay the spooled records of dead processes and return their number."""
         async with self._replaying:
             return sum(
                 [await self._replay_dead(path) for path in await in_thread(self._other_spools)]
             )
 
     async def keep_replaying(self, settled: Callable[[], None] = lambda: None) -> None:
-        """Replay the spool whenever something is in it, for ever. Run it in a nursery.
+        """Replay the spool whenever it holds records. Runs until cancelled.
 
-        Calls `settled` whenever all that was spooled is in the database.
+        Calls `settled` each time the database has all spooled records.
         """
         delay = _RETRY_FIRST_S
         while True:
@@ -270,13 +273,13 @@ class Store:
                 await self.replay_spool()
                 delay = _RETRY_FIRST_S
             except StoreUnavailable:
-                delay = min(2 * delay, _RETRY_MOST_S)
+                delay = min(2 * delay, _RETRY_MAX_S)
             if not self._parts.spool.records:
                 self._something_spooled = trio.Event()
                 settled()
 
     async def aclose(self) -> None:
-        """Finish what is queued, then let go of everything; at most ten seconds for each."""
+        """Finish the queued writes, then close everything; each takes at most ten seconds."""
         await self._writer.aclose(_CLOSE_S)
         with trio.move_on_after(_CLOSE_S, shield=True):
             await trio.to_thread.run_sync(self._parts.close, abandon_on_cancel=True)
@@ -297,9 +300,9 @@ class Store:
         self._something_spooled.set()
 
     def _other_spools(self) -> list[Path]:
-        """The spools of other processes, dead ones among them."""
+        """Return the spools of all other processes, dead or alive."""
         owner = self._parts.owner
-        others = owners_with(self._parts.backend.beside, SUFFIX)
+        others = owners_with(self._parts.backend.base_path, SUFFIX)
         return [owner.path_of(other, SUFFIX) for other in others if other != owner.id]
 
     def _orphans(self, connection: Connection) -> list[TurnView]:
@@ -319,7 +322,7 @@ class Store:
         try:
             return await in_thread(run, self._readers)
         except Exception as error:
-            reason = self._parts.backend.trouble(error)
+            reason = self._parts.backend.unavailable_reason(error)
             if reason is None:
                 raise
             raise StoreUnavailable(reason) from error
@@ -329,10 +332,10 @@ class Store:
 async def open_store(
     settings: StoreSettings, *, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[Store]:
-    """Open the store, migrated and with the spools of dead processes replayed.
+    """Open the store, migrate it, and replay the spools of dead processes.
 
-    `clock` gives seconds since the epoch. Raises `StoreRefused`, whose message is one line that
-    says what is wrong, where, and what to do.
+    `clock` returns seconds since the epoch. Raises `StoreRefused`, whose message is one line with
+    the place, the problem and the remedy.
     """
     parts = await trio.to_thread.run_sync(open_parts, settings)
     store = Store(parts, settings, clock)
@@ -343,11 +346,11 @@ async def open_store(
         await store.aclose()
 
 
-async def _first_replay(store: Store, parts: Parts) -> None:
+async def _first_replay(store: Store, parts: StoreParts) -> None:
     try:
         await store.adopt_spools()
     except StoreUnavailable as error:
         raise StoreRefused(
-            f"{parts.backend.beside}: spooled records cannot be replayed: {error}; start again"
-            " when that is over"
+            f"{parts.backend.base_path}: spooled records cannot be replayed: {error};"
+            " fix that, then start again"
         ) from error

@@ -1,7 +1,7 @@
-"""The schema as it is now; `migrations` says how it came to be, and a test holds them equal.
+"""Table definitions of the current schema. A test checks that `migrations` produces the same.
 
-Times are seconds since the epoch (UTC), money is integer micro-dollars. Every row names its
-tenant, and every query that a user can trigger has an index that begins with it.
+Times are seconds since the epoch (UTC), money is integer micro-dollars. Every row has its tenant,
+and every query that a user can trigger has an index that begins with the tenant.
 """
 
 from sqlalchemy import (
@@ -34,7 +34,7 @@ def _tenant() -> Column[str]:
 
 
 def _turn(*, primary_key: bool = False) -> Column[str]:
-    """The turn that a row belongs to, and goes with."""
+    """Return the column of the turn that a row belongs to and is deleted with."""
     parent = ForeignKey("turns.id", ondelete="CASCADE")
     return Column("turn_id", String, parent, primary_key=primary_key, nullable=False)
 
@@ -86,22 +86,25 @@ turns = Table(
     Column("previous_id", String),
     Column("conversation", String),
     _time("deleted_at", nullable=True),
-    # The third is for chains: in the row it stands behind options of whatever size.
+    # `previous_id` is in the index for chains: in the row it is stored behind `dialect_options`,
+    # which may be large.
     Index(None, "tenant_id", "id", "previous_id"),
     Index(None, "tenant_id", "status", "id"),
-    # For recovery, which asks for the turns in flight by owner, whatever their tenant.
+    # For recovery, which selects the turns in flight by owner, across tenants.
     Index(None, "status", "owner"),
 )
 
-# Both indexes hold turns of conversations only, so that all the others cost nothing more.
-FOLLOWED = and_(turns.c.conversation.is_not(None), turns.c.deleted_at.is_(None), turns.c.keep_text)
-"""Turns that others of their conversation can go on from, once they have ended."""
-PLAYING = and_(turns.c.conversation.is_not(None), turns.c.ended_at.is_(None))
-"""Turns of conversations that have not ended."""
+# Both indexes are partial, so turns outside conversations cost nothing in them.
+CONTINUABLE = and_(
+    turns.c.conversation.is_not(None), turns.c.deleted_at.is_(None), turns.c.keep_text
+)
+"""Matches turns that later turns of their conversation can continue, once they have ended."""
+LIVE = and_(turns.c.conversation.is_not(None), turns.c.ended_at.is_(None))
+"""Matches turns of conversations that are in flight."""
 
 _in_conversation = (turns.c.tenant_id, turns.c.conversation)
-Index(None, *_in_conversation, turns.c.id, sqlite_where=FOLLOWED, postgresql_where=FOLLOWED)
-Index(None, *_in_conversation, sqlite_where=PLAYING, postgresql_where=PLAYING)
+Index(None, *_in_conversation, turns.c.id, sqlite_where=CONTINUABLE, postgresql_where=CONTINUABLE)
+Index(None, *_in_conversation, sqlite_where=LIVE, postgresql_where=LIVE)
 
 messages = Table(
     "messages",
@@ -156,11 +159,11 @@ turn_segments = Table(
     _tenant(),
     _time("created_at"),
     Column("blob", LargeBinary, nullable=False),
-    # For the sweep, which asks for the oldest segments, whatever their tenant.
+    # For the sweep, which selects the oldest segments, across tenants.
     Index(None, "created_at"),
 )
 
-# Append-only; its key makes sure that a turn is charged once.
+# Append-only. The primary key ensures that a turn is charged only once.
 usage_records = Table(
     "usage_records",
     metadata,

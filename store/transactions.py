@@ -1,4 +1,4 @@
-"""The writing connection: whole transactions, and what becomes of it when one fails."""
+"""Runs transactions on the writer's connection and replaces the connection when it is lost."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,39 +11,39 @@ from store.records import StoreUnavailable
 
 T = TypeVar("T")
 
-_FAILING_PATIENCE_S = 0.1
+_FAILING_LOCK_TIMEOUT_S = 0.1
 _LOST = "the connection to the database is lost"
 
 
 class Transactions:
-    """Runs one transaction after another on a connection that mends itself. For one thread.
+    """A runner of consecutive transactions on one connection. For use by one thread.
 
-    A transaction waits `patience_s` for another process's lock. Once that was in vain, the next
-    ones wait only a tenth of a second, until one succeeds: so that what queues behind a lock
-    fails fast, and every try is also the probe that finds the lock gone.
+    A transaction waits `lock_timeout_s` for another process's lock. After a timeout the next ones
+    wait only 0.1 s until one succeeds. Requests queued behind a lock thus fail fast, and each
+    attempt also tests if the lock is gone.
     """
 
-    def __init__(self, engine: Engine, backend: Backend, patience_s: float) -> None:
+    def __init__(self, engine: Engine, backend: Backend, lock_timeout_s: float) -> None:
         self._engine = engine
         self._backend = backend
-        self._patience_s = patience_s
+        self._lock_timeout_s = lock_timeout_s
         self._connection: PoolProxiedConnection | None = None
         self.failure: str | None = None
-        """Why the last transaction found the store unavailable; None where it did not."""
+        """Reason why the last transaction found the store unavailable; None if it did not."""
         self.commits = 0
-        """How many transactions were committed."""
+        """Number of committed transactions."""
 
     def run(self, steps: Callable[[DBAPICursor], T]) -> T:
-        """Commit `steps` as one transaction.
+        """Commit `steps` as one transaction and return their result.
 
-        Raises `StoreUnavailable` where the database is at fault, else what `steps` raised;
-        either way nothing of it was written.
+        Raises `StoreUnavailable` if the database is at fault, otherwise the exception of `steps`.
+        Nothing is written in either case.
         """
         try:
             result = self._attempt(steps)
         except BaseException as error:
             lost = not self._undo()
-            reason = self._backend.trouble(error) or (_LOST if lost else None)
+            reason = self._backend.unavailable_reason(error) or (_LOST if lost else None)
             if reason is None:
                 raise
             self._note(reason)
@@ -53,12 +53,12 @@ class Transactions:
         return result
 
     def close(self) -> None:
-        """Tidy up and give the connection back; harmless when the database is away."""
+        """Compact the database and close the connection, even if the database is unavailable."""
         try:
             if self._connection is not None:
-                self._backend.tidy(self._connection.cursor())
+                self._backend.compact(self._connection.cursor())
         except Exception as error:
-            if self._backend.trouble(error) is None:
+            if self._backend.unavailable_reason(error) is None:
                 raise
         finally:
             self._drop()
@@ -66,7 +66,7 @@ class Transactions:
     def _attempt(self, steps: Callable[[DBAPICursor], T]) -> T:
         if self._connection is None:
             self._connection = self._engine.raw_connection()
-            self._set_patience()
+            self._set_lock_timeout()
         cursor = self._connection.cursor()
         try:
             self._backend.begin(cursor)
@@ -77,7 +77,7 @@ class Transactions:
         return result
 
     def _undo(self) -> bool:
-        """Roll back; False where the connection cannot even do that, and is given up."""
+        """Roll back. If that fails too, drop the connection and return False."""
         if self._connection is None:
             return True
         try:
@@ -92,13 +92,13 @@ class Transactions:
         changed = (failure is None) is not (self.failure is None)
         self.failure = failure
         if changed:
-            self._set_patience()
+            self._set_lock_timeout()
 
-    def _set_patience(self) -> None:
+    def _set_lock_timeout(self) -> None:
         if self._connection is not None:
             cursor = self._connection.cursor()
-            patience = self._patience_s if self.failure is None else _FAILING_PATIENCE_S
-            self._backend.set_patience(cursor, patience)
+            lock_timeout = self._lock_timeout_s if self.failure is None else _FAILING_LOCK_TIMEOUT_S
+            self._backend.set_lock_timeout(cursor, lock_timeout)
             cursor.close()
 
     def _drop(self) -> None:

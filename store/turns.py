@@ -1,4 +1,4 @@
-"""A turn on its way: the rows it begins with, and its segments. Runs in the writer's thread."""
+"""Writes turns in flight: their first rows and their segments. Runs in the writer's thread."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -30,7 +30,8 @@ from store.statements import Prepared, Values
 
 SEGMENT_COLUMNS = ("turn_id", "tenant_id", "first_seq", "last_seq", "created_at", "blob")
 
-# Literals and no parameters, so that the text can be compiled once.
+# Literals instead of parameters, because `IN` with parameters is expanded at each execution and
+# could not be compiled once.
 IN_FLIGHT = tables.turns.c.status.in_([literal_column("'queued'"), literal_column("'in_progress'")])
 
 BEGINNING = (
@@ -49,22 +50,22 @@ BEGINNING = (
     "previous_id",
     "conversation",
 )
-"""Columns that a turn begins with; all others are null until it ends."""
+"""Columns that are set when a turn begins; all others are null until it ends."""
 
 
 def is_owned() -> ColumnElement[bool]:
-    """Match the turn `the_turn` while `the_owner` owns it and it is not final."""
+    """Return a condition: `the_owner` owns the turn `the_turn`, and the turn is not final."""
     turns = tables.turns.c
     return and_(turns.id == bindparam("the_turn"), turns.owner == bindparam("the_owner"), IN_FLIGHT)
 
 
 def insert_turn(columns: Iterable[str]) -> Insert:
-    """Insert a turn with these columns, from parameters."""
+    """Build an insert of a turn with these columns as parameters."""
     return insert(tables.turns).values({name: bindparam(name) for name in columns})
 
 
 def row_of(turn: NewTurn) -> dict[str, object]:
-    """The row that a turn begins with."""
+    """Return the row of a turn that begins."""
     return {
         "id": turn.id,
         "tenant_id": turn.tenant_id,
@@ -84,7 +85,7 @@ def row_of(turn: NewTurn) -> dict[str, object]:
 
 
 def input_rows(turns: Iterable[NewTurn]) -> Iterator[Values]:
-    """The messages that hold what was asked, of those turns whose items are kept."""
+    """Yield a message row with the input items of each turn that stores items."""
     for turn in turns:
         if turn.input_items is not None and turn.keep_text:
             yield {
@@ -101,38 +102,41 @@ def input_rows(turns: Iterable[NewTurn]) -> Iterator[Values]:
 
 
 class TurnWrites:
-    """Begins and checkpoints, of many turns at once, in a transaction of the caller's.
+    """Statements that begin and checkpoint many turns at once, in the caller's transaction.
 
-    `clock` gives the time of segments, in seconds since the epoch.
+    `clock` returns the creation time of segments, in seconds since the epoch.
     """
 
     def __init__(self, backend: Backend, dialect: Dialect, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._insert = Prepared(insert_turn(BEGINNING), dialect)
         self._input = Prepared(insert(tables.messages), dialect)
-        self._busy = Prepared(_busy(), dialect)
+        self._conversation_busy = Prepared(_conversation_busy(), dialect)
         self._owned = Prepared(select(tables.turns.c.id).where(is_owned()), dialect)
         self._append = Prepared(
             backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, _fenced_row()), dialect
         )
 
     def begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[bool]:
-        """Insert the turns as `in_progress`, but for those whose conversation is busy."""
-        alone = [turn for turn in turns if turn.conversation is None]
-        self._insert.run_many(cursor, map(row_of, alone))
-        begun = [*alone, *filter(partial(self._speak_next, cursor), turns)]
+        """Insert the turns as `in_progress`, except those whose conversation is busy.
+
+        Return for each turn whether it was inserted.
+        """
+        independent = [turn for turn in turns if turn.conversation is None]
+        self._insert.run_many(cursor, map(row_of, independent))
+        begun = [*independent, *filter(partial(self._begin_in_conversation, cursor), turns)]
         self._input.run_many(cursor, input_rows(begun))
         ids = {turn.id for turn in begun}
         return [turn.id in ids for turn in turns]
 
-    def _speak_next(self, cursor: DBAPICursor, turn: NewTurn) -> bool:
-        """Insert a conversation's turn if it is its turn.
+    def _begin_in_conversation(self, cursor: DBAPICursor, turn: NewTurn) -> bool:
+        """Insert a turn of a conversation unless the conversation is busy.
 
-        With SQLite, whose transactions write one at a time, nobody else can look meanwhile; with
-        PostgreSQL another process may, at the very same moment.
+        SQLite runs one write transaction at a time, so the check and the insert are atomic. With
+        PostgreSQL another process could run the same check at the same moment.
         """
         row = row_of(turn)
-        if turn.conversation is None or self._busy.first(cursor, row) is not None:
+        if turn.conversation is None or self._conversation_busy.first(cursor, row) is not None:
             return False
         self._insert.run(cursor, row)
         return True
@@ -140,7 +144,7 @@ class TurnWrites:
     def checkpoint(
         self, cursor: DBAPICursor, requests: Sequence[Sequence[Segment]]
     ) -> Sequence[frozenset[str]]:
-        """Append what each request brings; answers each with the turns that were fenced off."""
+        """Append the segments of each request; return for each the turns that were fenced off."""
         segments = [segment for request in requests for segment in request]
         now = self._clock()
         written = self._append.run_many(cursor, [_row(segment, now) for segment in segments])
@@ -150,7 +154,10 @@ class TurnWrites:
         return [fenced & {segment.turn_id for segment in request} for request in requests]
 
     def _fenced_off(self, cursor: DBAPICursor, segments: Sequence[Segment]) -> frozenset[str]:
-        """Tell turns that are no longer their owner's from segments that stood there already."""
+        """Return the turns that their owner lost.
+
+        A segment may also have been skipped because it was stored already.
+        """
         owners = {segment.turn_id: segment.owner for segment in segments}
         return frozenset(
             turn_id
@@ -160,7 +167,10 @@ class TurnWrites:
 
 
 def _fenced_row() -> Select[*tuple[object, ...]]:
-    """One segment, from parameters; no row where the fence stands or nothing said is to be kept."""
+    """Select one segment from parameters.
+
+    Selects no row if the turn is fenced off, was deleted, or keeps no text.
+    """
     turns = tables.turns.c
     return select(
         turns.id,
@@ -172,18 +182,18 @@ def _fenced_row() -> Select[*tuple[object, ...]]:
     ).where(is_owned(), turns.keep_text, turns.deleted_at.is_(None))
 
 
-def _busy() -> Select[*tuple[object, ...]]:
-    """A row if a turn of the conversation plays, or is newer than the one that is gone on from."""
+def _conversation_busy() -> Select[*tuple[object, ...]]:
+    """Select a row if the conversation has a turn in flight, or one newer than `previous_id`."""
     turns = tables.turns.c
-    here = (
+    same = (
         turns.tenant_id == bindparam("tenant_id"),
         turns.conversation == bindparam("conversation"),
     )
-    plays = exists().where(*here, tables.PLAYING, turns.deleted_at.is_(None))
+    live = exists().where(*same, tables.LIVE, turns.deleted_at.is_(None))
     newer = exists().where(
-        *here, tables.FOLLOWED, turns.ended_at.is_not(None), turns.id > bindparam("previous_id")
+        *same, tables.CONTINUABLE, turns.ended_at.is_not(None), turns.id > bindparam("previous_id")
     )
-    return select(literal_column("1")).where(or_(plays, newer))
+    return select(literal_column("1")).where(or_(live, newer))
 
 
 def _row(segment: Segment, now: float) -> Values:

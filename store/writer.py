@@ -1,6 +1,6 @@
-"""The group-commit writer: one thread that commits together whatever has gathered.
+"""Group-commit writer: one thread that commits all queued requests in one transaction.
 
-The design is Datasette's write thread (`datasette/database.py`, `WriteTask`) with groups.
+The design is Datasette's write thread (`datasette/database.py`, `WriteTask`) plus group commit.
 """
 
 import threading
@@ -26,9 +26,9 @@ _CLOSED = "the store is closed"
 
 @dataclass(frozen=True)
 class Work(Generic[I, R]):
-    """A kind of request. `run` carries out many of its items and answers each, in order.
+    """A kind of write request. `run` executes many items and returns a result for each, in order.
 
-    Within one transaction works of a lower `rank` come first, so that a turn begins before it
+    Within one transaction work with a lower `rank` runs first, so that a turn begins before it
     ends.
     """
 
@@ -37,7 +37,7 @@ class Work(Generic[I, R]):
 
 
 class _Request:
-    """One item of some work, and the task that waits for its answer, unless it has gone."""
+    """One item of work, and the task that waits for its result; None once it is cancelled."""
 
     __slots__ = ("item", "task", "work")
 
@@ -55,12 +55,12 @@ _Answers = list[tuple[_Request, Outcome[object]]]
 
 
 class Writer:
-    """Takes requests from the trio thread it was made in, and owns the writing thread."""
+    """A queue for requests from one trio thread, and the thread that executes them."""
 
     def __init__(self, transactions: Transactions, *, queue_size: int, batch_size: int) -> None:
         self._transactions = transactions
         self._batch_size = batch_size
-        self._places = trio.Semaphore(queue_size, max_value=queue_size)
+        self._slots = trio.Semaphore(queue_size, max_value=queue_size)
         self._queue_size = queue_size
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -70,21 +70,21 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Requests that have a place in the queue and no answer yet."""
-        return self._queue_size - self._places.value
+        """Number of requests that are queued or being executed."""
+        return self._queue_size - self._slots.value
 
     async def submit(self, work: Work[I, R], item: I) -> R:
-        """Have `item` carried out, and wait for its answer.
+        """Execute `item` in the writer's thread and return its result.
 
-        Waits for a place in the queue first. A caller that is cancelled after that has asked
-        nonetheless. Raises `StoreUnavailable`, or what `work` raised.
+        Waits for a slot in the queue first. If the caller is cancelled after that, the item is
+        still executed. Raises `StoreUnavailable`, or the exception that `work` raised.
         """
         try:
-            self._places.acquire_nowait()
+            self._slots.acquire_nowait()
         except trio.WouldBlock:
-            await self._places.acquire()
+            await self._slots.acquire()
         if self._closing:
-            self._places.release()
+            self._slots.release()
             raise StoreUnavailable(_CLOSED)
         request = _Request(cast("Work[object, object]", work), item)
         self._queue.put(request)
@@ -92,7 +92,7 @@ class Writer:
         return answer
 
     async def aclose(self, deadline_s: float) -> None:
-        """Carry out what is queued, then end the thread; give up on it after `deadline_s`."""
+        """Execute the queued requests, then end the thread; give up after `deadline_s`."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -104,10 +104,10 @@ class Writer:
         while open_:
             batch, open_ = self._gather(self._batch_size)
             failed_before = self._transactions.failure is not None
-            answers = self._carry_out(batch)
+            answers = self._process(batch)
             failure = self._transactions.failure
             if failure is not None and not failed_before:
-                # They have waited through the same lock: do not let each find out by itself.
+                # Fail the rest of the queue now: otherwise each would wait for the same lock.
                 behind, still_open = self._gather_queued(self._queue_size)
                 open_ = open_ and still_open
                 answers += _refused(behind, failure)
@@ -115,7 +115,10 @@ class Writer:
         self._transactions.close()
 
     def _gather(self, limit: int) -> tuple[list[_Request], bool]:
-        """Wait for a request and take those that have queued up behind it."""
+        """Wait for a request and take all that are queued behind it, up to `limit`.
+
+        The second value is False if the writer is to close.
+        """
         first = self._queue.get()
         if first is None:
             return [], False
@@ -134,7 +137,7 @@ class Writer:
             pass
         return batch, True
 
-    def _carry_out(self, batch: list[_Request]) -> _Answers:
+    def _process(self, batch: list[_Request]) -> _Answers:
         batch.sort(key=lambda request: request.work.rank)
         answers: list[Outcome[object]] = []
         try:
@@ -145,7 +148,10 @@ class Writer:
         return list(zip(batch, answers, strict=True))
 
     def _commit(self, batch: Sequence[_Request], answers: list[Outcome[object]]) -> None:
-        """Commit them together, or else one by one, so that only the failing one fails."""
+        """Commit the batch as one transaction; if it fails, commit each request by itself.
+
+        Only the request that caused the failure then fails.
+        """
         if not batch:
             return
         try:
@@ -162,13 +168,13 @@ class Writer:
             answers += [Value(result) for result in results]
 
     def _post(self, answers: _Answers) -> None:
-        """Answer all askers in one call into the trio thread."""
+        """Deliver all results with one call into the trio thread."""
         with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self._hand_out, answers)
+            self._token.run_sync_soon(self._deliver, answers)
 
-    def _hand_out(self, answers: _Answers) -> None:
+    def _deliver(self, answers: _Answers) -> None:
         for request, answer in answers:
-            self._places.release()
+            self._slots.release()
             if request.task is not None:
                 trio.lowlevel.reschedule(request.task, answer)
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection, in the transaction, that it is given."""
+"""Alembic entry point: runs the revisions on the caller's connection, in its transaction."""
 
 from alembic import context
 

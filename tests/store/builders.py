@@ -1,4 +1,4 @@
-"""Records to store, with what a test does not care about filled in."""
+"""Builders of store records with defaults for the fields that a test does not care about."""
 
 from itertools import count
 
@@ -15,16 +15,16 @@ from store.records import (
 )
 
 TENANT = "tenant_default"
-ROOM = 1 << 20
-"""More bytes than a chain of a test takes."""
+MAX_BYTES = 1 << 20
+"""A memory limit that no chain of a test exceeds."""
 _SECONDS = count(1)
-"""Ids of one millisecond have no order: each turn is made a second after the one before."""
+"""Creation times of turns: one second apart, because ids of one millisecond have no order."""
 
 
 def a_turn(
     owner: str, *, id: str | None = None, tenant: str = TENANT, keep_text: bool = True
 ) -> NewTurn:
-    """A turn that `owner` is about to begin."""
+    """Return a turn that `owner` is about to begin."""
     return NewTurn(
         id=id or new_id("turn_", next(_SECONDS)),
         tenant_id=tenant,
@@ -47,7 +47,7 @@ def a_response(
     tenant: str = TENANT,
     keep_text: bool = True,
 ) -> NewTurn:
-    """A turn whose items are kept, and that goes on from another one."""
+    """Return a turn that stores its items and continues the turn `previous`."""
     return replace(
         a_turn(owner, tenant=tenant, keep_text=keep_text),
         dialect="openai-responses",
@@ -59,7 +59,7 @@ def a_response(
 
 
 def a_segment(turn: NewTurn, first: int = 0, last: int = 9, blob: bytes = b"events") -> Segment:
-    """Events `first` … `last` of the turn."""
+    """Return a segment with the events `first` … `last` of the turn."""
     return Segment(turn.id, turn.owner, first, last, blob)
 
 
@@ -74,7 +74,7 @@ def an_end(
     segment: Segment | None = None,
     ended_at: float = 1002.0,
 ) -> FinalRecord:
-    """The final record of a turn that one attempt answered."""
+    """Return the final record of a turn with one step and one successful attempt."""
     attempt = AttemptRecord(
         number=1,
         provider="openai",

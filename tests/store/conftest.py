@@ -1,4 +1,4 @@
-"""A store in a file of the test's own."""
+"""Fixtures: a store in a temporary file."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,13 +11,13 @@ from store.store import Store, open_store
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Where the test's database is."""
+    """Return the path of the test's database."""
     return tmp_path / "trouper.db"
 
 
 @pytest.fixture
 def settings(database: Path) -> StoreSettings:
-    """Settings that do not keep a test waiting for a lock."""
+    """Return settings with short lock timeouts."""
     return StoreSettings(
         url=f"sqlite:///{database}", busy_timeout_ms=100, start_wait_s=0.2, spool_bytes=1 << 20
     )
@@ -25,6 +25,6 @@ def settings(database: Path) -> StoreSettings:
 
 @pytest.fixture
 async def store(settings: StoreSettings) -> AsyncIterator[Store]:
-    """An open store."""
+    """Yield an open store."""
     async with open_store(settings) as store:
         yield store

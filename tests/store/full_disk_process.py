@@ -1,4 +1,4 @@
-"""What `test_full_disk` runs: begin turns, then let no file grow, and end them."""
+"""Process run by `test_full_disk`: begins turns, limits the file size, and ends the turns."""
 
 import resource
 import sys
@@ -14,26 +14,26 @@ from store.store import Store, open_store
 from tests.store.builders import a_turn, an_end
 
 
-def let_no_file_grow(directory: Path) -> None:
-    """Limit files to the size of the largest; only the spool has room inside that."""
+def limit_file_size(directory: Path) -> None:
+    """Limit files to the size of the largest; only the preallocated spool then has room."""
     largest = max(path.stat().st_size for path in directory.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
 
 
-def let_files_grow() -> None:
-    """Give the space back."""
+def remove_file_size_limit() -> None:
+    """Make the disk writable again."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 async def fill(store: Store) -> None:
-    """Write until the log has reached the limit."""
+    """Write until the write-ahead log has reached the limit."""
     with suppress(StoreUnavailable):
         while True:
             await store.begin(a_turn(store.owner, tenant="tenant_filler"))
 
 
 async def spool_all(store: Store, turns: list[NewTurn]) -> None:
-    """Spool the ends of all the turns, then a record for which there is no room."""
+    """Spool the final records of all turns, then one that is too large for the spool."""
     for turn in turns:
         await store.spool(an_end(turn, text="x" * 1000))
     try:
@@ -43,20 +43,20 @@ async def spool_all(store: Store, turns: list[NewTurn]) -> None:
 
 
 async def recover(store: Store) -> None:
-    """Go on as if nothing had been, once there is space again."""
-    let_files_grow()
+    """Remove the limit, replay the spool and begin another turn."""
+    remove_file_size_limit()
     print(f"replayed {await store.replay_spool()}, failing: {store.figures.failing}")  # noqa: T201
     await store.begin(a_turn(store.owner, tenant="tenant_filler"))
 
 
 async def main(database: str, streams: int, *, recovers: bool) -> None:
-    """Print what each call on a full disk raises, and what becomes of it afterwards."""
+    """Print the exception of each call on a full disk, and the result of the recovery."""
     settings = StoreSettings(url=f"sqlite:///{database}", spool_bytes=1 << 18)
     async with open_store(settings) as store:
         turns = [a_turn(store.owner) for _ in range(streams)]
         for turn in turns:
             await store.begin(turn)
-        let_no_file_grow(Path(database).parent)
+        limit_file_size(Path(database).parent)
         await fill(store)
         for name, action in (
             ("begin", lambda: store.begin(a_turn(store.owner))),

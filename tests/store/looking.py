@@ -1,4 +1,4 @@
-"""What a test sees of a database: the statements that reach it, their plans, and its rows."""
+"""Inspection of a database in tests: executed statements, query plans and rows."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,35 +11,36 @@ from sqlalchemy import Connection, event
 from store.engine import backend_for, open_engine
 from store.settings import StoreSettings
 
-Asked = tuple[str, tuple[object, ...]]
+Statement = tuple[str, tuple[object, ...]]
+"""The text of a statement and its parameters."""
 
 
-def asked_by(settings: StoreSettings, read: Callable[[Connection], object]) -> Asked:
-    """The one statement, with its parameters, by which `read` reads."""
+def captured_statement(settings: StoreSettings, read: Callable[[Connection], object]) -> Statement:
+    """Return the one statement that `read` executes."""
     engine = open_engine(backend_for(settings), settings)
-    asked: list[Asked] = []
+    executed: list[Statement] = []
     event.listen(
         engine,
         "before_cursor_execute",
-        lambda _c, _cursor, text, parameters, _context, _many: asked.append((text, parameters)),
+        lambda _c, _cursor, text, parameters, _context, _many: executed.append((text, parameters)),
     )
     with engine.connect() as connection:
         read(connection)
     engine.dispose()
-    (only,) = [(text, values) for text, values in asked if text != "BEGIN"]
+    (only,) = [(text, values) for text, values in executed if text != "BEGIN"]
     return only
 
 
-def plan(database: Path, asked: Asked) -> list[str]:
-    """The steps by which SQLite finds the rows of a statement."""
-    text, parameters = asked
+def plan(database: Path, statement: Statement) -> list[str]:
+    """Return the steps of SQLite's query plan."""
+    text, parameters = statement
     with closing(sqlite3.connect(database)) as connection:
         return [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + text, parameters)]
 
 
-def steps_taken(database: Path, asked: Asked) -> int:
-    """How many instructions SQLite carries out for a statement: its cost, without a clock."""
-    text, parameters = asked
+def steps_taken(database: Path, statement: Statement) -> int:
+    """Return the number of instructions that SQLite executes: the cost, without a clock."""
+    text, parameters = statement
     taken = 0
 
     def count() -> int:
@@ -54,7 +55,7 @@ def steps_taken(database: Path, asked: Asked) -> int:
 
 
 def rows(database: Path, table: str) -> list[dict[str, object]]:
-    """All rows of a table, in the order of their first columns."""
+    """Return all rows of a table, ordered by their first columns."""
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         found = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
@@ -65,7 +66,7 @@ def rows(database: Path, table: str) -> list[dict[str, object]]:
 def failing_writes(
     database: Path, table: str, on: Literal["INSERT", "DELETE"] = "INSERT"
 ) -> Iterator[None]:
-    """Meanwhile the database refuses that of every row of the table."""
+    """Make the database refuse to insert or delete rows of the table."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(
             f"CREATE TRIGGER refuse BEFORE {on} ON {table}"

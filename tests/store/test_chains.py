@@ -1,4 +1,4 @@
-"""Histories: the turns before a turn, and the turns of a conversation."""
+"""Tests of `store.chains`: predecessors of a turn, and turns of a conversation."""
 
 import sqlite3
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from store.ids import new_id
 from store.records import ChainLink, ConversationBusy, NewTurn
 from store.settings import StoreSettings
 from store.store import Store, open_store
-from tests.store.builders import ROOM, TENANT, a_response, a_turn, an_end
-from tests.store.looking import asked_by, plan, steps_taken
+from tests.store.builders import MAX_BYTES, TENANT, a_response, a_turn, an_end
+from tests.store.looking import captured_statement, plan, steps_taken
 
 
 async def answered(store: Store, turn: NewTurn, items: str = '["said"]') -> str:
-    """Begin and end a turn; returns its id."""
+    """Begin and end a turn; return its id."""
     await store.begin(turn)
     await store.finalise(an_end(turn, items=items))
     return turn.id
 
 
 async def a_chain(store: Store, length: int) -> list[str]:
-    """Turns that go on from one another, oldest first."""
+    """Store turns that each continue the one before; return their ids, oldest first."""
     ids: list[str] = []
     for number in range(length):
         previous = ids[-1] if ids else None
@@ -39,10 +39,10 @@ async def a_chain(store: Store, length: int) -> list[str]:
     return ids
 
 
-async def test_a_turn_that_begins_something_is_a_chain_of_one(store: Store) -> None:
+async def test_chain_of_first_turn_has_one_link(store: Store) -> None:
     turn = a_response(store.owner)
     await answered(store, turn)
-    assert await store.chain(TENANT, turn.id, 9, ROOM) == [
+    assert await store.chain(TENANT, turn.id, 9, MAX_BYTES) == [
         ChainLink(
             turn_id=turn.id,
             status="completed",
@@ -54,9 +54,9 @@ async def test_a_turn_that_begins_something_is_a_chain_of_one(store: Store) -> N
     ]
 
 
-async def test_a_chain_is_told_oldest_first(store: Store) -> None:
+async def test_chain_is_ordered_oldest_first(store: Store) -> None:
     ids = await a_chain(store, 5)
-    links = await store.chain(TENANT, ids[-1], 5, ROOM)
+    links = await store.chain(TENANT, ids[-1], 5, MAX_BYTES)
     assert [link.turn_id for link in links] == ids
     assert [link.previous_id for link in links] == [None, *ids[:-1]]
     assert [(link.input_items, link.answer_items) for link in links] == [
@@ -69,31 +69,37 @@ async def test_a_chain_is_told_oldest_first(store: Store) -> None:
     assert {link.lost for link in links} == {None}
 
 
-async def test_two_may_go_on_from_one(store: Store) -> None:
+async def test_two_turns_can_continue_the_same_turn(store: Store) -> None:
     first, second = await a_chain(store, 2)
     other = await answered(store, a_response(store.owner, first))
-    assert [link.turn_id for link in await store.chain(TENANT, second, 9, ROOM)] == [first, second]
-    assert [link.turn_id for link in await store.chain(TENANT, other, 9, ROOM)] == [first, other]
+    assert [link.turn_id for link in await store.chain(TENANT, second, 9, MAX_BYTES)] == [
+        first,
+        second,
+    ]
+    assert [link.turn_id for link in await store.chain(TENANT, other, 9, MAX_BYTES)] == [
+        first,
+        other,
+    ]
 
 
-async def test_a_turn_that_plays_is_a_link_without_an_answer(store: Store) -> None:
+async def test_turn_in_flight_is_a_link_without_answer(store: Store) -> None:
     (first,) = await a_chain(store, 1)
     turn = a_response(store.owner, first)
     await store.begin(turn)
-    _, link = await store.chain(TENANT, turn.id, 9, ROOM)
+    _, link = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
     assert (link.status, link.input_items, link.answer_items) == ("in_progress", '["asked"]', "[]")
 
 
-async def test_of_a_long_chain_the_newest_are_read_and_it_says_so(store: Store) -> None:
+async def test_long_chain_is_cut_to_its_newest_links(store: Store) -> None:
     ids = await a_chain(store, 5)
-    links = await store.chain(TENANT, ids[-1], 3, ROOM)
+    links = await store.chain(TENANT, ids[-1], 3, MAX_BYTES)
     assert [link.turn_id for link in links] == ids[2:]
     assert links[0].previous_id == ids[1]
-    (only,) = await store.chain(TENANT, ids[-1], 1, ROOM)
+    (only,) = await store.chain(TENANT, ids[-1], 1, MAX_BYTES)
     assert only.turn_id == ids[-1]
 
 
-async def test_of_a_large_chain_the_newest_are_read_and_it_says_so(
+async def test_large_chain_is_cut_to_its_newest_links(
     settings: StoreSettings,
 ) -> None:
     async with open_store(settings) as store:
@@ -101,26 +107,26 @@ async def test_of_a_large_chain_the_newest_are_read_and_it_says_so(
     each = getsizeof("[0]") + getsizeof("[-1]") + getsizeof("{}")
     last = each - getsizeof("{}") + getsizeof('{"echo":{"instructions":"Be nice."}}')
     read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=9)
-    links = from_database(settings, partial(read, most_bytes=last + each))
+    links = read_links(settings, partial(read, max_bytes=last + each))
     assert [link.turn_id for link in links] == ids[3:]
     assert links[0].previous_id == ids[2]
     for less in (last + each - 1, 1):
-        links = from_database(settings, partial(read, most_bytes=less))
+        links = read_links(settings, partial(read, max_bytes=less))
         assert [link.turn_id for link in links] == ids[4:]
 
 
-async def test_of_a_chain_only_the_newest_options_are_read(store: Store) -> None:
-    """Tools can be large, and every request of a chain repeats them."""
+async def test_chain_reads_options_of_newest_turn_only(store: Store) -> None:
+    """Options may hold large tool definitions, which every request of a chain repeats."""
     ids = await a_chain(store, 3)
-    links = await store.chain(TENANT, ids[-1], 9, ROOM)
+    links = await store.chain(TENANT, ids[-1], 9, MAX_BYTES)
     options = '{"echo":{"instructions":"Be nice."}}'
     assert [link.dialect_options for link in links] == ["{}", "{}", options]
 
 
-async def test_a_deleted_ancestor_is_reported_and_the_walk_goes_on(store: Store) -> None:
+async def test_deleted_ancestor_is_reported_and_chain_continues(store: Store) -> None:
     ids = await a_chain(store, 3)
     await store.delete_response(TENANT, ids[1], 2000.0)
-    links = await store.chain(TENANT, ids[2], 9, ROOM)
+    links = await store.chain(TENANT, ids[2], 9, MAX_BYTES)
     assert [(link.turn_id, link.lost) for link in links] == [
         (ids[0], None),
         (ids[1], "deleted"),
@@ -129,84 +135,86 @@ async def test_a_deleted_ancestor_is_reported_and_the_walk_goes_on(store: Store)
     assert links[1] == ChainLink(turn_id=ids[1], lost="deleted", previous_id=ids[0])
 
 
-async def test_a_missing_ancestor_is_reported(store: Store) -> None:
+async def test_missing_ancestor_is_reported(store: Store) -> None:
     turn = a_response(store.owner, "turn_unknown")
     await answered(store, turn)
-    missing, link = await store.chain(TENANT, turn.id, 9, ROOM)
+    missing, link = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
     assert missing == ChainLink(turn_id="turn_unknown", lost="missing")
     assert link.turn_id == turn.id
 
 
-async def test_another_tenants_ancestor_is_missing(store: Store) -> None:
+async def test_ancestor_of_another_tenant_is_missing(store: Store) -> None:
     theirs = await answered(store, a_response(store.owner, "turn_a", tenant="tenant_b"))
     mine = await answered(store, a_response(store.owner, theirs))
-    missing, _ = await store.chain(TENANT, mine, 9, ROOM)
+    missing, _ = await store.chain(TENANT, mine, 9, MAX_BYTES)
     assert missing == ChainLink(turn_id=theirs, lost="missing")
 
 
 @pytest.mark.parametrize("turn", ["turn_unknown", "", "turn_' OR 1=1 --"])
-async def test_a_chain_that_ends_with_no_turn(store: Store, turn: str) -> None:
-    assert await store.chain(TENANT, turn, 9, ROOM) == [ChainLink(turn_id=turn, lost="missing")]
+async def test_chain_of_unknown_turn_is_one_missing_link(store: Store, turn: str) -> None:
+    assert await store.chain(TENANT, turn, 9, MAX_BYTES) == [
+        ChainLink(turn_id=turn, lost="missing")
+    ]
 
 
 @pytest.mark.parametrize(
     "make", [a_turn, partial(a_response, keep_text=False), partial(a_response, items=None)]
 )
-async def test_an_ancestor_without_items_is_reported(
+async def test_ancestor_without_items_is_reported(
     store: Store, make: Callable[[str], NewTurn]
 ) -> None:
     before = await answered(store, make(store.owner))
     turn = a_response(store.owner, before)
     await answered(store, turn)
-    lost, _ = await store.chain(TENANT, turn.id, 9, ROOM)
+    lost, _ = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
     assert lost == ChainLink(turn_id=before, lost="not_kept")
 
 
-async def test_a_circle_ends(store: Store) -> None:
-    """No turn can go on from a later one; but a database may have been tampered with."""
+async def test_cyclic_chain_ends_at_the_limit(store: Store) -> None:
+    """A turn cannot continue a later one, but a database may have been tampered with."""
     first = a_response(store.owner, "turn_b")
     await answered(store, replace(first, id="turn_a"))
     await answered(store, replace(first, id="turn_b", previous_id="turn_a"))
     await answered(store, replace(first, id="turn_c", previous_id="turn_c"))
-    links = await store.chain(TENANT, "turn_b", 5, ROOM)
+    links = await store.chain(TENANT, "turn_b", 5, MAX_BYTES)
     assert [link.turn_id for link in links] == ["turn_b", "turn_a", "turn_b", "turn_a", "turn_b"]
-    assert [link.turn_id for link in await store.chain(TENANT, "turn_c", 3, ROOM)] == ["turn_c"] * 3
+    assert [link.turn_id for link in await store.chain(TENANT, "turn_c", 3, MAX_BYTES)] == [
+        "turn_c"
+    ] * 3
 
 
-async def test_a_chain_is_one_query_by_index(settings: StoreSettings, database: Path) -> None:
+async def test_chain_is_one_indexed_query(settings: StoreSettings, database: Path) -> None:
     async with open_store(settings) as store:
         ids = await a_chain(store, 100)
-    read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=100, most_bytes=ROOM)
-    assert len(from_database(settings, read)) == 100
-    steps = plan(database, asked_by(settings, read))
-    tables = ("turns", "asked", "said")
+    read = partial(chains.chain, tenant_id=TENANT, turn_id=ids[-1], limit=100, max_bytes=MAX_BYTES)
+    assert len(read_links(settings, read)) == 100
+    steps = plan(database, captured_statement(settings, read))
+    tables = ("turns", "input", "answer")
     assert not any(step.startswith(f"SCAN {table}") for step in steps for table in tables), steps
     searches = [step for step in steps if step.startswith("SEARCH")]
     assert [step.split("(")[0] for step in searches] == [
-        # The turn, and whichever is before it: each row is looked at once.
+        # The turn itself, then its predecessors: each row is read once.
         "SEARCH turns USING INDEX sqlite_autoindex_turns_1 ",
         "SEARCH turns USING INDEX ix_turns_tenant_id_id_previous_id ",
-        "SEARCH asked USING INDEX ix_messages_turn_id_role ",
-        "SEARCH said USING INDEX ix_messages_turn_id_role ",
+        "SEARCH input USING INDEX ix_messages_turn_id_role ",
+        "SEARCH answer USING INDEX ix_messages_turn_id_role ",
     ]
 
 
-async def test_the_cost_of_a_chain_grows_as_it_does(
-    settings: StoreSettings, database: Path
-) -> None:
+async def test_chain_cost_is_linear_in_its_length(settings: StoreSettings, database: Path) -> None:
     async with open_store(settings) as store:
         ids = await a_chain(store, 100)
     cost = {
         length: steps_taken(
             database,
-            asked_by(
+            captured_statement(
                 settings,
                 partial(
                     chains.chain,
                     tenant_id=TENANT,
                     turn_id=ids[length - 1],
                     limit=1000,
-                    most_bytes=ROOM,
+                    max_bytes=MAX_BYTES,
                 ),
             ),
         )
@@ -216,17 +224,17 @@ async def test_the_cost_of_a_chain_grows_as_it_does(
     assert (cost[100] - cost[10]) / 90 == pytest.approx(each, rel=0.05)
 
 
-async def test_a_conversation_goes_on_from_its_newest_turn(store: Store) -> None:
-    assert await store.latest_in(TENANT, "a") is None
+async def test_latest_turn_is_newest_of_conversation(store: Store) -> None:
+    assert await store.latest_turn_in(TENANT, "a") is None
     first = await answered(store, a_response(store.owner, conversation="a"))
     await answered(store, a_response(store.owner, conversation="b"))
-    assert await store.latest_in(TENANT, "a") == first
+    assert await store.latest_turn_in(TENANT, "a") == first
     second = await answered(store, a_response(store.owner, first, conversation="a"))
-    assert await store.latest_in(TENANT, "a") == second
-    assert await store.latest_in("tenant_b", "a") is None
+    assert await store.latest_turn_in(TENANT, "a") == second
+    assert await store.latest_turn_in("tenant_b", "a") is None
 
 
-async def test_a_turn_that_plays_is_not_gone_on_from(store: Store) -> None:
+async def test_turn_in_flight_is_not_latest_turn(store: Store) -> None:
     first = await answered(store, a_response(store.owner, conversation="a"))
     assert not await store.conversation_live(TENANT, "a")
     turn = a_response(store.owner, first, conversation="a")
@@ -234,10 +242,10 @@ async def test_a_turn_that_plays_is_not_gone_on_from(store: Store) -> None:
     assert await store.conversation_live(TENANT, "a")
     assert not await store.conversation_live(TENANT, "b")
     assert not await store.conversation_live("tenant_b", "a")
-    assert await store.latest_in(TENANT, "a") == first
+    assert await store.latest_turn_in(TENANT, "a") == first
     await store.finalise(an_end(turn))
     assert not await store.conversation_live(TENANT, "a")
-    assert await store.latest_in(TENANT, "a") == turn.id
+    assert await store.latest_turn_in(TENANT, "a") == turn.id
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -255,7 +263,7 @@ async def test_a_turn_that_plays_is_not_gone_on_from(store: Store) -> None:
         ({"status": "completed", "items": None}, True),
     ],
 )
-async def test_a_turn_without_an_answer_is_no_part_of_its_conversation(
+async def test_turn_without_answer_leaves_its_conversation(
     store: Store, changes: dict[str, object], stays: bool, begun: bool
 ) -> None:
     first = await answered(store, a_response(store.owner, conversation="a"))
@@ -263,23 +271,23 @@ async def test_a_turn_without_an_answer_is_no_part_of_its_conversation(
     if begun:
         await store.begin(turn)
     await store.finalise(replace(an_end(turn), **changes))
-    assert await store.latest_in(TENANT, "a") == (turn.id if stays else first)
+    assert await store.latest_turn_in(TENANT, "a") == (turn.id if stays else first)
     assert not await store.conversation_live(TENANT, "a")
-    links = await store.chain(TENANT, turn.id, 9, ROOM)
+    links = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
     assert [link.turn_id for link in links] == [first, turn.id]
     assert links[1].lost is None
 
 
-async def test_what_is_deleted_or_not_kept_is_not_gone_on_from(store: Store) -> None:
+async def test_deleted_or_unstored_turn_is_not_latest_turn(store: Store) -> None:
     ids = [await answered(store, a_response(store.owner, conversation="a")) for _ in range(3)]
     await answered(store, a_response(store.owner, conversation="a", keep_text=False))
-    assert await store.latest_in(TENANT, "a") == ids[2]
+    assert await store.latest_turn_in(TENANT, "a") == ids[2]
     for number in (2, 1, 0):
         await store.delete_response(TENANT, ids[number], 2000.0)
-        assert await store.latest_in(TENANT, "a") == (ids[number - 1] if number else None)
+        assert await store.latest_turn_in(TENANT, "a") == (ids[number - 1] if number else None)
 
 
-async def test_a_deleted_turn_does_not_hold_its_conversation_up(store: Store) -> None:
+async def test_deleted_turn_in_flight_is_not_live(store: Store) -> None:
     turn = a_response(store.owner, conversation="a")
     await store.begin(turn)
     await store.delete_response(TENANT, turn.id, 2000.0)
@@ -289,38 +297,38 @@ async def test_a_deleted_turn_does_not_hold_its_conversation_up(store: Store) ->
 @pytest.mark.parametrize(
     ("read", "index"),
     [
-        (chains.latest_in, "ix_turns_tenant_id_conversation_id"),
+        (chains.latest_turn_in, "ix_turns_tenant_id_conversation_id"),
         (chains.conversation_live, "ix_turns_tenant_id_conversation"),
     ],
 )
-def test_a_conversation_is_found_by_index(
+def test_conversation_queries_use_an_index(
     settings: StoreSettings,
     database: Path,
     read: Callable[[Connection, str, str], object],
     index: str,
 ) -> None:
-    asked = asked_by(settings, lambda connection: read(connection, TENANT, "a"))
-    steps = plan(database, asked)
+    statement = captured_statement(settings, lambda connection: read(connection, TENANT, "a"))
+    steps = plan(database, statement)
     assert any(f"SEARCH turns USING INDEX {index} (" in step for step in steps), steps
     assert not any("TEMP B-TREE" in step or "SCAN turns" in step for step in steps), steps
 
 
-async def test_what_a_conversation_costs_does_not_depend_on_its_length(
+async def test_conversation_query_cost_does_not_depend_on_length(
     settings: StoreSettings, database: Path
 ) -> None:
-    """Nor on how much of it was deleted."""
-    for read in (chains.latest_in, chains.conversation_live):
+    """The cost does not depend on the number of deleted turns either."""
+    for read in (chains.latest_turn_in, chains.conversation_live):
         costs = set()
         for length in (1, 50, 100):
             name = f"{read.__name__}_{length}"
             fill(settings, database, name, length)
-            asked = asked_by(settings, partial(read, tenant_id=TENANT, conversation=name))
-            costs.add(steps_taken(database, asked))
+            query = partial(read, tenant_id=TENANT, conversation=name)
+            costs.add(steps_taken(database, captured_statement(settings, query)))
         assert max(costs) < min(costs) + 10, costs
 
 
 def fill(settings: StoreSettings, database: Path, conversation: str, length: int) -> None:
-    """Make a conversation of that many turns and as many deleted ones after them."""
+    """Create a conversation of `length` turns, followed by `length` deleted ones."""
     open_engine(backend_for(settings), settings).dispose()
     with closing(sqlite3.connect(database)) as connection, connection:
         for number in range(2 * length):
@@ -339,18 +347,18 @@ def fill(settings: StoreSettings, database: Path, conversation: str, length: int
 
 
 @pytest.mark.parametrize("read", [reads.response, reads.get_turn])
-async def test_a_response_is_found_by_index(
+async def test_response_query_uses_an_index(
     settings: StoreSettings, database: Path, read: Callable[[Connection, str, str], object]
 ) -> None:
-    asked = asked_by(settings, lambda connection: read(connection, TENANT, "turn_x"))
-    steps = plan(database, asked)
+    statement = captured_statement(settings, lambda connection: read(connection, TENANT, "turn_x"))
+    steps = plan(database, statement)
     assert not any(step.startswith("SCAN") for step in steps), steps
 
 
-def from_database(
+def read_links(
     settings: StoreSettings, read: Callable[[Connection], list[ChainLink]]
 ) -> list[ChainLink]:
-    """What `read` finds."""
+    """Return the links that `read` finds."""
     engine = open_engine(backend_for(settings), settings)
     with engine.connect() as connection:
         links = read(connection)
@@ -358,12 +366,14 @@ def from_database(
     return links
 
 
-@pytest.mark.parametrize("said", [True, False])
-async def test_two_processes_never_speak_in_a_conversation_at_once(
-    store: Store, settings: StoreSettings, said: bool
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_two_processes_cannot_begin_turns_in_one_conversation(
+    store: Store, settings: StoreSettings, has_history: bool
 ) -> None:
     async with open_store(settings) as other:
-        last = await answered(store, a_response(store.owner, conversation="a")) if said else None
+        last = None
+        if has_history:
+            last = await answered(store, a_response(store.owner, conversation="a"))
         first = a_response(store.owner, last, conversation="a")
         await store.begin(first)
         second = a_response(other.owner, last, conversation="a")
@@ -371,14 +381,14 @@ async def test_two_processes_never_speak_in_a_conversation_at_once(
             await other.begin(second)
         await other.begin(a_response(other.owner, last, conversation="b"))
         await store.finalise(an_end(first, items='["said"]'))
-        if said:
+        if has_history:
             with pytest.raises(ConversationBusy):
                 await other.begin(second)
         assert await other.get_turn(TENANT, second.id) is None
         await other.begin(a_response(other.owner, first.id, conversation="a"))
 
 
-async def test_who_begins_at_the_same_moment_is_told_apart(store: Store) -> None:
+async def test_one_of_ten_simultaneous_begins_wins(store: Store) -> None:
     refused = 0
 
     async def begin() -> None:
@@ -394,7 +404,7 @@ async def test_who_begins_at_the_same_moment_is_told_apart(store: Store) -> None
     assert refused == 9
 
 
-async def test_a_deleted_turn_that_plays_holds_nobody_up(store: Store) -> None:
+async def test_deleted_turn_in_flight_does_not_block_its_conversation(store: Store) -> None:
     first = a_response(store.owner, conversation="a")
     await store.begin(first)
     await store.delete_response(TENANT, first.id, 2000.0)

@@ -1,7 +1,7 @@
-"""Turns, chains, conversations and deletions in whatever order, held against a plain model.
+"""Property test: turns, chains, conversations and deletions in any order, checked by a model.
 
-Everything is called as the writer's and the readers' threads would, one after the other: what is
-tested is what the statements make of each other.
+The statements are called one after the other, without threads: the test is about how they affect
+each other.
 """
 
 import shutil
@@ -40,7 +40,7 @@ from store.retention import Upkeep
 from store.settings import StoreSettings
 from store.transactions import Transactions
 from store.turns import TurnWrites
-from tests.store.builders import ROOM, a_response, a_segment, an_end
+from tests.store.builders import MAX_BYTES, a_response, a_segment, an_end
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ STATUSES = st.sampled_from(("completed", "failed", "incomplete", "cancelled"))
 
 @dataclass
 class Known:
-    """What the model knows of a turn."""
+    """The model's state of a turn."""
 
     turn: NewTurn
     ended: bool = False
@@ -67,28 +67,28 @@ class Known:
 
     @property
     def keeps(self) -> bool:
-        """Whether what is said now will be kept."""
+        """True if content that arrives now will be stored."""
         return self.turn.keep_text and self.deleted_at is None
 
     @property
     def shown(self) -> bool:
-        """Whether there are items to be seen."""
+        """True if the turn has readable items."""
         return self.keeps and self.turn.input_items is not None
 
     def end(self, record: FinalRecord) -> None:
-        """Take the record, if it is the first."""
+        """Apply the record if it is the first."""
         if self.ended:
             return
         self.ended, self.status, self.charged = True, record.status, record.usage is not None
-        said = record.items is not None and record.heard
-        self.answered = record.status == "completed" or said
+        delivered = record.items is not None and record.heard
+        self.answered = record.status == "completed" or delivered
         if self.keeps:
             self.text, self.items = record.text, record.items
             if record.segment is not None:
                 self.segments[record.segment.first_seq] = record.segment.blob
 
     def delete(self, now: float) -> bool:
-        """Forget what was said; whether there was anything to delete."""
+        """Delete the content; return False if it was deleted before."""
         if self.deleted_at is not None:
             return False
         self.deleted_at, self.text, self.items = now, "", None
@@ -97,7 +97,7 @@ class Known:
 
 
 class Machine(RuleBasedStateMachine):
-    """The store's statements on the one side, and the model on the other."""
+    """A state machine that runs each operation on both the store's statements and the model."""
 
     turns = Bundle("turns")
     spooled = Bundle("spooled")
@@ -139,7 +139,10 @@ class Machine(RuleBasedStateMachine):
         has_items: bool,
         begun: bool,
     ) -> str | MultipleResults[str]:
-        """A turn, if it is its turn to speak; one whose beginning never arrives ends at once."""
+        """Begin a turn unless its conversation is busy.
+
+        With `begun` false the insert never arrives, and the turn ends at once.
+        """
         number = next(self._numbers)
         items = f"[{number}]" if has_items else None
         turn = replace(
@@ -153,7 +156,7 @@ class Machine(RuleBasedStateMachine):
             ),
             id=f"turn_{number:04d}",
         )
-        latest, live = self._spoken(tenant, conversation)
+        latest, live = self._conversation_state(tenant, conversation)
         busy = live or (before is not None and latest is not None and latest > before)
         if begun:
             assert self._write(lambda cursor: self._turns.begin(cursor, [turn])) == [not busy]
@@ -167,22 +170,22 @@ class Machine(RuleBasedStateMachine):
     @rule(id=turns, first=st.integers(0, 3))
     def checkpoint(self, id: str, first: int) -> None:
         known = self._known[id]
-        said: list[AnyEvent] = [Text(f"{id} {first}")]
+        events: list[AnyEvent] = [Text(f"{id} {first}")]
         if first == 0:
-            said = [a_start(id)]
-        segment = a_segment(known.turn, first, first, encode_events(said))
+            events = [a_start(id)]
+        segment = a_segment(known.turn, first, first, encode_events(events))
         fenced = self._write(lambda cursor: self._turns.checkpoint(cursor, [[segment]]))
         assert fenced == [frozenset({id} if known.ended else set())]
         if known.keeps and not known.ended:
             known.segments[first] = segment.blob
 
-    @rule(id=turns, status=STATUSES, said=st.booleans(), heard=st.booleans())
-    def end(self, id: str, status: str, said: bool, heard: bool) -> None:
-        self._finalise(self._an_end(id, status, said=said, heard=heard))
+    @rule(id=turns, status=STATUSES, has_text=st.booleans(), heard=st.booleans())
+    def end(self, id: str, status: str, has_text: bool, heard: bool) -> None:
+        self._finalise(self._an_end(id, status, has_text=has_text, heard=heard))
 
-    @rule(target=spooled, id=turns, status=STATUSES, said=st.booleans(), heard=st.booleans())
-    def spool(self, id: str, status: str, said: bool, heard: bool) -> bytes:
-        return msgpack.encode(self._an_end(id, status, said=said, heard=heard))
+    @rule(target=spooled, id=turns, status=STATUSES, has_text=st.booleans(), heard=st.booleans())
+    def spool(self, id: str, status: str, has_text: bool, heard: bool) -> bytes:
+        return msgpack.encode(self._an_end(id, status, has_text=has_text, heard=heard))
 
     @rule(record=consumes(spooled))
     def replay(self, record: bytes) -> None:
@@ -190,12 +193,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """The owner of all that plays is dead."""
+        """Recover all turns in flight, as if their owner were dead."""
         with self._engine.connect() as connection:
             orphans = reads.turns_in_flight(connection, OWNER)
             journals = [readable(reads.segments(connection, turn.id)) for turn in orphans]
-        playing = [id for id, known in self._known.items() if not known.ended]
-        assert [turn.id for turn in orphans] == playing
+        in_flight = [id for id, known in self._known.items() if not known.ended]
+        assert [turn.id for turn in orphans] == in_flight
         for turn, journal in zip(orphans, journals, strict=True):
             assert turn.keeps_items == self._known[turn.id].shown
             self._finalise(final_record(turn, journal, 3000.0, Price()))
@@ -209,7 +212,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(id=turns)
     def sweep(self, id: str) -> None:
-        """Its journal is too old."""
+        """Sweep the journal of an ended turn."""
         known = self._known[id]
         if known.ended:
             self._write(lambda cursor: self._upkeep.sweep(cursor, [[id]]))
@@ -217,11 +220,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        """Everything is as the model says."""
+        """Compare everything that can be read with the model."""
         with self._engine.connect() as connection:
             for id, known in self._known.items():
                 self._compare_turn(connection, id, known)
-                found = chains.chain(connection, known.turn.tenant_id, id, LIMIT, ROOM)
+                found = chains.chain(connection, known.turn.tenant_id, id, LIMIT, MAX_BYTES)
                 assert found == list(self._chain(known.turn.tenant_id, id))[::-1]
             for tenant, name in product(TENANTS, CONVERSATIONS):
                 self._compare_conversation(connection, tenant, name)
@@ -256,30 +259,30 @@ class Machine(RuleBasedStateMachine):
             id = known.turn.previous_id
 
     def _compare_conversation(self, connection: Connection, tenant: str, name: str) -> None:
-        latest, live = self._spoken(tenant, name)
-        assert chains.latest_in(connection, tenant, name) == latest
+        latest, live = self._conversation_state(tenant, name)
+        assert chains.latest_turn_in(connection, tenant, name) == latest
         assert chains.conversation_live(connection, tenant, name) == live
 
-    def _spoken(self, tenant: str, name: str | None) -> tuple[str | None, bool]:
-        """Who spoke last in a conversation, and whether anybody speaks."""
-        its = [
+    def _conversation_state(self, tenant: str, name: str | None) -> tuple[str | None, bool]:
+        """Return the conversation's latest turn, and whether it has a turn in flight."""
+        members = [
             known
             for known in self._known.values()
             if name is not None
             and (known.turn.tenant_id, known.turn.conversation) == (tenant, name)
         ]
-        latest = max((k.turn.id for k in its if k.keeps and k.answered), default=None)
-        return latest, any(not known.ended and known.deleted_at is None for known in its)
+        latest = max((k.turn.id for k in members if k.keeps and k.answered), default=None)
+        return latest, any(not known.ended and known.deleted_at is None for known in members)
 
     def _an_end(
-        self, id: str, status: str, *, said: bool = True, heard: bool = True
+        self, id: str, status: str, *, has_text: bool = True, heard: bool = True
     ) -> FinalRecord:
         known = self._known[id]
         record = an_end(
             known.turn,
             status=status,
-            text=f"text of {id}, {status}" if said else "",
-            items=f'["{id}", "{status}"]' if said and known.turn.input_items else None,
+            text=f"text of {id}, {status}" if has_text else "",
+            items=f'["{id}", "{status}"]' if has_text and known.turn.input_items else None,
             segment=a_segment(known.turn, 9, 9, encode_events([Text(status)])),
         )
         return replace(record, heard=heard)
@@ -296,7 +299,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def a_start(id: str) -> Started:
-    """The first event of a turn."""
+    """Return the first event of a turn."""
     return Started(turn_id=id, model="m", provider="p", upstream_model="u", created_at=1.0)
 
 
@@ -317,7 +320,7 @@ def _link(known: Known, *, last: bool) -> ChainLink:
     )
 
 
-def test_whatever_happens_the_store_is_as_the_model_says(tmp_path: Path) -> None:
+def test_store_matches_model_for_any_sequence_of_operations(tmp_path: Path) -> None:
     template = StoreSettings(url=f"sqlite:///{tmp_path}/template.db")
     backend = backend_for(template)
     open_engine(backend, template).dispose()
@@ -326,11 +329,11 @@ def test_whatever_happens_the_store_is_as_the_model_says(tmp_path: Path) -> None
     def machine() -> Machine:
         path = tmp_path / f"{next(numbers)}.db"
         shutil.copy(tmp_path / "template.db", path)
-        its = StoreSettings(url=f"sqlite:///{path}")
-        return Machine(backend_for(its).engine(), its)
+        copy = StoreSettings(url=f"sqlite:///{path}")
+        return Machine(backend_for(copy).engine(), copy)
 
     run_state_machine_as_test(
-        machine,  # type: ignore[arg-type]  # whatever makes a machine is as good as a class
+        machine,  # type: ignore[arg-type]  # a factory works as well as a class
         settings=settings(
             max_examples=30,
             stateful_step_count=30,

@@ -3,8 +3,8 @@ from store.store import Store
 from tests.store.builders import TENANT, a_segment, a_turn, an_end
 
 
-async def test_the_store_is_what_a_turn_needs(store: Store) -> None:
-    """The annotation is the test: mypy holds `Store` against the protocol."""
+async def test_store_implements_turn_store(store: Store) -> None:
+    """The annotation is the main test: mypy checks `Store` against the protocol."""
     port: TurnStore = store
     turn = a_turn(store.owner)
     await port.begin(turn)

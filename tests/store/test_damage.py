@@ -1,4 +1,4 @@
-"""A database that breaks while it is open, and one that does not."""
+"""Tests of a database file that is damaged, moved or replaced while it is open."""
 
 import sqlite3
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.store.builders import TENANT, a_segment, a_turn
 
 
 def damage(database: Path) -> None:
-    """Move everything into the file, and then write over it."""
+    """Move the log into the database file, then overwrite the file's first pages."""
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -22,7 +22,7 @@ def damage(database: Path) -> None:
         file.write(b"\xa5" * 4096 * 20)
 
 
-async def test_reading_and_writing_say_that_it_is_damaged(
+async def test_read_and_write_report_a_damaged_file(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
@@ -34,7 +34,7 @@ async def test_reading_and_writing_say_that_it_is_damaged(
             await store.begin(a_turn(store.owner))
 
 
-async def test_a_probe_writes(settings: StoreSettings, database: Path) -> None:
+async def test_probe_writes_to_the_log(settings: StoreSettings, database: Path) -> None:
     async with open_store(settings) as store:
         log = database.with_name(f"{database.name}-wal")
         before = log.stat().st_size
@@ -42,7 +42,7 @@ async def test_a_probe_writes(settings: StoreSettings, database: Path) -> None:
         assert log.stat().st_size > before
 
 
-async def test_a_large_database_opens_without_being_read_whole(
+async def test_large_database_opens_without_full_check(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
@@ -51,37 +51,37 @@ async def test_a_large_database_opens_without_being_read_whole(
         for number in range(5):
             await store.checkpoint([a_segment(turn, number, number, b"x" * (2 << 20))])
     backend = backend_for(settings)
-    asked: list[str] = []
+    executed: list[str] = []
     engine = backend.engine()
     event.listen(
-        engine, "connect", lambda connection, _entry: connection.set_trace_callback(asked.append)
+        engine, "connect", lambda connection, _entry: connection.set_trace_callback(executed.append)
     )
     backend.check(engine)
     engine.dispose()
-    assert asked
-    assert not any("quick_check" in text for text in asked)
+    assert executed
+    assert not any("quick_check" in text for text in executed)
     open_engine(backend, settings).dispose()
 
 
-def put_aside(database: Path) -> Path:
+def move_away(database: Path) -> Path:
     return database.rename(database.with_name("kept.db"))
 
 
-def put_back(kept: Path, database: Path) -> None:
+def move_back(kept: Path, database: Path) -> None:
     kept.rename(database)
 
 
-async def test_a_file_that_is_gone_or_another_takes_nothing(
+async def test_moved_or_replaced_file_makes_store_unavailable(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
         await store.begin(a_turn(store.owner))
-        kept = put_aside(database)
+        kept = move_away(database)
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="deleted or replaced"):
                 await store.begin(a_turn(store.owner))
             with pytest.raises(StoreUnavailable, match="deleted or replaced"):
                 await store.list_turns(TENANT, limit=9)
             database.touch()  # noqa: ASYNC240
-        put_back(kept, database)
+        move_back(kept, database)
         assert len((await store.list_turns(TENANT, limit=9)).data) == 1

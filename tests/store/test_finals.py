@@ -10,7 +10,7 @@ from store.store import Store
 from tests.store.builders import TENANT, a_segment, a_turn, an_end
 
 
-async def test_the_first_end_stands(store: Store) -> None:
+async def test_first_end_wins(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     end = an_end(turn, segment=a_segment(turn, 10, 12))
@@ -27,7 +27,7 @@ async def test_the_first_end_stands(store: Store) -> None:
     assert list(await store.segments(turn.id)) == [end.segment]
 
 
-async def test_of_a_hundred_ends_at_once_one_wins(store: Store, database: Path) -> None:
+async def test_one_of_a_hundred_simultaneous_ends_wins(store: Store, database: Path) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     answers: list[Finalised] = []
@@ -42,7 +42,7 @@ async def test_of_a_hundred_ends_at_once_one_wins(store: Store, database: Path) 
     assert counts(database) == {"turns": 1, "messages": 1, "usage_records": 1, "turn_attempts": 1}
 
 
-async def test_an_end_without_a_beginning_inserts_the_turn(store: Store) -> None:
+async def test_end_of_unknown_turn_inserts_it(store: Store) -> None:
     turn = a_turn(store.owner)
     answer = await store.finalise(an_end(turn, status="failed", reason="store_unavailable"))
     assert answer.won
@@ -51,8 +51,8 @@ async def test_an_end_without_a_beginning_inserts_the_turn(store: Store) -> None
     assert (seen.status, seen.reason, seen.text) == ("failed", "store_unavailable", "Hello")
 
 
-async def test_beginning_and_end_may_be_asked_for_at_once(store: Store) -> None:
-    """As when the insertion was cancelled: it may be committed after its end was asked for."""
+async def test_simultaneous_begin_and_end_are_both_committed(store: Store) -> None:
+    """A cancelled `begin` may be committed in the same batch as the turn's end."""
     turns = [a_turn(store.owner) for _ in range(50)]
     async with trio.open_nursery() as nursery:
         for turn in turns:
@@ -62,7 +62,7 @@ async def test_beginning_and_end_may_be_asked_for_at_once(store: Store) -> None:
     assert {turn.id for turn in page.data} == {turn.id for turn in turns}
 
 
-async def test_only_the_owner_ends_a_turn(store: Store) -> None:
+async def test_only_the_owner_can_end_a_turn(store: Store) -> None:
     turn = a_turn("own_other")
     await store.begin(turn)
     answer = await store.finalise(an_end(replace(turn, owner=store.owner)))
@@ -70,7 +70,7 @@ async def test_only_the_owner_ends_a_turn(store: Store) -> None:
     assert (await store.finalise(an_end(turn))).won
 
 
-async def test_the_last_segment_may_repeat_an_uncertain_one(store: Store) -> None:
+async def test_last_segment_replaces_shorter_one(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     await store.checkpoint([a_segment(turn, 0, 4, b"uncertain")])
@@ -79,16 +79,14 @@ async def test_the_last_segment_may_repeat_an_uncertain_one(store: Store) -> Non
     assert list(await store.segments(turn.id)) == [whole]
 
 
-async def test_no_message_where_nothing_was_said(store: Store, database: Path) -> None:
+async def test_empty_answer_stores_no_message(store: Store, database: Path) -> None:
     await store.finalise(an_end(a_turn(store.owner), text=""))
     assert counts(database)["messages"] == 0
     await store.finalise(an_end(a_turn(store.owner), text="", tool_calls="[]"))
     assert counts(database)["messages"] == 1
 
 
-async def test_without_text_only_the_row_and_the_usage_are_kept(
-    store: Store, database: Path
-) -> None:
+async def test_without_text_only_row_and_usage_are_stored(store: Store, database: Path) -> None:
     turn = a_turn(store.owner, keep_text=False)
     await store.begin(turn)
     await store.finalise(an_end(turn, text="secret", segment=a_segment(turn, 0, 12, b"secret")))
@@ -101,7 +99,7 @@ async def test_without_text_only_the_row_and_the_usage_are_kept(
     assert not any(b"secret" in path.read_bytes() for path in database.parent.iterdir())
 
 
-async def test_a_failing_end_leaves_nothing_behind(store: Store, database: Path) -> None:
+async def test_failed_end_writes_nothing(store: Store, database: Path) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     end = an_end(turn)
@@ -115,7 +113,7 @@ async def test_a_failing_end_leaves_nothing_behind(store: Store, database: Path)
 
 
 def counts(database: Path) -> dict[str, int]:
-    """How many rows a few tables hold."""
+    """Return the row counts of some tables."""
     connection = sqlite3.connect(database)
     tables = ("turns", "messages", "usage_records", "turn_attempts")
     found = {

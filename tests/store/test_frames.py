@@ -11,7 +11,7 @@ def encoded(records: list[bytes], first: int) -> bytes:
 
 
 def decoded(data: bytes, number: int | None = None) -> list[bytes]:
-    """All frames from the start of `data`, as the spool walks through a file."""
+    """Decode all frames from the start of `data`, as the spool does."""
     found = []
     while (frame := frames.decode(data, number)) is not None:
         found.append(frame[1])
@@ -21,26 +21,24 @@ def decoded(data: bytes, number: int | None = None) -> list[bytes]:
 
 
 @given(payloads, st.integers(1, 2**63))
-def test_what_is_written_is_read(records: list[bytes], first: int) -> None:
+def test_encoded_frames_are_decoded(records: list[bytes], first: int) -> None:
     assert decoded(encoded(records, first) + frames.END) == records
 
 
 @given(payloads, st.data())
-def test_a_torn_tail_costs_the_last_records_only(records: list[bytes], data: st.DataObject) -> None:
+def test_torn_tail_loses_only_the_last_records(records: list[bytes], data: st.DataObject) -> None:
     whole = encoded(records, 1)
     kept = data.draw(st.integers(0, len(whole)))
-    # A file that was allocated in advance reads as zeros where nothing was written.
+    # The unwritten part of an allocated file reads as zeros.
     found = decoded(whole[:kept] + bytes(64))
     complete = [at for at in range(len(records) + 1) if len(encoded(records[:at], 1)) <= kept]
-    # Zeros may complete a frame that ended in zeros, and then it is whole.
+    # A torn frame that ended in zeros is completed by those of the file.
     assert records[: complete[-1]] == found[: complete[-1]]
     assert found == records[: len(found)]
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4), st.data())
-def test_a_flipped_bit_is_never_taken_for_a_record(
-    records: list[bytes], data: st.DataObject
-) -> None:
+def test_record_with_flipped_bit_is_rejected(records: list[bytes], data: st.DataObject) -> None:
     whole = bytearray(encoded(records, 1))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= 1 << data.draw(st.integers(0, 7))
@@ -50,8 +48,8 @@ def test_a_flipped_bit_is_never_taken_for_a_record(
 
 
 @given(st.lists(st.binary(min_size=5, max_size=5), min_size=2, max_size=6), st.data())
-def test_frames_of_an_earlier_use_are_not_read(records: list[bytes], data: st.DataObject) -> None:
-    """Frames of one size lie exactly behind one another, whatever use they are of."""
+def test_frames_of_earlier_use_are_not_read(records: list[bytes], data: st.DataObject) -> None:
+    """Frames of equal size align with the old ones, so only the number tells them apart."""
     old = encoded(records, 1)
     count = data.draw(st.integers(1, len(records) - 1))
     new = encoded([b"newer"] * count, len(records) + 1)

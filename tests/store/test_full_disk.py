@@ -1,4 +1,4 @@
-"""A full disk: files that may not grow, in a process of its own (`RLIMIT_FSIZE`)."""
+"""Tests of a full disk, simulated by `RLIMIT_FSIZE` in a separate process."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ STREAMS = 20
 
 
 def run_on_a_full_disk(database: Path, then: Literal["recovers", "ends"]) -> str:
-    """Run `full_disk_process` there; returns what it printed."""
+    """Run `full_disk_process` on the database; return its output."""
     arguments = [str(database), str(STREAMS), then]
     done = subprocess.run(
         [sys.executable, "-m", "tests.store.full_disk_process", *arguments],
@@ -29,20 +29,20 @@ def run_on_a_full_disk(database: Path, then: Literal["recovers", "ends"]) -> str
     return done.stdout
 
 
-MEANWHILE = (
+OUTPUT_ON_FULL_DISK = (
     "begin: StoreUnavailable\nfinalise: StoreUnavailable\n"
     f"spooled {STREAMS}, beyond that: SpoolFailed\n"
 )
 
 
 @pytest.mark.parametrize(
-    ("then", "said"), [("ends", ""), ("recovers", f"replayed {STREAMS}, failing: False\n")]
+    ("then", "last_output"), [("ends", ""), ("recovers", f"replayed {STREAMS}, failing: False\n")]
 )
 async def test_every_end_is_spooled_and_replayed(
-    settings: StoreSettings, database: Path, then: Literal["recovers", "ends"], said: str
+    settings: StoreSettings, database: Path, then: Literal["recovers", "ends"], last_output: str
 ) -> None:
-    """By the next start, or by the process itself once there is space again."""
-    assert run_on_a_full_disk(database, then) == MEANWHILE + said
+    """The next start replays them, or the process itself once it has space again."""
+    assert run_on_a_full_disk(database, then) == OUTPUT_ON_FULL_DISK + last_output
     left = sorted(path.suffix for path in database.parent.iterdir())
     assert left == ([".db"] if then == "recovers" else [".db", ".spool"])
     async with open_store(settings) as store:

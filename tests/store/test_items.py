@@ -1,4 +1,4 @@
-"""What is kept of a turn besides its text: what was asked, and the answer's items."""
+"""Tests of the stored items of a turn: input items and answer items."""
 
 import sqlite3
 from pathlib import Path
@@ -11,10 +11,10 @@ from store.settings import StoreSettings
 from store.store import Store, open_store
 from tests.store.builders import TENANT, a_response, a_segment, a_turn, an_end
 from tests.store.looking import failing_writes, rows
-from tests.store.test_replay import left_behind
+from tests.store.test_replay import make_dead_spool
 
 
-async def test_what_was_asked_stands_there_from_the_beginning(store: Store) -> None:
+async def test_input_items_are_stored_at_begin(store: Store) -> None:
     turn = a_response(store.owner)
     await store.begin(turn)
     found = await store.response(TENANT, turn.id)
@@ -23,7 +23,7 @@ async def test_what_was_asked_stands_there_from_the_beginning(store: Store) -> N
     assert (found.turn.status, found.turn.text, found.turn.keeps_items) == ("in_progress", "", True)
 
 
-async def test_the_answers_items_come_with_its_end(store: Store) -> None:
+async def test_answer_items_are_stored_at_end(store: Store) -> None:
     before = a_response(store.owner)
     turn = a_response(store.owner, before.id, conversation="chat")
     await store.begin(turn)
@@ -38,8 +38,8 @@ async def test_the_answers_items_come_with_its_end(store: Store) -> None:
     assert (seen.previous_id, seen.conversation, seen.keeps_items) == (before.id, "chat", True)
 
 
-async def test_items_without_text_are_kept_too(store: Store) -> None:
-    """As of an answer that was thinking, and nothing else."""
+async def test_items_without_text_are_stored(store: Store) -> None:
+    """An answer may consist of reasoning only."""
     turn = a_response(store.owner)
     await store.begin(turn)
     await store.finalise(an_end(turn, text="", items='["thought"]'))
@@ -48,7 +48,7 @@ async def test_items_without_text_are_kept_too(store: Store) -> None:
     assert (found.turn.text, found.answer_items) == ("", '["thought"]')
 
 
-async def test_an_end_without_a_beginning_brings_what_was_asked(store: Store) -> None:
+async def test_end_of_unknown_turn_stores_its_input_items(store: Store) -> None:
     turn = a_response(store.owner)
     await store.finalise(an_end(turn, items='["said"]'))
     found = await store.response(TENANT, turn.id)
@@ -56,7 +56,7 @@ async def test_an_end_without_a_beginning_brings_what_was_asked(store: Store) ->
     assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
 
 
-async def test_what_was_asked_is_kept_once(store: Store, database: Path) -> None:
+async def test_input_items_are_stored_once(store: Store, database: Path) -> None:
     turn = a_response(store.owner)
     await store.begin(turn)
     await store.finalise(an_end(turn, items='["said"]'))
@@ -65,7 +65,7 @@ async def test_what_was_asked_is_kept_once(store: Store, database: Path) -> None
     assert kept == {("input", '["asked"]'), ("assistant", '["said"]')}
 
 
-async def test_a_chat_turn_has_no_items(store: Store, database: Path) -> None:
+async def test_chat_turn_has_no_items(store: Store, database: Path) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     assert rows(database, "messages") == []
@@ -78,9 +78,7 @@ async def test_a_chat_turn_has_no_items(store: Store, database: Path) -> None:
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_where_no_text_is_kept_there_are_no_items(
-    store: Store, database: Path, begun: bool
-) -> None:
+async def test_without_text_no_items_are_stored(store: Store, database: Path, begun: bool) -> None:
     turn = a_response(store.owner, keep_text=False)
     if begun:
         await store.begin(turn)
@@ -89,7 +87,7 @@ async def test_where_no_text_is_kept_there_are_no_items(
     assert await store.response(TENANT, turn.id) is None
 
 
-async def test_items_are_their_tenants_alone(store: Store, database: Path) -> None:
+async def test_items_are_visible_to_their_tenant_only(store: Store, database: Path) -> None:
     turn = a_response(store.owner, tenant="tenant_b")
     await store.begin(turn)
     await store.finalise(an_end(turn, items='["said"]'))
@@ -99,7 +97,7 @@ async def test_items_are_their_tenants_alone(store: Store, database: Path) -> No
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_the_spool_carries_them(store: Store, begun: bool) -> None:
+async def test_spooled_record_contains_items(store: Store, begun: bool) -> None:
     turn = a_response(store.owner)
     if begun:
         await store.begin(turn)
@@ -109,27 +107,27 @@ async def test_the_spool_carries_them(store: Store, begun: bool) -> None:
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_the_spool_of_a_dead_process_carries_them(
+async def test_dead_process_spool_contains_items(
     settings: StoreSettings, database: Path, begun: bool
 ) -> None:
     turn = a_response("own_dead")
     if begun:
         async with open_store(settings) as store:
             await store.begin(turn)
-    left_behind(database, 0, msgpack.encode(an_end(turn, items='["said"]')))
+    make_dead_spool(database, 0, msgpack.encode(an_end(turn, items='["said"]')))
     async with open_store(settings) as store:
         await assert_kept(store, turn)
 
 
 async def assert_kept(store: Store, turn: NewTurn) -> None:
-    """What was asked and what was said are there."""
+    """Check that the turn is completed and has its input and answer items."""
     found = await store.response(TENANT, turn.id)
     assert found is not None
     assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
     assert found.turn.status == "completed"
 
 
-async def test_a_beginning_that_fails_leaves_nothing_behind(store: Store, database: Path) -> None:
+async def test_failed_begin_writes_nothing(store: Store, database: Path) -> None:
     turn = a_response(store.owner)
     with failing_writes(database, "messages"), pytest.raises(sqlite3.IntegrityError):
         await store.begin(turn)
@@ -140,7 +138,7 @@ async def test_a_beginning_that_fails_leaves_nothing_behind(store: Store, databa
 
 @pytest.mark.parametrize("table", ["messages", "turn_segments", "turn_attempts", "usage_records"])
 @pytest.mark.parametrize("begun", [True, False])
-async def test_an_end_that_fails_leaves_nothing_behind(
+async def test_failed_end_with_items_writes_nothing(
     store: Store, database: Path, table: str, begun: bool
 ) -> None:
     turn = a_response(store.owner)
@@ -156,6 +154,6 @@ async def test_an_end_that_fails_leaves_nothing_behind(
 
 
 def everything(database: Path) -> dict[str, list[dict[str, object]]]:
-    """All that is kept of turns."""
+    """Return the rows of all tables of turns."""
     tables = ("turns", "messages", "turn_segments", "turn_steps", "turn_attempts", "usage_records")
     return {table: rows(database, table) for table in tables}

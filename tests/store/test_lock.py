@@ -1,4 +1,4 @@
-"""Another process's exclusive lock."""
+"""Tests of the store while another process holds an exclusive lock on the database."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.store.builders import TENANT, a_segment, a_turn, an_end
 
 @contextmanager
 def exclusive_lock(database: Path) -> Iterator[None]:
-    """Hold the lock, by a connection that the store knows nothing of."""
+    """Hold an exclusive lock through a separate connection."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
     try:
@@ -26,7 +26,7 @@ def exclusive_lock(database: Path) -> Iterator[None]:
         connection.close()
 
 
-async def test_every_write_is_unavailable_while_it_lasts(store: Store, database: Path) -> None:
+async def test_every_write_is_unavailable_during_lock(store: Store, database: Path) -> None:
     turn, begun = a_turn(store.owner), a_turn(store.owner)
     await store.begin(begun)
     with exclusive_lock(database), trio.fail_after(5):
@@ -41,7 +41,7 @@ async def test_every_write_is_unavailable_while_it_lasts(store: Store, database:
         assert store.figures.failing
 
 
-async def test_the_store_recovers_by_itself(store: Store, database: Path) -> None:
+async def test_store_recovers_after_lock(store: Store, database: Path) -> None:
     turn = a_turn(store.owner)
     with exclusive_lock(database), pytest.raises(StoreUnavailable):
         await store.begin(turn)
@@ -50,17 +50,17 @@ async def test_the_store_recovers_by_itself(store: Store, database: Path) -> Non
     assert (await store.finalise(an_end(turn))).won
 
 
-async def test_reading_goes_on(store: Store, database: Path) -> None:
+async def test_reads_work_during_lock(store: Store, database: Path) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     with exclusive_lock(database):
         assert await store.get_turn(TENANT, turn.id) is not None
 
 
-async def test_a_hundred_ends_fail_together_and_not_one_after_another(
+async def test_hundred_ends_behind_a_lock_fail_together(
     settings: StoreSettings, database: Path
 ) -> None:
-    """Each waiting for the lock by itself would take fifty seconds."""
+    """It would take 50 s if each waited for the lock by itself."""
     slow = StoreSettings(url=settings.url, busy_timeout_ms=500, batch_size=1)
     refused: list[StoreUnavailable] = []
     async with open_store(slow) as store:
@@ -80,9 +80,7 @@ async def test_a_hundred_ends_fail_together_and_not_one_after_another(
     assert len({id(error) for error in refused}) == 100
 
 
-async def test_closing_under_a_lock_does_not_wait_for_it(
-    settings: StoreSettings, database: Path
-) -> None:
+async def test_close_does_not_wait_for_lock(settings: StoreSettings, database: Path) -> None:
     with trio.fail_after(5):
         async with open_store(settings) as store:
             await store.begin(a_turn(store.owner))
@@ -91,7 +89,7 @@ async def test_closing_under_a_lock_does_not_wait_for_it(
         lock.__exit__(None, None, None)
 
 
-async def test_a_lock_at_start_up_is_named(settings: StoreSettings, database: Path) -> None:
+async def test_lock_at_startup_is_reported(settings: StoreSettings, database: Path) -> None:
     async with open_store(settings):
         pass
     with exclusive_lock(database), pytest.raises(StoreRefused) as caught:

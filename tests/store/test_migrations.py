@@ -18,28 +18,28 @@ from store.tables import metadata
 
 
 def described(engine: Engine) -> dict[str, object]:
-    """All that SQLAlchemy can tell of a schema, comparable."""
+    """Return SQLAlchemy's reflection of a schema in comparable form."""
     found = inspect(engine)
     return {
         name: (
             [{**column, "type": str(column["type"])} for column in found.get_columns(name)],
             found.get_pk_constraint(name),
             found.get_foreign_keys(name),
-            sorted(map(_spelled_out, found.get_indexes(name)), key=lambda index: index["name"]),
+            sorted(map(_index_as_text, found.get_indexes(name)), key=lambda index: index["name"]),
         )
         for name in found.get_table_names()
         if name != "alembic_version"
     }
 
 
-def _spelled_out(index: ReflectedIndex) -> dict[str, str]:
-    """An index as text: its condition is an object that equals no other."""
+def _index_as_text(index: ReflectedIndex) -> dict[str, str]:
+    """Return an index as text, because its condition object only equals itself."""
     options = index.get("dialect_options", {})
     conditions = {name: str(condition) for name, condition in options.items()}
     return {key: str(value) for key, value in index.items()} | {"dialect_options": str(conditions)}
 
 
-def test_the_migrated_schema_is_that_of_the_tables(settings: StoreSettings) -> None:
+def test_migrated_schema_equals_tables(settings: StoreSettings) -> None:
     migrated = open_engine(backend_for(settings), settings)
     declared = create_engine("sqlite://")
     metadata.create_all(declared)
@@ -49,7 +49,7 @@ def test_the_migrated_schema_is_that_of_the_tables(settings: StoreSettings) -> N
     declared.dispose()
 
 
-def test_the_known_revisions_are_the_scripts() -> None:
+def test_known_revisions_equal_scripts() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(store.migrations.__file__).parent))
     scripts = ScriptDirectory.from_config(config)
@@ -57,7 +57,7 @@ def test_the_known_revisions_are_the_scripts() -> None:
     assert tuple(s.revision for s in scripts.walk_revisions())[::-1] == KNOWN
 
 
-def test_migrating_writes_nothing_to_the_log_above_info(
+def test_migration_logs_nothing_above_info(
     settings: StoreSettings, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -66,13 +66,13 @@ def test_migrating_writes_nothing_to_the_log_above_info(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_second_start_migrates_nothing(settings: StoreSettings) -> None:
+def test_second_start_migrates_nothing(settings: StoreSettings) -> None:
     open_engine(backend_for(settings), settings).dispose()
     once = StoreSettings(url=settings.url, migrate="never")
     open_engine(backend_for(once), once).dispose()
 
 
-def test_processes_that_start_at_once_migrate_once(settings: StoreSettings) -> None:
+def test_simultaneous_starts_migrate_once(settings: StoreSettings) -> None:
     opened = "from store.engine import *; s = StoreSettings(url=sys.argv[1]);"
     opened += " open_engine(backend_for(s), s).dispose()"
     started = [
@@ -84,12 +84,12 @@ def test_processes_that_start_at_once_migrate_once(settings: StoreSettings) -> N
         )
         for _ in range(3)
     ]
-    said = [process.communicate(timeout=60)[1] for process in started]
-    assert said == [""] * 3
+    errors = [process.communicate(timeout=60)[1] for process in started]
+    assert errors == [""] * 3
     assert [process.returncode for process in started] == [0] * 3
 
 
-def test_migrate_never_refuses_a_blank_database(settings: StoreSettings) -> None:
+def test_migrate_never_refuses_blank_database(settings: StoreSettings) -> None:
     never = StoreSettings(url=settings.url, migrate="never")
     with pytest.raises(StoreRefused, match="not up to date; run `trouper migrate`"):
         open_engine(backend_for(never), never)

@@ -26,7 +26,7 @@ trio.run(main)
 """
 
 
-def test_an_owner_is_alive_until_it_leaves(database: Path) -> None:
+def test_owner_is_alive_until_released(database: Path) -> None:
     one, two = Owner(database), Owner(database)
     assert one.is_alive(two.id)
     assert two.is_alive(one.id)
@@ -36,13 +36,13 @@ def test_an_owner_is_alive_until_it_leaves(database: Path) -> None:
     assert list(database.parent.iterdir()) == []
 
 
-def test_one_that_never_was_is_dead(database: Path) -> None:
+def test_unknown_owner_is_dead(database: Path) -> None:
     owner = Owner(database)
     assert not owner.is_alive("own_never")
     owner.release()
 
 
-def test_lock_files_of_the_dead_are_removed(database: Path) -> None:
+def test_lock_files_of_dead_owners_are_removed(database: Path) -> None:
     stale = database.with_name(f"{database.name}-own_dead.lock")
     stale.touch()
     owner, other = Owner(database), Owner(database)
@@ -53,9 +53,7 @@ def test_lock_files_of_the_dead_are_removed(database: Path) -> None:
     other.release()
 
 
-async def test_turns_of_the_dead_are_orphans_and_those_of_the_living_are_not(
-    settings: StoreSettings, store: Store
-) -> None:
+async def test_only_turns_of_dead_owners_are_orphans(settings: StoreSettings, store: Store) -> None:
     async with open_store(settings) as living:
         for owner in (store.owner, living.owner, "own_dead", "own_dead"):
             await store.begin(a_turn(owner))
@@ -68,7 +66,7 @@ async def test_turns_of_the_dead_are_orphans_and_those_of_the_living_are_not(
     assert {turn.owner for turn in await store.orphans()} == {"own_dead", living.owner}
 
 
-async def test_an_orphan_is_finalised_for_its_dead_owner(store: Store) -> None:
+async def test_orphan_is_finalised_for_its_dead_owner(store: Store) -> None:
     turn = a_turn("own_dead")
     await store.begin(turn)
     await store.checkpoint([a_segment(turn, 0, 9)])
@@ -82,7 +80,7 @@ async def test_an_orphan_is_finalised_for_its_dead_owner(store: Store) -> None:
 
 
 def another_process(url: str) -> "subprocess.Popen[str]":
-    """A process that begins a turn and lives until its input ends."""
+    """Start a process that begins a turn and lives until its standard input is closed."""
     return subprocess.Popen(
         [sys.executable, "-c", HOLD, url],
         stdin=subprocess.PIPE,
@@ -92,7 +90,7 @@ def another_process(url: str) -> "subprocess.Popen[str]":
     )
 
 
-async def test_a_killed_process_leaves_orphans(settings: StoreSettings, database: Path) -> None:
+async def test_killed_process_leaves_orphans(settings: StoreSettings, database: Path) -> None:
     with another_process(settings.url) as process:
         assert process.stdout is not None
         owner = process.stdout.readline().strip()
@@ -112,7 +110,7 @@ async def test_thousands_of_orphans(store: Store) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
-async def test_a_database_without_a_path_is_ones_own(url: str) -> None:
+async def test_database_without_path_is_private(url: str) -> None:
     async with open_store(StoreSettings(url=url)) as one, open_store(StoreSettings(url=url)) as two:
         await one.begin(a_turn(one.owner))
         assert (await two.list_turns(TENANT, limit=9)).data == ()

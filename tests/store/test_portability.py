@@ -1,4 +1,4 @@
-"""PostgreSQL must be only a URL (and a backend module) away."""
+"""Tests that only the backend module depends on SQLite: all SQL compiles for PostgreSQL."""
 
 import ast
 from collections.abc import Callable, Sequence
@@ -24,8 +24,8 @@ SOURCES = sorted(p for p in Path(store.__file__).parent.rglob("*.py") if p.name 
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_only_one_module_speaks_sqlite(source: Path) -> None:
-    """`engine` alone may import it, to choose it by the URL."""
+def test_only_one_module_depends_on_sqlite(source: Path) -> None:
+    """`engine` may import it, because it chooses the backend by URL."""
     tree = ast.parse(source.read_text())
     imported = {
         module
@@ -43,7 +43,7 @@ def _names(node: ast.Import) -> list[str | None]:
 
 
 class PostgresInserts(SQLite):
-    """The one statement that differs, as PostgreSQL has it."""
+    """A backend whose one database-specific statement is in PostgreSQL's dialect."""
 
     def insert_or_extend(
         self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
@@ -69,26 +69,26 @@ def test_every_write_compiles_for_postgresql(settings: StoreSettings) -> None:
 
 READS: list[Callable[[Connection], object]] = [
     lambda connection: chains.chain(connection, "tenant_a", "turn_a", 9, 99),
-    lambda connection: chains.latest_in(connection, "tenant_a", "chat"),
+    lambda connection: chains.latest_turn_in(connection, "tenant_a", "chat"),
     lambda connection: chains.conversation_live(connection, "tenant_a", "chat"),
     lambda connection: reads.response(connection, "tenant_a", "turn_a"),
     lambda connection: reads.list_turns(connection, "tenant_a", 9, None, None),
 ]
 
 
-class Asked(Exception):
-    """A statement that would have been carried out."""
+class Executed(Exception):
+    """Raised instead of executing a statement."""
 
     def __init__(self, statement: ClauseElement) -> None:
         super().__init__()
         self.statement = statement
 
 
-class Asking:
-    """A connection that only says what it is asked."""
+class CapturingConnection:
+    """A connection that raises each statement instead of executing it."""
 
     def execute(self, statement: ClauseElement, given: object = None) -> object:
-        raise Asked(statement)
+        raise Executed(statement)
 
     scalar = execute
 
@@ -96,9 +96,9 @@ class Asking:
 @pytest.mark.parametrize("read", READS)
 def test_every_read_compiles_for_postgresql(read: Callable[[Connection], object]) -> None:
     dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
-    with pytest.raises(Asked) as asked:
-        read(cast("Connection", Asking()))
-    assert "?" not in str(asked.value.statement.compile(dialect=dialect))
+    with pytest.raises(Executed) as executed:
+        read(cast("Connection", CapturingConnection()))
+    assert "?" not in str(executed.value.statement.compile(dialect=dialect))
 
 
 def test_the_schema_compiles_for_postgresql() -> None:

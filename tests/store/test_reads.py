@@ -13,14 +13,14 @@ from store.store import Store
 from tests.store.builders import TENANT, a_turn, an_end
 
 
-async def test_a_turn_is_its_tenants_alone(store: Store) -> None:
+async def test_turn_is_visible_to_its_tenant_only(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     assert await store.get_turn("tenant_b", turn.id) is None
     assert (await store.list_turns("tenant_b", limit=9)).data == ()
 
 
-async def test_pages_are_the_whole_newest_first(store: Store) -> None:
+async def test_pages_cover_all_turns_newest_first(store: Store) -> None:
     turns = [a_turn(store.owner, id=new_id("turn_", now)) for now in range(7)]
     async with trio.open_nursery() as nursery:
         for turn in turns:
@@ -38,26 +38,26 @@ async def test_pages_are_the_whole_newest_first(store: Store) -> None:
     assert sizes == [3, 3, 1]
 
 
-async def test_a_last_page_that_is_full_has_no_next(store: Store) -> None:
+async def test_full_last_page_has_no_next(store: Store) -> None:
     for _ in range(2):
         await store.begin(a_turn(store.owner))
     assert (await store.list_turns(TENANT, limit=2)).next is None
     assert (await store.list_turns(TENANT, limit=1)).next is not None
 
 
-async def test_a_page_of_one_status(store: Store) -> None:
-    going, ended = a_turn(store.owner), a_turn(store.owner)
-    await store.begin(going)
+async def test_page_is_filtered_by_status(store: Store) -> None:
+    in_flight, ended = a_turn(store.owner), a_turn(store.owner)
+    await store.begin(in_flight)
     await store.finalise(an_end(ended))
     assert [t.id for t in (await store.list_turns(TENANT, limit=9, status="completed")).data] == [
         ended.id
     ]
     assert [t.id for t in (await store.list_turns(TENANT, limit=9, status="in_progress")).data] == [
-        going.id
+        in_flight.id
     ]
 
 
-async def test_attempts_come_with_one_turn(store: Store) -> None:
+async def test_get_turn_includes_attempts(store: Store) -> None:
     turn = a_turn(store.owner)
     end = an_end(turn)
     await store.finalise(end)
@@ -66,7 +66,7 @@ async def test_attempts_come_with_one_turn(store: Store) -> None:
     assert seen.attempts == end.steps[0].attempts
 
 
-async def test_many_readers_at_once(store: Store) -> None:
+async def test_many_simultaneous_reads(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     found = []
@@ -85,21 +85,21 @@ async def test_many_readers_at_once(store: Store) -> None:
     ("status", "cursor"),
     [(None, None), (None, "turn_m"), ("completed", None), ("completed", "turn_m")],
 )
-def test_a_page_is_found_by_index(
+def test_page_query_uses_an_index(
     settings: StoreSettings, database: Path, status: str | None, cursor: str | None
 ) -> None:
-    """Neither a scan of the table nor a sort: the cost of a page is that of its rows."""
+    """The plan has no table scan and no sort, so a page costs only its own rows."""
     engine = open_engine(backend_for(settings), settings)
-    asked: list[tuple[str, tuple[object, ...]]] = []
+    executed: list[tuple[str, tuple[object, ...]]] = []
     event.listen(
         engine,
         "before_cursor_execute",
-        lambda _c, _cursor, text, parameters, _context, _many: asked.append((text, parameters)),
+        lambda _c, _cursor, text, parameters, _context, _many: executed.append((text, parameters)),
     )
     with engine.connect() as connection:
         reads.list_turns(connection, TENANT, 20, status, cursor)
     engine.dispose()
-    text, parameters = asked[-1]
+    text, parameters = executed[-1]
     assert plan_is_indexed(database, text, parameters)
 
 

@@ -1,4 +1,4 @@
-"""Databases that the store does not open: one line each, that says what to do."""
+"""Tests of databases that the store refuses to open, and of the one-line messages."""
 
 import os
 import sqlite3
@@ -12,7 +12,7 @@ from store.migrations import HEAD
 from store.settings import StoreSettings
 from store.store import StoreRefused, open_store
 
-NOBODY = 65534
+NOBODY_UID = 65534
 
 OPEN = """
 import os, sys, trio
@@ -34,7 +34,7 @@ trio.run(main)
 
 
 async def refusal(settings: StoreSettings) -> str:
-    """What the store says when it is opened; one line."""
+    """Open the store and return the one-line message of `StoreRefused`."""
     with pytest.raises(StoreRefused) as caught:
         async with open_store(settings):
             pass
@@ -44,9 +44,9 @@ async def refusal(settings: StoreSettings) -> str:
 
 
 def refusal_of_another_user(database: Path) -> str:
-    """The same, without the rights that root has."""
+    """Return the message in a process without root's permissions."""
     done = subprocess.run(
-        [sys.executable, "-c", OPEN, str(database), str(NOBODY)],
+        [sys.executable, "-c", OPEN, str(database), str(NOBODY_UID)],
         capture_output=True,
         text=True,
         timeout=30,
@@ -58,14 +58,14 @@ def refusal_of_another_user(database: Path) -> str:
 
 
 def overwrite(database: Path, content: bytes, *, at: int = 0) -> None:
-    """Put `content` into the file, which need not exist."""
+    """Write `content` into the file at an offset; create the file if needed."""
     with database.open("r+b" if database.exists() else "wb") as file:
         file.seek(at)
         file.write(content)
 
 
-def let_read_only(database: Path) -> None:
-    """Let everybody do everything, but for writing the file."""
+def make_read_only(database: Path) -> None:
+    """Make the file read-only in a directory that everyone can write."""
     database.chmod(0o444)
     database.parent.chmod(0o777)
 
@@ -75,27 +75,29 @@ async def make(settings: StoreSettings) -> None:
         pass
 
 
-async def test_no_database(settings: StoreSettings, database: Path) -> None:
-    overwrite(database, b"this is not a database, however long one looks at it\n" * 100)
+async def test_file_that_is_not_a_database_is_refused(
+    settings: StoreSettings, database: Path
+) -> None:
+    overwrite(database, b"this is not a database, but a text file that is longer\n" * 100)
     assert await refusal(settings) == (
         f"{database}: the database file is damaged;"
-        " restore a backup, or move the file away to start afresh"
+        " restore a backup, or move the file away to start with an empty one"
     )
 
 
-async def test_a_damaged_page(settings: StoreSettings, database: Path) -> None:
+async def test_damaged_page_is_refused(settings: StoreSettings, database: Path) -> None:
     await make(settings)
     overwrite(database, b"\xa5" * 4096 * 10, at=4096 * 3)
     assert "the database file is damaged" in await refusal(settings)
 
 
-async def test_a_truncated_file(settings: StoreSettings, database: Path) -> None:
+async def test_truncated_file_is_refused(settings: StoreSettings, database: Path) -> None:
     await make(settings)
     os.truncate(database, 4096 * 4)
     assert "the database file is damaged" in await refusal(settings)
 
 
-async def test_a_newer_version(settings: StoreSettings, database: Path) -> None:
+async def test_newer_schema_is_refused(settings: StoreSettings, database: Path) -> None:
     await make(settings)
     connection = sqlite3.connect(database)
     with connection:
@@ -107,32 +109,36 @@ async def test_a_newer_version(settings: StoreSettings, database: Path) -> None:
     )
 
 
-async def test_another_programs_database(settings: StoreSettings, database: Path) -> None:
+async def test_database_of_another_program_is_refused(
+    settings: StoreSettings, database: Path
+) -> None:
     connection = sqlite3.connect(database)
     connection.execute("CREATE TABLE recipes (id)")
     connection.close()
     assert "holds another program's tables" in await refusal(settings)
 
 
-async def test_a_directory_in_its_place(settings: StoreSettings, database: Path) -> None:
+async def test_directory_instead_of_file_is_refused(
+    settings: StoreSettings, database: Path
+) -> None:
     os.mkdir(database)
     assert "cannot be opened; let this user write" in await refusal(settings)
 
 
-async def test_a_missing_directory(tmp_path: Path) -> None:
+async def test_missing_directory_is_refused(tmp_path: Path) -> None:
     settings = StoreSettings(url=f"sqlite:///{tmp_path}/none/trouper.db")
     assert await refusal(settings) == (
         f"{tmp_path}/none: no such directory; create it, or change store.url"
     )
 
 
-async def test_a_directory_where_not_even_root_can_write() -> None:
+async def test_directory_that_root_cannot_write_is_refused() -> None:
     assert (await refusal(StoreSettings(url="sqlite:////proc/trouper.db"))).startswith("/proc: ")
 
 
 @pytest.fixture
 def open_to_all(tmp_path: Path) -> Path:
-    """A directory that another user can reach; pytest's are its owner's alone."""
+    """Return a directory that another user can reach; pytest makes its own private."""
     directory = tmp_path
     while directory != directory.parent and directory.stat().st_uid == os.getuid():
         if not directory.stat().st_mode & 0o001:
@@ -141,7 +147,7 @@ def open_to_all(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_read_only_directory(open_to_all: Path) -> None:
+def test_read_only_directory_is_refused(open_to_all: Path) -> None:
     open_to_all.chmod(0o555)
     assert refusal_of_another_user(open_to_all / "trouper.db") == (
         f"{open_to_all}: Permission denied; let this user write there, or change store.url"
@@ -150,9 +156,9 @@ def test_a_read_only_directory(open_to_all: Path) -> None:
 
 
 @pytest.mark.usefixtures("open_to_all")
-async def test_a_read_only_file(settings: StoreSettings, database: Path) -> None:
+async def test_read_only_file_is_refused(settings: StoreSettings, database: Path) -> None:
     await make(settings)
-    let_read_only(database)
+    make_read_only(database)
     assert refusal_of_another_user(database) == (
         f"{database}: the database cannot be written;"
         " let this user write the file and its directory"
@@ -160,20 +166,20 @@ async def test_a_read_only_file(settings: StoreSettings, database: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "expected"),
     [
-        ("trouper.db", "store.url is no URL"),
-        ("mysql://secret:word@host/db", "no support for 'mysql'"),
+        ("trouper.db", "store.url: not a URL"),
+        ("mysql://secret:word@host/db", "'mysql' is not supported"),
         ("sqlite:///file:trouper.db?uri=true", "is a URI; give a path instead"),
     ],
 )
-async def test_a_wrong_url(url: str, said: str) -> None:
+async def test_invalid_url_is_refused(url: str, expected: str) -> None:
     message = await refusal(StoreSettings(url=url))
-    assert said in message
+    assert expected in message
     assert "word" not in message
 
 
-async def test_a_refusal_leaves_no_file_behind(settings: StoreSettings, database: Path) -> None:
+async def test_refusal_leaves_no_file_behind(settings: StoreSettings, database: Path) -> None:
     overwrite(database, b"no database" * 100)
     await refusal(settings)
     assert list(database.parent.iterdir()) == [database]

@@ -1,8 +1,8 @@
-"""Databases and spools that earlier releases left behind, brought up to date with all they hold.
+"""Tests that databases and spools of earlier releases are migrated without loss.
 
-`released/NNNN.sql` is the dump of a database of schema NNNN, written by the code of its time: a
-turn that completed, one without text, one that played when its process died, and one of another
-tenant, whose end is in `released/NNNN.spooled.hex`. They are never changed.
+`released/NNNN.sql` is the dump of a database with schema NNNN, written by the code of that
+release: a completed turn, one without text, one in flight when its process died, and one of another
+tenant, whose final record is in `released/NNNN.spooled.hex`. The files are never changed.
 """
 
 import sqlite3
@@ -16,24 +16,24 @@ from actors.recovery import recover
 from store.migrations import HEAD, KNOWN
 from store.settings import StoreSettings
 from store.store import open_store
-from tests.store.builders import ROOM, TENANT, a_turn, an_end
-from tests.store.test_replay import left_behind
+from tests.store.builders import MAX_BYTES, TENANT, a_turn, an_end
+from tests.store.test_replay import make_dead_spool
 
 RELEASED = Path(__file__).parent / "released"
 DUMPS = sorted(RELEASED.glob("*.sql"))
 
 
 def turn_id(number: int) -> str:
-    """The turns of a dump are numbered."""
+    """Return the id of a dump's turn by its number."""
     return f"turn_{number:026d}"
 
 
-COMPLETED, TEXTLESS, PLAYING, SPOOLED = map(turn_id, range(1, 5))
+COMPLETED, TEXTLESS, IN_FLIGHT, SPOOLED = map(turn_id, range(1, 5))
 
 
 @pytest.fixture(params=DUMPS, ids=lambda path: path.stem)
 def released(request: pytest.FixtureRequest, database: Path) -> Path:
-    """The dump that the test's database was made of."""
+    """Create the test's database from a dump and return the dump's path."""
     dump: Path = request.param
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(dump.read_text())
@@ -41,12 +41,13 @@ def released(request: pytest.FixtureRequest, database: Path) -> Path:
 
 
 def rows(database: Path) -> dict[str, list[dict[str, object]]]:
-    """All that a database holds, by table, without the columns that are null."""
+    """Return all rows by table, without the columns that are null."""
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {
             table: [
+                # SIM118: iterating over a `sqlite3.Row` yields its values.
                 {key: row[key] for key in row.keys() if row[key] is not None}  # noqa: SIM118
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
             ]
@@ -55,12 +56,12 @@ def rows(database: Path) -> dict[str, list[dict[str, object]]]:
         }
 
 
-def test_every_schema_but_the_newest_has_a_dump() -> None:
+def test_every_older_schema_has_a_dump() -> None:
     assert [path.stem for path in DUMPS] == [name for name in KNOWN if name != HEAD]
 
 
 @pytest.mark.usefixtures("released")
-async def test_nothing_is_lost_or_changed(settings: StoreSettings, database: Path) -> None:
+async def test_migration_keeps_all_rows(settings: StoreSettings, database: Path) -> None:
     before = rows(database)
     async with open_store(settings):
         pass
@@ -68,7 +69,7 @@ async def test_nothing_is_lost_or_changed(settings: StoreSettings, database: Pat
 
 
 @pytest.mark.usefixtures("released")
-async def test_its_turns_are_turns(settings: StoreSettings) -> None:
+async def test_migrated_turns_can_be_read(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
         turn = await store.get_turn(TENANT, COMPLETED)
         assert turn is not None
@@ -76,15 +77,15 @@ async def test_its_turns_are_turns(settings: StoreSettings) -> None:
         assert (turn.previous_id, turn.conversation, turn.deleted_at) == (None, None, None)
         assert not turn.keeps_items
         assert await store.response(TENANT, COMPLETED) is None
-        (link,) = await store.chain(TENANT, COMPLETED, 9, ROOM)
+        (link,) = await store.chain(TENANT, COMPLETED, 9, MAX_BYTES)
         assert link.lost == "not_kept"
         assert len(await store.segments(COMPLETED)) == 2
         page = await store.list_turns(TENANT, limit=9)
-        assert [turn.id for turn in page.data] == [PLAYING, TEXTLESS, COMPLETED]
+        assert [turn.id for turn in page.data] == [IN_FLIGHT, TEXTLESS, COMPLETED]
 
 
 @pytest.mark.usefixtures("released")
-async def test_its_turns_can_be_deleted(settings: StoreSettings) -> None:
+async def test_migrated_turns_can_be_deleted(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
         assert await store.delete_response(TENANT, COMPLETED, 2000.0)
         turn = await store.get_turn(TENANT, COMPLETED)
@@ -92,14 +93,14 @@ async def test_its_turns_can_be_deleted(settings: StoreSettings) -> None:
         assert (turn.text, turn.deleted_at, turn.status) == ("", 2000.0, "completed")
 
 
-async def test_what_it_left_unfinished_is_finished(
+async def test_migrated_unfinished_turns_are_recovered_and_replayed(
     settings: StoreSettings, database: Path, released: Path
 ) -> None:
     spooled = released.with_suffix(".spooled.hex").read_text()
-    left_behind(database, 0, bytes.fromhex(spooled))
+    make_dead_spool(database, 0, bytes.fromhex(spooled))
     async with open_store(settings) as store:
         assert await recover(store, lambda: 3000.0) == 1
-        recovered = await store.get_turn(TENANT, PLAYING)
+        recovered = await store.get_turn(TENANT, IN_FLIGHT)
         assert recovered is not None
         assert (recovered.reason, recovered.text) == ("owner_lost", "Half")
         replayed = await store.get_turn("tenant_b", SPOOLED)
@@ -108,23 +109,23 @@ async def test_what_it_left_unfinished_is_finished(
 
 
 @pytest.mark.usefixtures("released")
-async def test_new_turns_go_on_beside_the_old(settings: StoreSettings) -> None:
+async def test_new_turn_can_continue_a_migrated_one(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
         turn = replace(a_turn(store.owner), previous_id=COMPLETED, input_items="[1]")
         await store.begin(turn)
         await store.finalise(replace(an_end(turn), items="[2]"))
-        old, new = await store.chain(TENANT, turn.id, 9, ROOM)
+        old, new = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
         assert (old.turn_id, old.lost, new.input_items) == (COMPLETED, "not_kept", "[1]")
 
 
 @pytest.mark.usefixtures("released")
-async def test_a_process_of_the_old_release_goes_on_writing(
+async def test_old_release_can_still_write_to_migrated_database(
     settings: StoreSettings, database: Path
 ) -> None:
-    """While servers are replaced one by one, it names only the columns that it knows."""
+    """During a rolling update an old process inserts only the columns that it knows."""
     with closing(sqlite3.connect(database)) as connection:
         known = [name for _, name, *_ in connection.execute("PRAGMA table_info(turns)")]
-        row = connection.execute("SELECT * FROM turns WHERE id = ?", (PLAYING,)).fetchone()
+        row = connection.execute("SELECT * FROM turns WHERE id = ?", (IN_FLIGHT,)).fetchone()
     async with open_store(settings) as store:
         with closing(sqlite3.connect(database)) as connection, connection:
             places = ", ".join("?" * len(known))

@@ -1,4 +1,4 @@
-"""Spooled records find their way into the database."""
+"""Tests of the replay of spooled records into the database."""
 
 import logging
 from pathlib import Path
@@ -30,7 +30,7 @@ async def test_own_records_are_replayed(store: Store) -> None:
     assert len(await store.segments(turn.id)) == 1
 
 
-async def test_a_record_whose_turn_ended_otherwise_changes_nothing(store: Store) -> None:
+async def test_record_of_ended_turn_changes_nothing(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.finalise(an_end(turn, text="stands"))
     await store.spool(an_end(turn, text="late"))
@@ -40,7 +40,7 @@ async def test_a_record_whose_turn_ended_otherwise_changes_nothing(store: Store)
     assert seen.text == "stands"
 
 
-async def test_a_failed_replay_keeps_every_record(store: Store, database: Path) -> None:
+async def test_failed_replay_keeps_every_record(store: Store, database: Path) -> None:
     turns = [a_turn(store.owner) for _ in range(300)]
     async with trio.open_nursery() as nursery:
         for turn in turns:
@@ -53,7 +53,7 @@ async def test_a_failed_replay_keeps_every_record(store: Store, database: Path) 
     assert {seen.id for seen in page.data} == {turn.id for turn in turns}
 
 
-async def test_a_task_replays_once_the_store_is_back(
+async def test_keep_replaying_replays_after_lock(
     settings: StoreSettings, database: Path, mock_clock: MockClock
 ) -> None:
     async with open_store(settings) as store, trio.open_nursery() as nursery:
@@ -64,7 +64,7 @@ async def test_a_task_replays_once_the_store_is_back(
             mock_clock.jump(0.5)
             await wait_all_tasks_blocked()
             with pytest.raises(StoreUnavailable, match="lock"):
-                # Waits for the task's try first, as it is one at a time.
+                # One replay runs at a time, so this waits for the task's attempt first.
                 await store.replay_spool()
         mock_clock.jump(1.0)
         await wait_all_tasks_blocked()
@@ -74,7 +74,7 @@ async def test_a_task_replays_once_the_store_is_back(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_start_replays_what_dead_processes_spooled(
+async def test_start_replays_spools_of_dead_processes(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
@@ -82,7 +82,7 @@ async def test_a_start_replays_what_dead_processes_spooled(
         for turn in turns:
             await store.begin(turn)
     for number, turn in enumerate(turns):
-        left_behind(database, number, msgpack.encode(an_end(turn)))
+        make_dead_spool(database, number, msgpack.encode(an_end(turn)))
     async with open_store(settings) as store:
         page = await store.list_turns(TENANT, limit=9)
         assert [turn.status for turn in page.data] == ["completed"] * 2
@@ -90,25 +90,27 @@ async def test_a_start_replays_what_dead_processes_spooled(
     assert list(database.parent.iterdir()) == [database]
 
 
-async def test_a_spool_comes_before_recovery(store: Store, database: Path) -> None:
-    """Else a turn that had ended would be recovered as lost."""
+async def test_spool_is_replayed_before_recovery(store: Store, database: Path) -> None:
+    """Otherwise a turn that had ended would be recovered as lost."""
     turn = a_turn("own_dead")
     await store.begin(turn)
-    left_behind(database, 0, msgpack.encode(an_end(turn)))
+    make_dead_spool(database, 0, msgpack.encode(an_end(turn)))
     assert await store.orphans() == []
     seen = await store.get_turn(TENANT, turn.id)
     assert seen is not None
     assert seen.status == "completed"
 
 
-async def test_a_living_processs_spool_is_left_alone(settings: StoreSettings, store: Store) -> None:
+async def test_spool_of_living_process_is_not_replayed(
+    settings: StoreSettings, store: Store
+) -> None:
     await store.spool(an_end(a_turn(store.owner)))
     async with open_store(settings) as second:
         assert (await second.list_turns(TENANT, limit=9)).data == ()
     assert await store.replay_spool() == 1
 
 
-async def test_what_was_not_replayed_survives_the_process(
+async def test_unreplayed_record_survives_the_process(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
@@ -118,7 +120,7 @@ async def test_what_was_not_replayed_survives_the_process(
         assert await store.get_turn(TENANT, turn.id) is not None
 
 
-async def test_a_record_that_can_never_be_written_is_set_aside(
+async def test_record_that_database_refuses_is_set_aside(
     store: Store, database: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = an_end(a_turn(store.owner))
@@ -134,7 +136,7 @@ async def test_a_record_that_can_never_be_written_is_set_aside(
     assert bad.turn.id.encode() in aside.read_bytes()
 
 
-async def test_a_record_that_cannot_be_set_aside_stays_in_the_spool(
+async def test_record_that_cannot_be_set_aside_stays_in_spool(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(_self: Spool, _payload: bytes) -> None:
@@ -148,9 +150,7 @@ async def test_a_record_that_cannot_be_set_aside_stays_in_the_spool(
     assert store.figures.spooled_records == 1
 
 
-async def test_a_record_that_the_disk_lost_is_reported_and_not_cleared(
-    store: Store, database: Path
-) -> None:
+async def test_unreadable_record_is_reported_and_not_cleared(store: Store, database: Path) -> None:
     await store.spool(an_end(a_turn(store.owner)))
     (path,) = database.parent.glob("*.spool")
     overwrite(path, b"\0" * 100)
@@ -165,25 +165,25 @@ def overwrite(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-async def test_a_start_that_cannot_replay_is_refused(
+async def test_start_is_refused_if_replay_fails(
     settings: StoreSettings, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_store(settings):
         pass
-    left_behind(database, 0, msgpack.encode(an_end(a_turn("own_dead"))))
+    make_dead_spool(database, 0, msgpack.encode(an_end(a_turn("own_dead"))))
 
-    def away(_self: Spool) -> list[bytes]:
+    def fail(_self: Spool) -> list[bytes]:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Spool, "read", away)
+    monkeypatch.setattr(Spool, "read", fail)
     with pytest.raises(StoreRefused, match=r"spooled records cannot be replayed: .*Input/output"):
         async with open_store(settings):
             pass
     assert len(list(database.parent.glob("*.spool"))) == 1
 
 
-def left_behind(database: Path, number: int, record: bytes) -> None:
-    """Make the spool of a process that died."""
+def make_dead_spool(database: Path, number: int, record: bytes) -> None:
+    """Create the spool of a dead process."""
     path = database.with_name(f"{database.name}-own_{number}.spool")
     spool = Spool.create(path, 1 << 17)
     spool.append(record)

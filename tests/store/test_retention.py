@@ -15,7 +15,7 @@ class Clock:
         return self.now
 
 
-async def test_journals_go_and_turns_stay(settings: StoreSettings) -> None:
+async def test_sweep_deletes_journals_and_keeps_turns(settings: StoreSettings) -> None:
     clock = Clock()
     async with open_store(settings, clock=clock) as store:
         turn = a_turn(store.owner)
@@ -31,7 +31,7 @@ async def test_journals_go_and_turns_stay(settings: StoreSettings) -> None:
         assert (seen.text, seen.last_event) == ("Hello", 12)
 
 
-async def test_a_turn_in_flight_keeps_its_journal_however_old(settings: StoreSettings) -> None:
+async def test_sweep_keeps_journal_of_turn_in_flight(settings: StoreSettings) -> None:
     clock = Clock()
     async with open_store(settings, clock=clock) as store:
         turn = a_turn(store.owner)
@@ -44,7 +44,7 @@ async def test_a_turn_in_flight_keeps_its_journal_however_old(settings: StoreSet
         assert len(await store.segments(turn.id)) == 1
 
 
-async def test_a_sweep_goes_in_batches(settings: StoreSettings) -> None:
+async def test_sweep_commits_in_batches(settings: StoreSettings) -> None:
     clock = Clock()
     async with open_store(settings, clock=clock) as store:
         for _ in range(250):

@@ -13,30 +13,30 @@ LIMIT = 1 << 18
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    """A spool of 256 KiB."""
+    """Yield a spool of 256 KiB."""
     spool = Spool.create(tmp_path / "a.spool", LIMIT)
     yield spool
     spool.close(remove=True)
 
 
 def read_all(spool: Spool) -> list[bytes]:
-    """Everything from the first record on."""
-    spool.reread()
+    """Read all records, from the first one."""
+    spool.rewind()
     found: list[bytes] = []
     while some := spool.read():
         found += some
     return found
 
 
-def died(spool: Spool) -> Spool:
-    """What the next process finds."""
+def die_and_adopt(spool: Spool) -> Spool:
+    """Close the spool as if the process had died, and adopt it as the next one would."""
     spool.close(remove=False)
     adopted = Spool.adopt(spool.path)
     assert adopted is not None
     return adopted
 
 
-def test_the_file_is_allocated_in_advance(spool: Spool) -> None:
+def test_file_is_allocated_in_advance(spool: Spool) -> None:
     stat = spool.path.stat()
     assert stat.st_size == LIMIT
     assert stat.st_blocks * 512 >= LIMIT
@@ -50,7 +50,7 @@ def test_records_are_read_in_order(spool: Spool) -> None:
     assert spool.records == 3
 
 
-def test_clearing_waits_for_what_was_not_read(spool: Spool) -> None:
+def test_clear_keeps_unread_records(spool: Spool) -> None:
     spool.append(b"a")
     assert spool.read() == [b"a"]
     spool.append(b"b")
@@ -60,19 +60,19 @@ def test_clearing_waits_for_what_was_not_read(spool: Spool) -> None:
     assert (spool.records, spool.bytes_used, read_all(spool)) == (0, 0, [])
 
 
-def test_a_cleared_spool_takes_records_from_the_start(tmp_path: Path) -> None:
+def test_cleared_spool_is_reused_from_the_start(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "a.spool", LIMIT)
     for record in (b"old1", b"old2", b"old3"):
         spool.append(record)
     read_all(spool)
     spool.clear()
     spool.append(b"new1")
-    adopted = died(spool)
+    adopted = die_and_adopt(spool)
     assert read_all(adopted) == [b"new1"]
     adopted.close(remove=True)
 
 
-def test_of_cleared_records_no_byte_is_left(tmp_path: Path) -> None:
+def test_cleared_records_are_overwritten(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "a.spool", 6 << 20)
     for _ in range(5):
         spool.append(b"secret" * 150_000)
@@ -84,7 +84,7 @@ def test_of_cleared_records_no_byte_is_left(tmp_path: Path) -> None:
     spool.close(remove=True)
 
 
-def test_a_torn_record_is_ignored(tmp_path: Path) -> None:
+def test_torn_record_is_ignored(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "a.spool", LIMIT)
     spool.append(b"whole")
     whole = spool.bytes_used
@@ -92,12 +92,12 @@ def test_a_torn_record_is_ignored(tmp_path: Path) -> None:
     with spool.path.open("r+b") as file:
         file.seek(whole + 50)
         file.write(bytes(1000))
-    adopted = died(spool)
+    adopted = die_and_adopt(spool)
     assert read_all(adopted) == [b"whole"]
     adopted.close(remove=True)
 
 
-def test_a_length_beyond_the_file_is_ignored(spool: Spool) -> None:
+def test_length_beyond_the_file_is_ignored(spool: Spool) -> None:
     spool.append(b"whole")
     with spool.path.open("r+b") as file:
         file.seek(spool.bytes_used)
@@ -105,15 +105,15 @@ def test_a_length_beyond_the_file_is_ignored(spool: Spool) -> None:
     assert read_all(spool) == [b"whole"]
 
 
-def test_a_living_processs_spool_is_not_adopted(spool: Spool) -> None:
+def test_spool_of_living_process_is_not_adopted(spool: Spool) -> None:
     assert Spool.adopt(spool.path) is None
 
 
-def test_a_spool_that_has_gone_is_not_adopted(tmp_path: Path) -> None:
+def test_missing_spool_is_not_adopted(tmp_path: Path) -> None:
     assert Spool.adopt(tmp_path / "none.spool") is None
 
 
-def test_it_never_exceeds_its_limit(spool: Spool) -> None:
+def test_spool_never_exceeds_its_limit(spool: Spool) -> None:
     spool.append(b"x" * 200_000)
     with pytest.raises(SpoolFailed, match=r"is full \(262144 bytes\)"):
         spool.append(b"y" * 100_000)
@@ -122,7 +122,7 @@ def test_it_never_exceeds_its_limit(spool: Spool) -> None:
     assert spool.path.stat().st_size == LIMIT
 
 
-def test_it_grows_in_steps_up_to_its_limit(tmp_path: Path) -> None:
+def test_spool_grows_in_steps_up_to_its_limit(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "a.spool", 6 << 20)
     assert spool.path.stat().st_size == 4 << 20
     for _ in range(5):
@@ -132,7 +132,7 @@ def test_it_grows_in_steps_up_to_its_limit(tmp_path: Path) -> None:
     spool.close(remove=True)
 
 
-def test_where_space_is_short_it_is_smaller(
+def test_spool_is_smaller_if_space_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allocate = os.posix_fallocate
@@ -152,7 +152,7 @@ def test_where_space_is_short_it_is_smaller(
     spool.close(remove=True)
 
 
-def test_without_any_space_nothing_is_left_behind(
+def test_failed_allocation_leaves_no_file_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(_descriptor: int, _offset: int, _size: int) -> None:
@@ -164,7 +164,7 @@ def test_without_any_space_nothing_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_append_after_closing_fails(tmp_path: Path) -> None:
+def test_append_after_close_fails(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "a.spool", LIMIT)
     spool.close(remove=True)
     with pytest.raises(SpoolFailed):

@@ -8,7 +8,7 @@ from store.store import Store
 from tests.store.builders import TENANT, a_segment, a_turn, an_end
 
 
-async def test_a_turn_begins_in_progress(store: Store) -> None:
+async def test_turn_begins_in_progress(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     seen = await store.get_turn(TENANT, turn.id)
@@ -19,14 +19,14 @@ async def test_a_turn_begins_in_progress(store: Store) -> None:
     assert (seen.text, seen.usage, seen.last_event, seen.attempts) == ("", None, None, ())
 
 
-async def test_a_turn_begins_once(store: Store) -> None:
+async def test_turn_can_begin_only_once(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     with pytest.raises(sqlite3.IntegrityError):
         await store.begin(turn)
 
 
-async def test_segments_are_kept_in_order(store: Store) -> None:
+async def test_segments_are_stored_in_order(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     parts = [a_segment(turn, 10, 19, b"b"), a_segment(turn, 0, 9, b"a")]
@@ -37,7 +37,7 @@ async def test_segments_are_kept_in_order(store: Store) -> None:
     assert seen.last_event == 19
 
 
-async def test_segments_of_a_turn_that_is_anothers_are_fenced_off(store: Store) -> None:
+async def test_segments_from_another_owner_are_fenced_off(store: Store) -> None:
     mine, other = a_turn(store.owner), a_turn("own_other")
     await store.begin(mine)
     await store.begin(other)
@@ -47,7 +47,7 @@ async def test_segments_of_a_turn_that_is_anothers_are_fenced_off(store: Store) 
     assert await store.segments(other.id) == []
 
 
-async def test_segments_of_a_final_turn_are_fenced_off(store: Store) -> None:
+async def test_segments_of_final_turn_are_fenced_off(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     await store.finalise(an_end(turn))
@@ -55,12 +55,12 @@ async def test_segments_of_a_final_turn_are_fenced_off(store: Store) -> None:
     assert await store.segments(turn.id) == []
 
 
-async def test_segments_of_an_unknown_turn_are_fenced_off(store: Store) -> None:
+async def test_segments_of_unknown_turn_are_fenced_off(store: Store) -> None:
     turn = a_turn(store.owner)
     assert await store.checkpoint([a_segment(turn)]) == {turn.id}
 
 
-async def test_a_segment_may_come_again(store: Store) -> None:
+async def test_repeated_segment_is_stored_once(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     assert await store.checkpoint([a_segment(turn)]) == frozenset()
@@ -68,8 +68,8 @@ async def test_a_segment_may_come_again(store: Store) -> None:
     assert list(await store.segments(turn.id)) == [a_segment(turn)]
 
 
-async def test_a_segment_that_comes_again_with_more_events_grows(store: Store) -> None:
-    """Whoever does not know whether a checkpoint was committed sends its events again."""
+async def test_repeated_segment_with_more_events_replaces_shorter_one(store: Store) -> None:
+    """A caller that does not know if a checkpoint was committed sends its events again."""
     turn = a_turn(store.owner)
     await store.begin(turn)
     await store.checkpoint([a_segment(turn, 0, 4, b"short")])
@@ -78,14 +78,14 @@ async def test_a_segment_that_comes_again_with_more_events_grows(store: Store) -
     assert list(await store.segments(turn.id)) == [a_segment(turn, 0, 9, b"longer")]
 
 
-async def test_no_segment_is_kept_of_a_turn_without_text(store: Store) -> None:
+async def test_turn_without_text_stores_no_segments(store: Store) -> None:
     turn = a_turn(store.owner, keep_text=False)
     await store.begin(turn)
     assert await store.checkpoint([a_segment(turn)]) == frozenset()
     assert await store.segments(turn.id) == []
 
 
-async def test_rows_name_the_tenant_of_their_turn(store: Store, database: Path) -> None:
+async def test_rows_have_the_tenant_of_their_turn(store: Store, database: Path) -> None:
     turn = a_turn(store.owner, tenant="tenant_b")
     await store.begin(turn)
     await store.checkpoint([a_segment(turn)])

@@ -1,4 +1,4 @@
-"""The group-commit writer, with works that wait for a test's word."""
+"""Tests of the group-commit writer, with work that blocks until a test opens the gate."""
 
 import sqlite3
 import threading
@@ -18,7 +18,7 @@ from store.writer import Work, Writer
 
 
 class Bench:
-    """A writer, and works for it that write into a table of numbers."""
+    """A writer, and work for it that writes into a table of numbers."""
 
     def __init__(self, settings: StoreSettings, *, queue_size: int = 100) -> None:
         backend = backend_for(settings)
@@ -41,8 +41,8 @@ class Bench:
             rows = connection.exec_driver_sql("SELECT n FROM numbers ORDER BY n")
             return [row[0] for row in rows]
 
-    async def hold_on(self, nursery: trio.Nursery) -> None:
-        """Keep the writing thread busy until the gate opens."""
+    async def hold_writer(self, nursery: trio.Nursery) -> None:
+        """Block the writer thread until the gate opens."""
         nursery.start_soon(self.writer.submit, self.hold, None)
         await trio.to_thread.run_sync(self.held.wait)
 
@@ -63,20 +63,20 @@ class Bench:
 
 @pytest.fixture
 async def bench(settings: StoreSettings) -> AsyncIterator[Bench]:
-    """A bench whose gate is opened at the end."""
+    """Yield a bench whose gate opens at the end of the test."""
     bench = Bench(settings)
     yield bench
     await bench.close()
 
 
-async def test_what_gathers_is_committed_together(bench: Bench) -> None:
+async def test_queued_requests_are_committed_together(bench: Bench) -> None:
     answers: list[int] = []
 
     async def add(number: int) -> None:
         answers.append(await bench.writer.submit(bench.add, number))
 
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         for number in range(40):
             nursery.start_soon(add, number)
         await wait_all_tasks_blocked()
@@ -86,7 +86,7 @@ async def test_what_gathers_is_committed_together(bench: Bench) -> None:
     assert bench.commits == 2
 
 
-async def test_a_failing_request_does_not_fail_its_neighbours(bench: Bench) -> None:
+async def test_failed_request_does_not_fail_others_of_its_batch(bench: Bench) -> None:
     await bench.writer.submit(bench.add, 3)
     failed: list[int] = []
 
@@ -97,7 +97,7 @@ async def test_a_failing_request_does_not_fail_its_neighbours(bench: Bench) -> N
             failed.append(number)
 
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         for number in range(6):
             nursery.start_soon(add, number)
         await wait_all_tasks_blocked()
@@ -106,9 +106,9 @@ async def test_a_failing_request_does_not_fail_its_neighbours(bench: Bench) -> N
     assert bench.numbers() == list(range(6))
 
 
-async def test_a_cancelled_askers_request_is_carried_out(bench: Bench) -> None:
+async def test_request_of_cancelled_caller_is_executed(bench: Bench) -> None:
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         with trio.CancelScope() as scope:
             scope.cancel()
             await bench.writer.submit(bench.add, 1)
@@ -119,7 +119,7 @@ async def test_a_cancelled_askers_request_is_carried_out(bench: Bench) -> None:
     assert bench.writer.waiting == 0
 
 
-async def test_askers_beyond_the_queue_wait_for_a_place(settings: StoreSettings) -> None:
+async def test_callers_wait_while_the_queue_is_full(settings: StoreSettings) -> None:
     bench = Bench(settings, queue_size=3)
     done: list[int] = []
 
@@ -127,7 +127,7 @@ async def test_askers_beyond_the_queue_wait_for_a_place(settings: StoreSettings)
         done.append(await bench.writer.submit(bench.add, number))
 
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         for number in range(10):
             nursery.start_soon(add, number)
         await wait_all_tasks_blocked()
@@ -137,12 +137,12 @@ async def test_askers_beyond_the_queue_wait_for_a_place(settings: StoreSettings)
     await bench.close()
 
 
-async def test_one_who_gives_up_waiting_for_a_place_asked_for_nothing(
+async def test_caller_cancelled_before_it_is_queued_writes_nothing(
     settings: StoreSettings,
 ) -> None:
     bench = Bench(settings, queue_size=1)
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         with trio.CancelScope() as scope:
             scope.cancel()
             await bench.writer.submit(bench.add, 1)
@@ -152,9 +152,9 @@ async def test_one_who_gives_up_waiting_for_a_place_asked_for_nothing(
     await bench.close()
 
 
-async def test_closing_carries_out_what_is_queued(bench: Bench) -> None:
+async def test_close_executes_queued_requests(bench: Bench) -> None:
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         for number in range(5):
             nursery.start_soon(bench.writer.submit, bench.add, number)
         await wait_all_tasks_blocked()
@@ -166,14 +166,14 @@ async def test_closing_carries_out_what_is_queued(bench: Bench) -> None:
         await bench.writer.submit(bench.add, 9)
 
 
-async def test_closing_gives_up_on_a_thread_that_is_stuck(bench: Bench) -> None:
+async def test_close_gives_up_on_a_stuck_thread(bench: Bench) -> None:
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         await bench.writer.aclose(0.01)
         bench.gate.set()
 
 
-async def test_works_keep_their_rank_within_a_transaction(bench: Bench) -> None:
+async def test_lower_rank_runs_first_within_a_transaction(bench: Bench) -> None:
     order: list[str] = []
 
     def noting(name: str) -> Work[None, None]:
@@ -185,7 +185,7 @@ async def test_works_keep_their_rank_within_a_transaction(bench: Bench) -> None:
 
     begin, end = noting("begin"), noting("end")
     async with trio.open_nursery() as nursery:
-        await bench.hold_on(nursery)
+        await bench.hold_writer(nursery)
         nursery.start_soon(bench.writer.submit, end, None)
         await wait_all_tasks_blocked()
         nursery.start_soon(bench.writer.submit, begin, None)
@@ -194,7 +194,7 @@ async def test_works_keep_their_rank_within_a_transaction(bench: Bench) -> None:
     assert order == ["begin", "end"]
 
 
-async def test_a_lost_connection_is_replaced(bench: Bench) -> None:
+async def test_lost_connection_is_replaced(bench: Bench) -> None:
     def close(cursor: DBAPICursor, items: Sequence[None]) -> Sequence[None]:
         cast("sqlite3.Cursor", cursor).connection.close()
         return items

@@ -1,4 +1,4 @@
-"""Tenants, sessions, messages, turns and what belongs to a turn."""
+"""Create tenants, sessions, messages, turns and the tables that belong to a turn."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,7 +25,7 @@ def _tenants_and_sessions() -> None:
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_tenants"),
     )
-    # Whose everything is, until there are keys.
+    # All rows belong to this tenant until API keys exist.
     op.bulk_insert(tenants, [{"id": "tenant_default", "name": "default", "created_at": 0.0}])
     op.create_table(
         "sessions",

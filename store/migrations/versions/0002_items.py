@@ -1,4 +1,4 @@
-"""What later turns build on: items, the turn before, conversations; and deletion."""
+"""Add columns for items, the previous turn, conversations and deletion."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add columns that are empty in every row there is, so that no row is rewritten."""
+    """Add nullable columns without defaults, so that no existing row is rewritten."""
     op.add_column("turns", sa.Column("previous_id", sa.String))
     op.add_column("turns", sa.Column("conversation", sa.String))
     op.add_column("turns", sa.Column("deleted_at", sa.Double))
