@@ -1,4 +1,4 @@
-"""The `anthropic` format: Anthropic's Messages API, streamed or whole."""
+"""Wire format `anthropic`: Anthropic's Messages API, streamed or as one document."""
 
 import re
 
@@ -17,7 +17,7 @@ from actors.providers.lenient import NULL
 from actors.providers.scrub import Scrub
 
 _VERSION = "2023-06-01"
-"""Of the API, of which there is no later one."""
+"""Value of the `anthropic-version` header; no later version exists."""
 
 _FINISHES = {
     "max_tokens": Reason.LENGTH,
@@ -25,7 +25,9 @@ _FINISHES = {
     "tool_use": Reason.TOOL_CALLS,
     "refusal": Reason.CONTENT_FILTER,
 }
-"""All others mean `stop`: `end_turn`, `stop_sequence`, `pause_turn` and those to come."""
+"""Finish reasons by `stop_reason`.
+
+Any other value means `stop`: `end_turn`, `stop_sequence`, `pause_turn` and future ones."""
 
 _STATUSES = {
     "invalid_request_error": 400,
@@ -39,11 +41,11 @@ _STATUSES = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""The HTTP status that an error inside a stream would have had (API reference, "Errors")."""
+"""HTTP status for each error type of an in-stream error (API reference, "Errors")."""
 
 
 class Anthropic:
-    """The format (`actors.providers.formats.Format`); the base URL ends in `/v1`."""
+    """The Messages API as an `actors.providers.formats.Format`; the base URL ends in `/v1`."""
 
     stream_type = "text/event-stream"
 
@@ -58,8 +60,10 @@ class Anthropic:
         ]
         if api_key is not None:
             headers.append(("x-api-key", api_key))
-        said = translate(call)
-        return RequestParts("/messages", tuple(headers), encoded(said.body), said.left_out)
+        translation = translate(call)
+        return RequestParts(
+            "/messages", tuple(headers), encoded(translation.body), translation.left_out
+        )
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return AnthropicDecoder(scrub)
@@ -69,41 +73,44 @@ class Anthropic:
 
 
 class _Call(Struct):
-    """A tool call whose block is open."""
+    """A tool call whose content block hasn't stopped yet."""
 
     index: int
     whole: bool
-    """Its arguments came with its beginning: pieces that follow would be the same again."""
-    begun: bool = False
+    """True if `content_block_start` carried all arguments; later deltas would repeat them."""
+    started: bool = False
 
 
 class _MessageFrames(Reader):
-    """Messages events to chunks. Usage is told before the finish of its event."""
+    """Reader that turns Messages events into chunks.
+
+    An event's usage chunk precedes its finish chunk.
+    """
 
     _text_in = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
-    """Text, a piece of a tool call, or its beginning, without which no piece is of use."""
+    """Matches text, a piece of a tool call, or the start of one; without it, pieces are useless."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls: dict[int, _Call] = {}
-        """The open ones by the index of their block."""
-        self._made = 0
-        """Tool calls so far: they are numbered apart from the other blocks."""
-        self._latest = 0
-        """The block that has begun last."""
-        self._counted = TokenUsage()
+        """Open calls by content block index."""
+        self._call_count = 0
+        """Number of tool calls so far; chunks number calls separately from other blocks."""
+        self._current_block = 0
+        """Index of the block that started last, for events that omit the index."""
+        self._usage_so_far = TokenUsage()
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one event. Raises `UpstreamFailure`."""
         try:
             event, strict = read_event(data)
         except msgspec.DecodeError:
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         if event.type == "error" or event.error != NULL:
             raise self._fail_with(data)
         before = len(chunks)
-        self._take(event, chunks)
+        self._read_event(event, chunks)
         if not strict and len(chunks) == before:
             chunks.append(self._skipped(data))
 
@@ -113,30 +120,32 @@ class _MessageFrames(Reader):
             failure.status = _STATUSES.get(failure.type)
         return failure
 
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _read_event(self, event: Event, chunks: list[Chunk]) -> None:
         match event.type:
             case "content_block_delta" if event.delta is not None:
-                self._grow(event.delta, event.index, chunks)
+                self._append_delta(event.delta, event.index, chunks)
             case "content_block_start" if event.content_block is not None:
-                self._begin(event.content_block, event.index, chunks)
+                self._start_block(event.content_block, event.index, chunks)
             case "content_block_stop":
-                self._close(self._latest if event.index is None else event.index, chunks)
+                self._close_block(
+                    self._current_block if event.index is None else event.index, chunks
+                )
             case _:
-                self._take_message(event, chunks)
+                self._read_message_event(event, chunks)
 
-    def _take_message(self, event: Event, chunks: list[Chunk]) -> None:
+    def _read_message_event(self, event: Event, chunks: list[Chunk]) -> None:
         match event.type:
             case "message_start" if event.message is not None:
-                self._count(event.message.usage or TokenUsage())
+                self._add_usage(event.message.usage or TokenUsage())
             case "message_delta":
                 reason = event.delta.stop_reason if event.delta is not None else None
                 self._end(event.usage, reason, chunks)
             case "message_stop":
-                self.marked = True
+                self.saw_end_marker = True
             case "message":
-                self._whole(event, chunks)
+                self._read_whole(event, chunks)
 
-    def _grow(self, delta: Delta, index: int | None, chunks: list[Chunk]) -> None:
+    def _append_delta(self, delta: Delta, index: int | None, chunks: list[Chunk]) -> None:
         if delta.type == "text_delta":
             if delta.text:
                 chunks.append(TextChunk(delta.text))
@@ -144,14 +153,14 @@ class _MessageFrames(Reader):
             if delta.thinking:
                 chunks.append(ReasoningChunk(delta.thinking))
         elif delta.type == "input_json_delta" and delta.partial_json:
-            # Tools that run at the provider have such pieces, too, and no call of ours.
-            call = self._calls.get(self._latest if index is None else index)
+            # Server-side tools (web search and others) send such deltas too, without a call here.
+            call = self._calls.get(self._current_block if index is None else index)
             if call is not None and not call.whole:
-                call.begun = True
+                call.started = True
                 chunks.append(ToolCallChunk(call.index, None, None, delta.partial_json))
 
-    def _begin(self, block: Block, index: int | None, chunks: list[Chunk]) -> None:
-        self._latest = -1 - self._made if index is None else index
+    def _start_block(self, block: Block, index: int | None, chunks: list[Chunk]) -> None:
+        self._current_block = -1 - self._call_count if index is None else index
         if block.type == "text":
             if block.text:
                 chunks.append(TextChunk(block.text))
@@ -160,66 +169,71 @@ class _MessageFrames(Reader):
                 chunks.append(ReasoningChunk(block.thinking))
         elif block.type == "tool_use":
             arguments = _arguments(block)
-            self._calls[self._latest] = _Call(self._made, whole=bool(arguments))
+            self._calls[self._current_block] = _Call(self._call_count, whole=bool(arguments))
             chunks.append(
-                ToolCallChunk(self._made, block.id or None, block.name or None, arguments)
+                ToolCallChunk(self._call_count, block.id or None, block.name or None, arguments)
             )
-            self._made += 1
+            self._call_count += 1
 
-    def _close(self, index: int, chunks: list[Chunk]) -> None:
-        """A call without arguments has an empty object of them, which nobody has sent."""
+    def _close_block(self, index: int, chunks: list[Chunk]) -> None:
+        """Close a block; emit `{}` for a tool call that sent no arguments."""
         call = self._calls.pop(index, None)
-        if call is not None and not (call.whole or call.begun):
+        if call is not None and not (call.whole or call.started):
             chunks.append(ToolCallChunk(call.index, None, None, "{}"))
 
     def _end(self, usage: TokenUsage | None, reason: str | None, chunks: list[Chunk]) -> None:
         if usage is not None:
-            self._count(usage)
-            # What a message starts with is no figure of what it will have come to.
-            if usage.output_tokens is not None and (told := _usage(self._counted)) is not None:
-                chunks.append(UsageChunk(told))
+            self._add_usage(usage)
+            # `message_start` has counts too, but not the final ones: only this event reports them.
+            if (
+                usage.output_tokens is not None
+                and (total := _usage(self._usage_so_far)) is not None
+            ):
+                chunks.append(UsageChunk(total))
         if reason:
             for index in list(self._calls):
-                self._close(index, chunks)
+                self._close_block(index, chunks)
             self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
 
-    def _count(self, usage: TokenUsage) -> None:
-        """Figures are cumulative; what is not said again stays as it was."""
-        new, old = msgspec.structs.astuple(usage), msgspec.structs.astuple(self._counted)
-        self._counted = TokenUsage(*(b if a is None else a for a, b in zip(new, old, strict=True)))
+    def _add_usage(self, usage: TokenUsage) -> None:
+        """Merge new counts over the old ones; counts are cumulative and may be omitted."""
+        new, old = msgspec.structs.astuple(usage), msgspec.structs.astuple(self._usage_so_far)
+        self._usage_so_far = TokenUsage(
+            *(b if a is None else a for a, b in zip(new, old, strict=True))
+        )
 
-    def _whole(self, message: Event, chunks: list[Chunk]) -> None:
+    def _read_whole(self, message: Event, chunks: list[Chunk]) -> None:
         for index, block in enumerate(message.content or ()):
-            self._begin(block, index, chunks)
-            self._close(index, chunks)
+            self._start_block(block, index, chunks)
+            self._close_block(index, chunks)
         self._end(message.usage, message.stop_reason, chunks)
 
 
 class AnthropicDecoder(_MessageFrames, SseStream):
-    """Decodes a stream of server-sent events."""
+    """Decoder for a stream of server-sent events."""
 
 
 class AnthropicWholeDecoder(_MessageFrames, Document):
-    """Decodes a message that came as one document, although a stream had been asked for."""
+    """Decoder for a message sent as one document although a stream was requested."""
 
 
 def _arguments(block: Block) -> str:
-    """The input as JSON text; nothing where it is empty, as it is where its pieces follow."""
+    """Return the block's input as JSON text, or "" if empty because deltas follow."""
     text = bytes(block.input).decode()
     return text if text.startswith("{") and text.strip("{} \t\r\n") else ""
 
 
-def _usage(counted: TokenUsage) -> Usage | None:
-    """The figures, zeros included; None where the provider gave no figures."""
-    fresh, made = counted.input_tokens, counted.output_tokens
-    if fresh is None or made is None or fresh < 0 or made < 0:
+def _usage(usage: TokenUsage) -> Usage | None:
+    """Return the usage, or None if a count is missing or negative."""
+    uncached, output_count = usage.input_tokens, usage.output_tokens
+    if uncached is None or output_count is None or uncached < 0 or output_count < 0:
         return None
-    read = max(0, counted.cache_read_input_tokens or 0)
-    written = max(0, counted.cache_creation_input_tokens or 0)
-    details = counted.output_tokens_details
+    read = max(0, usage.cache_read_input_tokens or 0)
+    written = max(0, usage.cache_creation_input_tokens or 0)
+    details = usage.output_tokens_details
     return Usage(
-        input_tokens=fresh + read + written,
-        output_tokens=made,
+        input_tokens=uncached + read + written,
+        output_tokens=output_count,
         cached_input_tokens=read,
         reasoning_tokens=max(0, (details and details.thinking_tokens) or 0),
     )

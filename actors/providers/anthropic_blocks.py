@@ -1,4 +1,4 @@
-"""Content parts of a chat's messages as content blocks of Anthropic's Messages API."""
+"""Converts content parts of Chat messages to content blocks of Anthropic's Messages API."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,10 @@ _MEDIA = {
 def content_blocks(
     content: JSON, types: frozenset[str], path: str, left_out: list[str]
 ) -> Iterator[Block]:
-    """A content's blocks; paths of parts that are of no type of `types` go to `left_out`."""
+    """Yield the blocks of a message's content.
+
+    Paths of parts whose type isn't in `types` are added to `left_out`.
+    """
     if isinstance(content, str):
         yield from text_block(content)
     elif isinstance(content, list):
@@ -35,9 +38,9 @@ def content_blocks(
 
 def _part(part: dict[str, JSON], path: str, left_out: list[str]) -> Iterator[Block]:
     kind = str(part["type"])
-    note_rest(part, frozenset({"type", kind, "cache_control"}), path, left_out)
+    note_unknown_fields(part, frozenset({"type", kind, "cache_control"}), path, left_out)
     blocks = list(_block(kind, part.get(kind), path, left_out))
-    yield from marked(blocks, part)
+    yield from with_cache_control(blocks, part)
 
 
 def _block(kind: str, value: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
@@ -50,7 +53,7 @@ def _block(kind: str, value: JSON, path: str, left_out: list[str]) -> Iterator[B
 
 
 def text_block(text: str) -> Iterator[Block]:
-    """A block of text; the API refuses a blank one, which says nothing either."""
+    """Yield a text block unless the text is blank: the API refuses blank text blocks."""
     if text and not text.isspace():
         yield {"type": "text", "text": text}
 
@@ -77,15 +80,15 @@ def _source(url: JSON) -> Block | None:
     return {"type": "base64", "media_type": _MEDIA[media], "data": data}
 
 
-def marked(blocks: list[Block], whole: dict[str, JSON]) -> list[Block]:
-    """The blocks of a part or a message, whose `cache_control` marks the last of them."""
+def with_cache_control(blocks: list[Block], whole: dict[str, JSON]) -> list[Block]:
+    """Return the blocks of a part or message, with its `cache_control` on the last block."""
     if blocks and whole.get("cache_control"):
         blocks[-1].setdefault("cache_control", whole["cache_control"])
     return blocks
 
 
-def note_rest(
+def note_unknown_fields(
     value: dict[str, JSON], known: frozenset[str], path: str, left_out: list[str]
 ) -> None:
-    """Note the fields of `value` that say something and are not known."""
+    """Add the paths of non-empty fields of `value` that aren't in `known` to `left_out`."""
     left_out += [f"{path}.{key}" for key in value if key not in known and value[key]]

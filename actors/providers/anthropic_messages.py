@@ -1,8 +1,8 @@
-"""Chat messages as `system` and `messages` of Anthropic's Messages API.
+"""Converts Chat messages to `system` and `messages` of Anthropic's Messages API.
 
-Rules from the API reference, "Create a message", and its errors: turns alternate, no text block is
-blank, an id of a tool call has letters, digits, `_` and `-`, and the last assistant message, which
-is to be continued, does not end in white space.
+The rules come from the API reference, "Create a message", and its errors: roles alternate, text
+blocks aren't blank, tool call ids contain only letters, digits, `_` and `-`, and a final assistant
+message (prefill) doesn't end in white space.
 """
 
 import re
@@ -14,20 +14,20 @@ import msgspec
 from actors.providers.anthropic_blocks import (
     Block,
     content_blocks,
-    marked,
-    note_rest,
+    note_unknown_fields,
     text_block,
+    with_cache_control,
 )
 from actors.providers.base import JSON
 
-_ODD = re.compile(r"[^A-Za-z0-9_-]")
+_ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _PARTS = {
     "system": frozenset({"text"}),
     "user": frozenset({"text", "image_url"}),
     "assistant": frozenset({"text", "refusal"}),
     "tool": frozenset({"text", "image_url"}),
 }
-"""Types of content parts that there is a block for, by the role of their message."""
+"""Content part types that have a block type, by the role of their message."""
 _FIELDS = {
     "system": frozenset({"role", "content", "cache_control"}),
     "user": frozenset({"role", "content", "cache_control"}),
@@ -45,45 +45,46 @@ _FIELDS = {
     ),
     "tool": frozenset({"role", "content", "cache_control", "tool_call_id", "is_error", "name"}),
 }
-"""Fields that are looked at, and thinking, which comes back only with its signature.
+"""Message fields that are handled, by role.
 
-It is signed in `thinking_blocks`, where it is as it was given out."""
+Thinking is sent back only with its signature, unchanged, from `thinking_blocks`. `reasoning` and
+`reasoning_content` have no signature, so they are dropped."""
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """What one side says at a time; never nothing."""
+    """A message of the Messages API; `content` is never empty."""
 
     role: Literal["user", "assistant"]
     content: list[Block]
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """A chat, in the API's shape."""
+    """A conversation in the shape of the Messages API."""
 
     system: list[Block]
     turns: list[Turn]
 
     @property
     def prefilled(self) -> bool:
-        """The last message is the assistant's, to be continued."""
+        """True if the last message is the assistant's, for the model to continue."""
         return bool(self.turns) and self.turns[-1].role == "assistant"
 
     @property
     def within_tool_loop(self) -> bool:
-        """Tools' results are the last that was said."""
+        """True if the last message holds tool results."""
         return bool(self.turns) and self.turns[-1].content[0]["type"] == "tool_result"
 
     @property
     def lacks_thinking(self) -> bool:
-        """So they are, and the thinking that led to the calls is not there."""
+        """True if tool results come last and the thinking that led to the calls is missing."""
         if not self.within_tool_loop or len(self.turns) < 2:
             return False
         return self.turns[-2].content[0]["type"] not in _THINKING
 
 
 def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> Conversation:
-    """The chat in the API's shape; paths of what it has no place for go to `left_out`."""
+    """Return the conversation; add the paths of unsupported content to `left_out`."""
     system: list[Block] = []
     turns: list[Turn] = []
     for index, message in enumerate(messages):
@@ -92,17 +93,17 @@ def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> Co
         if not isinstance(role, str) or role not in _FIELDS:
             left_out.append(path)
             continue
-        note_rest(message, _FIELDS[role], path, left_out)
-        blocks = marked(_said(role, message, path, left_out), message)
+        note_unknown_fields(message, _FIELDS[role], path, left_out)
+        blocks = with_cache_control(_blocks_of(role, message, path, left_out), message)
         if role == "system":
             system += blocks
         elif blocks:
             _append(turns, "assistant" if role == "assistant" else "user", blocks)
-    _trim_prefill(turns)
+    _strip_prefill(turns)
     return Conversation(system, turns)
 
 
-def _said(role: str, message: dict[str, JSON], path: str, left_out: list[str]) -> list[Block]:
+def _blocks_of(role: str, message: dict[str, JSON], path: str, left_out: list[str]) -> list[Block]:
     content = message.get("content")
     blocks = list(content_blocks(content, _PARTS[role], f"{path}.content", left_out))
     if role == "tool":
@@ -133,7 +134,7 @@ def _append(turns: list[Turn], role: Literal["user", "assistant"], blocks: list[
         turns.append(Turn(role, blocks))
 
 
-def _trim_prefill(turns: list[Turn]) -> None:
+def _strip_prefill(turns: list[Turn]) -> None:
     if not turns or turns[-1].role != "assistant":
         return
     last = turns[-1].content[-1]
@@ -159,7 +160,7 @@ def _tool_uses(calls: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
             "name": function["name"],
             "input": arguments or {},
         }
-        yield from marked([block], call)
+        yield from with_cache_control([block], call)
 
 
 def _result(
@@ -181,12 +182,15 @@ def _result(
 
 
 def _id(id: JSON) -> str:
-    """The same for a call and its result; other providers' ids may have dots and colons."""
-    return _ODD.sub("_", str(id)) or "_"
+    """Return a valid id; equal inputs give equal ids, so that calls and results still match.
+
+    Other providers' ids may contain dots and colons, which Anthropic refuses.
+    """
+    return _ID_FORBIDDEN.sub("_", str(id)) or "_"
 
 
 def _input(arguments: JSON) -> JSON:
-    """The arguments as a JSON object; None where they are none."""
+    """Return the arguments as a JSON object, or None if they aren't one."""
     if arguments is None or isinstance(arguments, dict):
         return arguments or {}
     if not isinstance(arguments, str):

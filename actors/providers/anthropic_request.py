@@ -1,6 +1,6 @@
-"""A call as the body of a request to Anthropic's Messages API, and what that cannot say.
+"""Converts a call to the body of an Anthropic Messages request.
 
-Names and bounds from the API reference, "Create a message".
+Names and bounds come from the API reference, "Create a message".
 """
 
 from msgspec import Struct
@@ -18,13 +18,13 @@ from actors.providers.anthropic_parameters import (
 from actors.providers.anthropic_thinking import Thinking, thinking
 from actors.providers.anthropic_tools import tool_choice, tools
 from actors.providers.base import JSON, ModelCall
-from actors.providers.foreign import restating, thoughts
-from actors.providers.neutral import asks_nothing, with_effort
+from actors.providers.foreign import reasoning_paths, redundant_parameters
+from actors.providers.neutral import is_default_value, with_effort
 
 _ANSWER = 4096
-"""Tokens left for the answer where the API's own `thinking` has a budget and no limit is set."""
+"""Tokens reserved for the answer when the client sets a thinking budget but no `max_tokens`."""
 
-_NOT_SAID = frozenset(
+_UNSUPPORTED = frozenset(
     {
         "audio",
         "frequency_penalty",
@@ -47,10 +47,10 @@ _NOT_SAID = frozenset(
         "web_search_options",
     }
 )
-"""Parameters that there is no place for."""
+"""Chat parameters that the Messages API cannot express."""
 
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
-"""None of it is what everybody has."""
+"""Parameters whose default is 0, so that 0 doesn't count as left out."""
 
 _READ = frozenset(
     {
@@ -74,82 +74,87 @@ _READ = frozenset(
         "user",
     }
 )
-"""What is looked at here; `store` is about our store, not the provider's."""
+"""Parameters that are handled here; `store` controls Trouper's store, not the provider's."""
 
 
 class Translation(Struct, frozen=True):
-    """A request's body, and paths of what was asked for and is not in it."""
+    """A request body with the paths of what the call contains and the body leaves out."""
 
     body: dict[str, JSON]
     left_out: tuple[str, ...]
 
 
 def translate(call: ModelCall) -> Translation:
-    """The call in the API's shape."""
-    asked = {name: value for name, value in call.parameters.items() if value is not None}
-    for name in restating(call):
-        asked.pop(name, None)
-    left_out = [name for name in asked if _is_lost(name, asked[name])]
-    asked = with_effort(asked, left_out)
-    kind = traits(call.upstream_model)
-    left_out += thoughts(call)
+    """Return the call in the shape of the Messages API."""
+    parameters = {name: value for name, value in call.parameters.items() if value is not None}
+    for name in redundant_parameters(call):
+        parameters.pop(name, None)
+    left_out = [name for name in parameters if _is_unsupported(name, parameters[name])]
+    parameters = with_effort(parameters, left_out)
+    model_traits = traits(call.upstream_model)
+    left_out += reasoning_paths(call)
     chat = conversation(call.messages, left_out)
-    if chat.lacks_thinking and _has_budget(asked.get("thinking")):
+    if chat.lacks_thinking and _has_budget(parameters.get("thinking")):
         left_out.append("thinking")
-        del asked["thinking"]
-    given = tools(asked.get("tools"), left_out)
-    choice = tool_choice(asked, given, left_out)
-    limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
-    thought = thinking(
-        asked,
+        del parameters["thinking"]
+    given = tools(parameters.get("tools"), left_out)
+    choice = tool_choice(parameters, given, left_out)
+    limit = parameters.get("max_completion_tokens", parameters.get("max_tokens"))
+    thinking_config = thinking(
+        parameters,
         left_out,
-        by_effort=kind.effort,
+        by_effort=model_traits.effort,
         possible=not (_forced(choice) or chat.prefilled or chat.within_tool_loop),
         limit=limit,
     )
     body: dict[str, JSON] = {
         "model": call.upstream_model,
-        "max_tokens": _max_tokens(limit, kind, thought),
+        "max_tokens": _max_tokens(limit, model_traits, thinking_config),
         "system": chat.system,
         "messages": chat.turns,
         "tools": given,
         "tool_choice": choice,
-        "thinking": thought.thinking,
-        "output_config": output_config(asked, thought, left_out),
-        "stop_sequences": stop_sequences(asked.get("stop"), left_out),
-        "metadata": metadata(asked, left_out),
-        "service_tier": service_tier(asked.get("service_tier"), left_out),
-        **sampling(asked, kind, thought, left_out),
+        "thinking": thinking_config.thinking,
+        "output_config": output_config(parameters, thinking_config, left_out),
+        "stop_sequences": stop_sequences(parameters.get("stop"), left_out),
+        "metadata": metadata(parameters, left_out),
+        "service_tier": service_tier(parameters.get("service_tier"), left_out),
+        **sampling(parameters, model_traits, thinking_config, left_out),
         "stream": True,
     }
-    said = {name: value for name, value in body.items() if value not in (None, [], {})}
-    said.setdefault("messages", [])
-    left_out += [name for name in _extras(asked) if name in said]
-    return Translation(dict(_extras(asked)) | said, tuple(left_out))
+    sent = {name: value for name, value in body.items() if value not in (None, [], {})}
+    sent.setdefault("messages", [])
+    left_out += [name for name in _own_parameters(parameters) if name in sent]
+    return Translation(dict(_own_parameters(parameters)) | sent, tuple(left_out))
 
 
 def _has_budget(thinking: JSON) -> bool:
-    """Where it has one, after a tool's result the thinking before the call has to be there."""
+    """Return whether thinking has a budget.
+
+    If so, the API requires the thinking that preceded a tool call to come back with its result.
+    """
     return isinstance(thinking, dict) and thinking.get("type") == "enabled"
 
 
-def _is_lost(name: str, value: JSON) -> bool:
-    idle = asks_nothing(name, value) or (name in _PENALTIES and value == 0)
-    return name in _NOT_SAID and not idle
+def _is_unsupported(name: str, value: JSON) -> bool:
+    idle = is_default_value(name, value) or (name in _PENALTIES and value == 0)
+    return name in _UNSUPPORTED and not idle
 
 
-def _extras(asked: Parameters) -> dict[str, JSON]:
-    """What Chat does not know: the API's own parameters, as they are."""
-    known = _READ | _NOT_SAID
-    return {name: value for name, value in asked.items() if name not in known}
+def _own_parameters(parameters: Parameters) -> dict[str, JSON]:
+    """Return parameters unknown to Chat: the API's own, which are passed through unchanged."""
+    known = _READ | _UNSUPPORTED
+    return {name: value for name, value in parameters.items() if name not in known}
 
 
 def _forced(choice: dict[str, JSON] | None) -> bool:
     return choice is not None and choice["type"] in ("any", "tool")
 
 
-def _max_tokens(limit: JSON, kind: Traits, thought: Thinking) -> JSON:
-    """The client's limit; the API wants one in any case."""
+def _max_tokens(limit: JSON, model_traits: Traits, thinking_config: Thinking) -> JSON:
+    """Return the client's limit or a default; the API requires `max_tokens`."""
     if limit is not None:
         return limit
-    return max(kind.max_tokens, thought.budget + _ANSWER if thought.budget else 0)
+    return max(
+        model_traits.max_tokens, thinking_config.budget + _ANSWER if thinking_config.budget else 0
+    )

@@ -1,8 +1,8 @@
-"""Chat's `tools` and `tool_choice` as those of Anthropic's Messages API."""
+"""Converts Chat's `tools` and `tool_choice` to those of Anthropic's Messages API."""
 
 from collections.abc import Iterator, Mapping
 
-from actors.providers.anthropic_blocks import note_rest
+from actors.providers.anthropic_blocks import note_unknown_fields
 from actors.providers.base import JSON
 
 _FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
@@ -12,9 +12,9 @@ Tool = dict[str, JSON]
 
 
 def tools(value: JSON, left_out: list[str]) -> list[Tool]:
-    """The tools; paths of what is none go to `left_out`.
+    """Return the tools; add the paths of entries that aren't tools to `left_out`.
 
-    An entry without `function` that has a name is one of the API's own, and stays as it is.
+    An entry with a `name` but no `function` is one of the API's own tools and passes unchanged.
     """
     found: list[Tool] = []
     if value and not isinstance(value, list):
@@ -23,7 +23,7 @@ def tools(value: JSON, left_out: list[str]) -> list[Tool]:
         path = f"tools[{index}]"
         function = entry.get("function") if isinstance(entry, dict) else None
         if isinstance(function, dict) and isinstance(function.get("name"), str):
-            note_rest(function, _FUNCTION, f"{path}.function", left_out)
+            note_unknown_fields(function, _FUNCTION, f"{path}.function", left_out)
             found.append(dict(_tool(entry, function)))
         elif isinstance(entry, dict) and isinstance(entry.get("name"), str):
             found.append(entry)
@@ -45,7 +45,7 @@ def _tool(entry: Tool, function: Tool) -> Iterator[tuple[str, JSON]]:
 
 
 def _schema(parameters: JSON) -> JSON:
-    """The schema, which has to be an object's."""
+    """Return the schema with a type: the API requires an object schema."""
     given = parameters if isinstance(parameters, dict) else {}
     return given if given.get("type") else {"type": "object", "properties": {}} | given
 
@@ -53,26 +53,26 @@ def _schema(parameters: JSON) -> JSON:
 def tool_choice(
     parameters: Mapping[str, JSON], given: list[Tool], left_out: list[str]
 ) -> Tool | None:
-    """How the tools are to be used; None where that is left to the model."""
-    wanted = parameters.get("tool_choice")
+    """Return the API's `tool_choice`, or None if the default (the model decides) applies."""
+    requested = parameters.get("tool_choice")
     alone = parameters.get("parallel_tool_calls") is False
-    choice = _choice(wanted)
+    choice = _choice(requested)
     if choice is None or (not given and choice["type"] not in ("auto", "none")):
         left_out.append("tool_choice")
         choice = {"type": "auto"}
-    if not given or (wanted is None and not alone):
+    if not given or (requested is None and not alone):
         return None
     if alone and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True
     return choice
 
 
-def _choice(wanted: JSON) -> Tool | None:
-    match wanted:
+def _choice(requested: JSON) -> Tool | None:
+    match requested:
         case None:
             return {"type": "auto"}
         case "auto" | "none" | "required":
-            return {"type": _CHOICES[wanted]}
+            return {"type": _CHOICES[requested]}
         case {"type": "function", "function": {"name": str(name)}}:
             return {"type": "tool", "name": name}
         case _:

@@ -1,6 +1,7 @@
-"""The parts of Messages events that are read, strictly at first and then leniently.
+"""Parses Messages events: strictly at first, leniently if field types are wrong.
 
-Shapes from Anthropic's API reference, "Messages" and "Streaming messages".
+Only the fields that are used are declared. Shapes come from Anthropic's API reference, "Messages"
+and "Streaming messages".
 """
 
 import msgspec
@@ -14,7 +15,7 @@ class OutputDetails(Struct, gc=False):
 
 
 class TokenUsage(Struct, gc=False):
-    """Figures of `message_start`, or of `message_delta`, where they are cumulative."""
+    """Token counts of `message_start`, or of `message_delta`, in which they are cumulative."""
 
     input_tokens: Number | None = None
     cache_read_input_tokens: Number | None = None
@@ -24,7 +25,7 @@ class TokenUsage(Struct, gc=False):
 
 
 class Block(Struct, gc=False):
-    """A content block: whole in a message, as it begins in a stream."""
+    """A content block: complete in a whole message, its start in a stream."""
 
     type: str = ""
     text: str | None = None
@@ -35,7 +36,7 @@ class Block(Struct, gc=False):
 
 
 class Delta(Struct, gc=False):
-    """What is added to a content block, or, in `message_delta`, to the message."""
+    """An addition to a content block or, in `message_delta`, to the message."""
 
     type: str = ""
     text: str | None = None
@@ -45,13 +46,13 @@ class Delta(Struct, gc=False):
 
 
 class Start(Struct, gc=False):
-    """The message of `message_start`, which has no content yet."""
+    """The message in `message_start`, which has no content yet."""
 
     usage: TokenUsage | None = None
 
 
 class Event(Struct, gc=False):
-    """One event of a stream, or a whole message, whose `type` is `message`."""
+    """One event of a stream, or a whole message (its `type` is `message`)."""
 
     type: str = ""
     index: Number | None = None
@@ -68,10 +69,10 @@ _strict = msgspec.json.Decoder(Event).decode
 
 
 def read_event(data: bytes) -> tuple[Event, bool]:
-    """The event, and whether it was as it should be.
+    """Return the event and whether it matched the schema.
 
-    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
-    `data` is no JSON object.
+    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
+    isn't a JSON object.
     """
     return read_either(data, _strict, _lenient)
 

@@ -1,4 +1,7 @@
-"""What the streamer needs of an upstream: open a call, read chunks, close at once."""
+"""Interface of an upstream provider: open a call, read its chunks, close it.
+
+`Provider` and `Answer` are implemented over HTTP, over WebSockets and by the simulated provider.
+"""
 
 from enum import StrEnum
 from typing import Protocol
@@ -9,11 +12,11 @@ from actors.chunks import Chunk
 from actors.outcome import Reason
 
 JSON = object
-"""A decoded JSON value that nobody here looks into."""
+"""A decoded JSON value of any shape."""
 
 
 class Route(Struct, frozen=True):
-    """A provider's name and the model to ask it for; written `provider/upstream-model`."""
+    """A provider and one of its models, written `provider/upstream-model`."""
 
     provider: str
     upstream_model: str
@@ -23,59 +26,62 @@ class Route(Struct, frozen=True):
 
 
 class ModelCall(Struct, frozen=True, kw_only=True):
-    """One model call, free of any dialect: what is asked of whichever route answers it."""
+    """One model call in neutral form, independent of the client's dialect and of the route."""
 
     upstream_model: str
     messages: list[dict[str, JSON]]
-    """Chat messages in OpenAI's shape, whatever the client's dialect or the provider's format.
+    """Messages in the shape of OpenAI's Chat Completions.
 
-    Where the last one is the assistant's, its text is to be continued (prefill)."""
+    If the last one is the assistant's, the model continues its text (prefill)."""
     parameters: dict[str, JSON]
-    """Sampling parameters, `tools`, `response_format` …: all that the client sent besides
-    `model`, `messages`, `stream` and `stream_options`."""
+    """Sampling parameters, `tools`, `response_format` and so on.
+
+    Everything the client sent except `model`, `messages`, `stream` and `stream_options`."""
     foreign: dict[str, tuple[str, ...]] = {}
-    """Names of parameters, and of fields in messages, parts and tools, that Chat does not have: the
-    format of the client's own API says them, the others leave them out. To each name the parameters
-    of Chat, if any, that say the same for those others (`actors.providers.foreign`)."""
+    """Vendor extensions: parameters and fields (of messages, parts, tools) that Chat doesn't have.
+
+    The format of the client's own API sends them; other formats leave them out. Each name maps to
+    the Chat parameters, if any, that express the same for other formats
+    (`actors.providers.foreign`)."""
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """What a route can do; where nothing is declared all but `prefill` is taken for granted."""
+    """Features of a route; all but `prefill` are assumed unless declared otherwise."""
 
     images: bool = True
     tools: bool = True
     reasoning: bool = True
     prefill: bool = False
-    """An assistant message at the end is continued, not answered."""
+    """True if the model continues a final assistant message instead of replying to it."""
     context_window: int | None = None
-    """Tokens of prompt and answer together; None where it is not known."""
+    """Tokens of prompt and answer together; None if unknown."""
 
 
 class FailureKind(StrEnum):
-    """What went wrong upstream; `failure_reason` says which `Reason` it becomes."""
+    """Kind of an upstream failure; `failure_reason` maps it to a `Reason`."""
 
     REFUSED = "refused"
-    """No connection, a reset, or the end of the stream before the response's head."""
+    """No connection, or one that was reset or closed before the response head."""
     CONNECT_TIMEOUT = "connect_timeout"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
     FIRST_TOKEN_TIMEOUT = "first_token_timeout"
     IDLE_TIMEOUT = "idle_timeout"
     REJECTED = "rejected"
-    """A 4xx."""
+    """A 4xx status."""
     SERVER_ERROR = "server_error"
-    """A 5xx, or a 200 that is no answer (HTML, another content type)."""
+    """A 5xx status, or a 200 whose content type isn't that of an answer, such as HTML."""
     IN_STREAM_ERROR = "in_stream_error"
     MALFORMED = "malformed"
     TRUNCATED = "truncated"
-    """The stream ended, or was cut, without a finish reason."""
+    """The stream ended or was cut off without a finish reason."""
     MISFIT = "misfit"
-    """It was asked to continue an answer, and what it said does not."""
+    """A continuation that doesn't fit the text that it should continue."""
     BUSY = "busy"
-    """It was not asked: too many calls of ours are under way there."""
+    """The concurrency limit of the route was reached, so the request was not sent."""
 
 
 class UpstreamFailure(Exception):
-    """An attempt failed. `message` is fit for clients: no secret, no address."""
+    """The failure of an attempt. `message` is safe for clients: no secrets, no addresses."""
 
     def __init__(
         self,
@@ -93,13 +99,13 @@ class UpstreamFailure(Exception):
         self.kind = kind
         self.message = message
         self.status = status
-        """The upstream's HTTP status, where it gave one."""
+        """The upstream's HTTP status; None if there was no response."""
         self.code = code
         self.type = type
         self.param = param
         self.retry_after_s = retry_after_s
         self.another_key = another_key
-        """The key was refused, and the provider has another one that was not."""
+        """True if the provider refused the key and another key is still usable."""
 
 
 _REASONS = {
@@ -119,47 +125,47 @@ _REASONS = {
 
 
 def failure_reason(kind: FailureKind) -> Reason:
-    """The turn's reason when an attempt that failed like this was its last."""
+    """Return the turn's end reason if its last attempt failed like this."""
     return _REASONS[kind]
 
 
 class Answer(Protocol):
-    """An open stream of chunks. Whoever opened it calls exactly one of `release` and `close`."""
+    """An open stream of chunks. The caller of `open` must call either `release` or `close` once."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Paths of what the call asks for and the provider was not asked, as in `unsupported`."""
+        """Paths of what the call contains and the request left out, as in `unsupported`."""
 
     async def receive(self) -> list[Chunk]:
-        """Wait for the next chunks; `[]` means that the stream has ended in good order.
+        """Wait for the next chunks; return `[]` at the regular end of the stream.
 
-        Everything that one read brought comes as one list. Raises `UpstreamFailure`; chunks
-        decoded before the failure in the same read are returned first.
+        All chunks of one read come as one list. Raises `UpstreamFailure`; chunks decoded before
+        the failure in the same read are returned first.
         """
 
     def release(self) -> None:
-        """The answer is whole: keep its connection for another call if it can be reused."""
+        """Finish a complete answer; keep its connection for another call if it can be reused."""
 
     def close(self) -> None:
-        """Drop the answer: its socket is closed before this returns."""
+        """Drop the answer; its socket is closed before this returns."""
 
 
 class Provider(Protocol):
-    """An upstream. Every method may be cancelled at any time and leaves nothing open then."""
+    """An upstream provider. A cancelled method leaves no connection open."""
 
     @property
     def name(self) -> str:
         """The provider's name in the configuration."""
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Paths of what the call asks for and the provider's format cannot say.
+        """Return the paths of what the call contains and the provider's format cannot express.
 
-        For who wants to know before; afterwards the answer tells.
+        For use before a call; after `open`, `Answer.ignored` has them.
         """
 
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
-        """Send the call and wait for the response's head; raises `UpstreamFailure`.
+        """Send the call and wait for the response head. Raises `UpstreamFailure`.
 
-        `connect_s` bounds TCP and TLS set-up (`CONNECT_TIMEOUT`); all other deadlines are the
-        caller's.
+        `connect_s` limits TCP and TLS set-up (`CONNECT_TIMEOUT`). The caller sets all other
+        deadlines.
         """

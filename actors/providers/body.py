@@ -1,7 +1,7 @@
-"""Response bodies, sans IO: what one read brought goes in, its payload comes out as one piece.
+"""Reads HTTP/1.1 response bodies, sans IO: one read in, its payload out as one piece.
 
-RFC 9112 §6 and §7. h11 has a reader of its own, but it gives one event per chunk, and a chunk
-is mostly one token.
+Implements RFC 9112 §6 and §7. h11's reader isn't used because it emits one event per chunk, and a
+chunk is mostly one token.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 
 _MAX_LINE = 4096
-"""Bytes of a chunk's size and extensions together."""
+"""Most bytes of a chunk's size line, extensions included."""
 _MAX_TRAILERS = 16384
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]{0,9}(?:;[^\r\n\0]{0,4000})?\r\n")
@@ -19,24 +19,30 @@ _FIELD_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*")
 
 
 class Body(Protocol):
-    """The reader of one body."""
+    """A reader of one response body."""
 
     complete: bool
-    """All of the body has been fed."""
+    """True once all of the body has been fed."""
     clean: bool
-    """Nothing was fed beyond its end, so that the connection can carry another response."""
+    """True if nothing was fed beyond the body's end, so that the connection can be reused."""
     broken: httpx.RemoteProtocolError | None
-    """What is wrong behind the payload that `feed` returned last; nothing more can be read."""
+    """Framing error that follows the payload returned by the last `feed`; reading must stop."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what one read brought, return its payload. Raises `httpx.RemoteProtocolError`."""
+        """Take the bytes of one read and return their payload.
+
+        Raises `httpx.RemoteProtocolError`.
+        """
 
     def end(self) -> None:
-        """The connection ended. Raises `httpx.RemoteProtocolError` where that cuts the body."""
+        """Take the end of the connection.
+
+        Raises `httpx.RemoteProtocolError` if it cuts the body off.
+        """
 
 
 class LengthBody:
-    """A body of a known number of bytes."""
+    """A body with a known number of bytes."""
 
     __slots__ = ("_left", "broken", "clean", "complete")
 
@@ -74,24 +80,24 @@ class UntilCloseBody:
 
 
 class ChunkedBody:
-    """A chunked body; extensions and trailers are checked and dropped."""
+    """A chunked body. Extensions and trailers are validated and dropped."""
 
-    __slots__ = ("_held", "_in_chunk", "_in_trailers", "_left", "broken", "clean", "complete")
+    __slots__ = ("_buffered", "_in_chunk", "_in_trailers", "_left", "broken", "clean", "complete")
 
     def __init__(self) -> None:
         self._left = 0
-        """Bytes of the current chunk still to come, its CRLF not counted."""
+        """Bytes missing from the current chunk, without its CRLF."""
         self._in_chunk = False
         self._in_trailers = False
-        self._held = b""
-        """The beginning of a line that is not whole yet."""
+        self._buffered = b""
+        """Start of a line that isn't complete yet."""
         self.complete = False
         self.clean = True
         self.broken: httpx.RemoteProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
-        if not (self._held or self._in_chunk or self._in_trailers):
-            # One read mostly brings one chunk, whole.
+        if not (self._buffered or self._in_chunk or self._in_trailers):
+            # Fast path: most reads bring exactly one complete chunk.
             line = _CHUNK_LINE.match(data)
             if line is not None:
                 start, end = line.end(), len(data) - 2
@@ -106,13 +112,13 @@ class ChunkedBody:
         except httpx.RemoteProtocolError as error:
             if not parts:
                 raise
-            # What came whole before the framing broke is the consumer's.
+            # Return the payload that arrived before the framing broke; raise at the next read.
             self.broken = error
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _take(self, data: bytes, parts: list[bytes]) -> None:
-        if self._held:
-            data, self._held = self._held + data, b""
+        if self._buffered:
+            data, self._buffered = self._buffered + data, b""
         at, size = 0, len(data)
         while at < size and not self.complete:
             if self._left:
@@ -124,14 +130,14 @@ class ChunkedBody:
             if at < size and not self._left:
                 after = self._line(data, at)
                 if after < 0:
-                    self._held = data[at:]
+                    self._buffered = data[at:]
                     break
                 at = after
-        self.clean = self.clean and (at == size or bool(self._held))
+        self.clean = self.clean and (at == size or bool(self._buffered))
 
     @staticmethod
     def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
-        """Take the chunks that are here from end to end, which nearly all are."""
+        """Take the run of complete chunks at `at`, which nearly all are; return its end."""
         while (line := _CHUNK_LINE.match(data, at)) is not None:
             start = line.end()
             end = start + int(line[1], 16)
@@ -142,7 +148,7 @@ class ChunkedBody:
         return at
 
     def _line(self, data: bytes, at: int) -> int:
-        """Take the framing at `at`, return where it ends; -1 where more is needed for it."""
+        """Take the framing at `at` and return its end, or -1 if more bytes are needed."""
         if self._in_chunk:
             return self._chunk_end(data, at)
         if self._in_trailers:
@@ -188,10 +194,10 @@ class ChunkedBody:
 
 
 def body_for(method: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Body:
-    """The reader that a response's head asks for (RFC 9112 §6.3).
+    """Return the reader for a response's body (RFC 9112 §6.3).
 
-    `headers` have lower-case names and h11's checks behind them: a transfer coding is
-    `chunked`, lengths are digits and agree.
+    `headers` have lower-case names and have passed h11's checks: a transfer coding is `chunked`,
+    lengths are digits and agree.
     """
     if method == "HEAD" or status in (204, 304):
         return LengthBody(0)
@@ -202,5 +208,5 @@ def body_for(method: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -
     if length is None:
         return UntilCloseBody()
     if len(length) > 18:
-        raise httpx.RemoteProtocolError("content length beyond all bounds")
+        raise httpx.RemoteProtocolError("content length too large")
     return LengthBody(int(length))

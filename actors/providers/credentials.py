@@ -1,4 +1,4 @@
-"""The keys that a provider sends: one for each call, and what a refused one means to the next."""
+"""Chooses the API key of each call and records which keys the provider refused."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,34 +9,34 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from actors.routing.keys import KeyRing
 from actors.trouble import Trouble, trouble_of
 
-Judge = Callable[[UpstreamFailure], UpstreamFailure]
-"""`Credentials.judge` with the key of a call."""
+FailureRecorder = Callable[[UpstreamFailure], UpstreamFailure]
+"""`Credentials.record_failure` bound to the key of a call."""
 
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 _FORBIDDEN = 403
-"""May be about one model only: it is the route that is left alone then, not the key."""
+"""Status that may concern one model only, so it doesn't disable the key, only the route."""
 
 
 class Credentials:
-    """All keys of a provider, or none for one that takes no key.
+    """All keys of a provider; none for a provider that needs no key.
 
-    `ring` has the same keys and is shared with whoever else wants to know which can be used.
-    Raises `ValueError` for a key that cannot be sent.
+    `ring` holds the same keys and is shared with other users of their state. Raises `ValueError`
+    for a key that cannot be sent.
     """
 
     __slots__ = ("_ring", "secrets")
 
     def __init__(self, keys: Sequence[str] | None = None, ring: KeyRing | None = None) -> None:
         self.secrets = tuple(keys or ())
-        """The keys in clear, for whatever takes them out of texts."""
+        """The keys in clear text, for redaction."""
         if not all(map(_VISIBLE_ASCII.fullmatch, self.secrets)):
-            raise ValueError("a key is empty or has odd characters in it")
+            raise ValueError("a key is empty or contains characters that are not visible ASCII")
         self._ring = KeyRing(self.secrets) if ring is None and keys is not None else ring
 
     def take(self) -> str | None:
-        """The key for the next call; None where none is wanted.
+        """Return the key for the next call, or None if the provider needs none.
 
-        Raises `UpstreamFailure` where all have been refused: then nothing is to be asked.
+        Raises `UpstreamFailure` if all keys have been refused: the call must not be sent.
         """
         if self._ring is None:
             return None
@@ -44,18 +44,21 @@ class Credentials:
         if key is None:
             raise UpstreamFailure(
                 FailureKind.REJECTED,
-                "the provider has no key that can be used",
+                "the provider has no usable key",
                 status=401,
                 code="no_usable_key",
             )
         return key
 
-    def judge(self, key: str | None, failure: UpstreamFailure) -> UpstreamFailure:
-        """Note what a failure of a call with `key` says of it; returns the failure to raise."""
+    def record_failure(self, key: str | None, failure: UpstreamFailure) -> UpstreamFailure:
+        """Record a failed call with `key`; return the failure to raise.
+
+        A failure of credentials disables the key, unless its status is 403.
+        """
         if self._ring is None or key is None or trouble_of(failure) is not Trouble.CREDENTIALS:
             return failure
         now = trio.current_time()
-        failure.another_key = self._ring.others(key, now)
+        failure.another_key = self._ring.has_other(key, now)
         if failure.status != _FORBIDDEN:
             self._ring.refused(key, now)
         return failure

@@ -1,4 +1,4 @@
-"""httpx's timeouts, honoured where a request sets them; a turn's deadlines are its caller's."""
+"""Applies httpx timeouts of a request. The deadlines of a turn are set by its caller instead."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,7 +8,7 @@ import trio
 
 
 def seconds(request: httpx.Request, kind: str) -> float | None:
-    """The request's timeout for `connect`, `read` or `write`; None where there is none."""
+    """Return the request's timeout for `connect`, `read` or `write`, or None if it has none."""
     timeout: dict[str, float | None] = request.extensions.get("timeout", {})
     return timeout.get(kind)
 
@@ -16,15 +16,15 @@ def seconds(request: httpx.Request, kind: str) -> float | None:
 def deadline(
     request: httpx.Request, kind: str, failure: type[httpx.TimeoutException]
 ) -> AbstractContextManager[None]:
-    """Bounds a block by the request's timeout of that kind, if it has one."""
+    """Limit a block to the request's timeout of that kind, if any."""
     limit = seconds(request, kind)
     return nullcontext() if limit is None else fail_after(limit, failure)
 
 
 @contextmanager
 def fail_after(limit: float, failure: type[httpx.TimeoutException]) -> Iterator[None]:
-    """Bounds a block by `limit` seconds; raises `failure` where it takes longer."""
+    """Limit a block to `limit` seconds; raise `failure` if it takes longer."""
     with trio.move_on_after(limit) as scope:
         yield
     if scope.cancelled_caught:
-        raise failure(f"nothing for {limit:g} s")
+        raise failure(f"no progress for {limit:g} s")

@@ -1,7 +1,8 @@
-"""What the decoders of all formats have in common; a format adds how its frames are read.
+"""Base classes of the decoders of all wire formats, sans IO.
 
-Sans IO. A decoder is one `Reader` with the state of an answer, and the way its bytes are cut into
-frames: `SseStream`, `LineStream` or `Document`. See `actors.providers.formats.Decoder`.
+A decoder combines a `Reader`, which holds the state of one answer and reads its frames, with a
+class that splits bytes into frames: `SseStream`, `LineStream` or `Document`. The interface is
+`actors.providers.formats.Decoder`.
 """
 
 import re
@@ -15,63 +16,63 @@ from actors.chunks import Chunk, FinishChunk, SkippedChunk
 from actors.outcome import Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.error_body import read_error
-from actors.providers.halves import Halves
+from actors.providers.halves import SurrogateJoiner
 from actors.providers.scrub import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
 
-_SHOWN = 80
-"""Characters of a malformed frame that are told."""
-_SCRUBBED = 4096
-"""Bytes of it that secrets are looked for in: one that is cut off would not be found."""
-_MOST_SHOWN = 100
-"""Malformed frames of an answer that are shown: looking for secrets takes time."""
+_SHOWN_CHARS = 80
+"""Most characters of a malformed frame that are reported."""
+_SCRUBBED_BYTES = 4096
+"""Bytes that are scrubbed before cutting to `_SHOWN_CHARS`: a cut-off secret wouldn't be found."""
+_MAX_SHOWN = 100
+"""Most malformed frames of an answer whose text is reported; scrubbing takes time."""
 
 
 class Reader:
-    """The state of one answer: whether it has finished, ended or failed."""
+    """State of one answer: finished, ended or failed."""
 
     _text_in: ClassVar[re.Pattern[bytes]]
-    """Finds in a frame that is no JSON what a client would have been shown."""
+    """Matches, in a frame that isn't JSON, content that a client would have been shown."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         self._scrub = scrub
-        self._halves = Halves()
+        self._surrogates = SurrogateJoiner()
         self._failure: UpstreamFailure | None = None
-        self._skips = 0
+        self._skipped_count = 0
         self.finished = False
-        """A finish reason has been seen."""
-        self.marked = False
-        """The format's own end marker has been seen."""
+        """True once a finish reason has been seen."""
+        self.saw_end_marker = False
+        """True once the format's own end marker has been seen."""
 
     @property
     def over(self) -> bool:
-        """Nothing more is to be fed."""
-        return self.marked or self._failure is not None
+        """True if nothing more should be fed: the end marker or a failure has been seen."""
+        return self.saw_end_marker or self._failure is not None
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Append the chunks of one JSON frame. Raises what `_fail` and `_fail_with` return."""
+        """Append the chunks of one JSON frame. Raises the result of `_fail` or `_fail_with`."""
         raise NotImplementedError
 
-    def _malformed(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Mend a frame that is no JSON and read it, or leave it out."""
-        if (mended := self._halves.mended(data)) is not None:
-            self._read(mended, chunks)
+    def _repair_or_skip(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Read a frame that isn't JSON after joining split surrogates, or skip it."""
+        if (joined := self._surrogates.joined(data)) is not None:
+            self._read(joined, chunks)
         else:
-            self._leave_out(data, chunks)
+            self._skip_or_fail(data, chunks)
 
-    def _leave_out(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Skip a frame. Raises `UpstreamFailure` where there is text in it."""
+    def _skip_or_fail(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Skip a frame. Raises `UpstreamFailure` if it contains text, which would be lost."""
         if self._text_in.search(data):
             raise self._fail(FailureKind.MALFORMED, "a malformed frame with text in it") from None
         chunks.append(self._skipped(data))
 
     def _skipped(self, data: bytes) -> SkippedChunk:
-        """What is told of a malformed frame in which no text can be made out: its beginning."""
-        self._skips += 1
-        if self._skips > _MOST_SHOWN:
+        """Return a chunk that reports a skipped frame by its scrubbed beginning."""
+        self._skipped_count += 1
+        if self._skipped_count > _MAX_SHOWN:
             return SkippedChunk("one more malformed frame")
-        text = data[:_SCRUBBED].decode("utf-8", "replace").replace("\\/", "/")
-        return SkippedChunk(ascii(self._scrub(text)[:_SHOWN]))
+        text = data[:_SCRUBBED_BYTES].decode("utf-8", "replace").replace("\\/", "/")
+        return SkippedChunk(ascii(self._scrub(text)[:_SHOWN_CHARS]))
 
     def _unreadable(self, error: UnicodeDecodeError | RecursionError) -> UpstreamFailure:
         odd = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
@@ -79,7 +80,7 @@ class Reader:
 
     @contextmanager
     def _chunks_first(self, chunks: list[Chunk]) -> Iterator[None]:
-        """A failure inside waits for the next call where this one has chunks to return."""
+        """Defer a failure in the block to the next call if there are chunks to return."""
         try:
             yield
         except (UnicodeDecodeError, RecursionError) as error:
@@ -91,18 +92,18 @@ class Reader:
                 raise
 
     def _finish(self, reason: Reason, chunks: list[Chunk]) -> None:
-        """The model's finish reason; only the first counts."""
+        """Append the finish reason unless one has been seen: only the first counts."""
         if not self.finished:
             self.finished = True
             chunks.append(FinishChunk(reason))
 
     def _fail(self, kind: FailureKind, message: str) -> UpstreamFailure:
-        """A failure to raise; it is kept and raised again at the next call."""
+        """Return a failure to raise; it is stored and raised again at the next call."""
         self._failure = UpstreamFailure(kind, message)
         return self._failure
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
-        """The failure that an error frame tells of, in the provider's scrubbed words."""
+        """Return the failure for an error frame, with the provider's scrubbed message."""
         error = read_error(data)
         if error is None:
             return self._fail(FailureKind.IN_STREAM_ERROR, "the provider reported an error")
@@ -124,7 +125,7 @@ class Reader:
 
 
 class SseStream(Reader):
-    """Frames are server-sent events with JSON in them."""
+    """A stream of server-sent events with JSON data."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -138,11 +139,12 @@ class SseStream(Reader):
         try:
             for event in self._sse.feed(data):
                 if event.name or not event.data.startswith(b"{"):
-                    self._unusual(event, chunks)
-                elif not self.marked:
+                    self._read_special(event, chunks)
+                elif not self.saw_end_marker:
                     self._read(event.data, chunks)
         except EventTooLarge as error:
             raise self._fail(FailureKind.MALFORMED, str(error)) from error
+        # The same as `_chunks_first`, without the cost of a generator per read.
         except (UnicodeDecodeError, RecursionError) as error:
             failure = self._unreadable(error)
             if not chunks:
@@ -152,12 +154,12 @@ class SseStream(Reader):
                 raise
         return chunks
 
-    def _unusual(self, event: SseEvent, chunks: list[Chunk]) -> None:
-        """An event that has a name, or is no JSON object."""
-        if self.marked or not event.data:
+    def _read_special(self, event: SseEvent, chunks: list[Chunk]) -> None:
+        """Read an event that has a name or isn't a JSON object."""
+        if self.saw_end_marker or not event.data:
             return
         if event.data.startswith(b"[DONE]"):
-            self.marked = True
+            self.saw_end_marker = True
         elif event.name == b"error":
             raise self._fail_with(event.data)
         else:
@@ -170,19 +172,19 @@ class SseStream(Reader):
             with self._chunks_first(chunks):
                 for event in self._sse.end():
                     if _is_whole(event.data):
-                        self._unusual(event, chunks)
+                        self._read_special(event, chunks)
         if not chunks:
             self._check_finished()
         return chunks
 
 
 class LineStream(Reader):
-    """Frames are lines of JSON (NDJSON). Lines may end in LF or CRLF, cut anywhere."""
+    """A stream of JSON lines (NDJSON). Lines end in LF or CRLF; reads may cut them anywhere."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._buffered: list[bytes] = []
+        self._buffered_size = 0
 
     def feed(self, data: bytes) -> list[Chunk]:
         """See `actors.providers.formats.Decoder`."""
@@ -191,10 +193,11 @@ class LineStream(Reader):
         chunks: list[Chunk] = []
         try:
             for line in self._lines(data):
-                if line and not self.marked:
+                if line and not self.saw_end_marker:
                     self._read(line, chunks)
-            if self._held_size > MAX_EVENT:
+            if self._buffered_size > MAX_EVENT:
                 raise self._fail(FailureKind.MALFORMED, f"a line of over {MAX_EVENT} bytes")
+        # The same as `_chunks_first`, without the cost of a generator per read.
         except (UnicodeDecodeError, RecursionError) as error:
             failure = self._unreadable(error)
             if not chunks:
@@ -205,22 +208,22 @@ class LineStream(Reader):
         return chunks
 
     def _lines(self, data: bytes) -> list[bytes]:
-        """The lines that are whole now; what is left is held."""
+        """Return the lines that are complete now; buffer the rest."""
         if b"\n" in data:
-            data = b"".join((*self._held, data))
-            self._held.clear()
-            self._held_size = 0
+            data = b"".join((*self._buffered, data))
+            self._buffered.clear()
+            self._buffered_size = 0
         *whole, rest = data.split(b"\n")
         if rest:
-            self._held.append(rest)
-            self._held_size += len(rest)
+            self._buffered.append(rest)
+            self._buffered_size += len(rest)
         return [line.strip() for line in whole]
 
     def end(self) -> list[Chunk]:
         """See `actors.providers.formats.Decoder`."""
         chunks: list[Chunk] = []
-        last = b"".join(self._held).strip()
-        self._held.clear()
+        last = b"".join(self._buffered).strip()
+        self._buffered.clear()
         if last and not self.over and _is_whole(last):
             with self._chunks_first(chunks):
                 self._read(last, chunks)
@@ -230,7 +233,7 @@ class LineStream(Reader):
 
 
 class Document(Reader):
-    """The answer is one JSON document, which may come although a stream had been asked for."""
+    """One JSON document, which some servers send although a stream was requested."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -259,7 +262,7 @@ class Document(Reader):
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether a frame that the stream's end cut off can be taken for all of what it was."""
+    """Return whether an unterminated last frame is complete: valid JSON or the end marker."""
     if data == b"[DONE]":
         return True
     try:

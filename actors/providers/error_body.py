@@ -1,27 +1,27 @@
-"""What a provider says about an error, in whichever of the usual JSON shapes it says it."""
+"""Parses a provider's error body in any of the usual JSON shapes."""
 
 import msgspec
 from msgspec import Struct
 
 
 class ProviderError(Struct, frozen=True):
-    """A provider's own words, not yet scrubbed; None is what it did not say."""
+    """An error in the provider's own words, not yet scrubbed; missing fields are None."""
 
     message: str
     code: str | None = None
-    """A word; a number that only repeats an HTTP status is none."""
+    """Error code; a number that only repeats an HTTP status is dropped."""
     type: str | None = None
     param: str | None = None
     status: int | None = None
-    """An HTTP status inside of the error, as relays of other providers give it."""
+    """HTTP status in the error body, as relays of other providers send it."""
     retry_after_s: float | None = None
-    """Seconds to wait, where the error itself tells them."""
+    """Seconds to wait before a retry, if the error body has them."""
 
 
 def read_error(data: bytes) -> ProviderError | None:
-    """The error in a JSON document: OpenAI's object, a bare string, `message`, or `detail`.
+    """Return the error in a JSON document: OpenAI's object, a bare string, `message` or `detail`.
 
-    None where the document is not JSON or has no message in it.
+    Return None if the document isn't JSON or has no message.
     """
     try:
         document: object = msgspec.json.decode(data)
@@ -47,16 +47,16 @@ def _read(error: object) -> ProviderError | None:
     details = _details(error)
     return ProviderError(
         message,
-        code=_word(details.get("reason")) or (_word(code) if status is None else None),
-        type=_word(error.get("type")) or _word(error.get("status")),
-        param=_word(error.get("param")),
+        code=_as_text(details.get("reason")) or (_as_text(code) if status is None else None),
+        type=_as_text(error.get("type")) or _as_text(error.get("status")),
+        param=_as_text(error.get("param")),
         status=status,
         retry_after_s=_seconds(details.get("retryDelay")),
     )
 
 
 def _details(error: dict[object, object]) -> dict[object, object]:
-    """Google's details of all kinds in one: `ErrorInfo` has a `reason`, `RetryInfo` a delay."""
+    """Merge Google's error details: `ErrorInfo` has a `reason`, `RetryInfo` a delay."""
     details = error.get("details")
     found: dict[object, object] = {}
     for one in details if isinstance(details, list) else ():
@@ -66,7 +66,7 @@ def _details(error: dict[object, object]) -> dict[object, object]:
 
 
 def _seconds(delay: object) -> float | None:
-    """A duration such as `21s` or `0.5s`."""
+    """Parse a duration such as `21s` or `0.5s`."""
     text = delay.removesuffix("s") if isinstance(delay, str) else ""
     short = len(text) < 20 and text.isascii()
     return float(text) if short and text.replace(".", "", 1).isdigit() else None
@@ -78,11 +78,11 @@ def _message(error: dict[object, object]) -> str | None:
         if isinstance(value, str) and value:
             return value
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            return _message(value[0])  # FastAPI: a list of what is wrong
+            return _message(value[0])  # FastAPI sends a list of validation errors
     return None
 
 
-def _word(value: object) -> str | None:
+def _as_text(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return None
     return str(value)

@@ -1,4 +1,4 @@
-"""Which `UpstreamFailure` an HTTP error is, and what of it may be told."""
+"""Converts HTTP errors to `UpstreamFailure`s with texts that are safe for clients."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -15,7 +15,7 @@ _DAY_S = 86_400.0
 
 
 def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFailure:
-    """Why there is no response at all."""
+    """Return the failure of a request that got no response."""
     if isinstance(error, httpx.ConnectTimeout):
         return UpstreamFailure(
             FailureKind.CONNECT_TIMEOUT, "the provider cannot be reached in time"
@@ -28,7 +28,7 @@ def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFai
 def status_failure(
     response: httpx.Response, body: bytes, scrub: Scrub, now: Callable[[], float]
 ) -> UpstreamFailure:
-    """Why a response with another status than 200 is no answer; `body` is its beginning."""
+    """Return the failure of a response whose status isn't 200; `body` is its beginning."""
     status = response.status_code
     error = read_error(body)
     failure = UpstreamFailure(
@@ -47,9 +47,10 @@ def status_failure(
 
 
 def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
-    """Seconds to wait, from seconds or a date (RFC 9110 §10.2.3); None where it says neither.
+    """Return the seconds in a `Retry-After` header, or None if it can't be parsed.
 
-    At most a day: what a client is told must be a number. `now` gives seconds since the epoch.
+    The value is a number of seconds or a date (RFC 9110 §10.2.3). The result is at most a day, so
+    that it is always a finite number that clients can use. `now` returns seconds since the epoch.
     """
     if value is None:
         return None

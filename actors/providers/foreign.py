@@ -1,4 +1,7 @@
-"""Calls without what only the API of their client knows, for formats of other APIs. Pure."""
+"""Removes vendor extensions of the client's API from calls to other APIs. Pure.
+
+Extensions are the parameters and fields listed in `ModelCall.foreign`.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,15 +13,16 @@ Object = dict[str, JSON]
 
 
 THINKING = "reasoning_content"
-"""What a message was thought with, which Chat does not have, but some who speak it do."""
+"""Message field for reasoning: not part of Chat, but used by some servers that speak it."""
 
 
-def as_chat(call: ModelCall, but_for: str | None = None) -> tuple[ModelCall, list[str]]:
-    """The call as Chat has it, and the paths of what was left out; `but_for` this field, if any.
+def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, list[str]]:
+    """Return the call in plain Chat form and the paths of what was left out.
 
-    A parameter that others say the same of is left out unnamed.
+    The field `keep_field`, if given, is kept. A parameter that Chat parameters express as well is
+    removed without being reported.
     """
-    foreign = {name: said for name, said in call.foreign.items() if name != but_for}
+    foreign = {name: chat for name, chat in call.foreign.items() if name != keep_field}
     if not foreign:
         return call, []
     left_out: list[str] = []
@@ -33,18 +37,18 @@ def as_chat(call: ModelCall, but_for: str | None = None) -> tuple[ModelCall, lis
     return replace(call, messages=messages, parameters=parameters, foreign={}), left_out
 
 
-def thoughts(call: ModelCall) -> list[str]:
-    """The paths of foreign thinking, for formats that take none back."""
+def reasoning_paths(call: ModelCall) -> list[str]:
+    """Return the paths of extension reasoning, for formats that don't accept reasoning."""
     if THINKING not in call.foreign:
         return []
     places = enumerate(call.messages)
     return [f"messages[{index}].{THINKING}" for index, message in places if THINKING in message]
 
 
-def restating(call: ModelCall) -> frozenset[str]:
-    """Parameters that only say what a foreign one says as well: they are for other formats."""
+def redundant_parameters(call: ModelCall) -> frozenset[str]:
+    """Return the Chat parameters that restate an extension: they are for other formats."""
     present = call.foreign.keys() & call.parameters.keys()
-    return frozenset(said for name in present for said in call.foreign[name])
+    return frozenset(chat for name in present for chat in call.foreign[name])
 
 
 def _message(message: Object, foreign: Mapping[str, object], path: str, out: list[str]) -> Object:
@@ -65,4 +69,4 @@ def _each(
 
 def _without(value: Object, foreign: Mapping[str, object], path: str, out: list[str]) -> Object:
     out += [f"{path}.{key}" if path else key for key in value if key in foreign]
-    return {key: said for key, said in value.items() if key not in foreign}
+    return {key: item for key, item in value.items() if key not in foreign}

@@ -1,4 +1,4 @@
-"""What a wire format is to `actors.providers.http`: a request, and a decoder of its answer."""
+"""Interface of a wire format to `actors.providers.http`: request builder and answer decoders."""
 
 from typing import Protocol
 
@@ -10,60 +10,63 @@ from actors.providers.scrub import Scrub
 
 
 class RequestParts(Struct, frozen=True):
-    """A call as HTTP: `path` is appended to the provider's base URL."""
+    """Parts of the HTTP request for a call."""
 
     path: str
-    """ASCII, percent-encoded; it may have a query."""
+    """Path to append to the provider's base URL: ASCII, percent-encoded, maybe with a query."""
     headers: tuple[tuple[str, str], ...]
     body: bytes
     ignored: tuple[str, ...] = ()
-    """What `Format.unsupported` says of the call."""
+    """Paths that the request leaves out, as returned by `Format.unsupported`."""
 
 
 class Decoder(Protocol):
-    """Turns the bytes of one answer into chunks, sans IO."""
+    """A decoder that turns the bytes of one answer into chunks, sans IO."""
 
     @property
     def finished(self) -> bool:
-        """A finish reason has been seen: what may follow is usage and the end marker."""
+        """True once a finish reason has been seen; only usage and the end marker may follow."""
 
     @property
     def over(self) -> bool:
-        """Nothing more is to be fed: the end marker or a failure has been seen."""
+        """True if nothing more should be fed: the end marker or a failure has been seen."""
 
     @property
-    def marked(self) -> bool:
-        """The format's own end marker has been seen, behind which nothing comes."""
+    def saw_end_marker(self) -> bool:
+        """True once the format's own end marker has been seen; nothing follows it."""
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Chunks of what one read brought.
+        """Return the chunks of one read.
 
-        Raises `UpstreamFailure`, at the next call where this one has chunks to return.
+        Raises `UpstreamFailure`; if this call has chunks to return, the next call raises it.
         """
 
     def end(self) -> list[Chunk]:
-        """The rest; then `[]` at every call. Raises `UpstreamFailure` where the answer is cut."""
+        """Return the remaining chunks, then `[]` at every call.
+
+        Raises `UpstreamFailure` if the answer was cut off.
+        """
 
 
 class Format(Protocol):
-    """One wire format."""
+    """A wire format: builds requests and decodes answers of one provider API."""
 
     @property
     def stream_type(self) -> str:
-        """The media type of its streams."""
+        """Media type of the format's streams."""
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Paths of what the call asks for and this format cannot say; `build` leaves it out.
+        """Return the paths of what this format cannot express and `build` leaves out.
 
-        Such as `logit_bias` or `messages[0].content[1]`. The caller is told: nothing is dropped
-        in silence.
+        For example `logit_bias` or `messages[0].content[1]`. They are reported to the client, so
+        that nothing is dropped silently.
         """
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        """The request for a call; keyless where `api_key` is None."""
+        """Return the request for a call, without credentials if `api_key` is None."""
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
-        """For an answer of the media type `stream_type`."""
+        """Return a decoder for an answer of media type `stream_type`."""
 
     def whole_decoder(self, scrub: Scrub) -> Decoder:
-        """For an answer of one JSON document."""
+        """Return a decoder for an answer that is one JSON document."""

@@ -1,4 +1,4 @@
-"""The `gemini` format: Google's `streamGenerateContent`, as events or as a document."""
+"""Wire format `gemini`: Google's `streamGenerateContent`, as events or as one document."""
 
 import re
 
@@ -21,12 +21,12 @@ from actors.providers.gemini_wire import (
     read_frame,
     read_logprobs,
 )
-from actors.providers.lenient import NULL, arguments, made_call_id
+from actors.providers.lenient import NULL, arguments, derive_call_id
 from actors.providers.scrub import Scrub
 
 _FINISHES = {
     "STOP": Reason.STOP,
-    "FUNCTION_CALL": Reason.STOP,  # not Google's, but said by servers that speak its format
+    "FUNCTION_CALL": Reason.STOP,  # not Google's, but sent by compatible servers
     "MAX_TOKENS": Reason.LENGTH,
     "CONTINUATION": Reason.LENGTH,
     "SAFETY": Reason.CONTENT_FILTER,
@@ -40,7 +40,9 @@ _FINISHES = {
     "IMAGE_PROHIBITED_CONTENT": Reason.CONTENT_FILTER,
     "IMAGE_RECITATION": Reason.CONTENT_FILTER,
 }
-"""All others, `MALFORMED_FUNCTION_CALL` and `OTHER` among them, say that the model went wrong."""
+"""Finish reasons by `finishReason`.
+
+All other values, such as `MALFORMED_FUNCTION_CALL` and `OTHER`, are failures of the model."""
 
 _UNSPECIFIED = frozenset(
     {
@@ -54,7 +56,7 @@ _UNSPECIFIED = frozenset(
 
 
 class Gemini:
-    """The format (`actors.providers.formats.Format`)."""
+    """Gemini's API as an `actors.providers.formats.Format`."""
 
     stream_type = "text/event-stream"
 
@@ -80,9 +82,10 @@ class Gemini:
 
 
 class _Frames(Reader):
-    """Frames to chunks. Usage is told with the finish and behind it.
+    """Reader that turns frames into chunks.
 
-    It comes in every frame, but what it says before the finish is short of what was generated.
+    Every frame has usage, but before the finish its counts are too low, so usage chunks are emitted
+    only with the finish and after it.
     """
 
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
@@ -100,7 +103,7 @@ class _Frames(Reader):
         try:
             frames = read_array(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         for one in frames:
             self._frame(one, chunks)
@@ -109,27 +112,29 @@ class _Frames(Reader):
         try:
             frame, strict = read_frame(data)
         except msgspec.DecodeError:
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         try:
-            self._take(data, frame, strict, chunks)
+            self._read_frame_parts(data, frame, strict, chunks)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._leave_out(data, chunks)
+            self._skip_or_fail(data, chunks)
 
-    def _take(self, data: bytes, frame: Frame, strict: bool, chunks: list[Chunk]) -> None:
+    def _read_frame_parts(
+        self, data: bytes, frame: Frame, strict: bool, chunks: list[Chunk]
+    ) -> None:
         if frame.error != NULL:
             raise self._fail_with(data)
         before = len(chunks)
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
-            self._say(first, frame, chunks)
+            self._emit(first, frame, chunks)
         if frame.usage_metadata is not None:
             self._usage = _usage(frame.usage_metadata) or self._usage
         self._end(frame, first, chunks)
         if not strict and len(chunks) == before:
             chunks.append(self._skipped(data))
 
-    def _say(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
+    def _emit(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
         logprobs = _logprobs(candidate)
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
@@ -141,10 +146,10 @@ class _Frames(Reader):
                 logprobs = None
 
     def _call(self, call: FunctionCall, response_id: str) -> ToolCallChunk:
-        said, name, index = arguments(call.args), call.name or "", self._calls
+        args, name, index = arguments(call.args), call.name or "", self._calls
         self._calls += 1
-        id = call.id or made_call_id(response_id, str(index), name, said)
-        return ToolCallChunk(index, id, name, said)
+        id = call.id or derive_call_id(response_id, str(index), name, args)
+        return ToolCallChunk(index, id, name, args)
 
     def _end(self, frame: Frame, first: Candidate | None, chunks: list[Chunk]) -> None:
         finish = first.finish_reason if first is not None else None
@@ -164,46 +169,46 @@ class _Frames(Reader):
             self._finish(self._reason(first), chunks)
 
     def _reason(self, candidate: Candidate) -> Reason:
-        said = candidate.finish_reason or ""
-        reason = _FINISHES.get(said)
+        finish = candidate.finish_reason or ""
+        reason = _FINISHES.get(finish)
         if reason is None:
-            raise self._went_wrong(said, candidate.finish_message)
+            raise self._failed_finish(finish, candidate.finish_message)
         return Reason.TOOL_CALLS if reason is Reason.STOP and self._calls else reason
 
-    def _went_wrong(self, finish: str, message: str | None) -> UpstreamFailure:
-        told = message or f"the provider ended the answer with {finish[:80]}"
-        failure = self._fail(FailureKind.IN_STREAM_ERROR, self._scrub(told))
+    def _failed_finish(self, finish: str, message: str | None) -> UpstreamFailure:
+        text = message or f"the provider ended the answer with {finish[:80]}"
+        failure = self._fail(FailureKind.IN_STREAM_ERROR, self._scrub(text))
         failure.code = self._scrub(finish[:80])
         return failure
 
 
 class GeminiDecoder(_Frames, SseStream):
-    """Decodes a stream of server-sent events, which ends with the body: there is no end mark."""
+    """Decoder for a stream of server-sent events, which ends without an end marker."""
 
 
 class GeminiWholeDecoder(_Frames, Document):
-    """Decodes one response, or an array of them as `streamGenerateContent` gives without SSE."""
+    """Decoder for one response, or an array of them (`streamGenerateContent` without SSE)."""
 
 
 def _usage(usage: UsageMetadata) -> Usage | None:
-    """The figures; None where there are none. What is left out is zero, but for the prompt."""
+    """Return the usage, or None without a prompt count; other missing counts are zero."""
     if usage.prompt_token_count is None:
         return None
-    thoughts = usage.thoughts_token_count or 0
-    given = usage.prompt_token_count + (usage.tool_use_prompt_token_count or 0)
-    made = (usage.candidates_token_count or 0) + thoughts
-    if min(usage.prompt_token_count, thoughts, given, made) < 0:
+    thinking_tokens = usage.thoughts_token_count or 0
+    input_count = usage.prompt_token_count + (usage.tool_use_prompt_token_count or 0)
+    output_count = (usage.candidates_token_count or 0) + thinking_tokens
+    if min(usage.prompt_token_count, thinking_tokens, input_count, output_count) < 0:
         return None
     return Usage(
-        input_tokens=given,
-        output_tokens=made,
+        input_tokens=input_count,
+        output_tokens=output_count,
         cached_input_tokens=max(0, usage.cached_content_token_count or 0),
-        reasoning_tokens=thoughts,
+        reasoning_tokens=thinking_tokens,
     )
 
 
 def _logprobs(candidate: Candidate) -> str | None:
-    """The log probabilities as Chat Completions has them, in JSON."""
+    """Return the log probabilities as JSON in the shape of Chat Completions."""
     if candidate.logprobs_result == NULL:
         return None
     found = read_logprobs(candidate.logprobs_result)

@@ -1,6 +1,7 @@
-"""Chat messages as Gemini's `systemInstruction` and `contents`. Pure.
+"""Converts Chat messages to Gemini's `systemInstruction` and `contents`. Pure.
 
-Shapes from the Gemini API reference, "Content", "Part", "FunctionCall" and "FunctionResponse".
+Shapes come from the Gemini API reference, "Content", "Part", "FunctionCall" and
+"FunctionResponse".
 """
 
 import re
@@ -15,16 +16,17 @@ from actors.providers.neutral import (
     arguments_of,
     data_url,
     object_of,
-    odd_keys,
     parts_of,
     text_of,
     tool_calls_of,
     tool_names,
+    unknown_keys,
 )
 
 _UNSIGNED = "skip_thought_signature_validator"
-"""What Google documents for function calls whose thought signature is not known; models from
-Gemini 3 on answer 400 where the first call of a message has neither ("Thought signatures")."""
+"""Documented placeholder for an unknown thought signature ("Thought signatures").
+
+Models from Gemini 3 on answer 400 if the first call of a message has no signature at all."""
 
 _WITHOUT_SIGNATURES = re.compile(r"(?:models/)?gemini-[12]\b")
 
@@ -44,14 +46,14 @@ JSONObject = dict[str, JSON]
 
 
 class Content(Struct, frozen=True):
-    """What one side says until the other does."""
+    """A message of one role with its parts."""
 
     role: str
     parts: list[JSONObject]
 
 
 class Conversation(Struct, frozen=True):
-    """Messages in Gemini's words."""
+    """A conversation in Gemini's shape."""
 
     system: list[JSONObject]
     """The parts of `systemInstruction`."""
@@ -59,37 +61,40 @@ class Conversation(Struct, frozen=True):
 
 
 def conversation(messages: Sequence[Message], model: str, left_out: list[str]) -> Conversation:
-    """The conversation; paths of what Gemini cannot say go into `left_out`."""
+    """Return the conversation; add the paths of what Gemini cannot express to `left_out`."""
     found = Conversation([], [])
-    speaker = _Speaker(tool_names(messages), not _WITHOUT_SIGNATURES.match(model), left_out)
+    builder = _PartsBuilder(tool_names(messages), not _WITHOUT_SIGNATURES.match(model), left_out)
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        left_out += odd_keys(message, path)
+        left_out += unknown_keys(message, path)
         role = message.get("role")
         if role in ("system", "developer"):
-            found.system.extend(speaker.parts(message, path))
+            found.system.extend(builder.parts(message, path))
         elif role == "assistant":
-            said = [*speaker.parts(message, path), *speaker.calls(message, path)]
-            _append(found.contents, "model", said)
+            parts = [*builder.parts(message, path), *builder.calls(message, path)]
+            _append(found.contents, "model", parts)
         elif role in ("tool", "function"):
-            _append(found.contents, "user", [speaker.result(message, path)])
+            _append(found.contents, "user", [builder.result(message, path)])
         else:
-            _append(found.contents, "user", list(speaker.parts(message, path)))
+            _append(found.contents, "user", list(builder.parts(message, path)))
             if role != "user":
                 left_out.append(f"{path}.role")
     return found
 
 
 def _append(contents: list[Content], role: str, parts: list[JSONObject]) -> None:
-    """Neighbours of one role become one, as the results of parallel calls have to be."""
+    """Append parts, merging neighbours of one role: Gemini requires it for parallel results."""
     if contents and contents[-1].role == role:
         contents[-1].parts.extend(parts)
     elif parts:
         contents.append(Content(role, parts))
 
 
-class _Speaker:
-    """Says messages as parts."""
+class _PartsBuilder:
+    """A converter of messages to parts.
+
+    `names` are function names by call id; `signs` is true if the model requires signatures.
+    """
 
     def __init__(self, names: dict[str, str], signs: bool, left_out: list[str]) -> None:
         self._names = names
@@ -97,7 +102,7 @@ class _Speaker:
         self._left_out = left_out
 
     def parts(self, message: Message, path: str) -> Iterator[JSONObject]:
-        """Text and media; empty texts, which Gemini refuses, are nothing."""
+        """Yield text and media parts; skip empty texts, which Gemini refuses."""
         for where, part in parts_of(message, path):
             if (text := text_of(part)) is not None:
                 if text:
@@ -121,7 +126,7 @@ class _Speaker:
                 return None
 
     def calls(self, message: Message, path: str) -> Iterator[JSONObject]:
-        """Tool calls as function calls; the first is signed where the model asks for that."""
+        """Yield tool calls as function calls; sign the first if the model requires it."""
         unsigned = self._signs
         for where, call in tool_calls_of(message, path):
             match call:
@@ -137,11 +142,11 @@ class _Speaker:
         arguments = arguments_of(function)
         if arguments is None:
             self._left_out.append(f"{path}.function.arguments")
-        said: JSONObject = {"name": name, "args": arguments or {}}
-        return said | ({"id": id} if isinstance(id := call.get("id"), str) and id else {})
+        built: JSONObject = {"name": name, "args": arguments or {}}
+        return built | ({"id": id} if isinstance(id := call.get("id"), str) and id else {})
 
     def result(self, message: Message, path: str) -> JSONObject:
-        """A tool's result as a function response, which is an object and has the tool's name."""
+        """Return a tool's result as a function response: an object, with the tool's name."""
         id, name = message.get("tool_call_id"), message.get("name")
         if isinstance(id, str) and id in self._names:
             name = self._names[id]
@@ -150,11 +155,11 @@ class _Speaker:
             name = id if isinstance(id, str) else ""
         text = "".join(self._texts(message, path))
         response = object_of(text)
-        said: JSONObject = {
+        built: JSONObject = {
             "name": name,
             "response": {"output": text} if response is None else response,
         }
-        return {"functionResponse": said | ({"id": id} if isinstance(id, str) and id else {})}
+        return {"functionResponse": built | ({"id": id} if isinstance(id, str) and id else {})}
 
     def _texts(self, message: Message, path: str) -> Iterator[str]:
         for where, part in parts_of(message, path):
@@ -165,7 +170,7 @@ class _Speaker:
 
 
 def _linked(url: str) -> JSONObject | None:
-    """Media behind a URL; None where Gemini knows no such URL."""
+    """Return the part for media at a URL, or None if Gemini doesn't support the URL."""
     if (found := data_url(url)) is not None:
         return _inline(*found)
     if not url.lower().startswith(_LINKED):
@@ -180,7 +185,10 @@ def _inline(media_type: str, data: str) -> JSONObject:
 
 
 def _signature(call: Message) -> str | None:
-    """Where Google's own OpenAI-compatible API puts it ("Thought signatures")."""
+    """Return the signature of a call, at the path of Google's own OpenAI-compatible API.
+
+    Source: "Thought signatures".
+    """
     match call.get("extra_content"):
         case {"google": {"thought_signature": str(signature)}}:
             return signature

@@ -1,6 +1,6 @@
-"""A call as a `GenerateContentRequest`. Pure.
+"""Converts a call to a `GenerateContentRequest`. Pure.
 
-Shapes from the Gemini API reference, "Generating content", and its guides "Function calling",
+Shapes come from the Gemini API reference, "Generating content", and its guides "Function calling",
 "Structured output" and "Thinking".
 """
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import as_chat
 from actors.providers.gemini_contents import JSONObject, conversation
-from actors.providers.neutral import asks_nothing, stop_words, with_effort
+from actors.providers.neutral import is_default_value, stop_words, with_effort
 
 _SETTINGS = {
     "max_tokens": "maxOutputTokens",
@@ -24,7 +24,7 @@ _SETTINGS = {
     "logprobs": "responseLogprobs",
     "top_logprobs": "logprobs",
 }
-"""Parameters that are fields of `generationConfig` under another name; the later ones win."""
+"""Fields of `generationConfig` by Chat parameter; of two for one field the later one wins."""
 
 _OWN_SETTINGS = frozenset(
     {
@@ -37,7 +37,7 @@ _OWN_SETTINGS = frozenset(
     }
 )
 _OWN = frozenset({"cachedContent", "safetySettings", "serviceTier"})
-"""Gemini's own fields, which pass through where they stand among a call's parameters."""
+"""Gemini's own top-level fields, passed through if given as parameters."""
 
 _BUDGETS = {
     "none": 0,
@@ -47,16 +47,17 @@ _BUDGETS = {
     "high": 24_576,
     "xhigh": 24_576,
 }
-"""Tokens of thinking, as Google's OpenAI-compatible API has them; 24,576 is the most that all
-thinking models take."""
+"""Thinking tokens by effort, as in Google's OpenAI-compatible API.
+
+24,576 is the most that all thinking models accept."""
 
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
 def path_of(model: str) -> str:
-    """The path of a streamed call, its model name percent-encoded.
+    """Return the path of a streamed call, with the model name percent-encoded.
 
-    `tunedModels/x` stays what it is; any other name is one of `models/`.
+    `models/x` and `tunedModels/x` keep their prefix; any other name gets the prefix `models/`.
     """
     kind, slash, name = model.partition("/")
     if not (slash and kind in ("models", "tunedModels")):
@@ -65,15 +66,15 @@ def path_of(model: str) -> str:
 
 
 def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
-    """The request's document, and the paths of what it cannot say."""
+    """Return the request document and the paths of what it leaves out."""
     call, left_out = as_chat(call)
-    said = conversation(call.messages, call.upstream_model, left_out)
-    document: JSONObject = {"contents": said.contents}
-    if said.system:
-        document["systemInstruction"] = {"parts": said.system}
+    chat = conversation(call.messages, call.upstream_model, left_out)
+    document: JSONObject = {"contents": chat.contents}
+    if chat.system:
+        document["systemInstruction"] = {"parts": chat.system}
     builder = _Builder(document, left_out)
-    asked = with_effort(call.parameters, left_out)
-    given = {name: value for name, value in asked.items() if not asks_nothing(name, value)}
+    parameters = with_effort(call.parameters, left_out)
+    given = {name: value for name, value in parameters.items() if not is_default_value(name, value)}
     for name, value in given.items():
         builder.take(name, value)
     for name, field in _SETTINGS.items():
@@ -85,7 +86,7 @@ def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
 
 
 class _Builder:
-    """Puts parameters into their places."""
+    """A builder that puts Chat parameters into a request document."""
 
     def __init__(self, document: JSONObject, left_out: list[str]) -> None:
         self._document = document
@@ -137,7 +138,7 @@ class _Builder:
             case {"type": "function", "function": {"name": str(name)}}:
                 config = {"mode": "ANY", "allowedFunctionNames": [name]}
             case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(tools)}}:
-                # AUTO takes no list of names; with VALIDATED the model may answer in words, too.
+                # AUTO accepts no list of names; VALIDATED does and still allows a text answer.
                 names = [found for tool in tools if (found := _function_name(tool)) is not None]
                 config = {"mode": "ANY" if mode == "required" else "VALIDATED"}
                 config["allowedFunctionNames"] = names
@@ -146,8 +147,8 @@ class _Builder:
         else:
             self._document["toolConfig"] = {"functionCallingConfig": config}
 
-    def _response_format(self, wanted: JSON) -> None:
-        match wanted:
+    def _response_format(self, requested: JSON) -> None:
+        match requested:
             case {"type": "text"}:
                 pass
             case {"type": "json_object"}:

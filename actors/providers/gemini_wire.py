@@ -1,7 +1,8 @@
-"""The parts of a `GenerateContentResponse` that are read, strictly at first and then leniently.
+"""Parses `GenerateContentResponse`s: strictly at first, leniently if field types are wrong.
 
-Shapes from the Gemini API reference, "GenerateContentResponse", "Candidate" and "UsageMetadata".
-Fields that are zero or empty are left out there, as protocol buffers do in JSON.
+Only the fields that are used are declared. Shapes come from the Gemini API reference,
+"GenerateContentResponse", "Candidate" and "UsageMetadata". Google omits fields that are zero or
+empty, as protocol buffers do in JSON.
 """
 
 import msgspec
@@ -57,7 +58,7 @@ class Frame(Struct, gc=False, rename="camel"):
 
 
 class Token(Struct, gc=False, rename="camel"):
-    """A token and how likely it was."""
+    """A token and its log probability."""
 
     token: str = ""
     log_probability: float = 0.0
@@ -68,7 +69,7 @@ class TopCandidates(Struct, gc=False):
 
 
 class Logprobs(Struct, gc=False, rename="camel"):
-    """A `LogprobsResult`: the tokens said, and what else could have been said in their places."""
+    """A `LogprobsResult`: the chosen tokens and, for each, the most likely candidates."""
 
     chosen_candidates: list[Token] = []
     top_candidates: list[TopCandidates] = []
@@ -80,7 +81,7 @@ _LOGPROBS = msgspec.json.Decoder(Logprobs)
 
 
 def read_array(data: bytes) -> list[bytes]:
-    """The frames of a stream that came as one array. Raises `msgspec.DecodeError`."""
+    """Return the frames of a stream sent as one array. Raises `msgspec.DecodeError`."""
     try:
         return [bytes(one) for one in _ARRAY.decode(data)]
     except RecursionError as error:
@@ -88,16 +89,16 @@ def read_array(data: bytes) -> list[bytes]:
 
 
 def read_frame(data: bytes) -> tuple[Frame, bool]:
-    """The frame, and whether it was as it should be.
+    """Return the frame and whether it matched the schema.
 
-    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
-    `data` is no JSON object.
+    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
+    isn't a JSON object.
     """
     return read_either(data, _strict, _lenient)
 
 
 def read_logprobs(data: Raw) -> Logprobs | None:
-    """The log probabilities; None where they are not as they should be."""
+    """Return the log probabilities, or None if they don't match the schema."""
     try:
         return _LOGPROBS.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):

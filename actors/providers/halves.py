@@ -1,14 +1,14 @@
-"""Characters that a server has cut in two.
+"""Joins surrogate pairs that a server split across two frames.
 
-Whoever counts text in UTF-16, as JavaScript does, may end one frame in the middle of a character
-beyond U+FFFF and begin the next one there: `"…\\ud83d"`, `"\\udc69…"`. RFC 8259 §8.2 lets that pass
-as JSON and leaves open what it means; decoders do not take it.
+A server that counts text in UTF-16, as JavaScript does, may end one frame in the middle of a
+character beyond U+FFFF and begin the next one there: `"…\\ud83d"`, `"\\udc69…"`. RFC 8259 §8.2
+permits that in JSON and leaves its meaning open; JSON decoders reject it.
 """
 
 import re
 
-_MOST = 16_384
-"""Bytes of a frame that is looked at; pieces of a text are small."""
+_MAX_FRAME = 16_384
+"""Most bytes of a frame that is repaired; frames with pieces of text are small."""
 _HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(
@@ -16,36 +16,36 @@ _ESCAPE = re.compile(
     % (_HIGH, _LOW, _HIGH, _LOW),
     re.DOTALL,
 )
-_NO_CHARACTER = rb"\ufffd"
+_REPLACEMENT = rb"\ufffd"
 
 
-class Halves:
-    """Puts the halves of one answer's characters together."""
+class SurrogateJoiner:
+    """A joiner of the split surrogate pairs of one answer."""
 
     def __init__(self) -> None:
-        self._held = b""
-        """The first half of a character, at which a text ended."""
+        self._buffered = b""
+        """Escape of the high surrogate that ended the previous text, or empty."""
 
-    def mended(self, frame: bytes) -> bytes | None:
-        """The JSON without halves; None where it has none.
+    def joined(self, frame: bytes) -> bytes | None:
+        """Return the frame without lone surrogates, or None if it has none.
 
-        A first half that ends a text waits for the second one to begin another. Any other half
-        becomes U+FFFD.
+        A high surrogate at the end of a text is held back and put before a low surrogate that
+        starts a later text. Any other lone surrogate becomes U+FFFD.
         """
-        if len(frame) > _MOST or b"\\u" not in frame:
+        if len(frame) > _MAX_FRAME or b"\\u" not in frame:
             return None
-        mended = _ESCAPE.sub(self._mend, frame)
-        return None if mended == frame else mended
+        joined = _ESCAPE.sub(self._join, frame)
+        return None if joined == frame else joined
 
-    def _mend(self, escape: re.Match[bytes]) -> bytes:
+    def _join(self, escape: re.Match[bytes]) -> bytes:
         if escape["high"]:
-            return self._hold(escape["high"]) if escape["ends"] else _NO_CHARACTER
+            return self._buffer(escape["high"]) if escape["ends"] else _REPLACEMENT
         if escape["low"]:
             begins = escape["begins"] or b""
-            held, self._held = (self._held, b"") if begins else (b"", self._held)
-            return begins + (held + escape["low"] if held else _NO_CHARACTER)
+            held, self._buffered = (self._buffered, b"") if begins else (b"", self._buffered)
+            return begins + (held + escape["low"] if held else _REPLACEMENT)
         return escape[0]
 
-    def _hold(self, half: bytes) -> bytes:
-        self._held = half
+    def _buffer(self, half: bytes) -> bytes:
+        self._buffered = half
         return b'"'

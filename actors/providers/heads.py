@@ -1,7 +1,8 @@
-"""Request and response heads; the bodies of responses are `actors.providers.body`'s.
+"""Writes request heads and parses response heads of HTTP/1.1.
 
-A plain head, as nearly all are, is one regular expression here; h11, which takes five times as
-long, has every other one. What is plain here h11 would take for the same.
+Nearly all heads are plain and match one regular expression here. h11, which takes five times as
+long, handles the others. A plain head means the same to h11. Response bodies are read by
+`actors.providers.body`.
 """
 
 import re
@@ -13,7 +14,7 @@ from msgspec import Struct
 from actors.providers.wire import Disconnected, Wire
 
 MAX_HEAD = 65536
-"""Bytes of a response's status line and headers together."""
+"""Most bytes of a response's status line and headers together."""
 
 Field = tuple[bytes, bytes]
 
@@ -29,21 +30,23 @@ _SENT_BY_H11 = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 
 
 class Head(Struct, frozen=True):
-    """The head of a final response, with what came behind it."""
+    """The head of a final response."""
 
     status: int
     http_version: bytes
     reason: bytes
     headers: list[Field]
-    """Names in lower case; lengths are digits and agree, a transfer coding is `chunked`."""
+    """Headers with lower-case names; lengths are digits and agree, a coding is `chunked`."""
     rest: bytes
+    """Bytes received after the head."""
 
 
 def request_bytes(request: httpx.Request, content: bytes) -> bytes:
-    """The whole request. Raises `httpx.LocalProtocolError`."""
+    """Return the whole request. Raises `httpx.LocalProtocolError`."""
     fields = request.headers.raw
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])
     head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, lines)
+    # A line break inside a header value would inject another header or request.
     in_one_line_each = head.count(b"\n") == len(fields) + 2
     if in_one_line_each and _is_framed(fields, len(content)) and _PLAIN_REQUEST.fullmatch(head):
         return head + content
@@ -51,7 +54,7 @@ def request_bytes(request: httpx.Request, content: bytes) -> bytes:
 
 
 def _is_framed(fields: list[Field], length: int) -> bool:
-    """Whether there is one host, and as many bytes of content as are promised."""
+    """Return whether there is one `Host` and `Content-Length` equals the content's length."""
     names = [name.lower() for name, _ in fields]
     if names.count(b"host") != 1 or not _SENT_BY_H11.isdisjoint(names):
         return False
@@ -75,18 +78,18 @@ def _unusual_request(request: httpx.Request, content: bytes) -> bytes:
             )
         )
     except h11.LocalProtocolError:
-        # h11's message quotes the header that it refuses, which may be a key
+        # h11's message quotes the rejected header, which may contain an API key.
         raise httpx.LocalProtocolError("the request is not valid HTTP") from None
 
 
 async def receive_head(wire: Wire, method: str) -> Head:
-    """The head of the final response to a request of that method; interim ones are passed over."""
+    """Receive the head of the final response to a request; skip interim (1xx) responses."""
     data = await _first_bytes(wire)
     return _plain_head(data) or await _unusual_head(wire, method, data)
 
 
 def _plain_head(data: bytes) -> Head | None:
-    """The head that `data` begins with, if it is whole and plain."""
+    """Return the head that `data` begins with, or None if it isn't complete and plain."""
     match = _PLAIN_RESPONSE.match(data)
     if match is None or match.end() > MAX_HEAD:
         return None
@@ -142,7 +145,11 @@ async def _first_bytes(wire: Wire) -> bytes:
 
 
 def keeps_alive(request: httpx.Request, head: Head) -> bool:
-    """RFC 9112 §9.3; HTTP/1.0 peers are not kept, nor those that frame a body in two ways."""
+    """Return whether the connection persists after the response (RFC 9112 §9.3).
+
+    HTTP/1.0 connections don't, nor those whose response has both a length and a transfer coding
+    (a sign of request smuggling, RFC 9112 §6.1).
+    """
     names = {name for name, _ in head.headers}
     if head.http_version < b"1.1" or names >= _FRAMING:
         return False

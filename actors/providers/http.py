@@ -1,4 +1,4 @@
-"""Providers that are asked over HTTP, in whichever wire format."""
+"""Provider that sends calls over HTTP in any wire format."""
 
 import ssl
 import time
@@ -12,12 +12,12 @@ from msgspec import Struct
 from actors.chunks import Chunk
 from actors.heavy import THREADS, is_large, off_loop
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.credentials import Credentials, Judge
+from actors.providers.credentials import Credentials, FailureRecorder
 from actors.providers.endpoint import endpoint
 from actors.providers.failures import connection_failure, status_failure
 from actors.providers.formats import Decoder, Format, RequestParts
 from actors.providers.openai_chat import OpenAIChat
-from actors.providers.response import ResponseBody, beginning
+from actors.providers.response import ResponseBody, read_beginning
 from actors.providers.scrub import Scrub, scrubber
 from actors.providers.transport import BODY, TrioTransport
 
@@ -25,10 +25,10 @@ _WHOLE = "application/json"
 
 
 class UpstreamClient(httpx.AsyncClient):
-    """httpx's client on our transport, for whatever httpx is good at.
+    """An httpx client on `TrioTransport`.
 
-    Calls of models go to its `upstream` directly: `AsyncClient.send` takes longer for its hooks,
-    cookies, redirects and authentication than the rest of the client takes for a request.
+    Model calls use `upstream`, the transport, directly: in `AsyncClient.send`, hooks, cookies,
+    redirects and authentication take longer than the rest of the client takes for a request.
     """
 
     def __init__(self, upstream: TrioTransport) -> None:
@@ -39,32 +39,33 @@ class UpstreamClient(httpx.AsyncClient):
 def make_client(
     base_url: str, *, ca_file: str | None = None, max_idle: int = 1000, idle_s: float = 30.0
 ) -> UpstreamClient:
-    """A provider's client, with a pool of its own and no proxy; `async with` closes it.
+    """Return a client for one provider, with its own connection pool and without a proxy.
 
-    Certificates are verified with the system's authorities or those in `ca_file`. Loading them
-    takes 16 ms of this thread, so it is done here, once, and only for https.
+    Close it with `async with`. Certificates are verified with the system's authorities or those in
+    `ca_file`. Loading them blocks the thread for 16 ms, so it is done once and only for https.
     """
     https = httpx.URL(base_url).scheme == "https"
     tls = ssl.create_default_context(cafile=ca_file) if https else None
     return UpstreamClient(TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s))
 
 
-class Asked(Struct, frozen=True):
-    """The head of a response of status 200. Whoever asked closes or leaves its body."""
+class OpenResponse(Struct, frozen=True):
+    """A response of status 200 whose body hasn't been read; the caller must finish the body."""
 
     response: httpx.Response
     body: ResponseBody
     ignored: tuple[str, ...]
-    """What the request leaves out."""
-    judge: Judge
-    """Notes what a failure of the answer says of the key that was sent."""
+    """Paths that the request leaves out."""
+    record_failure: FailureRecorder
+    """Records a failure of the answer for the key that was sent."""
 
 
 class HttpProvider:
     """An upstream over HTTP (`actors.providers.base.Provider`).
 
-    `keys` are its credentials, or its only key; None is keyless. Whoever made `client` (with
-    `make_client`) closes it. Raises `ValueError` where the base URL or the key cannot be used.
+    `keys` are its credentials or its only key, or None for no key. `client` comes from
+    `make_client` and is closed by its creator. Raises `ValueError` if the base URL or the key
+    cannot be used.
     """
 
     def __init__(
@@ -90,9 +91,9 @@ class HttpProvider:
         self._after_finish_s = after_finish_s
         self._now = now
         self.threads = trio.CapacityLimiter(THREADS)
-        """These make large requests, and read large answers that are no streams."""
+        """Limit on threads that build large requests and parse large documents."""
         self.scrub = scrubber(self._credentials.secrets, [url.host])
-        """Takes the keys and the address out of what the provider says."""
+        """Removes the keys and the address from the provider's texts."""
 
     @property
     def name(self) -> str:
@@ -101,20 +102,22 @@ class HttpProvider:
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.providers.base.Provider.unsupported`."""
-        unsaid = partial(self._format.unsupported, call)
-        return await off_loop(is_large(call), self.threads, unsaid)
+        left_out = partial(self._format.unsupported, call)
+        return await off_loop(is_large(call), self.threads, left_out)
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.providers.base.Provider.open`."""
         build = partial(self._format.build, call)
-        return self._answer(await self.ask(build, large=is_large(call), connect_s=connect_s))
+        return self._answer(
+            await self.send_request(build, large=is_large(call), connect_s=connect_s)
+        )
 
-    async def ask(
+    async def send_request(
         self, build: Callable[[str | None], RequestParts], *, large: bool, connect_s: float
-    ) -> Asked:
-        """Send what `build` makes with a key, in a thread where it is large.
+    ) -> OpenResponse:
+        """Send the request that `build` returns for a key; `large` ones are built in a thread.
 
-        Raises `UpstreamFailure` for any other status than 200.
+        Raises `UpstreamFailure` for any status other than 200.
         """
         key = self._credentials.take()
         parts = await off_loop(large, self.threads, partial(build, key))
@@ -125,15 +128,18 @@ class HttpProvider:
             raise connection_failure(error, self.scrub) from error
         body = _body_of(response)
         if response.status_code == 200:
-            return Asked(response, body, parts.ignored, partial(self._credentials.judge, key))
-        failure = status_failure(response, await beginning(body), self.scrub, self._now)
-        raise self._credentials.judge(key, failure)
+            return OpenResponse(
+                response, body, parts.ignored, partial(self._credentials.record_failure, key)
+            )
+        failure = status_failure(response, await read_beginning(body), self.scrub, self._now)
+        raise self._credentials.record_failure(key, failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
         url = self._url_of(parts.path)
         headers = [
             ("host", url.netloc.decode("ascii")),
             ("user-agent", "trouper"),
+            # `ResponseBody` does not decompress; compression would also delay tokens.
             ("accept-encoding", "identity"),
             ("content-length", str(len(parts.body))),
             *parts.headers,
@@ -147,7 +153,10 @@ class HttpProvider:
         )
 
     def _url_of(self, path: str) -> httpx.URL:
-        """The last one is kept: httpx takes longer to put it together than to send a request."""
+        """Return the URL of a path, caching the last one.
+
+        httpx takes longer to assemble a URL than to send a request.
+        """
         if self._last_path != path:
             self._last_path = path
             below, _, query = path.encode("ascii").partition(b"?")
@@ -157,39 +166,39 @@ class HttpProvider:
             self._last_url = self._url.copy_with(raw_path=raw)
         return self._last_url
 
-    def _answer(self, asked: Asked) -> "HttpAnswer":
-        kind = media_type(asked.response)
+    def _answer(self, opened: OpenResponse) -> "HttpAnswer":
+        kind = media_type(opened.response)
         if kind == self._format.stream_type:
             decoder = self._format.stream_decoder(self.scrub)
         elif kind == _WHOLE:
             decoder = self._format.whole_decoder(self.scrub)
         else:
-            asked.body.close()
-            raise not_an_answer(asked.response, self.scrub)
-        return HttpAnswer(asked, decoder, self._after_finish_s)
+            opened.body.close()
+            raise not_an_answer(opened.response, self.scrub)
+        return HttpAnswer(opened, decoder, self._after_finish_s)
 
 
 class HttpAnswer:
-    """An open answer (`actors.providers.base.Answer`)."""
+    """An open answer over HTTP (`actors.providers.base.Answer`)."""
 
     __slots__ = (
         "_after_finish_s",
         "_body",
         "_decoder",
         "_ended",
-        "_judge",
+        "_record_failure",
         "_rest_until",
         "ignored",
     )
 
-    def __init__(self, asked: Asked, decoder: Decoder, after_finish_s: float) -> None:
-        self._body = asked.body
+    def __init__(self, opened: OpenResponse, decoder: Decoder, after_finish_s: float) -> None:
+        self._body = opened.body
         self._decoder = decoder
-        self._judge = asked.judge
-        self.ignored = asked.ignored
+        self._record_failure = opened.record_failure
+        self.ignored = opened.ignored
         self._after_finish_s = after_finish_s
         self._rest_until: float | None = None
-        """When a finished answer is not waited for any longer."""
+        """Time at which waiting for the rest of a finished answer ends; None before the finish."""
         self._ended = False
 
     async def receive(self) -> list[Chunk]:
@@ -209,11 +218,14 @@ class HttpAnswer:
                 FailureKind.TRUNCATED, "the connection to the provider broke"
             ) from error
         except UpstreamFailure as failure:
-            self._judge(failure)
+            self._record_failure(failure)
             raise
 
     async def _read_rest(self) -> bytes:
-        """What comes behind the finish reason, which must not make anybody wait or fail."""
+        """Receive what follows the finish reason, or b"" at a timeout or connection error.
+
+        The answer is complete, so neither may delay the client or fail the turn.
+        """
         if self._rest_until is None:
             self._rest_until = trio.current_time() + self._after_finish_s
         with trio.move_on_at(self._rest_until):
@@ -225,10 +237,10 @@ class HttpAnswer:
 
     def release(self) -> None:
         """See `actors.providers.base.Answer.release`."""
-        if self._decoder.marked:
+        if self._decoder.saw_end_marker:
             self._body.release()
         else:
-            self._body.leave()
+            self._body.release_if_complete()
 
     def close(self) -> None:
         """See `actors.providers.base.Answer.close`."""
@@ -236,14 +248,14 @@ class HttpAnswer:
 
 
 def media_type(response: httpx.Response) -> str | None:
-    """The type of a body that can be read as it is; None for an encoded one."""
+    """Return the media type of a response, or None if its body is compressed."""
     if response.headers.get("content-encoding", "identity") != "identity":
         return None
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def not_an_answer(response: httpx.Response, scrub: Scrub) -> UpstreamFailure:
-    """A response of status 200 that has another media type than an answer."""
+    """Return the failure for a response of status 200 whose media type isn't an answer's."""
     kind = str(response.headers.get("content-type", "")).partition(";")[0].strip()[:80]
     text = scrub(f"the provider sent {kind or 'something'} instead of an answer")
     return UpstreamFailure(FailureKind.SERVER_ERROR, text, status=200)

@@ -1,4 +1,4 @@
-"""Embeddings of a provider that is asked over HTTP."""
+"""Embedder that sends calls over HTTP."""
 
 from functools import partial
 
@@ -8,18 +8,18 @@ import trio
 from actors.heavy import off_loop
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.embeddings import (
-    EmbeddingAsk,
+    EmbeddingCall,
     Embeddings,
     embedding_parts,
     read_embeddings,
 )
-from actors.providers.http import Asked, HttpProvider, media_type, not_an_answer
+from actors.providers.http import HttpProvider, OpenResponse, media_type, not_an_answer
 from actors.providers.scrub import Scrub
 
 MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of an answer: 2048 vectors of 3072 numbers have about as much."""
+"""Most bytes of an answer; 2048 vectors of 3072 numbers take about as many."""
 _LARGE = 65_536
-"""Bytes of a request or an answer beyond which a thread works on it."""
+"""Size above which a request (characters) or answer (bytes) is processed in a thread."""
 
 
 class HttpEmbedder:
@@ -35,42 +35,42 @@ class HttpEmbedder:
         return self._provider.name
 
     async def embed(
-        self, ask: EmbeddingAsk, upstream_model: str, *, connect_s: float
+        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> "HttpEmbedding":
         """See `actors.embedding.Embedder.embed`."""
         build = partial(embedding_parts, ask, self._path, upstream_model)
-        asked = await self._provider.ask(build, large=_is_large(ask), connect_s=connect_s)
-        if media_type(asked.response) != "application/json":
-            asked.body.close()
-            raise not_an_answer(asked.response, self._provider.scrub)
-        return HttpEmbedding(asked, ask, self._provider.scrub, self._provider.threads)
+        opened = await self._provider.send_request(build, large=_is_large(ask), connect_s=connect_s)
+        if media_type(opened.response) != "application/json":
+            opened.body.close()
+            raise not_an_answer(opened.response, self._provider.scrub)
+        return HttpEmbedding(opened, ask, self._provider.scrub, self._provider.threads)
 
 
 class HttpEmbedding:
-    """An answer on its way (`actors.embedding.OpenEmbedding`)."""
+    """An open embedding answer (`actors.embedding.OpenEmbedding`)."""
 
     def __init__(
-        self, asked: Asked, ask: EmbeddingAsk, scrub: Scrub, threads: trio.CapacityLimiter
+        self, opened: OpenResponse, ask: EmbeddingCall, scrub: Scrub, threads: trio.CapacityLimiter
     ) -> None:
-        self._body = asked.body
+        self._body = opened.body
         self._threads = threads
-        self._judge = asked.judge
+        self._record_failure = opened.record_failure
         self._ask = ask
         self._scrub = scrub
-        self.release = asked.body.leave
-        self.close = asked.body.close
+        self.release = opened.body.release_if_complete
+        self.close = opened.body.close
 
     async def read(self) -> Embeddings:
         """See `actors.embedding.OpenEmbedding.read`."""
         try:
-            data = await self._whole()
+            data = await self._read_all()
             read = partial(read_embeddings, data, self._ask, self._scrub)
             return await off_loop(len(data) > _LARGE, self._threads, read)
         except UpstreamFailure as failure:
-            self._judge(failure)
+            self._record_failure(failure)
             raise
 
-    async def _whole(self) -> bytes:
+    async def _read_all(self) -> bytes:
         parts: list[bytes] = []
         size = 0
         try:
@@ -86,5 +86,5 @@ class HttpEmbedding:
         return b"".join(parts)
 
 
-def _is_large(ask: EmbeddingAsk) -> bool:
+def _is_large(ask: EmbeddingCall) -> bool:
     return sum(map(len, ask.texts)) > _LARGE

@@ -1,4 +1,4 @@
-"""What can be made out where a provider's frame has wrong types in it."""
+"""Helpers for reading frames of providers whose fields have wrong types."""
 
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
@@ -9,10 +9,10 @@ from msgspec import Meta, Raw
 
 NULL = Raw(b"null")
 
-_MOST = 2**53
-"""What is more is neither a count nor an index, and neither journal nor database could hold it."""
+_MAX_NUMBER = 2**53
+"""Largest number accepted; no count or index is larger, and the database couldn't store it."""
 
-Number = Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+Number = Annotated[int, Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
 
 
 T = TypeVar("T")
@@ -21,10 +21,10 @@ T = TypeVar("T")
 def read_either(
     data: bytes, strict: Callable[[bytes], T], lenient: Callable[[dict[str, object]], T]
 ) -> tuple[T, bool]:
-    """What a frame says, and whether it was as it should be.
+    """Decode a frame; return it and whether it matched the schema.
 
-    Where types are wrong, `lenient` makes out of the object what it can. Raises
-    `msgspec.DecodeError` where `data` is no JSON object.
+    If field types are wrong, `lenient` builds the frame from the readable fields. Raises
+    `msgspec.DecodeError` if `data` isn't a JSON object.
     """
     try:
         try:
@@ -45,7 +45,7 @@ def _object(data: bytes) -> dict[str, object]:
 
 
 def objects(value: object) -> Iterator[dict[str, object]]:
-    """The objects of a list."""
+    """Yield the objects in a list; skip everything else."""
     if isinstance(value, list):
         for one in value:
             if isinstance(one, dict):
@@ -53,26 +53,27 @@ def objects(value: object) -> Iterator[dict[str, object]]:
 
 
 def text(value: object) -> str | None:
-    """A string."""
+    """Return the value if it is a string, else None."""
     return value if isinstance(value, str) else None
 
 
 def number(value: object) -> int | None:
-    """A number that can be kept."""
+    """Return the value as an integer, or None if it isn't a number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if abs(value) <= _MOST else None
+    return int(value) if abs(value) <= _MAX_NUMBER else None
 
 
 def raw(value: object) -> Raw:
-    """A value as JSON again."""
+    """Return a decoded value as JSON again."""
     return NULL if value is None else Raw(msgspec.json.encode(value))
 
 
 def arguments(value: Raw) -> str:
-    """A tool call's arguments as text, without the white space that they were laid out with.
+    """Return a tool call's arguments as compact JSON text.
 
-    Arguments that come as a text are that text. Raises `UnicodeDecodeError`.
+    Arguments that are a JSON string are returned as the content of the string. Raises
+    `UnicodeDecodeError`.
     """
     data = bytes(value)
     if data.startswith(b'"'):
@@ -81,12 +82,12 @@ def arguments(value: Raw) -> str:
 
 
 def one_line(value: Raw) -> str:
-    """JSON as text, laid out without line ends: one of them would cut an event in two."""
+    """Return JSON as text without line breaks, which would split a server-sent event."""
     text = str(bytes(value), "utf-8", "replace")
     laid_out = "\n" in text or "\r" in text
     return msgspec.json.format(text, indent=-1) if laid_out else text
 
 
-def made_call_id(*said: str) -> str:
-    """An id for a tool call that came without one, the same for the same words."""
-    return f"call_{blake2b(chr(0).join(said).encode(), digest_size=12).hexdigest()}"
+def derive_call_id(*parts: str) -> str:
+    """Return an id for a tool call that came without one; equal parts give equal ids."""
+    return f"call_{blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"

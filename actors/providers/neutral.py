@@ -1,6 +1,7 @@
-"""Reading a call in its neutral form, for formats that say it in words of their own. Pure.
+"""Helpers for reading Chat messages and parameters when building requests of other APIs. Pure.
 
-The client's messages are looked at leniently: what is not understood is named, never a crash.
+Messages come from the client unchecked and are read leniently: unknown content is reported by path
+and never raises.
 """
 
 from base64 import b64encode
@@ -23,38 +24,39 @@ _NO_REQUEST: dict[str, tuple[JSON, ...]] = {
     "verbosity": ("medium",),
     "modalities": (["text"],),
 }
-"""Values of parameters that ask for what every format does anyway; `store` asks it of us."""
+"""Parameter values that every format implements by default; `store` concerns Trouper only."""
 
 _REASONING_KEYS = frozenset({"reasoning_content", "reasoning"})
 _MESSAGE_KEYS = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id"})
 
 
-def asks_nothing(name: str, value: JSON) -> bool:
-    """Whether this parameter may be left out and nobody would see a difference."""
+def is_default_value(name: str, value: JSON) -> bool:
+    """Return whether leaving out this parameter makes no difference."""
     return value is None or value in ([], {}) or value in _NO_REQUEST.get(name, ())
 
 
 def with_effort(parameters: Mapping[str, JSON], left_out: list[str]) -> dict[str, JSON]:
-    """The parameters without `reasoning`, its `effort` as `reasoning_effort`, which wins.
+    """Return the parameters with `reasoning.effort` moved to `reasoning_effort`.
 
-    For formats that have no `reasoning`: the rest of it is left out.
+    An existing `reasoning_effort` wins. For formats that have no `reasoning`: its other fields are
+    added to `left_out`.
     """
-    said = dict(parameters)
-    reasoning = said.pop("reasoning", None)
+    result = dict(parameters)
+    reasoning = result.pop("reasoning", None)
     if not isinstance(reasoning, dict):
         left_out += [] if reasoning in (None, []) else ["reasoning"]
-        return said
-    asked = {name: value for name, value in reasoning.items() if value is not None}
-    if said.get("reasoning_effort") is None and "effort" in asked:
-        said["reasoning_effort"] = asked.pop("effort")
-    elif asked.get("effort") == said.get("reasoning_effort"):
-        asked.pop("effort", None)
-    left_out += [f"reasoning.{name}" for name in asked]
-    return said
+        return result
+    remaining = {name: value for name, value in reasoning.items() if value is not None}
+    if result.get("reasoning_effort") is None and "effort" in remaining:
+        result["reasoning_effort"] = remaining.pop("effort")
+    elif remaining.get("effort") == result.get("reasoning_effort"):
+        remaining.pop("effort", None)
+    left_out += [f"reasoning.{name}" for name in remaining]
+    return result
 
 
 def parts_of(message: Message, path: str) -> Iterator[tuple[str, Part]]:
-    """The parts of a message and their paths; a plain text is a text part, and so is a refusal."""
+    """Yield the paths and parts of a message; plain text and a refusal become text parts."""
     content = message.get("content")
     if isinstance(content, str):
         yield f"{path}.content", {"type": "text", "text": content}
@@ -68,7 +70,7 @@ def parts_of(message: Message, path: str) -> Iterator[tuple[str, Part]]:
 
 
 def text_of(part: Part) -> str | None:
-    """The text of a part; None where it is of another kind."""
+    """Return the text of a text or refusal part, or None for other parts."""
     match part:
         case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
             return text
@@ -77,15 +79,15 @@ def text_of(part: Part) -> str | None:
 
 
 def reasoning_of(message: Message) -> str | None:
-    """The thinking that an assistant's message was shown with."""
+    """Return the reasoning of an assistant's message, or None."""
     found = (message.get(key) for key in ("reasoning_content", "reasoning"))
     return next((text for text in found if isinstance(text, str) and text), None)
 
 
-def odd_keys(message: Message, path: str) -> list[str]:
-    """Paths of what a message holds besides what all formats know; thinking is not counted.
+def unknown_keys(message: Message, path: str) -> list[str]:
+    """Return the paths of non-empty message fields that not all formats know.
 
-    A `name` is counted only where it is not that of a tool.
+    Reasoning isn't reported, nor is the `name` of a tool message.
     """
     known = _MESSAGE_KEYS | _REASONING_KEYS
     if message.get("role") in ("tool", "function"):
@@ -98,14 +100,14 @@ def odd_keys(message: Message, path: str) -> list[str]:
 
 
 def tool_calls_of(message: Message, path: str) -> Iterator[tuple[str, Message]]:
-    """The tool calls of an assistant's message and their paths."""
+    """Yield the paths and tool calls of an assistant's message."""
     calls = message.get("tool_calls")
     for number, call in enumerate(calls if isinstance(calls, list) else []):
         yield f"{path}.tool_calls[{number}]", call if isinstance(call, dict) else {}
 
 
 def tool_names(messages: Sequence[Message]) -> dict[str, str]:
-    """The name of the function that each tool call of the conversation is for, by its id."""
+    """Return the function name of each tool call of the conversation, by call id."""
     names: dict[str, str] = {}
     for message in messages:
         for _, call in tool_calls_of(message, ""):
@@ -116,7 +118,7 @@ def tool_names(messages: Sequence[Message]) -> dict[str, str]:
 
 
 def arguments_of(function: Message) -> dict[str, JSON] | None:
-    """A tool call's arguments as an object; None where they are none."""
+    """Return a tool call's arguments as an object, or None if they aren't one."""
     arguments = function.get("arguments")
     if isinstance(arguments, str) and arguments:
         return object_of(arguments)
@@ -126,7 +128,7 @@ def arguments_of(function: Message) -> dict[str, JSON] | None:
 
 
 def object_of(text: str) -> dict[str, JSON] | None:
-    """The object that a JSON text is; None where it is another value or no JSON."""
+    """Return the object in a JSON text, or None if it is another value or invalid."""
     try:
         value: JSON = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -135,7 +137,7 @@ def object_of(text: str) -> dict[str, JSON] | None:
 
 
 def data_url(url: str) -> tuple[str, str] | None:
-    """Media type and base64 of a `data:` URL (RFC 2397); None where it is another kind of URL."""
+    """Return media type and base64 of a `data:` URL (RFC 2397), or None for other URLs."""
     head, comma, data = url.partition(",")
     if not comma or head[:5].lower() != "data:":
         return None
@@ -146,5 +148,5 @@ def data_url(url: str) -> tuple[str, str] | None:
 
 
 def stop_words(value: JSON) -> JSON:
-    """`stop` as a list."""
+    """Return `stop` as a list."""
     return [value] if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""The `ollama` format: Ollama's own `/api/chat`, as lines of JSON or as a document."""
+"""Wire format `ollama`: Ollama's own `/api/chat`, as JSON lines or as one document."""
 
 import re
 
@@ -10,7 +10,7 @@ from actors.outcome import Reason, Usage
 from actors.providers.base import ModelCall
 from actors.providers.decoding import Document, LineStream, Reader
 from actors.providers.formats import Decoder, RequestParts
-from actors.providers.lenient import NULL, arguments, made_call_id
+from actors.providers.lenient import NULL, arguments, derive_call_id
 from actors.providers.ollama_request import request_of
 from actors.providers.ollama_wire import (
     Call,
@@ -24,7 +24,7 @@ from actors.providers.scrub import Scrub
 
 
 class Ollama:
-    """The format (`actors.providers.formats.Format`)."""
+    """Ollama's API as an `actors.providers.formats.Format`."""
 
     stream_type = "application/x-ndjson"
 
@@ -49,7 +49,7 @@ class Ollama:
 
 
 class _Lines(Reader):
-    """Lines to chunks. `done` is both the finish and the end mark, and comes with the usage."""
+    """Reader that turns lines into chunks. `done` is the finish and the end marker in one."""
 
     _text_in = re.compile(
         rb'"(?:(?:content|thinking)"\s{0,8}:\s{0,8}"[^"]|tool_calls"\s{0,8}:\s{0,8}\[\s{0,8}\{)'
@@ -64,25 +64,25 @@ class _Lines(Reader):
         try:
             line, strict = read_line(data)
         except msgspec.DecodeError:
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         try:
-            self._line(data, line, strict, chunks)
+            self._read_parts(data, line, strict, chunks)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._leave_out(data, chunks)
+            self._skip_or_fail(data, chunks)
 
-    def _line(self, data: bytes, line: Line, strict: bool, chunks: list[Chunk]) -> None:
+    def _read_parts(self, data: bytes, line: Line, strict: bool, chunks: list[Chunk]) -> None:
         if line.error != NULL:
             raise self._fail_with(data)
         before = len(chunks)
         if line.message is not None:
-            self._say(line.message, line, chunks)
+            self._emit(line.message, line, chunks)
         if line.done:
             self._done(line, chunks)
         if not strict and len(chunks) == before:
             chunks.append(self._skipped(data))
 
-    def _say(self, message: Message, line: Line, chunks: list[Chunk]) -> None:
+    def _emit(self, message: Message, line: Line, chunks: list[Chunk]) -> None:
         if message.thinking:
             chunks.append(ReasoningChunk(message.thinking))
         if message.content:
@@ -91,38 +91,38 @@ class _Lines(Reader):
         chunks.extend(self._call(call, line.created_at or "") for call in calls)
 
     def _call(self, call: Call, created_at: str) -> ToolCallChunk:
-        """A call comes whole; only new versions give it an id."""
+        """Return the chunk of a call, which always comes whole; old Ollama versions send no id."""
         function = call.function or Function()
-        said, name, index = arguments(function.arguments), function.name or "", self._calls
+        args, name, index = arguments(function.arguments), function.name or "", self._calls
         self._calls += 1
-        id = call.id or made_call_id(created_at, str(index), name, said)
-        return ToolCallChunk(index, id, name, said)
+        id = call.id or derive_call_id(created_at, str(index), name, args)
+        return ToolCallChunk(index, id, name, args)
 
     def _done(self, line: Line, chunks: list[Chunk]) -> None:
         if (usage := _usage(line)) is not None:
             chunks.append(UsageChunk(usage))
         reason = Reason.TOOL_CALLS if self._calls else Reason.STOP
         self._finish(Reason.LENGTH if line.done_reason == "length" else reason, chunks)
-        self.marked = True
+        self.saw_end_marker = True
 
 
 class OllamaDecoder(_Lines, LineStream):
-    """Decodes a stream of lines."""
+    """Decoder for a stream of lines."""
 
 
 class OllamaWholeDecoder(_Lines, Document):
-    """Decodes an answer that came as one document, although a stream had been asked for."""
+    """Decoder for an answer sent as one document although a stream was requested."""
 
 
 def _usage(line: Line) -> Usage | None:
-    """The figures; None where the prompt's is missing. Ollama leaves out what is zero."""
-    given, made = line.prompt_eval_count, line.eval_count or 0
-    if given is None or given < 0 or made < 0:
+    """Return the usage, or None without a prompt count. Ollama omits an answer count of zero."""
+    input_count, output_count = line.prompt_eval_count, line.eval_count or 0
+    if input_count is None or input_count < 0 or output_count < 0:
         return None
-    return Usage(input_tokens=given, output_tokens=made)
+    return Usage(input_tokens=input_count, output_tokens=output_count)
 
 
 def _logprobs(line: Line) -> str | None:
-    """The log probabilities as Chat Completions has them, in JSON."""
+    """Return the log probabilities as JSON in the shape of Chat Completions."""
     content = None if line.logprobs == NULL else read_logprobs(line.logprobs)
     return None if content is None else msgspec.json.encode({"content": content}).decode()

@@ -1,6 +1,6 @@
-"""A call as the body of Ollama's `POST /api/chat`. Pure.
+"""Converts a call to the body of Ollama's `POST /api/chat`. Pure.
 
-Shapes from Ollama's API documentation, "Generate a chat completion".
+Shapes come from Ollama's API documentation, "Generate a chat completion".
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,24 +10,24 @@ from actors.providers.foreign import THINKING, as_chat
 from actors.providers.neutral import (
     Message,
     arguments_of,
-    asks_nothing,
     data_url,
-    odd_keys,
+    is_default_value,
     parts_of,
     reasoning_of,
     stop_words,
     text_of,
     tool_calls_of,
     tool_names,
+    unknown_keys,
     with_effort,
 )
 
 JSONObject = dict[str, JSON]
 
 _OPTIONS = {"max_tokens": "num_predict", "max_completion_tokens": "num_predict"}
-"""Parameters that are options under another name; the later one wins."""
+"""Ollama options by Chat parameter; of two for one option the later one wins."""
 
-_SAME_OPTIONS = frozenset(
+_UNCHANGED_OPTIONS = frozenset(
     {
         "draft_num_predict",
         "frequency_penalty",
@@ -50,11 +50,13 @@ _SAME_OPTIONS = frozenset(
         "use_mmap",
     }
 )
-_SAME = frozenset({"keep_alive", "logprobs", "shift", "top_logprobs", "truncate"})
-"""Fields of the request that a call's parameters may name as they are."""
+_UNCHANGED = frozenset({"keep_alive", "logprobs", "shift", "top_logprobs", "truncate"})
+"""Ollama's own top-level request fields, passed through if given as parameters."""
 
-_SAID_WITH_TOOLS = (("tool_choice", "auto"), ("tool_choice", "none"))
-"""The one is what Ollama does, for the other the tools are left out."""
+_HANDLED_TOOL_CHOICES = (("tool_choice", "auto"), ("tool_choice", "none"))
+"""Tool choices that aren't reported as left out.
+
+`auto` is Ollama's behaviour; `none` is implemented by leaving out the tools."""
 
 _THINK: dict[str, bool | str] = {
     "none": False,
@@ -68,16 +70,16 @@ _THINK: dict[str, bool | str] = {
 
 
 def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
-    """The request's document, and the paths of what it cannot say."""
-    call, left_out = as_chat(call, but_for=THINKING)
+    """Return the request document and the paths of what it leaves out."""
+    call, left_out = as_chat(call, keep_field=THINKING)
     names = tool_names(call.messages)
     document: JSONObject = {
         "model": call.upstream_model,
         "messages": list(_messages(call.messages, names, left_out)),
         "stream": True,
     }
-    asked = with_effort(call.parameters, left_out)
-    given = {name: value for name, value in asked.items() if not asks_nothing(name, value)}
+    parameters = with_effort(call.parameters, left_out)
+    given = {name: value for name, value in parameters.items() if not is_default_value(name, value)}
     builder = _Builder(document, left_out)
     for name, value in given.items():
         builder.take(name, value)
@@ -96,22 +98,22 @@ def _messages(
 ) -> Iterator[JSONObject]:
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        left_out += odd_keys(message, path)
+        left_out += unknown_keys(message, path)
         role = message.get("role")
-        said: JSONObject = {"role": "system" if role == "developer" else role}
-        said |= _content(message, path, left_out)
+        converted: JSONObject = {"role": "system" if role == "developer" else role}
+        converted |= _content(message, path, left_out)
         if role == "assistant":
             if (thought := reasoning_of(message)) is not None:
-                said["thinking"] = thought
+                converted["thinking"] = thought
             if calls := list(_calls(message, path, left_out)):
-                said["tool_calls"] = calls
+                converted["tool_calls"] = calls
         elif role in ("tool", "function"):
-            said |= _answered(message, names, path, left_out) | {"role": "tool"}
-        yield said
+            converted |= _tool_reference(message, names, path, left_out) | {"role": "tool"}
+        yield converted
 
 
 def _content(message: Message, path: str, left_out: list[str]) -> JSONObject:
-    """Text, its parts one to a line, and images, which stand apart from it."""
+    """Return `content` (text parts joined by line breaks) and `images`, if any."""
     texts: list[str] = []
     images: list[str] = []
     for where, part in parts_of(message, path):
@@ -140,31 +142,34 @@ def _calls(message: Message, path: str, left_out: list[str]) -> Iterator[JSONObj
                 arguments = arguments_of(function)
                 if arguments is None:
                     left_out.append(f"{where}.function.arguments")
-                said: JSONObject = {"name": function["name"], "arguments": arguments or {}}
+                built: JSONObject = {"name": function["name"], "arguments": arguments or {}}
                 id = call.get("id")
-                yield {"function": said} | ({"id": id} if isinstance(id, str) and id else {})
+                yield {"function": built} | ({"id": id} if isinstance(id, str) and id else {})
             case _:
                 left_out.append(where)
 
 
-def _answered(
+def _tool_reference(
     message: Message, names: dict[str, str], path: str, left_out: list[str]
 ) -> JSONObject:
-    """Which tool call a result is for: Ollama wants the tool's name, new ones take the id too."""
+    """Return the fields that link a tool result to its call.
+
+    Ollama requires the tool's name; newer versions accept the call id too.
+    """
     id, name = message.get("tool_call_id"), message.get("name")
-    said: JSONObject = {}
+    reference: JSONObject = {}
     if isinstance(id, str) and id:
-        said["tool_call_id"] = id
+        reference["tool_call_id"] = id
         name = names.get(id, name)
     if isinstance(name, str) and name:
-        said["tool_name"] = name
+        reference["tool_name"] = name
     else:
         left_out.append(f"{path}.tool_call_id")
-    return said
+    return reference
 
 
 class _Builder:
-    """Puts parameters into their places."""
+    """A builder that puts Chat parameters into a request document."""
 
     def __init__(self, document: JSONObject, left_out: list[str]) -> None:
         self._document = document
@@ -184,31 +189,31 @@ class _Builder:
             case "reasoning_effort":
                 self._reasoning_effort(value)
             case _:
-                self._take_same(name, value)
+                self._take_unchanged(name, value)
 
-    def _take_same(self, name: str, value: JSON) -> None:
-        if name in _SAME_OPTIONS:
+    def _take_unchanged(self, name: str, value: JSON) -> None:
+        if name in _UNCHANGED_OPTIONS:
             self.options[name] = value
-        elif name in _SAME:
+        elif name in _UNCHANGED:
             self._document[name] = value
-        elif name not in _OPTIONS and (name, value) not in _SAID_WITH_TOOLS:
+        elif name not in _OPTIONS and (name, value) not in _HANDLED_TOOL_CHOICES:
             self._left_out.append(name)
 
     def _tools(self, tools: JSON) -> None:
-        said: list[JSON] = []
+        functions: list[JSON] = []
         for number, tool in enumerate(tools if isinstance(tools, list) else []):
             match tool:
                 case {"type": "function", "function": dict(function)}:
-                    said.append(tool)
+                    functions.append(tool)
                     if function.get("strict"):
                         self._left_out.append(f"tools[{number}].function.strict")
                 case _:
                     self._left_out.append(f"tools[{number}]")
-        if said:
-            self._document["tools"] = said
+        if functions:
+            self._document["tools"] = functions
 
-    def _response_format(self, wanted: JSON) -> None:
-        match wanted:
+    def _response_format(self, requested: JSON) -> None:
+        match requested:
             case {"type": "text"}:
                 pass
             case {"type": "json_object"}:

@@ -1,6 +1,7 @@
-"""The parts of a line of Ollama's `/api/chat` that are read, strictly at first, then leniently.
+"""Parses lines of Ollama's `/api/chat`: strictly at first, leniently if field types are wrong.
 
-Shapes from Ollama's API documentation, "Generate a chat completion".
+Only the fields that are used are declared. Shapes come from Ollama's API documentation, "Generate a
+chat completion".
 """
 
 import msgspec
@@ -39,7 +40,7 @@ class Line(Struct, gc=False):
 
 
 class TokenLogprob(Struct):
-    """A token and how likely it was, as in Chat Completions."""
+    """A token and its log probability, as in Chat Completions."""
 
     token: str
     logprob: float
@@ -55,16 +56,16 @@ _LOGPROBS = msgspec.json.Decoder(list[Logprob])
 
 
 def read_line(data: bytes) -> tuple[Line, bool]:
-    """The line, and whether it was as it should be.
+    """Return the line and whether it matched the schema.
 
-    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
-    `data` is no JSON object.
+    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
+    isn't a JSON object.
     """
     return read_either(data, _strict, _lenient)
 
 
 def read_logprobs(data: Raw) -> list[Logprob] | None:
-    """The log probabilities; None where they are not as they should be."""
+    """Return the log probabilities, or None if they don't match the schema."""
     try:
         return _LOGPROBS.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The `openai-chat` format: Chat Completions, streamed or whole."""
+"""Wire format `openai-chat`: Chat Completions, streamed or as one document."""
 
 import re
 from collections.abc import Iterator
@@ -30,19 +30,21 @@ _FINISHES = {
     "function_call": Reason.TOOL_CALLS,
     "content_filter": Reason.CONTENT_FILTER,
 }
-"""All others mean `stop`: a provider that gives a reason of its own has ended by itself."""
+"""Finish reasons by `finish_reason`.
+
+Any other value means `stop`: a provider-specific reason is an end that the provider chose."""
 
 
 class OpenAIChat:
-    """The format (`actors.providers.formats.Format`)."""
+    """Chat Completions as an `actors.providers.formats.Format`."""
 
     stream_type = "text/event-stream"
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return tuple(as_chat(call, but_for=THINKING)[1])
+        return tuple(as_chat(call, keep_field=THINKING)[1])
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        call, left_out = as_chat(call, but_for=THINKING)
+        call, left_out = as_chat(call, keep_field=THINKING)
         headers = [
             ("content-type", "application/json"),
             ("accept", "text/event-stream, application/json"),
@@ -67,7 +69,10 @@ class OpenAIChat:
 
 
 class _ChatFrames(Reader):
-    """Chat Completions frames to chunks. Usage is told before the finish of its frame."""
+    """Reader that turns Chat Completions frames into chunks.
+
+    A frame's usage chunk precedes its finish chunk.
+    """
 
     _text_in = re.compile(rb'"(?:content|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
 
@@ -80,7 +85,7 @@ class _ChatFrames(Reader):
         try:
             frame, strict = read_frame(data)
         except msgspec.DecodeError:
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)
@@ -107,7 +112,7 @@ class _ChatFrames(Reader):
             if delta.tool_calls or delta.function_call:
                 chunks.extend(self._tool_calls(delta))
         if choice.finish_reason:
-            self._end_with(choice.finish_reason, chunks)
+            self._end(choice.finish_reason, chunks)
 
     def _tool_calls(self, delta: Delta) -> Iterator[ToolCallChunk]:
         for call in delta.tool_calls or ():
@@ -121,29 +126,29 @@ class _ChatFrames(Reader):
         if (function := delta.function_call) is not None:
             yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
 
-    def _end_with(self, reason: str, chunks: list[Chunk]) -> None:
+    def _end(self, reason: str, chunks: list[Chunk]) -> None:
         if reason == "error":
             raise self._fail(FailureKind.IN_STREAM_ERROR, "the provider ended with an error")
         self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
 
 
 class OpenAIChatDecoder(_ChatFrames, SseStream):
-    """Decodes a stream of server-sent events."""
+    """Decoder for a stream of server-sent events."""
 
 
 class OpenAIWholeDecoder(_ChatFrames, Document):
-    """Decodes an answer that came as one document, although a stream had been asked for."""
+    """Decoder for an answer sent as one document although a stream was requested."""
 
 
 def _usage(usage: TokenUsage) -> Usage | None:
-    """The figures, zeros included; None where the provider gave no figures."""
-    given, made = usage.prompt_tokens, usage.completion_tokens
-    if given is None or made is None or given < 0 or made < 0:
+    """Return the usage, or None if a count is missing or negative."""
+    input_count, output_count = usage.prompt_tokens, usage.completion_tokens
+    if input_count is None or output_count is None or input_count < 0 or output_count < 0:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return Usage(
-        input_tokens=given,
-        output_tokens=made,
+        input_tokens=input_count,
+        output_tokens=output_count,
         cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
         reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
     )

@@ -1,4 +1,4 @@
-"""The `openai-responses` format: OpenAI's Responses API over HTTP, streamed or whole."""
+"""Wire format `openai-responses`: OpenAI's Responses API over HTTP, streamed or one document."""
 
 from actors.heavy import encoded
 from actors.providers.base import ModelCall
@@ -12,12 +12,12 @@ PATH = "/responses"
 
 
 class OpenAIResponses:
-    """The format (`actors.providers.formats.Format`)."""
+    """The Responses API as an `actors.providers.formats.Format`."""
 
     stream_type = "text/event-stream"
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return translate(call).unsaid
+        return translate(call).left_out
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         headers = [
@@ -26,9 +26,9 @@ class OpenAIResponses:
         ]
         if api_key is not None:
             headers.append(("authorization", f"Bearer {api_key}"))
-        said = translate(call)
-        body = {**said.body, "stream": True}
-        return RequestParts(PATH, tuple(headers), encoded(body), said.unsaid)
+        translation = translate(call)
+        body = {**translation.body, "stream": True}
+        return RequestParts(PATH, tuple(headers), encoded(body), translation.left_out)
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         return ResponsesDecoder(scrub)
@@ -38,8 +38,8 @@ class OpenAIResponses:
 
 
 class ResponsesDecoder(EventReader, SseStream):
-    """Decodes a stream of server-sent events."""
+    """Decoder for a stream of server-sent events."""
 
 
 class ResponsesWholeDecoder(WholeReader, Document):
-    """Decodes an answer that came as one document, although a stream had been asked for."""
+    """Decoder for an answer sent as one document although a stream was requested."""

@@ -1,4 +1,4 @@
-"""The state of one Responses answer while it is read: its texts, its calls, and how it ends."""
+"""Base class for reading a Responses answer: texts, tool calls, usage and finish."""
 
 import re
 from collections.abc import Iterator
@@ -16,123 +16,125 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.base import UpstreamFailure
 from actors.providers.decoding import Reader
-from actors.providers.openai_responses_texts import Kind, Place, Texts
+from actors.providers.openai_responses_texts import TextKind, TextPosition, Texts
 from actors.providers.openai_responses_wire import Item, Part, Response, TokenUsage
 from actors.providers.scrub import Scrub
 
 _KINDS = {
-    "output_text": Kind.TEXT,
-    "refusal": Kind.REFUSAL,
-    "summary_text": Kind.SUMMARY,
-    "reasoning_text": Kind.REASONING,
+    "output_text": TextKind.TEXT,
+    "refusal": TextKind.REFUSAL,
+    "summary_text": TextKind.SUMMARY,
+    "reasoning_text": TextKind.REASONING,
 }
 _BETWEEN_SUMMARIES = "\n\n"
-"""The parts of a summary are paragraphs, which nothing but their being parts says."""
+"""Separator between parts of a reasoning summary, which are paragraphs without line breaks."""
 
 
 class _Call(Struct, gc=False):
-    """A function call; `id` is None until an event tells it."""
+    """A function call; `id` is None until an event contains it."""
 
     index: int
     id: str | None
 
     @property
-    def place(self) -> Place:
-        """Where its arguments stand."""
-        return Place(Kind.ARGUMENTS, self.index)
+    def position(self) -> TextPosition:
+        """Position of the call's arguments."""
+        return TextPosition(TextKind.ARGUMENTS, self.index)
 
 
 class AnswerReader(Reader):
-    """What reading events and reading a whole answer have in common."""
+    """Base of `EventReader` and `WholeReader`."""
 
     _text_in = re.compile(rb'"(?:delta|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._texts = Texts()
-        self._summary: Place | None = None
-        """Where the last piece of a summary stood."""
+        self._summary: TextPosition | None = None
+        """Position of the last piece of a reasoning summary."""
         self._calls: dict[str, _Call] = {}
-        """By id."""
+        """Calls by id."""
         self._call_at: dict[int, _Call] = {}
-        """By the item's index in the output; the latest, where a server gives all the same."""
-        self._calls_made = 0
+        """Calls by output index; the latest, as some servers give all items the same index."""
+        self._call_count = 0
 
     @property
-    def _begun(self) -> bool:
-        """Something of the answer has been shown."""
-        return self._texts.begun or self._calls_made > 0
+    def _started(self) -> bool:
+        """True once part of the answer has been emitted."""
+        return self._texts.started or self._call_count > 0
 
-    def _grow(self, place: Place, piece: str | None, chunks: list[Chunk]) -> None:
-        """A piece of a text."""
+    def _add_piece(self, position: TextPosition, piece: str | None, chunks: list[Chunk]) -> None:
+        """Emit a piece of a text."""
         if piece:
-            self._texts.grow(place, piece)
-            self._show(place, piece, chunks)
+            self._texts.add_piece(position, piece)
+            self._emit(position, piece, chunks)
 
-    def _complete(self, place: Place, whole: str | None, chunks: list[Chunk]) -> None:
-        """A whole text, of which all or nothing may have been shown."""
-        if whole and (rest := self._texts.rest(place, whole)):
-            self._show(place, rest, chunks)
+    def _complete(self, position: TextPosition, whole: str | None, chunks: list[Chunk]) -> None:
+        """Emit the part of a complete text that hasn't been emitted yet."""
+        if whole and (rest := self._texts.rest(position, whole)):
+            self._emit(position, rest, chunks)
 
-    def _show(self, place: Place, text: str, chunks: list[Chunk]) -> None:
-        match place.kind:
-            case Kind.TEXT:
+    def _emit(self, position: TextPosition, text: str, chunks: list[Chunk]) -> None:
+        match position.kind:
+            case TextKind.TEXT:
                 chunks.append(TextChunk(text))
-            case Kind.REFUSAL:
+            case TextKind.REFUSAL:
                 chunks.append(RefusalChunk(text))
-            case Kind.ARGUMENTS:
-                chunks.append(ToolCallChunk(place.item, None, None, text))
-            case Kind.SUMMARY | Kind.REASONING:
-                self._think(place, text, chunks)
+            case TextKind.ARGUMENTS:
+                chunks.append(ToolCallChunk(position.item, None, None, text))
+            case TextKind.SUMMARY | TextKind.REASONING:
+                self._emit_reasoning(position, text, chunks)
 
-    def _think(self, place: Place, text: str, chunks: list[Chunk]) -> None:
-        if place.kind is Kind.SUMMARY:
-            if self._summary not in (None, place):
+    def _emit_reasoning(self, position: TextPosition, text: str, chunks: list[Chunk]) -> None:
+        if position.kind is TextKind.SUMMARY:
+            if self._summary not in (None, position):
                 chunks.append(ReasoningChunk(_BETWEEN_SUMMARIES))
-            self._summary = place
+            self._summary = position
         chunks.append(ReasoningChunk(text))
 
     def _call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
-        """The call that an item at an index of the output is."""
+        """Return the call of an item at an output index; emit it if it is new."""
         known = self._calls.get(item.call_id or "")
         if known is None and (there := self._call_at.get(at)) is not None and there.id is None:
             known = there
         if known is None:
             return self._new_call(item, at, chunks)
         if known.id is None and item.call_id:
-            self._name(known, item.call_id)
+            self._set_id(known, item.call_id)
             chunks.append(ToolCallChunk(known.index, known.id, item.name or None, ""))
         return known
 
     def _new_call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
-        call = self._call_at[at] = _Call(self._calls_made, None)
-        self._calls_made += 1
+        call = self._call_at[at] = _Call(self._call_count, None)
+        self._call_count += 1
         if item.call_id:
-            self._name(call, item.call_id)
-        begun = item.arguments or ""
-        if begun:
-            self._texts.grow(call.place, begun)
-        chunks.append(ToolCallChunk(call.index, call.id, item.name or None, begun))
+            self._set_id(call, item.call_id)
+        started = item.arguments or ""
+        if started:
+            self._texts.add_piece(call.position, started)
+        chunks.append(ToolCallChunk(call.index, call.id, item.name or None, started))
         return call
 
-    def _name(self, call: _Call, id: str) -> None:
+    def _set_id(self, call: _Call, id: str) -> None:
         call.id = id
         self._calls[id] = call
 
-    def _whole_call(self, item: Item, at: int, chunks: list[Chunk]) -> None:
+    def _complete_call(self, item: Item, at: int, chunks: list[Chunk]) -> None:
         call = self._call(item, at, chunks)
-        self._complete(call.place, item.arguments, chunks)
+        self._complete(call.position, item.arguments, chunks)
 
-    def _ended(self, response: Response, chunks: list[Chunk], *, incomplete: bool) -> None:
-        """What was not said before, then usage and the finish."""
-        recount = self._texts.recount()
+    def _finish_response(
+        self, response: Response, chunks: list[Chunk], *, incomplete: bool
+    ) -> None:
+        """Emit the content that no event carried, then the usage and the finish."""
+        final_texts = self._texts.final_texts()
         for at, item in enumerate(response.output or ()):
-            for place, text in parts_of(item, at):
-                if rest := recount.rest(place.kind, text):
-                    self._show(place, rest, chunks)
+            for position, text in parts_of(item, at):
+                if rest := final_texts.rest(position.kind, text):
+                    self._emit(position, rest, chunks)
             if item.type == "function_call":
-                self._whole_call(item, at, chunks)
-        self._tell_usage(response, chunks)
+                self._complete_call(item, at, chunks)
+        self._emit_usage(response, chunks)
         self._finish(self._reason(response, incomplete=incomplete), chunks)
 
     def _reason(self, response: Response, *, incomplete: bool) -> Reason:
@@ -140,46 +142,46 @@ class AnswerReader(Reader):
             details = response.incomplete_details
             filtered = details is not None and details.reason == "content_filter"
             return Reason.CONTENT_FILTER if filtered else Reason.LENGTH
-        return Reason.TOOL_CALLS if self._calls_made else Reason.STOP
+        return Reason.TOOL_CALLS if self._call_count else Reason.STOP
 
-    def _tell_usage(self, response: Response, chunks: list[Chunk]) -> None:
+    def _emit_usage(self, response: Response, chunks: list[Chunk]) -> None:
         if response.usage is not None and (usage := _usage(response.usage)) is not None:
             chunks.append(UsageChunk(usage))
 
-    def _failed(self, response: Response, chunks: list[Chunk]) -> UpstreamFailure:
-        """The failure of an answer; what it has cost is told before."""
-        self._tell_usage(response, chunks)
+    def _failure_of(self, response: Response, chunks: list[Chunk]) -> UpstreamFailure:
+        """Emit the usage, because a failed answer is charged too, and return the failure."""
+        self._emit_usage(response, chunks)
         return self._fail_with(bytes(response.error))
 
 
-def place_of(part: Part, item: int, index: int) -> Place | None:
-    """Where a part's text stands; None where it is no text."""
+def position_of(part: Part, item: int, index: int) -> TextPosition | None:
+    """Return the position of a part's text, or None if the part isn't text."""
     kind = _KINDS.get(part.type or "")
-    return None if kind is None else Place(kind, item, index)
+    return None if kind is None else TextPosition(kind, item, index)
 
 
 def text_of(part: Part) -> str:
-    """The text of a part, a refusal too."""
+    """Return the text or refusal of a part."""
     return part.text or part.refusal or ""
 
 
-def parts_of(item: Item, at: int) -> Iterator[tuple[Place, str]]:
-    """The texts of an item that stands at this index of the output."""
+def parts_of(item: Item, at: int) -> Iterator[tuple[TextPosition, str]]:
+    """Yield the positions and texts of the item at an output index."""
     for parts in (item.summary, item.content):
         for index, part in enumerate(parts or ()):
-            if (place := place_of(part, at, index)) is not None:
-                yield place, text_of(part)
+            if (position := position_of(part, at, index)) is not None:
+                yield position, text_of(part)
 
 
 def _usage(usage: TokenUsage) -> Usage | None:
-    """The figures, zeros included; None where the server gave no figures."""
-    given, made = usage.input_tokens, usage.output_tokens
-    if given is None or made is None or given < 0 or made < 0:
+    """Return the usage, or None if a count is missing or negative."""
+    input_count, output_count = usage.input_tokens, usage.output_tokens
+    if input_count is None or output_count is None or input_count < 0 or output_count < 0:
         return None
     prompt, completion = usage.input_tokens_details, usage.output_tokens_details
     return Usage(
-        input_tokens=given,
-        output_tokens=made,
+        input_tokens=input_count,
+        output_tokens=output_count,
         cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
         reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
     )

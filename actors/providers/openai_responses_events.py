@@ -1,4 +1,4 @@
-"""Responses events and documents to chunks; how they come off the wire is not known here.
+"""Turns Responses events and documents into chunks, independent of the transport.
 
 The events are those of OpenAI's API reference, "Streaming events" of Responses. They are the same
 over HTTP and over a WebSocket.
@@ -12,8 +12,8 @@ from msgspec import Struct
 from actors.chunks import Chunk, TextChunk
 from actors.providers.base import UpstreamFailure
 from actors.providers.lenient import NULL, Number, one_line
-from actors.providers.openai_responses_answer import AnswerReader, parts_of, place_of, text_of
-from actors.providers.openai_responses_texts import Kind, Place
+from actors.providers.openai_responses_answer import AnswerReader, parts_of, position_of, text_of
+from actors.providers.openai_responses_texts import TextKind, TextPosition
 from actors.providers.openai_responses_wire import (
     EMPTY,
     Event,
@@ -25,37 +25,37 @@ from actors.providers.openai_responses_wire import (
 )
 
 _DELTAS = {
-    "response.output_text.delta": Kind.TEXT,
-    "response.refusal.delta": Kind.REFUSAL,
-    "response.reasoning_summary_text.delta": Kind.SUMMARY,
-    "response.reasoning_text.delta": Kind.REASONING,
+    "response.output_text.delta": TextKind.TEXT,
+    "response.refusal.delta": TextKind.REFUSAL,
+    "response.reasoning_summary_text.delta": TextKind.SUMMARY,
+    "response.reasoning_text.delta": TextKind.REASONING,
 }
 _DONES = {
-    "response.output_text.done": Kind.TEXT,
-    "response.refusal.done": Kind.REFUSAL,
-    "response.reasoning_summary_text.done": Kind.SUMMARY,
-    "response.reasoning_text.done": Kind.REASONING,
+    "response.output_text.done": TextKind.TEXT,
+    "response.refusal.done": TextKind.REFUSAL,
+    "response.reasoning_summary_text.done": TextKind.SUMMARY,
+    "response.reasoning_text.done": TextKind.REASONING,
 }
 _STATUSES = {None, "completed", "incomplete"}
-"""Of a whole answer that has come to its end; None is a server's that leaves the status out."""
+"""Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
 
 
 class _ErrorStatus(Struct):
-    """What an error event has of its own, beside the error."""
+    """The status of an error event, which is next to the error object."""
 
     status: Number | None = None
 
 
 class EventReader(AnswerReader):
-    """Reads an answer event by event."""
+    """Reader of an answer sent as events."""
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one event. Raises `UpstreamFailure`."""
         try:
             event, strict = read_event(data)
         except msgspec.DecodeError:
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         if event.error != NULL or "error" in (event.type, event.object):
             raise self._fail_with(data)
@@ -63,13 +63,14 @@ class EventReader(AnswerReader):
         before = len(chunks)
         if handler is not None:
             handler(self, event, chunks)
+        # Report unreadable events, but not unknown types: the API adds new ones.
         meant = event.type is None or (handler is not None and not strict)
         if meant and len(chunks) == before:
             chunks.append(self._skipped(data))
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)
-        if failure.type == "error":  # the event's type, where the error has none of its own
+        if failure.type == "error":  # the type of the event, not of the error
             failure.type = None
         try:
             status = msgspec.json.decode(data, type=_ErrorStatus).status
@@ -80,24 +81,24 @@ class EventReader(AnswerReader):
         return failure
 
     def _delta(self, event: Event, chunks: list[Chunk]) -> None:
-        self._grow(_place(_DELTAS[event.type or ""], event), event.delta, chunks)
+        self._add_piece(_position(_DELTAS[event.type or ""], event), event.delta, chunks)
 
     def _text_delta(self, event: Event, chunks: list[Chunk]) -> None:
         if event.delta:
-            self._texts.grow(_place(Kind.TEXT, event), event.delta)
+            self._texts.add_piece(_position(TextKind.TEXT, event), event.delta)
             chunks.append(TextChunk(event.delta, _logprobs(event)))
 
     def _done(self, event: Event, chunks: list[Chunk]) -> None:
         whole = event.text or event.refusal
-        self._complete(_place(_DONES[event.type or ""], event), whole, chunks)
+        self._complete(_position(_DONES[event.type or ""], event), whole, chunks)
 
     def _part_added(self, event: Event, chunks: list[Chunk]) -> None:
-        if (place := _place_of_part(event)) is not None:
-            self._grow(place, text_of(event.part or Part()), chunks)
+        if (position := _position_of_part(event)) is not None:
+            self._add_piece(position, text_of(event.part or Part()), chunks)
 
     def _part_done(self, event: Event, chunks: list[Chunk]) -> None:
-        if (place := _place_of_part(event)) is not None:
-            self._complete(place, text_of(event.part or Part()), chunks)
+        if (position := _position_of_part(event)) is not None:
+            self._complete(position, text_of(event.part or Part()), chunks)
 
     def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
         item = event.item
@@ -106,71 +107,71 @@ class EventReader(AnswerReader):
 
     def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
         item, at = event.item or Item(), event.output_index or 0
-        for place, text in parts_of(item, at):
-            self._complete(place, text, chunks)
+        for position, text in parts_of(item, at):
+            self._complete(position, text, chunks)
         if item.type == "function_call":
-            self._whole_call(item, at, chunks)
+            self._complete_call(item, at, chunks)
 
     def _arguments_delta(self, event: Event, chunks: list[Chunk]) -> None:
-        self._grow(self._place_of_call(event, chunks), event.delta, chunks)
+        self._add_piece(self._position_of_call(event, chunks), event.delta, chunks)
 
     def _arguments_done(self, event: Event, chunks: list[Chunk]) -> None:
-        self._complete(self._place_of_call(event, chunks), event.arguments, chunks)
+        self._complete(self._position_of_call(event, chunks), event.arguments, chunks)
 
-    def _place_of_call(self, event: Event, chunks: list[Chunk]) -> Place:
+    def _position_of_call(self, event: Event, chunks: list[Chunk]) -> TextPosition:
         at = event.output_index or 0
-        return (self._call_at.get(at) or self._new_call(Item(), at, chunks)).place
+        return (self._call_at.get(at) or self._new_call(Item(), at, chunks)).position
 
     def _completed(self, event: Event, chunks: list[Chunk]) -> None:
         response = event.response or Response()
         if response.status in _FAILED:
-            raise self._failed(response, chunks)
-        self._ended(response, chunks, incomplete=False)
-        self.marked = True
+            raise self._failure_of(response, chunks)
+        self._finish_response(response, chunks, incomplete=False)
+        self.saw_end_marker = True
 
     def _incomplete(self, event: Event, chunks: list[Chunk]) -> None:
-        self._ended(event.response or Response(), chunks, incomplete=True)
-        self.marked = True
+        self._finish_response(event.response or Response(), chunks, incomplete=True)
+        self.saw_end_marker = True
 
     def _response_failed(self, event: Event, chunks: list[Chunk]) -> None:
-        raise self._failed(event.response or Response(), chunks)
+        raise self._failure_of(event.response or Response(), chunks)
 
 
 class WholeReader(AnswerReader):
-    """Reads an answer that is one document."""
+    """Reader of an answer sent as one document."""
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of the answer. Raises `UpstreamFailure`."""
         try:
             response, _ = read_response(data)
         except msgspec.DecodeError:
-            self._malformed(data, chunks)
+            self._repair_or_skip(data, chunks)
             return
         if response.error != NULL or response.object == "error":
-            self._tell_usage(response, chunks)
+            self._emit_usage(response, chunks)
             raise self._fail_with(data)
         if response.status in _FAILED:
-            raise self._failed(response, chunks)
+            raise self._failure_of(response, chunks)
         if response.status is None and response.output is None:
             chunks.append(self._skipped(data))
         elif response.status in _STATUSES:
-            self._ended(response, chunks, incomplete=False)
+            self._finish_response(response, chunks, incomplete=False)
 
 
-def _place(kind: Kind, event: Event) -> Place:
-    part = event.summary_index if kind is Kind.SUMMARY else event.content_index
-    return Place(kind, event.output_index or 0, part or 0)
+def _position(kind: TextKind, event: Event) -> TextPosition:
+    part = event.summary_index if kind is TextKind.SUMMARY else event.content_index
+    return TextPosition(kind, event.output_index or 0, part or 0)
 
 
-def _place_of_part(event: Event) -> Place | None:
+def _position_of_part(event: Event) -> TextPosition | None:
     index = event.content_index if event.summary_index is None else event.summary_index
     if event.part is None:
         return None
-    return place_of(event.part, event.output_index or 0, index or 0)
+    return position_of(event.part, event.output_index or 0, index or 0)
 
 
 def _logprobs(event: Event) -> str | None:
-    """In the shape of Chat Completions, which is the one that clients are given."""
+    """Return the log probabilities as JSON in the shape of Chat Completions."""
     if event.logprobs in (NULL, EMPTY):
         return None
     return f'{{"content":{one_line(event.logprobs)},"refusal":null}}'
@@ -192,4 +193,4 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.incomplete": EventReader._incomplete,
     "response.failed": EventReader._response_failed,
 }
-"""All others have nothing that is shown, and are ignored."""
+"""Handlers by event type; other events carry no content and are ignored."""

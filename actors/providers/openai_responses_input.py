@@ -1,20 +1,20 @@
-"""Chat messages as the `input` items of a Responses request."""
+"""Converts Chat messages to the `input` items of a Responses request."""
 
 from collections.abc import Callable, Iterator
 
 from actors.providers.base import JSON
-from actors.providers.neutral import odd_keys
+from actors.providers.neutral import unknown_keys
 
 Object = dict[str, JSON]
-Miss = Callable[[str], None]
-"""Takes the path of something that cannot be said."""
+LeaveOut = Callable[[str], None]
+"""Called with the path of each thing that is left out."""
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
-def items_of(messages: list[Object], miss: Miss) -> list[Object]:
-    """The items of all messages in order; `miss` is told of what is left out."""
-    conversation = _Conversation(miss)
+def items_of(messages: list[Object], leave_out: LeaveOut) -> list[Object]:
+    """Return the items of all messages in order; call `leave_out` for what they leave out."""
+    conversation = _Conversation(leave_out)
     return [
         item
         for number, message in enumerate(messages)
@@ -23,19 +23,19 @@ def items_of(messages: list[Object], miss: Miss) -> list[Object]:
 
 
 class _Conversation:
-    def __init__(self, miss: Miss) -> None:
-        self._miss = miss
+    def __init__(self, leave_out: LeaveOut) -> None:
+        self._leave_out = leave_out
         self._custom: set[JSON] = set()
-        """Ids of the calls of custom tools, whose results are items of another type."""
+        """Ids of custom tool calls, whose results have another item type."""
 
     def items(self, message: Object, path: str) -> Iterator[Object]:
-        """The items of one message, which has this path."""
+        """Yield the items of the message at `path`."""
         role = message.get("role")
         if role not in _ROLES:
-            self._miss(path)
+            self._leave_out(path)
             return
-        for odd in odd_keys(message, path):
-            self._miss(odd)
+        for odd in unknown_keys(message, path):
+            self._leave_out(odd)
         if role == "tool":
             yield self._tool_output(message, path)
         elif role == "assistant":
@@ -60,21 +60,21 @@ class _Conversation:
         for number, call in enumerate(calls if isinstance(calls, list) else ()):
             item = self._call(call)
             if item is None:
-                self._miss(f"{path}.tool_calls[{number}]")
+                self._leave_out(f"{path}.tool_calls[{number}]")
             else:
                 yield item
 
     def _assistant_content(self, message: Object, path: str) -> JSON:
         content, refusal = message.get("content"), message.get("refusal")
         if isinstance(content, list):
-            said = self._parts(content, path, _assistant_part)
+            converted = self._parts(content, path, _assistant_part)
         elif isinstance(content, str) and not refusal:
             return content
         else:
-            said = [_output_text(content)] if content else []
+            converted = [_output_text(content)] if content else []
         if refusal:
-            said.append({"type": "refusal", "refusal": refusal})
-        return said
+            converted.append({"type": "refusal", "refusal": refusal})
+        return converted
 
     def _call(self, call: JSON) -> Object | None:
         if not isinstance(call, dict):
@@ -99,14 +99,14 @@ class _Conversation:
     def _parts(
         self, content: list[JSON], path: str, translate: Callable[[Object], Object | None]
     ) -> list[Object]:
-        said = []
+        converted = []
         for number, part in enumerate(content):
             item = translate(part) if isinstance(part, dict) else None
             if item is None:
-                self._miss(f"{path}.content[{number}]")
+                self._leave_out(f"{path}.content[{number}]")
             else:
-                said.append(item)
-        return said
+                converted.append(item)
+        return converted
 
 
 def _input_part(part: Object) -> Object | None:

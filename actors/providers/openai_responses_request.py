@@ -1,4 +1,4 @@
-"""A call as the body of a Responses request, and what of it such a body cannot say."""
+"""Converts a call to the body of a Responses request."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from msgspec import Struct
 
 from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import as_chat
-from actors.providers.openai_responses_input import Miss, Object, items_of
+from actors.providers.openai_responses_input import LeaveOut, Object, items_of
 
 _LOGPROBS = "message.output_text.logprobs"
 
-_NO_PLACE: dict[str, tuple[JSON, ...]] = {
+_UNSUPPORTED: dict[str, tuple[JSON, ...]] = {
     "stop": ([], ""),
     "seed": (),
     "n": (1,),
@@ -25,58 +25,57 @@ _NO_PLACE: dict[str, tuple[JSON, ...]] = {
     "web_search_options": (),
     "background": (False,),
 }
-"""Parameters of Chat Completions that Responses has no word for, and values that ask for nothing
-that it would not do anyway."""
+"""Chat parameters that Responses lacks, each with the values that make no difference."""
 
-_OURS = frozenset({"stream", "stream_options", "store"})
-"""What is ours to say: answers are kept here or nowhere, not with the provider."""
+_SET_HERE = frozenset({"stream", "stream_options", "store"})
+"""Parameters that Trouper sets itself; answers are never stored at the provider."""
 
 
 class Translation(Struct, frozen=True):
-    """A request's body, and the paths of what it leaves out."""
+    """A request body with the paths of what the call contains and the body leaves out."""
 
     body: Object
-    unsaid: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def translate(call: ModelCall) -> Translation:
-    """The body for a call, without `stream`, which only HTTP knows.
+    """Return the body for a call, without `stream`, which only exists over HTTP.
 
-    Unknown parameters are passed on, as are tools that are no functions: they may be the
+    Unknown parameters and tools that aren't functions are passed through: they may be the
     provider's own.
     """
-    call, unsaid = as_chat(call)
+    call, left_out = as_chat(call)
     body: Object = {"model": call.upstream_model, "store": False}
-    body["input"] = items_of(call.messages, unsaid.append)
+    body["input"] = items_of(call.messages, left_out.append)
     for name, value in call.parameters.items():
-        if value is None or name in _OURS:
+        if value is None or name in _SET_HERE:
             continue
-        if name in _NO_PLACE:
-            if value not in _NO_PLACE[name]:
-                unsaid.append(name)
-        elif (say := _SAYINGS.get(name)) is not None:
-            say(body, value, unsaid.append)
+        if name in _UNSUPPORTED:
+            if value not in _UNSUPPORTED[name]:
+                left_out.append(name)
+        elif (write := _WRITERS.get(name)) is not None:
+            write(body, value, left_out.append)
         elif name in body:
-            unsaid.append(name)
+            left_out.append(name)
         else:
             body[name] = value
-    return Translation(body, tuple(unsaid))
+    return Translation(body, tuple(left_out))
 
 
-def _max_tokens(body: Object, value: JSON, miss: Miss) -> None:
+def _max_tokens(body: Object, value: JSON, leave_out: LeaveOut) -> None:
     body.setdefault("max_output_tokens", value)
 
 
-def _max_completion_tokens(body: Object, value: JSON, miss: Miss) -> None:
+def _max_completion_tokens(body: Object, value: JSON, leave_out: LeaveOut) -> None:
     body["max_output_tokens"] = value
 
 
-def _tools(body: Object, value: JSON, miss: Miss) -> None:
+def _tools(body: Object, value: JSON, leave_out: LeaveOut) -> None:
     tools = []
     for number, tool in enumerate(value if isinstance(value, list) else ()):
         match tool:
             case {"type": "custom"}:
-                miss(f"tools[{number}]")
+                leave_out(f"tools[{number}]")
             case {"type": "function", "function": dict(function)}:
                 tools.append(_function(function))
             case _:
@@ -86,82 +85,84 @@ def _tools(body: Object, value: JSON, miss: Miss) -> None:
 
 
 def _function(function: Object) -> Object:
-    # Responses is strict where nothing is said, Chat Completions is not
+    # The default of `strict` is true in Responses and false in Chat Completions.
     strict = function.get("strict") or False
     return {"type": "function", "parameters": None, **function, "strict": strict}
 
 
-def _tool_choice(body: Object, value: JSON, miss: Miss) -> None:
+def _tool_choice(body: Object, value: JSON, leave_out: LeaveOut) -> None:
     match value:
         case {"type": "function", "function": {"name": name}}:
             body["tool_choice"] = {"type": "function", "name": name}
         case {"type": "allowed_tools", "allowed_tools": {"tools": [*tools], **allowed}}:
-            named = [_chosen(tool) for tool in tools]
+            named = [_tool_reference(tool) for tool in tools]
             body["tool_choice"] = {"type": "allowed_tools", **allowed, "tools": named}
         case {"type": "custom"}:
-            miss("tool_choice")
+            leave_out("tool_choice")
         case _:
             body["tool_choice"] = value
 
 
-def _chosen(tool: JSON) -> JSON:
+def _tool_reference(tool: JSON) -> JSON:
     match tool:
         case {"type": "function", "function": {"name": name}}:
             return {"type": "function", "name": name}
     return tool
 
 
-def _response_format(body: Object, value: JSON, miss: Miss) -> None:
+def _response_format(body: Object, value: JSON, leave_out: LeaveOut) -> None:
     match value:
         case {"type": "json_schema", "json_schema": {**schema}}:
-            _inside(body, "text", "format", {"type": "json_schema", **schema})
+            _set_field(body, "text", "format", {"type": "json_schema", **schema})
         case _:
-            _inside(body, "text", "format", value)
+            _set_field(body, "text", "format", value)
 
 
-def _inside(body: Object, name: str, field: str, value: JSON) -> None:
-    there = body.get(name)
-    body[name] = {**(there if isinstance(there, dict) else {}), field: value}
+def _set_field(body: Object, name: str, field: str, value: JSON) -> None:
+    existing = body.get(name)
+    body[name] = {**(existing if isinstance(existing, dict) else {}), field: value}
 
 
-def _merged(name: str) -> Callable[[Object, JSON, Miss], None]:
-    """For an object of which Chat Completions has single fields as parameters, which count."""
+def _merge_into(name: str) -> Callable[[Object, JSON, LeaveOut], None]:
+    """Return a writer for an object whose fields Chat also has as parameters, which win."""
 
-    def say(body: Object, value: JSON, miss: Miss) -> None:
-        there = body.get(name)
-        if isinstance(value, dict) and isinstance(there, dict):
-            body[name] = {**value, **there}
-        elif there is None:
+    def write(body: Object, value: JSON, leave_out: LeaveOut) -> None:
+        existing = body.get(name)
+        if isinstance(value, dict) and isinstance(existing, dict):
+            body[name] = {**value, **existing}
+        elif existing is None:
             body[name] = value
 
-    return say
+    return write
 
 
-def _logprobs(body: Object, value: JSON, miss: Miss) -> None:
+def _logprobs(body: Object, value: JSON, leave_out: LeaveOut) -> None:
     if value is not True:
         return
-    there = body.get("include")
-    body["include"] = [*(there if isinstance(there, list) else []), _LOGPROBS]
+    existing = body.get("include")
+    body["include"] = [*(existing if isinstance(existing, list) else []), _LOGPROBS]
 
 
-def _include(body: Object, value: JSON, miss: Miss) -> None:
-    there = body.get("include")
+def _include(body: Object, value: JSON, leave_out: LeaveOut) -> None:
+    existing = body.get("include")
     body["include"] = (
-        [*value, *there] if isinstance(value, list) and isinstance(there, list) else value
+        [*value, *existing] if isinstance(value, list) and isinstance(existing, list) else value
     )
 
 
-_SAYINGS: dict[str, Callable[[Object, JSON, Miss], None]] = {
+_WRITERS: dict[str, Callable[[Object, JSON, LeaveOut], None]] = {
     "max_tokens": _max_tokens,
     "max_completion_tokens": _max_completion_tokens,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,
-    "verbosity": lambda body, value, miss: _inside(body, "text", "verbosity", value),
-    "text": _merged("text"),
-    "reasoning_effort": lambda body, value, miss: _inside(body, "reasoning", "effort", value),
-    "reasoning": _merged("reasoning"),
+    "verbosity": lambda body, value, leave_out: _set_field(body, "text", "verbosity", value),
+    "text": _merge_into("text"),
+    "reasoning_effort": lambda body, value, leave_out: _set_field(
+        body, "reasoning", "effort", value
+    ),
+    "reasoning": _merge_into("reasoning"),
     "logprobs": _logprobs,
     "include": _include,
 }
-"""How parameters are said that have another name or shape."""
+"""Writers of Chat parameters that have another name or shape in Responses."""

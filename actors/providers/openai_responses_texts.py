@@ -1,7 +1,7 @@
-"""What of an answer's texts has been shown, so that nothing is lost and nothing comes twice.
+"""Tracks which texts of a Responses answer were emitted, so that none is lost or repeated.
 
-The Responses grammar says each text several times: piece by piece, whole when its part is done,
-again with its item, and once more with the answer. Not every server says all of them.
+The Responses protocol sends each text several times: in deltas, whole when its part is done, again
+with its item, and once more with the response. Not every server sends all of these.
 """
 
 from enum import IntEnum, auto
@@ -9,8 +9,8 @@ from enum import IntEnum, auto
 from msgspec import Struct
 
 
-class Kind(IntEnum):
-    """What a text is. Numbers, because Python's other enumerations are slow keys."""
+class TextKind(IntEnum):
+    """Kind of a text. An IntEnum, because members of a plain Enum are slow dictionary keys."""
 
     TEXT = auto()
     REFUSAL = auto()
@@ -19,101 +19,101 @@ class Kind(IntEnum):
     ARGUMENTS = auto()
 
 
-class Place(Struct, frozen=True, gc=False):
-    """Where in an answer a text stands: which item, and which part of it."""
+class TextPosition(Struct, frozen=True, gc=False):
+    """Position of a text in an answer: output index of the item and index of the part."""
 
-    kind: Kind
+    kind: TextKind
     item: int
     part: int = 0
 
 
 class Texts:
-    """The texts of one answer as they grow."""
+    """Emitted texts of one answer."""
 
-    __slots__ = ("_moved_to", "_open", "_shown")
+    __slots__ = ("_open", "_renumbered", "_shown")
 
     def __init__(self) -> None:
-        self._shown: dict[Place, list[str]] = {}
-        self._open: dict[Kind, Place] = {}
-        """Where the last pieces came that nobody has said whole yet."""
-        self._moved_to: dict[Place, Place] = {}
-        """Where a text stood before its server changed its indexes."""
+        self._shown: dict[TextPosition, list[str]] = {}
+        self._open: dict[TextKind, TextPosition] = {}
+        """Position of the latest text of each kind that hasn't been completed yet."""
+        self._renumbered: dict[TextPosition, TextPosition] = {}
+        """Original position of each text that the server later sent under another index."""
 
     @property
-    def begun(self) -> bool:
-        """Something has been shown."""
+    def started(self) -> bool:
+        """True once a text has been emitted."""
         return bool(self._shown)
 
-    def grow(self, place: Place, piece: str) -> None:
-        """A piece was shown."""
-        pieces = self._shown.get(place)
+    def add_piece(self, position: TextPosition, piece: str) -> None:
+        """Record an emitted piece."""
+        pieces = self._shown.get(position)
         if pieces is None:
-            self._shown[place] = [piece]
+            self._shown[position] = [piece]
         else:
             pieces.append(piece)
-        self._open[place.kind] = place
+        self._open[position.kind] = position
 
-    def rest(self, place: Place, whole: str) -> str:
-        """What of the whole text at a place has not been shown; it counts as shown from now on.
+    def rest(self, position: TextPosition, whole: str) -> str:
+        """Return the unemitted rest of the whole text at a position and record it as emitted.
 
-        Nothing where other words were shown there: those stand.
+        Return "" if different text was emitted there; it can't be taken back.
         """
-        place = self._place_before(place, whole)
-        shown = self._text(place)
+        position = self._known_position(position, whole)
+        shown = self._text(position)
         rest = whole[len(shown) :] if whole.startswith(shown) else ""
         if rest:
-            self.grow(place, rest)
-        if self._open.get(place.kind) == place:
-            del self._open[place.kind]
+            self.add_piece(position, rest)
+        if self._open.get(position.kind) == position:
+            del self._open[position.kind]
         return rest
 
-    def _text(self, place: Place) -> str:
-        pieces = self._shown.get(place, [])
+    def _text(self, position: TextPosition) -> str:
+        pieces = self._shown.get(position, [])
         if len(pieces) > 1:
             pieces[:] = ["".join(pieces)]
         return pieces[0] if pieces else ""
 
-    def _place_before(self, place: Place, whole: str) -> Place:
-        """The place itself, or that of the same text, shown under another index.
+    def _known_position(self, position: TextPosition, whole: str) -> TextPosition:
+        """Return the position under which this text was emitted, maybe with another index.
 
-        Calls are told apart by their ids, and may well ask the same.
+        Arguments aren't compared: calls have ids, and two calls may have equal arguments.
         """
-        open = self._open.get(place.kind)
-        if place in self._shown or open is None or place.kind is Kind.ARGUMENTS:
-            return self._moved_to.get(place, place)
+        open = self._open.get(position.kind)
+        if position in self._shown or open is None or position.kind is TextKind.ARGUMENTS:
+            return self._renumbered.get(position, position)
         if self._text(open) == whole:
-            self._moved_to[place] = open
-        return self._moved_to.get(place, place)
+            self._renumbered[position] = open
+        return self._renumbered.get(position, position)
 
-    def recount(self) -> "Recount":
-        """Compare with the whole answer, part by part."""
-        return Recount({kind: self._all(kind) for kind in Kind})
+    def final_texts(self) -> "FinalTexts":
+        """Return a comparison of the emitted texts with the final response, part by part."""
+        return FinalTexts({kind: self._joined(kind) for kind in TextKind})
 
-    def _all(self, kind: Kind) -> str:
-        return "".join([self._text(place) for place in self._shown if place.kind is kind])
+    def _joined(self, kind: TextKind) -> str:
+        return "".join([self._text(position) for position in self._shown if position.kind is kind])
 
 
-class Recount:
-    """What a whole answer has that was not shown, whatever indexes its parts had before."""
+class FinalTexts:
+    """Comparison of a final response with the emitted texts, independent of part indexes."""
 
-    __slots__ = ("_at", "_differs", "_shown")
+    __slots__ = ("_at", "_diverged", "_shown")
 
-    def __init__(self, shown: dict[Kind, str]) -> None:
+    def __init__(self, shown: dict[TextKind, str]) -> None:
         self._shown = shown
-        self._at = dict.fromkeys(Kind, 0)
-        self._differs: set[Kind] = set()
+        self._at = dict.fromkeys(TextKind, 0)
+        self._diverged: set[TextKind] = set()
 
-    def rest(self, kind: Kind, part: str) -> str:
-        """What of the next part of this kind has not been shown."""
+    def rest(self, kind: TextKind, part: str) -> str:
+        """Return the unemitted rest of the next part of this kind."""
         shown, at = self._shown[kind], self._at[kind]
-        if kind in self._differs:
+        if kind in self._diverged:
             return ""
         if shown.startswith(part, at):
             self._at[kind] = at + len(part)
             return ""
         left = len(shown) - at
         if left > len(part) or not part.startswith(shown[at:]):
-            self._differs.add(kind)
+            self._diverged.add(kind)
             return ""
         self._at[kind] = len(shown)
         return part[left:]

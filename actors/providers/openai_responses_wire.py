@@ -1,4 +1,7 @@
-"""The parts of Responses objects and events that are read, strictly at first and then leniently."""
+"""Parses Responses objects and events: strictly at first, leniently if field types are wrong.
+
+Only the fields that are used are declared.
+"""
 
 from functools import partial
 from typing import TypeVar, get_args, get_origin
@@ -12,7 +15,7 @@ EMPTY = Raw(b"[]")
 
 
 class Part(Struct, gc=False):
-    """Of a message's or a reasoning's content, or of a reasoning's summary."""
+    """A part of the content of a message or reasoning item, or of a reasoning summary."""
 
     type: str | None = None
     text: str | None = None
@@ -20,7 +23,7 @@ class Part(Struct, gc=False):
 
 
 class Item(Struct, gc=False):
-    """One of the things that an answer is made of, whichever its `type` is."""
+    """An output item of any type."""
 
     type: str | None = None
     call_id: str | None = None
@@ -50,7 +53,7 @@ class IncompleteDetails(Struct, gc=False):
 
 
 class Response(Struct, gc=False):
-    """A whole answer, or as much of it as an event has."""
+    """A response object, complete or as far as an event contains it."""
 
     status: str | None = None
     output: list[Item] | None = None
@@ -61,7 +64,7 @@ class Response(Struct, gc=False):
 
 
 class Event(Struct, gc=False):
-    """One event of a stream, whichever its `type` is."""
+    """A streaming event of any type."""
 
     type: str | None = None
     delta: str | None = None
@@ -86,21 +89,21 @@ _response = msgspec.json.Decoder(Response).decode
 
 
 def read_event(data: bytes) -> tuple[Event, bool]:
-    """The event, and whether it was as it should be.
+    """Return the event and whether it matched the schema.
 
-    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
-    `data` is no JSON object.
+    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
+    isn't a JSON object.
     """
-    return read_either(data, _event, _salvaged_event)
+    return read_either(data, _event, _salvage_event)
 
 
 def read_response(data: bytes) -> tuple[Response, bool]:
-    """The same for a whole answer in one document."""
-    return read_either(data, _response, _salvaged_response)
+    """Return the response and whether it matched the schema, like `read_event`."""
+    return read_either(data, _response, _salvage_response)
 
 
-def _salvaged(kind: type[S], document: dict[str, object]) -> S:
-    """What of a document is as it should be, each field for itself."""
+def _salvage(kind: type[S], document: dict[str, object]) -> S:
+    """Return a struct of those fields of a document that match their types."""
     kept = {}
     for field in msgspec.structs.fields(kind):
         if field.name in document:
@@ -112,17 +115,17 @@ def _salvaged(kind: type[S], document: dict[str, object]) -> S:
 
 
 def _fitting(wanted: object, value: object) -> object:
-    """The value as the type that a field has. Raises `msgspec.ValidationError`."""
+    """Convert a value to the type of a field. Raises `msgspec.ValidationError`."""
     for option in get_args(wanted) or (wanted,):
         if option is Raw:
             return raw(value)
         if get_origin(option) is list and isinstance(value, list):
             (inner,) = get_args(option)
-            return [_salvaged(inner, one) for one in value if isinstance(one, dict)]
+            return [_salvage(inner, one) for one in value if isinstance(one, dict)]
         if isinstance(option, type) and issubclass(option, Struct) and isinstance(value, dict):
-            return _salvaged(option, value)
+            return _salvage(option, value)
     return msgspec.convert(value, wanted)
 
 
-_salvaged_event = partial(_salvaged, Event)
-_salvaged_response = partial(_salvaged, Response)
+_salvage_event = partial(_salvage, Event)
+_salvage_response = partial(_salvage, Response)

@@ -1,4 +1,7 @@
-"""The parts of a Chat Completions frame that are read, strictly at first and then leniently."""
+"""Parses Chat Completions frames: strictly at first, leniently if field types are wrong.
+
+Only the fields that are used are declared.
+"""
 
 import msgspec
 from msgspec import Raw, Struct
@@ -62,10 +65,10 @@ _strict = msgspec.json.Decoder(Frame).decode
 
 
 def read_frame(data: bytes) -> tuple[Frame, bool]:
-    """The frame, and whether it was as it should be.
+    """Return the frame and whether it matched the schema.
 
-    Where types are wrong, what can be made out is kept. Raises `msgspec.DecodeError` where
-    `data` is no JSON object.
+    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
+    isn't a JSON object.
     """
     return read_either(data, _strict, _lenient)
 
@@ -135,7 +138,7 @@ def _usage(usage: object) -> TokenUsage | None:
 
 
 def _text(value: object) -> str | None:
-    """A string, or the texts of a list of content parts."""
+    """Return a string, the joined texts of a list of content parts, or None for anything else."""
     if isinstance(value, str):
         return value
     texts = [text for part in objects(value) if isinstance(text := part.get("text"), str)]

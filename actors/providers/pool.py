@@ -1,4 +1,4 @@
-"""Which idle connection to use next and which to close: decisions only, no IO."""
+"""Pool of idle connections: decides which one to reuse and which to close, without IO."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Origin = tuple[str, str, int]
 
 
 C = TypeVar("C")
-"""Whatever the caller takes for a connection."""
+"""Type of a connection, chosen by the caller."""
 
 
 class _Idle(Struct, Generic[C], frozen=True):
@@ -21,7 +21,7 @@ class _Idle(Struct, Generic[C], frozen=True):
 
 
 class IdlePool(Generic[C]):
-    """Idle connections, the last used first: the rest can grow old and be closed.
+    """Idle connections. The most recently used is reused first, so that the rest can expire.
 
     At most `max_idle` are kept, each for `idle_s` seconds of `clock`.
     """
@@ -36,7 +36,7 @@ class IdlePool(Generic[C]):
         return len(self._idle)
 
     def put(self, origin: Origin, connection: C) -> list[C]:
-        """Keep a connection; returns those to close for it, maybe itself."""
+        """Keep a connection; return those that must be closed, maybe this one."""
         self._idle.append(_Idle(origin, connection, self._clock() + self._idle_s))
         closing = self.expired()
         while len(self._idle) > self._max_idle:
@@ -44,7 +44,8 @@ class IdlePool(Generic[C]):
         return closing
 
     def take(self, origin: Origin) -> C | None:
-        """The connection to `origin` that was put last, if any."""
+        """Remove and return the connection to `origin` that was put last, or None."""
+        # Newest first: the oldest connections then expire instead of being kept alive in turn.
         for index in range(len(self._idle) - 1, -1, -1):
             idle = self._idle[index]
             if idle.origin == origin:
@@ -53,7 +54,7 @@ class IdlePool(Generic[C]):
         return None
 
     def expired(self) -> list[C]:
-        """Those whose time is up, to be closed; they are forgotten here."""
+        """Remove and return the expired connections, which the caller must close."""
         now = self._clock()
         closing: list[C] = []
         while self._idle and self._idle[0].expires_at <= now:
@@ -61,7 +62,7 @@ class IdlePool(Generic[C]):
         return closing
 
     def clear(self) -> list[C]:
-        """All of them, to be closed."""
+        """Remove and return all connections, which the caller must close."""
         closing = [idle.connection for idle in self._idle]
         self._idle.clear()
         return closing

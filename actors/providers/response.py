@@ -1,4 +1,4 @@
-"""The body of a response on its connection: read, then kept or closed."""
+"""Body of a response on its connection: read, then the connection is kept or closed."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -11,11 +11,11 @@ from actors.providers.wire import Wire
 
 _MAX_ERROR_BODY = 65536
 _ERROR_BODY_S = 2.0
-"""How long the body of an error is waited for; its status alone is worth telling."""
+"""Seconds to wait for the body of an error response; the status alone is useful too."""
 
 
 class ResponseBody(httpx.AsyncByteStream):
-    """A response's body; `receive` is the quick way to it, iterating the general one."""
+    """A response's body. `receive` is fast; httpx uses the slower async iteration."""
 
     def __init__(
         self,
@@ -34,9 +34,9 @@ class ResponseBody(httpx.AsyncByteStream):
         self._open = True
 
     async def receive(self) -> bytes:
-        """All that the next read brings; `b""` at the end.
+        """Return the payload of the next read, or `b""` at the end.
 
-        Raises `httpx.ReadError` or `httpx.RemoteProtocolError` where the body is cut.
+        Raises `httpx.ReadError` or `httpx.RemoteProtocolError` if the body is cut off.
         """
         if self._ready:
             ready, self._ready = self._ready, b""
@@ -59,11 +59,14 @@ class ResponseBody(httpx.AsyncByteStream):
         return b""
 
     def release(self) -> None:
-        """Done with the body: its connection is kept, although its end may be still to come."""
+        """Finish the body and keep its connection, even if the end of the body is still to come.
+
+        For answers whose end marker has been read: the pool reads the rest before reuse.
+        """
         self._finish_with(keep=self._body.clean)
 
-    def leave(self) -> None:
-        """Keep the connection where the body is complete, close it at once where it is not."""
+    def release_if_complete(self) -> None:
+        """Keep the connection if the body is complete, else close it at once."""
         self._finish_with(keep=self._body.complete and self._body.clean)
 
     def close(self) -> None:
@@ -80,12 +83,12 @@ class ResponseBody(httpx.AsyncByteStream):
             yield data
 
     async def aclose(self) -> None:
-        """The same as `leave`, as httpx calls it."""
-        self.leave()
+        """Do the same as `release_if_complete`; httpx calls it."""
+        self.release_if_complete()
 
 
-async def beginning(body: ResponseBody) -> bytes:
-    """What comes of an error's body within bounds; the body is left."""
+async def read_beginning(body: ResponseBody) -> bytes:
+    """Read the beginning of an error's body, at most 64 KiB within 2 s, and finish the body."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -94,7 +97,7 @@ async def beginning(body: ResponseBody) -> bytes:
                 parts.append(data)
                 size += len(data)
     except httpx.TransportError:
-        pass  # its status alone is worth telling
+        pass  # the status alone is useful too
     finally:
-        body.leave()
+        body.release_if_complete()
     return b"".join(parts)[:_MAX_ERROR_BODY]

@@ -1,10 +1,10 @@
-"""The `responses-ws` format: OpenAI's Responses API over a WebSocket.
+"""Wire format `responses-ws`: OpenAI's Responses API over a WebSocket.
 
-One socket per answer: `response.create` goes out as one message, and the events that come back,
-one message each, are those of the stream over HTTP. What a response's status is there is an error
-event here, so that a call counts as opened when the first event has come.
+Each answer has its own socket. `response.create` is sent as one message; the events that come back,
+one per message, are those of the HTTP stream. HTTP statuses become error events, so a call counts
+as open once the first event has arrived.
 
-The sockets are trio-websocket's, held by tasks of the provider (`actors.providers.websocket`).
+The sockets are trio-websocket's, run by tasks of the provider (`actors.providers.websocket`).
 """
 
 import ssl
@@ -21,7 +21,7 @@ from msgspec import Struct
 from actors.chunks import Chunk
 from actors.heavy import THREADS, encoded, is_large, off_loop
 from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.credentials import Credentials, Judge
+from actors.providers.credentials import Credentials, FailureRecorder
 from actors.providers.deadlines import fail_after
 from actors.providers.endpoint import endpoint
 from actors.providers.failures import connection_failure, retry_after, status_failure
@@ -34,7 +34,7 @@ from actors.providers.websocket import Refused, Socket, SocketClosed, Upgrade
 from actors.providers.wire import Wire, open_wire
 
 Clock = Callable[[], float]
-"""Gives seconds since the epoch."""
+"""Returns seconds since the epoch."""
 
 
 @asynccontextmanager
@@ -47,27 +47,29 @@ async def open_responses_ws(
     connect: Connect = open_wire,
     now: Clock = time.time,
 ) -> AsyncIterator["ResponsesWsProvider"]:
-    """A provider, whose sockets are closed at the end.
+    """Yield a provider; close its sockets on exit.
 
     Certificates are verified with the system's authorities or those in `ca_file`. Raises
-    `ValueError` where the base URL or the key cannot be used.
+    `ValueError` if the base URL or the key cannot be used.
     """
     url = endpoint(name, base_url)
     tls = ssl.create_default_context(cafile=ca_file) if url.scheme == "https" else None
     if tls is not None:
+        # A server that chose HTTP/2 would refuse the WebSocket upgrade.
         tls.set_alpn_protocols(["http/1.1"])
-    lone: BaseException | None = None
+    single: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             yield ResponsesWsProvider(name, url, _credentials(keys), nursery, tls, connect, now)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # The tasks of sockets never raise: a lone exception is that of whoever uses the provider.
+        # Socket tasks never raise, so a single exception comes from the body of the caller's
+        # `async with`. Unwrap it: the nursery shouldn't change the exceptions callers see.
         if len(group.exceptions) > 1:
             raise
-        lone = group.exceptions[0]
-    if lone is not None:
-        raise lone
+        single = group.exceptions[0]
+    if single is not None:
+        raise single
 
 
 def _credentials(keys: Credentials | str | None) -> Credentials:
@@ -77,7 +79,7 @@ def _credentials(keys: Credentials | str | None) -> Credentials:
 
 
 class ResponsesWsProvider:
-    """An upstream (`actors.providers.base.Provider`); made by `open_responses_ws`."""
+    """An upstream over WebSockets (`actors.providers.base.Provider`), from `open_responses_ws`."""
 
     def __init__(
         self,
@@ -106,26 +108,26 @@ class ResponsesWsProvider:
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.providers.base.Provider.unsupported`."""
-        said = await off_loop(is_large(call), self._threads, partial(translate, call))
-        return said.unsaid
+        translation = await off_loop(is_large(call), self._threads, partial(translate, call))
+        return translation.left_out
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
         """See `actors.providers.base.Provider.open`."""
         key = self._credentials.take()
         try:
-            return await self._ask(call, key, connect_s)
+            return await self._open_answer(call, key, connect_s)
         except UpstreamFailure as failure:
-            self._credentials.judge(key, failure)
+            self._credentials.record_failure(key, failure)
             raise
 
-    async def _ask(self, call: ModelCall, key: str | None, connect_s: float) -> "WsAnswer":
+    async def _open_answer(self, call: ModelCall, key: str | None, connect_s: float) -> "WsAnswer":
         build = partial(_message, call)
         message, ignored = await off_loop(is_large(call), self._threads, build)
         socket = await self._socket(key, connect_s)
-        judge = partial(self._credentials.judge, key)
-        answer = WsAnswer(socket, self._scrub, self._now, judge, ignored)
+        record_failure = partial(self._credentials.record_failure, key)
+        answer = WsAnswer(socket, self._scrub, self._now, record_failure, ignored)
         try:
-            await answer.ask(message)
+            await answer.start(message)
         except BaseException:
             answer.close()
             raise
@@ -135,7 +137,7 @@ class ResponsesWsProvider:
         try:
             socket = Socket(await self._wire(connect_s))
             try:
-                await self._nursery.start(socket.hold, self._upgrade(key))
+                await self._nursery.start(socket.run, self._upgrade(key))
             except BaseException:
                 socket.close()
                 raise
@@ -161,43 +163,48 @@ class ResponsesWsProvider:
 
 
 def _message(call: ModelCall) -> tuple[bytes, tuple[str, ...]]:
-    """What is sent, and paths of what it leaves out."""
-    said = translate(call)
-    return encoded({"type": "response.create", **said.body}), said.unsaid
+    """Return the `response.create` message and the paths of what it leaves out."""
+    translation = translate(call)
+    return encoded({"type": "response.create", **translation.body}), translation.left_out
 
 
 class WsAnswer:
-    """An open answer (`actors.providers.base.Answer`)."""
+    """An open answer over a WebSocket (`actors.providers.base.Answer`)."""
 
-    __slots__ = ("_first", "_judge", "_reader", "_socket", "ignored")
+    __slots__ = ("_first_chunks", "_reader", "_record_failure", "_socket", "ignored")
 
     def __init__(
-        self, socket: Socket, scrub: Scrub, now: Clock, judge: Judge, ignored: tuple[str, ...]
+        self,
+        socket: Socket,
+        scrub: Scrub,
+        now: Clock,
+        record_failure: FailureRecorder,
+        ignored: tuple[str, ...],
     ) -> None:
         self._socket = socket
-        self._judge = judge
+        self._record_failure = record_failure
         self.ignored = ignored
         self._reader = MessageReader(scrub, now)
-        self._first: list[Chunk] = []
+        self._first_chunks: list[Chunk] = []
 
-    async def ask(self, message: bytes) -> None:
+    async def start(self, message: bytes) -> None:
         """Send the call and wait for the first event. Raises `UpstreamFailure`."""
         await self._socket.send(message)
-        self._first = await self._next(FailureKind.REFUSED)
+        self._first_chunks = await self._next(FailureKind.REFUSED)
 
     async def receive(self) -> list[Chunk]:
         """See `actors.providers.base.Answer.receive`."""
-        chunks, self._first = self._first, []
+        chunks, self._first_chunks = self._first_chunks, []
         try:
             while not (chunks or self._reader.over):
                 chunks = await self._next(FailureKind.TRUNCATED)
             return chunks or self._reader.end()
         except UpstreamFailure as failure:
-            self._judge(failure)
+            self._record_failure(failure)
             raise
 
     async def _next(self, ended: FailureKind) -> list[Chunk]:
-        """What the next message brings; `ended` is what it is called if there is none."""
+        """Return the chunks of the next message; `ended` is the failure kind if none comes."""
         try:
             return self._reader.feed(await self._socket.receive())
         except SocketClosed as closed:
@@ -213,7 +220,7 @@ class WsAnswer:
 
 
 class _Headers(Struct):
-    """The headers that an error event has in the place of a response's."""
+    """Headers of an error event, which replace those of an HTTP response."""
 
     headers: dict[str, object] | None = None
 
@@ -224,16 +231,16 @@ class _ErrorEvent(Struct):
 
 
 class MessageReader(EventReader):
-    """Reads an answer message by message."""
+    """Reader of an answer sent as WebSocket messages."""
 
     def __init__(self, scrub: Scrub = str, now: Clock = time.time) -> None:
         super().__init__(scrub)
         self._now = now
 
     def feed(self, message: bytes) -> list[Chunk]:
-        """The chunks of a message.
+        """Return the chunks of a message.
 
-        Raises `UpstreamFailure`, at the next call where this one has chunks to return.
+        Raises `UpstreamFailure`; if this call has chunks to return, the next call raises it.
         """
         if self._failure is not None:
             raise self._failure
@@ -243,17 +250,17 @@ class MessageReader(EventReader):
         return chunks
 
     def end(self) -> list[Chunk]:
-        """`[]` where the answer is whole. Raises `UpstreamFailure` where it is not."""
+        """Return `[]` if the answer is complete, else raise `UpstreamFailure`."""
         self._check_finished()
         return []
 
     def cut(self, kind: FailureKind, why: str) -> UpstreamFailure:
-        """The failure of an answer whose connection has ended before it."""
+        """Return the failure of an answer whose connection ended too early."""
         return self._fail(kind, self._scrub(why))
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)
-        if failure.status is not None and not self._begun:
+        if failure.status is not None and not self._started:
             rejected = failure.status < 500
             failure.kind = FailureKind.REJECTED if rejected else FailureKind.SERVER_ERROR
             failure.retry_after_s = retry_after(_retry_header(data), self._now)

@@ -1,17 +1,17 @@
-"""Takes secrets and addresses out of what a provider says before anybody else reads it."""
+"""Removes secrets and addresses from a provider's texts before clients or logs see them."""
 
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
 Scrub = Callable[[str], str]
-"""Makes a provider's text fit for clients."""
+"""Returns a provider's text without secrets and addresses."""
 
 MAX_MESSAGE = 2000
-"""Characters of a provider's message that are passed on."""
+"""Most characters of a provider's message that are passed on."""
 
 _MAX_SCANNED = 4096
-"""Characters that are looked at: the rest is cut before, so that scanning stays short."""
+"""Most characters that are scanned; the rest is cut off first to bound the time."""
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]{1,2000}", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,2000}", re.IGNORECASE)
@@ -43,7 +43,7 @@ _RULES = (
 
 
 def scrubber(secrets: Iterable[str | None], hosts: Iterable[str] = ()) -> Scrub:
-    """A function that also takes out these secrets and host names, wherever they stand."""
+    """Return a function that also removes these secrets and host names."""
     literal = [secret for secret in secrets if secret]
     names = [
         re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-])(?::\d{{1,5}})?", re.IGNORECASE)
@@ -64,7 +64,7 @@ def scrubber(secrets: Iterable[str | None], hosts: Iterable[str] = ()) -> Scrub:
 
 
 def _without_address(match: re.Match[str]) -> str:
-    """Times of day and C++ names look like IPv6 addresses too."""
+    """Return the replacement of a possible IPv6 address; times and C++ names look like one."""
     try:
         ipaddress.IPv6Address(match[1])
     except ValueError:

@@ -1,83 +1,85 @@
-"""Server-sent events, sans IO (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""Parses server-sent events, sans IO.
 
-Bytes go in as they come, whole events come out. `id` and `retry` are of no use to a reader that
-never reconnects, and are ignored like unknown fields.
+Specification: https://html.spec.whatwg.org/multipage/server-sent-events.html. `id` and `retry` only
+matter to a reader that reconnects, so they are ignored like unknown fields.
 """
 
 from msgspec import Struct
 
 _BOM = b"\xef\xbb\xbf"
 MAX_EVENT = 8 * 1024 * 1024
-"""Bytes of one event, over which the stream is given up."""
+"""Most bytes of one event; a larger one fails the stream."""
 
 
 class SseEvent(Struct, frozen=True, gc=False):
-    """One event; `name` is empty where the stream gave none."""
+    """One event; `name` is empty if the event has no `event` field."""
 
     data: bytes
     name: bytes = b""
 
 
 class EventTooLarge(Exception):
-    """An event grew beyond the bound."""
+    """Raised when an event exceeds the size limit."""
 
 
 class SseDecoder:
-    """Turns a stream into events. Lines may end in LF, CR or CRLF, cut anywhere."""
+    """A decoder of a stream into events. Lines end in LF, CR or CRLF; reads may cut them."""
 
-    __slots__ = ("_after_cr", "_held", "_held_size", "_max_event", "_start")
+    __slots__ = ("_after_cr", "_buffered", "_buffered_size", "_max_event", "_start")
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._max_event = max_event
-        self._held: list[bytes] = []
-        """The beginning of an event, in pieces: joining them at every read would be quadratic."""
-        self._held_size = 0
+        self._buffered: list[bytes] = []
+        """Pieces of an incomplete event; joining them at every read would be quadratic."""
+        self._buffered_size = 0
         self._after_cr = False
         self._start: bytes | None = b""
-        """The stream's first bytes while they may be a BOM; None after that."""
+        """First bytes of the stream while they may be a byte order mark; None afterwards."""
 
     def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that `data` completes.
+        """Return the events that `data` completes.
 
-        Raises `EventTooLarge`, at the next call where this one has events to return.
+        Raises `EventTooLarge`; if this call has events to return, the next call raises it.
         """
-        self._check(self._held_size)
+        self._check(self._buffered_size)
         if self._start is not None:
             data = self._without_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._with_lf(data)
         events: list[SseEvent] = []
         for block in self._blocks(data):
+            # Fast path: nearly all events are a single `data` line.
             if block.startswith(b"data: ") and b"\n" not in block:
                 events.append(SseEvent(block[6:]))
             elif (event := _parse(block)) is not None:
                 events.append(event)
+        # If there are events to return, the next call raises instead.
         if not events:
-            self._check(self._held_size)
+            self._check(self._buffered_size)
         return events
 
     def _blocks(self, data: bytes) -> list[bytes]:
-        """The lines of each event that is whole now; what is left is held."""
-        if self._held:
+        """Return the lines of each event that is complete now; buffer the rest."""
+        if self._buffered:
             if not self._completes(data):
-                self._hold(data)
+                self._buffer(data)
                 return []
-            data = b"".join((*self._held, data))
-            self._held.clear()
-            self._held_size = 0
+            data = b"".join((*self._buffered, data))
+            self._buffered.clear()
+            self._buffered_size = 0
         blocks = data.split(b"\n\n")
-        self._hold(blocks.pop())
+        self._buffer(blocks.pop())
         if len(data) > self._max_event:
             self._check(max(map(len, blocks), default=0))
         return blocks
 
     def end(self) -> list[SseEvent]:
-        """The last event, where the stream ended without the empty line behind it.
+        """Return the last event if the stream ended without the empty line after it.
 
-        The specification drops it; providers are known to forget that line after `[DONE]`.
+        The specification drops that event, but some providers omit the line after `[DONE]`.
         """
-        event = _parse(b"".join(self._held))
-        self._held.clear()
+        event = _parse(b"".join(self._buffered))
+        self._buffered.clear()
         return [] if event is None else [event]
 
     def _without_bom(self, data: bytes) -> bytes:
@@ -97,12 +99,12 @@ class SseDecoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _completes(self, data: bytes) -> bool:
-        return b"\n\n" in data or (data[:1] == b"\n" and self._held[-1].endswith(b"\n"))
+        return b"\n\n" in data or (data[:1] == b"\n" and self._buffered[-1].endswith(b"\n"))
 
-    def _hold(self, data: bytes) -> None:
+    def _buffer(self, data: bytes) -> None:
         if data:
-            self._held.append(data)
-            self._held_size += len(data)
+            self._buffered.append(data)
+            self._buffered_size += len(data)
 
     def _check(self, size: int) -> None:
         if size > self._max_event:
@@ -110,7 +112,7 @@ class SseDecoder:
 
 
 def _parse(block: bytes) -> SseEvent | None:
-    """The event of a block of lines; None where it has no data."""
+    """Return the event in a block of lines, or None if it has no data."""
     name, data = b"", []
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")

@@ -1,9 +1,9 @@
-"""httpx's transport on trio sockets: HTTP/1.1, one read and no generator per token.
+"""httpx transport on trio sockets: HTTP/1.1, one read and no generator per token.
 
-The stock transport is more than half of the cost of a token, leaks pool slots when requests are
-cancelled, and burns a connection that is left at the end marker. What is left out here: HTTP/2
-and proxies. Connections are as many as there are requests; whoever wants a bound holds a
-`trio.CapacityLimiter` around the request.
+httpx's own transport takes more than half of the cost of a token, leaks pool slots when requests
+are cancelled, and discards a connection whose answer was left at the end marker. This one supports
+neither HTTP/2 nor proxies. It opens as many connections as there are concurrent requests; to limit
+them, hold a `trio.CapacityLimiter` around each request.
 """
 
 import ssl
@@ -22,38 +22,40 @@ from actors.providers.response import ResponseBody
 from actors.providers.wire import Disconnected, Wire, open_wire
 
 _STALE_S = 1.0
-"""How soon it shows that a connection was closed while it was idle. One that ends later unanswered
-may have delivered the request, which must not be charged twice (RFC 9110 §9.2.2)."""
-_MAX_SETTLING = 262144
-"""Bytes of a left body that are read when its connection is wanted again."""
+"""Seconds within which a reused connection that was already closed fails.
+
+Only then is the request sent again. A connection that closes later may have delivered the request,
+which must not be charged twice (RFC 9110 §9.2.2)."""
+_MAX_DRAINED = 262144
+"""Most bytes of an unfinished body that are read to reuse its connection."""
 
 Connect = Callable[[str, int, ssl.SSLContext | None], Awaitable[Wire]]
 """Opens a wire to a host and port; `actors.providers.wire.open_wire` outside of tests."""
 
 BODY = "trouper.body"
-"""The response extension that holds its `ResponseBody`, which httpx wraps twice."""
+"""Response extension with the `ResponseBody` itself; httpx wraps the stream twice."""
 
 
 class Statistics(Struct, frozen=True):
-    """What a transport holds at the moment."""
+    """Numbers of connections of a transport."""
 
     connecting: int
     open: int
-    """Open connections, the idle ones among them."""
+    """Open connections, including idle ones."""
     idle: int
 
 
-class _Kept(Struct, frozen=True):
-    """An idle connection with the reader of its last body, which may have an end to come."""
+class _IdleConnection(Struct, frozen=True):
+    """An idle connection and the reader of its last body, whose end may still be to come."""
 
     wire: Wire
     body: Body
 
 
 class TrioTransport(httpx.AsyncBaseTransport):
-    """Sends requests over connections of its own, which it keeps for `idle_s` seconds.
+    """A transport with its own connection pool; idle connections are kept for `idle_s` seconds.
 
-    A `tls` context is needed for https and offers HTTP/1.1 only from here on.
+    https needs a `tls` context, whose ALPN is set to HTTP/1.1 only.
     """
 
     def __init__(
@@ -70,18 +72,19 @@ class TrioTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._connect = connect
         self._clock = clock
-        self._pool: IdlePool[_Kept] = IdlePool(max_idle, idle_s, clock)
+        self._pool: IdlePool[_IdleConnection] = IdlePool(max_idle, idle_s, clock)
         self._open: set[Wire] = set()
         self._connecting = 0
 
     def statistics(self) -> Statistics:
-        """How many connections there are."""
+        """Return the numbers of connections."""
         return Statistics(self._connecting, len(self._open), len(self._pool))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         content = await _content(request)
         origin = _origin(request.url)
-        wire = self._reusable(origin)
+        wire = self._take_idle(origin)
+        # A server may close an idle connection just as it is reused: retry once on a new one.
         if wire is not None:
             began = self._clock()
             try:
@@ -89,19 +92,19 @@ class TrioTransport(httpx.AsyncBaseTransport):
             except Disconnected:
                 if self._clock() - began > _STALE_S:
                     raise
-        wire = await self._fresh(origin, request)
+        wire = await self._connect_new(origin, request)
         return await self._exchange(wire, origin, request, content)
 
-    def _reusable(self, origin: Origin) -> Wire | None:
+    def _take_idle(self, origin: Origin) -> Wire | None:
         for kept in self._pool.expired():
             self._drop(kept.wire)
         while (kept_or_none := self._pool.take(origin)) is not None:
-            if _settled(kept_or_none):
+            if _is_reusable(kept_or_none):
                 return kept_or_none.wire
             self._drop(kept_or_none.wire)
         return None
 
-    async def _fresh(self, origin: Origin, request: httpx.Request) -> Wire:
+    async def _connect_new(self, origin: Origin, request: httpx.Request) -> Wire:
         scheme, host, port = origin
         if scheme == "https" and self._tls is None:
             raise httpx.UnsupportedProtocol("https needs a TLS context")
@@ -123,7 +126,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
             with deadline(request, "read", httpx.ReadTimeout):
                 head = await receive_head(wire, request.method)
             return self._response(wire, origin, request, head)
-        except BaseException:
+        except BaseException:  # including trio.Cancelled: a half-used connection can't be reused
             self._drop(wire)
             raise
 
@@ -135,7 +138,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
         def finish(keep: bool) -> None:
             if keep and persistent:
-                self._keep(origin, _Kept(wire, reader))
+                self._keep(origin, _IdleConnection(wire, reader))
             else:
                 self._drop(wire)
 
@@ -151,7 +154,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
             },
         )
 
-    def _keep(self, origin: Origin, kept: _Kept) -> None:
+    def _keep(self, origin: Origin, kept: _IdleConnection) -> None:
         for closing in self._pool.put(origin, kept):
             self._drop(closing.wire)
 
@@ -160,22 +163,23 @@ class TrioTransport(httpx.AsyncBaseTransport):
         wire.close()
 
     async def aclose(self) -> None:
-        """Close every connection, those in use too."""
+        """Close every connection, including those in use."""
         self._pool.clear()
         for wire in list(self._open):
             self._drop(wire)
 
 
-def _settled(kept: _Kept) -> bool:
-    """Whether nothing stands between an idle connection and its next response.
+def _is_reusable(kept: _IdleConnection) -> bool:
+    """Return whether an idle connection can carry another request.
 
-    Reads what has come since it was left: the end of its last body, where that was open.
+    Reads what has arrived since it became idle: the end of its last body, if that was still open.
+    Anything else, or the end of the connection, makes it unusable.
     """
     body, read = kept.body, 0
     try:
         while (data := kept.wire.receive_nowait()) is not None:
             read += len(data)
-            if not data or body.complete or read > _MAX_SETTLING:
+            if not data or body.complete or read > _MAX_DRAINED:
                 return False
             body.feed(data)
     except httpx.TransportError:
@@ -186,13 +190,13 @@ def _settled(kept: _Kept) -> bool:
 async def _content(request: httpx.Request) -> bytes:
     stream = request.stream
     if isinstance(stream, httpx.SyncByteStream):
-        # In memory already: reading it the async way costs a generator, and trio's hooks for it.
+        # The content is in memory; async iteration would cost a generator and trio's hooks for it.
         return b"".join(stream)
     return await request.aread()
 
 
 async def _send(wire: Wire, data: bytes) -> None:
-    # a peer that stops reading may have answered: reading will tell
+    # A peer that stops reading may have answered already, so read before failing.
     with suppress(httpx.WriteError):
         await wire.send(data)
 

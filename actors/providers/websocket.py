@@ -1,13 +1,13 @@
-"""One WebSocket connection as a client, by trio-websocket, with a task that holds it.
+"""WebSocket client connection: trio-websocket, run by a task of the provider's nursery.
 
-trio-websocket reads in a task of its own, which needs a nursery for as long as the connection
-lives, while whoever uses a `Socket` wants to drop it at once, without waiting, from anywhere. So
-a task of the provider's nursery holds each socket: closing it closes the kernel's socket before
-it returns, and cancels that task. Connecting, TLS and the bytes are `actors.providers.wire`'s.
+trio-websocket reads in its own task, which needs a nursery for the life of the connection, while
+users of a `Socket` must be able to close it at once, without waiting, from any task. So a task of
+the provider's nursery runs each socket; `Socket.close` closes the kernel's socket before it returns
+and cancels that task. `actors.providers.wire` does the connecting, TLS and byte transfer.
 
-trio-websocket waits for ever where the server ends the connection instead of answering the
-handshake, loses the status of a refusal whose body has no length, and reads a body without bound.
-So it is given the response only where that is an upgrade; any other is read here.
+trio-websocket waits forever if the server closes the connection instead of answering the handshake,
+loses the status of a rejection whose body has no length, and reads a body without limit. So it only
+sees the response if that is an upgrade; any other response is read here.
 """
 
 import h11
@@ -18,19 +18,19 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from wsproto.utilities import ProtocolError
 
 from actors.providers.body import body_for
-from actors.providers.response import ResponseBody, beginning
+from actors.providers.response import ResponseBody, read_beginning
 from actors.providers.sse import MAX_EVENT
 from actors.providers.wire import Disconnected, Wire
 
 _MAX_HEAD = 65536
 _HEAD_END = b"\r\n\r\n"
 _UPGRADED = b"HTTP/1.1 101"
-_GOODBYE_S = 1.0
-"""How long the server has to answer the closing handshake of a socket that is not needed."""
+_CLOSE_HANDSHAKE_S = 1.0
+"""Seconds that the server has to answer the closing handshake of a released socket."""
 
 
 class Refused(Exception):
-    """The server answered the handshake with another status than 101; `body` is its beginning."""
+    """Raised if the handshake's status isn't 101; `body` is the beginning of the response body."""
 
     def __init__(self, response: httpx.Response, body: bytes) -> None:
         super().__init__(response.status_code)
@@ -39,94 +39,95 @@ class Refused(Exception):
 
 
 class SocketClosed(Exception):
-    """No message will come any more; the text says why, in the server's words."""
+    """Raised when no more messages will come; the text is the reason, with the server's words."""
 
 
 class Upgrade(Struct, frozen=True):
-    """What the handshake asks for."""
+    """Parameters of the handshake request."""
 
     host: str
-    """With the port, if it is not the scheme's: the `Host` header."""
+    """Value of the `Host` header, with the port if it isn't the scheme's default."""
     target: str
     headers: tuple[tuple[str, str], ...] = ()
 
 
 class Socket:
-    """A WebSocket over a wire, which it owns."""
+    """A WebSocket over a wire, which the socket owns and closes."""
 
     def __init__(self, wire: Wire) -> None:
-        self._line = _Line(wire)
+        self._stream = _WireStream(wire)
         self._scope = trio.CancelScope()
         self._connection: WebSocketConnection | None = None
         self._released = trio.Event()
-        self._over = trio.Event()
-        self._problem: Exception | None = None
+        self._ended = trio.Event()
+        self._error: Exception | None = None
 
-    async def hold(  # noqa: ASYNC128 (it passes task_status on)
+    async def run(  # noqa: ASYNC128 (it passes task_status on)
         self, upgrade: Upgrade, *, task_status: trio.TaskStatus[None]
     ) -> None:
-        """Shake hands, then hold the socket until it is closed, released or at its end.
+        """Do the handshake, then run the socket until it is closed, released or ended by the peer.
 
-        Raises `Refused` and `httpx.TransportError`, but nothing once it has started.
+        Raises `Refused` and `httpx.TransportError` during the handshake and nothing afterwards.
         """
         try:
             with self._scope:
-                await self._converse(upgrade, task_status)
-        except* Exception as problems:
-            self._problem = _first(problems)
+                await self._run_connection(upgrade, task_status)
+        except* Exception as errors:
+            self._error = _first(errors)
         finally:
-            self._line.close()
-            self._over.set()
+            self._stream.close()
+            self._ended.set()
         if self._connection is None:
-            self._raise_problem()
+            self._raise_error()
 
-    def _raise_problem(self) -> None:
-        if isinstance(self._problem, ProtocolError | h11.ProtocolError):
-            raise httpx.RemoteProtocolError(str(self._problem)) from self._problem
-        if self._problem is not None:
-            raise self._problem
+    def _raise_error(self) -> None:
+        if isinstance(self._error, ProtocolError | h11.ProtocolError):
+            raise httpx.RemoteProtocolError(str(self._error)) from self._error
+        if self._error is not None:
+            raise self._error
 
-    async def _converse(self, upgrade: Upgrade, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_connection(self, upgrade: Upgrade, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._say_goodbye)
+            nursery.start_soon(self._close_gracefully)
             async with trio.open_nursery() as reading:
                 self._connection = await wrap_client_stream(
                     reading,
-                    self._line,  # type: ignore[arg-type]  # any stream will do, its docs say
+                    self._stream,  # type: ignore[arg-type]  # any stream will do, its docs say
                     upgrade.host,
                     upgrade.target,
                     extra_headers=[(n.encode(), v.encode()) for n, v in upgrade.headers],
                     max_message_size=MAX_EVENT,
-                    receive_buffer_size=None,
+                    receive_buffer_size=None,  # the wire chooses the size of its reads
                 )
-                self._line.accepted = True
+                self._stream.accepted = True
                 task_status.started()
             nursery.cancel_scope.cancel()
 
-    async def _say_goodbye(self) -> None:
+    async def _close_gracefully(self) -> None:
         await self._released.wait()
         if self._connection is not None:
-            with trio.move_on_after(_GOODBYE_S):
+            with trio.move_on_after(_CLOSE_HANDSHAKE_S):
                 await self._connection.aclose()
         self.close()
 
     async def send(self, message: bytes) -> None:
-        """Send a text message. A server that does not take it will be heard when reading."""
+        """Send a text message. If the server has closed, `receive` raises the error."""
         try:
             await self._open.send_message(message.decode())
         except ConnectionClosed:
             return
 
     async def receive(self) -> bytes:
-        """The next message. Raises `SocketClosed`."""
+        """Return the next message. Raises `SocketClosed`."""
         try:
             message = await self._open.get_message()
             return message.encode() if isinstance(message, str) else message
         except ConnectionClosed as error:
             closed = error
-        if closed.reason is None:  # trio-websocket has given up: why is known when it has ended
-            await self._over.wait()
-        raise SocketClosed(_why(closed)) from self._problem or closed
+        # Without a close frame the cause is an error of the reader task, known once that has ended.
+        if closed.reason is None:
+            await self._ended.wait()
+        raise SocketClosed(_close_text(closed)) from self._error or closed
 
     @property
     def _open(self) -> WebSocketConnection:
@@ -135,23 +136,23 @@ class Socket:
         return self._connection
 
     def release(self) -> None:
-        """Done with it: it is closed in good order, in the background."""
+        """Close the socket with a closing handshake in the background."""
         self._released.set()
 
     def close(self) -> None:
-        """Close it before returning; closing twice is harmless."""
-        self._line.close()
+        """Close the socket before returning; closing twice is harmless."""
+        self._stream.close()
         self._scope.cancel()
 
 
-class _Line(trio.abc.Stream):
-    """A wire as trio-websocket wants it."""
+class _WireStream(trio.abc.Stream):
+    """A wire as the `trio.abc.Stream` that trio-websocket requires."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._answered = False
         self.accepted = False
-        """The handshake is done."""
+        """True once the handshake has succeeded."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         try:
@@ -163,7 +164,7 @@ class _Line(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """What comes next. Raises `Refused` and `httpx.TransportError` before the upgrade."""
+        """Receive bytes. Raises `Refused` and `httpx.TransportError` before the upgrade."""
         if not self._answered:
             self._answered = True
             return await _upgrade_response(self._wire)
@@ -173,7 +174,10 @@ class _Line(trio.abc.Stream):
             raise trio.BrokenResourceError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close. Raises `httpx.RemoteProtocolError` where that is trio-websocket's last word."""
+        """Close the wire. Raises `httpx.RemoteProtocolError` before a successful handshake.
+
+        trio-websocket closes the stream and reports nothing if the handshake's answer is invalid.
+        """
         self.close()
         if not self.accepted:
             raise httpx.RemoteProtocolError("the handshake's answer is not valid")
@@ -184,9 +188,9 @@ class _Line(trio.abc.Stream):
 
 
 async def _upgrade_response(wire: Wire) -> bytes:
-    """The head of the handshake's response, and what came with it, if it is an upgrade.
+    """Return the head of the handshake's response and any bytes after it, if it is an upgrade.
 
-    Raises `Refused` and `httpx.TransportError`.
+    Raises `Refused` and `httpx.TransportError` otherwise.
     """
     read = b""
     while _HEAD_END not in read and len(read) < _MAX_HEAD:
@@ -196,21 +200,21 @@ async def _upgrade_response(wire: Wire) -> bytes:
         read += data
     if _HEAD_END in read and read.startswith(_UPGRADED):
         return read
-    raise await _refusal(wire, read)
+    raise await _read_refusal(wire, read)
 
 
-async def _refusal(wire: Wire, read: bytes) -> Refused:
+async def _read_refusal(wire: Wire, read: bytes) -> Refused:
     if not read:
         raise Disconnected("connection closed without an answer")
     head, rest = _head(read)
     body = body_for("GET", head.status_code, head.headers)
     content = ResponseBody(wire, body, rest, lambda keep: wire.close(), read_s=None)
     response = httpx.Response(head.status_code, headers=head.headers.raw_items())
-    return Refused(response, await beginning(content))
+    return Refused(response, await read_beginning(content))
 
 
 def _head(read: bytes) -> tuple[h11.Response, bytes]:
-    """The head of a response that is no upgrade, and what came behind it."""
+    """Parse the head of a response that isn't an upgrade; return it and the bytes after it."""
     protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
     protocol.send(h11.Request(method="GET", target="/", headers=[("host", "")]))
     protocol.send(h11.EndOfMessage())
@@ -224,16 +228,16 @@ def _head(read: bytes) -> tuple[h11.Response, bytes]:
     return event, protocol.trailing_data[0]
 
 
-def _why(closed: ConnectionClosed) -> str:
+def _close_text(closed: ConnectionClosed) -> str:
     if closed.reason is None:
         return "the connection to the provider broke"
     words = f" ({closed.reason.reason})" if closed.reason.reason else ""
     return f"the provider closed the connection with code {closed.reason.code}{words}"
 
 
-def _first(problems: ExceptionGroup[Exception]) -> Exception:
-    """One of what went wrong in the tasks of a socket, of which only the reader can fail."""
-    found: Exception = problems
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """Return the exception of a socket's tasks; only the reader task can fail."""
+    found: Exception = errors
     while isinstance(found, ExceptionGroup):
         found = found.exceptions[0]
     return found

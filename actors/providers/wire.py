@@ -1,7 +1,7 @@
-"""A connection as the transport sees it: bytes in, bytes out, closed at once.
+"""Connections on plain sockets, with or without TLS, that close without waiting.
 
-Waiting for readability comes before reading, so that a token costs one `recv` and no exception,
-and nothing here opens a cancel scope: deadlines belong to the caller.
+Reads wait for readability before `recv`, so that a token costs one system call and no exception.
+Nothing here opens a cancel scope: the caller sets deadlines.
 """
 
 import os
@@ -14,26 +14,26 @@ import httpx
 import trio
 
 READ_SIZE = 65536
-"""Bytes asked of the kernel at once; a read that brings as many is followed by another."""
+"""Most bytes per `recv`."""
 
 _RECORD = 16384
-"""Bytes of the largest TLS record (RFC 8446 §5.1), of which a read gives one."""
+"""Bytes of the largest TLS record (RFC 8446 §5.1); one read returns one record."""
 _ENCRYPTED_AT_ONCE = 262144
-"""Bytes of a request, so that no other task waits for the rest."""
+"""Bytes encrypted before other tasks may run."""
 
 
 class Disconnected(httpx.RemoteProtocolError):
-    """The peer closed or reset the connection before it answered anything."""
+    """Raised if the peer closes or resets the connection before any byte of the response."""
 
 
 class Wire(Protocol):
-    """An open connection, which one task reads and one task writes at a time."""
+    """An open connection; at most one task reads and one task writes at a time."""
 
     async def receive(self) -> bytes:
-        """Wait for what comes next; `b""` is the end. Raises `httpx.ReadError`."""
+        """Wait for data and return it, `b""` at the end. Raises `httpx.ReadError`."""
 
     def receive_nowait(self) -> bytes | None:
-        """What has come already; None where nothing has. Raises `httpx.ReadError`."""
+        """Return data that has arrived, or None if there is none. Raises `httpx.ReadError`."""
 
     async def send(self, data: bytes) -> None:
         """Hand all of `data` to the kernel. Raises `httpx.WriteError`."""
@@ -56,7 +56,7 @@ class TcpWire:
             try:
                 await trio.lowlevel.wait_readable(sock)
                 return sock.recv(READ_SIZE)
-            except BlockingIOError:  # woken for nothing, which the kernel may do
+            except BlockingIOError:  # spurious wake-up, which the kernel permits
                 continue
             except (OSError, trio.ClosedResourceError) as error:
                 raise httpx.ReadError(_reason(error)) from error
@@ -81,22 +81,23 @@ class TcpWire:
 
     def close(self) -> None:
         if self._sock.fileno() >= 0:
+            # Wakes tasks waiting on the socket with ClosedResourceError before the fd is reused.
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 
 
 class TlsWire:
-    """TLS over another wire. Closing it skips the TLS goodbye, which nobody would wait for.
+    """TLS over another wire. Closing doesn't send `close_notify`, which would have to be awaited.
 
-    Not `trio.SSLStream`, which gives one TLS record per read, with a scheduler pass each, and
-    cannot tell without waiting what has come on an idle connection.
+    `trio.SSLStream` isn't used: it returns one TLS record per read, with a scheduler pass each, and
+    cannot return without waiting what has arrived on an idle connection.
     """
 
     def __init__(self, raw: Wire, context: ssl.SSLContext, host: str) -> None:
         self._raw = raw
-        self._arrived = ssl.MemoryBIO()
-        self._leaving = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=host)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._ended = False
         self._flushing = False
 
@@ -121,8 +122,9 @@ class TlsWire:
         while not self._ended:
             self._take(await self._raw.receive())
             plain = self._decrypt()
-            if self._leaving.pending and not self._ended:
-                with suppress(httpx.WriteError):  # reading will tell, after what has come
+            if self._outgoing.pending and not self._ended:
+                # Return the received data first; the next read raises if the connection broke.
+                with suppress(httpx.WriteError):
                     await self._flush()
             if plain:
                 return plain
@@ -140,15 +142,15 @@ class TlsWire:
 
     def _take(self, data: bytes) -> None:
         if data:
-            self._arrived.write(data)
+            self._incoming.write(data)
         else:
-            self._arrived.write_eof()
+            self._incoming.write_eof()
 
     def _decrypt(self) -> bytes:
-        """The text of all records that are whole, as one."""
+        """Return the plain text of all complete records."""
         parts: list[bytes] = []
         try:
-            while self._arrived.pending or not parts:
+            while self._incoming.pending or not parts:
                 part = self._tls.read(_RECORD)
                 if not part:
                     self._ended = True
@@ -175,12 +177,15 @@ class TlsWire:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Send what is encrypted; a reader that has to answer leaves it to a writer at work."""
+        """Send pending ciphertext, unless another task is doing so already.
+
+        A reader may have to send too (key updates), but two tasks must not write to one socket.
+        """
         if self._flushing:
             return
         self._flushing = True
         try:
-            while data := self._leaving.read():
+            while data := self._outgoing.read():
                 await self._raw.send(data)
         finally:
             self._flushing = False
@@ -190,9 +195,9 @@ class TlsWire:
 
 
 async def open_wire(host: str, port: int, context: ssl.SSLContext | None) -> Wire:
-    """Connect to the first address that answers (RFC 8305), with TLS where a context is given.
+    """Connect to the first address that answers (RFC 8305), with TLS if a context is given.
 
-    Raises `httpx.ConnectError`; nothing stays open where it raises or is cancelled.
+    Raises `httpx.ConnectError`. Nothing stays open if it raises or is cancelled.
     """
     try:
         stream = await trio.open_tcp_stream(host, port)
@@ -211,7 +216,10 @@ async def open_wire(host: str, port: int, context: ssl.SSLContext | None) -> Wir
 
 
 def _plain_socket(sock: trio.socket.SocketType) -> socket.socket:
-    """The kernel's socket without trio's wrapper, whose every `recv` tries before it waits."""
+    """Return the plain socket of a trio socket, set to non-blocking and TCP_NODELAY.
+
+    Every `recv` of a trio socket tries to read before it waits, which costs an exception.
+    """
     sock.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
     family, kind, proto = sock.family, sock.type, sock.proto
     plain = socket.socket(family, kind, proto, fileno=sock.detach())
@@ -220,7 +228,7 @@ def _plain_socket(sock: trio.socket.SocketType) -> socket.socket:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, without the address that trio and the resolver put into it."""
+    """Describe an error without the address that trio and the resolver add to its text."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

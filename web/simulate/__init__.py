@@ -1,4 +1,10 @@
-"""The simulated provider served over HTTP, as the upstream and the witness of tests."""
+"""Simulated provider served over HTTP: an upstream for tests that records what it observes.
+
+`server` accepts connections, `connection` and `websocket` serve one each, `simulation` routes
+requests. `wire` is the interface of the wire formats (`openai_chat`, `openai_responses`,
+`anthropic`, `gemini`, `ollama`, `embeddings`). `stream`, `whole` and `opening` send answers with
+their faults. `witness` records what was sent and when each peer disconnected.
+"""
 
 from web.simulate.server import run_simulated, serve_simulated
 from web.simulate.settings import SimulateSettings

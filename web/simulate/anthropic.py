@@ -1,6 +1,6 @@
-"""Anthropic's Messages API on the provider's side, sans IO.
+"""Server side of Anthropic's Messages API, sans IO.
 
-Shapes from Anthropic's API reference, "Create a message", "Streaming messages" and "Errors".
+Shapes come from Anthropic's API reference, "Create a message", "Streaming messages" and "Errors".
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from actors.providers.simulated.rejections import Rejection
 from web.simulate.anthropic_call import chat_call, user_id
 from web.simulate.anthropic_content import SIGNATURE, message_content
 from web.simulate.anthropic_rules import check
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 _encode = msgspec.json.encode
 _EVENT_END = b"\n\n"
@@ -52,30 +52,30 @@ _BY_CODE = {
     "context_length_exceeded": "prompt is too long: 200001 tokens > 200000 maximum",
     "content_policy_violation": "Output blocked by content filtering policy",
 }
-"""The API has no codes: what others say with one it says in words."""
+"""Messages by error code: the API has no codes and expresses them in the message."""
 
 
-class CountedAsk(Ask, frozen=True):
-    """A call and its tokens, which a message tells when it starts."""
+class CountedCall(IncomingCall, frozen=True):
+    """A call with the number of its input tokens, which `message_start` contains."""
 
     input_tokens: int = 0
 
 
 class Anthropic:
-    """The `anthropic` wire format."""
+    """Wire format `anthropic`."""
 
     stream_type = "text/event-stream; charset=utf-8"
 
-    def takes(self, path: str) -> bool:
-        """Whether calls in this format are posted to `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether calls in this format are posted to `path`."""
         return path == "/v1/messages"
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request's body; raises `BadCall`."""
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request body. Raises `BadCall`."""
         document = _document(body)
         check(document)
         call, metadata = chat_call(document), document.get("metadata")
-        return CountedAsk(
+        return CountedCall(
             call,
             stream=document.get("stream") is True,
             include_usage=True,
@@ -84,12 +84,12 @@ class Anthropic:
             input_tokens=count_input_tokens(call.messages),
         )
 
-    def renderer(self, ask: Ask, number: int, created: int) -> "MessageRenderer":
-        """A renderer for request `number`; messages do not tell when they were created."""
-        return MessageRenderer(ask, number)
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "MessageRenderer":
+        """Return a renderer for request `number`; messages have no creation time."""
+        return MessageRenderer(incoming, number)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         kind = _ERROR_TYPES.get(rejection.status)
         fallback = "api_error" if rejection.status >= 500 else "invalid_request_error"
         message = _BY_CODE.get(rejection.code or "", rejection.message)
@@ -97,47 +97,47 @@ class Anthropic:
 
 
 class MessageRenderer:
-    """Renders one message: its blocks in a stream, or all of it.
+    """A renderer of one message, as stream events or as one document.
 
-    The finish and the usage are one event, so that the first waits for the second where the ask
-    says that there is one. Messages have no refusal apart from their text.
+    Finish and usage share one event, so the finish waits for the usage if `include_usage` is true.
+    The API has no refusals apart from text, so a refusal is rendered as text.
     """
 
-    def __init__(self, ask: Ask, number: int) -> None:
+    def __init__(self, incoming: IncomingCall, number: int) -> None:
         self._id = f"msg_simulated_{number}"
-        self._ask = ask
-        self._begun = False
+        self._ask = incoming
+        self._started = False
         self._blocks = 0
         self._open = ""
-        """The type of the block that is open."""
+        """Type of the open content block, or empty."""
         self._finish: Reason | None = None
 
     def frame(self, chunk: Chunk) -> bytes:
-        """The events of a chunk in a stream; the first is preceded by the message's start."""
-        if self._begun:
+        """Return the stream events of a chunk; `message_start` precedes the first."""
+        if self._started:
             return self._frame(chunk)
-        self._begun = True
+        self._started = True
         return self._start() + self._frame(chunk)
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """An event that breaks off inside the chunk's text, framed as if it were whole."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return an event whose JSON is cut inside the chunk's text, framed as if complete."""
         return self.frame(chunk).removesuffix(_TEXT_END) + _EVENT_END
 
-    def broken_off(self) -> bytes:
-        """The first half of an event."""
+    def half_frame(self) -> bytes:
+        """Return the first half of an event."""
         return b'event: content_block_delta\ndata: {"type":"content_block_delta","ind'
 
     def error_frame(self, code: str | None) -> bytes:
-        """An error inside the stream; a code that is one of the API's types is its type."""
+        """Return an in-stream error event; a code that is an error type of the API is its type."""
         known = code if code in _ERROR_TYPES.values() else None
         return _event("error", _error(known or "api_error", _FAILED))
 
     def end(self) -> bytes:
-        """The message's end."""
+        """Return the final events of the message."""
         return (b"" if self._finish is None else self._last(None)) + _STOP
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body of an answer that is not streamed."""
+        """Return the body of a non-streamed answer."""
         usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
         finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
         message = self._message() | (_stopped(finishes[-1]) if finishes else {})
@@ -148,10 +148,10 @@ class MessageRenderer:
     def _frame(self, chunk: Chunk) -> bytes:
         match chunk:
             case TextChunk(text=text) | RefusalChunk(text=text):
-                start = self._within({"type": "text", "text": ""})
+                start = self._open_block({"type": "text", "text": ""})
                 return start + self._delta("text_delta", "text", text)
             case ReasoningChunk(text=text):
-                start = self._within({"type": "thinking", "thinking": "", "signature": ""})
+                start = self._open_block({"type": "thinking", "thinking": "", "signature": ""})
                 return start + self._delta("thinking_delta", "thinking", text)
             case ToolCallChunk():
                 return self._tool_call(chunk)
@@ -168,14 +168,14 @@ class MessageRenderer:
         if chunk.id is not None:
             nothing: dict[str, object] = {}
             block = {"type": "tool_use", "id": chunk.id, "name": chunk.name, "input": nothing}
-            start = self._close() + self._within(block)
+            start = self._close() + self._open_block(block)
         return start + self._delta("input_json_delta", "partial_json", chunk.arguments)
 
     def _start(self) -> bytes:
         return _event("message_start", {"type": "message_start", "message": self._message()})
 
     def _message(self) -> dict[str, object]:
-        given = self._ask.input_tokens if isinstance(self._ask, CountedAsk) else 0
+        given = self._ask.input_tokens if isinstance(self._ask, CountedCall) else 0
         return {
             "id": self._id,
             "type": "message",
@@ -187,8 +187,8 @@ class MessageRenderer:
             "usage": _usage(Usage(input_tokens=given, output_tokens=1)),
         }
 
-    def _within(self, block: Mapping[str, object]) -> bytes:
-        """Make sure that a block like this is open; the first one is followed by a ping."""
+    def _open_block(self, block: Mapping[str, object]) -> bytes:
+        """Open a block like this unless one of its type is open; a ping follows the first one."""
         kind = str(block["type"])
         if self._open == kind:
             return b""
@@ -205,7 +205,7 @@ class MessageRenderer:
         return head.encode() + _encode(text) + b"}}" + _EVENT_END
 
     def _close(self) -> bytes:
-        """Thinking ends with the signature that lets it be sent back."""
+        """Close the open block; thinking ends with a signature, needed to send it back."""
         if not self._open:
             return b""
         thought = self._open == "thinking"
@@ -216,7 +216,7 @@ class MessageRenderer:
         return signed + _event("content_block_stop", stop)
 
     def _last(self, usage: Usage | None) -> bytes:
-        """Why the message ends and what it came to; no usage where a model is to tell none."""
+        """Return the `message_delta` with the stop reason and, if given, the usage."""
         event: dict[str, object] = {
             "type": "message_delta",
             "delta": _stopped(self._finish) if self._finish else {},
@@ -228,8 +228,8 @@ class MessageRenderer:
 def _document(body: bytes) -> dict[str, object]:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadCall(f"The request body is not valid JSON: {problem}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadCall(f"The request body is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadCall("The request body is not a JSON object")
     return document
@@ -245,10 +245,10 @@ def _error(kind: str, message: str) -> dict[str, object]:
 
 
 def _stopped(reason: Reason) -> dict[str, object]:
-    said: dict[str, object] = {"stop_reason": _STOP_REASONS[reason], "stop_sequence": None}
+    result: dict[str, object] = {"stop_reason": _STOP_REASONS[reason], "stop_sequence": None}
     if reason is Reason.CONTENT_FILTER:
-        said["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
-    return said
+        result["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
+    return result
 
 
 def _usage(usage: Usage) -> dict[str, object]:

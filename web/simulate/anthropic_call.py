@@ -1,7 +1,7 @@
-"""A call of Anthropic's Messages API as Chat has it: its turns, tools and parameters.
+"""Converts a Messages API request to a Chat call: messages, tools and parameters.
 
-A chat that `actors.providers.anthropic_messages` has put into turns is the same chat again, so that
-a simulated model says the same whichever way it is asked.
+This is the inverse of `actors.providers.anthropic_messages`: a chat converted there comes back
+unchanged, so that a simulated model gives the same answer over every wire format.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from actors.providers.base import JSON, ModelCall
 
 Document = Mapping[str, JSON]
 
-_TAKEN = frozenset(
+_CONVERTED = frozenset(
     {
         "max_tokens",
         "messages",
@@ -26,14 +26,14 @@ _TAKEN = frozenset(
         "tools",
     }
 )
-"""What Chat has another name or another shape for."""
+"""Fields that have another name or shape in Chat."""
 
 _CHOICES = {"auto": "auto", "none": "none", "any": "required"}
 
 
 def chat_call(document: Document) -> ModelCall:
-    """The call of a document that keeps the API's rules."""
-    kept = {name: value for name, value in document.items() if name not in _TAKEN}
+    """Return the call for a document that `anthropic_rules.check` has accepted."""
+    kept = {name: value for name, value in document.items() if name not in _CONVERTED}
     return ModelCall(
         upstream_model=str(document["model"]),
         messages=[*_system(document.get("system")), *_messages(document["messages"])],
@@ -42,14 +42,14 @@ def chat_call(document: Document) -> ModelCall:
 
 
 def user_id(document: Document) -> str | None:
-    """Whom the call is for."""
+    """Return `metadata.user_id`, or None."""
     metadata = document.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     return user if isinstance(user, str) else None
 
 
 def blocks_of(content: JSON) -> list[dict[str, JSON]]:
-    """The blocks of a content; a plain text is one."""
+    """Return the content blocks; a plain string becomes one text block."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [b for b in content if isinstance(b, dict)] if isinstance(content, list) else []
@@ -57,7 +57,7 @@ def blocks_of(content: JSON) -> list[dict[str, JSON]]:
 
 def _system(system: JSON) -> Iterator[dict[str, JSON]]:
     for block in blocks_of(system):
-        yield {"role": "system", "content": _said([block])}
+        yield {"role": "system", "content": _content([block])}
 
 
 def _messages(messages: JSON) -> Iterator[dict[str, JSON]]:
@@ -69,19 +69,19 @@ def _messages(messages: JSON) -> Iterator[dict[str, JSON]]:
         results = [block for block in blocks if block.get("type") == "tool_result"]
         yield from map(_result, results)
         if rest := [block for block in blocks if block.get("type") != "tool_result"]:
-            yield {"role": message.get("role"), "content": _said(rest)}
+            yield {"role": message.get("role"), "content": _content(rest)}
 
 
 def _result(block: dict[str, JSON]) -> dict[str, JSON]:
-    content = _said(blocks_of(block.get("content")))
+    content = _content(blocks_of(block.get("content")))
     return {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content}
 
 
 def _assistant(blocks: list[dict[str, JSON]]) -> dict[str, JSON]:
-    """Thinking that comes back is the model's own, and no part of the chat."""
-    said = [block for block in blocks if block.get("type") == "text"]
+    """Return an assistant message, without thinking blocks: Chat messages have none."""
+    texts = [block for block in blocks if block.get("type") == "text"]
     calls = [_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
-    message: dict[str, JSON] = {"role": "assistant", "content": _said(said) if said else None}
+    message: dict[str, JSON] = {"role": "assistant", "content": _content(texts) if texts else None}
     return message | {"tool_calls": calls} if calls else message
 
 
@@ -91,8 +91,8 @@ def _tool_call(block: dict[str, JSON]) -> dict[str, JSON]:
     return {"id": block.get("id"), "type": "function", "function": function}
 
 
-def _said(blocks: list[dict[str, JSON]]) -> JSON:
-    """A text where there is nothing else, else content parts."""
+def _content(blocks: list[dict[str, JSON]]) -> JSON:
+    """Return a string for a single plain text block, else content parts."""
     if not blocks:
         return ""
     if len(blocks) == 1 and set(blocks[0]) == {"type", "text"}:

@@ -1,4 +1,4 @@
-"""The content of a message that is not streamed: its blocks, each of them whole."""
+"""Builds the content blocks of a non-streamed message."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -16,11 +16,11 @@ from actors.chunks import (
 )
 
 SIGNATURE = "c2ltdWxhdGVkIHRoaW5raW5n"
-"""Of all thinking: it can be told from none, and from nobody else's."""
+"""Signature of all simulated thinking, distinguishable from a missing or a real one."""
 
 
 def message_content(chunks: Sequence[Chunk]) -> list[dict[str, object]]:
-    """The blocks of a whole message."""
+    """Return the content blocks of a whole message."""
     return [
         _block(kind, list(group))
         for kind, group in groupby(chunks, _kind)
@@ -29,7 +29,7 @@ def message_content(chunks: Sequence[Chunk]) -> list[dict[str, object]]:
 
 
 def _kind(chunk: Chunk) -> object:
-    """Alike for the chunks of one block."""
+    """Return a grouping key that is equal for the chunks of one block."""
     if isinstance(chunk, ToolCallChunk):
         return chunk.index
     return TextChunk if isinstance(chunk, RefusalChunk) else type(chunk)
@@ -51,7 +51,7 @@ def _block(kind: object, chunks: list[Chunk]) -> dict[str, object]:
 
 
 def _input(arguments: str) -> object:
-    """The arguments; none where the answer's limit cut them off."""
+    """Return the decoded arguments, or `{}` if the token limit cut them off."""
     try:
         return msgspec.json.decode(arguments)
     except msgspec.DecodeError:

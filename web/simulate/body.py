@@ -1,4 +1,4 @@
-"""The JSON that requests have for a body, whatever the wire."""
+"""Parses JSON request bodies, for all wire formats."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,18 @@ from web.simulate.wire import BadCall
 
 
 def json_object(body: bytes) -> dict[str, object]:
-    """The object that a request's body is; raises `BadCall`."""
+    """Return the JSON object in a request body. Raises `BadCall`."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadCall(f"the body is not JSON: {problem}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadCall(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadCall("the body is not a JSON object")
     return document
 
 
 def camel(fields: Mapping[str, object]) -> dict[str, object]:
-    """The same with names in camel case: APIs of protocol buffers take either."""
+    """Return the fields with camel-case names; protocol buffer APIs accept snake case too."""
     return {_camel(name): value for name, value in fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""Tool calls in one piece, for wires that know no others."""
+"""Joins the pieces of tool calls, for wire formats that send calls whole."""
 
 import msgspec
 from msgspec import Raw, Struct
@@ -7,24 +7,24 @@ from actors.chunks import Chunk, ToolCallChunk
 
 
 class WholeCall(Struct, frozen=True):
-    """A tool call with all of its arguments."""
+    """A complete tool call."""
 
     id: str
     name: str
     arguments: Raw
 
 
-class Calls:
-    """Puts the pieces of tool calls together."""
+class CallCollector:
+    """A collector of the pieces of tool calls."""
 
     def __init__(self) -> None:
         self._head: ToolCallChunk | None = None
         self._arguments: list[str] = []
 
-    def before(self, chunk: Chunk) -> WholeCall | None:
-        """The call that is known to be whole now that `chunk` has come.
+    def completed_by(self, chunk: Chunk) -> WholeCall | None:
+        """Return the call that `chunk` shows to be complete, or None.
 
-        A call that is cut inside its arguments is none.
+        A call whose arguments were cut off is dropped.
         """
         if isinstance(chunk, ToolCallChunk) and chunk.id is None:
             self._arguments.append(chunk.arguments)

@@ -1,4 +1,4 @@
-"""One connection: request after request, with an eye on the peer all the time."""
+"""Serves one HTTP connection and records when its peer disconnects."""
 
 import trio
 
@@ -8,8 +8,8 @@ from web.simulate.http1 import BadRequest, Request, RequestReader, whole_respons
 from web.simulate.simulation import Simulation
 from web.simulate.stream import After
 from web.simulate.websocket import accept_socket, serve_socket
-from web.simulate.wire import Ask, BadCall, Wire
-from web.simulate.witness import ClosedBy, Sighting
+from web.simulate.wire import BadCall, IncomingCall, Wire
+from web.simulate.witness import ClosedBy, RequestRecord
 
 
 async def handle(endpoint: Endpoint, simulation: Simulation) -> None:
@@ -19,7 +19,7 @@ async def handle(endpoint: Endpoint, simulation: Simulation) -> None:
     try:
         after = await connection.serve()
     finally:
-        connection.stopped()
+        connection.stop()
         if after is After.RESET:
             endpoint.reset()
         else:
@@ -31,8 +31,8 @@ class _Connection:
         self._endpoint = endpoint
         self._simulation = simulation
         self._reader = RequestReader(endpoint)
-        self._sighting: Sighting | None = None
-        """The last call on this connection."""
+        self._record: RequestRecord | None = None
+        """Record of the last call on this connection."""
 
     async def serve(self) -> After:
         after = After.KEEP
@@ -43,18 +43,18 @@ class _Connection:
                     self._peer_left("fin")
                     return After.CLOSE
                 after = await self._respond(request)
-            except BadRequest as problem:
-                await self._refuse(problem)
+            except BadRequest as error:
+                await self._refuse(error)
                 return After.CLOSE
             except trio.BrokenResourceError:
                 self._peer_left("reset")
                 return After.CLOSE
         return after
 
-    def stopped(self) -> None:
-        """Whatever was still being answered ends here."""
-        if self._sighting is not None:
-            self._sighting.end("stopped")
+    def stop(self) -> None:
+        """Record the end of an answer that is still being sent."""
+        if self._record is not None:
+            self._record.end("stopped")
 
     async def _respond(self, request: Request) -> After:
         if (upgrade := accept_socket(request)) is not None:
@@ -66,26 +66,30 @@ class _Connection:
             await self._endpoint.send(plain)
             return After.KEEP
         try:
-            wire, ask, script = await self._simulation.prepare(request)
-        except BadCall as problem:
-            await self._endpoint.send(self._simulation.bad_call(request, problem))
+            wire, incoming, script = await self._simulation.prepare(request)
+        except BadCall as error:
+            await self._endpoint.send(self._simulation.bad_call(request, error))
             return After.KEEP
-        self._sighting = self._simulation.sight(request, ask, script)
-        return await self._play(wire, ask, script, self._sighting)
+        self._record = self._simulation.record_call(request, incoming, script)
+        return await self._send_answer(wire, incoming, script, self._record)
 
-    async def _play(self, wire: Wire, ask: Ask, script: Script, sighting: Sighting) -> After:
+    async def _send_answer(
+        self, wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+    ) -> After:
         after = After.CLOSE
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope)
             try:
-                after = await self._simulation.play(self._endpoint, wire, ask, script, sighting)
+                after = await self._simulation.answer(
+                    self._endpoint, wire, incoming, script, record
+                )
             except trio.BrokenResourceError:
                 self._peer_left("reset")
             nursery.cancel_scope.cancel()
         return after
 
     async def _watch(self, answering: trio.CancelScope) -> None:
-        """Read all the time, so that the peer's leaving is seen at once, also in silence."""
+        """Read while answering, so that a disconnect is noticed at once, even during a pause."""
         try:
             while data := await self._endpoint.receive():
                 self._reader.keep(data)
@@ -95,12 +99,12 @@ class _Connection:
         answering.cancel()
 
     def _peer_left(self, by: ClosedBy) -> None:
-        if self._sighting is not None:
-            self._sighting.closed(by)
+        if self._record is not None:
+            self._record.closed(by)
 
-    async def _refuse(self, problem: BadRequest) -> None:
-        body = str(problem).encode()
+    async def _refuse(self, error: BadRequest) -> None:
+        body = str(error).encode()
         try:
-            await self._endpoint.send(whole_response(problem.status, body, "text/plain"))
+            await self._endpoint.send(whole_response(error.status, body, "text/plain"))
         except trio.BrokenResourceError:
             self._peer_left("reset")

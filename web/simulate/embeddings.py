@@ -1,6 +1,6 @@
-"""Embeddings on the provider's side, sans IO: played like an answer of one token.
+"""Server side of OpenAI's embeddings API, sans IO, simulated as an answer of one token.
 
-Shapes from OpenAI's API reference, "Create embeddings".
+Shapes come from OpenAI's API reference, "Create embeddings".
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import msgspec
 
 from actors.chunks import Chunk, UsageChunk
 from actors.providers.base import JSON
-from actors.providers.embeddings import EmbeddingAsk
+from actors.providers.embeddings import EmbeddingCall
 from actors.providers.simulated.embeddings import (
     BadDimensions,
     dimensions_of,
@@ -21,28 +21,28 @@ from web.embedding_request import read_embedding_request
 from web.errors import ApiError
 from web.json_body import json_object
 from web.simulate.openai_chat import OpenAIChat
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 _encode = msgspec.json.encode
 
 
-class EmbeddingCall(Ask, frozen=True, kw_only=True):
-    """A call for embeddings: with what is to be embedded."""
+class SimulatedEmbeddingCall(IncomingCall, frozen=True, kw_only=True):
+    """An embedding call; `embedding` holds the inputs."""
 
-    embedding: EmbeddingAsk
+    embedding: EmbeddingCall
 
 
 class Embeddings:
-    """The wire format of embeddings, which are never streamed."""
+    """Wire format of embeddings, which are never streamed."""
 
     stream_type = "application/json"
 
-    def takes(self, path: str) -> bool:
-        """Whether embeddings are asked for at `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether `path` is the path of embedding requests."""
         return path == "/v1/embeddings"
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request's body; raises `BadCall`."""
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request body. Raises `BadCall`."""
         try:
             document = json_object(body)
             asked = read_embedding_request(document)
@@ -53,7 +53,7 @@ class Embeddings:
             raise BadCall(str(error), "dimensions") from None
         metadata: JSON = document.get("metadata")
         user = document.get("user")
-        return EmbeddingCall(
+        return SimulatedEmbeddingCall(
             call=one_token(asked.ask, asked.model),
             stream=False,
             include_usage=False,
@@ -62,29 +62,32 @@ class Embeddings:
             embedding=asked.ask,
         )
 
-    def renderer(self, ask: Ask, number: int, created: int) -> "EmbeddingRenderer":
-        """A renderer of the vectors that `ask` is for."""
-        if not isinstance(ask, EmbeddingCall):
-            raise TypeError("this wire renders what it has read")
-        return EmbeddingRenderer(ask)
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "EmbeddingRenderer":
+        """Return a renderer for a call that this format has read; raise `TypeError` otherwise."""
+        if not isinstance(incoming, SimulatedEmbeddingCall):
+            raise TypeError("the call was not read by this wire format")
+        return EmbeddingRenderer(incoming)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response, as that of a chat."""
+        """Return the body of an error response, in the shape of Chat Completions."""
         return OpenAIChat().error_body(rejection)
 
 
 class EmbeddingRenderer:
-    """Renders the answer, all of it at once."""
+    """A renderer of one embeddings answer."""
 
-    def __init__(self, ask: EmbeddingCall) -> None:
-        self._ask = ask.embedding
-        self._model = ask.call.upstream_model
+    def __init__(self, incoming: SimulatedEmbeddingCall) -> None:
+        self._ask = incoming.embedding
+        self._model = incoming.call.upstream_model
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body."""
-        ask = self._ask
+        """Return the body."""
+        incoming = self._ask
         made = vectors(
-            self._model, ask.texts, dimensions_of(ask.parameters), as_base64=ask.as_base64
+            self._model,
+            incoming.texts,
+            dimensions_of(incoming.parameters),
+            as_base64=incoming.as_base64,
         )
         items = [
             {"object": "embedding", "index": index, "embedding": vector}
@@ -98,21 +101,21 @@ class EmbeddingRenderer:
         return _encode(body)
 
     def frame(self, chunk: Chunk) -> bytes:
-        """Nothing: there are no streams."""
+        """Return nothing: embeddings are never streamed."""
         return b""
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """Nothing: there are no streams."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return nothing: embeddings are never streamed."""
         return b""
 
-    def broken_off(self) -> bytes:
-        """Nothing: there are no streams."""
+    def half_frame(self) -> bytes:
+        """Return nothing: embeddings are never streamed."""
         return b""
 
     def error_frame(self, code: str | None) -> bytes:
-        """Nothing: there are no streams."""
+        """Return nothing: embeddings are never streamed."""
         return b""
 
     def end(self) -> bytes:
-        """Nothing: there are no streams."""
+        """Return nothing: embeddings are never streamed."""
         return b""

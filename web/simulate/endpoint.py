@@ -1,4 +1,4 @@
-"""One connection's socket, with the manners that an HTTP server's streams do not have."""
+"""Socket of one connection that can end it by FIN or RST, which trio's streams can't."""
 
 import socket
 import struct
@@ -11,15 +11,15 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Endpoint(Protocol):
-    """A connection that can end in every way a real one does."""
+    """A connection that can be closed or reset."""
 
     async def receive(self) -> bytes:
         """Wait for bytes; `b""` is the peer's FIN. Raises `trio.BrokenResourceError`."""
 
     async def send(self, data: bytes) -> None:
-        """Send all of `data`; raises `trio.BrokenResourceError`.
+        """Send all of `data`. Raises `trio.BrokenResourceError`.
 
-        No checkpoint where the socket takes everything at once: callers sleep in between.
+        Not a checkpoint if the socket accepts everything at once; callers sleep between sends.
         """
 
     def close(self) -> None:
@@ -32,8 +32,8 @@ class Endpoint(Protocol):
 class SocketEndpoint:
     """An `Endpoint` over a connected non-blocking socket.
 
-    It works below trio's streams, because one `send` for a token is all that a witness in a
-    benchmark should cost.
+    It bypasses trio's streams, because in a benchmark the simulated provider should cost no more
+    than one `send` per token.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -49,8 +49,8 @@ class SocketEndpoint:
                 return self._socket.recv(_READ)
             except BlockingIOError:
                 continue
-            except OSError as problem:
-                raise trio.BrokenResourceError(str(problem)) from None
+            except OSError as error:
+                raise trio.BrokenResourceError(str(error)) from None
 
     async def send(self, data: bytes) -> None:
         """See `Endpoint`."""
@@ -65,6 +65,7 @@ class SocketEndpoint:
 
     def reset(self) -> None:
         """See `Endpoint`."""
+        # With a linger time of 0 the kernel sends RST instead of FIN and drops unsent data.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._socket.close()
 
@@ -73,5 +74,5 @@ class SocketEndpoint:
             return self._socket.send(data)
         except BlockingIOError:
             return 0
-        except OSError as problem:
-            raise trio.BrokenResourceError(str(problem)) from None
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from None

@@ -1,4 +1,4 @@
-"""How the frames of an answer go over a connection: in chunks, or in whatever stands for them."""
+"""Framing of an answer on a connection: chunked HTTP here, WebSocket in `websocket_frames`."""
 
 from typing import Protocol
 
@@ -6,26 +6,26 @@ from web.simulate.http1 import LAST_CHUNK, chunk, response_head
 
 
 class Framing(Protocol):
-    """How frames go over a connection."""
+    """A framing of an answer's frames."""
 
     def head(self, stream_type: str) -> bytes:
-        """What precedes them."""
+        """Return the bytes before the first frame."""
 
     def data(self, frames: bytes) -> bytes:
-        """Some frames; nothing for none."""
+        """Return the framed data; empty if there are no frames."""
 
-    def half(self, half: bytes) -> bytes:
-        """Half a frame where a whole one was promised: the cut is inside of the framing, too."""
+    def cut_short(self, half: bytes) -> bytes:
+        """Return framed data that announces twice its length, so that the framing is cut too."""
 
     def last(self) -> bytes:
-        """What ends an answer."""
+        """Return the end of a complete answer."""
 
-    def farewell(self) -> bytes:
-        """What ends a stream in good order although the answer is not whole."""
+    def end_early(self) -> bytes:
+        """Return the regular end of a stream whose answer isn't complete."""
 
 
-class Chunked:
-    """The chunked body of a response."""
+class ChunkedFraming:
+    """The chunked body of an HTTP response."""
 
     def head(self, stream_type: str) -> bytes:
         headers = [
@@ -38,11 +38,11 @@ class Chunked:
     def data(self, frames: bytes) -> bytes:
         return chunk(frames)
 
-    def half(self, half: bytes) -> bytes:
+    def cut_short(self, half: bytes) -> bytes:
         return b"%x\r\n%b" % (2 * len(half), half)
 
     def last(self) -> bytes:
         return LAST_CHUNK
 
-    def farewell(self) -> bytes:
+    def end_early(self) -> bytes:
         return LAST_CHUNK

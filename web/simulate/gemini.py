@@ -1,6 +1,6 @@
-"""Google's Gemini API on the provider's side, sans IO.
+"""Server side of Google's Gemini API, sans IO.
 
-Shapes from the Gemini API reference, "Generating content" and "GenerateContentResponse".
+Shapes come from the Gemini API reference, "Generating content" and "GenerateContentResponse".
 """
 
 import re
@@ -23,9 +23,9 @@ from actors.outcome import Reason, Usage
 from actors.providers.simulated.messages import count_input_tokens
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.body import json_object
-from web.simulate.calls import Calls, WholeCall
+from web.simulate.calls import CallCollector, WholeCall
 from web.simulate.gemini_call import chat_call
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 _encode = msgspec.json.encode
 _PATH = re.compile(r"/v1(?:alpha|beta)?/models/([^/?]{1,500}):(g|streamG)enerateContent")
@@ -53,38 +53,41 @@ _STATUSES = {
 }
 
 
-class CountedAsk(Ask, frozen=True):
-    """A call, its tokens, which every frame tells, and how it wants the frames."""
+class CountedCall(IncomingCall, frozen=True):
+    """A call with its input tokens, which every frame contains, and its stream type.
+
+    `array` is true if the client wants the frames as one JSON array.
+    """
 
     input_tokens: int = 0
     array: bool = False
 
     @property
     def stream_type(self) -> str | None:
-        """Without `alt=sse` the frames are one array."""
+        """Content type of a stream without `alt=sse`, which is one JSON array; else None."""
         return _JSON if self.array else None
 
 
 class Gemini:
-    """The `gemini` wire format."""
+    """Wire format `gemini`."""
 
     stream_type = "text/event-stream"
 
-    def takes(self, path: str) -> bool:
-        """Whether calls in this format are posted to `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether calls in this format are posted to `path`."""
         return _PATH.fullmatch(path) is not None
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request; raises `BadCall`."""
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request. Raises `BadCall`."""
         target, _, query = path.partition("?")
         found = _PATH.fullmatch(target)
         if found is None:
-            raise BadCall("there is no model in the path")
+            raise BadCall("the path contains no model")
         try:
             call = chat_call(unquote(found[1]), json_object(body))
         except RecursionError:
             raise BadCall("the body is nested too deeply") from None
-        return CountedAsk(
+        return CountedCall(
             call,
             stream=found[2] == "streamG",
             include_usage=True,
@@ -94,12 +97,12 @@ class Gemini:
             array=parse_qs(query).get("alt") != ["sse"],
         )
 
-    def renderer(self, ask: Ask, number: int, created: int) -> "ResponseRenderer":
-        """A renderer for request `number`; responses do not tell when they were created."""
-        return ResponseRenderer(ask, number)
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "ResponseRenderer":
+        """Return a renderer for request `number`; responses have no creation time."""
+        return ResponseRenderer(incoming, number)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         details: list[dict[str, object]] = []
         if rejection.param is not None:
             violation = {"field": rejection.param, "description": rejection.message}
@@ -111,59 +114,59 @@ class Gemini:
 
 
 class ResponseRenderer:
-    """Renders one response.
+    """A renderer of one response.
 
-    The finish and the usage are one frame, so that the first waits for the second where the ask
-    says that there is one. Function calls come whole, and refusals are text.
+    Finish and usage share one frame, so the finish waits for the usage if `include_usage` is true.
+    Function calls are sent whole; refusals are text.
     """
 
-    def __init__(self, ask: Ask, number: int) -> None:
-        self._events = ask.stream_type is None
-        self._told = ask.include_usage
-        self._begun = False
-        self._calls = Calls()
+    def __init__(self, incoming: IncomingCall, number: int) -> None:
+        self._events = incoming.stream_type is None
+        self._include_usage = incoming.include_usage
+        self._started = False
+        self._calls = CallCollector()
         self._finish: Reason | None = None
-        model = ask.call.upstream_model
+        model = incoming.call.upstream_model
         self._meta = {"modelVersion": model, "responseId": f"simulated-{number}"}
-        given = ask.input_tokens if isinstance(ask, CountedAsk) else 0
+        given = incoming.input_tokens if isinstance(incoming, CountedCall) else 0
         so_far = {"usageMetadata": {"promptTokenCount": given, "totalTokenCount": given}}
-        rest = _encode((so_far if self._told else {}) | self._meta)
+        rest = _encode((so_far if self._include_usage else {}) | self._meta)
         self._start = b'{"candidates":[{"content":{"parts":['
         self._end = b'],"role":"model"},"index":0}],' + rest[1:]
 
     def frame(self, chunk: Chunk) -> bytes:
-        """The frames of a chunk in a stream."""
-        call = self._calls.before(chunk)
-        return (b"" if call is None else self._part(_called(call))) + self._frame(chunk)
+        """Return the stream frames of a chunk."""
+        call = self._calls.completed_by(chunk)
+        return (b"" if call is None else self._part(_call_part(call))) + self._frame(chunk)
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """A frame that breaks off inside the chunk's text, framed as if it were whole."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
         after = _SSE_END if self._events else b""
         return self.frame(chunk).removesuffix(b'"}' + self._end + after) + after
 
-    def broken_off(self) -> bytes:
-        """The first half of a frame."""
+    def half_frame(self) -> bytes:
+        """Return the first half of a frame."""
         return (b"data: " if self._events else b",\r\n") + self._start[: len(self._start) // 2]
 
     def error_frame(self, code: str | None) -> bytes:
-        """An error inside the stream."""
+        """Return a frame with an in-stream error."""
         return self._framed(_encode(_error(500, _FAILED, code, [])))
 
     def end(self) -> bytes:
-        """An array's end; events have no end mark."""
+        """Return the end of the array; server-sent events have no end marker."""
         if self._events:
             return b""
-        return b"]" if self._begun else b"[]"
+        return b"]" if self._started else b"[]"
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body of an answer that is not streamed."""
+        """Return the body of a non-streamed answer."""
         parts: list[dict[str, object]] = []
-        calls = Calls()
+        calls = CallCollector()
         for chunk in chunks:
-            if (call := calls.before(chunk)) is not None:
-                parts.append(_called(call))
+            if (call := calls.completed_by(chunk)) is not None:
+                parts.append(_call_part(call))
             if isinstance(chunk, TextChunk | RefusalChunk | ReasoningChunk):
-                _grow(parts, _spoken(chunk))
+                _grow(parts, _text_part(chunk))
         usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
         finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
         usage = usages[-1] if usages else None
@@ -172,12 +175,12 @@ class ResponseRenderer:
     def _frame(self, chunk: Chunk) -> bytes:
         match chunk:
             case TextChunk() | RefusalChunk() | ReasoningChunk():
-                return self._part(_spoken(chunk))
+                return self._part(_text_part(chunk))
             case ToolCallChunk():
                 return b""
             case FinishChunk(reason=reason):
                 self._finish = reason
-                return b"" if self._told else self._finished(None)
+                return b"" if self._include_usage else self._finished(None)
             case UsageChunk(usage=usage):
                 return self._finished(usage)
             case SkippedChunk():
@@ -187,13 +190,13 @@ class ResponseRenderer:
         return self._framed(self._start + _encode(part) + self._end)
 
     def _finished(self, usage: Usage | None) -> bytes:
-        said: list[dict[str, object]] = [{"text": ""}] if self._begun else []
-        return self._framed(_encode(self._last(self._finish or Reason.STOP, said, usage)))
+        parts: list[dict[str, object]] = [{"text": ""}] if self._started else []
+        return self._framed(_encode(self._last(self._finish or Reason.STOP, parts, usage)))
 
     def _last(
         self, reason: Reason, parts: list[dict[str, object]], usage: Usage | None
     ) -> dict[str, object]:
-        """The response with the finish; a filter before the first word blocks the prompt."""
+        """Return the response with the finish; a filter without any content blocks the prompt."""
         counted = {} if usage is None else {"usageMetadata": _usage(usage)}
         if reason is Reason.CONTENT_FILTER and not parts:
             return {"promptFeedback": {"blockReason": "SAFETY"}, **counted, **self._meta}
@@ -205,22 +208,22 @@ class ResponseRenderer:
         return {"candidates": [candidate], **counted, **self._meta}
 
     def _framed(self, document: bytes) -> bytes:
-        before = b"data: " if self._events else b",\r\n" if self._begun else b"["
-        self._begun = True
+        before = b"data: " if self._events else b",\r\n" if self._started else b"["
+        self._started = True
         return before + document + (_SSE_END if self._events else b"")
 
 
-def _spoken(chunk: TextChunk | RefusalChunk | ReasoningChunk) -> dict[str, object]:
+def _text_part(chunk: TextChunk | RefusalChunk | ReasoningChunk) -> dict[str, object]:
     thought = {"thought": True} if isinstance(chunk, ReasoningChunk) else {}
     return {**thought, "text": chunk.text}
 
 
-def _called(call: WholeCall) -> dict[str, object]:
+def _call_part(call: WholeCall) -> dict[str, object]:
     return {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}}
 
 
 def _grow(parts: list[dict[str, object]], part: dict[str, object]) -> None:
-    """Neighbours of one kind are one part."""
+    """Append a part; neighbours of one kind are merged."""
     if parts and parts[-1].keys() == part.keys():
         parts[-1]["text"] = f"{parts[-1]['text']}{part['text']}"
     else:
@@ -228,7 +231,7 @@ def _grow(parts: list[dict[str, object]], part: dict[str, object]) -> None:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    """Counts, without those that are zero; the candidate's are what was not thought."""
+    """Return the non-zero counts; candidate tokens exclude thinking."""
     thoughts = usage.reasoning_tokens
     counts = {
         "promptTokenCount": usage.input_tokens,

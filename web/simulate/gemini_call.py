@@ -1,7 +1,7 @@
-"""A `GenerateContentRequest` as Chat has it.
+"""Converts a `GenerateContentRequest` to a Chat call.
 
-A chat that `actors.providers.gemini_contents` has put into contents is the same chat again, so
-that a simulated model says the same whichever way it is asked.
+This is the inverse of `actors.providers.gemini_contents`: a chat converted there comes back
+unchanged, so that a simulated model gives the same answer over every wire format.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,25 +29,25 @@ _FIELDS = frozenset(
         "tools",
     }
 )
-_TAKEN = frozenset({"contents", "generationConfig", "systemInstruction", "toolConfig", "tools"})
-"""What Chat has another name or another shape for."""
+_CONVERTED = frozenset({"contents", "generationConfig", "systemInstruction", "toolConfig", "tools"})
+"""Fields that have another name or shape in Chat."""
 
 
 def chat_call(model: str, document: Document) -> ModelCall:
-    """The call of a request to `model`; raises `BadCall`."""
-    said = camel(document)
-    for name in said:
+    """Return the call of a request to `model`. Raises `BadCall`."""
+    request = camel(document)
+    for name in request:
         if name not in _FIELDS:
             raise BadCall(f'Unknown name "{name}": Cannot find field.', name)
     chat = _Chat()
-    chat.system(said.get("systemInstruction"))
-    for number, content in enumerate(_contents(said.get("contents"))):
+    chat.system(request.get("systemInstruction"))
+    for number, content in enumerate(_contents(request.get("contents"))):
         chat.add(content, f"contents[{number}]")
-    kept = {name: value for name, value in said.items() if name not in _TAKEN}
+    kept = {name: value for name, value in request.items() if name not in _CONVERTED}
     return ModelCall(
         upstream_model=model,
         messages=chat.messages,
-        parameters={**kept, **settings(said), **tools(said)},
+        parameters={**kept, **settings(request), **tools(request)},
     )
 
 
@@ -58,7 +58,7 @@ def _contents(contents: JSON) -> list[JSON]:
 
 
 def parts_of(content: JSON, path: str) -> list[Document]:
-    """The parts of a content, of which there is one at least; raises `BadCall`."""
+    """Return the parts of a content. Raises `BadCall` if it has none."""
     parts = content.get("parts") if isinstance(content, dict) else None
     one = [parts] if isinstance(parts, dict) else parts
     if not isinstance(one, list) or not one or not all(isinstance(part, dict) for part in one):
@@ -67,12 +67,12 @@ def parts_of(content: JSON, path: str) -> list[Document]:
 
 
 class _Chat:
-    """Grows messages out of contents."""
+    """A builder of Chat messages from contents."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, JSON]] = []
         self._unanswered: list[tuple[str, JSON]] = []
-        """Ids and names of calls that have no result yet."""
+        """Ids and names of calls without a result."""
 
     def system(self, content: JSON) -> None:
         for part in parts_of(content, "systemInstruction") if content else ():
@@ -82,14 +82,14 @@ class _Chat:
         parts = parts_of(content, path)
         role = content.get("role", "user") if isinstance(content, dict) else "user"
         if role == "model":
-            self.messages.append(self._said(parts))
+            self.messages.append(self._assistant(parts))
         elif role in ("user", "function"):
-            self._asked(parts)
+            self._user(parts)
         else:
             message = "Please use a valid role: user, model."
             raise BadCall(message, f"{path}.role")
 
-    def _said(self, parts: list[Document]) -> dict[str, JSON]:
+    def _assistant(self, parts: list[Document]) -> dict[str, JSON]:
         texts = [part["text"] for part in parts if not part.get("thought") and "text" in part]
         text = "".join(one for one in texts if isinstance(one, str))
         functions = [part.get("functionCall") for part in parts]
@@ -105,8 +105,8 @@ class _Chat:
         arguments = msgspec.json.encode(function.get("args") or {}).decode()
         return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
-    def _asked(self, parts: list[Document]) -> None:
-        """Results of tools come before what is said beside them."""
+    def _user(self, parts: list[Document]) -> None:
+        """Add tool results, then the user's own parts of the same content."""
         responses = [part.get("functionResponse") for part in parts]
         results = [response for response in responses if isinstance(response, dict)]
         self.messages += [self._result(response) for response in results]

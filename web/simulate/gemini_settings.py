@@ -1,4 +1,4 @@
-"""The configuration and the tools of a `GenerateContentRequest` as Chat has them."""
+"""Converts configuration and tools of a `GenerateContentRequest` to Chat parameters."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,22 +23,22 @@ _CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required", "VALIDATED": "aut
 
 
 def settings(request: Document) -> dict[str, JSON]:
-    """Parameters from `generationConfig`."""
+    """Return the parameters in `generationConfig`."""
     given = request.get("generationConfig")
     config = camel(given) if isinstance(given, dict) else {}
-    said = {_SETTINGS.get(name, name): config[name] for name in config if name not in _FORMAT}
+    result = {_SETTINGS.get(name, name): config[name] for name in config if name not in _FORMAT}
     schema = config.get("responseJsonSchema") or _plain(config.get("responseSchema"))
     if schema:
         wanted = {"name": "response", "schema": schema}
-        said["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        result["response_format"] = {"type": "json_schema", "json_schema": wanted}
     elif config.get("responseMimeType") == "application/json":
-        said["response_format"] = {"type": "json_object"}
-    return said
+        result["response_format"] = {"type": "json_object"}
+    return result
 
 
 def tools(request: Document) -> dict[str, JSON]:
-    """`tools` and `tool_choice`."""
-    said: dict[str, JSON] = {}
+    """Return `tools` and `tool_choice`."""
+    result: dict[str, JSON] = {}
     tools = request.get("tools")
     declared = [
         {"type": "function", "function": _function(function)}
@@ -46,13 +46,13 @@ def tools(request: Document) -> dict[str, JSON]:
         for function in _declarations(tool)
     ]
     if declared:
-        said["tools"] = declared
+        result["tools"] = declared
     match request.get("toolConfig"):
         case {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [str(name)]}}:
-            said["tool_choice"] = {"type": "function", "function": {"name": name}}
+            result["tool_choice"] = {"type": "function", "function": {"name": name}}
         case {"functionCallingConfig": {"mode": str(mode)}} if mode in _CHOICES:
-            said["tool_choice"] = _CHOICES[mode]
-    return said
+            result["tool_choice"] = _CHOICES[mode]
+    return result
 
 
 def _declarations(tool: JSON) -> Iterator[Document]:
@@ -62,18 +62,18 @@ def _declarations(tool: JSON) -> Iterator[Document]:
 
 
 def _function(declaration: Document) -> dict[str, JSON]:
-    said = camel(declaration)
+    result = camel(declaration)
     function: dict[str, JSON] = {}
     for name in ("name", "description"):
-        if name in said:
-            function[name] = said[name]
-    if schema := said.get("parametersJsonSchema") or _plain(said.get("parameters")):
+        if name in result:
+            function[name] = result[name]
+    if schema := result.get("parametersJsonSchema") or _plain(result.get("parameters")):
         function["parameters"] = schema
     return function
 
 
 def _plain(schema: JSON) -> JSON:
-    """A `Schema` as JSON schema, which has the names of types in lower case."""
+    """Return Google's `Schema` as JSON Schema, whose type names are in lower case."""
     if isinstance(schema, list):
         return [_plain(one) for one in schema]
     if not isinstance(schema, dict):

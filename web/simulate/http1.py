@@ -1,4 +1,4 @@
-"""HTTP/1.1 as far as a simulated provider needs it: h11 reads requests, heads are written here."""
+"""Minimal HTTP/1.1 for the simulated provider: requests read by h11, responses written here."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -9,13 +9,13 @@ from msgspec import Struct
 from web.simulate.endpoint import Endpoint
 
 MAX_BODY = 32 * 2**20
-"""Bytes of a request's body; a longer one is a 413."""
+"""Most bytes of a request body; a longer one gets 413."""
 
 LAST_CHUNK = b"0\r\n\r\n"
 
 
 class BadRequest(Exception):
-    """Bytes that are no request that this server takes; `status` says why."""
+    """Raised for an invalid or unsupported request; `status` is the response's status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class BadRequest(Exception):
 
 
 class Request(Struct, frozen=True):
-    """A whole request; header names are lower case."""
+    """A whole request; header names are in lower case."""
 
     method: str
     path: str
@@ -33,42 +33,42 @@ class Request(Struct, frozen=True):
 
     @property
     def target(self) -> str:
-        """The path and the query behind it."""
+        """Path with the query, if any."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
 
 class RequestReader:
-    """Reads the requests of one connection, one after the other."""
+    """A reader of the requests of one connection."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._early = b""
+        self._buffered = b""
 
     def keep(self, data: bytes) -> None:
-        """Bytes that came while a response was being sent belong to the next request."""
-        self._early += data
-        if len(self._early) > MAX_BODY:
-            raise BadRequest(413, "too much sent ahead")
+        """Keep bytes received during a response for the next request."""
+        self._buffered += data
+        if len(self._buffered) > MAX_BODY:
+            raise BadRequest(413, "too many bytes sent before the response ended")
 
     def rest(self) -> bytes:
-        """What has come behind the last request, for whoever reads on."""
-        rest, self._early = self._early, b""
+        """Return and forget the bytes received after the last request."""
+        rest, self._buffered = self._buffered, b""
         return rest
 
     async def read(self) -> Request | None:
-        """The next request, or None at the end of the connection.
+        """Return the next request, or None at the end of the connection.
 
         Raises `BadRequest` and `trio.BrokenResourceError`.
         """
         parser = h11.Connection(h11.SERVER)
-        if self._early:
-            parser.receive_data(self._early)
-            self._early = b""
+        if self._buffered:
+            parser.receive_data(self._buffered)
+            self._buffered = b""
         try:
             request = await self._read(parser)
-        except h11.RemoteProtocolError as problem:
-            raise BadRequest(problem.error_status_hint, str(problem)) from None
-        self._early = parser.trailing_data[0]
+        except h11.RemoteProtocolError as error:
+            raise BadRequest(error.error_status_hint, str(error)) from None
+        self._buffered = parser.trailing_data[0]
         return request
 
     async def _read(self, parser: h11.Connection) -> Request | None:
@@ -76,7 +76,7 @@ class RequestReader:
         if not isinstance(head, h11.Request):
             return None
         if head.http_version != b"1.1":
-            raise BadRequest(505, "only HTTP/1.1 is spoken here")
+            raise BadRequest(505, "only HTTP/1.1 is supported")
         body = bytearray()
         while isinstance(event := await self._event(parser), h11.Data):
             body += event.data
@@ -94,7 +94,7 @@ class RequestReader:
 
 
 def response_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
-    """The head of a response."""
+    """Return the head of a response."""
     phrase = next((s.phrase for s in HTTPStatus if s == status), "Simulated")
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
@@ -103,13 +103,13 @@ def response_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
 def whole_response(
     status: int, body: bytes, type: str, headers: Sequence[tuple[str, str]] = ()
 ) -> bytes:
-    """A response whose body is known."""
+    """Return a response with a known body."""
     length = ("Content-Length", str(len(body)))
     return response_head(status, [("Content-Type", type), length, *headers]) + body
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body; for no data none, since an empty chunk ends the body."""
+    """Return one chunk of a chunked body, or nothing for no data: an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 

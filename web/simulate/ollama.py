@@ -1,6 +1,6 @@
-"""Ollama's `/api/chat` on the provider's side, sans IO.
+"""Server side of Ollama's `/api/chat`, sans IO.
 
-Shapes from Ollama's API documentation, "Generate a chat completion".
+Shapes come from Ollama's API documentation, "Generate a chat completion".
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.body import json_object
-from web.simulate.calls import Calls, WholeCall
+from web.simulate.calls import CallCollector, WholeCall
 from web.simulate.ollama_call import chat_call
-from web.simulate.wire import Ask
+from web.simulate.wire import IncomingCall
 
 _encode = msgspec.json.encode
 _FAILED = "The simulated model failed midway."
@@ -31,18 +31,18 @@ _MORE = b',"done":false}\n'
 
 
 class Ollama:
-    """The `ollama` wire format."""
+    """Wire format `ollama`."""
 
     stream_type = "application/x-ndjson"
 
-    def takes(self, path: str) -> bool:
-        """Whether calls in this format are posted to `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether calls in this format are posted to `path`."""
         return path == "/api/chat"
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request's body; raises `BadCall`."""
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request body. Raises `BadCall`."""
         document = json_object(body)
-        return Ask(
+        return IncomingCall(
             chat_call(document),
             stream=document.get("stream") is not False,
             include_usage=True,
@@ -50,67 +50,67 @@ class Ollama:
             metadata=None,
         )
 
-    def renderer(self, ask: Ask, number: int, created: int) -> "LineRenderer":
-        """A renderer for request `number`, created at this second since the epoch."""
-        return LineRenderer(ask, number, created)
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "LineRenderer":
+        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
+        return LineRenderer(incoming, number, created)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response, which has nothing but the message."""
+        """Return the body of an error response, which contains only the message."""
         return _encode({"error": rejection.message})
 
 
 class LineRenderer:
-    """Renders one answer.
+    """A renderer of one answer.
 
-    The finish and the usage are one line, so that the first waits for the second where the ask
-    says that there is one. Tool calls come whole; there are no refusals and no filters, so that
-    the one is text and the other an end like any other.
+    Finish and usage share one line, so the finish waits for the usage if `include_usage` is true.
+    Tool calls are sent whole. Ollama has no refusals and no content filter: refusals are text and
+    a filtered answer ends with `stop`.
     """
 
-    def __init__(self, ask: Ask, number: int, created: int) -> None:
-        self._told = ask.include_usage
-        self._calls = Calls()
+    def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
+        self._include_usage = incoming.include_usage
+        self._calls = CallCollector()
         self._finish: Reason | None = None
         second = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         self._meta = {
-            "model": ask.call.upstream_model,
+            "model": incoming.call.upstream_model,
             "created_at": f"{second}.{number % 10**9:09}Z",
         }
         self._start = _encode(self._meta)[:-1] + b',"message":{"role":"assistant","content":'
 
     def frame(self, chunk: Chunk) -> bytes:
-        """The lines of a chunk in a stream."""
-        call = self._calls.before(chunk)
-        return (b"" if call is None else self._line({"tool_calls": [_called(call)]})) + self._frame(
-            chunk
-        )
+        """Return the stream lines of a chunk."""
+        call = self._calls.completed_by(chunk)
+        return (
+            b"" if call is None else self._line({"tool_calls": [_call_part(call)]})
+        ) + self._frame(chunk)
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """A line that breaks off inside the chunk's text, framed as if it were whole."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return a line whose JSON is cut inside the chunk's text, ended as if complete."""
         return self.frame(chunk).removesuffix(b'"}' + _MORE) + b"\n"
 
-    def broken_off(self) -> bytes:
-        """The first half of a line."""
+    def half_frame(self) -> bytes:
+        """Return the first half of a line."""
         return self._start[: len(self._start) // 2]
 
     def error_frame(self, code: str | None) -> bytes:
-        """An error inside the stream, which has no place for a code."""
+        """Return a line with an in-stream error, which has no code field."""
         return _encode({"error": _FAILED}) + b"\n"
 
     def end(self) -> bytes:
-        """Nothing: the end mark is in the line with the finish."""
+        """Return nothing: the line with the finish is the end marker."""
         return b""
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body of an answer that is not streamed."""
-        found = [call for chunk in chunks if (call := self._calls.before(chunk)) is not None]
-        spoken = [chunk for chunk in chunks if isinstance(chunk, TextChunk | RefusalChunk)]
+        """Return the body of a non-streamed answer."""
+        found = [call for chunk in chunks if (call := self._calls.completed_by(chunk)) is not None]
+        texts = [chunk for chunk in chunks if isinstance(chunk, TextChunk | RefusalChunk)]
         thought = "".join(chunk.text for chunk in chunks if isinstance(chunk, ReasoningChunk))
-        message: dict[str, object] = {"content": "".join(chunk.text for chunk in spoken)}
+        message: dict[str, object] = {"content": "".join(chunk.text for chunk in texts)}
         if thought:
             message["thinking"] = thought
         if found:
-            message["tool_calls"] = [_called(call) for call in found]
+            message["tool_calls"] = [_call_part(call) for call in found]
         usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
         finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
         return self._last(
@@ -127,14 +127,14 @@ class LineRenderer:
                 return b""
             case FinishChunk(reason=reason):
                 self._finish = reason
-                return b"" if self._told else self._finished(None)
+                return b"" if self._include_usage else self._finished(None)
             case UsageChunk(usage=usage):
                 return self._finished(usage)
             case SkippedChunk():
                 return _encode(self._meta)[:-1] + b',"message":}\n'
 
-    def _line(self, said: Mapping[str, object]) -> bytes:
-        return self._start + b'"",' + _encode(said)[1:] + _MORE
+    def _line(self, message: Mapping[str, object]) -> bytes:
+        return self._start + b'"",' + _encode(message)[1:] + _MORE
 
     def _finished(self, usage: Usage | None) -> bytes:
         return self._last(self._finish or Reason.STOP, {"content": ""}, usage) + b"\n"
@@ -151,13 +151,13 @@ class LineRenderer:
         )
 
 
-def _called(call: WholeCall) -> dict[str, object]:
-    """A call as versions without ids give it."""
+def _call_part(call: WholeCall) -> dict[str, object]:
+    """Return a call without an id, as older Ollama versions send it."""
     return {"function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _counts(usage: Usage) -> dict[str, int]:
-    """Tokens, and nanoseconds that a simulated model takes for them: a millisecond each."""
+    """Return token counts and durations in nanoseconds, at one millisecond per token."""
     given, made = usage.input_tokens * 10**6, usage.output_tokens * 10**6
     return {
         "total_duration": given + made,

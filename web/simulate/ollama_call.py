@@ -1,7 +1,7 @@
-"""A request to Ollama's `/api/chat` as Chat has it: its messages, options and fields.
+"""Converts a request to Ollama's `/api/chat` to a Chat call: messages, options and fields.
 
-A chat that `actors.providers.ollama_request` has put into a request is the same chat again, so
-that a simulated model says the same whichever way it is asked.
+This is the inverse of `actors.providers.ollama_request`: a chat converted there comes back
+unchanged, so that a simulated model gives the same answer over every wire format.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from web.simulate.wire import BadCall
 
 Document = Mapping[str, JSON]
 
-_TAKEN = frozenset({"format", "messages", "model", "options", "stream", "think"})
-"""What Chat has another name or another shape for."""
+_CONVERTED = frozenset({"format", "messages", "model", "options", "stream", "think"})
+"""Fields that have another name or shape in Chat."""
 
 _EFFORTS = {True: "medium", False: "none"}
 
 
 def chat_call(document: Document) -> ModelCall:
-    """The call of a request; raises `BadCall`."""
+    """Return the call of a request. Raises `BadCall`."""
     model, messages = document.get("model"), document.get("messages")
     if not isinstance(model, str) or not model:
         raise BadCall("model is required", "model")
@@ -32,26 +32,26 @@ def chat_call(document: Document) -> ModelCall:
 
 
 def _chat(messages: Sequence[Document]) -> list[dict[str, JSON]]:
-    said: list[dict[str, JSON]] = []
+    chat: list[dict[str, JSON]] = []
     unanswered: list[tuple[str, JSON]] = []
     for message in messages:
         role = message.get("role")
         if role not in ("system", "user", "assistant", "tool"):
-            raise BadCall(f"{role!r} is no role of a message", "messages")
+            raise BadCall(f"{role!r} is not a valid message role", "messages")
         one: dict[str, JSON] = {"role": role}
         if role == "tool":
-            one["tool_call_id"] = _answered(message, unanswered)
-        calls = _calls(message, f"call_{len(said)}")
+            one["tool_call_id"] = _call_id(message, unanswered)
+        calls = _calls(message, f"call_{len(chat)}")
         unanswered += [(id, name) for id, name, _ in calls]
         one["content"] = _content(message, bool(calls))
         if calls:
             one["tool_calls"] = [call for _, _, call in calls]
-        said.append(one)
-    return said
+        chat.append(one)
+    return chat
 
 
 def _content(message: Document, calls: bool) -> JSON:
-    """Text and images, whose kind is not told: they stand as PNG."""
+    """Return text and images as Chat content; Ollama's images have no media type, so PNG."""
     text, images = message.get("content"), message.get("images")
     if not isinstance(images, list) or not images:
         return None if calls and not text else text
@@ -61,7 +61,7 @@ def _content(message: Document, calls: bool) -> JSON:
 
 
 def _calls(message: Document, prefix: str) -> list[tuple[str, JSON, JSON]]:
-    """Id, name and all of each tool call in a message."""
+    """Return id, name and Chat form of each tool call in a message."""
     found: list[tuple[str, JSON, JSON]] = []
     calls = message.get("tool_calls")
     for number, call in enumerate(calls if isinstance(calls, list) else []):
@@ -76,8 +76,8 @@ def _calls(message: Document, prefix: str) -> list[tuple[str, JSON, JSON]]:
     return found
 
 
-def _answered(message: Document, unanswered: list[tuple[str, JSON]]) -> str:
-    """The id of the call that a result is for: its own, else the first of that tool's."""
+def _call_id(message: Document, unanswered: list[tuple[str, JSON]]) -> str:
+    """Return the id of the call that a result is for: its own or the first of that tool."""
     id, name = message.get("tool_call_id"), message.get("tool_name")
     known = (call for call in unanswered if call[0] == id or (not id and call[1] == name))
     found = next(known, (str(id or name), name))
@@ -87,16 +87,16 @@ def _answered(message: Document, unanswered: list[tuple[str, JSON]]) -> str:
 
 
 def _parameters(document: Document) -> dict[str, JSON]:
-    said = {name: value for name, value in document.items() if name not in _TAKEN}
+    chat = {name: value for name, value in document.items() if name not in _CONVERTED}
     options, think = document.get("options"), document.get("think")
     if isinstance(options, dict):
-        said |= {"max_tokens" if name == "num_predict" else name: options[name] for name in options}
+        chat |= {"max_tokens" if name == "num_predict" else name: options[name] for name in options}
     if think is not None:
-        said["reasoning_effort"] = _EFFORTS[think] if isinstance(think, bool) else think
+        chat["reasoning_effort"] = _EFFORTS[think] if isinstance(think, bool) else think
     match document.get("format"):
         case "json":
-            said["response_format"] = {"type": "json_object"}
+            chat["response_format"] = {"type": "json_object"}
         case dict(schema):
             wanted = {"name": "response", "schema": schema}
-            said["response_format"] = {"type": "json_schema", "json_schema": wanted}
-    return said
+            chat["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    return chat

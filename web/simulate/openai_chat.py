@@ -1,6 +1,6 @@
-"""OpenAI's Chat Completions on the provider's side, sans IO.
+"""Server side of OpenAI's Chat Completions, sans IO.
 
-Shapes from OpenAI's API reference, "Create chat completion" and "Chat completion chunk".
+Shapes come from OpenAI's API reference, "Create chat completion" and "Chat completion chunk".
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ from actors.chunks import (
 from actors.outcome import Usage
 from actors.providers.base import ModelCall
 from actors.providers.simulated.rejections import Rejection
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 _encode = msgspec.json.encode
-_ROUTING = frozenset({"model", "messages", "stream", "stream_options"})
+_NOT_PARAMETERS = frozenset({"model", "messages", "stream", "stream_options"})
 _EVENT_END = b"\n\n"
 
 
 class OpenAIChat:
-    """The `openai-chat` wire format."""
+    """Wire format `openai-chat`."""
 
     stream_type = "text/event-stream; charset=utf-8"
 
-    def takes(self, path: str) -> bool:
-        """Whether calls in this format are posted to `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether calls in this format are posted to `path`."""
         return path == "/v1/chat/completions"
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request's body; raises `BadCall`."""
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request body. Raises `BadCall`."""
         document = _document(body)
         model, messages = document.get("model"), document.get("messages")
         if not isinstance(model, str):
@@ -46,11 +46,11 @@ class OpenAIChat:
             raise BadCall("messages has to be a list of objects", "messages")
         options, user = document.get("stream_options"), document.get("user")
         metadata = document.get("metadata")
-        return Ask(
+        return IncomingCall(
             ModelCall(
                 upstream_model=model,
                 messages=messages,
-                parameters={k: v for k, v in document.items() if k not in _ROUTING},
+                parameters={k: v for k, v in document.items() if k not in _NOT_PARAMETERS},
             ),
             stream=document.get("stream") is True,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
@@ -58,56 +58,56 @@ class OpenAIChat:
             metadata=metadata if isinstance(metadata, dict) else None,
         )
 
-    def renderer(self, ask: Ask, number: int, created: int) -> "ChatRenderer":
-        """A renderer for request `number`, created at this second since the epoch."""
-        return ChatRenderer(ask, number, created)
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "ChatRenderer":
+        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
+        return ChatRenderer(incoming, number, created)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         return _encode(_error(rejection.message, rejection.type, rejection.param, rejection.code))
 
 
 class ChatRenderer:
-    """Renders one chat completion."""
+    """A renderer of one chat completion."""
 
-    def __init__(self, ask: Ask, number: int, created: int) -> None:
+    def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
         self._id = f"chatcmpl-simulated-{number}"
         self._created = created
-        self._model = ask.call.upstream_model
-        self._include_usage = ask.include_usage
-        self._begun = False
+        self._model = incoming.call.upstream_model
+        self._include_usage = incoming.include_usage
+        self._started = False
         meta = self._meta("chat.completion.chunk")
         self._start = b"data: " + meta[:-1] + b',"choices":['
         self._delta = self._start + b'{"index":0,"delta":{'
         self._delta_end = b'},"logprobs":null,"finish_reason":null}]}' + _EVENT_END
 
     def frame(self, chunk: Chunk) -> bytes:
-        """The frames of a chunk in a stream; the first one is preceded by the role's."""
-        if self._begun:
+        """Return the stream frames of a chunk; a frame with the role precedes the first."""
+        if self._started:
             return self._frame(chunk)
-        self._begun = True
+        self._started = True
         role = self._delta + b'"role":"assistant","content":""' + self._delta_end
         return role + self._frame(chunk)
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """A frame that breaks off inside the chunk's text, framed as if it were whole."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
         return self.frame(chunk).removesuffix(b'"' + self._delta_end) + _EVENT_END
 
-    def broken_off(self) -> bytes:
-        """The first half of a frame."""
+    def half_frame(self) -> bytes:
+        """Return the first half of a frame."""
         return self._delta[: len(self._delta) // 2]
 
     def error_frame(self, code: str | None) -> bytes:
-        """An error inside the stream."""
+        """Return a frame with an in-stream error."""
         error = _error("The simulated model failed midway.", "server_error", None, code)
         return b"data: " + _encode(error) + _EVENT_END
 
     def end(self) -> bytes:
-        """The stream's end mark."""
+        """Return the stream's end marker."""
         return b"data: [DONE]" + _EVENT_END
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body of an answer that is not streamed."""
+        """Return the body of a non-streamed answer."""
         usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
         finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
         choice = {
@@ -157,8 +157,8 @@ class ChatRenderer:
 def _document(body: bytes) -> dict[str, object]:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadCall(f"the body is not JSON: {problem}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadCall(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadCall("the body is not a JSON object")
     return document

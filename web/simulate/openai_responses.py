@@ -1,6 +1,6 @@
-"""OpenAI's Responses on the provider's side, sans IO: requests and errors.
+"""Server side of OpenAI's Responses API, sans IO: requests and errors.
 
-Shapes from OpenAI's API reference, "Create a model response".
+Shapes come from OpenAI's API reference, "Create a model response".
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from actors.providers.base import JSON, ModelCall
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.responses_input import messages_of, parameters_of
 from web.simulate.responses_renderer import ResponsesRenderer
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 _DEFAULTS: dict[str, JSON] = {
     "instructions": None,
@@ -31,32 +31,32 @@ _DEFAULTS: dict[str, JSON] = {
     "user": None,
     "metadata": {},
 }
-"""What an answer repeats of its request, and what stands there where the request said nothing."""
+"""Request fields that the response object echoes, with their defaults."""
 
 
-class ResponsesAsk(Ask, frozen=True):
-    """A call, and what of it an answer repeats."""
+class ResponsesCall(IncomingCall, frozen=True):
+    """A call with the request fields that the response object echoes."""
 
-    repeated: dict[str, JSON] = field(default_factory=dict)
+    echoed: dict[str, JSON] = field(default_factory=dict)
 
 
 class OpenAIResponses:
-    """The `openai-responses` wire format."""
+    """Wire format `openai-responses`."""
 
     stream_type = "text/event-stream; charset=utf-8"
 
-    def takes(self, path: str) -> bool:
-        """Whether calls in this format are posted to `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether calls in this format are posted to `path`."""
         return path == "/v1/responses"
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request's body; raises `BadCall`."""
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request body. Raises `BadCall`."""
         document = _document(body)
         model, user = document.get("model"), document.get("user")
         if not isinstance(model, str):
             raise BadCall("model has to be a string", "model")
         metadata = document.get("metadata")
-        return ResponsesAsk(
+        return ResponsesCall(
             ModelCall(
                 upstream_model=model,
                 messages=messages_of(document),
@@ -66,25 +66,25 @@ class OpenAIResponses:
             include_usage=True,
             user=user if isinstance(user, str) else None,
             metadata=metadata if isinstance(metadata, dict) else None,
-            repeated=_repeated(document),
+            echoed=_echoed(document),
         )
 
-    def renderer(self, ask: Ask, number: int, created: int) -> ResponsesRenderer:
-        """A renderer for request `number`, created at this second since the epoch."""
-        repeated = ask.repeated if isinstance(ask, ResponsesAsk) else {}
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> ResponsesRenderer:
+        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
+        echoed = incoming.echoed if isinstance(incoming, ResponsesCall) else {}
         return ResponsesRenderer(
             number,
-            {"created_at": created, "model": ask.call.upstream_model, **repeated},
-            usage_follows=ask.include_usage,
+            {"created_at": created, "model": incoming.call.upstream_model, **echoed},
+            usage_follows=incoming.include_usage,
         )
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         return msgspec.json.encode({"error": error_object(rejection)})
 
 
 def error_event(rejection: Rejection) -> bytes:
-    """A rejection as it comes over a WebSocket, which has no status and no headers."""
+    """Return a rejection as a WebSocket error event, with status and headers in the event."""
     retry = rejection.retry_after_s
     headers = {} if retry is None else {"headers": {"Retry-After": f"{retry:g}"}}
     error = {**error_object(rejection), **headers}
@@ -92,7 +92,7 @@ def error_event(rejection: Rejection) -> bytes:
 
 
 def error_object(rejection: Rejection) -> dict[str, JSON]:
-    """A rejection as an error object."""
+    """Return a rejection as an error object."""
     return {
         "message": rejection.message,
         "type": rejection.type,
@@ -104,21 +104,21 @@ def error_object(rejection: Rejection) -> dict[str, JSON]:
 def _document(body: bytes) -> dict[str, JSON]:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadCall(f"the body is not JSON: {problem}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadCall(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadCall("the body is not a JSON object")
     return document
 
 
-def _repeated(document: Mapping[str, JSON]) -> dict[str, JSON]:
-    said = {
+def _echoed(document: Mapping[str, JSON]) -> dict[str, JSON]:
+    fields = {
         name: default if (value := document.get(name)) is None else value
         for name, default in _DEFAULTS.items()
     }
-    said["text"] = {"format": {"type": "text"}, **_object(document.get("text"))}
-    said["reasoning"] = {"effort": None, "summary": None, **_object(document.get("reasoning"))}
-    return said
+    fields["text"] = {"format": {"type": "text"}, **_object(document.get("text"))}
+    fields["reasoning"] = {"effort": None, "summary": None, **_object(document.get("reasoning"))}
+    return fields
 
 
 def _object(value: JSON) -> dict[str, JSON]:

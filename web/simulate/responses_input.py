@@ -1,6 +1,6 @@
-"""A Responses request's `input` as chat messages, its tools and format as Chat Completions has it.
+"""Converts `input` and parameters of a Responses request to Chat messages and parameters.
 
-Sans IO. Items that are no messages, calls or results are passed over, as a model may.
+Sans IO. Items other than messages, calls and results are ignored.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from web.simulate.wire import BadCall
 Message = dict[str, JSON]
 
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
-_OTHERWISE_SAID = frozenset(
+_HANDLED_ELSEWHERE = frozenset(
     {"model", "input", "instructions", "stream", "stream_options", "include", "generate"}
 )
 
 
 def messages_of(document: Mapping[str, JSON]) -> list[Message]:
-    """The conversation that a request holds; raises `BadCall`."""
+    """Return the conversation in a request. Raises `BadCall`."""
     given = document.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
@@ -51,7 +51,7 @@ def _add(item: Mapping[str, JSON], messages: list[Message]) -> None:
 
 
 def _add_call(item: Mapping[str, JSON], messages: list[Message]) -> None:
-    """Calls belong to the assistant's message before them."""
+    """Add a call to the assistant message before it, or to a new one."""
     if not messages or messages[-1].get("role") != "assistant":
         messages.append({"role": "assistant", "content": None})
     function = {"name": item.get("name"), "arguments": item.get("arguments")}
@@ -80,10 +80,10 @@ def _part(part: Mapping[str, JSON]) -> JSON:
 
 
 def parameters_of(document: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The parameters that a request holds, as Chat Completions names them; raises `BadCall`."""
+    """Return the request's parameters under their Chat names. Raises `BadCall`."""
     parameters: dict[str, JSON] = {}
     for name, value in document.items():
-        if name not in _OTHERWISE_SAID:
+        if name not in _HANDLED_ELSEWHERE:
             parameters.update(_PARAMETERS[name](value) if name in _PARAMETERS else {name: value})
     return parameters
 
@@ -126,7 +126,7 @@ def _length(value: JSON) -> dict[str, JSON]:
     if value is None:
         return {}
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        message = "max_output_tokens has to be a whole number from 1 on."
+        message = "max_output_tokens has to be an integer of at least 1."
         raise BadCall(message, "max_output_tokens")
     return {"max_completion_tokens": value}
 

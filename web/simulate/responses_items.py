@@ -1,35 +1,35 @@
-"""The items of a simulated Responses answer: how each begins, grows, ends and looks when whole.
+"""Output items of a simulated Responses answer: their events and their final objects.
 
-Shapes from OpenAI's API reference, "Streaming events" and "The Response object" of Responses.
+Shapes come from OpenAI's API reference, "Streaming events" and "The Response object" of Responses.
 """
 
 from typing import Protocol
 
 Fields = dict[str, object]
 Event = tuple[str, Fields]
-"""An event's type, and its fields without `type` and `sequence_number`."""
+"""Type of an event and its fields, without `type` and `sequence_number`."""
 
 
 class Item(Protocol):
-    """An item of the output while it is open."""
+    """An output item while it is open."""
 
     pieces: list[str]
-    """What of its text has been said."""
+    """Pieces of the item's text so far."""
     delta: str
-    """The type of the events that bring its pieces."""
+    """Type of the item's delta events."""
 
     @property
-    def place(self) -> Fields:
-        """What all of its events have."""
+    def position(self) -> Fields:
+        """Fields that all events of the item have."""
 
     def whole(self, status: str) -> Fields:
-        """The item as it is now."""
+        """Return the item object in its current state."""
 
     def begin(self) -> list[Event]:
-        """What follows the item's own beginning."""
+        """Return the events after `response.output_item.added`."""
 
     def end(self) -> list[Event]:
-        """What precedes the item's own end."""
+        """Return the events before `response.output_item.done`."""
 
 
 class _Base:
@@ -39,17 +39,17 @@ class _Base:
         self.pieces: list[str] = []
 
     @property
-    def said(self) -> str:
-        """Its text so far."""
+    def text(self) -> str:
+        """The item's text so far."""
         return "".join(self.pieces)
 
     @property
-    def _here(self) -> Fields:
+    def _item_fields(self) -> Fields:
         return {"item_id": self.id, "output_index": self.index}
 
 
 class MessageItem(_Base):
-    """A message with one part: a text, or a refusal."""
+    """A message with one part: text or refusal."""
 
     def __init__(self, id: str, index: int, *, refusal: bool) -> None:
         super().__init__(id, index)
@@ -57,8 +57,8 @@ class MessageItem(_Base):
         self.delta = "response.refusal.delta" if refusal else "response.output_text.delta"
 
     @property
-    def place(self) -> Fields:
-        plain = {**self._here, "content_index": 0}
+    def position(self) -> Fields:
+        plain = {**self._item_fields, "content_index": 0}
         return plain if self._refusal else {**plain, "logprobs": []}
 
     def whole(self, status: str) -> Fields:
@@ -72,53 +72,53 @@ class MessageItem(_Base):
 
     def _part(self) -> Fields:
         if self._refusal:
-            return {"type": "refusal", "refusal": self.said}
-        return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": []}
+            return {"type": "refusal", "refusal": self.text}
+        return {"type": "output_text", "text": self.text, "annotations": [], "logprobs": []}
 
     def begin(self) -> list[Event]:
-        return [("response.content_part.added", {**self._part_place, "part": self._part()})]
+        return [("response.content_part.added", {**self._part_position, "part": self._part()})]
 
     def end(self) -> list[Event]:
         name = "refusal" if self._refusal else "output_text"
         field = "refusal" if self._refusal else "text"
         return [
-            (f"response.{name}.done", {**self.place, field: self.said}),
-            ("response.content_part.done", {**self._part_place, "part": self._part()}),
+            (f"response.{name}.done", {**self.position, field: self.text}),
+            ("response.content_part.done", {**self._part_position, "part": self._part()}),
         ]
 
     @property
-    def _part_place(self) -> Fields:
-        return {**self._here, "content_index": 0}
+    def _part_position(self) -> Fields:
+        return {**self._item_fields, "content_index": 0}
 
 
 class ReasoningItem(_Base):
-    """Reasoning that is told in a summary of one part."""
+    """Reasoning with a summary of one part."""
 
     delta = "response.reasoning_summary_text.delta"
 
     @property
-    def place(self) -> Fields:
-        return {**self._here, "summary_index": 0}
+    def position(self) -> Fields:
+        return {**self._item_fields, "summary_index": 0}
 
     def whole(self, status: str) -> Fields:
         summary = [self._part()] if status != "in_progress" else []
         return {"id": self.id, "type": "reasoning", "status": status, "summary": summary}
 
     def _part(self) -> Fields:
-        return {"type": "summary_text", "text": self.said}
+        return {"type": "summary_text", "text": self.text}
 
     def begin(self) -> list[Event]:
-        return [("response.reasoning_summary_part.added", {**self.place, "part": self._part()})]
+        return [("response.reasoning_summary_part.added", {**self.position, "part": self._part()})]
 
     def end(self) -> list[Event]:
         return [
-            ("response.reasoning_summary_text.done", {**self.place, "text": self.said}),
-            ("response.reasoning_summary_part.done", {**self.place, "part": self._part()}),
+            ("response.reasoning_summary_text.done", {**self.position, "text": self.text}),
+            ("response.reasoning_summary_part.done", {**self.position, "part": self._part()}),
         ]
 
 
 class CallItem(_Base):
-    """A call of a function."""
+    """A function call."""
 
     delta = "response.function_call_arguments.delta"
 
@@ -128,8 +128,8 @@ class CallItem(_Base):
         self._name = name
 
     @property
-    def place(self) -> Fields:
-        return self._here
+    def position(self) -> Fields:
+        return self._item_fields
 
     def whole(self, status: str) -> Fields:
         return {
@@ -138,11 +138,13 @@ class CallItem(_Base):
             "status": status,
             "call_id": self._call_id,
             "name": self._name,
-            "arguments": self.said,
+            "arguments": self.text,
         }
 
     def begin(self) -> list[Event]:
         return []
 
     def end(self) -> list[Event]:
-        return [("response.function_call_arguments.done", {**self.place, "arguments": self.said})]
+        return [
+            ("response.function_call_arguments.done", {**self.position, "arguments": self.text})
+        ]

@@ -1,4 +1,4 @@
-"""One simulated Responses answer as a stream of typed events, or as one document. Sans IO."""
+"""Renders a simulated Responses answer as typed events or as one document, sans IO."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,10 @@ _INCOMPLETE = {Reason.LENGTH: "max_output_tokens", Reason.CONTENT_FILTER: "conte
 
 
 class ResponsesRenderer:
-    """Renders one answer, of which `head` are the fields that every response object has.
+    """A renderer of one answer.
 
-    Finish and usage are one event, which waits for usage where `usage_follows`.
+    `head` are fields that every response object has. Finish and usage share one event, so the
+    finish waits for the usage if `usage_follows`.
     """
 
     def __init__(self, number: int, head: Fields, *, usage_follows: bool) -> None:
@@ -38,13 +39,13 @@ class ResponsesRenderer:
         self._output: list[Fields] = []
         self._item: Item | None = None
         self._kind: type[Chunk] | None = None
-        """The chunks that grow the open item."""
+        """Type of the chunks that belong to the open item."""
         self._delta = b""
-        """The beginning of the open item's delta events, up to the event's number."""
+        """Beginning of the open item's delta events, up to the sequence number."""
         self._reason: Reason | None = None
 
     def frame(self, chunk: Chunk) -> bytes:
-        """The events of a chunk in a stream; the first are preceded by the response's."""
+        """Return the stream events of a chunk; `response.created` and so on precede the first."""
         start = b"" if self._events else self._start()
         match chunk:
             case ToolCallChunk():
@@ -62,16 +63,16 @@ class ResponsesRenderer:
                 name = b"response.output_text.delta"
                 return start + b'event: %b\ndata: {"type":"%b","item_id":[}\n\n' % (name, name)
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """A frame that breaks off inside the chunk's text, framed as if it were whole."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
         return self.frame(chunk).removesuffix(b'"' + _DELTA_END) + _END
 
-    def broken_off(self) -> bytes:
-        """The first half of a frame."""
+    def half_frame(self) -> bytes:
+        """Return the first half of a frame."""
         return b'event: response.output_text.delta\ndata: {"type":"response.output_tex'
 
     def error_frame(self, code: str | None) -> bytes:
-        """An error inside the stream, and the response that failed by it."""
+        """Return an `error` event and the `response.failed` event that follows it."""
         start = b"" if self._events else self._start()
         error: Fields = {"code": code, "message": _FAILED, "param": None}
         failed = {"code": code or "server_error", "message": _FAILED}
@@ -79,11 +80,11 @@ class ResponsesRenderer:
         return start + self._event("error", error) + self._response_event("failed", response)
 
     def end(self) -> bytes:
-        """Nothing: the last event is the end mark."""
+        """Return nothing: the last event is the end marker."""
         return b""
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body of an answer that is not streamed."""
+        """Return the body of a non-streamed answer."""
         for chunk in chunks:
             self.frame(chunk)
         self._close()
@@ -95,11 +96,11 @@ class ResponsesRenderer:
         return b"".join(self._response_event(name, response) for name in ("created", "in_progress"))
 
     def _call_delta(self, chunk: ToolCallChunk) -> bytes:
-        """A call is an item of its own, which begins with its id."""
-        begun = b""
+        """Return the events of a tool call chunk; a chunk with an id opens a new item."""
+        start = b""
         if chunk.id is not None:
-            begun = self._close() + self._open_for(chunk)
-        return begun + self._grow(chunk.arguments)
+            start = self._close() + self._open_for(chunk)
+        return start + self._grow(chunk.arguments)
 
     def _open_for(self, chunk: Chunk) -> bytes:
         index = len(self._output)
@@ -113,11 +114,11 @@ class ResponsesRenderer:
                 refusal = isinstance(chunk, RefusalChunk)
                 item = MessageItem(self._id("msg", index), index, refusal=refusal)
         self._item, self._kind = item, type(chunk)
-        fields = _encode({"type": item.delta, **item.place})[:-1]
+        fields = _encode({"type": item.delta, **item.position})[:-1]
         self._delta = b"event: %b\ndata: %b" % (item.delta.encode(), fields)
         added = {"output_index": index, "item": item.whole("in_progress")}
-        begun = [("response.output_item.added", added), *item.begin()]
-        return b"".join([self._event(type, fields) for type, fields in begun])
+        start = [("response.output_item.added", added), *item.begin()]
+        return b"".join([self._event(type, fields) for type, fields in start])
 
     def _id(self, prefix: str, index: int) -> str:
         return f"{prefix}_simulated_{self._number}_{index}"
@@ -132,7 +133,7 @@ class ResponsesRenderer:
         return self._delta + data + _DELTA_END
 
     def _close(self) -> bytes:
-        """End the open item; what follows begins another."""
+        """Return the final events of the open item, if any, and close it."""
         item = self._item
         if item is None:
             return b""
@@ -148,13 +149,15 @@ class ResponsesRenderer:
         return self._response_event(str(response["status"]), response)
 
     def _ended(self, usage: Usage | None) -> Fields:
-        told = None if usage is None else _usage(usage)
+        usage_fields = None if usage is None else _usage(usage)
         if self._reason is None:
             return self._response("in_progress")
         if (reason := _INCOMPLETE.get(self._reason)) is not None:
-            return self._response("incomplete", incomplete_details={"reason": reason}, usage=told)
+            return self._response(
+                "incomplete", incomplete_details={"reason": reason}, usage=usage_fields
+            )
         done = self._head["created_at"]
-        return self._response("completed", completed_at=done, usage=told)
+        return self._response("completed", completed_at=done, usage=usage_fields)
 
     def _response(self, status: str, **fields: object) -> Fields:
         return {

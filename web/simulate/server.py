@@ -1,4 +1,4 @@
-"""`trouper simulate`: the simulated provider over HTTP, a witness of its callers."""
+"""Server of `trouper simulate`: the simulated provider over HTTP."""
 
 import errno
 import signal
@@ -24,10 +24,10 @@ async def serve_simulated(  # noqa: ASYNC128 (it passes task_status on)
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; `started` gives the real port.
+    """Serve until cancelled; `task_status.started` reports the actual port.
 
-    Raises `OSError` where the address cannot be had, and a group of it where the witness's file
-    cannot be written.
+    Raises `OSError` if it cannot listen on the address, and an exception group with an `OSError` if
+    the witness file cannot be written.
     """
     listener = await trio.to_thread.run_sync(_listen, settings.host, settings.port)
     with listener:
@@ -37,30 +37,30 @@ async def serve_simulated(  # noqa: ASYNC128 (it passes task_status on)
         sender, receiver = witness_channel()
         witness = Witness(sender.send_nowait, tokens=settings.witness_tokens)
         async with trio.open_nursery() as nursery:
-            # The file's task goes on until the sender closes: after the last connection's end.
+            # The file's task runs until the sender closes, so it outlives the last connection.
             await nursery.start(keep_witness_file, settings.witness, receiver)
             with sender:
                 await _serve(listener, Simulation(settings.scenario, witness), task_status)
 
 
 def run_simulated(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then stop at once; `announce` gets the base URL.
+    """Serve until SIGTERM or SIGINT, then stop at once; call `announce` with the base URL.
 
-    Raises `OSError` where the address cannot be had or the witness's file cannot be written.
+    Raises `OSError` if it cannot listen on the address or write the witness file.
     """
     try:
         trio.run(_until_signalled, settings, announce)
     except ExceptionGroup as group:
-        problems, others = group.split(OSError)
-        if problems is None or others is not None:
+        errors, others = group.split(OSError)
+        if errors is None or others is not None:
             raise
-        raise _first(problems) from None
+        raise _single(errors) from None
 
 
-def _first(problems: BaseException) -> BaseException:
-    while isinstance(problems, BaseExceptionGroup):
-        problems = problems.exceptions[0]
-    return problems
+def _single(errors: BaseException) -> BaseException:
+    while isinstance(errors, BaseExceptionGroup):
+        errors = errors.exceptions[0]
+    return errors
 
 
 async def _until_signalled(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
@@ -89,8 +89,9 @@ async def _serve(
             await trio.lowlevel.wait_readable(listener)
             try:
                 sock, _ = listener.accept()
-            except OSError as problem:
-                if problem.errno in _OUT_OF_RESOURCES:
+            except OSError as error:
+                # Without a pause, accept would fail again at once and use up the CPU.
+                if error.errno in _OUT_OF_RESOURCES:
                     await trio.sleep(_PAUSE_S)
                 continue
             connections.start_soon(handle, SocketEndpoint(sock), simulation)

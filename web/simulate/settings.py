@@ -1,4 +1,4 @@
-"""What `trouper simulate` can be told."""
+"""Settings of `trouper simulate`."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from actors.providers.simulated import Scenario
 
 
 class SimulateSettings(Struct, frozen=True, kw_only=True):
-    """Where to listen, what to play and where the witness writes."""
+    """Address, scenario and witness file of the simulated provider."""
 
     host: str = "127.0.0.1"
     port: int = 0
-    """0 picks a free one, which is announced."""
+    """TCP port; 0 picks a free port, which is announced."""
     scenario: Scenario = Scenario()
     witness: Path | None = None
-    """File to which each happening is appended as a JSON line."""
+    """File to which each witness event is appended as a JSON line."""
     witness_tokens: bool = False
-    """Whether each batch of tokens is a happening too."""
+    """True to write an event for each batch of tokens too."""

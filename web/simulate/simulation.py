@@ -1,4 +1,4 @@
-"""What outlives a connection: scenario, history and witness, and the routes to them."""
+"""Routes requests to wire formats and holds the state shared by all connections."""
 
 import time
 from urllib.parse import parse_qs
@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import msgspec
 import trio
 
-from actors.providers.simulated import Past, Scenario, Script, script
+from actors.providers.simulated import PriorCalls, Scenario, Script, script
 from actors.providers.simulated.history import History
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.anthropic import Anthropic
@@ -17,19 +17,19 @@ from web.simulate.http1 import Request, whole_response
 from web.simulate.ollama import Ollama
 from web.simulate.openai_chat import OpenAIChat
 from web.simulate.openai_responses import OpenAIResponses
-from web.simulate.opening import play_opening, rejected
-from web.simulate.stream import After, Scene, play_stream
-from web.simulate.whole import play_whole
-from web.simulate.wire import Ask, BadCall, Renderer, Wire
-from web.simulate.witness import Sighting, Witness
+from web.simulate.opening import rejected, send_opening
+from web.simulate.stream import After, Exchange, send_stream
+from web.simulate.whole import send_whole
+from web.simulate.wire import BadCall, IncomingCall, Renderer, Wire
+from web.simulate.witness import RequestRecord, Witness
 
-_LONG = 65_536
-"""Bytes of a request's body from which on it is read, and its script written, in a thread."""
+_LARGE = 65_536
+"""Body size in bytes from which a request is parsed and its script made in a thread."""
 _EXAMPLES = ("sim", "sim:tool", "sim:reasoning", "sim:echo", "sim:unicode")
 
 
 class Simulation:
-    """All that outlives a connection."""
+    """State shared by all connections: scenario, history of calls and witness."""
 
     def __init__(self, scenario: Scenario, witness: Witness) -> None:
         self._scenario = scenario
@@ -45,8 +45,8 @@ class Simulation:
         )
 
     async def plain(self, request: Request) -> bytes | None:
-        """The response to a request that is no call to a model; None if it is one."""
-        if request.method == "POST" and any(wire.takes(request.path) for wire in self._wires):
+        """Return the response to a request that isn't a model call; None for a model call."""
+        if request.method == "POST" and any(wire.matches(request.path) for wire in self._wires):
             return None
         match request.method, request.path:
             case "GET", "/health":
@@ -62,44 +62,59 @@ class Simulation:
                 message = f"There is no {request.method} {request.path} here."
                 return _json(404, {"error": {"message": message, "type": "not_found"}})
 
-    async def prepare(self, request: Request) -> tuple[Wire, Ask, Script]:
-        """Read a call and write its script; raises `BadCall`."""
-        wire = self._wire_of(request)
-        if len(request.body) < _LONG:
-            ask = wire.read(request.target, request.body)
-            return wire, ask, script(ask.call, self._scenario, self._past(ask))
-        ask = await trio.to_thread.run_sync(wire.read, request.target, request.body)
-        past = self._past(ask)
-        return wire, ask, await trio.to_thread.run_sync(script, ask.call, self._scenario, past)
+    async def prepare(self, request: Request) -> tuple[Wire, IncomingCall, Script]:
+        """Parse a call and make its script. Raises `BadCall`."""
+        wire = self._wire_for(request)
+        if len(request.body) < _LARGE:
+            incoming = wire.read(request.target, request.body)
+            return (
+                wire,
+                incoming,
+                script(incoming.call, self._scenario, self._prior_calls(incoming)),
+            )
+        incoming = await trio.to_thread.run_sync(wire.read, request.target, request.body)
+        past = self._prior_calls(incoming)
+        return (
+            wire,
+            incoming,
+            await trio.to_thread.run_sync(script, incoming.call, self._scenario, past),
+        )
 
-    def sight(self, request: Request, ask: Ask, script: Script) -> Sighting:
-        """Tell the witness of a call."""
-        return self._witness.begin(ask, request.headers.get("x-witness-id"), script)
+    def record_call(
+        self, request: Request, incoming: IncomingCall, script: Script
+    ) -> RequestRecord:
+        """Start the witness's record of a call."""
+        return self._witness.begin(incoming, request.headers.get("x-witness-id"), script)
 
-    async def play(
-        self, endpoint: Endpoint, wire: Wire, ask: Ask, script: Script, sighting: Sighting
+    async def answer(
+        self,
+        endpoint: Endpoint,
+        wire: Wire,
+        incoming: IncomingCall,
+        script: Script,
+        record: RequestRecord,
     ) -> After:
-        """Answer a call, or misbehave as its script says; raises `trio.BrokenResourceError`."""
+        """Send the script's answer or faults. Raises `trio.BrokenResourceError`."""
         await trio.sleep(script.head_s)
         if script.opening is not None:
-            return await play_opening(endpoint, script.opening, wire, sighting)
-        stream_type = ask.stream_type or wire.stream_type
-        scene = Scene(
-            endpoint, script, renderer_of(wire, ask, script, sighting), sighting, stream_type
+            return await send_opening(endpoint, script.opening, wire, record)
+        stream_type = incoming.stream_type or wire.stream_type
+        exchange = Exchange(
+            endpoint, script, renderer_of(wire, incoming, script, record), record, stream_type
         )
-        return await (play_stream(scene) if ask.stream else play_whole(scene, wire))
+        return await (send_stream(exchange) if incoming.stream else send_whole(exchange, wire))
 
-    def bad_call(self, request: Request, problem: BadCall) -> bytes:
-        """The response to a body that is no call."""
-        rejection = Rejection(status=400, message=str(problem), param=problem.param)
-        wire = self._wire_of(request)
+    def bad_call(self, request: Request, error: BadCall) -> bytes:
+        """Return the response to an invalid call."""
+        rejection = Rejection(status=400, message=str(error), param=error.param)
+        wire = self._wire_for(request)
         return rejected(rejection, wire)
 
-    def _wire_of(self, request: Request) -> Wire:
-        return next(wire for wire in self._wires if wire.takes(request.path))
+    def _wire_for(self, request: Request) -> Wire:
+        return next(wire for wire in self._wires if wire.matches(request.path))
 
-    def _past(self, ask: Ask) -> Past:
-        return self._history.meet(ask.call, trio.current_time())
+    def _prior_calls(self, incoming: IncomingCall) -> PriorCalls:
+        return self._history.note(incoming.call, trio.current_time())
 
     def _models(self) -> dict[str, object]:
         names = [*self._scenario.models, *_EXAMPLES]
@@ -114,10 +129,14 @@ class Simulation:
         return await trio.to_thread.run_sync(_json, 200, {"requests": reports})
 
 
-def renderer_of(wire: Wire, ask: Ask, script: Script, sighting: Sighting) -> Renderer:
-    """What renders a script's answer to a call."""
-    told = msgspec.structs.replace(ask, include_usage=ask.include_usage and script.tells_usage)
-    return wire.renderer(told, sighting.number, int(time.time()))
+def renderer_of(
+    wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+) -> Renderer:
+    """Return the renderer of a script's answer to a call."""
+    incoming = msgspec.structs.replace(
+        incoming, include_usage=incoming.include_usage and script.has_usage
+    )
+    return wire.renderer(incoming, record.number, int(time.time()))
 
 
 def _json(status: int, value: object) -> bytes:

@@ -1,6 +1,6 @@
-"""Responses over a WebSocket: one call after the other on one connection.
+"""Serves Responses calls over a WebSocket, one after the other on one connection.
 
-The answers are those of the stream over HTTP, faults too; each event is a message of its own.
+Answers and faults are those of the HTTP stream; each event is one message.
 """
 
 import msgspec
@@ -14,16 +14,16 @@ from web.simulate.endpoint import Endpoint
 from web.simulate.http1 import Request, response_head
 from web.simulate.openai_responses import error_event
 from web.simulate.simulation import Simulation, renderer_of
-from web.simulate.stream import NOISE, After, Scene, play_stream, silence
-from web.simulate.websocket_frames import AsMessages, Messages
-from web.simulate.wire import Ask, BadCall, Wire
-from web.simulate.witness import ClosedBy, Sighting
+from web.simulate.stream import NOISE, After, Exchange, send_stream, silence
+from web.simulate.websocket_frames import MessageFraming, Messages
+from web.simulate.wire import BadCall, IncomingCall, Wire
+from web.simulate.witness import ClosedBy, RequestRecord
 
 _PATH = "/v1/responses"
 
 
 def accept_socket(request: Request) -> bytes | None:
-    """The answer to a handshake; None where the request is none (RFC 6455 §4.2.1)."""
+    """Return the response to a handshake (RFC 6455 §4.2.1), or None for any other request."""
     key = request.headers.get("sec-websocket-key")
     upgrade = request.headers.get("upgrade", "").lower()
     if (request.method, request.path, upgrade) != ("GET", _PATH, "websocket") or key is None:
@@ -40,13 +40,16 @@ def accept_socket(request: Request) -> bytes | None:
 async def serve_socket(
     endpoint: Endpoint, simulation: Simulation, handshake: Request, early: bytes
 ) -> After:
-    """Answer calls until either side ends the connection; `early` came behind the handshake."""
+    """Answer calls until either side ends the connection.
+
+    `early` are bytes received after the handshake.
+    """
     session = _Session(endpoint, simulation, handshake)
     try:
         session.feed(early)
         return await session.serve()
     finally:
-        session.stopped()
+        session.stop()
 
 
 class _Session:
@@ -55,11 +58,11 @@ class _Session:
         self._simulation = simulation
         self._handshake = handshake
         self._messages = Messages()
-        self._sighting: Sighting | None = None
-        """The last call on this connection."""
+        self._record: RequestRecord | None = None
+        """Record of the last call on this connection."""
 
     def feed(self, data: bytes) -> None:
-        """Take what came; replies to it are sent with the next message."""
+        """Take received bytes; pongs and close replies are sent later."""
         self._messages.feed(data)
 
     async def serve(self) -> After:
@@ -78,19 +81,19 @@ class _Session:
             return After.CLOSE
         return after
 
-    def stopped(self) -> None:
-        """Whatever was still being answered ends here."""
-        if self._sighting is not None:
-            self._sighting.end("stopped")
+    def stop(self) -> None:
+        """Record the end of an answer that is still being sent."""
+        if self._record is not None:
+            self._record.end("stopped")
 
     async def _message(self) -> bytes | None:
-        """The next message; None at the end of the connection."""
-        while not self._messages.arrived:
+        """Return the next message, or None at the end of the connection."""
+        while not self._messages.received:
             await self._reply()
             if self._messages.closed or not (data := await self._endpoint.receive()):
                 return None
             self.feed(data)
-        return self._messages.arrived.pop(0)
+        return self._messages.received.pop(0)
 
     async def _reply(self) -> None:
         if replies := self._messages.replies():
@@ -99,38 +102,40 @@ class _Session:
     async def _answer(self, message: bytes) -> After:
         try:
             request = self._request(message)
-            wire, ask, script = await self._simulation.prepare(request)
-        except BadCall as problem:
-            rejection = Rejection(status=400, message=str(problem), param=problem.param)
+            wire, incoming, script = await self._simulation.prepare(request)
+        except BadCall as error:
+            rejection = Rejection(status=400, message=str(error), param=error.param)
             await self._endpoint.send(self._messages.text(error_event(rejection)))
             return After.KEEP
-        self._sighting = self._simulation.sight(request, ask, script)
-        return await self._watched(wire, ask, script, self._sighting)
+        self._record = self._simulation.record_call(request, incoming, script)
+        return await self._watched(wire, incoming, script, self._record)
 
     def _request(self, message: bytes) -> Request:
-        """The call in a message, as it would be posted; raises `BadCall`."""
+        """Return the call in a message as the equivalent POST request. Raises `BadCall`."""
         try:
             document = msgspec.json.decode(message, type=dict[str, object])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-            raise BadCall(f"the message is no JSON object: {problem}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadCall(f"the message is no JSON object: {error}") from None
         if document.pop("type", None) != "response.create":
             raise BadCall("type has to be response.create", "type")
         body = msgspec.json.encode({**document, "stream": True})
         return msgspec.structs.replace(self._handshake, method="POST", body=body)
 
-    async def _watched(self, wire: Wire, ask: Ask, script: Script, sighting: Sighting) -> After:
+    async def _watched(
+        self, wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+    ) -> After:
         after = After.CLOSE
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope)
             try:
-                after = await self._play(wire, ask, script, sighting)
+                after = await self._send_answer(wire, incoming, script, record)
             except trio.BrokenResourceError:
                 self._peer_left("reset")
             nursery.cancel_scope.cancel()
         return after
 
     async def _watch(self, answering: trio.CancelScope) -> None:
-        """Read all the time, so that the peer's leaving is seen at once, also in silence."""
+        """Read while answering, so that a disconnect is noticed at once, even during a pause."""
         try:
             while not self._messages.closed and (data := await self._endpoint.receive()):
                 self.feed(data)
@@ -139,28 +144,30 @@ class _Session:
             self._peer_left("reset")
         answering.cancel()
 
-    async def _play(self, wire: Wire, ask: Ask, script: Script, sighting: Sighting) -> After:
+    async def _send_answer(
+        self, wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+    ) -> After:
         await trio.sleep(script.head_s)
         if script.opening is not None:
-            return await self._play_opening(script.opening, sighting)
-        renderer = renderer_of(wire, ask, script, sighting)
-        framing = AsMessages(self._messages)
-        return await play_stream(Scene(self._endpoint, script, renderer, sighting, "", framing))
+            return await self._send_opening(script.opening, record)
+        renderer = renderer_of(wire, incoming, script, record)
+        framing = MessageFraming(self._messages)
+        return await send_stream(Exchange(self._endpoint, script, renderer, record, "", framing))
 
-    async def _play_opening(self, opening: Rejection | Fault, sighting: Sighting) -> After:
+    async def _send_opening(self, opening: Rejection | Fault, record: RequestRecord) -> After:
         if isinstance(opening, Rejection):
             await self._endpoint.send(self._messages.text(error_event(opening)))
-            sighting.head()
-            sighting.end("rejected")
+            record.head()
+            record.end("rejected")
             return After.KEEP
         if opening.kind is FaultKind.SILENT:
             return await silence()
-        sighting.end(opening.kind)
+        record.end(opening.kind)
         if opening.kind is FaultKind.REFUSE:
             return After.RESET
-        await self._endpoint.send(NOISE)  # neither HTML nor garbage has another shape here
+        await self._endpoint.send(NOISE)  # on a WebSocket, HTML and garbage are both just noise
         return After.CLOSE
 
     def _peer_left(self, by: ClosedBy) -> None:
-        if self._sighting is not None:
-            self._sighting.closed(by)
+        if self._record is not None:
+            self._record.closed(by)

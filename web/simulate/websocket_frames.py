@@ -1,4 +1,4 @@
-"""A WebSocket's frames on the server's side, and a stream's frames as messages. Sans IO."""
+"""Server side of a WebSocket, and stream frames as WebSocket messages, sans IO."""
 
 import msgspec
 from wsproto.connection import Connection, ConnectionType
@@ -9,20 +9,20 @@ from web.simulate.http1 import MAX_BODY
 
 
 class Messages:
-    """A server's side of a WebSocket, sans IO."""
+    """Messages of the server side of a WebSocket."""
 
     def __init__(self) -> None:
         self._protocol = Connection(ConnectionType.SERVER)
         self._parts: list[bytes] = []
         self._size = 0
         self._replies: list[bytes] = []
-        self.arrived: list[bytes] = []
-        """Whole messages, the first first."""
+        self.received: list[bytes] = []
+        """Complete received messages, oldest first."""
         self.closed = False
-        """The peer has said goodbye, or what is none of the protocol."""
+        """True once the peer has sent a close frame, invalid data or too large a message."""
 
     def feed(self, data: bytes) -> None:
-        """Take what came."""
+        """Take received bytes."""
         try:
             self._protocol.receive_data(data)
             self._replies.extend(self._take(event) for event in self._protocol.events())
@@ -30,7 +30,7 @@ class Messages:
             self.closed = True
 
     def replies(self) -> bytes:
-        """What is to be sent for what came: pongs and goodbyes."""
+        """Return and forget the pending replies: pongs and close frames."""
         replies = b"".join(self._replies)
         self._replies.clear()
         return replies
@@ -53,30 +53,30 @@ class Messages:
         self._size += len(part)
         self.closed = self.closed or self._size > MAX_BODY
         if finished:
-            self.arrived.append(b"".join(self._parts))
+            self.received.append(b"".join(self._parts))
             self._parts.clear()
             self._size = 0
 
     def _reply(self, event: CloseConnection) -> bytes:
         try:
             return self._protocol.send(event.response())
-        except LocalProtocolError:  # it answers what we said ourselves
+        except LocalProtocolError:  # the peer's frame answers our own close frame
             return b""
 
     def text(self, message: bytes) -> bytes:
-        """A message as it goes over the wire; nothing where the peer has said goodbye."""
+        """Return a framed text message, or nothing if the peer has sent a close frame."""
         try:
             return self._protocol.send(TextMessage(message.decode()))
         except LocalProtocolError:
             return b""
 
-    def goodbye(self, code: int) -> bytes:
-        """A closing handshake begun by us."""
+    def close(self, code: int) -> bytes:
+        """Return a close frame that starts the closing handshake."""
         return self._reply(CloseConnection(code))
 
 
-class AsMessages:
-    """The framing (`web.simulate.framing.Framing`): each event is a message."""
+class MessageFraming:
+    """A `web.simulate.framing.Framing` that sends each event as a message."""
 
     def __init__(self, messages: Messages) -> None:
         self._messages = messages
@@ -85,26 +85,26 @@ class AsMessages:
         return b""
 
     def data(self, frames: bytes) -> bytes:
-        told = [self._messages.text(_json_of(one)) for one in frames.split(b"\n\n") if one]
-        return self._messages.replies() + b"".join(told)
+        document = [self._messages.text(_json_of(one)) for one in frames.split(b"\n\n") if one]
+        return self._messages.replies() + b"".join(document)
 
-    def half(self, half: bytes) -> bytes:
+    def cut_short(self, half: bytes) -> bytes:
         return b"\x81\x7e" + (2 * len(half)).to_bytes(2) + half
 
     def last(self) -> bytes:
         return b""
 
-    def farewell(self) -> bytes:
-        return self._messages.goodbye(1000)
+    def end_early(self) -> bytes:
+        return self._messages.close(1000)
 
 
 def _json_of(frame: bytes) -> bytes:
-    """The data of a server-sent event; an error is told otherwise over a WebSocket."""
+    """Return the data of a server-sent event; errors have another shape on a WebSocket."""
     name, _, data = frame.partition(b"\ndata: ")
     if name != b"event: error":
         return data
-    told = msgspec.json.decode(data, type=dict[str, object])
-    error = {key: told[key] for key in ("code", "message", "param")}
+    document = msgspec.json.decode(data, type=dict[str, object])
+    error = {key: document[key] for key in ("code", "message", "param")}
     event = {**error, "type": "server_error"}
-    number = told["sequence_number"]
+    number = document["sequence_number"]
     return msgspec.json.encode({"type": "error", "sequence_number": number, "error": event})

@@ -1,4 +1,4 @@
-"""Playing a script as one response that comes when the answer is made, or breaks off there."""
+"""Sends a script as one non-streamed response, with the script's faults."""
 
 import trio
 
@@ -7,53 +7,57 @@ from actors.providers.simulated import Step
 from actors.providers.simulated.behaviour import Fault, FaultKind
 from actors.providers.simulated.playhead import Playhead
 from actors.providers.simulated.rejections import Rejection
-from actors.providers.simulated.steps import Torn
+from actors.providers.simulated.steps import TornFrame
 from web.simulate.http1 import response_head, whole_response
-from web.simulate.stream import NOISE, After, Scene, silence
+from web.simulate.stream import NOISE, After, Exchange, silence
 from web.simulate.wire import Wire
 
 _JSON = "application/json"
 
 
-async def play_whole(scene: Scene, wire: Wire) -> After:
+async def send_whole(exchange: Exchange, wire: Wire) -> After:
     """Wait as long as the stream would take, then send the answer in one piece.
 
-    Faults inside the body come half-way through it, at their own time. Malformed frames become
-    a body that ends half-way although it says that it is whole.
+    A fault is sent at its own time and cuts the body in half. Malformed frames become half a body
+    with a matching `Content-Length`.
     """
     chunks: list[Chunk] = []
-    spoilt = False
-    begun_at = trio.current_time()
-    playhead = Playhead(scene.script.steps)
+    truncated = False
+    started_at = trio.current_time()
+    playhead = Playhead(exchange.script.steps)
     while not playhead.ended():
-        await trio.sleep_until(begun_at + playhead.due_s)
-        steps = playhead.take(trio.current_time() - begun_at)
+        await trio.sleep_until(started_at + playhead.due_s)
+        steps = playhead.take(trio.current_time() - started_at)
         if isinstance(fault := steps[0].act, Fault):
-            return await _play_fault(scene, wire, fault, scene.renderer.whole(chunks))
-        spoilt = spoilt or isinstance(steps[0].act, Torn | SkippedChunk)
+            return await _send_fault(exchange, wire, fault, exchange.renderer.whole(chunks))
+        truncated = truncated or isinstance(steps[0].act, TornFrame | SkippedChunk)
         chunks += _chunks(steps)
-        scene.sighting.sent(steps)
-    return await _deliver(scene, scene.renderer.whole(chunks), "complete", spoilt=spoilt)
+        exchange.record.sent(steps)
+    return await _deliver(
+        exchange, exchange.renderer.whole(chunks), "complete", truncated=truncated
+    )
 
 
 def _chunks(steps: tuple[Step, ...]) -> list[Chunk]:
-    return [step.act for step in steps if not isinstance(step.act, Fault | Torn | SkippedChunk)]
+    return [
+        step.act for step in steps if not isinstance(step.act, Fault | TornFrame | SkippedChunk)
+    ]
 
 
-async def _deliver(scene: Scene, body: bytes, how: str, *, spoilt: bool) -> After:
-    response = whole_response(200, body[: len(body) // 2] if spoilt else body, _JSON)
-    await scene.endpoint.send(response)
-    scene.sighting.head()
-    scene.sighting.end(how)
+async def _deliver(exchange: Exchange, body: bytes, how: str, *, truncated: bool) -> After:
+    response = whole_response(200, body[: len(body) // 2] if truncated else body, _JSON)
+    await exchange.endpoint.send(response)
+    exchange.record.head()
+    exchange.record.end(how)
     return After.KEEP
 
 
-async def _play_fault(scene: Scene, wire: Wire, fault: Fault, body: bytes) -> After:
+async def _send_fault(exchange: Exchange, wire: Wire, fault: Fault, body: bytes) -> After:
     match fault.kind:
         case FaultKind.END:
-            return await _deliver(scene, body, fault.kind, spoilt=True)
+            return await _deliver(exchange, body, fault.kind, truncated=True)
         case FaultKind.ERROR_FRAME:
-            return await _fail(scene, wire, fault)
+            return await _fail(exchange, wire, fault)
         case FaultKind.NOISE:
             part = response_head(200, _headers(_JSON, "Transfer-Encoding", "chunked")) + NOISE
         case FaultKind.HANG:
@@ -61,20 +65,20 @@ async def _play_fault(scene: Scene, wire: Wire, fault: Fault, body: bytes) -> Af
             part = response_head(200, _headers(_JSON, "Content-Length", length)) + body
         case _:
             part = whole_response(200, body, _JSON)[: -len(body) // 2]
-    await scene.endpoint.send(part)
-    scene.sighting.head()
+    await exchange.endpoint.send(part)
+    exchange.record.head()
     if fault.kind in (FaultKind.STALL, FaultKind.HANG):
         return await silence()
-    scene.sighting.end(fault.kind)
+    exchange.record.end(fault.kind)
     return After.RESET if fault.kind is FaultKind.RESET else After.CLOSE
 
 
-async def _fail(scene: Scene, wire: Wire, fault: Fault) -> After:
+async def _fail(exchange: Exchange, wire: Wire, fault: Fault) -> After:
     message = "The simulated model failed midway."
     error = Rejection(status=500, message=message, type="server_error", code=fault.code)
-    await scene.endpoint.send(whole_response(500, wire.error_body(error), _JSON))
-    scene.sighting.head()
-    scene.sighting.end(fault.kind)
+    await exchange.endpoint.send(whole_response(500, wire.error_body(error), _JSON))
+    exchange.record.head()
+    exchange.record.end(fault.kind)
     return After.KEEP
 
 

@@ -1,4 +1,4 @@
-"""What the server needs of a wire format. Each format is one pure module beside this one."""
+"""Interface of the wire formats to the simulated server. Each format is a pure module."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,49 +11,49 @@ from actors.providers.simulated.rejections import Rejection
 
 
 class BadCall(ValueError):
-    """A body that is no call in this format; `param` names the field."""
+    """Raised for an invalid call; `param` names the field."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
 
 
-class Ask(Struct, frozen=True):
-    """A call as it came over the wire."""
+class IncomingCall(Struct, frozen=True):
+    """A call parsed from a request, with what the renderer needs."""
 
     call: ModelCall
     stream: bool
     include_usage: bool
-    """Usage is wanted; to a renderer: wanted, and there will be some, right after the finish."""
+    """True if the client wants usage; for a renderer, true if usage follows the finish."""
     user: str | None
     metadata: dict[str, object] | None
 
     @property
     def stream_type(self) -> str | None:
-        """The content type of this stream, where it is not the wire's."""
+        """Content type of this stream if it differs from the wire format's, else None."""
         return None
 
 
 class Renderer(Protocol):
-    """Renders one answer; keeps only what has been begun."""
+    """A renderer of one answer; it keeps only what is still open."""
 
     def frame(self, chunk: Chunk) -> bytes:
-        """The frames of a chunk in a stream."""
+        """Return the stream frames of a chunk."""
 
-    def torn(self, chunk: Chunk) -> bytes:
-        """A frame that breaks off inside the chunk's text, framed as if it were whole."""
+    def torn_frame(self, chunk: Chunk) -> bytes:
+        """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
 
-    def broken_off(self) -> bytes:
-        """The first half of a frame."""
+    def half_frame(self) -> bytes:
+        """Return the first half of a frame."""
 
     def error_frame(self, code: str | None) -> bytes:
-        """An error inside the stream."""
+        """Return a frame with an in-stream error."""
 
     def end(self) -> bytes:
-        """The stream's end mark."""
+        """Return the stream's end marker."""
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """The body of an answer that is not streamed."""
+        """Return the body of a non-streamed answer."""
 
 
 class Wire(Protocol):
@@ -61,19 +61,19 @@ class Wire(Protocol):
 
     @property
     def stream_type(self) -> str:
-        """The content type of a stream."""
+        """Content type of a stream."""
 
-    def takes(self, path: str) -> bool:
-        """Whether calls in this format are posted to `path`."""
+    def matches(self, path: str) -> bool:
+        """Return whether calls in this format are posted to `path`."""
 
-    def read(self, path: str, body: bytes) -> Ask:
-        """Read a request; raises `BadCall`. `call` is in OpenAI's shape, whatever the format.
+    def read(self, path: str, body: bytes) -> IncomingCall:
+        """Parse a request; the call is in the shape of OpenAI's Chat in every format.
 
-        `path` has the query behind it, if there is one.
+        `path` includes the query, if any. Raises `BadCall`.
         """
 
-    def renderer(self, ask: Ask, number: int, created: int) -> Renderer:
-        """A renderer for request `number`, created at this second since the epoch."""
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
+        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""

@@ -1,7 +1,7 @@
-"""What the simulated provider saw of its callers: the evidence for every claim about disconnects.
+"""Records requests and disconnects at the simulated provider, as evidence for tests.
 
-Times are seconds of CLOCK_MONOTONIC, which all processes of a machine share, so that a client in
-another process can compare its own.
+Times are in seconds of CLOCK_MONOTONIC, which all processes of a machine share, so that a client
+in another process can compare them with its own.
 """
 
 import time
@@ -14,24 +14,24 @@ from msgspec import Struct
 from actors.chunks import TextChunk
 from actors.providers.simulated import Script
 from actors.providers.simulated.steps import Step
-from web.simulate.wire import Ask
+from web.simulate.wire import IncomingCall
 
-_KEPT = 20_000
-"""Requests that `GET /witness` can tell of; older ones are only in the file."""
+_MAX_RECORDS = 20_000
+"""Most requests that `GET /witness` reports; older ones are only in the file."""
 
 ClosedBy = Literal["fin", "reset"]
 
 
-class Happening(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WitnessEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the witness file."""
 
     t: float
     request: int
     event: Literal["begin", "head", "token", "end", "closed"]
     tokens: int
-    """Sent so far; where the answer is not streamed, made so far."""
+    """Tokens sent so far, or generated so far if the answer isn't streamed."""
     how: str | None = None
-    """Of `end`: `complete`, `rejected`, `stopped` or the fault; of `closed`: `fin` or `reset`."""
+    """For `end`: `complete`, `rejected`, `stopped` or a fault; for `closed`: `fin` or `reset`."""
     id: str | None = None
     user: str | None = None
     metadata: dict[str, object] | None = None
@@ -40,7 +40,7 @@ class Happening(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All that is known of one request; a time is None until it happens."""
+    """State of one request; times are None until they happen."""
 
     request: int
     id: str | None
@@ -60,56 +60,56 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Witness:
-    """Keeps a report of each request and hands every happening to `note`."""
+    """A recorder of requests that passes every event to `note`."""
 
     def __init__(
         self,
-        note: Callable[[Happening], None] | None = None,
+        note: Callable[[WitnessEvent], None] | None = None,
         *,
         tokens: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._note = note
-        self.tells_tokens = tokens
+        self.records_tokens = tokens
         self.clock = clock
-        self._requests: OrderedDict[int, Sighting] = OrderedDict()
-        self._begun = 0
+        self._requests: OrderedDict[int, RequestRecord] = OrderedDict()
+        self._request_count = 0
 
-    def begin(self, ask: Ask, id: str | None, script: Script) -> "Sighting":
-        """A request has come."""
-        self._begun += 1
-        sighting = Sighting(self, self._begun, ask, id, script)
-        self._requests[self._begun] = sighting
-        if len(self._requests) > _KEPT:
+    def begin(self, incoming: IncomingCall, id: str | None, script: Script) -> "RequestRecord":
+        """Start the record of a request."""
+        self._request_count += 1
+        record = RequestRecord(self, self._request_count, incoming, id, script)
+        self._requests[self._request_count] = record
+        if len(self._requests) > _MAX_RECORDS:
             self._requests.popitem(last=False)
-        return sighting
+        return record
 
     def forget(self) -> None:
-        """Forget all requests; numbers go on."""
+        """Forget all requests; the numbering continues."""
         self._requests.clear()
 
     def reports(self, id: str | None = None) -> list[Report]:
-        """The requests so far in order; only those of one witness id or user if it is given."""
+        """Return the reports in order of arrival, filtered by witness id or user if `id` is set."""
         return [
-            sighting.report()
-            for sighting in self._requests.values()
-            if id is None or id in (sighting.id, sighting.ask.user)
+            record.report()
+            for record in self._requests.values()
+            if id is None or id in (record.id, record.incoming.user)
         ]
 
-    def note(self, happening: Happening) -> None:
-        """Hand a happening on."""
+    def note(self, event: WitnessEvent) -> None:
+        """Pass an event on."""
         if self._note is not None:
-            self._note(happening)
+            self._note(event)
 
 
-class Sighting:
-    """One request while it is being answered."""
+class RequestRecord:
+    """A record of one request and its answer."""
 
     def __init__(
-        self, witness: Witness, number: int, ask: Ask, id: str | None, script: Script
+        self, witness: Witness, number: int, incoming: IncomingCall, id: str | None, script: Script
     ) -> None:
         self.number = number
-        self.ask = ask
+        self.incoming = incoming
         self.id = id
         self._witness = witness
         self._steps = script.steps
@@ -125,12 +125,12 @@ class Sighting:
         self._note_begin()
 
     def head(self) -> None:
-        """The response's head has been sent."""
+        """Record that the response head has been sent."""
         self._head_at = self._witness.clock()
         self._note(self._head_at, "head")
 
     def sent(self, steps: tuple[Step, ...]) -> None:
-        """These steps are on their way (where the answer is not streamed: have been made)."""
+        """Record that steps have been sent (or generated, if the answer isn't streamed)."""
         self._steps_sent += len(steps)
         tokens = sum([step.tokens for step in steps])
         if not tokens:
@@ -138,31 +138,31 @@ class Sighting:
         self._tokens += tokens
         if self._first_token_at is None:
             self._first_token_at = self._witness.clock()
-        if self._witness.tells_tokens:
+        if self._witness.records_tokens:
             self._note(self._witness.clock(), "token")
 
     def end(self, how: str) -> None:
-        """Nothing more will be sent; the first time counts, and not after the peer left."""
+        """Record the end of the answer; only the first call counts, and none after `closed`."""
         if self._ended_at is None and self._closed_at is None:
             self._ended_at, self._how = self._witness.clock(), how
             self._note(self._ended_at, "end", how)
 
     def closed(self, by: ClosedBy) -> None:
-        """The peer's end of the connection was seen; the first time counts."""
+        """Record the peer's disconnect; only the first call counts."""
         if self._closed_at is None:
             self._closed_at, self._closed_by = self._witness.clock(), by
             self._note(self._closed_at, "closed", by)
 
     def report(self) -> Report:
-        """What is known by now."""
+        """Return the current state."""
         sent = self._steps[: self._steps_sent]
         return Report(
             request=self.number,
             id=self.id,
-            user=self.ask.user,
-            metadata=self.ask.metadata,
-            model=self.ask.call.upstream_model,
-            stream=self.ask.stream,
+            user=self.incoming.user,
+            metadata=self.incoming.metadata,
+            model=self.incoming.call.upstream_model,
+            stream=self.incoming.stream,
             began=self._began,
             head_at=self._head_at,
             first_token_at=self._first_token_at,
@@ -178,20 +178,20 @@ class Sighting:
         self, t: float, event: Literal["head", "token", "end", "closed"], how: str | None = None
     ) -> None:
         self._witness.note(
-            Happening(t=t, request=self.number, event=event, tokens=self._tokens, how=how)
+            WitnessEvent(t=t, request=self.number, event=event, tokens=self._tokens, how=how)
         )
 
     def _note_begin(self) -> None:
         self._witness.note(
-            Happening(
+            WitnessEvent(
                 t=self._began,
                 request=self.number,
                 event="begin",
                 tokens=0,
                 id=self.id,
-                user=self.ask.user,
-                metadata=self.ask.metadata,
-                model=self.ask.call.upstream_model,
-                stream=self.ask.stream,
+                user=self.incoming.user,
+                metadata=self.incoming.metadata,
+                model=self.incoming.call.upstream_model,
+                stream=self.incoming.stream,
             )
         )

@@ -1,4 +1,4 @@
-"""The witness's file: happenings appended as JSON lines by one thread call for each batch."""
+"""Appends witness events to a file as JSON lines, with one thread call per batch."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,58 +7,59 @@ from typing import BinaryIO
 import msgspec
 import trio
 
-from web.simulate.witness import Happening
+from web.simulate.witness import WitnessEvent
 
-_WAITING = 100_000
-"""Happenings that may wait for a slow disk. One more ends the server: evidence is not dropped."""
+_MAX_WAITING = 100_000
+"""Most events that may wait for a slow disk; one more stops the server, so none is dropped."""
 _DRAIN_S = 2.0
 
-Happenings = trio.MemoryReceiveChannel[Happening]
+WitnessEvents = trio.MemoryReceiveChannel[WitnessEvent]
 
 
-def witness_channel() -> tuple[trio.MemorySendChannel[Happening], Happenings]:
-    """The way from a witness (`send_nowait`) to `keep_witness_file`."""
-    return trio.open_memory_channel[Happening](_WAITING)
+def witness_channel() -> tuple[trio.MemorySendChannel[WitnessEvent], WitnessEvents]:
+    """Return the channel from a witness (`send_nowait`) to `keep_witness_file`."""
+    return trio.open_memory_channel[WitnessEvent](_MAX_WAITING)
 
 
 async def keep_witness_file(
     path: Path,
-    happenings: Happenings,
+    events: WitnessEvents,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Append happenings until their sender closes, also through a cancellation (2 s at most).
+    """Append events until the sender closes, for at most 2 s after a cancellation.
 
-    Raises `OSError` where the file cannot be written.
+    Raises `OSError` if the file cannot be written.
     """
-    unwritten: list[Happening] = []
-    with happenings, await trio.to_thread.run_sync(_open, path) as file:
+    unwritten: list[WitnessEvent] = []
+    with events, await trio.to_thread.run_sync(_open, path) as file:
         task_status.started()
         try:
-            await _append(file, happenings, unwritten)
+            await _append(file, events, unwritten)
         except trio.Cancelled:
+            # Shielded: a test that stops the server still needs the events recorded so far.
             with trio.move_on_after(_DRAIN_S, shield=True):
-                await _append(file, happenings, unwritten)
+                await _append(file, events, unwritten)
             raise
 
 
-async def _append(file: BinaryIO, happenings: Happenings, unwritten: list[Happening]) -> None:
+async def _append(file: BinaryIO, events: WitnessEvents, unwritten: list[WitnessEvent]) -> None:
     while True:
         if unwritten:
             await trio.to_thread.run_sync(_write, file, unwritten)
             unwritten.clear()
         try:
-            unwritten.append(await happenings.receive())
+            unwritten.append(await events.receive())
         except trio.EndOfChannel:
             return
-        unwritten += _waiting(happenings)
+        unwritten += _receive_waiting(events)
 
 
-def _waiting(happenings: Happenings) -> list[Happening]:
-    found: list[Happening] = []
+def _receive_waiting(events: WitnessEvents) -> list[WitnessEvent]:
+    found: list[WitnessEvent] = []
     while True:
         try:
-            found.append(happenings.receive_nowait())
+            found.append(events.receive_nowait())
         except (trio.WouldBlock, trio.EndOfChannel):
             return found
 
@@ -67,6 +68,6 @@ def _open(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
-def _write(file: BinaryIO, batch: Iterable[Happening]) -> None:
+def _write(file: BinaryIO, batch: Iterable[WitnessEvent]) -> None:
     file.write(b"".join([msgspec.json.encode(one) + b"\n" for one in batch]))
     file.flush()

@@ -1,17 +1,19 @@
-"""A model that needs no network: the same words every time, and every fault on demand.
+"""Simulated models: deterministic answers and faults on demand, without a network.
 
-`grammar` has the settings that a model's name can carry.
+`grammar` lists the settings that a model name can carry and parses them into a `Behaviour`.
+`script` turns a call into timed steps. `provider` runs them in process; `web.simulate` serves the
+same steps over HTTP.
 """
 
 from actors.providers.simulated.grammar import BadModelName, model_name, parse_model_name
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.providers.simulated.scenario import Scenario, load_scenario
-from actors.providers.simulated.script import Past, script
+from actors.providers.simulated.script import PriorCalls, script
 from actors.providers.simulated.steps import Script, Step
 
 __all__ = [
     "BadModelName",
-    "Past",
+    "PriorCalls",
     "Scenario",
     "Script",
     "SimulatedProvider",

@@ -1,4 +1,4 @@
-"""What a simulated model says to a call: the pieces of its answer, whole and in order."""
+"""Answer builder of simulated models: the pieces of an answer, before timing and faults."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from actors.providers.simulated.examples import example
 from actors.providers.simulated.limits import read_limits, until_stop
 from actors.providers.simulated.messages import Message, ends_with, last_text
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
-from actors.providers.simulated.resuming import find_cut, remainder
+from actors.providers.simulated.resuming import find_partial_answer, remainder
 from actors.providers.simulated.tools import tool_calls
 
 
 class Answer(Struct, frozen=True):
-    """One chunk for each piece, and why the answer ends after them."""
+    """A complete answer: one chunk per piece, and the finish reason."""
 
     chunks: tuple[Chunk, ...]
     finish: Reason
@@ -27,36 +27,40 @@ class Answer(Struct, frozen=True):
 
 
 def answer(call: ModelCall, behaviour: Behaviour) -> Answer:
-    """The answer of this model to this call, the same every time; raises `BadParameter`."""
+    """Return the model's answer to the call; raises `BadParameter`.
+
+    The same arguments always give the same answer.
+    """
     limits = read_limits(call.parameters)
     seed = _seed(behaviour.voice, call.messages)
-    thought = [ReasoningChunk(piece) for piece in prose(seed + 1, behaviour.reasoning)]
+    # Another seed than the text's, so that the reasoning isn't a copy of its beginning.
+    reasoning = [ReasoningChunk(piece) for piece in prose(seed + 1, behaviour.reasoning)]
     calls = tool_calls(call, behaviour.tool, seed)
-    said = calls or _speech(call, behaviour, limits.stop)
-    chunks, finish = [*thought, *said], Reason.TOOL_CALLS if calls else Reason.STOP
-    for most, reason in (
+    output = calls or _text(call, behaviour, limits.stop)
+    chunks, finish = [*reasoning, *output], Reason.TOOL_CALLS if calls else Reason.STOP
+    for limit, reason in (
         (behaviour.filter, Reason.CONTENT_FILTER),
         (limits.max_tokens, Reason.LENGTH),
     ):
-        if most is not None and len(chunks) > most:
-            chunks, finish = chunks[:most], reason
-    return Answer(tuple(chunks), finish, min(len(thought), len(chunks)))
+        if limit is not None and len(chunks) > limit:
+            chunks, finish = chunks[:limit], reason
+    return Answer(tuple(chunks), finish, min(len(reasoning), len(chunks)))
 
 
-def _speech(
+def _text(
     call: ModelCall, behaviour: Behaviour, stop: tuple[str, ...]
 ) -> Sequence[TextChunk | RefusalChunk]:
-    said = until_stop("".join(_words(call, behaviour)), stop)
+    text = until_stop("".join(_words(call, behaviour)), stop)
     kind = RefusalChunk if behaviour.refusal else TextChunk
-    return [kind(piece) for piece in pieces(said)]
+    return [kind(piece) for piece in pieces(text)]
 
 
 def _words(call: ModelCall, behaviour: Behaviour) -> Sequence[str]:
-    cut = find_cut(call.messages, behaviour.resume)
-    if cut is None:
+    partial = find_partial_answer(call.messages, behaviour.resume)
+    if partial is None:
         return _fresh(call.messages, call.parameters, behaviour)
-    before = _fresh(cut.question, call.parameters, behaviour)
-    rest = remainder(cut, before)
+    before = _fresh(partial.question, call.parameters, behaviour)
+    rest = remainder(partial, before)
     return _fresh(call.messages, call.parameters, behaviour) if rest is None else rest
 
 
@@ -64,7 +68,7 @@ def _fresh(
     messages: Sequence[Message], parameters: dict[str, JSON], behaviour: Behaviour
 ) -> Sequence[str]:
     seed = _seed(behaviour.voice, messages)
-    if (document := _json_wanted(parameters, seed)) is not None:
+    if (document := _json_answer(parameters, seed)) is not None:
         return pieces(document)
     length = behaviour.tokens or 40 + seed % 81
     if ends_with(messages, "tool"):
@@ -81,9 +85,9 @@ def _fresh(
             return prose(seed, length)
 
 
-def _json_wanted(parameters: dict[str, JSON], seed: int) -> str | None:
-    wanted = parameters.get("response_format")
-    match wanted:
+def _json_answer(parameters: dict[str, JSON], seed: int) -> str | None:
+    """Return the JSON document that `response_format` demands, or None."""
+    match parameters.get("response_format"):
         case {"type": "json_object"}:
             value: JSON = {"answer": "".join(prose(seed, 12))}
         case {"type": "json_schema", "json_schema": {"schema": schema}}:

@@ -1,4 +1,4 @@
-"""How a simulated model behaves: speed, length, kind of answer and the fault it plays."""
+"""Behaviour of a simulated model: speed, length, kind of answer and fault."""
 
 from enum import StrEnum
 
@@ -6,11 +6,11 @@ from msgspec import Struct
 
 
 class Style(StrEnum):
-    """What the text is made of."""
+    """Kind of text that a model writes."""
 
     PROSE = "prose"
     COUNT = "count"
-    """`1 2 3 …`: a lost, doubled or swapped token shows at a glance."""
+    """`1 2 3 …`, in which a lost, doubled or swapped token is easy to see."""
     ECHO = "echo"
     """The last user message."""
     UNICODE = "unicode"
@@ -18,51 +18,51 @@ class Style(StrEnum):
 
 
 class Resume(StrEnum):
-    """How a cut answer goes on when a later user message asks for it."""
+    """Reaction to a user message that asks to continue an interrupted answer."""
 
     NEW = "new"
-    """It does not: the question is answered like any other."""
+    """Answer the message like any other."""
     ON = "on"
-    """With the next word."""
+    """Continue with the next word."""
     AGAIN = "again"
-    """From its very beginning."""
+    """Repeat the answer from its beginning."""
     OVERLAP = "overlap"
-    """From a few words before the cut."""
+    """Continue from a few words before the interruption."""
 
 
 class FaultKind(StrEnum):
-    """What goes wrong; the value is the fault's name in the model-name grammar."""
+    """Kind of fault; the value is its name in the model-name grammar."""
 
     ERROR = "error"
-    """An HTTP error in the provider's shape instead of an answer."""
+    """An HTTP error in the provider's format instead of an answer."""
     HTML = "html"
     """An HTML page instead of an answer."""
     REFUSE = "refuse"
-    """A reset instead of the response's head."""
+    """A connection reset instead of the response head."""
     SILENT = "silent"
-    """Nothing at all, not even the response's head."""
+    """No response at all, not even the head."""
     GARBAGE = "garbage"
-    """Bytes that are not HTTP instead of the response's head."""
+    """Bytes that are not HTTP instead of the response head."""
 
     CUT = "cut"
     """The connection closes (FIN) in the middle of the body, between two frames."""
     BREAK = "break"
-    """The same, inside a frame."""
+    """The connection closes (FIN) in the middle of the body, inside a frame."""
     RESET = "reset"
     """The connection is reset in the middle of the body."""
     END = "end"
-    """The body ends as it should, but without a finish reason."""
+    """The body ends in good order, but without a finish reason."""
     STALL = "stall"
-    """Nothing more comes, and the connection stays open."""
+    """The connection stays open without sending anything more."""
     ERROR_FRAME = "errorframe"
     """An error inside the stream, then the end of the body."""
     NOISE = "noise"
-    """Bytes that break the framing of the body, then the end of the connection."""
+    """Bytes that break the framing of the body, then a closed connection."""
     TORN = "torn"
-    """A frame that breaks off inside its text; the ones after it are whole."""
+    """A frame that breaks off inside its text; the frames after it are complete."""
 
     HANG = "hang"
-    """A whole answer whose body does not end."""
+    """A complete answer whose body doesn't end."""
 
 
 OPENING_FAULTS = frozenset(
@@ -74,58 +74,58 @@ OPENING_FAULTS = frozenset(
         FaultKind.GARBAGE,
     }
 )
-"""Faults that take the place of the response's head."""
+"""Faults that replace the response head."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """A fault and whom it meets. It ends the answer, except `TORN`."""
+    """A fault and the requests that it applies to; every kind but `TORN` ends the answer."""
 
     kind: FaultKind
     at: int = 0
-    """Tokens sent before it, for faults inside the body."""
+    """Tokens sent before the fault, for faults inside the body."""
     status: int = 200
     """HTTP status, for `ERROR` and `HTML`."""
     code: str | None = None
-    """OpenAI's `error.code`, for `ERROR` and `ERROR_FRAME`."""
+    """OpenAI `error.code`, for `ERROR` and `ERROR_FRAME`."""
     retry_after_s: float | None = None
-    """The `Retry-After` header, for `ERROR`."""
+    """Seconds in the `Retry-After` header, for `ERROR`."""
     times: int = 0
-    """Only the first so many requests of a conversation meet the fault; 0: every one."""
+    """Number of first requests of a conversation that get the fault; 0 for all."""
     for_s: float = 0.0
-    """Only for so long after the first request to this model; 0: for ever."""
+    """Seconds after the first request to this model during which the fault occurs; 0 for ever."""
 
 
 class Behaviour(Struct, frozen=True, kw_only=True):
-    """Everything that a model name or a scenario can ask for; delays are in seconds."""
+    """All settings of a model name or scenario; delays are in seconds."""
 
     voice: str = "sim"
-    """The part of the model name before the colon. It picks the words, so the same voice with
-    other settings says the same and another voice says something else."""
+    """Part of the model name before the colon; it seeds the words, so that the same voice gives
+    the same text under all settings."""
     tokens: int | None = None
-    """Length of the text; None: 40 to 120, picked by the prompt."""
+    """Length of the text; None for 40 to 120 tokens, depending on the prompt."""
     head_s: float = 0.0
-    """Before the response's head."""
+    """Delay before the response head."""
     first_s: float = 0.05
-    """From the head to the first token."""
+    """Delay from the head to the first token."""
     delay_s: float = 0.02
-    """From one token to the next; 0 floods."""
+    """Delay from one token to the next; 0 sends all at once."""
     chunk: int = 1
-    """Tokens in one chunk."""
+    """Tokens per chunk."""
     style: Style = Style.PROSE
     tool: int = 0
-    """Tool calls to make if the request has `tools`."""
+    """Number of tool calls to make if the request has `tools`."""
     reasoning: int = 0
     """Tokens of reasoning before the text."""
     refusal: bool = False
-    """The text comes as a refusal."""
+    """True if the text is sent as a refusal."""
     filter: int | None = None
     """Tokens after which the content filter ends the answer."""
     usage: bool = True
     done: bool = True
-    """Whether the stream ends with its end mark (`[DONE]`)."""
+    """True if the stream ends with its end mark (`[DONE]`)."""
     badjson: int | None = None
-    """Tokens after which one frame without any text in it is malformed."""
+    """Tokens after which a malformed frame without text is sent."""
     prefill: bool = True
-    """Whether a last message of the assistant is continued; else it is a 400."""
+    """True if a trailing assistant message is continued; False rejects it with 400."""
     resume: Resume = Resume.NEW
     fault: Fault | None = None

@@ -1,4 +1,4 @@
-"""Embeddings without a model: unit vectors that are the same for the same input every time."""
+"""Simulated embeddings: unit vectors derived from a hash of the input."""
 
 import hashlib
 import math
@@ -12,35 +12,35 @@ from msgspec import Raw
 from actors.chunks import UsageChunk
 from actors.outcome import Usage
 from actors.providers.base import JSON, Answer, FailureKind, ModelCall, UpstreamFailure
-from actors.providers.embeddings import EmbeddingAsk, Embeddings, to_base64, to_numbers
+from actors.providers.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
 from actors.providers.simulated.provider import SimulatedProvider
 
 DIMENSIONS = 256
-"""Numbers in a vector, where the client does not say."""
+"""Default number of dimensions."""
 MAX_DIMENSIONS = 4096
 _MANY = 65_536
-"""Numbers from which on they are made in a thread."""
+"""Total numbers in a response from which the vectors are computed in a thread."""
 
 
 class BadDimensions(ValueError):
-    """`dimensions` that no vector has."""
+    """A `dimensions` parameter outside the supported range."""
 
 
 def dimensions_of(parameters: dict[str, JSON]) -> int:
-    """How long vectors are to be; raises `BadDimensions`."""
+    """Return the requested number of dimensions; raises `BadDimensions`."""
     wanted = parameters.get("dimensions")
     if wanted is None:
         return DIMENSIONS
     if isinstance(wanted, bool) or not isinstance(wanted, int) or not 0 < wanted <= MAX_DIMENSIONS:
-        raise BadDimensions(f"dimensions has to be a whole number from 1 to {MAX_DIMENSIONS}.")
+        raise BadDimensions(f"dimensions must be an integer from 1 to {MAX_DIMENSIONS}.")
     return wanted
 
 
 def unit_vector(model: str, text: str, dimensions: int) -> "array[float]":
-    """A vector of length 1: another one for another model, text or number of dimensions."""
+    """Return a vector of length 1, determined by the model, the text and `dimensions`."""
     seed = msgspec.json.encode([model, text, dimensions])
     numbers = array("i", hashlib.shake_256(seed).digest(4 * dimensions))
-    if sys.byteorder == "big":
+    if sys.byteorder == "big":  # the same vector on every machine
         numbers.byteswap()
     norm = math.hypot(*numbers)
     return array("f", [number / norm for number in numbers])
@@ -49,22 +49,22 @@ def unit_vector(model: str, text: str, dimensions: int) -> "array[float]":
 def vectors(
     model: str, texts: tuple[str, ...], dimensions: int, *, as_base64: bool
 ) -> tuple[Raw, ...]:
-    """A unit vector for each text, as JSON."""
-    spell = to_base64 if as_base64 else to_numbers
-    return tuple(spell(unit_vector(model, text, dimensions)) for text in texts)
+    """Return a unit vector for each text, encoded as JSON."""
+    encode = to_base64 if as_base64 else to_numbers
+    return tuple(encode(unit_vector(model, text, dimensions)) for text in texts)
 
 
-def one_token(ask: EmbeddingAsk, model: str) -> ModelCall:
-    """The call whose script an embedding plays: an answer of one token, faults and all."""
+def one_token(ask: EmbeddingCall, model: str) -> ModelCall:
+    """Return a call with a one-token answer, whose timing and faults the embedding gets."""
     user = ask.parameters.get("user")
     parameters: dict[str, JSON] = {"max_tokens": 1, "user": user}
     return msgspec.structs.replace(ask.as_call(), upstream_model=model, parameters=parameters)
 
 
 class SimulatedEmbedder:
-    """A simulated provider's embeddings (`actors.embedding.Embedder`).
+    """Embedder of a simulated provider (`actors.embedding.Embedder`).
 
-    Their times and faults are those of an answer of one token.
+    Its timing and faults are those of a one-token answer.
     """
 
     def __init__(self, provider: SimulatedProvider) -> None:
@@ -72,13 +72,13 @@ class SimulatedEmbedder:
 
     @property
     def name(self) -> str:
-        """The provider's name in the configuration."""
+        """Provider name in the configuration."""
         return self._provider.name
 
     async def embed(
-        self, ask: EmbeddingAsk, upstream_model: str, *, connect_s: float
+        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> "SimulatedEmbedding":
-        """See `actors.embedding.Embedder.embed`."""
+        """Implement `actors.embedding.Embedder.embed`."""
         try:
             dimensions = dimensions_of(ask.parameters)
         except BadDimensions as error:
@@ -91,10 +91,10 @@ class SimulatedEmbedder:
 
 
 class SimulatedEmbedding:
-    """An answer on its way (`actors.embedding.OpenEmbedding`)."""
+    """An embedding response in progress (`actors.embedding.OpenEmbedding`)."""
 
     def __init__(
-        self, answer: Answer, ask: EmbeddingAsk, upstream_model: str, dimensions: int
+        self, answer: Answer, ask: EmbeddingCall, upstream_model: str, dimensions: int
     ) -> None:
         self._answer = answer
         self._ask = ask
@@ -104,12 +104,12 @@ class SimulatedEmbedding:
         self.close = answer.close
 
     async def read(self) -> Embeddings:
-        """See `actors.embedding.OpenEmbedding.read`."""
+        """Implement `actors.embedding.OpenEmbedding.read`."""
         usage = await self._usage()
         return Embeddings(await self._vectors(), usage)
 
     async def _usage(self) -> Usage | None:
-        """Wait for the end of the answer, and take what it says of its tokens."""
+        """Wait for the end of the answer and return its usage, without output tokens."""
         usage: Usage | None = None
         while chunks := await self._answer.receive():
             for chunk in chunks:
@@ -118,11 +118,11 @@ class SimulatedEmbedding:
         return usage
 
     async def _vectors(self) -> tuple[Raw, ...]:
-        def made() -> tuple[Raw, ...]:
+        def compute() -> tuple[Raw, ...]:
             return vectors(
                 self._model, self._ask.texts, self._dimensions, as_base64=self._ask.as_base64
             )
 
         if len(self._ask.texts) * self._dimensions < _MANY:
-            return made()
-        return await trio.to_thread.run_sync(made)
+            return compute()
+        return await trio.to_thread.run_sync(compute)

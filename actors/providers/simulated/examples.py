@@ -1,4 +1,4 @@
-"""A value that fits a JSON schema, for the arguments of simulated tool calls."""
+"""Example values for JSON schemas, used as arguments of simulated tool calls."""
 
 from collections.abc import Mapping
 
@@ -17,17 +17,17 @@ _FORMATS = {
     "hostname": "stage.example.com",
 }
 _DEEP = 6
-"""From this depth on only what is required is filled in, so that recursive schemas end."""
+"""Depth from which only required properties are filled in, so that recursive schemas end."""
 _MOST = 5000
-"""Values and references looked at; what comes after them is null. Schemas are the client's own,
-and a short one can ask for more than fits anywhere."""
+"""Maximum number of subschemas resolved; values after that are null. Schemas come from the client,
+and a short one can demand exponentially many values."""
 
 
 def example(schema: JSON, seed: int) -> JSON:
-    """A value that fits `schema`, the same for the same seed.
+    """Return a value that fits `schema`, the same for the same seed.
 
-    Understands types, `enum`, `const`, `default`, local `$ref`, `anyOf`/`oneOf` (the first) and
-    `allOf`, bounds of numbers, lengths and formats; not `pattern`.
+    Supports types, `enum`, `const`, `default`, local `$ref`, `anyOf` and `oneOf` (the first
+    option), `allOf`, bounds of numbers, lengths and formats, but not `pattern`.
     """
     return _Maker(schema, seed).make(schema, 0)
 
@@ -57,7 +57,7 @@ class _Maker:
             rules |= self._resolved(self._lookup(target), depth + 1)
         for several in ("anyOf", "oneOf"):
             if isinstance(options := rules.pop(several, None), list) and options:
-                # Deep down the last option is the likelier end of a recursion (`… | null`).
+                # At depth the last option is more likely to end a recursion (`… | null`).
                 rules |= self._resolved(options[-1 if depth >= _DEEP else 0], depth + 1)
         for part in _list(rules.pop("allOf", None)):
             rules = _merged(rules, self._resolved(part, depth + 1))
@@ -101,17 +101,18 @@ class _Maker:
         return values
 
     def _next(self) -> int:
+        # Knuth's MMIX generator; its low bits have a short period, so only the high ones are used.
         self._seed = (self._seed * 6364136223846793005 + 1442695040888963407) % 2**64
         return self._seed >> 33
 
 
 def _type(rules: dict[str, JSON]) -> JSON:
-    named = rules.get("type")
-    if isinstance(named, list):
-        return next((one for one in named if one != "null"), "null")
-    if named is None and "properties" in rules:
+    type = rules.get("type")
+    if isinstance(type, list):
+        return next((one for one in type if one != "null"), "null")
+    if type is None and "properties" in rules:
         return "object"
-    return "array" if named is None and "items" in rules else named
+    return "array" if type is None and "items" in rules else type
 
 
 def _merged(one: dict[str, JSON], other: dict[str, JSON]) -> dict[str, JSON]:
@@ -162,6 +163,7 @@ def _list(value: JSON) -> list[JSON]:
 
 
 def _int(value: JSON, default: int) -> int:
+    # Bounded, since a client's `minLength` or `minItems` may be any number.
     return min(value, 10_000) if isinstance(value, int) else default
 
 

@@ -1,24 +1,24 @@
-"""The grammar of simulated model names: behaviour written in, and read from, a model's name.
+"""Grammar of simulated model names: parses a name into a `Behaviour` and formats one as a name.
 
     name     = voice [ ":" setting *( "," setting ) ]
     setting  = key [ "=" value ]
 
     length   tokens=N  chunk=N (tokens in one chunk)
-    speed    head=D (before the response's head)  first=D (head to first token)
-             delay=D (token to token; `delay=0` floods)
+    speed    head=D (before the response head)  first=D (head to first token)
+             delay=D (token to token; `delay=0` sends all at once)
     answer   echo | count | unicode   reasoning[=N]  tool[=N]  refusal  filter=N
     frames   nousage  nodone  badjson=N
-    going on noprefill (400)  resume=on|again|overlap
+    resuming noprefill (400)  resume=on|again|overlap
     faults   error=STATUS  html[=STATUS]  refuse  silent  garbage     instead of the head
              cut=N  break=N  reset=N  end=N  stall=N  errorframe=N  noise=N  torn=N
              (after N tokens)  hang (after the finish reason)
              429[=SECONDS]: error=429, with SECONDS also retry=SECONDS,times=1
              context, policy: error=400 with OpenAI's code for it
-    of one   code=WORD  retry=SECONDS (Retry-After)  times=N (the first N requests of a
-    fault    conversation only)  for=D (only so long after the model's first request)
+    options  code=WORD  retry=SECONDS (Retry-After)  times=N (the first N requests of a
+    of fault conversation only)  for=D (only this long after the model's first request)
 
-N is a whole number, D a duration: `20ms`, `1.5s`, `2m` or `0`. The voice is any text without a
-colon. A setting stands at most once, and a name asks for at most one style and one fault.
+N is an integer, D a duration: `20ms`, `1.5s`, `2m` or `0`. The voice is any text without a colon.
+Each setting is allowed once, and a name may have one style and one fault.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,14 +39,14 @@ from actors.providers.simulated.values import (
 )
 
 MAX_TOKENS = 100_000
-"""A longer answer would hold up everything else while it is written."""
+"""Maximum length of an answer; building a longer one would block other tasks for too long."""
 
 _Read = Callable[[str], object]
 _Show = Callable[[object], str]
 
 
 class BadModelName(ValueError):
-    """A model name or scenario that the grammar does not allow; says what is wrong with it."""
+    """A model name or scenario that the grammar doesn't allow; the message names the error."""
 
 
 _tokens = count(0, MAX_TOKENS)
@@ -63,7 +63,7 @@ _FIELDS: dict[str, tuple[str, str | None, _Read, _Show]] = {
     "badjson": ("badjson", None, _tokens, str),
     "resume": ("resume", None, one_of(Resume), str),
 }
-"""Key → attribute of `Behaviour`, value that stands for none given, reader, writer."""
+"""Key → attribute of `Behaviour`, value if only the key is given, parser, formatter."""
 
 _FLAGS: dict[str, tuple[str, object]] = {
     "echo": ("style", Style.ECHO),
@@ -92,7 +92,7 @@ _MODIFIERS: dict[str, tuple[str, _Read, _Show]] = {
 
 
 def parse_model_name(name: str, base: Behaviour | None = None) -> Behaviour:
-    """What `name` asks for; settings that it leaves out are those of `base`.
+    """Parse a model name; settings that it leaves out are taken from `base`.
 
     Raises `BadModelName`.
     """
@@ -101,7 +101,7 @@ def parse_model_name(name: str, base: Behaviour | None = None) -> Behaviour:
     for item in rest.split(",") if colon else ():
         key, equals, value = item.partition("=")
         if key in settings:
-            raise BadModelName(f"model name {name!r}: {key!r} stands twice")
+            raise BadModelName(f"model name {name!r}: {key!r} is set twice")
         settings[key] = value if equals else None
     return behaviour(voice, settings, base)
 
@@ -109,12 +109,12 @@ def parse_model_name(name: str, base: Behaviour | None = None) -> Behaviour:
 def behaviour(
     voice: str, settings: Mapping[str, str | None], base: Behaviour | None = None
 ) -> Behaviour:
-    """The behaviour of `voice` with these settings, None for a key without a value.
+    """Return the behaviour of `voice` with these settings, where None is a key without a value.
 
     Raises `BadModelName`.
     """
     if not voice or ":" in voice:
-        raise BadModelName(f"a model name begins with a word and no colon, not {voice!r}")
+        raise BadModelName(f"a model name must begin with a word without a colon, not {voice!r}")
     try:
         changes = _behaviour_changes(_expand(settings))
     except BadSetting as problem:
@@ -123,7 +123,7 @@ def behaviour(
 
 
 def model_name(behaviour: Behaviour) -> str:
-    """The shortest name that asks for exactly this behaviour; inverse of `parse_model_name`."""
+    """Return the shortest name of this behaviour; the inverse of `parse_model_name`."""
     items = [*_show_fields(behaviour), *_show_flags(behaviour), *_show_fault(behaviour.fault)]
     return behaviour.voice + (":" + ",".join(items) if items else "")
 
@@ -155,7 +155,7 @@ def _behaviour_changes(settings: Mapping[str, str | None]) -> dict[str, object]:
             continue
         attribute, item = _setting(key, value)
         if attribute in changes:
-            raise BadSetting(f"{key!r} does not go with another {attribute} in the same name")
+            raise BadSetting(f"{key!r}: the name already sets another {attribute}")
         changes[attribute] = item
     return changes | _with_modifiers(changes.get("fault"), modifiers)
 
@@ -171,7 +171,7 @@ def _setting(key: str, value: str | None) -> tuple[str, object]:
     if key in set(FaultKind):
         return "fault", _fault(FaultKind(key), value)
     known = sorted([*_FIELDS, *_FLAGS, *FaultKind, *_SHORTHANDS, *_MODIFIERS])
-    raise BadSetting(f"unknown setting {key!r}; there are {', '.join(known)}")
+    raise BadSetting(f"unknown setting {key!r}; the known settings are {', '.join(known)}")
 
 
 def _fault(kind: FaultKind, value: str | None) -> Fault:
@@ -190,11 +190,11 @@ def _with_modifiers(fault: object, modifiers: dict[str, object]) -> dict[str, ob
     if not modifiers:
         return {}
     if not isinstance(fault, Fault):
-        raise BadSetting("'code', 'retry', 'times' and 'for' belong to a fault, and there is none")
+        raise BadSetting("'code', 'retry', 'times' and 'for' need a fault in the same name")
     if "retry_after_s" in modifiers and fault.kind is not FaultKind.ERROR:
-        raise BadSetting("'retry' goes with 'error' only")
+        raise BadSetting("'retry' is allowed only with 'error'")
     if "code" in modifiers and fault.kind not in (FaultKind.ERROR, FaultKind.ERROR_FRAME):
-        raise BadSetting("'code' goes with 'error' and 'errorframe' only")
+        raise BadSetting("'code' is allowed only with 'error' and 'errorframe'")
     return {"fault": msgspec.structs.replace(fault, **modifiers)}
 
 

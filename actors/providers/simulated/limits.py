@@ -1,4 +1,4 @@
-"""The parameters that a simulated model obeys, and what it says to values it cannot."""
+"""Request parameters that end a simulated answer early: token limits and stop strings."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from actors.providers.base import JSON
 
 
 class BadParameter(ValueError):
-    """A parameter's value that is a 400; `param` is its name."""
+    """A parameter value that is rejected with 400; `param` is the parameter's name."""
 
     def __init__(self, param: str, message: str) -> None:
         super().__init__(message)
@@ -16,19 +16,19 @@ class BadParameter(ValueError):
 
 
 class Limits(Struct, frozen=True):
-    """Where an answer ends before its natural end."""
+    """Conditions that end an answer early; `max_tokens` is None without a limit."""
 
     max_tokens: int | None
     stop: tuple[str, ...]
 
 
 def read_limits(parameters: Mapping[str, JSON]) -> Limits:
-    """`max_completion_tokens` (or `max_tokens`) and `stop`; raises `BadParameter`.
+    """Read `max_completion_tokens` (or `max_tokens`) and `stop`; raises `BadParameter`.
 
-    `n` other than 1 is refused too: a simulated model has one answer.
+    `n` other than 1 is rejected too, since a simulated model gives one answer.
     """
     if parameters.get("n") not in (None, 1):
-        raise BadParameter("n", "A simulated model gives one answer: n has to be 1.")
+        raise BadParameter("n", "n must be 1: a simulated model gives one answer.")
     for name in ("max_completion_tokens", "max_tokens"):
         if parameters.get(name) is not None:
             return Limits(_whole(name, parameters[name]), _stop(parameters.get("stop")))
@@ -36,14 +36,14 @@ def read_limits(parameters: Mapping[str, JSON]) -> Limits:
 
 
 def until_stop(text: str, stop: tuple[str, ...]) -> str:
-    """The text up to the first stop string."""
-    found = [place for word in stop if (place := text.find(word)) >= 0]
+    """Return the text before the first stop string."""
+    found = [index for word in stop if (index := text.find(word)) >= 0]
     return text[: min(found, default=len(text))]
 
 
 def _whole(name: str, value: JSON) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BadParameter(name, f"{name} has to be a whole number from 1 on.")
+        raise BadParameter(name, f"{name} must be an integer of at least 1.")
     return value
 
 
@@ -51,5 +51,5 @@ def _stop(value: JSON) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [value]
     words = tuple(word for word in given if isinstance(word, str))
     if value is not None and len(words) < len(given):
-        raise BadParameter("stop", "stop has to be a string or a list of strings.")
+        raise BadParameter("stop", "stop must be a string or a list of strings.")
     return tuple(word for word in words if word)

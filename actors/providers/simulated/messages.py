@@ -1,4 +1,4 @@
-"""Reading a chat's messages, which are the client's own and may hold anything."""
+"""Tolerant readers of chat messages, which come from the client and may have any shape."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,12 +9,12 @@ Message = dict[str, JSON]
 
 
 def text_of(message: Message) -> str:
-    """The text of a message: its content, or the text parts of it, joined."""
+    """Return the message's content, or its text parts joined."""
     return "".join(_texts(message.get("content")))
 
 
 def last_text(messages: Sequence[Message], role: str) -> str:
-    """The text of the last message of this role, or nothing."""
+    """Return the text of the last message with this role, or an empty string."""
     for message in reversed(messages):
         if message.get("role") == role:
             return text_of(message)
@@ -22,12 +22,12 @@ def last_text(messages: Sequence[Message], role: str) -> str:
 
 
 def ends_with(messages: Sequence[Message], role: str) -> bool:
-    """Whether the last message is of this role."""
+    """Return True if the last message has this role."""
     return bool(messages) and messages[-1].get("role") == role
 
 
 def count_input_tokens(messages: Sequence[Message]) -> int:
-    """Pieces of all texts; any other content part counts as one."""
+    """Return the number of pieces of all texts; any other content part counts as one."""
     return sum(len(pieces(text_of(message))) + _other_parts(message) for message in messages)
 
 

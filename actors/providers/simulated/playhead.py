@@ -1,18 +1,18 @@
-"""Where a script stands: which steps are due, and when the next one is. Knows no clock."""
+"""Playhead: tracks which steps of a script are due, without a clock."""
 
 from actors.chunks import SkippedChunk
 from actors.providers.simulated.behaviour import Fault
-from actors.providers.simulated.steps import Step, Torn
+from actors.providers.simulated.steps import Step, TornFrame
 
 MOST_AT_ONCE = 64
-"""Steps in one batch, so that a flood does not hold up everything else."""
+"""Maximum steps in one batch, so that a flood doesn't block other tasks."""
 
 
 class Playhead:
-    """Walks through steps; times are seconds since the head was sent.
+    """A position in a script's steps; times are seconds since the head was sent.
 
-    Each step is due so long after the one before it *was due*, so that pauses of the player
-    do not make the answer slower.
+    A step's delay counts from the time when the step before it *was due*, not from when it was
+    taken, so that pauses of the caller don't slow the answer down.
     """
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
@@ -21,19 +21,19 @@ class Playhead:
         self._due_s = steps[0].after_s if steps else 0.0
 
     def ended(self) -> bool:
-        """Whether every step has been taken."""
+        """Return True once every step has been taken."""
         return self._next == len(self._steps)
 
     @property
     def due_s(self) -> float:
-        """When the next step is due."""
+        """Time at which the next step is due, in seconds since the head."""
         return self._due_s
 
     def take(self, now_s: float) -> tuple[Step, ...]:
-        """The next step, for which the caller has waited, and what else is due.
+        """Return the next step, which the caller has waited for, and all others that are due.
 
-        At least one step, although `now_s` may be a rounding error before it is due. What is
-        not an ordinary chunk comes alone.
+        At least one step is returned, since `now_s` may be before its due time by a rounding
+        error. A step that isn't an ordinary chunk is returned alone.
         """
         start = self._next
         alone = self._special()
@@ -45,7 +45,7 @@ class Playhead:
         return self._steps[start : self._next]
 
     def _special(self) -> bool:
-        return isinstance(self._steps[self._next].act, Fault | Torn | SkippedChunk)
+        return isinstance(self._steps[self._next].act, Fault | TornFrame | SkippedChunk)
 
     def _advance(self) -> None:
         self._next += 1

@@ -1,7 +1,7 @@
-"""The words of simulated answers, made from nothing but a seed and a length.
+"""Text of simulated answers, generated from a seed and a length.
 
-A *piece* is what a simulated model calls a token: a word or a single mark, with the white space
-before it.
+A *piece* is the token of a simulated model: a word or a single punctuation mark, together with the
+white space before it.
 """
 
 import random
@@ -13,7 +13,7 @@ _PIECE: Final = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
 
 
 def pieces(text: str) -> list[str]:
-    """The text cut into pieces; joined they are the text again."""
+    """Split the text into pieces, which joined give the text again."""
     return _PIECE.findall(text)
 
 
@@ -93,8 +93,8 @@ _SCRIPTS = _phrases(
 
 
 def prose(seed: int, length: int) -> list[str]:
-    """English sentences of exactly `length` pieces."""
-    rng = random.Random(seed)  # noqa: S311 - it has to be predictable
+    """Return English sentences of exactly `length` pieces."""
+    rng = random.Random(seed)  # noqa: S311 - answers must be reproducible
     found: list[str] = []
     for number in count():
         if len(found) >= length:
@@ -104,12 +104,12 @@ def prose(seed: int, length: int) -> list[str]:
 
 
 def counting(length: int) -> list[str]:
-    """`1 2 3 …` of exactly `length` pieces."""
+    """Return `1 2 3 …` with exactly `length` pieces."""
     return [f" {number}" if number > 1 else "1" for number in range(1, length + 1)]
 
 
 def many_scripts(seed: int, length: int) -> list[str]:
-    """Text in many scripts, of exactly `length` pieces, beginning where the seed says."""
+    """Return text in many scripts with exactly `length` pieces; the seed picks the first script."""
     start = seed % len(_SCRIPTS)
     ordered = _SCRIPTS[start:] + _SCRIPTS[:start]
     return list(islice(cycle([piece for sentence in ordered for piece in sentence]), length))
@@ -129,7 +129,7 @@ def _gap(number: int) -> str:
 
 
 def _closed(found: list[str]) -> list[str]:
-    # A text that was cut to its length still ends like a sentence.
+    # Text cut to its length must still end like a sentence.
     if len(found) > 1 and found[-1] != ".":
         found[-1] = _CURTAIN if found[-2] == "." else "."
     return found

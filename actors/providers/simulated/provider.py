@@ -1,4 +1,4 @@
-"""The simulated provider in process: scripts played against trio's clock, no network."""
+"""The in-process simulated provider: runs scripts against trio's clock, without a network."""
 
 import trio
 
@@ -11,13 +11,16 @@ from actors.providers.simulated.playhead import Playhead
 from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.scenario import Scenario
 from actors.providers.simulated.script import script
-from actors.providers.simulated.steps import Script, Torn
+from actors.providers.simulated.steps import Script, TornFrame
 
 _LONG = 16_384
-"""Characters of messages from which on a script is written in a thread."""
+"""Length of a call's messages, in characters, from which the script is built in a thread."""
 
 _AFTER_FINISH_S = 1.0
-"""So long an answer that has its finish reason is waited for, over HTTP too."""
+"""Seconds that `HANG` keeps an answer open after its finish reason.
+
+The HTTP transport waits as long for the end of the body.
+"""
 
 _FAILURES = {
     FaultKind.REFUSE: (FailureKind.REFUSED, "The connection was reset."),
@@ -32,7 +35,7 @@ _FAILURES = {
 
 
 class SimulatedProvider:
-    """A `Provider` that needs no network. Its faults are those of the same script over HTTP."""
+    """A `Provider` without a network that fails as the same script does over HTTP."""
 
     def __init__(self, name: str, scenario: Scenario | None = None) -> None:
         self._name = name
@@ -41,69 +44,77 @@ class SimulatedProvider:
 
     @property
     def name(self) -> str:
-        """The provider's name in the configuration."""
+        """Provider name in the configuration."""
         return self._name
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Nothing: what it does not know it may ignore, like a model."""
+        """Return no parameters: a simulated model ignores those it doesn't know."""
         return ()
 
     async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
-        """Answer after the model's `head` delay; there is nothing to connect to."""
-        begun_at = trio.current_time()
-        played = await self._script(call, begun_at)
-        await trio.sleep_until(begun_at + played.head_s)
-        if isinstance(played.opening, Rejection):
-            raise _rejected(played.opening)
-        if played.opening is not None:
-            await _play_fault(played.opening)
-        return SimulatedAnswer(played)
+        """Open an answer after the model's `head` delay.
+
+        `connect_s` is not used. Raises `UpstreamFailure`, or never returns for the `SILENT` fault.
+        """
+        started_at = trio.current_time()
+        script = await self._script(call, started_at)
+        # From the start, so that the time a long script takes to build doesn't add to the delay.
+        await trio.sleep_until(started_at + script.head_s)
+        if isinstance(script.opening, Rejection):
+            raise _rejected(script.opening)
+        if script.opening is not None:
+            await _run_fault(script.opening)
+        return SimulatedAnswer(script)
 
     async def _script(self, call: ModelCall, now_s: float) -> Script:
-        past = self._history.meet(call, now_s)
+        past = self._history.note(call, now_s)
         if sum(len(text_of(message)) for message in call.messages) < _LONG:
             return script(call, self._scenario, past)
         return await trio.to_thread.run_sync(script, call, self._scenario, past)
 
 
 class SimulatedAnswer:
-    """An `Answer` that plays a script from the moment of its creation."""
+    """An `Answer` that runs a script, timed from the answer's creation."""
 
     ignored: tuple[str, ...] = ()
 
-    def __init__(self, played: Script) -> None:
-        self._playhead = Playhead(played.steps)
-        self._begun_at = trio.current_time()
+    def __init__(self, script: Script) -> None:
+        self._playhead = Playhead(script.steps)
+        self._started_at = trio.current_time()
         self._closed = False
 
     async def receive(self) -> list[Chunk]:
-        """The chunks that are due; a slow caller gets several at once, as from a socket."""
+        """Return the chunks that are due, or an empty list at the end.
+
+        A slow caller gets several chunks at once, as from a socket. Raises `UpstreamFailure` when
+        a fault is due.
+        """
         if self._closed:
-            raise trio.ClosedResourceError("this answer was closed")
+            raise trio.ClosedResourceError("this answer is closed")
         if self._playhead.ended():
             await trio.lowlevel.checkpoint()
             return []
-        await trio.sleep_until(self._begun_at + self._playhead.due_s)
+        await trio.sleep_until(self._started_at + self._playhead.due_s)
         chunks: list[Chunk] = []
-        for step in self._playhead.take(trio.current_time() - self._begun_at):
-            if isinstance(step.act, Torn):
+        for step in self._playhead.take(trio.current_time() - self._started_at):
+            if isinstance(step.act, TornFrame):
                 raise UpstreamFailure(FailureKind.MALFORMED, "A frame broke off inside its text.")
             if isinstance(step.act, Fault):
-                await _play_fault(step.act)  # returns only where the answer is whole
+                await _run_fault(step.act)  # returns only for HANG, whose answer is complete
             else:
                 chunks.append(step.act)
         return chunks
 
     def release(self) -> None:
-        """The same as `close`: there is no connection to keep."""
+        """Close the answer; no connection exists that could be reused."""
         self._closed = True
 
     def close(self) -> None:
-        """Forget the rest of the script."""
+        """Close the answer and drop the rest of the script."""
         self._closed = True
 
 
-async def _play_fault(fault: Fault) -> None:
+async def _run_fault(fault: Fault) -> None:
     if fault.kind is FaultKind.HANG:
         return await trio.sleep(_AFTER_FINISH_S)
     if fault.kind in (FaultKind.SILENT, FaultKind.STALL):

@@ -1,4 +1,4 @@
-"""What a simulated provider answers instead of a stream, in OpenAI's words."""
+"""HTTP errors of a simulated provider, in OpenAI's format."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from actors.providers.simulated.limits import BadParameter
 
 
 class Rejection(Struct, frozen=True, kw_only=True):
-    """An HTTP error: the fields of OpenAI's error object, its status and `Retry-After`."""
+    """An HTTP error: status, fields of OpenAI's error object, and `Retry-After` in seconds."""
 
     status: int
     message: str
@@ -35,7 +35,7 @@ _BY_CODE = {
 
 
 def rejection(fault: Fault) -> Rejection:
-    """The error that an `ERROR` fault asks for."""
+    """Return the error for an `ERROR` fault."""
     server = ("server_error", None, "The simulated model failed.")
     other = ("invalid_request_error", None, "The simulated model refuses this request.")
     type, code, message = _BY_STATUS.get(fault.status, server if fault.status >= 500 else other)
@@ -49,17 +49,17 @@ def rejection(fault: Fault) -> Rejection:
 
 
 def unknown_model(problem: str) -> Rejection:
-    """The answer to a model name that the grammar does not allow."""
+    """Return the error for a model name that the grammar doesn't allow."""
     return Rejection(status=404, message=problem, code="model_not_found", param="model")
 
 
 def bad_parameter(problem: BadParameter) -> Rejection:
-    """The answer to a parameter that cannot be honoured."""
+    """Return the error for a parameter that can't be honoured."""
     return Rejection(status=400, message=str(problem), param=problem.param)
 
 
 def no_prefill() -> Rejection:
-    """The answer of a model that does not continue the assistant's last message."""
+    """Return the error of a model that doesn't continue a trailing assistant message."""
     return Rejection(
         status=400,
         message="This model does not support assistant message prefill: "

@@ -1,4 +1,4 @@
-"""How a simulated model goes on with an answer that was cut: by prefill, or when told to."""
+"""Continuation of interrupted answers by a simulated model: by prefill, or on request."""
 
 from collections.abc import Sequence
 
@@ -9,41 +9,44 @@ from actors.providers.simulated.messages import Message, ends_with, text_of
 from actors.providers.simulated.prose import pieces
 
 _OVERLAP = 5
-"""Pieces that `Resume.OVERLAP` says again."""
+"""Pieces that `Resume.OVERLAP` repeats."""
 
 
-class Cut(Struct, frozen=True):
-    """An answer that stands in the messages: what was asked, what is there, how to go on."""
+class PartialAnswer(Struct, frozen=True):
+    """An incomplete answer found in the messages, with its question and the way to continue it."""
 
     question: Sequence[Message]
-    said: str
-    how: Resume
+    text: str
+    resume: Resume
     prefill: bool
 
 
-def find_cut(messages: Sequence[Message], resume: Resume) -> Cut | None:
-    """The answer to go on with: the last message, or the one before a user's last message."""
+def find_partial_answer(messages: Sequence[Message], resume: Resume) -> PartialAnswer | None:
+    """Return the answer to continue, or None.
+
+    It is the last message, or the one before the user's last message.
+    """
     if ends_with(messages, "assistant"):
-        return Cut(messages[:-1], text_of(messages[-1]), Resume.ON, True)
+        return PartialAnswer(messages[:-1], text_of(messages[-1]), Resume.ON, True)
     if resume is Resume.NEW or not ends_with(messages, "user"):
         return None
     if not ends_with(messages[:-1], "assistant"):
         return None
-    return Cut(messages[:-2], text_of(messages[-2]), resume, False)
+    return PartialAnswer(messages[:-2], text_of(messages[-2]), resume, False)
 
 
-def remainder(cut: Cut, whole: Sequence[str]) -> Sequence[str] | None:
-    """What is said next of the `whole` answer; None if the cut text is no beginning of it."""
-    said = cut.said.rstrip()
+def remainder(partial: PartialAnswer, whole: Sequence[str]) -> Sequence[str] | None:
+    """Return the pieces that follow in the `whole` answer, or None if it starts differently."""
+    shown = partial.text.rstrip()
     text = "".join(whole)
-    if not text.startswith(said) or (said == text and not cut.prefill):
+    if not text.startswith(shown) or (shown == text and not partial.prefill):
         return None
-    rest = text[len(said) :]
-    match cut.how:
+    rest = text[len(shown) :]
+    match partial.resume:
         case Resume.AGAIN:
             return whole
         case Resume.OVERLAP:
-            return ["".join(pieces(said)[-_OVERLAP:]).lstrip(), rest]
+            return ["".join(pieces(shown)[-_OVERLAP:]).lstrip(), rest]
         case _:
-            # A prefill goes on inside the message; a new message does not begin with a space.
-            return [rest if cut.prefill else rest.lstrip()]
+            # A prefill continues inside the message; a new message doesn't begin with a space.
+            return [rest if partial.prefill else rest.lstrip()]

@@ -1,6 +1,6 @@
-"""Scenario files: model names and their behaviour, in TOML.
+"""Scenario files: TOML that maps model names to behaviour.
 
-[defaults]              # what names that leave a setting out get
+[defaults]              # settings of every model that doesn't set them itself
 delay = "5ms"
 
 [models.primary]        # the settings of the model-name grammar, as keys
@@ -24,13 +24,13 @@ _NO_MODELS: Mapping[str, Behaviour] = MappingProxyType({})
 
 
 class Scenario(Struct, frozen=True):
-    """The models that a file names, and the settings of every other name."""
+    """The models of a scenario file, and the default settings of all other models."""
 
     models: Mapping[str, Behaviour] = _NO_MODELS
     defaults: Behaviour = Behaviour()
 
     def behaviour(self, name: str) -> Behaviour:
-        """What the model `name` does: as the file says, else as its own name says.
+        """Return the behaviour of the model `name`, from the file or else from its name.
 
         Raises `BadModelName`.
         """
@@ -38,14 +38,19 @@ class Scenario(Struct, frozen=True):
 
 
 def load_scenario(toml: str) -> Scenario:
-    """Read a scenario file's text; raises `BadModelName` that says where it is wrong."""
+    """Parse the text of a scenario file.
+
+    Raises `BadModelName`, whose message names the wrong table or key.
+    """
     try:
         document = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as problem:
-        raise BadModelName(f"not TOML: {problem}") from None
+        raise BadModelName(f"the scenario is not valid TOML: {problem}") from None
     unknown = document.keys() - {"defaults", "models"}
     if unknown:
-        raise BadModelName(f"unknown table {min(unknown)!r}; there are 'defaults' and 'models'")
+        raise BadModelName(
+            f"unknown table {min(unknown)!r}; the known tables are 'defaults' and 'models'"
+        )
     defaults = behaviour("sim", _settings("defaults", document.get("defaults", {})))
     models = _table("models", document.get("models", {}))
     return Scenario(
@@ -67,11 +72,11 @@ def _settings(where: str, value: object) -> dict[str, str | None]:
 
 def _table(where: str, value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise BadModelName(f"{where} is not a table")
+        raise BadModelName(f"{where} must be a table")
     return value
 
 
 def _text(where: str, value: object) -> str:
     if isinstance(value, str | int | float):
         return str(value)
-    raise BadModelName(f"{where} is neither a text, a number nor true or false")
+    raise BadModelName(f"{where} must be a string, a number or a boolean")

@@ -1,4 +1,4 @@
-"""From a call to its script: the pure heart of the simulated provider."""
+"""Script builder: turns a call to a simulated model into a timed script, without I/O."""
 
 from msgspec import Struct
 
@@ -21,37 +21,43 @@ from actors.providers.simulated.steps import Script
 from actors.providers.simulated.timeline import lay_out
 
 
-class Past(Struct, frozen=True):
-    """What came before a call, as far as faults depend on it."""
+class PriorCalls(Struct, frozen=True):
+    """Earlier calls that decide whether a fault applies to this one."""
 
-    asked: int = 0
-    """Earlier requests of the same conversation."""
+    requests: int = 0
+    """Number of earlier requests of the same conversation."""
     age_s: float = 0.0
-    """Since the first request to the same model."""
+    """Seconds since the first request to the same model."""
 
 
-def script(call: ModelCall, scenario: Scenario | None = None, past: Past | None = None) -> Script:
-    """What the model that `call` names does with it; the same every time."""
+def script(
+    call: ModelCall, scenario: Scenario | None = None, past: PriorCalls | None = None
+) -> Script:
+    """Return the script that the model named by `call` follows.
+
+    The same arguments always give the same script. A bad model name or parameter gives a script
+    that opens with a rejection.
+    """
     try:
         behaviour = (scenario or Scenario()).behaviour(call.upstream_model)
     except BadModelName as problem:
         return Script(head_s=0.0, opening=unknown_model(str(problem)))
-    fault = _active(behaviour.fault, past or Past())
+    fault = _active(behaviour.fault, past or PriorCalls())
     if (opening := _opening(call, behaviour, fault)) is not None:
         return Script(head_s=behaviour.head_s, opening=opening)
     try:
-        given = answer(call, behaviour)
+        built = answer(call, behaviour)
     except BadParameter as problem:
         return Script(head_s=behaviour.head_s, opening=bad_parameter(problem))
     return Script(
         head_s=behaviour.head_s,
-        steps=lay_out(given, _usage(call, given), behaviour, fault),
+        steps=lay_out(built, _usage(call, built), behaviour, fault),
         done=behaviour.done,
     )
 
 
-def _active(fault: Fault | None, past: Past) -> Fault | None:
-    if fault is None or (fault.times and past.asked >= fault.times):
+def _active(fault: Fault | None, past: PriorCalls) -> Fault | None:
+    if fault is None or (fault.times and past.requests >= fault.times):
         return None
     return None if fault.for_s and past.age_s >= fault.for_s else fault
 
@@ -66,9 +72,9 @@ def _opening(
     return None
 
 
-def _usage(call: ModelCall, given: Answer) -> Usage:
+def _usage(call: ModelCall, built: Answer) -> Usage:
     return Usage(
         input_tokens=count_input_tokens(call.messages),
-        output_tokens=len(given.chunks),
-        reasoning_tokens=given.reasoning_tokens,
+        output_tokens=len(built.chunks),
+        reasoning_tokens=built.reasoning_tokens,
     )

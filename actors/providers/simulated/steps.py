@@ -1,4 +1,4 @@
-"""A script: everything that one call to a simulated model sends, when, and what goes wrong."""
+"""Scripts: the timed chunks and faults of one call to a simulated model."""
 
 from msgspec import Struct
 
@@ -7,18 +7,18 @@ from actors.providers.simulated.behaviour import Fault
 from actors.providers.simulated.rejections import Rejection
 
 
-class Torn(Struct, frozen=True):
+class TornFrame(Struct, frozen=True):
     """A chunk whose frame breaks off inside its text."""
 
     chunk: Chunk
 
 
-Act = Chunk | Fault | Torn
-"""What a step does. A `SkippedChunk` stands for a malformed frame without text."""
+Act = Chunk | Fault | TornFrame
+"""Action of a step; a `SkippedChunk` represents a malformed frame without text."""
 
 
 class Step(Struct, frozen=True):
-    """Something that happens `after_s` seconds after the step before it."""
+    """An action that is due `after_s` seconds after the step before it."""
 
     after_s: float
     act: Act
@@ -26,18 +26,18 @@ class Step(Struct, frozen=True):
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """A whole answer, timed."""
+    """A complete answer with its timing."""
 
     head_s: float
-    """Seconds before the response's head, or before what comes in its place."""
+    """Seconds before the response head, or before the opening that replaces it."""
     opening: Rejection | Fault | None = None
-    """What comes instead of the head and the steps."""
+    """Rejection or fault that replaces the head and the steps."""
     steps: tuple[Step, ...] = ()
-    """Chunks, then finish and usage. A fault is the last step."""
+    """Chunks, then finish and usage; a fault is always the last step."""
     done: bool = True
-    """Whether the stream's end mark is sent."""
+    """True if the stream's end mark (`[DONE]`) is sent."""
 
     @property
-    def tells_usage(self) -> bool:
-        """Whether usage follows the finish."""
+    def has_usage(self) -> bool:
+        """True if usage follows the finish."""
         return any(isinstance(step.act, UsageChunk) for step in self.steps[-2:])

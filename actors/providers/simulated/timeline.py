@@ -1,4 +1,4 @@
-"""Laying an answer out in time, with the faults in their places."""
+"""Answer timing: turns an answer into timed steps and inserts the faults."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +17,7 @@ from actors.chunks import (
 from actors.outcome import Usage
 from actors.providers.simulated.answer import Answer
 from actors.providers.simulated.behaviour import Behaviour, Fault, FaultKind
-from actors.providers.simulated.steps import Step, Torn
+from actors.providers.simulated.steps import Step, TornFrame
 
 _MALFORMED = SkippedChunk("malformed JSON in a simulated frame")
 
@@ -25,7 +25,10 @@ _MALFORMED = SkippedChunk("malformed JSON in a simulated frame")
 def lay_out(
     answer: Answer, usage: Usage, behaviour: Behaviour, fault: Fault | None
 ) -> tuple[Step, ...]:
-    """The steps of the answer; `fault`, if it is reached, ends them (a torn frame does not)."""
+    """Return the timed steps of the answer.
+
+    `fault` ends the steps if the answer is long enough to reach it; a torn frame does not end them.
+    """
     marks = {mark for mark in (behaviour.badjson, fault.at if fault else None) if mark}
     steps = [*_chunks(answer, behaviour, marks), Step(0.0, FinishChunk(answer.finish))]
     if behaviour.usage:
@@ -43,16 +46,16 @@ def _chunks(answer: Answer, behaviour: Behaviour, marks: set[int]) -> Iterator[S
 
 
 def _groups(chunks: Sequence[Chunk], size: int, marks: set[int]) -> Iterator[Sequence[Chunk]]:
-    """Neighbours of one kind, at most `size` together and none across a mark."""
+    """Yield runs of adjacent chunks of one kind, at most `size` long and never across a mark."""
     start = 0
     for end in range(1, len(chunks) + 1):
         full = end - start == size or end in marks or end == len(chunks)
-        if full or not _alike(chunks[end - 1], chunks[end]):
+        if full or not _can_join(chunks[end - 1], chunks[end]):
             yield chunks[start:end]
             start = end
 
 
-def _alike(one: Chunk, other: Chunk) -> bool:
+def _can_join(one: Chunk, other: Chunk) -> bool:
     if isinstance(one, ToolCallChunk) and isinstance(other, ToolCallChunk):
         return one.index == other.index
     return type(one) is type(other)
@@ -74,31 +77,33 @@ def _joined(group: Sequence[Chunk]) -> Chunk:
 
 
 def _with_malformed(steps: list[Step], at: int) -> list[Step]:
-    place = _place(steps, at)
-    return steps if place is None else [*steps[:place], Step(0.0, _MALFORMED), *steps[place:]]
+    index = _index_after(steps, at)
+    return steps if index is None else [*steps[:index], Step(0.0, _MALFORMED), *steps[index:]]
 
 
 def _with_fault(steps: list[Step], fault: Fault, delay_s: float) -> list[Step]:
     if fault.kind is FaultKind.HANG:
         return [*steps, Step(0.0, fault)]
-    place = _place(steps, fault.at)
-    if place is None:
+    index = _index_after(steps, fault.at)
+    if index is None:
         return steps
     if fault.kind is FaultKind.TORN:
-        return _torn(steps, place)
-    # The fault comes when the next chunk would have; after the last token, a token's time later.
-    return [*steps[:place], Step(steps[place].after_s or delay_s, fault)]
+        return _torn(steps, index)
+    # The fault is due when the next chunk was. The finish that follows the last token has no delay,
+    # so a fault there is due one token delay later.
+    return [*steps[:index], Step(steps[index].after_s or delay_s, fault)]
 
 
-def _torn(steps: list[Step], place: int) -> list[Step]:
-    step = steps[place]
+def _torn(steps: list[Step], index: int) -> list[Step]:
+    step = steps[index]
     if not isinstance(step.act, TextChunk):
         return steps
-    return [*steps[:place], msgspec.structs.replace(step, act=Torn(step.act)), *steps[place + 1 :]]
+    torn = msgspec.structs.replace(step, act=TornFrame(step.act))
+    return [*steps[:index], torn, *steps[index + 1 :]]
 
 
-def _place(steps: list[Step], tokens: int) -> int | None:
-    """The index of the step after the first `tokens` tokens; None if there are fewer."""
+def _index_after(steps: list[Step], tokens: int) -> int | None:
+    """Return the index of the step after the first `tokens` tokens, or None if there are fewer."""
     sent = 0
     for index, step in enumerate(steps):
         if sent >= tokens and not isinstance(step.act, SkippedChunk):

@@ -1,4 +1,4 @@
-"""Which tools a simulated model calls, and with what."""
+"""Tool calls of a simulated model, with arguments that fit the tools' schemas."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ _Function = Mapping[str, JSON]
 
 
 def tool_calls(call: ModelCall, wanted: int, seed: int) -> list[ToolCallChunk]:
-    """The tool calls to make, one chunk a piece; none where text is to be answered.
+    """Return the tool calls, one chunk per piece; an empty list for a text answer.
 
-    Without a wish (`wanted` = 0) a tool is called only if `tool_choice` demands it. After a
-    tool's result there is always a text, so that tool loops end.
+    With `wanted` = 0 a tool is called only if `tool_choice` demands it. A tool result is always
+    answered with text, so that tool loops end.
     """
     functions = _functions(call.parameters)
     choice = call.parameters.get("tool_choice")

@@ -1,4 +1,4 @@
-"""Reading and writing the values of a simulated model's settings."""
+"""Parsers and formatters for the values of a simulated model's settings."""
 
 import math
 import re
@@ -15,15 +15,15 @@ _PER_UNIT: dict[str, Callable[[float], float]] = {
 
 
 class BadSetting(ValueError):
-    """A value that cannot be read; says what would do."""
+    """A value that can't be parsed; the message says what is allowed."""
 
 
 def count(least: int, most: int) -> Callable[[str], int]:
-    """A reader of whole numbers from `least` to `most`."""
+    """Return a parser of integers from `least` to `most`."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise BadSetting(f"{text!r} is not a whole number")
+            raise BadSetting(f"{text!r} is not an integer")
         if not least <= int(text) <= most:
             raise BadSetting(f"{text} is not between {least} and {most}")
         return int(text)
@@ -32,12 +32,12 @@ def count(least: int, most: int) -> Callable[[str], int]:
 
 
 def status(text: str, least: int) -> int:
-    """An HTTP status from `least` to 599."""
+    """Parse an HTTP status from `least` to 599."""
     return count(least, 599)(text)
 
 
 def duration(text: str) -> float:
-    """Seconds, from `20ms`, `1.5s`, `2m` or `0`."""
+    """Parse a duration such as `20ms`, `1.5s`, `2m` or `0` into seconds."""
     if text == "0":
         return 0.0
     match = _DURATION.fullmatch(text)
@@ -47,31 +47,31 @@ def duration(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Seconds written as a bare number, as in a `Retry-After` header."""
+    """Parse seconds written as a bare number, as in a `Retry-After` header."""
     return _bounded(_number(text))
 
 
 def word(text: str) -> str:
-    """An error code: letters, digits, `_`, `.` and `-`."""
+    """Parse an error code, which consists of letters, digits, `_`, `.` and `-`."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
-        raise BadSetting(f"{text!r} is not a word of letters, digits, '_', '.' and '-'")
+        raise BadSetting(f"{text!r} may contain only letters, digits, '_', '.' and '-'")
     return text
 
 
 def one_of(words: type[StrEnum]) -> Callable[[str], StrEnum]:
-    """A reader of one of an enumeration's words."""
+    """Return a parser of the values of an enumeration."""
 
     def read(text: str) -> StrEnum:
         try:
             return words(text)
         except ValueError:
-            raise BadSetting(f"{text!r} is none of {', '.join(words)}") from None
+            raise BadSetting(f"{text!r} is not one of {', '.join(words)}") from None
 
     return read
 
 
 def show_duration(value: object) -> str:
-    """The inverse of `duration`, in whole seconds or milliseconds where that is exact."""
+    """Format seconds for `duration`, as whole seconds or milliseconds where that is exact."""
     length = float(str(value))
     if length == 0:
         return "0"
@@ -82,7 +82,7 @@ def show_duration(value: object) -> str:
 
 
 def show_number(value: object) -> str:
-    """The inverse of `seconds`."""
+    """Format seconds for `seconds`, without a fraction where that is exact."""
     length = float(str(value))
     return str(int(length)) if length.is_integer() else repr(length)
 

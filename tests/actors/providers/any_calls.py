@@ -1,4 +1,4 @@
-"""Calls in which anything may be wrong, for formats that have to make a request of each."""
+"""Strategy for arbitrary calls, from which every format must be able to build a request."""
 
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ _PARAMETERS = [
 
 
 def any_calls(*own: str) -> st.SearchStrategy[ModelCall]:
-    """Calls whose parameters are well-known ones, and those that are a format's `own`."""
+    """Return a strategy for calls with common parameters and a format's `own` ones."""
     parameters = st.dictionaries(
         st.sampled_from([*_PARAMETERS, *own]),
         st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers() | st.dictionaries(
@@ -37,7 +37,7 @@ def any_calls(*own: str) -> st.SearchStrategy[ModelCall]:
 
 
 def check_builds(format: Format, call: ModelCall) -> None:
-    """Asserts that there is a request for the call, and that nothing is named twice as missing."""
+    """Check that the format builds a request and reports nothing twice as left out."""
     assert format.build(call, None).body.startswith(b"{"), call
     left_out = format.unsupported(call)
     assert len(set(left_out)) == len(left_out), left_out

@@ -1,4 +1,4 @@
-"""Feeding a decoder: everything that it says of some bytes, and how it ends."""
+"""Helpers that feed a decoder and collect its chunks and its failure."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,11 +13,11 @@ from tests.actors.providers.memory import pieces_of, splits
 Drained = tuple[list[Chunk], UpstreamFailure | None]
 
 CUTS = st.lists(st.integers(min_value=0, max_value=5000), max_size=10)
-"""Where a stream is cut, for `pieces_of`."""
+"""Strategy for the positions at which `pieces_of` cuts a stream."""
 
 
 def json_with(*names: str) -> st.SearchStrategy[Any]:
-    """Any JSON whose objects have fields of these names."""
+    """Return a strategy for JSON values whose objects have fields with these names."""
     return st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
         lambda inner: (
@@ -28,7 +28,7 @@ def json_with(*names: str) -> st.SearchStrategy[Any]:
 
 
 def drained(decoder: Decoder, pieces: Iterable[bytes]) -> Drained:
-    """The chunks of these pieces, and the failure behind them if there is one."""
+    """Return the chunks of the pieces and the failure that ended them, if any."""
     chunks: list[Chunk] = []
     try:
         for piece in pieces:
@@ -43,31 +43,31 @@ def drained(decoder: Decoder, pieces: Iterable[bytes]) -> Drained:
 
 
 def failed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[Chunk], UpstreamFailure]:
-    """The same for pieces behind which there has to be a failure."""
+    """Return the chunks of the pieces and the failure that must follow them."""
     chunks, failure = drained(decoder, pieces)
     assert failure is not None, chunks
     return chunks, failure
 
 
-def whole_of(decoder: Decoder, document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    """The chunks of a document that comes in small pieces, and the kind of its failure."""
+def decode_document(decoder: Decoder, document: bytes) -> tuple[list[Chunk], FailureKind | None]:
+    """Return the chunks of a document fed in small pieces, and the kind of its failure, if any."""
     pieces = (document[at : at + 7] for at in range(0, len(document), 7))
     chunks, failure = drained(decoder, pieces)
     return chunks, None if failure is None else failure.kind
 
 
 def cut_everywhere(make: Callable[[], Decoder], data: bytes) -> Drained:
-    """The same for `data` whole, byte by byte and cut at every position; all have to agree."""
+    """Return the chunks and the failure of `data`, after checking that no cut changes them."""
     chunks, failure = drained(make(), [data])
     for pieces in splits(data):
         again, other = drained(make(), pieces)
         assert again == chunks, pieces
-        assert _told(other) == _told(failure), pieces
+        assert _summary(other) == _summary(failure), pieces
     return chunks, failure
 
 
 def check_any(make: Callable[[], Decoder], data: bytes, cuts: list[int]) -> None:
-    """Asserts that whatever is fed ends in a finish or a failure, and the same where it is cut."""
+    """Check that any data ends in a finish or a failure, and that cuts don't change the result."""
     chunks, failure = drained(make(), [data])
     again, other = drained(make(), pieces_of(data, cuts))
     assert again == chunks, cuts
@@ -75,5 +75,5 @@ def check_any(make: Callable[[], Decoder], data: bytes, cuts: list[int]) -> None
     assert failure or any(isinstance(chunk, FinishChunk) for chunk in chunks), data
 
 
-def _told(failure: UpstreamFailure | None) -> tuple[object, ...]:
+def _summary(failure: UpstreamFailure | None) -> tuple[object, ...]:
     return () if failure is None else (failure.kind, failure.message, failure.code)

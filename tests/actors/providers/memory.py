@@ -1,4 +1,4 @@
-"""Connections that follow a script, so that transport and providers can be tested without IO."""
+"""Scripted connections, to test the transport and providers without I/O."""
 
 import itertools
 import ssl
@@ -12,17 +12,17 @@ from actors.providers.transport import TrioTransport
 from actors.providers.wire import Wire
 
 Line = bytes | float | httpx.NetworkError
-"""What comes next: bytes (`b""` is the end), a pause in seconds, or an error.
+"""Next event of a connection: bytes (`b""` is the end), a pause in seconds, or an error.
 
-What stands behind a pause has not come yet for those who only look.
+`receive_nowait` doesn't see bytes that follow a pause.
 """
 
 SILENCE = 1e6
-"""A pause that nobody outlasts."""
+"""A pause in seconds that is longer than any test."""
 
 
 class MemoryWire:
-    """Says its script line by line, one line per read; reading beyond it fails the test."""
+    """A connection that receives one line of its script per read; reading beyond it fails."""
 
     def __init__(self, *script: Line) -> None:
         self.script = list(script)
@@ -65,16 +65,16 @@ class MemoryWire:
 
 
 class Peer:
-    """Hands out its wires, one per connection; the next connection is refused."""
+    """A server that gives out its wires, one per connection, and refuses further connections."""
 
     def __init__(self, *wires: MemoryWire, connect_s: float = 0.0) -> None:
         self.wires = list(wires)
-        self.asked: list[tuple[str, int, bool]] = []
+        self.connects: list[tuple[str, int, bool]] = []
         self._left = list(wires)
         self._connect_s = connect_s
 
     async def connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
-        self.asked.append((host, port, tls is not None))
+        self.connects.append((host, port, tls is not None))
         await trio.sleep(self._connect_s)
         if not self._left:
             raise httpx.ConnectError("connection refused")
@@ -90,7 +90,7 @@ class Peer:
 
 
 def chunked(*payloads: bytes) -> bytes:
-    """The payloads as chunks, without the last one."""
+    """Return the payloads as HTTP chunks, without the last chunk."""
     return b"".join(b"%x\r\n%s\r\n" % (len(payload), payload) for payload in payloads)
 
 
@@ -98,12 +98,12 @@ LAST = b"0\r\n\r\n"
 
 
 def head(status: int = 200, *fields: str, version: str = "1.1") -> bytes:
-    """A response's head."""
+    """Return a response head."""
     return "\r\n".join((f"HTTP/{version} {status} Some", *fields, "", "")).encode()
 
 
 class CancelAtStep(trio.abc.Instrument):
-    """Cancels a scope when its task is about to take its `step`th step."""
+    """Instrument that cancels a scope after the `step`th step of a task."""
 
     def __init__(self, task: trio.lowlevel.Task, scope: trio.CancelScope, step: int) -> None:
         self._task = task
@@ -118,7 +118,7 @@ class CancelAtStep(trio.abc.Instrument):
 
 
 def splits(data: bytes) -> Iterable[list[bytes]]:
-    """`data` whole, byte by byte, and cut in two at every position."""
+    """Yield `data` as a whole, byte by byte, and cut in two at every position."""
     yield [data]
     yield [data[at : at + 1] for at in range(len(data))]
     for at in range(1, len(data)):
@@ -126,6 +126,6 @@ def splits(data: bytes) -> Iterable[list[bytes]]:
 
 
 def pieces_of(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    """`data` cut at these positions, taken modulo its length."""
+    """Return `data` cut at these positions, taken modulo its length."""
     marks = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
     return [data[a:b] for a, b in itertools.pairwise(marks)]

@@ -1,11 +1,13 @@
-"""Asking a provider, as a turn would, for all that it says."""
+"""Helpers that call a provider as a turn does and collect its answer."""
 
 from actors.chunks import Chunk
 from actors.providers.base import ModelCall, Provider, UpstreamFailure
 
 
-async def played(provider: Provider, call: ModelCall) -> tuple[list[Chunk], UpstreamFailure | None]:
-    """The chunks of an answer, and the failure behind them if there is one."""
+async def receive_all(
+    provider: Provider, call: ModelCall
+) -> tuple[list[Chunk], UpstreamFailure | None]:
+    """Return the chunks of an answer and the failure that ended it, if any."""
     chunks: list[Chunk] = []
     try:
         answer = await provider.open(call, connect_s=5)
@@ -20,7 +22,7 @@ async def played(provider: Provider, call: ModelCall) -> tuple[list[Chunk], Upst
 
 
 def facts_of(failure: UpstreamFailure | None) -> tuple[object, ...] | None:
-    """What is told of a failure besides its words."""
+    """Return the fields of a failure, without its message."""
     if failure is None:
         return None
     status = (failure.kind, failure.status, failure.retry_after_s)

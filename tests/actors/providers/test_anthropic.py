@@ -1,4 +1,4 @@
-"""Messages events to chunks: the same ones wherever the bytes are cut."""
+"""Tests of the Anthropic decoder: Messages events to chunks, independent of where bytes are cut."""
 
 import json
 from typing import Any
@@ -24,15 +24,15 @@ from tests.actors.providers.decoders import (
     Drained,
     check_any,
     cut_everywhere,
+    decode_document,
     drained,
     failed,
-    whole_of,
 )
 from tests.actors.providers.memory import pieces_of
 
 
 def event(type: str, **fields: Any) -> bytes:
-    """An event as the API sends it: its type is its name, too."""
+    """Return an event as the API sends it, with its type also as its name."""
     data = json.dumps({"type": type, **fields}, ensure_ascii=False)
     return f"event: {type}\ndata: {data}\n\n".encode()
 
@@ -58,7 +58,7 @@ def ended(reason: str | None = "end_turn", **usage: Any) -> bytes:
     return event("message_delta", delta=change, **({"usage": usage} if usage else {}))
 
 
-def begun(**usage: Any) -> bytes:
+def message_start(**usage: Any) -> bytes:
     message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
@@ -77,13 +77,13 @@ STOP = event("message_stop")
 HELLO = text("Hello")
 
 
-def told(*events: bytes) -> Drained:
+def decode(*events: bytes) -> Drained:
     return drained(AnthropicDecoder(), [b"".join(events)])
 
 
 def chunks_of(*events: bytes) -> list[Chunk]:
-    """The chunks of events that are one answer in good order, but for its finish."""
-    chunks, failure = told(*events, ended(), STOP)
+    """Return the chunks of a valid answer, without the finish that is added to the events."""
+    chunks, failure = decode(*events, ended(), STOP)
     assert failure is None
     assert chunks.pop() == FinishChunk(Reason.STOP)
     return chunks
@@ -95,7 +95,7 @@ def failure_of(*events: bytes) -> tuple[list[Chunk], UpstreamFailure]:
 
 ANSWER = b"".join(
     [
-        begun(
+        message_start(
             input_tokens=5,
             cache_creation_input_tokens=20,
             cache_read_input_tokens=100,
@@ -212,16 +212,16 @@ def test_no_frame_breaks_the_decoder(
     ],
 )
 def test_finish_reasons(word: str, reason: Reason) -> None:
-    assert told(HELLO + ended(word)) == ([TextChunk("Hello"), FinishChunk(reason)], None)
+    assert decode(HELLO + ended(word)) == ([TextChunk("Hello"), FinishChunk(reason)], None)
 
 
 def test_only_the_first_finish_counts() -> None:
     stream = ended(None) + ended("max_tokens") + ended("end_turn") + STOP
-    assert told(stream) == ([FinishChunk(Reason.LENGTH)], None)
+    assert decode(stream) == ([FinishChunk(Reason.LENGTH)], None)
 
 
 def test_usage_adds_up_over_the_events() -> None:
-    first = begun(input_tokens=3, cache_read_input_tokens=0, output_tokens=1)
+    first = message_start(input_tokens=3, cache_read_input_tokens=0, output_tokens=1)
     assert chunks_of(first, ended(None, output_tokens=0)) == [
         UsageChunk(Usage(input_tokens=3, output_tokens=0))
     ]
@@ -233,38 +233,38 @@ def test_usage_adds_up_over_the_events() -> None:
     assert chunks_of(first, nulls) == [UsageChunk(Usage(input_tokens=3, output_tokens=4))]
 
 
-def test_figures_that_are_none_are_not_told() -> None:
-    """What a message starts with is not what it comes to, and an estimate would be better."""
-    assert chunks_of(begun(input_tokens=3, output_tokens=1), HELLO) == [TextChunk("Hello")]
+def test_incomplete_usage_is_not_reported() -> None:
+    """The usage at the start of a message is not final, and an estimate is better than it."""
+    assert chunks_of(message_start(input_tokens=3, output_tokens=1), HELLO) == [TextChunk("Hello")]
     assert chunks_of(ended(None, output_tokens=4)) == []
-    assert chunks_of(begun(input_tokens=3), ended(None, output_tokens=-1)) == []
-    assert chunks_of(begun(input_tokens=-3), ended(None, output_tokens=1)) == []
-    negative = begun(input_tokens=3, cache_read_input_tokens=-7)
+    assert chunks_of(message_start(input_tokens=3), ended(None, output_tokens=-1)) == []
+    assert chunks_of(message_start(input_tokens=-3), ended(None, output_tokens=1)) == []
+    negative = message_start(input_tokens=3, cache_read_input_tokens=-7)
     assert chunks_of(negative, ended(None, output_tokens=1)) == [
         UsageChunk(Usage(input_tokens=3, output_tokens=1))
     ]
 
 
 @pytest.mark.parametrize("absurd", [2**53 + 1, 10**20, 1e300])
-def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
-    """Journal, spool and database take 64 bits: a larger number would cost the final record."""
-    stream = begun(input_tokens=1) + ended("end_turn", output_tokens=absurd)
-    assert told(stream) == ([FinishChunk(Reason.STOP)], None)
+def test_excessive_numbers_are_left_out(absurd: float) -> None:
+    """A number beyond 64 bits can't be stored, and would lose the final record."""
+    stream = message_start(input_tokens=1) + ended("end_turn", output_tokens=absurd)
+    assert decode(stream) == ([FinishChunk(Reason.STOP)], None)
     assert chunks_of(
         start(0, "tool_use", id="a", name="f", input={}),
         delta(absurd, "input_json_delta", partial_json="{}"),  # type: ignore[arg-type]
     ) == [ToolCallChunk(0, "a", "f", ""), ToolCallChunk(0, None, None, "{}")]
 
 
-def test_a_tool_call_that_comes_whole() -> None:
+def test_tool_call_in_one_event() -> None:
     block = start(4, "tool_use", id="a", name="f", input={"x": [1, {}]})
     again = delta(4, "input_json_delta", partial_json='{"x":[1,{}]}')
     assert chunks_of(block, again, stop(4)) == [ToolCallChunk(0, "a", "f", '{"x": [1, {}]}')]
 
 
-def test_a_tool_call_whose_end_is_not_told() -> None:
+def test_tool_call_without_end_event() -> None:
     stream = start(0, "tool_use", id="a", name="f", input={}) + ended("tool_use")
-    assert told(stream) == (
+    assert decode(stream) == (
         [
             ToolCallChunk(0, "a", "f", ""),
             ToolCallChunk(0, None, None, "{}"),
@@ -298,14 +298,14 @@ def test_blocks_without_an_index_follow_one_another() -> None:
     ]
 
 
-def test_blocks_may_begin_with_what_they_say() -> None:
+def test_block_start_may_contain_text() -> None:
     assert chunks_of(start(0, "thinking", thinking="hm"), start(1, "text", text="Hi")) == [
         ReasoningChunk("hm"),
         TextChunk("Hi"),
     ]
 
 
-def test_events_and_deltas_to_come_are_ignored() -> None:
+def test_unknown_events_and_deltas_are_ignored() -> None:
     assert (
         chunks_of(
             event("fallback", text="x"),
@@ -318,9 +318,9 @@ def test_events_and_deltas_to_come_are_ignored() -> None:
     )
 
 
-def test_events_without_a_name_are_known_by_their_type() -> None:
+def test_events_without_a_name_are_read_by_type() -> None:
     stream = ANSWER.replace(b"event: ", b"ignored: ")
-    assert told(stream) == (CHUNKS, None)
+    assert decode(stream) == (CHUNKS, None)
 
 
 def test_wrong_types_beside_text_are_tolerated() -> None:
@@ -399,7 +399,7 @@ def test_errors_in_the_stream(type: str, status: int | None, named: bool) -> Non
         (b'event: error\ndata: {"type":"error"}\n\n', "the provider reported an error", None),
     ],
 )
-def test_errors_of_relays(frame: bytes, message: str, status: int | None) -> None:
+def test_error_formats_of_relays(frame: bytes, message: str, status: int | None) -> None:
     chunks, failure = failure_of(HELLO, frame)
     assert chunks == [TextChunk("Hello")]
     assert (failure.kind, failure.message) == (FailureKind.IN_STREAM_ERROR, message)
@@ -412,32 +412,32 @@ def test_messages_are_scrubbed() -> None:
         decoder.feed(event("error", error={"type": "api_error", "message": "bad sk-1"}))
 
 
-def test_an_end_without_finish_reason_is_a_cut() -> None:
+def test_end_without_finish_reason_is_truncation() -> None:
     half = HELLO + b'event: content_block_delta\ndata: {"type":"con'
-    for stream in (HELLO, HELLO + STOP, half, begun(input_tokens=1), b""):
+    for stream in (HELLO, HELLO + STOP, half, message_start(input_tokens=1), b""):
         chunks, failure = failure_of(stream)
         assert chunks == [TextChunk("Hello")][: stream.count(HELLO)]
         assert failure.kind is FailureKind.TRUNCATED
 
 
-def test_the_end_needs_no_mark_and_no_last_line() -> None:
+def test_end_mark_and_last_line_are_optional() -> None:
     for stream in (ended(), ended()[:-2], ended() + STOP[:-2]):
-        assert told(stream) == ([FinishChunk(Reason.STOP)], None)
+        assert decode(stream) == ([FinishChunk(Reason.STOP)], None)
 
 
-def test_the_mark_is_the_end_of_the_message() -> None:
+def test_end_mark_ends_the_message() -> None:
     decoder = AnthropicDecoder()
     decoder.feed(ended())
-    assert (decoder.finished, decoder.marked, decoder.over) == (True, False, False)
+    assert (decoder.finished, decoder.saw_end_marker, decoder.over) == (True, False, False)
     decoder.feed(STOP)
-    assert (decoder.marked, decoder.over) == (True, True)
+    assert (decoder.saw_end_marker, decoder.over) == (True, True)
 
 
 def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    return whole_of(AnthropicWholeDecoder(), document)
+    return decode_document(AnthropicWholeDecoder(), document)
 
 
-def test_a_whole_message() -> None:
+def test_complete_message() -> None:
     document = {
         "id": "msg_1",
         "type": "message",
@@ -468,7 +468,7 @@ def test_a_whole_message() -> None:
     )
 
 
-def test_a_whole_message_that_is_none() -> None:
+def test_document_that_is_not_a_message() -> None:
     assert whole(b'{"type":"error","error":{"type":"api_error","message":"x"}}') == (
         [],
         FailureKind.IN_STREAM_ERROR,

@@ -1,4 +1,4 @@
-"""Calls as Messages requests: what becomes of each part, and what is named because it cannot."""
+"""Tests of Anthropic requests: translation of calls, and reports of unsupported parts."""
 
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from actors.providers.anthropic_thinking import BUDGETS
 from actors.providers.base import ModelCall
 
 OLD, MIDDLE, NEW = "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5-5"
-ASKED: dict[str, Any] = {"role": "user", "content": "Hi"}
+QUESTION: dict[str, Any] = {"role": "user", "content": "Hi"}
 WEATHER = {
     "type": "function",
     "function": {
@@ -27,12 +27,12 @@ WEATHER = {
 
 def call(*messages: dict[str, Any], model: str = OLD, **parameters: Any) -> ModelCall:
     return ModelCall(
-        upstream_model=model, messages=list(messages or (ASKED,)), parameters=parameters
+        upstream_model=model, messages=list(messages or (QUESTION,)), parameters=parameters
     )
 
 
 def body(asked: ModelCall) -> dict[str, Any]:
-    """What goes out for a call of which nothing is left out."""
+    """Return the request body of a call, after checking that nothing is left out."""
     assert Anthropic().unsupported(asked) == ()
     return sent(asked)
 
@@ -49,7 +49,7 @@ def turns(*messages: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def said(text: str, **more: Any) -> dict[str, Any]:
+def text_block(text: str, **more: Any) -> dict[str, Any]:
     return {"type": "text", "text": text, **more}
 
 
@@ -57,48 +57,48 @@ def test_a_plain_question() -> None:
     assert body(call()) == {
         "model": OLD,
         "max_tokens": 32_000,
-        "messages": [{"role": "user", "content": [said("Hi")]}],
+        "messages": [{"role": "user", "content": [text_block("Hi")]}],
         "stream": True,
     }
 
 
-def test_instructions_are_joined_wherever_they_stand() -> None:
+def test_instructions_are_joined_from_all_positions() -> None:
     asked = call(
         {"role": "system", "content": "One."},
-        ASKED,
-        {"role": "developer", "content": [said("Two."), said("Three.")]},
+        QUESTION,
+        {"role": "developer", "content": [text_block("Two."), text_block("Three.")]},
     )
-    assert body(asked)["system"] == [said("One."), said("Two."), said("Three.")]
-    assert body(asked)["messages"] == [{"role": "user", "content": [said("Hi")]}]
+    assert body(asked)["system"] == [text_block("One."), text_block("Two."), text_block("Three.")]
+    assert body(asked)["messages"] == [{"role": "user", "content": [text_block("Hi")]}]
 
 
 def test_turns_alternate() -> None:
     assert turns(
-        ASKED,
+        QUESTION,
         {"role": "user", "content": "there"},
         {"role": "assistant", "content": "Well,"},
         {"role": "assistant", "content": "hello."},
         {"role": "user", "content": "Bye"},
     ) == [
-        {"role": "user", "content": [said("Hi"), said("there")]},
-        {"role": "assistant", "content": [said("Well,"), said("hello.")]},
-        {"role": "user", "content": [said("Bye")]},
+        {"role": "user", "content": [text_block("Hi"), text_block("there")]},
+        {"role": "assistant", "content": [text_block("Well,"), text_block("hello.")]},
+        {"role": "user", "content": [text_block("Bye")]},
     ]
 
 
-def test_texts_that_say_nothing_are_left_out() -> None:
+def test_empty_texts_are_left_out() -> None:
     assert turns(
-        ASKED,
+        QUESTION,
         {"role": "assistant", "content": ""},
         {"role": "assistant", "content": None},
-        {"role": "user", "content": [said(" \n"), said(" you ")]},
-    ) == [{"role": "user", "content": [said("Hi"), said(" you ")]}]
+        {"role": "user", "content": [text_block(" \n"), text_block(" you ")]},
+    ) == [{"role": "user", "content": [text_block("Hi"), text_block(" you ")]}]
     assert sent(call({"role": "user", "content": " "}))["messages"] == []
 
 
 def test_images() -> None:
     parts = [
-        said("Look:"),
+        text_block("Look:"),
         {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "auto"}},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
         {"type": "image_url", "image_url": {"url": "DATA:image/JPG;charset=x;base64,BBBB"}},
@@ -115,19 +115,23 @@ def test_images() -> None:
 @pytest.mark.parametrize(
     "url", ["data:image/svg+xml;base64,AA", "data:,x", "ftp://x.test/a.png", "", 3, None]
 )
-def test_images_that_cannot_be_told(url: Any) -> None:
-    parts = [said("Look:"), {"type": "image_url", "image_url": {"url": url}}]
+def test_unsupported_image_urls_are_left_out(url: Any) -> None:
+    parts = [text_block("Look:"), {"type": "image_url", "image_url": {"url": url}}]
     asked = call({"role": "user", "content": parts})
     assert Anthropic().unsupported(asked) == ("messages[0].content[1]",)
-    assert sent(asked)["messages"] == [{"role": "user", "content": [said("Look:")]}]
+    assert sent(asked)["messages"] == [{"role": "user", "content": [text_block("Look:")]}]
 
 
-def test_parts_and_fields_that_cannot_be_told() -> None:
+def test_unsupported_parts_and_fields_are_left_out() -> None:
     asked = call(
-        {"role": "user", "name": "Ann", "content": [said("Hi", odd=1), {"type": "input_audio"}, 7]},
+        {
+            "role": "user",
+            "name": "Ann",
+            "content": [text_block("Hi", odd=1), {"type": "input_audio"}, 7],
+        },
         {
             "role": "assistant",
-            "content": [said("Ho"), {"type": "image_url", "image_url": {"url": "https://x"}}],
+            "content": [text_block("Ho"), {"type": "image_url", "image_url": {"url": "https://x"}}],
             "audio": {"id": "a"},
             "annotations": [],
             "reasoning_content": "hm",
@@ -159,11 +163,11 @@ def test_parts_and_fields_that_cannot_be_told() -> None:
 
 def test_refusals_are_text() -> None:
     assert turns(
-        ASKED,
+        QUESTION,
         {"role": "assistant", "content": None, "refusal": "No."},
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "Never."}]},
-        ASKED,
-    )[1] == {"role": "assistant", "content": [said("No."), said("Never.")]}
+        QUESTION,
+    )[1] == {"role": "assistant", "content": [text_block("No."), text_block("Never.")]}
 
 
 def tool_call(id: str, name: str, arguments: Any) -> dict[str, Any]:
@@ -172,7 +176,7 @@ def tool_call(id: str, name: str, arguments: Any) -> dict[str, Any]:
 
 def test_tool_calls_and_their_results() -> None:
     assert turns(
-        ASKED,
+        QUESTION,
         {
             "role": "assistant",
             "content": "Let me see.",
@@ -182,15 +186,15 @@ def test_tool_calls_and_their_results() -> None:
             ],
         },
         {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": "Rain."},
-        {"role": "tool", "tool_call_id": "functions.now:0", "content": [said("Noon.")]},
+        {"role": "tool", "tool_call_id": "functions.now:0", "content": [text_block("Noon.")]},
         {"role": "tool", "tool_call_id": "", "content": "", "is_error": True},
         {"role": "user", "content": "So?"},
     ) == [
-        {"role": "user", "content": [said("Hi")]},
+        {"role": "user", "content": [text_block("Hi")]},
         {
             "role": "assistant",
             "content": [
-                said("Let me see."),
+                text_block("Let me see."),
                 {
                     "type": "tool_use",
                     "id": "call_1",
@@ -207,19 +211,19 @@ def test_tool_calls_and_their_results() -> None:
                 {
                     "type": "tool_result",
                     "tool_use_id": "functions_now_0",
-                    "content": [said("Noon.")],
+                    "content": [text_block("Noon.")],
                 },
                 {"type": "tool_result", "tool_use_id": "_", "is_error": True},
-                said("So?"),
+                text_block("So?"),
             ],
         },
     ]
 
 
 @pytest.mark.parametrize("arguments", ["{", "[1]", '"x"', "\ud800", "[" * 100_000, 7])
-def test_arguments_that_are_no_object(arguments: Any) -> None:
+def test_arguments_that_are_not_an_object(arguments: Any) -> None:
     asked = call(
-        ASKED,
+        QUESTION,
         {"role": "assistant", "tool_calls": [tool_call("a", "f", arguments)]},
         {"role": "tool", "tool_call_id": "a", "content": "x"},
     )
@@ -228,12 +232,12 @@ def test_arguments_that_are_no_object(arguments: Any) -> None:
     assert sent(asked)["messages"][1]["content"][0]["input"] == {}
 
 
-def test_tool_calls_and_results_that_are_none() -> None:
+def test_invalid_tool_calls_and_results_are_left_out() -> None:
     asked = call(
-        ASKED,
+        QUESTION,
         {"role": "assistant", "content": "x", "tool_calls": [{"type": "custom"}, 3]},
         {"role": "tool", "content": "x"},
-        ASKED,
+        QUESTION,
     )
     assert Anthropic().unsupported(asked) == (
         "messages[1].tool_calls[0]",
@@ -242,24 +246,26 @@ def test_tool_calls_and_results_that_are_none() -> None:
     )
 
 
-def test_what_is_to_be_continued_does_not_end_in_space() -> None:
-    asked = call(ASKED, {"role": "assistant", "content": [said("One "), said(" two \n")]})
-    assert body(asked)["messages"][-1]["content"] == [said("One "), said(" two")]
-    blank = call(ASKED, {"role": "assistant", "content": "\n"})
+def test_prefill_has_no_trailing_space() -> None:
+    asked = call(
+        QUESTION, {"role": "assistant", "content": [text_block("One "), text_block(" two \n")]}
+    )
+    assert body(asked)["messages"][-1]["content"] == [text_block("One "), text_block(" two")]
+    blank = call(QUESTION, {"role": "assistant", "content": "\n"})
     assert [turn["role"] for turn in body(blank)["messages"]] == ["user"]
 
 
-def test_cache_control_stays_where_it_stands() -> None:
+def test_cache_control_keeps_its_position() -> None:
     mark = {"type": "ephemeral"}
     asked = call(
-        {"role": "system", "content": [said("One."), said("Two.", cache_control=mark)]},
+        {"role": "system", "content": [text_block("One."), text_block("Two.", cache_control=mark)]},
         {"role": "user", "content": "Hi", "cache_control": mark},
         tools=[{**WEATHER, "cache_control": mark}, {"type": "web_search_20250305", "name": "w"}],
         cache_control=mark,
     )
     found = body(asked)
-    assert found["system"] == [said("One."), said("Two.", cache_control=mark)]
-    assert found["messages"][0]["content"] == [said("Hi", cache_control=mark)]
+    assert found["system"] == [text_block("One."), text_block("Two.", cache_control=mark)]
+    assert found["messages"][0]["content"] == [text_block("Hi", cache_control=mark)]
     assert found["tools"][0]["cache_control"] == mark
     assert found["tools"][1] == {"type": "web_search_20250305", "name": "w"}
     assert found["cache_control"] == mark
@@ -306,7 +312,7 @@ def test_tool_choice(wanted: dict[str, Any], found: dict[str, Any] | None) -> No
     assert body(call(tools=[WEATHER], **wanted)).get("tool_choice") == found
 
 
-def test_tool_choices_that_cannot_be_told() -> None:
+def test_unsupported_tool_choices_are_left_out() -> None:
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}
     asked = call(tools=[WEATHER], tool_choice=allowed, parallel_tool_calls=False)
     assert Anthropic().unsupported(asked) == ("tool_choice",)
@@ -328,7 +334,7 @@ def test_tool_choices_that_cannot_be_told() -> None:
         (OLD, {"max_tokens": 7, "max_completion_tokens": None}, 7),
     ],
 )
-def test_there_is_always_a_limit(model: str, limits: dict[str, Any], most: int) -> None:
+def test_max_tokens_is_always_set(model: str, limits: dict[str, Any], most: int) -> None:
     assert body(call(model=model, **limits))["max_tokens"] == most
 
 
@@ -395,7 +401,7 @@ def test_plain_parameters() -> None:
         ("system", "x"),
     ],
 )
-def test_parameters_that_cannot_be_told(name: str, value: Any) -> None:
+def test_unsupported_parameters_are_left_out(name: str, value: Any) -> None:
     asked = call(**{name: value})
     assert Anthropic().unsupported(asked) == (name,)
     found = sent(asked)
@@ -403,7 +409,7 @@ def test_parameters_that_cannot_be_told(name: str, value: Any) -> None:
     assert found == sent(call())
 
 
-def test_whom_a_call_is_for() -> None:
+def test_user_becomes_metadata() -> None:
     assert body(call(safety_identifier="s"))["metadata"] == {"user_id": "s"}
     assert body(call(metadata={"user_id": "m"}))["metadata"] == {"user_id": "m"}
     both = call(user="u", safety_identifier="s")
@@ -411,7 +417,7 @@ def test_whom_a_call_is_for() -> None:
     assert sent(both)["metadata"] == {"user_id": "u"}
 
 
-def test_an_answer_in_a_shape() -> None:
+def test_response_format() -> None:
     schema = {"type": "object", "properties": {}, "additionalProperties": False}
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": schema}}
     found = body(call(response_format=wanted, output_config={"effort": "low"}))
@@ -423,7 +429,7 @@ def test_an_answer_in_a_shape() -> None:
     assert Anthropic().unsupported(other) == ("response_format",)
 
 
-def test_what_the_api_has_under_its_own_name_wins_over_a_passing_extra() -> None:
+def test_native_parameter_wins_over_extra_parameter() -> None:
     asked = call(stop="END", stop_sequences=["OVER"])
     assert Anthropic().unsupported(asked) == ("stop_sequences",)
     assert sent(asked)["stop_sequences"] == ["END"]
@@ -431,7 +437,7 @@ def test_what_the_api_has_under_its_own_name_wins_over_a_passing_extra() -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "effort", "sampling", "both", "most"),
+    ("name", "effort", "sampling", "temperature_with_top_p", "most"),
     [
         ("claude-3-opus-20240229", False, True, True, 4096),
         ("claude-3-7-sonnet-latest", False, True, True, 4096),
@@ -447,15 +453,19 @@ def test_what_the_api_has_under_its_own_name_wins_over_a_passing_extra() -> None
         ("", False, True, True, 32_000),
     ],
 )
-def test_what_a_name_says_of_a_model(
-    name: str, effort: bool, sampling: bool, both: bool, most: int
+def test_model_traits_from_the_name(
+    name: str, effort: bool, sampling: bool, temperature_with_top_p: bool, most: int
 ) -> None:
     found = traits(name)
-    assert (found.effort, found.sampling, found.both) == (effort, sampling, both)
+    assert (found.effort, found.sampling, found.temperature_with_top_p) == (
+        effort,
+        sampling,
+        temperature_with_top_p,
+    )
     assert found.max_tokens == most
 
 
-def test_newer_models_sample_as_they_like() -> None:
+def test_newer_models_take_no_sampling_parameters() -> None:
     wanted: dict[str, Any] = {"temperature": 0.2, "top_p": 0.5, "top_k": 3}
     assert Anthropic().unsupported(call(model=NEW, **wanted)) == tuple(wanted)
     assert not sent(call(model=NEW, **wanted)).keys() & wanted.keys()
@@ -479,7 +489,7 @@ def test_thinking_with_a_budget(effort: str, budget: int) -> None:
     assert body(call(reasoning={"effort": effort})) == found
 
 
-def test_what_else_reasoning_says_is_left_out() -> None:
+def test_other_reasoning_fields_are_left_out() -> None:
     asked = call(reasoning={"effort": "high", "exclude": True})
     assert "reasoning" not in sent(asked)
     assert Anthropic().unsupported(asked) == ("reasoning.exclude",)
@@ -493,7 +503,7 @@ def test_a_budget_leaves_room_for_the_answer(most: int, budget: int) -> None:
     assert found["thinking"]["budget_tokens"] == budget < found["max_tokens"] == most
 
 
-def test_thinking_that_goes_with_nothing_else() -> None:
+def test_thinking_is_left_out_with_incompatible_parameters() -> None:
     loop: list[dict[str, Any]] = [
         {"role": "assistant", "tool_calls": [tool_call("a", "weather", "{}")]},
         {"role": "tool", "tool_call_id": "a", "content": "Rain."},
@@ -501,14 +511,14 @@ def test_thinking_that_goes_with_nothing_else() -> None:
     for asked in (
         call(reasoning_effort="high", max_tokens=1024),
         call(reasoning_effort="high", tools=[WEATHER], tool_choice="required"),
-        call(ASKED, {"role": "assistant", "content": "Well,"}, reasoning_effort="high"),
-        call(ASKED, *loop, tools=[WEATHER], reasoning_effort="high"),
+        call(QUESTION, {"role": "assistant", "content": "Well,"}, reasoning_effort="high"),
+        call(QUESTION, *loop, tools=[WEATHER], reasoning_effort="high"),
     ):
         assert Anthropic().unsupported(asked) == ("reasoning_effort",)
         assert "thinking" not in sent(asked)
         newer = msgspec.structs.replace(asked, upstream_model=NEW)
         assert body(newer)["thinking"]["type"] == "adaptive"
-    after = call(ASKED, *loop, ASKED, tools=[WEATHER], reasoning_effort="high")
+    after = call(QUESTION, *loop, QUESTION, tools=[WEATHER], reasoning_effort="high")
     assert "thinking" not in sent(after)
     assert "thinking" in body(call(tools=[WEATHER], tool_choice="auto", reasoning_effort="high"))
 
@@ -522,11 +532,11 @@ def test_thinking_by_effort(model: str, wanted: str, effort: str) -> None:
 
 
 @pytest.mark.parametrize("model", [OLD, NEW])
-def test_no_effort_says_nothing(model: str) -> None:
+def test_no_effort_sends_no_thinking(model: str) -> None:
     assert body(call(model=model, reasoning_effort="none")) == body(call(model=model))
 
 
-def test_the_apis_own_thinking() -> None:
+def test_native_thinking_parameter() -> None:
     budget = {"type": "enabled", "budget_tokens": 30_000}
     assert body(call(thinking=budget))["thinking"] == budget
     assert body(call(thinking=budget))["max_tokens"] == 34_096
@@ -548,29 +558,29 @@ CALLED: dict[str, Any] = {
 ANSWERED: dict[str, Any] = {"role": "tool", "tool_call_id": "a", "content": "42"}
 
 
-def test_thinking_that_was_signed_goes_back_before_all_else() -> None:
-    found = turns(ASKED, CALLED | {"thinking_blocks": [SIGNED, REDACTED]}, ANSWERED)
-    assert found[1]["content"][:3] == [SIGNED, REDACTED, said("Well.")]
-    odd = call(ASKED, CALLED | {"thinking_blocks": [SIGNED, {"type": "text"}, "x"]}, ANSWERED)
+def test_signed_thinking_comes_first_in_the_message() -> None:
+    found = turns(QUESTION, CALLED | {"thinking_blocks": [SIGNED, REDACTED]}, ANSWERED)
+    assert found[1]["content"][:3] == [SIGNED, REDACTED, text_block("Well.")]
+    odd = call(QUESTION, CALLED | {"thinking_blocks": [SIGNED, {"type": "text"}, "x"]}, ANSWERED)
     assert Anthropic().unsupported(odd) == (
         "messages[1].thinking_blocks[1]",
         "messages[1].thinking_blocks[2]",
     )
     assert sent(odd)["messages"][1]["content"][0] == SIGNED
-    no_list = call(ASKED, CALLED | {"thinking_blocks": "Hm."}, ANSWERED)
+    no_list = call(QUESTION, CALLED | {"thinking_blocks": "Hm."}, ANSWERED)
     assert Anthropic().unsupported(no_list) == ("messages[1].thinking_blocks",)
 
 
-def test_after_a_result_a_budget_goes_only_with_the_thinking_before_the_call() -> None:
+def test_budget_after_a_tool_result_requires_the_earlier_thinking() -> None:
     budget = {"type": "enabled", "budget_tokens": 1024}
-    signed = call(ASKED, CALLED | {"thinking_blocks": [SIGNED]}, ANSWERED, thinking=budget)
+    signed = call(QUESTION, CALLED | {"thinking_blocks": [SIGNED]}, ANSWERED, thinking=budget)
     assert body(signed)["thinking"] == budget
-    lost = call(ASKED, CALLED, ANSWERED, thinking=budget, temperature=0.5)
+    lost = call(QUESTION, CALLED, ANSWERED, thinking=budget, temperature=0.5)
     assert Anthropic().unsupported(lost) == ("thinking",)
     assert "thinking" not in sent(lost)
     assert sent(lost)["temperature"] == 0.5
     adaptive = {"type": "adaptive"}
-    assert body(call(ASKED, CALLED, ANSWERED, thinking=adaptive))["thinking"] == adaptive
+    assert body(call(QUESTION, CALLED, ANSWERED, thinking=adaptive))["thinking"] == adaptive
     assert body(call(ANSWERED, thinking=budget))["thinking"] == budget
 
 
@@ -609,7 +619,7 @@ PARAMETERS = st.dictionaries(
 
 
 @given(MESSAGES, PARAMETERS, st.sampled_from([OLD, MIDDLE, NEW, "other"]))
-def test_nothing_that_a_client_sends_breaks_it(
+def test_arbitrary_client_input_does_not_crash(
     messages: list[dict[str, Any]], parameters: dict[str, Any], model: str
 ) -> None:
     asked = ModelCall(upstream_model=model, messages=messages, parameters=parameters)

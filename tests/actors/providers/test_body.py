@@ -1,4 +1,4 @@
-"""The body reader gives the same payload however its bytes are cut, and refuses what is wrong."""
+"""Tests of the body reader: framing, independence of cuts, and malformed input."""
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ def fed(body: Body, pieces: list[bytes]) -> bytes:
 
 
 @given(CHUNKS, EXTENSIONS, TRAILERS, st.booleans(), CUTS)
-def test_chunks_come_out_whole_wherever_they_are_cut(
+def test_chunks_are_complete_at_any_cut(
     chunks: list[bytes], extension: bytes, trailers: bytes, upper: bool, cuts: list[int]
 ) -> None:
     size = b"%X" if upper else b"%x"
@@ -37,7 +37,7 @@ def test_chunks_come_out_whole_wherever_they_are_cut(
     body.end()
 
 
-def test_all_that_one_read_brought_is_one_piece() -> None:
+def test_one_read_gives_one_piece() -> None:
     body = ChunkedBody()
     assert body.feed(b"3\r\nabc\r\n2\r\nde\r\n5\r\nfg") == b"abcdefg"
     assert body.feed(b"hij\r\n0\r\n\r\n") == b"hij"
@@ -67,20 +67,20 @@ def test_all_that_one_read_brought_is_one_piece() -> None:
     ],
     ids=lambda stream: ascii(stream[:24]),
 )
-def test_wrong_framing_is_refused_wherever_it_is_cut(stream: bytes) -> None:
+def test_wrong_framing_is_refused_at_any_cut(stream: bytes) -> None:
     for pieces in [[stream], [stream[at : at + 1] for at in range(len(stream))]]:
         with pytest.raises(httpx.RemoteProtocolError):
             fed(ChunkedBody(), pieces)
 
 
-def test_what_came_whole_before_the_framing_broke_comes_out_first() -> None:
+def test_complete_data_before_broken_framing_is_returned_first() -> None:
     body = ChunkedBody()
     assert body.feed(b"3\r\nabc\r\n2\r\nde\r\nxyz\r\n") == b"abcde"
     assert body.broken is not None
     assert not body.complete
 
 
-def test_an_end_before_the_last_chunk_is_a_cut() -> None:
+def test_end_before_the_last_chunk_is_truncation() -> None:
     stream = b"3\r\nabc\r\n0;x\r\nT: 1\r\n\r\n"
     for at in range(len(stream)):
         body = ChunkedBody()
@@ -90,7 +90,7 @@ def test_an_end_before_the_last_chunk_is_a_cut() -> None:
             body.end()
 
 
-def test_bytes_behind_the_last_chunk_spoil_the_connection() -> None:
+def test_bytes_after_the_last_chunk_prevent_reuse() -> None:
     for pieces in splits(b"1\r\na\r\n0\r\n\r\nHTTP/1.1 200"):
         body = ChunkedBody()
         assert fed(body, pieces) == b"a"
@@ -98,7 +98,7 @@ def test_bytes_behind_the_last_chunk_spoil_the_connection() -> None:
         assert not body.clean
 
 
-def test_a_length_is_kept_to() -> None:
+def test_content_length_is_enforced() -> None:
     for pieces in splits(b"abcdef"):
         body = LengthBody(6)
         assert fed(body, pieces) == b"abcdef"
@@ -141,6 +141,6 @@ def test_the_head_chooses_the_reader(
     assert body.complete == (method == "HEAD" or status in (204, 304))
 
 
-def test_an_endless_length_is_refused() -> None:
+def test_excessive_content_length_is_refused() -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         body_for("POST", 200, [(b"content-length", b"9" * 19)])

@@ -1,4 +1,4 @@
-"""Which key goes with a call, and which failures cost a key its turn."""
+"""Tests of credentials: choice of the key for a call, and failures that rest a key."""
 
 import pytest
 import trio
@@ -20,16 +20,16 @@ async def exhausted(credentials: Credentials) -> UpstreamFailure:
     return caught.value
 
 
-async def test_keys_take_turns() -> None:
+async def test_keys_are_rotated() -> None:
     credentials = Credentials(["a", "b"])
     assert [credentials.take() for _ in range(4)] == ["a", "b", "a", "b"]
 
 
-async def test_without_keys_nothing_is_sent_and_nothing_is_ever_exhausted() -> None:
+async def test_without_keys_no_key_is_sent_and_none_is_exhausted() -> None:
     credentials = Credentials()
     failure = rejected(401)
     assert credentials.take() is None
-    assert credentials.judge(None, failure) is failure
+    assert credentials.record_failure(None, failure) is failure
     assert not failure.another_key
     assert credentials.take() is None
 
@@ -48,7 +48,7 @@ async def test_a_refused_key_rests_and_another_one_is_offered(
 ) -> None:
     credentials = Credentials(["a", "b"])
     credentials.take()
-    assert credentials.judge("a", failure) is failure
+    assert credentials.record_failure("a", failure) is failure
     assert failure.another_key
     assert [credentials.take() for _ in range(3)] == ["b", "b", "b"]
     mock_clock.jump(CREDIT_COOLDOWN_S)
@@ -68,17 +68,17 @@ async def test_a_refused_key_rests_and_another_one_is_offered(
     ],
     ids=str,
 )
-async def test_other_failures_say_nothing_of_the_key(failure: UpstreamFailure) -> None:
+async def test_other_failures_do_not_affect_the_key(failure: UpstreamFailure) -> None:
     credentials = Credentials(["a"])
-    credentials.judge("a", failure)
+    credentials.record_failure("a", failure)
     assert not failure.another_key
     assert credentials.take() == "a"
 
 
-async def test_the_last_key_that_is_refused_leaves_nothing_to_ask_with() -> None:
+async def test_refusal_of_the_last_key_exhausts_the_ring() -> None:
     credentials = Credentials(["a", "b"])
-    credentials.judge("a", rejected(401))
-    last = credentials.judge("b", rejected(401))
+    credentials.record_failure("a", rejected(401))
+    last = credentials.record_failure("b", rejected(401))
     assert not last.another_key
     failure = await exhausted(credentials)
     assert (failure.kind, failure.status, failure.code) == (
@@ -86,10 +86,10 @@ async def test_the_last_key_that_is_refused_leaves_nothing_to_ask_with() -> None
         401,
         "no_usable_key",
     )
-    assert "no key" in failure.message
+    assert "no usable key" in failure.message
 
 
-async def test_a_ring_is_shared() -> None:
+async def test_key_ring_is_shared() -> None:
     ring = KeyRing(["a"])
     credentials = Credentials(["a"], ring)
     ring.refused("a", trio.current_time())
@@ -98,18 +98,18 @@ async def test_a_ring_is_shared() -> None:
     assert credentials.take() == "a"
 
 
-async def test_keys_that_led_to_nothing_are_not_the_same_as_none() -> None:
+async def test_empty_ring_differs_from_no_ring() -> None:
     assert (await exhausted(Credentials([]))).code == "no_usable_key"
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
 def test_a_key_that_cannot_be_sent(key: str) -> None:
-    with pytest.raises(ValueError, match="odd characters"):
+    with pytest.raises(ValueError, match="not visible ASCII"):
         Credentials(["good", key])
 
 
-async def test_what_is_forbidden_may_be_the_model_so_that_the_key_stays() -> None:
+async def test_forbidden_model_does_not_rest_the_key() -> None:
     credentials = Credentials(["one", "two"])
     key = credentials.take()
-    assert credentials.judge(key, rejected(403)).another_key
+    assert credentials.record_failure(key, rejected(403)).another_key
     assert {credentials.take(), credentials.take()} == {"one", "two"}

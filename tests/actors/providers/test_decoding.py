@@ -1,4 +1,4 @@
-"""What the decoders of all formats have in common."""
+"""Tests of the behaviour that the decoders of all formats share."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ KEY = "a-key/of-ours-0123456789abcdef"
 
 
 def framed(kind: Kind, frame: bytes) -> bytes:
-    """The frame as this decoder is fed with it."""
+    """Return the frame with the framing of this kind of stream."""
     if kind in EVENTS:
         return b"data: " + frame + b"\n\n"
     return frame + b"\n" if kind is OllamaDecoder else frame
@@ -39,7 +39,7 @@ def framed(kind: Kind, frame: bytes) -> bytes:
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("key", [KEY, KEY.replace("/", "\\/")])
 @pytest.mark.parametrize("before", ["", "x" * 40, "x" * 70])
-def test_no_secret_is_told_with_a_malformed_frame(kind: Kind, key: str, before: str) -> None:
+def test_malformed_frame_detail_contains_no_secret(kind: Kind, key: str, before: str) -> None:
     frame = f'{{"said": "{before} key {key} and sk-another-key-0123456789'.encode()
     (skipped,), _ = drained(kind(scrubber([KEY])), [framed(kind, frame)])
     assert isinstance(skipped, SkippedChunk)
@@ -50,8 +50,8 @@ def test_no_secret_is_told_with_a_malformed_frame(kind: Kind, key: str, before: 
 
 
 @pytest.mark.parametrize("kind", EVENTS)
-def test_only_so_many_malformed_frames_are_looked_at(kind: Kind) -> None:
+def test_number_of_examined_malformed_frames_is_bounded(kind: Kind) -> None:
     chunks, _ = drained(kind(scrubber([KEY])), [framed(kind, b'{"odd"') * 300])
-    told = [chunk.detail for chunk in chunks if isinstance(chunk, SkippedChunk)]
-    assert len(told) == 300
-    assert [detail for detail in told if "odd" in detail] == told[:100]
+    details = [chunk.detail for chunk in chunks if isinstance(chunk, SkippedChunk)]
+    assert len(details) == 300
+    assert [detail for detail in details if "odd" in detail] == details[:100]

@@ -1,4 +1,4 @@
-"""Embeddings on the wire: what is asked, and every spelling of what may be answered."""
+"""Tests of the embeddings format: requests, and answers in both encodings."""
 
 import base64
 import struct
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors.outcome import Usage
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.embeddings import (
-    EmbeddingAsk,
+    EmbeddingCall,
     Embeddings,
     embedding_parts,
     read_embeddings,
@@ -22,11 +22,11 @@ NUMBERS = [0.5, -0.25, 1.0]
 BASE64 = base64.b64encode(struct.pack("<3f", *NUMBERS)).decode()
 
 
-def asking(*texts: str, as_base64: bool = False, **parameters: object) -> EmbeddingAsk:
-    return EmbeddingAsk(input=list(texts), texts=texts, as_base64=as_base64, parameters=parameters)
+def asking(*texts: str, as_base64: bool = False, **parameters: object) -> EmbeddingCall:
+    return EmbeddingCall(input=list(texts), texts=texts, as_base64=as_base64, parameters=parameters)
 
 
-def read(document: object, ask: EmbeddingAsk | None = None) -> Embeddings:
+def read(document: object, ask: EmbeddingCall | None = None) -> Embeddings:
     data = document if isinstance(document, bytes) else msgspec.json.encode(document)
     return read_embeddings(data, ask or asking("a"), lambda text: text.replace("sk-1", "*"))
 
@@ -35,7 +35,7 @@ def item(embedding: object = NUMBERS, **more: object) -> dict[str, object]:
     return {"object": "embedding", "embedding": embedding, **more}
 
 
-def failure_of(document: object, ask: EmbeddingAsk | None = None) -> UpstreamFailure:
+def failure_of(document: object, ask: EmbeddingCall | None = None) -> UpstreamFailure:
     with pytest.raises(UpstreamFailure) as caught:
         read(document, ask)
     return caught.value
@@ -45,7 +45,7 @@ def shown(found: Embeddings) -> list[object]:
     return [msgspec.json.decode(vector) for vector in found.vectors]
 
 
-def test_what_is_asked() -> None:
+def test_request() -> None:
     ask = asking("a", "b", dimensions=3, encoding_format="base64", user="u", extra=[1])
     parts = embedding_parts(ask, "/embeddings", "m", "sk-1")
     assert parts.path == "/embeddings"
@@ -61,13 +61,13 @@ def test_what_is_asked() -> None:
     assert "authorization" not in dict(embedding_parts(ask, "/e", "m", None).headers)
 
 
-def test_a_client_cannot_ask_for_another_model_that_way() -> None:
+def test_parameters_cannot_override_the_model() -> None:
     parts = embedding_parts(asking("a", model="other", input="x"), "/e", "m", None)
     body = msgspec.json.decode(parts.body)
     assert (body["model"], body["input"]) == ("m", ["a"])
 
 
-def test_vectors_stay_the_very_text_that_they_came_as() -> None:
+def test_vectors_are_passed_on_verbatim() -> None:
     data = b'{"data":[{"index":0,"embedding":[ 0.10,1e-3]}],"usage":{"prompt_tokens":7}}'
     found = read(data)
     assert bytes(found.vectors[0]) == b"[ 0.10,1e-3]"
@@ -92,14 +92,14 @@ def test_vectors_come_in_the_order_of_their_inputs() -> None:
         ("", False, []),
     ],
 )
-def test_the_client_gets_the_spelling_it_asked_for(
+def test_vectors_are_converted_to_the_requested_encoding(
     given: object, as_base64: bool, wanted: object
 ) -> None:
     assert shown(read({"data": [item(given)]}, asking("a", as_base64=as_base64))) == [wanted]
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)))
-def test_no_digit_is_lost_between_the_spellings(numbers: list[float]) -> None:
+def test_conversion_between_encodings_is_exact(numbers: list[float]) -> None:
     packed = read({"data": [item(numbers)]}, asking("a", as_base64=True))
     back = read({"data": [item(shown(packed)[0])]})
     assert array("f", msgspec.json.decode(back.vectors[0])) == array("f", numbers)
@@ -120,7 +120,7 @@ def test_no_digit_is_lost_between_the_spellings(numbers: list[float]) -> None:
         ("free", None),
     ],
 )
-def test_usage_as_far_as_it_makes_sense(usage: object, tokens: int | None) -> None:
+def test_only_valid_usage_is_read(usage: object, tokens: int | None) -> None:
     found = read({"data": [item()], "usage": usage}).usage
     assert (found and found.input_tokens) == tokens
 
@@ -147,19 +147,19 @@ def test_usage_as_far_as_it_makes_sense(usage: object, tokens: int | None) -> No
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_is_no_answer(document: object, words: str) -> None:
+def test_invalid_answers_fail(document: object, words: str) -> None:
     failure = failure_of(document)
     assert failure.kind is FailureKind.MALFORMED
     assert words in failure.message
 
 
 @pytest.mark.parametrize("vector", [["a"], [[1.0]], [None]])
-def test_what_cannot_be_packed(vector: object) -> None:
+def test_unencodable_vectors_fail(vector: object) -> None:
     failure = failure_of({"data": [item(vector)]}, asking("a", as_base64=True))
     assert failure.kind is FailureKind.MALFORMED
 
 
-def test_vectors_that_are_numbered_twice() -> None:
+def test_duplicate_vector_indexes_fail() -> None:
     document = {"data": [item(index=0), item(index=0)]}
     assert "not numbered" in failure_of(document, asking("a", "b")).message
 
@@ -172,5 +172,5 @@ def test_an_error_of_status_200() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_answer_or_a_failure(data: bytes) -> None:
+def test_arbitrary_bytes_give_an_answer_or_a_failure(data: bytes) -> None:
     assert failure_of(data).kind in {FailureKind.MALFORMED, FailureKind.IN_STREAM_ERROR}

@@ -1,4 +1,4 @@
-"""The shapes in which providers report errors."""
+"""Tests of the error formats of providers."""
 
 import pytest
 
@@ -42,5 +42,5 @@ from actors.providers.error_body import ProviderError, read_error
         (b"\xff", None),
     ],
 )
-def test_shapes(body: bytes, error: ProviderError | None) -> None:
+def test_error_shapes(body: bytes, error: ProviderError | None) -> None:
     assert read_error(body) == error

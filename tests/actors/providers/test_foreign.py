@@ -1,4 +1,4 @@
-"""Calls without what only their client's API knows."""
+"""Tests of removing fields that only the client's API knows."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.providers.base import ModelCall
-from actors.providers.foreign import THINKING, as_chat, restating, thoughts
+from actors.providers.foreign import THINKING, as_chat, reasoning_paths, redundant_parameters
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 TEXT = {"type": "text", "text": "Hi"}
@@ -21,13 +21,13 @@ def call(*messages: dict[str, Any], **parameters: Any) -> ModelCall:
     )
 
 
-def test_a_call_without_anything_foreign_is_itself() -> None:
+def test_call_without_vendor_fields_is_unchanged() -> None:
     plain = replace(call({"role": "user", "content": [TEXT | MARK]}), foreign={})
     assert as_chat(plain) == (plain, [])
     assert as_chat(plain)[0] is plain
 
 
-def test_foreign_fields_are_left_out_wherever_they_stand() -> None:
+def test_vendor_fields_are_left_out_everywhere() -> None:
     function = {"type": "function", "function": {"name": "f", "parameters": MARK}}
     asked = call(
         {"role": "user", "content": [TEXT | MARK, "odd", TEXT]},
@@ -54,26 +54,26 @@ def test_foreign_fields_are_left_out_wherever_they_stand() -> None:
         "messages[1].tool_calls[0].cache_control",
         "messages[2].cache_control",
     ]
-    assert asked.messages[2]["cache_control"] == MARK["cache_control"], "it is another call"
+    assert asked.messages[2]["cache_control"] == MARK["cache_control"], "the call was modified"
 
 
-def test_what_others_say_the_same_of_is_left_out_unnamed() -> None:
+def test_redundant_vendor_fields_are_left_out_without_a_report() -> None:
     plain, left_out = as_chat(call(thinking={"type": "enabled"}, reasoning_effort="low"))
     assert plain.parameters == {"reasoning_effort": "low"}
     assert left_out == []
 
 
-def test_which_parameters_only_say_the_same() -> None:
-    assert restating(call(thinking={}, reasoning_effort="low")) == {"reasoning_effort"}
-    assert restating(call(reasoning_effort="low")) == frozenset()
+def test_redundant_parameters() -> None:
+    assert redundant_parameters(call(thinking={}, reasoning_effort="low")) == {"reasoning_effort"}
+    assert redundant_parameters(call(reasoning_effort="low")) == frozenset()
 
 
 @pytest.mark.parametrize("takes", [True, False])
-def test_thinking_may_be_left_where_it_is(takes: bool) -> None:
+def test_thinking_can_be_kept(takes: bool) -> None:
     thought = {"role": "assistant", "content": "a", THINKING: "hm"}
     asked = replace(call(thought), foreign={THINKING: ()})
-    plain, left_out = as_chat(asked, but_for=THINKING if takes else None)
+    plain, left_out = as_chat(asked, keep_field=THINKING if takes else None)
     assert (THINKING in plain.messages[0]) is takes
     assert left_out == ([] if takes else [f"messages[0].{THINKING}"])
-    assert thoughts(asked) == [f"messages[0].{THINKING}"]
-    assert thoughts(replace(asked, foreign={})) == []
+    assert reasoning_paths(asked) == [f"messages[0].{THINKING}"]
+    assert reasoning_paths(replace(asked, foreign={})) == []

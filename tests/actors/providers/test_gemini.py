@@ -1,4 +1,4 @@
-"""Gemini's responses to chunks: the same ones wherever the bytes are cut."""
+"""Tests of the Gemini decoder: responses to chunks, independent of where bytes are cut."""
 
 import json
 from typing import Any
@@ -27,9 +27,9 @@ from tests.actors.providers.decoders import (
     CUTS,
     check_any,
     cut_everywhere,
+    decode_document,
     drained,
     json_with,
-    whole_of,
 )
 from tests.actors.providers.memory import LAST, MemoryWire, Peer, chunked, head, pieces_of
 
@@ -39,7 +39,7 @@ FINISH = FinishChunk(Reason.STOP)
 
 
 def frame(*parts: Any, finish: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A response with one candidate, as the SDK knows it."""
+    """Return a response with one candidate, validated by the SDK's types."""
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
     if finish is not None:
         candidate["finishReason"] = finish
@@ -56,13 +56,13 @@ def stream(*frames: Any) -> bytes:
     return b"".join(map(event, frames))
 
 
-def told(*frames: Any) -> tuple[list[Chunk], UpstreamFailure | None]:
+def decode(*frames: Any) -> tuple[list[Chunk], UpstreamFailure | None]:
     return drained(GeminiDecoder(), [stream(*frames)])
 
 
 def chunks_of(*frames: Any) -> list[Chunk]:
-    """The chunks of frames that are one answer in good order, but for its finish."""
-    chunks, failure = told(*frames, frame(finish="STOP"))
+    """Return the chunks of a valid answer, without the finish that is added to the frames."""
+    chunks, failure = decode(*frames, frame(finish="STOP"))
     assert failure is None
     assert isinstance(chunks[-1], FinishChunk)
     return chunks[:-1]
@@ -138,53 +138,56 @@ def test_no_frame_breaks_the_decoder(frames: list[Any], junk: bytes, cuts: list[
     ],
 )  # fmt: skip
 def test_finish_reasons(word: str, reason: Reason) -> None:
-    assert told(frame({"text": "x"}, finish=word)) == ([TextChunk("x"), FinishChunk(reason)], None)
+    assert decode(frame({"text": "x"}, finish=word)) == (
+        [TextChunk("x"), FinishChunk(reason)],
+        None,
+    )
 
 
 @pytest.mark.parametrize(
     "word", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "LANGUAGE", "NEW_ONE"]
 )
-def test_an_answer_that_went_wrong_is_an_error_behind_its_text(word: str) -> None:
+def test_failed_finish_is_an_error_after_the_text(word: str) -> None:
     response = {"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": word}]}
-    chunks, failure = told(response | {"usageMetadata": COUNTS})
+    chunks, failure = decode(response | {"usageMetadata": COUNTS})
     assert chunks == [TextChunk("x"), COUNTED]
     assert failure is not None
     assert (failure.kind, failure.code) == (FailureKind.IN_STREAM_ERROR, word)
     assert word in failure.message
 
 
-def test_a_finish_with_calls_as_servers_say_it_that_only_speak_the_format() -> None:
+def test_tool_calls_finish_of_compatible_servers() -> None:
     call = {"functionCall": {"name": "f", "args": {"a": 1}, "id": "c"}}
     candidate = {"content": {"parts": [call]}, "finishReason": "FUNCTION_CALL"}
-    assert told({"candidates": [candidate]}) == (
+    assert decode({"candidates": [candidate]}) == (
         [ToolCallChunk(0, "c", "f", '{"a":1}'), FinishChunk(Reason.TOOL_CALLS)],
         None,
     )
 
 
-def test_a_finish_in_the_provider_s_own_words() -> None:
+def test_finish_message_of_the_provider() -> None:
     decoder = GeminiDecoder(lambda text: text.replace("key1", "[secret]"))
     candidate = {"finishReason": "OTHER", "finishMessage": "no key1"}
     with pytest.raises(UpstreamFailure, match=r"^no \[secret\]$"):
         decoder.feed(event({"candidates": [candidate]}))
 
 
-def test_a_finish_that_is_none_is_none() -> None:
-    chunks, failure = told(frame({"text": "x"}, finish="FINISH_REASON_UNSPECIFIED"))
+def test_unspecified_finish_is_no_finish() -> None:
+    chunks, failure = decode(frame({"text": "x"}, finish="FINISH_REASON_UNSPECIFIED"))
     assert chunks == [TextChunk("x")]
     assert failure is not None
     assert failure.kind is FailureKind.TRUNCATED
 
 
-def test_calls_in_an_earlier_frame_make_the_finish_theirs() -> None:
+def test_tool_calls_in_an_earlier_frame_set_the_finish() -> None:
     call = frame({"functionCall": {"id": "a", "name": "f", "args": {}}})
-    chunks, _ = told(call, frame(finish="STOP"))
+    chunks, _ = decode(call, frame(finish="STOP"))
     assert chunks[-1] == FinishChunk(Reason.TOOL_CALLS)
-    chunks, _ = told(call, frame(finish="MAX_TOKENS"))
+    chunks, _ = decode(call, frame(finish="MAX_TOKENS"))
     assert chunks[-1] == FinishChunk(Reason.LENGTH)
 
 
-def test_ids_are_made_where_there_are_none() -> None:
+def test_missing_tool_call_ids_are_generated() -> None:
     def ids(response_id: str) -> list[str | None]:
         same = {"functionCall": {"name": "f", "args": {"a": 1}}}
         chunks = chunks_of(frame(same, same, responseId=response_id))
@@ -203,22 +206,22 @@ def test_a_blocked_prompt_is_filtered() -> None:
     }
     types.GenerateContentResponse.model_validate(blocked)
     used = UsageChunk(Usage(input_tokens=4, output_tokens=0))
-    assert told(blocked) == ([used, FinishChunk(Reason.CONTENT_FILTER)], None)
+    assert decode(blocked) == ([used, FinishChunk(Reason.CONTENT_FILTER)], None)
     rated: dict[str, Any] = {"promptFeedback": {"safetyRatings": []}}
     assert chunks_of(rated, {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}}) == []
 
 
-def test_the_last_usage_counts_and_is_told_with_the_finish() -> None:
+def test_last_usage_is_reported_with_the_finish() -> None:
     early = frame({"text": "x"}, usageMetadata={"promptTokenCount": 9, "candidatesTokenCount": 1})
     text = TextChunk("x")
-    assert told(early, frame(finish="STOP", usageMetadata=COUNTS)) == (
+    assert decode(early, frame(finish="STOP", usageMetadata=COUNTS)) == (
         [text, COUNTED, FINISH],
         None,
     )
     late = {"usageMetadata": COUNTS}
     first = UsageChunk(Usage(input_tokens=9, output_tokens=1))
-    assert told(early, frame(finish="STOP"), late) == ([text, first, FINISH, COUNTED], None)
-    assert told(frame(finish="STOP"), late) == ([FINISH, COUNTED], None)
+    assert decode(early, frame(finish="STOP"), late) == ([text, first, FINISH, COUNTED], None)
+    assert decode(frame(finish="STOP"), late) == ([FINISH, COUNTED], None)
 
 
 @pytest.mark.parametrize(
@@ -245,12 +248,12 @@ def test_the_last_usage_counts_and_is_told_with_the_finish() -> None:
     ],
 )
 def test_usage(usage: dict[str, int], expected: Usage | None) -> None:
-    chunks, failure = told(frame(usageMetadata=usage, finish="STOP"))
+    chunks, failure = decode(frame(usageMetadata=usage, finish="STOP"))
     assert failure is None
     assert chunks == ([FINISH] if expected is None else [UsageChunk(expected), FINISH])
 
 
-def test_log_probabilities_are_said_as_in_chat_completions() -> None:
+def test_logprobs_are_converted_to_chat_completions_form() -> None:
     def token(text: str, log: float) -> dict[str, Any]:
         return {"token": text, "tokenId": 1, "logProbability": log}
 
@@ -282,7 +285,7 @@ def test_log_probabilities_are_said_as_in_chat_completions() -> None:
     assert chunks_of(response) == [TextChunk("Hi!"), TextChunk("?")]
 
 
-def test_other_candidates_and_other_parts_are_left_alone() -> None:
+def test_other_candidates_and_parts_are_ignored() -> None:
     other = {"index": 1, "content": {"parts": [{"text": "other"}]}, "finishReason": "OTHER"}
     response = frame({"executableCode": {"code": "1", "language": "PYTHON"}}, {"text": "x"})
     response["candidates"].insert(0, other)
@@ -339,7 +342,7 @@ def test_errors_in_the_stream() -> None:
     assert chunks_of(frame({"text": "x"}) | {"error": None}) == [TextChunk("x")]
 
 
-def test_an_end_without_a_finish_is_a_cut() -> None:
+def test_end_without_finish_is_truncation() -> None:
     for data in (b"", event(frame({"text": "x"})), event(frame({"text": "x"})) + b"data: {"):
         chunks, failure = drained(GeminiDecoder(), [data])
         assert chunks == [TextChunk("x")][: len(data)]
@@ -352,7 +355,7 @@ def test_the_last_event_needs_no_empty_line() -> None:
 
 
 @pytest.mark.parametrize("array", [True, False])
-def test_a_whole_answer(array: bool) -> None:
+def test_complete_answer_document(array: bool) -> None:
     one = frame({"text": "Hi"}, {"functionCall": {"id": "a", "name": "f", "args": {"b": 1}}})
     last = frame({"text": "!"}, finish="MAX_TOKENS", usageMetadata=COUNTS)
     document: Any = [one, last]
@@ -374,9 +377,9 @@ def test_a_whole_answer(array: bool) -> None:
     )
 
 
-def test_a_whole_answer_that_is_none() -> None:
+def test_document_that_is_not_an_answer() -> None:
     def kind(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-        return whole_of(GeminiWholeDecoder(), document)
+        return decode_document(GeminiWholeDecoder(), document)
 
     assert kind(b'[{"error":{"message":"x"}}]') == ([], FailureKind.IN_STREAM_ERROR)
     text = b'{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}'
@@ -393,7 +396,7 @@ SSE = head(200, "content-type: text/event-stream", "transfer-encoding: chunked")
 CALL = ModelCall(upstream_model="sim:a/b", messages=[], parameters={})
 
 
-async def test_a_finished_answer_leaves_its_connection_for_the_next() -> None:
+async def test_connection_is_reused_after_a_finished_answer() -> None:
     last = chunked(event(frame({"text": "Hi"}, finish="STOP", usageMetadata=COUNTS)))
     for end in ([last + LAST], [last, LAST]):
         wire = MemoryWire(SSE, *end)

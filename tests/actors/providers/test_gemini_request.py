@@ -1,4 +1,4 @@
-"""Calls as Gemini wants them; the SDK's own types, which forbid what they do not know, judge."""
+"""Tests of Gemini requests, validated by the SDK's types, which forbid unknown fields."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _OF_REQUEST = {
     "safetySettings": list[types.SafetySetting],
     "cachedContent": str,
 }
-"""The fields of a request, and what the SDK makes of them."""
+"""SDK types of the fields of a request."""
 
 
 def call(*messages: Any, model: str = "gemini-2.5-flash", **parameters: Any) -> ModelCall:
@@ -32,7 +32,7 @@ def call(*messages: Any, model: str = "gemini-2.5-flash", **parameters: Any) -> 
 
 
 def built(asked: ModelCall) -> dict[str, Any]:
-    """The request's document, which the SDK's types find nothing wrong with."""
+    """Return the request body, validated by the SDK's types."""
     document = msgspec.json.decode(Gemini().build(asked, None).body, type=dict[str, Any])
     for field, value in document.items():
         pydantic.TypeAdapter[Any](_OF_REQUEST[field]).validate_python(value)
@@ -92,7 +92,7 @@ def test_system_messages_are_the_system_instruction() -> None:
     assert document["contents"] == [ASKED]
 
 
-def test_neighbours_of_one_role_become_one_and_the_last_word_is_the_model_s() -> None:
+def test_adjacent_messages_of_one_role_are_merged() -> None:
     assert contents(
         USER,
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": ""}]},
@@ -140,7 +140,7 @@ def test_other_media() -> None:
     ]
 
 
-def test_parts_that_cannot_be_said_are_named() -> None:
+def test_unsupported_parts_are_reported() -> None:
     message = {
         "role": "user",
         "name": "Ann",
@@ -224,7 +224,7 @@ def test_the_first_call_of_a_message_is_signed_for_newer_models() -> None:
         assert signatures(model, known) == ["c2ln"]
 
 
-def test_results_that_belong_to_nothing_and_calls_that_are_none_are_named() -> None:
+def test_orphaned_results_and_invalid_calls_are_reported() -> None:
     asked = (
         {
             "role": "assistant",
@@ -299,7 +299,7 @@ def test_reasoning_effort(effort: str, config: dict[str, Any]) -> None:
     assert settings(reasoning={"effort": effort}) == {"thinkingConfig": config}
 
 
-def test_gemini_s_own_parameters_pass_through() -> None:
+def test_native_parameters_pass_through() -> None:
     own = {"includeThoughts": False, "thinkingLevel": "LOW"}
     for order in (
         {"reasoning_effort": "high", "thinkingConfig": own},
@@ -367,7 +367,7 @@ def test_tool_choice(choice: Any, config: dict[str, Any]) -> None:
     assert document["toolConfig"] == {"functionCallingConfig": config}
 
 
-def test_what_cannot_be_said_is_named_and_left_out() -> None:
+def test_unsupported_parameters_are_reported_and_left_out() -> None:
     parameters: dict[str, Any] = {
         "logit_bias": {"1": 1},
         "parallel_tool_calls": False,
@@ -383,5 +383,5 @@ def test_what_cannot_be_said_is_named_and_left_out() -> None:
 
 
 @given(any_calls("thinkingConfig"))
-def test_no_call_is_a_crash(asked: ModelCall) -> None:
+def test_arbitrary_calls_do_not_crash(asked: ModelCall) -> None:
     check_builds(Gemini(), asked)

@@ -1,4 +1,4 @@
-"""Text that a server counts in UTF-16 and cuts anywhere, as JavaScript does, arrives whole."""
+"""Tests of joining surrogates: servers that split UTF-16 text, as JavaScript does, lose nothing."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from actors.chunks import FinishChunk, TextChunk
 from actors.providers.anthropic import AnthropicDecoder
 from actors.providers.formats import Decoder
 from actors.providers.gemini import GeminiDecoder, GeminiWholeDecoder
-from actors.providers.halves import Halves
+from actors.providers.halves import SurrogateJoiner
 from actors.providers.ollama import OllamaDecoder
 from actors.providers.openai_chat import OpenAIChatDecoder
 from actors.providers.openai_responses import ResponsesDecoder
@@ -25,14 +25,14 @@ FAMILY = "a 👩‍👩‍👧‍👦 b"
 
 
 def pieces_of(text: str, cuts: list[int]) -> list[str]:
-    """The text cut between units of UTF-16, and so in the middle of characters, too."""
+    """Return the text cut between UTF-16 units, possibly inside a character."""
     data = text.encode("utf-16-le")
     places = sorted({2 * min(cut, len(data) // 2) for cut in cuts} | {0, len(data)})
     return [data[a:b].decode("utf-16-le", "surrogatepass") for a, b in pairwise(places)]
 
 
-def as_javascript(value: object) -> str:
-    """JSON as `JSON.stringify` writes it: only halves are escaped."""
+def json_stringify(value: object) -> str:
+    """Return JSON as `JSON.stringify` writes it, with only surrogates escaped."""
     text = json.dumps(value, ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):x}", text)
 
@@ -42,20 +42,20 @@ def as_ascii(value: object) -> str:
 
 
 def read(frames: list[bytes]) -> str:
-    """The texts of the frames, one behind the other."""
-    halves, texts = Halves(), []
+    """Return the joined texts of the frames."""
+    halves, texts = SurrogateJoiner(), []
     for frame in frames:
-        mended = halves.mended(frame)
-        texts.append(msgspec.json.decode(mended or frame, type=dict[str, str])["d"])
+        joined = halves.joined(frame)
+        texts.append(msgspec.json.decode(joined or frame, type=dict[str, str])["d"])
     return "".join(texts)
 
 
-@pytest.mark.parametrize("write", [as_javascript, as_ascii])
+@pytest.mark.parametrize("write", [json_stringify, as_ascii])
 @given(
     text=st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('👩🇨𐍈"\\u')),
     cuts=st.lists(st.integers(0, 40)),
 )
-def test_whatever_is_cut_comes_together(
+def test_split_surrogates_are_joined(
     write: Callable[[object], str], text: str, cuts: list[int]
 ) -> None:
     assert read([write({"d": piece}).encode() for piece in pieces_of(text, cuts)]) == text
@@ -65,8 +65,8 @@ def test_whatever_is_cut_comes_together(
     "frame",
     [b'{"d":"x"}', b'{"d":"\\u00e9\\n"}', b'{"d":"\\ud83d\\udc69"}', b'{"d":"\\\\ud83d"}', b"{"],
 )
-def test_what_has_no_halves_stays_as_it_is(frame: bytes) -> None:
-    assert Halves().mended(frame) is None
+def test_frame_without_surrogates_is_unchanged(frame: bytes) -> None:
+    assert SurrogateJoiner().joined(frame) is None
 
 
 @pytest.mark.parametrize(
@@ -80,32 +80,32 @@ def test_what_has_no_halves_stays_as_it_is(frame: bytes) -> None:
         (r'{"d":"\ud83d\""}', '\ufffd"'),
     ],
 )
-def test_a_half_without_the_other_is_told(frame: str, text: str) -> None:
+def test_lone_surrogate_becomes_a_replacement_character(frame: str, text: str) -> None:
     assert read([frame.encode()]) == text
 
 
-def test_a_half_is_not_put_to_what_does_not_follow_it() -> None:
-    halves = Halves()
-    assert halves.mended(rb'{"d":"x\ud83d"}') == b'{"d":"x"}'
-    assert halves.mended(rb'{"d":"y\udc69"}') == rb'{"d":"y\ufffd"}'
-    assert halves.mended(rb'{"d":"\udc69"}') == rb'{"d":"\ud83d\udc69"}'
-    assert halves.mended(rb'{"d":"\udc69"}') == rb'{"d":"\ufffd"}'
+def test_surrogate_is_joined_only_at_the_start_of_a_string() -> None:
+    halves = SurrogateJoiner()
+    assert halves.joined(rb'{"d":"x\ud83d"}') == b'{"d":"x"}'
+    assert halves.joined(rb'{"d":"y\udc69"}') == rb'{"d":"y\ufffd"}'
+    assert halves.joined(rb'{"d":"\udc69"}') == rb'{"d":"\ud83d\udc69"}'
+    assert halves.joined(rb'{"d":"\udc69"}') == rb'{"d":"\ufffd"}'
 
 
 @pytest.mark.parametrize("escape", [rb"\udc69", rb"\n", b'"', rb"\ud83d"])
-def test_it_takes_no_time(escape: bytes) -> None:
+def test_joining_is_fast(escape: bytes) -> None:
     started = time.process_time()
     for size in (1_000, 16_000, 1_000_000):
-        Halves().mended(escape * (size // len(escape)))
+        SurrogateJoiner().joined(escape * (size // len(escape)))
     assert time.process_time() - started < 0.05
 
 
 def sse(value: object) -> bytes:
-    return b"data: " + as_javascript(value).encode() + b"\n\n"
+    return b"data: " + json_stringify(value).encode() + b"\n\n"
 
 
 def line(value: object) -> bytes:
-    return as_javascript(value).encode() + b"\n"
+    return json_stringify(value).encode() + b"\n"
 
 
 def chat(text: str) -> bytes:
@@ -139,7 +139,7 @@ FORMATS: list[tuple[Callable[[], Decoder], Callable[[str], bytes], bytes]] = [
 
 
 @pytest.mark.parametrize(("decoder", "frame", "end"), FORMATS)
-def test_every_format_takes_it(
+def test_all_formats_join_split_surrogates(
     decoder: Callable[[], Decoder], frame: Callable[[str], bytes], end: bytes
 ) -> None:
     pieces = pieces_of(FAMILY, list(range(1, 14)))
@@ -153,7 +153,7 @@ def test_in_an_array_no_frame_is_read_twice() -> None:
     pieces = pieces_of(FAMILY, list(range(1, 14)))
     frames = [{"candidates": [{"content": {"parts": [{"text": piece}]}}]} for piece in pieces]
     end = {"candidates": [{"finishReason": "STOP"}]}
-    data = as_javascript([*frames, end]).encode()
+    data = json_stringify([*frames, end]).encode()
     chunks, failure = drained(GeminiWholeDecoder(), [data])
     assert failure is None
     assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == FAMILY

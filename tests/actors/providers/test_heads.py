@@ -1,4 +1,4 @@
-"""Heads: what is read and written without h11 is what h11 reads and writes."""
+"""Tests of response and request heads, which must be read and written as h11 does."""
 
 import h11
 import httpx
@@ -75,7 +75,7 @@ def _by_h11(data: bytes) -> Head | None:
 
 @given(_STATUS, _LINES, st.sampled_from([b"\r\n", b"\n"]), st.binary(max_size=4))
 @example(b"HTTP/1.1 200 OK", [b"content-length: 3"], b"\r\n", b"abc")
-def test_a_plain_response_is_what_h11_makes_of_it(
+def test_plain_response_head_matches_h11(
     status: bytes, lines: list[bytes], end: bytes, rest: bytes
 ) -> None:
     data = end.join([status, *lines, b"", b""]) + rest
@@ -103,7 +103,7 @@ async def test_a_head_may_be_cut_anywhere(at: int) -> None:
     assert (cut.status, cut.headers) == (200, [(b"content-length", b"3"), (b"x-a", b"b, c")])
 
 
-async def test_a_head_beyond_the_bound_is_refused() -> None:
+async def test_oversized_head_is_refused() -> None:
     long = b"x-a: " + b"b" * MAX_HEAD
     data = b"HTTP/1.1 200 OK\r\n" + long + b"\r\n\r\n"
     assert heads._plain_head(data) is None
@@ -123,7 +123,7 @@ _VALUES = st.sampled_from(
     st.sampled_from([b"", b"ab", b"abc"]),
 )
 @example("POST", [("Content-Length", "2")], b"ab")
-def test_a_request_is_what_h11_makes_of_it(
+def test_request_head_matches_h11(
     method: str, fields: list[tuple[str, str]], content: bytes
 ) -> None:
     request = httpx.Request(

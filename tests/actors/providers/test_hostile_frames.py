@@ -1,4 +1,4 @@
-"""Whatever a provider sends, a decoder says chunks, or fails as an upstream does."""
+"""Tests of decoders with hostile input, which must give chunks or an `UpstreamFailure`."""
 
 import json
 from collections.abc import Callable
@@ -95,35 +95,35 @@ SNIPPETS = [
 
 
 def events(frames: list[Frame]) -> bytes:
-    return b"".join(b"data: " + said(frame) + b"\n\n" for frame in frames)
+    return b"".join(b"data: " + as_bytes(frame) + b"\n\n" for frame in frames)
 
 
 def lines(frames: list[Frame]) -> bytes:
-    return b"".join(said(frame) + b"\n" for frame in frames)
+    return b"".join(as_bytes(frame) + b"\n" for frame in frames)
 
 
-def said(frame: object) -> bytes:
+def as_bytes(frame: object) -> bytes:
     return json.dumps(frame, ensure_ascii=False).encode()
 
 
 Kind = Callable[[], Decoder]
 ANSWERS: list[tuple[Kind, bytes]] = [
     (OpenAIChatDecoder, events(CHAT)),
-    (OpenAIWholeDecoder, said(CHAT_WHOLE)),
+    (OpenAIWholeDecoder, as_bytes(CHAT_WHOLE)),
     (ResponsesDecoder, events(RESPONSES)),
-    (ResponsesWholeDecoder, said(RESPONSE)),
+    (ResponsesWholeDecoder, as_bytes(RESPONSE)),
     (MessageReader, lines(RESPONSES)),
     (AnthropicDecoder, events(MESSAGES)),
-    (AnthropicWholeDecoder, said(MESSAGE)),
+    (AnthropicWholeDecoder, as_bytes(MESSAGE)),
     (GeminiDecoder, events(GEMINI)),
-    (GeminiWholeDecoder, said(GEMINI)),
+    (GeminiWholeDecoder, as_bytes(GEMINI)),
     (OllamaDecoder, lines(OLLAMA)),
-    (OllamaWholeDecoder, said({**OLLAMA[0], **OLLAMA[2]})),
+    (OllamaWholeDecoder, as_bytes({**OLLAMA[0], **OLLAMA[2]})),
 ]
 
 
 def mutated(answer: bytes, random: Random) -> bytes:
-    """The answer with up to four things wrong in it."""
+    """Return the answer with up to four random mutations."""
     for _ in range(random.randint(1, 4)):
         start = random.randint(0, len(answer))
         end = min(len(answer), start + random.choice([0, 1, 1, 8, 80]))
@@ -139,7 +139,7 @@ def pieces(kind: Kind, answer: bytes, random: Random) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("kind", "answer"), ANSWERS)
-def test_only_upstream_failures_come_out_of_mutated_answers(kind: Kind, answer: bytes) -> None:
+def test_mutated_answers_raise_only_upstream_failures(kind: Kind, answer: bytes) -> None:
     for seed in range(ROUNDS):
         random = Random(seed)
         chunks, _ = drained(kind(), pieces(kind, mutated(answer, random), random))
@@ -163,7 +163,7 @@ DEEP = [
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
 @pytest.mark.parametrize("frame", DEEP)
 @pytest.mark.parametrize("before", [b"", b"data: "])
-def test_what_is_nested_too_deeply_is_no_crash(
+def test_deeply_nested_frame_does_not_crash(
     kind: Kind, answer: bytes, before: bytes, frame: bytes, end: bytes
 ) -> None:
     _, failure = drained(kind(), [before + frame + end])
@@ -171,7 +171,7 @@ def test_what_is_nested_too_deeply_is_no_crash(
     assert failure.kind is not FailureKind.REFUSED
 
 
-def test_a_message_that_is_no_utf_8() -> None:
+def test_message_that_is_not_utf_8() -> None:
     odd = b'{"type":"response.output_text.delta","delta":"a","logprobs":{"\xff":1}}'
     broken = b'{"type":"response.failed","response":{"error":{"message":"\xff"}}}'
     chunks, failure = drained(MessageReader(), [odd, broken])

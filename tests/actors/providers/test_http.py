@@ -1,4 +1,4 @@
-"""A provider over scripted connections: what it answers, and which failure is which."""
+"""Tests of the HTTP provider over scripted connections: answers and failure kinds."""
 
 import threading
 from typing import Any
@@ -68,7 +68,7 @@ async def drained(answer: Answer) -> list[list[Chunk]]:
     return batches
 
 
-async def test_an_answer_is_batches_of_what_was_read() -> None:
+async def test_each_read_gives_one_batch() -> None:
     setting = Setting(SSE, chunked(TEXT, TEXT), chunked(TEXT), chunked(STOP, USAGE, DONE) + LAST)
     answer = await setting.open()
     assert await drained(answer) == [[HI, HI], [HI], [FINISH, COUNTED]]
@@ -77,7 +77,7 @@ async def test_an_answer_is_batches_of_what_was_read() -> None:
     assert setting.statistics == Statistics(connecting=0, open=1, idle=1)
 
 
-async def test_the_request_is_as_the_format_says() -> None:
+async def test_request_is_built_by_the_format() -> None:
     setting = Setting(SSE)
     await setting.open()
     request, _, body = setting.wire.sent.partition(b"\r\n\r\n")
@@ -104,7 +104,7 @@ async def test_release_at_the_end_marker_does_not_wait_for_the_last_chunk() -> N
     assert setting.statistics == Statistics(connecting=0, open=1, idle=0)
 
 
-async def test_close_is_at_once() -> None:
+async def test_close_is_immediate() -> None:
     setting = Setting(SSE, chunked(TEXT))
     answer = await setting.open()
     await answer.receive()
@@ -114,7 +114,7 @@ async def test_close_is_at_once() -> None:
 
 
 @pytest.mark.parametrize("rest", [[SILENCE], [20.0, chunked(USAGE, DONE)]])
-async def test_after_the_finish_nothing_hangs(
+async def test_missing_end_after_the_finish_is_not_waited_for(
     rest: list[Line], autojump_clock: trio.testing.MockClock
 ) -> None:
     setting = Setting(SSE, chunked(TEXT, STOP), *rest)
@@ -125,7 +125,7 @@ async def test_after_the_finish_nothing_hangs(
     assert setting.wire.closed
 
 
-async def test_after_the_finish_one_second_is_for_all_the_rest(
+async def test_wait_after_the_finish_is_one_second_in_total(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     pings: list[Line] = [0.4, chunked(b": ping\n\n")] * 5
@@ -136,7 +136,7 @@ async def test_after_the_finish_one_second_is_for_all_the_rest(
 
 
 @pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
-async def test_after_the_finish_a_cut_is_an_end(end: Line) -> None:
+async def test_truncation_after_the_finish_is_a_good_end(end: Line) -> None:
     setting = Setting(SSE, chunked(TEXT, STOP), end)
     answer = await setting.open()
     assert await drained(answer) == [[HI, FINISH]]
@@ -145,7 +145,7 @@ async def test_after_the_finish_a_cut_is_an_end(end: Line) -> None:
 
 
 @pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
-async def test_before_the_finish_it_is_a_failure(end: Line) -> None:
+async def test_truncation_before_the_finish_is_a_failure(end: Line) -> None:
     setting = Setting(SSE, chunked(TEXT), end)
     answer = await setting.open()
     assert await answer.receive() == [HI]
@@ -183,7 +183,7 @@ def error(status: int, body: bytes, *fields: str) -> bytes:
     return head(status, f"content-length: {len(body)}", *fields) + body
 
 
-async def test_a_rejection_in_the_provider_s_own_words() -> None:
+async def test_rejection_has_the_provider_s_message() -> None:
     body = (
         b'{"error":{"message":"key topsecret at http://10.0.0.1/ no","type":"auth",'
         b'"code":"bad_key","param":"x"}}'
@@ -238,12 +238,12 @@ async def test_retry_after(value: str, seconds: float | None) -> None:
     assert (await setting.failure()).retry_after_s == seconds
 
 
-async def test_a_delay_that_only_the_error_tells() -> None:
+async def test_retry_delay_from_the_error_body() -> None:
     body = b'{"error":{"code":429,"message":"slow","details":[{"retryDelay":"%ds"}]}}'
     assert (await Setting(error(429, body % 21)).failure()).retry_after_s == 21.0
     assert (await Setting(error(429, body % 10**9)).failure()).retry_after_s == 86_400.0
-    told = await Setting(error(429, body % 21, "retry-after: 7")).failure()
-    assert told.retry_after_s == 7.0
+    failure = await Setting(error(429, body % 21, "retry-after: 7")).failure()
+    assert failure.retry_after_s == 7.0
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ async def test_a_delay_that_only_the_error_tells() -> None:
         ("content-type: text/event-stream", "content-encoding: gzip"),
     ],
 )
-async def test_a_200_that_is_no_answer(fields: tuple[str, ...]) -> None:
+async def test_200_with_another_content_type_fails(fields: tuple[str, ...]) -> None:
     setting = Setting(head(200, *fields) + b"<html>")
     failure = await setting.failure()
     assert (failure.kind, failure.status) == (FailureKind.SERVER_ERROR, 200)
@@ -271,7 +271,7 @@ async def test_an_endless_error_is_read_up_to_64_kib() -> None:
 
 
 @pytest.mark.parametrize("end", [60.0, b"", httpx.ReadError("reset")])
-async def test_a_slow_or_cut_error_is_told_by_its_status(
+async def test_incomplete_error_body_is_reported_by_status(
     end: Line, autojump_clock: trio.testing.MockClock
 ) -> None:
     setting = Setting(head(503, "content-length: 100"), b'{"error"', end)
@@ -315,7 +315,7 @@ async def test_only_connecting_is_bounded_by_connect_s(
     assert trio.current_time() == pytest.approx(40.0)
 
 
-async def test_cancelled_at_any_step_nothing_stays_open() -> None:
+async def test_cancellation_at_any_step_leaves_nothing_open() -> None:
     step, finished = 0, False
     while not finished:
         step += 1
@@ -342,7 +342,7 @@ def failing(status: int, message: str) -> bytes:
     return head(status, "content-type: application/json", "connection: close", length) + body
 
 
-async def test_each_call_has_the_next_key_and_no_text_has_any() -> None:
+async def test_keys_are_rotated_and_never_in_messages() -> None:
     said = "bad key: first-key, second-key"
     wires = [MemoryWire(failing(status, said)) for status in (500, 401, 401)]
     provider = HttpProvider(
@@ -378,12 +378,12 @@ async def test_a_key_without_credit_rests_where_a_stream_says_so(before: list[by
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
 async def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
-    with pytest.raises(ValueError, match="odd characters"):
+    with pytest.raises(ValueError, match="not visible ASCII"):
         Setting(api_key=key)
 
 
 @pytest.mark.parametrize("url", ["ftp://up/", "up:8000", "http:///v1", "http://a:b@up/"])
-async def test_a_base_url_that_cannot_be_asked_is_refused(url: str) -> None:
+async def test_unusable_base_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base URL of provider p"):
         HttpProvider("p", url, None, Peer().client())
 
@@ -399,8 +399,8 @@ async def test_a_client_has_no_proxy_and_no_deadlines(monkeypatch: pytest.Monkey
     assert wire.closed
 
 
-class Elsewhere(OpenAIChat):
-    """A format whose calls go to a path that needs care."""
+class CustomPath(OpenAIChat):
+    """A format with a configurable request path."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -418,15 +418,15 @@ class Elsewhere(OpenAIChat):
         ("http://up/?v=1", "/c?alt=sse", "/c?alt=sse&v=1"),
     ],
 )
-async def test_a_path_goes_out_as_the_format_says(base: str, path: str, target: str) -> None:
+async def test_path_is_sent_as_the_format_builds_it(base: str, path: str, target: str) -> None:
     wire = MemoryWire(SSE)
-    provider = HttpProvider("p", base, None, Peer(wire).client(), format=Elsewhere(path))
+    provider = HttpProvider("p", base, None, Peer(wire).client(), format=CustomPath(path))
     (await provider.open(CALL, connect_s=5.0)).close()
     assert wire.sent.startswith(f"POST {target} HTTP/1.1\r\n".encode())
 
 
-class Noting(OpenAIChat):
-    """Notes in which thread a call is translated."""
+class ThreadRecorder(OpenAIChat):
+    """A format that records the thread in which a call is translated."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []
@@ -444,8 +444,8 @@ FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
 
 
 @pytest.mark.parametrize(("parts", "inline"), [(10, True), (LARGE_VALUES, False)])
-async def test_only_a_small_call_is_translated_at_once(parts: int, inline: bool) -> None:
-    format = Noting()
+async def test_large_calls_are_translated_in_a_thread(parts: int, inline: bool) -> None:
+    format = ThreadRecorder()
     setting = Setting(SSE, format=format)
     content: list[Any] = [{"type": "text", "text": "a"}] * parts
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]

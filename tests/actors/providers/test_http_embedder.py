@@ -1,4 +1,4 @@
-"""Embeddings over scripted connections: how they come, and how their connections are left."""
+"""Tests of the HTTP embedder over scripted connections: answers, failures and connection reuse."""
 
 import threading
 from typing import Any
@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from actors.providers import http_embedder
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.embeddings import (
-    EmbeddingAsk,
+    EmbeddingCall,
     Embeddings,
     embedding_parts,
     read_embeddings,
@@ -22,7 +22,7 @@ from actors.providers.http import HttpProvider
 from actors.providers.http_embedder import HttpEmbedder, HttpEmbedding
 from tests.actors.providers.memory import SILENCE, Line, MemoryWire, Peer, head
 
-ASK = EmbeddingAsk(input="a", texts=("a",), as_base64=False, parameters={})
+ASK = EmbeddingCall(input="a", texts=("a",), as_base64=False, parameters={})
 ANSWER = b'{"data":[{"index":0,"embedding":[0.5]}]}'
 OK = head(200, "content-type: application/json; charset=utf-8", f"content-length: {len(ANSWER)}")
 
@@ -62,7 +62,7 @@ async def test_an_answer_in_pieces() -> None:
 
 
 @pytest.mark.parametrize(("spare", "inline"), [(0, True), (-1, False)])
-async def test_only_a_short_answer_is_read_where_it_arrives(
+async def test_long_answers_are_parsed_in_a_thread(
     spare: int, inline: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
@@ -79,7 +79,7 @@ async def test_only_a_short_answer_is_read_where_it_arrives(
 
 
 @pytest.mark.parametrize(("spare", "inline"), [(0, True), (-1, False)])
-async def test_only_a_short_request_is_made_at_once(
+async def test_large_requests_are_built_in_a_thread(
     spare: int, inline: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
@@ -94,7 +94,7 @@ async def test_only_a_short_request_is_made_at_once(
     assert [thread == threading.get_ident() for thread in threads] == [inline]
 
 
-async def test_an_answer_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oversized_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_embedder, "MAX_ANSWER", len(ANSWER) - 1)
     failure = await Setting(OK + ANSWER).failure()
     assert failure.kind is FailureKind.MALFORMED
@@ -116,11 +116,11 @@ async def test_an_answer_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None
         ([head(503, "content-length: 0")], FailureKind.SERVER_ERROR),
     ],
 )
-async def test_what_goes_wrong(script: list[Line], kind: FailureKind) -> None:
+async def test_failure_kinds(script: list[Line], kind: FailureKind) -> None:
     assert (await Setting(*script).failure()).kind is kind
 
 
-async def test_a_refused_key_rests_here_too() -> None:
+async def test_refused_key_is_rested() -> None:
     said = msgspec.json.encode({"error": {"message": "no topsecret for you"}})
     length = f"content-length: {len(said)}"
     setting = Setting(head(401, "content-type: application/json", length) + said)

@@ -1,4 +1,4 @@
-"""The neutral form of a call, read leniently."""
+"""Tests of reading a chat call leniently."""
 
 import base64
 from typing import Any
@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from actors.providers.neutral import (
     arguments_of,
-    asks_nothing,
     data_url,
+    is_default_value,
     object_of,
-    odd_keys,
     parts_of,
     reasoning_of,
     stop_words,
     text_of,
     tool_calls_of,
     tool_names,
+    unknown_keys,
     with_effort,
 )
 
@@ -135,23 +135,23 @@ def test_data_urls(url: str, found: tuple[str, str] | None) -> None:
     assert data_url(url) == found
 
 
-def test_what_asks_for_nothing() -> None:
+def test_parameters_that_request_nothing() -> None:
     nothing: dict[str, Any] = {"n": 1, "stop": None, "logit_bias": {}, "store": True}
-    assert all(asks_nothing(name, value) for name, value in nothing.items())
+    assert all(is_default_value(name, value) for name, value in nothing.items())
     something: dict[str, Any] = {"n": 2, "temperature": 0, "parallel_tool_calls": False, "user": ""}
-    assert not any(asks_nothing(name, value) for name, value in something.items())
+    assert not any(is_default_value(name, value) for name, value in something.items())
     assert stop_words("a") == ["a"]
     assert stop_words(["a", "b"]) == ["a", "b"]
 
 
 def test_odd_keys() -> None:
     message = {"role": "user", "content": "", "name": "x", "reasoning": "hm", "audio": None, "z": 1}
-    assert odd_keys(message, "m") == ["m.name", "m.z"]
-    assert odd_keys({"role": "tool", "name": "x"}, "m") == []
+    assert unknown_keys(message, "m") == ["m.name", "m.z"]
+    assert unknown_keys({"role": "tool", "name": "x"}, "m") == []
 
 
 @given(st.dictionaries(st.sampled_from(["role", "content", "refusal", "tool_calls"]), ANYTHING))
-def test_no_message_is_a_crash(message: dict[str, Any]) -> None:
+def test_arbitrary_messages_do_not_crash(message: dict[str, Any]) -> None:
     assert all(path.startswith("m.") for path, _ in parts_of(message, "m"))
     assert all(path.startswith("m.tool_calls[") for path, _ in tool_calls_of(message, "m"))
     assert isinstance(tool_names([message]), dict)

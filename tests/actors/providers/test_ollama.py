@@ -1,4 +1,4 @@
-"""Ollama's lines to chunks: the same ones wherever the bytes are cut."""
+"""Tests of the Ollama decoder: lines to chunks, independent of where bytes are cut."""
 
 import json
 from typing import Any
@@ -26,9 +26,9 @@ from tests.actors.providers.decoders import (
     CUTS,
     check_any,
     cut_everywhere,
+    decode_document,
     drained,
     json_with,
-    whole_of,
 )
 from tests.actors.providers.memory import MemoryWire, Peer, chunked, head, pieces_of
 
@@ -37,7 +37,7 @@ COUNTED = UsageChunk(Usage(input_tokens=26, output_tokens=7))
 
 
 def line(done: bool = False, **message: Any) -> dict[str, Any]:
-    """A line of a stream, as the SDK knows it."""
+    """Return a line of a stream, validated by the SDK's types."""
     said = {
         "model": "llama3.2",
         "created_at": "2026-02-03T04:05:06.789Z",
@@ -63,13 +63,13 @@ def stream(*lines: Any) -> bytes:
     return b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in lines)
 
 
-def told(*lines: Any) -> tuple[list[Chunk], UpstreamFailure | None]:
+def decode(*lines: Any) -> tuple[list[Chunk], UpstreamFailure | None]:
     return drained(OllamaDecoder(), [stream(*lines)])
 
 
 def chunks_of(*lines: Any) -> list[Chunk]:
-    """The chunks of lines that are one answer in good order, but for its end."""
-    chunks, failure = told(*lines, last())
+    """Return the chunks of a valid answer, without the end that is added to the lines."""
+    chunks, failure = decode(*lines, last())
     assert failure is None
     assert isinstance(chunks.pop(), FinishChunk)
     assert chunks.pop() == COUNTED
@@ -136,22 +136,22 @@ def test_no_line_breaks_the_decoder(lines: list[Any], junk: bytes, cuts: list[in
     ],
 )
 def test_finish_reasons(word: str | None, reason: Reason) -> None:
-    chunks, failure = told(line(content="x"), last(done_reason=word))
+    chunks, failure = decode(line(content="x"), last(done_reason=word))
     assert (chunks, failure) == ([TextChunk("x"), COUNTED, FinishChunk(reason)], None)
 
 
-def test_calls_in_an_earlier_line_make_the_finish_theirs() -> None:
+def test_tool_calls_in_an_earlier_line_set_the_finish() -> None:
     called = line(tool_calls=[call("f", {}, id="a")])
-    assert told(called, last())[0][-1] == FinishChunk(Reason.TOOL_CALLS)
-    assert told(called, last(done_reason="length"))[0][-1] == FinishChunk(Reason.LENGTH)
+    assert decode(called, last())[0][-1] == FinishChunk(Reason.TOOL_CALLS)
+    assert decode(called, last(done_reason="length"))[0][-1] == FinishChunk(Reason.LENGTH)
 
 
-def test_the_last_line_may_say_something() -> None:
+def test_last_line_may_contain_text() -> None:
     whole = last(message={"role": "assistant", "content": "x", "thinking": "hm"})
-    assert told(whole) == ([ReasoningChunk("hm"), TextChunk("x"), COUNTED, FINISH], None)
+    assert decode(whole) == ([ReasoningChunk("hm"), TextChunk("x"), COUNTED, FINISH], None)
 
 
-def test_ids_are_made_where_there_are_none() -> None:
+def test_missing_tool_call_ids_are_generated() -> None:
     def ids(created_at: str) -> list[str | None]:
         said = line(tool_calls=[call("f", {"a": 1}), call("f", {"a": 1})])
         chunks = chunks_of(said | {"created_at": created_at})
@@ -176,12 +176,12 @@ def test_ids_are_made_where_there_are_none() -> None:
     ],
 )
 def test_usage(counts: dict[str, Any], usage: Usage | None) -> None:
-    chunks, failure = told(line(done=True) | counts)
+    chunks, failure = decode(line(done=True) | counts)
     assert failure is None
     assert chunks == ([FINISH] if usage is None else [UsageChunk(usage), FINISH])
 
 
-def test_log_probabilities_are_said_as_in_chat_completions() -> None:
+def test_logprobs_are_converted_to_chat_completions_form() -> None:
     other = {"token": "Ho", "logprob": -2.5}
     said = line(content="Hi") | {
         "logprobs": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": [other]}]
@@ -258,7 +258,7 @@ def test_errors_in_the_stream() -> None:
     assert chunks_of(line(content="x") | {"error": None}) == [TextChunk("x")]
 
 
-def test_an_end_without_done_is_a_cut() -> None:
+def test_end_without_done_is_truncation() -> None:
     for data in (b"", stream(line(content="x")), stream(line(content="x")) + b'{"message":{"c'):
         chunks, failure = drained(OllamaDecoder(), [data])
         assert chunks == [TextChunk("x")][: len(data)]
@@ -278,12 +278,12 @@ def test_the_last_line_needs_no_line_end() -> None:
 def test_done_is_the_end_mark() -> None:
     decoder = OllamaDecoder()
     decoder.feed(stream(line(content="x")))
-    assert (decoder.finished, decoder.over, decoder.marked) == (False, False, False)
+    assert (decoder.finished, decoder.over, decoder.saw_end_marker) == (False, False, False)
     decoder.feed(stream(last()))
-    assert (decoder.finished, decoder.over, decoder.marked) == (True, True, True)
+    assert (decoder.finished, decoder.over, decoder.saw_end_marker) == (True, True, True)
 
 
-def test_a_whole_answer() -> None:
+def test_complete_answer_document() -> None:
     message = {
         "role": "assistant",
         "content": "Hi",
@@ -304,9 +304,9 @@ def test_a_whole_answer() -> None:
     )
 
 
-def test_a_whole_answer_that_is_none() -> None:
+def test_document_that_is_not_an_answer() -> None:
     def kind(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-        return whole_of(OllamaWholeDecoder(), document)
+        return decode_document(OllamaWholeDecoder(), document)
 
     assert kind(b'{"error":"x"}') == ([], FailureKind.IN_STREAM_ERROR)
     text = stream(line(content="a"))
@@ -315,7 +315,7 @@ def test_a_whole_answer_that_is_none() -> None:
     assert kind(b"") == ([], FailureKind.TRUNCATED)
 
 
-async def test_a_finished_answer_leaves_its_connection_for_the_next() -> None:
+async def test_connection_is_reused_after_a_finished_answer() -> None:
     fields = ("content-type: application/x-ndjson", "transfer-encoding: chunked")
     wire = MemoryWire(head(200, *fields), chunked(stream(line(content="Hi"), last())))
     client = Peer(wire).client()

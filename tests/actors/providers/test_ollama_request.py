@@ -1,4 +1,4 @@
-"""Calls as Ollama wants them, as far as its SDK knows them."""
+"""Tests of Ollama requests, validated by the SDK's types."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ USER: dict[str, object] = {"role": "user", "content": "Who is on stage?"}
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": WEATHER}}
 _NEWER = frozenset({"truncate", "shift"})
-"""Fields of the API that the SDK has no argument for."""
+"""Fields of the API for which the SDK has no argument."""
 
 
 def call(*messages: Any, **parameters: Any) -> ModelCall:
@@ -26,7 +26,7 @@ def call(*messages: Any, **parameters: Any) -> ModelCall:
 
 
 def built(asked: ModelCall) -> dict[str, Any]:
-    """The request's document, which has the SDK's types and no field that the SDK does not know."""
+    """Return the request body, validated by the SDK's types and without unknown fields."""
     document = msgspec.json.decode(Ollama().build(asked, None).body, type=dict[str, Any])
     ChatRequest.model_validate(document)
     assert document.keys() - _NEWER <= ChatRequest.model_fields.keys()
@@ -77,7 +77,7 @@ def test_a_conversation() -> None:
     ]
 
 
-def test_images_stand_apart() -> None:
+def test_images_are_a_separate_field() -> None:
     def image(url: str, **more: Any) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": url, **more}}
 
@@ -121,7 +121,7 @@ def test_tool_calls_and_their_results() -> None:
     assert left_out(*asked) == ()
 
 
-def test_results_that_belong_to_nothing_and_calls_that_are_none_are_named() -> None:
+def test_orphaned_results_and_invalid_calls_are_reported() -> None:
     assert left_out(
         {"role": "assistant", "tool_calls": [5, tool_call("c1", "f", "[1]")]},
         {"role": "tool", "tool_call_id": "lost", "content": "a"},
@@ -162,7 +162,7 @@ def test_a_parameter_wins_over_the_options_that_came_with_it() -> None:
     assert left_out(options=5) == ("options",)
 
 
-def test_ollama_s_own_fields_pass_through() -> None:
+def test_native_fields_pass_through() -> None:
     own = {"keep_alive": "10m", "logprobs": True, "top_logprobs": 2, "truncate": False}
     assert rest(**own) == own
     assert left_out(**own) == ()
@@ -193,13 +193,13 @@ def test_reasoning_effort(effort: str, think: bool | str) -> None:
     assert rest(reasoning={"effort": effort}) == {"think": think}
 
 
-def test_tools_are_as_they_are() -> None:
+def test_tools_are_passed_unchanged() -> None:
     strict = {"type": "function", "function": {"name": "g", "strict": True}}
     assert rest(tools=[TOOL, strict, 5]) == {"tools": [TOOL, strict]}
     assert left_out(tools=[TOOL, strict, 5]) == ("tools[1].function.strict", "tools[2]")
 
 
-def test_choosing_no_tool_is_having_none() -> None:
+def test_tool_choice_none_sends_no_tools() -> None:
     assert rest(tool_choice="none", tools=[TOOL]) == {}
     assert left_out(tool_choice="none", tools=[TOOL]) == ()
     assert rest(tool_choice="auto", tools=[TOOL]) == {"tools": [TOOL]}
@@ -207,7 +207,7 @@ def test_choosing_no_tool_is_having_none() -> None:
     assert left_out(tool_choice="required", tools=[TOOL]) == ("tool_choice",)
 
 
-def test_what_cannot_be_said_is_named_and_left_out() -> None:
+def test_unsupported_parameters_are_reported_and_left_out() -> None:
     parameters: dict[str, Any] = {
         "logit_bias": {"1": 1},
         "parallel_tool_calls": False,
@@ -223,5 +223,5 @@ def test_what_cannot_be_said_is_named_and_left_out() -> None:
 
 
 @given(any_calls("options"))
-def test_no_call_is_a_crash(asked: ModelCall) -> None:
+def test_arbitrary_calls_do_not_crash(asked: ModelCall) -> None:
     check_builds(Ollama(), asked)

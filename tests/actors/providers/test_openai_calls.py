@@ -1,4 +1,4 @@
-"""Which tool call a piece belongs to."""
+"""Tests of assigning streamed pieces to tool calls."""
 
 import pytest
 
@@ -47,6 +47,6 @@ def piece(index: int | None = None, id: str | None = None, name: str | None = No
         "odd indices",
     ],
 )
-def test_the_numbers_of_calls(pieces: list[Call], numbers: list[int]) -> None:
+def test_tool_call_indexes(pieces: list[Call], numbers: list[int]) -> None:
     calls = ToolCalls()
     assert [calls.number(one) for one in pieces] == numbers

@@ -1,4 +1,4 @@
-"""Chat Completions frames to chunks: the same ones wherever the bytes are cut."""
+"""Tests of the Chat Completions decoder: frames to chunks, independent of where bytes are cut."""
 
 import json
 from typing import Any
@@ -26,10 +26,10 @@ from tests.actors.providers.decoders import (
     Drained,
     check_any,
     cut_everywhere,
+    decode_document,
     drained,
     failed,
     json_with,
-    whole_of,
 )
 from tests.actors.providers.memory import pieces_of
 
@@ -46,13 +46,13 @@ def delta(finish: str | None = None, **fields: Any) -> bytes:
     return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
 
 
-def told(*events: bytes) -> Drained:
+def decode(*events: bytes) -> Drained:
     return drained(OpenAIChatDecoder(), [b"".join(events)])
 
 
 def chunks_of(*events: bytes) -> list[Chunk]:
-    """The chunks of events that are one answer in good order, but for its finish."""
-    chunks, failure = told(*events, STOP, DONE)
+    """Return the chunks of a valid answer, without the finish that is added to the events."""
+    chunks, failure = decode(*events, STOP, DONE)
     assert failure is None
     assert chunks.pop() == FinishChunk(Reason.STOP)
     return chunks
@@ -139,11 +139,11 @@ def test_no_frame_breaks_the_decoder(frames: list[Any], junk: bytes, cuts: list[
     ],
 )
 def test_finish_reasons(word: str, reason: Reason) -> None:
-    assert told(delta(word, content="x")) == ([TextChunk("x"), FinishChunk(reason)], None)
+    assert decode(delta(word, content="x")) == ([TextChunk("x"), FinishChunk(reason)], None)
 
 
 def test_only_the_first_finish_counts() -> None:
-    assert told(delta("length") + delta("stop") + DONE) == ([FinishChunk(Reason.LENGTH)], None)
+    assert decode(delta("length") + delta("stop") + DONE) == ([FinishChunk(Reason.LENGTH)], None)
 
 
 def test_usage_before_with_and_after_the_finish() -> None:
@@ -151,9 +151,9 @@ def test_usage_before_with_and_after_the_finish() -> None:
     seen = UsageChunk(Usage(input_tokens=3, output_tokens=0))
     finish = FinishChunk(Reason.STOP)
     last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage}
-    assert told(event({"usage": usage}) + STOP) == ([seen, finish], None)
-    assert told(event(last)) == ([seen, finish], None)
-    assert told(STOP + event({"choices": None, "usage": usage})) == ([finish, seen], None)
+    assert decode(event({"usage": usage}) + STOP) == ([seen, finish], None)
+    assert decode(event(last)) == ([seen, finish], None)
+    assert decode(STOP + event({"choices": None, "usage": usage})) == ([finish, seen], None)
 
 
 def test_usage_in_detail_or_not_at_all() -> None:
@@ -173,11 +173,11 @@ def test_usage_in_detail_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("absurd", [2**53 + 1, 10**20, 1e300])
-def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
-    """Journal, spool and database take 64 bits: a larger number would cost the final record."""
+def test_excessive_numbers_are_left_out(absurd: float) -> None:
+    """A number beyond 64 bits can't be stored, and would lose the final record."""
     usage = {"prompt_tokens": absurd, "completion_tokens": 1}
     last = event({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage})
-    assert told(last) == ([FinishChunk(Reason.STOP)], None)
+    assert decode(last) == ([FinishChunk(Reason.STOP)], None)
     assert chunks_of(delta(tool_calls=[{"index": absurd, "id": "a"}])) == [
         ToolCallChunk(0, "a", None, "")
     ]
@@ -202,12 +202,12 @@ def test_logprobs_over_several_lines_come_in_one(end: str) -> None:
     assert chunks_of(frame.encode()) == [TextChunk("a", '{"content":[-0.50]}')]
 
 
-def test_logprobs_that_are_no_utf_8_are_no_crash() -> None:
+def test_logprobs_that_are_not_utf_8_do_not_crash() -> None:
     odd = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":{"x":"\xff"}}]}\n\n'
     assert chunks_of(odd) == [TextChunk("a", '{"x":"\ufffd"}')]
 
 
-def test_tool_calls_without_index_are_told_apart_by_id() -> None:
+def test_tool_calls_without_index_are_distinguished_by_id() -> None:
     def call(id: str) -> dict[str, Any]:
         return {"id": id, "function": {"name": id, "arguments": "{}"}}
 
@@ -223,7 +223,7 @@ def test_the_old_function_call() -> None:
     ) == [ToolCallChunk(0, None, "f", ""), ToolCallChunk(0, None, None, "1")]
 
 
-def test_other_choices_than_the_first_are_left_alone() -> None:
+def test_other_choices_are_ignored() -> None:
     assert chunks_of(event({"choices": [{"index": 1, "delta": {"content": "other"}}]})) == []
 
 
@@ -283,7 +283,7 @@ def test_errors_in_the_stream(
     assert (failure.code, failure.status) == (code, status)
 
 
-def test_no_error_is_no_failure() -> None:
+def test_null_error_is_not_a_failure() -> None:
     assert chunks_of(event({"error": None, "choices": [{"delta": {"content": "a"}}]})) == [
         TextChunk("a")
     ]
@@ -295,11 +295,11 @@ def test_the_finish_reason_error_fails_after_its_text() -> None:
     assert failure.kind is FailureKind.IN_STREAM_ERROR
 
 
-def test_a_failure_waits_for_the_next_call_and_stays() -> None:
+def test_failure_is_raised_by_the_next_call_and_all_later_ones() -> None:
     decoder = OpenAIChatDecoder()
     assert decoder.feed(HELLO + b'data: {"error":"x"}\n\n') == [TextChunk("Hello")]
     assert decoder.over
-    assert not decoder.marked
+    assert not decoder.saw_end_marker
     for _ in range(2):
         with pytest.raises(UpstreamFailure):
             decoder.feed(STOP)
@@ -307,17 +307,17 @@ def test_a_failure_waits_for_the_next_call_and_stays() -> None:
             decoder.end()
 
 
-def test_an_end_without_finish_reason_is_a_cut() -> None:
+def test_end_without_finish_reason_is_truncation() -> None:
     for stream in (HELLO, HELLO + DONE, HELLO + b'data: {"choices":[{"del', b""):
         chunks, failure = failure_of(stream)
         assert chunks == [TextChunk("Hello")][: len(stream)]
         assert failure.kind is FailureKind.TRUNCATED
 
 
-def test_the_end_needs_no_mark_and_no_last_line() -> None:
-    assert told(STOP) == ([FinishChunk(Reason.STOP)], None)
-    assert told(STOP[:-2]) == ([FinishChunk(Reason.STOP)], None)
-    assert told(STOP + DONE[:-2]) == ([FinishChunk(Reason.STOP)], None)
+def test_end_mark_and_last_line_are_optional() -> None:
+    assert decode(STOP) == ([FinishChunk(Reason.STOP)], None)
+    assert decode(STOP[:-2]) == ([FinishChunk(Reason.STOP)], None)
+    assert decode(STOP + DONE[:-2]) == ([FinishChunk(Reason.STOP)], None)
 
 
 def test_messages_are_scrubbed() -> None:
@@ -327,10 +327,10 @@ def test_messages_are_scrubbed() -> None:
 
 
 def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    return whole_of(OpenAIWholeDecoder(), document)
+    return decode_document(OpenAIWholeDecoder(), document)
 
 
-def test_a_whole_answer() -> None:
+def test_complete_answer_document() -> None:
     message = {
         "role": "assistant",
         "content": "Hi",
@@ -357,7 +357,7 @@ def test_a_whole_answer() -> None:
     )
 
 
-def test_a_whole_answer_that_is_none() -> None:
+def test_document_that_is_not_an_answer() -> None:
     assert whole(b'{"error":{"message":"x"}}') == ([], FailureKind.IN_STREAM_ERROR)
     assert whole(b'{"choices":[{"message":{"content":"a"}}]}') == (
         [TextChunk("a")],
@@ -368,7 +368,7 @@ def test_a_whole_answer_that_is_none() -> None:
     assert whole(b" " * (8 * 2**20 + 1))[1] is FailureKind.MALFORMED
 
 
-def test_a_request_carries_all_that_the_client_said() -> None:
+def test_request_contains_all_client_parameters() -> None:
     call = ModelCall(
         upstream_model="gpt",
         messages=[{"role": "user", "content": [{"type": "text", "text": "ü"}], "name": "x"}],
@@ -392,7 +392,7 @@ def test_a_request_carries_all_that_the_client_said() -> None:
     assert "authorization" not in dict(OpenAIChat().build(call, None).headers)
 
 
-def test_details_below_nothing_are_nothing() -> None:
+def test_negative_usage_details_are_ignored() -> None:
     usage = {
         "prompt_tokens": 3,
         "completion_tokens": 2,
@@ -410,7 +410,7 @@ def test_a_frame_that_is_nested_too_deeply_is_skipped() -> None:
     assert isinstance(skipped, SkippedChunk)
 
 
-def test_what_a_last_frame_says_before_its_failure_counts() -> None:
+def test_content_of_the_last_frame_precedes_its_failure() -> None:
     failing = {"choices": [{"message": {"content": "a"}, "finish_reason": "error"}]}
     assert whole(json.dumps(failing).encode()) == ([TextChunk("a")], FailureKind.IN_STREAM_ERROR)
     chunks, failure = failure_of(delta("error", content="a")[:-2])

@@ -1,4 +1,4 @@
-"""Responses events to chunks: the same ones wherever the bytes are cut, none lost, none doubled."""
+"""Tests of the Responses decoder: events to chunks, with nothing lost or doubled at any cut."""
 
 import json
 from typing import Any
@@ -24,9 +24,9 @@ from tests.actors.providers.decoders import (
     CUTS,
     check_any,
     cut_everywhere,
+    decode_document,
     drained,
     failed,
-    whole_of,
 )
 from tests.actors.providers.memory import pieces_of
 
@@ -94,7 +94,7 @@ def function(id: str, name: str, arguments: str = "") -> dict[str, Any]:
 
 
 def chunks_of(*events: bytes) -> list[Chunk]:
-    """The chunks of events that are one answer in good order."""
+    """Return the chunks of a valid answer."""
     chunks, failure = drained(ResponsesDecoder(), [b"".join(events)])
     assert failure is None
     return chunks
@@ -189,10 +189,10 @@ TEXTS = st.lists(st.lists(st.text(max_size=4), max_size=4), min_size=1, max_size
 
 
 @given(TEXTS, st.booleans(), st.booleans(), st.booleans(), st.booleans())
-def test_whatever_a_server_leaves_out_nothing_is_lost_or_doubled(
+def test_omitted_events_lose_and_double_nothing(
     items: list[list[str]], deltas: bool, texts: bool, parts: bool, wholes: bool
 ) -> None:
-    """Each text is said up to five times, and at least once: in the answer at the end."""
+    """The server repeats each text up to five times, at least in the final answer."""
     stream: list[bytes] = []
     for at, pieces in enumerate(items):
         place = {"output_index": at, "content_index": 0}
@@ -278,15 +278,15 @@ def test_finishes(status: str, details: dict[str, str] | None, reason: Reason) -
     assert whole(json.dumps(document).encode()) == ([TextChunk("x"), FinishChunk(reason)], None)
 
 
-def test_a_call_that_the_limit_cut_is_no_finished_call() -> None:
+def test_tool_call_cut_by_the_token_limit_finishes_with_length() -> None:
     last = ended(status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     assert chunks_of(added(function("c", "f")), last)[-1] == FinishChunk(Reason.LENGTH)
 
 
-def test_the_end_is_marked_and_only_the_first_counts() -> None:
+def test_only_the_first_end_counts() -> None:
     decoder = ResponsesDecoder()
     assert decoder.feed(ended() + ended(status="incomplete")) == [FinishChunk(Reason.STOP)]
-    assert (decoder.finished, decoder.marked, decoder.over) == (True, True, True)
+    assert (decoder.finished, decoder.saw_end_marker, decoder.over) == (True, True, True)
     assert decoder.feed(text("late")) == []
     assert decoder.end() == []
 
@@ -302,14 +302,14 @@ SAYINGS = [
 
 
 @pytest.mark.parametrize("saying", range(len(SAYINGS)))
-def test_text_that_comes_late_is_not_lost_and_not_doubled(saying: int) -> None:
+def test_late_text_is_neither_lost_nor_doubled(saying: int) -> None:
     for later in range(saying, len(SAYINGS)):
         events = SAYINGS[saying] + (SAYINGS[later] if later > saying else [])
         chunks = chunks_of(*events, ended(message("Hello")))
         assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == "Hello"
 
 
-def test_the_end_of_a_text_that_no_delta_brought() -> None:
+def test_text_end_without_delta_is_added() -> None:
     said = sse("response.output_text.done", output_index=0, content_index=0, text="Hello")
     assert chunks_of(text("Hel"), said, ended(message("Hello, you"))) == [
         TextChunk("Hel"),
@@ -319,14 +319,14 @@ def test_the_end_of_a_text_that_no_delta_brought() -> None:
     ]
 
 
-def test_what_was_shown_stands_where_the_whole_says_otherwise() -> None:
+def test_shown_text_wins_over_a_different_final_text() -> None:
     assert chunks_of(text("Hello"), done(message("Bye")), ended(message("Bye"))) == [
         TextChunk("Hello"),
         FinishChunk(Reason.STOP),
     ]
 
 
-def test_a_server_whose_indexes_change_doubles_nothing() -> None:
+def test_changing_indexes_double_nothing() -> None:
     delta = sse("response.output_text.delta", delta="Hello")
     assert chunks_of(delta, done(message("Hello"), 3), ended(reasoning(), message("Hello"))) == [
         TextChunk("Hello"),
@@ -334,7 +334,7 @@ def test_a_server_whose_indexes_change_doubles_nothing() -> None:
     ]
 
 
-def test_the_same_text_twice_is_said_twice() -> None:
+def test_repeated_text_is_kept() -> None:
     assert chunks_of(ended(message("ha", "ha"), message("ha"))) == [
         TextChunk("ha"),
         TextChunk("ha"),
@@ -346,10 +346,10 @@ def test_the_same_text_twice_is_said_twice() -> None:
     assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == "haha"
 
 
-def test_what_a_part_begins_with_counts() -> None:
-    begun = {"type": "output_text", "text": "Hel"}
+def test_initial_text_of_a_part_is_read() -> None:
+    part = {"type": "output_text", "text": "Hel"}
     assert chunks_of(
-        sse("response.content_part.added", output_index=0, content_index=0, part=begun),
+        sse("response.content_part.added", output_index=0, content_index=0, part=part),
         text("lo"),
         ended(message("Hello")),
     ) == [TextChunk("Hel"), TextChunk("lo"), FinishChunk(Reason.STOP)]
@@ -359,17 +359,19 @@ def test_the_parts_of_a_summary_are_paragraphs() -> None:
     def thought(delta: str, part: int) -> bytes:
         return sse("response.reasoning_summary_text.delta", summary_index=part, delta=delta)
 
-    told: list[Chunk] = [
+    expected: list[Chunk] = [
         ReasoningChunk("one"),
         ReasoningChunk("\n\n"),
         ReasoningChunk("two"),
         FinishChunk(Reason.STOP),
     ]
-    assert chunks_of(thought("one", 0), thought("two", 1), ended(reasoning("one", "two"))) == told
-    assert chunks_of(ended(reasoning("one", "two"))) == told
+    assert (
+        chunks_of(thought("one", 0), thought("two", 1), ended(reasoning("one", "two"))) == expected
+    )
+    assert chunks_of(ended(reasoning("one", "two"))) == expected
 
 
-def test_reasoning_in_the_open() -> None:
+def test_plain_reasoning_text() -> None:
     item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hmm"}]}
     assert chunks_of(
         sse("response.reasoning_text.delta", output_index=0, content_index=0, delta="hm"),
@@ -379,7 +381,7 @@ def test_reasoning_in_the_open() -> None:
     ) == [ReasoningChunk("hm"), ReasoningChunk("m"), FinishChunk(Reason.STOP)]
 
 
-def test_refusals_that_come_whole() -> None:
+def test_refusals_in_one_event() -> None:
     assert chunks_of(
         sse("response.refusal.done", output_index=0, content_index=0, refusal="No."),
         ended(refused("No.")),
@@ -404,7 +406,7 @@ CALL_SAYINGS = [
 
 
 @pytest.mark.parametrize("saying", range(len(CALL_SAYINGS)))
-def test_calls_that_come_late_are_not_lost_and_not_doubled(saying: int) -> None:
+def test_late_tool_calls_are_neither_lost_nor_doubled(saying: int) -> None:
     for whole in ([], [done(function("c", "f", "{}"))]):
         chunks = chunks_of(*CALL_SAYINGS[saying], *whole, ended(function("c", "f", "{}")))
         *calls, last = chunks
@@ -414,7 +416,7 @@ def test_calls_that_come_late_are_not_lost_and_not_doubled(saying: int) -> None:
         assert "".join(c.arguments for c in calls if isinstance(c, ToolCallChunk)) == "{}"
 
 
-def test_two_calls_that_ask_the_same() -> None:
+def test_two_identical_tool_calls_are_kept() -> None:
     said = [function("a", "f", "{}"), function("b", "f", "{}")]
     assert chunks_of(done(said[0], 0), done(said[1], 1), ended(*said))[:-1] == [
         ToolCallChunk(0, "a", "f", "{}"),
@@ -434,7 +436,7 @@ def test_two_calls_that_ask_the_same() -> None:
     ]
 
 
-def test_calls_of_a_server_that_gives_no_indexes() -> None:
+def test_tool_calls_without_indexes() -> None:
     def arguments(delta: str) -> bytes:
         return sse("response.function_call_arguments.delta", delta=delta)
 
@@ -452,7 +454,7 @@ def test_calls_of_a_server_that_gives_no_indexes() -> None:
     ]
 
 
-def test_a_call_whose_name_comes_last() -> None:
+def test_tool_call_whose_name_arrives_last() -> None:
     assert chunks_of(
         sse("response.function_call_arguments.delta", output_index=1, delta="{}"),
         done(function("a", "f", "{}"), 1),
@@ -478,7 +480,7 @@ def test_usage_in_detail_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("absurd", [2**53 + 1, 10**20, 1e300])
-def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
+def test_excessive_numbers_are_left_out(absurd: float) -> None:
     usage = {"input_tokens": absurd, "output_tokens": 1}
     assert chunks_of(text("a"), ended(message("a"), usage=usage)) == [
         TextChunk("a"),
@@ -488,7 +490,7 @@ def test_numbers_that_nothing_could_hold_are_left_out(absurd: float) -> None:
     assert chunks_of(delta, ended())[0] == TextChunk("a")
 
 
-def test_logprobs_are_in_the_shape_of_chat_completions() -> None:
+def test_logprobs_are_converted_to_chat_completions_form() -> None:
     logprobs = '[{"token": "a",  "logprob": -0.50, "top_logprobs": []}]'
     frame = 'data: {"type":"response.output_text.delta","delta":"a","logprobs":%s}\n\n'
     first, *_ = chunks_of((frame % logprobs).encode(), ended())
@@ -597,23 +599,23 @@ def test_errors_in_the_stream(
     assert (failure.code, failure.type, failure.status) == (code, type, status)
 
 
-def test_what_a_failed_answer_has_cost_is_told() -> None:
+def test_usage_of_a_failed_answer_is_reported() -> None:
     chunks, failure = failure_of(ended(status="failed", usage=USAGE, error={"message": "Oh."}))
     assert chunks == [SEEN]
     assert failure.message == "Oh."
 
 
-def test_no_error_is_no_failure() -> None:
+def test_null_error_is_not_a_failure() -> None:
     assert chunks_of(sse("response.output_text.delta", delta="a", error=None), ended())[0] == (
         TextChunk("a")
     )
 
 
-def test_a_failure_waits_for_the_next_call_and_stays() -> None:
+def test_failure_is_raised_by_the_next_call_and_all_later_ones() -> None:
     decoder = ResponsesDecoder()
     assert decoder.feed(text("Hello") + sse("error", message="x")) == [TextChunk("Hello")]
     assert decoder.over
-    assert not decoder.marked
+    assert not decoder.saw_end_marker
     for _ in range(2):
         with pytest.raises(UpstreamFailure):
             decoder.feed(ended())
@@ -621,7 +623,7 @@ def test_a_failure_waits_for_the_next_call_and_stays() -> None:
             decoder.end()
 
 
-def test_an_end_without_finish_is_a_cut() -> None:
+def test_end_without_finish_is_truncation() -> None:
     hello = text("Hello")
     for stream in (hello, hello + b"data: [DONE]\n\n", hello + ended()[:-40], b""):
         chunks, failure = failure_of(stream)
@@ -629,7 +631,7 @@ def test_an_end_without_finish_is_a_cut() -> None:
         assert failure.kind is FailureKind.TRUNCATED
 
 
-def test_the_end_needs_no_last_line() -> None:
+def test_last_line_is_optional() -> None:
     assert chunks_of(ended()[:-2]) == [FinishChunk(Reason.STOP)]
 
 
@@ -640,10 +642,10 @@ def test_messages_are_scrubbed() -> None:
 
 
 def whole(document: bytes) -> tuple[list[Chunk], FailureKind | None]:
-    return whole_of(ResponsesWholeDecoder(), document)
+    return decode_document(ResponsesWholeDecoder(), document)
 
 
-def test_a_whole_answer() -> None:
+def test_complete_answer_document() -> None:
     document = {
         "object": "response",
         "status": "completed",
@@ -683,14 +685,14 @@ def test_a_whole_answer() -> None:
         (b'{"output":[]}', [FinishChunk(Reason.STOP)], None),
     ],
 )
-def test_a_whole_answer_that_is_none(
+def test_document_that_is_not_an_answer(
     document: bytes, chunks: list[Chunk], kind: FailureKind | None
 ) -> None:
     assert whole(document) == (chunks, kind)
 
 
 @pytest.mark.parametrize("document", [b"{}", b"17", b'{"choices":[]}', b'{"output":'])
-def test_a_whole_answer_of_something_else(document: bytes) -> None:
+def test_document_of_another_kind(document: bytes) -> None:
     chunks, kind = whole(document)
     assert [type(chunk) for chunk in chunks] == [SkippedChunk]
     assert kind is FailureKind.TRUNCATED
@@ -703,8 +705,8 @@ def test_a_frame_that_is_nested_too_deeply_is_skipped() -> None:
     assert isinstance(skipped, SkippedChunk)
 
 
-def test_a_flood_of_parts_is_read_in_time_that_grows_with_its_size() -> None:
-    """Twenty thousand parts, each compared with what was shown: quadratic would take minutes."""
+def test_many_parts_are_read_in_linear_time() -> None:
+    """Compare 20 000 parts with the shown text; quadratic work would take minutes."""
     many = 20_000
     chunks = chunks_of(done(message(*["x"] * many)), ended(message(*["x"] * many)))
     assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == "x" * many

@@ -1,4 +1,4 @@
-"""A chat's messages and parameters as a Responses request, and what such a request cannot say."""
+"""Tests of Responses requests: translation of calls, and reports of unsupported parts."""
 
 from collections.abc import Mapping
 
@@ -27,20 +27,20 @@ def body_of(*messages: Object, **parameters: object) -> Object:
     return msgspec.json.decode(parts.body, type=dict[str, object])
 
 
-def said(**parameters: object) -> Object:
-    """What parameters become, all of which can be said."""
-    assert unsaid(**parameters) == ()
+def translated(**parameters: object) -> Object:
+    """Return the fields that the parameters become, after checking that none is left out."""
+    assert left_out(**parameters) == ()
     plain = body_of()
     return {key: value for key, value in body_of(**parameters).items() if key not in plain}
 
 
-def unsaid(*messages: Object, **parameters: object) -> tuple[str, ...]:
+def left_out(*messages: Object, **parameters: object) -> tuple[str, ...]:
     return OpenAIResponses().unsupported(call(*messages, **parameters))
 
 
 def items(*messages: Object) -> object:
-    """What messages become, all of which can be said."""
-    assert unsaid(*messages) == ()
+    """Return the items that the messages become, after checking that nothing is left out."""
+    assert left_out(*messages) == ()
     return body_of(*messages)["input"]
 
 
@@ -97,7 +97,7 @@ def test_messages_become_items() -> None:
     ]
 
 
-def test_calls_and_results_become_items_of_their_own() -> None:
+def test_tool_calls_and_results_become_separate_items() -> None:
     other = {"id": "c2", "type": "custom", "custom": {"name": "g", "input": "x"}}
     picture = {"type": "image_url", "image_url": {"url": "https://x.example/a"}}
     assert items(
@@ -124,7 +124,7 @@ def test_calls_and_results_become_items_of_their_own() -> None:
     ]
 
 
-def test_what_an_assistant_said_or_refused() -> None:
+def test_assistant_text_and_refusal() -> None:
     text = {"type": "output_text", "text": "a", "annotations": []}
     refusal = {"type": "refusal", "refusal": "no"}
     parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}]
@@ -141,7 +141,7 @@ def test_what_an_assistant_said_or_refused() -> None:
     ]
 
 
-def test_what_messages_cannot_say() -> None:
+def test_unsupported_message_fields_are_left_out() -> None:
     messages: list[Object] = [
         {"role": "user", "content": "a", "name": "Ann", "audio": None},
         {
@@ -151,7 +151,7 @@ def test_what_messages_cannot_say() -> None:
         {"role": "assistant", "content": "c", "reasoning_content": "hm", "tool_calls": [{}, CALL]},
         {"role": "function", "name": "f", "content": "d"},
     ]
-    assert unsaid(*messages) == (
+    assert left_out(*messages) == (
         "messages[0].name",
         "messages[1].content[1]",
         "messages[2].tool_calls[0]",
@@ -165,12 +165,12 @@ def test_what_messages_cannot_say() -> None:
     ]
 
 
-def test_tools_become_flat() -> None:
+def test_tools_are_flattened() -> None:
     schema = {"type": "object", "properties": {}}
     nested = {"name": "f", "description": "does", "parameters": schema, "strict": True}
     hosted = {"type": "web_search"}
     flat = {"type": "function", "name": "h", "parameters": schema, "strict": False}
-    assert said(
+    assert translated(
         tools=[
             {"type": "function", "function": nested},
             {"type": "function", "function": {"name": "g", "strict": None}},
@@ -187,10 +187,10 @@ def test_tools_become_flat() -> None:
     }
 
 
-def test_custom_tools_cannot_be_said() -> None:
+def test_custom_tools_are_left_out() -> None:
     custom = {"type": "custom", "custom": {"name": "g"}}
     function = {"type": "function", "function": {"name": "f"}}
-    assert unsaid(tools=[function, custom], tool_choice=custom) == ("tools[1]", "tool_choice")
+    assert left_out(tools=[function, custom], tool_choice=custom) == ("tools[1]", "tool_choice")
     assert "tools" not in body_of(tools=[custom])
 
 
@@ -218,32 +218,34 @@ def test_custom_tools_cannot_be_said() -> None:
     ],
 )
 def test_the_choice_of_tools(chat: object, responses: object) -> None:
-    assert said(tool_choice=chat) == {"tool_choice": responses}
+    assert translated(tool_choice=chat) == {"tool_choice": responses}
 
 
 def test_the_format_of_the_text() -> None:
     schema = {"name": "n", "schema": {"type": "object"}, "strict": True}
     wanted = {"type": "json_schema", "json_schema": schema}
-    assert said(response_format=wanted) == {"text": {"format": {"type": "json_schema", **schema}}}
-    assert said(response_format={"type": "json_object"}, verbosity="low") == {
+    assert translated(response_format=wanted) == {
+        "text": {"format": {"type": "json_schema", **schema}}
+    }
+    assert translated(response_format={"type": "json_object"}, verbosity="low") == {
         "text": {"format": {"type": "json_object"}, "verbosity": "low"}
     }
 
 
 def test_lengths_effort_and_logprobs() -> None:
-    assert said(max_tokens=7) == {"max_output_tokens": 7}
-    assert said(max_tokens=7, max_completion_tokens=9) == {"max_output_tokens": 9}
-    assert said(max_completion_tokens=9, max_tokens=7) == {"max_output_tokens": 9}
-    assert said(reasoning_effort="low") == {"reasoning": {"effort": "low"}}
-    assert said(logprobs=True, top_logprobs=2) == {
+    assert translated(max_tokens=7) == {"max_output_tokens": 7}
+    assert translated(max_tokens=7, max_completion_tokens=9) == {"max_output_tokens": 9}
+    assert translated(max_completion_tokens=9, max_tokens=7) == {"max_output_tokens": 9}
+    assert translated(reasoning_effort="low") == {"reasoning": {"effort": "low"}}
+    assert translated(logprobs=True, top_logprobs=2) == {
         "include": ["message.output_text.logprobs"],
         "top_logprobs": 2,
     }
-    assert said(logprobs=False) == {}
+    assert translated(logprobs=False) == {}
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_single_fields_and_their_objects_go_together(turned: bool) -> None:
+def test_single_fields_are_merged_into_their_objects(turned: bool) -> None:
     parameters: Object = {
         "reasoning": {"summary": "auto", "effort": "high"},
         "reasoning_effort": "low",
@@ -253,7 +255,7 @@ def test_single_fields_and_their_objects_go_together(turned: bool) -> None:
         "logprobs": True,
     }
     order = reversed(parameters.items()) if turned else parameters.items()
-    assert said(**dict(order)) == {
+    assert translated(**dict(order)) == {
         "reasoning": {"summary": "auto", "effort": "low"},
         "text": {"verbosity": "low", "format": {"type": "text"}},
         "include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
@@ -270,7 +272,7 @@ def test_everything_else_is_passed_on() -> None:
         "service_tier": "flex",
         "odd": {"a": [1]},
     }
-    assert said(**others) == others
+    assert translated(**others) == others
 
 
 @pytest.mark.parametrize(
@@ -291,19 +293,21 @@ def test_everything_else_is_passed_on() -> None:
         ("background", True, False),
     ],
 )
-def test_what_parameters_cannot_say(name: str, value: object, nothing: object) -> None:
-    assert unsaid(**{name: value}) == (name,)
+def test_unsupported_parameter_values_are_left_out(
+    name: str, value: object, nothing: object
+) -> None:
+    assert left_out(**{name: value}) == (name,)
     assert body_of(**{name: value}) == body_of()
-    assert said(**{name: nothing}) == {}
+    assert translated(**{name: nothing}) == {}
 
 
-def test_what_is_ours_stays_ours() -> None:
+def test_client_cannot_override_our_fields() -> None:
     assert body_of(store=True, stream=False, stream_options={}) == body_of()
-    assert unsaid(input="mine", model="other") == ("input", "model")
+    assert left_out(input="mine", model="other") == ("input", "model")
     assert body_of(input="mine", model="other") == body_of()
 
 
-def test_the_types_of_the_sdk_take_it() -> None:
+def test_request_matches_the_sdk_types() -> None:
     schema = {"type": "object", "properties": {}}
     body = body_of(
         {"role": "system", "content": "Be brief."},
@@ -351,8 +355,8 @@ ANY = st.recursive(
                          "include", "logprobs", "max_tokens", "reasoning_effort", "verbosity"]),
         ANY),
 )  # fmt: skip
-def test_nothing_that_a_client_sends_breaks_it(
+def test_arbitrary_client_input_does_not_crash(
     messages: list[Object], parameters: Mapping[str, object]
 ) -> None:
     assert body_of(*messages, **parameters)["model"] == "gpt"
-    unsaid(*messages, **parameters)
+    left_out(*messages, **parameters)

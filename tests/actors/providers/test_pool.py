@@ -1,4 +1,4 @@
-"""Which connection is used next, and which are closed."""
+"""Tests of the connection pool: order of reuse, limits and expiry."""
 
 from actors.providers.pool import IdlePool
 
@@ -14,14 +14,14 @@ class Clock:
         return self.now
 
 
-def test_the_last_put_is_the_first_taken() -> None:
+def test_last_connection_put_is_taken_first() -> None:
     pool: IdlePool[str] = IdlePool(5, 30.0, Clock())
     for name in "abc":
         assert pool.put(HERE, name) == []
     assert [pool.take(HERE) for _ in range(4)] == ["c", "b", "a", None]
 
 
-def test_origins_are_kept_apart() -> None:
+def test_origins_are_separate() -> None:
     pool: IdlePool[str] = IdlePool(5, 30.0, Clock())
     pool.put(HERE, "a")
     pool.put(THERE, "b")
@@ -32,7 +32,7 @@ def test_origins_are_kept_apart() -> None:
     assert [pool.take(HERE), pool.take(HERE)] == ["c", "a"]
 
 
-def test_over_the_bound_the_oldest_goes() -> None:
+def test_oldest_connection_is_dropped_beyond_the_limit() -> None:
     pool: IdlePool[str] = IdlePool(2, 30.0, Clock())
     assert [pool.put(HERE, name) for name in "abc"] == [[], [], ["a"]]
     assert len(pool) == 2
@@ -55,7 +55,7 @@ def test_idle_time_is_counted_from_the_last_use() -> None:
     assert pool.take(HERE) == "c"
 
 
-def test_clearing_gives_back_all() -> None:
+def test_clear_returns_all_connections() -> None:
     pool: IdlePool[str] = IdlePool(5, 30.0, Clock())
     pool.put(HERE, "a")
     pool.put(THERE, "b")

@@ -1,4 +1,4 @@
-"""Responses over a WebSocket: against trio-websocket's server over streams in memory."""
+"""Tests of the Responses WebSocket provider against trio-websocket's server in memory."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -43,7 +43,7 @@ ANSWER: list[Chunk] = [
 
 
 class Setting:
-    """A provider, and the server that it asks."""
+    """A provider and the server that it connects to."""
 
     def __init__(self, provider: ResponsesWsProvider, server: Server) -> None:
         self.provider = provider
@@ -53,13 +53,13 @@ class Setting:
         return await self.provider.open(CALL, connect_s=5.0)
 
     async def assert_nothing_left(self) -> None:
-        """No connection at once, and no task as soon as all have seen it."""
+        """Check that no connection is open now and that all tasks end."""
         assert self.server.open == 0
         await wait_all_tasks_blocked()
         assert not self.provider._nursery.child_tasks
 
     async def failure(self) -> UpstreamFailure:
-        """How opening fails; nothing is left open."""
+        """Return the failure of opening, after checking that nothing is left open."""
         with pytest.raises(UpstreamFailure) as caught:
             await self.open()
         await self.assert_nothing_left()
@@ -80,7 +80,7 @@ async def setting(
 
 
 def saying(*messages: str | bytes) -> Handler:
-    """A server that says this to whatever it is asked, and then listens."""
+    """Return a handler that answers any request with these messages and then listens."""
 
     async def handle(peer: Peer) -> None:
         with suppress(ConnectionClosed):  # the client may leave at any time
@@ -94,7 +94,7 @@ def saying(*messages: str | bytes) -> Handler:
 
 
 async def listen(socket: WebSocketConnection) -> None:
-    """Until the client is gone."""
+    """Read messages until the client has closed the socket."""
     with pytest.raises(ConnectionClosed):
         await socket.get_message()
 
@@ -116,10 +116,10 @@ async def test_an_answer(autojump_clock: MockClock) -> None:
         assert await answer.receive() == []
         answer.close()
         assert stage.server.open == 0
-    assert stage.server.asked == [("up", 8000, False)]
+    assert stage.server.connects == [("up", 8000, False)]
 
 
-async def test_what_is_asked(autojump_clock: MockClock) -> None:
+async def test_request(autojump_clock: MockClock) -> None:
     heard: dict[str, Any] = {}
 
     async def handle(peer: Peer) -> None:
@@ -147,7 +147,7 @@ async def test_what_is_asked(autojump_clock: MockClock) -> None:
     assert b"authorization" not in heard["headers"]
 
 
-async def test_a_finished_socket_is_closed_in_good_order(autojump_clock: MockClock) -> None:
+async def test_finished_socket_gets_a_close_handshake(autojump_clock: MockClock) -> None:
     goodbyes: list[object] = []
 
     async def handle(peer: Peer) -> None:
@@ -166,7 +166,7 @@ async def test_a_finished_socket_is_closed_in_good_order(autojump_clock: MockClo
     assert goodbyes == [1000]
 
 
-async def test_a_server_that_says_no_goodbye_is_left_all_the_same(
+async def test_socket_is_closed_without_a_close_frame_from_the_server(
     autojump_clock: MockClock,
 ) -> None:
     async def handle(peer: Peer) -> None:
@@ -174,7 +174,7 @@ async def test_a_server_that_says_no_goodbye_is_left_all_the_same(
             socket = await Peer(peer.stream, nursery).accept()
             await socket.get_message()
             await socket.send_message(DONE)
-            nursery.cancel_scope.cancel()  # nobody listens any more
+            nursery.cancel_scope.cancel()  # stop reading, so that no close frame is sent
         await trio.sleep_forever()
 
     async with setting(handle) as stage:
@@ -204,8 +204,8 @@ async def test_a_socket_is_closed_at_once_and_the_peer_sees_it(autojump_clock: M
         answer.close()
 
 
-async def test_messages_that_nobody_reads_do_not_keep_it_open(autojump_clock: MockClock) -> None:
-    """The reader of trio-websocket waits for a place in its queue, and is not left there."""
+async def test_unread_messages_do_not_keep_the_socket_open(autojump_clock: MockClock) -> None:
+    """trio-websocket's reader blocks on its full queue, and must be cancelled there."""
     async with setting(saying(CREATED, *[HI] * 50)) as stage:
         answer = await stage.open()
         await wait_all_tasks_blocked()
@@ -226,7 +226,7 @@ async def test_binary_messages_and_pings(autojump_clock: MockClock) -> None:
         assert await drained(await stage.open()) == (ANSWER, None)
 
 
-async def test_the_answer_is_that_of_the_stream_over_http(autojump_clock: MockClock) -> None:
+async def test_answer_equals_the_http_stream(autojump_clock: MockClock) -> None:
     messages = [CREATED, HI, "oops", event("response.output_text.done", text="Hi there"), DONE]
     stream = b"".join(b"data: " + message.encode() + b"\n\n" for message in messages)
     async with setting(saying(*messages)) as stage:
@@ -241,7 +241,7 @@ async def test_a_malformed_message_is_skipped_or_fails(autojump_clock: MockClock
     assert failure.kind is FailureKind.MALFORMED
 
 
-async def test_a_message_beyond_all_bounds(autojump_clock: MockClock) -> None:
+async def test_oversized_message(autojump_clock: MockClock) -> None:
     async with setting(saying(HI, " " * (8 * 2**20 + 1))) as stage:
         chunks, failure = await drained(await stage.open())
     assert chunks == [TextChunk("Hi")]
@@ -258,7 +258,7 @@ REJECTED = event(
 )  # fmt: skip
 
 
-async def test_an_error_that_comes_first_is_the_status_of_the_call(
+async def test_leading_error_sets_the_status_of_the_call(
     autojump_clock: MockClock,
 ) -> None:
     async with setting(saying(REJECTED)) as stage:
@@ -270,7 +270,7 @@ async def test_an_error_that_comes_first_is_the_status_of_the_call(
 
 
 @pytest.mark.parametrize("headers", [None, {"retry-after": 7}, {"x": "y"}, ["retry-after"]])
-async def test_an_error_without_a_word_of_when(autojump_clock: MockClock, headers: object) -> None:
+async def test_error_without_retry_after(autojump_clock: MockClock, headers: object) -> None:
     refusal = event("error", status=503, headers=headers, error={"message": "Down."})
     async with setting(saying(refusal)) as stage:
         failure = await stage.failure()
@@ -278,7 +278,7 @@ async def test_an_error_without_a_word_of_when(autojump_clock: MockClock, header
     assert failure.retry_after_s is None
 
 
-async def test_an_error_before_content_is_no_error_in_the_stream(autojump_clock: MockClock) -> None:
+async def test_error_before_content_is_not_an_in_stream_error(autojump_clock: MockClock) -> None:
     async with setting(saying(CREATED, REJECTED)) as stage:
         chunks, failure = await drained(await stage.open())
     assert chunks == []
@@ -294,7 +294,7 @@ async def test_an_error_before_content_is_no_error_in_the_stream(autojump_clock:
         event("response.failed", response={"error": {"code": "rate", "message": "Slow down."}}),
     ],
 )
-async def test_an_error_after_content_is_one_in_the_stream(
+async def test_error_after_content_is_an_in_stream_error(
     autojump_clock: MockClock, last: str
 ) -> None:
     async with setting(saying(CREATED, HI, last)) as stage:
@@ -340,7 +340,7 @@ def refusing(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -
     return handle
 
 
-async def test_a_refused_handshake_is_what_its_status_says(autojump_clock: MockClock) -> None:
+async def test_refused_handshake_is_classified_by_status(autojump_clock: MockClock) -> None:
     body = b'{"error":{"message":"No topsecret here","code":"c","type":"t"}}'
     async with setting(refusing(429, [(b"retry-after", b"3")], body)) as stage:
         failure = await stage.failure()
@@ -370,7 +370,7 @@ async def test_a_refused_handshake_is_what_its_status_says(autojump_clock: MockC
         ),
     ],
 )
-async def test_a_server_that_answers_the_handshake_otherwise(
+async def test_invalid_handshake_responses(
     autojump_clock: MockClock, answer: bytes, kind: FailureKind, status: int | None
 ) -> None:
     async def handle(peer: Peer) -> None:
@@ -395,7 +395,7 @@ async def test_the_body_of_a_refusal_is_not_waited_for(autojump_clock: MockClock
         assert trio.current_time() - began == 2.0
 
 
-async def test_no_connection_in_time_or_at_all(autojump_clock: MockClock) -> None:
+async def test_connect_timeout_and_refused_connection(autojump_clock: MockClock) -> None:
     async with setting(saying(DONE)) as stage:
         stage.server.connect_s = 6.0
         assert (await stage.failure()).kind is FailureKind.CONNECT_TIMEOUT
@@ -410,7 +410,7 @@ async def test_no_connection_in_time_or_at_all(autojump_clock: MockClock) -> Non
 
 @pytest.mark.parametrize("messages", [(), (CREATED,), (CREATED, HI)])
 @pytest.mark.parametrize("how", ["close", "drop", "noise"])
-async def test_an_end_before_the_answers_end_is_a_cut(
+async def test_socket_end_before_the_finish_is_truncation(
     autojump_clock: MockClock, messages: tuple[str, ...], how: str
 ) -> None:
     async def handle(peer: Peer) -> None:
@@ -442,7 +442,7 @@ async def test_an_end_before_the_answers_end_is_a_cut(
         )
 
 
-async def test_an_end_right_after_the_finish_is_a_good_one(autojump_clock: MockClock) -> None:
+async def test_socket_end_after_the_finish_is_a_good_end(autojump_clock: MockClock) -> None:
     async def handle(peer: Peer) -> None:
         socket = await peer.accept()
         await socket.get_message()
@@ -455,7 +455,7 @@ async def test_an_end_right_after_the_finish_is_a_good_one(autojump_clock: MockC
 
 
 class CancelAfterSteps(trio.abc.Instrument):
-    """Cancels a scope when so many steps have been taken, by whichever tasks."""
+    """Instrument that cancels a scope after this many steps of any tasks."""
 
     def __init__(self, scope: trio.CancelScope, steps: int) -> None:
         self._scope = scope
@@ -467,7 +467,7 @@ class CancelAfterSteps(trio.abc.Instrument):
             self._scope.cancel()
 
 
-async def test_a_cancelled_call_leaves_nothing_open_at_any_step(autojump_clock: MockClock) -> None:
+async def test_cancellation_at_any_step_leaves_nothing_open(autojump_clock: MockClock) -> None:
     async def play(stage: Setting, steps: int) -> bool:
         with trio.CancelScope() as scope:
             witness = CancelAfterSteps(scope, steps)
@@ -501,7 +501,7 @@ async def test_cancelled_while_the_server_is_silent(autojump_clock: MockClock) -
         await stage.assert_nothing_left()
 
 
-async def test_the_providers_end_closes_its_sockets(autojump_clock: MockClock) -> None:
+async def test_closing_the_provider_closes_its_sockets(autojump_clock: MockClock) -> None:
     async with setting(saying(CREATED, HI)) as stage:
         answers = [await stage.open() for _ in range(3)]
         assert stage.server.open == 3
@@ -509,14 +509,14 @@ async def test_the_providers_end_closes_its_sockets(autojump_clock: MockClock) -
     assert len(answers) == 3
 
 
-async def test_what_goes_wrong_beside_it_comes_through_as_it_is() -> None:
+async def test_exception_in_the_body_passes_through_unchanged() -> None:
     with pytest.raises(LookupError, match="elsewhere"):
         async with open_responses_ws("p", URL, None):
             raise LookupError("elsewhere")
 
 
 @pytest.mark.parametrize("url", ["ws://up/v1", "http://", "https://me:secret@up/v1"])
-async def test_settings_that_cannot_be_used(url: str) -> None:
+async def test_unusable_base_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base URL of provider p"):
         async with open_responses_ws("p", url, None):
             raise AssertionError
@@ -529,7 +529,7 @@ async def test_a_https_url_means_tls(autojump_clock: MockClock) -> None:
         async with open_responses_ws("p", url, None, connect=server.connect) as provider:
             (await provider.open(CALL, connect_s=1)).close()
         nursery.cancel_scope.cancel()
-    assert server.asked == [("up.example", 443, True)]
+    assert server.connects == [("up.example", 443, True)]
 
 
 def test_a_reader_of_messages_keeps_its_failure() -> None:

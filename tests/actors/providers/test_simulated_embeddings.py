@@ -1,4 +1,4 @@
-"""Simulated embeddings: the same every time, of length 1, with the faults of a short answer."""
+"""Tests of simulated embeddings: determinism, unit length, usage and faults."""
 
 import base64
 import math
@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from actors.outcome import Usage
 from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.embeddings import EmbeddingAsk, Embeddings
+from actors.providers.embeddings import EmbeddingCall, Embeddings
 from actors.providers.simulated import SimulatedProvider
 from actors.providers.simulated import embeddings as simulated
 from actors.providers.simulated.embeddings import (
@@ -27,7 +27,7 @@ from actors.providers.simulated.embeddings import (
 async def embed(
     model: str = "sim", *texts: str, as_base64: bool = False, **given: object
 ) -> Embeddings:
-    ask = EmbeddingAsk(
+    ask = EmbeddingCall(
         input=list(texts), texts=texts or ("Hello there",), as_base64=as_base64, parameters=given
     )
     embedder = SimulatedEmbedder(SimulatedProvider("s"))
@@ -63,21 +63,21 @@ def test_vectors_have_length_1(text: str, dimensions: int) -> None:
     assert math.isclose(math.hypot(*vector), 1.0, abs_tol=1e-5)
 
 
-async def test_dimensions_and_spelling_are_honoured(autojump_clock: MockClock) -> None:
+async def test_dimensions_and_encoding_are_honoured(autojump_clock: MockClock) -> None:
     plain = numbers(await embed(dimensions=3))[0]
     packed = await embed(dimensions=3, as_base64=True)
     text = msgspec.json.decode(packed.vectors[0], type=str)
     assert list(struct.unpack("<3f", base64.b64decode(text))) == pytest.approx(plain)
 
 
-async def test_usage_is_that_of_the_inputs(autojump_clock: MockClock) -> None:
+async def test_usage_counts_the_inputs(autojump_clock: MockClock) -> None:
     found = await embed("sim", "one two three", "four")
     assert found.usage == Usage(input_tokens=4, output_tokens=0)
     assert (await embed("sim:nousage")).usage is None
 
 
 @pytest.mark.parametrize("given", [0, -1, MAX_DIMENSIONS + 1, 1.5, "3", True])
-async def test_dimensions_that_no_vector_has(given: object) -> None:
+async def test_invalid_dimensions_are_rejected(given: object) -> None:
     failure = await failure_of("sim", dimensions=given)
     assert (failure.status, failure.param) == (400, "dimensions")
 
@@ -100,12 +100,12 @@ async def test_faults(
 
 
 async def test_times(autojump_clock: MockClock) -> None:
-    began = trio.current_time()
+    started_at = trio.current_time()
     await embed("sim:head=2s,first=3s")
-    assert trio.current_time() - began == pytest.approx(5)
+    assert trio.current_time() - started_at == pytest.approx(5)
 
 
-async def test_many_numbers_are_made_in_a_thread(
+async def test_large_responses_are_computed_in_a_thread(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     at_once = await embed("sim", "a", "b")

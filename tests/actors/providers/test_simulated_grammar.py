@@ -1,4 +1,4 @@
-"""Model names: every behaviour has a name, and a wrong name says what is wrong with it."""
+"""Tests of the model-name grammar: round trips and error messages."""
 
 import msgspec
 import pytest
@@ -66,12 +66,12 @@ behaviours = st.builds(
 
 
 @given(behaviours)
-def test_a_behaviour_and_its_name_are_one(behaviour: Behaviour) -> None:
+def test_behaviour_round_trips_through_its_name(behaviour: Behaviour) -> None:
     assert parse_model_name(model_name(behaviour)) == behaviour
 
 
 @given(st.text() | st.lists(st.sampled_from(ITEMS), max_size=4).map(lambda i: f"x:{','.join(i)}"))
-def test_any_text_is_a_name_or_an_error(text: str) -> None:
+def test_arbitrary_text_is_a_name_or_an_error(text: str) -> None:
     try:
         behaviour = parse_model_name(text)
     except BadModelName:
@@ -111,13 +111,13 @@ def test_names(name: str, expected: Behaviour) -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("", "begins with a word"),
-        (":tool", "begins with a word"),
+        ("", "must begin with a word"),
+        (":tool", "must begin with a word"),
         ("sim:", "unknown setting ''"),
-        ("sim:oops", "unknown setting 'oops'; there are 429, badjson"),
+        ("sim:oops", "unknown setting 'oops'; the known settings are 429, badjson"),
         ("sim:tokens", "'tokens' needs a value"),
         ("sim:tokens=0", "'tokens': 0 is not between 1 and"),
-        ("sim:tokens=٣", "not a whole number"),
+        ("sim:tokens=٣", "not an integer"),
         ("sim:delay=20", "'20' is not a duration; write 20ms"),
         ("sim:delay=inf", "is not a duration"),
         ("sim:delay=1e9s", "1e+09 s is not between 0 and 86400 s"),
@@ -126,29 +126,29 @@ def test_names(name: str, expected: Behaviour) -> None:
         ("sim:silent=3", "'silent' takes no value"),
         ("sim:echo=1", "'echo' takes no value"),
         ("sim:context=1", "'context' takes no value"),
-        ("sim:cut=1,stall=2", "does not go with another fault"),
-        ("sim:echo,unicode", "does not go with another style"),
-        ("sim:cut=1,cut=2", "'cut' stands twice"),
+        ("sim:cut=1,stall=2", "'stall': the name already sets another fault"),
+        ("sim:echo,unicode", "'unicode': the name already sets another style"),
+        ("sim:cut=1,cut=2", "'cut' is set twice"),
         ("sim:429=2,retry=3", "'retry' is set twice"),
-        ("sim:times=2", "there is none"),
-        ("sim:cut=3,retry=2", "'retry' goes with 'error' only"),
-        ("sim:cut=3,code=x", "'code' goes with"),
+        ("sim:times=2", "need a fault in the same name"),
+        ("sim:cut=3,retry=2", "'retry' is allowed only with 'error'"),
+        ("sim:cut=3,code=x", "'code' is allowed only with"),
         ("sim:error=200", "not between 400 and 599"),
-        ("sim:resume=later", "none of new, on, again, overlap"),
+        ("sim:resume=later", "not one of new, on, again, overlap"),
     ],
 )
-def test_a_wrong_name_says_what_is_wrong(name: str, complaint: str) -> None:
+def test_invalid_name_is_explained(name: str, complaint: str) -> None:
     with pytest.raises(BadModelName) as problem:
         parse_model_name(name)
     assert complaint in str(problem.value)
 
 
-def test_settings_left_out_are_those_of_the_base() -> None:
+def test_omitted_settings_come_from_the_base() -> None:
     base = Behaviour(delay_s=0, tokens=7)
     assert parse_model_name("x:tokens=9", base) == Behaviour(voice="x", delay_s=0, tokens=9)
 
 
-def test_every_fault_is_in_the_grammars_text() -> None:
+def test_every_fault_is_documented() -> None:
     from actors.providers.simulated import grammar
 
     documented = grammar.__doc__ or ""

@@ -1,4 +1,4 @@
-"""What a simulated model remembers of calls, and how little of each."""
+"""Tests of the call history: conversations and bounded keys."""
 
 from sys import getsizeof
 
@@ -14,10 +14,10 @@ def call(user: str, question: str = "Hi", model: str = "sim") -> ModelCall:
     )
 
 
-def test_a_conversation_is_a_model_a_user_and_a_question() -> None:
+def test_conversations_differ_by_model_user_and_question() -> None:
     history = History()
-    asked = [
-        history.meet(one, now_s=1.0).asked
+    requests = [
+        history.note(one, now_s=1.0).requests
         for one in (
             call("a"),
             call("a"),
@@ -27,11 +27,11 @@ def test_a_conversation_is_a_model_a_user_and_a_question() -> None:
             call("a"),
         )
     ]
-    assert asked == [0, 1, 0, 0, 0, 2]
+    assert requests == [0, 1, 0, 0, 0, 2]
 
 
-def test_little_is_remembered_of_a_long_request() -> None:
+def test_history_keys_are_bounded() -> None:
     history = History()
-    history.meet(call("a" * 1_000_000, question="b" * 1_000_000), now_s=1.0)
+    history.note(call("a" * 1_000_000, question="b" * 1_000_000), now_s=1.0)
     ((model, user, question),) = history._asked
     assert getsizeof(user) + getsizeof(question) + getsizeof(model) < 1000

@@ -1,4 +1,4 @@
-"""Which steps are due when."""
+"""Tests of the playhead: steps become due at the right times."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,20 +17,20 @@ steps = st.builds(
 
 
 @given(st.lists(steps, max_size=200), st.floats(0, 2), st.floats(0, 1e6))
-def test_every_step_comes_once_in_order_and_not_before_its_time(
-    script: list[Step], pause_s: float, begun_at: float
+def test_steps_are_taken_once_in_order_and_not_early(
+    script: list[Step], pause_s: float, started_at: float
 ) -> None:
     playhead = Playhead(tuple(script))
     found: list[Step] = []
-    now = begun_at
+    now = started_at
     while not playhead.ended():
-        # The clock is the caller's: sums of floats need not come back when subtracted.
-        now = max(now + pause_s, begun_at + playhead.due_s)
-        batch = playhead.take(now - begun_at)
+        # As a caller computes it: adding and subtracting floats doesn't always give the same value.
+        now = max(now + pause_s, started_at + playhead.due_s)
+        batch = playhead.take(now - started_at)
         assert 1 <= len(batch) <= MOST_AT_ONCE
         assert len(batch) == 1 or not any(isinstance(step.act, Fault) for step in batch)
         found += batch
-        assert begun_at + sum(step.after_s for step in found) <= now + 1e-6
+        assert started_at + sum(step.after_s for step in found) <= now + 1e-6
     assert found == script
 
 

@@ -1,4 +1,4 @@
-"""Pieces, and texts of an exact number of them."""
+"""Tests of pieces, and of texts with an exact number of them."""
 
 import re
 import subprocess
@@ -43,14 +43,14 @@ def test_other_texts_have_their_length(make, seed: int, length: int) -> None:  #
     assert pieces("".join(text)) == text
 
 
-def test_another_seed_says_something_else() -> None:
+def test_prose_depends_on_the_seed() -> None:
     assert prose(1, 50) != prose(2, 50)
 
 
-def test_another_process_says_the_same() -> None:
+def test_prose_is_the_same_in_another_process() -> None:
     program = (
         "from actors.providers.simulated.prose import prose; import sys;"
         "sys.stdout.write(''.join(prose(12345, 40)))"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert told.stdout.decode() == "".join(prose(12345, 40))
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert output.stdout.decode() == "".join(prose(12345, 40))

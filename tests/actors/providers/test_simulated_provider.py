@@ -1,4 +1,4 @@
-"""The simulated provider in process, on virtual time."""
+"""Tests of the in-process simulated provider, on virtual time."""
 
 import pytest
 import trio
@@ -17,7 +17,7 @@ def ask(model: str, question: str = QUESTION, **parameters: object) -> ModelCall
 
 
 async def answer(provider: Provider, call: ModelCall) -> list[tuple[float, Chunk]]:
-    """The chunks and when they came."""
+    """Return the chunks with the times at which they arrived."""
     found: list[tuple[float, Chunk]] = []
     opened = await provider.open(call, connect_s=5)
     while batch := await opened.receive():
@@ -26,24 +26,24 @@ async def answer(provider: Provider, call: ModelCall) -> list[tuple[float, Chunk
     return found
 
 
-async def test_an_answer_takes_its_time(autojump_clock: MockClock) -> None:
+async def test_answer_follows_the_configured_delays(autojump_clock: MockClock) -> None:
     provider = SimulatedProvider("simulated")
-    begun = trio.current_time()
+    started_at = trio.current_time()
     found = await answer(provider, ask("sim:tokens=3,head=1s,first=300ms,delay=20ms"))
-    times = [round(at - begun, 3) for at, _ in found]
+    times = [round(at - started_at, 3) for at, _ in found]
     assert times == [1.3, 1.32, 1.34, 1.34, 1.34]
     assert isinstance(found[-2][1], FinishChunk)
     assert isinstance(found[-1][1], UsageChunk)
 
 
-async def test_a_slow_caller_gets_what_is_due_at_once(autojump_clock: MockClock) -> None:
+async def test_slow_caller_gets_all_due_chunks_at_once(autojump_clock: MockClock) -> None:
     opened = await SimulatedProvider("s").open(ask("sim:tokens=30,delay=20ms"), connect_s=5)
     await trio.sleep(0.05 + 9 * 0.02 + 0.001)
     assert len(await opened.receive()) == 10
     assert len(await opened.receive()) == 1
 
 
-async def test_a_flood_comes_in_batches(autojump_clock: MockClock) -> None:
+async def test_flood_is_sent_in_batches(autojump_clock: MockClock) -> None:
     opened = await SimulatedProvider("s").open(ask("sim:tokens=200,first=0,delay=0"), connect_s=5)
     sizes = []
     while batch := await opened.receive():
@@ -100,7 +100,7 @@ async def test_faults_come_after_the_tokens_before_them(
     assert failure.value.kind is kind
 
 
-async def test_a_stall_lasts(autojump_clock: MockClock) -> None:
+async def test_stall_never_ends(autojump_clock: MockClock) -> None:
     opened = await SimulatedProvider("s").open(ask("sim:stall=2"), connect_s=5)
     got: list[Chunk] = []
     with trio.move_on_after(3600) as scope:
@@ -110,7 +110,7 @@ async def test_a_stall_lasts(autojump_clock: MockClock) -> None:
     assert sum(isinstance(chunk, TextChunk) for chunk in got) == 2
 
 
-async def test_a_whole_answer_that_hangs_is_not_waited_for(autojump_clock: MockClock) -> None:
+async def test_hanging_body_ends_after_one_second(autojump_clock: MockClock) -> None:
     found = await answer(SimulatedProvider("s"), ask("sim:hang,tokens=4"))
     assert isinstance(found[-1][1], UsageChunk)
     assert trio.current_time() == pytest.approx(0.05 + 3 * 0.02 + 1)
@@ -153,7 +153,7 @@ async def test_a_scenario_names_models(autojump_clock: MockClock) -> None:
     assert [c.text for _, c in found if isinstance(c, TextChunk)] == ["1", " 2"]
 
 
-async def test_a_closed_answer_is_not_read_on(autojump_clock: MockClock) -> None:
+async def test_closed_answer_cannot_be_read(autojump_clock: MockClock) -> None:
     opened = await SimulatedProvider("s").open(ask("sim"), connect_s=5)
     opened.close()
     with pytest.raises(trio.ClosedResourceError):
@@ -177,6 +177,6 @@ async def test_a_long_prompt_is_answered_too() -> None:
     opened = await SimulatedProvider("s").open(
         ask("sim:tokens=3,first=0,delay=0", "word " * 10_000), connect_s=5
     )
-    *_, told = await opened.receive()
-    assert isinstance(told, UsageChunk)
-    assert told.usage.input_tokens == 10_001
+    *_, last = await opened.receive()
+    assert isinstance(last, UsageChunk)
+    assert last.usage.input_tokens == 10_001

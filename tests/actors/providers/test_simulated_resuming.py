@@ -1,4 +1,4 @@
-"""Going on with a cut answer: by prefill and on request."""
+"""Tests of continuing an interrupted answer, by prefill and on request."""
 
 import pytest
 from hypothesis import given
@@ -18,27 +18,27 @@ def ask(model: str, *messages: dict[str, object]) -> Script:
     return script(ModelCall(upstream_model=model, messages=[*messages], parameters={}))
 
 
-def text(played: Script) -> str:
-    return "".join(s.act.text for s in played.steps if isinstance(s.act, TextChunk))
+def text(result: Script) -> str:
+    return "".join(s.act.text for s in result.steps if isinstance(s.act, TextChunk))
 
 
-def answered(content: str) -> dict[str, object]:
+def assistant(content: str) -> dict[str, object]:
     return {"role": "assistant", "content": content}
 
 
 @given(st.integers(0, 60), st.sampled_from(["sim", "sim:unicode", "sim:count"]))
-def test_a_prefill_is_continued_wherever_it_was_cut(at: int, model: str) -> None:
+def test_prefill_is_continued_at_any_cut(at: int, model: str) -> None:
     whole = text(ask(model, QUESTION))
-    begun = "".join(pieces(whole)[:at]).rstrip()
-    assert begun + text(ask(model, QUESTION, answered(begun))) == whole
+    partial = "".join(pieces(whole)[:at]).rstrip()
+    assert partial + text(ask(model, QUESTION, assistant(partial))) == whole
 
 
-def test_a_prefill_that_is_no_beginning_is_still_answered() -> None:
-    assert text(ask("sim", QUESTION, answered("In the cellar")))
+def test_unrelated_prefill_is_answered() -> None:
+    assert text(ask("sim", QUESTION, assistant("In the cellar")))
 
 
 def test_prefill_can_be_refused() -> None:
-    opening = ask("sim:noprefill", QUESTION, answered("The")).opening
+    opening = ask("sim:noprefill", QUESTION, assistant("The")).opening
     assert isinstance(opening, Rejection)
     assert opening.status == 400
     assert ask("sim:noprefill", QUESTION).opening is None
@@ -52,18 +52,18 @@ def test_prefill_can_be_refused() -> None:
         ("overlap", "1 2 3 4 5 6 7 8 9 10"),
     ],
 )
-def test_asked_to_continue(how: str, expected: str) -> None:
+def test_continuation_on_request(how: str, expected: str) -> None:
     model = f"sim:count,tokens=10,resume={how}"
-    assert text(ask(model, QUESTION, answered("1 2 3 4 5"), GO_ON)) == expected
+    assert text(ask(model, QUESTION, assistant("1 2 3 4 5"), GO_ON)) == expected
 
 
 def test_an_overlap_is_a_few_words() -> None:
     model = "sim:count,tokens=10,resume=overlap"
-    assert text(ask(model, QUESTION, answered("1 2 3 4 5 6 7"), GO_ON)) == "3 4 5 6 7 8 9 10"
+    assert text(ask(model, QUESTION, assistant("1 2 3 4 5 6 7"), GO_ON)) == "3 4 5 6 7 8 9 10"
 
 
-def test_a_whole_answer_is_not_gone_on_with() -> None:
+def test_complete_answer_is_not_continued() -> None:
     model = "sim:count,tokens=3,resume=on"
-    assert text(ask(model, QUESTION, answered("1 2 3"), GO_ON)) == "1 2 3"
-    plain = ask("sim", QUESTION, answered("1"), GO_ON)
-    assert plain == ask("sim:resume=on", QUESTION, answered("1"), GO_ON)
+    assert text(ask(model, QUESTION, assistant("1 2 3"), GO_ON)) == "1 2 3"
+    plain = ask("sim", QUESTION, assistant("1"), GO_ON)
+    assert plain == ask("sim:resume=on", QUESTION, assistant("1"), GO_ON)

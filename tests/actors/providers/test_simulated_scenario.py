@@ -1,4 +1,4 @@
-"""Scenario files say the same as model names."""
+"""Tests of scenario files, which are equivalent to model names."""
 
 import pytest
 
@@ -30,15 +30,15 @@ def test_a_file_gives_models_their_behaviour() -> None:
 @pytest.mark.parametrize(
     ("toml", "complaint"),
     [
-        ("models = [", "not TOML"),
+        ("models = [", "not valid TOML"),
         ("[model.x]", "unknown table 'model'"),
-        ("[models]\nx = 3", "models.x is not a table"),
-        ("[models.x]\ncut = [1]", "models.x.cut is neither"),
+        ("[models]\nx = 3", "models.x must be a table"),
+        ("[models.x]\ncut = [1]", "models.x.cut must be a string"),
         ("[models.x]\nslow = 1", "'x': unknown setting 'slow'"),
         ("[defaults]\ndelay = 3", "'3' is not a duration"),
-        (FILE, "no colon, not 'gpt-4o:latest'"),
+        (FILE, "without a colon, not 'gpt-4o:latest'"),
     ],
 )
-def test_a_wrong_file_says_where(toml: str, complaint: str) -> None:
+def test_invalid_file_error_names_the_place(toml: str, complaint: str) -> None:
     with pytest.raises(BadModelName, match=complaint.replace("(", r"\(")):
         load_scenario(toml)

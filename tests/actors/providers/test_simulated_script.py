@@ -1,4 +1,4 @@
-"""Scripts: the same every time, exact in tokens, and faults in their places."""
+"""Tests of scripts: determinism, exact token counts and positions of faults."""
 
 import msgspec
 import pytest
@@ -17,11 +17,11 @@ from actors.chunks import (
 )
 from actors.outcome import Reason, Usage
 from actors.providers.base import ModelCall
-from actors.providers.simulated import Past, Script, script
+from actors.providers.simulated import PriorCalls, Script, script
 from actors.providers.simulated.behaviour import Fault, FaultKind
 from actors.providers.simulated.prose import pieces
 from actors.providers.simulated.rejections import Rejection
-from actors.providers.simulated.steps import Torn
+from actors.providers.simulated.steps import TornFrame
 
 Message = dict[str, object]
 
@@ -39,54 +39,54 @@ WEATHER = {
 CLOCK = {"type": "function", "function": {"name": "clock"}}
 
 
-def said(role: str, content: object) -> Message:
+def message(role: str, content: object) -> Message:
     return {"role": role, "content": content}
 
 
 def ask(model: str, *messages: Message, **parameters: object) -> ModelCall:
-    asked = list(messages) or [said("user", "Tell me of the stage.")]
+    asked = list(messages) or [message("user", "Tell me of the stage.")]
     return ModelCall(upstream_model=model, messages=asked, parameters=parameters)
 
 
-def chunks(played: Script) -> list[Chunk]:
-    return [step.act for step in played.steps if not isinstance(step.act, Fault | Torn)]
+def chunks(result: Script) -> list[Chunk]:
+    return [step.act for step in result.steps if not isinstance(step.act, Fault | TornFrame)]
 
 
-def text(played: Script) -> str:
-    return "".join(chunk.text for chunk in chunks(played) if isinstance(chunk, TextChunk))
+def text(result: Script) -> str:
+    return "".join(chunk.text for chunk in chunks(result) if isinstance(chunk, TextChunk))
 
 
-def finish(played: Script) -> Reason:
-    (found,) = [chunk.reason for chunk in chunks(played) if isinstance(chunk, FinishChunk)]
+def finish(result: Script) -> Reason:
+    (found,) = [chunk.reason for chunk in chunks(result) if isinstance(chunk, FinishChunk)]
     return found
 
 
-def usage(played: Script) -> Usage:
-    (found,) = [chunk.usage for chunk in chunks(played) if isinstance(chunk, UsageChunk)]
+def usage(result: Script) -> Usage:
+    (found,) = [chunk.usage for chunk in chunks(result) if isinstance(chunk, UsageChunk)]
     return found
 
 
-def calls(played: Script) -> dict[str | None, list[str]]:
+def calls(result: Script) -> dict[str | None, list[str]]:
     found: dict[str | None, list[str]] = {}
     names: dict[int, str | None] = {}
-    for chunk in chunks(played):
+    for chunk in chunks(result):
         if isinstance(chunk, ToolCallChunk):
             names.setdefault(chunk.index, chunk.name)
             found.setdefault(names[chunk.index], []).append(chunk.arguments)
     return found
 
 
-@given(st.lists(st.builds(said, st.sampled_from(["system", "user", "tool"]), st.text())))
+@given(st.lists(st.builds(message, st.sampled_from(["system", "user", "tool"]), st.text())))
 def test_the_same_call_has_the_same_script(messages: list[Message]) -> None:
     call = ModelCall(upstream_model="sim", messages=messages, parameters={})
     again = msgspec.json.decode(msgspec.json.encode(call), type=ModelCall)
     assert script(call) == script(again)
 
 
-def test_words_depend_on_prompt_and_voice_and_on_nothing_else() -> None:
+def test_words_depend_only_on_prompt_and_voice() -> None:
     plain = script(ask("sim"))
     assert text(script(ask("other"))) != text(plain)
-    assert text(script(ask("sim", said("user", "Something else")))) != text(plain)
+    assert text(script(ask("sim", message("user", "Something else")))) != text(plain)
     assert text(script(ask("sim:delay=0,chunk=7,nousage"))) == text(plain)
     assert 40 <= usage(plain).output_tokens <= 120
 
@@ -94,20 +94,20 @@ def test_words_depend_on_prompt_and_voice_and_on_nothing_else() -> None:
 @given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 30), st.none() | st.integers(1, 250))
 def test_usage_is_exact(length: int, size: int, thought: int, most: int | None) -> None:
     reasoning = f",reasoning={thought}" if thought else ""
-    played = script(ask(f"sim:tokens={length},chunk={size}{reasoning}", max_tokens=most))
+    result = script(ask(f"sim:tokens={length},chunk={size}{reasoning}", max_tokens=most))
     total = min(length + thought, most or 1000)
-    told = usage(played)
-    assert told.output_tokens == sum(step.tokens for step in played.steps) == total
-    assert told.reasoning_tokens == min(thought, total)
-    assert len(pieces(text(played))) == total - told.reasoning_tokens
-    assert told.input_tokens == 6
-    assert finish(played) is (Reason.LENGTH if total < length + thought else Reason.STOP)
+    reported = usage(result)
+    assert reported.output_tokens == sum(step.tokens for step in result.steps) == total
+    assert reported.reasoning_tokens == min(thought, total)
+    assert len(pieces(text(result))) == total - reported.reasoning_tokens
+    assert reported.input_tokens == 6
+    assert finish(result) is (Reason.LENGTH if total < length + thought else Reason.STOP)
 
 
-def test_time_is_laid_out_as_asked() -> None:
-    played = script(ask("sim:tokens=3,head=1s,first=300ms,delay=20ms"))
-    assert played.head_s == 1
-    assert [step.after_s for step in played.steps] == [0.3, 0.02, 0.02, 0, 0]
+def test_delays_of_the_steps() -> None:
+    result = script(ask("sim:tokens=3,head=1s,first=300ms,delay=20ms"))
+    assert result.head_s == 1
+    assert [step.after_s for step in result.steps] == [0.3, 0.02, 0.02, 0, 0]
     grouped = script(ask("sim:tokens=5,chunk=2,delay=20ms"))
     assert [(step.after_s, step.tokens) for step in grouped.steps] == [
         (0.05, 2), (0.04, 2), (0.04, 1), (0, 0), (0, 0),
@@ -117,10 +117,10 @@ def test_time_is_laid_out_as_asked() -> None:
 def test_stop_ends_the_text_before_the_word() -> None:
     whole = text(script(ask("sim")))
     word = whole.split()[5]
-    played = script(ask("sim", stop=["never said", f" {word}"]))
-    assert text(played) == whole[: whole.index(f" {word}")]
-    assert finish(played) is Reason.STOP
-    assert usage(played).output_tokens == len(pieces(text(played)))
+    result = script(ask("sim", stop=["never said", f" {word}"]))
+    assert text(result) == whole[: whole.index(f" {word}")]
+    assert finish(result) is Reason.STOP
+    assert usage(result).output_tokens == len(pieces(text(result)))
 
 
 @pytest.mark.parametrize(
@@ -133,15 +133,13 @@ def test_stop_ends_the_text_before_the_word() -> None:
         ({"n": 2}, "n"),
     ],
 )
-def test_a_parameter_that_cannot_be_honoured_is_a_400(
-    parameters: dict[str, object], param: str
-) -> None:
+def test_invalid_parameter_is_a_400(parameters: dict[str, object], param: str) -> None:
     opening = script(ask("sim", **parameters)).opening
     assert isinstance(opening, Rejection)
     assert (opening.status, opening.param) == (400, param)
 
 
-def test_nulls_are_parameters_left_out() -> None:
+def test_null_parameters_are_ignored() -> None:
     assert script(ask("sim", n=None, max_tokens=None, stop=None)) == script(ask("sim"))
 
 
@@ -154,8 +152,8 @@ def test_an_unknown_setting_is_a_404() -> None:
 
 def test_styles() -> None:
     assert text(script(ask("sim:count,tokens=4"))) == "1 2 3 4"
-    again = said("user", [{"type": "text", "text": "Échó!"}])
-    echo = script(ask("sim:echo", said("user", "a  b"), said("assistant", "?"), again))
+    again = message("user", [{"type": "text", "text": "Échó!"}])
+    echo = script(ask("sim:echo", message("user", "a  b"), message("assistant", "?"), again))
     assert text(echo) == "Échó!"
     assert not text(script(ask("sim:unicode"))).isascii()
 
@@ -174,14 +172,14 @@ def test_reasoning_comes_first() -> None:
 
 
 def test_a_tool_is_called_in_pieces_with_arguments_that_fit() -> None:
-    played = script(ask("sim:tool", tools=[WEATHER, CLOCK]))
-    (arguments,) = calls(played).values()
+    result = script(ask("sim:tool", tools=[WEATHER, CLOCK]))
+    (arguments,) = calls(result).values()
     assert len(arguments) > 3
     made = msgspec.json.decode("".join(arguments), type=dict[str, object])
     assert isinstance(made["city"], str)
     assert isinstance(made["days"], int)
-    assert finish(played) is Reason.TOOL_CALLS
-    assert usage(played).output_tokens == len(arguments)
+    assert finish(result) is Reason.TOOL_CALLS
+    assert usage(result).output_tokens == len(arguments)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +204,7 @@ def test_a_tool_call_without_tools_is_a_text() -> None:
     assert text(script(ask("sim:tool"))) == text(script(ask("sim")))
 
 
-def test_calls_have_their_own_ids_and_stable_ones() -> None:
+def test_tool_call_ids_are_unique() -> None:
     ids = [
         chunk.id
         for chunk in chunks(script(ask("sim:tool=3", tools=[WEATHER])))
@@ -215,14 +213,18 @@ def test_calls_have_their_own_ids_and_stable_ones() -> None:
     assert len(set(ids)) == 3
 
 
-def test_after_a_tools_result_comes_a_text_that_mentions_it() -> None:
-    messages = said("user", "Weather?"), said("assistant", None), said("tool", "17 degrees")
-    played = script(ask("sim:tool", *messages, tools=[WEATHER], tool_choice="required"))
-    assert "17 degrees" in text(played)
-    assert finish(played) is Reason.STOP
+def test_tool_result_is_answered_with_text_that_quotes_it() -> None:
+    messages = (
+        message("user", "Weather?"),
+        message("assistant", None),
+        message("tool", "17 degrees"),
+    )
+    result = script(ask("sim:tool", *messages, tools=[WEATHER], tool_choice="required"))
+    assert "17 degrees" in text(result)
+    assert finish(result) is Reason.STOP
 
 
-def test_json_is_answered_where_json_is_wanted() -> None:
+def test_response_format_gives_json() -> None:
     assert msgspec.json.decode(text(script(ask("sim", response_format={"type": "json_object"}))))
     schema = {"type": "object", "properties": {"a": {"const": 1}}}
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
@@ -231,44 +233,44 @@ def test_json_is_answered_where_json_is_wanted() -> None:
 
 @given(st.sampled_from(["cut", "break", "reset", "end", "stall", "errorframe", "noise"]),
        st.integers(0, 70), st.integers(1, 8))  # fmt: skip
-def test_a_fault_comes_after_so_many_tokens(kind: str, at: int, size: int) -> None:
-    played = script(ask(f"sim:tokens=60,chunk={size},{kind}={at}"))
+def test_fault_comes_after_the_configured_tokens(kind: str, at: int, size: int) -> None:
+    result = script(ask(f"sim:tokens=60,chunk={size},{kind}={at}"))
     whole = text(script(ask("sim:tokens=60")))
-    last = played.steps[-1].act
+    last = result.steps[-1].act
     if at > 60:
-        assert finish(played) is Reason.STOP
+        assert finish(result) is Reason.STOP
         return
     assert isinstance(last, Fault)
     assert last.kind == kind
-    assert sum(step.tokens for step in played.steps) == at
-    assert text(played) == "".join(pieces(whole)[:at])
-    assert not any(isinstance(chunk, FinishChunk) for chunk in chunks(played))
+    assert sum(step.tokens for step in result.steps) == at
+    assert text(result) == "".join(pieces(whole)[:at])
+    assert not any(isinstance(chunk, FinishChunk) for chunk in chunks(result))
 
 
-def test_a_fault_takes_the_time_of_the_token_that_does_not_come() -> None:
+def test_fault_is_due_when_the_missing_token_was() -> None:
     assert script(ask("sim:cut=0,first=300ms")).steps[-1].after_s == 0.3
     assert script(ask("sim:cut=1,delay=30ms")).steps[-1].after_s == 0.03
     assert script(ask("sim:tokens=1,cut=1,delay=30ms")).steps[-1].after_s == 0.03
 
 
-def test_a_torn_frame_takes_the_place_of_one_token() -> None:
+def test_torn_frame_replaces_one_token() -> None:
     acts = [step.act for step in script(ask("sim:count,tokens=3,torn=1")).steps]
-    assert acts[:3] == [TextChunk("1"), Torn(TextChunk(" 2")), TextChunk(" 3")]
+    assert acts[:3] == [TextChunk("1"), TornFrame(TextChunk(" 2")), TextChunk(" 3")]
     assert isinstance(acts[3], FinishChunk)
 
 
-def test_a_malformed_frame_takes_the_place_of_none() -> None:
-    played = script(ask("sim:count,tokens=3,badjson=2"))
-    assert [type(chunk) for chunk in chunks(played)][:4] == [
+def test_malformed_frame_is_inserted() -> None:
+    result = script(ask("sim:count,tokens=3,badjson=2"))
+    assert [type(chunk) for chunk in chunks(result)][:4] == [
         TextChunk, TextChunk, SkippedChunk, TextChunk,
     ]  # fmt: skip
-    assert text(played) == "1 2 3"
+    assert text(result) == "1 2 3"
 
 
 def test_hanging_comes_after_a_whole_answer() -> None:
-    played = script(ask("sim:hang,tokens=2"))
-    assert finish(played) is Reason.STOP
-    assert played.steps[-1].act == Fault(kind=FaultKind.HANG)
+    result = script(ask("sim:hang,tokens=2"))
+    assert finish(result) is Reason.STOP
+    assert result.steps[-1].act == Fault(kind=FaultKind.HANG)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +290,8 @@ def test_errors(model: str, status: int, code: str | None, retry_after_s: float 
     assert (opening.status, opening.code, opening.retry_after_s) == (status, code, retry_after_s)
 
 
-def test_a_fault_meets_only_those_that_it_is_meant_for() -> None:
-    assert script(ask("sim:error=500,times=2"), past=Past(asked=1)).opening is not None
-    assert script(ask("sim:error=500,times=2"), past=Past(asked=2)) == script(ask("sim"))
-    assert script(ask("sim:error=500,for=60s"), past=Past(age_s=59.9)).opening is not None
-    assert script(ask("sim:error=500,for=60s"), past=Past(age_s=60)) == script(ask("sim"))
+def test_fault_is_limited_by_times_and_duration() -> None:
+    assert script(ask("sim:error=500,times=2"), past=PriorCalls(requests=1)).opening is not None
+    assert script(ask("sim:error=500,times=2"), past=PriorCalls(requests=2)) == script(ask("sim"))
+    assert script(ask("sim:error=500,for=60s"), past=PriorCalls(age_s=59.9)).opening is not None
+    assert script(ask("sim:error=500,for=60s"), past=PriorCalls(age_s=60)) == script(ask("sim"))

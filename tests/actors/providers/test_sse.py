@@ -1,4 +1,4 @@
-"""The event decoder against a reader that follows the specification line by line."""
+"""Tests of the event decoder against a reader that follows the specification line by line."""
 
 import pytest
 from hypothesis import given
@@ -16,8 +16,8 @@ STREAMS = st.lists(st.sampled_from(WORDS), max_size=30).map(b"".join)
 CUTS = st.lists(st.integers(min_value=0, max_value=500), max_size=10)
 
 
-def by_the_book(stream: bytes) -> list[SseEvent]:
-    """Events of the stream, without what an end of it leaves open."""
+def parse_by_specification(stream: bytes) -> list[SseEvent]:
+    """Return the events of the stream, without an unfinished last one."""
     stream = stream.removeprefix(b"\xef\xbb\xbf")
     lines = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")[:-1]
     events: list[SseEvent] = []
@@ -43,8 +43,8 @@ def fed(pieces: list[bytes]) -> list[SseEvent]:
 
 
 @given(STREAMS, CUTS)
-def test_events_are_those_of_the_specification_wherever_cut(stream: bytes, cuts: list[int]) -> None:
-    assert fed(pieces_of(stream, cuts)) == by_the_book(stream)
+def test_events_match_the_specification_at_any_cut(stream: bytes, cuts: list[int]) -> None:
+    assert fed(pieces_of(stream, cuts)) == parse_by_specification(stream)
 
 
 def test_a_typical_stream_cut_everywhere() -> None:
@@ -63,7 +63,7 @@ def test_a_typical_stream_cut_everywhere() -> None:
         assert fed(pieces) == expected
 
 
-def test_an_event_is_out_as_soon_as_its_empty_line_began() -> None:
+def test_event_is_returned_at_the_start_of_its_empty_line() -> None:
     decoder = SseDecoder()
     assert decoder.feed(b"data: a\r\n\r") == [SseEvent(b"a")]
     assert decoder.feed(b"\ndata: b\n\n") == [SseEvent(b"b")]
@@ -76,7 +76,7 @@ def test_a_large_event_in_small_pieces() -> None:
     assert fed(pieces) == [SseEvent(text)]
 
 
-def test_an_event_over_the_bound_is_refused_however_it_comes() -> None:
+def test_oversized_event_is_refused_at_any_cut() -> None:
     stream = b"data: 1\n\ndata: " + b"z" * 100 + b"\n\n"
     for pieces in splits(stream):
         decoder = SseDecoder(max_event=64)
@@ -88,7 +88,7 @@ def test_an_event_over_the_bound_is_refused_however_it_comes() -> None:
     assert SseDecoder(max_event=200).feed(stream)[1].data == b"z" * 100
 
 
-def test_a_missing_last_empty_line_is_forgiven_at_the_end() -> None:
+def test_missing_final_empty_line_is_accepted() -> None:
     decoder = SseDecoder()
     assert decoder.feed(b"data: a\n\ndata: [DONE]\n") == [SseEvent(b"a")]
     assert decoder.end() == [SseEvent(b"[DONE]")]

@@ -1,4 +1,4 @@
-"""The transport over scripted connections: framing, reuse, failures, cancellation."""
+"""Tests of the transport over scripted connections: framing, reuse, failures, cancellation."""
 
 from collections.abc import AsyncIterator
 
@@ -40,7 +40,7 @@ async def opened(transport: TrioTransport) -> ResponseBody:
 
 
 async def read(transport: TrioTransport, request: httpx.Request | None = None) -> bytes:
-    """A request's body by httpx's own way, closed at its end."""
+    """Return the body of a response, read and closed as httpx does."""
     response = await transport.handle_async_request(request or post())
     content = await response.aread()
     await response.aclose()
@@ -56,7 +56,7 @@ async def test_a_request_and_its_response() -> None:
     assert (response.http_version, response.reason_phrase) == ("HTTP/1.1", "Some")
     assert await response.aread() == b"abcde"
     await response.aclose()
-    assert peer.asked == [("up", 8000, False)]
+    assert peer.connects == [("up", 8000, False)]
     assert wire.sent == (
         b"POST /v1/x?y=1 HTTP/1.1\r\nHost: up:8000\r\nx-key: k\r\nContent-Length: 2\r\n\r\n{}"
     )
@@ -101,7 +101,7 @@ async def test_a_streamed_request_is_sent_in_chunks() -> None:
         ([head(100), head(200, "content-length: 1")[:9], b"", b""], None, False),
     ],
 )
-async def test_bodies_and_what_becomes_of_their_connections(
+async def test_body_framing_decides_connection_reuse(
     script: list[bytes], content: bytes | None, kept: bool
 ) -> None:
     wire = MemoryWire(*script)
@@ -115,7 +115,7 @@ async def test_bodies_and_what_becomes_of_their_connections(
     assert wire.closed is not kept
 
 
-async def test_a_request_that_closes_is_not_kept() -> None:
+async def test_connection_close_request_prevents_reuse() -> None:
     transport = Peer(MemoryWire(head(204))).transport()
     await read(transport, httpx.Request("GET", "http://up", headers={"connection": "close"}))
     assert transport.statistics() == NOTHING
@@ -214,7 +214,7 @@ async def test_a_body_left_at_its_end_marker_keeps_its_connection() -> None:
     ],
     ids=lambda came: ascii(came)[:40],
 )
-async def test_a_left_connection_that_is_not_settled_is_closed(
+async def test_released_connection_without_a_clean_end_is_closed(
     came: list[Line],
 ) -> None:
     old = MemoryWire(head(200, CHUNKED) + chunked(b"[DONE]"))
@@ -256,7 +256,7 @@ async def test_a_reused_connection_that_dies_unanswered_is_tried_once_more(
     assert transport.statistics() == IDLE
 
 
-async def test_only_unanswered_requests_on_old_connections_are_sent_again() -> None:
+async def test_only_unanswered_requests_on_reused_connections_are_retried() -> None:
     answer = head(200, "content-length: 1") + b"a"
     unanswered = MemoryWire(b"")
     transport = Peer(unanswered, MemoryWire(answer)).transport()
@@ -275,10 +275,10 @@ async def test_only_unanswered_requests_on_old_connections_are_sent_again() -> N
     assert transport.statistics() == NOTHING
 
 
-async def test_a_request_that_may_have_been_seen_is_not_sent_again(
+async def test_request_that_may_have_been_received_is_not_retried(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """A gateway that gives up on a slow model closes like one that never saw the request."""
+    """A gateway that times out on a slow model closes like one that never got the request."""
     answer = head(200, "content-length: 1") + b"a"
     slow, spare = MemoryWire(answer, 20.0, b""), MemoryWire(answer)
     transport = Peer(slow, spare).transport()
@@ -289,14 +289,14 @@ async def test_a_request_that_may_have_been_seen_is_not_sent_again(
     assert transport.statistics() == NOTHING
 
 
-async def test_an_early_answer_is_read_although_sending_failed() -> None:
+async def test_early_response_is_read_after_failed_send() -> None:
     wire = MemoryWire(head(413, "content-length: 0"))
     wire.broken = True
     response = await Peer(wire).transport().handle_async_request(post())
     assert response.status_code == 413
 
 
-async def test_idle_connections_grow_old(autojump_clock: trio.testing.MockClock) -> None:
+async def test_idle_connections_expire(autojump_clock: trio.testing.MockClock) -> None:
     answer = head(204)
     old, new = MemoryWire(answer), MemoryWire(answer)
     transport = Peer(old, new).transport(idle_s=30.0)
@@ -338,7 +338,7 @@ async def test_refusals_and_missing_tls() -> None:
     assert transport.statistics() == NOTHING
 
 
-async def test_timeouts_that_a_request_sets(autojump_clock: trio.testing.MockClock) -> None:
+async def test_per_request_timeouts(autojump_clock: trio.testing.MockClock) -> None:
     slow = Peer(MemoryWire(head(204)), connect_s=3.0)
     with pytest.raises(httpx.ConnectTimeout):
         await read(slow.transport(), post(connect=2.0))
@@ -354,7 +354,7 @@ async def test_timeouts_that_a_request_sets(autojump_clock: trio.testing.MockClo
 
 
 async def test_an_abandoned_body_closes_its_connection_before_returning() -> None:
-    for leave in (ResponseBody.close, ResponseBody.leave):
+    for leave in (ResponseBody.close, ResponseBody.release_if_complete):
         wire = MemoryWire(head(200, CHUNKED) + chunked(b"a"))
         transport = Peer(wire).transport()
         body = await opened(transport)
@@ -386,7 +386,7 @@ def two_answers() -> list[MemoryWire]:
     return [MemoryWire(*answer, 0.0, b""), MemoryWire(*answer)]
 
 
-async def test_cancelled_at_any_step_nothing_stays_open() -> None:
+async def test_cancellation_at_any_step_leaves_nothing_open() -> None:
     step, finished = 0, False
     while not finished:
         step += 1

@@ -1,4 +1,4 @@
-"""TLS over a scripted connection, with the other side of it played by hand."""
+"""Tests of TLS over a scripted connection with a hand-written peer."""
 
 import ssl
 
@@ -14,7 +14,7 @@ from tests.actors.providers.memory import Line, MemoryWire
 
 
 class TlsPeer(MemoryWire):
-    """A connection whose other end answers the handshake, and then encrypts what the test says."""
+    """A connection whose peer answers the handshake and then encrypts the test's data."""
 
     def __init__(self, ca: trustme.CA) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class TlsPeer(MemoryWire):
         self._hands_shaken = False
         self.heard = b""
         self.next_send_s = 0.0
-        """How long it takes what is sent next."""
+        """Seconds that the next sends take."""
 
     async def send(self, data: bytes) -> None:
         pause_s, self.next_send_s = self.next_send_s, 0.0
@@ -44,12 +44,12 @@ class TlsPeer(MemoryWire):
             self.script.append(answer)
 
     def record(self, text: bytes) -> bytes:
-        """`text` as one record."""
+        """Return `text` as one TLS record."""
         self._tls.write(text)
         return self._leaving.read()
 
-    def goodbye(self) -> bytes:
-        """The alert that ends the stream in good order."""
+    def close_notify(self) -> bytes:
+        """Return the alert that ends the stream in good order."""
         with pytest.raises(ssl.SSLWantReadError):
             self._tls.unwrap()
         return self._leaving.read()
@@ -65,7 +65,7 @@ async def connected() -> tuple[TlsWire, TlsPeer]:
     return wire, peer
 
 
-async def test_records_that_came_together_are_one_piece() -> None:
+async def test_records_received_together_are_one_piece() -> None:
     wire, peer = await connected()
     peer.script.append(peer.record(b"a" * 16384) + peer.record(b"b") + peer.record(b"c"))
     assert await wire.receive() == b"a" * 16384 + b"bc"
@@ -81,9 +81,9 @@ async def test_records_cut_anywhere() -> None:
     assert received == b"abcdef"
 
 
-async def test_what_came_is_told_without_waiting() -> None:
+async def test_receive_nowait_returns_buffered_data() -> None:
     wire, peer = await connected()
-    assert wire.receive_nowait() is None  # session tickets are no text
+    assert wire.receive_nowait() is None  # session tickets carry no data
     record = peer.record(b"abc")
     peer.script += [record[:5], record[5:]]
     assert wire.receive_nowait() == b"abc"
@@ -92,15 +92,15 @@ async def test_what_came_is_told_without_waiting() -> None:
     assert wire.receive_nowait() == b""
 
 
-async def test_sending_more_than_is_encrypted_at_once() -> None:
+async def test_large_send_is_encrypted_in_parts() -> None:
     wire, peer = await connected()
     text = bytes(range(256)) * 4000
     await wire.send(text)
     assert peer.heard == text
 
 
-async def test_records_leave_in_order_whoever_encrypts_them(autojump_clock: MockClock) -> None:
-    """A reader may have to say something, such as new keys, while a writer is at work."""
+async def test_concurrent_encryption_keeps_record_order(autojump_clock: MockClock) -> None:
+    """A reader may have to send something, such as a key update, while a writer is active."""
     wire, peer = await connected()
     peer.next_send_s = 1.0
     async with trio.open_nursery() as nursery:
@@ -110,11 +110,11 @@ async def test_records_leave_in_order_whoever_encrypts_them(autojump_clock: Mock
     assert peer.heard == b"first second"
 
 
-@pytest.mark.parametrize("goodbye", [False, True])
-async def test_the_end_with_and_without_goodbye(goodbye: bool) -> None:
+@pytest.mark.parametrize("close_notify", [False, True])
+async def test_end_with_and_without_close_notify(close_notify: bool) -> None:
     wire, peer = await connected()
-    peer.script.append(peer.record(b"abc") + (peer.goodbye() if goodbye else b""))
-    if not goodbye:
+    peer.script.append(peer.record(b"abc") + (peer.close_notify() if close_notify else b""))
+    if not close_notify:
         peer.script.append(b"")
     assert await wire.receive() == b"abc"
     assert await wire.receive() == b""
@@ -137,7 +137,7 @@ async def test_a_forged_record_is_an_end_after_what_came_before() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03"])
-async def test_a_handshake_with_somebody_else(answer: bytes) -> None:
+async def test_handshake_with_a_peer_without_tls_fails(answer: bytes) -> None:
     script: list[Line] = [answer, b""]
     wire = TlsWire(MemoryWire(*script), ssl.create_default_context(), "up")
     with pytest.raises(httpx.ConnectError, match=r"^TLS: "):

@@ -1,4 +1,4 @@
-"""A WebSocket server without a network: trio-websocket's own, over streams in memory."""
+"""WebSocket server for tests: trio-websocket over streams in memory."""
 
 import ssl
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ Stream = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
 
 
 class StreamWire:
-    """One end of a pair of memory streams, as a connection of ours."""
+    """One end of a pair of memory streams, as a `Wire`."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -27,7 +27,7 @@ class StreamWire:
             raise httpx.ReadError("broken") from error
 
     def receive_nowait(self) -> bytes | None:
-        raise AssertionError("nobody looks at a socket without waiting")
+        raise AssertionError("a socket must not be read without waiting")
 
     async def send(self, data: bytes) -> None:
         try:
@@ -42,18 +42,18 @@ class StreamWire:
 
 
 class Server:
-    """Serves each connection by a handler, in the nursery of a test."""
+    """A server that runs a handler for each connection in the nursery of a test."""
 
     def __init__(self, nursery: trio.Nursery, handler: Callable[["Peer"], Awaitable[None]]) -> None:
         self._nursery = nursery
         self._handler = handler
         self.wires: list[StreamWire] = []
-        self.asked: list[tuple[str, int, bool]] = []
+        self.connects: list[tuple[str, int, bool]] = []
         self.connect_s = 0.0
 
     async def connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
-        """What the provider connects with."""
-        self.asked.append((host, port, tls is not None))
+        """Connect the provider to a new handler; replaces its `connect` function."""
+        self.connects.append((host, port, tls is not None))
         await trio.sleep(self.connect_s)
         ours, theirs = memory_stream_pair()
         self.wires.append(StreamWire(ours))
@@ -62,21 +62,21 @@ class Server:
 
     @property
     def open(self) -> int:
-        """How many connections the provider has not closed."""
+        """Number of connections that the provider has not closed."""
         return sum(not wire.closed for wire in self.wires)
 
 
 class Peer:
-    """The server's side of one connection."""
+    """The server side of one connection."""
 
     def __init__(self, stream: Stream, nursery: trio.Nursery) -> None:
         self.stream = stream
         self._nursery = nursery
 
     async def request(self) -> WebSocketRequest:
-        """The handshake that the client asks for."""
+        """Return the client's handshake request."""
         return await wrap_server_stream(self._nursery, self.stream)
 
     async def accept(self) -> WebSocketConnection:
-        """The socket, with its handshake done."""
+        """Complete the handshake and return the socket."""
         return await (await self.request()).accept()
