@@ -1,7 +1,7 @@
-"""The accumulator: grows the answer out of chunks, and knows when it is too long.
+"""Accumulator: turns chunks into draft events and enforces the answer's size limits.
 
-Second actor of a turn. It turns chunks into draft events; finish and usage pass through, since
-the persister decides the outcome.
+The second actor of a turn. The finish passes through unchanged, because the persister decides the
+outcome.
 """
 
 from collections.abc import Callable
@@ -21,17 +21,17 @@ from actors.events import AnyEvent
 from actors.links import Receiver, Sender
 
 Draft = AnyEvent | FinishChunk
-"""What flows from the accumulator to the persister: events without a number, and the finish."""
+"""Item sent from the accumulator to the persister: an event without a number, or the finish."""
 
 MAX_LOGPROBS_BYTES = 32 * 1024 * 1024
-"""Of an answer's `logprobs`, which may be a hundred times its text; what is more is left out."""
+"""Most bytes of `logprobs` (maybe a hundred times the text) in an answer; the rest is omitted."""
 
 MAX_EVENTS = 200_000
-"""The other bound of an answer: at about 120 bytes each, 25 MB of journal in memory."""
+"""Most events in an answer: at about 120 bytes each, the journal takes 25 MB of memory."""
 
 
 class Accumulator:
-    """Pure step of the actor. `on_oversize` is called once, when the answer passes the limit."""
+    """The state of the actor; calls `on_oversize` once, when the answer exceeds a limit."""
 
     __slots__ = (
         "_bytes_left",
@@ -45,29 +45,29 @@ class Accumulator:
 
     def __init__(self, max_answer_bytes: int, on_oversize: Callable[[], None]) -> None:
         self._max_bytes = max_answer_bytes
-        self._begin()
+        self._reset_limits()
         self._on_oversize = on_oversize
         self._calls: dict[int, _GrowingCall] = {}
         self._full = False
 
-    def _begin(self) -> None:
-        """Nothing has come yet, or nothing of it counts any more."""
+    def _reset_limits(self) -> None:
+        """Reset the limits, at the start and after a retry."""
         self._bytes_left = self._max_bytes
         self._events_left = MAX_EVENTS
         self._logprobs_left = MAX_LOGPROBS_BYTES
 
     def step(self, items: list[Chunk | AnyEvent]) -> list[Draft]:
-        """Draft events for what came in, in its order."""
+        """Return the draft events for these chunks and events, in order."""
         drafts: list[Draft] = []
         for item in items:
             kind = type(item)
             if kind is TextChunk:
                 self._grow_text(drafts, item)  # type: ignore[arg-type]
             else:
-                self._rarer(drafts, item)
+                self._step_other(drafts, item)
         return drafts
 
-    def _rarer(self, drafts: list[Draft], item: Chunk | AnyEvent) -> None:
+    def _step_other(self, drafts: list[Draft], item: Chunk | AnyEvent) -> None:
         match item:
             case ReasoningChunk(text):
                 self._grow(drafts, text, events.Reasoning(text))
@@ -76,16 +76,16 @@ class Accumulator:
             case ToolCallChunk():
                 self._grow_call(drafts, item)
             case FinishChunk():
-                # An answer that was cut here is not whole, whatever the provider made of it.
+                # An answer that was cut at the limit is incomplete even if the provider finished.
                 if not self._full:
-                    drafts += [*self._whole_calls(), item]
+                    drafts += [*self._finish_calls(), item]
             case SkippedChunk(detail):
                 self._grow(drafts, "", events.Warning("malformed_frame", detail))
             case UsageChunk():
-                pass  # the ledger has it
+                pass  # recorded in the ledger
             case events.Retry():
                 self._calls.clear()
-                self._begin()
+                self._reset_limits()
                 drafts.append(item)
             case TextChunk():
                 raise AssertionError("text is handled by step")
@@ -95,28 +95,32 @@ class Accumulator:
     def _grow_text(self, drafts: list[Draft], chunk: TextChunk) -> None:
         logprobs = chunk.logprobs
         if logprobs is not None:
-            logprobs = self._within_bound(drafts, logprobs)
+            logprobs = self._limit_logprobs(drafts, logprobs)
         self._grow(drafts, chunk.text, events.Text(chunk.text, logprobs))
 
-    def _within_bound(self, drafts: list[Draft], logprobs: str) -> str | None:
+    def _limit_logprobs(self, drafts: list[Draft], logprobs: str) -> str | None:
         had_room = self._logprobs_left >= 0
         self._logprobs_left -= len(logprobs)
         if self._logprobs_left >= 0:
             return logprobs
         if had_room:
-            drafts.append(events.Warning("logprobs_left_out", "There are too many logprobs."))
+            limit = MAX_LOGPROBS_BYTES // 2**20
+            text = f"The logprobs of the answer exceed {limit} MiB; the rest is omitted."
+            drafts.append(events.Warning("logprobs_left_out", text))
         return None
 
     def _grow(self, drafts: list[Draft], text: str, event: AnyEvent) -> None:
         if self._full:
             return
         self._events_left -= 1
+        # `isascii` is a flag test, so nearly all deltas are measured without an encoded copy.
         self._bytes_left -= len(text) if text.isascii() else len(text.encode())
         if self._bytes_left >= 0 and self._events_left >= 0:
             drafts.append(event)
             return
         self._full = True
-        drafts.append(events.Warning("size_limit", "The answer grew past max_answer_bytes."))
+        text = f"The answer exceeds max_answer_bytes or {MAX_EVENTS:,} events; the rest is omitted."
+        drafts.append(events.Warning("size_limit", text))
         self._on_oversize()
 
     def _grow_call(self, drafts: list[Draft], piece: ToolCallChunk) -> None:
@@ -127,7 +131,7 @@ class Accumulator:
         delta = events.ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments)
         self._grow(drafts, piece.arguments, delta)
 
-    def _whole_calls(self) -> list[Draft]:
+    def _finish_calls(self) -> list[Draft]:
         calls, self._calls = self._calls, {}
         return [
             events.ToolCall(index, call.id or "", call.name or "", "".join(call.arguments))
@@ -145,7 +149,7 @@ class _GrowingCall:
 async def accumulate(
     accumulator: Accumulator, inbox: Receiver[Chunk | AnyEvent], outbox: Sender[Draft]
 ) -> None:
-    """The actor: receive, step, send, until the streamer is done."""
+    """Run the actor: receive, step and send until the streamer is done."""
     with outbox:
         async for items in inbox:
             drafts = accumulator.step(items)

@@ -1,8 +1,8 @@
-"""How an answer grows: which items it has, which of them are open, and what each event changes.
+"""Answer builder: derives output items and their changes from a turn's events.
 
-An item is a piece of thinking, a message, or a call of a function. Thinking and messages take
-turns: one ends where the other or a call begins, so that what stands before and after a call are
-two items. Calls grow side by side. Pure; nothing here knows how a dialect spells it.
+An item is a piece of reasoning, a message, or a function call. Reasoning and messages alternate:
+one ends when the other or a call begins, so text before and after a call makes two items. Several
+calls can be open at once. The module does no I/O and is independent of the dialects.
 """
 
 from collections.abc import Iterator
@@ -28,14 +28,14 @@ from actors.events import AnyEvent, Ended, Event, Text
 from actors.outcome import Reason
 
 _WHOLE = frozenset({Reason.STOP, Reason.TOOL_CALLS})
-"""Ends that leave nothing unfinished."""
+"""Reasons of an end that leaves no item unfinished."""
 
-_PART_OF = {
+_ITEM_OF = {
     PartKind.REASONING: ItemKind.REASONING,
     PartKind.TEXT: ItemKind.MESSAGE,
     PartKind.REFUSAL: ItemKind.MESSAGE,
 }
-_SAID: dict[PartKind, type[Event]] = {
+_EVENT_OF: dict[PartKind, type[Event]] = {
     PartKind.REASONING: events.Reasoning,
     PartKind.TEXT: Text,
     PartKind.REFUSAL: events.Refusal,
@@ -43,77 +43,82 @@ _SAID: dict[PartKind, type[Event]] = {
 
 
 class AnswerGrowth:
-    """Follows the events of one turn. Changes are to be looked at before the next event is fed.
+    """A builder fed with the events of one turn. Read the changes before feeding the next event.
 
-    A piece that is empty opens nothing. A call is an item from when its name is known; where its
-    id is missing, or was another call's, it gets one of its own.
+    An empty piece opens nothing. A call becomes an item once its name is known. If its id is
+    missing or a duplicate, the builder generates one.
     """
 
     def __init__(self) -> None:
         self.items: list[GrowingItem] = []
-        self.said: type[Event] | None = None
-        """The type of events whose `delta` may be appended to `pieces` in place of being fed,
-        but for text with logprobs: nothing else would change. None where something would."""
+        self.delta_event: type[Event] | None = None
+        """Event type for which appending the `delta` to `pieces` equals feeding the event, or None.
+
+        It saves the cost of `feed` for most events. Text with logprobs must always be fed.
+        """
         self.pieces: list[str] = []
         self._turn = ""
         self._open: GrowingItem | None = None
-        """The thinking or the message that grows."""
+        """Reasoning or message item that is open."""
         self._calls: dict[int, GrowingItem] = {}
-        """The calls that are open, by their index in the journal."""
+        """Open calls by their index in the journal."""
         self._whole: dict[int, GrowingItem] = {}
-        """Those that were said to be whole. They stay open until something follows, because an
-        answer that was cut inside its last call says so too, and only then how it ended."""
+        """Calls reported as complete, by index; they stay open until another event follows.
+
+        An answer that was cut inside its last call reports that call as complete too, and only
+        `ended` shows that it was cut.
+        """
         self._call_ids: set[str] = set()
         self._calls_placed = 0
 
     def feed(self, event: AnyEvent) -> list[Change]:
-        """What the event changes."""
+        """Process an event and return the changes that it makes."""
         changes = self._changes(event)
-        self._find_said()
+        self._update_delta_event()
         return changes
 
     def end(self, *, whole: bool) -> list[Change]:
-        """Close what is open, as unfinished unless the answer is `whole`."""
+        """Close all open items: as completed if the answer is `whole`, else as incomplete."""
         changes: list[Change] = []
-        self._open = None  # what comes to light now does not make it whole
+        self._open = None  # so that placing a call below does not close it as completed
         for call in self._calls.values():
             if call.index == UNPLACED and call.parts[0].pieces:
                 changes += self._place(call)
-        said_whole = set(map(id, self._whole.values()))
+        reported_whole = set(map(id, self._whole.values()))
         for item in self.items:
             if item.is_open:
-                finished = whole or (id(item) in said_whole and _is_json(item.parts[0].text))
+                finished = whole or (id(item) in reported_whole and _is_json(item.parts[0].text))
                 changes += _close(item, whole=finished)
         self._forget_open()
-        self.said = None
+        self.delta_event = None
         return changes
 
     @property
     def text_pieces(self) -> list[str] | None:
-        """`pieces`, where it is text that may be appended; else None."""
-        return self.pieces if self.said is Text else None
+        """List to which text deltas may be appended directly, or None if they must be fed."""
+        return self.pieces if self.delta_event is Text else None
 
     @property
     def has_text(self) -> bool:
-        """Whether there is text that `replace` would take away."""
+        """True if the answer has text that a `replace` event would remove."""
         return any(part.kind is PartKind.TEXT for _, part in self._message_parts())
 
     def _changes(self, event: AnyEvent) -> list[Change]:
         match event:
             case Text(delta, logprobs):
-                return self._say(PartKind.TEXT, delta, logprobs)
+                return self._add_delta(PartKind.TEXT, delta, logprobs)
             case events.Reasoning(delta):
-                return self._say(PartKind.REASONING, delta)
+                return self._add_delta(PartKind.REASONING, delta)
             case events.Refusal(delta):
-                return self._say(PartKind.REFUSAL, delta)
+                return self._add_delta(PartKind.REFUSAL, delta)
             case events.ToolCallDelta():
                 return self._grow_call(event)
             case events.ToolCall():
-                return self._whole_call(event)
+                return self._complete_call(event)
             case events.Replace(text):
                 return self._replace(text)
             case events.Retry():
-                self._begin_anew()
+                self._restart()
             case events.Started():
                 self._turn = event.turn_id.removeprefix("turn_")
             case Ended():
@@ -122,21 +127,21 @@ class AnswerGrowth:
                 pass
         return []
 
-    def _find_said(self) -> None:
+    def _update_delta_event(self) -> None:
         if self._open is None or self._whole:
-            self.said = None
+            self.delta_event = None
         else:
             part = self._open.parts[-1]
-            self.said, self.pieces = _SAID[part.kind], part.pieces
+            self.delta_event, self.pieces = _EVENT_OF[part.kind], part.pieces
 
-    def _say(self, kind: PartKind, delta: str, logprobs: str | None = None) -> list[Change]:
+    def _add_delta(self, kind: PartKind, delta: str, logprobs: str | None = None) -> list[Change]:
         if not delta and logprobs is None:
             return []
         changes = self._settle()
         item = self._open
-        if item is None or item.kind is not _PART_OF[kind]:
+        if item is None or item.kind is not _ITEM_OF[kind]:
             changes += self._close_open()
-            item = self._open = GrowingItem(_PART_OF[kind])
+            item = self._open = GrowingItem(_ITEM_OF[kind])
             changes += self._add(item)
         part = item.parts[-1] if item.parts else None
         if part is None or part.kind is not kind:
@@ -162,7 +167,7 @@ class AnswerGrowth:
             changes.append(Grew(call, call.parts[0], piece.arguments))
         return changes
 
-    def _whole_call(self, whole: events.ToolCall) -> list[Change]:
+    def _complete_call(self, whole: events.ToolCall) -> list[Change]:
         changes = self._settle() if whole.index in self._whole else []
         call = self._call(whole.index, whole.id, whole.name)
         self._whole[whole.index] = call
@@ -171,7 +176,7 @@ class AnswerGrowth:
             part.pieces = [whole.arguments] if whole.arguments else []
             return changes + self._place(call)
         shown = part.text
-        # What was shown cannot be taken back, so that only a rest of it can still be told.
+        # Arguments that were shown cannot be taken back: only a remainder can be added.
         rest = whole.arguments[len(shown) :] if whole.arguments.startswith(shown) else ""
         if rest:
             part.pieces.append(rest)
@@ -179,7 +184,7 @@ class AnswerGrowth:
         return changes
 
     def _call(self, index: int, id: str | None, name: str | None) -> GrowingItem:
-        """The open call of this index, or a new one; with what is now known of it."""
+        """Return the open call of this index or a new one, updated with the id and the name."""
         call = self._calls.get(index)
         if call is None:
             call = self._calls[index] = GrowingItem(ItemKind.FUNCTION_CALL)
@@ -190,7 +195,7 @@ class AnswerGrowth:
         return call
 
     def _place(self, call: GrowingItem) -> list[Change]:
-        """Show a call for the first time, with what has come of its arguments."""
+        """Make a call visible as an item, with the arguments received so far."""
         changes = self._close_open()
         if not call.call_id or call.call_id in self._call_ids:
             call.call_id = f"call_{self._turn}_{self._calls_placed}"
@@ -212,7 +217,7 @@ class AnswerGrowth:
         return [] if item is None else _close(item, whole=True)
 
     def _settle(self) -> list[Change]:
-        """Something follows, so that calls that were said to be whole are."""
+        """Close the calls reported as complete: another event confirms that they are."""
         if not self._whole:
             return []
         changes: list[Change] = []
@@ -222,7 +227,7 @@ class AnswerGrowth:
         self._whole.clear()
         return changes
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self.items.clear()
         self._call_ids.clear()
         self._calls_placed = 0
@@ -234,19 +239,19 @@ class AnswerGrowth:
         self._whole.clear()
 
     def _replace(self, text: str) -> list[Change]:
-        """Put `text` where the first text stands, in place of all texts."""
+        """Replace all texts by `text` at the position of the first one."""
         if not self.has_text:
-            return self._say(PartKind.TEXT, text)
+            return self._add_delta(PartKind.TEXT, text)
         first = next(part for _, part in self._message_parts() if part.kind is PartKind.TEXT)
         first.pieces, first.logprobs = [text], []
         for item, part in list(self._message_parts()):
             if part.kind is PartKind.TEXT and part is not first:
                 item.parts.remove(part)
         self.items = [item for item in self.items if item.parts]
-        for place, item in enumerate(self.items):
-            item.index = place
-            for index, part in enumerate(item.parts):
-                part.index = index
+        for item_index, item in enumerate(self.items):
+            item.index = item_index
+            for part_index, part in enumerate(item.parts):
+                part.index = part_index
         if self._open is not None and not self._open.parts:
             self._open = None
         return []

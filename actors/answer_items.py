@@ -1,7 +1,7 @@
-"""The items of an answer, as plain records: to be shown by a dialect, or kept as JSON.
+"""Output items of an answer as plain records, for rendering by a dialect or storage as JSON.
 
-They say what the journal says and nothing of how a dialect spells it. An item's place in the list
-is its index; ids of items are derived from that and from the turn's id.
+They contain what the journal contains and are independent of the dialects. An item's index is its
+position in the list; item ids are derived from that index and the turn's id.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,14 +16,14 @@ from actors.events import AnyEvent, Text
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):
-    """Visible text; `logprobs` are the provider's objects for it, in order, as JSON texts."""
+    """A part with visible text; `logprobs` are the provider's objects for it as JSON texts."""
 
     text: str
     logprobs: tuple[str, ...] = ()
 
 
 class RefusalPart(Struct, frozen=True, tag="refusal", tag_field="type"):
-    """Text of a refusal."""
+    """A part with the text of a refusal."""
 
     refusal: str
 
@@ -36,13 +36,13 @@ class _Item(Struct, frozen=True, tag_field="type", kw_only=True):
 
 
 class ReasoningItem(_Item, frozen=True, tag="reasoning", kw_only=True):
-    """Thinking that the provider showed."""
+    """An item with the reasoning that the provider showed."""
 
     text: str
 
 
 class MessageItem(_Item, frozen=True, tag="message", kw_only=True):
-    """A message to the client."""
+    """A message item of text and refusal parts."""
 
     parts: tuple[MessagePart, ...]
 
@@ -50,8 +50,8 @@ class MessageItem(_Item, frozen=True, tag="message", kw_only=True):
 class FunctionCallItem(_Item, frozen=True, tag="function_call", kw_only=True):
     """A call of one of the client's functions.
 
-    `call_id` is the provider's own; one that is derived from the turn where it gave none, or the
-    same one twice. `arguments` is the JSON text that the model wrote, which may be broken.
+    `call_id` is the provider's, or derived from the turn's id if the provider sent none or a
+    duplicate. `arguments` is the JSON text that the model wrote and may be invalid.
     """
 
     call_id: str
@@ -63,14 +63,15 @@ Item = ReasoningItem | MessageItem | FunctionCallItem
 
 
 def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
-    """The items of the answer, as far as it has come; whole where the journal is.
+    """Return the items of the answer so far, or all of them if the journal is complete.
 
-    Where the answer was begun anew (`retry`) only what came after that; where its text was
-    replaced, the replacement in the place of its first text.
+    After a `retry` only later events count. After a `replace` the replacement is at the position
+    of the first text.
     """
     growth = AnswerGrowth()
     for event in journal:
-        if type(event) is Text and growth.said is Text and event.logprobs is None:
+        # The shortcut that `AnswerGrowth.delta_event` describes: most events of a journal are text.
+        if type(event) is Text and growth.delta_event is Text and event.logprobs is None:
             growth.pieces.append(event.delta)
         else:
             growth.feed(event)
@@ -78,7 +79,7 @@ def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
 
 
 def item_of(item: GrowingItem) -> Item:
-    """The record of an item as it is now."""
+    """Return the record of an item in its current state."""
     match item.kind:
         case ItemKind.MESSAGE:
             return MessageItem(status=item.status, parts=tuple(map(part_of, item.parts)))
@@ -94,19 +95,19 @@ def item_of(item: GrowingItem) -> Item:
 
 
 def part_of(part: GrowingPart) -> MessagePart:
-    """The record of a message's part as it is now."""
+    """Return the record of a message part in its current state."""
     if part.kind is PartKind.TEXT:
         return TextPart(part.text, tuple(part.logprobs))
     return RefusalPart(part.text)
 
 
 def encode_items(items: Sequence[Item]) -> bytes:
-    """Items as a JSON array."""
+    """Encode items as a JSON array."""
     return msgspec.json.encode(items)
 
 
 def decode_items(data: bytes | str) -> list[Item]:
-    """The items of a JSON array; raises `msgspec.MsgspecError` where it holds anything else."""
+    """Decode the items of a JSON array; raises `msgspec.MsgspecError` for any other content."""
     return _decoder.decode(data)
 
 

@@ -1,6 +1,6 @@
-"""What a growing answer is made of, and what can change about it.
+"""Mutable items and parts of an answer in progress, and the changes that can happen to them.
 
-The words in which `actors.answer_growth` tells a dialect what an event has done.
+`actors.answer_growth` reports the effect of an event to a dialect as a list of these changes.
 """
 
 from enum import StrEnum
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class ItemKind(StrEnum):
-    """What an item is."""
+    """The kind of an output item."""
 
     REASONING = "reasoning"
     MESSAGE = "message"
@@ -17,7 +17,7 @@ class ItemKind(StrEnum):
 
 
 class PartKind(StrEnum):
-    """What a part of an item is. Only messages can have more than one."""
+    """The kind of an item's part. Only messages can have more than one part."""
 
     REASONING = "reasoning"
     TEXT = "text"
@@ -26,7 +26,7 @@ class PartKind(StrEnum):
 
 
 class ItemStatus(StrEnum):
-    """Whether an item still grows, is whole, or was left unfinished."""
+    """The status of an item: growing, complete, or left unfinished."""
 
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -34,11 +34,11 @@ class ItemStatus(StrEnum):
 
 
 UNPLACED = -1
-"""The index of a call whose name has not come yet: nobody has seen it."""
+"""Index of a call that is not visible yet because its name has not arrived."""
 
 
 class GrowingPart:
-    """A part of an item, as far as it has come."""
+    """A part of an item in its current state."""
 
     __slots__ = ("index", "kind", "logprobs", "pieces")
 
@@ -47,16 +47,16 @@ class GrowingPart:
         self.index = index
         self.pieces: list[str] = []
         self.logprobs: list[str] = []
-        """The provider's objects for the text, in its order, as they stand in the journal."""
+        """Provider's logprobs objects for the text, in order, as JSON texts from the journal."""
 
     @property
     def text(self) -> str:
-        """All of it so far."""
+        """Text of the part so far."""
         return "".join(self.pieces)
 
 
 class GrowingItem:
-    """An item, as far as it has come. `index` is its place in the answer."""
+    """An item in its current state. `index` is its position in the answer."""
 
     __slots__ = ("call_id", "index", "kind", "name", "parts", "status")
 
@@ -70,25 +70,25 @@ class GrowingItem:
 
     @property
     def is_open(self) -> bool:
-        """Whether it may still grow."""
+        """True while the item may still grow."""
         return self.status is ItemStatus.IN_PROGRESS
 
 
 class ItemOpened(Struct, frozen=True, gc=False):
-    """A new item, empty, at the end of the answer."""
+    """The addition of an empty item at the end of the answer."""
 
     item: GrowingItem
 
 
 class PartOpened(Struct, frozen=True, gc=False):
-    """A new part, empty, at the end of an item."""
+    """The addition of an empty part at the end of an item."""
 
     item: GrowingItem
     part: GrowingPart
 
 
 class Grew(Struct, frozen=True, gc=False):
-    """A piece was added to an open part."""
+    """The addition of a piece to an open part."""
 
     item: GrowingItem
     part: GrowingPart
@@ -97,14 +97,14 @@ class Grew(Struct, frozen=True, gc=False):
 
 
 class PartClosed(Struct, frozen=True, gc=False):
-    """An item's last part grows no more. The status of its item says if it is whole."""
+    """The end of an item's last part; the status of its item says if it is complete."""
 
     item: GrowingItem
     part: GrowingPart
 
 
 class ItemClosed(Struct, frozen=True, gc=False):
-    """An item grows no more; its status is final."""
+    """The end of an item, whose status is final."""
 
     item: GrowingItem
 

@@ -1,6 +1,6 @@
-"""One attempt: a route is asked once, and what it sends is tallied and passed on.
+"""Attempt: sends one request to a route, records its usage and passes its chunks on.
 
-Whatever happens, the upstream connection is closed or given back before it ends.
+The upstream connection is always closed or released before the attempt ends.
 """
 
 from collections.abc import Callable
@@ -20,22 +20,23 @@ from actors.timeouts import Timeouts
 from actors.turn import Clock, Turn
 
 Item = Chunk | AnyEvent
-"""What the streamer sends: chunks, and the events that only it can know of."""
+"""Item sent by the streamer: a chunk, or an event that only the streamer can create."""
 
 
 Opening = Callable[[tuple[str, ...]], list[AnyEvent]]
+"""Function from the ignored parameters to the opening events of an attempt."""
 
 
 class Attempt:
-    """State of one attempt. With a `continuation` it goes on with an answer that broke off."""
+    """The state of one attempt. With a `continuation` it continues an interrupted answer."""
 
     __slots__ = (
         "_continuation",
         "_cut",
         "_finished",
+        "_has_content",
         "_now",
         "_permit",
-        "_spoke",
         "_tally",
         "_turn",
     )
@@ -55,10 +56,10 @@ class Attempt:
         self._permit = permit
         self._continuation = continuation
         self._now = now
-        self._spoke = False
+        self._has_content = False
         self._finished = False
 
-    async def play(
+    async def run(
         self,
         provider: Provider,
         call: ModelCall,
@@ -66,10 +67,10 @@ class Attempt:
         opening: Opening,
         outbox: Sender[Item],
     ) -> None:
-        """Ask, and pass on what comes until the answer is whole; raises `UpstreamFailure`.
+        """Send the request and pass on the answer until it ends; raises `UpstreamFailure`.
 
-        `opening` gives the events to begin with, once the provider has begun to answer, from what
-        that was not asked.
+        `opening` is called once the response head has arrived, with the parameters that the
+        provider ignores, and returns the events to send first.
         """
         clock = AttemptClock(timeouts)
         try:
@@ -78,7 +79,7 @@ class Attempt:
                 await self._relay(answer, clock, opening, outbox)
             clock.check()
         except UpstreamFailure:
-            # A finish reason makes an answer whole, however its stream ends after that.
+            # A finish reason makes an answer complete, however its stream ends after that.
             if not self._finished:
                 raise
 
@@ -110,24 +111,25 @@ class Attempt:
             )
 
     def _take(self, chunks: list[Chunk], clock: AttemptClock) -> list[Item]:
-        """Tally what one read brought; returns what of it goes on."""
-        content = self._spoke
+        """Record the chunks of one read and return the items to pass on."""
+        content = self._has_content
         for chunk in chunks:
-            content = self._tally.hear(chunk) or content
+            content = self._tally.add_chunk(chunk) or content
         if content:
             clock.content_arrived()
-            if not self._spoke:
-                self._first_content()
-        told: list[AnyEvent] = []
+            if not self._has_content:
+                self._on_first_content()
+        notes: list[AnyEvent] = []
         if self._continuation is not None:
-            chunks, told = self._continuation.step(chunks, self._tally)
+            chunks, notes = self._continuation.step(chunks, self._tally)
         for chunk in chunks:
             self._cut.note(chunk)
         self._finished = self._tally.finished
-        return [*told, *chunks] if told else chunks  # type: ignore[return-value]  # not added to
+        # Without notes the list isn't copied. Its wider element type is safe: it is given away.
+        return [*notes, *chunks] if notes else chunks  # type: ignore[return-value]
 
-    def _first_content(self) -> None:
-        self._spoke = True
+    def _on_first_content(self) -> None:
+        self._has_content = True
         self._permit.succeeded(trio.current_time())
         if self._continuation is None:
             self._tally.kept = self._cut.seen = True

@@ -1,7 +1,7 @@
-"""The deadlines of one attempt: first byte, first token, then idle.
+"""Deadlines of one attempt: first byte, first token, then idle.
 
-One cancel scope spans the attempt and its deadline is moved: a scope per read would cost more
-than the read.
+One cancel scope spans the attempt and its deadline is moved, because a scope per read would cost
+more than the read.
 """
 
 import trio
@@ -10,7 +10,7 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from actors.timeouts import Timeouts
 
 SLACK_S = 0.08
-"""How late an idle timeout may be noticed; it saves moving the deadline for every token."""
+"""Most seconds by which an idle timeout fires late; it saves a new deadline for every token."""
 
 _MESSAGES = {
     FailureKind.FIRST_BYTE_TIMEOUT: "The provider did not respond in time (first_byte_s).",
@@ -20,7 +20,7 @@ _MESSAGES = {
 
 
 class AttemptClock:
-    """Moves `scope`'s deadline from phase to phase. Enter `scope` around the whole attempt."""
+    """A deadline that moves from phase to phase. Enter `scope` around the whole attempt."""
 
     __slots__ = ("_moved_at", "_phase", "_timeouts", "scope")
 
@@ -31,13 +31,13 @@ class AttemptClock:
         self.scope = trio.CancelScope(deadline=self._moved_at + timeouts.first_byte_s)
 
     def head_arrived(self) -> None:
-        """The response's head is here: now its first content is awaited."""
+        """Start the first-token timeout after the response head."""
         self._phase = FailureKind.FIRST_TOKEN_TIMEOUT
         self._moved_at = trio.current_time()
         self.scope.deadline = self._moved_at + self._timeouts.first_token_s
 
     def content_arrived(self) -> None:
-        """Content is here, or we are ready for more of it: the idle time starts anew."""
+        """Restart the idle timeout."""
         now = trio.current_time()
         if self._phase is not FailureKind.IDLE_TIMEOUT or now - self._moved_at >= SLACK_S:
             self._phase = FailureKind.IDLE_TIMEOUT
@@ -45,6 +45,6 @@ class AttemptClock:
             self.scope.deadline = now + self._timeouts.idle_s + SLACK_S
 
     def check(self) -> None:
-        """Raise the phase's `UpstreamFailure` if the scope has run into its deadline."""
+        """Raise the `UpstreamFailure` of the current phase if its deadline has passed."""
         if self.scope.cancelled_caught:
             raise UpstreamFailure(self._phase, _MESSAGES[self._phase])

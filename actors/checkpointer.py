@@ -1,8 +1,8 @@
-"""The checkpointer: brings journals to the store while their turns go on.
+"""Checkpointer: writes the journals of live turns to the store.
 
-One task for all live turns. It looks around several times per flush interval and sends what is
-old enough as one batch, so that a hundred turns cost one transaction, not a hundred. A crash
-loses at most the last `flush_s` of a turn.
+One task serves all live turns. It checks several times per flush interval and sends everything
+that is old enough as one batch, so a hundred turns cost one transaction instead of a hundred. A
+crash loses at most the last `flush_s` of a turn.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ import trio
 from actors.events import AnyEvent
 from actors.ports import Segment, StoreUnavailable, TurnStore
 
-LOOKS_PER_INTERVAL = 5
+CHECKS_PER_INTERVAL = 5
 
 encode_events = msgspec.msgpack.Encoder().encode
 decode_events = msgspec.msgpack.Decoder(list[AnyEvent]).decode
-"""A segment's blob is the msgpack array of its events; unknown fields are ignored."""
+"""Decoder for a segment's blob, the msgpack array of its events; ignores unknown fields."""
 
 
 class Tail:
-    """The end of one journal that the store does not have yet."""
+    """The part of one journal that the store does not have yet."""
 
     __slots__ = (
         "_events",
@@ -40,17 +40,17 @@ class Tail:
         self.turn_id = turn_id
         self.owner = owner
         self.flushed = 0
-        """How many events the store has confirmed."""
+        """Number of events that the store has confirmed."""
         self.dirty_since: float | None = None
         self.urgent = False
-        """Whether more waits than a flush should hold."""
+        """True if the tail has reached `flush_bytes` and is due at the next check."""
         self.forgotten = False
-        """Whether the final record takes the rest."""
+        """True once the tail is left to the final record."""
         self.on_fenced = on_fenced
         self._events = events
 
     def cut(self, upcoming: list[AnyEvent] | None = None) -> Segment | None:
-        """The events that the store lacks, and then `upcoming`, as one segment."""
+        """Return the events that the store lacks, followed by `upcoming`, as one segment."""
         events = self._events[self.flushed :] + (upcoming or [])
         if not events:
             return None
@@ -59,18 +59,18 @@ class Tail:
 
 
 class Checkpointer:
-    """Knows the dirty tails of all live turns."""
+    """The set of journal tails that need a flush, over all live turns."""
 
     def __init__(self, store: TurnStore, *, flush_s: float, flush_bytes: int) -> None:
         self._store = store
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
         self._dirty: dict[Tail, int] = {}
-        self._away = False
-        """Whether the store refused the last flush."""
+        self._store_failing = False
+        """True if the store refused the last flush."""
 
     def mark(self, tail: Tail, added_bytes: int) -> None:
-        """About `added_bytes` were appended to the tail's journal just now."""
+        """Record that about `added_bytes` were just appended to the tail's journal."""
         waiting = self._dirty.get(tail)
         if waiting is None:
             tail.dirty_since = trio.current_time()
@@ -80,23 +80,25 @@ class Checkpointer:
             tail.urgent = True
 
     def forget(self, tail: Tail) -> None:
-        """The turn is being finalised: its tail goes with the final record."""
+        """Leave the tail to the final record, because the turn is being finalised."""
         tail.forgotten = True
         self._dirty.pop(tail, None)
 
     async def run(self) -> None:
-        """The service task: flush what is due until cancelled."""
-        look_every = self._flush_s / LOOKS_PER_INTERVAL
+        """Flush due tails periodically until cancelled."""
+        interval_s = self._flush_s / CHECKS_PER_INTERVAL
         while True:
-            await trio.sleep(look_every)
-            due = self._take_due(trio.current_time() - (self._flush_s - look_every))
+            await trio.sleep(interval_s)
+            # One interval early: a tail that is not due now would be late at the next check.
+            due = self._take_due(trio.current_time() - (self._flush_s - interval_s))
             if due:
                 await self._flush(due)
 
     def _take_due(self, marked_before: float) -> list[Tail]:
         due = [t for t in self._dirty if t.urgent or (t.dirty_since or 0.0) <= marked_before]
-        if self._away:
-            # One will tell. All of them grow and grow, and would be encoded at each look.
+        if self._store_failing:
+            # One tail is enough to probe the store. All of them keep growing, and encoding them
+            # at each check would take longer and longer.
             del due[1:]
         for tail in due:
             del self._dirty[tail]
@@ -109,12 +111,12 @@ class Checkpointer:
             fenced = await self._store.checkpoint(list(cuts.values()))
         except StoreUnavailable:
             # Nothing is lost: the events are in memory and a later flush holds them all.
-            self._away = True
+            self._store_failing = True
             for tail in cuts:
                 if not tail.forgotten:
                     self._dirty.setdefault(tail, 0)
             return
-        self._away = False
+        self._store_failing = False
         for tail, segment in cuts.items():
             if segment.turn_id in fenced:
                 tail.on_fenced()

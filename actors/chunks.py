@@ -1,6 +1,6 @@
-"""What a provider's stream decodes to, whatever its wire format.
+"""Chunk types: the decoded form of a provider's stream, independent of the wire format.
 
-A decoder is fed bytes and returns lists of these; the streamer passes the lists on as batches.
+A decoder is fed bytes and returns lists of chunks; the streamer forwards each list as a batch.
 """
 
 from msgspec import Struct
@@ -9,27 +9,27 @@ from actors.outcome import Reason, Usage
 
 
 class TextChunk(Struct, frozen=True, gc=False):
-    """Visible text as it was generated."""
+    """A piece of visible text as it was generated."""
 
     text: str
     logprobs: str | None = None
-    """The provider's `logprobs` object, untouched, as JSON text."""
+    """The provider's `logprobs` object as unchanged JSON text."""
 
 
 class ReasoningChunk(Struct, frozen=True, gc=False):
-    """Thinking that the provider shows."""
+    """A piece of the reasoning that the provider shows."""
 
     text: str
 
 
 class RefusalChunk(Struct, frozen=True, gc=False):
-    """Text of a refusal, which some formats keep apart from the answer."""
+    """A piece of a refusal, which some formats send separately from the answer."""
 
     text: str
 
 
 class ToolCallChunk(Struct, frozen=True, gc=False):
-    """A piece of the tool call at `index`; `id` and `name` come with its first piece."""
+    """A piece of the tool call at `index`; `id` and `name` come with the first piece."""
 
     index: int
     id: str | None
@@ -38,19 +38,19 @@ class ToolCallChunk(Struct, frozen=True, gc=False):
 
 
 class UsageChunk(Struct, frozen=True, gc=False):
-    """The provider's own figures; the last one counts."""
+    """Token usage as the provider reports it; the last one of a stream counts."""
 
     usage: Usage
 
 
 class FinishChunk(Struct, frozen=True, gc=False):
-    """The model stopped by itself, for one of the four finish reasons."""
+    """The regular end of an answer, with one of the four finish reasons."""
 
     reason: Reason
 
 
 class SkippedChunk(Struct, frozen=True, gc=False):
-    """A malformed frame in which no text could be made out; `detail` says what it looked like."""
+    """A malformed frame without recognisable text, which is skipped; `detail` describes it."""
 
     detail: str
 

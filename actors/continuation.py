@@ -1,6 +1,6 @@
-"""A second answer on its way to the client: only what goes on from the first is let through.
+"""Seam filter: passes only the part of a second answer that continues the first.
 
-Pure. What has been decided about the seam is said in a warning, so that no splice is silent.
+A warning reports each seam to the client, so no splice stays hidden. The module does no I/O.
 """
 
 from actors import events
@@ -18,58 +18,63 @@ from actors.providers.base import FailureKind, Route, UpstreamFailure
 from actors.splicing.splice import DoesNotFit, Seam, Splicer
 
 _SEAMS = {
-    Seam.PREFILL: "it went on from the text that was there",
-    Seam.RESTARTED: "it began again, and what was there already was left out",
-    Seam.OVERLAP: "it repeated the last words, which were left out",
-    Seam.APPENDED: "nothing in it proves that it goes on where the first one stopped",
+    Seam.PREFILL: "it continued the existing text directly",
+    Seam.RESTARTED: "it started over, and the text that was already there was removed",
+    Seam.OVERLAP: "it repeated the last words, and the repetition was removed",
+    Seam.APPENDED: "it has no overlap with the existing text that verifies the seam",
 }
 
 
 class Continuation:
-    """Joins the second answer to `shown`. `prefill`: the route continues what it is given."""
+    """A filter that joins a second answer to the text `shown`.
+
+    `prefill` means that the route continues the trailing assistant message directly.
+    """
 
     def __init__(self, route: Route, shown: str, *, prefill: bool) -> None:
         self._route = route
         self._splicer = Splicer(shown, prefill=prefill)
-        self._told = False
+        self._reported = False
 
     def step(self, chunks: list[Chunk], tally: Tally) -> tuple[list[Chunk], list[AnyEvent]]:
-        """What of these chunks goes on, and what is to be said before it.
+        """Return the chunks to pass on and the events to send before them.
 
-        Raises `UpstreamFailure` where they do not fit.
+        Raises `UpstreamFailure` if the chunks don't continue the shown text.
         """
         passed: list[Chunk] = []
         for chunk in chunks:
             match chunk:
                 case TextChunk(text):
-                    _pass(self._fed(text), passed)
+                    _pass(self._feed(text), passed)
                 case ReasoningChunk(text):
                     tally.withheld += len(text)
                 case RefusalChunk():
-                    raise _misfit("it refused")
+                    raise _misfit("it is a refusal")
                 case FinishChunk() | ToolCallChunk():
-                    _pass(self._ended(), passed)
+                    _pass(self._end(), passed)
                     passed.append(chunk)
                 case _:
                     passed.append(chunk)
         tally.dropped = self._splicer.dropped
         seam = self._splicer.seam
-        return passed, self._tell(seam, tally) if seam is not None and not self._told else []
+        if seam is None or self._reported:
+            return passed, []
+        return passed, self._report(seam, tally)
 
-    def _fed(self, text: str) -> str:
+    def _feed(self, text: str) -> str:
         try:
             return self._splicer.feed(text)
         except DoesNotFit as error:
             raise _misfit(str(error)) from None
 
-    def _ended(self) -> str:
+    def _end(self) -> str:
         try:
             return self._splicer.end()
         except DoesNotFit as error:
             raise _misfit(str(error)) from None
 
-    def _tell(self, seam: Seam, tally: Tally) -> list[AnyEvent]:
-        self._told = True
+    def _report(self, seam: Seam, tally: Tally) -> list[AnyEvent]:
+        self._reported = True
         tally.kept = tally.continued = True
         tally.note = f"continued the answer ({seam})"
         return [_warning(seam, self._route)]
@@ -82,10 +87,11 @@ def _pass(text: str, passed: list[Chunk]) -> None:
 
 def _warning(seam: Seam, route: Route) -> events.Warning:
     code = "seam_unproven" if seam is Seam.APPENDED else "continued"
-    return events.Warning(code, f"The answer broke off; {route} continued it: {_SEAMS[seam]}.")
+    text = f"The answer was interrupted. {route} continued it: {_SEAMS[seam]}."
+    return events.Warning(code, text)
 
 
-def _misfit(why: str) -> UpstreamFailure:
+def _misfit(reason: str) -> UpstreamFailure:
     return UpstreamFailure(
-        FailureKind.MISFIT, f"The second answer does not continue the first: {why}."
+        FailureKind.MISFIT, f"The second answer does not continue the first: {reason}."
     )

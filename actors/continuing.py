@@ -1,6 +1,6 @@
-"""How an answer that was cut is asked for again, so that it goes on; and which are not.
+"""Continuation request: builds the call that continues an interrupted answer, if it may be.
 
-Pure. `actors.splicing.splice` puts the second answer behind the first one's text.
+`actors.splicing.splice` joins the second answer to the first one's text. The module does no I/O.
 """
 
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ DEFAULT_INSTRUCTION: Final = (
     "apology, no remark about the interruption, no new code fence. Do not start over, and do not "
     "change or repeat anything else."
 )
-"""What a route without prefill is told. The repeated words prove where the two texts meet."""
+"""Prompt for a route without prefill. The repeated words show where the two texts meet."""
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens")
 _STRUCTURED: Final = frozenset(
     {"format", "grammar", "json_schema", "regex", "responseMimeType", "structured_outputs"}
     | {f"guided_{kind}" for kind in ("json", "regex", "choice", "grammar")}
 )
-"""Extras of self-hosted providers that ask for output in a form, besides `response_format`."""
+"""Vendor parameters for structured output, in addition to `response_format`."""
 
 
-_REPEATED: Final = 16
-"""Tokens for the words that are repeated."""
-_LEAST: Final = 16
-"""Some providers take no smaller limit."""
+_OVERLAP_TOKENS: Final = 16
+"""Token allowance for the words that the model is asked to repeat."""
+_MIN_LIMIT: Final = 16
+"""Smallest output limit that all providers accept."""
 
 
 class Said:
-    """What of an answer has been passed on. `note` is called for every chunk, so it is brief."""
+    """The part of an answer that was passed on. `note` runs for every chunk and must be fast."""
 
     __slots__ = ("_pieces", "logprobs", "reasoning", "refusal", "tool_call")
 
@@ -47,7 +47,7 @@ class Said:
         self.tool_call = False
 
     def note(self, chunk: Chunk) -> None:
-        """A chunk that was passed on."""
+        """Record a chunk that was passed on."""
         if type(chunk) is TextChunk:
             self._pieces.append(chunk.text)
             if chunk.logprobs is not None:
@@ -68,17 +68,17 @@ class Said:
 
     @property
     def text(self) -> str:
-        """All the text; joined once for as long as none is added."""
+        """Full text so far; the pieces are joined once and not on every access."""
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
 
 
 def why_not_continued(call: ModelCall, said: Said) -> str | None:
-    """Why this answer, cut here, is never spliced; None if it may be.
+    """Return the reason why this interrupted answer must not be continued, or None if it may be.
 
-    Where only reasoning was shown, or nothing, it may: there is no text to splice. It is asked for
-    again as it was, and the reasoning of the second answer is not shown.
+    An answer with only reasoning, or nothing, may be: it has no text to splice. The call is then
+    sent unchanged, and the reasoning of the second answer is not shown.
     """
     if said.tool_call:
         return "a tool call had begun"
@@ -92,16 +92,16 @@ def why_not_continued(call: ModelCall, said: Said) -> str | None:
 
 
 def wants_structure(parameters: Mapping[str, JSON]) -> bool:
-    """JSON, or whatever else is checked as a whole, was asked for."""
+    """Return True if the call requests JSON or another format that is validated as a whole."""
     wanted = parameters.get("response_format")
     if isinstance(wanted, dict):
         wanted = wanted.get("type", wanted)
     asked = any(parameters.get(name) is not None for name in _STRUCTURED)
-    return asked or wanted not in (None, "text") or _wants_in_other_words(parameters)
+    return asked or wanted not in (None, "text") or _wants_native_structure(parameters)
 
 
-def _wants_in_other_words(parameters: Mapping[str, JSON]) -> bool:
-    """The same as Responses and Messages spell it, which is passed on to routes of theirs."""
+def _wants_native_structure(parameters: Mapping[str, JSON]) -> bool:
+    """Check the Responses and Messages spellings, which are passed on to routes of these APIs."""
     for name in ("text", "output_config"):
         settings = parameters.get(name)
         form = settings.get("format") if isinstance(settings, dict) else None
@@ -111,7 +111,7 @@ def _wants_in_other_words(parameters: Mapping[str, JSON]) -> bool:
 
 
 def wants_logprobs(parameters: Mapping[str, JSON]) -> bool:
-    """Logprobs were asked for: they are of a token's place in the first answer."""
+    """Return True if the call requests logprobs, which depend on a token's position."""
     included = parameters.get("include")
     if isinstance(included, list) and any("logprobs" in str(one) for one in included):
         return True
@@ -121,29 +121,29 @@ def wants_logprobs(parameters: Mapping[str, JSON]) -> bool:
 def continuation(
     call: ModelCall, shown: str, *, prefill: bool, instruction: str, used_tokens: int
 ) -> ModelCall:
-    """The call that asks for the rest of an answer of which `shown` was passed on.
+    """Return the call for the rest of an answer of which `shown` was passed on.
 
-    White space at the end of `shown` is left out, as providers refuse a prefill that has any. With
-    nothing else in `shown` the messages stay as they are: the answer is asked for from its start.
-    `used_tokens` are taken off the limits of output, of which at least 16 are left, and room for
-    the words that a model without prefill is told to repeat.
+    White space at the end of `shown` is removed, since providers refuse a prefill that ends with
+    it. If nothing remains, the messages stay unchanged and the answer starts over. `used_tokens`
+    are subtracted from the output limits, except for an allowance for the words that a model
+    without prefill must repeat; at least 16 tokens remain.
     """
-    slack = 0 if prefill else _REPEATED
+    slack = 0 if prefill else _OVERLAP_TOKENS
     return msgspec.structs.replace(
         call,
         messages=_messages(call.messages, shown.rstrip(), None if prefill else instruction),
         parameters={
-            name: _less(value, used_tokens - slack) if name in _LIMITS else value
+            name: _reduced(value, used_tokens - slack) if name in _LIMITS else value
             for name, value in call.parameters.items()
         },
     )
 
 
 def prefilled(call: ModelCall) -> str:
-    """The text of the assistant's message that the client's own call ends with, or ''.
+    """Return the text of the trailing assistant message of the client's own call, or ''.
 
-    A second answer that begins again may begin with it, so it stands in front of what was shown
-    when the two are compared: `Splicer(prefilled(call) + shown, prefill=False)`.
+    A second answer that starts over may repeat it, so it precedes the shown text when the two are
+    compared: `Splicer(prefilled(call) + shown, prefill=False)`.
     """
     if not call.messages or call.messages[-1].get("role") != "assistant":
         return ""
@@ -160,7 +160,7 @@ def _messages(
         return messages
     asked: list[dict[str, JSON]] = [*messages]
     if asked and asked[-1].get("role") == "assistant":
-        asked[-1] = {**asked[-1], "content": _longer(asked[-1].get("content"), shown)}
+        asked[-1] = {**asked[-1], "content": _extended(asked[-1].get("content"), shown)}
     else:
         asked.append({"role": "assistant", "content": shown})
     if instruction is not None:
@@ -168,14 +168,15 @@ def _messages(
     return asked
 
 
-def _longer(content: JSON, shown: str) -> JSON:
-    """The client's own beginning of the answer, and what followed it."""
+def _extended(content: JSON, shown: str) -> JSON:
+    """Append the shown text to the client's own prefill."""
     if isinstance(content, list):
         return [*content, {"type": "text", "text": shown}]
     return content + shown if isinstance(content, str) else shown
 
 
-def _less(limit: JSON, used: int) -> JSON:
+def _reduced(limit: JSON, used: int) -> JSON:
+    # A bool is an int in Python. Invalid limits are left for the provider to refuse.
     if isinstance(limit, bool) or not isinstance(limit, int):
         return limit
-    return max(min(limit, _LEAST), limit - max(0, used))
+    return max(min(limit, _MIN_LIMIT), limit - max(0, used))

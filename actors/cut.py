@@ -1,7 +1,7 @@
-"""What becomes of an answer that breaks off after its client has seen some of it. Pure.
+"""Interruption: continues, restarts or fails an answer interrupted in the middle.
 
-Continued, where that can be done without a silent splice; said anew, where the client has been
-shown nothing of it yet or its dialect can take text back; else it has failed.
+The answer is continued if no splice stays hidden from the client, restarted if the client has
+received nothing yet, and otherwise fails. The module does no I/O.
 """
 
 import msgspec
@@ -16,11 +16,11 @@ from actors.trouble import Trouble, trouble_of
 from actors.turn import TurnRequest
 
 _BAD_REQUEST = frozenset({400, 422})
-"""A 404, say, is no word about the messages."""
+"""Statuses that can mean a refused prefill; others, such as 404, say nothing about the messages."""
 
 
 class Cut:
-    """What the client has seen of the answer, over all attempts."""
+    """The part of an answer that was passed on over all attempts, and its first interruption."""
 
     __slots__ = ("_prefilled", "_request", "_restart", "_said", "failure", "seen")
 
@@ -30,16 +30,20 @@ class Cut:
         self._restart: str | None = None
         self._prefilled = False
         self.seen = False
-        """Content has been passed on."""
+        """True once content has been passed on."""
         self.failure: UpstreamFailure | None = None
-        """What broke the answer off; None as long as nothing did."""
+        """First failure that interrupted the answer, or None."""
 
     def note(self, chunk: Chunk) -> None:
-        """This is passed on."""
+        """Record a chunk that is passed on."""
         self._said.note(chunk)
 
-    def may_go_on(self, failure: UpstreamFailure) -> bool:
-        """Whether another attempt may follow this failure; forgets what is to be said anew."""
+    def may_retry(self, failure: UpstreamFailure) -> bool:
+        """Return True if another attempt may follow; discard the answer if it is to be restarted.
+
+        `on_cut = "restart"` has an effect only for a replaceable answer: text that has been
+        streamed cannot be taken back.
+        """
         if not self.seen:
             return True
         if self.failure is None:
@@ -47,7 +51,7 @@ class Cut:
         if self._request.on_cut is OnCut.FAIL or self._was_filtered:
             return False
         if self._request.replaceable:
-            self._begin_anew(failure.kind)
+            self._restart_answer(failure.kind)
             return True
         if self._request.on_cut is OnCut.RESTART:
             return False
@@ -55,21 +59,21 @@ class Cut:
 
     @property
     def _was_filtered(self) -> bool:
-        """Whether it was the provider that would say no more; nobody else is to say it then."""
+        """True if a content filter ended the answer; other routes must not complete it then."""
         return self.failure is not None and trouble_of(self.failure) is Trouble.CONTENT_FILTER
 
-    def _begin_anew(self, kind: FailureKind) -> None:
+    def _restart_answer(self, kind: FailureKind) -> None:
         self._said = Said()
         self._restart = kind.value
         self.seen = False
 
-    def told_restart(self) -> str | None:
-        """Why the client is to forget what it was shown, once."""
+    def take_restart(self) -> str | None:
+        """Return the reason for a restart of the answer, or None; each restart only once."""
         restart, self._restart = self._restart, None
         return restart
 
     def call_for(self, route: Route, estimates: Estimates, *, prefill: bool) -> ModelCall:
-        """What is asked of this route: the client's call, or to go on with what was said."""
+        """Return the call for this route: the client's own, or one that continues the answer."""
         call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
         shown = self._said.text
         self._prefilled = prefill and bool(shown.strip())
@@ -83,10 +87,10 @@ class Cut:
             used_tokens=estimates.estimate(str(route), shown, 0),
         )
 
-    def joint(self, route: Route) -> Continuation | None:
-        """What lets through only the rest of the answer that `call_for` asked `route` for.
+    def continuation_for(self, route: Route) -> Continuation | None:
+        """Return the filter for the continuation that `call_for` requested from `route`.
 
-        None where all of it is wanted.
+        It passes only the rest of the answer. None if the attempt starts the answer.
         """
         if not self.seen:
             return None
@@ -95,7 +99,7 @@ class Cut:
         return Continuation(route, shown, prefill=self._prefilled)
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
-        """Whether the route refused to continue an assistant's message, as many models do."""
+        """Return True if the route refused a trailing assistant message, as many models do."""
         asked, self._prefilled = self._prefilled, False
         refused = failure.status in _BAD_REQUEST and trouble_of(failure) is Trouble.REJECTED
         return asked and refused

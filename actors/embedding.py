@@ -1,7 +1,7 @@
-"""An embedding is a turn: the same routes, breakers, clocks, attempts and records as an answer.
+"""Embedding as a turn, with the routes, breakers, timeouts, attempts and records of an answer.
 
-Its vectors take no part in the turn's events. They are laid down beside it, where whoever asked
-finds them once the turn has ended well.
+The vectors are not events of the turn. They are stored in its `EmbeddingJob`, from which the
+endpoint reads them once the turn has completed.
 """
 
 from collections.abc import Mapping
@@ -10,55 +10,55 @@ from typing import Protocol
 from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.outcome import Reason, Usage
 from actors.providers.base import ModelCall
-from actors.providers.embeddings import EmbeddingAsk, Embeddings
+from actors.providers.embeddings import EmbeddingCall, Embeddings
 from actors.usage import estimate_tokens
 
 DIALECT = "embeddings"
 
 
 class OpenEmbedding(Protocol):
-    """An answer on its way. Whoever opened it calls exactly one of `release` and `close`."""
+    """A response in progress. The caller calls exactly one of `release` and `close`."""
 
     async def read(self) -> Embeddings:
-        """Wait for all of it; raises `UpstreamFailure`."""
+        """Read the complete response; raises `UpstreamFailure`."""
 
     def release(self) -> None:
-        """It is whole: keep its connection if it can be reused."""
+        """Return the connection for reuse after a complete response."""
 
     def close(self) -> None:
-        """Drop it: its socket is closed before this returns."""
+        """Abort the response; the socket is closed before this returns."""
 
 
 class Embedder(Protocol):
-    """A provider that makes embeddings."""
+    """A provider of embeddings."""
 
     @property
     def name(self) -> str:
-        """The provider's name in the configuration."""
+        """Name of the provider in the configuration."""
 
     async def embed(
-        self, ask: EmbeddingAsk, upstream_model: str, *, connect_s: float
+        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> OpenEmbedding:
-        """Ask, and wait for the response's head; raises `UpstreamFailure`."""
+        """Send the request and wait for the response head; raises `UpstreamFailure`."""
 
 
 class EmbeddingJob:
-    """One turn's embedding: what is asked, and what came of it."""
+    """The request and the result of one turn's embedding."""
 
     __slots__ = ("ask", "result")
 
-    def __init__(self, ask: EmbeddingAsk) -> None:
+    def __init__(self, ask: EmbeddingCall) -> None:
         self.ask = ask
         self.result: Embeddings | None = None
-        """Set once a provider has answered."""
+        """Embeddings, once a provider has answered."""
 
     def providers(self, embedders: Mapping[str, Embedder]) -> dict[str, "EmbeddingProvider"]:
-        """The providers that the turn is to ask instead of those that chat."""
+        """Return the providers for this turn, in place of the chat providers."""
         return {name: EmbeddingProvider(embedder, self) for name, embedder in embedders.items()}
 
 
 class EmbeddingProvider:
-    """An embedder as one turn sees it (`actors.providers.base.Provider`)."""
+    """An adapter from an embedder to `actors.providers.base.Provider` for one turn."""
 
     def __init__(self, embedder: Embedder, job: EmbeddingJob) -> None:
         self._embedder = embedder
@@ -66,11 +66,11 @@ class EmbeddingProvider:
 
     @property
     def name(self) -> str:
-        """The provider's name in the configuration."""
+        """Name of the provider in the configuration."""
         return self._embedder.name
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Nothing that could be told beforehand."""
+        """Return no parameters: none is known to be unsupported before the request."""
         return ()
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "EmbeddingAnswer":
@@ -81,28 +81,29 @@ class EmbeddingProvider:
 
 
 class EmbeddingAnswer:
-    """An open embedding as a stream (`actors.providers.base.Answer`): it comes in one piece."""
+    """An adapter from an open embedding to `actors.providers.base.Answer`, read in one piece."""
 
-    __slots__ = ("_answer", "_job", "_told", "close", "ignored", "release")
+    __slots__ = ("_answer", "_done", "_job", "close", "ignored", "release")
 
     def __init__(self, answer: OpenEmbedding, job: EmbeddingJob) -> None:
         self._answer = answer
         self._job = job
-        self._told = False
+        self._done = False
         self.ignored: tuple[str, ...] = ()
         self.release = answer.release
         self.close = answer.close
 
     async def receive(self) -> list[Chunk]:
-        """Content without a text, usage and finish at once; then `[]`."""
-        if self._told:
+        """Return an empty text, the usage and the finish at once; after that `[]`."""
+        if self._done:
             return []
-        self._told = True
+        self._done = True
         result = self._job.result = await self._answer.read()
         usage = result.usage or _estimated(self._job.ask)
+        # The empty text counts as content: it makes the attempt successful and chargeable.
         return [TextChunk(""), UsageChunk(usage), FinishChunk(Reason.STOP)]
 
 
-def _estimated(ask: EmbeddingAsk) -> Usage:
+def _estimated(ask: EmbeddingCall) -> Usage:
     tokens = sum(map(estimate_tokens, ask.texts))
     return Usage(input_tokens=tokens, output_tokens=0, estimated=True)

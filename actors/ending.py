@@ -1,7 +1,7 @@
-"""How a turn ended, decided from what is known at its end. Pure.
+"""Outcome decision: builds the `ended` event and the final record at the end of a turn.
 
-First match wins: a finish consumed by the persister, then the first cause given, then silence
-of the provider (`upstream_truncated`).
+The first match decides: a finish consumed by the persister, the first recorded cause, and
+otherwise `upstream_truncated`, because the provider just stopped. The module does no I/O.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from msgspec import Struct
 from actors.answer_items import encode_items, items_of
 from actors.events import AnyEvent, Ended, ToolCall
 from actors.failures import out_of_time
-from actors.heard import was_heard
+from actors.heard import reached_client
 from actors.ledger import Estimates
 from actors.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.persister import Persister
@@ -28,7 +28,7 @@ _TRUNCATED = ErrorInfo(
 
 
 class Outcome(Struct, frozen=True):
-    """Status, reason and, for a failure, what the client is told."""
+    """The status, the reason and, for a failure, the error for the client."""
 
     status: Status
     reason: Reason
@@ -36,7 +36,7 @@ class Outcome(Struct, frozen=True):
 
 
 def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
-    """The outcome of a turn with this finish and this cause of an early end, if any."""
+    """Return the outcome of a turn with this finish reason or this cause of an early end."""
     if finish is not None:
         return Outcome(STATUS_OF[finish], finish)
     if cause is not None:
@@ -45,7 +45,7 @@ def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
 
 
 class Ending:
-    """The last act of one turn: its `ended` event and its final record."""
+    """The end of one turn: its `ended` event and its final record."""
 
     def __init__(self, turn: Turn, persister: Persister, estimates: Estimates) -> None:
         self._turn = turn
@@ -53,11 +53,11 @@ class Ending:
         self._estimates = estimates
 
     def usage(self) -> Usage | None:
-        """What is charged; None where no provider left the client with anything."""
+        """Return the charged usage, or None if no provider produced anything for the client."""
         return self._turn.ledger.charged(self._turn.request.call, self._estimates)
 
     def ended(self, now: float) -> Ended:
-        """The last event, at `now` seconds since the epoch."""
+        """Return the last event, at `now` seconds since the epoch."""
         turn = self._turn
         outcome = decide(self._persister.finish, turn.cause)
         usage = self.usage()
@@ -85,13 +85,13 @@ class Ending:
         return self._turn.disconnect_stage(finished=self._persister.finish is not None)
 
     def record(self, ended: Ended, last: list[AnyEvent], items: str | None = None) -> FinalRecord:
-        """What the terminal transaction writes, with `last` as the end of the journal.
+        """Return the final record, with `last` as the end of the journal.
 
-        `items` are those of the answer, where they are kept.
+        `items` is the JSON array of the output items, or None if they aren't stored.
         """
         bare, persister = self.bare_record(ended), self._persister
         last_event = len(self._turn.journal.events) + len(last) - 1
-        if not self._turn.keeps_said:
+        if not self._turn.keeps_content:
             return msgspec.structs.replace(bare, last_event=last_event)
         return msgspec.structs.replace(
             bare,
@@ -103,7 +103,7 @@ class Ending:
         )
 
     def bare_record(self, ended: Ended) -> FinalRecord:
-        """The record without anything that was said."""
+        """Return the final record without any content of the answer."""
         return FinalRecord(
             turn=self._turn.as_new(),
             status=ended.status.value,
@@ -126,7 +126,7 @@ class Ending:
 
     def _heard(self, ended: Ended) -> bool:
         turn = self._turn
-        return was_heard(turn.request, turn.journal.events, ended.status, ended.reason)
+        return reached_client(turn.request, turn.journal.events, ended.status, ended.reason)
 
     def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
         attempts = self._turn.ledger.records(self._turn.request.call, self._estimates)
@@ -144,7 +144,7 @@ class Ending:
 
 
 def usage_record(ended: Ended) -> UsageRecord | None:
-    """The charge as the store keeps it."""
+    """Return the charged usage as the store keeps it."""
     usage = ended.usage
     if usage is None:
         return None
@@ -159,24 +159,24 @@ def usage_record(ended: Ended) -> UsageRecord | None:
 
 
 def tool_calls_json(calls: list[ToolCall]) -> str | None:
-    """Whole tool calls as OpenAI spells them, or None."""
+    """Return complete tool calls as JSON in OpenAI's format, or None for no calls."""
     if not calls:
         return None
     return msgspec.json.encode([tool_call(call) for call in calls]).decode()
 
 
 def tool_call(call: ToolCall) -> dict[str, object]:
-    """One whole tool call as OpenAI spells it."""
+    """Return one complete tool call in OpenAI's format."""
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function}
 
 
 def items_json(journal: Iterable[AnyEvent]) -> str | None:
-    """The items of the answer in a whole journal as they are kept, or None."""
+    """Return the output items of a complete journal as stored JSON, or None for no items."""
     items = items_of(journal)
     return encode_items(items).decode() if items else None
 
 
 def error_json(error: ErrorInfo | None) -> str | None:
-    """The error as the store keeps it."""
+    """Return the error as stored JSON, or None."""
     return msgspec.json.encode(error).decode() if error else None

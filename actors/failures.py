@@ -1,4 +1,4 @@
-"""What a failed attempt means: to the next route, and to the client."""
+"""Client errors: map upstream failures and other refusals to what the client receives."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from actors.ledger import Tally
 from actors.outcome import ErrorInfo, Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 
-_OURS_TO_FIX = frozenset({401, 402, 403})
-"""Refusals of our credentials or credit: another route may do, and the client cannot mend it."""
-_NOBODYS_MISTAKE = frozenset({408, 429})
-"""The client's status too, but another route, or the same one later, would have done."""
+_OPERATOR_STATUSES = frozenset({401, 402, 403})
+"""Refusals of our API key or credit, which only the operator can fix."""
+_TRANSIENT_STATUSES = frozenset({408, 429})
+"""4xx statuses not caused by the client: another route, or a later try, could have succeeded."""
 
-_FOR_THE_CALL = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
-"""Beginnings of the reasons to skip a route that have to do with the request."""
+_REQUEST_REASONS = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
+"""Prefixes of the skip reasons that are caused by the request."""
 
 _GATEWAY_STATUS = {
     FailureKind.REFUSED: 502,
@@ -31,30 +31,31 @@ _GATEWAY_STATUS = {
 
 
 def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorInfo:
-    """The failure as the client is told it: true status, provider's words, no addresses.
+    """Return the error for the client: correct status, provider's message, no addresses.
 
-    The client's own mistakes keep the provider's status; what only the operator can mend is a
-    502, a timeout a 504, an upstream 503 stays one. `tried`: what became of each attempt, told
-    where there was more than one, and the last was not the client's own mistake.
+    The client's own mistakes keep the provider's status. Problems that only the operator can fix
+    become a 502, a timeout a 504, and an upstream 503 stays a 503. `tried` has the result of each
+    attempt; the message lists them if there was more than one and the last one did not fail by the
+    client's own mistake.
     """
     status = _client_status(failure)
-    own_mistake = failure.kind is FailureKind.REJECTED and status < 500
-    tell_tries = not own_mistake or status in _NOBODYS_MISTAKE
+    client_fault = failure.kind is FailureKind.REJECTED and status < 500
+    list_attempts = not client_fault or status in _TRANSIENT_STATUSES
     return ErrorInfo(
         status=status,
-        message=_with_tried(failure.message, tried) if tell_tries else failure.message,
-        type=(failure.type or "invalid_request_error") if own_mistake else "upstream_error",
+        message=_with_tried(failure.message, tried) if list_attempts else failure.message,
+        type=(failure.type or "invalid_request_error") if client_fault else "upstream_error",
         code=failure.code or failure.kind.value,
-        param=failure.param if own_mistake else None,
+        param=failure.param if client_fault else None,
         retry_after_s=failure.retry_after_s,
     )
 
 
 def conversation_busy(name: str) -> ErrorInfo:
-    """A 409: it is not yet for another turn of the conversation to begin."""
+    """Return the 409 for a turn in a conversation that already has one in progress."""
     return ErrorInfo(
         status=409,
-        message=f"A turn of the conversation {name[:100]!r} is in progress. Wait for its end.",
+        message=f"The conversation {name[:100]!r} has a turn in progress. Retry after its end.",
         type="invalid_request_error",
         code="conversation_busy",
         param="conversation",
@@ -62,26 +63,29 @@ def conversation_busy(name: str) -> ErrorInfo:
 
 
 def nothing_asked(skipped: Sequence[Tally], wait_s: float | None) -> UpstreamFailure:
-    """Why no route at all was asked; `wait_s`: seconds until one may be."""
+    """Return the failure for a turn whose routes were all skipped.
+
+    `wait_s` is the time in seconds until a route may be available again.
+    """
     reasons = [tally.note or "" for tally in skipped]
-    if reasons and all(reason.startswith(_FOR_THE_CALL) for reason in reasons):
-        told = "; ".join(f"{tally.route}: {tally.note}" for tally in skipped)
+    if reasons and all(reason.startswith(_REQUEST_REASONS) for reason in reasons):
+        details = "; ".join(f"{tally.route}: {tally.note}" for tally in skipped)
         return UpstreamFailure(
             FailureKind.REJECTED,
-            f"No route of this model can take this request ({told}).",
+            f"No route of this model supports this request ({details}).",
             status=400,
             code="unsupported_by_route",
         )
     return UpstreamFailure(
         FailureKind.BUSY,
-        "No route of this model can be asked now.",
+        "No route of this model is available now. Retry later.",
         code="no_route_available",
         retry_after_s=wait_s,
     )
 
 
 def out_of_time(tried: Sequence[str]) -> ErrorInfo:
-    """What the client is told where the time budget ended the turn, `tried` as above."""
+    """Return the 504 for an exceeded time budget; `tried` as in `client_error`."""
     return ErrorInfo(
         status=504,
         message=_with_tried("The turn's time budget (total_s) is used up.", tried),
@@ -91,10 +95,13 @@ def out_of_time(tried: Sequence[str]) -> ErrorInfo:
 
 
 def not_continued(cut: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailure:
-    """What cut an answer that then could not be continued."""
+    """Return the failure for an answer interrupted by `cut` whose continuation failed with `last`.
+
+    It keeps the kind and status of `cut`.
+    """
     if last is cut:
         return cut
-    # What a route says of being asked to continue is no answer to the client's own request.
+    # A route's refusal refers to the continuation request, which the client did not send.
     why = "the next route refused." if last.kind is FailureKind.REJECTED else last.message
     message = f"{cut.message.rstrip('.')}. It could not be continued: {why}"
     return UpstreamFailure(cut.kind, message, status=cut.status, code=cut.code, type=cut.type)
@@ -109,6 +116,6 @@ def _with_tried(message: str, tried: Sequence[str]) -> str:
 def _client_status(failure: UpstreamFailure) -> int:
     if failure.status == 503:
         return 503
-    if failure.kind is FailureKind.REJECTED and failure.status not in _OURS_TO_FIX:
+    if failure.kind is FailureKind.REJECTED and failure.status not in _OPERATOR_STATUSES:
         return failure.status or 502
     return _GATEWAY_STATUS[failure.kind]

@@ -1,8 +1,8 @@
-"""Finalising: the terminal record is kept, and only then does the journal end.
+"""Finalisation: stores the terminal record of a turn and then closes its journal.
 
-Database first; where it cannot take the record, the spool; where that cannot either, the log,
-and the database again later (`actors.unsaved`).
-Each has its own shield and deadline, so that a cancelled turn is still finalised.
+The record goes to the database. If that fails it goes to the spool, and if that fails too to the
+log, with later retries on the database (`actors.unsaved`). Each write has its own shield and
+deadline, so that a cancelled turn is still finalised.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from actors.events import AnyEvent, Ended
 from actors.long_answers import is_long, kept_items
 from actors.observer import Observer
 from actors.outcome import ErrorInfo, Reason, Status
-from actors.persister import Persister, unanswered
+from actors.persister import Persister, started_without_route
 from actors.ports import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable, TurnStore
 from actors.turn import Turn
 from actors.unsaved import Unsaved
@@ -26,13 +26,16 @@ SPOOL_TIMEOUT_S = 5.0
 ITEMS_TIMEOUT_S = 1.0
 
 INTERNAL = ErrorInfo(
-    status=500, message="The server failed to play this turn.", type="server_error", code="internal"
+    status=500,
+    message="Internal error while processing the request.",
+    type="server_error",
+    code="internal",
 )
-"""What is told of a bug; the log has the rest."""
+"""Error sent to the client after a bug; the details are in the log."""
 
 
 class Finaliser:
-    """Writes terminal records. The only code that does so for live turns."""
+    """The writer of terminal records, and the only one for live turns."""
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Finaliser:
         self.unsaved = Unsaved(store, observer)
 
     async def finalise(self, turn: Turn, ending: Ending, persister: Persister) -> None:
-        """Keep the record, publish `ended`, close the journal. Raises nothing of the store's."""
+        """Store the record, publish `ended` and close the journal; store errors are handled."""
         turn.stage = "finalising"
         began = trio.current_time()
         ended = ending.ended(self._now())
@@ -57,10 +60,10 @@ class Finaliser:
         record = await self._record(turn, ending, ended, last)
         stored, winner = await self._keep(turn, record)
         turn.stored = stored
-        won = _as_won(last, ended, winner)
-        if won is not last:
-            turn.items = None  # they tell of another end
-        publish(turn, won)
+        settled = _settled_end(last, ended, winner)
+        if settled is not last:
+            turn.items = None  # they were built for the other end
+        publish(turn, settled)
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
 
     async def _record(
@@ -69,7 +72,7 @@ class Finaliser:
         try:
             return ending.record(ended, last, await _items(turn, last))
         except Exception as error:
-            # Something in the answer cannot be kept: the turn's end must be, all the same.
+            # The answer's content cannot be encoded; the turn must get its record regardless.
             self._observer.crashed(turn.id, error)
             return ending.bare_record(ended)
 
@@ -88,7 +91,7 @@ class Finaliser:
         return "spooled", None
 
     def _report(self, turn: Turn, error: Exception) -> None:
-        # What is not the store's trouble is a bug in it, which must not cost the record either.
+        # Any other exception is a bug of the store, which must not cost the record either.
         if isinstance(error, StoreUnavailable | SpoolFailed):
             self._observer.store_trouble(turn.id, error)
         else:
@@ -106,7 +109,7 @@ class Finaliser:
 
 
 async def _items(turn: Turn, last: list[AnyEvent]) -> str | None:
-    """The items of an answer, if they are kept; a long one's are made in a thread."""
+    """Return the output items as JSON if they are stored; a thread builds those of long answers."""
     if not turn.keeps_items:
         return None
     journal = [*turn.journal.events, *last]
@@ -116,7 +119,7 @@ async def _items(turn: Turn, last: list[AnyEvent]) -> str | None:
             make = partial(_make_items, journal, long=long)
             turn.items, kept = await trio.to_thread.run_sync(make)
             return kept
-    # Also where no thread was to be had: late is better than never.
+    # Also if no thread was free in time: a blocked event loop is better than lost items.
     turn.items, kept = _make_items(journal, long=long)
     return kept
 
@@ -127,7 +130,7 @@ def _make_items(journal: list[AnyEvent], *, long: bool) -> tuple[list[Item], str
 
 
 def publish(turn: Turn, last: list[AnyEvent]) -> None:
-    """Let the readers see the end."""
+    """Append the last events, close the journal and mark the turn as final."""
     turn.journal.append(last)
     turn.journal.close()
     turn.stage = "ended"
@@ -135,10 +138,10 @@ def publish(turn: Turn, last: list[AnyEvent]) -> None:
 
 
 def publish_crash(turn: Turn, now: float) -> None:
-    """Let the readers see an end although finalising crashed: each of them waits for one."""
+    """Publish an `internal_error` end after finalisation crashed, since readers wait for an end."""
     turn.stored = turn.stored or "unsaved"
     journal = turn.journal.events
-    last: list[AnyEvent] = [] if journal else [unanswered(turn)]
+    last: list[AnyEvent] = [] if journal else [started_without_route(turn)]
     if not journal or not isinstance(journal[-1], Ended):
         last.append(_crashed(turn, now))
     publish(turn, last)
@@ -160,10 +163,10 @@ def _crashed(turn: Turn, now: float) -> Ended:
     )
 
 
-def _as_won(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> list[AnyEvent]:
-    """The end as it stands in the store: ours, or that of whoever was first.
+def _settled_end(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> list[AnyEvent]:
+    """Return the end that the store has: ours, or that of the writer that came first.
 
-    A winner without a reason is a new owner who has not ended the turn yet.
+    A winner without a reason is a new owner that has not ended the turn yet.
     """
     if winner is None or winner.won:
         return last

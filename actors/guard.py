@@ -1,7 +1,7 @@
-"""The guard: what may be shown. Third actor of a turn.
+"""Guard: checks the answer before it reaches the journal.
 
-A chain of screens stands between the accumulator and the persister. The empty chain passes the
-very batch on: it costs nothing and holds nothing back.
+The third actor of a turn: a chain of screens between the accumulator and the persister. An empty
+chain forwards each batch as it is, so it costs nothing and holds nothing back.
 """
 
 from typing import Protocol
@@ -12,20 +12,20 @@ from actors.links import Receiver, Sender
 
 
 class Screen(Protocol):
-    """One link of the chain: sees drafts in order, passes, changes or holds them back."""
+    """A check in the chain: passes, changes or holds back drafts in their order."""
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
-        """What may go on now; the rest is held until a later step or `end`."""
+        """Return the drafts that may pass now; hold the rest until a later step or `end`."""
 
     def end(self) -> list[Draft]:
-        """The answer is over: what of the held may go on."""
+        """Return the held drafts that may pass at the end of the answer."""
 
 
 class Guard:
-    """Pure step of the actor: the screens in their order.
+    """The state of the actor: the screens in their order.
 
-    The finish waits here until the screens have let go of everything: a turn that is cancelled
-    while one holds text has no finish, and so cannot be taken for whole.
+    The finish is held until the screens have released everything. So a turn that is cancelled
+    while a screen holds text has no finish and is not recorded as completed.
     """
 
     __slots__ = ("_chain", "_finish")
@@ -35,7 +35,7 @@ class Guard:
         self._finish: list[Draft] = []
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
-        """What passes the whole chain now."""
+        """Return the drafts that pass the whole chain now."""
         if not self._chain:
             return drafts
         self._finish += [draft for draft in drafts if isinstance(draft, FinishChunk)]
@@ -45,7 +45,7 @@ class Guard:
         return drafts
 
     def end(self) -> list[Draft]:
-        """Release what the screens held, each through those after it, and then the finish."""
+        """Release the drafts that screens hold, each through the later screens, then the finish."""
         drafts: list[Draft] = []
         for screen in self._chain:
             drafts = [*screen.step(drafts), *screen.end()]
@@ -53,7 +53,7 @@ class Guard:
 
 
 async def watch(guard: Guard, inbox: Receiver[Draft], outbox: Sender[Draft]) -> None:
-    """The actor: receive, step, send; at the end of the answer release what was held."""
+    """Run the actor: receive, step and send; release held drafts at the end of the answer."""
     with outbox:
         async for drafts in inbox:
             passed = guard.step(drafts)

@@ -1,7 +1,7 @@
-"""Whether a client heard anything of its answer. Pure.
+"""Answer delivery: decides if any of a turn's answer can have reached its client.
 
-A conversation goes on from turns that said something. Who got an error instead says it all again,
-and so do clients by themselves.
+A conversation continues from such turns. If a client got only an error, it sends its input again,
+and so do SDKs when they retry. The module does no I/O.
 """
 
 from collections.abc import Sequence
@@ -10,27 +10,27 @@ from actors.events import AnyEvent, Refusal, Replace, Retry, Text, ToolCall, Too
 from actors.outcome import Reason, Status
 from actors.turn import TurnRequest
 
-_SAID = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
-"""Thoughts are not among them: nobody can go on from an answer that has nothing else."""
-_TOLD_WHOLE = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
-"""Ends before its time of an answer that somebody is told all the same who wants it whole."""
+_CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
+"""Event types that a later turn can continue from; reasoning alone does not count."""
+_PARTIAL_DELIVERED = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
+"""End reasons for which a non-streaming client still receives the partial answer."""
 
 
-def was_heard(
+def reached_client(
     request: TurnRequest, journal: Sequence[AnyEvent], status: Status, reason: Reason
 ) -> bool:
-    """Whether anything of the answer in `journal` can have reached who asked for it."""
+    """Return True if any of the answer in `journal` can have reached the client."""
     if status is Status.COMPLETED:
         return True
-    if request.replaceable and reason not in _TOLD_WHOLE:
+    if request.replaceable and reason not in _PARTIAL_DELIVERED:
         return False
-    return says_something(journal)
+    return has_content(journal)
 
 
-def says_something(journal: Sequence[AnyEvent]) -> bool:
-    """Whether there is anything in it that one can go on from."""
+def has_content(journal: Sequence[AnyEvent]) -> bool:
+    """Return True if the journal has content since its last retry that a turn can continue from."""
     for event in reversed(journal):
-        if isinstance(event, _SAID):
+        if isinstance(event, _CONTENT):
             return True
         if isinstance(event, Retry):
             return False

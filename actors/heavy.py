@@ -1,7 +1,7 @@
-"""Work on calls so large that everybody would wait for it: it is done in threads.
+"""Offload work on large calls to threads so that it does not block the event loop.
 
-Threads take turns with the event loop, but a single step of a C library is never interrupted. So
-what is large is encoded a piece at a time.
+A single call into a C library keeps the GIL and blocks the event loop even from a thread, so
+large documents are encoded in pieces.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -13,27 +13,28 @@ import trio
 from actors.providers.base import JSON, ModelCall
 
 THREADS = 2
-"""As they take turns with the event loop, more are no help."""
+"""Number of threads; they share the GIL with the event loop, so more would not help."""
 LARGE_VALUES = 2048
-"""Values, messages and parts and calls of tools among them, that are worked on in 5 ms."""
+"""JSON values (messages, parts, tool calls …) that can be processed within 5 ms."""
 LARGE_TEXT = 262_144
-"""Characters of texts that are."""
+"""Characters of text that can be processed within 5 ms."""
 
 _DEPTH = 5
-"""Of a request, down to the parts of a message and the tools."""
+"""Nesting depth of a request down to message parts and tools."""
 
 T = TypeVar("T")
 
 
 def is_large(call: ModelCall) -> bool:
-    """Whether work on the whole call may take more than 5 ms; finding out takes under 1 ms."""
+    """Return True if work on the call may take over 5 ms; the check itself takes under 1 ms."""
     return _is_large(call.parameters, call.messages)
 
 
 async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Callable[[], T]) -> T:
-    """What `work` returns: at once, or if it is large from one of `threads`.
+    """Return the result of `work`, run directly or, if `large`, in one of `threads`.
 
-    A cancelled caller leaves at once; the work goes on, so it must not matter to anybody.
+    A cancelled caller returns at once while the thread continues, so `work` must be free of side
+    effects.
     """
     if not large:
         return work()
@@ -41,40 +42,41 @@ async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Call
 
 
 def encoded(document: object) -> bytes:
-    """The document as JSON; where it is large, a piece at a time."""
+    """Encode the document as JSON, piece by piece if it is large."""
     return msgspec.json.encode(_in_pieces(document, _DEPTH) if _is_large(document) else document)
 
 
 def encoded_list(objects: Iterable[dict[str, JSON]]) -> str:
-    """The objects as a JSON array, encoded one at a time."""
+    """Encode the objects as a JSON array, one at a time."""
     return f"[{','.join([msgspec.json.encode(one).decode() for one in objects])}]"
 
 
 def is_large_value(value: JSON) -> bool:
-    """The same for a part of a call."""
+    """Return True if work on this part of a call may take over 5 ms."""
     return _is_large(value)
 
 
 def _is_large(*values: object) -> bool:
-    waiting: list[Collection[object]] = [values]
+    # Iterative: clients choose the nesting depth. It stops at the limits, so it is always fast.
+    pending: list[Collection[object]] = [values]
     values_left, text_left = LARGE_VALUES + len(values), LARGE_TEXT
-    while waiting:
-        within = waiting.pop()
-        values_left -= len(within)
+    while pending:
+        children = pending.pop()
+        values_left -= len(children)
         if values_left < 0 or text_left < 0:
             return True
-        for value in within:
+        for value in children:
             if type(value) is str:
                 text_left -= len(value)
             elif type(value) is dict:
-                waiting.append(value.values())
+                pending.append(value.values())
             elif type(value) is list:
-                waiting.append(value)
+                pending.append(value)
     return text_left < 0
 
 
 def _in_pieces(value: object, depth: int) -> object:
-    """The same with the items of its lists encoded already."""
+    """Return the value with the items of its lists encoded already."""
     if depth and isinstance(value, dict):
         return {name: _in_pieces(one, depth - 1) for name, one in value.items()}
     if depth and isinstance(value, list):

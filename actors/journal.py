@@ -1,7 +1,7 @@
-"""A turn's journal: the numbered events, and the readers that follow them.
+"""Journal of a turn: the numbered events and the subscriptions that read them.
 
-One task appends (the persister); any number of subscriptions read, each at its own place. No
-reader can hold up the writer or another reader.
+One task appends (the persister); any number of subscriptions read, each at its own position. No
+reader can block the writer or another reader.
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,21 @@ from actors.events import AnyEvent
 from actors.waiters import Waiters
 
 AT_ONCE = 128
-"""Events that one reading takes. It bounds what a reader that lags holds as bytes."""
+"""Most events returned by one read; it limits the rendered bytes that a slow reader holds."""
 
 
 def after_last(events: Sequence[AnyEvent], kind: type[AnyEvent], least: int = 0) -> int:
-    """The place after the last event of this kind; `least` where there is none from there on.
+    """Return the index after the last event of this type, or `least` if none follows that index.
 
-    Looks at 100,000 in a millisecond or two.
+    Searches 100,000 events in one or two milliseconds.
     """
+    # `map` and `list.index` run in C; a Python loop over the events would be much slower.
     kinds = list(map(type, reversed(events[least:])))
     return len(events) - kinds.index(kind) if kind in kinds else least
 
 
 class Journal:
-    """The ordered events of one turn, live in memory. An event's number is its place here."""
+    """The ordered events of one turn in memory. An event's number is its index here."""
 
     __slots__ = ("closed", "events", "readers")
 
@@ -31,7 +32,7 @@ class Journal:
         self.events: list[AnyEvent] = [] if events is None else events
         self.closed = closed
         self.readers = Waiters()
-        """Who has seen everything and waits; use `wait` or a subscription."""
+        """Readers that have read everything; wait with `wait` or a subscription instead."""
 
     def append(self, events: list[AnyEvent]) -> None:
         """Add events and wake the readers."""
@@ -39,25 +40,25 @@ class Journal:
         self.readers.wake()
 
     def close(self) -> None:
-        """No more events will come."""
+        """Mark the journal as complete and wake the readers."""
         self.closed = True
         self.readers.wake()
 
     def nudge(self) -> None:
-        """Wake waiting readers although nothing has come, so that they can send a heartbeat."""
+        """Wake waiting readers without a new event, so that they can send a heartbeat."""
         self.readers.wake()
 
     @property
     def has_waiting_readers(self) -> bool:
-        """Whether a reader has seen everything and waits."""
+        """True if a reader has read everything and is waiting."""
         return bool(self.readers)
 
     def subscribe(self, position: int = 0) -> "Subscription":
-        """Read from the event numbered `position` on."""
+        """Return a subscription that starts at the event numbered `position`."""
         return Subscription(self, position)
 
     async def wait(self) -> None:
-        """Wait until something is appended, or for a nudge or the end."""
+        """Wait for the next append, nudge or close."""
         await self.readers.wait()
 
 
@@ -72,28 +73,28 @@ class Subscription:
 
     @property
     def closed(self) -> bool:
-        """Whether the journal is over; what has not been read of it is still to come."""
+        """True if the journal is complete, even if some events have not been read yet."""
         return self._journal.closed
 
     @property
     def exhausted(self) -> bool:
-        """Whether every event has been read and none will come."""
+        """True if the journal is complete and every event has been read."""
         return self._journal.closed and self._position >= len(self._journal.events)
 
     @property
     def behind(self) -> int:
-        """How many events have not been read yet."""
+        """Number of events that have not been read yet."""
         return max(0, len(self._journal.events) - self._position)
 
     def read_nowait(self) -> list[AnyEvent]:
-        """The next events, at most `AT_ONCE`; may be empty."""
+        """Return the next events, at most `AT_ONCE`; may be empty."""
         position = self._position
         events = self._journal.events[position : position + AT_ONCE]
         self._position = position + len(events)
         return events
 
     async def read(self) -> list[AnyEvent]:
-        """Wait for events. Empty after a nudge, and when the subscription is exhausted."""
+        """Wait for events. Return an empty list after a nudge or when exhausted."""
         journal = self._journal
         if self._position >= len(journal.events) and not journal.closed:
             await journal.readers.wait()

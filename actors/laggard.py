@@ -1,44 +1,44 @@
-"""When a reader that lags is too slow to be kept. Pure.
+"""Reader pace: detects readers that lag too far behind their turn and read too slowly.
 
-A reader may be slower than its turn: production runs ahead of it. But what it has not read stays
-in memory, and so does its turn. So from `Pace.lag_bytes` on it has to read with some speed.
+A reader may be slower than production. But everything it has not read stays in memory, and so
+does its turn, so beyond `Pace.lag_bytes` it must read at a minimum speed. The module does no I/O.
 """
 
 from msgspec import Struct
 
 HEAD_START = 128 * 1024
-"""Bytes: what a kernel takes at a time, which must not look like speed nor its lack like sloth."""
+"""Bytes the kernel may buffer at once; ignored when measuring the speed of a reader."""
 
 
 class Pace(Struct, frozen=True):
-    """What is asked of a reader."""
+    """The minimum reading speed and the lag from which it applies."""
 
     lag_bytes: int
-    """So far it may lag behind its turn at any speed."""
+    """Lag in bytes that is allowed at any speed."""
     bytes_per_s: float
-    """Behind that it has to read as fast as this."""
+    """Minimum speed of a reader beyond that lag."""
 
 
 class ReaderTooSlow(Exception):
-    """The reader has lost its subscription; for its turn that is a disconnect."""
+    """Raised to drop a reader that is too slow; its turn treats that as a disconnect."""
 
 
 class Laggard:
-    """One reader from when it lags too far until it does no longer."""
+    """A reader tracked for as long as it exceeds the lag limit."""
 
     __slots__ = ("_at", "_credit", "_rate", "_taken")
 
     def __init__(self, pace: Pace, now: float, taken: int) -> None:
-        """It has taken `taken` bytes in all at the time `now`, in seconds of any clock."""
+        """Start tracking: `taken` bytes in total at time `now` (seconds of any clock)."""
         self._rate = pace.bytes_per_s
         self._credit: float = HEAD_START
         self._at = now
         self._taken = taken
 
     def is_too_slow(self, now: float, taken: int) -> bool:
-        """Whether it has used up its credit: bytes taken are earned, the passing time costs.
+        """Return True if the credit is used up: bytes taken add to it, elapsed time reduces it.
 
-        Credit does not grow beyond the head start: having been quick once buys no rest.
+        Credit never exceeds the head start, so an earlier fast phase doesn't excuse a later pause.
         """
         cost = (now - self._at) * self._rate
         self._credit = min(HEAD_START, self._credit + (taken - self._taken)) - cost

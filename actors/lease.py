@@ -1,4 +1,4 @@
-"""A lease: a client's interest in a turn, held for as long as its request lasts.
+"""Lease: a client's interest in a turn, held for as long as its request lasts.
 
 When the last lease of a turn is released, the turn's mode decides what happens (`Turn.release`).
 """
@@ -12,10 +12,10 @@ from actors.turn import Turn
 
 
 class Lease:
-    """Holds an interest in `turn` while it is entered (`async with`).
+    """An async context manager that holds an interest in `turn`.
 
-    Leaving an `attached` turn that this ends waits until it is final, shielded for at most
-    `settle_s` seconds, so that nothing outlives its request unseen.
+    The last exit from an `attached` turn ends the turn and waits until it is final, shielded and
+    for at most `settle_s` seconds, so that no work outlives its request unnoticed.
     """
 
     __slots__ = ("_settle_s", "_turn")
@@ -36,5 +36,6 @@ class Lease:
         turn = self._turn
         turn.release()
         if turn.leases == 0 and turn.request.mode is Mode.ATTACHED and not turn.final.is_set():
+            # Shielded: the usual reason to leave is that the request was cancelled.
             with trio.move_on_after(self._settle_s, shield=True):
                 await turn.final.wait()

@@ -1,7 +1,7 @@
-"""What every attempt of a turn said and took, and what of it the client is charged. Pure.
+"""Usage ledger: records the output and tokens of every attempt and the usage to charge.
 
-Failed attempts whose text the client was not left with are kept apart: they are on record, and
-not on the bill.
+Failed attempts whose text is not part of the client's answer are recorded but not charged. The
+module does no I/O.
 """
 
 from itertools import groupby
@@ -24,26 +24,26 @@ from actors.providers.base import ModelCall, Route, UpstreamFailure
 
 
 class Estimates(Protocol):
-    """Token counts where no provider gave them (`actors.estimating.estimator`)."""
+    """An estimator of token counts that providers don't report (`actors.estimating.estimator`)."""
 
     def estimate(self, model: str, text: str, deltas: int) -> int:
-        """About how many tokens `text` is, which came in so many deltas."""
+        """Return the estimated tokens of `text`, which arrived in this number of deltas."""
 
     def estimate_input(self, model: str, call: ModelCall) -> int:
-        """About how many tokens the call's messages are."""
+        """Return the estimated tokens of the call's messages."""
 
     def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
-        """The provider counted so many tokens of an answer."""
+        """Learn from the provider's token count of an answer."""
 
     def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
-        """The provider counted so many tokens of a prompt."""
+        """Learn from the provider's token count of a prompt."""
 
 
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 
 
 class Tally:
-    """One attempt: what came of it, and all that is known of its tokens."""
+    """The result and token usage of one attempt."""
 
     __slots__ = (
         "asked",
@@ -55,13 +55,13 @@ class Tally:
         "finished",
         "kept",
         "note",
+        "output",
+        "reasoning",
         "reported",
         "result",
         "route",
-        "said",
         "started_at",
         "status",
-        "thought",
         "withheld",
     )
 
@@ -70,43 +70,43 @@ class Tally:
         self.started_at = started_at
         self.ended_at = started_at
         self.result = "running"
-        """Then `answered`, `skipped`, `cancelled`, `crashed`, or the kind of failure."""
+        """Final result: `answered`, `skipped`, `cancelled`, `crashed`, or the failure kind."""
         self.status: int | None = None
         self.note: str | None = None
         self.asked = False
-        """The provider has begun to answer, so that there is something to charge."""
+        """True once the provider has begun to answer, so the attempt may be charged."""
         self.kept = False
-        """What it said is in the client's answer."""
-        self.said: list[str] = []
+        """True if the output is part of the client's answer."""
+        self.output: list[str] = []
         """Text, refusals and arguments as they were generated, shown or not."""
-        self.thought: list[str] = []
+        self.reasoning: list[str] = []
         self.deltas = 0
         self.withheld = 0
-        """Characters of thought that were not shown, …"""
+        """Characters of reasoning that were not shown."""
         self.dropped = 0
-        """… and of text, because they had been already."""
+        """Characters of text that were removed because they had been shown already."""
         self.reported: Usage | None = None
         self.counted = 0
-        """The deltas that had come when it was reported."""
+        """Number of deltas that had arrived when usage was reported."""
         self.continued = False
-        """It was asked to go on with an answer."""
+        """True if the attempt continued an interrupted answer."""
         self.finished = False
-        """A finish reason has come."""
+        """True once a finish reason has arrived."""
 
-    def hear(self, chunk: Chunk) -> bool:
-        """Tally a chunk; says whether it is content."""
+    def add_chunk(self, chunk: Chunk) -> bool:
+        """Record a chunk and return True if it is content."""
         if type(chunk) is TextChunk:
-            self.said.append(chunk.text)
+            self.output.append(chunk.text)
             self.deltas += 1
             return True
-        return self._hear_rarer(chunk)
+        return self._add_other(chunk)
 
-    def _hear_rarer(self, chunk: Chunk) -> bool:
+    def _add_other(self, chunk: Chunk) -> bool:
         match chunk:
             case RefusalChunk(text) | ToolCallChunk(arguments=text):
-                self.said.append(text)
+                self.output.append(text)
             case ReasoningChunk(text):
-                self.thought.append(text)
+                self.reasoning.append(text)
             case UsageChunk(usage):
                 self.reported, self.counted = usage, self.deltas
                 return False
@@ -117,34 +117,34 @@ class Tally:
         return True
 
     def end(self, now: float) -> None:
-        """It is over, at `now` seconds since the epoch."""
+        """Record the end of the attempt, at `now` seconds since the epoch."""
         self.ended_at = now
         if self.result == "running":
             self.result = "cancelled"
 
     @property
     def tokens(self) -> int:
-        """About how many tokens it moved, for the provider's limits."""
+        """Approximate tokens used, for the provider's rate limits."""
         if self.reported is not None:
             return self.reported.input_tokens + self.reported.output_tokens
         return self.deltas
 
     @property
     def outcome(self) -> str:
-        """Its result in a few words."""
+        """Short text of the result for error messages."""
         if self.result == "skipped":
             return f"skipped ({self.note})"
         status = f" {self.status}" if self.status else ""
         return self.result.replace("_", " ") + status
 
     def fail(self, failure: UpstreamFailure) -> None:
-        """It failed like this."""
+        """Record the failure of the attempt."""
         self.result = failure.kind.value
         self.status = failure.status
         self.note = failure.message
 
     def usage(self, call: ModelCall, estimates: Estimates) -> Usage | None:
-        """What the provider will have counted; None where it never began to answer."""
+        """Return the reported or estimated usage, or None if the provider never answered."""
         if not self.asked:
             return None
         reported = self.reported
@@ -153,13 +153,13 @@ class Tally:
         estimated = self._estimated(call, estimates)
         if reported is None:
             return estimated
-        # It was said before all had come, by a provider that counts as it goes on.
+        # Reported before the last delta, by a provider that counts during the stream.
         most = max(reported.output_tokens, estimated.output_tokens)
         return msgspec.structs.replace(reported, output_tokens=most, estimated=True)
 
     def _estimated(self, call: ModelCall, estimates: Estimates) -> Usage:
         model = str(self.route)
-        text = "".join(self.thought) + "".join(self.said)
+        text = "".join(self.reasoning) + "".join(self.output)
         return Usage(
             input_tokens=estimates.estimate_input(model, call),
             output_tokens=estimates.estimate(model, text, self.deltas),
@@ -167,23 +167,24 @@ class Tally:
         )
 
     def teach(self, call: ModelCall, estimates: Estimates) -> None:
-        """Let the estimator learn from an answer that is whole and has the provider's count."""
+        """Let the estimator learn from a complete answer with a reported token count."""
         reported = self.reported
         if reported is None:
             return
         model = str(self.route)
+        # The prompt of a continuation is not `call`: it also has the text shown so far.
         if not self.continued:
             estimates.learn_input(model, call, reported.input_tokens)
-        text = "".join(self.said)
+        text = "".join(self.output)
         tokens = reported.output_tokens - reported.reasoning_tokens
         if not reported.reasoning_tokens:
-            text = "".join(self.thought) + text
-        elif self.thought:
-            return  # its deltas cannot be told apart
+            text = "".join(self.reasoning) + text
+        elif self.reasoning:
+            return  # `deltas` does not separate reasoning from text
         estimates.learn(model, text, self.deltas, tokens)
 
     def record(self, number: int, usage: Usage | None) -> AttemptRecord:
-        """The attempt as it is stored, with what it took as far as that is known."""
+        """Return the stored record of the attempt, with its usage if that is known."""
         return AttemptRecord(
             number=number,
             provider=self.route.provider,
@@ -199,7 +200,7 @@ class Tally:
 
 
 class Ledger:
-    """All attempts of one step, in order."""
+    """The attempts of one step, in order."""
 
     __slots__ = ("tallies",)
 
@@ -207,45 +208,45 @@ class Ledger:
         self.tallies: list[Tally] = []
 
     def begin(self, route: Route, now: float) -> Tally:
-        """An attempt begins."""
+        """Add a new attempt, started at `now`, and return it."""
         tally = Tally(route, now)
         self.tallies.append(tally)
         return tally
 
     def skip(self, route: Route, reason: str, now: float) -> None:
-        """A route was not asked."""
+        """Record a route that was skipped, with the reason."""
         tally = self.begin(route, now)
         tally.result, tally.note = "skipped", reason
 
     def skipped(self) -> list[Tally]:
-        """The routes that were not asked."""
+        """Return the entries of skipped routes."""
         return [tally for tally in self.tallies if tally.result == "skipped"]
 
     def tried(self) -> list[str]:
-        """What became of the attempts, in a few words that an error can carry."""
-        told = [f"{tally.route}: {tally.outcome}" for tally in self.tallies]
-        runs = [(one, len(list(same))) for one, same in groupby(told)]
+        """Return a short text for each attempt's result; equal neighbours are merged."""
+        outcomes = [f"{tally.route}: {tally.outcome}" for tally in self.tallies]
+        runs = [(one, len(list(same))) for one, same in groupby(outcomes)]
         return [one if times == 1 else f"{one}, {times} times" for one, times in runs]
 
     def discard(self) -> None:
-        """The answer begins anew: nothing that was said so far is in it."""
+        """Mark the output of all attempts so far as discarded, for a restart of the answer."""
         for tally in self.tallies:
             tally.kept = False
 
-    def so_far(self) -> tuple[AttemptRecord, ...]:
-        """The attempts of a turn that goes on."""
+    def current_records(self) -> tuple[AttemptRecord, ...]:
+        """Return the records of a live turn's attempts, without estimates."""
         return tuple(t.record(n, t.reported) for n, t in enumerate(self.tallies, 1))
 
     def records(self, call: ModelCall, estimates: Estimates) -> tuple[AttemptRecord, ...]:
-        """The attempts as they are stored; what no provider reported is estimated."""
+        """Return the records of the attempts; usage that wasn't reported is estimated."""
         return tuple(t.record(n, t.usage(call, estimates)) for n, t in enumerate(self.tallies, 1))
 
     def charged(self, call: ModelCall, estimates: Estimates) -> Usage | None:
-        """What the client is charged: the input once, and the output that it was left with.
+        """Return the usage to charge: the input once, and the output that the client received.
 
-        None where no provider began to answer, or where all that did failed before any content.
+        None if no provider began to answer, or if all that did failed before any content.
         """
-        kept = self._on_the_bill()
+        kept = self._chargeable()
         usages = [usage for tally in kept if (usage := tally.usage(call, estimates)) is not None]
         if len(usages) < 2:
             return usages[0] if usages else None
@@ -257,16 +258,16 @@ class Ledger:
             estimated=True,
         )
 
-    def _on_the_bill(self) -> list[Tally]:
-        """The attempts that the client has something of; if there is none, the one in play."""
+    def _chargeable(self) -> list[Tally]:
+        """Return the attempts whose output was kept, or else those that did not fail."""
         asked = [tally for tally in self.tallies if tally.asked]
         kept = [tally for tally in asked if tally.kept]
         return kept or [tally for tally in asked if tally.result in _NOT_FAILED]
 
 
 def _shown(tally: Tally, usage: Usage) -> int:
-    """The tokens of what was shown, in proportion to its characters."""
-    generated = sum(map(len, tally.said)) + sum(map(len, tally.thought))
+    """Return the tokens of the shown output, in proportion to its characters."""
+    generated = sum(map(len, tally.output)) + sum(map(len, tally.reasoning))
     withheld = min(tally.withheld + tally.dropped, generated)
     if not withheld:
         return usage.output_tokens

@@ -1,10 +1,11 @@
-"""The links between actors: bounded channels of batches.
+"""Batch channels between actors: bounded, with one sender and one receiver each.
 
-A batch belongs to whoever holds it: the sender gives it away, the receiver may change it. What
-stands in a link when a turn is cancelled is not lost; `leftovers` gives it back.
+Ownership of a batch passes with it: the sender must not touch it again, the receiver may change
+it. Items still in a channel when a turn is cancelled are not lost; `leftovers` returns them.
 
-Not `trio.open_memory_channel`, whose hop costs nearly twice as much (a tenth of a token in all),
-and which drops what it holds when it is closed, or takes back what a cancelled sender gave it.
+`trio.open_memory_channel` is not used for two reasons: a hop costs nearly twice as much (a tenth
+of the cost of a token in all), and it drops its content when it is closed and removes the batch of
+a cancelled sender.
 """
 
 from types import TracebackType
@@ -18,38 +19,38 @@ from actors.waiters import Waiters
 T = TypeVar("T")
 
 CAPACITY = 16
-"""Batches that may stand in a link. Under load batches grow, so this rarely fills."""
+"""Batches that a link holds before `put` blocks. Batches grow under load, so it rarely does."""
 
 
 class Link(Generic[T]):
-    """One sender and one receiver, each closed by the task that was given it (`with`)."""
+    """A channel of batches with one sender, which its task closes (`with`), and one receiver."""
 
-    __slots__ = ("_batches", "_capacity", "_room", "closed", "taker", "waiting")
+    __slots__ = ("_batches", "_capacity", "_room", "closed", "receiving_task", "waiting")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self.waiting: list[T] = []
-        """All that was put in and not taken yet."""
+        """Items that have not been received yet."""
         self._batches = 0
         self.closed = False
-        self.taker: Task | None = None
-        """The receiver's task while it waits."""
+        self.receiving_task: Task | None = None
+        """Task of the receiver while it waits, or None."""
         self._room = Waiters()
 
     @property
     def sender(self) -> "Sender[T]":
-        """The end for the task that puts in."""
+        """Sending end of the channel."""
         return Sender(self)
 
     @property
     def receiver(self) -> "Receiver[T]":
-        """The end for the task that takes out."""
+        """Receiving end of the channel."""
         return Receiver(self)
 
     async def put(self, batch: list[T]) -> None:
-        """Give a batch away; beyond the capacity this returns only when there is room again.
+        """Send a batch, then wait for room if the link is beyond its capacity.
 
-        It is in the link from the start, so a cancelled sender has sent it nonetheless. Raises
+        The batch is added before the wait, so it is sent even if the wait is cancelled. Raises
         `trio.ClosedResourceError` once the sender is closed.
         """
         if self.closed:
@@ -59,13 +60,13 @@ class Link(Generic[T]):
         else:
             self.waiting = batch
         self._batches += 1
-        if self.taker is not None:
-            self._wake(self.taker)
+        if self.receiving_task is not None:
+            self._wake(self.receiving_task)
         if self._batches > self._capacity:
             await self._room.wait()
 
     def leftovers(self) -> list[T]:
-        """Take what stands in the link, without waiting."""
+        """Remove and return all items in the link without waiting."""
         items, self.waiting = self.waiting, []
         if self._batches > self._capacity:
             self._room.wake()
@@ -73,23 +74,24 @@ class Link(Generic[T]):
         return items
 
     def close(self) -> None:
-        """No more will be put in."""
+        """Close the sending end; the receiver still gets the items in the link."""
         self.closed = True
-        if self.taker is not None:
-            self._wake(self.taker)
+        if self.receiving_task is not None:
+            self._wake(self.receiving_task)
 
-    def _wake(self, taker: Task) -> None:
-        self.taker = None
-        reschedule(taker)
+    def _wake(self, task: Task) -> None:
+        # Cleared here and not by the task: a second wake before it runs must not reschedule it.
+        self.receiving_task = None
+        reschedule(task)
 
-    def forget_taker(self, _: object) -> Abort:
-        """Its wait was cancelled."""
-        self.taker = None
+    def abort_receive(self, _: object) -> Abort:
+        """Forget the receiving task when trio cancels its wait (an abort function of trio)."""
+        self.receiving_task = None
         return Abort.SUCCEEDED
 
 
 class Sender(Generic[T]):
-    """The end that puts batches in."""
+    """The sending end of a link: a context manager that closes it."""
 
     __slots__ = ("_link", "put")
 
@@ -111,9 +113,9 @@ class Sender(Generic[T]):
 
 
 class Receiver(Generic[T]):
-    """The end that takes out all that has gathered, as one batch: iterate it.
+    """The receiving end of a link: an async iterator whose items are all waiting items at once.
 
-    It needs no closing: what it leaves, `Link.leftovers` gives back.
+    It needs no closing: `Link.leftovers` returns the items that it didn't receive.
     """
 
     __slots__ = ("_link",)
@@ -129,13 +131,13 @@ class Receiver(Generic[T]):
         while not link.waiting:
             if link.closed:
                 raise StopAsyncIteration
-            assert link.taker is None, "somebody waits here already"  # noqa: S101
-            link.taker = current_task()
-            await wait_task_rescheduled(link.forget_taker)
+            assert link.receiving_task is None, "another task is already receiving"  # noqa: S101
+            link.receiving_task = current_task()
+            await wait_task_rescheduled(link.abort_receive)
         return link.leftovers()
 
     async def get(self) -> list[T]:
-        """Wait for the next batch; raises `trio.EndOfChannel` when none will come."""
+        """Wait for the next batch; raises `trio.EndOfChannel` once closed and empty."""
         try:
             return await self.__anext__()
         except StopAsyncIteration:

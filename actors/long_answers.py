@@ -1,7 +1,7 @@
-"""Answers so long that everybody would wait while they are put together: that is done in threads.
+"""Long answers: detects them and encodes and decodes their items piece by piece.
 
-A thread takes turns with the event loop, but a single step of a C library is never interrupted. So
-what is long is encoded and decoded a piece at a time.
+Work on a long answer is offloaded to a thread so that it doesn't block the event loop. But a
+single call into a C library keeps the GIL, so long items are encoded and decoded in pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,13 +26,13 @@ from actors.answer_items import (
 from actors.events import AnyEvent, Text
 
 LONG_EVENTS = 1024
-"""Events of which an answer is put together in 5 ms, whatever they are."""
+"""Events of any kind that can be assembled to an answer within 5 ms."""
 LONG_TEXT = 1_048_576
-"""Characters of texts, of which it is, too."""
+"""Characters of text that can be assembled to an answer within 5 ms."""
 LOGPROBS_COST = 16
-"""So many times as much work is a character of logprobs as one of text."""
+"""Cost of one character of logprobs relative to one of text."""
 LONG_ITEMS = 65_536
-"""Characters of kept items that are read and told again in that time."""
+"""Characters of stored items that can be decoded and rendered again within 5 ms."""
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
@@ -44,7 +44,7 @@ _TEXTS: dict[type[AnyEvent], Callable[[AnyEvent], str]] = {
 
 
 def is_long(journal: Sequence[AnyEvent]) -> bool:
-    """Whether putting the answer together may take more than 5 ms; finding out takes under 1 ms."""
+    """Return True if assembling the answer may take over 5 ms; the check takes under 1 ms."""
     return len(journal) > LONG_EVENTS or sum(map(_cost, journal)) > LONG_TEXT
 
 
@@ -57,14 +57,14 @@ def _cost(event: AnyEvent) -> int:
 
 
 def kept_items(items: Sequence[Item], *, long: bool) -> str | None:
-    """The items as they are kept, or None where there are none."""
+    """Encode the items for storage, or return None for no items."""
     if not items:
         return None
     return (_encoded(items) if long else encode_items(items)).decode()
 
 
 def read_items(kept: str) -> list[Item]:
-    """The items of what is kept; raises `msgspec.MsgspecError` where it holds anything else."""
+    """Decode stored items; raises `msgspec.MsgspecError` for any other content."""
     if len(kept) <= LONG_ITEMS:
         return decode_items(kept)
     return [_item(_cut_item(item)) for item in _cut(kept)]

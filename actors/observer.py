@@ -1,4 +1,4 @@
-"""Who is told what metrics and logs want to know of turns."""
+"""Interface for reporting turn events to metrics and logs."""
 
 from typing import Protocol
 
@@ -8,19 +8,19 @@ from actors.turn import Turn
 
 
 class Observer(Protocol):
-    """Every method is cheap, synchronous and never raises."""
+    """A receiver of turn events whose methods are cheap and synchronous and never raise."""
 
     def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
-        """The terminal record of a turn is decided; finalising it took `took_s` seconds."""
+        """Report the end of a turn; storing its final record took `took_s` seconds."""
 
     def unsaved(self, record: FinalRecord) -> None:
-        """Neither database nor spool took this record: it must go whole into the log."""
+        """Report a record that neither database nor spool took; log it completely."""
 
     def store_trouble(self, turn_id: str, error: Exception) -> None:
-        """The store or the spool refused something; what that means follows in another call."""
+        """Report a refusal by the store or the spool; another call reports the consequence."""
 
-    def disorder(self, turn_id: str, error: OutOfOrder) -> None:
-        """An event was dropped because the order table does not allow it: a bug."""
+    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
+        """Report an event that was dropped because the order table does not allow it: a bug."""
 
     def crashed(self, turn_id: str, error: BaseException) -> None:
-        """An actor raised: a bug. The turn is ended as `internal_error`."""
+        """Report an exception in an actor: a bug. The turn ends as `internal_error`."""

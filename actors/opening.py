@@ -1,7 +1,7 @@
-"""How an attempt opens in the journal: what readers are told once a provider has begun to answer.
+"""Opening events: the events that an attempt sends when its provider begins to answer.
 
-Pure. `started` comes once in a turn, and what there is to note of the request; after it a change of
-the route, the loss of what was said, and what the route leaves out of the request.
+The first attempt sends `started` and the notes on the request, later ones a change of route and a
+retry of the answer. Each one reports the parameters that its route ignores. The module does no I/O.
 """
 
 from actors import events
@@ -9,39 +9,43 @@ from actors.events import AnyEvent
 from actors.providers.base import Route
 from actors.turn import Turn
 
-_FIRST = 20
-"""Paths of a request that one message names, …"""
-_LONGEST = 100
-"""… and characters of each."""
+_MAX_PATHS = 20
+"""Most parameter paths listed in a message."""
+_MAX_PATH_CHARS = 100
+"""Most characters shown of each path."""
 
 
 def opening(
     turn: Turn, route: Route, *, input_estimate: int, changed: str, restart: str | None
 ) -> list[AnyEvent]:
-    """The events. `changed`: why another route than before; `restart`: why all is said anew."""
+    """Return the opening events of an attempt and record `route` as the one that answers.
+
+    `changed` is the reason for a change of route; `restart` the reason for a retry, or None.
+    """
     before, turn.answered_by = turn.answered_by, route
     if before is None:
         return [_started(turn, route, input_estimate), *turn.request.notes]
-    told: list[AnyEvent] = []
+    opened: list[AnyEvent] = []
     if before != route:
-        told.append(events.RouteChanged(route.provider, route.upstream_model, changed))
+        opened.append(events.RouteChanged(route.provider, route.upstream_model, changed))
     if restart is not None:
-        told.append(events.Retry(restart))
-    return told
+        opened.append(events.Retry(restart))
+    return opened
 
 
-def left_out(route: Route, unsaid: tuple[str, ...]) -> list[AnyEvent]:
-    """The warning about what a route cannot be asked for; nothing where there is nothing."""
-    if not unsaid:
+def ignored_warning(route: Route, ignored: tuple[str, ...]) -> list[AnyEvent]:
+    """Return a warning about the parameters that the route ignores, or no event."""
+    if not ignored:
         return []
-    text = f"{route} cannot be asked for {listed(unsaid)}."
+    text = f"{route} does not support {join_paths(ignored)}."
     return [events.Warning("parameter_ignored", text)]
 
 
-def listed(paths: tuple[str, ...]) -> str:
-    """The first of these paths, which are as many and as long as the client likes."""
-    shown = ", ".join(path[:_LONGEST] for path in paths[:_FIRST])
-    return shown + (f" and {len(paths) - _FIRST} more" if len(paths) > _FIRST else "")
+def join_paths(paths: tuple[str, ...]) -> str:
+    """List parameter paths, shortened, because the client controls their number and length."""
+    shown = ", ".join(path[:_MAX_PATH_CHARS] for path in paths[:_MAX_PATHS])
+    more = len(paths) - _MAX_PATHS
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def _started(turn: Turn, route: Route, input_estimate: int) -> events.Started:

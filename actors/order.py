@@ -1,6 +1,6 @@
-"""The order of a turn's events, as a table.
+"""Event order: a state table of the events that may follow each other in a turn.
 
-`started` → anything of the answer → at most one `blocked` → exactly one `ended`.
+`started` → any events of the answer → at most one `blocked` → exactly one `ended`.
 """
 
 from enum import Enum, auto
@@ -10,7 +10,7 @@ from actors.events import AnyEvent
 
 
 class Place(Enum):
-    """Where a turn's journal stands."""
+    """The state of a turn's journal."""
 
     EMPTY = auto()
     OPEN = auto()
@@ -41,28 +41,29 @@ TABLE: dict[Place, dict[type, Place]] = {
     Place.BLOCKED: {events.Ended: Place.ENDED},
     Place.ENDED: {},
 }
-"""Every move that is allowed; all others are bugs."""
+"""All allowed transitions; any other is a bug."""
 
 
 class OutOfOrder(Exception):
-    """An event came where the table does not allow it."""
+    """Raised for an event that the table does not allow in the current state."""
 
 
 class Order:
-    """Follows one journal through the table."""
+    """The current state of one journal."""
 
-    __slots__ = ("_moves", "place")
+    __slots__ = ("_allowed", "place")
 
     def __init__(self) -> None:
         self.place = Place.EMPTY
-        self._moves = TABLE[Place.EMPTY]
+        self._allowed = TABLE[Place.EMPTY]
 
     def advance(self, event: AnyEvent) -> None:
-        """Take the event; raises `OutOfOrder` and stays where it is if it may not come here."""
-        there = self._moves.get(type(event))
-        if there is None:
+        """Advance by one event; raise `OutOfOrder` and keep the state if it is not allowed."""
+        following = self._allowed.get(type(event))
+        if following is None:
             name = type(event).__name__
-            raise OutOfOrder(f"{name} may not follow in place {self.place.name}")
-        if there is not self.place:
-            self.place = there
-            self._moves = TABLE[there]
+            raise OutOfOrder(f"{name} is not allowed in state {self.place.name}")
+        # Nearly all events keep the state, so the table lookup is skipped for them.
+        if following is not self.place:
+            self.place = following
+            self._allowed = TABLE[following]

@@ -1,6 +1,6 @@
-"""How a turn ends: the vocabulary of statuses and reasons, and what each reason implies.
+"""Outcome vocabulary: statuses, end reasons and the status that each reason implies.
 
-`docs/reference/outcomes.md` lists every reason with its cause; a test holds the two together.
+`docs/reference/outcomes.md` lists every reason with its cause; a test keeps the two in step.
 """
 
 from enum import StrEnum
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Status(StrEnum):
-    """Where a turn stands. The last four are terminal, and a turn reaches exactly one of them."""
+    """The status of a turn. The last four are terminal; a turn reaches exactly one of them."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a turn ended. The first four are the finish reasons that a provider gives."""
+    """The reason of a turn's end. The first four are finish reasons from the provider."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -46,7 +46,7 @@ class Reason(StrEnum):
 
 
 class DisconnectStage(StrEnum):
-    """How far a turn had come when its last client left."""
+    """The progress of a turn at the time its last client left."""
 
     BEFORE_FIRST_TOKEN = "before_first_token"
     MID_STREAM = "mid_stream"
@@ -54,21 +54,25 @@ class DisconnectStage(StrEnum):
 
 
 class Mode(StrEnum):
-    """What the last client's leaving means to a turn."""
+    """The effect on a turn of its last client leaving."""
 
     ATTACHED = "attached"
+    """Production stops at once."""
     LINGER = "linger"
+    """Production stops after the resume window unless a client returns."""
     BACKGROUND = "background"
+    """Production continues to the end."""
 
 
 class OnCut(StrEnum):
-    """What becomes of an answer that breaks off after its client has seen some of it."""
+    """The treatment of an answer that is interrupted after the client has seen part of it."""
 
     CONTINUE = "continue"
-    """Another attempt goes on where it broke off."""
+    """Another attempt continues from the point of interruption."""
     RESTART = "restart"
-    """It is asked for again, and replaces what was shown, where the dialect can say so."""
+    """The answer is restarted if nothing has reached the client yet; otherwise the turn fails."""
     FAIL = "fail"
+    """The turn fails."""
 
 
 TERMINAL = frozenset({Status.COMPLETED, Status.INCOMPLETE, Status.CANCELLED, Status.FAILED})
@@ -96,7 +100,7 @@ STATUS_OF: dict[Reason, Status] = {
 
 
 class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Tokens of a turn or an attempt; `estimated` where no provider gave the figure."""
+    """Token counts of a turn or an attempt; `estimated` if the provider reported none."""
 
     input_tokens: int
     output_tokens: int
@@ -106,7 +110,7 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ErrorInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a client is told about a failure: OpenAI's error object, plus its HTTP status."""
+    """An error for the client: the fields of OpenAI's error object and the HTTP status."""
 
     status: int
     message: str

@@ -1,7 +1,7 @@
-"""The persister: numbers the events, journals them, and writes the one final record.
+"""Persister: appends the events to the journal and collects the data of the final record.
 
-Fourth actor of a turn. Here, and nowhere else, it is decided how a turn ended: by whether the
-finish has been consumed here, not by what the streamer saw.
+The fourth actor of a turn. A turn counts as finished only if the finish has been consumed here,
+not if the streamer has seen one.
 """
 
 from functools import partial
@@ -18,11 +18,11 @@ from actors.outcome import Reason
 from actors.turn import Turn
 
 EVENT_OVERHEAD = 24
-"""About what an event takes in a segment besides its text."""
+"""Approximate bytes of an event in a segment without its text."""
 
 
 class Persister:
-    """Pure step of the actor: order, numbers, journal, and what the final record needs."""
+    """The state of the actor: event order, journal, and the data of the final record."""
 
     __slots__ = (
         "_checkpointer",
@@ -43,7 +43,8 @@ class Persister:
         self._order = Order()
         self._early: list[AnyEvent] = []
         self._text: list[str] = []
-        # Not a method of ours: the tail is, and a cycle would keep the journal until a collection.
+        # Not a bound method of this object: it would form a reference cycle with the tail, which
+        # keeps the journal in memory until a garbage collection.
         fenced = partial(turn.stop, Reason.OWNER_LOST)
         self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
         self.finish: Reason | None = None
@@ -51,16 +52,16 @@ class Persister:
 
     @property
     def text(self) -> str:
-        """The visible text that has been journalled."""
+        """Visible text that has been journalled."""
         return "".join(self._text)
 
     @property
     def started(self) -> bool:
-        """Whether `started` is in the journal."""
+        """True if `started` is in the journal."""
         return self._order.place is not Place.EMPTY
 
     def step(self, drafts: list[Draft]) -> None:
-        """Journal what is an event, remember what is not."""
+        """Append the events to the journal and remember the finish."""
         ready: list[AnyEvent] = []
         size = 0
         for draft in drafts:
@@ -69,26 +70,27 @@ class Persister:
                     self._text.append(draft.delta)
                     size += len(draft.delta)
             else:
-                self._rarer(draft, ready)
+                self._step_other(draft, ready)
         if ready:
             self._turn.journal.append(ready)
             if self._turn.request.keep_text:
                 self._checkpointer.mark(self.tail, size + EVENT_OVERHEAD * len(ready))
 
     def closing(self, ended: Ended) -> list[AnyEvent]:
-        """The last events of the journal, `ended` among them; not journalled yet."""
+        """Return the last events up to `ended`, without appending them to the journal."""
         last: list[AnyEvent] = []
         if not self.started:
-            last.append(unanswered(self._turn))
+            last.append(started_without_route(self._turn))
         last += self._early
         last.append(ended)
         return last
 
-    def _rarer(self, draft: Draft, ready: list[AnyEvent]) -> None:
+    def _step_other(self, draft: Draft, ready: list[AnyEvent]) -> None:
         match draft:
             case FinishChunk(reason):
                 self.finish = reason
             case events.Warning() if not self.started:
+                # `started` must be first: warnings before it wait.
                 self._early.append(draft)
             case Started():
                 self._admit(draft, ready)
@@ -103,7 +105,7 @@ class Persister:
         try:
             self._order.advance(event)
         except OutOfOrder as error:
-            self._observer.disorder(self._turn.id, error)
+            self._observer.event_out_of_order(self._turn.id, error)
             return False
         ready.append(event)
         return True
@@ -121,8 +123,8 @@ class Persister:
                 pass
 
 
-def unanswered(turn: Turn) -> Started:
-    """The beginning of a turn that no route has answered."""
+def started_without_route(turn: Turn) -> Started:
+    """Return the `started` event of a turn that no route has answered."""
     return Started(
         turn_id=turn.id,
         model=turn.request.model,
@@ -133,6 +135,6 @@ def unanswered(turn: Turn) -> Started:
 
 
 async def persist(persister: Persister, inbox: Receiver[Draft]) -> None:
-    """The actor: journal everything that comes, until the guard is done."""
+    """Run the actor: journal all drafts until the guard is done."""
     async for drafts in inbox:
         persister.step(drafts)

@@ -1,4 +1,4 @@
-"""What a turn needs from storage. `actors` knows the store by these protocols only."""
+"""Storage interface of a turn, and the only module of `actors` that imports the store."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class TurnStore(Protocol):
-    """A turn's storage. A cancelled caller is harmless: its request is still carried out whole."""
+    """Storage of turns. A request is carried out completely even if its caller is cancelled."""
 
     async def begin(self, turn: NewTurn) -> None:
         """Insert the turn as `in_progress`; raises `StoreUnavailable`, `ConversationBusy`."""
@@ -50,7 +50,7 @@ class TurnStore(Protocol):
     async def finalise(self, record: FinalRecord) -> Finalised:
         """Write the terminal record in one transaction, if the turn is not terminal yet.
 
-        Inserts the turn too where `begin` never arrived. Raises `StoreUnavailable`.
+        Inserts the turn too if `begin` was never written. Raises `StoreUnavailable`.
         """
 
     async def spool(self, record: FinalRecord) -> None:
@@ -60,7 +60,7 @@ class TurnStore(Protocol):
         """
 
     async def orphans(self) -> Sequence[TurnView]:
-        """The turns in flight whose owner is gone; raises `StoreUnavailable`."""
+        """Return the turns in progress whose owner is gone; raises `StoreUnavailable`."""
 
     async def segments(self, turn_id: str) -> Sequence[Segment]:
-        """The kept segments of a turn, in order; raises `StoreUnavailable`."""
+        """Return the stored segments of a turn in order; raises `StoreUnavailable`."""

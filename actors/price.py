@@ -1,16 +1,16 @@
-"""What tokens cost, in integer micro-dollars."""
+"""Token prices and costs in integer micro-dollars."""
 
 from msgspec import Struct
 
 from actors.outcome import Usage
 
 _MILLION = 1_000_000
-MOST_MICROS = 2**63 - 1
-"""What a database's integer holds; no price times no count is more."""
+MAX_MICROS = 2**63 - 1
+"""Largest integer that the database can hold; costs are capped to it."""
 
 
 class Price(Struct, frozen=True, kw_only=True):
-    """Micro-dollars per million tokens; cached input counts as input where it has no price."""
+    """Prices in micro-dollars per million tokens; cached input defaults to the input price."""
 
     input: int = 0
     output: int = 0
@@ -18,7 +18,7 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 def cost_micros(usage: Usage, price: Price) -> int:
-    """The cost of a turn in micro-dollars, rounded half up once, at the end."""
+    """Return the cost of a turn in micro-dollars, rounded half up once at the end."""
     cached = min(usage.cached_input_tokens, usage.input_tokens)
     cached_price = price.input if price.cached_input is None else price.cached_input
     total = (
@@ -26,4 +26,4 @@ def cost_micros(usage: Usage, price: Price) -> int:
         + cached * cached_price
         + usage.output_tokens * price.output
     )
-    return min((total + _MILLION // 2) // _MILLION, MOST_MICROS)
+    return min((total + _MILLION // 2) // _MILLION, MAX_MICROS)

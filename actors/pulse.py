@@ -1,7 +1,7 @@
-"""The pulse: lets silent streams breathe.
+"""Heartbeat: wakes readers of silent journals so that they send one.
 
-One service task for all readers. It wakes those whose journal has been silent for so long that
-their client must hear something; a timer per reader and token would cost more than the token.
+One service task serves all readers. A timer per reader would have to be moved for each token,
+which costs more than the token itself.
 """
 
 from collections.abc import Iterable
@@ -10,31 +10,32 @@ import trio
 
 from actors.turn import Turn
 
-LOOKS_PER_HEARTBEAT = 10
+CHECKS_PER_HEARTBEAT = 10
 
 
 class Pulse:
-    """Nudges the journals of `turns` so that no client waits longer than `heartbeat_s`."""
+    """A service task that nudges silent journals of `turns` at least every `heartbeat_s`."""
 
     def __init__(self, turns: Iterable[Turn], heartbeat_s: float) -> None:
         self._turns = turns
-        self._look_every = heartbeat_s / LOOKS_PER_HEARTBEAT
+        self._check_interval_s = heartbeat_s / CHECKS_PER_HEARTBEAT
         self._seen: dict[str, tuple[int, int]] = {}
 
     async def run(self) -> None:
-        """The service task: look around until cancelled."""
+        """Check all journals periodically until cancelled."""
         while True:
-            await trio.sleep(self._look_every)
-            self.look()
+            await trio.sleep(self._check_interval_s)
+            self.check()
 
-    def look(self) -> None:
-        """One look: a journal that is as it was nine looks ago gets a nudge."""
+    def check(self) -> None:
+        """Nudge each journal that has not changed for nine checks."""
         seen: dict[str, tuple[int, int]] = {}
         for turn in self._turns:
             length = len(turn.journal.events)
             before, silent = self._seen.get(turn.id, (length, 0))
             silent = silent + 1 if before == length else 0
-            if silent >= LOOKS_PER_HEARTBEAT - 1:
+            # One less than a full interval: the last event may precede the first check by one.
+            if silent >= CHECKS_PER_HEARTBEAT - 1:
                 turn.journal.nudge()
                 silent = 0
             seen[turn.id] = (length, silent)

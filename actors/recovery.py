@@ -1,7 +1,7 @@
-"""Recovery: turns whose owner died get the one terminal record that they lack.
+"""Recovery: finalises turns whose owner process died.
 
-Runs at start-up, after the spool has been replayed. What had been journalled is kept as it is;
-what had been said after that is lost, and the journal says so.
+It runs at start-up, after the spool has been replayed. Stored events are kept unchanged. Later
+ones are lost, which a `recovered` event in the journal records.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from actors import events
 from actors.checkpointer import decode_events, encode_events
 from actors.ending import error_json, items_json, tool_calls_json, usage_record
 from actors.events import AnyEvent, Ended, Started
-from actors.heard import says_something
+from actors.heard import has_content
 from actors.journal import after_last
 from actors.outcome import ErrorInfo, Reason, Status, Usage
 from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
@@ -23,7 +23,7 @@ from actors.usage import estimate_tokens
 
 _LOST = ErrorInfo(
     status=500,
-    message="The server died during this turn. What had been journalled is kept.",
+    message="The server process died during this turn. The events recorded before that are kept.",
     type="server_error",
     code="owner_lost",
 )
@@ -36,16 +36,15 @@ def _free(model: str) -> Price:
 async def recover(
     store: TurnStore, now: Callable[[], float], price_of: Callable[[str], Price] = _free
 ) -> int:
-    """Finalise every orphaned turn as `failed / owner_lost`; returns how many there were.
+    """Finalise every orphaned turn as `failed / owner_lost` and return their number.
 
-    `price_of` gives the price of a model by the name that was asked for. Raises
-    `StoreUnavailable`.
+    `price_of` returns the price of a model by its requested name. Raises `StoreUnavailable`.
     """
     recovered = 0
     for turn in await store.orphans():
         segments = await store.segments(turn.id)
         lost = partial(_lost_record, turn, segments, now(), price_of(turn.model))
-        # A long journal takes a second, and others play meanwhile.
+        # In a thread: a long journal takes a second, and other turns run in the meantime.
         finalised = await store.finalise(await trio.to_thread.run_sync(lost))
         recovered += finalised.won
     return recovered
@@ -58,9 +57,9 @@ def _lost_record(
 
 
 def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
-    """The events up to the first segment that is damaged, or of a newer version.
+    """Return the events up to the first segment that is damaged or from a newer version.
 
-    A turn that cannot be read whole must not keep the server from starting.
+    An unreadable turn must not keep the server from starting.
     """
     journal: list[AnyEvent] = []
     for segment in segments:
@@ -72,10 +71,10 @@ def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
 
 
 def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> FinalRecord:
-    """The record of a turn that ended with its owner, from what its journal holds."""
+    """Return the final record of a turn whose owner died, based on its stored journal."""
     started = any(isinstance(event, Started) for event in journal)
     ended = _ended(turn, journal, now, price)
-    last: list[AnyEvent] = [*([] if started else [_unanswered(turn)])]
+    last: list[AnyEvent] = [*([] if started else [_started_without_route(turn)])]
     last += [events.Recovered(turn.epoch + 1), ended]
     return FinalRecord(
         turn=_as_new(turn),
@@ -94,15 +93,15 @@ def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Pri
         epoch=turn.epoch + 1,
         segment=_last_segment(turn, journal, last) if turn.keep_text else None,
         items=items_json([*journal, *last]) if turn.keeps_items else None,
-        heard=says_something(journal),
+        heard=has_content(journal),
     )
 
 
 def visible_text(journal: list[AnyEvent]) -> str:
-    """The text that a reader of these events ends up with."""
-    begun = after_last(journal, events.Retry)
-    rest = after_last(journal, events.Replace, begun)
-    replaced = journal[rest - 1] if rest > begun else None
+    """Return the text that remains after all retries and replacements."""
+    start = after_last(journal, events.Retry)
+    rest = after_last(journal, events.Replace, start)
+    replaced = journal[rest - 1] if rest > start else None
     first = replaced.text if isinstance(replaced, events.Replace) else ""
     return first + "".join([event.delta for event in journal[rest:] if type(event) is events.Text])
 
@@ -125,7 +124,7 @@ def _ended(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) ->
 
 
 def _route(journal: list[AnyEvent]) -> tuple[str | None, str | None]:
-    """Who answered last."""
+    """Return the provider and upstream model that answered last."""
     for event in reversed(journal):
         if isinstance(event, Started | events.RouteChanged):
             return event.provider, event.upstream_model
@@ -142,9 +141,9 @@ def _usage(journal: list[AnyEvent]) -> Usage:
 
 
 def _since_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
-    """What counts of an answer that was begun anew."""
-    anew = [place for place, event in enumerate(journal) if isinstance(event, events.Retry)]
-    return journal[anew[-1] :] if anew else journal
+    """Return the events since the last retry."""
+    retries = [index for index, event in enumerate(journal) if isinstance(event, events.Retry)]
+    return journal[retries[-1] :] if retries else journal
 
 
 def _generated(event: AnyEvent) -> str:
@@ -157,7 +156,7 @@ def _generated(event: AnyEvent) -> str:
             return ""
 
 
-def _unanswered(turn: TurnView) -> Started:
+def _started_without_route(turn: TurnView) -> Started:
     return Started(
         turn_id=turn.id,
         model=turn.model,

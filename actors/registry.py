@@ -1,4 +1,4 @@
-"""The registry: every live turn of this process, and the nursery that they play in."""
+"""Registry of the live turns of this process; starts them in the service's nursery."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -15,22 +15,22 @@ from actors.run_turn import Backstage, run_turn
 from actors.turn import Turn, TurnRequest
 
 UNSETTLED_KEPT = 1000
-"""How many turns whose record is not in the database yet stay readable from memory."""
+"""Most ended turns kept readable in memory until their record is in the database."""
 
-_FORGOTTEN = ModelCall(upstream_model="", messages=[], parameters={})
-"""What is kept of what an ended turn was asked, which may be megabytes."""
+_EMPTY_CALL = ModelCall(upstream_model="", messages=[], parameters={})
+"""Placeholder for an ended turn's call, so that its messages (maybe megabytes) can be freed."""
 
 
 class TooManyTurns(Exception):
-    """The limit on live turns is reached; try again when one has ended."""
+    """Raised when the limit on live turns is reached; retry after one has ended."""
 
 
 class Draining(Exception):
-    """The server is shutting down and takes no new turns."""
+    """Raised when the server is shutting down and accepts no new turns."""
 
 
 class Registry:
-    """Starts turns and finds them again. `nursery` is the service's: it outlives requests."""
+    """A collection of live turns. `nursery` belongs to the service, so turns outlive requests."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Registry:
         self._owner = owner
         self._max_turns = max_turns
         self._new_id = new_id
+        # Copied outside of any request: a turn would keep a request's variables alive to its end.
         self._context = copy_context()
-        """Without the variables of a request, which a turn would keep alive to its end."""
         self._live: dict[str, Turn] = {}
         self._unsettled: OrderedDict[str, Turn] = OrderedDict()
         self._empty = trio.Event()
@@ -65,11 +65,11 @@ class Registry:
         mark: Callable[[str], object] = str,
         providers: Mapping[str, Provider] | None = None,
     ) -> Turn:
-        """Begin a turn in the background; raises `TooManyTurns` or `Draining`.
+        """Start a turn in the background; raises `TooManyTurns` or `Draining`.
 
-        Take a lease before the next checkpoint: a turn nobody holds plays on unobserved.
-        `mark` is called with the turn's id; the context variables that it sets are those of the
-        turn's tasks. `providers` are asked instead of the service's own.
+        Take a lease before the next checkpoint: a turn without a lease runs until it finishes.
+        `mark` is called with the turn's id; context variables that it sets apply to the turn's
+        tasks. `providers` replace the service's own.
         """
         if self.draining:
             raise Draining
@@ -83,12 +83,12 @@ class Registry:
         return turn
 
     def find(self, tenant_id: str, turn_id: str) -> Turn | None:
-        """A turn that is live, or whose end is not in the database yet."""
+        """Return the tenant's turn if it is live or its record is not in the database yet."""
         turn = self._live.get(turn_id) or self._unsettled.get(turn_id)
         return turn if turn is not None and turn.request.tenant_id == tenant_id else None
 
     def unsettled(self) -> list[Turn]:
-        """Turns that are over, and whose end is not in the database yet."""
+        """Return the ended turns whose final record is not in the database yet."""
         turns = (*self._live.values(), *self._unsettled.values())
         return [turn for turn in turns if turn.stored in ("spooled", "unsaved")]
 
@@ -100,12 +100,12 @@ class Registry:
             await self._empty.wait()
 
     def stop_all(self, reason: Reason) -> None:
-        """End the production of every live turn, for this reason."""
+        """Stop production of every live turn with this reason."""
         for turn in self:
             turn.stop(reason)
 
     def settled(self, stored: Stored) -> None:
-        """What was `stored` there is in the database now: it need not be read from memory."""
+        """Drop ended turns whose records (`spooled` or `unsaved`) are in the database now."""
         for turn in [turn for turn in self._unsettled.values() if turn.stored == stored]:
             del self._unsettled[turn.id]
 
@@ -123,7 +123,7 @@ class Registry:
                 self._empty.set()
 
     def _keep_unsettled(self, turn: Turn) -> None:
-        turn.request = replace(turn.request, call=_FORGOTTEN, input_items=None)
+        turn.request = replace(turn.request, call=_EMPTY_CALL, input_items=None)
         self._unsettled[turn.id] = turn
         if len(self._unsettled) > UNSETTLED_KEPT:
             self._unsettled.popitem(last=False)

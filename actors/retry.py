@@ -1,8 +1,8 @@
-"""The retry table: where the next attempt goes after one has failed. Pure.
+"""Retry policy: decides what follows a failed attempt.
 
-Source: "The retry table" of the design, reproduced in `docs/reference/retries.md`. Bounded three
-ways: by what its row allows, by attempts on one route and in all, and by the turn's time budget:
-what outlasts it is ended elsewhere, but no wait that would is begun.
+The table is reproduced in `docs/reference/retries.md`. Retries have three limits: the table row,
+the number of attempts per route and in total, and the turn's time budget. The turn's scope
+enforces the budget; this module only avoids a wait that would exceed it. The module does no I/O.
 """
 
 import math
@@ -15,21 +15,21 @@ from actors.providers.base import UpstreamFailure
 from actors.trouble import Trouble, trouble_of
 from actors.turn import PlannedRoute
 
-MOST_ON_ONE_ROUTE = 3
-MOST_IN_ALL = 6
-LONGEST_WAIT_S = 5.0
-"""A `Retry-After` up to this is waited for; a longer one means the next route."""
+MAX_ATTEMPTS_PER_ROUTE = 3
+MAX_ATTEMPTS = 6
+MAX_RETRY_AFTER_S = 5.0
+"""Longest `Retry-After` in seconds that is waited for; a longer one means the next route."""
 _BRIEF_S = 0.2
-"""Before a provider that failed inside is asked again."""
+"""Mean wait in seconds before a retry after a server error."""
 _BACKOFF_S = 0.5
-"""Before a provider that did not say how long is asked again; doubled each time."""
+"""Mean wait in seconds before the first retry without `Retry-After`; doubled each time."""
 
 Jitter = Callable[[], float]
-"""A random number from 0 to 1."""
+"""Function that returns a random number from 0 to 1."""
 
 
 class Pause(Enum):
-    """How long to wait before the same route is asked again."""
+    """The kind of wait before a retry on the same route."""
 
     NONE = auto()
     BRIEF = auto()
@@ -37,19 +37,21 @@ class Pause(Enum):
 
 
 class Then(Enum):
-    """What to do when the same route is not to be asked again."""
+    """The next action once the same route must not be retried."""
 
     NEXT = auto()
+    """Try the next route."""
     LARGER = auto()
-    """The next route whose context window may be larger."""
+    """Try the next route whose context window may be larger."""
     STOP = auto()
+    """Try no other route."""
 
 
 class Rule(Struct, frozen=True):
-    """One row of the table."""
+    """A row of the retry table."""
 
     again: int = 0
-    """How often the same route is asked again."""
+    """Number of retries on the same route."""
     pause: Pause = Pause.NONE
     then: Then = Then.NEXT
 
@@ -72,38 +74,38 @@ TABLE: dict[Trouble, Rule] = {
 
 
 class Retries:
-    """One step's way through its routes."""
+    """The progress of one step through its routes."""
 
     def __init__(self, routes: Sequence[PlannedRoute], jitter: Jitter) -> None:
         self._routes = list(routes)
         self._jitter = jitter
         self._failures: list[Trouble] = []
-        """Of the present route."""
+        """Failures on the current route."""
         self._on_route = 0
         self._in_all = 0
 
     @property
     def route(self) -> PlannedRoute | None:
-        """Where the next attempt goes; None where there is none."""
-        return self._routes[0] if self._routes and self._in_all < MOST_IN_ALL else None
+        """Route of the next attempt, or None if there is none."""
+        return self._routes[0] if self._routes and self._in_all < MAX_ATTEMPTS else None
 
-    def begun(self) -> None:
-        """An attempt on `route` is under way."""
+    def attempt_started(self) -> None:
+        """Count an attempt on `route`."""
         self._on_route += 1
         self._in_all += 1
 
-    def passed_over(self) -> None:
-        """`route` cannot be asked now: the next one."""
+    def skip_route(self) -> None:
+        """Move to the next route, because `route` is not available now."""
         self._next()
 
     def after(
         self, failure: UpstreamFailure, *, continuing: bool = False, left_s: float = math.inf
     ) -> float:
-        """Choose the next `route`; returns the seconds to wait before it is asked.
+        """Choose the next `route` and return the seconds to wait before it is tried.
 
-        `continuing`: the client has seen text already, so that what a route says about the
-        continuation is no answer to the client, and the routes after it are tried all the same.
-        `left_s`: what is left of the turn's time budget.
+        `continuing` means that the client has already seen text. A rejection then refers to the
+        continuation request and not to the client's own, so later routes are still tried.
+        `left_s` is the rest of the turn's time budget.
         """
         trouble = trouble_of(failure)
         rule = TABLE[trouble]
@@ -121,20 +123,20 @@ class Retries:
                 self._next()
         return 0.0
 
-    def leaves(self, failure: UpstreamFailure) -> bool:
-        """Whether no other key of the present route will be tried after this refusal."""
-        return not failure.another_key or self._on_route >= MOST_ON_ONE_ROUTE
+    def no_other_key(self, failure: UpstreamFailure) -> bool:
+        """Return True if no other API key of the current route is tried after this refusal."""
+        return not failure.another_key or self._on_route >= MAX_ATTEMPTS_PER_ROUTE
 
-    def again(self) -> None:
-        """The same route is to be asked in another way."""
+    def retry_without_prefill(self) -> None:
+        """Keep the current route and forget its failures: the next call differs from the last."""
         self._failures.clear()
 
     def _may_repeat(self, trouble: Trouble, rule: Rule, failure: UpstreamFailure) -> bool:
-        if self._on_route >= MOST_ON_ONE_ROUTE:
+        if self._on_route >= MAX_ATTEMPTS_PER_ROUTE:
             return False
         if failure.another_key:
             return True
-        if (failure.retry_after_s or 0.0) > LONGEST_WAIT_S:
+        if (failure.retry_after_s or 0.0) > MAX_RETRY_AFTER_S:
             return False
         return self._failures.count(trouble) <= rule.again
 
@@ -142,7 +144,7 @@ class Retries:
         if failure.another_key or rule.pause is Pause.NONE:
             return 0.0
         if failure.retry_after_s is not None:
-            # Never earlier than told, and not all at the same moment.
+            # Never earlier than requested; the jitter keeps turns from retrying at the same moment.
             return failure.retry_after_s * (1.0 + 0.1 * self._jitter())
         if rule.pause is Pause.BRIEF:
             return _BRIEF_S * (0.5 + self._jitter())
@@ -155,7 +157,7 @@ class Retries:
         self._on_route = 0
 
     def _drop_smaller(self) -> None:
-        """Keep the routes that may have room where the present one had none."""
+        """Keep only routes whose context window may be larger than the current one's."""
         failed = self._routes[0]
         self._next()
         self._routes = [one for one in self._routes if _may_be_larger(one, failed)]
@@ -164,5 +166,6 @@ class Retries:
 def _may_be_larger(route: PlannedRoute, than: PlannedRoute) -> bool:
     mine, others = route.capabilities.context_window, than.capabilities.context_window
     if mine is None or others is None:
+        # Without figures only the same model is certain to be no larger.
         return route.route.upstream_model != than.route.upstream_model
     return mine > others

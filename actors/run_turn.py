@@ -1,9 +1,9 @@
-"""`run_turn`: the production of one turn. The one place where its actors are wired.
+"""Run one turn: connects its actors and finalises it, whatever happens.
 
     streamer ─chunks─▶ accumulator ─drafts─▶ guard ─drafts─▶ persister ─▶ journal ─▶ writers
 
-The first four play in the production nursery below; writers are readers of the journal and
-live with their requests (`actors.writer`).
+The first four run in the production nursery below. Writers read the journal and run in the scope
+of their requests (`actors.writer`).
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ from actors.upstreams import Upstreams
 
 @dataclass(frozen=True, slots=True)
 class Backstage:
-    """What turns need from the service: one of these for all of them."""
+    """The dependencies of turns; one instance serves all turns of a service."""
 
     store: TurnStore
     upstreams: Upstreams
@@ -42,50 +42,50 @@ class Backstage:
     observer: Observer
     now: Clock
     screens: Callable[[], tuple[Screen, ...]] = tuple
-    """Makes a guard's chain: screens hold text back, so every turn has its own."""
+    """Factory of a guard's chain; each turn has its own, because screens hold text back."""
 
     def with_providers(self, providers: Mapping[str, Provider]) -> "Backstage":
-        """The same, but for whom a turn asks."""
+        """Return a copy with other providers."""
         return replace(self, upstreams=replace(self.upstreams, providers=providers))
 
 
 async def run_turn(turn: Turn, backstage: Backstage) -> None:
-    """Play the turn to its end. Whatever goes wrong inside becomes its outcome."""
+    """Run the turn to its end. Any error inside becomes its outcome."""
     production = Production(turn, backstage)
     try:
         with turn.scope:
             await production.begin()
-            await production.play()
+            await production.run()
         if turn.scope.cancelled_caught:
-            turn.blame_deadline()
+            turn.set_deadline_cause()
     except Exception as error:
-        blame_error(turn, backstage.observer, error)
+        set_error_cause(turn, backstage.observer, error)
     except BaseException as error:
-        turn.blame(Reason.SERVER_SHUTDOWN)
+        turn.set_cause(Reason.SERVER_SHUTDOWN)
         cancelled, bug = split_cancelled(error)
         if bug is not None:
             backstage.observer.crashed(turn.id, bug)
-        raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
+        raise cancelled from None  # noqa: ASYNC104 (re-raises all of it except the bug)
     finally:
         turn.produced_at = trio.current_time()
         production.consume_leftovers()
         await production.finalise()  # noqa: ASYNC102 (shielded inside, with deadlines)
 
 
-def blame_error(turn: Turn, observer: Observer, error: Exception) -> None:
-    """Make what escaped the actors the turn's cause."""
+def set_error_cause(turn: Turn, observer: Observer, error: Exception) -> None:
+    """Report an exception that escaped the actors and record it as the turn's cause."""
     if isinstance(error, StoreUnavailable):
         observer.store_trouble(turn.id, error)
-        turn.blame(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
+        turn.set_cause(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
     elif isinstance(error, ConversationBusy):
-        turn.blame(Reason.STORE_UNAVAILABLE, conversation_busy(str(error)))
+        turn.set_cause(Reason.STORE_UNAVAILABLE, conversation_busy(str(error)))
     else:
         observer.crashed(turn.id, error)
-        turn.blame(Reason.INTERNAL_ERROR, INTERNAL)
+        turn.set_cause(Reason.INTERNAL_ERROR, INTERNAL)
 
 
 def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException | None]:
-    """What must be raised on, and a bug that was grouped with it and must not be lost."""
+    """Split an exception into the part to re-raise and a bug that was grouped with it, or None."""
     if not isinstance(error, BaseExceptionGroup):
         return error, None
     bug, rest = error.split(Exception)
@@ -122,7 +122,7 @@ class Production:
         self._refused = False
 
     async def begin(self) -> None:
-        """Make the guard, and insert the row, before anything is asked of a provider."""
+        """Create the guard and insert the turn's row before any provider request."""
         self._guard = Guard(self._backstage.screens())
         try:
             await self._backstage.store.begin(self._turn.as_new())
@@ -131,7 +131,7 @@ class Production:
             raise
         self._turn.stage = "waiting"
 
-    async def play(self) -> None:
+    async def run(self) -> None:
         """Run the actors until the persister has seen the end of the answer."""
         chunks, drafts, events = self._chunks, self._drafts, self._events
         async with trio.open_nursery() as nursery:
@@ -142,7 +142,7 @@ class Production:
             nursery.cancel_scope.cancel()
 
     async def _persist(self, inbox: Receiver[Draft]) -> None:
-        """The persister; it says when half of the time is gone, whether or not anything comes."""
+        """Run the persister and add the half-time warning, even while no drafts arrive."""
         with trio.move_on_at(self._turn.half_time):
             await persist(self._persister, inbox)
             return
@@ -150,18 +150,19 @@ class Production:
         await persist(self._persister, inbox)
 
     def consume_leftovers(self) -> None:
-        """Take what a cancel left in the links through the rest of the way, oldest first."""
+        """Process the items that a cancellation left in the links, oldest first."""
+        # From the last link back to the first: items further along the pipeline are older.
         try:
             self._persister.step(self._events.leftovers())
             self._persister.step(self._guard.step(self._drafts.leftovers()))
             last = self._accumulator.step(self._chunks.leftovers())
             self._persister.step(self._guard.step(last))
         except Exception as error:
-            # A step that raised while the actors played may well raise again here.
+            # A step that raised while the actors ran may raise again here.
             self._backstage.observer.crashed(self._turn.id, error)
 
     async def finalise(self) -> None:
-        """Write the final record; whatever happens, nobody waits for an end that never comes."""
+        """Write the final record, and publish an end even if that crashes: readers wait for it."""
         try:
             await self._finalise()
         except Exception as error:

@@ -1,8 +1,8 @@
-"""The streamer: asks one route after another until an answer is whole, and passes on what comes.
+"""Streamer: tries one route after another until an answer is complete and passes on its chunks.
 
-First actor of a turn, and the only one that talks to a provider. Its rules are elsewhere: which
-routes may be asked (`actors.routing`), where to go after a failure (`actors.retry`), what becomes
-of a cut answer (`actors.cut`, `actors.continuing`, `actors.splicing`).
+The first actor of a turn and the only one that talks to a provider. Its rules are elsewhere: route
+selection (`actors.routing`), the next route after a failure (`actors.retry`), and interrupted
+answers (`actors.cut`, `actors.continuing`, `actors.splicing`).
 """
 
 from enum import Enum, auto
@@ -18,30 +18,30 @@ from actors.failures import client_error, not_continued, nothing_asked
 from actors.heavy import is_large, off_loop
 from actors.ledger import Tally
 from actors.links import Sender
-from actors.opening import left_out, listed, opening
+from actors.opening import ignored_warning, join_paths, opening
 from actors.providers.base import UpstreamFailure, failure_reason
 from actors.retry import Retries
 from actors.routing.board import Skipped
 from actors.routing.breaker import Permit
 from actors.routing.gate import ProviderBusy
-from actors.routing.needs import needs_of
+from actors.routing.needs import requirements_of
 from actors.trouble import Trouble, trouble_of
 from actors.turn import PlannedRoute, Turn
 from actors.upstreams import Upstreams
 
 _FAULTS = frozenset({Trouble.CONNECTION, Trouble.SERVER_ERROR, Trouble.TIMEOUT, Trouble.BROKEN})
-"""Troubles that say something about the route's health."""
+"""Failure classes that count against the health of a route."""
 
 
 class Visit(Enum):
-    """What became of a route besides a failure."""
+    """The result of trying a route, if it didn't fail."""
 
-    WHOLE = auto()
-    PASSED_OVER = auto()
+    COMPLETED = auto()
+    SKIPPED = auto()
 
 
 class Streamer:
-    """One step of a turn, attempt after attempt; the turn's ledger says what became of them."""
+    """The attempts of one step of a turn; the turn's ledger records their results."""
 
     __slots__ = ("_cut", "_input", "_ledger", "_retries", "_turn", "_upstreams")
 
@@ -54,66 +54,67 @@ class Streamer:
         self._ledger = turn.ledger
 
     async def run(self, outbox: Sender[Item]) -> None:
-        """The actor: try the routes in order until one answers whole, or none is left."""
+        """Run the actor: try the routes in order until one completes the answer or none is left."""
         with outbox:
-            await self._choose()
-            failure = await self._play(outbox)
+            await self._choose_routes()
+            failure = await self._try_routes(outbox)
             if failure is not None:
                 error = client_error(failure, self._ledger.tried())
-                self._turn.blame(failure_reason(failure.kind), error)
+                self._turn.set_cause(failure_reason(failure.kind), error)
 
-    async def _choose(self) -> None:
+    async def _choose_routes(self) -> None:
         routes, call = self._turn.request.routes, self._turn.request.call
         model = str(routes[0].route) if routes else ""
         self._input = self._upstreams.estimates.estimate_input(model, call)
-        find = partial(needs_of, call, self._input)
+        find = partial(requirements_of, call, self._input)
         needs = await off_loop(is_large(call), self._upstreams.threads, find)
         choice = self._upstreams.board.choose(routes, needs)
         for skipped in choice.skipped:
             self._ledger.skip(skipped.route, skipped.reason, self._upstreams.now())
         self._retries = Retries(choice.open, self._upstreams.jitter)
 
-    async def _play(self, outbox: Sender[Item]) -> UpstreamFailure | None:
-        """Attempt after attempt; returns what the client is told if none was whole."""
+    async def _try_routes(self, outbox: Sender[Item]) -> UpstreamFailure | None:
+        """Make attempts until one completes; return the failure for the client if none does."""
         failure: UpstreamFailure | None = None
         while (planned := self._retries.route) is not None:
-            outcome = await self._visit(planned, failure, outbox)
-            if outcome is Visit.WHOLE:
+            result = await self._try_route(planned, failure, outbox)
+            if result is Visit.COMPLETED:
                 return None
-            if outcome is Visit.PASSED_OVER:
-                self._retries.passed_over()
+            if result is Visit.SKIPPED:
+                self._retries.skip_route()
                 continue
-            failure = outcome
-            if not self._cut.may_go_on(failure):
+            failure = result
+            if not self._cut.may_retry(failure):
                 break
             if wait_s := self._after(planned, failure):
                 await trio.sleep(wait_s)
-        return self._verdict(failure)
+        return self._final_failure(failure)
 
-    async def _visit(
+    async def _try_route(
         self, planned: PlannedRoute, before: UpstreamFailure | None, outbox: Sender[Item]
     ) -> UpstreamFailure | Visit:
-        """Wait for a place at the provider, and make an attempt if the route may be asked then."""
+        """Wait for a concurrency slot, then make an attempt unless the route must be skipped."""
         gate = self._upstreams.board.gate(planned.route)
         try:
             await gate.acquire()
         except ProviderBusy:
-            return self._pass_over(planned, "busy")
+            return self._skip(planned, "busy")
         try:
-            if self._turn.request.strict and (unsaid := await self._unsaid(planned)):
-                return self._pass_over(planned, f"unsupported: {listed(unsaid)}")
+            if self._turn.request.strict and (unsupported := await self._unsupported(planned)):
+                return self._skip(planned, f"unsupported: {join_paths(unsupported)}")
+            # Checked after the wait: the route's breaker may have opened in the meantime.
             permit = self._upstreams.board.enter(planned.route)
             if isinstance(permit, Skipped):
-                return self._pass_over(planned, permit.reason)
-            return await self._attempt(planned, permit, before, outbox) or Visit.WHOLE
+                return self._skip(planned, permit.reason)
+            return await self._attempt(planned, permit, before, outbox) or Visit.COMPLETED
         finally:
             gate.release()
 
-    def _pass_over(self, planned: PlannedRoute, reason: str) -> Visit:
+    def _skip(self, planned: PlannedRoute, reason: str) -> Visit:
         self._ledger.skip(planned.route, reason, self._upstreams.now())
-        return Visit.PASSED_OVER
+        return Visit.SKIPPED
 
-    async def _unsaid(self, planned: PlannedRoute) -> tuple[str, ...]:
+    async def _unsupported(self, planned: PlannedRoute) -> tuple[str, ...]:
         route = planned.route
         call = replace(self._turn.request.call, upstream_model=route.upstream_model)
         return await self._upstreams.providers[route.provider].unsupported(call)
@@ -125,8 +126,8 @@ class Streamer:
         before: UpstreamFailure | None,
         outbox: Sender[Item],
     ) -> UpstreamFailure | None:
-        """One attempt, on record however it ends; returns how it failed."""
-        self._retries.begun()
+        """Make one attempt, record it however it ends, and return its failure or None."""
+        self._retries.attempt_started()
         now, board = self._upstreams.now, self._upstreams.board
         tally = self._ledger.begin(planned.route, now())
         answered_by = self._turn.answered_by
@@ -134,7 +135,8 @@ class Streamer:
             await self._ask(planned, permit, tally, before, outbox)
             tally.result = "answered"
         except UpstreamFailure as caught:
-            # Its traceback has this frame, and would keep the turn until a collection.
+            # The traceback refers to this frame: a cycle that would keep the turn in memory until
+            # a garbage collection.
             failure = caught.with_traceback(None)
             tally.fail(failure)
             self._report(permit, failure)
@@ -143,9 +145,10 @@ class Streamer:
             tally.result = "crashed"
             raise
         finally:
-            permit.left()
+            permit.release()
             tally.end(now())
             if self._cut.seen and not tally.kept:
+                # Nothing of a failed continuation was shown: the previous route still answers.
                 self._turn.answered_by = answered_by
             board.note_tokens(planned.route, tally.tokens)
         tally.teach(self._turn.request.call, self._upstreams.estimates)
@@ -162,40 +165,40 @@ class Streamer:
         upstreams, route, cut = self._upstreams, planned.route, self._cut
         prefill = upstreams.board.takes_prefill(planned)
         call = cut.call_for(route, upstreams.estimates, prefill=prefill)
-        joint = cut.joint(route)
-        attempt = Attempt(self._turn, tally, cut, permit, joint, upstreams.now)
+        continuation = cut.continuation_for(route)
+        attempt = Attempt(self._turn, tally, cut, permit, continuation, upstreams.now)
 
-        def begin(ignored: tuple[str, ...]) -> list[AnyEvent]:
+        def opening_events(ignored: tuple[str, ...]) -> list[AnyEvent]:
             changed = before.kind.value if before else "skipped"
-            restart = cut.told_restart()
+            restart = cut.take_restart()
             if restart is not None:
                 self._ledger.discard()
-            told = opening(
+            opened = opening(
                 self._turn, route, input_estimate=self._input, changed=changed, restart=restart
             )
-            return [*told, *left_out(route, ignored)]
+            return [*opened, *ignored_warning(route, ignored)]
 
         provider = upstreams.providers[route.provider]
-        await attempt.play(provider, call, planned.timeouts, begin, outbox)
+        await attempt.run(provider, call, planned.timeouts, opening_events, outbox)
 
     def _report(self, permit: Permit, failure: UpstreamFailure) -> None:
         trouble = trouble_of(failure)
         if trouble in _FAULTS:
             permit.failed(trio.current_time())
-        elif trouble is Trouble.CREDENTIALS and self._retries.leaves(failure):
+        elif trouble is Trouble.CREDENTIALS and self._retries.no_other_key(failure):
             permit.refused(trio.current_time())
 
     def _after(self, planned: PlannedRoute, failure: UpstreamFailure) -> float:
-        """Where to go next; returns the seconds to wait before."""
+        """Choose the next route and return the seconds to wait before it is tried."""
         if self._cut.prefill_refused(failure):
             self._upstreams.board.prefill_refused(planned.route)
-            self._retries.again()
+            self._retries.retry_without_prefill()
             return 0.0
         left_s = self._turn.scope.deadline - trio.current_time()
         return self._retries.after(failure, continuing=self._cut.seen, left_s=left_s)
 
-    def _verdict(self, last: UpstreamFailure | None) -> UpstreamFailure:
-        """What the client is told: what cut the answer, or else what happened last."""
+    def _final_failure(self, last: UpstreamFailure | None) -> UpstreamFailure:
+        """Return the failure for the client: the interruption, or else the last failure."""
         if last is None:
             routes = [planned.route for planned in self._turn.request.routes]
             wait_s = self._upstreams.board.retry_in_s(routes)

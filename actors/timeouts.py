@@ -1,14 +1,14 @@
-"""The five clocks of a turn, in seconds."""
+"""Timeouts of a turn and its attempts, in seconds."""
 
 from msgspec import Struct
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """How long each phase of an attempt may last, and the whole turn (`total_s`).
+    """Limits in seconds for each phase of an attempt and for the whole turn (`total_s`).
 
-    `first_token_s` counts from the response's head to its first content; `idle_s` between two
-    parts of the answer after that (comments do not count), and only while we are receiving, so
-    that a slow client is never taken for a slow provider.
+    `first_token_s` runs from the response head to the first content. `idle_s` runs between two
+    parts of the answer after that (comments don't count), and only while we are receiving, so
+    a slow client is never mistaken for a slow provider.
     """
 
     connect_s: float = 5.0

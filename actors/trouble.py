@@ -1,7 +1,7 @@
-"""Which row of the retry table a failure belongs to. Pure.
+"""Failure classes: map a provider failure to its row of the retry table.
 
-Providers say the same thing with different statuses, codes and words; the words are looked at
-only where status and code leave it open.
+Providers report the same problem with different statuses, codes and messages. The message is
+matched only if status and code are inconclusive. The module does no I/O.
 """
 
 import re
@@ -11,30 +11,30 @@ from actors.providers.base import FailureKind, UpstreamFailure
 
 
 class Trouble(StrEnum):
-    """What went wrong, as far as the next attempt is concerned."""
+    """The class of a failure: it decides on the next attempt."""
 
     CONNECTION = "connection"
-    """Refused, reset, or closed before the response's head."""
+    """The connection was refused, reset, or closed before the response head."""
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     TIMEOUT = "timeout"
-    """No connection, no head or no token in time."""
+    """No connection, response head or first token arrived in time."""
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTER = "content_filter"
     CREDENTIALS = "credentials"
-    """A refused key, or no credit behind it."""
+    """The API key was refused or its account has no credit."""
     UNPAID = "unpaid"
-    """The account cannot pay for this call; for a smaller one it may."""
+    """The account's credit does not cover this call but may cover a smaller one."""
     ERRED = "erred"
-    """The model itself went wrong: its provider is well."""
+    """The model produced an invalid answer; the provider itself is healthy."""
     REJECTED = "rejected"
-    """Any other 4xx: the request itself is wrong."""
+    """The provider sent any other 4xx: the request itself is wrong."""
     BROKEN = "broken"
-    """Cut, stalled, malformed, or ended by an error in the stream."""
+    """The stream was truncated, stalled, malformed, or ended by an error event."""
     MISFIT = "misfit"
-    """It answered, and what it said does not continue what was shown."""
+    """The answer to a continuation request does not continue the text shown so far."""
     BUSY = "busy"
-    """The provider's places were taken for longer than its `wait_s`; nothing was asked."""
+    """No concurrency slot became free within the provider's `wait_s`; no request was sent."""
 
 
 _CREDIT_STATUSES = frozenset({401, 402, 403})
@@ -53,7 +53,7 @@ _CREDIT_WORDS = re.compile(
     r"|you exceeded your current quota",
     re.IGNORECASE,
 )
-"""At the beginning only: providers repeat what clients sent, and that is no word of theirs."""
+"""Patterns matched only at the start of a message: providers may quote client input later in it."""
 _TOO_DEAR = re.compile(r"max_tokens|fewer|more credits", re.IGNORECASE)
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = re.compile(
@@ -98,7 +98,7 @@ _BY_KIND = {
 
 
 def trouble_of(failure: UpstreamFailure) -> Trouble:
-    """The row of the retry table for this failure."""
+    """Return the failure class, which is the row of the retry table."""
     if failure.kind not in _SAID_BY_PROVIDER:
         return _BY_KIND[failure.kind]
     return (
@@ -113,12 +113,12 @@ _SAID_BY_PROVIDER = (FailureKind.REJECTED, FailureKind.SERVER_ERROR, FailureKind
 
 
 def _is_vague(failure: UpstreamFailure) -> bool:
-    """Whether its words are worth looking at: the status says little, and no time to come back."""
+    """Return True if the message must be matched: status ambiguous and no `Retry-After`."""
     return failure.status in _VAGUE and failure.retry_after_s is None
 
 
 def _about_the_prompt(failure: UpstreamFailure) -> Trouble | None:
-    """First of all: some providers have a status for it that else means a key."""
+    # Checked first: some providers send a status for it that otherwise means a bad key.
     code, words = (failure.code or "").lower(), failure.message if _is_vague(failure) else ""
     if code in _CONTEXT_CODES or _CONTEXT_WORDS.search(words):
         return Trouble.CONTEXT_LENGTH

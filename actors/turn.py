@@ -1,4 +1,4 @@
-"""A turn: what was asked for, and the live state that its actors share."""
+"""Turn request and the live turn state that its actors share."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ from actors.timeouts import Timeouts
 
 
 class PlannedRoute(Struct, frozen=True):
-    """A route that may answer, with the clocks of an attempt on it."""
+    """A candidate route with the timeouts and capabilities that apply to it."""
 
     route: Route
     timeouts: Timeouts
@@ -26,18 +26,18 @@ class PlannedRoute(Struct, frozen=True):
 
 
 class TurnRequest(Struct, frozen=True, kw_only=True):
-    """What a surface asks of a turn. Nothing in it is about HTTP."""
+    """A request for a turn as any surface makes it; independent of HTTP."""
 
     model: str
-    """The name the client asked for."""
+    """Model name that the client requested."""
     routes: tuple[PlannedRoute, ...]
-    """Tried in this order."""
+    """Candidate routes in the order in which they are tried."""
     call: ModelCall
-    """What is asked; its `upstream_model` is filled in for each route."""
+    """Model call to make; each attempt sets its own `upstream_model`."""
     dialect: str
     dialect_options: dict[str, JSON]
     total_s: float
-    """The time budget of the whole turn, all attempts together."""
+    """Time budget in seconds for the whole turn, over all attempts."""
     tenant_id: str
     mode: Mode = Mode.ATTACHED
     resume_window_s: float = 0.0
@@ -46,37 +46,36 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     price: Price = Price()
     on_cut: OnCut = OnCut.CONTINUE
     continue_instruction: str = DEFAULT_INSTRUCTION
-    """What asks a model to go on with an answer that broke off."""
+    """Prompt that asks a model to continue an interrupted answer."""
     strict: bool = False
-    """The client takes an error over an answer that leaves something out that it asked for."""
+    """True if routes that cannot honour every parameter of the call must be skipped."""
     replaceable: bool = False
-    """Nothing of the answer reaches the client before its end, so that it can be taken back."""
+    """True if the client receives nothing before the end, so the answer can be restarted."""
     previous_id: str | None = None
-    """The turn that this one goes on from."""
+    """Id of the turn that this one continues."""
     conversation: str | None = None
-    """The name of the conversation that it belongs to."""
+    """Name of the conversation that the turn belongs to."""
     input_items: str | None = None
-    """JSON array of what was asked, kept for later turns together with the answer's items.
-
-    None where no items are kept.
-    """
+    """JSON array of the input items, stored for later turns; None if no items are stored."""
     notes: tuple[Warning, ...] = ()
-    """What the client is to be told once a route answers, whichever it is."""
+    """Warnings to send directly after `started`, independent of the route."""
 
 
 class Cause(Struct, frozen=True):
-    """Why a turn is to end without a finish of its own; the first one given stands."""
+    """The cause of an end without a finish reason; the first one recorded is kept."""
 
     reason: Reason
     error: ErrorInfo | None = None
 
 
 class Turn:
-    """One live turn. Only `run_turn` and the actors it starts write to it.
+    """A live turn. Only `run_turn` and the actors it starts write to it.
 
     `scope` is the production scope: cancelling it stops everything upstream of the journal and
     nothing else. `final` is set once the terminal record is decided and `ended` is published.
     """
+
+    # There may be thousands of live turns: slots save memory and make attribute access faster.
 
     __slots__ = (
         "_budget_ends",
@@ -104,30 +103,30 @@ class Turn:
         self.request = request
         self.owner = owner
         self.created_at = now
-        """Seconds since the epoch."""
+        """Creation time in seconds since the epoch."""
         self.journal = Journal()
         self.items: list[Item] | None = None
-        """Those of its answer, once that is over and somebody has made them."""
+        """Output items of the finished answer, or None while they have not been built."""
         self.ledger = Ledger()
-        """What became of every attempt."""
+        """Result and token usage of every attempt."""
         self.scope = trio.CancelScope()
         self.cause: Cause | None = None
         self.final = trio.Event()
         self.stored: Stored | None = None
         self.first_token_at: float | None = None
         self.deleted_at: float | None = None
-        """Since when nothing that is said in it is kept or shown, in seconds since the epoch."""
+        """Deletion time in seconds since the epoch; no content is stored or shown after it."""
         self.answered_by: Route | None = None
         self.produced_at: float | None = None
-        """When production was over and upstream closed, on trio's clock."""
+        """End of production, with upstream closed, on trio's clock."""
         self.stage = "queued"
-        """What the turn is at, for metrics and the dashboard."""
+        """Current stage of the turn, for metrics and the dashboard."""
         self._leases = 0
         self._budget_ends = trio.current_time() + request.total_s
         self.scope.deadline = self._budget_ends
 
     def as_new(self) -> NewTurn:
-        """The turn as the store first sees it."""
+        """Return the record that the store inserts when the turn begins."""
         request = self.request
         return NewTurn(
             id=self.id,
@@ -136,46 +135,47 @@ class Turn:
             model=request.model,
             mode=request.mode.value,
             dialect=request.dialect,
-            dialect_options=request.dialect_options if self.keeps_said else {},
+            dialect_options=request.dialect_options if self.keeps_content else {},
             created_at=self.created_at,
             keep_text=request.keep_text,
             previous_id=request.previous_id,
             conversation=request.conversation,
-            input_items=request.input_items if self.keeps_said else None,
+            input_items=request.input_items if self.keeps_content else None,
         )
 
     @property
-    def keeps_said(self) -> bool:
-        """Whether what is said may be kept: the client did not forbid it, nor delete the turn."""
+    def keeps_content(self) -> bool:
+        """True if content may be stored: the client has neither forbidden it nor deleted it."""
         return self.request.keep_text and self.deleted_at is None
 
     @property
     def keeps_items(self) -> bool:
-        """Whether the items of the answer are to be kept besides its text."""
-        return self.request.input_items is not None and self.keeps_said
+        """True if the output items of the answer are stored in addition to its text."""
+        return self.request.input_items is not None and self.keeps_content
 
     def mark_deleted(self, now: float) -> None:
-        """The store has deleted it: neither keep nor show anything that is said in it."""
+        """Record that the store has deleted the turn: its content is no longer stored or shown."""
         self.deleted_at = now
 
-    def blame(self, reason: Reason, error: ErrorInfo | None = None) -> None:
-        """Say why the turn will have no finish. The first reason wins."""
+    def set_cause(self, reason: Reason, error: ErrorInfo | None = None) -> None:
+        """Record the cause of an end without a finish reason, unless one is recorded already."""
         if self.cause is None:
             self.cause = Cause(reason, error)
 
     def stop(self, reason: Reason, error: ErrorInfo | None = None) -> None:
-        """End production now, for this reason."""
-        self.blame(reason, error)
+        """Cancel production and record the reason."""
+        self.set_cause(reason, error)
         self.scope.cancel()
 
     def acquire(self) -> None:
-        """Somebody starts or reads the turn."""
+        """Count one more client and restore the deadline to the full time budget."""
         self._leases += 1
         if not self.final.is_set():
+            # Cancels the earlier deadline that `release` set for a lingering turn.
             self.scope.deadline = self._budget_ends
 
     def release(self) -> None:
-        """Somebody left. The last to leave stops production when the mode says so."""
+        """Count one client less and apply the turn's mode when the last one leaves."""
         self._leases -= 1
         if self._leases or self.final.is_set():
             return
@@ -187,23 +187,23 @@ class Turn:
 
     @property
     def leases(self) -> int:
-        """How many clients hold an interest in the turn."""
+        """Number of clients that start or read the turn."""
         return self._leases
 
-    def blame_deadline(self) -> None:
-        """Name the cause where the production scope ran into its deadline."""
+    def set_deadline_cause(self) -> None:
+        """Record the cause after the production scope has reached its deadline."""
         if trio.current_time() >= self._budget_ends:
-            self.blame(Reason.TIME_BUDGET)
+            self.set_cause(Reason.TIME_BUDGET)
         else:
-            self.blame(Reason.CLIENT_DISCONNECTED)
+            self.set_cause(Reason.CLIENT_DISCONNECTED)
 
     @property
     def half_time(self) -> float:
-        """When half of the time budget is gone, in trio's time."""
+        """Time on trio's clock at which half of the time budget is used up."""
         return self._budget_ends - self.request.total_s / 2
 
     def disconnect_stage(self, *, finished: bool) -> DisconnectStage | None:
-        """How far the turn had come when its last client left, if that is what happened."""
+        """Return the stage at which the last client left, or None if the end had another cause."""
         if self.cause is None or self.cause.reason is not Reason.CLIENT_DISCONNECTED:
             return None
         if finished:
@@ -214,4 +214,4 @@ class Turn:
 
 
 Clock = Callable[[], float]
-"""Gives the time in seconds since the epoch."""
+"""Function that returns the current time in seconds since the epoch."""

@@ -1,6 +1,7 @@
-"""Final records that neither database nor spool took: the log has them, and they are offered again.
+"""Retry queue for final records that neither the database nor the spool took.
 
-So a disk that was full for a while costs nothing but a restart in the meantime.
+They are in the log too. After a temporary failure, such as a full disk, they still reach the
+database unless the server restarts before that.
 """
 
 from collections import deque
@@ -11,42 +12,43 @@ import trio
 from actors.observer import Observer
 from actors.ports import FinalRecord, StoreUnavailable, TurnStore
 
-MOST_BYTES = 64 * 1024 * 1024
-"""What these records may take in memory; what is more is in the log alone."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Memory limit for these records; further records are only in the log."""
 RETRY_S = 1.0
+"""Seconds between two attempts to store them."""
 
 
 class Unsaved:
-    """The records, oldest first."""
+    """A queue of unsaved records, oldest first."""
 
     def __init__(self, store: TurnStore, observer: Observer) -> None:
         self._store = store
         self._observer = observer
         self._records: deque[FinalRecord] = deque()
         self._bytes = 0
-        self._something = trio.Event()
+        self._not_empty = trio.Event()
 
     def __len__(self) -> int:
         return len(self._records)
 
     def keep(self, record: FinalRecord) -> None:
-        """Remember a record, if there is room."""
-        if self._bytes + _size(record) <= MOST_BYTES:
+        """Queue a record if the memory limit allows it."""
+        if self._bytes + _size(record) <= MAX_BYTES:
             self._records.append(record)
             self._bytes += _size(record)
-            self._something.set()
+            self._not_empty.set()
 
-    async def keep_offering(self, settled: Callable[[], None]) -> None:
-        """The service task: offer them until the store takes them, and then say `settled`."""
+    async def run(self, settled: Callable[[], None]) -> None:
+        """Store queued records until cancelled; call `settled` each time all are stored."""
         while True:
-            await self._something.wait()
+            await self._not_empty.wait()
             await trio.sleep(RETRY_S)
-            await self._offer()
+            await self._store_records()
             if not self._records:
-                self._something = trio.Event()
+                self._not_empty = trio.Event()
                 settled()
 
-    async def _offer(self) -> None:
+    async def _store_records(self) -> None:
         while self._records:
             record = self._records[0]
             try:
@@ -54,12 +56,12 @@ class Unsaved:
             except StoreUnavailable:
                 return
             except Exception as error:
-                # It would be refused for ever, and keep all others out.
+                # A bug: the record would be refused for ever and block all later ones.
                 self._observer.crashed(record.turn.id, error)
             self._records.popleft()
             self._bytes -= _size(record)
 
 
 def _size(record: FinalRecord) -> int:
-    said = len(record.text) + len(record.items or "") + len(record.turn.input_items or "")
-    return said + (len(record.segment.blob) if record.segment else 0)
+    content = len(record.text) + len(record.items or "") + len(record.turn.input_items or "")
+    return content + (len(record.segment.blob) if record.segment else 0)

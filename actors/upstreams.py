@@ -1,4 +1,4 @@
-"""What a streamer needs besides its turn: the providers, and what is known of their routes."""
+"""Dependencies of the streamer: providers, route board and token estimates."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from actors.routing.board import RouteBoard
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """One of these for all turns."""
+    """The providers and their shared state; one instance serves all turns."""
 
     providers: Mapping[str, Provider]
     board: RouteBoard
     estimates: Estimates
     now: Callable[[], float]
-    """Seconds since the epoch."""
+    """Clock that returns seconds since the epoch."""
     jitter: Jitter
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
-    """These look at large calls."""
+    """Limiter for the threads that analyse large calls."""

@@ -1,8 +1,8 @@
-"""About how many tokens a text is, where nothing is known of the model that it belongs to.
+"""Rough token estimate for a text of an unknown model.
 
-Constants, for recovery and for embeddings; answers have `actors.estimating`. A token is about four
-characters of text in an alphabet and about 0.7 of a character in CJK scripts, from public
-tokenizer figures.
+Recovery and embeddings use these constants; answers use `actors.estimating`. A token is about four
+characters of alphabetic text and about 0.7 of a character in CJK scripts (public tokenizer
+figures).
 """
 
 import re
@@ -10,13 +10,13 @@ import re
 CHARS_PER_TOKEN = 4.0
 TOKENS_PER_CJK_CHAR = 1.4
 SAMPLE = 16_384
-"""Characters that are looked at; a longer text counts in proportion, since it blocks everyone."""
+"""Characters examined; longer texts are extrapolated, since a full scan blocks the event loop."""
 
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens `text` is; 0 only where it is empty."""
+    """Return the estimated number of tokens in `text`; 0 only for an empty text."""
     if not text:
         return 0
     sample = text[:SAMPLE]

@@ -1,10 +1,10 @@
-"""Tasks that wait to be woken: trio's `ParkingLot` without what the hot path has no use for."""
+"""Wait queue of tasks: trio's `ParkingLot` without the features that the hot path doesn't need."""
 
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 
 class Waiters:
-    """Any number of waiting tasks, all woken at once. A cancelled one just leaves."""
+    """A set of waiting tasks that are all woken at once; a cancelled task leaves it."""
 
     __slots__ = ("_tasks",)
 
@@ -26,7 +26,7 @@ class Waiters:
         await wait_task_rescheduled(leave)
 
     def wake(self) -> None:
-        """Wake all that wait now."""
+        """Wake all tasks that are waiting now."""
         if self._tasks:
             tasks, self._tasks = self._tasks, []
             for task in tasks:

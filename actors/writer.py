@@ -1,7 +1,7 @@
-"""The writer: renders a turn's events for one client and hands over the bytes.
+"""Writer: renders a turn's events as bytes for one client.
 
-Fifth actor of a turn. It plays in the request's scope, as a reader of the journal: the client
-that started a turn, one that resumes it and a second reader are the same thing.
+The fifth actor of a turn. It runs in the request's scope as a reader of the journal, so it treats
+the client that started the turn, a client that resumes it and a second reader alike.
 """
 
 from collections.abc import Callable
@@ -18,48 +18,50 @@ from actors.long_answers import is_long
 from actors.ports import Stored
 
 ANY_PACE = Pace(lag_bytes=2**63, bytes_per_s=0)
+"""Pace that every reader meets."""
 
 
 class Dialect(Protocol):
-    """How events look to one kind of client: a pure function of the events seen so far."""
+    """A client protocol: renders frames as a pure function of the events seen so far."""
 
     @property
     def heartbeat(self) -> bytes:
-        """What is sent at the start, and after every silence; no frame."""
+        """Bytes sent at the start and after each silence; they don't count as a frame."""
 
     @property
     def repeats_much(self) -> bool:
-        """Whether the last frames repeat so much that it takes more than 5 ms to render them."""
+        """True if the last frames repeat so much text that rendering takes more than 5 ms."""
 
     @property
     def pending(self) -> bool:
-        """Whether the last event completes more frames than `render` gave at once."""
+        """True if the last event has more frames than `render` returned at once."""
 
     def render(self, events: list[AnyEvent]) -> bytes:
-        """The frames that these events complete; may be empty.
+        """Return the frames that these events complete; may be empty.
 
-        Without events the next of those that are `pending`.
+        Without events, return the next of the pending frames.
         """
 
     def comment(self, text: str) -> bytes:
-        """Something that only a person reads; no frame."""
+        """Return a comment for human readers; it doesn't count as a frame."""
 
 
 async def last_frames(
     dialect: Dialect, events: list[AnyEvent], threads: trio.CapacityLimiter | None
 ) -> bytes:
-    """What the dialect renders at the end of a journal; in one of `threads` where that is much."""
+    """Render the end of a journal, in one of `threads` if that takes long."""
     long = dialect.repeats_much or is_long(events)
     return await off_loop(long, threads, partial(dialect.render, events))
 
 
 class Writer:
-    """An async iterator of bytes: one heartbeat at once, then frames and heartbeats.
+    """An async iterator of bytes: a heartbeat at once, then frames and heartbeats.
 
-    `stored` tells where the final record went; anything but `committed` is said in a comment
-    before the last frames, since they promise a record. Being asked for the next part means that
-    the last one was taken: one who asks too slowly for `pace` gets `ReaderTooSlow`. `frames`
-    come first, of what was read before. Long last frames are rendered in one of `threads`.
+    `stored` returns where the final record went. Anything but `committed` is reported in a comment
+    before the last frames, because they imply a stored record. A request for the next part means
+    that the client has taken the previous one; a client slower than `pace` gets `ReaderTooSlow`.
+    `frames` are sent first: they were rendered before. Long last frames are rendered in one of
+    `threads`.
     """
 
     __slots__ = (
@@ -92,14 +94,14 @@ class Writer:
         self._threads = threads
         self._opened = False
         self._taken = 0
-        """Bytes of frames that were given, …"""
+        """Bytes of frames returned so far."""
         self._events = 0
-        """… and the events that they show."""
+        """Number of events that these frames show."""
         self._laggard: Laggard | None = None
 
     @property
     def exhausted(self) -> bool:
-        """Whether what was given last was the end."""
+        """True if the last part returned was the end."""
         return self._opened and self._at_end
 
     @property
@@ -125,11 +127,12 @@ class Writer:
             if not self._dialect.pending:
                 events = await subscription.read()
                 if not events:
-                    return self._silence()
+                    return self._end_or_heartbeat()
             frames = await self._render(events)
             if frames:
                 return self._storage_note() + frames if subscription.closed else frames
-            await trio.lowlevel.checkpoint()  # there may be thousands that show nothing
+            # Thousands of events may render to nothing; other tasks must run in the meantime.
+            await trio.lowlevel.checkpoint()
 
     async def _render(self, events: list[AnyEvent]) -> bytes:
         if self._subscription.exhausted:
@@ -142,7 +145,8 @@ class Writer:
         return frames
 
     def _check_pace(self) -> None:
-        """Raise `ReaderTooSlow` if the reader lags too far and too long."""
+        """Raise `ReaderTooSlow` if the reader lags too far for too long."""
+        # Unread events aren't rendered yet: estimate their size from the average so far.
         lag = self._subscription.behind * self._taken // max(1, self._events)
         if lag <= self._pace.lag_bytes:
             self._laggard = None
@@ -151,7 +155,7 @@ class Writer:
         elif self._laggard.is_too_slow(trio.current_time(), self._taken):
             raise ReaderTooSlow(f"{lag} bytes behind")
 
-    def _silence(self) -> bytes:
+    def _end_or_heartbeat(self) -> bytes:
         if self._subscription.exhausted:
             raise StopAsyncIteration
         return self._dialect.heartbeat

@@ -1,8 +1,8 @@
-"""The 800 Han characters that modern written Chinese uses most: 85 to 90 % of those in a text.
+"""Table of the 800 most common Han characters, which make up 85 to 90 % of a modern Chinese text.
 
-Vocabularies have all of them as tokens of their own, or as part of longer ones; others often cost
-two tokens or three. Simplified ones only: in texts of today's vocabularies the traditional forms
-are rare, too. In the order of Unicode, since what counts is only whether a character is here.
+Vocabularies have all of them as single tokens or as part of longer ones; other Han characters often
+cost two or three tokens. The table has simplified characters only, since traditional forms are rare
+in the texts that vocabularies are made from. It is sorted by code point, not by frequency.
 """
 
 COMMON_HAN = frozenset(

@@ -1,7 +1,8 @@
-"""Tokens of an answer from the number of its deltas, for providers whose deltas follow tokens.
+"""Delta fit: estimates the tokens of an answer from the number of its deltas.
 
-Many send one delta per token, save that a character made of several tokens comes whole; others
-merge a few. Both have a ratio that finished turns show. Medians keep odd turns from moving it.
+Many providers send one delta per token, except that a character of several tokens comes in one
+delta; others merge a few tokens. Either way the ratio is learnt from finished turns. Medians keep
+outliers from moving it.
 """
 
 import math
@@ -11,43 +12,46 @@ from statistics import median
 from msgspec import Struct
 
 WINDOW = 24
-"""Finished turns that are remembered."""
+"""Number of finished turns kept."""
 
 ENOUGH = 5
-"""Turns before deltas count at all."""
+"""Minimum number of turns before deltas are used at all."""
 
 ENOUGH_OF_SCRIPT = 3
-"""Turns of each before those in Latin script and those in others are told apart."""
+"""Minimum number of turns of either kind before Latin and other scripts are fitted separately."""
 
 LEAST_DELTAS = 8
-"""A turn with fewer says nothing: half of its answer might have come in the same ones."""
+"""Minimum deltas of a turn to learn from; with fewer, merged deltas distort the ratio too much."""
 
 REFERENCE_TOKENS = 100
-"""Length of an answer for which misses are compared: few merged deltas stray more than many."""
+"""Answer length in tokens for which errors are compared, since short answers have larger relative
+errors."""
 
 LEAST_MISS = 0.002
+"""Minimum relative error assumed of the deltas, however accurate they were so far."""
 LEAST_TEXT_MISS = 0.02
-"""Nothing is taken to be better than this, however well it went so far."""
+"""Minimum relative error assumed of the text, however accurate it was so far."""
 
 LOWEST, HIGHEST = 1 / 1.5, 4.0
-"""Of the text's estimate: where deltas say less, something on the way has merged them."""
+"""Bounds of the estimate by deltas, relative to the estimate by text; below the lower bound a proxy
+has merged the deltas."""
 
 
 class DeltaTurn(Struct, frozen=True, gc=False):
-    """A finished turn."""
+    """Counts of a finished turn."""
 
     deltas: int
     tokens: int
     by_text: float
-    """What its text had been estimated at."""
+    """Tokens that were estimated from the text."""
     wide: float
-    """Tokens that are not in Latin script, by the features."""
+    """Estimated tokens outside Latin script."""
     split: float
-    """Those of them that may be parts of a character."""
+    """Estimated tokens that may be parts of a character, a subset of `wide`."""
 
     @property
-    def tells(self) -> bool:
-        """Whether there is anything to learn from it."""
+    def is_informative(self) -> bool:
+        """True if the fit can learn from the turn."""
         fractions = self.by_text, self.wide, self.split
         return (
             self.deltas >= LEAST_DELTAS
@@ -57,34 +61,34 @@ class DeltaTurn(Struct, frozen=True, gc=False):
 
     @property
     def is_wide(self) -> bool:
-        """Whether it is mostly in another script than Latin."""
+        """True if most of its tokens are outside Latin script."""
         return self.wide > 0.5 * self.tokens
 
 
 class DeltaFit:
-    """What one model's deltas have been worth of late."""
+    """The recent ratio of tokens to deltas of one model."""
 
     __slots__ = ("_per_delta", "_per_split", "_shares", "_turns")
 
     def __init__(self, turns: tuple[DeltaTurn, ...] = ()) -> None:
-        self._turns = deque([turn for turn in turns if turn.tells], WINDOW)
+        self._turns = deque([turn for turn in turns if turn.is_informative], WINDOW)
         self._fit()
 
     @property
     def turns(self) -> tuple[DeltaTurn, ...]:
-        """What it goes by."""
+        """The turns that the fit is based on, to be stored."""
         return tuple(self._turns)
 
     def learn(self, turn: DeltaTurn) -> None:
-        """A turn has finished."""
-        if turn.tells:
+        """Add a finished turn."""
+        if turn.is_informative:
             self._turns.append(turn)
             self._fit()
 
-    def improved(self, by_text: float, deltas: int, wide: float, split: float) -> float:
-        """The estimate `by_text` of an answer's tokens, moved towards what its deltas say.
+    def adjust(self, by_text: float, deltas: int, wide: float, split: float) -> float:
+        """Return a mean of the estimate `by_text` and the estimate by deltas.
 
-        How far depends on which of the two has been off less, for answers in such a script.
+        The more accurate of the two so far, for answers in such a script, has the larger weight.
         """
         if deltas <= 0 or by_text <= 0.0 or len(self._turns) < ENOUGH:
             return by_text
@@ -108,20 +112,21 @@ class DeltaFit:
         self._shares = self._share(latin), self._share(wide)
 
     def _hidden(self, wide: list[DeltaTurn]) -> float:
-        """Tokens beyond the deltas, for each that may be part of a character."""
+        """Return the tokens without a delta per token that may be part of a character."""
         hidden = [(t.tokens - self._per_delta * t.deltas) / t.split for t in wide if t.split > 0.0]
         return median(hidden) if hidden else 0.0
 
     def _share(self, turns: list[DeltaTurn]) -> float:
-        """By inverse variance."""
+        """Return the weight of the estimate by deltas, from inverse variances."""
         reference = REFERENCE_TOKENS / self._per_delta
-        off = [abs(self._tokens(t.deltas, t.split) / t.tokens - 1) for t in turns]
-        if_short = [m * math.sqrt(t.deltas / reference) for m, t in zip(off, turns, strict=True)]
-        miss = max(_typical(off), _typical(if_short), LEAST_MISS)
+        errors = [abs(self._tokens(t.deltas, t.split) / t.tokens - 1) for t in turns]
+        # Scaled to the reference length: relative errors shrink with the square root of the length.
+        scaled = [e * math.sqrt(t.deltas / reference) for e, t in zip(errors, turns, strict=True)]
+        miss = max(_typical(errors), _typical(scaled), LEAST_MISS)
         by_text = _typical([abs(turn.by_text / turn.tokens - 1) for turn in turns])
         return 1.0 / (1.0 + (miss / max(by_text, LEAST_TEXT_MISS)) ** 2)
 
 
 def _typical(misses: list[float]) -> float:
-    """What over two thirds of the misses do not exceed; fewer than a third may be anything."""
+    """Return the upper tertile of the errors, which up to a third of outliers can't raise."""
     return sorted(misses)[2 * len(misses) // 3]

@@ -1,8 +1,8 @@
-"""How many tokens an answer is, where its provider does not say; learnt from those that finished.
+"""Token estimator: estimates usage that a provider doesn't report and learns from reported usage.
 
-Two fits for each upstream model: by the text (`token_fit`) and by the deltas that it came in
-(`delta_fit`). Each counts as much as its record deserves, so that a model that sends a token per
-delta is counted by its deltas, and one that sends whole answers by their text.
+Each upstream model has two fits: by text (`token_fit`) and by number of deltas (`delta_fit`). They
+are weighted by their past accuracy, so a model that sends one token per delta is estimated by its
+deltas, and one that sends whole answers by their text.
 """
 
 from collections import deque
@@ -17,111 +17,119 @@ from actors.estimating.token_fit import Matrix, TokenFit, Vector
 from actors.providers.base import ModelCall
 
 MAX_MODELS = 256
-"""Models that are remembered; for a new one that which was not used for longest is forgotten."""
+"""Maximum number of models kept; a new one replaces the least recently used."""
 
 TOKENS_PER_MESSAGE = 4
-"""What chat templates wrap each message in."""
+"""Tokens that a chat template adds to each message."""
 
 PROMPTS = 16
-"""Prompts of a model that are remembered."""
+"""Number of recent prompts kept per model."""
 
 ENOUGH_PROMPTS = 3
+"""Minimum number of prompts before the learnt factor is used."""
 LEAST_PROMPT = 100
-"""Tokens of a prompt that says how much its template adds; a short one is all template."""
+"""Minimum estimated tokens of a prompt to learn from; shorter ones are mostly template."""
 
 MOST_ADDED = 2.0
-"""Factor by which what was learnt changes the estimate of a prompt at most, either way."""
+"""Maximum factor by which the learnt factor raises or lowers the estimate of a prompt."""
 
 EAGER = 48
-"""Figures of a model that are all learnt from; after them …"""
+"""Number of first reports of a model that are all learnt from."""
 STRIDE = 8
-"""… one in so many, since learning costs as much as ten tokens."""
+"""Interval of later reports that are learnt from, since learning costs as much as relaying ten
+tokens."""
 
 MAX_CHARS_PER_TOKEN = 64
+"""Maximum plausible characters per reported token."""
 MAX_TOKENS_PER_CHAR = 4
+"""Maximum plausible reported tokens per character, in addition to `OVERHEAD_TOKENS`."""
 OVERHEAD_TOKENS = 64
-"""Beyond those of a text: what wraps an answer and the calls of tools in it."""
+"""Plausible tokens beyond the text, for the template around an answer and its tool calls."""
 
 
 class Learnt(Struct, frozen=True):
-    """What is known of one model: an estimator's state, to be kept and loaded again."""
+    """Learnt state of one model, to be stored and loaded again."""
 
     model: str
     weights: Vector
     covariance: Matrix
     turns: tuple[DeltaTurn, ...]
     prompts: Vector
-    """Reported tokens of prompts, relative to what their texts were estimated at."""
+    """Reported tokens of recent prompts, relative to their estimates."""
 
 
 class Estimator:
-    """Estimates for all upstream models of a process. No I/O, no clock, no randomness."""
+    """Estimator for all upstream models of a process, without I/O, clock or randomness."""
 
     def __init__(self) -> None:
         self._models: dict[str, _Model] = {}
-        self._untaught = _Model()
+        self._default = _Model()
+        """Used for models without learnt state, and never changed."""
 
     def estimate(self, model: str, text: str, deltas: int = 0) -> int:
-        """About how many tokens `text` is, which came in `deltas`; 0 where that is not known.
+        """Return the estimated tokens of `text`, which came in `deltas` deltas.
 
-        0 only where the text is empty. By the text alone it never shrinks when text is appended,
-        up to the length that is looked at whole; nor does it when there are more deltas.
+        `deltas` is 0 if unknown. The estimate is 0 only for an empty text. It never shrinks with
+        more deltas. Without deltas it never shrinks when text is appended either, up to the
+        length that is examined in full.
         """
         if not text:
             return 0
-        return max(1, round(self._used(model).tokens(features(text), deltas)))
+        return max(1, round(self._known(model).tokens(features(text), deltas)))
 
     def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
-        """A turn has finished: its whole `text` was `tokens` by the provider's own count.
+        """Learn that the provider counted `tokens` for the complete `text` of a finished turn.
 
-        Both are of the same things: with reasoning that nobody sees, take its tokens off. A figure
-        that cannot be true of the text teaches nothing, and neither does an explicit zero.
+        Both must cover the same output: subtract the tokens of reasoning that isn't in the text.
+        Implausible counts and zero are ignored.
         """
-        if _is_plausible(len(text), tokens) and self._taught(model).is_due():
-            self._taught(model).learn(features(text), deltas, tokens)
+        if _is_plausible(len(text), tokens) and self._created(model).is_due():
+            self._created(model).learn(features(text), deltas, tokens)
 
     def estimate_input(self, model: str, call: ModelCall) -> int:
-        """About how many tokens the prompt is; images and files are not counted."""
-        return round(self._used(model).prompt_tokens(prompt_text(call), len(call.messages)))
+        """Return the estimated tokens of the prompt, without images and files."""
+        return round(self._known(model).prompt_tokens(prompt_text(call), len(call.messages)))
 
     def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
-        """The provider has counted the prompt, cached tokens included."""
-        if not self._used(model).wants_prompts():
+        """Learn that the provider counted `tokens` for the prompt, including cached ones."""
+        if not self._known(model).wants_prompts():
             return
         prompt = prompt_text(call)
         if _is_plausible(prompt.size, tokens) and is_all_text(call):
-            self._taught(model).learn_prompt(prompt, len(call.messages), tokens)
+            self._created(model).learn_prompt(prompt, len(call.messages), tokens)
 
     def dump(self) -> tuple[Learnt, ...]:
-        """All that was learnt, the model used last at the end."""
-        return tuple(known.dump(model) for model, known in self._models.items())
+        """Return the state of all models, the most recently used last."""
+        return tuple(state.dump(model) for model, state in self._models.items())
 
     def load(self, learnt: tuple[Learnt, ...]) -> None:
-        """Know what `dump` gave and nothing else; models whose state does not fit are left out."""
+        """Replace the state by that from `dump`; models with invalid state are left out."""
         self._models = {}
         for state in learnt[-MAX_MODELS:]:
             fit = TokenFit.of(state.weights, state.covariance)
             if fit is not None:
                 self._models[state.model] = _Model(fit, state.turns, state.prompts)
 
-    def _used(self, model: str) -> "_Model":
-        known = self._models.pop(model, None)
-        if known is None:
-            return self._untaught
-        self._models[model] = known
-        return known
+    def _known(self, model: str) -> "_Model":
+        """Return the model's state, marked as the most recently used, or the default."""
+        state = self._models.pop(model, None)
+        if state is None:
+            return self._default
+        self._models[model] = state
+        return state
 
-    def _taught(self, model: str) -> "_Model":
-        known = self._used(model)
-        if known is self._untaught:
+    def _created(self, model: str) -> "_Model":
+        """Return the model's state, created if needed."""
+        state = self._known(model)
+        if state is self._default:
             if len(self._models) >= MAX_MODELS:
                 del self._models[next(iter(self._models))]
-            known = self._models[model] = _Model()
-        return known
+            state = self._models[model] = _Model()
+        return state
 
 
 class _Model:
-    __slots__ = ("_by_deltas", "_by_text", "_prompts", "_told")
+    __slots__ = ("_by_deltas", "_by_text", "_prompts", "_reports")
 
     def __init__(
         self,
@@ -131,17 +139,17 @@ class _Model:
     ) -> None:
         self._by_text = by_text or TokenFit()
         self._by_deltas = DeltaFit(turns)
-        self._told = 0
+        self._reports = 0
         self._prompts = deque([factor for factor in prompts if factor > 0.0], PROMPTS)
 
     def is_due(self) -> bool:
-        """Whether to learn from this figure; one that knows much looks at a few only."""
-        self._told += 1
-        return self._told <= EAGER or self._told % STRIDE == 0
+        """Count a report and return True if it should be learnt from."""
+        self._reports += 1
+        return self._reports <= EAGER or self._reports % STRIDE == 0
 
     def wants_prompts(self) -> bool:
-        """Whether to learn from a prompt; as often as from answers."""
-        return self._told < EAGER or self._told % STRIDE == 0
+        """Return True if a prompt should be learnt from, which is as often as for answers."""
+        return self._reports < EAGER or self._reports % STRIDE == 0
 
     def dump(self, model: str) -> Learnt:
         fit = self._by_text
@@ -151,7 +159,7 @@ class _Model:
 
     def tokens(self, found: Features, deltas: int) -> float:
         by_text = self._by_text.tokens(found)
-        return self._by_deltas.improved(by_text, deltas, *_beyond_latin(found))
+        return self._by_deltas.adjust(by_text, deltas, *_beyond_latin(found))
 
     def learn(self, found: Features, deltas: int, tokens: int) -> None:
         by_text = self._by_text.tokens(found)
@@ -174,7 +182,7 @@ class _Model:
 
 
 def _beyond_latin(found: Features) -> tuple[float, float]:
-    """Tokens in other scripts, and those of them that may be parts of a character."""
+    """Return the tokens outside Latin script, and those that may be parts of a character."""
     split = found.rare + found.syllables + found.others
     return found.cjk + split, split
 

@@ -1,7 +1,7 @@
-"""The text of a model call that its provider counts as input, and whether there is more than text.
+"""Prompt text: collects the text of a model call that its provider counts as input.
 
-Everything in a call came from a client: whatever has not the shape it should have is no text. Of a
-long call only so much is looked at as takes a few milliseconds; the rest is taken to be like it.
+A call comes from a client, so values of an unexpected shape are ignored. Of a long call only a
+sample that takes a few milliseconds is read, and the rest is taken to be like it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,69 +14,70 @@ from actors.heavy import is_large_value
 from actors.providers.base import JSON, ModelCall
 
 APART = "\0"
-"""Between two texts, where the features see neither a character nor one word."""
+"""Separator of two texts, which has no tokens and keeps their words apart."""
 
 MOST_MESSAGES = 256
+"""Maximum number of messages in the sample."""
 MOST_PARTS = 2048
-"""Messages, and parts and calls of tools in all of them, that are looked at."""
+"""Maximum number of content parts, and of tool calls, in the sample."""
 MOST_TEXT = 65_536
-"""Characters of them that are."""
+"""Maximum number of characters in the sample."""
 
 _SLICE = 1024
-"""Characters of a long text that are looked at in one piece."""
+"""Length in characters of one slice of a long text."""
 _STRIDE = 7919
-"""A prime: what is looked at must not be every second one, which may all be of one side."""
+"""Stride of the sampling; it is a prime, since every second message may be of the same role."""
 
 T = TypeVar("T")
 
 
 class PromptText(Struct, frozen=True):
-    """What is looked at of a prompt's text, and how many characters all of it has, or nearly."""
+    """A sample of a prompt's text, and the approximate length of the whole text in characters."""
 
     text: str
     size: int
 
     @property
     def times(self) -> float:
-        """How many times as long as what is looked at the whole is."""
+        """Length of the whole text relative to the sample."""
         return self.size / len(self.text) if len(self.text) < self.size else 1.0
 
 
 class _Weighed(Struct, frozen=True, gc=False):
     text: str
     times: float
-    """So many texts of the prompt it stands for."""
+    """Number of texts of the prompt that this one represents."""
 
 
 def prompt_text(call: ModelCall) -> PromptText:
-    """Texts of the messages, tool calls in them, and the tools that are offered, as JSON."""
+    """Return a sample of the texts of the messages, their tool calls, and the tools as JSON."""
     found = [*_of_messages(call.messages), *_of_tools(call.parameters.get("tools"))]
     size = sum(len(one.text) * one.times for one in found)
-    looked_at = sum(len(one.text) for one in found)
-    share = MOST_TEXT / max(1, looked_at)
+    sampled = sum(len(one.text) for one in found)
+    share = MOST_TEXT / max(1, sampled)
     texts = [one.text if share >= 1 else _cut(one.text, share) for one in found]
     return PromptText(APART.join(texts), round(size) + max(0, len(found) - 1))
 
 
 def is_all_text(call: ModelCall) -> bool:
-    """Whether no message has an image or anything else whose tokens are not in its text."""
+    """Return True if no sampled message has an image or another part without text."""
     return not any(
         "text" not in part and "refusal" not in part
-        for message, most in _looked_at(call.messages)
+        for message, most in _sample(call.messages)
         for part in _objects(message.get("content"), most)[0]
     )
 
 
-def _looked_at(messages: Sequence[dict[str, JSON]]) -> Iterator[tuple[dict[str, JSON], int]]:
-    """Messages, and how many parts of each to look at."""
-    looked_at = _spread(messages, MOST_MESSAGES)
-    most = MOST_PARTS // max(1, len(looked_at))
-    return ((message, most) for message in looked_at)
+def _sample(messages: Sequence[dict[str, JSON]]) -> Iterator[tuple[dict[str, JSON], int]]:
+    """Yield the sampled messages with the maximum number of parts to read of each."""
+    sampled = _spread(messages, MOST_MESSAGES)
+    most = MOST_PARTS // max(1, len(sampled))
+    return ((message, most) for message in sampled)
 
 
 def _of_messages(messages: Sequence[dict[str, JSON]]) -> Iterator[_Weighed]:
     times = max(1.0, len(messages) / MOST_MESSAGES)
-    for message, most in _looked_at(messages):
+    for message, most in _sample(messages):
         content, calls = message.get("content"), message.get("tool_calls")
         if isinstance(content, str):
             yield _Weighed(content, times)
@@ -131,7 +132,7 @@ def _weighed(times: float, *values: JSON) -> Iterator[_Weighed]:
 
 
 def _objects(value: JSON, most: int) -> tuple[list[dict[str, JSON]], float]:
-    """Objects of a list, at most so many, and how many times as many there are."""
+    """Return at most `most` objects of a list, and its length relative to `most` (at least 1)."""
     if not isinstance(value, list):
         return [], 1.0
     objects = [one for one in _spread(value, most) if isinstance(one, dict)]
@@ -139,7 +140,7 @@ def _objects(value: JSON, most: int) -> tuple[list[dict[str, JSON]], float]:
 
 
 def _spread(items: Sequence[T], most: int) -> Sequence[T]:
-    """At most so many of the items, one out of each stretch of them."""
+    """Return at most `most` items, one from each of as many equal stretches."""
     if len(items) <= most:
         return items
     starts = [len(items) * number // most for number in range(most + 1)]
@@ -150,7 +151,7 @@ def _spread(items: Sequence[T], most: int) -> Sequence[T]:
 
 
 def _cut(text: str, share: float) -> str:
-    """Slices of a text, evenly from its start to its end, that make this share of it."""
+    """Return evenly spaced slices that make up this share of a text."""
     size = round(len(text) * share)
     if size < 2 * _SLICE:
         return text[:size]

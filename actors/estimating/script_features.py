@@ -1,11 +1,11 @@
-"""What of a text predicts its tokens, apart for scripts that vocabularies treat apart.
+"""Text features that predict the number of tokens, separate for scripts that vocabularies separate.
 
-All counting is done by methods of `bytes` on a translation of the text that has one letter for
-each character, its kind: no regex, linear time, 10 µs for 100 characters. No count ever shrinks
+All counting uses methods of `bytes` on a translation of the text that has one letter, its kind, per
+character: no regular expressions, linear time, 10 µs per 100 characters. No feature ever shrinks
 when text is appended.
 
-The worths are means over five public vocabularies of 32 000 to 200 000 tokens, fitted to prose in
-several languages, Markdown and source code; docs/explanation/token-estimates.md tells how.
+The factors are means over five public vocabularies of 32 000 to 200 000 tokens, fitted to prose in
+several languages, Markdown and source code; see docs/explanation/token-estimates.md.
 """
 
 from msgspec import Struct
@@ -13,34 +13,34 @@ from msgspec import Struct
 from actors.estimating.common_han import COMMON_HAN
 
 SAMPLE = 12_288
-"""Characters that are looked at; a longer text counts in proportion."""
+"""Maximum number of characters examined; the counts of a longer text are scaled up."""
 
 SLICES = 48
-"""Pieces that the sample of a longer text has, evenly from its start to its end."""
+"""Number of evenly spaced slices in the sample of a longer text."""
 
 
 class Features(Struct, frozen=True, gc=False):
-    """Tokens of a text by the constants below."""
+    """Tokens of a text by kind, estimated with the constants below."""
 
     words: float
-    """Runs of Latin letters, whatever their length."""
+    """Tokens of runs of Latin letters, one per run."""
     pieces: float
-    """What long words, CamelCase and CAPITALS cost on top of that."""
+    """Additional tokens of long words, CamelCase and CAPITALS."""
     signs: float
-    """Punctuation, operators, indentation, line ends, symbols, emoji."""
+    """Tokens of punctuation, operators, indentation, line ends, symbols and emoji."""
     numbers: float
     cjk: float = 0.0
-    """Han characters and the punctuation that goes with them."""
+    """Tokens of Han characters and ideographic punctuation."""
     rare: float = 0.0
-    """What Han characters that are not among the commonest cost on top of that."""
+    """Additional tokens of Han characters outside `COMMON_HAN`."""
     syllables: float = 0.0
-    """Kana and Hangul."""
+    """Tokens of kana and Hangul."""
     others: float = 0.0
-    """Other alphabets, and Latin letters with marks."""
+    """Tokens of other alphabets and of Latin letters with diacritics."""
 
 
 def features(text: str) -> Features:
-    """The features of `text`, none of them below 0; what cannot be encoded counts as a sign."""
+    """Return the features of `text`, all at least 0; lone surrogates count as signs."""
     if len(text) <= SAMPLE:
         return _counted(text, 1.0)
     return _counted(_sample(text), len(text) / SAMPLE)
@@ -55,7 +55,8 @@ def _sample(text: str) -> str:
 
 def _counted(text: str, scale: float) -> Features:
     raw = text.encode("utf-8", "replace")
-    # The dot is what the first run of any kind stands after; a NUL becomes one, too.
+    # The leading dot gives the first run a predecessor of another kind, as the separator NUL does,
+    # which is translated to a dot.
     kinds = b"." + raw.translate(_KINDS, _CONTINUATIONS)
     words, pieces, signs = _runs(kinds, _LETTERS), _pieces(kinds), _signs(kinds)
     numbers = 0.75 * kinds.count(b"0") + 1.1 * _runs(kinds, _DIGITS)
@@ -122,18 +123,18 @@ def _others(kinds: bytes) -> float:
 
 _KIND_UP_TO = (
     (0xC2, "y"),  # signs such as § and °
-    (0xC3, "m"),  # letters with the marks of Western Europe
-    (0xC9, "M"),  # with other marks
-    (0xDF, "w"),  # alphabets of two bytes: Greek, Cyrillic, Hebrew, Arabic
-    (0xE1, "i"),  # of three: Devanagari, Thai, Georgian
+    (0xC3, "m"),  # letters with Western European diacritics
+    (0xC9, "M"),  # letters with other diacritics
+    (0xDF, "w"),  # alphabets with two bytes per letter: Greek, Cyrillic, Hebrew, Arabic
+    (0xE1, "i"),  # scripts with three bytes per letter: Devanagari, Thai, Georgian
     (0xE2, "y"),  # dashes, quotes, arrows, boxes
     (0xE3, "k"),  # kana, ideographic punctuation, the rarest Han
     (0xE9, "c"),  # Han
     (0xED, "h"),  # Hangul
-    (0xEF, "q"),  # full and half width, private use
+    (0xEF, "q"),  # full-width and half-width forms, private use
     (0xFF, "e"),  # emoji
 )
-"""Kinds of characters beyond ASCII, by the last byte that the UTF-8 of one may begin with."""
+"""Kinds of non-ASCII characters, by the highest first byte of their UTF-8 encoding."""
 
 _ASCII_KINDS = {"\n": "n", " ": "s", "\t": "t", "_": "_", "\0": ".", "\r": "."}
 
@@ -150,7 +151,7 @@ def _kind(byte: int) -> str:
 
 
 def _only(kinds: str) -> bytes:
-    """A translation to `x` for characters of these kinds and to a space for all others."""
+    """Return a translation table that maps these kinds to `x` and all others to a space."""
     return bytes(ord("x" if chr(kind) in kinds else " ") for kind in range(256))
 
 

@@ -1,7 +1,8 @@
-"""Tokens of a text as a weighted sum of its features, learnt answer by answer.
+"""Token fit: estimates the tokens of a text as a weighted sum of its features.
 
-A Kalman filter whose state is one weight per feature. Since a feature is already worth tokens by
-the constants, a weight begins at 1, and the prior says how far vocabularies stray from it.
+The weights are the state of a Kalman filter, which each reported answer updates. Features are
+already in tokens of an average vocabulary, so weights start at 1; the prior is the spread among
+vocabularies.
 """
 
 from typing import Self
@@ -23,28 +24,28 @@ PRIOR_SPREAD = Features(
     syllables=0.5,
     others=0.5,
 )
-"""Standard deviation of each weight before anything is learnt."""
+"""Prior standard deviation of each weight."""
 
 NOISE = 0.1
-"""Standard deviation of an answer's tokens about the weighted sum, relative to them."""
+"""Standard deviation of an answer's tokens, relative to the weighted sum."""
 
 NOISE_TOKENS = 3.0
-"""The same in tokens, which is what counts in a short answer."""
+"""Additional standard deviation in tokens, which dominates in short answers."""
 
 DRIFT = 0.005
-"""Share of the prior's variance that each answer brings back: it never stops learning."""
+"""Share of the prior variance that each answer adds back, so that learning never stops."""
 
 OUTLIER = 3.0
-"""Standard deviations past which an answer counts the less, the further off it is."""
+"""Number of standard deviations beyond which an answer is weighted less, the further off it is."""
 
 LOWEST, HIGHEST = 0.25, 4.0
-"""Bounds of a weight, whatever figures are reported."""
+"""Bounds of a weight, which limit the effect of wrong reports."""
 
 _PRIOR: Vector = tuple(spread * spread for spread in astuple(PRIOR_SPREAD))
 
 
 class TokenFit:
-    """The weights of one vocabulary, and how sure of them it is."""
+    """The weights of one model's vocabulary, and their covariance."""
 
     __slots__ = ("_covariance", "_weights")
 
@@ -57,7 +58,7 @@ class TokenFit:
 
     @classmethod
     def of(cls, weights: Vector, covariance: Matrix) -> Self | None:
-        """The fit that these were taken from; None where they cannot be a fit's."""
+        """Return a fit with this state, or None if the state is invalid."""
         size = len(_PRIOR)
         if [len(weights), len(covariance), *map(len, covariance)] != [size] * (size + 2):
             return None
@@ -73,20 +74,20 @@ class TokenFit:
 
     @property
     def weights(self) -> Vector:
-        """One per feature, in their order."""
+        """One weight per field of `Features`, in that order."""
         return tuple(self._weights)
 
     @property
     def covariance(self) -> Matrix:
-        """Of the weights' errors."""
+        """Covariance matrix of the weights."""
         return tuple(map(tuple, self._covariance))
 
     def tokens(self, found: Features) -> float:
-        """Tokens of a text with these features; never shrinks where one of them grows."""
+        """Return the estimated tokens for these features; it never shrinks when one grows."""
         return _dot(self._weights, astuple(found))
 
     def learn(self, found: Features, tokens: int) -> None:
-        """A text with these features had `tokens`, more than 0, by the provider's own count."""
+        """Learn that the provider counted `tokens`, more than 0, for a text with these features."""
         values = astuple(found)
         self._drift()
         expected = _dot(self._weights, values)

@@ -1,4 +1,4 @@
-"""What one provider allows: requests and tokens a minute, calls at once, and its keys."""
+"""Provider limits: requests and tokens per minute, concurrent calls, and API keys."""
 
 from msgspec import Struct
 
@@ -8,28 +8,28 @@ from actors.routing.keys import KeyCounts, KeyRing
 
 
 class ProviderLimits(Struct, frozen=True, kw_only=True):
-    """How much a provider is asked for; None where nothing is limited."""
+    """Limits of a provider; None means unlimited."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent: int | None = None
-    """Calls at once."""
+    """Maximum number of concurrent calls."""
     wait_s: float = 5.0
-    """Seconds that a call waits for a place among them."""
+    """Maximum seconds that a call waits for one of the concurrent slots."""
 
 
 class ProviderStatus(Struct, frozen=True, kw_only=True):
-    """How much of its allowance is used."""
+    """Current use of a provider's limits."""
 
     usage: CapacityUsage
     hot: bool
     in_flight: int
     keys: KeyCounts | None
-    """None where the provider takes no key."""
+    """Usable and refused keys, or None if the provider takes no key."""
 
 
-class Allowance:
-    """What all routes of a provider share."""
+class ProviderState:
+    """State that all routes of a provider share: rate window, concurrency gate and keys."""
 
     __slots__ = ("capacity", "gate", "keys")
 
@@ -44,7 +44,7 @@ class Allowance:
         self.keys = keys
 
     def status(self, now: float) -> ProviderStatus:
-        """How it stands now, in seconds of the board's clock."""
+        """Return the use at `now`, in seconds of the board's clock."""
         return ProviderStatus(
             usage=self.capacity.usage(now),
             hot=self.capacity.hot(now),

@@ -1,10 +1,10 @@
-"""When a route may be asked: a circuit breaker. Pure.
+"""Circuit breaker: decides when a route may be called, without I/O.
 
     closed ──failures──▶ open ──cooldown──▶ half-open ──first content of a probe──▶ closed
                            ▲                    │
                            └── the probe fails ─┘
 
-Times are seconds of any clock that never goes back, passed in as `now`.
+Times are seconds of any monotonic clock, passed in as `now`.
 """
 
 import math
@@ -14,41 +14,41 @@ from typing import Literal, Self
 from msgspec import Struct
 
 CREDIT_COOLDOWN_S = 3600.0
-"""An hour after a refused key or an empty account is asked about again: somebody has to pay."""
+"""Seconds until a refused key or an empty account is tried again: a person has to fix those."""
 
 State = Literal["closed", "open", "half_open"]
 OpenReason = Literal["failures", "credit", "operator"]
 
 
 class BreakerSettings(Struct, frozen=True, kw_only=True):
-    """When a breaker opens, and for how long."""
+    """Conditions for opening a breaker, and the time that it stays open."""
 
     failures: int = 3
-    """So many failures within `window_s` open it; at least 1."""
+    """Number of failures within `window_s` seconds that opens the breaker; at least 1."""
     window_s: float = 60.0
     cooldown_s: float = 60.0
-    """How long it stays open at first; doubled by each probe that fails."""
+    """Seconds that the breaker first stays open; each failed probe doubles them."""
     cooldown_max_s: float = 900.0
 
 
 class BreakerStatus(Struct, frozen=True):
-    """What a breaker looks like from outside."""
+    """State of a breaker, for reports."""
 
     state: State
     reason: OpenReason | None
-    """Why it is not closed."""
+    """Reason why the breaker isn't closed, or None."""
     failures: int
-    """Those within the window, as far as they count: never more than open it."""
+    """Failures within the window, at most `BreakerSettings.failures`."""
     retry_in_s: float | None
-    """When it may be asked again: 0 while half-open; None while closed, or until a reset."""
+    """Seconds until the next probe: 0 while half-open, None while closed or open until a reset."""
 
 
 class Breaker:
     """The breaker of one route.
 
-    An attempt asks for a `Permit` and tells it how it went. Only permits of the present era count:
-    opening, closing and resetting begin a new one, and what an older attempt has to say is about
-    the time before.
+    An attempt gets a `Permit` and reports its result to it. Only permits of the current era count:
+    opening, closing and resetting begin a new era, and the result of an older attempt says nothing
+    about it.
     """
 
     __slots__ = ("_cooldown_s", "_era", "_failed_at", "_probing", "_reason", "_settings", "_until")
@@ -59,18 +59,18 @@ class Breaker:
         self._reason: OpenReason | None = None
         self._until = 0.0
         self._cooldown_s = settings.cooldown_s
-        """How long it stays open the next time."""
+        """Seconds that the breaker stays open the next time."""
         self._probing = False
         self._era = 0
 
     def admits(self, now: float) -> bool:
-        """Whether `admit` would give a permit."""
+        """Return True if `admit` would give a permit."""
         return self._reason is None or (now >= self._until and not self._probing)
 
     def admit(self, now: float) -> "Permit | None":
-        """Let an attempt begin; None where the route must not be asked now.
+        """Return a permit for an attempt, or None if the route must not be called now.
 
-        Past the cooldown one attempt at a time is let through, as a probe.
+        After the cooldown one attempt at a time is admitted, as a probe.
         """
         if not self.admits(now):
             return None
@@ -78,7 +78,7 @@ class Breaker:
         return Permit(self, self._era)
 
     def open(self, reason: OpenReason, now: float) -> None:
-        """Let nobody through from now on; an operator's word stands until `reset`."""
+        """Open the breaker; if an operator opened it, it stays so until `reset`."""
         if self._reason == "operator":
             return
         self._reason = reason
@@ -86,14 +86,14 @@ class Breaker:
         self._begin_era()
 
     def reset(self) -> None:
-        """Close it and forget all that has happened."""
+        """Close the breaker and clear its history."""
         self._reason = None
         self._failed_at.clear()
         self._cooldown_s = self._settings.cooldown_s
         self._begin_era()
 
     def status(self, now: float) -> BreakerStatus:
-        """How it stands now."""
+        """Return the state at `now`."""
         since = now - self._settings.window_s
         failures = sum(at > since for at in self._failed_at)
         if self._reason is None:
@@ -134,17 +134,17 @@ class Breaker:
         if era == self._era:
             self.open("credit", now)
 
-    def _left(self, era: int) -> None:
+    def _released(self, era: int) -> None:
         if era == self._era:
             self._probing = False
 
 
 class Permit:
-    """Leave for one attempt. It ends with the first of `failed`, `refused` and `left`.
+    """Permission for one attempt, which ends with the first `failed`, `refused` or `release`.
 
-    `succeeded` says that content came, and may be followed by one of them: an answer that breaks
-    off is a failure after all. Everything after the end changes nothing. As a context manager
-    (`with`) it is left at the end of the block, so that a probe always gives its place back.
+    `succeeded` reports the first content, and one of the others may follow it: an answer that is
+    interrupted counts as a failure. Calls after the end have no effect. As a context manager it is
+    released at the end of the block, so that a cancelled probe doesn't block the next one.
     """
 
     __slots__ = ("_breaker", "_era", "_over")
@@ -155,30 +155,30 @@ class Permit:
         self._over = False
 
     def succeeded(self, now: float) -> None:
-        """The first content has come: that of a probe closes the breaker."""
+        """Report the first content of the answer; on a probe this closes the breaker."""
         if not self._over:
             self._era = self._breaker._content(self._era)
 
     def failed(self, now: float) -> None:
-        """The attempt failed, before or after its first content."""
+        """Report that the attempt failed, before or after its first content."""
         if self._end():
             self._breaker._failed(self._era, now)
 
     def refused(self, now: float) -> None:
-        """The key or the account was refused: the breaker opens as `credit`."""
+        """Report that the key or the account was refused; this opens the breaker as `credit`."""
         if self._end():
             self._breaker._refused(self._era, now)
 
-    def left(self) -> None:
-        """The attempt is over and tells nothing more: its client left, or its answer is whole."""
+    def release(self) -> None:
+        """End the attempt without a failure: the client left, or the answer is complete."""
         if self._end():
-            self._breaker._left(self._era)
+            self._breaker._released(self._era)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.left()
+        self.release()
 
     def _end(self) -> bool:
         if self._over:

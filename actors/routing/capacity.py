@@ -1,6 +1,7 @@
-"""How much a provider has been asked for in the last minute, against what it allows. Pure.
+"""Rate window: counts a provider's requests and tokens of the last minute, without I/O.
 
-Times are seconds of any clock that never goes back, passed in as `now`.
+The counts only order the routes; they never block a request. Times are seconds of any monotonic
+clock, passed in as `now`.
 """
 
 from collections import deque
@@ -9,25 +10,25 @@ from msgspec import Struct
 
 WINDOW_S = 60
 HOT = 0.9
-"""The part of a limit from which on other routes are better asked first."""
+"""Share of a limit from which other routes are preferred."""
 
 
 class CapacityLimits(Struct, frozen=True, kw_only=True):
-    """What a provider allows within any 60 seconds; None where there is no limit."""
+    """Limits of a provider within any 60 seconds; None means unlimited."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
 
 
 class CapacityUsage(Struct, frozen=True):
-    """What was asked of a provider within the last 60 seconds."""
+    """Requests and tokens of a provider within the last 60 seconds."""
 
     requests: int
     tokens: int
 
 
 class _Second:
-    """What fell into one second of the clock."""
+    """Counts of one second of the clock."""
 
     __slots__ = ("number", "requests", "tokens")
 
@@ -38,7 +39,7 @@ class _Second:
 
 
 class Capacity:
-    """Counts one provider's requests and tokens over a sliding window, second by second."""
+    """Counter of one provider's requests and tokens in a sliding window of one-second steps."""
 
     __slots__ = ("_limits", "_requests", "_seconds", "_tokens")
 
@@ -49,22 +50,22 @@ class Capacity:
         self._tokens = 0
 
     def note_request(self, now: float) -> None:
-        """A request is sent."""
+        """Count one request."""
         self._second(now).requests += 1
         self._requests += 1
 
     def note_tokens(self, now: float, tokens: int) -> None:
-        """So many tokens, of a prompt or an answer, were used."""
+        """Count `tokens`, of a prompt or an answer."""
         self._second(now).tokens += tokens
         self._tokens += tokens
 
     def usage(self, now: float) -> CapacityUsage:
-        """The sums over the 60 seconds of the clock of which `now` is in the last."""
+        """Return the sums over the 60 clock seconds that end with the second of `now`."""
         self._forget(int(now))
         return CapacityUsage(self._requests, self._tokens)
 
     def hot(self, now: float) -> bool:
-        """Whether 90 % of a limit is used up."""
+        """Return True if at least 90 % of a limit is used."""
         used, limits = self.usage(now), self._limits
         return _near(used.requests, limits.requests_per_minute) or _near(
             used.tokens, limits.tokens_per_minute

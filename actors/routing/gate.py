@@ -1,4 +1,4 @@
-"""How many calls a provider gets at once; others wait their turn, but not for ever."""
+"""Concurrency gate: limits a provider's concurrent calls; further calls wait for a bounded time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,37 +7,38 @@ import trio
 
 
 class ProviderBusy(Exception):
-    """No place came free in time; the provider was not asked."""
+    """No slot became free in time; the provider was not called."""
 
     def __init__(self, limit: int, wait_s: float) -> None:
-        super().__init__(f"all {limit} places at the provider stayed taken for {wait_s:g} s")
+        super().__init__(f"all {limit} slots of the provider stayed in use for {wait_s:g} s")
         self.limit = limit
         self.wait_s = wait_s
 
 
 class Gate:
-    """One provider's places. First come, first served; who is cancelled while waiting just goes.
+    """The concurrent slots of one provider, given to waiting tasks in order of arrival.
 
-    With `limit` None there is always room, and nothing waits. `wait_s` bounds a wait in seconds.
+    With `limit` None nothing ever waits. `wait_s` is the longest wait in seconds. A task that is
+    cancelled while it waits loses its position and takes no slot.
     """
 
-    __slots__ = ("_limit", "_places", "_wait_s", "in_flight")
+    __slots__ = ("_limit", "_slots", "_wait_s", "in_flight")
 
     def __init__(self, limit: int | None, wait_s: float) -> None:
         self._limit = limit
         self._wait_s = wait_s
-        self._places = None if limit is None else trio.Semaphore(limit, max_value=limit)
+        self._slots = None if limit is None else trio.Semaphore(limit, max_value=limit)
         self.in_flight = 0
-        """How many places are taken now."""
+        """Number of slots in use."""
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
-        return 0 if self._places is None else self._places.statistics().tasks_waiting
+        """Number of tasks that wait for a slot."""
+        return 0 if self._slots is None else self._slots.statistics().tasks_waiting
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Take a place for as long as the block lasts; raises `ProviderBusy`."""
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot for the duration of the block; raises `ProviderBusy`."""
         await self.acquire()
         try:
             yield
@@ -45,25 +46,25 @@ class Gate:
             self.release()
 
     async def acquire(self) -> None:
-        """Take a place, to be given back with `release`; raises `ProviderBusy`.
+        """Take a slot, which the caller must `release`; raises `ProviderBusy`.
 
-        A checkpoint only where it has to wait.
+        This is a checkpoint only if it has to wait.
         """
-        if self._places is not None and self._limit is not None:
+        if self._slots is not None and self._limit is not None:
             try:
-                self._places.acquire_nowait()
+                self._slots.acquire_nowait()
             except trio.WouldBlock:
-                await self._queue(self._places, self._limit)
+                await self._wait(self._slots, self._limit)
         self.in_flight += 1
 
     def release(self) -> None:
-        """Give a place back: it goes to whoever has waited longest."""
+        """Give a slot back; it goes to the task that has waited longest."""
         self.in_flight -= 1
-        if self._places is not None:
-            self._places.release()
+        if self._slots is not None:
+            self._slots.release()
 
-    async def _queue(self, places: trio.Semaphore, limit: int) -> None:
+    async def _wait(self, slots: trio.Semaphore, limit: int) -> None:
         with trio.move_on_after(self._wait_s) as waiting:
-            await places.acquire()
+            await slots.acquire()
         if waiting.cancelled_caught:
             raise ProviderBusy(limit, self._wait_s)

@@ -1,6 +1,6 @@
-"""The API keys of one provider: used in turn, and left alone for a while once refused. Pure.
+"""Key ring: rotates the API keys of one provider and rests refused ones, without I/O.
 
-Times are seconds of any clock that never goes back, passed in as `now`.
+Times are seconds of any monotonic clock, passed in as `now`.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from actors.routing.breaker import CREDIT_COOLDOWN_S
 
 
 class KeyCounts(Struct, frozen=True):
-    """How many of a provider's keys can be used now."""
+    """Numbers of usable and refused keys of a provider."""
 
     usable: int
     refused: int
 
 
 class KeyRing:
-    """The keys of a provider that wants one.
+    """The API keys of a provider that takes one.
 
-    A provider that takes no key has no ring at all; a ring without keys is that of a provider
-    whose keys lead to nothing, and is never usable. Keys are not shown in `repr`.
+    A provider that takes no key has no ring. A ring without keys belongs to a provider whose
+    configured key references resolve to nothing; it is never usable. `repr` doesn't show the keys.
     """
 
     __slots__ = ("_keys", "_next", "_refused_until")
@@ -38,41 +38,41 @@ class KeyRing:
         return f"<KeyRing of {len(self._keys)}>"
 
     def next(self, now: float) -> str | None:
-        """The key for the next call, each in its turn; None where there is none to be used."""
+        """Return the key for the next call in rotation, or None if no key is usable."""
         for step in range(len(self._keys)):
-            place = (self._next + step) % len(self._keys)
-            if self._usable(self._keys[place], now):
-                self._next = place + 1
-                return self._keys[place]
+            index = (self._next + step) % len(self._keys)
+            if self._usable(self._keys[index], now):
+                self._next = index + 1
+                return self._keys[index]
         return None
 
     def refused(self, key: str, now: float) -> None:
-        """The provider refused this key: leave it alone until `reset`, or for an hour.
+        """Rest a key that the provider refused, for an hour or until `reset`.
 
-        The refusals of other calls that were under way with it do not make it longer.
+        Refusals of other calls that were in flight with the key don't extend the rest.
         """
         if key in self._keys and self._usable(key, now):
             self._refused_until[key] = now + CREDIT_COOLDOWN_S
 
     def reset(self) -> None:
-        """All keys are good again."""
+        """Make all keys usable again."""
         self._refused_until.clear()
 
     def usable(self, now: float) -> bool:
-        """Whether `next` would give a key."""
+        """Return True if `next` would return a key."""
         return any(self._usable(key, now) for key in self._keys)
 
-    def others(self, key: str, now: float) -> bool:
-        """Whether a key besides this one can be used."""
+    def has_other(self, key: str, now: float) -> bool:
+        """Return True if a key other than this one is usable."""
         return any(other != key and self._usable(other, now) for other in self._keys)
 
     def counts(self, now: float) -> KeyCounts:
-        """How many keys can be used, and how many were refused."""
+        """Return the numbers of usable and refused keys."""
         usable = sum(self._usable(key, now) for key in self._keys)
         return KeyCounts(usable, len(self._keys) - usable)
 
     def retry_in_s(self, now: float) -> float | None:
-        """Seconds until a key can be used: 0 where one can now, None where there are no keys."""
+        """Return the seconds until a key is usable: 0 if one is now, None without keys."""
         waits = (max(0.0, self._refused_until.get(key, now) - now) for key in self._keys)
         return min(waits, default=None)
 

@@ -1,4 +1,4 @@
-"""What a call asks of a route beyond text, and whether the route has it. Pure."""
+"""Requirements: capabilities that a call needs and a route may lack, decided without I/O."""
 
 from typing import Literal
 
@@ -7,28 +7,29 @@ from msgspec import Struct
 from actors.providers.base import JSON, Capabilities, ModelCall
 
 MARGIN = 1.5
-"""How far an estimate must exceed a context window for the route to be passed over.
+"""Factor by which an estimate must exceed a context window before the route is skipped.
 
-Estimates go wrong by a third either way, and more in scripts that nothing was learnt of. A route
-that is passed over wrongly may be the only one; one that is asked in vain says so at once.
+Estimates can be off by a third either way, and by more in scripts that the estimator has not learnt
+yet. A route that is skipped wrongly may be the only one; a route that is called in vain rejects the
+call at once.
 """
 
-Lack = Literal["no_images", "no_tools", "no_reasoning", "context_window"]
+MissingCapability = Literal["no_images", "no_tools", "no_reasoning", "context_window"]
 
 
-class Needs(Struct, frozen=True, kw_only=True):
-    """What a route must be able to do."""
+class Requirements(Struct, frozen=True, kw_only=True):
+    """Capabilities that a route must have."""
 
     images: bool = False
     tools: bool = False
     reasoning: bool = False
     context_tokens: int = 0
-    """The prompt, estimated, and the longest answer that was asked for."""
+    """Estimated tokens of the prompt plus the requested maximum of the answer."""
 
 
-def needs_of(call: ModelCall, input_tokens: int) -> Needs:
-    """What the call needs; `input_tokens` is about how long its prompt is."""
-    return Needs(
+def requirements_of(call: ModelCall, input_tokens: int) -> Requirements:
+    """Return the requirements of a call; `input_tokens` is the estimated length of its prompt."""
+    return Requirements(
         images=any(_has_image(message.get("content")) for message in call.messages),
         tools=_wants_tools(call),
         reasoning=_wants_reasoning(call.parameters),
@@ -36,8 +37,11 @@ def needs_of(call: ModelCall, input_tokens: int) -> Needs:
     )
 
 
-def lacking(needs: Needs, capabilities: Capabilities) -> Lack | None:
-    """Why the route cannot answer; None where it can, or might: an unknown window is large."""
+def missing_capability(needs: Requirements, capabilities: Capabilities) -> MissingCapability | None:
+    """Return the capability that the route lacks, or None.
+
+    A route with an unknown context window is taken to be large enough.
+    """
     if needs.images and not capabilities.images:
         return "no_images"
     if needs.tools and not capabilities.tools:
@@ -57,7 +61,7 @@ def _has_image(content: JSON) -> bool:
 
 
 def _wants_tools(call: ModelCall) -> bool:
-    """Tools to call, or calls and their results in the conversation so far."""
+    """Return True if the call offers tools, or its history has tool calls or their results."""
     if call.parameters.get("tools") or call.parameters.get("functions"):
         return True
     return any(
@@ -67,16 +71,19 @@ def _wants_tools(call: ModelCall) -> bool:
 
 
 def _wants_reasoning(parameters: dict[str, JSON]) -> bool:
-    """Only where it is asked for by name: a model that always thinks needs no asking."""
-    asked = parameters.get("reasoning")
-    effort = asked.get("effort") if isinstance(asked, dict) else None
+    """Return True if the call sets a reasoning effort.
+
+    Without one a model that always reasons and a model that never does are both acceptable.
+    """
+    reasoning = parameters.get("reasoning")
+    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
     efforts = (parameters.get("reasoning_effort"), effort)
-    return any(isinstance(given, str) and given != "none" for given in efforts)
+    return any(isinstance(value, str) and value != "none" for value in efforts)
 
 
 def _longest_answer(parameters: dict[str, JSON]) -> int:
     for name in ("max_completion_tokens", "max_tokens"):
-        asked = parameters.get(name)
-        if isinstance(asked, int) and not isinstance(asked, bool):
-            return max(0, asked)
+        limit = parameters.get(name)
+        if isinstance(limit, int) and not isinstance(limit, bool):
+            return max(0, limit)
     return 0

@@ -1,7 +1,7 @@
-"""Whether words that end the shown text and begin the second answer prove that the two fit.
+"""Anchor rating: decides if repeated words prove that a second answer continues the shown text.
 
-An *anchor* is the end of the shown text that the second answer begins with. Too short a one may be
-there by chance: to drop it would swallow words, to keep it would double them.
+An *anchor* is the end of the shown text that the second answer begins with. A short one may be a
+coincidence: dropping it would lose words, keeping it would double them.
 """
 
 import re
@@ -13,40 +13,41 @@ from actors.splicing.scripts import first_word, splits_word, weight, words_in
 from actors.splicing.seam_words import OPENING_MARKS
 
 _PROOF: Final = 3
-"""Letters that whole words need to be an anchor: `a`, `is` and the like are everywhere."""
+"""Minimum letters of whole words; `a`, `is` and the like are too common."""
 _WORDS: Final = (6, 2)
-"""Letters and words that prove something wherever they stand in a sentence."""
+"""Minimum letters and words that prove a repetition inside a sentence."""
 _PARTS: Final = 3
-"""Parts between spaces that are enough however short they are, as in `+ 9 =`."""
+"""Number of space-separated parts that is enough, however short they are, as in `+ 9 =`."""
 _LONG: Final = 8
-"""Characters that need not begin with a word: nothing as long is there by chance."""
+"""Minimum characters of an anchor that may begin inside a word; no coincidence is as long."""
 _FRAGMENT: Final = 5
-"""Letters from which on the beginning of a word is hardly another whole word as well."""
+"""Minimum letters of a word's beginning that is unlikely to be a whole word too."""
 _OPENING: Final = (40, 5)
-"""Letters and words that prove something where the anchor begins a sentence: any answer may open
-with `The old`."""
+"""Minimum letters and words of proof at the start of a sentence; any answer may open with
+`The old`."""
 _OPENING_LIKELY: Final = (6, 2)
-"""Letters and words that are more likely a repetition than another answer's opening."""
+"""Minimum letters and words that are more likely a repetition than another answer's opening."""
 _BY_CHANCE: Final = 3
-"""Letters that the end of one word and the beginning of another may share."""
+"""Maximum letters that the end of one word and the beginning of another share by chance."""
 _MARKUP: Final = frozenset("*_`~#|>-=+")
 _ITEM: Final = re.compile(r"(?!1[.)])\d{1,3}[.)]\s")
 
 
 class Anchor(Enum):
-    """What an anchor proves."""
+    """Strength of an anchor as evidence."""
 
     PROOF = auto()
+    """A repetition."""
     LIKELY = auto()
-    """It is a repetition, unless another answer happens to begin like this."""
+    """A repetition, unless another answer happens to begin like this."""
     UNCLEAR = auto()
-    """It may be a repetition, and it may not."""
+    """Either a repetition or a coincidence."""
     CHANCE = auto()
-    """It is none: both happen to have a letter or a mark in common."""
+    """A coincidence: both texts share a letter or a punctuation mark."""
 
 
 def judge(before: str, anchor: str, after: str) -> Anchor:
-    """What `anchor` proves, between the text shown before it and the second answer after it."""
+    """Rate `anchor`, given the shown text before it and the second answer after it."""
     if splits_word(before, anchor):
         return _judge_inside(anchor)
     if not (weight(anchor) or is_markup(anchor)):
@@ -59,15 +60,15 @@ def judge(before: str, anchor: str, after: str) -> Anchor:
 
 
 def _judge_words(before: str, anchor: str, after: str, *, alone: Anchor) -> Anchor:
-    """Whole words; `alone` is what one of them proves."""
-    if is_long(anchor) or says(anchor, *_WORDS):
+    """Rate whole words; `alone` is the rating of a single word."""
+    if is_long(anchor) or has_at_least(anchor, *_WORDS):
         return Anchor.PROOF
-    proven = weight(anchor) >= _PROOF and not runs_on(before, anchor, after)
+    proven = weight(anchor) >= _PROOF and not continues_word(before, anchor, after)
     return alone if proven else Anchor.UNCLEAR
 
 
 def _judge_inside(anchor: str) -> Anchor:
-    """It begins inside of a word: `study` behind `understudy`."""
+    """Rate an anchor that begins inside a word, such as `study` after `understudy`."""
     if is_long(anchor):
         return Anchor.PROOF
     more = weight(anchor) > _BY_CHANCE or len(anchor.split()) > 1
@@ -75,37 +76,41 @@ def _judge_inside(anchor: str) -> Anchor:
 
 
 def _judge_opening(before: str, anchor: str, after: str) -> Anchor:
-    if says(anchor, *_OPENING) or repeats_number(before, anchor + after):
+    if has_at_least(anchor, *_OPENING) or repeats_number(before, anchor + after):
         return Anchor.PROOF
-    return Anchor.LIKELY if says(anchor, *_OPENING_LIKELY) else Anchor.UNCLEAR
+    return Anchor.LIKELY if has_at_least(anchor, *_OPENING_LIKELY) else Anchor.UNCLEAR
 
 
 def opens_no_answer(anchor: str) -> bool:
-    """It begins with a small letter, so it is no opening that two answers happen to share."""
+    """Return True if the anchor begins with a lower-case letter, as no answer's opening does."""
     return anchor.lstrip(OPENING_MARKS)[:1].islower()
 
 
 def is_long(anchor: str) -> bool:
-    """Long enough wherever it begins; a row of dashes or dots is as long as one likes."""
+    """Return True if the anchor is proof wherever it begins.
+
+    A row of equal marks, such as dashes, is never proof, since it can have any length.
+    """
     if len(anchor.split()) >= _PARTS and weight(anchor):
         return True
     return len(anchor) >= _LONG and (weight(anchor) >= _LONG or len(set(anchor)) >= _PROOF)
 
 
-def says(anchor: str, letters: int, words: int) -> bool:
-    """Whether it is so many letters and words long."""
+def has_at_least(anchor: str, letters: int, words: int) -> bool:
+    """Return True if the anchor has at least this many letters and words."""
     return weight(anchor) >= letters and len(words_in(anchor)) >= words
 
 
 def repeats_number(before: str, second: str) -> bool:
-    """The item that was cut is begun again: no new answer begins with item 2."""
+    """Return True if the interrupted list item is repeated; no new answer begins with item 2."""
     return begins_line(before) and _ITEM.match(second) is not None
 
 
-def runs_on(before: str, anchor: str, after: str) -> bool:
-    """One word that goes on in the second answer: the cut may stand in it, or before it.
+def continues_word(before: str, anchor: str, after: str) -> bool:
+    """Return True if the anchor is one word that is longer in the second answer.
 
-    `in the` and `theatre`. Inside of the word if it is long and was not a word till now.
+    An example is `in the` and `theatre`: the cut may be inside the word or before it. A long
+    anchor that isn't a word of the shown text is taken to be cut inside, so it returns False.
     """
     if first_word(anchor) != anchor or not splits_word(anchor, after):
         return False
@@ -113,5 +118,5 @@ def runs_on(before: str, anchor: str, after: str) -> bool:
 
 
 def is_markup(anchor: str) -> bool:
-    """`-`, `**` and the like: the line's mark again, or the other half of a longer one."""
+    """Return True for `-`, `**` and the like: a repeated line mark, or half of a longer mark."""
     return _MARKUP.issuperset(anchor)

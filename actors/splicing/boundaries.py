@@ -1,12 +1,12 @@
-"""Where a text stands when it stops: in a word, a sentence, a line, a block of code.
+"""Text boundaries: tells if a text stops inside a sentence, a line or a block of code.
 
-Only the end of the text is looked at, except for code fences, which are counted.
+Only the end of the text is examined, except for code fences, which are counted in all of it.
 """
 
 import re
 from typing import Final
 
-from actors.splicing.scripts import is_of_word
+from actors.splicing.scripts import is_word_char
 from actors.splicing.seam_words import CLOSERS, MIDWAY, STOPS
 
 _MARKER: Final = re.compile(
@@ -14,55 +14,56 @@ _MARKER: Final = re.compile(
 )
 _FENCE: Final = "```"
 _LINE: Final = 4096
+"""Maximum characters of the last line that are examined."""
 
 
 def ends_line(text: str) -> bool:
-    """The text ends with a line break."""
+    """Return True if only white space follows the text's last line break."""
     return "\n" in text[len(text.rstrip()) :]
 
 
 def begins_line(before: str) -> bool:
-    """What follows this text begins a line."""
+    """Return True if text after `before` begins a line."""
     return not before or ends_line(before)
 
 
 def stops_midway(text: str) -> bool:
-    """The text stops in the middle of a sentence: at a word, a comma, a dash or an open bracket.
+    """Return True if the text stops inside a sentence: at a word, comma, dash or open bracket.
 
-    Not at a line's end, behind the mark of an item or an opening quotation mark, where any word
-    may follow with or without a capital.
+    False at the end of a line, after a list marker or an opening quotation mark, where the next
+    word may or may not have a capital.
     """
     line = last_line(text)
     if begins_line(text) or is_marker(line) or ends_fence(text):
         return False
     last = line.rstrip().rstrip(CLOSERS)[-1:]
-    return bool(last) and (is_of_word(last) or last in MIDWAY)
+    return bool(last) and (is_word_char(last) or last in MIDWAY)
 
 
 def begins_sentence(before: str) -> bool:
-    """What follows this text begins a sentence, an item or a line."""
+    """Return True if text after `before` begins a sentence, a list item or a line."""
     bare = before.rstrip().rstrip(CLOSERS)
     return begins_line(before) or not bare or bare[-1] in STOPS or is_marker(last_line(before))
 
 
 def in_fence(text: str) -> bool:
-    """A fenced block of code is open at the end of the text."""
+    """Return True if a fenced code block is open at the end of the text."""
     return (text.startswith(_FENCE) + text.count("\n" + _FENCE)) % 2 == 1
 
 
 def ends_fence(text: str) -> bool:
-    """The text stops behind a block of code."""
+    """Return True if the text stops at the closing fence of a code block."""
     return last_line(text).startswith(_FENCE) and not in_fence(text)
 
 
 def in_code(text: str) -> bool:
-    """A fenced block, or code in a line, is open at the end of the text."""
+    """Return True if a fenced code block or inline code is open at the end of the text."""
     line = last_line(text)
     return in_fence(text) or (not line.startswith(_FENCE) and line.count("`") % 2 == 1)
 
 
-def block_of(line: str) -> str:
-    """The mark of the list, table, heading, quotation or fence that a line belongs to, or ''."""
+def block_marker(line: str) -> str:
+    """Return the mark of the line's list, table, heading, quotation or fence, or ''."""
     if line.startswith(_FENCE):
         return _FENCE
     match = _MARKER.match(line)
@@ -72,11 +73,11 @@ def block_of(line: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The line that the text stops in, or the end of a very long one."""
+    """Return the text's last line, or the end of it if it is very long."""
     return text[max(text.rfind("\n") + 1, len(text) - _LINE) :]
 
 
 def is_marker(line: str) -> bool:
-    """The line is nothing yet but the mark of an item, a heading or a quotation."""
+    """Return True if the line has only the mark of a list item, a heading or a quotation."""
     match = _MARKER.match(line)
     return match is not None and not line[match.end() :].strip(" *_")

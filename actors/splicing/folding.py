@@ -1,41 +1,42 @@
-"""Text as it is compared at a seam: runs of white space are one space, Unicode is decomposed.
+"""Text folding for comparison: joins runs of white space and decomposes Unicode (NFD).
 
-Two models that say the same may differ in both. A *unit* is one character of folded text.
+Two models that write the same text may differ in both. A *unit* is one character of folded text.
 """
 
 from typing import Final
 from unicodedata import combining, normalize
 
 _BLOCK: Final = 256
-"""Characters that are folded at once where a long text is gone through."""
+"""Characters folded at once while skipping through a long text."""
 _MOST_MARKS: Final = 32
-"""Marks on one character that are put in order; Unicode's stream-safe format allows 30."""
+"""Maximum combining marks on one character that are reordered; Unicode's stream-safe format
+allows 30."""
 
 
 def fold(text: str) -> str:
-    """The whole text, folded; white space around it is left out."""
+    """Return the folded text without surrounding white space."""
     return " ".join(normalize("NFD", text).split())
 
 
 class Folder:
-    """Folds a text that comes in pieces; what `feed` and `end` return, joined, is `fold` of it."""
+    """Incremental `fold`: the joined results of `feed` and `end` equal `fold` of the whole text."""
 
-    __slots__ = ("_begun", "_gap", "_open")
+    __slots__ = ("_gap", "_open", "_started")
 
     def __init__(self) -> None:
         self._open = ""
         self._gap = False
-        self._begun = False
+        self._started = False
 
     def feed(self, text: str) -> str:
-        """The units that are certain now: marks may still be put in another order."""
+        """Add text and return the units that are final; the last marks may still be reordered."""
         text = self._open + text
         end = len(text) - _open_marks(text)
         self._open = text[end:]
         return self._fold(text[:end])
 
     def end(self) -> str:
-        """The rest."""
+        """Return the remaining units."""
         rest, self._open = self._open, ""
         return self._fold(rest)
 
@@ -44,22 +45,22 @@ class Folder:
         if not folded:
             self._gap = self._gap or bool(text)
             return ""
-        apart = self._begun and (self._gap or text[0].isspace())
-        self._begun = True
+        apart = self._started and (self._gap or text[0].isspace())
+        self._started = True
         self._gap = text[-1].isspace()
         return " " + folded if apart else folded
 
 
 def is_mark(char: str) -> bool:
-    """Whether it joins the character before it and may be put in another order."""
+    """Return True for a combining mark that normalization may reorder."""
     return combining(normalize("NFD", char)[0]) != 0
 
 
-def without_last_marks(text: str) -> tuple[str, str]:
-    """The text up to its last character without a mark, and the marks on that.
+def split_trailing_marks(text: str) -> tuple[str, str]:
+    """Split off the combining marks on the text's last character.
 
-    A cut may stand between two marks of one character, so these are compared on their own. Marks
-    on nothing but white space stay where they are.
+    They are compared separately, since a cut may fall between two marks of one character. Marks on
+    white space are not split off.
     """
     end = normalize("NFD", text[-_MOST_MARKS:])
     size = len(end)
@@ -71,9 +72,10 @@ def without_last_marks(text: str) -> tuple[str, str]:
 
 
 def length_of_units(text: str, units: int) -> tuple[int, str]:
-    """How many characters of `text` make up so many units.
+    """Return the number of characters of `text` that fold to `units` units, and a remainder.
 
-    With them comes what the last one holds beyond the units, decomposed: an accent, say.
+    The remainder is the part of the last character beyond these units, decomposed: for example an
+    accent.
     """
     start, counted, gap = _whole_blocks(text, units)
     for at in range(start, len(text)):
@@ -89,7 +91,11 @@ def length_of_units(text: str, units: int) -> tuple[int, str]:
 
 
 def _whole_blocks(text: str, units: int) -> tuple[int, int, bool]:
-    """Go quickly through what is surely within the units: characters, units, space at the end."""
+    """Skip the blocks that are certainly within the units.
+
+    Return the characters skipped, their units, and True if they end with white space. Folding a
+    block at once is much faster than one character at a time.
+    """
     at, counted, gap = 0, 0, False
     while at + _BLOCK < len(text):
         block = text[at : at + _BLOCK]
@@ -105,7 +111,7 @@ def _whole_blocks(text: str, units: int) -> tuple[int, int, bool]:
 
 
 def _open_marks(text: str) -> int:
-    """Characters at the end that a mark still to come may have to be put between."""
+    """Return the number of last characters that a following mark could be sorted into."""
     if text.isascii():
         return 0
     count = 0

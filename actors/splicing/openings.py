@@ -1,13 +1,13 @@
-"""Whether a second answer that repeats nothing is a new beginning instead of the rest.
+"""Fresh-start detection: recognises a second answer that starts over instead of continuing.
 
-The signs are those of the form alone: what the two texts are about is not understood here.
+Applies to answers that repeat nothing of the shown text. The rules look at form, not at meaning.
 """
 
 import re
 from typing import Final
 
-from actors.splicing.boundaries import block_of, in_code, in_fence, last_line, stops_midway
-from actors.splicing.repetition import alike
+from actors.splicing.boundaries import block_marker, in_code, in_fence, last_line, stops_midway
+from actors.splicing.repetition import common_prefix_length
 from actors.splicing.scripts import first_word, last_word, splits_word
 from actors.splicing.seam_words import (
     AFTER_REMARK,
@@ -20,24 +20,25 @@ from actors.splicing.seam_words import (
 )
 
 LOOK: Final = 48
-"""Characters of the second answer, behind white space, that these rules look at."""
+"""Characters of the second answer, after leading white space, that the rules examine."""
 _SEEN: Final = 4000
-"""Characters at the end of the shown text in which names are looked for."""
+"""Characters at the end of the shown text in which names are searched."""
 
 _NOUNS: Final = (0.2, 20)
-"""Share of capitals among the words inside of sentences from which on all nouns have them, as in
-German, and how many such words it takes to tell."""
+"""Share of capitalised words inside sentences from which all nouns are taken to have capitals, as
+in German, and the minimum number of words inside sentences."""
 _INSIDE: Final = re.compile(r"(?:(?<=[^\W\d_] )|(?<=[^\W\d_], ))[^\W\d_]+")
-"""Words inside of sentences: behind another one, or a comma."""
+"""Words inside sentences, which follow another word or a comma."""
 _NEW_BLOCKS: Final = ("#", ".", ")", "|", "```")
-"""Headings, numbered items, tables, fences: never in the middle of a sentence, as a dash may be."""
+"""Marks of headings, numbered items, tables and fences, which never occur inside a sentence as a
+dash may."""
 _REOPENED: Final = re.compile(r"```\w")
 _FENCE_LINE: Final = re.compile(r"```\w{1,20}\n")
 _DOTS: Final = re.compile(r"(?:\.{3}|…)\s{0,2}")
 
 
-def remarks_first(second: str) -> bool:
-    """It begins by talking to the one who asked: `Sure!`, `Here is the rest`."""
+def begins_with_remark(second: str) -> bool:
+    """Return True if the answer begins by addressing the user: `Sure!`, `Here is the rest`."""
     text = second.lstrip().lstrip(OPENING_MARKS)[:LOOK]
     if text[:1].islower():
         return False
@@ -48,15 +49,15 @@ def remarks_first(second: str) -> bool:
     )
 
 
-def opens_anew(shown: str, second: str) -> bool:
-    """The shown text stops midway, and the second answer begins as a whole answer does."""
+def starts_over(shown: str, second: str) -> bool:
+    """Return True if the shown text stops midway and the second answer begins like a new one."""
     start = second.lstrip()[:LOOK]
     if in_code(shown):
         return _REOPENED.match(start) is not None or _is_prose(start)
     if not stops_midway(shown):
         return False
-    block = block_of(start)
-    if block and block == block_of(last_line(shown).lstrip()):
+    block = block_marker(start)
+    if block and block == block_marker(last_line(shown).lstrip()):
         return False
     return block.startswith(_NEW_BLOCKS) or _has_capital(shown, start)
 
@@ -67,7 +68,7 @@ def _is_remark(text: str, words: str) -> bool:
 
 
 def _is_prose(start: str) -> bool:
-    """A sentence where code is to go on: `You can use`, but not `Foo(` or `if x`."""
+    """Return True for a sentence in place of code: `You can use`, but not `Foo(` or `if x`."""
     word = first_word(start)
     rest = start[len(word) :]
     opener = word[:1].isupper() and word.casefold() in OPENERS
@@ -75,7 +76,7 @@ def _is_prose(start: str) -> bool:
 
 
 def _has_capital(shown: str, start: str) -> bool:
-    """It begins with a capital letter that the middle of a sentence does not explain."""
+    """Return True for a leading capital that would be wrong in the middle of the sentence."""
     word = first_word(start.lstrip(OPENING_MARKS))
     if not word[:1].isupper():
         return False
@@ -86,17 +87,17 @@ def _has_capital(shown: str, start: str) -> bool:
 
 
 def is_never_small(word: str) -> bool:
-    """`I`, `HTTP`, `TypeError`, `B2`: the capital has nothing to do with the place."""
+    """Return True for words that always have a capital: `I`, `HTTP`, `TypeError`, `B2`."""
     return word == "I" or not word[1:].islower()
 
 
 def is_known_name(word: str, shown: str) -> bool:
-    """The shown text has the word, with its capital, inside of a sentence."""
+    """Return True if the shown text has the capitalised word inside a sentence."""
     return word in _INSIDE.findall(shown)
 
 
 def awaits_noun(shown: str) -> bool:
-    """Nouns have capitals in this language, and one is likely to come next."""
+    """Return True if the language capitalises nouns and one is likely to come next."""
     share, least = _NOUNS
     words = _INSIDE.findall(shown)
     if len(words) < least or sum(word[0].isupper() for word in words) < share * len(words):
@@ -105,13 +106,16 @@ def awaits_noun(shown: str) -> bool:
 
 
 def lead_in(shown: str, second: str) -> int:
-    """Characters in front of a repetition that are none of it.
+    """Return the number of characters before a repetition that don't belong to it.
 
-    Three dots, or the fence of a block of code that is open already; unless the shown text begins
-    with them, too.
+    These are three dots, or the opening fence of a code block that is already open, unless the
+    shown text begins with them too.
     """
     start = len(second) - len(second.lstrip())
     lead = _DOTS.match(second, start) or (in_fence(shown) and _FENCE_LINE.match(second, start))
-    if not lead or alike(shown.lstrip(), lead[0]) in (len(lead[0]), len(shown.strip())):
+    if not lead or common_prefix_length(shown.lstrip(), lead[0]) in (
+        len(lead[0]),
+        len(shown.strip()),
+    ):
         return 0
     return lead.end()

@@ -1,6 +1,7 @@
-"""How far a text that comes in pieces repeats another one, from its start or from its end on.
+"""Streaming comparison: measures how much of the shown text a second answer repeats.
 
-All the work is linear in the length of both texts, however small the pieces are.
+The second answer is compared with the start and with the end of the shown text. The work is linear
+in the length of both texts, however small the pieces are.
 """
 
 from typing import Final
@@ -8,38 +9,37 @@ from typing import Final
 from actors.splicing.folding import Folder, fold
 
 WINDOW: Final = 8192
-"""Characters at the end of the shown text in which an overlap is looked for."""
+"""Characters at the end of the shown text in which an overlap is searched."""
 _BLOCK: Final = 4096
+"""Characters of the shown text that are folded at once."""
 
 
 class Repetition:
-    """Compares the second answer, as it comes, with what was shown.
-
-    While it is `open`, what comes next may still turn out to be a repetition.
-    """
+    """Incremental comparison of the second answer with the shown text."""
 
     __slots__ = ("_folder", "end", "start")
 
     def __init__(self, shown: str) -> None:
-        self.start = FromStart(shown)
-        self.end = InTail(fold(shown[-WINDOW:]))
+        self.start = PrefixMatch(shown)
+        self.end = TailMatch(fold(shown[-WINDOW:]))
         self._folder = Folder()
 
     @property
     def open(self) -> bool:
+        """True while text still to come may turn out to be a repetition."""
         return not self.start.covered and (self.start.open or self.end.open)
 
     @property
     def compared(self) -> int:
-        """Units looked at so far: a measure of the work done."""
+        """Units compared so far, as a measure of the work done."""
         return self.start.compared + self.end.compared
 
     def feed(self, text: str) -> None:
-        """More of the second answer."""
+        """Compare more of the second answer."""
         self._compare(self._folder.feed(text))
 
     def stop(self) -> None:
-        """No more of it is compared."""
+        """End the comparison with the units that are still held for reordering."""
         self._compare(self._folder.end())
 
     def _compare(self, units: str) -> None:
@@ -48,37 +48,37 @@ class Repetition:
             self.end.feed(units)
 
 
-class FromStart:
-    """Compares with the shown text from its very beginning, which is folded only as needed."""
+class PrefixMatch:
+    """Comparison with the beginning of the shown text, which is folded only as far as needed."""
 
-    __slots__ = ("_ahead", "_at", "_folder", "_shown", "alike", "compared", "covered", "open")
+    __slots__ = ("_ahead", "_at", "_folder", "_shown", "compared", "covered", "matched", "open")
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
         self._at = 0
         self._folder = Folder()
         self._ahead = ""
-        self.alike = 0
-        """Units that both texts begin with."""
+        self.matched = 0
+        """Number of units that both texts begin with."""
         self.covered = False
-        """All of the shown text has been repeated."""
+        """True once all of the shown text has been repeated."""
         self.open = bool(shown) and not shown.isspace()
         self.compared = 0
 
     def feed(self, units: str) -> None:
-        """The next units of the second answer."""
+        """Compare the next units of the second answer."""
         if not self.open:
             return
         self._read_ahead(len(units))
-        same = alike(units, self._ahead)
-        self.alike += same
+        same = common_prefix_length(units, self._ahead)
+        self.matched += same
         self.compared += len(units)
         self.covered = same == len(self._ahead)
         self.open = same == len(units) and not self.covered
         self._ahead = self._ahead[same:]
 
     def _read_ahead(self, count: int) -> None:
-        """Fold until more than so many units are ahead, or the shown text is at its end."""
+        """Fold until more than `count` units are ahead, or the shown text ends."""
         parts, size = [self._ahead], len(self._ahead)
         while size <= count and self._at <= len(self._shown):
             block = self._shown[self._at : self._at + _BLOCK]
@@ -91,8 +91,11 @@ class FromStart:
         self._ahead = "".join(parts)
 
 
-class InTail:
-    """Looks for the second answer's beginning in the end of the shown text."""
+class TailMatch:
+    """Search for the beginning of the second answer in the end of the shown text.
+
+    `_at` is the first position in `tail` from which everything received so far is the same.
+    """
 
     __slots__ = ("_at", "_said", "_size", "compared", "open", "tail")
 
@@ -102,16 +105,16 @@ class InTail:
         self._said: list[str] = []
         self._size = 0
         self.open = bool(tail)
-        """There is a place from which all that has come is the same, and the end not reached."""
+        """True while such a position exists and the comparison hasn't reached the end of `tail`."""
         self.compared = 0
 
     @property
     def said(self) -> str:
-        """The second answer's units as far as they were compared."""
+        """Units of the second answer, as far as they were compared."""
         return "".join(self._said)
 
     def feed(self, units: str) -> None:
-        """The next units of the second answer."""
+        """Compare the next units of the second answer."""
         if not self.open:
             return
         start = self._at + self._size
@@ -120,23 +123,24 @@ class InTail:
         self._size += len(units)
         self.compared += len(units)
         if here != units and not units.startswith(here):
-            self._next_place()
+            self._move_on()
         elif start + len(units) >= len(self.tail):
             self.open = False
 
-    def _next_place(self) -> None:
-        # Each move goes at least half as far as was compared, or ends a period: linear in all.
+    def _move_on(self) -> None:
+        # Each move skips at least half of the compared units or ends a period, so that the total
+        # work is linear.
         before, found = self._at, self.tail.find(self.said, self._at + 1)
         self._at = len(self.tail) if found < 0 else found
         self.open = self._at + self._size < len(self.tail)
         self.compared += self._size + self._at - before
 
     def longest_overlap(self) -> int:
-        """Units at the end of the shown text that the second answer begins with."""
+        """Return the number of units at the end of the shown text that the answer begins with."""
         return overlap(self.tail, self.said)
 
     def longest_quote(self) -> int:
-        """Units that the second answer begins with and that stand anywhere in here."""
+        """Return the number of first units of the answer that occur anywhere in `tail`."""
         said = self.said
         low, high = 0, min(len(said), len(self.tail))
         while low < high:
@@ -145,8 +149,9 @@ class InTail:
         return low
 
 
-def alike(one: str, other: str) -> int:
-    """How many characters two texts have in common from the start."""
+def common_prefix_length(one: str, other: str) -> int:
+    """Return the number of equal characters at the start of two texts."""
+    # A binary search over slices: comparing slices is far faster than a loop over characters.
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -158,7 +163,10 @@ def alike(one: str, other: str) -> int:
 
 
 def overlap(one: str, other: str) -> int:
-    """The length of the longest end of `one` that `other` begins with (Knuth, Morris, Pratt)."""
+    """Return the length of the longest end of `one` that `other` begins with.
+
+    Uses the Knuth-Morris-Pratt algorithm, so the time is linear.
+    """
     if not other:
         return 0
     back, size = _borders(other), 0
@@ -171,7 +179,10 @@ def overlap(one: str, other: str) -> int:
 
 
 def _borders(text: str) -> list[int]:
-    """For each beginning of the text: the longest shorter beginning that is also its end."""
+    """Return for each prefix of the text the length of its longest proper border.
+
+    A border is a prefix that is also a suffix.
+    """
     found, size = [0], 0
     for char in text[1:]:
         while size and text[size] != char:

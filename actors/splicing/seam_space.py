@@ -1,20 +1,20 @@
-"""The white space at a seam: none twice, and none missing where two words would become one.
+"""White space at the seam: removes repeated and adds missing white space.
 
-The second model was given the shown text without the white space at its end, and most begin a
-message without any.
+Both occur because the second model got the shown text without trailing white space, and most models
+begin a message without leading white space.
 """
 
 from typing import Final
 from unicodedata import normalize
 
-from actors.splicing.boundaries import block_of, ends_fence, in_code, is_marker, last_line
+from actors.splicing.boundaries import block_marker, ends_fence, in_code, is_marker, last_line
 from actors.splicing.folding import is_mark
 from actors.splicing.repetition import overlap
 from actors.splicing.scripts import (
     first_word,
-    is_of_word,
     is_unspaced,
     is_wide,
+    is_word_char,
     last_word,
     splits_word,
     words_in,
@@ -22,19 +22,20 @@ from actors.splicing.scripts import (
 from actors.splicing.seam_words import GOING_ON_IN_CODE, OPEN_IN_CODE, SPACED_CLOSERS, SPACED_MARKS
 
 _SEEN: Final = 4000
-"""Characters at the end of the shown text in which a word is looked for."""
+"""Characters at the end of the shown text in which a word is searched."""
 _LONGEST: Final = 1024
-"""White space that is compared for what two runs share, where they are not simply alike."""
+"""Maximum white space characters in which an overlap of two different runs is searched."""
 
 
 class Unclear(Exception):
-    """What belongs between the two texts cannot be told, and would change what they say."""
+    """The white space between the two texts is unknown, and a wrong guess changes the meaning."""
 
 
-def unshared(shown: str, run: str) -> str:
-    """What may be shown of the white space `run` behind the white space `shown` already.
+def drop_shared_space(shown: str, run: str) -> str:
+    """Return the part of the white space `run` to show after the white space `shown`.
 
-    A single space that is no repetition is one too many; a line break or an indentation is not.
+    A single space after other white space is dropped even if it isn't a repetition; a line break
+    or an indentation is kept.
     """
     if not shown:
         return run
@@ -45,8 +46,8 @@ def unshared(shown: str, run: str) -> str:
     return "" if len(run) == 1 and run != "\n" else run
 
 
-def missing(shown: str, second: str) -> str:
-    """The white space to put between two texts that have none; raises `Unclear`."""
+def missing_space(shown: str, second: str) -> str:
+    """Return the white space to insert between two texts without any; raises `Unclear`."""
     if not shown or not second or shown[-1].isspace() or second[0].isspace():
         return ""
     line = last_line(shown)
@@ -62,25 +63,32 @@ def missing(shown: str, second: str) -> str:
 
 
 def begins_block(line: str, second: str) -> bool:
-    """A fence, or the next item of the list, quotation or table that the line belongs to."""
-    block = block_of(second)
-    return block == "```" or bool(block and block == block_of(line.lstrip()))
+    """Return True for a fence, or the next item of the line's list, quotation or table."""
+    block = block_marker(second)
+    return block == "```" or bool(block and block == block_marker(line.lstrip()))
 
 
 def is_between(line: str, second: str) -> bool:
-    """The cut is not inside a mark: `**`, `##`."""
+    """Return True if the cut is not inside a mark such as `**` or `##`."""
     return second[0] != line[-1] and (line[-1] not in "*_" or line.strip() == line[-1])
 
 
 def _in_code(last: str, first: str) -> str:
-    """A line of code may have ended, and its indentation is lost; not at an open bracket, say."""
+    """Return no white space where a line of code can't have ended, as after an open bracket.
+
+    Elsewhere a line break and its indentation may be lost, so it raises `Unclear`.
+    """
     if last in OPEN_IN_CODE or first in GOING_ON_IN_CODE:
         return ""
     raise Unclear("a line of code may have ended at the cut")
 
 
 def _between_words(shown: str, second: str) -> str:
-    """Most cuts stand between words; inside of one if the word it makes is known."""
+    """Return a space between two words, or '' if the shown text already has the joined word.
+
+    Most cuts are between words. Two numbers are joined only by a space in a row of numbers; else
+    a number may have been cut, which raises `Unclear`.
+    """
     before, after = last_word(shown), first_word(second)
     if is_unspaced(shown[-1]) or is_unspaced(second[0]) or not after[0].isalnum():
         return ""
@@ -92,7 +100,7 @@ def _between_words(shown: str, second: str) -> str:
 
 
 def numbers_in_row(shown: str, second: str) -> bool:
-    """Numbers stand with nothing but a space between them on one side of the seam or the other."""
+    """Return True if either side of the seam has two numbers separated only by a space."""
     before = shown.split()[-2:]
     after = second.split()[:2]
     return (len(before) == 2 and all(map(str.isdigit, before))) or (
@@ -101,7 +109,7 @@ def numbers_in_row(shown: str, second: str) -> bool:
 
 
 def _is_apart(shown: str, second: str) -> bool:
-    """A space belongs behind the mark that the shown text ends with."""
+    """Return True if a space belongs after the punctuation mark that the shown text ends with."""
     if not (second[0].isalpha() and not is_wide(second[0])):
         return False
     mark = shown[-1]
@@ -113,25 +121,27 @@ def _is_apart(shown: str, second: str) -> bool:
 
 
 def is_address(shown: str) -> bool:
-    """The last word has a mark inside or is no word: `www.`, `https:`, `self.x.`, `3.`."""
+    """Return True if the last word may continue without a space: `https:`, `www.`, `a_b.`."""
     last = shown.split()[-1]
     return (
         last.startswith(("www.", "http"))
-        or not is_of_word(last[-2:-1] or " ")
+        or not is_word_char(last[-2:-1] or " ")
         or any(mark in last for mark in "/_=(@\\")
     )
 
 
 def closes(shown: str) -> bool:
-    """A quotation mark or emphasis at the end is the second of its pair: text stands before it."""
+    """Return True if the quotation or emphasis mark at the end closes a pair: text precedes it."""
     bare = shown.rstrip(shown[-1])
     return bool(bare) and not bare[-1].isspace() and bare[-1] not in "([{"
 
 
 class Joint:
-    """The first characters behind the seam: marks and white space shown already are left out.
+    """A filter for the first characters after the seam.
 
-    `closed` if white space was shown behind the letter that the marks at the seam belong to.
+    It drops combining marks (`marks`) and white space (`white`) that were already shown. `closed`
+    is true if white space was shown after the letter that the marks belong to; a further mark
+    could no longer reach that letter.
     """
 
     __slots__ = ("_closed", "_marks", "_run", "_size", "_white", "done")
@@ -143,10 +153,10 @@ class Joint:
         self._run: list[str] = []
         self._size = 0
         self.done = not (marks or white)
-        """All that comes passes unchanged."""
+        """True once all further text passes unchanged."""
 
     def feed(self, text: str) -> str:
-        """What of it may be shown now; white space waits until it can be compared."""
+        """Return the text to show now; white space is held until it can be compared."""
         if self.done:
             return text
         marks, text = self._new_marks(text)
@@ -158,14 +168,14 @@ class Joint:
         return marks + self.end() + rest
 
     def end(self) -> str:
-        """Nothing more comes: what was waiting."""
+        """Return the held white space at the end of the answer."""
         self.done = True
         run = "".join(self._run)
         self._run.clear()
-        return unshared(self._white, run)
+        return drop_shared_space(self._white, run)
 
     def _new_marks(self, text: str) -> tuple[str, str]:
-        """The marks that the text begins with and that are not shown yet; and the rest."""
+        """Split off the text's leading marks, without those that were already shown."""
         kept, at = [], 0
         while (self._marks or self._closed) and at < len(text):
             if not is_mark(text[at]):

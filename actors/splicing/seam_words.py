@@ -1,23 +1,24 @@
 # ruff: noqa: RUF001, SIM905
-"""Marks and words of many languages that tell where a sentence, or an answer, begins."""
+"""Punctuation and words of many languages that show where a sentence or an answer begins."""
 
 from typing import Final
 
 CLOSERS: Final = "\"'”’»›)]*_`）」』】"
-"""What may stand between the last letter of a sentence and its end, or behind that."""
+"""Characters that may follow a sentence's last letter or its final punctuation."""
 STOPS: Final = ".!?…‥。！？｡۔।॥؟։።:;：；"
-"""Marks after which a sentence may begin; a colon's may, and a line of code's."""
+"""Marks after which a sentence may begin; colons and semicolons too, for lists and code."""
 MIDWAY: Final = ",،、，-–—("
-"""Marks behind which a sentence goes on."""
+"""Marks after which a sentence continues."""
 OPENING_MARKS: Final = " \"'“‘«»„([{*_`¿¡…—–-•#>「『（"
-"""What may stand before the first word of a sentence."""
+"""Characters that may precede the first word of a sentence."""
 SPACED_MARKS: Final = ".!?…,;:،؟۔।"
 """Marks that are followed by a space."""
 SPACED_CLOSERS: Final = ")]}”»"
+"""Closing marks that are followed by a space."""
 OPEN_IN_CODE: Final = "([{.,=+-*/%<&|!~^@$"
-"""What a line of code, or a statement, does not end with, or where white space says nothing."""
+"""Characters that don't end a line of code, or after which white space has no meaning."""
 GOING_ON_IN_CODE: Final = ")]}([.,;:=+-*/%<>&|!?"
-"""What a line of code does not begin with, or where white space says nothing."""
+"""Characters that don't begin a line of code, or before which white space has no meaning."""
 
 REMARKS: Final = tuple(
     "sure|certainly|absolutely|of course|okay|ok|alright|got it|understood|no problem|sorry|"
@@ -27,7 +28,7 @@ REMARKS: Final = tuple(
     "はい|承知しました|申し訳ありません|물론|물론입니다|네|죄송합니다|بالطبع|بالتأكيد|"
     "ज़रूर|बिल्कुल|elbette|tabii|tabii ki".split("|")
 )
-"""Openings of a chat; only in front of a mark of punctuation, as `Sure enough` is none."""
+"""Chat openings, which count only before punctuation, unlike `Sure enough`."""
 AFTER_REMARK: Final = frozenset(("", *",.!:;，。！：、—–-\n"))
 SPACED_DASHES: Final = frozenset((" —", " –", " -"))
 ANNOUNCEMENTS: Final = tuple(
@@ -38,7 +39,7 @@ ANNOUNCEMENTS: Final = tuple(
     "continúo|ecco|aqui está|continuando|вот|продолжаю|продолжение|以下是|继续|接着|続きです|"
     "続きを|以下に|다음은|계속해서|이어서".split("|")
 )
-"""What says that an answer follows, where the answer itself was to follow."""
+"""Phrases that announce an answer instead of giving it."""
 
 OPENERS: Final = frozenset(
     "a an the this that these those there here it its in on at to for from by with as if when "
@@ -49,11 +50,11 @@ OPENERS: Final = frozenset(
     "nein natürlich zunächst zuerst le la les un une il elle on ce cette dans pour si je nous "
     "vous en au el los las una se esto este esta para yo".split()
 )
-"""Words that have a capital only where a sentence begins."""
+"""Words that have a capital only at the beginning of a sentence."""
 BEFORE_NOUN: Final = frozenset(
     "der die das den dem des ein eine einen einem einer eines kein keine keinen mein seine seiner "
     "ihre ihrer unser und oder im am vom zum zur beim ins ans von mit für ohne durch nach bei aus "
     "in an auf über unter zwischen vor gegen um als zwei drei vier mehr viele alle diese dieser "
     "dieses diesem diesen jede jeder".split()
 )
-"""German words behind which a noun, and so a capital, is what one expects."""
+"""German words after which a noun, and so a capital, is likely."""

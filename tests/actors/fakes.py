@@ -1,4 +1,4 @@
-"""A turn's world in memory: providers that follow a script, a store with troubles, an observer."""
+"""Fakes for turns: scripted providers, an in-memory store with faults, an observer."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -42,26 +42,26 @@ FINALISE_S = 5.0
 FOREVER = math.inf
 
 Line = list[Chunk] | float | Exception
-"""What a read brings: chunks, a pause before the next line, or an error."""
+"""Result of a read: chunks, a pause in seconds before the next line, or an error."""
 
 
 def now() -> float:
-    """Trio's virtual time as seconds since the epoch."""
+    """Return trio's virtual time as seconds since the epoch."""
     return EPOCH + trio.current_time()
 
 
 def text(*pieces: str) -> list[Chunk]:
-    """One read that brings these pieces of text."""
+    """Return a read with these pieces of text."""
     return [TextChunk(piece) for piece in pieces]
 
 
 def stop(reason: Reason = Reason.STOP) -> list[Chunk]:
-    """One read that brings the finish."""
+    """Return a read with the finish."""
     return [FinishChunk(reason)]
 
 
 class ScriptedAnswer:
-    """Says its lines, one per read, then ends; notes what it said and how it was left."""
+    """An answer that returns its lines, one per read, and records how it was closed."""
 
     def __init__(self, lines: Sequence[Line], ignored: tuple[str, ...] = ()) -> None:
         self.ignored = ignored
@@ -96,25 +96,25 @@ class ScriptedAnswer:
 
     @property
     def left(self) -> int:
-        """How often it was closed or released: exactly once is right."""
+        """Number of times it was closed or released; exactly one is correct."""
         return self.released + self.closed
 
     @property
     def text(self) -> str:
-        """All visible text that it has given out."""
+        """Visible text that it has returned."""
         return "".join(chunk.text for chunk in self.said if isinstance(chunk, TextChunk))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One call's answer: `head` is what precedes it, a pause or an error."""
+    """The script of one call; `head` is a pause before the response head, or an error."""
 
     lines: tuple[Line, ...] = ()
     head: Line = 0.0
 
 
 class ScriptedProvider:
-    """Answers one call after the other, each like the first, or with the scenes of `then`."""
+    """A provider that answers each call with the next scene; the last scene repeats."""
 
     def __init__(
         self,
@@ -152,13 +152,13 @@ class ScriptedProvider:
 
     @property
     def answer(self) -> ScriptedAnswer:
-        """The only answer that was opened."""
+        """Only answer that was opened."""
         (answer,) = self.answers
         return answer
 
 
 class HoldingScreen:
-    """Holds everything back until a text with a full stop."""
+    """A screen that holds everything back until a text with a full stop."""
 
     def __init__(self) -> None:
         self.held: list[Draft] = []
@@ -175,7 +175,7 @@ class HoldingScreen:
 
 
 class AtStep(trio.abc.Instrument):
-    """Does something once, when the run has taken its `step`th step: between any two of them."""
+    """An instrument that calls `action` once after the given number of task steps."""
 
     def __init__(self, step: int, action: Callable[[], None]) -> None:
         self._left = step
@@ -188,7 +188,7 @@ class AtStep(trio.abc.Instrument):
 
 
 class Trouble(Enum):
-    """What a store's method does instead of its work."""
+    """A fault of a store's method."""
 
     REFUSES = auto()
     HANGS = auto()
@@ -196,11 +196,11 @@ class Trouble(Enum):
 
 
 class StoreBug(Exception):
-    """What a method in trouble `CRASHES` raises."""
+    """Raised by a store's method with the fault `CRASHES`."""
 
 
 class MemoryStore:
-    """Keeps turns as the store's contract says. `trouble` is by method; `takes_s` is for each."""
+    """A store in memory. `trouble` maps methods to faults; each method takes `takes_s`."""
 
     def __init__(self) -> None:
         self.begun: dict[str, NewTurn] = {}
@@ -209,7 +209,7 @@ class MemoryStore:
         self.spooled: list[FinalRecord] = []
         self.lost_owner: set[str] = set()
         self.winner: Finalised | None = None
-        """Who else has finalised the turn already."""
+        """Result of another writer that has finalised the turn already, or None."""
         self.trouble: dict[str, Trouble] = {}
         self.takes_s = 0.0
         self.flushes: list[tuple[float, list[Segment]]] = []
@@ -256,7 +256,7 @@ class MemoryStore:
         return [segment for _, segment in sorted(self.kept.get(turn_id, {}).items())]
 
     def journal(self, turn_id: str) -> list[AnyEvent]:
-        """What is kept of a turn's events; its segments have neither gaps nor overlaps."""
+        """Return a turn's stored events after checking for gaps and overlaps in its segments."""
         kept: list[AnyEvent] = []
         for first, segment in sorted(self.kept.get(turn_id, {}).items()):
             assert first == len(kept), "segments overlap or leave a gap"
@@ -266,7 +266,7 @@ class MemoryStore:
 
     @property
     def records(self) -> list[FinalRecord]:
-        """Every terminal record, wherever it came to rest."""
+        """Terminal records in the database and in the spool."""
         return self.finals + self.spooled
 
     def _keep(self, segment: Segment) -> None:
@@ -295,12 +295,12 @@ class MemoryStore:
 
 @dataclass
 class RecordingObserver:
-    """Notes all that it is told."""
+    """An observer that records all reports."""
 
     ended: list[tuple[str, FinalRecord, Stored]] = field(default_factory=list)
     lost: list[FinalRecord] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
-    disorders: list[OutOfOrder] = field(default_factory=list)
+    out_of_order: list[OutOfOrder] = field(default_factory=list)
     crashes: list[BaseException] = field(default_factory=list)
 
     def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
@@ -313,8 +313,8 @@ class RecordingObserver:
     def store_trouble(self, turn_id: str, error: Exception) -> None:
         self.troubles.append(error)
 
-    def disorder(self, turn_id: str, error: OutOfOrder) -> None:
-        self.disorders.append(error)
+    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
+        self.out_of_order.append(error)
 
     def crashed(self, turn_id: str, error: BaseException) -> None:
         self.crashes.append(error)
@@ -323,8 +323,8 @@ class RecordingObserver:
 Screens = Callable[[], tuple[Screen, ...]]
 
 
-class Theatre:
-    """Everything that turns need from a service."""
+class TurnHarness:
+    """The dependencies of turns, with fakes for providers, store and observer."""
 
     def __init__(
         self,
@@ -349,12 +349,12 @@ class Theatre:
         )
 
     def turn(self, asked: TurnRequest | None = None, turn_id: str = "turn_1") -> Turn:
-        """A turn that nobody plays yet, by default over all providers in their order."""
+        """Return a turn that is not running yet, by default with a route to each provider."""
         return Turn(turn_id, asked or a_request(*self.providers), "owner_1", now())
 
     @property
     def record(self) -> FinalRecord:
-        """The only terminal record there is."""
+        """Only terminal record."""
         (record,) = self.store.records
         return record
 
@@ -365,7 +365,7 @@ GENEROUS = Timeouts(connect_s=5, first_byte_s=1000, first_token_s=1000, idle_s=1
 
 @dataclass(frozen=True)
 class Terms:
-    """What a test may vary of a request."""
+    """The parts of a request that a test may vary."""
 
     timeouts: Timeouts = GENEROUS
     total_s: float = 1000.0
@@ -377,7 +377,7 @@ class Terms:
 
 
 def a_request(*providers: str, terms: Terms | None = None, **varied: object) -> TurnRequest:
-    """A request with a route to each of these providers."""
+    """Return a request with a route to each of these providers."""
     given = replace(terms or Terms(), **varied)  # type: ignore[arg-type]  # fields of Terms
     return TurnRequest(
         model="large",
@@ -403,13 +403,13 @@ def a_request(*providers: str, terms: Terms | None = None, **varied: object) -> 
 
 
 def the_end(turn: Turn) -> Ended:
-    """The last event of a turn that is over."""
+    """Return the `ended` event of a turn that has ended."""
     assert turn.journal.closed
     last = turn.journal.events[-1]
     assert isinstance(last, Ended)
     return last
 
 
-def said(journal: Sequence[AnyEvent]) -> str:
-    """The text of a journal without replacements."""
+def text_in(journal: Sequence[AnyEvent]) -> str:
+    """Return the text of a journal without replacements."""
     return "".join(event.delta for event in journal if isinstance(event, events.Text))

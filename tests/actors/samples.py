@@ -1,4 +1,4 @@
-"""Events to build journals of, and hypothesis strategies for them."""
+"""Sample events for journals, and Hypothesis strategies for events and chunks."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -32,7 +32,7 @@ USAGE = Usage(input_tokens=7, output_tokens=3, cached_input_tokens=2, reasoning_
 def ended(
     reason: Reason = Reason.STOP, *, usage: Usage | None = USAGE, error: ErrorInfo | None = None
 ) -> Ended:
-    """The end of a turn with this reason."""
+    """Return the `ended` event of a turn with this reason."""
     return Ended(
         status=STATUS_OF[reason],
         reason=reason,
@@ -65,7 +65,7 @@ answer_events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(events.RouteChanged, st.just("spare"), st.just("spare-model"), st.just("refused")),
     st.builds(events.Replace, short_text, st.just("guard")),
 )
-"""What may stand between `started` and the end, without recoveries."""
+"""Events allowed between `started` and the end, except `retry` and `recovered`."""
 
 answer_chunks: st.SearchStrategy[Chunk] = st.one_of(
     st.builds(TextChunk, short_text),
@@ -81,13 +81,13 @@ answer_chunks: st.SearchStrategy[Chunk] = st.one_of(
     st.builds(SkippedChunk, st.just("<html>")),
     st.just(UsageChunk(USAGE)),
 )
-"""What a provider may say before its finish."""
+"""Chunks that a provider may send before its finish."""
 
 
 T = TypeVar("T")
 
 
 def cut_at(items: Sequence[T], cuts: Sequence[int]) -> list[list[T]]:
-    """`items` as batches, cut at these positions (modulo their number)."""
+    """Split `items` into batches at these positions (modulo the number of items plus one)."""
     marks = sorted({cut % (len(items) + 1) for cut in cuts} | {0, len(items)})
     return [list(items[a:b]) for a, b in pairwise(marks)]

@@ -1,4 +1,4 @@
-"""Chunks become draft events; tool calls become whole; the size limit holds."""
+"""Tests of the accumulator: drafts from chunks, complete tool calls, size limits."""
 
 import pytest
 from hypothesis import given
@@ -50,24 +50,24 @@ def test_each_kind_of_text_becomes_its_event() -> None:
     ]
 
 
-def test_events_and_finish_pass_through_in_their_place_and_usage_is_the_ledgers() -> None:
+def test_events_and_finish_pass_through_in_order_and_usage_is_dropped() -> None:
     items: list[Item] = [STARTED, TextChunk("a"), UsageChunk(USAGE), FINISH]
     assert accumulator().step(items) == [STARTED, events.Text("a"), FINISH]
 
 
-def test_calls_of_an_answer_that_is_begun_anew_are_forgotten() -> None:
+def test_retry_discards_open_tool_calls() -> None:
     step = accumulator().step
     step([ToolCallChunk(0, "call_1", "f", '{"a":')])
     assert step([events.Retry("truncated"), FINISH]) == [events.Retry("truncated"), FINISH]
 
 
-def test_a_skipped_frame_is_a_warning() -> None:
+def test_skipped_frame_becomes_a_warning() -> None:
     assert accumulator().step([SkippedChunk("<html>")]) == [
         events.Warning("malformed_frame", "<html>")
     ]
 
 
-def test_a_tool_call_in_pieces_becomes_whole_at_the_finish() -> None:
+def test_tool_call_pieces_are_joined_at_the_finish() -> None:
     step = accumulator().step
     pieces = [
         ToolCallChunk(0, "call_1", "weather", ""),
@@ -82,7 +82,7 @@ def test_a_tool_call_in_pieces_becomes_whole_at_the_finish() -> None:
     assert step([FinishChunk(Reason.TOOL_CALLS)]) == [whole, FinishChunk(Reason.TOOL_CALLS)]
 
 
-def test_parallel_tool_calls_keep_apart_and_come_by_index() -> None:
+def test_parallel_tool_calls_are_separate_and_ordered_by_index() -> None:
     drafts = accumulator().step(
         [
             ToolCallChunk(1, "b", "two", "["),
@@ -99,19 +99,19 @@ def test_parallel_tool_calls_keep_apart_and_come_by_index() -> None:
     ]
 
 
-def test_an_id_that_is_repeated_is_taken_once() -> None:
+def test_first_id_and_name_of_a_call_are_kept() -> None:
     drafts = accumulator().step(
         [ToolCallChunk(0, "a", "one", "1"), ToolCallChunk(0, "other", "two", "2"), FINISH]
     )
     assert drafts[-2] == events.ToolCall(0, "a", "one", "12")
 
 
-def test_without_a_finish_no_tool_call_is_whole() -> None:
+def test_no_complete_tool_call_without_a_finish() -> None:
     drafts = accumulator().step([ToolCallChunk(0, "a", "one", "{}")])
     assert not any(isinstance(draft, events.ToolCall) for draft in drafts)
 
 
-def test_an_answer_of_just_the_limit_passes() -> None:
+def test_answer_of_exactly_the_limit_passes() -> None:
     oversize = Oversize()
     step = accumulator(6, oversize).step
     assert step([TextChunk("abc"), TextChunk("äx"), FINISH])[-1] is FINISH
@@ -128,23 +128,23 @@ def test_an_answer_of_just_the_limit_passes() -> None:
     ],
     ids=lambda chunk: type(chunk).__name__,
 )
-def test_past_the_limit_there_is_one_warning_and_no_more_answer(chunk: Chunk) -> None:
+def test_beyond_the_limit_one_warning_replaces_the_rest(chunk: Chunk) -> None:
     oversize = Oversize()
-    grown = accumulator(3, oversize)
-    drafts = grown.step([chunk, TextChunk("more"), chunk])
+    state = accumulator(3, oversize)
+    drafts = state.step([chunk, TextChunk("more"), chunk])
     assert [type(draft) for draft in drafts] == [events.Warning]
     assert oversize.calls == 1
 
 
-def test_an_answer_that_was_cut_at_the_limit_has_no_finish() -> None:
-    """Also where limit and finish came in one read, or the finish stood in a link."""
-    grown = accumulator(3)
-    drafts = grown.step([ToolCallChunk(0, "a", "f", "{}"), TextChunk("long"), FINISH])
+def test_answer_cut_at_the_limit_has_no_finish() -> None:
+    """The limit and the finish may come in one read, or the finish may wait in a link."""
+    state = accumulator(3)
+    drafts = state.step([ToolCallChunk(0, "a", "f", "{}"), TextChunk("long"), FINISH])
     assert [type(draft) for draft in drafts] == [events.ToolCallDelta, events.Warning]
-    assert grown.step([FINISH]) == []
+    assert state.step([FINISH]) == []
 
 
-def test_the_number_of_events_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_events_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.accumulator.MAX_EVENTS", 2)
     oversize = Oversize()
     drafts = accumulator(1000, oversize).step([TextChunk("")] * 4)
@@ -152,7 +152,7 @@ def test_the_number_of_events_is_bounded_too(monkeypatch: pytest.MonkeyPatch) ->
     assert oversize.calls == 1
 
 
-def test_frames_that_are_skipped_count_as_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipped_frames_count_as_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.accumulator.MAX_EVENTS", 2)
     oversize = Oversize()
     drafts = accumulator(1000, oversize).step([SkippedChunk("?")] * 9)
@@ -161,17 +161,17 @@ def test_frames_that_are_skipped_count_as_events(monkeypatch: pytest.MonkeyPatch
 
 
 @given(st.lists(answer_chunks | st.just(FINISH)), st.integers(0, 20), st.lists(st.integers(0, 99)))
-def test_batches_make_no_difference(chunks: list[Item], limit: int, cuts: list[int]) -> None:
+def test_drafts_do_not_depend_on_batching(chunks: list[Item], limit: int, cuts: list[int]) -> None:
     whole = accumulator(limit)
     expected = whole.step(chunks)
-    parted = accumulator(limit)
+    batched = accumulator(limit)
     drafts: list[Draft] = []
     for batch in cut_at(chunks, cuts):
-        drafts += parted.step(batch)
+        drafts += batched.step(batch)
     assert drafts == expected
 
 
-async def test_the_actor_steps_and_ends_with_its_inbox() -> None:
+async def test_actor_ends_with_its_inbox() -> None:
     chunks: Link[Item] = Link()
     drafts: Link[Draft] = Link()
     with chunks.sender:
@@ -182,12 +182,12 @@ async def test_the_actor_steps_and_ends_with_its_inbox() -> None:
     assert received == [events.Text("a"), events.Text("b"), FINISH]
 
 
-def test_logprobs_have_a_bound_of_their_own() -> None:
-    growing = accumulator(max_answer_bytes=100)
+def test_logprobs_have_their_own_limit() -> None:
+    state = accumulator(max_answer_bytes=100)
     huge = "x" * (MAX_LOGPROBS_BYTES // 2 + 1)
     first, second = TextChunk("a", huge), TextChunk("b", huge)
-    assert growing.step([first]) == [events.Text("a", huge)]
-    warning, text = growing.step([second])
+    assert state.step([first]) == [events.Text("a", huge)]
+    warning, text = state.step([second])
     assert isinstance(warning, events.Warning)
     assert text == events.Text("b")
-    assert growing.step([TextChunk("c", "{}")]) == [events.Text("c")]
+    assert state.step([TextChunk("c", "{}")]) == [events.Text("c")]

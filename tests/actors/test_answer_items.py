@@ -1,4 +1,4 @@
-"""The items of an answer: what begins one, what ends it, and how each is left."""
+"""Tests of the output items of an answer: start, end and final status."""
 
 import msgspec
 import pytest
@@ -35,7 +35,7 @@ def message(*parts: MessagePart | str, status: ItemStatus = DONE) -> MessageItem
     return MessageItem(status=status, parts=made)
 
 
-def thought(text: str, status: ItemStatus = DONE) -> ReasoningItem:
+def reasoning(text: str, status: ItemStatus = DONE) -> ReasoningItem:
     return ReasoningItem(status=status, text=text)
 
 
@@ -45,245 +45,303 @@ def call(
     return FunctionCallItem(status=status, call_id=id, name=name, arguments=arguments)
 
 
-def said(*answer: AnyEvent, reason: Reason = Reason.STOP) -> list[Item]:
+def items_after(*answer: AnyEvent, reason: Reason = Reason.STOP) -> list[Item]:
     return items_of([STARTED, *answer, ended(reason)])
 
 
-def so_far(*answer: AnyEvent) -> list[Item]:
+def items_during(*answer: AnyEvent) -> list[Item]:
     return items_of([STARTED, *answer])
 
 
-def begun(index: int = 0, id: str | None = "call_a", name: str | None = "f") -> ToolCallDelta:
+def call_start(index: int = 0, id: str | None = "call_a", name: str | None = "f") -> ToolCallDelta:
     return ToolCallDelta(index, id, name, "")
 
 
-def more(arguments: str, index: int = 0) -> ToolCallDelta:
+def call_more(arguments: str, index: int = 0) -> ToolCallDelta:
     return ToolCallDelta(index, None, None, arguments)
 
 
-def test_nothing_said_is_no_item() -> None:
-    assert said() == []
+def test_empty_answer_has_no_items() -> None:
+    assert items_after() == []
 
 
-def test_pieces_of_text_are_one_message() -> None:
-    assert said(Text("Hel"), Text("lo")) == [message("Hello")]
+def test_text_pieces_form_one_message() -> None:
+    assert items_after(Text("Hel"), Text("lo")) == [message("Hello")]
 
 
 @pytest.mark.parametrize("empty", [Text(""), Reasoning(""), Refusal("")])
-def test_an_empty_piece_begins_nothing(empty: AnyEvent) -> None:
-    assert said(empty) == []
-    assert said(Text("a"), empty, Text("b")) == [message("ab")]
+def test_empty_piece_opens_no_item(empty: AnyEvent) -> None:
+    assert items_after(empty) == []
+    assert items_after(Text("a"), empty, Text("b")) == [message("ab")]
 
 
-def test_logprobs_without_text_are_of_the_text() -> None:
+def test_logprobs_without_text_open_a_text_part() -> None:
     given = '{"content":[]}'
-    assert said(Text("", given)) == [message(TextPart("", (given,)))]
+    assert items_after(Text("", given)) == [message(TextPart("", (given,)))]
 
 
-def test_logprobs_of_later_pieces_are_kept_in_order() -> None:
+def test_logprobs_are_kept_in_order() -> None:
     first, second = '{"content":[1]}', '{"content":[2]}'
-    assert said(Text("a", first), Text("b"), Text("c", second)) == [
+    assert items_after(Text("a", first), Text("b"), Text("c", second)) == [
         message(TextPart("abc", (first, second)))
     ]
 
 
-def test_thinking_and_messages_take_turns() -> None:
-    assert said(Reasoning("hm"), Reasoning("m"), Text("a"), Reasoning("oh"), Text("b")) == [
-        thought("hmm"),
+def test_reasoning_and_messages_alternate() -> None:
+    assert items_after(Reasoning("hm"), Reasoning("m"), Text("a"), Reasoning("oh"), Text("b")) == [
+        reasoning("hmm"),
         message("a"),
-        thought("oh"),
+        reasoning("oh"),
         message("b"),
     ]
 
 
 def test_text_and_refusal_are_parts_of_one_message() -> None:
-    assert said(Text("a"), Refusal("n"), Refusal("o"), Text("b")) == [
+    assert items_after(Text("a"), Refusal("n"), Refusal("o"), Text("b")) == [
         message("a", RefusalPart("no"), "b")
     ]
 
 
-def test_text_before_and_after_a_call_are_two_messages() -> None:
-    assert said(Text("a"), begun(), more("{}"), Text("b"), ToolCall(0, "call_a", "f", "{}")) == [
+def test_text_before_and_after_a_call_makes_two_messages() -> None:
+    assert items_after(
+        Text("a"), call_start(), call_more("{}"), Text("b"), ToolCall(0, "call_a", "f", "{}")
+    ) == [
         message("a"),
         call("{}"),
         message("b"),
     ]
 
 
-def test_a_call_that_goes_on_does_not_end_the_message_after_it() -> None:
-    assert said(begun(), Text("a"), more("{"), Text("b"), more("}")) == [
+def test_more_arguments_do_not_end_a_later_message() -> None:
+    assert items_after(call_start(), Text("a"), call_more("{"), Text("b"), call_more("}")) == [
         call("{}"),
         message("ab"),
     ]
 
 
-def test_parallel_calls_grow_side_by_side() -> None:
-    assert said(begun(0, "a", "f"), begun(1, "b", "g"), more("1", 1), more("0"), more("1", 1)) == [
+def test_parallel_calls_grow_independently() -> None:
+    assert items_after(
+        call_start(0, "a", "f"),
+        call_start(1, "b", "g"),
+        call_more("1", 1),
+        call_more("0"),
+        call_more("1", 1),
+    ) == [
         call("0", id="a", name="f"),
         call("11", id="b", name="g"),
     ]
 
 
-def test_a_whole_call_alone_is_a_call() -> None:
-    assert said(ToolCall(0, "call_a", "f", '{"a":1}')) == [call('{"a":1}')]
+def test_complete_call_without_pieces_is_a_call() -> None:
+    assert items_after(ToolCall(0, "call_a", "f", '{"a":1}')) == [call('{"a":1}')]
 
 
-def test_a_whole_call_brings_what_its_pieces_did_not() -> None:
-    assert said(begun(), more('{"a"'), ToolCall(0, "call_a", "f", '{"a":1}')) == [call('{"a":1}')]
-
-
-def test_what_was_shown_of_a_call_stands() -> None:
-    assert said(begun(), more("{1"), ToolCall(0, "call_a", "f", "{2}")) == [call("{1")]
-
-
-def test_a_call_is_an_item_from_when_it_has_a_name() -> None:
-    unnamed: list[AnyEvent] = [begun(0, None, None), more('{"a')]
-    assert so_far(*unnamed) == []
-    named: list[AnyEvent] = [*unnamed, Text("t"), begun(), more('":1}')]
-    assert so_far(*named) == [message("t"), call('{"a":1}', OPEN)]
-
-
-def test_a_call_that_never_had_a_name_is_shown_if_anything_came() -> None:
-    assert said(begun(0, "call_a", None), more("{"), reason=Reason.UPSTREAM_TRUNCATED) == [
-        call("{", CUT, name="")
+def test_complete_call_adds_missing_arguments() -> None:
+    assert items_after(call_start(), call_more('{"a"'), ToolCall(0, "call_a", "f", '{"a":1}')) == [
+        call('{"a":1}')
     ]
-    assert said(begun(0, "call_a", None), reason=Reason.UPSTREAM_TRUNCATED) == []
-    assert said(Text("t"), begun(0, "call_a", None), more("{"), reason=Reason.LENGTH) == [
+
+
+def test_shown_arguments_are_not_changed_by_the_complete_call() -> None:
+    assert items_after(call_start(), call_more("{1"), ToolCall(0, "call_a", "f", "{2}")) == [
+        call("{1")
+    ]
+
+
+def test_call_becomes_an_item_once_it_has_a_name() -> None:
+    unnamed: list[AnyEvent] = [call_start(0, None, None), call_more('{"a')]
+    assert items_during(*unnamed) == []
+    named: list[AnyEvent] = [*unnamed, Text("t"), call_start(), call_more('":1}')]
+    assert items_during(*named) == [message("t"), call('{"a":1}', OPEN)]
+
+
+def test_unnamed_call_is_shown_at_the_end_if_it_has_arguments() -> None:
+    assert items_after(
+        call_start(0, "call_a", None), call_more("{"), reason=Reason.UPSTREAM_TRUNCATED
+    ) == [call("{", CUT, name="")]
+    assert items_after(call_start(0, "call_a", None), reason=Reason.UPSTREAM_TRUNCATED) == []
+    assert items_after(
+        Text("t"), call_start(0, "call_a", None), call_more("{"), reason=Reason.LENGTH
+    ) == [
         message("t", status=CUT),
         call("{", CUT, name=""),
     ]
 
 
 @pytest.mark.parametrize("id", [None, ""])
-def test_a_call_without_an_id_gets_one(id: str | None) -> None:
-    items = said(begun(0, id, "f"), begun(1, id, "g"))
+def test_call_without_an_id_gets_one(id: str | None) -> None:
+    items = items_after(call_start(0, id, "f"), call_start(1, id, "g"))
     assert items == [call("", id="call_1_0"), call("", id="call_1_1", name="g")]
 
 
-def test_no_two_calls_have_one_id() -> None:
-    items = said(begun(0, "same"), begun(1, "same"))
+def test_duplicate_call_id_is_replaced() -> None:
+    items = items_after(call_start(0, "same"), call_start(1, "same"))
     assert items == [call("", id="same"), call("", id="call_1_1")]
 
 
-def test_a_call_that_follows_a_whole_one_is_another() -> None:
-    """As where a turn has several steps, each of which counts its calls from 0."""
-    assert said(begun(), ToolCall(0, "call_a", "f", "{}"), begun(0, "call_b", "g"), more("[]")) == [
+def test_call_after_a_complete_one_with_the_same_index_is_new() -> None:
+    """In a turn of several steps each step counts its calls from 0."""
+    assert items_after(
+        call_start(),
+        ToolCall(0, "call_a", "f", "{}"),
+        call_start(0, "call_b", "g"),
+        call_more("[]"),
+    ) == [
         call("{}"),
         call("[]", id="call_b", name="g"),
     ]
-    assert said(ToolCall(0, "call_a", "f", "1"), ToolCall(0, "call_b", "f", "2")) == [
+    assert items_after(ToolCall(0, "call_a", "f", "1"), ToolCall(0, "call_b", "f", "2")) == [
         call("1"),
         call("2", id="call_b"),
     ]
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_what_is_open_at_the_end_is_whole_only_where_the_answer_is(reason: Reason) -> None:
+def test_open_items_are_completed_only_if_the_answer_is(reason: Reason) -> None:
     left = DONE if reason in WHOLE else CUT
-    assert said(begun(), more("{}"), Text("a"), reason=reason) == [
+    assert items_after(call_start(), call_more("{}"), Text("a"), reason=reason) == [
         call("{}", left),
         message("a", status=left),
     ]
-    assert said(Reasoning("hm"), reason=reason) == [thought("hm", left)]
+    assert items_after(Reasoning("hm"), reason=reason) == [reasoning("hm", left)]
 
 
 @pytest.mark.parametrize("reason", [Reason.LENGTH, Reason.CONTENT_FILTER, Reason.SIZE_LIMIT])
-def test_a_call_that_was_cut_is_unfinished_although_it_was_called_whole(reason: Reason) -> None:
-    """At a finish of whatever kind every call is said to be whole."""
-    calls: list[AnyEvent] = [begun(0, "a"), begun(1, "b"), more("{}"), more('{"x', 1)]
+def test_cut_call_is_incomplete_although_reported_complete(reason: Reason) -> None:
+    """Every finish reports all calls as complete."""
+    calls: list[AnyEvent] = [
+        call_start(0, "a"),
+        call_start(1, "b"),
+        call_more("{}"),
+        call_more('{"x', 1),
+    ]
     whole: list[AnyEvent] = [ToolCall(0, "a", "f", "{}"), ToolCall(1, "b", "f", '{"x')]
-    assert said(*calls, *whole, reason=reason) == [call("{}", id="a"), call('{"x', CUT, id="b")]
-    assert said(*calls, *whole) == [call("{}", id="a"), call('{"x', id="b")]
+    assert items_after(*calls, *whole, reason=reason) == [
+        call("{}", id="a"),
+        call('{"x', CUT, id="b"),
+    ]
+    assert items_after(*calls, *whole) == [call("{}", id="a"), call('{"x', id="b")]
 
 
-def test_a_whole_call_is_whole_as_soon_as_something_follows() -> None:
-    whole: list[AnyEvent] = [begun(), more('{"x'), ToolCall(0, "call_a", "f", '{"x')]
-    assert so_far(*whole) == [call('{"x', OPEN)]
-    follows = said(*whole, Text("a"), reason=Reason.LENGTH)
+def test_complete_call_is_closed_by_the_next_event() -> None:
+    whole: list[AnyEvent] = [call_start(), call_more('{"x'), ToolCall(0, "call_a", "f", '{"x')]
+    assert items_during(*whole) == [call('{"x', OPEN)]
+    follows = items_after(*whole, Text("a"), reason=Reason.LENGTH)
     assert follows == [call('{"x'), message("a", status=CUT)]
 
 
-def test_so_it_is_where_the_text_that_follows_goes_on_with_what_is_open() -> None:
-    whole: list[AnyEvent] = [begun(), more('{"x'), Text("a"), ToolCall(0, "call_a", "f", '{"x')]
-    assert said(*whole, Text("b"), reason=Reason.LENGTH) == [
+def test_complete_call_is_closed_by_text_of_an_open_message() -> None:
+    whole: list[AnyEvent] = [
+        call_start(),
+        call_more('{"x'),
+        Text("a"),
+        ToolCall(0, "call_a", "f", '{"x'),
+    ]
+    assert items_after(*whole, Text("b"), reason=Reason.LENGTH) == [
         call('{"x'),
         message("ab", status=CUT),
     ]
 
 
-def test_while_the_turn_plays_what_grows_is_in_progress() -> None:
-    assert so_far(Reasoning("hm"), Text("a")) == [thought("hm"), message("a", status=OPEN)]
+def test_open_item_of_a_live_turn_is_in_progress() -> None:
+    assert items_during(Reasoning("hm"), Text("a")) == [reasoning("hm"), message("a", status=OPEN)]
 
 
-def test_an_answer_begun_anew_leaves_nothing_of_the_first() -> None:
-    first: list[AnyEvent] = [Reasoning("hm"), Text("bad"), begun(), more("{"), begun(1, None, None)]
-    assert said(*first, events.Retry("guard")) == []
-    assert said(*first, events.Retry("guard"), Text("good"), begun(), more("1")) == [
+def test_retry_discards_all_earlier_items() -> None:
+    first: list[AnyEvent] = [
+        Reasoning("hm"),
+        Text("bad"),
+        call_start(),
+        call_more("{"),
+        call_start(1, None, None),
+    ]
+    assert items_after(*first, events.Retry("guard")) == []
+    assert items_after(
+        *first, events.Retry("guard"), Text("good"), call_start(), call_more("1")
+    ) == [
         message("good"),
         call("1"),
     ]
 
 
-def test_an_answer_begun_anew_counts_its_calls_from_the_first() -> None:
-    assert said(begun(0, None), events.Retry("guard"), begun(0, None)) == [call("", id="call_1_0")]
+def test_retry_restarts_the_numbering_of_generated_call_ids() -> None:
+    assert items_after(call_start(0, None), events.Retry("guard"), call_start(0, None)) == [
+        call("", id="call_1_0")
+    ]
 
 
-def test_a_replacement_has_no_logprobs() -> None:
-    assert said(Text("a", '{"content":[]}'), events.Replace("new", "guard")) == [message("new")]
+def test_replacement_has_no_logprobs() -> None:
+    assert items_after(Text("a", '{"content":[]}'), events.Replace("new", "guard")) == [
+        message("new")
+    ]
 
 
-def test_after_a_replacement_everything_knows_its_new_place() -> None:
+def test_replacement_updates_item_and_part_indexes() -> None:
     growth = AnswerGrowth()
-    answer: list[AnyEvent] = [Text("a"), begun(), Text("b"), begun(1), Text("c"), Refusal("no")]
+    answer: list[AnyEvent] = [
+        Text("a"),
+        call_start(),
+        Text("b"),
+        call_start(1),
+        Text("c"),
+        Refusal("no"),
+    ]
     for event in [STARTED, *answer, events.Replace("new", "guard")]:
         growth.feed(event)
     assert [item.index for item in growth.items] == [0, 1, 2, 3]
     assert [[part.index for part in item.parts] for item in growth.items] == [[0]] * 4
 
 
-def test_a_replacement_stands_where_the_first_text_stood() -> None:
+def test_replacement_takes_the_position_of_the_first_text() -> None:
     answer: list[AnyEvent] = [
         Reasoning("hm"),
         Text("a"),
-        begun(),
+        call_start(),
         Text("b"),
         Refusal("no"),
         Text("c"),
     ]
     replaced: list[AnyEvent] = [*answer, events.Replace("new", "guard")]
-    assert said(*replaced) == [thought("hm"), message("new"), call(""), message(RefusalPart("no"))]
-    assert said(*replaced, Text("d")) == [
-        thought("hm"),
+    assert items_after(*replaced) == [
+        reasoning("hm"),
+        message("new"),
+        call(""),
+        message(RefusalPart("no")),
+    ]
+    assert items_after(*replaced, Text("d")) == [
+        reasoning("hm"),
         message("new"),
         call(""),
         message(RefusalPart("no"), "d"),
     ]
 
 
-def test_a_message_that_was_all_replaced_is_gone_and_text_begins_another() -> None:
-    answer: list[AnyEvent] = [Text("a"), begun(), Text("b"), events.Replace("new", "guard")]
-    assert said(*answer) == [message("new"), call("")]
-    assert said(*answer, Text("c")) == [message("new"), call(""), message("c")]
+def test_text_after_a_replaced_message_opens_a_new_message() -> None:
+    answer: list[AnyEvent] = [Text("a"), call_start(), Text("b"), events.Replace("new", "guard")]
+    assert items_after(*answer) == [message("new"), call("")]
+    assert items_after(*answer, Text("c")) == [message("new"), call(""), message("c")]
 
 
-def test_a_replacement_of_nothing_is_text() -> None:
-    assert said(Reasoning("hm"), events.Replace("new", "guard"), Text("er")) == [
-        thought("hm"),
+def test_replacement_without_earlier_text_adds_text() -> None:
+    assert items_after(Reasoning("hm"), events.Replace("new", "guard"), Text("er")) == [
+        reasoning("hm"),
         message("newer"),
     ]
 
 
-def test_warnings_routes_recoveries_and_blocks_are_no_items() -> None:
+def test_warnings_routes_recoveries_and_blocks_add_no_items() -> None:
     others: list[AnyEvent] = [
         events.Warning("half_time", "half"),
         events.RouteChanged("spare", "spare-model", "refused"),
         events.Recovered(1),
     ]
-    assert said(Text("a"), *others, Text("b"), events.Blocked("bad")) == [message("ab")]
+    assert items_after(Text("a"), *others, Text("b"), events.Blocked("bad")) == [message("ab")]
 
 
-def test_items_are_kept_as_json() -> None:
-    items = said(Reasoning("hm"), Text("a", '{"content":[]}'), Refusal("no"), begun(), more("{}"))
+def test_items_are_encoded_as_json() -> None:
+    items = items_after(
+        Reasoning("hm"), Text("a", '{"content":[]}'), Refusal("no"), call_start(), call_more("{}")
+    )
     kept = encode_items(items)
     assert decode_items(kept) == decode_items(kept.decode()) == items
     assert msgspec.json.decode(kept) == [
@@ -316,8 +374,8 @@ answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=12)
 
 
 @given(answers, st.sampled_from(Reason))
-def test_items_say_what_the_journal_says(answer: list[AnyEvent], reason: Reason) -> None:
-    items = said(*answer, reason=reason)
+def test_items_contain_the_text_of_the_journal(answer: list[AnyEvent], reason: Reason) -> None:
+    items = items_after(*answer, reason=reason)
     texts = [part for item in items if isinstance(item, MessageItem) for part in item.parts]
     assert "".join(part.text for part in texts if isinstance(part, TextPart)) == visible_text(
         answer
@@ -332,7 +390,7 @@ def test_items_say_what_the_journal_says(answer: list[AnyEvent], reason: Reason)
 def test_changes_open_and_close_everything_once_and_in_order(
     answer: list[AnyEvent], reason: Reason
 ) -> None:
-    """Until an answer is begun anew, or its text replaced, which changes do not tell."""
+    """Retry and replace are excluded: they are not reported as changes."""
     growth = AnswerGrowth()
     open: dict[int, list[str]] = {}
     closed: set[int] = set()
@@ -356,17 +414,17 @@ def test_changes_open_and_close_everything_once_and_in_order(
                     assert [part.text for part in item.parts] == open.pop(key)
                     closed.add(key)
     assert not open
-    assert growth.said is None
+    assert growth.delta_event is None
     assert len(closed) == len(growth.items)
 
 
 @given(answers)
-def test_what_may_be_appended_is_what_feeding_would_have_changed(answer: list[AnyEvent]) -> None:
+def test_appending_deltas_equals_feeding_events(answer: list[AnyEvent]) -> None:
     fed = AnswerGrowth()
     appended = AnswerGrowth()
     for event in answer:
         fed.feed(event)
-        if isinstance(event, Text | Reasoning | Refusal) and appended.said is type(event):
+        if isinstance(event, Text | Reasoning | Refusal) and appended.delta_event is type(event):
             appended.pieces.append(event.delta)
         else:
             appended.feed(event)

@@ -1,4 +1,4 @@
-"""The phases of an attempt, exact in virtual time."""
+"""Tests of an attempt's timeouts, exact in virtual time."""
 
 import pytest
 import trio
@@ -21,12 +21,12 @@ async def wait_for_timeout(clock: AttemptClock) -> FailureKind:
     return caught.value.kind
 
 
-async def test_no_head_in_time(autojump_clock: MockClock) -> None:
+async def test_first_byte_timeout(autojump_clock: MockClock) -> None:
     assert await wait_for_timeout(AttemptClock(TIMEOUTS)) is FailureKind.FIRST_BYTE_TIMEOUT
     assert trio.current_time() == 3
 
 
-async def test_no_content_in_time_counts_from_the_head(autojump_clock: MockClock) -> None:
+async def test_first_token_timeout_runs_from_the_head(autojump_clock: MockClock) -> None:
     clock = AttemptClock(TIMEOUTS)
     await trio.sleep(2)
     clock.head_arrived()
@@ -34,7 +34,7 @@ async def test_no_content_in_time_counts_from_the_head(autojump_clock: MockClock
     assert trio.current_time() == 2 + 5
 
 
-async def test_silence_counts_from_the_last_content(autojump_clock: MockClock) -> None:
+async def test_idle_timeout_runs_from_the_last_content(autojump_clock: MockClock) -> None:
     clock = AttemptClock(TIMEOUTS)
     clock.head_arrived()
     for _ in range(3):
@@ -44,7 +44,9 @@ async def test_silence_counts_from_the_last_content(autojump_clock: MockClock) -
     assert 12 + 7 <= trio.current_time() <= 12 + 7 + SLACK_S
 
 
-async def test_the_first_content_ends_the_wait_for_it_at_once(autojump_clock: MockClock) -> None:
+async def test_first_content_ends_the_first_token_timeout_at_once(
+    autojump_clock: MockClock,
+) -> None:
     clock = AttemptClock(Timeouts(first_byte_s=3, first_token_s=0.02, idle_s=7))
     clock.head_arrived()
     clock.content_arrived()
@@ -52,14 +54,14 @@ async def test_the_first_content_ends_the_wait_for_it_at_once(autojump_clock: Mo
     assert trio.current_time() == pytest.approx(7 + SLACK_S)
 
 
-async def test_in_time_there_is_nothing_to_raise(autojump_clock: MockClock) -> None:
+async def test_check_raises_nothing_before_the_deadline(autojump_clock: MockClock) -> None:
     clock = AttemptClock(TIMEOUTS)
     with clock.scope:
         await trio.sleep(2.9)
     clock.check()
 
 
-async def test_a_cancel_from_outside_is_no_timeout(autojump_clock: MockClock) -> None:
+async def test_outer_cancellation_is_not_a_timeout(autojump_clock: MockClock) -> None:
     clock = AttemptClock(TIMEOUTS)
     with trio.move_on_after(1), clock.scope:
         await trio.sleep_forever()
@@ -82,5 +84,5 @@ async def _silent_after(pauses: list[float]) -> None:
 
 
 @given(st.lists(st.floats(0, 0.2) | st.floats(0, 6.9), max_size=20))
-def test_idle_is_never_early_and_hardly_late(pauses: list[float]) -> None:
+def test_idle_timeout_is_never_early_and_at_most_slack_late(pauses: list[float]) -> None:
     trio.run(_silent_after, pauses, clock=MockClock(autojump_threshold=0))

@@ -1,4 +1,4 @@
-"""Events reach the store in time, once each, whatever the store does in between."""
+"""Tests of the checkpointer: events are stored in time and once, even if the store fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.checkpointer import LOOKS_PER_INTERVAL, Checkpointer, Tail
+from actors.checkpointer import CHECKS_PER_INTERVAL, Checkpointer, Tail
 from actors.events import AnyEvent, Text
 from actors.ports import Segment
 from tests.actors.fakes import FLUSH_S, MemoryStore, Trouble
 
-LOOK_S = FLUSH_S / LOOKS_PER_INTERVAL
+CHECK_S = FLUSH_S / CHECKS_PER_INTERVAL
 EPSILON = 1e-9
 
 
 @dataclass(eq=False)
 class Author:
-    """A turn that writes: its journal, when each event came, and whether it was fenced."""
+    """A writing turn: its journal, the time of each event, and how often it was fenced."""
 
     checkpointer: Checkpointer
     name: str = "turn_1"
@@ -40,8 +40,8 @@ class Author:
         self.fenced += 1
 
 
-class Desk:
-    """A checkpointer at work."""
+class CheckpointerSetup:
+    """A checkpointer with its store and one author."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -49,7 +49,7 @@ class Desk:
         self.author = Author(self.checkpointer)
 
     def kept_at(self, number: int, turn_id: str = "turn_1") -> float:
-        """When the event with this number came to the store first."""
+        """Return the time at which the store first got the event with this number."""
         return min(
             at
             for at, segments in self.store.flushes
@@ -59,194 +59,210 @@ class Desk:
 
 
 @pytest.fixture
-def desk(nursery: trio.Nursery) -> Desk:
-    desk = Desk()
-    nursery.start_soon(desk.checkpointer.run)
-    return desk
+def running(nursery: trio.Nursery) -> CheckpointerSetup:
+    running = CheckpointerSetup()
+    nursery.start_soon(running.checkpointer.run)
+    return running
 
 
-async def test_an_event_is_in_the_store_in_time(autojump_clock: MockClock, desk: Desk) -> None:
+async def test_event_is_stored_within_the_flush_interval(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
     await trio.sleep(0.123)
-    desk.author.write("a")
+    running.author.write("a")
     await trio.sleep(FLUSH_S + EPSILON)
-    assert desk.store.journal("turn_1") == [Text("a")]
+    assert running.store.journal("turn_1") == [Text("a")]
 
 
-async def test_events_gather_for_a_while(autojump_clock: MockClock, desk: Desk) -> None:
+async def test_events_are_batched_within_the_flush_interval(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
     for number in range(10):
-        desk.author.write(str(number))
+        running.author.write(str(number))
         await trio.sleep(0.01)
     await trio.sleep(FLUSH_S + EPSILON)
-    assert len(desk.store.flushes) == 1
+    assert len(running.store.flushes) == 1
 
 
-async def test_many_turns_cost_one_transaction(autojump_clock: MockClock, desk: Desk) -> None:
+async def test_many_turns_cost_one_transaction(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
     for number in range(100):
-        Author(desk.checkpointer, f"turn_{number}").write("a")
+        Author(running.checkpointer, f"turn_{number}").write("a")
     await trio.sleep(FLUSH_S + EPSILON)
-    ((_, segments),) = desk.store.flushes
+    ((_, segments),) = running.store.flushes
     assert len(segments) == 100
 
 
-async def test_much_at_once_does_not_wait(autojump_clock: MockClock, desk: Desk) -> None:
-    desk.author.write("a", size=999)
-    desk.author.write("b", size=1)
-    await trio.sleep(LOOK_S + EPSILON)
-    assert desk.store.journal("turn_1") == [Text("a"), Text("b")]
+async def test_tail_beyond_flush_bytes_is_flushed_at_the_next_check(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
+    running.author.write("a", size=999)
+    running.author.write("b", size=1)
+    await trio.sleep(CHECK_S + EPSILON)
+    assert running.store.journal("turn_1") == [Text("a"), Text("b")]
 
 
-async def test_silence_costs_nothing(autojump_clock: MockClock, desk: Desk) -> None:
-    desk.author.write("a")
+async def test_unchanged_journal_is_not_flushed_again(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
+    running.author.write("a")
     await trio.sleep(60)
-    assert len(desk.store.flushes) == 1
+    assert len(running.store.flushes) == 1
 
 
-async def test_each_flush_holds_what_the_store_lacks(autojump_clock: MockClock, desk: Desk) -> None:
+async def test_each_flush_contains_only_missing_events(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
     for number in range(20):
-        desk.author.write(str(number))
+        running.author.write(str(number))
         await trio.sleep(0.1)
     await trio.sleep(FLUSH_S + EPSILON)
-    assert desk.store.journal("turn_1") == desk.author.events
-    assert len(desk.store.flushes) > 3
+    assert running.store.journal("turn_1") == running.author.events
+    assert len(running.store.flushes) > 3
 
 
-async def test_trouble_is_tried_again_until_it_is_over(
-    autojump_clock: MockClock, desk: Desk
+async def test_failed_flush_is_retried_until_it_succeeds(
+    autojump_clock: MockClock, running: CheckpointerSetup
 ) -> None:
-    desk.store.trouble["checkpoint"] = Trouble.REFUSES
+    running.store.trouble["checkpoint"] = Trouble.REFUSES
     for number in range(10):
-        desk.author.write(str(number))
+        running.author.write(str(number))
         await trio.sleep(0.1)
-    assert desk.store.refusals > 1
-    assert desk.store.kept == {}
-    del desk.store.trouble["checkpoint"]
+    assert running.store.refusals > 1
+    assert running.store.kept == {}
+    del running.store.trouble["checkpoint"]
     await trio.sleep(FLUSH_S + EPSILON)
-    assert desk.store.journal("turn_1") == desk.author.events
+    assert running.store.journal("turn_1") == running.author.events
     await trio.sleep(60)
-    assert len(desk.store.flushes) == 1
+    assert len(running.store.flushes) == 1
 
 
-async def test_while_the_store_is_away_one_turn_asks_for_all(
-    autojump_clock: MockClock, desk: Desk
+async def test_failing_store_is_probed_with_one_turn(
+    autojump_clock: MockClock, running: CheckpointerSetup
 ) -> None:
-    """What cannot be written grows: to encode all of it at each look would stop every stream."""
+    """Unwritten journals grow: encoding them all at each check would block the event loop."""
     asked: list[int] = []
-    checkpoint = desk.store.checkpoint
+    checkpoint = running.store.checkpoint
 
     async def noted(segments: Sequence[Segment]) -> frozenset[str]:
         asked.append(len(segments))
         return await checkpoint(segments)
 
-    desk.store.checkpoint = noted  # type: ignore[method-assign]
-    desk.store.trouble["checkpoint"] = Trouble.REFUSES
-    authors = [Author(desk.checkpointer, f"turn_{number}") for number in range(10)]
+    running.store.checkpoint = noted  # type: ignore[method-assign]
+    running.store.trouble["checkpoint"] = Trouble.REFUSES
+    authors = [Author(running.checkpointer, f"turn_{number}") for number in range(10)]
     for author in authors:
         author.write("a")
     await trio.sleep(10)
     assert asked[0] == 10
     assert set(asked[1:]) == {1}
-    del desk.store.trouble["checkpoint"]
+    del running.store.trouble["checkpoint"]
     await trio.sleep(FLUSH_S + EPSILON)
-    assert all(desk.store.journal(author.name) == author.events for author in authors)
+    assert all(running.store.journal(author.name) == author.events for author in authors)
     assert asked[-1] == 9
 
 
-async def test_a_fenced_turn_is_told_once(autojump_clock: MockClock, desk: Desk) -> None:
-    other = Author(desk.checkpointer, "turn_2")
-    desk.store.lost_owner.add("turn_1")
-    desk.author.write("a")
+async def test_fenced_turn_is_notified_once(
+    autojump_clock: MockClock, running: CheckpointerSetup
+) -> None:
+    other = Author(running.checkpointer, "turn_2")
+    running.store.lost_owner.add("turn_1")
+    running.author.write("a")
     other.write("b")
     await trio.sleep(60)
-    assert desk.author.fenced == 1
+    assert running.author.fenced == 1
     assert other.fenced == 0
-    assert desk.store.journal("turn_1") == []
-    assert desk.store.journal("turn_2") == [Text("b")]
+    assert running.store.journal("turn_1") == []
+    assert running.store.journal("turn_2") == [Text("b")]
 
 
-async def test_a_turn_that_is_finalised_is_left_alone(
-    autojump_clock: MockClock, desk: Desk
+async def test_finalised_turn_is_not_flushed(
+    autojump_clock: MockClock, running: CheckpointerSetup
 ) -> None:
-    desk.author.write("a")
-    desk.checkpointer.forget(desk.author.tail)
+    running.author.write("a")
+    running.checkpointer.forget(running.author.tail)
     await trio.sleep(60)
-    assert desk.store.flushes == []
+    assert running.store.flushes == []
 
 
-async def test_a_turn_that_is_finalised_during_a_failing_flush_is_not_tried_again(
+async def test_turn_finalised_during_a_failing_flush_is_not_retried(
     autojump_clock: MockClock,
-    desk: Desk,
+    running: CheckpointerSetup,
 ) -> None:
-    """Else its `ended` would reach the store ahead of the final record, from the spool."""
-    desk.store.trouble["checkpoint"] = Trouble.REFUSES
-    desk.store.refuses_after_s = 1.0
-    desk.author.write("a")
+    """Otherwise its `ended` could reach the store before the final record, which is spooled."""
+    running.store.trouble["checkpoint"] = Trouble.REFUSES
+    running.store.refuses_after_s = 1.0
+    running.author.write("a")
     await trio.sleep(0.5)
-    desk.checkpointer.forget(desk.author.tail)
+    running.checkpointer.forget(running.author.tail)
     await trio.sleep(1)
-    assert desk.store.refusals == 1
-    del desk.store.trouble["checkpoint"]
+    assert running.store.refusals == 1
+    del running.store.trouble["checkpoint"]
     await trio.sleep(60)
-    assert desk.store.flushes == []
+    assert running.store.flushes == []
 
 
-async def test_events_that_come_during_a_slow_flush_go_with_the_next(
-    autojump_clock: MockClock, desk: Desk
+async def test_events_during_a_slow_flush_are_in_the_next_one(
+    autojump_clock: MockClock, running: CheckpointerSetup
 ) -> None:
-    desk.store.takes_s = 1.0
-    desk.author.write("a")
+    running.store.takes_s = 1.0
+    running.author.write("a")
     await trio.sleep(0.5)
-    desk.author.write("b")
+    running.author.write("b")
     await trio.sleep(60)
-    assert [len(segments) for _, segments in desk.store.flushes] == [1, 1]
-    assert desk.store.journal("turn_1") == desk.author.events
+    assert [len(segments) for _, segments in running.store.flushes] == [1, 1]
+    assert running.store.journal("turn_1") == running.author.events
 
 
 pauses = st.lists(st.tuples(st.floats(0, 0.6), st.sampled_from([1, 10, 600])), max_size=30)
 
 
 async def _write_at_any_time(pauses: list[tuple[float, int]]) -> None:
-    desk = Desk()
+    running = CheckpointerSetup()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.checkpointer.run)
+        nursery.start_soon(running.checkpointer.run)
         for number, (pause, size) in enumerate(pauses):
             await trio.sleep(pause)
-            desk.author.write(str(number), size=size)
+            running.author.write(str(number), size=size)
         await trio.sleep(FLUSH_S + EPSILON)
         nursery.cancel_scope.cancel()
-    assert desk.store.journal("turn_1") == desk.author.events
-    for number, at in enumerate(desk.author.written_at):
-        assert desk.kept_at(number) <= at + FLUSH_S + EPSILON
+    assert running.store.journal("turn_1") == running.author.events
+    for number, at in enumerate(running.author.written_at):
+        assert running.kept_at(number) <= at + FLUSH_S + EPSILON
 
 
 @given(pauses)
-def test_whenever_an_event_comes_it_is_kept_in_time(pauses: list[tuple[float, int]]) -> None:
+def test_events_at_any_time_are_stored_within_the_flush_interval(
+    pauses: list[tuple[float, int]],
+) -> None:
     trio.run(_write_at_any_time, pauses, clock=MockClock(autojump_threshold=0))
 
 
 async def _write_through_trouble(pauses: list[tuple[float, int]], troubles: list[float]) -> None:
-    desk = Desk()
+    running = CheckpointerSetup()
 
     async def toggle() -> None:
         for pause in troubles:
             await trio.sleep(pause)
-            if desk.store.trouble.pop("checkpoint", None) is None:
-                desk.store.trouble["checkpoint"] = Trouble.REFUSES
+            if running.store.trouble.pop("checkpoint", None) is None:
+                running.store.trouble["checkpoint"] = Trouble.REFUSES
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.checkpointer.run)
+        nursery.start_soon(running.checkpointer.run)
         async with trio.open_nursery() as troubled:
             troubled.start_soon(toggle)
             for number, (pause, size) in enumerate(pauses):
                 await trio.sleep(pause)
-                desk.author.write(str(number), size=size)
-        desk.store.trouble.clear()
+                running.author.write(str(number), size=size)
+        running.store.trouble.clear()
         await trio.sleep(FLUSH_S + EPSILON)
         nursery.cancel_scope.cancel()
-    assert desk.store.journal("turn_1") == desk.author.events
+    assert running.store.journal("turn_1") == running.author.events
 
 
 @given(pauses, st.lists(st.floats(0, 1), max_size=10))
-def test_trouble_neither_loses_nor_doubles(
+def test_failing_store_neither_loses_nor_duplicates_events(
     pauses: list[tuple[float, int]], troubles: list[float]
 ) -> None:
     trio.run(_write_through_trouble, pauses, troubles, clock=MockClock(autojump_threshold=0))

@@ -1,4 +1,4 @@
-"""The call that asks for the rest of an answer, and the answers that it is not made for."""
+"""Tests of the continuation request, and of the answers that are never continued."""
 
 import re
 from pathlib import Path
@@ -28,14 +28,14 @@ from actors.continuing import (
 from actors.outcome import Reason
 from actors.providers.base import ModelCall
 from actors.providers.simulated.behaviour import Resume
-from actors.providers.simulated.resuming import find_cut
+from actors.providers.simulated.resuming import find_partial_answer
 from actors.splicing.splice import Seam
 from tests.actors.samples import USAGE
 
 EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation" / "continuing.md"
 Message = dict[str, object]
 QUESTION: Message = {"role": "user", "content": "Who is on stage?"}
-GO_ON: Message = {"role": "user", "content": DEFAULT_INSTRUCTION}
+CONTINUE: Message = {"role": "user", "content": DEFAULT_INSTRUCTION}
 
 
 def call(*messages: Message, **parameters: object) -> ModelCall:
@@ -46,92 +46,101 @@ def answer(content: object) -> Message:
     return {"role": "assistant", "content": content}
 
 
-def go_on(asked: ModelCall, shown: str, *, prefill: bool = False, used: int = 0) -> ModelCall:
+def continue_call(
+    asked: ModelCall, shown: str, *, prefill: bool = False, used: int = 0
+) -> ModelCall:
     return continuation(
         asked, shown, prefill=prefill, instruction=DEFAULT_INSTRUCTION, used_tokens=used
     )
 
 
-def test_a_prefill_is_the_last_message_without_white_space_at_its_end() -> None:
+def test_prefill_is_the_last_message_without_trailing_white_space() -> None:
     asked = call(QUESTION, temperature=0.5)
-    assert go_on(asked, " The lamp \n", prefill=True) == call(
+    assert continue_call(asked, " The lamp \n", prefill=True) == call(
         QUESTION, answer(" The lamp"), temperature=0.5
     )
 
 
-def test_any_other_route_is_told() -> None:
-    assert go_on(call(QUESTION), "The lamp ") == call(QUESTION, answer("The lamp"), GO_ON)
+def test_route_without_prefill_gets_the_instruction() -> None:
+    assert continue_call(call(QUESTION), "The lamp ") == call(
+        QUESTION, answer("The lamp"), CONTINUE
+    )
 
 
-def test_the_clients_own_prefill_grows() -> None:
+def test_shown_text_is_appended_to_the_clients_prefill() -> None:
     asked = call(QUESTION, {**answer("It was a "), "name": "poet"})
     grown = {**answer("It was a dark night"), "name": "poet"}
-    assert go_on(asked, "dark night", prefill=True) == call(QUESTION, grown)
-    assert go_on(asked, "dark night") == call(QUESTION, grown, GO_ON)
+    assert continue_call(asked, "dark night", prefill=True) == call(QUESTION, grown)
+    assert continue_call(asked, "dark night") == call(QUESTION, grown, CONTINUE)
     assert prefilled(asked) + "dark night" == grown["content"]
 
 
-def test_the_clients_own_prefill_may_have_parts_or_nothing() -> None:
+def test_clients_prefill_may_have_parts_or_no_content() -> None:
     part = {"type": "text", "text": "It was a "}
     asked = call(QUESTION, answer([part]))
     more = {"type": "text", "text": "dark night"}
-    assert go_on(asked, "dark night", prefill=True) == call(QUESTION, answer([part, more]))
+    assert continue_call(asked, "dark night", prefill=True) == call(QUESTION, answer([part, more]))
     assert prefilled(asked) == "It was a "
     empty = call(QUESTION, answer(None))
-    assert go_on(empty, "A dark night", prefill=True) == call(QUESTION, answer("A dark night"))
+    assert continue_call(empty, "A dark night", prefill=True) == call(
+        QUESTION, answer("A dark night")
+    )
     assert prefilled(empty) == prefilled(call(QUESTION)) == prefilled(call()) == ""
 
 
 @pytest.mark.parametrize("shown", ["", " \n"])
 @pytest.mark.parametrize("prefill", [True, False])
-def test_an_answer_without_text_is_asked_for_again(shown: str, prefill: bool) -> None:
-    assert go_on(call(QUESTION), shown, prefill=prefill) == call(QUESTION)
+def test_answer_without_text_is_requested_from_the_start(shown: str, prefill: bool) -> None:
+    assert continue_call(call(QUESTION), shown, prefill=prefill) == call(QUESTION)
 
 
 @given(st.integers(1, 10_000), st.integers(-5, 20_000), st.booleans())
-def test_what_was_used_is_taken_off_the_limits(limit: int, used: int, prefill: bool) -> None:
-    """Not what is to be repeated, and not below what some providers ask for at least."""
+def test_used_tokens_are_subtracted_from_the_limits(limit: int, used: int, prefill: bool) -> None:
+    """The overlap allowance is added back, and at least 16 tokens remain."""
     asked = call(QUESTION, max_tokens=limit, max_completion_tokens=limit, seed=limit)
     left = max(min(limit, 16), limit - max(0, used if prefill else used - 16))
-    assert go_on(asked, "The", prefill=prefill, used=used).parameters == {
+    assert continue_call(asked, "The", prefill=prefill, used=used).parameters == {
         "max_tokens": left,
         "max_completion_tokens": left,
         "seed": limit,
     }
 
 
-def test_a_limit_that_is_no_number_is_the_providers_to_refuse() -> None:
+def test_invalid_limit_is_left_for_the_provider_to_refuse() -> None:
     asked = call(QUESTION, max_tokens="9", max_completion_tokens=None)
-    assert go_on(asked, "The", used=5).parameters == asked.parameters
+    assert continue_call(asked, "The", used=5).parameters == asked.parameters
 
 
 @pytest.mark.parametrize("prefill", [True, False])
-def test_the_first_call_stays_as_it_was(prefill: bool) -> None:
+def test_original_call_is_not_modified(prefill: bool) -> None:
     asked = call(QUESTION, answer([{"type": "text", "text": "It"}]), max_tokens=9)
     before = msgspec.json.encode(asked)
-    go_on(asked, " was", prefill=prefill, used=3)
+    continue_call(asked, " was", prefill=prefill, used=3)
     assert msgspec.json.encode(asked) == before
 
 
 @pytest.mark.parametrize("prefill", [True, False])
 @pytest.mark.parametrize("begun", [(), (answer("It "),)])
-def test_the_simulated_model_sees_the_cut(prefill: bool, begun: tuple[Message, ...]) -> None:
-    cut = find_cut(go_on(call(QUESTION, *begun), "was", prefill=prefill).messages, Resume.ON)
-    assert cut is not None
-    assert cut.question == [QUESTION]
-    assert cut.said == ("It was" if begun else "was")
-    assert cut.prefill is prefill
+def test_simulated_model_finds_the_partial_answer(
+    prefill: bool, begun: tuple[Message, ...]
+) -> None:
+    continued = continue_call(call(QUESTION, *begun), "was", prefill=prefill)
+    partial = find_partial_answer(continued.messages, Resume.ON)
+    assert partial is not None
+    assert partial.question == [QUESTION]
+    assert partial.text == ("It was" if begun else "was")
+    assert partial.prefill is prefill
 
 
-def noted(*chunks: Chunk) -> Said:
+def said_of(*chunks: Chunk) -> Said:
     said = Said()
     for chunk in chunks:
         said.note(chunk)
     return said
 
 
-def test_what_was_said() -> None:
-    said = noted(TextChunk("a"), UsageChunk(USAGE), SkippedChunk("x"), FinishChunk(Reason.STOP))
+def test_said_collects_text() -> None:
+    said = said_of(TextChunk("a"), UsageChunk(USAGE), SkippedChunk("x"), FinishChunk(Reason.STOP))
     assert said.text == "a"
     said.note(TextChunk("b"))
     said.note(TextChunk("c"))
@@ -150,8 +159,8 @@ def test_what_was_said() -> None:
         (TextChunk("t", "{}"), "logprobs"),
     ],
 )
-def test_what_else_was_said(chunk: Chunk, flag: str) -> None:
-    flags = {name: getattr(noted(chunk), name) for name in Said.__slots__ if name != "_pieces"}
+def test_said_notes_other_content(chunk: Chunk, flag: str) -> None:
+    flags = {name: getattr(said_of(chunk), name) for name in Said.__slots__ if name != "_pieces"}
     assert [name for name, value in flags.items() if value] == [flag]
 
 
@@ -163,8 +172,8 @@ def test_what_else_was_said(chunk: Chunk, flag: str) -> None:
         (TextChunk("t", "{}"), "logprobs were asked for"),
     ],
 )
-def test_answers_that_are_never_spliced(chunk: Chunk, reason: str) -> None:
-    assert why_not_continued(call(QUESTION), noted(TextChunk("The"), chunk)) == reason
+def test_answers_that_are_never_continued(chunk: Chunk, reason: str) -> None:
+    assert why_not_continued(call(QUESTION), said_of(TextChunk("The"), chunk)) == reason
 
 
 @pytest.mark.parametrize(
@@ -182,7 +191,7 @@ def test_answers_that_are_never_spliced(chunk: Chunk, reason: str) -> None:
     ],
 )
 def test_calls_that_are_never_continued(parameters: dict[str, object]) -> None:
-    assert why_not_continued(call(QUESTION, **parameters), noted(TextChunk("The")))
+    assert why_not_continued(call(QUESTION, **parameters), said_of(TextChunk("The")))
 
 
 @pytest.mark.parametrize(
@@ -197,18 +206,18 @@ def test_calls_that_are_never_continued(parameters: dict[str, object]) -> None:
 )
 def test_calls_that_may_be_continued(parameters: dict[str, object]) -> None:
     asked = call(QUESTION, **parameters)
-    assert why_not_continued(asked, noted(TextChunk("The"))) is None
-    assert why_not_continued(asked, noted(ReasoningChunk("Hm"), TextChunk("The"))) is None
-    assert why_not_continued(asked, noted(ReasoningChunk("Hm"))) is None
-    assert why_not_continued(asked, noted()) is None
+    assert why_not_continued(asked, said_of(TextChunk("The"))) is None
+    assert why_not_continued(asked, said_of(ReasoningChunk("Hm"), TextChunk("The"))) is None
+    assert why_not_continued(asked, said_of(ReasoningChunk("Hm"))) is None
+    assert why_not_continued(asked, said_of()) is None
 
 
-def test_the_instruction_asks_for_the_anchor() -> None:
+def test_instruction_asks_for_the_anchor() -> None:
     for words in ("exactly where it stops", "repeating its last", "verbatim", "no preamble"):
         assert words in DEFAULT_INSTRUCTION
 
 
-def test_the_explanation_names_every_seam() -> None:
+def test_explanation_names_every_seam() -> None:
     text = EXPLANATION.read_text("utf-8")
     decided = text.split("## How the seam is decided")[1].split("\n## ")[0]
     rows = [row for row in decided.splitlines() if row.startswith("| ")]
@@ -225,11 +234,11 @@ def test_the_explanation_names_every_seam() -> None:
         {"include": ["message.output_text.logprobs"]},
     ],
 )
-def test_structure_in_a_providers_own_words_is_not_spliced(parameters: dict[str, object]) -> None:
+def test_native_structured_output_is_never_continued(parameters: dict[str, object]) -> None:
     assert why_not_continued(call(QUESTION, **parameters), Said()) is not None
 
 
-def test_plain_text_in_a_providers_own_words_is() -> None:
+def test_native_plain_text_may_be_continued() -> None:
     asked = call(
         QUESTION, text={"format": {"type": "text"}}, include=["reasoning.encrypted_content"]
     )

@@ -1,4 +1,4 @@
-"""How a turn ended, as a table; and what its last event and its record say."""
+"""Tests of the outcome decision, as a table."""
 
 import msgspec
 import pytest
@@ -34,7 +34,7 @@ CAUSES = [
 @pytest.mark.parametrize(
     "cause", [None, Cause(R.CLIENT_DISCONNECTED), Cause(R.UPSTREAM_ERROR, ERROR)]
 )
-def test_a_finish_wins_over_any_cause(finish: Reason, cause: Cause | None) -> None:
+def test_finish_wins_over_any_cause(finish: Reason, cause: Cause | None) -> None:
     outcome = decide(finish, cause)
     assert (outcome.status, outcome.reason, outcome.error) == (S.COMPLETED, finish, None)
 
@@ -45,19 +45,19 @@ def test_without_a_finish_the_cause_decides(reason: Reason, status: Status) -> N
     assert (outcome.status, outcome.reason, outcome.error) == (status, reason, ERROR)
 
 
-def test_silence_is_a_cut() -> None:
+def test_neither_finish_nor_cause_is_upstream_truncated() -> None:
     outcome = decide(None, None)
     assert (outcome.status, outcome.reason) == (S.FAILED, R.UPSTREAM_TRUNCATED)
     assert outcome.error is not None
     assert outcome.error.status == 502
 
 
-def test_the_tables_are_complete() -> None:
+def test_tables_are_complete() -> None:
     assert {*FINISHES, *(reason for reason, _ in CAUSES)} == set(Reason) == set(STATUS_OF)
     assert set(STATUS_OF.values()) == TERMINAL
 
 
-def test_tool_calls_are_kept_as_openai_spells_them() -> None:
+def test_tool_calls_are_stored_in_openai_format() -> None:
     assert tool_calls_json([]) is None
     kept = tool_calls_json([events.ToolCall(0, "call_1", "f", '{"a":1}')])
     assert kept is not None

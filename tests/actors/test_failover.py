@@ -1,4 +1,4 @@
-"""One whole answer or one clear error: retries, breakers, cut answers, and what they cost."""
+"""Tests of failover: retries, breakers, interrupted answers, and the charged usage."""
 
 from collections.abc import Sequence
 
@@ -20,38 +20,38 @@ from tests.actors.fakes import (
     Line,
     Scene,
     ScriptedProvider,
-    Theatre,
+    TurnHarness,
     a_request,
     stop,
     text,
 )
 
 K = FailureKind
-CUT = UpstreamFailure(K.TRUNCATED, "The answer broke off.")
+CUT = UpstreamFailure(K.TRUNCATED, "The answer was interrupted.")
 REFUSED = UpstreamFailure(K.REFUSED, "no connection")
 DOWN = UpstreamFailure(K.SERVER_ERROR, "down", status=503)
 
 
-class Play:
-    """A streamer alone over these providers, the first of them first."""
+class StreamerSetup:
+    """A streamer without the other actors, with one route per provider."""
 
     def __init__(self, *providers: ScriptedProvider, asked: TurnRequest | None = None) -> None:
-        self.theatre = Theatre(*providers)
-        self.turn = self.theatre.turn(asked)
+        self.harness = TurnHarness(*providers)
+        self.turn = self.harness.turn(asked)
 
     async def run(self) -> Sequence[Item]:
         link: Link[Item] = Link(1000)
-        await Streamer(self.turn, self.theatre.upstreams).run(link.sender)
+        await Streamer(self.turn, self.harness.upstreams).run(link.sender)
         return link.leftovers()
 
     async def again(self) -> Sequence[Item]:
-        """Another turn of the same kind."""
-        self.turn = self.theatre.turn(self.turn.request)
+        """Run another turn with the same request."""
+        self.turn = self.harness.turn(self.turn.request)
         return await self.run()
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
-        return [(a.provider, a.result) for a in self.turn.ledger.so_far()]
+        return [(a.provider, a.result) for a in self.turn.ledger.current_records()]
 
     @property
     def error(self) -> ErrorInfo:
@@ -76,319 +76,329 @@ def asked(*providers: str, **varied: object) -> TurnRequest:
     return structs.replace(a_request(*providers), **varied)
 
 
-async def test_a_retry_after_is_waited_out_on_the_same_route(autojump_clock: MockClock) -> None:
+async def test_retry_after_is_waited_for_on_the_same_route(autojump_clock: MockClock) -> None:
     busy = UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=2)
     main = ScriptedProvider(head=busy, then=[Scene((text("a"), stop()))])
-    play = Play(main, spare(stop()))
-    assert shown(await play.run()) == "a"
+    setup = StreamerSetup(main, spare(stop()))
+    assert shown(await setup.run()) == "a"
     assert 2.0 <= trio.current_time() <= 2.2
-    assert play.attempts == [("main", "rejected"), ("main", "answered")]
+    assert setup.attempts == [("main", "rejected"), ("main", "answered")]
 
 
-async def test_where_the_time_is_short_the_next_route_is_not_kept_waiting(
+async def test_wait_beyond_the_time_budget_is_skipped(
     autojump_clock: MockClock,
 ) -> None:
     busy = UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=4)
     short = asked("main", "spare", total_s=3.0)
-    play = Play(ScriptedProvider(head=busy), spare(text("a"), stop()), asked=short)
-    assert shown(await play.run()) == "a"
+    setup = StreamerSetup(ScriptedProvider(head=busy), spare(text("a"), stop()), asked=short)
+    assert shown(await setup.run()) == "a"
     assert trio.current_time() == 0
 
 
-async def test_a_cut_answer_is_continued_by_the_next_route(autojump_clock: MockClock) -> None:
+async def test_interrupted_answer_is_continued_by_the_next_route(autojump_clock: MockClock) -> None:
     second = spare(text("Once upon "), text("a time there "), text("was."), stop())
-    play = Play(ScriptedProvider(text("Once upon "), text("a time "), CUT), second)
-    items = await play.run()
+    setup = StreamerSetup(ScriptedProvider(text("Once upon "), text("a time "), CUT), second)
+    items = await setup.run()
     assert shown(items) == "Once upon a time there was."
     assert items[-1] == FinishChunk(Reason.STOP)
     assert warnings(items) == ["continued"]
-    assert play.attempts == [("main", "truncated"), ("spare", "answered")]
-    assert play.turn.answered_by == play.turn.request.routes[1].route
+    assert setup.attempts == [("main", "truncated"), ("spare", "answered")]
+    assert setup.turn.answered_by == setup.turn.request.routes[1].route
     ((call, _),) = second.calls
     assert call.messages[-2] == {"role": "assistant", "content": "Once upon a time"}
     assert call.messages[-1]["role"] == "user"
-    assert play.turn.cause is None
+    assert setup.turn.cause is None
 
 
-async def test_a_route_that_takes_prefill_gets_the_answer_as_it_is(
+async def test_route_with_prefill_gets_the_answer_as_last_message(
     autojump_clock: MockClock,
 ) -> None:
     second = spare(text("there was."), stop())
     request = a_request("main", "spare")
     able = structs.replace(request.routes[1], capabilities=Capabilities(prefill=True))
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("Once upon a time "), CUT),
         second,
         asked=structs.replace(request, routes=(request.routes[0], able)),
     )
-    assert shown(await play.run()) == "Once upon a time there was."
+    assert shown(await setup.run()) == "Once upon a time there was."
     ((call, _),) = second.calls
     assert call.messages[-1] == {"role": "assistant", "content": "Once upon a time"}
 
 
-async def test_a_refused_prefill_is_learnt_and_never_told(autojump_clock: MockClock) -> None:
+async def test_refused_prefill_is_remembered_and_hidden_from_the_client(
+    autojump_clock: MockClock,
+) -> None:
     no = UpstreamFailure(K.REJECTED, "no prefill here", status=400)
     second = ScriptedProvider(
         head=no, name="spare", then=[Scene((text("Once upon a time"), text(" there."), stop()))]
     )
     request = a_request("main", "spare")
     able = structs.replace(request.routes[1], capabilities=Capabilities(prefill=True))
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("Once upon a time"), CUT),
         second,
         asked=structs.replace(request, routes=(request.routes[0], able)),
     )
-    assert shown(await play.run()) == "Once upon a time there."
-    assert play.turn.cause is None
+    assert shown(await setup.run()) == "Once upon a time there."
+    assert setup.turn.cause is None
     assert [call.messages[-1]["role"] for call, _ in second.calls] == ["assistant", "user"]
-    await play.again()
+    await setup.again()
     assert [call.messages[-1]["role"] for call, _ in second.calls][2:] == ["user"]
 
 
-async def test_a_refusal_of_something_else_is_no_refused_prefill(
+async def test_other_rejection_is_not_a_refused_prefill(
     autojump_clock: MockClock,
 ) -> None:
     second = spare(head=UpstreamFailure(K.REJECTED, "no such model", status=404))
     request = a_request("main", "spare")
     able = structs.replace(request.routes[1], capabilities=Capabilities(prefill=True))
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("Once upon a time"), CUT),
         second,
         asked=structs.replace(request, routes=(request.routes[0], able)),
     )
-    await play.run()
-    assert play.attempts == [("main", "truncated"), ("spare", "rejected")]
-    assert not play.theatre.upstreams.board.status(able.route).prefill_refused
+    await setup.run()
+    assert setup.attempts == [("main", "truncated"), ("spare", "rejected")]
+    assert not setup.harness.upstreams.board.status(able.route).prefill_refused
 
 
 async def test_texts_that_do_not_fit_are_never_joined(autojump_clock: MockClock) -> None:
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("Once upon a time there "), text("was a"), CUT),
         spare(text("The quick brown fox."), stop()),
     )
-    items = await play.run()
+    items = await setup.run()
     assert shown(items) == "Once upon a time there was a"
-    assert play.attempts == [("main", "truncated"), ("spare", "misfit")]
-    assert play.error.code == "truncated"
-    assert "could not be continued" in play.error.message
-    assert play.turn.answered_by == play.turn.request.routes[0].route
+    assert setup.attempts == [("main", "truncated"), ("spare", "misfit")]
+    assert setup.error.code == "truncated"
+    assert "could not be continued" in setup.error.message
+    assert setup.turn.answered_by == setup.turn.request.routes[0].route
     assert not any(isinstance(item, FinishChunk) for item in items)
 
 
-async def test_after_a_misfit_the_route_after_it_may_fit(autojump_clock: MockClock) -> None:
+async def test_after_a_misfit_the_next_route_is_tried(autojump_clock: MockClock) -> None:
     third = ScriptedProvider(text("Once upon a time there was"), text(" a cat."), stop(), name="c")
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("Once upon a time there "), text("was"), CUT),
         spare(text("The quick brown fox."), stop()),
         third,
     )
-    assert shown(await play.run()) == "Once upon a time there was a cat."
+    assert shown(await setup.run()) == "Once upon a time there was a cat."
 
 
 @pytest.mark.parametrize("failure", [DOWN, REFUSED, UpstreamFailure(K.REJECTED, "?", status=404)])
-async def test_whatever_the_continuation_meets_the_cut_is_what_is_told(
+async def test_error_of_a_failed_continuation_is_the_interruption(
     autojump_clock: MockClock, failure: UpstreamFailure
 ) -> None:
-    play = Play(ScriptedProvider(text("a b c"), CUT), spare(head=failure))
-    await play.run()
-    assert play.error.code == "truncated"
-    assert play.turn.cause is not None
-    assert play.turn.cause.reason is Reason.UPSTREAM_TRUNCATED
+    setup = StreamerSetup(ScriptedProvider(text("a b c"), CUT), spare(head=failure))
+    await setup.run()
+    assert setup.error.code == "truncated"
+    assert setup.turn.cause is not None
+    assert setup.turn.cause.reason is Reason.UPSTREAM_TRUNCATED
 
 
-async def test_a_tool_call_is_not_continued(autojump_clock: MockClock) -> None:
+async def test_tool_call_is_not_continued(autojump_clock: MockClock) -> None:
     second = spare(stop())
     call: list[Chunk] = [ToolCallChunk(0, "id", "f", '{"a"')]
-    play = Play(ScriptedProvider(call, CUT), second)
-    await play.run()
+    setup = StreamerSetup(ScriptedProvider(call, CUT), second)
+    await setup.run()
     assert second.calls == []
-    assert play.error.code == "truncated"
+    assert setup.error.code == "truncated"
 
 
-async def test_after_thought_alone_it_is_asked_again_and_thinks_unseen(
+async def test_after_reasoning_alone_the_second_reasoning_is_hidden(
     autojump_clock: MockClock,
 ) -> None:
     first: list[Chunk] = [ReasoningChunk("hm")]
     second: list[Chunk] = [ReasoningChunk("well")]
-    play = Play(ScriptedProvider(first, CUT), spare(second, text("So."), stop()))
-    items = await play.run()
+    setup = StreamerSetup(ScriptedProvider(first, CUT), spare(second, text("So."), stop()))
+    items = await setup.run()
     assert shown(items) == "So."
     assert [item.text for item in items if isinstance(item, ReasoningChunk)] == ["hm"]
 
 
-async def test_what_a_filter_cut_is_said_by_nobody_else(autojump_clock: MockClock) -> None:
+async def test_filtered_answer_is_not_continued_by_another_route(autojump_clock: MockClock) -> None:
     filtered = UpstreamFailure(K.IN_STREAM_ERROR, "no more of it", code="content_filter")
     second = spare(stop())
-    play = Play(ScriptedProvider(text("Here is how "), filtered), second)
-    await play.run()
+    setup = StreamerSetup(ScriptedProvider(text("Here is how "), filtered), second)
+    await setup.run()
     assert second.calls == []
-    assert play.error.code == "content_filter"
+    assert setup.error.code == "content_filter"
 
 
-async def test_the_words_of_a_continuing_route_stay_in_the_attempts(
+async def test_rejection_of_a_continuation_is_only_in_the_attempts(
     autojump_clock: MockClock,
 ) -> None:
     no = UpstreamFailure(K.REJECTED, "Organization org-9 must be verified.", status=404)
-    play = Play(ScriptedProvider(text("a b c"), CUT), spare(head=no))
-    await play.run()
-    assert "org-9" not in play.error.message
-    assert [a.message for a in play.turn.ledger.so_far()][1] == no.message
+    setup = StreamerSetup(ScriptedProvider(text("a b c"), CUT), spare(head=no))
+    await setup.run()
+    assert "org-9" not in setup.error.message
+    assert [a.message for a in setup.turn.ledger.current_records()][1] == no.message
 
 
-async def test_after_a_cut_that_nobody_saw_a_refusal_is_not_the_clients_mistake(
+async def test_rejection_after_an_unseen_interruption_is_not_a_client_mistake(
     autojump_clock: MockClock,
 ) -> None:
     no = UpstreamFailure(K.REJECTED, "bad", status=400)
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("a b c"), CUT),
         spare(head=no),
         asked=asked("main", "spare", replaceable=True),
     )
-    await play.run()
-    assert (play.error.status, play.error.code) == (502, "truncated")
+    await setup.run()
+    assert (setup.error.status, setup.error.code) == (502, "truncated")
 
 
-async def test_a_route_that_is_forbidden_to_every_key_is_left_alone(
+async def test_route_that_refuses_every_key_is_skipped(
     autojump_clock: MockClock,
 ) -> None:
     forbidden = UpstreamFailure(K.REJECTED, "no", status=403, another_key=True)
     main = ScriptedProvider(head=forbidden)
-    play = Play(main, spare(text("a"), stop()))
-    await play.run()
+    setup = StreamerSetup(main, spare(text("a"), stop()))
+    await setup.run()
     assert len(main.calls) == 3
-    await play.again()
+    await setup.again()
     assert len(main.calls) == 3
 
 
-async def test_a_figure_that_was_given_too_early_is_no_bill(autojump_clock: MockClock) -> None:
+async def test_usage_reported_too_early_is_not_charged_as_is(autojump_clock: MockClock) -> None:
     early: list[Chunk] = [UsageChunk(Usage(input_tokens=10, output_tokens=0))]
-    play = Play(ScriptedProvider(early, text("many words " * 50), FOREVER))
+    setup = StreamerSetup(ScriptedProvider(early, text("many words " * 50), FOREVER))
     with trio.move_on_after(1):
-        await play.run()
-    call, estimates = play.turn.request.call, play.theatre.upstreams.estimates
-    charged = play.turn.ledger.charged(call, estimates)
+        await setup.run()
+    call, estimates = setup.turn.request.call, setup.harness.upstreams.estimates
+    charged = setup.turn.ledger.charged(call, estimates)
     assert charged is not None
     assert charged.output_tokens > 50
     assert (charged.input_tokens, charged.estimated) == (10, True)
 
 
-async def test_fail_means_fail(autojump_clock: MockClock) -> None:
+async def test_on_cut_fail_makes_no_other_attempt(autojump_clock: MockClock) -> None:
     second = spare(stop())
-    play = Play(
+    setup = StreamerSetup(
         ScriptedProvider(text("a"), CUT), second, asked=asked("main", "spare", on_cut=OnCut.FAIL)
     )
-    await play.run()
+    await setup.run()
     assert second.calls == []
-    assert play.error.code == "truncated"
+    assert setup.error.code == "truncated"
 
 
-async def test_what_nobody_saw_is_asked_for_again(autojump_clock: MockClock) -> None:
-    play = Play(
+async def test_unseen_answer_is_restarted(autojump_clock: MockClock) -> None:
+    setup = StreamerSetup(
         ScriptedProvider(text("Other words"), CUT),
         spare(text("The whole answer."), [UsageChunk(USAGE)], stop()),
         asked=asked("main", "spare", replaceable=True),
     )
-    items = await play.run()
+    items = await setup.run()
     place = items.index(events.Retry("truncated"))
     assert shown(items[place:]) == "The whole answer."
-    call, estimates = play.turn.request.call, play.theatre.upstreams.estimates
-    assert play.turn.ledger.charged(call, estimates) == USAGE
+    call, estimates = setup.turn.request.call, setup.harness.upstreams.estimates
+    assert setup.turn.ledger.charged(call, estimates) == USAGE
 
 
 USAGE = Usage(input_tokens=9, output_tokens=4)
 
 
-async def test_what_cannot_be_begun_anew_is_kept_and_charged(autojump_clock: MockClock) -> None:
-    play = Play(ScriptedProvider(text("four"), CUT), asked=asked("main", replaceable=True))
-    items = await play.run()
+async def test_answer_that_cannot_be_restarted_is_kept_and_charged(
+    autojump_clock: MockClock,
+) -> None:
+    setup = StreamerSetup(
+        ScriptedProvider(text("four"), CUT), asked=asked("main", replaceable=True)
+    )
+    items = await setup.run()
     assert shown(items) == "four"
-    call, estimates = play.turn.request.call, play.theatre.upstreams.estimates
-    charged = play.turn.ledger.charged(call, estimates)
+    call, estimates = setup.turn.request.call, setup.harness.upstreams.estimates
+    charged = setup.turn.ledger.charged(call, estimates)
     assert charged is not None
     assert charged.output_tokens > 0
 
 
-async def test_three_failures_open_the_breaker_and_the_route_is_passed_over(
+async def test_three_failures_open_the_breaker_and_the_route_is_skipped(
     autojump_clock: MockClock,
 ) -> None:
     main = ScriptedProvider(head=DOWN)
-    play = Play(main, spare(text("a"), stop()))
-    await play.run()
-    await play.again()
+    setup = StreamerSetup(main, spare(text("a"), stop()))
+    await setup.run()
+    await setup.again()
     assert len(main.calls) == 3
-    await play.again()
+    await setup.again()
     assert len(main.calls) == 3
-    assert play.attempts == [("main", "skipped"), ("spare", "answered")]
+    assert setup.attempts == [("main", "skipped"), ("spare", "answered")]
 
 
-async def test_one_probe_closes_it_again(autojump_clock: MockClock) -> None:
+async def test_successful_probe_closes_the_breaker(autojump_clock: MockClock) -> None:
     healthy = Scene((text("b"), stop()))
     main = ScriptedProvider(head=DOWN, then=[Scene(head=DOWN), Scene(head=DOWN), healthy])
-    play = Play(main, spare(text("a"), stop()))
-    await play.run()
-    await play.again()
+    setup = StreamerSetup(main, spare(text("a"), stop()))
+    await setup.run()
+    await setup.again()
     await trio.sleep(61)
-    assert shown(await play.again()) == "b"
-    assert shown(await play.again()) == "b"
+    assert shown(await setup.again()) == "b"
+    assert shown(await setup.again()) == "b"
 
 
-async def test_with_every_breaker_open_one_error_says_when_to_come_back(
+async def test_open_breakers_give_one_error_with_retry_after(
     autojump_clock: MockClock,
 ) -> None:
-    play = Play(ScriptedProvider(head=DOWN))
-    await play.run()
-    await play.again()
-    await play.again()
-    assert play.error.status == 503
-    assert play.error.code == "no_route_available"
-    assert play.error.retry_after_s is not None
-    assert 50 < play.error.retry_after_s <= 60
+    setup = StreamerSetup(ScriptedProvider(head=DOWN))
+    await setup.run()
+    await setup.again()
+    await setup.again()
+    assert setup.error.status == 503
+    assert setup.error.code == "no_route_available"
+    assert setup.error.retry_after_s is not None
+    assert 50 < setup.error.retry_after_s <= 60
 
 
-async def test_a_client_that_leaves_is_no_failure(autojump_clock: MockClock) -> None:
+async def test_disconnect_does_not_count_as_a_failure(autojump_clock: MockClock) -> None:
     main = ScriptedProvider(text("a"), FOREVER)
-    play = Play(main)
+    setup = StreamerSetup(main)
     for _ in range(5):
         with trio.move_on_after(1):
-            await play.again()
-    assert play.attempts == [("main", "cancelled")]
+            await setup.again()
+    assert setup.attempts == [("main", "cancelled")]
     assert len(main.calls) == 5
 
 
-async def test_who_leaves_a_continuation_that_is_held_has_the_first_routes_words(
+async def test_disconnect_during_a_held_continuation_keeps_the_first_route(
     autojump_clock: MockClock,
 ) -> None:
     second = spare(text("Once upon"), FOREVER)
-    play = Play(ScriptedProvider(text("Once upon a time "), CUT), second)
+    setup = StreamerSetup(ScriptedProvider(text("Once upon a time "), CUT), second)
     with trio.move_on_after(1):
-        await play.run()
-    assert play.attempts == [("main", "truncated"), ("spare", "cancelled")]
-    assert play.turn.answered_by == play.turn.request.routes[0].route
+        await setup.run()
+    assert setup.attempts == [("main", "truncated"), ("spare", "cancelled")]
+    assert setup.turn.answered_by == setup.turn.request.routes[0].route
 
 
-async def test_what_a_route_cannot_be_asked_for_is_said(autojump_clock: MockClock) -> None:
-    play = Play(ScriptedProvider(text("a"), stop(), cannot=("seed",)))
-    items = await play.run()
+async def test_ignored_parameter_gives_a_warning(autojump_clock: MockClock) -> None:
+    setup = StreamerSetup(ScriptedProvider(text("a"), stop(), cannot=("seed",)))
+    items = await setup.run()
     assert warnings(items) == ["parameter_ignored"]
 
 
-async def test_a_strict_client_gets_a_route_that_can_or_a_400(autojump_clock: MockClock) -> None:
+async def test_strict_client_gets_a_supporting_route_or_a_400(autojump_clock: MockClock) -> None:
     unable = ScriptedProvider(stop(), cannot=("seed",))
-    play = Play(unable, spare(text("a"), stop()), asked=asked("main", "spare", strict=True))
-    assert shown(await play.run()) == "a"
+    setup = StreamerSetup(
+        unable, spare(text("a"), stop()), asked=asked("main", "spare", strict=True)
+    )
+    assert shown(await setup.run()) == "a"
     assert unable.calls == []
-    play = Play(ScriptedProvider(cannot=("seed",)), asked=asked("main", strict=True))
-    await play.run()
-    assert play.error.status == 400
-    assert "seed" in play.error.message
+    setup = StreamerSetup(ScriptedProvider(cannot=("seed",)), asked=asked("main", strict=True))
+    await setup.run()
+    assert setup.error.status == 400
+    assert "seed" in setup.error.message
 
 
-async def test_a_route_without_images_is_not_shown_any(autojump_clock: MockClock) -> None:
+async def test_route_without_images_is_skipped_for_images(autojump_clock: MockClock) -> None:
     request = a_request("main")
     blind = structs.replace(request.routes[0], capabilities=Capabilities(images=False))
     image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     call = structs.replace(request.call, messages=[{"role": "user", "content": [image]}])
-    play = Play(ScriptedProvider(), asked=structs.replace(request, routes=(blind,), call=call))
-    await play.run()
-    assert play.error.status == 400
-    assert "no_images" in play.error.message
+    setup = StreamerSetup(
+        ScriptedProvider(), asked=structs.replace(request, routes=(blind,), call=call)
+    )
+    await setup.run()
+    assert setup.error.status == 400
+    assert "no_images" in setup.error.message

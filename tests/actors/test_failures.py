@@ -1,4 +1,4 @@
-"""What every kind of failure means: the turn's reason, and what the client is told."""
+"""Tests of client errors: the turn's reason and the client's error for every failure kind."""
 
 import pytest
 
@@ -39,20 +39,22 @@ TABLE: list[tuple[FailureKind, int | None, Reason, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "status", "reason", "told", "type"), TABLE)
-def test_a_row(kind: FailureKind, status: int | None, reason: Reason, told: int, type: str) -> None:
+@pytest.mark.parametrize(("kind", "status", "reason", "expected", "type"), TABLE)
+def test_failure_maps_to_reason_and_client_error(
+    kind: FailureKind, status: int | None, reason: Reason, expected: int, type: str
+) -> None:
     failure = UpstreamFailure(kind, "words", status=status)
     assert failure_reason(kind) is reason
     error = client_error(failure)
-    assert (error.status, error.type, error.message) == (told, type, "words")
+    assert (error.status, error.type, error.message) == (expected, type, "words")
     assert error.code == kind.value
 
 
-def test_the_table_is_complete() -> None:
+def test_table_is_complete() -> None:
     assert {row[0] for row in TABLE} == set(FailureKind)
 
 
-def test_of_the_clients_own_mistake_everything_is_told() -> None:
+def test_client_mistake_keeps_the_providers_details() -> None:
     failure = UpstreamFailure(
         K.REJECTED,
         "too long",
@@ -65,62 +67,62 @@ def test_of_the_clients_own_mistake_everything_is_told() -> None:
     assert (error.code, error.type, error.param) == ("context_length", "bad_request", "messages")
 
 
-def test_of_our_own_mistake_the_parameter_is_not() -> None:
+def test_operator_mistake_hides_type_and_param() -> None:
     failure = UpstreamFailure(K.REJECTED, "bad key", status=401, type="auth", param="key")
     error = client_error(failure)
     assert (error.type, error.param) == ("upstream_error", None)
 
 
-def test_when_to_come_back_is_passed_on() -> None:
+def test_retry_after_is_passed_on() -> None:
     failure = UpstreamFailure(K.REJECTED, "slow down", status=429, retry_after_s=7.5)
     assert client_error(failure).retry_after_s == 7.5
 
 
-def test_what_was_tried_is_told_where_there_was_more_than_one_try() -> None:
+def test_attempts_are_listed_if_there_was_more_than_one() -> None:
     failure = UpstreamFailure(K.SERVER_ERROR, "It broke.", status=500)
     assert client_error(failure, ["a/m: refused"]).message == "It broke."
-    told = client_error(failure, ["a/m: refused", "b/n: server error 500"])
-    assert told.message == "It broke. Tried: a/m: refused; b/n: server error 500."
+    expected = client_error(failure, ["a/m: refused", "b/n: server error 500"])
+    assert expected.message == "It broke. Tried: a/m: refused; b/n: server error 500."
 
 
-def test_of_the_clients_own_mistake_the_tries_are_not_told() -> None:
+def test_attempts_are_not_listed_for_a_client_mistake() -> None:
     failure = UpstreamFailure(K.REJECTED, "too hot", status=400)
     assert client_error(failure, ["a", "b"]).message == "too hot"
 
 
 @pytest.mark.parametrize("status", [408, 429])
-def test_where_the_last_route_was_too_busy_the_tries_are_told(status: int) -> None:
+def test_attempts_are_listed_if_the_last_route_was_busy(status: int) -> None:
     failure = UpstreamFailure(K.REJECTED, "Slow down.", status=status)
-    told = client_error(failure, ["a/m: refused", "b/n: rejected 429"])
-    assert told.message == "Slow down. Tried: a/m: refused; b/n: rejected 429."
-    assert told.status == status
+    expected = client_error(failure, ["a/m: refused", "b/n: rejected 429"])
+    assert expected.message == "Slow down. Tried: a/m: refused; b/n: rejected 429."
+    assert expected.status == status
 
 
-def skips(*reasons: str) -> Ledger:
+def ledger_of_skips(*reasons: str) -> Ledger:
     ledger = Ledger()
     for reason in reasons:
         ledger.skip(Route("a", "m"), reason, 0.0)
     return ledger
 
 
-def test_a_request_that_no_route_can_take_is_a_400() -> None:
-    failure = nothing_asked(skips("no_images", "unsupported: seed").skipped(), None)
+def test_request_that_no_route_supports_is_a_400() -> None:
+    failure = nothing_asked(ledger_of_skips("no_images", "unsupported: seed").skipped(), None)
     error = client_error(failure)
     assert (error.status, error.code) == (400, "unsupported_by_route")
     assert "a/m: no_images; a/m: unsupported: seed" in error.message
 
 
-def test_routes_that_cannot_be_asked_now_are_a_503_with_a_time() -> None:
-    ledger = skips("no_images", "breaker_open")
+def test_unavailable_routes_are_a_503_with_retry_after() -> None:
+    ledger = ledger_of_skips("no_images", "breaker_open")
     error = client_error(nothing_asked(ledger.skipped(), 12.0), ledger.tried())
     assert (error.status, error.code, error.retry_after_s) == (503, "no_route_available", 12.0)
     assert "a/m: skipped (breaker_open)" in error.message
 
 
-def test_of_a_cut_that_could_not_be_continued_the_cut_is_the_cause() -> None:
+def test_interruption_is_the_cause_if_continuing_fails() -> None:
     cut = UpstreamFailure(K.TRUNCATED, "Cut.")
     last = UpstreamFailure(K.SERVER_ERROR, "Down.", status=500)
-    told = not_continued(cut, last)
-    assert (told.kind, told.status) == (K.TRUNCATED, None)
-    assert told.message == "Cut. It could not be continued: Down."
+    expected = not_continued(cut, last)
+    assert (expected.kind, expected.status) == (K.TRUNCATED, None)
+    assert expected.message == "Cut. It could not be continued: Down."
     assert not_continued(cut, cut) is cut

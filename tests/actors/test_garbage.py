@@ -1,4 +1,4 @@
-"""What ends leaves memory at once: a cycle would keep it until a collection, which may be long."""
+"""Ended turns must be freed at once: a reference cycle would keep them until a collection."""
 
 import gc
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from actors.journal import Journal
 from actors.outcome import Reason
 from actors.run_turn import run_turn
 from actors.turn import Turn
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Theatre, stop, text
+from tests.actors.fakes import FOREVER, Line, ScriptedProvider, TurnHarness, stop, text
 
 SCRIPTS: dict[str, list[Line]] = {
     "whole": [text("a"), stop()],
@@ -32,21 +32,21 @@ def in_memory(*kinds: type) -> int:
     return sum(type(found) in kinds for found in gc.get_objects())
 
 
-async def play(script: list[Line]) -> None:
-    theatre = Theatre(ScriptedProvider(*script))
-    turn = theatre.turn()
+async def run(script: list[Line]) -> None:
+    harness = TurnHarness(ScriptedProvider(*script))
+    turn = harness.turn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, theatre.backstage)
+        nursery.start_soon(run_turn, turn, harness.backstage)
         await trio.sleep(1)
         turn.stop(Reason.CLIENT_DISCONNECTED)
         await turn.final.wait()
-    assert in_memory(Turn), "it is looked for in the right place"
+    assert in_memory(Turn), "the search must find a live turn"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-async def test_a_turn_is_gone_when_it_has_ended(
+async def test_ended_turn_is_freed_without_a_garbage_collection(
     autojump_clock: MockClock, no_collections: None, name: str
 ) -> None:
     before = in_memory(Turn, Journal)
-    await play(SCRIPTS[name])
+    await run(SCRIPTS[name])
     assert in_memory(Turn, Journal) == before

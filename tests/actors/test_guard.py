@@ -1,4 +1,4 @@
-"""The chain of screens: empty it costs nothing; a screen may hold back and change."""
+"""Tests of the guard: screens may hold back and change drafts; an empty chain is free."""
 
 from actors.accumulator import Draft
 from actors.chunks import FinishChunk
@@ -11,8 +11,8 @@ from tests.actors.fakes import HoldingScreen
 FINISH = FinishChunk(Reason.STOP)
 
 
-class Shout:
-    """Passes everything on at once, in capitals."""
+class Uppercase:
+    """A screen that converts text to upper case."""
 
     def step(self, drafts: list[Draft]) -> list[Draft]:
         return [Text(d.delta.upper()) if isinstance(d, Text) else d for d in drafts]
@@ -21,40 +21,40 @@ class Shout:
         return []
 
 
-def test_the_empty_chain_returns_the_very_same_list() -> None:
+def test_empty_chain_returns_the_same_list() -> None:
     guard = Guard()
     drafts: list[Draft] = [Text("a")]
     assert guard.step(drafts) is drafts
     assert guard.end() == []
 
 
-def test_a_screen_holds_back_until_it_is_sure() -> None:
+def test_screen_holds_back_until_it_decides() -> None:
     guard = Guard((HoldingScreen(),))
     assert guard.step([Text("one ")]) == []
     assert guard.step([Text("two. "), FINISH]) == [Text("one "), Text("two. ")]
 
 
-def test_the_finish_waits_until_everything_is_released() -> None:
-    guard = Guard((HoldingScreen(), Shout()))
+def test_finish_waits_until_everything_is_released() -> None:
+    guard = Guard((HoldingScreen(), Uppercase()))
     assert guard.step([Text("a. ")]) == [Text("A. ")]
     assert guard.step([Text("held"), FINISH]) == []
     assert guard.end() == [Text("HELD"), FINISH]
 
 
-def test_what_was_held_at_the_end_goes_on_through_the_later_screens() -> None:
-    guard = Guard((HoldingScreen(), Shout()))
+def test_text_held_at_the_end_passes_later_screens() -> None:
+    guard = Guard((HoldingScreen(), Uppercase()))
     assert guard.step([Text("held")]) == []
     assert guard.end() == [Text("HELD")]
 
 
-def test_two_that_hold_release_in_order() -> None:
+def test_two_holding_screens_release_in_order() -> None:
     guard = Guard((HoldingScreen(), HoldingScreen()))
     assert guard.step([Text("a. ")]) == [Text("a. ")]
     assert guard.step([Text("b"), Text("c")]) == []
     assert guard.end() == [Text("b"), Text("c")]
 
 
-async def test_the_actor_sends_what_passes_and_in_the_end_what_was_held() -> None:
+async def test_actor_sends_passed_drafts_and_held_ones_at_the_end() -> None:
     inbox: Link[Draft] = Link()
     outbox: Link[Draft] = Link()
     with inbox.sender:

@@ -1,4 +1,4 @@
-"""Which calls are large, and that work on them is not waited for."""
+"""Tests of offloading: which calls are large, and piecewise encoding."""
 
 import threading
 import time
@@ -47,28 +47,28 @@ def test_which_calls_are_large(asked: ModelCall, large: bool) -> None:
     assert is_large(asked) is large
 
 
-def test_the_size_of_a_huge_call_is_found_out_quickly() -> None:
+def test_huge_call_is_classified_quickly() -> None:
     parts = [{"type": "text", "text": "a"}] * 50
     huge = call(*[user(parts) for _ in range(10_000)])
-    begun = time.process_time()
+    started_at = time.process_time()
     for _ in range(100):
         assert is_large(huge)
-    assert time.process_time() - begun < 0.5, "5 ms for each"
+    assert time.process_time() - started_at < 0.5, "a check takes over 5 ms"
 
 
-async def test_large_work_is_done_in_a_thread() -> None:
+async def test_large_work_runs_in_a_thread() -> None:
     threads = trio.CapacityLimiter(1)
     here = threading.get_ident()
     assert await off_loop(False, threads, threading.get_ident) == here
     assert await off_loop(True, threads, threading.get_ident) != here
 
 
-async def test_who_is_cancelled_does_not_wait_for_the_work(autojump_clock: MockClock) -> None:
-    threads, goes_on = trio.CapacityLimiter(1), threading.Event()
+async def test_cancelled_caller_does_not_wait_for_the_thread(autojump_clock: MockClock) -> None:
+    threads, released = trio.CapacityLimiter(1), threading.Event()
     with trio.move_on_after(1) as scope:
-        await off_loop(True, threads, goes_on.wait)
+        await off_loop(True, threads, released.wait)
     assert scope.cancelled_caught
-    goes_on.set()
+    released.set()
 
 
 JSON = st.recursive(
@@ -79,12 +79,12 @@ JSON = st.recursive(
 
 @settings(max_examples=30)
 @given(st.dictionaries(st.text(max_size=3), JSON), st.sampled_from([0, HALF]))
-def test_pieces_are_the_same_document(document: dict[str, Any], more: int) -> None:
+def test_piecewise_encoding_gives_the_same_document(document: dict[str, Any], more: int) -> None:
     document |= {"many": [document.copy()] * more}
     assert encoded(document) == msgspec.json.encode(document)
 
 
-def test_deep_documents_are_encoded_too() -> None:
+def test_deep_documents_are_encoded() -> None:
     deep: object = "end"
     for _ in range(100):
         deep = [{"in": deep}]
@@ -93,11 +93,11 @@ def test_deep_documents_are_encoded_too() -> None:
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), JSON), max_size=4))
-def test_a_list_in_pieces_is_the_same_list(objects: list[dict[str, Any]]) -> None:
+def test_piecewise_list_gives_the_same_list(objects: list[dict[str, Any]]) -> None:
     assert encoded_list(objects) == msgspec.json.encode(objects).decode()
 
 
-def test_of_a_list_each_object_is_encoded_alone() -> None:
+def test_each_object_of_a_list_is_encoded_alone() -> None:
     taken: list[int] = []
 
     def objects() -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""One writer, any number of readers, each at its own place."""
+"""Tests of the journal: one writer and any number of independent readers."""
 
 import trio
 from hypothesis import given
@@ -18,7 +18,7 @@ async def follow(subscription: Subscription, got: list[AnyEvent]) -> None:
         got += await subscription.read()
 
 
-async def test_a_reader_waits_for_what_is_appended(nursery: trio.Nursery) -> None:
+async def test_reader_waits_for_appended_events(nursery: trio.Nursery) -> None:
     journal, got = Journal(), list[AnyEvent]()
     nursery.start_soon(follow, journal.subscribe(), got)
     await wait_all_tasks_blocked()
@@ -33,7 +33,7 @@ async def test_a_reader_waits_for_what_is_appended(nursery: trio.Nursery) -> Non
     assert not journal.has_waiting_readers
 
 
-async def test_who_comes_late_reads_everything_at_once() -> None:
+async def test_late_reader_reads_everything_at_once() -> None:
     journal = Journal()
     journal.append(texts("a", "b"))
     journal.append(texts("c"))
@@ -43,7 +43,7 @@ async def test_who_comes_late_reads_everything_at_once() -> None:
     assert not late.exhausted
 
 
-async def test_who_comes_after_the_end_does_not_wait() -> None:
+async def test_reader_after_the_end_does_not_wait() -> None:
     journal = Journal(texts("a"), closed=True)
     subscription = journal.subscribe()
     assert await subscription.read() == texts("a")
@@ -51,13 +51,13 @@ async def test_who_comes_after_the_end_does_not_wait() -> None:
     assert await subscription.read() == []
 
 
-async def test_a_subscription_may_begin_in_the_middle_or_past_the_end() -> None:
+async def test_subscription_may_start_in_the_middle_or_past_the_end() -> None:
     journal = Journal(texts("a", "b", "c"), closed=True)
     assert await journal.subscribe(2).read() == texts("c")
     assert journal.subscribe(7).exhausted
 
 
-async def test_a_nudge_wakes_readers_with_nothing(nursery: trio.Nursery) -> None:
+async def test_nudge_wakes_readers_without_events(nursery: trio.Nursery) -> None:
     journal, woken = Journal(), list[list[AnyEvent]]()
 
     async def read_once() -> None:
@@ -71,7 +71,7 @@ async def test_a_nudge_wakes_readers_with_nothing(nursery: trio.Nursery) -> None
     assert woken == [[], []]
 
 
-async def test_the_end_wakes_all_readers(nursery: trio.Nursery) -> None:
+async def test_close_wakes_all_readers(nursery: trio.Nursery) -> None:
     journal = Journal()
     all_got: list[list[AnyEvent]] = [[] for _ in range(20)]
     for got in all_got:
@@ -83,7 +83,7 @@ async def test_the_end_wakes_all_readers(nursery: trio.Nursery) -> None:
     assert all_got == [texts("a")] * 20
 
 
-async def test_a_slow_reader_holds_up_nobody(nursery: trio.Nursery) -> None:
+async def test_slow_reader_does_not_block_others(nursery: trio.Nursery) -> None:
     journal, quick = Journal(), list[AnyEvent]()
     slow = journal.subscribe()
     nursery.start_soon(follow, journal.subscribe(), quick)
@@ -96,9 +96,7 @@ async def test_a_slow_reader_holds_up_nobody(nursery: trio.Nursery) -> None:
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.booleans()))
-def test_however_reads_fall_each_event_is_read_once_in_order(
-    sizes: list[int], reads: list[bool]
-) -> None:
+def test_each_event_is_read_once_in_order(sizes: list[int], reads: list[bool]) -> None:
     journal, got = Journal(), list[AnyEvent]()
     subscription = journal.subscribe()
     for turn, size in enumerate(sizes):

@@ -1,4 +1,4 @@
-"""Who is too slow: a rule of bytes and times, and a writer that follows it."""
+"""Tests of reader pace: the rule itself, and a writer that applies it."""
 
 import pytest
 import trio
@@ -17,8 +17,8 @@ PACE = Pace(lag_bytes=10_000, bytes_per_s=1000)
 EVENT = b"x" * 100
 
 
-class Hundreds:
-    """A dialect in which every event takes a hundred bytes."""
+class FixedSizeDialect:
+    """A dialect in which every event takes 100 bytes."""
 
     heartbeat = b": ping\n"
     pending = False
@@ -31,34 +31,34 @@ class Hundreds:
         return EVENT * len(events)
 
 
-def judged(step_s: float, step_bytes: int, steps: int) -> list[bool]:
+def verdicts_at(step_s: float, step_bytes: int, steps: int) -> list[bool]:
     laggard = Laggard(PACE, 50.0, 7)
     return [laggard.is_too_slow(50 + n * step_s, 7 + n * step_bytes) for n in range(1, steps + 1)]
 
 
-def test_one_who_keeps_the_pace_stays() -> None:
-    assert not any(judged(1.0, 1000, 10_000))
-    assert not any(judged(60.0, 60_000, 1000)), "in jumps, too"
+def test_reader_at_the_minimum_speed_is_kept() -> None:
+    assert not any(verdicts_at(1.0, 1000, 10_000))
+    assert not any(verdicts_at(60.0, 60_000, 1000)), "also with large steps"
 
 
-def test_one_who_does_not_goes_when_the_head_start_is_used_up() -> None:
-    verdicts = judged(1.0, 500, 400)
+def test_slow_reader_is_dropped_once_head_start_is_used() -> None:
+    verdicts = verdicts_at(1.0, 500, 400)
     assert abs(verdicts.index(True) - HEAD_START // 500) <= 1
     assert all(verdicts[verdicts.index(True) :])
 
 
-def test_one_who_stands_still_goes_sooner() -> None:
-    assert judged(1.0, 0, 400).index(True) == HEAD_START // 1000
+def test_stalled_reader_is_dropped_sooner() -> None:
+    assert verdicts_at(1.0, 0, 400).index(True) == HEAD_START // 1000
 
 
-def test_speed_is_not_saved_up() -> None:
+def test_credit_does_not_exceed_the_head_start() -> None:
     laggard = Laggard(PACE, 0, 0)
     assert not laggard.is_too_slow(1, 10_000_000)
     assert laggard.is_too_slow(1 + HEAD_START / 1000, 10_000_000)
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 200_000)), max_size=50))
-def test_nobody_goes_who_is_never_a_head_start_behind(steps: list[tuple[float, int]]) -> None:
+def test_reader_is_dropped_exactly_when_a_head_start_behind(steps: list[tuple[float, int]]) -> None:
     laggard, now, taken, debt = Laggard(PACE, 0, 0), 0.0, 0, 0.0
     for seconds, amount in steps:
         now, taken = now + seconds, taken + amount
@@ -75,39 +75,39 @@ def journal_of(events: int) -> Journal:
 
 
 async def take(journal: Journal, pause_s: float, pace: Pace = PACE) -> int:
-    """Read parts with pauses; returns the bytes."""
+    """Read parts with pauses and return the number of bytes."""
     got = 0
-    async for part in Writer(journal.subscribe(), Hundreds(), pace=pace):
+    async for part in Writer(journal.subscribe(), FixedSizeDialect(), pace=pace):
         got += len(part.removeprefix(HEARTBEAT))
         await trio.sleep(pause_s)
     return got
 
 
-async def test_parts_are_bounded(autojump_clock: MockClock) -> None:
+async def test_parts_are_limited(autojump_clock: MockClock) -> None:
     journal = journal_of(5000)
-    parts = [part async for part in Writer(journal.subscribe(), Hundreds())]
+    parts = [part async for part in Writer(journal.subscribe(), FixedSizeDialect())]
     assert max(map(len, parts)) <= AT_ONCE * len(EVENT) + len(HEARTBEAT)
     assert b"".join(parts) == HEARTBEAT + EVENT * 5000
 
 
-async def test_a_quick_reader_gets_everything(autojump_clock: MockClock) -> None:
+async def test_fast_reader_gets_everything(autojump_clock: MockClock) -> None:
     assert await take(journal_of(5000), pause_s=AT_ONCE * 100 / 1001) == 500_000
 
 
-async def test_a_slow_one_loses_its_subscription(autojump_clock: MockClock) -> None:
+async def test_slow_reader_loses_its_subscription(autojump_clock: MockClock) -> None:
     with pytest.raises(ReaderTooSlow):
         await take(journal_of(5000), pause_s=AT_ONCE * 100 / 300)
     assert 100 < trio.current_time() < 400
 
 
-async def test_a_slow_one_that_does_not_lag_far_is_left_alone(autojump_clock: MockClock) -> None:
+async def test_slow_reader_within_the_lag_limit_is_kept(autojump_clock: MockClock) -> None:
     patient = Pace(lag_bytes=500_000, bytes_per_s=1000)
     assert await take(journal_of(5000), 1000, patient) == 500_000
 
 
-async def test_silence_counts_against_nobody(autojump_clock: MockClock) -> None:
+async def test_silence_does_not_count_as_lag(autojump_clock: MockClock) -> None:
     journal = Journal([STARTED])
-    writer = Writer(journal.subscribe(), Hundreds(), pace=PACE)
+    writer = Writer(journal.subscribe(), FixedSizeDialect(), pace=PACE)
     for _ in range(20):
         await anext(writer)
         burst: list[AnyEvent] = [Text("x") for _ in range(3 * AT_ONCE)]
@@ -119,7 +119,7 @@ async def test_silence_counts_against_nobody(autojump_clock: MockClock) -> None:
         journal.append([Text("x")])
 
 
-async def test_a_reader_of_what_shows_nothing_lets_others_play(nursery: trio.Nursery) -> None:
+async def test_reader_of_invisible_events_lets_other_tasks_run(nursery: trio.Nursery) -> None:
     class Blank:
         heartbeat = b": ping\n"
         pending = False
@@ -131,14 +131,14 @@ async def test_a_reader_of_what_shows_nothing_lets_others_play(nursery: trio.Nur
         def render(self, events: list[AnyEvent]) -> bytes:
             return b""
 
-    journal, played = journal_of(5000), []
+    journal, steps = journal_of(5000), []
 
     async def other() -> None:
         while True:
-            played.append(1)
+            steps.append(1)
             await trio.lowlevel.checkpoint()
 
     nursery.start_soon(other)
     assert [part async for part in Writer(journal.subscribe(), Blank())] == [HEARTBEAT]
-    assert len(played) > 5000 / AT_ONCE / 2
+    assert len(steps) > 5000 / AT_ONCE / 2
     nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Who keeps a turn alive, in the three modes."""
+"""Tests of leases in the three modes of a turn."""
 
 from functools import partial
 
@@ -9,147 +9,157 @@ from actors.lease import Lease
 from actors.outcome import DisconnectStage, Mode, Reason, Status
 from actors.run_turn import run_turn
 from actors.turn import Turn
-from tests.actors.fakes import FOREVER, ScriptedProvider, Theatre, a_request, stop, text, the_end
+from tests.actors.fakes import (
+    FOREVER,
+    ScriptedProvider,
+    TurnHarness,
+    a_request,
+    stop,
+    text,
+    the_end,
+)
 
 WINDOW_S = 30.0
 
 
-class House:
-    """A turn of one mode that says something and then waits, and clients of it."""
+class TurnSetup:
+    """A turn of one mode that produces text and then waits, with its clients."""
 
     def __init__(self, nursery: trio.Nursery, mode: Mode, *, silence: float = FOREVER) -> None:
         self.main = ScriptedProvider(text("a"), silence, text("b"), stop())
-        self.theatre = Theatre(self.main)
+        self.harness = TurnHarness(self.main)
         asked = a_request("main", mode=mode, resume_window_s=WINDOW_S)
-        self.turn: Turn = self.theatre.turn(asked)
+        self.turn: Turn = self.harness.turn(asked)
         self._nursery = nursery
-        nursery.start_soon(run_turn, self.turn, self.theatre.backstage)
+        nursery.start_soon(run_turn, self.turn, self.harness.backstage)
 
-    async def client(self, *, stays_s: float) -> None:
-        """A request that holds a lease for so long, or until the end."""
-        with trio.move_on_after(stays_s):
+    async def client(self, *, duration_s: float) -> None:
+        """Hold a lease for this time, or until the turn has ended."""
+        with trio.move_on_after(duration_s):
             async with Lease(self.turn, settle_s=100):
                 await self.turn.final.wait()
 
-    def clients(self, *stay_s: float) -> None:
-        for stays_s in stay_s:
-            self._nursery.start_soon(partial(self.client, stays_s=stays_s))
+    def clients(self, *durations_s: float) -> None:
+        for duration_s in durations_s:
+            self._nursery.start_soon(partial(self.client, duration_s=duration_s))
 
     @property
     def reason(self) -> Reason:
         return the_end(self.turn).reason
 
 
-async def test_attached_ends_when_its_client_leaves(
+async def test_attached_turn_ends_when_its_client_leaves(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED)
-    await house.client(stays_s=3)
+    setup = TurnSetup(nursery, Mode.ATTACHED)
+    await setup.client(duration_s=3)
     assert trio.current_time() == 3
-    assert house.turn.final.is_set()
-    end = the_end(house.turn)
+    assert setup.turn.final.is_set()
+    end = the_end(setup.turn)
     assert (end.status, end.reason) == (Status.INCOMPLETE, Reason.CLIENT_DISCONNECTED)
     assert end.disconnect_stage is DisconnectStage.MID_STREAM
-    assert house.main.answer.left_at == 3
+    assert setup.main.answer.left_at == 3
 
 
-async def test_attached_goes_on_when_the_starter_leaves_and_another_reads(
+async def test_attached_turn_continues_while_another_client_reads(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED)
-    house.clients(3, 7)
+    setup = TurnSetup(nursery, Mode.ATTACHED)
+    setup.clients(3, 7)
     await trio.sleep(5)
-    assert not house.turn.final.is_set()
-    assert house.turn.leases == 1
-    await house.turn.final.wait()
+    assert not setup.turn.final.is_set()
+    assert setup.turn.leases == 1
+    await setup.turn.final.wait()
     assert trio.current_time() == 7
-    assert house.reason is Reason.CLIENT_DISCONNECTED
+    assert setup.reason is Reason.CLIENT_DISCONNECTED
 
 
-async def test_of_twenty_readers_the_last_one_counts(
+async def test_last_of_twenty_readers_ends_an_attached_turn(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED)
-    house.clients(*range(1, 21))
+    setup = TurnSetup(nursery, Mode.ATTACHED)
+    setup.clients(*range(1, 21))
     await trio.sleep(19.5)
-    assert house.turn.leases == 1
-    await house.turn.final.wait()
+    assert setup.turn.leases == 1
+    await setup.turn.final.wait()
     assert trio.current_time() == 20
 
 
-async def test_who_stays_to_the_end_ends_nothing(
+async def test_client_that_stays_to_the_end_does_not_end_the_turn(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED, silence=5.0)
-    await house.client(stays_s=60)
+    setup = TurnSetup(nursery, Mode.ATTACHED, silence=5.0)
+    await setup.client(duration_s=60)
     assert trio.current_time() == 5
-    assert house.reason is Reason.STOP
-    assert house.turn.leases == 0
+    assert setup.reason is Reason.STOP
+    assert setup.turn.leases == 0
 
 
-async def test_leaving_attached_waits_until_the_turn_is_final(
+async def test_leaving_an_attached_turn_waits_until_it_is_final(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED)
-    house.theatre.store.takes_s = 2.0
-    await house.client(stays_s=3)
+    setup = TurnSetup(nursery, Mode.ATTACHED)
+    setup.harness.store.takes_s = 2.0
+    await setup.client(duration_s=3)
     assert trio.current_time() == 5
-    assert house.turn.final.is_set()
+    assert setup.turn.final.is_set()
 
 
-async def test_but_not_for_ever(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    house = House(nursery, Mode.ATTACHED)
-    house.theatre.store.takes_s = 2.0
+async def test_leaving_waits_at_most_settle_s(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    setup = TurnSetup(nursery, Mode.ATTACHED)
+    setup.harness.store.takes_s = 2.0
     with trio.move_on_after(3):
-        async with Lease(house.turn, settle_s=0.5):
+        async with Lease(setup.turn, settle_s=0.5):
             await trio.sleep_forever()
     assert trio.current_time() == 3.5
-    assert not house.turn.final.is_set()
+    assert not setup.turn.final.is_set()
 
 
-async def test_linger_goes_on_when_a_client_is_back_in_time(
+async def test_lingering_turn_continues_if_a_client_returns_in_time(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.LINGER, silence=100.0)
-    await house.client(stays_s=3)
+    setup = TurnSetup(nursery, Mode.LINGER, silence=100.0)
+    await setup.client(duration_s=3)
     assert trio.current_time() == 3
     await trio.sleep(WINDOW_S - 1)
-    await house.client(stays_s=200)
+    await setup.client(duration_s=200)
     assert trio.current_time() == 100
-    assert house.reason is Reason.STOP
+    assert setup.reason is Reason.STOP
 
 
-async def test_linger_ends_after_the_window(
+async def test_lingering_turn_ends_after_the_resume_window(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.LINGER)
-    await house.client(stays_s=3)
-    await house.turn.final.wait()
+    setup = TurnSetup(nursery, Mode.LINGER)
+    await setup.client(duration_s=3)
+    await setup.turn.final.wait()
     assert trio.current_time() == 3 + WINDOW_S
-    assert house.reason is Reason.CLIENT_DISCONNECTED
-    assert the_end(house.turn).disconnect_stage is DisconnectStage.MID_STREAM
+    assert setup.reason is Reason.CLIENT_DISCONNECTED
+    assert the_end(setup.turn).disconnect_stage is DisconnectStage.MID_STREAM
 
 
-async def test_the_window_begins_anew_each_time(
+async def test_resume_window_restarts_with_each_disconnect(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.LINGER)
+    setup = TurnSetup(nursery, Mode.LINGER)
     for _ in range(3):
-        await house.client(stays_s=1)
+        await setup.client(duration_s=1)
         await trio.sleep(WINDOW_S - 2)
-    await house.client(stays_s=1)
+    await setup.client(duration_s=1)
     left = trio.current_time()
-    await house.turn.final.wait()
+    await setup.turn.final.wait()
     assert trio.current_time() == left + WINDOW_S
 
 
-async def test_the_budget_ends_before_the_window(
+async def test_time_budget_ends_a_lingering_turn_before_the_window(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    theatre = Theatre(ScriptedProvider(text("a"), FOREVER))
+    harness = TurnHarness(ScriptedProvider(text("a"), FOREVER))
     asked = a_request("main", mode=Mode.LINGER, resume_window_s=WINDOW_S, total_s=20)
-    turn = theatre.turn(asked)
-    nursery.start_soon(run_turn, turn, theatre.backstage)
+    turn = harness.turn(asked)
+    nursery.start_soon(run_turn, turn, harness.backstage)
     with trio.move_on_after(3):
         async with Lease(turn, settle_s=1):
             await trio.sleep_forever()
@@ -158,50 +168,52 @@ async def test_the_budget_ends_before_the_window(
     assert the_end(turn).reason is Reason.TIME_BUDGET
 
 
-async def test_background_needs_nobody(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    house = House(nursery, Mode.BACKGROUND, silence=200.0)
-    await house.client(stays_s=3)
+async def test_background_turn_needs_no_client(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    setup = TurnSetup(nursery, Mode.BACKGROUND, silence=200.0)
+    await setup.client(duration_s=3)
     assert trio.current_time() == 3
-    await house.turn.final.wait()
+    await setup.turn.final.wait()
     assert trio.current_time() == 200
-    assert house.reason is Reason.STOP
+    assert setup.reason is Reason.STOP
 
 
-async def test_background_can_be_cancelled(
+async def test_background_turn_can_be_cancelled(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.BACKGROUND)
-    await house.client(stays_s=3)
-    house.turn.stop(Reason.CANCEL_REQUESTED)
-    await house.turn.final.wait()
-    assert house.reason is Reason.CANCEL_REQUESTED
-    assert the_end(house.turn).disconnect_stage is None
+    setup = TurnSetup(nursery, Mode.BACKGROUND)
+    await setup.client(duration_s=3)
+    setup.turn.stop(Reason.CANCEL_REQUESTED)
+    await setup.turn.final.wait()
+    assert setup.reason is Reason.CANCEL_REQUESTED
+    assert the_end(setup.turn).disconnect_stage is None
 
 
-async def test_readers_live_on_when_production_is_cancelled(
+async def test_readers_continue_when_production_is_cancelled(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED)
+    setup = TurnSetup(nursery, Mode.ATTACHED)
     seen: list[type] = []
 
     async def read() -> None:
-        async with Lease(house.turn, settle_s=1):
-            subscription = house.turn.journal.subscribe()
+        async with Lease(setup.turn, settle_s=1):
+            subscription = setup.turn.journal.subscribe()
             while not subscription.exhausted:
                 seen.extend(type(event) for event in await subscription.read())
 
     async with trio.open_nursery() as readers:
         readers.start_soon(read)
         await trio.sleep(3)
-        house.turn.stop(Reason.CANCEL_REQUESTED)
-    assert seen == [type(event) for event in house.turn.journal.events]
+        setup.turn.stop(Reason.CANCEL_REQUESTED)
+    assert seen == [type(event) for event in setup.turn.journal.events]
 
 
-async def test_a_lease_on_a_turn_that_is_over_changes_nothing(
+async def test_lease_on_an_ended_turn_changes_nothing(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    house = House(nursery, Mode.ATTACHED, silence=1.0)
-    await house.client(stays_s=60)
-    await house.client(stays_s=60)
+    setup = TurnSetup(nursery, Mode.ATTACHED, silence=1.0)
+    await setup.client(duration_s=60)
+    await setup.client(duration_s=60)
     assert trio.current_time() == 1
-    assert house.reason is Reason.STOP
+    assert setup.reason is Reason.STOP

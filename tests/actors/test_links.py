@@ -1,4 +1,4 @@
-"""Links carry batches, merge them, and lose nothing when both ends are cancelled anywhere."""
+"""Tests of batch channels: merging of batches, back pressure, and no loss on cancellation."""
 
 from collections.abc import Iterable
 
@@ -12,21 +12,21 @@ from actors.links import CAPACITY, Link, Receiver, Sender
 from tests.actors.fakes import AtStep
 
 
-async def test_a_lone_batch_passes_at_once(autojump_clock: MockClock) -> None:
+async def test_single_batch_passes_at_once(autojump_clock: MockClock) -> None:
     link: Link[int] = Link()
     await link.sender.put([1, 2])
     assert await link.receiver.get() == [1, 2]
     assert trio.current_time() == 0
 
 
-async def test_batches_that_have_gathered_come_as_one() -> None:
+async def test_waiting_batches_are_received_as_one() -> None:
     link: Link[int] = Link()
     for number in range(CAPACITY):
         await link.sender.put([number, -number])
     assert await link.receiver.get() == [n for i in range(CAPACITY) for n in (i, -i)]
 
 
-async def test_a_full_link_makes_the_sender_wait(nursery: trio.Nursery) -> None:
+async def test_full_link_makes_the_sender_wait(nursery: trio.Nursery) -> None:
     link: Link[int] = Link(1)
     await link.sender.put([1])
     sent = trio.Event()
@@ -42,7 +42,7 @@ async def test_a_full_link_makes_the_sender_wait(nursery: trio.Nursery) -> None:
     await sent.wait()
 
 
-async def test_a_closed_sender_ends_the_receiver_after_all_is_taken() -> None:
+async def test_closed_sender_ends_the_receiver_after_the_last_batch() -> None:
     link: Link[int] = Link()
     with link.sender:
         await link.sender.put([1])
@@ -51,7 +51,7 @@ async def test_a_closed_sender_ends_the_receiver_after_all_is_taken() -> None:
         await link.receiver.get()
 
 
-async def test_leftovers_are_taken_once() -> None:
+async def test_leftovers_are_returned_once() -> None:
     link: Link[int] = Link()
     await link.sender.put([1])
     await link.sender.put([2])
@@ -59,7 +59,7 @@ async def test_leftovers_are_taken_once() -> None:
     assert link.leftovers() == []
 
 
-async def test_a_batch_whose_sender_was_cancelled_while_waiting_is_left_over(
+async def test_batch_of_a_cancelled_sender_is_left_over(
     autojump_clock: MockClock,
 ) -> None:
     link: Link[int] = Link(1)
@@ -69,8 +69,8 @@ async def test_a_batch_whose_sender_was_cancelled_while_waiting_is_left_over(
     assert link.leftovers() == [1, 2]
 
 
-async def test_two_who_wait_to_send_lose_nothing(autojump_clock: MockClock) -> None:
-    """The half-time warning shares a link with the guard."""
+async def test_two_waiting_senders_lose_nothing(autojump_clock: MockClock) -> None:
+    """A link must not lose items if two tasks wait to send."""
     link: Link[int] = Link(1)
     await link.sender.put([1])
     with trio.move_on_after(1):
@@ -82,7 +82,7 @@ async def test_two_who_wait_to_send_lose_nothing(autojump_clock: MockClock) -> N
     assert sorted(left) == [1, 2, 3]
 
 
-async def test_one_of_two_who_wait_gets_through(autojump_clock: MockClock) -> None:
+async def test_receiving_releases_waiting_senders(autojump_clock: MockClock) -> None:
     link: Link[int] = Link(1)
     await link.sender.put([1])
     got: list[int] = []
@@ -131,7 +131,7 @@ async def _cancelled_at(step: int, capacity: int, sizes: list[int], pauses: list
     st.lists(st.integers(1, 3), max_size=20),
     st.lists(st.booleans(), max_size=20),
 )
-def test_cancelled_anywhere_nothing_is_lost_and_the_order_kept(
+def test_cancellation_anywhere_keeps_all_items_in_order(
     step: int, capacity: int, sizes: list[int], pauses: list[bool]
 ) -> None:
     trio.run(_cancelled_at, step, capacity, sizes, pauses)

@@ -1,4 +1,4 @@
-"""Which answers are long, and that what is read and written in pieces is no other."""
+"""Tests of long answers: their detection, and piecewise encoding and decoding."""
 
 import time
 
@@ -25,7 +25,7 @@ HALF = "a" * (LONG_TEXT // 2)
 
 
 @pytest.mark.parametrize(
-    ("said", "long"),
+    ("answer", "long"),
     [
         ([], False),
         ([Text("a")] * (LONG_EVENTS - 2), False),
@@ -42,32 +42,32 @@ HALF = "a" * (LONG_TEXT // 2)
         ([events.Retry("guard"), events.Warning("a", HALF + HALF + "a")], False),
     ],
 )
-def test_which_answers_are_long(said: list[AnyEvent], long: bool) -> None:
-    assert is_long([STARTED, *said, ended()]) is long
+def test_which_answers_are_long(answer: list[AnyEvent], long: bool) -> None:
+    assert is_long([STARTED, *answer, ended()]) is long
 
 
-def test_that_one_is_short_is_found_out_quickly() -> None:
+def test_short_answer_is_classified_quickly() -> None:
     journal: list[AnyEvent] = [STARTED, *[Text("word ", "{}")] * (LONG_EVENTS - 2), ended()]
-    begun = time.process_time()
+    started_at = time.process_time()
     for _ in range(100):
         assert not is_long(journal)
-    assert time.process_time() - begun < 0.1, "1 ms for each"
+    assert time.process_time() - started_at < 0.1, "a check takes over 1 ms"
 
 
 answers = st.lists(answer_events | st.builds(Text, st.text(), st.text()), max_size=12)
 
 
 @given(answers, st.sampled_from(Reason))
-def test_written_in_pieces_it_is_the_same(said: list[AnyEvent], reason: Reason) -> None:
-    items = items_of([STARTED, *said, ended(reason)])
+def test_piecewise_encoding_gives_the_same_json(answer: list[AnyEvent], reason: Reason) -> None:
+    items = items_of([STARTED, *answer, ended(reason)])
     kept = kept_items(items, long=True)
     assert kept == kept_items(items, long=False)
     assert kept == (encode_items(items).decode() if items else None)
 
 
 @given(answers, st.sampled_from(Reason))
-def test_read_in_pieces_it_is_the_same(said: list[AnyEvent], reason: Reason) -> None:
-    items = items_of([STARTED, *said, ended(reason)])
+def test_piecewise_decoding_gives_the_same_items(answer: list[AnyEvent], reason: Reason) -> None:
+    items = items_of([STARTED, *answer, ended(reason)])
     kept = encode_items(items).decode()
     with pytest.MonkeyPatch.context() as patch:
         assert read_items(kept) == items
@@ -76,7 +76,7 @@ def test_read_in_pieces_it_is_the_same(said: list[AnyEvent], reason: Reason) -> 
 
 
 @pytest.mark.parametrize("kept", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
-def test_what_are_no_items(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_json_is_refused(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_answers, "LONG_ITEMS", -1)
     with pytest.raises(msgspec.MsgspecError):
         read_items(kept)

@@ -1,4 +1,4 @@
-"""What readers are told first: `started`, what the surface notes of the request, and only once."""
+"""Tests of the opening events of an attempt."""
 
 from msgspec.structs import replace
 from trio.testing import MockClock
@@ -6,16 +6,16 @@ from trio.testing import MockClock
 from actors.events import RouteChanged, Started, Warning
 from actors.opening import opening
 from actors.providers.base import Route
-from tests.actors.fakes import Theatre, a_request
+from tests.actors.fakes import TurnHarness, a_request
 
 NOTES = (Warning("truncated", "The oldest were left out."), Warning("b", "c"))
 MAIN, SPARE = Route("main", "m"), Route("spare", "s")
 
 
-async def test_what_there_is_to_note_is_said_behind_the_start_and_once(
+async def test_notes_follow_started_and_come_once(
     autojump_clock: MockClock,
 ) -> None:
-    turn = Theatre().turn(replace(a_request(), notes=NOTES))
+    turn = TurnHarness().turn(replace(a_request(), notes=NOTES))
     started, *notes = opening(turn, MAIN, input_estimate=3, changed="", restart=None)
     assert isinstance(started, Started)
     assert (started.provider, started.input_estimate) == ("main", 3)

@@ -1,4 +1,4 @@
-"""The order of events, row by row of its table."""
+"""Tests of the event order, row by row of its table."""
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ TO: dict[Place, list[AnyEvent]] = {
     Place.BLOCKED: [STARTED, BLOCKED],
     Place.ENDED: [STARTED, ENDED],
 }
-"""The shortest way to each place."""
+"""Shortest sequence of events to each state."""
 
 ROWS: list[tuple[Place, AnyEvent, Place | None]] = [
     *[(Place.EMPTY, event, None) for event in [*ANSWER, BLOCKED, ENDED]],
@@ -66,26 +66,28 @@ def at(place: Place) -> Order:
 
 
 @pytest.mark.parametrize(
-    ("here", "event", "there"), ROWS, ids=lambda value: getattr(value, "name", type(value).__name__)
+    ("state", "event", "following"),
+    ROWS,
+    ids=lambda value: getattr(value, "name", type(value).__name__),
 )
-def test_a_row_of_the_table(here: Place, event: AnyEvent, there: Place | None) -> None:
-    order = at(here)
-    if there is None:
+def test_transition(state: Place, event: AnyEvent, following: Place | None) -> None:
+    order = at(state)
+    if following is None:
         with pytest.raises(OutOfOrder, match=type(event).__name__):
             order.advance(event)
-        assert order.place is here
+        assert order.place is state
     else:
         order.advance(event)
-        assert order.place is there
+        assert order.place is following
 
 
-def test_the_rows_are_all_there_are() -> None:
+def test_rows_are_complete() -> None:
     assert {type(event) for event in ALL} == set(AnyEvent.__args__)
     assert len(ROWS) == len(TABLE) * len(ALL)
 
 
 @given(st.lists(st.sampled_from(ALL)))
-def test_whatever_comes_what_is_admitted_is_a_turn(offered: list[AnyEvent]) -> None:
+def test_any_admitted_sequence_is_a_valid_turn(offered: list[AnyEvent]) -> None:
     order, admitted = Order(), []
     for event in offered:
         try:

@@ -1,4 +1,4 @@
-"""Numbers, order and journal; and what the final record is made of."""
+"""Tests of the persister: event order, journal, and the data of the final record."""
 
 import trio
 from hypothesis import given
@@ -13,20 +13,20 @@ from actors.events import AnyEvent, Started, Text
 from actors.order import Place
 from actors.outcome import Reason
 from actors.persister import Persister
-from tests.actors.fakes import Theatre, a_request
+from tests.actors.fakes import TurnHarness, a_request
 from tests.actors.samples import STARTED, USAGE, answer_events, cut_at, ended
 
 WARNING = events.Warning("half_time", "half")
 CALL = events.ToolCall(0, "a", "f", "{}")
 
 
-class Desk:
-    """A persister with what it reports to."""
+class PersisterSetup:
+    """A persister with its turn and its dependencies."""
 
     def __init__(self, *, keep_text: bool = True) -> None:
-        self.theatre = Theatre()
-        self.turn = self.theatre.turn(a_request(keep_text=keep_text))
-        self.persister = Persister(self.turn, self.theatre.checkpointer, self.theatre.observer)
+        self.harness = TurnHarness()
+        self.turn = self.harness.turn(a_request(keep_text=keep_text))
+        self.persister = Persister(self.turn, self.harness.checkpointer, self.harness.observer)
         self.step = self.persister.step
 
     @property
@@ -35,85 +35,85 @@ class Desk:
 
     @property
     def dropped(self) -> int:
-        return len(self.theatre.observer.disorders)
+        return len(self.harness.observer.out_of_order)
 
 
 async def test_events_are_journalled_in_order() -> None:
-    desk = Desk()
-    desk.step([STARTED, Text("a")])
-    desk.step([events.Reasoning("r"), Text("b")])
-    assert desk.journal == [STARTED, Text("a"), events.Reasoning("r"), Text("b")]
-    assert desk.persister.text == "ab"
-    assert desk.dropped == 0
+    setup = PersisterSetup()
+    setup.step([STARTED, Text("a")])
+    setup.step([events.Reasoning("r"), Text("b")])
+    assert setup.journal == [STARTED, Text("a"), events.Reasoning("r"), Text("b")]
+    assert setup.persister.text == "ab"
+    assert setup.dropped == 0
 
 
-async def test_the_finish_is_remembered_not_journalled() -> None:
-    desk = Desk()
-    desk.step([STARTED])
-    desk.step([FinishChunk(Reason.LENGTH)])
-    assert desk.journal == [STARTED]
-    assert desk.persister.finish is Reason.LENGTH
+async def test_finish_is_remembered_but_not_journalled() -> None:
+    setup = PersisterSetup()
+    setup.step([STARTED])
+    setup.step([FinishChunk(Reason.LENGTH)])
+    assert setup.journal == [STARTED]
+    assert setup.persister.finish is Reason.LENGTH
 
 
-async def test_what_was_taken_back_is_not_kept() -> None:
-    desk = Desk()
+async def test_retry_discards_text_and_tool_calls() -> None:
+    setup = PersisterSetup()
     call = events.ToolCall(0, "call_1", "f", "{}")
-    desk.step([STARTED, Text("gone"), call, events.Retry("truncated"), Text("stays")])
-    assert desk.persister.text == "stays"
-    assert desk.persister.tool_calls == []
+    setup.step([STARTED, Text("gone"), call, events.Retry("truncated"), Text("stays")])
+    assert setup.persister.text == "stays"
+    assert setup.persister.tool_calls == []
 
 
-async def test_a_warning_before_started_waits_for_it() -> None:
-    desk = Desk()
-    desk.step([WARNING])
-    assert desk.journal == []
-    desk.step([STARTED, Text("a")])
-    assert desk.journal == [STARTED, WARNING, Text("a")]
+async def test_warning_before_started_waits_for_it() -> None:
+    setup = PersisterSetup()
+    setup.step([WARNING])
+    assert setup.journal == []
+    setup.step([STARTED, Text("a")])
+    assert setup.journal == [STARTED, WARNING, Text("a")]
 
 
-async def test_a_warning_without_an_answer_stands_before_the_end() -> None:
-    desk = Desk()
-    desk.step([WARNING])
-    started, *rest = desk.persister.closing(ended(Reason.TIME_BUDGET))
+async def test_warning_without_an_answer_precedes_the_end() -> None:
+    setup = PersisterSetup()
+    setup.step([WARNING])
+    started, *rest = setup.persister.closing(ended(Reason.TIME_BUDGET))
     assert isinstance(started, Started)
     assert (started.provider, started.upstream_model) == (None, None)
-    assert started.turn_id == desk.turn.id
+    assert started.turn_id == setup.turn.id
     assert rest == [WARNING, ended(Reason.TIME_BUDGET)]
 
 
-async def test_after_an_answer_only_the_end_is_left() -> None:
-    desk = Desk()
-    desk.step([WARNING, STARTED])
-    assert desk.persister.closing(ended()) == [ended()]
+async def test_closing_an_answer_adds_only_the_end() -> None:
+    setup = PersisterSetup()
+    setup.step([WARNING, STARTED])
+    assert setup.persister.closing(ended()) == [ended()]
 
 
-async def test_what_is_out_of_order_is_dropped_and_reported() -> None:
-    desk = Desk()
-    desk.step(
+async def test_events_out_of_order_are_dropped_and_reported() -> None:
+    setup = PersisterSetup()
+    setup.step(
         [Text("too early"), STARTED, STARTED, Text("a"), events.Blocked("x"), Text("b"), CALL]
     )
-    assert desk.journal == [STARTED, Text("a"), events.Blocked("x")]
-    assert desk.persister.text == "a"
-    assert desk.persister.tool_calls == []
-    assert desk.dropped == 4
+    assert setup.journal == [STARTED, Text("a"), events.Blocked("x")]
+    assert setup.persister.text == "a"
+    assert setup.persister.tool_calls == []
+    assert setup.dropped == 4
 
 
-async def test_a_replacement_replaces_the_text() -> None:
-    desk = Desk()
-    desk.step([STARTED, Text("bad"), events.Replace("good", "guard"), Text(" more")])
-    assert desk.persister.text == "good more"
+async def test_replacement_replaces_the_text() -> None:
+    setup = PersisterSetup()
+    setup.step([STARTED, Text("bad"), events.Replace("good", "guard"), Text(" more")])
+    assert setup.persister.text == "good more"
 
 
-async def test_whole_tool_calls_are_kept() -> None:
-    desk = Desk()
-    desk.step([STARTED, events.ToolCallDelta(0, "a", "f", "{}"), CALL])
-    assert desk.persister.tool_calls == [CALL]
+async def test_complete_tool_calls_are_collected() -> None:
+    setup = PersisterSetup()
+    setup.step([STARTED, events.ToolCallDelta(0, "a", "f", "{}"), CALL])
+    assert setup.persister.tool_calls == [CALL]
 
 
 async def test_readers_are_woken_once_per_batch(nursery: trio.Nursery) -> None:
-    desk = Desk()
-    desk.step([FinishChunk(Reason.STOP)])
-    subscription = desk.turn.journal.subscribe()
+    setup = PersisterSetup()
+    setup.step([FinishChunk(Reason.STOP)])
+    subscription = setup.turn.journal.subscribe()
     batches: list[list[AnyEvent]] = []
 
     async def read() -> None:
@@ -121,37 +121,37 @@ async def test_readers_are_woken_once_per_batch(nursery: trio.Nursery) -> None:
 
     nursery.start_soon(read)
     await trio.testing.wait_all_tasks_blocked()
-    desk.step([STARTED, Text("a"), Text("b")])
+    setup.step([STARTED, Text("a"), Text("b")])
     await trio.testing.wait_all_tasks_blocked()
     assert batches == [[STARTED, Text("a"), Text("b")]]
 
 
-async def test_the_tail_holds_what_the_store_lacks() -> None:
-    desk = Desk()
-    desk.step([STARTED, Text("a")])
-    desk.persister.tail.flushed = 1
-    segment = desk.persister.tail.cut([ended()])
+async def test_tail_contains_events_missing_in_the_store() -> None:
+    setup = PersisterSetup()
+    setup.step([STARTED, Text("a")])
+    setup.persister.tail.flushed = 1
+    segment = setup.persister.tail.cut([ended()])
     assert segment is not None
     assert (segment.first_seq, segment.last_seq) == (1, 2)
     assert decode_events(segment.blob) == [Text("a"), ended()]
 
 
-async def test_who_wants_no_text_kept_gets_no_checkpoints(
+async def test_turn_without_stored_text_gets_no_checkpoints(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    desk = Desk(keep_text=False)
-    nursery.start_soon(desk.theatre.checkpointer.run)
-    desk.step([STARTED, Text("a")])
+    setup = PersisterSetup(keep_text=False)
+    nursery.start_soon(setup.harness.checkpointer.run)
+    setup.step([STARTED, Text("a")])
     await trio.sleep(10)
-    assert desk.theatre.store.flushes == []
+    assert setup.harness.store.flushes == []
     nursery.cancel_scope.cancel()
 
 
 async def _batched(drafts: list[Draft], cuts: list[int]) -> tuple[list[AnyEvent], str, int, Place]:
-    desk = Desk()
+    setup = PersisterSetup()
     for batch in cut_at(drafts, cuts):
-        desk.step(batch)
-    return desk.journal, desk.persister.text, desk.dropped, desk.persister._order.place
+        setup.step(batch)
+    return setup.journal, setup.persister.text, setup.dropped, setup.persister._order.place
 
 
 drafts = st.lists(
@@ -163,5 +163,5 @@ drafts = st.lists(
 
 
 @given(drafts, st.lists(st.integers(0, 99)))
-def test_batches_make_no_difference(drafts: list[Draft], cuts: list[int]) -> None:
+def test_journal_does_not_depend_on_batching(drafts: list[Draft], cuts: list[int]) -> None:
     assert trio.run(_batched, drafts, cuts) == trio.run(_batched, drafts, [])

@@ -1,4 +1,4 @@
-"""Costs are integer micro-dollars, rounded once."""
+"""Tests of costs, which are integer micro-dollars, rounded once."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def usage(input: int, output: int = 0, cached: int = 0) -> Usage:
         (usage(10, cached=99), Price(input=1_000_000, cached_input=0), 0),
     ],
 )
-def test_a_cost(used: Usage, price: Price, micros: int) -> None:
+def test_cost_of_usage(used: Usage, price: Price, micros: int) -> None:
     assert cost_micros(used, price) == micros
 
 
@@ -37,20 +37,20 @@ micros = st.integers(0, 10**9)
 
 
 @given(tokens, tokens, micros, micros)
-def test_never_off_by_more_than_half_a_micro(i: int, o: int, pi: int, po: int) -> None:
+def test_rounding_error_is_at_most_half_a_micro_dollar(i: int, o: int, pi: int, po: int) -> None:
     exact_millionths = i * pi + o * po
     cost = cost_micros(usage(i, o), Price(input=pi, output=po))
     assert -500_000 < cost * 1_000_000 - exact_millionths <= 500_000
 
 
 @given(tokens, tokens, micros, micros)
-def test_cached_input_is_never_dearer_where_its_price_is_lower(
+def test_cheaper_cached_input_never_increases_the_cost(
     i: int, cached: int, pi: int, pc: int
 ) -> None:
     price = Price(input=pi, cached_input=min(pi, pc))
     assert cost_micros(usage(i, cached=cached), price) <= cost_micros(usage(i), price)
 
 
-def test_no_cost_is_more_than_a_database_holds() -> None:
+def test_cost_is_capped_to_a_database_integer() -> None:
     usage = Usage(input_tokens=2**53, output_tokens=2**53)
     assert cost_micros(usage, Price(input=10**12, output=10**12)) == 2**63 - 1

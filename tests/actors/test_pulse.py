@@ -1,4 +1,4 @@
-"""No client waits longer than a heartbeat."""
+"""Tests of heartbeats: no client waits longer than the heartbeat interval."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -9,38 +9,38 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.events import Text
-from actors.pulse import LOOKS_PER_HEARTBEAT, Pulse
+from actors.pulse import CHECKS_PER_HEARTBEAT, Pulse
 from actors.turn import Turn
-from tests.actors.fakes import Theatre
+from tests.actors.fakes import TurnHarness
 
 HEARTBEAT_S = 15.0
-LOOK_S = HEARTBEAT_S / LOOKS_PER_HEARTBEAT
+CHECK_S = HEARTBEAT_S / CHECKS_PER_HEARTBEAT
 
 
 @dataclass
 class Client:
-    """Follows a turn and notes when it heard something."""
+    """A reader of a turn that records when it was woken."""
 
     turn: Turn
-    heard_at: list[float] = field(default_factory=list)
+    received_at: list[float] = field(default_factory=list)
     nudges: int = 0
 
     async def run(self) -> None:
         subscription = self.turn.journal.subscribe()
         while not subscription.exhausted:
-            self.heard_at.append(trio.current_time())
+            self.received_at.append(trio.current_time())
             self.nudges += not await subscription.read()
 
     @property
     def longest_silence(self) -> float:
-        times = [*self.heard_at, trio.current_time()]
+        times = [*self.received_at, trio.current_time()]
         return max((b - a for a, b in pairwise(times)), default=0.0)
 
 
-async def test_a_silent_turn_is_nudged_in_time_and_not_too_often(
+async def test_silent_turn_is_nudged_in_time_and_not_too_often(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    turn = Theatre().turn()
+    turn = TurnHarness().turn()
     client = Client(turn)
     nursery.start_soon(client.run)
     nursery.start_soon(Pulse([turn], HEARTBEAT_S).run)
@@ -50,10 +50,8 @@ async def test_a_silent_turn_is_nudged_in_time_and_not_too_often(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_turn_that_talks_is_left_alone(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    turn = Theatre().turn()
+async def test_active_turn_is_not_nudged(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    turn = TurnHarness().turn()
     client = Client(turn)
     nursery.start_soon(client.run)
     nursery.start_soon(Pulse([turn], HEARTBEAT_S).run)
@@ -64,18 +62,18 @@ async def test_a_turn_that_talks_is_left_alone(
     nursery.cancel_scope.cancel()
 
 
-async def test_turns_that_ended_are_forgotten(autojump_clock: MockClock) -> None:
-    theatre = Theatre()
-    turns = [theatre.turn(turn_id="turn_1"), theatre.turn(turn_id="turn_2")]
+async def test_ended_turns_are_forgotten(autojump_clock: MockClock) -> None:
+    harness = TurnHarness()
+    turns = [harness.turn(turn_id="turn_1"), harness.turn(turn_id="turn_2")]
     pulse = Pulse(turns, HEARTBEAT_S)
-    pulse.look()
+    pulse.check()
     turns.pop()
-    pulse.look()
+    pulse.check()
     assert set(pulse._seen) == {"turn_1"}
 
 
-async def _talk(pauses: list[float], joins_at: float) -> None:
-    turn = Theatre().turn()
+async def _run_with_pauses(pauses: list[float], joins_at: float) -> None:
+    turn = TurnHarness().turn()
     early, late = Client(turn), Client(turn)
 
     async def join() -> None:
@@ -96,5 +94,5 @@ async def _talk(pauses: list[float], joins_at: float) -> None:
 
 
 @given(st.lists(st.floats(0, HEARTBEAT_S * 3), max_size=8), st.floats(0, HEARTBEAT_S * 3))
-def test_whenever_it_talks_silence_is_never_longer(pauses: list[float], joins_at: float) -> None:
-    trio.run(_talk, pauses, joins_at, clock=MockClock(autojump_threshold=0))
+def test_silence_never_exceeds_a_heartbeat(pauses: list[float], joins_at: float) -> None:
+    trio.run(_run_with_pauses, pauses, joins_at, clock=MockClock(autojump_threshold=0))

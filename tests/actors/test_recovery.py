@@ -1,4 +1,4 @@
-"""Turns whose owner died: what had been journalled is kept, the rest is said to be lost."""
+"""Tests of recovery of turns whose owner died."""
 
 import msgspec
 import pytest
@@ -44,7 +44,7 @@ ORPHAN = TurnView(
 
 
 def store_of(journal: list[AnyEvent], *cuts: int, orphan: TurnView = ORPHAN) -> MemoryStore:
-    """A store in which the owner of a turn died after it had journalled so much."""
+    """Return a store with an orphaned turn and this stored journal."""
     store = MemoryStore()
     store.in_flight = [orphan]
     first = 0
@@ -68,9 +68,9 @@ def assert_in_order(journal: list[AnyEvent]) -> None:
     assert isinstance(journal[-1], Ended)
 
 
-async def test_what_had_been_said_is_kept(autojump_clock: MockClock) -> None:
-    said: list[AnyEvent] = [STARTED, Text("Hel"), Text("lo")]
-    store = store_of(said, 2)
+async def test_stored_events_are_kept(autojump_clock: MockClock) -> None:
+    journalled: list[AnyEvent] = [STARTED, Text("Hel"), Text("lo")]
+    store = store_of(journalled, 2)
     record = await recovered(store)
     assert (record.status, record.reason) == (Status.FAILED.value, Reason.OWNER_LOST.value)
     assert record.text == "Hello"
@@ -78,13 +78,13 @@ async def test_what_had_been_said_is_kept(autojump_clock: MockClock) -> None:
     assert record.epoch == 1
     assert record.error is not None
     journal = store.journal("turn_1")
-    assert journal[:3] == said
+    assert journal[:3] == journalled
     assert journal[3] == events.Recovered(1)
     assert_in_order(journal)
     assert record.last_event == len(journal) - 1
 
 
-async def test_the_turn_keeps_its_owner_so_that_the_compare_and_set_can_win(
+async def test_record_keeps_the_dead_owner_for_the_compare_and_set(
     autojump_clock: MockClock,
 ) -> None:
     record = await recovered(store_of([STARTED]))
@@ -93,7 +93,7 @@ async def test_the_turn_keeps_its_owner_so_that_the_compare_and_set_can_win(
     assert record.ended_at == now()
 
 
-async def test_nothing_had_been_said(autojump_clock: MockClock) -> None:
+async def test_empty_journal_is_finalised(autojump_clock: MockClock) -> None:
     store = store_of([])
     record = await recovered(store)
     journal = store.journal("turn_1")
@@ -105,7 +105,7 @@ async def test_nothing_had_been_said(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "answers"),
+    ("journalled", "has_answer"),
     [
         ([], False),
         ([STARTED], False),
@@ -114,45 +114,45 @@ async def test_nothing_had_been_said(autojump_clock: MockClock) -> None:
         ([STARTED, Text("Hel"), events.Retry("why")], False),
     ],
 )
-async def test_a_conversation_goes_on_from_what_had_been_said(
-    autojump_clock: MockClock, said: list[AnyEvent], answers: bool
+async def test_recovered_turn_with_content_can_be_continued(
+    autojump_clock: MockClock, journalled: list[AnyEvent], has_answer: bool
 ) -> None:
     orphan = replace(ORPHAN, keeps_items=True, conversation="c")
-    assert (await recovered(store_of(said, orphan=orphan))).answers == answers
+    assert (await recovered(store_of(journalled, orphan=orphan))).has_answer is has_answer
 
 
 @pytest.mark.parametrize("blob", [b"\xc1", b"\x91\x81\xa4type\xa6future"])
-async def test_what_cannot_be_read_does_not_stand_in_the_way(
+async def test_unreadable_segment_does_not_prevent_recovery(
     autojump_clock: MockClock, blob: bytes
 ) -> None:
-    """Damage, or an event of a newer version: the server starts, and the turn has its record."""
+    """The blob is damaged or from a newer version; the turn must still get its record."""
     store = store_of([STARTED, Text("Hello"), Text("lost")], 2)
     store.kept["turn_1"][2] = Segment("turn_1", "dead", 2, 2, blob)
     record = await recovered(store)
     assert (record.reason, record.text) == (Reason.OWNER_LOST.value, "Hello")
 
 
-async def test_a_second_death_is_a_second_epoch(autojump_clock: MockClock) -> None:
+async def test_each_recovery_increments_the_epoch(autojump_clock: MockClock) -> None:
     record = await recovered(store_of([STARTED], orphan=replace(ORPHAN, epoch=4)))
     assert record.epoch == 5
 
 
-async def test_a_replacement_counts(autojump_clock: MockClock) -> None:
-    said: list[AnyEvent] = [STARTED, Text("bad"), events.Replace("good", "guard"), Text("!")]
-    record = await recovered(store_of(said, 1, 2, 3))
+async def test_replacement_is_applied_to_the_text(autojump_clock: MockClock) -> None:
+    journalled: list[AnyEvent] = [STARTED, Text("bad"), events.Replace("good", "guard"), Text("!")]
+    record = await recovered(store_of(journalled, 1, 2, 3))
     assert record.text == "good!"
-    assert visible_text(said) == "good!"
+    assert visible_text(journalled) == "good!"
 
 
-async def test_whole_tool_calls_are_kept(autojump_clock: MockClock) -> None:
+async def test_complete_tool_calls_are_kept(autojump_clock: MockClock) -> None:
     record = await recovered(store_of([STARTED, CALL]))
     assert record.tool_calls is not None
     assert '"call_1"' in record.tool_calls
 
 
-async def test_the_route_that_answered_last_is_named(autojump_clock: MockClock) -> None:
-    said: list[AnyEvent] = [STARTED, events.RouteChanged("spare", "spare-model", "truncated")]
-    store = store_of(said)
+async def test_record_names_the_last_route(autojump_clock: MockClock) -> None:
+    journalled: list[AnyEvent] = [STARTED, events.RouteChanged("spare", "spare-model", "truncated")]
+    store = store_of(journalled)
     record = await recovered(store)
     assert (record.provider, record.upstream_model) == ("spare", "spare-model")
     end = store.journal("turn_1")[-1]
@@ -160,8 +160,8 @@ async def test_the_route_that_answered_last_is_named(autojump_clock: MockClock) 
     assert end.provider == "spare"
 
 
-async def test_all_that_was_generated_is_charged_as_an_estimate(autojump_clock: MockClock) -> None:
-    said: list[AnyEvent] = [
+async def test_generated_output_is_charged_as_an_estimate(autojump_clock: MockClock) -> None:
+    journalled: list[AnyEvent] = [
         STARTED,
         events.Reasoning("think" * 10),
         Text("say" * 10),
@@ -169,34 +169,34 @@ async def test_all_that_was_generated_is_charged_as_an_estimate(autojump_clock: 
         events.ToolCallDelta(0, "a", "f", "{}" * 10),
         events.ToolCall(0, "a", "f", "{}" * 10),
     ]
-    record = await recovered(store_of(said))
+    record = await recovered(store_of(journalled))
     assert record.usage is not None
     generated = "think" * 10 + "say" * 10 + "no" * 10 + "{}" * 10
     assert record.usage.output_tokens == estimate_tokens(generated)
     assert record.usage.estimated
 
 
-async def test_of_a_turn_that_keeps_no_text_only_the_row_is_left(autojump_clock: MockClock) -> None:
+async def test_turn_without_stored_text_keeps_only_its_row(autojump_clock: MockClock) -> None:
     record = await recovered(store_of([], orphan=replace(ORPHAN, keep_text=False)))
     assert record.segment is None
     assert record.turn.keep_text is False
 
 
-async def test_who_was_faster_is_left_alone(autojump_clock: MockClock) -> None:
+async def test_turn_finalised_by_another_process_is_skipped(autojump_clock: MockClock) -> None:
     store = store_of([STARTED])
     store.winner = Finalised(False, "completed", "stop")
     assert await recover(store, now) == 0
     assert store.finals == []
 
 
-async def test_every_orphan_is_found(autojump_clock: MockClock) -> None:
+async def test_every_orphan_is_finalised(autojump_clock: MockClock) -> None:
     store = store_of([STARTED])
     store.in_flight = [replace(ORPHAN, id=f"turn_{number}") for number in range(5)]
     assert await recover(store, now) == 5
     assert {record.turn.id for record in store.finals} == {t.id for t in store.in_flight}
 
 
-async def test_what_was_asked_is_charged_at_the_price_of_its_model(
+async def test_input_estimate_is_charged_at_the_models_price(
     autojump_clock: MockClock,
 ) -> None:
     asked = msgspec.structs.replace(STARTED, input_estimate=1000)

@@ -1,23 +1,23 @@
-"""The retry table, row by row, and the bounds that no sequence of failures gets past."""
+"""Tests of the retry table, row by row, and of the limits on retries."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.base import Capabilities, FailureKind, Route, UpstreamFailure
-from actors.retry import LONGEST_WAIT_S, MOST_IN_ALL, MOST_ON_ONE_ROUTE, Retries
+from actors.retry import MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ROUTE, MAX_RETRY_AFTER_S, Retries
 from actors.timeouts import Timeouts
 from actors.turn import PlannedRoute
 
 K = FailureKind
 
 
-def planned(name: str, window: int | None = None) -> PlannedRoute:
+def a_route(name: str, window: int | None = None) -> PlannedRoute:
     capabilities = Capabilities(context_window=window)
     return PlannedRoute(Route(name, f"{name}-model"), Timeouts(), capabilities)
 
 
-MAIN, SPARE, LAST = planned("main"), planned("spare"), planned("last")
+MAIN, SPARE, LAST = a_route("main"), a_route("spare"), a_route("last")
 
 
 def failure(
@@ -33,29 +33,29 @@ def failure(
     )
 
 
-def play(
+def run_attempts(
     retries: Retries, *failures: UpstreamFailure, continuing: bool = False
 ) -> list[tuple[str, float]]:
-    """The routes asked, each with the wait before it, if every attempt fails like this."""
-    asked: list[tuple[str, float]] = []
+    """Return the routes tried, each with the wait before it, for attempts that fail like this."""
+    tried: list[tuple[str, float]] = []
     wait = 0.0
     for one in failures:
         if retries.route is None:
             break
-        asked.append((retries.route.route.provider, wait))
-        retries.begun()
+        tried.append((retries.route.route.provider, wait))
+        retries.attempt_started()
         wait = retries.after(one, continuing=continuing)
     if retries.route is not None:
-        asked.append((retries.route.route.provider, wait))
-    return asked
+        tried.append((retries.route.route.provider, wait))
+    return tried
 
 
-def names(*failures: UpstreamFailure) -> list[str]:
-    return [name for name, _ in play(Retries((MAIN, SPARE), lambda: 0.5), *failures)]
+def routes_tried(*failures: UpstreamFailure) -> list[str]:
+    return [name for name, _ in run_attempts(Retries((MAIN, SPARE), lambda: 0.5), *failures)]
 
 
 ROWS: list[tuple[UpstreamFailure, int, bool]] = [
-    # failure, tries on the first route, whether the second one is asked
+    # failure, attempts on the first route, True if the second one is tried
     (failure(K.REFUSED), 2, True),
     (failure(K.REJECTED, 429, retry_after_s=2), 3, True),
     (failure(K.REJECTED, 429, retry_after_s=5.1), 1, True),
@@ -83,87 +83,87 @@ ROWS: list[tuple[UpstreamFailure, int, bool]] = [
 
 
 @pytest.mark.parametrize(("failed", "tries", "spare"), ROWS)
-def test_a_row(failed: UpstreamFailure, tries: int, spare: bool) -> None:
-    asked = names(*[failed] * tries)
-    assert asked == ["main"] * tries + ["spare"] * spare
+def test_retry_table_row(failed: UpstreamFailure, tries: int, spare: bool) -> None:
+    tried = routes_tried(*[failed] * tries)
+    assert tried == ["main"] * tries + ["spare"] * spare
 
 
-def test_what_was_told_is_waited_and_never_less() -> None:
+def test_retry_after_is_never_shortened() -> None:
     for jitter in (0.0, 1.0):
         retries = Retries((MAIN,), lambda value=jitter: value)  # type: ignore[misc]
-        retries.begun()
+        retries.attempt_started()
         waited = retries.after(failure(K.REJECTED, 429, retry_after_s=2))
         assert 2.0 <= waited <= 2.2
 
 
-def test_without_a_word_the_waits_double_and_stay_under_three_seconds() -> None:
+def test_backoff_doubles_and_stays_under_three_seconds() -> None:
     for jitter in (0.0, 1.0):
         retries = Retries((MAIN, SPARE), lambda value=jitter: value)  # type: ignore[misc]
-        asked = play(retries, *[failure(K.REJECTED, 429)] * 3)
-        (_, none), (_, first), (_, second), (spare, at_once) = asked
+        tried = run_attempts(retries, *[failure(K.REJECTED, 429)] * 3)
+        (_, none), (_, first), (_, second), (spare, at_once) = tried
         assert (none, spare, at_once) == (0.0, "spare", 0.0)
         assert 0.3 <= first <= 0.7
         assert second == 2 * first
         assert first + second < 3
 
 
-def test_a_lost_connection_is_made_again_at_once() -> None:
-    asked = play(Retries((MAIN, SPARE), lambda: 0.5), *[failure(K.REFUSED)] * 2)
-    assert asked == [("main", 0.0), ("main", 0.0), ("spare", 0.0)]
+def test_lost_connection_is_retried_at_once() -> None:
+    tried = run_attempts(Retries((MAIN, SPARE), lambda: 0.5), *[failure(K.REFUSED)] * 2)
+    assert tried == [("main", 0.0), ("main", 0.0), ("spare", 0.0)]
 
 
-def test_an_error_of_the_server_waits_as_long_as_it_says() -> None:
+def test_server_error_with_retry_after_is_waited_for() -> None:
     retries = Retries((MAIN,), lambda: 0.0)
-    retries.begun()
+    retries.attempt_started()
     assert retries.after(failure(K.SERVER_ERROR, 503, retry_after_s=3)) == 3.0
     retries = Retries((MAIN,), lambda: 0.0)
-    retries.begun()
+    retries.attempt_started()
     assert 0 < retries.after(failure(K.SERVER_ERROR, 503)) < 0.5
 
 
-def test_a_wait_that_would_outlast_the_time_budget_is_not_begun() -> None:
+def test_wait_beyond_the_time_budget_is_skipped() -> None:
     busy = failure(K.REJECTED, 429, retry_after_s=2)
     retries = Retries((MAIN, SPARE), lambda: 0.0)
-    retries.begun()
+    retries.attempt_started()
     assert (retries.after(busy, left_s=2.1), retries.route) == (2.0, MAIN)
-    retries.begun()
+    retries.attempt_started()
     assert (retries.after(busy, left_s=1.9), retries.route) == (0.0, SPARE)
 
 
-def test_another_key_is_tried_at_once_and_within_the_bound() -> None:
+def test_other_keys_are_tried_at_once_within_the_limit() -> None:
     refused = failure(K.REJECTED, 401, another_key=True)
-    assert names(*[refused] * 3) == ["main", "main", "main", "spare"]
+    assert routes_tried(*[refused] * 3) == ["main", "main", "main", "spare"]
 
 
-def test_a_call_that_is_too_long_goes_to_a_larger_window_only() -> None:
+def test_too_long_call_goes_only_to_a_larger_window() -> None:
     too_long = failure(K.REJECTED, 400, code="context_length_exceeded")
-    routes = (planned("main", 8000), planned("small", 4000), planned("same", 8000))
-    large = planned("large", 128_000)
-    assert [n for n, _ in play(Retries((*routes, large), lambda: 0.5), too_long)] == [
+    routes = (a_route("main", 8000), a_route("small", 4000), a_route("same", 8000))
+    large = a_route("large", 128_000)
+    assert [n for n, _ in run_attempts(Retries((*routes, large), lambda: 0.5), too_long)] == [
         "main",
         "large",
     ]
-    assert [n for n, _ in play(Retries(routes, lambda: 0.5), too_long)] == ["main"]
+    assert [n for n, _ in run_attempts(Retries(routes, lambda: 0.5), too_long)] == ["main"]
 
 
-def test_an_unknown_window_may_be_larger_unless_it_is_the_same_model() -> None:
+def test_unknown_window_may_be_larger_except_for_the_same_model() -> None:
     too_long = failure(K.REJECTED, 400, code="context_length_exceeded")
     twin = PlannedRoute(Route("twin", "main-model"), Timeouts())
-    asked = play(Retries((MAIN, twin, SPARE), lambda: 0.5), too_long)
-    assert [name for name, _ in asked] == ["main", "spare"]
+    tried = run_attempts(Retries((MAIN, twin, SPARE), lambda: 0.5), too_long)
+    assert [name for name, _ in tried] == ["main", "spare"]
 
 
-def test_while_continuing_no_refusal_is_the_last_word() -> None:
+def test_rejection_of_a_continuation_does_not_stop_retries() -> None:
     refused = failure(K.REJECTED, 400)
-    asked = play(Retries((MAIN, SPARE), lambda: 0.5), refused, continuing=True)
-    assert [name for name, _ in asked] == ["main", "spare"]
+    tried = run_attempts(Retries((MAIN, SPARE), lambda: 0.5), refused, continuing=True)
+    assert [name for name, _ in tried] == ["main", "spare"]
 
 
-def test_a_route_that_cannot_be_asked_costs_no_attempt() -> None:
+def test_skipped_route_does_not_count_as_an_attempt() -> None:
     retries = Retries((MAIN, SPARE), lambda: 0.5)
-    retries.passed_over()
+    retries.skip_route()
     assert retries.route is SPARE
-    retries.passed_over()
+    retries.skip_route()
     assert retries.route is None
 
 
@@ -183,16 +183,16 @@ FAILURES = st.builds(
     jitter=st.floats(0, 1),
     continuing=st.booleans(),
 )
-def test_no_failures_get_past_the_bounds(
+def test_no_sequence_of_failures_exceeds_the_limits(
     failures: list[UpstreamFailure],
     routes: list[PlannedRoute],
     jitter: float,
     continuing: bool,
 ) -> None:
-    asked = play(Retries(routes, lambda: jitter), *failures, continuing=continuing)
-    order = [name for name, _ in asked]
-    assert len(order) <= MOST_IN_ALL
-    assert all(order.count(route.route.provider) <= MOST_ON_ONE_ROUTE for route in routes)
-    assert all(0 <= wait <= LONGEST_WAIT_S * 1.1 for _, wait in asked)
+    tried = run_attempts(Retries(routes, lambda: jitter), *failures, continuing=continuing)
+    order = [name for name, _ in tried]
+    assert len(order) <= MAX_ATTEMPTS
+    assert all(order.count(route.route.provider) <= MAX_ATTEMPTS_PER_ROUTE for route in routes)
+    assert all(0 <= wait <= MAX_RETRY_AFTER_S * 1.1 for _, wait in tried)
     places = [[route.route.provider for route in routes].index(name) for name in order]
-    assert places == sorted(places), "a route that was left is not asked again"
+    assert places == sorted(places), "a route was tried again after a later one"

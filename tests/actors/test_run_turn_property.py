@@ -1,4 +1,4 @@
-"""Random scripts, ended at random instants for random causes: the books agree every time."""
+"""Property test of whole turns: random scripts that end at random times for random causes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from actors.order import Order
 from actors.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
 from actors.ports import AttemptRecord, FinalRecord
 from actors.providers.base import FailureKind, UpstreamFailure
-from actors.retry import MOST_ON_ONE_ROUTE
+from actors.retry import MAX_ATTEMPTS_PER_ROUTE
 from actors.run_turn import run_turn
 from actors.timeouts import Timeouts
 from tests.actors.fakes import (
@@ -35,15 +35,15 @@ from tests.actors.fakes import (
     HoldingScreen,
     Line,
     ScriptedProvider,
-    Theatre,
     Trouble,
+    TurnHarness,
     a_request,
-    said,
+    text_in,
 )
 from tests.actors.samples import answer_chunks
 
 INSTANTS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0])
-"""Few and coarse, so that things often fall on the same instant."""
+"""Few coarse values, so that several events often fall on the same instant."""
 
 TIMEOUTS = Timeouts(connect_s=2, first_byte_s=2, first_token_s=3, idle_s=3)
 TOTAL_S = 12.0
@@ -68,12 +68,12 @@ heads: st.SearchStrategy[Line] = st.one_of(
 
 
 @dataclass(frozen=True)
-class Plot:
-    """What happens to a turn."""
+class Scenario:
+    """A random scenario for one turn."""
 
     routes: list[tuple[Line, list[Line]]]
     end_at: float | int
-    """Seconds (float), or the number of a step of the run (int)."""
+    """Time of the end in seconds (float), or number of a task step (int)."""
     cause: str
     mode: Mode
     holding: bool
@@ -83,8 +83,8 @@ class Plot:
     trouble: dict[str, Trouble]
 
 
-plots = st.builds(
-    Plot,
+scenarios = st.builds(
+    Scenario,
     routes=st.lists(st.tuples(heads, st.lists(reads, max_size=8)), min_size=1, max_size=2),
     end_at=INSTANTS | st.integers(1, 100),
     cause=st.sampled_from(["nothing", "leave", "cancel", "shutdown", "service cancelled"]),
@@ -100,39 +100,39 @@ plots = st.builds(
 
 
 class Run:
-    """One turn of a plot, and the questions about what is left of it."""
+    """One turn run by a scenario, and the checks of its results."""
 
-    def __init__(self, plot: Plot) -> None:
-        self.plot = plot
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
         self.providers = [
             ScriptedProvider(*lines, head=head, name=f"route{number}")
-            for number, (head, lines) in enumerate(plot.routes)
+            for number, (head, lines) in enumerate(scenario.routes)
         ]
-        self.theatre = Theatre(
-            *self.providers, screens=lambda: (HoldingScreen(),) if plot.holding else ()
+        self.harness = TurnHarness(
+            *self.providers, screens=lambda: (HoldingScreen(),) if scenario.holding else ()
         )
-        self.theatre.store.takes_s = plot.store_takes_s
-        self.theatre.store.trouble = plot.trouble
+        self.harness.store.takes_s = scenario.store_takes_s
+        self.harness.store.trouble = scenario.trouble
 
-    async def play(self) -> None:
-        plot = self.plot
+    async def run_turn_to_end(self) -> None:
+        scenario = self.scenario
         asked = a_request(
-            *self.theatre.providers,
+            *self.harness.providers,
             timeouts=TIMEOUTS,
             total_s=TOTAL_S,
-            mode=plot.mode,
+            mode=scenario.mode,
             resume_window_s=1.0,
-            keep_text=plot.keep_text,
-            max_answer_bytes=plot.max_answer_bytes,
+            keep_text=scenario.keep_text,
+            max_answer_bytes=scenario.max_answer_bytes,
         )
-        # What is continued has tests of its own; here all that is shown is one route's.
-        self.turn = self.theatre.turn(replace(asked, on_cut=OnCut.FAIL))
+        # Continuing has its own tests; here the shown text comes from a single route.
+        self.turn = self.harness.turn(replace(asked, on_cut=OnCut.FAIL))
         before = trio.lowlevel.current_statistics().tasks_living
         async with trio.open_nursery() as checkpoints:
-            if plot.trouble.get("checkpoint") is not Trouble.CRASHES:
-                checkpoints.start_soon(self.theatre.checkpointer.run)
+            if scenario.trouble.get("checkpoint") is not Trouble.CRASHES:
+                checkpoints.start_soon(self.harness.checkpointer.run)
             async with trio.open_nursery() as service:
-                service.start_soon(run_turn, self.turn, self.theatre.backstage)
+                service.start_soon(run_turn, self.turn, self.harness.backstage)
                 await self._hold_until_the_end(service)
             checkpoints.cancel_scope.cancel()
         assert trio.lowlevel.current_statistics().tasks_living == before
@@ -147,20 +147,20 @@ class Run:
                     "shutdown": partial(self.turn.stop, Reason.SERVER_SHUTDOWN),
                     "service cancelled": service.cancel_scope.cancel,
                 }
-                await self._end_on_time(ends[self.plot.cause])
+                await self._end_on_time(ends[self.scenario.cause])
                 await self.turn.final.wait()
 
     async def _end_on_time(self, end: Callable[[], None]) -> None:
-        if isinstance(self.plot.end_at, int):
-            trio.lowlevel.add_instrument(AtStep(self.plot.end_at, end))
+        if isinstance(self.scenario.end_at, int):
+            trio.lowlevel.add_instrument(AtStep(self.scenario.end_at, end))
             return
-        with trio.move_on_after(self.plot.end_at):
+        with trio.move_on_after(self.scenario.end_at):
             await self.turn.final.wait()
         end()
 
     @property
     def record(self) -> FinalRecord:
-        (record,) = self.theatre.store.records + self.theatre.observer.lost
+        (record,) = self.harness.store.records + self.harness.observer.lost
         return record
 
     def check(self) -> None:
@@ -179,20 +179,20 @@ class Run:
         assert (record.disconnect_stage or None) == end.disconnect_stage
         assert turn.final.is_set()
         assert turn.journal.closed
-        homes = {"committed": self.theatre.store.finals, "spooled": self.theatre.store.spooled}
-        assert homes.get(turn.stored or "", self.theatre.observer.lost) == [record]
-        assert len(self.theatre.observer.ended) == 1
-        if self.plot.cause == "nothing":
+        homes = {"committed": self.harness.store.finals, "spooled": self.harness.store.spooled}
+        assert homes.get(turn.stored or "", self.harness.observer.lost) == [record]
+        assert len(self.harness.observer.ended) == 1
+        if self.scenario.cause == "nothing":
             assert end.reason not in {Reason.CLIENT_DISCONNECTED, Reason.CANCEL_REQUESTED}
 
     def check_journal(self) -> None:
-        journal, store = self.turn.journal.events, self.theatre.store
+        journal, store = self.turn.journal.events, self.harness.store
         order = Order()
         for event in journal:
             order.advance(event)
         assert isinstance(journal[0], Started)
         assert self.record.last_event == len(journal) - 1
-        if not self.plot.keep_text:
+        if not self.scenario.keep_text:
             assert store.kept == {}
             assert self.record.segment is None
             return
@@ -203,9 +203,9 @@ class Run:
 
     def check_text(self) -> None:
         given = "".join(answer.text for p in self.providers for answer in p.answers)
-        shown = said(self.turn.journal.events)
+        shown = text_in(self.turn.journal.events)
         assert given.startswith(shown)
-        assert self.record.text == (shown if self.plot.keep_text else "")
+        assert self.record.text == (shown if self.scenario.keep_text else "")
         if self.record.status == Status.COMPLETED:
             assert shown.startswith(self._text_before_the_finish())
 
@@ -215,7 +215,7 @@ class Run:
         return "".join(chunk.text for chunk in chunks[:until] if isinstance(chunk, TextChunk))
 
     def check_usage(self) -> None:
-        """The last attempt is charged, unless it failed and left the client with nothing."""
+        """Check the charge: the last attempt's usage, unless it failed before any content."""
         attempts = self.attempts
         answers = [answer for p in self.providers for answer in p.answers]
         usage = self.record.usage
@@ -224,9 +224,9 @@ class Run:
             assert self.record.provider is None
             return
         chunks = answers[-1].said
-        thought = [chunk for chunk in chunks if isinstance(chunk, ReasoningChunk)]
-        said = [chunk for chunk in chunks if not isinstance(chunk, ReasoningChunk)]
-        generated = "".join(map(_generated, [*thought, *said]))
+        reasoning = [chunk for chunk in chunks if isinstance(chunk, ReasoningChunk)]
+        visible = [chunk for chunk in chunks if not isinstance(chunk, ReasoningChunk)]
+        generated = "".join(map(_generated, [*reasoning, *visible]))
         content = any(isinstance(chunk, CONTENT) for chunk in chunks)
         opened = attempts[-1].input_tokens is not None
         if not (content or (opened and attempts[-1].result in ("answered", "cancelled"))):
@@ -258,7 +258,7 @@ class Run:
     def check_upstream(self) -> None:
         for provider in self.providers:
             assert provider.opening == 0
-            assert len(provider.calls) <= MOST_ON_ONE_ROUTE
+            assert len(provider.calls) <= MAX_ATTEMPTS_PER_ROUTE
             assert [answer.left for answer in provider.answers] == [1] * len(provider.answers)
         attempts = self.attempts
         assert [a.number for a in attempts] == list(range(1, len(attempts) + 1))
@@ -269,7 +269,7 @@ CONTENT = (TextChunk, ReasoningChunk, RefusalChunk, ToolCallChunk)
 
 
 def _is_final(chunks: list[Chunk]) -> bool:
-    """Whether the last figures are of all that came."""
+    """Return True if the last reported usage covers all content."""
     if any(isinstance(chunk, FinishChunk) for chunk in chunks):
         return True
     figures = max(i for i, chunk in enumerate(chunks) if isinstance(chunk, UsageChunk))
@@ -287,8 +287,8 @@ def _generated(chunk: Chunk) -> str:
 
 
 @settings(max_examples=200)
-@given(plots)
-def test_whatever_happens_there_is_one_record_and_it_is_true(plot: Plot) -> None:
-    run = Run(plot)
-    trio.run(run.play, clock=MockClock(autojump_threshold=0))
+@given(scenarios)
+def test_every_scenario_ends_with_one_consistent_record(scenario: Scenario) -> None:
+    run = Run(scenario)
+    trio.run(run.run_turn_to_end, clock=MockClock(autojump_threshold=0))
     run.check()

@@ -1,4 +1,4 @@
-"""Which row of the retry table a failure belongs to, as providers put it."""
+"""Tests of failure classes, with statuses, codes and messages as providers send them."""
 
 import pytest
 
@@ -59,18 +59,18 @@ TABLE: list[tuple[FailureKind, int | None, str | None, str, Trouble]] = [
 
 
 @pytest.mark.parametrize(("kind", "status", "code", "message", "trouble"), TABLE)
-def test_a_failure_has_its_row(
+def test_failure_is_classified(
     kind: FailureKind, status: int | None, code: str | None, message: str, trouble: Trouble
 ) -> None:
     assert trouble_of(UpstreamFailure(kind, message, status=status, code=code)) is trouble
 
 
-def test_who_says_when_to_come_back_means_a_rate() -> None:
+def test_retry_after_means_rate_limited() -> None:
     quota = "You exceeded your current quota, please check."
     failure = UpstreamFailure(K.REJECTED, quota, status=429, retry_after_s=20)
     assert trouble_of(failure) is T.RATE_LIMITED
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_every_kind_has_a_row(kind: FailureKind) -> None:
+def test_every_failure_kind_has_a_class(kind: FailureKind) -> None:
     assert trouble_of(UpstreamFailure(kind, "")) in Trouble

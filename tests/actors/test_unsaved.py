@@ -1,11 +1,11 @@
-"""Records that nothing takes are offered again, until the store is back."""
+"""Tests of unsaved records, which are retried until the store takes them."""
 
 import msgspec
 import trio
 from trio.testing import MockClock
 
 from actors.ports import FinalRecord, NewTurn
-from actors.unsaved import MOST_BYTES, RETRY_S, Unsaved
+from actors.unsaved import MAX_BYTES, RETRY_S, Unsaved
 from tests.actors.fakes import EPOCH, MemoryStore, RecordingObserver, Trouble
 
 TURN = NewTurn(
@@ -42,13 +42,13 @@ def record(number: int, text: str = "an answer") -> FinalRecord:
     return msgspec.structs.replace(RECORD, turn=turn, text=text)
 
 
-async def test_they_are_offered_until_the_store_takes_them(autojump_clock: MockClock) -> None:
+async def test_records_are_retried_until_the_store_takes_them(autojump_clock: MockClock) -> None:
     store = MemoryStore()
     store.trouble["finalise"] = Trouble.REFUSES
     unsaved = Unsaved(store, RecordingObserver())
     settled: list[float] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(unsaved.keep_offering, lambda: settled.append(trio.current_time()))
+        nursery.start_soon(unsaved.run, lambda: settled.append(trio.current_time()))
         unsaved.keep(record(1))
         unsaved.keep(record(2))
         await trio.sleep(10.5 * RETRY_S)
@@ -62,14 +62,14 @@ async def test_they_are_offered_until_the_store_takes_them(autojump_clock: MockC
     assert len(settled) == 1
 
 
-async def test_one_that_the_store_never_takes_does_not_keep_the_others_out(
+async def test_refused_record_does_not_block_later_ones(
     autojump_clock: MockClock,
 ) -> None:
     store, observer = MemoryStore(), RecordingObserver()
     store.trouble["finalise"] = Trouble.CRASHES
     unsaved = Unsaved(store, observer)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(unsaved.keep_offering, lambda: None)
+        nursery.start_soon(unsaved.run, lambda: None)
         unsaved.keep(record(1))
         await trio.sleep(1.5 * RETRY_S)
         store.trouble.clear()
@@ -80,8 +80,8 @@ async def test_one_that_the_store_never_takes_does_not_keep_the_others_out(
     assert len(observer.crashes) == 1
 
 
-async def test_memory_is_bounded() -> None:
+async def test_memory_is_limited() -> None:
     unsaved = Unsaved(MemoryStore(), RecordingObserver())
     for number in range(5):
-        unsaved.keep(record(number, "x" * (MOST_BYTES // 3)))
+        unsaved.keep(record(number, "x" * (MAX_BYTES // 3)))
     assert len(unsaved) == 3

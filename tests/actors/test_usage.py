@@ -1,4 +1,4 @@
-"""A rough count of tokens by constants."""
+"""Tests of the rough token estimate."""
 
 import pytest
 from hypothesis import given
@@ -22,10 +22,10 @@ from tests.actors.samples import short_text
         ("é" * 8, 2),
     ],
 )
-def test_an_estimate(text: str, tokens: int) -> None:
+def test_estimate(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens
 
 
 @given(short_text)
-def test_only_an_empty_text_is_free(text: str) -> None:
+def test_only_an_empty_text_has_no_tokens(text: str) -> None:
     assert (estimate_tokens(text) == 0) == (text == "")

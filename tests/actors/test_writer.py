@@ -1,4 +1,4 @@
-"""What a client hears: a heartbeat at once, frames, heartbeats, and where the record went."""
+"""Tests of the writer: heartbeats, frames, and the note on the final record."""
 
 import threading
 
@@ -15,8 +15,8 @@ from tests.actors.samples import STARTED, ended
 HEARTBEAT = b": ping\n"
 
 
-class Letters:
-    """A dialect that shows texts only, and the end as a full stop."""
+class TextDialect:
+    """A dialect that shows only text, and the end as a full stop."""
 
     heartbeat = b": ping\n"
     pending = False
@@ -39,7 +39,7 @@ class Letters:
 
 
 class Client:
-    """Reads a writer's parts as they come."""
+    """A client that collects the parts of a writer."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Client:
     ) -> None:
         self.parts: list[bytes] = []
         self.left = False
-        self._writer = Writer(journal.subscribe(), dialect or Letters(), lambda: stored)
+        self._writer = Writer(journal.subscribe(), dialect or TextDialect(), lambda: stored)
 
     async def run(self) -> None:
         async for part in self._writer:
@@ -57,7 +57,7 @@ class Client:
         self.left = True
 
 
-async def test_a_heartbeat_comes_at_once(nursery: trio.Nursery) -> None:
+async def test_heartbeat_comes_at_once(nursery: trio.Nursery) -> None:
     journal = Journal()
     client = Client(journal)
     nursery.start_soon(client.run)
@@ -66,19 +66,19 @@ async def test_a_heartbeat_comes_at_once(nursery: trio.Nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-def test_a_heartbeat_is_a_comment_and_no_event() -> None:
+def test_heartbeat_is_an_sse_comment() -> None:
     assert HEARTBEAT.startswith(b":")
     assert HEARTBEAT.count(b"\n") == 1
     assert HEARTBEAT.endswith(b"\n")
 
 
-async def test_what_is_there_already_comes_with_it() -> None:
+async def test_existing_events_come_with_the_first_heartbeat() -> None:
     client = Client(Journal([STARTED, Text("a"), ended()], closed=True))
     await client.run()
     assert client.parts == [HEARTBEAT + b"a."]
 
 
-async def test_frames_follow_as_they_come(nursery: trio.Nursery) -> None:
+async def test_frames_follow_as_events_arrive(nursery: trio.Nursery) -> None:
     journal = Journal()
     client = Client(journal)
     nursery.start_soon(client.run)
@@ -95,8 +95,8 @@ async def test_frames_follow_as_they_come(nursery: trio.Nursery) -> None:
     assert client.left
 
 
-class Slow(Letters):
-    """Tells the end only when asked three times more."""
+class PendingDialect(TextDialect):
+    """A dialect whose end has three pending frames."""
 
     def __init__(self) -> None:
         self._left = 3
@@ -112,12 +112,10 @@ class Slow(Letters):
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_what_is_not_told_at_once_comes_part_by_part(
-    nursery: trio.Nursery, over: bool
-) -> None:
+async def test_pending_frames_come_part_by_part(nursery: trio.Nursery, over: bool) -> None:
     events: list[AnyEvent] = [STARTED, Text("a"), ended()]
     journal = Journal(list(events), closed=True) if over else Journal()
-    client = Client(journal, "spooled", Slow())
+    client = Client(journal, "spooled", PendingDialect())
     nursery.start_soon(client.run)
     await wait_all_tasks_blocked()
     if not over:
@@ -129,7 +127,7 @@ async def test_what_is_not_told_at_once_comes_part_by_part(
     assert client.left
 
 
-async def test_a_nudge_is_a_heartbeat(nursery: trio.Nursery) -> None:
+async def test_nudge_sends_a_heartbeat(nursery: trio.Nursery) -> None:
     journal = Journal([STARTED])
     client = Client(journal)
     nursery.start_soon(client.run)
@@ -142,7 +140,7 @@ async def test_a_nudge_is_a_heartbeat(nursery: trio.Nursery) -> None:
 
 
 @pytest.mark.parametrize("stored", ["spooled", "unsaved"])
-async def test_a_record_elsewhere_is_said_before_the_last_frames(
+async def test_record_outside_the_database_is_noted_before_the_last_frames(
     nursery: trio.Nursery, stored: Stored
 ) -> None:
     journal = Journal([STARTED])
@@ -157,20 +155,20 @@ async def test_a_record_elsewhere_is_said_before_the_last_frames(
     assert client.parts == [HEARTBEAT, b"a", b": stored %s\n." % stored.encode()]
 
 
-async def test_also_to_one_who_comes_after_the_end() -> None:
+async def test_late_reader_gets_the_storage_note() -> None:
     client = Client(Journal([STARTED, Text("a"), ended()], closed=True), "spooled")
     await client.run()
     assert client.parts == [HEARTBEAT + b": stored spooled\n" + b"a."]
 
 
 @pytest.mark.parametrize("stored", [None, "committed"])
-async def test_a_record_in_its_place_is_not_worth_a_word(stored: Stored | None) -> None:
+async def test_committed_record_needs_no_note(stored: Stored | None) -> None:
     client = Client(Journal([STARTED, ended()], closed=True), stored)
     await client.run()
     assert client.parts == [HEARTBEAT + b"."]
 
 
-async def test_twenty_clients_hear_the_same(nursery: trio.Nursery) -> None:
+async def test_twenty_clients_receive_the_same(nursery: trio.Nursery) -> None:
     journal = Journal()
     clients = [Client(journal) for _ in range(20)]
     for client in clients:
@@ -184,14 +182,14 @@ async def test_twenty_clients_hear_the_same(nursery: trio.Nursery) -> None:
     assert {b"".join(client.parts) for client in clients} == {HEARTBEAT + b"ab."}
 
 
-async def test_frames_that_are_rendered_already_come_first() -> None:
+async def test_frames_rendered_before_come_first() -> None:
     journal = Journal([STARTED, Text("a"), Text("b"), ended()], closed=True)
-    writer = Writer(journal.subscribe(2), Letters(), frames=b"a")
+    writer = Writer(journal.subscribe(2), TextDialect(), frames=b"a")
     assert [part async for part in writer] == [HEARTBEAT + b"ab."]
 
 
-class Placed(Letters):
-    """Notes in which threads it renders."""
+class ThreadRecordingDialect(TextDialect):
+    """A dialect that records the threads in which it renders."""
 
     def __init__(self, *, repeats_much: bool) -> None:
         self.repeats_much = repeats_much
@@ -203,9 +201,12 @@ class Placed(Letters):
 
 
 @pytest.mark.parametrize("repeats_much", [False, True])
-async def test_a_long_end_is_rendered_in_a_thread(repeats_much: bool) -> None:
-    """And nothing else is."""
-    journal, dialect = Journal([STARTED, Text("a")]), Placed(repeats_much=repeats_much)
+async def test_long_end_is_rendered_in_a_thread(repeats_much: bool) -> None:
+    """Other frames are rendered in the event loop's thread."""
+    journal, dialect = (
+        Journal([STARTED, Text("a")]),
+        ThreadRecordingDialect(repeats_much=repeats_much),
+    )
     client = Client(journal, dialect=dialect)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.run)

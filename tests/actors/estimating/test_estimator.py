@@ -1,4 +1,4 @@
-"""Estimates of answers and prompts: what teaches them, what must not, and what they never are."""
+"""Tests of the estimator: learning, ignored reports, bounds and stored state."""
 
 import random
 from itertools import pairwise
@@ -20,7 +20,7 @@ from actors.providers.base import ModelCall
 
 LINE = "The lighthouse had been dark for eleven years when Tobias found the key.\n"
 OFTEN = 12
-"""Turns after which an estimator has made up its mind."""
+"""Number of turns after which the estimates have converged."""
 
 
 def call(*contents: object, **parameters: object) -> ModelCall:
@@ -29,7 +29,7 @@ def call(*contents: object, **parameters: object) -> ModelCall:
 
 
 def taught(model: str = "m", *, tokens: int = 30, deltas: int = 30) -> Estimator:
-    """By answers of some lines, each of so many tokens and deltas."""
+    """Return an estimator that learnt from answers with this many tokens and deltas per line."""
     estimator = Estimator()
     for lines in range(1, OFTEN + 1):
         estimator.learn(model, LINE * lines, deltas * lines, tokens * lines)
@@ -51,7 +51,7 @@ def taught(model: str = "m", *, tokens: int = 30, deltas: int = 30) -> Estimator
         ("\ud83d", 1),
     ],
 )
-def test_before_anything_is_learnt_constants_count(text: str, tokens: int) -> None:
+def test_estimates_before_learning_use_the_constants(text: str, tokens: int) -> None:
     assert Estimator().estimate("m", text) == tokens
 
 
@@ -70,33 +70,33 @@ def test_models_do_not_learn_from_each_other() -> None:
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 10**9, 10**400, 1])
-def test_figures_that_cannot_be_true_teach_nothing(tokens: int) -> None:
+def test_implausible_counts_are_ignored(tokens: int) -> None:
     estimator = Estimator()
     estimator.learn("m", LINE * 10, 150, tokens)
     assert estimator.dump() == ()
 
 
-def test_an_answer_without_text_teaches_nothing() -> None:
+def test_answer_without_text_is_ignored() -> None:
     estimator = Estimator()
     estimator.learn("m", "", 0, 12)
     assert estimator.dump() == ()
 
 
-def test_one_turn_with_hidden_reasoning_in_its_figure_does_little() -> None:
+def test_single_report_with_hidden_reasoning_changes_little() -> None:
     estimator = taught(tokens=16, deltas=16)
     before = estimator.estimate("m", LINE * 10, 160)
     estimator.learn("m", LINE * 10, 160, 450)
     assert estimator.estimate("m", LINE * 10, 160) == pytest.approx(before, rel=0.03)
 
 
-def test_asking_about_a_model_does_not_remember_it() -> None:
+def test_estimating_does_not_create_a_model() -> None:
     estimator = Estimator()
     estimator.estimate("m", LINE, 3)
     estimator.estimate_input("m", call(LINE))
     assert estimator.dump() == ()
 
 
-def test_the_model_that_was_not_used_for_longest_is_forgotten() -> None:
+def test_least_recently_used_model_is_dropped() -> None:
     estimator = Estimator()
     for number in range(MAX_MODELS):
         estimator.learn(f"m{number}", LINE, 15, 15)
@@ -108,7 +108,7 @@ def test_the_model_that_was_not_used_for_longest_is_forgotten() -> None:
     assert models[-2:] == ["m0", "another"]
 
 
-def test_what_was_learnt_can_be_kept_as_json() -> None:
+def test_state_round_trips_through_json() -> None:
     estimator = taught()
     for _ in range(ENOUGH_PROMPTS):
         estimator.learn_input("m", call(LINE * 20), 400)
@@ -120,7 +120,7 @@ def test_what_was_learnt_can_be_kept_as_json() -> None:
     assert again.estimate_input("m", call(LINE)) == estimator.estimate_input("m", call(LINE))
 
 
-def test_a_state_that_does_not_fit_is_left_out() -> None:
+def test_invalid_state_is_not_loaded() -> None:
     good = taught().dump()
     spoilt = msgspec.structs.replace(good[0], model="spoilt", weights=(1.0, 1.0))
     odd = msgspec.structs.replace(good[0], model="odd", prompts=(float("nan"), -1.0, 0.0))
@@ -135,7 +135,7 @@ turns = st.lists(st.tuples(any_text, st.integers(-1, 10**6), st.integers(-1, 10*
 
 
 @given(turns, any_text, st.integers(-1, 10**9))
-def test_an_estimate_is_a_number_of_tokens_whatever_was_learnt(
+def test_estimate_stays_in_bounds_after_arbitrary_reports(
     learnt: list[tuple[str, int, int]], text: str, deltas: int
 ) -> None:
     estimator = Estimator()
@@ -147,7 +147,7 @@ def test_an_estimate_is_a_number_of_tokens_whatever_was_learnt(
 
 
 @given(turns, st.lists(any_text, min_size=2, max_size=6))
-def test_by_its_text_an_estimate_never_shrinks(
+def test_estimate_by_text_never_shrinks(
     learnt: list[tuple[str, int, int]], pieces: list[str]
 ) -> None:
     estimator = Estimator()
@@ -158,7 +158,7 @@ def test_by_its_text_an_estimate_never_shrinks(
     assert all(less <= more for less, more in pairwise(estimates))
 
 
-def test_it_grows_with_text_and_deltas_in_a_stream_of_two_scripts() -> None:
+def test_estimate_grows_in_a_stream_of_two_scripts() -> None:
     estimator = taught(tokens=17, deltas=17)
     for lines in range(1, OFTEN):
         estimator.learn("m", "黄河之水天上来\uff0c奔流到海不复回。" * lines, 14 * lines, 19 * lines)
@@ -194,7 +194,7 @@ def test_the_order_of_turns_matters_little() -> None:
     assert max(estimates) <= 1.03 * min(estimates)
 
 
-def test_a_prompt_is_its_text_and_what_wraps_it() -> None:
+def test_prompt_estimate_adds_tokens_per_message() -> None:
     estimator = Estimator()
     one = estimator.estimate("m", LINE)
     assert estimator.estimate_input("m", call(LINE)) == TOKENS_PER_MESSAGE + one
@@ -203,7 +203,7 @@ def test_a_prompt_is_its_text_and_what_wraps_it() -> None:
     assert estimator.estimate_input("m", call()) == 0
 
 
-def test_what_a_template_adds_is_learnt_from_prompts() -> None:
+def test_template_overhead_is_learnt_from_prompts() -> None:
     estimator, asked = Estimator(), call(LINE * 20)
     plain = estimator.estimate_input("m", asked)
     for _ in range(ENOUGH_PROMPTS - 1):
@@ -213,7 +213,7 @@ def test_what_a_template_adds_is_learnt_from_prompts() -> None:
     assert estimator.estimate_input("m", asked) == pytest.approx(1.25 * plain, rel=0.01)
 
 
-def test_a_hidden_prompt_does_not_multiply_every_other() -> None:
+def test_hidden_system_prompt_has_bounded_effect() -> None:
     estimator, short, long = Estimator(), call("Hi"), call(LINE * 20)
     plain = estimator.estimate_input("m", long)
     for _ in range(OFTEN):
@@ -224,7 +224,7 @@ def test_a_hidden_prompt_does_not_multiply_every_other() -> None:
     assert estimator.estimate_input("m", long) == pytest.approx(MOST_ADDED * plain, abs=1)
 
 
-def test_prompts_with_images_and_impossible_figures_teach_nothing() -> None:
+def test_prompts_with_images_and_implausible_counts_are_ignored() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
     text = {"type": "text", "text": LINE * 20}
     estimator = Estimator()

@@ -1,7 +1,7 @@
-"""The promise: after 20 finished turns, from 50 visible tokens on, the median error is at most
-5 % and the 95th percentile at most 15 %, against two real vocabularies, on texts set aside.
+"""Accuracy test of the estimator against two real vocabularies, on held-out texts.
 
-Run with `-s` for the figures of each kind of text.
+After 20 finished turns, for answers of at least 50 visible tokens, the median error must be at most
+5 % and the 95th percentile at most 15 %. Run with `-s` to see the errors for each kind of text.
 """
 
 import random
@@ -26,20 +26,20 @@ from tests.actors.estimating.vocabularies import (
 
 TURNS = 20
 MODELS = 12
-"""Estimators that start anew, each with other turns in another order."""
+"""Number of independent estimators, each with different turns in a different order."""
 
 DISCONNECTS = 10
-"""For each model and kind of text."""
+"""Number of disconnects per model and kind of text."""
 
 Answers = dict[str, dict[str, list[Answer]]]
 Style = Callable[[Answer, int, random.Random], int]
 Errors = dict[str, list[float]]
-"""Relative, for each kind of text."""
+"""Relative errors by kind of text."""
 
 
 @pytest.fixture(scope="module", params=[tekken, sentencepiece], ids=["tekken", "sentencepiece"])
 def answers(request: pytest.FixtureRequest) -> Answers:
-    """Every text as a model with one of the vocabularies would have written it."""
+    """Return every text, tokenized with one of the vocabularies."""
     tokenize = request.param()
     return {
         half: {k: [tokenize(text) for text in texts(half, k)] for k in KINDS} for half in HALVES
@@ -47,7 +47,7 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 
 def taught(answers: Answers, kinds: Sequence[str], style: Style, seed: int) -> Estimator:
-    """After 20 turns of these kinds, as evenly as can be, in random order."""
+    """Return an estimator after 20 turns in random order, divided evenly among `kinds`."""
     order = [kinds[turn % len(kinds)] for turn in range(TURNS)]
     random.Random(seed).shuffle(order)
     dice = {kind: random.Random(f"{seed} {kind}") for kind in kinds}
@@ -60,7 +60,7 @@ def taught(answers: Answers, kinds: Sequence[str], style: Style, seed: int) -> E
 
 
 def errors_of(estimator: Estimator, answers: Answers, style: Style, seed: int) -> Errors:
-    """Of estimates after disconnects at random tokens of random answers."""
+    """Return the errors of estimates after disconnects at random tokens of random answers."""
     errors: Errors = {}
     for kind in KINDS:
         rng = random.Random(f"{seed} {kind} cut")
@@ -74,7 +74,7 @@ def errors_of(estimator: Estimator, answers: Answers, style: Style, seed: int) -
 
 
 def measured(answers: Answers, kinds: Sequence[str], style: Style) -> Errors:
-    """Over all models; without any kinds nothing is learnt."""
+    """Return the errors of all models; without `kinds` nothing is learnt."""
     sums: Errors = {kind: [] for kind in KINDS}
     for seed in range(MODELS):
         estimator = taught(answers, kinds, style, seed) if kinds else Estimator()
@@ -117,7 +117,7 @@ def test_before_anything_is_learnt(answers: Answers) -> None:
     assert all(median(errors[kind]) <= 0.25 for kind in KINDS)
 
 
-def test_no_text_is_on_both_sides() -> None:
+def test_training_and_held_out_texts_are_disjoint() -> None:
     training = {text for kind in KINDS for text in texts("training", kind)}
     held_out = {text for kind in KINDS for text in texts("held_out", kind)}
     assert min(len(training), len(held_out)) > 50

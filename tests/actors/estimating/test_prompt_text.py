@@ -1,4 +1,4 @@
-"""What of a call its provider reads as text."""
+"""Tests of the prompt text and its sampling."""
 
 import time
 from typing import Any
@@ -37,7 +37,7 @@ def test_the_text_of_a_message(message: dict[str, object], text: str) -> None:
     assert prompt_text(call(message)) == PromptText(text, len(text))
 
 
-def test_calls_of_tools_are_text() -> None:
+def test_tool_calls_are_text() -> None:
     function = {"name": "weather", "arguments": '{"city": "Rome"}'}
     message: dict[str, object] = {
         "role": "assistant",
@@ -48,7 +48,7 @@ def test_calls_of_tools_are_text() -> None:
     assert prompt_text(call(message)).text.split(APART) == expected
 
 
-def test_tools_that_are_offered_are_text() -> None:
+def test_offered_tools_are_text() -> None:
     tools = [{"type": "function", "function": {"name": "weather"}}]
     offered = '[{"type":"function","function":{"name":"weather"}}]'
     assert (
@@ -68,7 +68,7 @@ def test_tools_that_are_offered_are_text() -> None:
         ([{"type": "file", "file": {"file_id": "f"}}], False),
     ],
 )
-def test_whether_a_call_is_all_text(content: object, whole: bool) -> None:
+def test_is_all_text(content: object, whole: bool) -> None:
     assert is_all_text(call({"role": "user", "content": content})) == whole
 
 
@@ -85,7 +85,7 @@ json = st.recursive(
 
 
 @given(json, json)
-def test_no_message_is_a_crash(content: object, tool_calls: object) -> None:
+def test_arbitrary_messages_do_not_crash(content: object, tool_calls: object) -> None:
     odd = call({"role": "user", "content": content, "tool_calls": tool_calls})
     assert prompt_text(odd).times == 1
     assert is_all_text(odd) in (True, False)
@@ -94,7 +94,7 @@ def test_no_message_is_a_crash(content: object, tool_calls: object) -> None:
 LINE = "The lighthouse had been dark for eleven years. "
 
 
-def test_a_long_prompt_is_looked_at_in_part() -> None:
+def test_long_prompt_is_sampled() -> None:
     found = prompt_text(call({"role": "user", "content": LINE * 100_000}, {"content": "Hi"}))
     assert len(found.text) <= MOST_TEXT + 2
     assert found.size == len(LINE) * 100_000 + 3
@@ -119,19 +119,19 @@ TOOL = {"type": "function", "function": {"name": "f" * 40, "parameters": {"a": [
         (call(tools={"odd": [LINE] * 10_000}), 1),
     ],
 )
-def test_the_size_of_a_huge_prompt_is_nearly_found(one: ModelCall, times: int) -> None:
+def test_size_of_a_huge_prompt_is_approximated(one: ModelCall, times: int) -> None:
     huge = msgspec.structs.replace(one, messages=one.messages * times)
-    begun = time.process_time()
+    started = time.process_time()
     found = prompt_text(huge)
     all_text = is_all_text(huge)
-    assert time.process_time() - begun < 0.1
-    assert len(found.text) <= MOST_TEXT + 10_000, "and what keeps them apart"
+    assert time.process_time() - started < 0.1
+    assert len(found.text) <= MOST_TEXT + 10_000, "including separators"
     assert found.size == pytest.approx(text_size(huge), rel=0.25)
     assert all_text
 
 
 def text_size(call: ModelCall) -> int:
-    """The characters of its texts, and of the strings in its tools."""
+    """Return the number of characters of all texts and of the tools as JSON."""
     size = 0
     for message in call.messages:
         found: Any = message

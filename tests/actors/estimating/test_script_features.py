@@ -1,4 +1,4 @@
-"""What is counted of a text, and that it is all linear, bounded and never shrinks."""
+"""Tests of the text features: values, sampling and monotonicity."""
 
 from typing import cast
 
@@ -12,9 +12,9 @@ from actors.estimating.script_features import SAMPLE, SLICES, Features, features
 NONE = Features(words=0.0, pieces=0.0, signs=0.0, numbers=0.0)
 
 any_text = st.text(st.characters(), max_size=40)
-"""With lone surrogates, too: a decoder that lets one pass must not become a crash."""
+"""Strategy that includes lone surrogates, since a decoder may let one pass."""
 
-telling_text = st.text("aZ é_1.-\n\t 漢的かカ한жт।。\uff0c\uff01€😀\0\r", max_size=60)
+feature_text = st.text("aZ é_1.-\n\t 漢的かカ한жт।。\uff0c\uff01€😀\0\r", max_size=60)
 
 
 def values(found: Features) -> tuple[float, ...]:
@@ -53,7 +53,7 @@ def values(found: Features) -> tuple[float, ...]:
         ("\0\r", {}),
     ],
 )
-def test_what_a_text_is_worth(text: str, worth: dict[str, float]) -> None:
+def test_features_of_short_texts(text: str, worth: dict[str, float]) -> None:
     found = features(text)
     assert {n: getattr(found, n) for n in found.__struct_fields__} == pytest.approx(
         {n: worth.get(n, 0.0) for n in found.__struct_fields__}
@@ -65,8 +65,8 @@ def test_any_text_has_features(text: str) -> None:
     assert all(value >= 0.0 for value in values(features(text)))
 
 
-@given(telling_text, telling_text)
-def test_nothing_shrinks_when_text_is_appended(text: str, more: str) -> None:
+@given(feature_text, feature_text)
+def test_features_never_shrink_when_text_is_appended(text: str, more: str) -> None:
     before, after = values(features(text)), values(features(text + more))
     assert all(b <= a for b, a in zip(before, after, strict=True))
 
@@ -78,14 +78,14 @@ def test_a_long_text_counts_in_proportion(line: str) -> None:
     assert all_of_it == pytest.approx(times * once, rel=0.03)
 
 
-def test_a_long_text_is_looked_at_all_over() -> None:
+def test_long_text_is_sampled_evenly() -> None:
     words = "word " * 40_000
     mixed = sum(values(features(words + "漢" * len(words))))
     apart = sum(values(features(words))) + sum(values(features("漢" * len(words))))
     assert mixed == pytest.approx(apart, rel=0.03)
 
 
-def test_up_to_the_sample_every_character_counts() -> None:
+def test_every_character_counts_up_to_the_sample_size() -> None:
     assert features("漢" * (SAMPLE - 1) + "x").words == 1.0
     assert features("漢" * (2 * SAMPLE) + "x").words == (2 * SAMPLE + 1) / SAMPLE
 
@@ -94,5 +94,5 @@ def test_slices_make_up_the_sample() -> None:
     assert SAMPLE % SLICES == 0
 
 
-def test_an_empty_text_has_none() -> None:
+def test_empty_text_has_no_features() -> None:
     assert features("") == NONE

@@ -1,4 +1,4 @@
-"""Weights are learnt from any answers, in any order, and no figure can spoil them."""
+"""Tests of the token fit: convergence, independence of order, and bounds."""
 
 import random
 from statistics import fmean
@@ -15,7 +15,7 @@ from actors.estimating.token_fit import HIGHEST, LOWEST, TokenFit
 STRANGE = Features(
     words=1.1, pieces=1.6, signs=1.3, numbers=0.7, cjk=1.7, rare=0.5, syllables=2.0, others=0.6
 )
-"""Weights of a vocabulary that is unlike the constants."""
+"""Weights of a vocabulary that differs strongly from the constants."""
 
 
 def values(found: Features) -> tuple[float, ...]:
@@ -39,20 +39,20 @@ def taught(turns: int, seed: int = 1, weights: Features = STRANGE) -> TokenFit:
     return fit
 
 
-def mean_miss(fit: TokenFit, weights: Features = STRANGE) -> float:
+def mean_error(fit: TokenFit, weights: Features = STRANGE) -> float:
     rng = random.Random(99)
     answers = [some_answer(rng) for _ in range(100)]
     return fmean(abs(fit.tokens(found) / tokens_of(found, weights) - 1) for found in answers)
 
 
-def test_at_first_the_constants_count() -> None:
+def test_initial_weights_are_one() -> None:
     assert TokenFit().tokens(Features(words=3.0, pieces=0.5, signs=1.0, numbers=0.0)) == 4.5
 
 
-def test_it_learns_a_vocabulary() -> None:
-    assert mean_miss(TokenFit()) > 0.15
-    assert mean_miss(taught(20)) < 0.06
-    assert mean_miss(taught(100)) < 0.02
+def test_weights_converge_to_a_vocabulary() -> None:
+    assert mean_error(TokenFit()) > 0.15
+    assert mean_error(taught(20)) < 0.06
+    assert mean_error(taught(100)) < 0.02
 
 
 def test_the_order_of_answers_matters_little() -> None:
@@ -71,7 +71,7 @@ def test_the_order_of_answers_matters_little() -> None:
 
 
 @pytest.mark.parametrize("wrong", [1, 1_000, 10**9, 10**300])
-def test_a_wrong_figure_hardly_moves_it(wrong: int) -> None:
+def test_wrong_count_hardly_moves_the_fit(wrong: int) -> None:
     fit, rng = taught(20), random.Random(5)
     found = some_answer(rng)
     before = fit.tokens(found)
@@ -85,13 +85,13 @@ def test_another_vocabulary_is_learnt_after_the_first() -> None:
     for _ in range(60):
         found = some_answer(rng)
         fit.learn(found, tokens_of(found, plain))
-    assert mean_miss(fit, plain) < 0.04
+    assert mean_error(fit, plain) < 0.04
 
 
-def test_it_stays_sound_for_as_long_as_it_learns() -> None:
+def test_covariance_stays_valid_over_many_answers() -> None:
     fit = taught(3_000)
     covariance = fit.covariance
-    assert mean_miss(fit) < 0.01
+    assert mean_error(fit) < 0.01
     for i, row in enumerate(covariance):
         assert row[i] > 0.0
         assert list(row) == pytest.approx([other[i] for other in covariance], abs=1e-12)
@@ -107,7 +107,7 @@ hostile_answers = st.lists(
 
 
 @given(hostile_answers)
-def test_nothing_drives_it_out_of_bounds(answers: list[tuple[Features, int]]) -> None:
+def test_weights_stay_in_bounds(answers: list[tuple[Features, int]]) -> None:
     fit = TokenFit()
     for found, tokens in answers:
         fit.learn(found, tokens)
@@ -115,7 +115,7 @@ def test_nothing_drives_it_out_of_bounds(answers: list[tuple[Features, int]]) ->
     assert TokenFit.of(fit.weights, fit.covariance) is not None
 
 
-def test_it_can_be_kept() -> None:
+def test_state_can_be_restored() -> None:
     fit = taught(20)
     again = TokenFit.of(fit.weights, fit.covariance)
     assert again is not None
@@ -138,7 +138,7 @@ def test_it_can_be_kept() -> None:
         ((1.0,) * 8, ((-5.0,) * 8,) * 8),
     ],
 )
-def test_what_cannot_be_a_fit_is_refused(
+def test_invalid_state_is_rejected(
     weights: tuple[float, ...], covariance: tuple[tuple[float, ...], ...]
 ) -> None:
     assert TokenFit.of(weights, covariance) is None

@@ -1,7 +1,7 @@
-"""Texts to learn from and texts to be asked about, set aside from each other beforehand.
+"""Training and held-out texts for the accuracy test.
 
-The files in `texts/` were written for this; English and code also have documents and sources of
-this repository, which the checksum of their path puts on one side or the other.
+The files in `texts/` were written for this test. English and code also use documents and sources
+of this repository, divided by the checksum of their paths.
 """
 
 import zlib
@@ -15,7 +15,7 @@ _OURS = {"english": ("docs/**/*.md",), "code": ("actors/**/*.py", "web/**/*.py")
 
 
 def texts(half: str, kind: str) -> list[str]:
-    """All texts of a kind in one of the halves."""
+    """Return all texts of a kind in one of the halves."""
     written = (Path(__file__).parent / "texts" / half / f"{kind}.txt").read_text("utf-8")
     return [*written.rstrip("\n").split("\n=====\n"), *_ours(half, kind)]
 

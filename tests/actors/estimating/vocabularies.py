@@ -1,4 +1,4 @@
-"""Real vocabularies, out of a test-only wheel, and texts as their models would stream them."""
+"""Real vocabularies from a test-only wheel, and the deltas in which models stream texts."""
 
 import base64
 import random
@@ -12,7 +12,7 @@ from msgspec import Struct
 from sentencepiece import SentencePieceProcessor
 
 LEAST_TOKENS = 50
-"""A shorter answer makes no promise."""
+"""Minimum visible tokens of an answer for which the accuracy is guaranteed."""
 
 
 class Answer(Struct, frozen=True):
@@ -22,7 +22,7 @@ class Answer(Struct, frozen=True):
     sizes: list[int]
 
     def visible(self, tokens: int) -> str:
-        """What the first tokens show; a character that is not whole is not shown."""
+        """Return the text of the first tokens, without an incomplete last character."""
         return self.text.encode()[: sum(self.sizes[:tokens])].decode(errors="ignore")
 
 
@@ -30,7 +30,7 @@ Tokenize = Callable[[str], Answer]
 
 
 def _data(name: str) -> Path:
-    """A file of the wheel, found without importing what it needs."""
+    """Return the path of a data file in the wheel, without importing the wheel's dependencies."""
     spec = find_spec("mistral_common")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -54,7 +54,7 @@ class _Tekken(Struct):
 
 
 def tekken() -> Tokenize:
-    """Of 131 072 tokens, byte pairs after splitting by a pattern, as most models have it now."""
+    """Return the tokenizer of a byte-pair vocabulary with 131 072 tokens, as most models have."""
     file = msgspec.json.decode(_data("tekken_240911.json").read_bytes(), type=_Tekken)
     size = file.config.default_vocab_size - file.config.default_num_special_tokens
     encoding = tiktoken.Encoding(
@@ -72,21 +72,21 @@ def tekken() -> Tokenize:
 
 
 def sentencepiece() -> Tokenize:
-    """Of 32 768 tokens, with single bytes for rare characters: far from the other one."""
+    """Return the tokenizer of a sentencepiece vocabulary with 32 768 tokens and byte fallback."""
     path = _data("mistral_instruct_tokenizer_240323.model.v3")
     processor = SentencePieceProcessor(model_file=str(path))
 
     def tokenize(text: str) -> Answer:
         pieces: list[str] = processor.encode(text, out_type=str)
         sizes = [1 if p.startswith("<0x") else len(p.replace("▁", " ").encode()) for p in pieces]
-        sizes[0] -= 1  # the space that it puts before every text
+        sizes[0] -= 1  # sentencepiece adds a space before every text
         return Answer(text, sizes)
 
     return tokenize
 
 
 def one_delta_per_token(answer: Answer, tokens: int, rng: random.Random) -> int:
-    """Deltas of the first tokens; a character made of several tokens comes with the last."""
+    """Count one delta per token; a character of several tokens is sent with the last of them."""
     raw, end, deltas = answer.text.encode(), 0, 0
     for size in answer.sizes[:tokens]:
         end += size
@@ -95,7 +95,7 @@ def one_delta_per_token(answer: Answer, tokens: int, rng: random.Random) -> int:
 
 
 def merged_deltas(answer: Answer, tokens: int, rng: random.Random) -> int:
-    """One to eight tokens at a time."""
+    """Count deltas of one to eight tokens."""
     deltas = 0
     while tokens > 0:
         tokens -= rng.randint(1, 8)
@@ -104,10 +104,10 @@ def merged_deltas(answer: Answer, tokens: int, rng: random.Random) -> int:
 
 
 def one_delta(answer: Answer, tokens: int, rng: random.Random) -> int:
-    """The whole answer at once."""
+    """Count one delta for the whole answer."""
     return 1
 
 
 def deltas_by_size(answer: Answer, tokens: int, rng: random.Random) -> int:
-    """One delta for every 64 bytes that are seen."""
+    """Count one delta for every 64 visible bytes."""
     return -(-len(answer.visible(tokens).encode()) // 64)

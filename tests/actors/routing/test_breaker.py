@@ -1,4 +1,4 @@
-"""Breakers: when they open, what gets through, and whose word counts."""
+"""Tests of the circuit breaker: opening, probes, closing and stale permits."""
 
 from collections.abc import Callable
 
@@ -28,32 +28,32 @@ def fail(breaker: Breaker, *times: float) -> None:
         admitted(breaker, now).failed(now)
 
 
-def opened(at: float = 0.0) -> Breaker:
-    """One that three failures have opened."""
+def opened_breaker(at: float = 0.0) -> Breaker:
+    """Return a breaker that three failures opened."""
     breaker = Breaker(SETTINGS)
     fail(breaker, at, at, at)
     return breaker
 
 
-def shut_for(breaker: Breaker, now: float) -> float | None:
-    """Seconds that it will be open from now; it is seen to be."""
+def open_for(breaker: Breaker, now: float) -> float | None:
+    """Check that the breaker is open and return the seconds until it admits a probe."""
     status = breaker.status(now)
     assert status.state == "open"
     assert breaker.admit(now) is None
     return status.retry_in_s
 
 
-def test_the_defaults_are_those_of_the_design() -> None:
+def test_default_settings() -> None:
     assert BreakerSettings() == SETTINGS
 
 
-def test_a_new_one_lets_everybody_through() -> None:
+def test_new_breaker_admits_all_attempts() -> None:
     breaker = Breaker(SETTINGS)
     assert breaker.status(0) == CLOSED
     assert len({admitted(breaker, 0) for _ in range(100)}) == 100
 
 
-def test_it_opens_at_the_last_of_so_many_failures() -> None:
+def test_breaker_opens_at_the_configured_number_of_failures() -> None:
     breaker = Breaker(SETTINGS)
     fail(breaker, 0, 10)
     assert breaker.status(10) == BreakerStatus("closed", None, 2, None)
@@ -62,7 +62,7 @@ def test_it_opens_at_the_last_of_so_many_failures() -> None:
     assert breaker.admit(59.5) is None
 
 
-def test_failures_further_apart_than_the_window_do_not_open_it() -> None:
+def test_failures_outside_the_window_do_not_open_the_breaker() -> None:
     breaker = Breaker(SETTINGS)
     fail(breaker, 0, 10, 60, 70, 120)
     assert breaker.status(120).state == "closed"
@@ -75,17 +75,17 @@ def test_successes_in_between_do_not_hide_failures() -> None:
     for now in (0, 1, 2):
         admitted(breaker, now).succeeded(now)
         fail(breaker, now)
-    assert shut_for(breaker, 2) == 60
+    assert open_for(breaker, 2) == 60
 
 
-def test_one_failure_may_be_enough() -> None:
+def test_breaker_can_open_at_the_first_failure() -> None:
     breaker = Breaker(BreakerSettings(failures=1))
     fail(breaker, 5)
-    assert shut_for(breaker, 5) == 60
+    assert open_for(breaker, 5) == 60
 
 
-def test_past_its_cooldown_it_lets_one_probe_through_at_a_time() -> None:
-    breaker = opened(at=0)
+def test_one_probe_at_a_time_after_cooldown() -> None:
+    breaker = opened_breaker(at=0)
     assert breaker.admit(59.9) is None
     assert breaker.status(60) == BreakerStatus("half_open", "failures", 0, 0)
     admitted(breaker, 60)
@@ -95,19 +95,19 @@ def test_past_its_cooldown_it_lets_one_probe_through_at_a_time() -> None:
     assert breaker.status(10_000).state == "half_open"
 
 
-def test_the_first_content_of_a_probe_closes_it() -> None:
-    breaker = opened(at=0)
+def test_first_content_of_a_probe_closes_the_breaker() -> None:
+    breaker = opened_breaker(at=0)
     admitted(breaker, 70).succeeded(71)
     assert breaker.status(71) == CLOSED
     assert breaker.admit(71) is not None
     fail(breaker, 72, 72)
-    assert breaker.status(72).state == "closed", "what was before is forgotten"
+    assert breaker.status(72).state == "closed", "earlier failures are cleared"
 
 
-def test_a_failed_probe_doubles_the_cooldown_up_to_the_longest() -> None:
-    breaker, now, seen = opened(at=0), 0.0, []
+def test_failed_probe_doubles_the_cooldown_up_to_the_maximum() -> None:
+    breaker, now, seen = opened_breaker(at=0), 0.0, []
     for _ in range(6):
-        wait = shut_for(breaker, now)
+        wait = open_for(breaker, now)
         assert wait is not None
         seen.append(wait)
         now += wait
@@ -115,41 +115,41 @@ def test_a_failed_probe_doubles_the_cooldown_up_to_the_longest() -> None:
     assert seen == [60, 120, 240, 480, 900, 900]
 
 
-def test_once_closed_it_begins_with_the_first_cooldown_again() -> None:
-    breaker = opened(at=0)
+def test_closing_restores_the_initial_cooldown() -> None:
+    breaker = opened_breaker(at=0)
     fail(breaker, 60)
-    assert shut_for(breaker, 60) == 120
+    assert open_for(breaker, 60) == 120
     admitted(breaker, 180).succeeded(180)
     fail(breaker, 180, 180, 180)
-    assert shut_for(breaker, 180) == 60
+    assert open_for(breaker, 180) == 60
 
 
-def test_a_probe_whose_client_leaves_gives_its_place_to_the_next() -> None:
-    breaker = opened(at=0)
-    admitted(breaker, 60).left()
+def test_released_probe_admits_the_next_one() -> None:
+    breaker = opened_breaker(at=0)
+    admitted(breaker, 60).release()
     assert breaker.status(60) == BreakerStatus("half_open", "failures", 0, 0)
     admitted(breaker, 60).succeeded(61)
     assert breaker.status(61) == CLOSED
 
 
-def test_a_client_that_leaves_counts_as_nothing() -> None:
+def test_released_attempt_is_not_a_failure() -> None:
     breaker = Breaker(SETTINGS)
     for _ in range(10):
-        admitted(breaker, 0).left()
+        admitted(breaker, 0).release()
     assert breaker.status(0) == CLOSED
 
 
-def test_an_answer_that_breaks_off_is_a_failure() -> None:
+def test_failure_after_content_counts() -> None:
     breaker = Breaker(SETTINGS)
     for now in (0, 1, 2):
         permit = admitted(breaker, now)
         permit.succeeded(now)
         permit.failed(now)
-    assert shut_for(breaker, 2) == 60
+    assert open_for(breaker, 2) == 60
 
 
-def test_a_probe_that_breaks_off_is_the_first_failure_after_closing() -> None:
-    breaker = opened(at=0)
+def test_probe_that_fails_after_content_counts_as_first_failure() -> None:
+    breaker = opened_breaker(at=0)
     probe = admitted(breaker, 60)
     probe.succeeded(60)
     probe.failed(61)
@@ -159,14 +159,14 @@ def test_a_probe_that_breaks_off_is_the_first_failure_after_closing() -> None:
 ENDS: list[Callable[[Permit], None]] = [
     lambda permit: permit.failed(1),
     lambda permit: permit.refused(1),
-    lambda permit: permit.left(),
+    lambda permit: permit.release(),
     lambda permit: permit.succeeded(1),
 ]
 
 
 @pytest.mark.parametrize("first", ENDS[:3])
 @pytest.mark.parametrize("then", ENDS)
-def test_only_the_first_end_counts(
+def test_only_the_first_result_of_a_permit_counts(
     first: Callable[[Permit], None], then: Callable[[Permit], None]
 ) -> None:
     breaker = Breaker(BreakerSettings(failures=1))
@@ -177,8 +177,8 @@ def test_only_the_first_end_counts(
     assert breaker.status(2) == before
 
 
-def test_success_may_be_told_twice() -> None:
-    breaker = opened(at=0)
+def test_succeeded_may_be_called_twice() -> None:
+    breaker = opened_breaker(at=0)
     probe = admitted(breaker, 60)
     probe.succeeded(60)
     fail(breaker, 61)
@@ -186,42 +186,42 @@ def test_success_may_be_told_twice() -> None:
     assert breaker.status(62).failures == 1
 
 
-def test_leaving_the_block_leaves_the_probe() -> None:
-    breaker = opened(at=0)
+def test_leaving_the_block_releases_the_probe() -> None:
+    breaker = opened_breaker(at=0)
     with pytest.raises(KeyError), admitted(breaker, 60):
         raise KeyError
     assert breaker.admits(60)
     with admitted(breaker, 60) as probe:
         probe.failed(60)
-    assert shut_for(breaker, 60) == 120
+    assert open_for(breaker, 60) == 120
 
 
-@pytest.mark.parametrize("tell", ENDS)
-def test_what_began_before_it_opened_changes_nothing(tell: Callable[[Permit], None]) -> None:
+@pytest.mark.parametrize("end", ENDS)
+def test_attempt_started_before_opening_changes_nothing(end: Callable[[Permit], None]) -> None:
     breaker = Breaker(SETTINGS)
     old = admitted(breaker, 0)
     fail(breaker, 0, 0, 0)
     before = breaker.status(1)
-    tell(old)
+    end(old)
     assert breaker.status(1) == before
 
 
-@pytest.mark.parametrize("tell", ENDS)
-def test_what_began_before_it_opened_does_not_speak_for_the_probe(
-    tell: Callable[[Permit], None],
+@pytest.mark.parametrize("end", ENDS)
+def test_attempt_started_before_opening_does_not_end_the_probe(
+    end: Callable[[Permit], None],
 ) -> None:
     breaker = Breaker(SETTINGS)
     old = admitted(breaker, 0)
     fail(breaker, 0, 0, 0)
     probe = admitted(breaker, 60)
-    tell(old)
+    end(old)
     assert breaker.status(60).state == "half_open"
-    assert not breaker.admits(60), "the probe still has its place"
+    assert not breaker.admits(60), "the probe is still in flight"
     probe.failed(60)
-    assert shut_for(breaker, 60) == 120
+    assert open_for(breaker, 60) == 120
 
 
-def test_what_began_before_it_opened_says_nothing_once_it_is_closed_again() -> None:
+def test_attempt_started_before_opening_is_ignored_after_closing() -> None:
     breaker = Breaker(SETTINGS)
     old = [admitted(breaker, 0) for _ in range(3)]
     fail(breaker, 0, 0, 0)
@@ -231,33 +231,33 @@ def test_what_began_before_it_opened_says_nothing_once_it_is_closed_again() -> N
     assert breaker.status(61) == CLOSED
 
 
-def test_a_refused_account_opens_it_at_once_and_for_long() -> None:
+def test_refused_account_opens_the_breaker_at_once_for_an_hour() -> None:
     breaker = Breaker(SETTINGS)
     permit, other = admitted(breaker, 0), admitted(breaker, 0)
     permit.refused(1)
     assert breaker.status(1) == BreakerStatus("open", "credit", 0, CREDIT_COOLDOWN_S)
     other.refused(500)
-    assert shut_for(breaker, 500) == CREDIT_COOLDOWN_S - 499
+    assert open_for(breaker, 500) == CREDIT_COOLDOWN_S - 499
     admitted(breaker, 1 + CREDIT_COOLDOWN_S).succeeded(3602)
     assert breaker.status(3602) == CLOSED
 
 
-def test_a_probe_that_is_refused_waits_as_long_again() -> None:
+def test_refused_probe_waits_another_hour() -> None:
     breaker = Breaker(SETTINGS)
     for now in (0, CREDIT_COOLDOWN_S):
         admitted(breaker, now).refused(now)
-        assert shut_for(breaker, now) == CREDIT_COOLDOWN_S
+        assert open_for(breaker, now) == CREDIT_COOLDOWN_S
 
 
-def test_a_refused_account_leaves_the_cooldowns_of_failures_as_they_are() -> None:
+def test_refused_account_does_not_change_the_failure_cooldown() -> None:
     breaker = Breaker(SETTINGS)
     admitted(breaker, 0).refused(0)
     fail(breaker, CREDIT_COOLDOWN_S)
     assert breaker.status(CREDIT_COOLDOWN_S).reason == "failures"
-    assert shut_for(breaker, CREDIT_COOLDOWN_S) == 60
+    assert open_for(breaker, CREDIT_COOLDOWN_S) == 60
 
 
-def test_an_operators_word_stands_until_a_reset() -> None:
+def test_breaker_opened_by_operator_stays_open_until_reset() -> None:
     breaker = Breaker(SETTINGS)
     breaker.open("operator", 0)
     assert breaker.status(1e9) == BreakerStatus("open", "operator", 0, None)
@@ -267,7 +267,7 @@ def test_an_operators_word_stands_until_a_reset() -> None:
 
 
 @pytest.mark.parametrize("reason", ["failures", "credit"])
-def test_nothing_else_replaces_an_operators_word(reason: OpenReason) -> None:
+def test_no_other_reason_replaces_operator(reason: OpenReason) -> None:
     breaker = Breaker(SETTINGS)
     breaker.open("operator", 0)
     breaker.open(reason, 1)
@@ -275,8 +275,8 @@ def test_nothing_else_replaces_an_operators_word(reason: OpenReason) -> None:
     assert breaker.admit(1e9) is None
 
 
-def test_an_operator_can_open_what_is_open_and_overrules_a_probe() -> None:
-    breaker = opened(at=0)
+def test_operator_can_open_a_half_open_breaker_with_a_probe() -> None:
+    breaker = opened_breaker(at=0)
     probe = admitted(breaker, 60)
     breaker.open("operator", 61)
     probe.succeeded(62)
@@ -284,8 +284,8 @@ def test_an_operator_can_open_what_is_open_and_overrules_a_probe() -> None:
     assert breaker.admit(1e9) is None
 
 
-def test_a_reset_forgets_everything() -> None:
-    breaker = opened(at=0)
+def test_reset_clears_the_history() -> None:
+    breaker = opened_breaker(at=0)
     fail(breaker, 60)
     probe = admitted(breaker, 180)
     breaker.reset()
@@ -293,4 +293,4 @@ def test_a_reset_forgets_everything() -> None:
     probe.failed(181)
     assert breaker.status(181) == CLOSED
     fail(breaker, 182, 182, 182)
-    assert shut_for(breaker, 182) == 60
+    assert open_for(breaker, 182) == 60

@@ -1,4 +1,4 @@
-"""Breakers, asked by any number of attempts in any order at any time."""
+"""Property test of the circuit breaker: concurrent attempts in any order at any time."""
 
 import math
 
@@ -26,11 +26,11 @@ from actors.routing.breaker import (
 
 FIRST_S, LONGEST_S, WINDOW_S = 4.0, 24.0, 6.0
 STEPS = st.sampled_from([0.0, 0.5, 1.0, 3.0, 4.0, 6.0, 8.0, 30.0, CREDIT_COOLDOWN_S])
-"""Coarse, exact in binary, and such that deadlines are often hit to the instant."""
+"""Time steps that are exact in binary and often hit deadlines to the instant."""
 
 
 class Attempt:
-    """A permit, and what the test itself knows of it."""
+    """A permit with its era and kind in the model."""
 
     def __init__(self, permit: Permit, *, is_probe: bool, era: int) -> None:
         self.permit = permit
@@ -39,7 +39,7 @@ class Attempt:
 
 
 class Breakers(RuleBasedStateMachine):
-    """Keeps its own, simpler books: what has happened since the breaker last changed."""
+    """State machine that compares the breaker with a simpler model of it."""
 
     attempts: Bundle[Attempt] = Bundle("attempts")
     ended: Bundle[Attempt] = Bundle("ended")
@@ -59,20 +59,20 @@ class Breakers(RuleBasedStateMachine):
         self.now = 0.0
         self.era = 0
         self.reason: str | None = None
-        self.shut_until = 0.0
+        self.open_until = 0.0
         self.failed_at: list[float] = []
         self.openings = 0
-        """Of those for failures since it was last closed."""
+        """Number of openings because of failures since the breaker was last closed."""
         self.probe: Attempt | None = None
 
     def status(self) -> BreakerStatus:
         return self.breaker.status(self.now)
 
-    def fresh_failures(self) -> list[float]:
+    def recent_failures(self) -> list[float]:
         return [at for at in self.failed_at if at > self.now - WINDOW_S]
 
-    def shut(self, reason: str, pause: float) -> None:
-        self.reason, self.shut_until = reason, self.now + pause
+    def open(self, reason: str, pause: float) -> None:
+        self.reason, self.open_until = reason, self.now + pause
         self.era, self.probe = self.era + 1, None
 
     def close(self) -> None:
@@ -81,17 +81,17 @@ class Breakers(RuleBasedStateMachine):
         self.openings, self.failed_at = 0, []
 
     @rule(seconds=STEPS)
-    def time_passes(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
     @precondition(lambda self: self.reason in {"failures", "credit"})
     @rule()
-    def its_cooldown_is_over(self) -> None:
-        self.now = max(self.now, self.shut_until)
+    def pass_cooldown(self) -> None:
+        self.now = max(self.now, self.open_until)
 
     @rule(target=attempts)
-    def asks(self) -> Attempt | MultipleResults[Attempt]:
-        free = self.reason is None or (self.now >= self.shut_until and self.probe is None)
+    def admit(self) -> Attempt | MultipleResults[Attempt]:
+        free = self.reason is None or (self.now >= self.open_until and self.probe is None)
         assert self.breaker.admits(self.now) is free
         permit = self.breaker.admit(self.now)
         assert (permit is not None) is free
@@ -104,42 +104,42 @@ class Breakers(RuleBasedStateMachine):
         return attempt
 
     @rule(attempt=attempts)
-    def has_content(self, attempt: Attempt) -> None:
+    def succeed(self, attempt: Attempt) -> None:
         attempt.permit.succeeded(self.now)
         if attempt is self.probe and attempt.era == self.era:
             self.close()
             attempt.era = self.era
 
     @rule(attempt=consumes(attempts), target=ended)
-    def fails(self, attempt: Attempt) -> Attempt:
+    def fail(self, attempt: Attempt) -> Attempt:
         attempt.permit.failed(self.now)
         if attempt.era == self.era:
             self.failed_at.append(self.now)
-            if attempt is self.probe or len(self.fresh_failures()) >= self.failures:
-                self.shut("failures", min(FIRST_S * 2**self.openings, LONGEST_S))
+            if attempt is self.probe or len(self.recent_failures()) >= self.failures:
+                self.open("failures", min(FIRST_S * 2**self.openings, LONGEST_S))
                 self.openings += 1
         return attempt
 
     @rule(attempt=consumes(attempts), target=ended)
-    def is_refused(self, attempt: Attempt) -> Attempt:
+    def refuse(self, attempt: Attempt) -> Attempt:
         attempt.permit.refused(self.now)
         if attempt.era == self.era:
-            self.shut("credit", CREDIT_COOLDOWN_S)
+            self.open("credit", CREDIT_COOLDOWN_S)
         return attempt
 
     @rule(attempt=ended)
-    def says_more_after_its_end(self, attempt: Attempt) -> None:
+    def report_after_end(self, attempt: Attempt) -> None:
         before = self.status()
         attempt.permit.succeeded(self.now)
         attempt.permit.failed(self.now)
         attempt.permit.refused(self.now)
-        attempt.permit.left()
+        attempt.permit.release()
         assert self.status() == before
 
     @rule(attempt=consumes(attempts), target=ended)
-    def leaves(self, attempt: Attempt) -> Attempt:
+    def release(self, attempt: Attempt) -> Attempt:
         before = self.status()
-        attempt.permit.left()
+        attempt.permit.release()
         assert self.status() == before
         if attempt is self.probe:
             self.probe = None
@@ -147,20 +147,20 @@ class Breakers(RuleBasedStateMachine):
 
     @precondition(lambda self: self.has_operator)
     @rule()
-    def is_opened_by_hand(self) -> None:
+    def open_as_operator(self) -> None:
         self.breaker.open("operator", self.now)
         if self.reason != "operator":
-            self.shut("operator", math.inf)
+            self.open("operator", math.inf)
 
     @precondition(lambda self: self.has_operator)
     @rule()
-    def is_reset(self) -> None:
+    def reset(self) -> None:
         self.breaker.reset()
         self.close()
 
     @rule()
-    def opens_again_in_time(self) -> None:
-        """Waiting as long as it says is always enough, unless an operator or a probe forbids."""
+    def is_admitted_after_retry_in_s(self) -> None:
+        """Check that a permit is available after `retry_in_s`, without an operator or a probe."""
         if self.probe is None and self.reason != "operator":
             wait = self.status().retry_in_s or 0.0
             assert wait <= CREDIT_COOLDOWN_S
@@ -168,15 +168,15 @@ class Breakers(RuleBasedStateMachine):
             assert not wait or not self.breaker.admits(self.now + wait - 0.25)
 
     @invariant()
-    def it_is_as_the_books_say(self) -> None:
+    def status_matches_the_model(self) -> None:
         status = self.status()
         assert status.reason == self.reason
         if self.reason is None:
             assert status.state == "closed"
             assert status.retry_in_s is None
-            assert status.failures == len(self.fresh_failures()) < self.failures
+            assert status.failures == len(self.recent_failures()) < self.failures
             return
-        left = max(0.0, self.shut_until - self.now)
+        left = max(0.0, self.open_until - self.now)
         assert status.state == ("open" if left else "half_open")
         assert status.retry_in_s == (None if math.isinf(left) else left)
 

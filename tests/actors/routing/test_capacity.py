@@ -1,4 +1,4 @@
-"""The last minute's requests and tokens against the limits."""
+"""Tests of the rate window: sums of the last minute and the 90 % mark."""
 
 import pytest
 from hypothesis import given
@@ -36,7 +36,7 @@ def test_hot_from_nine_tenths_of_the_tokens(tokens: int, hot: bool) -> None:
     assert capacity.hot(0) is hot
 
 
-def test_what_is_a_minute_old_counts_no_more() -> None:
+def test_counts_expire_after_a_minute() -> None:
     capacity = requests(10, *[0.0] * 9)
     assert capacity.hot(59.9)
     assert not capacity.hot(60)
@@ -62,7 +62,7 @@ def test_memory_is_bounded_by_the_window() -> None:
         max_size=60,
     )
 )
-def test_the_sums_are_those_of_the_last_sixty_seconds_of_the_clock(
+def test_sums_cover_the_last_sixty_clock_seconds(
     steps: list[tuple[float, int]],
 ) -> None:
     capacity, now, noted = Capacity(CapacityLimits()), 1000.0, list[tuple[float, int]]()

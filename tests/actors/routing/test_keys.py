@@ -1,4 +1,4 @@
-"""Keys: used in turn, left alone once refused, and never shown."""
+"""Tests of the key ring: rotation, rest after a refusal, and secrecy."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ def taken(ring: KeyRing, count: int, now: float = 0.0) -> str:
     return "".join(ring.next(now) or "-" for _ in range(count))
 
 
-def test_each_key_in_its_turn() -> None:
+def test_keys_are_used_in_rotation() -> None:
     assert taken(KeyRing("abc"), 7) == "abcabca"
 
 
-def test_a_key_that_stands_there_twice_is_used_once() -> None:
+def test_duplicate_keys_are_removed() -> None:
     assert taken(KeyRing(["a", "b", "a"]), 4) == "abab"
 
 
@@ -30,7 +30,7 @@ def test_a_refused_key_is_passed_over_for_an_hour() -> None:
     assert ring.counts(CREDIT_COOLDOWN_S) == KeyCounts(usable=3, refused=0)
 
 
-def test_when_all_are_refused_there_is_none_until_the_first_is_good_again() -> None:
+def test_no_key_is_usable_until_the_first_refusal_expires() -> None:
     ring = KeyRing("ab")
     ring.refused("a", 0)
     assert ring.usable(10)
@@ -42,7 +42,7 @@ def test_when_all_are_refused_there_is_none_until_the_first_is_good_again() -> N
     assert taken(ring, 2, CREDIT_COOLDOWN_S) == "aa"
 
 
-def test_refusals_of_other_calls_do_not_make_it_longer() -> None:
+def test_further_refusals_do_not_extend_the_rest() -> None:
     ring = KeyRing("a")
     ring.refused("a", 0)
     ring.refused("a", 100)
@@ -51,7 +51,7 @@ def test_refusals_of_other_calls_do_not_make_it_longer() -> None:
     assert not ring.usable(CREDIT_COOLDOWN_S + 1)
 
 
-def test_a_reset_makes_all_good() -> None:
+def test_reset_makes_all_keys_usable() -> None:
     ring = KeyRing("ab")
     ring.refused("a", 0)
     ring.refused("b", 0)
@@ -60,16 +60,16 @@ def test_a_reset_makes_all_good() -> None:
     assert taken(ring, 2) == "ab"
 
 
-def test_others_are_those_that_could_be_used_instead() -> None:
+def test_has_other_ignores_refused_keys() -> None:
     ring = KeyRing("ab")
-    assert ring.others("a", 0)
+    assert ring.has_other("a", 0)
     ring.refused("b", 0)
-    assert not ring.others("a", 0)
-    assert ring.others("b", 0)
-    assert not KeyRing("a").others("a", 0)
+    assert not ring.has_other("a", 0)
+    assert ring.has_other("b", 0)
+    assert not KeyRing("a").has_other("a", 0)
 
 
-def test_an_unknown_key_is_nobodys() -> None:
+def test_refusal_of_an_unknown_key_is_ignored() -> None:
     ring = KeyRing("a")
     ring.refused("z", 0)
     assert ring.counts(0) == KeyCounts(usable=1, refused=0)

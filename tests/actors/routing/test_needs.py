@@ -1,11 +1,11 @@
-"""What a call needs, and which routes lack it."""
+"""Tests of the requirements of a call and the capabilities that routes lack."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.base import JSON, Capabilities, ModelCall
-from actors.routing.needs import MARGIN, Needs, lacking, needs_of
+from actors.routing.needs import MARGIN, Requirements, missing_capability, requirements_of
 
 ALL = Capabilities()
 PLAIN = Capabilities(images=False, tools=False, reasoning=False)
@@ -15,29 +15,31 @@ TOOL = {"type": "function", "function": {"name": "clock"}}
 
 
 def call(*messages: dict[str, JSON], **parameters: JSON) -> ModelCall:
-    said = list(messages) or [{"role": "user", "content": "Hi"}]
-    return ModelCall(upstream_model="m", messages=said, parameters=parameters)
+    content = list(messages) or [{"role": "user", "content": "Hi"}]
+    return ModelCall(upstream_model="m", messages=content, parameters=parameters)
 
 
-def test_text_needs_nothing_but_room() -> None:
-    assert needs_of(call(temperature=0.5), 12) == Needs(context_tokens=12)
+def test_text_requires_only_context_tokens() -> None:
+    assert requirements_of(call(temperature=0.5), 12) == Requirements(context_tokens=12)
 
 
-def test_an_image_anywhere_needs_images() -> None:
+def test_image_in_any_message_requires_images() -> None:
     shown: dict[str, JSON] = {"role": "user", "content": [TEXT, IMAGE]}
-    assert needs_of(call(shown, {"role": "user", "content": "And?"}), 0) == Needs(images=True)
+    assert requirements_of(call(shown, {"role": "user", "content": "And?"}), 0) == Requirements(
+        images=True
+    )
 
 
 @pytest.mark.parametrize("content", [None, "image_url", [], [TEXT], [{"type": "refusal"}], [None]])
-def test_no_image_needs_no_images(content: JSON) -> None:
-    assert not needs_of(call({"role": "user", "content": content}), 0).images
+def test_content_without_image_does_not_require_images(content: JSON) -> None:
+    assert not requirements_of(call({"role": "user", "content": content}), 0).images
 
 
 @pytest.mark.parametrize("name", ["tools", "functions"])
-def test_offered_tools_need_tools(name: str) -> None:
-    assert needs_of(call(**{name: [TOOL]}), 0) == Needs(tools=True)
-    assert needs_of(call(**{name: []}), 0) == Needs()
-    assert needs_of(call(**{name: None}), 0) == Needs()
+def test_offered_tools_require_tools(name: str) -> None:
+    assert requirements_of(call(**{name: [TOOL]}), 0) == Requirements(tools=True)
+    assert requirements_of(call(**{name: []}), 0) == Requirements()
+    assert requirements_of(call(**{name: None}), 0) == Requirements()
 
 
 @pytest.mark.parametrize(
@@ -50,8 +52,8 @@ def test_offered_tools_need_tools(name: str) -> None:
         ({"role": "assistant", "content": "Hi", "tool_calls": None}, False),
     ],
 )
-def test_calls_in_the_conversation_need_tools(message: dict[str, JSON], tools: bool) -> None:
-    assert needs_of(call(message), 0).tools is tools
+def test_tool_calls_in_the_history_require_tools(message: dict[str, JSON], tools: bool) -> None:
+    assert requirements_of(call(message), 0).tools is tools
 
 
 @pytest.mark.parametrize(
@@ -67,10 +69,10 @@ def test_calls_in_the_conversation_need_tools(message: dict[str, JSON], tools: b
         ({"reasoning": "high"}, False),
     ],
 )
-def test_only_reasoning_that_is_asked_for_is_needed(
+def test_only_an_explicit_reasoning_effort_requires_reasoning(
     parameters: dict[str, JSON], reasoning: bool
 ) -> None:
-    assert needs_of(call(**parameters), 0).reasoning is reasoning
+    assert requirements_of(call(**parameters), 0).reasoning is reasoning
 
 
 @pytest.mark.parametrize(
@@ -87,35 +89,37 @@ def test_only_reasoning_that_is_asked_for_is_needed(
         ({"max_tokens": 10**30}, 100 + 10**30),
     ],
 )
-def test_the_longest_answer_needs_room_too(parameters: dict[str, JSON], tokens: int) -> None:
-    assert needs_of(call(**parameters), 100).context_tokens == tokens
+def test_context_tokens_include_the_maximum_answer(
+    parameters: dict[str, JSON], tokens: int
+) -> None:
+    assert requirements_of(call(**parameters), 100).context_tokens == tokens
 
 
 @pytest.mark.parametrize(
     ("needs", "lack"),
     [
-        (Needs(), None),
-        (Needs(images=True), "no_images"),
-        (Needs(tools=True), "no_tools"),
-        (Needs(reasoning=True), "no_reasoning"),
-        (Needs(images=True, tools=True, reasoning=True), "no_images"),
+        (Requirements(), None),
+        (Requirements(images=True), "no_images"),
+        (Requirements(tools=True), "no_tools"),
+        (Requirements(reasoning=True), "no_reasoning"),
+        (Requirements(images=True, tools=True, reasoning=True), "no_images"),
     ],
 )
-def test_what_is_lacking_has_a_name(needs: Needs, lack: str | None) -> None:
-    assert lacking(needs, PLAIN) == lack
-    assert lacking(needs, ALL) is None
+def test_missing_capability_is_named(needs: Requirements, lack: str | None) -> None:
+    assert missing_capability(needs, PLAIN) == lack
+    assert missing_capability(needs, ALL) is None
 
 
-def test_an_unknown_window_is_never_too_small() -> None:
-    assert lacking(Needs(context_tokens=10**30), ALL) is None
+def test_unknown_context_window_is_never_too_small() -> None:
+    assert missing_capability(Requirements(context_tokens=10**30), ALL) is None
 
 
 def test_an_estimate_must_exceed_the_window_by_half() -> None:
     window = Capabilities(context_window=1000)
     assert MARGIN == 1.5
-    assert lacking(Needs(context_tokens=1500), window) is None
-    assert lacking(Needs(context_tokens=1501), window) == "context_window"
-    assert lacking(Needs(context_tokens=10**400), window) == "context_window"
+    assert missing_capability(Requirements(context_tokens=1500), window) is None
+    assert missing_capability(Requirements(context_tokens=1501), window) == "context_window"
+    assert missing_capability(Requirements(context_tokens=10**400), window) == "context_window"
 
 
 json = st.recursive(
@@ -136,10 +140,10 @@ keys = st.sampled_from(["role", "content", "tool_calls"])
     st.lists(st.dictionaries(keys, json, max_size=3), max_size=3),
     st.dictionaries(names, json, max_size=4),
 )
-def test_nothing_that_a_client_sends_is_a_crash(
+def test_arbitrary_client_input_does_not_crash(
     messages: list[dict[str, JSON]], parameters: dict[str, JSON]
 ) -> None:
-    asked = ModelCall(upstream_model="m", messages=messages, parameters=parameters)
-    needs = needs_of(asked, 7)
+    arbitrary = ModelCall(upstream_model="m", messages=messages, parameters=parameters)
+    needs = requirements_of(arbitrary, 7)
     assert needs.context_tokens >= 7
-    assert lacking(needs, ALL) is None
+    assert missing_capability(needs, ALL) is None

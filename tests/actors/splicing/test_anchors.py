@@ -1,4 +1,4 @@
-"""What the words prove that both texts have at the seam."""
+"""Tests of anchor rating."""
 
 import pytest
 
@@ -38,5 +38,5 @@ from actors.splicing.anchors import Anchor, judge
         ("see 👩🏽", "\u200d🚀 🏳️", "\u200d🌈", Anchor.LIKELY),
     ],
 )
-def test_what_it_proves(before: str, anchor: str, after: str, expected: Anchor) -> None:
+def test_anchor_rating(before: str, anchor: str, after: str, expected: Anchor) -> None:
     assert judge(before, anchor, after) is expected

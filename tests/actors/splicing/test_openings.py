@@ -1,8 +1,8 @@
-"""Signs of a new beginning, and what only looks like one."""
+"""Tests of fresh-start detection, including texts that only look like a fresh start."""
 
 import pytest
 
-from actors.splicing.openings import lead_in, opens_anew, remarks_first
+from actors.splicing.openings import begins_with_remark, lead_in, starts_over
 
 GERMAN = (
     "Der Teig wird so lange geknetet, bis er glatt ist und sich vom Rand der Schüssel löst, und "
@@ -27,8 +27,8 @@ GERMAN = (
         "물론입니다. 이어서",
     ],
 )
-def test_a_remark(second: str) -> None:
-    assert remarks_first(second)
+def test_remark_is_recognised(second: str) -> None:
+    assert begins_with_remark(second)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_a_remark(second: str) -> None:
         "Sorrow and joy",
     ],
 )
-def test_no_remark(second: str) -> None:
-    assert not remarks_first(second)
+def test_similar_text_is_not_a_remark(second: str) -> None:
+    assert not begins_with_remark(second)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_no_remark(second: str) -> None:
         ("so use `", "The function"),
     ],
 )
-def test_a_new_beginning(shown: str, second: str) -> None:
-    assert opens_anew(shown, second)
+def test_fresh_start_is_recognised(shown: str, second: str) -> None:
+    assert starts_over(shown, second)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_new_beginning(shown: str, second: str) -> None:
         ("```\nend\n```", "The code"),
     ],
 )
-def test_no_new_beginning(shown: str, second: str) -> None:
-    assert not opens_anew(shown, second)
+def test_continuation_is_not_a_fresh_start(shown: str, second: str) -> None:
+    assert not starts_over(shown, second)
 
 
 @pytest.mark.parametrize(
@@ -112,5 +112,5 @@ def test_no_new_beginning(shown: str, second: str) -> None:
         ("It rained", "and", 0),
     ],
 )
-def test_what_stands_in_front_of_a_repetition(shown: str, second: str, size: int) -> None:
+def test_lead_in_before_a_repetition(shown: str, second: str, size: int) -> None:
     assert lead_in(shown, second) == size

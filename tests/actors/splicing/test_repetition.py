@@ -1,4 +1,4 @@
-"""How much one text repeats of another: right, and in linear time."""
+"""Tests of the streaming comparison: results and linear work."""
 
 from collections.abc import Callable
 
@@ -7,27 +7,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.splicing.folding import fold
-from actors.splicing.repetition import WINDOW, Repetition, alike, overlap
+from actors.splicing.repetition import WINDOW, Repetition, common_prefix_length, overlap
 from tests.actors.splicing.seam_texts import in_pieces, sizes, texts
 
 few = st.text("ab ", max_size=30)
 
 
 @given(few, few)
-def test_overlap_is_the_longest(one: str, other: str) -> None:
+def test_overlap_is_the_longest_common_border(one: str, other: str) -> None:
     lengths = range(min(len(one), len(other)), -1, -1)
     assert overlap(one, other) == next(k for k in lengths if one.endswith(other[:k]))
 
 
 @given(few, few)
-def test_alike_is_the_common_beginning(one: str, other: str) -> None:
-    size = alike(one, other)
+def test_common_prefix_length_counts_equal_leading_characters(one: str, other: str) -> None:
+    size = common_prefix_length(one, other)
     assert one[:size] == other[:size]
     assert size == min(len(one), len(other)) or one[size] != other[size]
 
 
 @given(few | texts, few | texts, sizes)
-def test_pieces_are_compared_like_the_whole(shown: str, second: str, lengths: list[int]) -> None:
+def test_comparing_in_pieces_equals_comparing_the_whole(
+    shown: str, second: str, lengths: list[int]
+) -> None:
     repetition = Repetition(shown)
     for piece in in_pieces(second, lengths):
         if not repetition.open:
@@ -35,7 +37,7 @@ def test_pieces_are_compared_like_the_whole(shown: str, second: str, lengths: li
         repetition.feed(piece)
     repetition.stop()
     one, other = fold(shown), fold(second)
-    assert repetition.start.alike == alike(one, other)
+    assert repetition.start.matched == common_prefix_length(one, other)
     assert repetition.start.covered == (one != "" and other.startswith(one))
     if not repetition.start.covered:
         assert repetition.end.longest_overlap() == overlap(one, other)
@@ -44,7 +46,7 @@ def test_pieces_are_compared_like_the_whole(shown: str, second: str, lengths: li
         assert quote == len(other) or other[: quote + 1] not in one
 
 
-def test_it_is_over_as_soon_as_nothing_can_be_repeated() -> None:
+def test_comparison_closes_once_no_repetition_is_possible() -> None:
     repetition = Repetition("one two three two")
     repetition.feed("two")
     assert repetition.open
@@ -69,7 +71,7 @@ SHOWN: dict[str, Callable[[int], tuple[str, str]]] = {
 
 @pytest.mark.parametrize("texts_of", SHOWN.values(), ids=SHOWN)
 @pytest.mark.parametrize("size", [1, 7])
-def test_the_work_is_linear(texts_of: Callable[[int], tuple[str, str]], size: int) -> None:
+def test_comparison_work_is_linear(texts_of: Callable[[int], tuple[str, str]], size: int) -> None:
     for n in (100, 1000):
         shown, second = texts_of(n)
         repetition = Repetition(shown)
@@ -78,7 +80,7 @@ def test_the_work_is_linear(texts_of: Callable[[int], tuple[str, str]], size: in
         assert repetition.compared <= 4 * (len(shown) + len(second))
 
 
-def test_only_so_much_of_the_end_is_kept() -> None:
+def test_kept_tail_is_bounded() -> None:
     repetition = Repetition("a word " * WINDOW)
     repetition.feed("a word " * WINDOW)
     assert len(repetition.end.tail) <= WINDOW

@@ -1,4 +1,4 @@
-"""Words and letters of many scripts."""
+"""Tests of character and word properties in many scripts."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_weight(text: str, letters: int) -> None:
     assert weight(text) == letters
 
 
-def test_words() -> None:
+def test_words_of_a_text() -> None:
     assert words_in("the tide, 3 海の x_1") == ["the", "tide", "3", "海", "の", "x_1"]
     assert first_word("cafe\u0301s are") == "cafe\u0301s"
     assert last_word("two cafe\u0301s") == "cafe\u0301s"
@@ -49,7 +49,7 @@ def test_words() -> None:
         ("PC", "を", False),
     ],
 )
-def test_inside_of_a_word(before: str, after: str, inside: bool) -> None:
+def test_splits_word(before: str, after: str, inside: bool) -> None:
     assert splits_word(before, after) is inside
 
 

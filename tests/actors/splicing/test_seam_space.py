@@ -1,17 +1,17 @@
-"""White space and marks at a seam."""
+"""Tests of white space and combining marks at a seam."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.splicing.seam_space import Joint, Unclear, missing, unshared
+from actors.splicing.seam_space import Joint, Unclear, drop_shared_space, missing_space
 
 white = st.text(" \n\t\r\u00a0", max_size=8)
 
 
 @given(white, white)
-def test_white_space_that_goes_on_is_kept_whole(shown: str, more: str) -> None:
-    assert unshared(shown, shown + more) == more
+def test_new_white_space_after_shown_white_space_is_kept(shown: str, more: str) -> None:
+    assert drop_shared_space(shown, shown + more) == more
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_white_space_that_goes_on_is_kept_whole(shown: str, more: str) -> None:
     ],
 )
 def test_white_space_is_not_doubled(shown: str, run: str, expected: str) -> None:
-    assert unshared(shown, run) == expected
+    assert drop_shared_space(shown, run) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,16 +70,16 @@ def test_white_space_is_not_doubled(shown: str, run: str, expected: str) -> None
         ("a b -", "c", ""),
     ],
 )
-def test_white_space_that_is_missing(shown: str, second: str, expected: str) -> None:
-    assert missing(shown, second) == expected
+def test_missing_white_space_is_inserted(shown: str, second: str, expected: str) -> None:
+    assert missing_space(shown, second) == expected
 
 
 @pytest.mark.parametrize(
     ("shown", "second"), [("in 19", "45"), ("```\nimport csv", "import re"), ("`foo", "bar`")]
 )
-def test_what_cannot_be_told(shown: str, second: str) -> None:
+def test_ambiguous_seam_raises_unclear(shown: str, second: str) -> None:
     with pytest.raises(Unclear):
-        missing(shown, second)
+        missing_space(shown, second)
 
 
 def feed(joint: Joint, text: str) -> str:
@@ -100,6 +100,6 @@ def feed(joint: Joint, text: str) -> str:
         (Joint("", "\n"), "", ""),
     ],
 )
-def test_the_joint(joint: Joint, text: str, expected: str) -> None:
+def test_seam_filter_drops_shown_marks_and_space(joint: Joint, text: str, expected: str) -> None:
     assert feed(joint, text) == expected
     assert joint.done

@@ -1,4 +1,4 @@
-"""A second answer behind the first one's text: whole, or refused, and never in silence wrong."""
+"""Tests of splicing: a second answer is joined correctly or refused, and never wrong silently."""
 
 from collections import Counter
 from typing import Literal
@@ -28,7 +28,7 @@ from tests.actors.splicing.seam_texts import (
 )
 
 ANCHOR = "and then the lanterns along the harbour"
-"""Twenty letters and more, that no text made up here has."""
+"""Words of more than twenty letters that no generated text contains."""
 Form = Literal["NFC", "NFD"]
 forms: st.SearchStrategy[Form] = st.sampled_from(("NFC", "NFD"))
 ONE = [1]
@@ -36,15 +36,13 @@ ALL = [1_000_000]
 
 
 def cut(whole: str, at: int) -> tuple[str, str]:
-    """What was shown, and what the model says that goes on with it: white space is trimmed."""
+    """Return the shown text and its continuation, with the white space at the cut in the latter."""
     shown = whole[: at % (len(whole) + 1)]
     return shown, whole[len(shown.rstrip()) :]
 
 
 @given(texts, st.integers(0, 500), sizes)
-def test_a_prefill_is_continued_wherever_it_was_cut(
-    whole: str, at: int, lengths: list[int]
-) -> None:
+def test_prefill_is_continued_at_any_cut(whole: str, at: int, lengths: list[int]) -> None:
     shown, second = cut(whole, at)
     seam, rest = splice(shown, second, lengths, prefill=True)
     assert seam is Seam.PREFILL
@@ -55,9 +53,7 @@ def test_a_prefill_is_continued_wherever_it_was_cut(
 @example("e\u0301\u0323 and so on", 2, ONE)
 @example("...and then", 1, ONE)
 @example("```python\nimport csv\nimport re and some more", 17, ONE)
-def test_an_answer_that_begins_again_is_whole_wherever_it_was_cut(
-    whole: str, at: int, lengths: list[int]
-) -> None:
+def test_repeated_answer_is_complete_at_any_cut(whole: str, at: int, lengths: list[int]) -> None:
     shown, _ = cut(whole, at)
     seam, rest = splice(shown, whole, lengths)
     assert shown + rest == whole
@@ -66,7 +62,7 @@ def test_an_answer_that_begins_again_is_whole_wherever_it_was_cut(
 
 @given(texts, st.sampled_from([" ", "\n", "", ", "]), texts, sizes)
 def test_an_overlap_is_dropped(before: str, space: str, rest: str, lengths: list[int]) -> None:
-    """If it is twenty letters long, is not how the answer began, and is said only once."""
+    """Assume that the overlap isn't the answer's beginning and is repeated only once."""
     assume(without_space(before)[:10] and not rest.startswith(" along"))
     shown = f"{before} {ANCHOR}"
     seam, said = splice(shown, ANCHOR + space + rest, lengths)
@@ -75,10 +71,10 @@ def test_an_overlap_is_dropped(before: str, space: str, rest: str, lengths: list
 
 
 @given(texts, st.sampled_from([" ", "\n", "  \n"]), texts, sizes)
-def test_words_that_stand_apart_are_appended(
+def test_unrelated_continuation_is_appended(
     before: str, space: str, rest: str, lengths: list[int]
 ) -> None:
-    """If white space was said at the seam, small letters go on, and nothing is repeated."""
+    """Assume white space at the seam, a lower-case continuation and no repetition."""
     shown = f"{before} and a quiet"
     second = f"{space}lanternfish, who had swum {rest}"
     assume(rest.strip()[:1] not in before)
@@ -88,7 +84,7 @@ def test_words_that_stand_apart_are_appended(
 
 
 @given(texts, texts, sizes)
-def test_another_wording_is_refused_before_anything_is_shown(
+def test_rewording_is_refused_before_anything_is_shown(
     before: str, rest: str, lengths: list[int]
 ) -> None:
     beginning = "Tides are caused mainly by the moon"
@@ -105,7 +101,7 @@ def test_another_wording_is_refused_before_anything_is_shown(
 
 
 @given(texts, st.integers(1, 500))
-def test_an_answer_that_begins_again_and_ends_early_is_refused(whole: str, at: int) -> None:
+def test_repeated_answer_that_ends_early_is_refused(whole: str, at: int) -> None:
     shown = f"The boats were all {whole} and then"
     second = shown[: 5 + at % (len(shown) - 8)]
     assume(not shown.endswith(second.strip()))
@@ -113,7 +109,7 @@ def test_an_answer_that_begins_again_and_ends_early_is_refused(whole: str, at: i
 
 
 @given(st.data())
-def test_how_an_answer_is_cut_into_pieces_makes_no_difference(data: st.DataObject) -> None:
+def test_result_does_not_depend_on_piece_sizes(data: st.DataObject) -> None:
     shown = data.draw(texts)
     start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(shown))] * 2)))
     second = data.draw(texts) if data.draw(st.booleans()) else shown[start:end] + data.draw(texts)
@@ -124,10 +120,10 @@ def test_how_an_answer_is_cut_into_pieces_makes_no_difference(data: st.DataObjec
 
 
 @given(texts, texts, sizes)
-def test_what_is_shown_is_the_end_of_the_second_answer(
+def test_shown_text_is_the_end_of_the_second_answer(
     shown: str, second: str, lengths: list[int]
 ) -> None:
-    """No character behind the seam is lost or doubled; at the seam a space may be put in."""
+    """Check that no character after the seam is lost or doubled; a space may be inserted at it."""
     splicer = Splicer(shown, prefill=False)
     try:
         said = splicer.feed(second) + splicer.end()
@@ -138,10 +134,10 @@ def test_what_is_shown_is_the_end_of_the_second_answer(
 
 
 @given(texts, forms, forms, sizes)
-def test_the_same_words_in_another_form_are_the_same(
+def test_other_white_space_and_unicode_form_still_match(
     text: str, one: Form, other: Form, lengths: list[int]
 ) -> None:
-    """White space of other kinds and lengths, and the other normal form of Unicode."""
+    """Vary the white space and the Unicode normal form of the repetition."""
     whole = normalize(one, f"The first {text} of all, ") + "\n\n".join([ANCHOR] * 2)
     shown = whole + " "
     again = "  \n" + "\n".join(normalize(other, whole).split(" ")) + " and so on"
@@ -160,7 +156,7 @@ def test_the_same_words_in_another_form_are_the_same(
         ("서우", "서울은", "울은"),
     ],
 )
-def test_a_character_cut_in_two_is_mended(shown: str, second: str, rest: str) -> None:
+def test_character_cut_in_two_is_completed(shown: str, second: str, rest: str) -> None:
     for lengths in (ONE, ALL):
         if shown == "서우":
             whole = shown + splice(shown, second, lengths)[1]
@@ -169,7 +165,7 @@ def test_a_character_cut_in_two_is_mended(shown: str, second: str, rest: str) ->
             assert splice(shown, second, lengths) == (Seam.RESTARTED, rest)
 
 
-def test_behind_the_seam_everything_passes_as_it_is() -> None:
+def test_text_after_the_seam_passes_unchanged() -> None:
     splicer = Splicer("The lamp is", prefill=False)
     assert splicer.feed("The lamp is low, and the street is very still tonight, a") == (
         " low, and the street is very still tonight, a"
@@ -181,7 +177,7 @@ def test_behind_the_seam_everything_passes_as_it_is() -> None:
 
 
 @given(texts, texts)
-def test_no_more_is_held_than_was_shown_and_a_little(shown: str, second: str) -> None:
+def test_held_text_is_bounded(shown: str, second: str) -> None:
     long = second + " \u0301" * 500 + "x " * (len(shown) + SLACK)
     splicer, held = Splicer(shown, prefill=False), 0
     for character in long:
@@ -220,7 +216,7 @@ CASES = [(f"voice{seed}", f"question {seed}") for seed in range(8)]
 
 
 @pytest.mark.parametrize("style", ["", ",count", ",unicode"])
-def test_simulated_answers_are_whole_wherever_they_were_cut(style: str) -> None:
+def test_simulated_answers_are_complete_at_any_cut(style: str) -> None:
     seams: Counter[tuple[str, Seam | None]] = Counter()
     for voice, question in CASES:
         model = f"{voice}:tokens=60{style}"
@@ -236,7 +232,7 @@ def test_simulated_answers_are_whole_wherever_they_were_cut(style: str) -> None:
                 seams[how, seam] += 1
                 if seam is None:
                     continue
-                if how == "on":  # the white space before it was not said
+                if how == "on":  # the model omits the white space at the cut
                     assert without_space(shown + rest) == without_space(whole)
                     if style != ",unicode" and whole[len(shown)] != "\n":
                         assert shown + rest == whole
@@ -249,8 +245,8 @@ def test_simulated_answers_are_whole_wherever_they_were_cut(style: str) -> None:
     assert seams["on", None] <= 0.02 * total
 
 
-def test_another_models_answer_is_refused_unless_a_sentence_had_ended() -> None:
-    """In 8 % of the cuts it cannot be told; there the seam says so."""
+def test_answer_of_another_model_is_refused_inside_a_sentence() -> None:
+    """At about 8 % of the cuts the form doesn't show it; there the seam is `APPENDED`."""
     seams: Counter[Seam | None] = Counter()
     within = 0
     for seed in range(40):
@@ -271,9 +267,9 @@ def test_another_models_answer_is_refused_unless_a_sentence_had_ended() -> None:
 
 
 UNCASED = {"arabic", "chinese", "chinese_letter", "hindi", "japanese", "korean", "thai"}
-"""Without capitals, a new beginning in the middle of a sentence cannot be seen."""
+"""Passages without capitals, where a fresh start inside a sentence can't be recognised."""
 IN_LINES = {"emoji", "german_essay", "german_letter", "list", "maths", "table"}
-"""In lists, tables, formulas, and in German, a capital or a mark says less."""
+"""Passages with lists, tables, formulas or German text, where capitals and marks prove less."""
 CODE = {"go", "howto", "javascript", "python"}
 PASSAGES = [(kind, *found) for kind in ("known", "set_aside", "unseen") for found in passages(kind)]
 
@@ -284,7 +280,7 @@ PASSAGES = [(kind, *found) for kind in ("known", "set_aside", "unseen") for foun
     ids=lambda text: text[:12],
 )
 def test_passages(name: str, first: str, other: str, reworded: str) -> None:
-    """Cut at every fourth word or mark; how often each kind of second answer is taken."""
+    """Cut at every fourth word or mark and count which kinds of second answers are accepted."""
     wrong: Counter[str] = Counter()
     taken: Counter[tuple[str, Seam | None]] = Counter()
     places = cuts(first)[::4]
@@ -348,7 +344,7 @@ def test_passages(name: str, first: str, other: str, reworded: str) -> None:
         ("The reason:\n", "The wind.", "reason:\nThe wind."),
     ],
 )
-def test_these_fit(shown: str, second: str, whole: str) -> None:
+def test_fitting_second_answer_is_joined(shown: str, second: str, whole: str) -> None:
     for lengths in (ONE, ALL):
         assert (shown + splice(shown, second, lengths)[1]).endswith(whole)
 
@@ -375,12 +371,12 @@ def test_these_fit(shown: str, second: str, whole: str) -> None:
         ("The rain had stopped and the street was", "The rain had"),
     ],
 )
-def test_these_do_not(shown: str, second: str) -> None:
+def test_unfitting_second_answer_is_refused(shown: str, second: str) -> None:
     for lengths in (ONE, ALL):
         with pytest.raises(DoesNotFit):
             splice(shown, second, lengths)
 
 
-def test_an_empty_second_answer_ends_one_that_may_be_over() -> None:
+def test_empty_second_answer_is_accepted_after_a_complete_sentence() -> None:
     assert splice("That is all.", "", ONE) == (Seam.APPENDED, "")
     assert splice("", "Hello", ONE) == (Seam.APPENDED, "Hello")
