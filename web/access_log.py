@@ -1,7 +1,7 @@
-"""The access log: a line for each request, unless the line of its turn says it all.
+"""Access log: writes one line for each request.
 
-A request that starts a turn, and the probes of whoever runs the server, are lines of `debug`; so
-at `info` each request is one line (`docs/reference/logs.md`).
+Requests that start a turn are logged at `debug`, because the turn has its own line, and so are
+probes. At `info` each request therefore has exactly one line (`docs/reference/logs.md`).
 """
 
 import logging
@@ -18,24 +18,24 @@ _log = structlog.get_logger("trouper.access")
 
 
 class RequestRecord:
-    """What is known of a request when it is over."""
+    """Facts about a request, collected while it is served."""
 
     __slots__ = ("began_at", "left_at", "sent", "status", "turn")
 
     def __init__(self) -> None:
         self.began_at = trio.current_time()
         self.left_at: float | None = None
-        """When the client was seen to leave before its response was whole, on trio's clock."""
+        """Time, on trio's clock, when the client left before its response was complete."""
         self.status: int | None = None
-        """None as long as the response has not begun."""
+        """Status of the response; None until the response begins."""
         self.sent = 0
-        """Bytes of the response's body."""
+        """Bytes sent of the response's body."""
         self.turn: Turn | None = None
-        """The turn that the request started."""
+        """Turn that the request started, if any."""
 
 
 def log_request(scope: WWWScope, record: RequestRecord) -> None:
-    """Write the line, if its level is written at all."""
+    """Write the request's line, unless its level is filtered out."""
     quiet = record.turn is not None or scope["path"] in _PROBES
     level = logging.DEBUG if quiet else logging.INFO
     if not _log.is_enabled_for(level):
@@ -43,8 +43,8 @@ def log_request(scope: WWWScope, record: RequestRecord) -> None:
     fields = {} if record.turn is None else {"turn": record.turn.id}
     _log.log(
         level,
-        "request",
-        method=scope.get("method", "GET"),  # a handshake's, which ASGI leaves out
+        "request ended",
+        method=scope.get("method", "GET"),  # ASGI leaves out the method of a WebSocket handshake
         path=scope["path"],
         status=record.status,
         bytes=record.sent,

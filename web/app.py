@@ -1,4 +1,4 @@
-"""The application: routes, and what every error becomes."""
+"""Builds the Quart application: registers all blueprints and the error handlers."""
 
 import structlog
 from quart import Response
@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from actors.outcome import ErrorInfo
 from store.records import StoreUnavailable
-from web.error_shapes import error_shape, name_request
+from web.error_shapes import add_request_id, error_shape
 from web.errors import ApiError, store_unavailable
 from web.json_responses import error_response
 from web.quart_app import TrouperApp
@@ -25,7 +25,7 @@ _log = structlog.get_logger("trouper.web")
 
 
 def create_app(service: Service) -> TrouperApp:
-    """All surfaces over this service."""
+    """Return the application that serves all surfaces of `service`."""
     config = service.config
     app = TrouperApp(
         "trouper", max_body_bytes=config.limits.body_bytes, body_s=config.server.body_s
@@ -46,7 +46,7 @@ def create_app(service: Service) -> TrouperApp:
     app.register_error_handler(StoreUnavailable, _store_unavailable)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
-    app.after_request(name_request)
+    app.after_request(add_request_id)
     return app
 
 
@@ -70,6 +70,6 @@ async def _http_error(error: HTTPException) -> Response:
 
 async def _crash(error: Exception) -> Response:
     _log.error("request crashed", exc_info=error)
-    text = "The server failed to answer this request."
+    text = "Internal error while processing the request."
     info = ErrorInfo(status=500, message=text, type="server_error", code="internal")
     return error_response(info, body=error_shape())

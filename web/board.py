@@ -1,4 +1,4 @@
-"""Makes the board of routes that the configuration asks for."""
+"""Builds the route board from the configuration."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,7 +13,7 @@ from web.route_json import models_by_route
 def make_board(
     config: Config, rings: Mapping[str, KeyRing], clock: Callable[[], float]
 ) -> RouteBoard:
-    """Breakers, limits and keys of all routes; `clock` gives seconds that never go back."""
+    """Return the board with breakers, limits and keys of all routes. `clock` must be monotonic."""
     breaker = BreakerSettings(**config.breaker.model_dump())
     limits = {
         name: ProviderLimits(**settings.limits.model_dump())

@@ -1,4 +1,4 @@
-"""A request's body that fails where the handler reads it: too long (413) or too slow (408)."""
+"""Request bodies with limits: reading one raises 413 if it is too long, 408 if too slow."""
 
 from functools import cached_property
 
@@ -8,10 +8,10 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 
 class BoundedBody(TrioBody):
-    """Quart's body, whose limit also holds for bodies read in parts.
+    """Quart's body with a limit that also holds if the body is read in parts.
 
-    Quart counts what is buffered, not what was received, and its iterator takes a body that
-    was given up for one that has ended.
+    Quart compares the limit with the bytes that are buffered, not with those received, and its
+    iterator ends silently when a body was aborted.
     """
 
     def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
@@ -20,23 +20,23 @@ class BoundedBody(TrioBody):
 
     @property
     def complete(self) -> bool:
-        """Whether nothing more is expected: received whole, or given up."""
+        """True if no more data is expected: the body is complete or aborted."""
         return self._complete.is_set()
 
     def append(self, data: bytes) -> None:
-        """Take what arrived; past the limit the body is given up with 413."""
+        """Add received data; abort the body with 413 once it exceeds the limit."""
         self._received += len(data)
         if self._max_content_length is not None and self._received > self._max_content_length:
-            self.give_up(RequestEntityTooLarge())
+            self.abort(RequestEntityTooLarge())
         else:
             super().append(data)
 
-    def too_slow(self) -> None:
-        """Give the body up with 408."""
-        self.give_up(RequestTimeout())
+    def time_out(self) -> None:
+        """Abort the body with 408."""
+        self.abort(RequestTimeout())
 
-    def give_up(self, error: Exception) -> None:
-        """Have whoever reads the body, now or later, raise `error`; the first one wins."""
+    def abort(self, error: Exception) -> None:
+        """Abort the body: raise `error` in its reader, now or later. The first error wins."""
         if self._must_raise is None:
             self._must_raise = error
         self._data.clear()
@@ -52,20 +52,26 @@ class BoundedBody(TrioBody):
 
 
 class BoundedRequest(TrioRequest):
-    """Quart's request with our body."""
+    """Quart's request with a `BoundedBody`."""
 
     body_class = BoundedBody
     body: BoundedBody
 
     @cached_property
-    def blueprints(self) -> list[str]:  # Quart asks three times
-        """The blueprint of the route, and those around it; asked for once there is a route."""
+    def blueprints(self) -> list[str]:  # cached, because Quart reads it three times per request
+        """Names of the matched route's blueprint and of its parents.
+
+        Must not be read before routing, or it would be cached empty.
+        """
         return super().blueprints
 
-    async def get_data(  # type: ignore[override]  # of its three signatures this is the sum
+    async def get_data(  # type: ignore[override]  # merges the three overloads of the base class
         self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
     ) -> str | bytes:
-        """The body; without a cancel scope where there is no timeout, as nearly always."""
+        """Return the body.
+
+        Without a timeout, which is the normal case, this saves Quart's cancel scope.
+        """
         if parse_form_data or self.body_timeout is not None:
             return await super().get_data(cache, as_text, parse_form_data)
         data: bytes = await self.body

@@ -1,7 +1,7 @@
-"""The command line. Commands import what they run only when they run it.
+"""Command line of Trouper: `serve`, `check` and `simulate`.
 
-Exit codes: 0, all is well; 1, refused (`trouper: …` on standard error says why); 2, a wrong
-option or argument.
+Commands import their modules when they run, which keeps `--help` and `--version` fast. Exit codes:
+0, success; 1, refused (`trouper: …` on standard error says why); 2, invalid option or argument.
 """
 
 import errno
@@ -28,22 +28,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="A self-hosted LLM streaming server that carries on whatever happens in the middle.",
+    help="A self-hosted LLM streaming server that survives failures in the middle of an answer.",
 )
 
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="TOML file; default: the one that TROUPER_CONFIG names."
+        "--config", metavar="FILE", help="TOML file. Default: the one that TROUPER_CONFIG names."
     ),
 ]
 Bind = Annotated[
     str | None,
-    typer.Option("--bind", metavar="HOST:PORT", help="Listen here instead of server.bind."),
+    typer.Option(
+        "--bind", metavar="HOST:PORT", help="Address to listen on instead of server.bind."
+    ),
 ]
 StoreUrl = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="Keep turns here instead of in store.url."),
+    typer.Option("--store", metavar="URL", help="Database for turns instead of store.url."),
 ]
 
 
@@ -51,7 +53,7 @@ StoreUrl = Annotated[
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Options of `trouper` itself."""
+    """Handle the options of `trouper` itself."""
     if version:
         typer.echo(f"trouper {VERSION}")
         raise typer.Exit
@@ -68,11 +70,11 @@ def serve(
             "--supervise",
             metavar="N",
             min=1,
-            help="Serve with N processes; SIGHUP replaces them and loses no request.",
+            help="Serve with N processes. SIGHUP replaces them without losing a request.",
         ),
     ] = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C, then drain; a second signal skips the waiting."""
+    """Serve until SIGTERM or Ctrl-C, then drain. A second signal skips the waiting."""
     settings = _load(config, bind, store)
     import structlog
 
@@ -85,7 +87,7 @@ def serve(
 
 
 def _serve(settings: "Config", processes: int | None) -> int:
-    """Run the server, or the parent of as many servers as were asked for."""
+    """Run the server, or with `processes` the supervisor of so many servers."""
     from web.listening import is_supervised
 
     if processes is not None and not is_supervised(os.environ):
@@ -99,7 +101,7 @@ def _serve(settings: "Config", processes: int | None) -> int:
 
 @app.command()
 def check(config: ConfigFile = None, bind: Bind = None, store: StoreUrl = None) -> None:
-    """Validate the configuration and print what it comes to, without secrets."""
+    """Validate the configuration and print the effective one, without secrets."""
     settings = _load(config, bind, store)
     from web.config import as_toml
 
@@ -111,22 +113,34 @@ def check(config: ConfigFile = None, bind: Bind = None, store: StoreUrl = None) 
 @app.command()
 def simulate(
     bind: Annotated[
-        str, typer.Option("--bind", metavar="HOST:PORT", help="Listen here; port 0 picks one.")
+        str,
+        typer.Option(
+            "--bind",
+            metavar="HOST:PORT",
+            help="Address to listen on. Port 0 lets the system choose.",
+        ),
     ] = "127.0.0.1:8701",
     scenario: Annotated[
-        Path | None, typer.Option("--scenario", metavar="FILE", help="What to play, for whom.")
+        Path | None,
+        typer.Option(
+            "--scenario",
+            metavar="FILE",
+            help="TOML file that defines the behaviour of model names.",
+        ),
     ] = None,
     witness: Annotated[
         Path | None,
-        typer.Option("--witness", metavar="FILE", help="Append what callers do, as JSON lines."),
+        typer.Option(
+            "--witness", metavar="FILE", help="Append the clients' actions as JSON lines."
+        ),
     ] = None,
     witness_tokens: Annotated[
         bool, typer.Option("--witness-tokens", help="Record each batch of tokens too.")
     ] = False,
 ) -> None:
-    """Serve the simulated provider over HTTP: an upstream for trials, drills and benchmarks.
+    """Serve the simulated provider over HTTP: an upstream for experiments, tests and benchmarks.
 
-    Prints its base URL when it listens; serves until SIGTERM or Ctrl-C.
+    Prints its base URL when it is ready, and serves until SIGTERM or Ctrl-C.
     """
     from web.config import Address
     from web.simulate import SimulateSettings, run_simulated
@@ -142,7 +156,7 @@ def simulate(
         witness=witness,
         witness_tokens=witness_tokens,
     )
-    with _refusals(OSError, lambda error: _blamed(error, address, witness)):
+    with _refusals(OSError, lambda error: _os_error_line(error, address, witness)):
         run_simulated(settings, typer.echo)
 
 
@@ -157,13 +171,13 @@ def _scenario(path: Path | None) -> "Scenario":
         _refuse(f"--scenario {path}: {error}")
 
 
-def _blamed(error: OSError, address: "Address", witness: Path | None) -> str:
-    """Which option an error of the system is about."""
+def _os_error_line(error: OSError, address: "Address", witness: Path | None) -> str:
+    """Return the message for an `OSError`, naming the option that caused it."""
     why = error.strerror or str(error)
     if error.filename is not None:
         return f"--witness {witness}: {why}"
     if error.errno == errno.EADDRINUSE:
-        return f"--bind {address}: another process listens there; choose another port"
+        return f"--bind {address}: another process uses this port; choose another port"
     return f"--bind {address}: {why}"
 
 
@@ -183,7 +197,7 @@ def _load(path: Path | None, bind: str | None, store: str | None) -> "Config":
 
 @contextmanager
 def _refusals(kind: type[E], line: Callable[[E], str]) -> Iterator[None]:
-    """Turn errors of a kind into lines, also from inside of the groups that nurseries make."""
+    """Exit with a message for each error of type `kind`, also in groups raised by nurseries."""
     refused: list[E] = []
     try:
         yield
@@ -208,7 +222,7 @@ def _refuse(*lines: str) -> NoReturn:
 
 
 def main() -> None:
-    """The console script `trouper`."""
+    """Run the console script `trouper`."""
     app(prog_name="trouper")
 
 

@@ -1,4 +1,4 @@
-"""One HTTP request between the server and the app: one scope that ends when the client does."""
+"""ASGI connection of one HTTP request: a single scope that is cancelled when the client leaves."""
 
 from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack
@@ -29,13 +29,13 @@ from web.server.request_id import id_in
 if TYPE_CHECKING:
     from web.quart_app import TrouperApp
 
-_LIFE = "trouper.request"
+_CONTEXT = "trouper.request"
 
-log = structlog.stdlib.get_logger("web.server")
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 class RequestLife(RequestRecord):
-    """What belongs to one request: a stack that is closed when it is over, and how it went."""
+    """Context of one request: its access record, and a stack that is closed at its end."""
 
     __slots__ = ("stack",)
 
@@ -44,59 +44,63 @@ class RequestLife(RequestRecord):
         self.stack = AsyncExitStack()
 
 
-def request_life(request: Request) -> RequestLife:
-    """The life of a request that came through `TurnHTTPConnection`; `LookupError` elsewhere."""
-    return cast("dict[str, RequestLife]", request.scope)[_LIFE]
+def request_context_of(request: Request) -> RequestLife:
+    """Return the context of a request.
+
+    Raise `LookupError` if the request did not come through `TurnHTTPConnection`.
+    """
+    return cast("dict[str, RequestLife]", request.scope)[_CONTEXT]
 
 
 def request_stack(request: Request) -> AsyncExitStack:
-    """The stack for what must outlive the handler and end with the response.
+    """Return the exit stack for resources that outlive the handler and end with the response.
 
-    It is closed exactly once: after the last byte was handed to the server, or, cancelled, when
-    the client has left. What it closes shields itself where it must.
+    The stack is closed exactly once: after the last byte was handed to the server, or in a
+    cancelled scope after the client has left. Resources shield their own clean-up if they must.
     """
-    return request_life(request).stack
+    return request_context_of(request).stack
 
 
 class TurnHTTPConnection(TrioASGIHTTPConnection):
-    """Runs handler and body in one scope, which only an early disconnect cancels.
+    """A connection that runs handler and body in one scope, cancelled only by a disconnect.
 
-    Quart-Trio cancels it after every response too, and then code after the last `send` sees
-    `Cancelled`. There is no response timeout here: turns have clocks of their own.
+    Quart-Trio cancels its scope after every response too, so that code after the last `send`
+    sees `Cancelled`. A response timeout is not needed: turns have their own timeouts.
     """
 
     app: "TrouperApp"
 
     def __init__(self, app: "TrouperApp", scope: HTTPScope) -> None:
         super().__init__(app, scope)
-        self._life = RequestLife()
+        self._context = RequestLife()
         self._ended = False
-        cast("dict[str, object]", scope)[_LIFE] = self._life
+        cast("dict[str, object]", scope)[_CONTEXT] = self._context
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Answer the request; errors of the body or of the stack reach the server."""
+        """Answer the request; let errors of the body and the exit stack through to the server."""
         structlog.contextvars.bind_contextvars(request=id_in(self.scope))
         try:
             await self._answer(receive, send)
         finally:
-            log_request(self.scope, self._life)
+            log_request(self.scope, self._context)
 
     async def _answer(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """In a scope that ends with the client.
+        """Answer in a scope that is cancelled when the client leaves.
 
-        Our own server tells of that end, so that no task need wait for it once the whole body is
-        here: a task and its nursery are a tenth of what an open stream takes.
+        If our server has already received the whole body, its inbox calls back on a disconnect,
+        and no task is needed to wait for it. A task with its nursery is a tenth of the memory of
+        an open stream.
         """
         inbox = cast("dict[str, Inbox]", self.scope["extensions"]).get(INBOX)
-        if inbox is not None and inbox.holds_whole_body:
+        if inbox is not None and inbox.has_whole_body:
             with trio.CancelScope() as scope:
-                await self._respond(await self._request_here(scope, receive, send, inbox), send)
+                await self._respond(await self._received(scope, receive, send, inbox), send)
         else:
             async with trio.open_nursery() as nursery:
-                await self._respond(self._request_to_come(nursery, receive, send, inbox), send)
+                await self._respond(self._receiving(nursery, receive, send, inbox), send)
                 nursery.cancel_scope.cancel()
 
-    async def _request_here(
+    async def _received(
         self,
         scope: trio.CancelScope,
         receive: ASGIReceiveCallable,
@@ -108,7 +112,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         inbox.when_over(partial(self._on_disconnect, scope))
         return request
 
-    def _request_to_come(
+    def _receiving(
         self,
         nursery: trio.Nursery,
         receive: ASGIReceiveCallable,
@@ -122,14 +126,14 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
 
     async def _respond(self, request: Request, send: ASGISendCallable) -> None:
         try:
-            async with self._life.stack:
+            async with self._context.stack:
                 answering = self.app.handle_request(request)
-                del request  # it belongs to the handler alone: a stream lasts
+                del request  # frees it as soon as the handler drops it: a stream may last long
                 await self._send_response(send, await answering)
         except ReaderTooSlow as error:
-            # Returning with the response unfinished makes the server cut it.
-            self._life.left_at = trio.current_time()
-            log.info("reader_too_slow", path=self.scope["path"], lag=str(error))
+            # Returning with the response unfinished makes the server close the connection.
+            self._context.left_at = trio.current_time()
+            _log.info("slow reader dropped", path=self.scope["path"], lag=str(error))
 
     async def _watch(
         self,
@@ -138,7 +142,10 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         receive: ASGIReceiveCallable,
         inbox: Inbox | None,
     ) -> None:
-        """Receive the body, then wait for a disconnect; our own server calls us instead."""
+        """Receive the body, then wait for a disconnect.
+
+        Our server calls back on a disconnect; with any other one this task has to wait for it.
+        """
         await self._receive_body(body, receive)
         if inbox is not None:
             inbox.when_over(partial(self._on_disconnect, scope))
@@ -150,16 +157,20 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
 
     def _on_disconnect(self, scope: trio.CancelScope) -> None:
         if not self._ended:
-            self._life.left_at = trio.current_time()
+            self._context.left_at = trio.current_time()
             scope.cancel()
 
     async def _receive_body(self, body: BoundedBody, receive: ASGIReceiveCallable) -> None:
-        """Feed the body; every received byte buys time, so that dripping does not pay."""
+        """Feed the body, with a deadline that each received byte extends.
+
+        The extension is the time for the byte at `body_bytes_per_s`, so a client cannot keep the
+        request open by trickling.
+        """
         deadline = trio.current_time() + self.app.body_s
         with trio.CancelScope(deadline=deadline) as clock:
             await self._feed(body, receive, clock)
         if clock.cancelled_caught:
-            body.too_slow()
+            body.time_out()
 
     async def _feed(
         self,
@@ -181,9 +192,9 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     async def _send_response(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse
     ) -> None:
-        self._life.status = response.status_code
+        self._context.status = response.status_code
         await send(_start(response))
-        self.scope["headers"] = ()  # a stream may last, and nobody asks for them any more
+        self.scope["headers"] = ()  # not read again; a stream may hold the scope for long
         if isinstance(response, WerkzeugResponse):
             last = b"".join(
                 part.encode() if isinstance(part, str) else part for part in response.response
@@ -193,14 +204,14 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         else:
             parts = response.response
             del response
-            last = await _send_parts(send, parts, self._life)
+            last = await _send_parts(send, parts, self._context)
         self._ended = True
-        self._life.sent += len(last)
+        self._context.sent += len(last)
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 class Exhaustible(Protocol):
-    """Parts of a body that know when the last one has been given."""
+    """An iterable of body parts that knows when it has returned the last one."""
 
     exhausted: bool
 
@@ -213,15 +224,18 @@ def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
     }
 
 
-async def _send_parts(send: ASGISendCallable, body: ResponseBody, life: RequestLife) -> bytes:
-    """Send the parts but for the last, if the body can tell which one that is (`exhausted`)."""
+async def _send_parts(send: ASGISendCallable, body: ResponseBody, context: RequestLife) -> bytes:
+    """Send the parts of a body and return the last one unsent, if the body can identify it.
+
+    The caller sends the last part together with the end of the response, in one write.
+    """
     async with body as parts:
-        teller = cast("Exhaustible", parts) if hasattr(parts, "exhausted") else None
+        exhaustible = cast("Exhaustible", parts) if hasattr(parts, "exhausted") else None
         async for part in cast("AsyncIterable[str | bytes]", parts):
             data = part.encode() if isinstance(part, str) else part
-            if teller is not None and teller.exhausted:
+            if exhaustible is not None and exhaustible.exhausted:
                 return data
-            life.sent += len(data)
+            context.sent += len(data)
             message: HTTPResponseBodyEvent = {
                 "type": "http.response.body",
                 "body": data,

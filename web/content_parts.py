@@ -1,8 +1,9 @@
-"""Content parts of chat messages, in the spellings of the field, become those of OpenAI's Chat.
+"""Normalises content parts of chat messages to those of OpenAI's Chat Completions API.
 
 Source: OpenAI's API reference, "Create chat completion" and, for `input_text`, `input_image` and
-`output_text`, "Create a response". Written by hand and not with pydantic: parts are many, and what
-is wrong with one is told with its path in the message as it was sent, lists in lists included.
+`output_text`, "Create a response". Validation is hand-written instead of using pydantic, because
+messages can have many parts, and because errors need the path in the message as it was sent,
+including nested lists.
 """
 
 import re
@@ -14,17 +15,18 @@ from web.errors import ApiError, invalid
 Part = dict[str, JSON]
 
 MAX_PARTS = 1_000
-"""Of one message. Looking at more would hold up the streams of others."""
+"""Maximum number of parts of a message. Checking more would delay other streams."""
 MAX_DEPTH = 10
-"""Of lists of parts in lists of parts."""
+"""Maximum nesting depth of lists of parts."""
 MAX_URL = 8_192
-"""Characters of an http(s) URL; `data:` URLs are bounded by the body."""
+"""Maximum length of an http(s) URL in characters; `data:` URLs are bounded by the body."""
 
 _PART = "invalid_content_part"
 _URL = "invalid_image_url"
 _WHOLE = 65_536
-"""Characters of base64 that are all looked at; of more only a sample is, so that nobody waits."""
+"""Characters of base64 that are checked completely; longer data is sampled to bound the time."""
 _SAMPLE = 4_096
+"""Characters checked at the beginning, at the end and in between of longer data."""
 _HTTP = re.compile(r"https?://[^\s/?#][^\s]{0,8192}", re.IGNORECASE)
 _DATA = re.compile(
     r"data:image/[a-z0-9.+-]{1,100}(?:;[a-z0-9.+=-]{1,100}){0,5};base64,", re.IGNORECASE
@@ -33,21 +35,21 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,65536}+")
 _DETAILS = ("auto", "low", "high")
 
 
-class _Wrong(Exception):
-    """Something in a part, told by the path in it: paths in messages are put together if needed."""
+class _InvalidPart(Exception):
+    """An error at a path within a part; the path of the part is added only when it is reported."""
 
-    def __init__(self, within: str, words: str, code: str) -> None:
-        super().__init__(words)
+    def __init__(self, within: str, message: str, code: str) -> None:
+        super().__init__(message)
         self.within = within
-        self.words = words
+        self.message = message
         self.code = code
 
 
 def flat_parts(content: Sequence[JSON], path: str) -> list[JSON]:
-    """The parts of a message's content, which stands at `path`; raises `ApiError` (400).
+    """Return the content parts at `path` as a flat list. Raise `ApiError` (400).
 
-    Lists within are taken apart. Parts that are in OpenAI's Chat shape already come out as the
-    very objects that they were.
+    Nested lists are flattened. Parts that already have OpenAI's Chat format are returned as the
+    same objects.
     """
     parts: list[JSON] = []
     _flatten(content, path, 0, parts)
@@ -63,9 +65,8 @@ def _flatten(items: Sequence[JSON], path: str, depth: int, parts: list[JSON]) ->
         else:
             try:
                 parts.append(_part(item))
-            except _Wrong as wrong:
-                where = f"{path}[{index}]{wrong.within}"
-                raise _at(where, wrong.words, wrong.code) from None
+            except _InvalidPart as error:
+                raise _at(f"{path}[{index}]{error.within}", error.message, error.code) from None
         if len(parts) > MAX_PARTS:
             raise _at(path, f"there may be at most {MAX_PARTS} content parts in a message.", _PART)
 
@@ -74,12 +75,12 @@ def _part(item: JSON) -> Part:
     if isinstance(item, str):
         return {"type": "text", "text": item}
     if not isinstance(item, dict):
-        raise _Wrong("", "a content part must be an object that has a type.", _PART)
+        raise _InvalidPart("", "a content part must be an object with a type.", _PART)
     kind = item.get("type")
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
-        words = f"content parts may be of type {', '.join(_READERS)}."
-        raise _Wrong(".type", words, "unsupported_content_type")
+        message = f"content parts may be of type {', '.join(_READERS)}."
+        raise _InvalidPart(".type", message, "unsupported_content_type")
     return read(item)
 
 
@@ -92,7 +93,7 @@ def _input_text(part: Part) -> Part:
 
 
 def _output_text(part: Part) -> Part:
-    # Its annotations and logprobs are an answer's, and no request has a place for them.
+    # Annotations and logprobs belong to answers; requests to providers have no field for them.
     return {"type": "text", "text": _with_string(part, "text")["text"]}
 
 
@@ -101,7 +102,10 @@ def _refusal(part: Part) -> Part:
 
 
 def _image_url(part: Part) -> Part:
-    """`{"image_url": {"url", "detail"}}`, or the URL as it is, beside which a detail may stand."""
+    """Normalise an image part.
+
+    Accepts `{"image_url": {"url", "detail"}}` and the flat `{"image_url": url, "detail"}`.
+    """
     image = part.get("image_url")
     if isinstance(image, dict):
         _check_url(image.get("url"), ".image_url.url")
@@ -117,7 +121,7 @@ def _image_url(part: Part) -> Part:
 
 def _input_image(part: Part) -> Part:
     if part.get("file_id") is not None:
-        raise _Wrong(".file_id", "there are no files here; send an image_url.", _PART)
+        raise _InvalidPart(".file_id", "files are not supported; send an image_url.", _PART)
     return _image_url(part)
 
 
@@ -138,15 +142,15 @@ def _with_string(part: Part, field: str) -> Part:
 
 def _string(value: JSON, within: str) -> str:
     if value is None:
-        raise _Wrong(within, "field required.", "missing_required_parameter")
+        raise _InvalidPart(within, "field required.", "missing_required_parameter")
     if not isinstance(value, str):
-        raise _Wrong(within, "must be a string.", _PART)
+        raise _InvalidPart(within, "must be a string.", _PART)
     return value
 
 
 def _check_detail(detail: JSON, within: str) -> None:
     if detail is not None and detail not in _DETAILS:
-        raise _Wrong(within, f"must be one of {', '.join(_DETAILS)}.", _PART)
+        raise _InvalidPart(within, f"must be one of {', '.join(_DETAILS)}.", _PART)
 
 
 def _check_url(given: JSON, within: str) -> None:
@@ -154,29 +158,29 @@ def _check_url(given: JSON, within: str) -> None:
     if url[:5].lower() == "data:":
         _check_data(url, within)
     elif len(url) > MAX_URL:
-        raise _Wrong(within, f"an http(s) URL may have at most {MAX_URL} characters.", _URL)
+        raise _InvalidPart(within, f"an http(s) URL may have at most {MAX_URL} characters.", _URL)
     elif not is_http_url(url):
-        raise _Wrong(within, "must be an http(s) URL or a data:image/…;base64,… URL.", _URL)
+        raise _InvalidPart(within, "must be an http(s) URL or a data:image/…;base64,… URL.", _URL)
 
 
 def _check_data(url: str, within: str) -> None:
     head = _DATA.match(url)
     if head is None:
-        raise _Wrong(within, "a data: URL must begin with data:image/…;base64,", _URL)
+        raise _InvalidPart(within, "a data: URL must begin with data:image/…;base64,", _URL)
     if not is_base64(url, head.end()):
-        raise _Wrong(within, "what follows base64, must be base64, its padding included.", _URL)
+        raise _InvalidPart(within, "the data after base64, must be base64 with padding.", _URL)
 
 
 def is_http_url(url: str) -> bool:
-    """Whether it is an http(s) URL of at most about `MAX_URL` characters."""
+    """Return True for an http(s) URL of at most about `MAX_URL` characters."""
     return _HTTP.fullmatch(url) is not None
 
 
 def is_base64(text: str, start: int = 0) -> bool:
-    """Whether `text` from `start` on is base64 (RFC 4648 §4), as far as a bounded look tells.
+    """Return True if `text` from `start` on looks like base64 (RFC 4648 §4), in bounded time.
 
-    Length and padding are exact. Of more than 64 Ki characters the beginning, the end and a
-    sample in between are looked at: a provider that decodes it will find the rest.
+    Length and padding are checked exactly. Beyond 64 Ki characters only the beginning, the end
+    and a sample in between are checked; a provider that decodes the data finds other errors.
     """
     size = len(text) - start
     if size < 4 or size % 4:
@@ -189,5 +193,5 @@ def is_base64(text: str, start: int = 0) -> bool:
     return _BASE64.fullmatch(sample) is not None
 
 
-def _at(path: str, words: str, code: str) -> ApiError:
-    return invalid(f"{path}: {words}", param=path, code=code)
+def _at(path: str, message: str, code: str) -> ApiError:
+    return invalid(f"{path}: {message}", param=path, code=code)

@@ -1,4 +1,4 @@
-"""Who may speak next in a conversation: one turn at a time."""
+"""Allows only one live turn per conversation."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from web.errors import ApiError
 
 
 class Conversations:
-    """Conversations whose next turn is about to begin; those of this process.
+    """Claims on conversations in which a request of this process is about to start a turn.
 
-    The store knows the turns that play, in whichever process. What it cannot know is who has just
-    looked and is about to begin.
+    The store knows the live turns of all processes. A claim covers the time between checking
+    the store and starting the turn, which the store cannot see.
     """
 
     def __init__(self) -> None:
@@ -20,16 +20,16 @@ class Conversations:
 
     @contextmanager
     def claim(self, tenant_id: str, name: str | None, live: Iterable[Turn]) -> Iterator[None]:
-        """Be the only one to begin a turn of this conversation meanwhile.
+        """Claim the conversation for the duration of the context.
 
-        Raises `ApiError` (409) where somebody else does, or where one of `live` is of it. Without
-        a name there is nothing to claim.
+        Raise `ApiError` (409) if it is already claimed, or if one of the `live` turns belongs to
+        it. Without a name this does nothing.
         """
         if name is None:
             yield
             return
         claimed = (tenant_id, name)
-        if claimed in self._claimed or any(_plays(turn, claimed) for turn in live):
+        if claimed in self._claimed or any(_is_live_in(claimed, turn) for turn in live):
             raise conversation_busy(name)
         self._claimed.add(claimed)
         try:
@@ -39,10 +39,10 @@ class Conversations:
 
 
 def conversation_busy(name: str) -> ApiError:
-    """A 409: a turn of the conversation plays."""
+    """Return a 409: the conversation has a live turn."""
     return ApiError(failures.conversation_busy(name))
 
 
-def _plays(turn: Turn, claimed: tuple[str, str]) -> bool:
+def _is_live_in(conversation: tuple[str, str], turn: Turn) -> bool:
     request = turn.request
-    return not turn.final.is_set() and (request.tenant_id, request.conversation) == claimed
+    return not turn.final.is_set() and (request.tenant_id, request.conversation) == conversation

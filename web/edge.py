@@ -1,4 +1,4 @@
-"""What the configuration means to the HTTP server, and its certificate while it runs."""
+"""Derives the HTTP server's settings from the configuration, and reloads its certificate."""
 
 import signal
 
@@ -13,14 +13,17 @@ _log = structlog.get_logger("trouper.server")
 
 
 def certificate_of(config: Config) -> Certificate | None:
-    """Where the certificate lies; None without TLS."""
+    """Return the configured certificate's files; None without TLS."""
     if config.server.tls_cert is None:
         return None
     return Certificate(config.server.tls_cert, config.server.tls_key)
 
 
 def server_settings(config: Config) -> ServerSettings:
-    """The server's settings, certificate read. Blocks. Raises `StartupRefused`."""
+    """Return the server's settings. Raise `StartupRefused`.
+
+    Blocks, because it reads the certificate.
+    """
     certificate = certificate_of(config)
     try:
         tls = None if certificate is None else certificate.context(http2=config.server.http2)
@@ -38,29 +41,29 @@ def server_settings(config: Config) -> ServerSettings:
     )
 
 
-async def renew_on_hangup(
+async def reload_on_sighup(
     config: Config,
     server: HttpServer,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """The service task: SIGHUP has the certificate read again."""
+    """Reload the certificate on each SIGHUP. A service task."""
     certificate = certificate_of(config)
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         task_status.started()
         async for _ in signals:
             if certificate is None:
-                _log.info("nothing to read again: there is no certificate")
+                _log.info("certificate reload skipped")
             else:
-                await renew(certificate, server, http2=config.server.http2)
+                await reload_certificate(certificate, server, http2=config.server.http2)
 
 
-async def renew(certificate: Certificate, server: HttpServer, *, http2: bool) -> None:
-    """Use the certificate that lies there now; one that is no good changes nothing."""
+async def reload_certificate(certificate: Certificate, server: HttpServer, *, http2: bool) -> None:
+    """Read the certificate again and use it; keep the old one if the new one is unusable."""
     try:
         context = await trio.to_thread.run_sync(lambda: certificate.context(http2=http2))
     except CertificateError as error:
-        _log.error("the old certificate stays in use", error=str(error))
+        _log.error("certificate reload failed", error=str(error))
         return
     server.use_certificate(context)
-    _log.info("certificate renewed")
+    _log.info("certificate reloaded")

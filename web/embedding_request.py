@@ -1,4 +1,4 @@
-"""Reads an embeddings request: what is wrong with it is said with the path of the field."""
+"""Validates embeddings requests; errors name the path of the field."""
 
 from typing import Annotated, Literal
 
@@ -7,29 +7,29 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actors.providers.base import JSON
-from actors.providers.embeddings import EmbeddingAsk
+from actors.providers.embeddings import EmbeddingCall
 from web.errors import ApiError, invalid
-from web.field_errors import first_complaint
+from web.field_errors import first_error
 from web.json_body import read_json
 
 MAX_INPUTS = 2_048
-"""OpenAI's limit for one request."""
+"""Maximum number of inputs of a request; OpenAI's limit."""
 _OURS = frozenset({"model", "input"})
 _LONGEST_NAME = 512
 _ABOUT_ONE = "four"
-"""Stands in for a token where only its length counts: an estimate takes it for one."""
-_KINDS = "a string, a list of strings, a list of token numbers, or a list of such lists"
+"""Placeholder text for a token; the token estimate counts it as one."""
+_KINDS = "a string, a list of strings, a list of token numbers, or a list of lists of token numbers"
 
 
 class EmbeddingRequest(Struct, frozen=True):
-    """A valid request."""
+    """A validated embeddings request."""
 
     model: str
-    ask: EmbeddingAsk
+    ask: EmbeddingCall
 
 
 class _Body(BaseModel):
-    """Fields that are not looked at here are passed on untouched."""
+    """Model of the validated fields; all others are passed on unchanged."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -40,18 +40,21 @@ class _Body(BaseModel):
 
 
 async def receive_embedding_request(body: bytes, threads: trio.CapacityLimiter) -> EmbeddingRequest:
-    """The request in `body`; raises `ApiError` (400) for anything that is not one."""
+    """Return the request in `body`. Raise `ApiError` (400) if it is invalid.
+
+    Large bodies are read in `threads`.
+    """
     return await read_json(body, read_embedding_request, threads)
 
 
 def read_embedding_request(raw: dict[str, JSON]) -> EmbeddingRequest:
-    """The request in the body's object; raises `ApiError` (400)."""
+    """Return the request from the body's object. Raise `ApiError` (400) if it is invalid."""
     try:
         checked = _Body.model_validate(raw)
     except ValidationError as error:
-        raise first_complaint(error) from None
+        raise first_error(error) from None
     given = raw.get("input")
-    ask = EmbeddingAsk(
+    ask = EmbeddingCall(
         input=given,
         texts=_texts(given),
         as_base64=checked.encoding_format == "base64",
@@ -61,7 +64,7 @@ def read_embedding_request(raw: dict[str, JSON]) -> EmbeddingRequest:
 
 
 def _texts(given: JSON) -> tuple[str, ...]:
-    """A text for each input: the input itself, or something as long as its tokens."""
+    """Return a text for each input, for estimates: the input, or a placeholder for its tokens."""
     if given is None:
         path = "input"
         raise invalid(f"{path}: field required.", param=path, code="missing_required_parameter")
@@ -82,7 +85,7 @@ def _texts(given: JSON) -> tuple[str, ...]:
 
 def _text(text: JSON, path: str) -> str:
     if not isinstance(text, str):
-        raise _bad(path, "must be a string, like the input before it.")
+        raise _bad(path, "must be a string, like the first input.")
     if not text:
         raise _bad(path, "must not be empty.")
     return text
@@ -95,7 +98,7 @@ def _tokens(tokens: JSON, path: str) -> str:
         raise _bad(path, "must not be empty.")
     for index, token in enumerate(tokens):
         if not _is_token(token):
-            raise _bad(f"{path}[{index}]", "must be the number of a token, like that before it.")
+            raise _bad(f"{path}[{index}]", "must be a token number, a non-negative integer.")
     return _ABOUT_ONE * len(tokens)
 
 
@@ -103,5 +106,5 @@ def _is_token(value: JSON) -> bool:
     return type(value) is int and value >= 0
 
 
-def _bad(path: str, words: str) -> ApiError:
-    return invalid(f"{path}: {words}", param=path, code="invalid_value")
+def _bad(path: str, message: str) -> ApiError:
+    return invalid(f"{path}: {message}", param=path, code="invalid_value")

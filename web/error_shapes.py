@@ -1,7 +1,7 @@
-"""Errors of surfaces whose API has an error object, and a request's id, in a shape of its own.
+"""Formats errors and request ids the way the requested surface's API does.
 
-Which surface it is is told by the path, so that errors of the framework (404, 405, 408, 413) and
-crashes look like all others there.
+The surface is chosen by path, so that errors of the framework (404, 405, 408, 413) and crashes
+have the same format as all others.
 """
 
 from collections.abc import Callable
@@ -17,25 +17,25 @@ MESSAGES = "/v1/messages"
 
 
 def error_shape() -> Callable[[ErrorInfo], object]:
-    """What the body of an error is made with on the surface of the current request."""
+    """Return the function that builds error bodies on the current request's surface."""
     return messages_error if _is_messages() else error_body
 
 
 def messages_error(info: ErrorInfo) -> dict[str, object]:
-    """Anthropic's error object; `request_id` is that of the current request."""
+    """Return Anthropic's error object with the `request_id` of the current request."""
     id = id_in(request.scope) if has_request_context() else None
     return error_event(info) | {"request_id": id}
 
 
-async def name_request(response: Response) -> Response:
-    """Give the request's id also in the header in which the surface's SDKs look for it."""
+async def add_request_id(response: Response) -> Response:
+    """Add the request's id in the header from which the surface's SDKs read it."""
     if _is_messages():
         response.headers["request-id"] = id_in(request.scope)
     return response
 
 
 def _is_messages() -> bool:
-    if not has_request_context():  # a WebSocket has a context of its own
+    if not has_request_context():  # a WebSocket has a websocket context instead
         return False
     path = request.path
     return path == MESSAGES or path.startswith(MESSAGES + "/")

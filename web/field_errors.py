@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a request becomes one error, with the path of the field."""
+"""Converts pydantic's validation errors to one API error with the path of the field."""
 
 import re
 
@@ -8,17 +8,19 @@ from pydantic_core import ErrorDetails
 from web.errors import ApiError, invalid
 
 
-def first_complaint(error: ValidationError) -> ApiError:
-    """The first error, and whether other fields have theirs."""
+def first_error(error: ValidationError) -> ApiError:
+    """Return the most specific error, with a note if other fields are invalid too."""
     errors = error.errors(include_url=False, include_context=True, include_input=False)
     first = min(errors, key=_specificity)
     path = _path(first)
-    more = " (more is wrong)" if len({error["loc"][:1] for error in errors}) > 1 else ""
-    return invalid(f"{path}: {_words(first)}{more}", param=path, code=_code(first))
+    others = len({error["loc"][:1] for error in errors}) > 1
+    more = " (other fields are invalid too)" if others else ""
+    return invalid(f"{path}: {_message(first)}{more}", param=path, code=_code(first))
 
 
 def _specificity(error: ErrorDetails) -> tuple[bool, int]:
-    # Of a union's complaints the one about the list says more than "must be a string".
+    # A union reports an error for each member. "List too long" is more useful than "must be a
+    # string", and a longer path is more specific.
     return error["type"] != "too_long", -len(error["loc"])
 
 
@@ -26,7 +28,7 @@ def _code(error: ErrorDetails) -> str:
     return "missing_required_parameter" if error["type"] == "missing" else "invalid_value"
 
 
-def _words(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails) -> str:
     if error["loc"] and error["loc"][-1] == "n":
         return "only one choice per request (n = 1) is supported."
     message = error["msg"]
@@ -37,7 +39,7 @@ _UNION_STEPS = re.compile(r"str|list\[.*\]|dict\[.*\]")
 
 
 def _path(error: ErrorDetails) -> str:
-    """`stop[1]`; the steps that only name a union's branch are left out."""
+    """Return the path as in `stop[1]`, without the steps that only name a union's branch."""
     path = ""
     before: int | str = ""
     for step in error["loc"]:

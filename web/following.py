@@ -1,4 +1,4 @@
-"""A turn's events again as a stream: of one that plays, or of one that is over, from the store."""
+"""Resumes streams: sends a turn's events again, live or from the store."""
 
 import msgspec
 from quart import Response, request
@@ -16,7 +16,7 @@ from web.dialects.rendering import Render
 from web.errors import ApiError, invalid
 from web.kept_events import kept_events
 from web.playing import current_request, turn_headers
-from web.reading_on import Place, Search
+from web.reading_on import PositionSearch, ResumePosition
 from web.service import Service
 from web.sse import event_stream
 
@@ -24,64 +24,68 @@ _DELETED = "it was deleted"
 
 
 async def follow(service: Service, turn: Turn, render: Render, after: Cursor) -> Response:
-    """The events of a turn of this process.
+    """Return a stream of a turn of this process, starting after the frame `after`.
 
-    Raises `ApiError`: 410 where it was deleted, 400 for a frame that there is not.
+    Raise `ApiError`: 410 if the turn was deleted, 400 if the frame does not exist.
     """
     if turn.deleted_at is not None:
         raise _gone(turn, _DELETED)
     if not turn.journal.closed:
         stack = request_stack(current_request())
         await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
-    place = await _place(service, turn.journal, render, after)
-    writer = service.reader(place.reading, place.rendering, place.frames, lambda: turn.stored)
-    return _told(place, writer, turn_headers(turn))
+    position = await _position(service, turn.journal, render, after)
+    writer = service.reader(
+        position.reading, position.rendering, position.frames, lambda: turn.stored
+    )
+    return _response(position, writer, turn_headers(turn))
 
 
 async def replay(service: Service, turn: TurnView, render: Render, after: Cursor) -> Response:
-    """The events of a turn that has ended.
+    """Return a stream of an ended turn from the store, starting after the frame `after`.
 
-    Raises `ApiError`: 410 where they are not kept, 400 for a frame that there is not.
+    Raise `ApiError`: 410 if the events are not kept, 400 if the frame does not exist.
     """
     journal = Journal(await _kept_events(service, turn), closed=True)
-    place = await _place(service, journal, render, after)
-    writer = service.reader(place.reading, place.rendering, place.frames)
-    return _told(place, writer, {"X-Turn-Id": turn.id})
+    position = await _position(service, journal, render, after)
+    writer = service.reader(position.reading, position.rendering, position.frames)
+    return _response(position, writer, {"X-Turn-Id": turn.id})
 
 
-def elsewhere(turn: TurnView) -> ApiError:
-    """A 409: the turn is not one of this process."""
-    text = f"Turn {turn.id} plays in another process, which alone can stream or end it."
+def turn_elsewhere(turn: TurnView) -> ApiError:
+    """Return a 409: the turn belongs to another process."""
+    text = f"Turn {turn.id} runs in another process. Only that process can stream or end it."
     kind = "invalid_request_error"
     return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
 
 
-def cursor_given(dialect: str) -> Cursor:
-    """The frame after which the request wants to go on; raises `ApiError` (400) for none of it."""
+def resume_cursor(dialect: str) -> Cursor:
+    """Return the request's resume cursor, or `START` without one. Raise `ApiError` (400)."""
     given = request.headers.get("Last-Event-ID") or request.args.get("starting_after")
     if not given:
         return START
     try:
         return parse_cursor(given, dialect)
     except BadCursor as error:
-        raise _bad(error) from None
+        raise _invalid_cursor(error) from None
 
 
-async def _place(service: Service, journal: Journal, render: Render, after: Cursor) -> Place:
+async def _position(
+    service: Service, journal: Journal, render: Render, after: Cursor
+) -> ResumePosition:
     try:
-        return await Search(journal, render, after, service.threads).place()
+        return await PositionSearch(journal, render, after, service.threads).find()
     except BadCursor as error:
-        raise _bad(error) from None
+        raise _invalid_cursor(error) from None
 
 
-def _told(place: Place, writer: Writer, headers: dict[str, str]) -> Response:
-    """All that is left of a turn; 204 tells an `EventSource` to stop asking."""
-    if place.is_last:
+def _response(position: ResumePosition, writer: Writer, headers: dict[str, str]) -> Response:
+    """Return the remaining events; a 204, which stops an `EventSource`, if none remain."""
+    if position.is_last:
         return Response("", status=204, headers=headers)
     return event_stream(writer, headers)
 
 
-def _bad(error: BadCursor) -> ApiError:
+def _invalid_cursor(error: BadCursor) -> ApiError:
     return invalid(str(error), param="starting_after", code="invalid_cursor")
 
 
@@ -92,9 +96,9 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     try:
         events = await kept_events(segments, service.threads)
     except msgspec.MsgspecError:
-        raise _gone(turn, "this version cannot read them") from None
+        raise _gone(turn, "this version of the server cannot read them") from None
     if not turn.keep_text:
-        raise _gone(turn, "it asked for its text not to be kept")
+        raise _gone(turn, "the request asked not to store its text")
     if len(events) != (turn.last_event or 0) + 1:
         raise _gone(turn, "it is older than journal.retention_s")
     return events

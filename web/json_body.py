@@ -1,4 +1,4 @@
-"""Reads the JSON of a request's body, without keeping everybody waiting for a large one."""
+"""Decodes JSON request bodies; large ones in a thread, so that they do not block the event loop."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,13 +11,13 @@ from actors.providers.base import JSON
 from web.errors import ApiError, invalid
 
 AT_ONCE = 32_768
-"""Bytes that are read where they arrive: however they are filled, it takes under 5 ms."""
+"""Maximum size in bytes of a body decoded on the event loop; any content takes under 5 ms."""
 READERS = 2
-"""Threads that read larger bodies; as they take turns with the event loop, more are no help."""
+"""Number of threads for larger bodies. More do not help, because they share the GIL."""
 
 _CUSHION = 200
-"""Levels of the stack that are given away: what a thread with its short stack can just read has to
-be written again further down another one."""
+"""Stack depth reserved while decoding, so that a value nested just deeply enough to be decoded in a
+thread can be encoded again from a deeper stack."""
 
 T = TypeVar("T")
 
@@ -36,9 +36,9 @@ async def read_json(
     threads: trio.CapacityLimiter,
     name: str = "body",
 ) -> T:
-    """What `read` makes of the object in `body`; both raise `ApiError` (400).
+    """Return `read` applied to the JSON object in `body`. Raise `ApiError` (400).
 
-    A body of over 32 KiB is read in one of `threads`. Errors call it `name`.
+    Bodies over 32 KiB are read in one of `threads`. Errors call the body `name`.
     """
     if len(body) <= AT_ONCE:
         return read(json_object(body, name))
@@ -47,7 +47,7 @@ async def read_json(
 
 
 def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
-    """The object in `body`; raises `ApiError` (400) where there is none."""
+    """Return the JSON object in `body`. Raise `ApiError` (400) if it is not one."""
     try:
         return _decode(body)
     except _NO_OBJECT as error:
@@ -55,20 +55,20 @@ def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
 
 
 def json_objects(data: str) -> Iterable[dict[str, JSON]]:
-    """The objects of the JSON array in `data`; raises `msgspec.DecodeError` for anything else.
+    """Return the objects of the JSON array in `data`. Raise `msgspec.DecodeError` if it is invalid.
 
-    Where they are large, each is decoded when its turn comes, for the reason of `_by_pieces`.
+    A large array is decoded lazily, one object at a time, for the same reason as in `_by_pieces`.
     """
     return _decode_list(data) if len(data) <= AT_ONCE else map(_decode, _cut_list(data))
 
 
 def _deeper(levels: int, function: Callable[[], T]) -> T:
-    """Call `function` with that much less of the stack left."""
+    """Call `function` with `levels` more frames on the stack."""
     return _deeper(levels - 1, function) if levels else function()
 
 
 def _by_pieces(body: bytes | str, name: str) -> dict[str, JSON]:
-    """The same: a decoder keeps the interpreter to itself, so it gets a value at a time."""
+    """Decode an object one value at a time, because a decoder call does not release the GIL."""
     try:
         return {key: _value(piece) for key, piece in _cut_object(body).items()}
     except _NO_OBJECT as error:
@@ -84,7 +84,7 @@ def _value(piece: msgspec.Raw) -> JSON:
 def _no_object(error: Exception, name: str) -> ApiError:
     if isinstance(error, msgspec.ValidationError):
         if "out of range" in str(error):
-            return invalid(f"The {name} has a number in it that is out of range.")
+            return invalid(f"The {name} contains a number that is out of range.")
         return invalid(f"The {name} must be a JSON object.")
     if isinstance(error, RecursionError):
         return invalid(f"The {name} is nested too deeply.")

@@ -1,4 +1,4 @@
-"""JSON responses, errors among them; encoded once, by the fastest encoder there is."""
+"""JSON responses and error responses, encoded with msgspec."""
 
 import math
 from collections.abc import Callable
@@ -17,18 +17,18 @@ _encode = msgspec.json.Encoder().encode
 def json_response(
     body: object, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """`body` as JSON."""
+    """Return a response with `body` as JSON."""
     return encoded_response(_encode(body), status, headers)
 
 
-async def made_response(
+async def offloaded_response(
     make: Callable[[], object],
     headers: dict[str, str],
     *,
     long: bool,
     threads: trio.CapacityLimiter,
 ) -> Response:
-    """What `make` returns as JSON; if that is `long`, it is made and encoded in a thread."""
+    """Return the result of `make` as JSON; if `long`, make and encode it in a thread."""
     if not long:
         return json_response(make(), headers=headers)
     body = await off_loop(long, threads, lambda: encoded(make()))
@@ -38,7 +38,7 @@ async def made_response(
 def encoded_response(
     body: bytes, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """A body that is JSON already."""
+    """Return a response whose body is already encoded JSON."""
     return Response(body, status=status, headers=headers, content_type="application/json")
 
 
@@ -47,15 +47,15 @@ def error_response(
     headers: dict[str, str] | None = None,
     body: Callable[[ErrorInfo], object] = error_body,
 ) -> Response:
-    """The error with its status, and whether and when to ask again."""
+    """Return the error with its status and retry header."""
     headers = (headers or {}) | retry_header(info)
     return json_response(body(info), http_status(info.status), headers)
 
 
 def retry_header(info: ErrorInfo) -> dict[str, str]:
-    """The header that says when to come back, where that is known; or that it makes no sense.
+    """Return the `Retry-After` header if the delay is known, or `x-should-retry: false`.
 
-    The official SDKs ask again after any 409, and so would have played what somebody cancelled.
+    The official SDKs retry after any 409, and would so run a cancelled turn again.
     """
     if info.code == Reason.CANCEL_REQUESTED:
         return {"x-should-retry": "false"}
@@ -65,5 +65,5 @@ def retry_header(info: ErrorInfo) -> dict[str, str]:
 
 
 def http_status(status: int) -> int:
-    """What a client is told; 499 is a note for logs, not a status to send."""
+    """Return the status to send. 499 is for logs only; clients get 409 instead."""
     return 409 if status == 499 else status

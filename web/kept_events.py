@@ -1,4 +1,4 @@
-"""The kept journal of a turn, read without keeping everybody waiting."""
+"""Decodes stored journals; large segments in a thread, to keep the event loop responsive."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,16 +12,16 @@ from actors.heavy import off_loop
 from store.records import Segment
 
 AT_ONCE = 131_072
-"""Bytes of events that are decoded in 2 ms."""
+"""Maximum size in bytes of a segment that is decoded on the event loop; this takes about 2 ms."""
 
 _cut = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode = msgspec.msgpack.Decoder(AnyEvent).decode
 
 
 async def kept_events(segments: Sequence[Segment], threads: trio.CapacityLimiter) -> list[AnyEvent]:
-    """All events of these segments; a large one is decoded in one of `threads`.
+    """Return all events of the segments, decoding large ones in one of `threads`.
 
-    Raises `msgspec.MsgspecError` where this version cannot read them.
+    Raise `msgspec.MsgspecError` if this version cannot read them.
     """
     events: list[AnyEvent] = []
     for segment in segments:
@@ -33,5 +33,5 @@ async def kept_events(segments: Sequence[Segment], threads: trio.CapacityLimiter
 
 
 def _one_by_one(blob: bytes) -> list[AnyEvent]:
-    # A decoder keeps the interpreter to itself.
+    # A decoder call does not release the GIL: many short calls let the event loop run in between.
     return [_decode(event) for event in _cut(blob)]

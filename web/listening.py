@@ -1,4 +1,4 @@
-"""The sockets to listen on: those that this process was started with, else the configured one."""
+"""Opens the listening sockets: inherited ones if there are any, else the configured address."""
 
 import os
 import socket
@@ -13,21 +13,21 @@ from web.startup import StartupRefused
 from web.systemd import passed_sockets
 
 SUPERVISED = "TROUPER_SUPERVISED"
-"""`control:socket,socket…`: the descriptors that a supervised process was started with."""
+"""Environment variable with a supervised process's descriptors, `control:socket,socket…`."""
 
 
 class Inheritance(Struct, frozen=True):
-    """What this process was started with, as descriptors."""
+    """File descriptors that this process inherited."""
 
     sockets: tuple[int, ...] = ()
     control: int | None = None
-    """The socket to the supervisor, if there is one."""
+    """Descriptor of the socket to the supervisor; None without a supervisor."""
 
 
 def take_inheritance(environ: MutableMapping[str, str], pid: int) -> Inheritance:
-    """Read what systemd or the supervisor left in the environment, and remove it from there.
+    """Read the descriptors that systemd or the supervisor passed, and clear their variables.
 
-    Raises `StartupRefused`.
+    Child processes must not see the variables. Raise `StartupRefused`.
     """
     try:
         if SUPERVISED in environ:
@@ -35,21 +35,21 @@ def take_inheritance(environ: MutableMapping[str, str], pid: int) -> Inheritance
             return Inheritance(tuple(map(int, numbers.split(","))), int(control))
         return Inheritance(passed_sockets(environ, pid))
     except ValueError as error:
-        raise StartupRefused(f"the environment is broken: {error}") from error
+        raise StartupRefused(f"invalid environment variable: {error}") from error
     finally:
         for name in (SUPERVISED, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
             environ.pop(name, None)
 
 
 def is_supervised(environ: Mapping[str, str]) -> bool:
-    """Whether a supervisor started this process."""
+    """Return True if a supervisor started this process."""
     return SUPERVISED in environ
 
 
 def open_sockets(
     bind: Address | Inherited, passed: tuple[int, ...], settings: ServerSettings
 ) -> list[socket.socket]:
-    """Listen on what was passed, else on `bind`; raises `StartupRefused`."""
+    """Listen on the passed descriptors, or else on `bind`. Raise `StartupRefused`."""
     descriptors = passed or ((bind.fd,) if isinstance(bind, Inherited) else ())
     binds = [str(Inherited(number)) for number in descriptors] or [str(bind)]
     try:
@@ -57,10 +57,11 @@ def open_sockets(
     except BindError as error:
         raise StartupRefused(str(error)) from error
     for number in descriptors:
-        os.close(number)  # we have duplicates: a listener must be gone when it is closed
+        # `bind_sockets` duplicated the descriptor. A copy would keep a closed listener alive.
+        os.close(number)
     try:
         for sock in sockets:
-            _refuse_strangers(sock)
+            _check_loopback(sock)
     except StartupRefused:
         for sock in sockets:
             sock.close()
@@ -68,11 +69,11 @@ def open_sockets(
     return sockets
 
 
-def _refuse_strangers(sock: socket.socket) -> None:
+def _check_loopback(sock: socket.socket) -> None:
     if sock.family in {socket.AF_INET, socket.AF_INET6}:
         host = str(sock.getsockname()[0])
         if not ip_address(host).is_loopback:
             raise StartupRefused(
-                f"the inherited socket listens on {host}, which other machines can reach, and"
-                " there are no API keys yet to say who may use it; let it listen on loopback"
+                f"the inherited socket listens on {host}, which other machines can reach, but"
+                " requests are not authenticated yet; bind it to a loopback address"
             )

@@ -1,4 +1,4 @@
-"""Writes log lines from a thread: neither a stalled pipe nor a full disk may touch a turn."""
+"""Writes log lines from a thread, so that a stalled pipe or a full disk cannot delay a turn."""
 
 import os
 import threading
@@ -6,20 +6,21 @@ from collections import deque
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-_PARTING_S = 1.0
+_CLOSE_S = 1.0
+"""Seconds that closing waits for the remaining lines."""
 _GATHER_S = 0.05
-"""How long lines may wait for company: waking a thread for each would cost the event loop."""
+"""Seconds for which lines are collected: waking the thread for each would cost the event loop."""
 
 
 class Sink(Protocol):
-    """Where bytes go."""
+    """A destination for bytes."""
 
     def write(self, data: bytes, /) -> int:
-        """Take some of it; returns how much. Raises `OSError` or `ValueError` if none."""
+        """Write some of the data and return how much. Raise `OSError` or `ValueError` if none."""
 
 
 class _File:
-    """A file or pipe, written without Python's buffers: these lose what a full disk refuses."""
+    """A file or pipe, written unbuffered: Python's buffers lose data that a full disk refuses."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -29,7 +30,7 @@ class _File:
 
 
 class _Text:
-    """A text stream that is no file."""
+    """A text stream without a file descriptor."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -41,7 +42,7 @@ class _Text:
 
 
 def sink_of(stream: TextIO) -> Sink:
-    """The sink that a text stream stands for."""
+    """Return a sink that writes to the file of `stream`, or else to the stream itself."""
     try:
         return _File(stream.fileno())
     except OSError:  # io.UnsupportedOperation
@@ -49,12 +50,12 @@ def sink_of(stream: TextIO) -> Sink:
 
 
 class LogWriter:
-    """A stand-in for a text stream that never blocks and never raises.
+    """A write-only text stream that never blocks and never raises.
 
-    Lines wait for the thread, up to `capacity` characters of them; what is more is dropped, and
-    the next line that is taken says how many were. What the sink refuses is tried again
-    every `retry_s`, because a full disk may have space again and the line may be a turn's only
-    record. Leaving the context gives what is waiting one more second.
+    Lines wait for the thread, up to `capacity` characters. Further lines are dropped, and the
+    next accepted line is preceded by their number. If the sink refuses data, it is retried every
+    `retry_s` seconds, because a full disk may get space again and the line may be a turn's only
+    record. Leaving the context waits up to a second for the remaining lines.
     """
 
     def __init__(self, sink: Sink, capacity: int = 64 * 1024 * 1024, retry_s: float = 1.0) -> None:
@@ -83,12 +84,12 @@ class LogWriter:
             self._changed.notify()
 
     def flush(self) -> None:
-        """Nothing: the thread flushes what it has gathered."""
+        """Do nothing: the thread writes without buffering."""
 
     def _run(self) -> None:
         while lines := self._next():
             rest = lines.encode()
-            while rest := self._refused(rest):
+            while rest := self._write_to_sink(rest):
                 with self._changed:
                     if self._changed.wait_for(lambda: self._closing, self._retry_s):
                         return
@@ -104,8 +105,8 @@ class LogWriter:
             self._lines.clear()
             return lines
 
-    def _refused(self, data: bytes) -> bytes:
-        """Write it; returns what the sink does not take now."""
+    def _write_to_sink(self, data: bytes) -> bytes:
+        """Write the data and return the rest that the sink refuses now."""
         try:
             while data:
                 data = data[self._sink.write(data) :]
@@ -127,4 +128,4 @@ class LogWriter:
             self._closing = True
             self._closed.set()
             self._changed.notify()
-        self._thread.join(_PARTING_S)
+        self._thread.join(_CLOSE_S)

@@ -1,8 +1,8 @@
-"""Logs: structlog to standard error, readable on a terminal and JSON anywhere else.
+"""Configures logging: structlog to standard error, as text on a terminal and JSON anywhere else.
 
-The libraries' own loggers come out the same way. Lines of a turn carry its id because
-`structlog.contextvars` are merged: bind `turn` once, and the tasks started there inherit it.
-Tracebacks never show local variables, which hold prompts and answers.
+Log records of libraries are formatted the same way. A turn's lines have its id because
+`structlog.contextvars` are merged into each line: bind `turn` once, and all tasks started from
+there inherit it. Tracebacks never show local variables, because these hold prompts and answers.
 """
 
 import logging
@@ -16,16 +16,16 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from web.log_writer import LogWriter, sink_of
 
-_TALKATIVE = ("httpx", "httpcore", "alembic", "h2", "hpack")
-"""Libraries whose `info` is a line per request or per start."""
+_NOISY = ("httpx", "httpcore", "alembic", "h2", "hpack")
+"""Libraries that log each request or each start at `info`; limited to warnings."""
 
 
 @contextmanager
 def logging_to(stream: TextIO, level: str = "info", *, cached: bool = False) -> Iterator[None]:
-    """Send all logs of this level and above to `stream` for as long as the context lasts.
+    """Send all logs of `level` and above to `stream` while the context lasts.
 
-    `cached` fixes each logger at its first use, which makes a call below the level all but free;
-    such loggers cannot be pointed elsewhere afterwards, so it is for a process that serves once.
+    `cached` freezes each logger at its first use, which makes calls below the level nearly free.
+    Such loggers cannot be reconfigured, so use it only in a process that serves once.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer = _readable(stream) if stream.isatty() else _json()
@@ -35,11 +35,11 @@ def logging_to(stream: TextIO, level: str = "info", *, cached: bool = False) -> 
         structlog.configure(
             processors=[*_shared(), *renderer],
             wrapper_class=structlog.make_filtering_bound_logger(number),
-            logger_factory=structlog.WriteLoggerFactory(file=writer),  # type: ignore[arg-type]  # it has all that is used
+            logger_factory=structlog.WriteLoggerFactory(file=writer),  # type: ignore[arg-type]  # only write and flush are used
             cache_logger_on_first_use=cached,
         )
         root.handlers[:], root.level = [_for_libraries(writer, renderer)], number
-        for name in _TALKATIVE:
+        for name in _NOISY:
             logging.getLogger(name).setLevel(max(number, logging.WARNING))
         try:
             yield
@@ -48,8 +48,8 @@ def logging_to(stream: TextIO, level: str = "info", *, cached: bool = False) -> 
             structlog.reset_defaults()
 
 
-def marking_logs() -> Callable[[str], object]:
-    """For `Registry.start`: has the lines of a turn carry its id, and that of this request."""
+def turn_log_binder() -> Callable[[str], object]:
+    """Return a callback for `Registry.start` that binds turn and request id to log lines."""
     bound = structlog.contextvars.get_contextvars()
     return lambda turn_id: structlog.contextvars.bind_contextvars(turn=turn_id, **bound)
 

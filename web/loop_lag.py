@@ -1,4 +1,4 @@
-"""Measures how late the event loop wakes a sleeper: what every token waits for on top."""
+"""Measures the event loop's lag: the delay that it adds to each token."""
 
 import trio
 
@@ -8,7 +8,7 @@ EVERY_S = 0.5
 
 
 async def measure_loop_lag(metrics: Metrics) -> None:
-    """The service task: measure until cancelled."""
+    """Measure until cancelled. A service task."""
     while True:
         due = trio.current_time() + EVERY_S
         await trio.sleep_until(due)

@@ -1,4 +1,4 @@
-"""The process: builds the service, plays its tasks, serves, and stops in order."""
+"""Server process: builds the service, runs background tasks, serves, and shuts down in order."""
 
 import os
 import random
@@ -24,10 +24,10 @@ from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
 from web.board import make_board
 from web.config import Config
-from web.edge import renew_on_hangup, server_settings
+from web.edge import reload_on_sighup, server_settings
 from web.listening import Inheritance, open_sockets, take_inheritance
 from web.loop_lag import measure_loop_lag
-from web.memory import settle_memory
+from web.memory import tune_gc
 from web.metrics import Metrics
 from web.planning import Planner
 from web.providers import embedders_among, key_rings, open_providers
@@ -48,7 +48,7 @@ _log = structlog.get_logger("trouper.server")
 
 
 def run(config: Config) -> int:
-    """Serve until told to stop; returns the exit code. Raises `StartupRefused`."""
+    """Serve until a stop is requested, then return the exit code. Raise `StartupRefused`."""
     inheritance = take_inheritance(os.environ, os.getpid())
     if inheritance.control is not None:
         structlog.contextvars.bind_contextvars(process=os.getpid())
@@ -62,19 +62,19 @@ async def serve(
     *,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> int:
-    """Serve until `stop` is asked for, then drain. Started with the URLs listened on."""
+    """Serve until `stop` is requested, then drain. Report the URLs as the task's start value."""
     settings = server_settings(config)
     sockets = open_sockets(config.server.bind, inheritance.sockets, settings)
     async with open_service(config) as service, trio.open_nursery() as nursery:
         server = HttpServer(create_app(service), settings)
         service.metrics.watch_server(server.counters)
         await nursery.start(stop.watch_signals)
-        await nursery.start(renew_on_hangup, config, server)
+        await nursery.start(reload_on_sighup, config, server)
         urls = await nursery.start(server.serve, sockets)
-        settle_memory()
-        _log.info("listening", url=", ".join(urls), models=service.planner.names)
+        tune_gc()
+        _log.info("server started", url=", ".join(urls), models=service.planner.names)
         task_status.started(urls)
-        await tell_ready(inheritance, stop, nursery)
+        await report_ready(inheritance, stop, nursery)
         await stop.asked.wait()
         notify(STOPPING)
         await drain(stop, config.server, service.registry, server)
@@ -82,19 +82,19 @@ async def serve(
     return 0
 
 
-async def tell_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nursery) -> None:
-    """Tell whoever started this process, and from now on do as it says."""
+async def report_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nursery) -> None:
+    """Report readiness to systemd or to the supervisor, and start obeying the supervisor."""
     if inheritance.control is None:
         notify(READY)
         return
     supervisor = Supervisor(inheritance.control)
-    await supervisor.tell_ready()
+    await supervisor.report_ready()
     nursery.start_soon(supervisor.obey, stop)
 
 
 @asynccontextmanager
 async def open_service(config: Config) -> AsyncIterator[Service]:
-    """Everything but the listener: store, providers, turns, and the tasks that serve them."""
+    """Open everything but the listener: store, providers, registry and background tasks."""
     rings = key_rings(config)
     async with (
         opened_store(config) as store,
@@ -134,7 +134,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
 def make_backstage(
     config: Config, store: Store, upstreams: Upstreams, metrics: Metrics
 ) -> Backstage:
-    """What turns need from the service."""
+    """Return the dependencies of turns."""
     journal = config.journal
     checkpointer = Checkpointer(
         store, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
@@ -155,14 +155,14 @@ def make_backstage(
 def service_tasks(
     service: Service, backstage: Backstage
 ) -> dict[str, Callable[[], Awaitable[None]]]:
-    """The tasks that live as long as the service, by name; each is started anew if it crashes."""
+    """Return the background tasks of the service by name; each is restarted if it crashes."""
     config, store, registry = service.config, service.store, service.registry
     unsaved = backstage.finaliser.unsaved
     return {
         "checkpointer": backstage.checkpointer.run,
         "pulse": Pulse(registry, config.turns.heartbeat_s).run,
         "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
-        "unsaved": partial(unsaved.keep_offering, partial(registry.settled, "unsaved")),
+        "unsaved": partial(unsaved.run, partial(registry.settled, "unsaved")),
         "recovery": partial(keep_recovering, store, service.planner),
         "sweep": partial(keep_sweeping, store, config.journal.retention_s),
         "loop lag": partial(measure_loop_lag, service.metrics),
@@ -171,7 +171,7 @@ def service_tasks(
 
 @asynccontextmanager
 async def opened_store(config: Config) -> AsyncIterator[Store]:
-    """The store that the configuration asks for; raises `StartupRefused`."""
+    """Open the configured store and recover lost turns. Raise `StartupRefused`."""
     settings = StoreSettings(
         url=config.store.url,
         synchronous="FULL" if config.store.synchronous == "full" else "NORMAL",
@@ -186,36 +186,36 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
 
 
 async def recover_turns(store: TurnStore, planner: Planner) -> None:
-    """Finalise what dead processes left in flight; raises `StartupRefused`."""
+    """Finalise turns that dead processes left unfinished. Raise `StartupRefused`."""
     try:
         lost = await recover(store, time.time, planner.price_of)
     except StoreUnavailable as error:
         raise StartupRefused(
-            f"the turns of a dead process cannot be finalised: {error}; start again when that is"
-            " over"
+            f"the turns of a dead process cannot be finalised: {error}; restart when the store is"
+            " available"
         ) from error
     if lost:
-        _log.warning("recovered turns of a dead process", turns=lost)
+        _log.warning("turns recovered", turns=lost)
 
 
 async def keep_recovering(store: TurnStore, planner: Planner) -> None:
-    """The service task that finalises what other processes on the database leave when they die."""
+    """Finalise turns of other processes on the database that died. A service task."""
     while True:
         await trio.sleep(RECOVER_EVERY_S)
         try:
             lost = await recover(store, time.time, planner.price_of)
         except StoreUnavailable as error:
-            _log.warning("recovery has to wait", error=str(error))
+            _log.warning("recovery postponed", error=str(error))
         else:
             if lost:
-                _log.warning("recovered turns of a dead process", turns=lost)
+                _log.warning("turns recovered", turns=lost)
 
 
 async def keep_sweeping(store: Store, retention_s: float) -> None:
-    """The service task that forgets journals past their retention."""
+    """Delete journals past their retention. A service task."""
     while True:
         try:
             await store.sweep(retention_s)
         except StoreUnavailable as error:
-            _log.warning("journals are swept later", error=str(error))
+            _log.warning("journal sweep postponed", error=str(error))
         await trio.sleep(SWEEP_EVERY_S)

@@ -1,15 +1,15 @@
-"""Keeps the garbage collector from stopping every stream to look at what never changes."""
+"""Tunes the garbage collector, so that it does not pause streams to scan long-lived objects."""
 
 import gc
 
 YOUNG = 5_000
-"""Container objects made since the last look. Python's 700 means several looks a request."""
+"""Allocations between young collections. Python's default, 700, means several per request."""
 
 
-def settle_memory() -> None:
-    """Call once, when everything long-lived exists: it is never looked at again.
+def tune_gc() -> None:
+    """Exclude all existing objects from garbage collection; call once, at the end of startup.
 
-    Without this a full collection walks every imported module, for tens of milliseconds.
+    Without this a full collection scans every imported module, which takes tens of milliseconds.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
-"""What Prometheus is told, and what of turns goes to the log.
+"""Prometheus metrics, and the log lines of turns.
 
-`docs/reference/metrics.md` lists every name; a test holds the two together.
+`docs/reference/metrics.md` lists every name; a test keeps the two in step.
 """
 
 from collections import Counter as Tally
@@ -29,7 +29,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class Metrics:
-    """Every metric of the process, in a registry of its own; the observer of all turns."""
+    """All metrics of the process, in their own registry. Also the observer of all turns."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -37,69 +37,73 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self._log = structlog.get_logger("trouper.turns")
         self._turns = Counter(
-            "trouper_turns", "Turns ended.", ("status", "reason"), registry=registry
+            "trouper_turns", "Ended turns.", ("status", "reason"), registry=registry
         )
         self._disconnects = Counter(
             "trouper_disconnects",
-            "Turns whose last client left before their end.",
+            "Turns whose last client disconnected before the end.",
             ("stage",),
             registry=registry,
         )
         self._tokens = Counter(
-            "trouper_tokens", "Tokens charged.", ("direction", "source"), registry=registry
+            "trouper_tokens", "Charged tokens.", ("direction", "source"), registry=registry
         )
         self._first_token = Histogram(
             "trouper_first_token_seconds",
-            "From the request to the first content of a route.",
+            "Time from the request to the first content of a route.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._finalise = Histogram(
             "trouper_finalise_seconds",
-            "From the end of production to the kept final record.",
+            "Time from the end of the answer to the stored final record.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._abort = Histogram(
             "trouper_abort_seconds",
-            "From seeing a client leave to having closed upstream.",
+            "Time from detecting a client's disconnect to the closed upstream call.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._records = Counter(
             "trouper_final_records",
-            "Final records by where they came to rest.",
+            "Final records by the place where they were stored.",
             ("stored",),
             registry=registry,
         )
         self._store_trouble = Counter(
-            "trouper_store_trouble", "Refusals by the database or the spool.", registry=registry
+            "trouper_store_trouble",
+            "Operations that the database or the spool refused.",
+            registry=registry,
         )
         self._bugs = Counter(
-            "trouper_bugs", "Things that must not happen, and did.", ("kind",), registry=registry
+            "trouper_bugs", "Internal errors: bugs in Trouper.", ("kind",), registry=registry
         )
         self.loop_lag = Gauge(
-            "trouper_loop_lag_seconds", "How late the event loop woke up last.", registry=registry
+            "trouper_loop_lag_seconds",
+            "Delay of the event loop at the last measurement.",
+            registry=registry,
         )
 
     def exposition(self) -> bytes:
-        """The text that a scrape gets."""
+        """Return all metrics in Prometheus text format."""
         return generate_latest(self.registry)
 
     def watch(self, turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> None:
-        """Read these at each scrape."""
+        """Export the live turns and the store's figures, read at each scrape."""
         self.registry.register(_Live(turns, figures))
 
     def watch_routes(self, board: RouteBoard, configured: Collection[Route]) -> None:
-        """Read the breakers at each scrape."""
+        """Export the breakers of the configured routes, read at each scrape."""
         self.registry.register(_Routes(board, configured))
 
     def watch_server(self, counters: Counters) -> None:
-        """Read the server's counters at each scrape."""
+        """Export the HTTP server's counters, read at each scrape."""
         self.registry.register(_Edge(counters))
 
     def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
-        """Count a turn and log it in one line."""
+        """Count an ended turn and log it in one line."""
         self._turns.labels(record.status, record.reason).inc()
         self._records.labels(stored).inc()
         self._finalise.observe(took_s)
@@ -124,7 +128,7 @@ class Metrics:
         )
 
     def request_over(self, request: RequestRecord) -> None:
-        """A request that started a turn is over; if its client ended both, by leaving, time it."""
+        """Measure how long the abort took, if the client ended an attached turn by leaving."""
         turn, left_at = request.turn, request.left_at
         if turn is None or left_at is None or turn.request.mode is not Mode.ATTACHED:
             return
@@ -133,26 +137,26 @@ class Metrics:
             self._abort.observe(turn.produced_at - left_at)
 
     def unsaved(self, record: FinalRecord) -> None:
-        """The whole record, as the last place where it can be kept."""
-        self._log.error("unsaved", record=msgspec.json.encode(record).decode())
+        """Log the whole record: the log is the last place where it can be kept."""
+        self._log.error("final record not stored", record=msgspec.json.encode(record).decode())
 
     def store_trouble(self, turn_id: str, error: Exception) -> None:
-        """A refusal of the store, in one line."""
+        """Count and log an operation that the database or the spool refused."""
         self._store_trouble.inc()
-        self._log.warning("store trouble", turn=turn_id, error=str(error))
+        self._log.warning("store operation failed", turn=turn_id, error=str(error))
 
-    def disorder(self, turn_id: str, error: OutOfOrder) -> None:
-        """A dropped event."""
+    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
+        """Count and log an event that was dropped because it violates the event order."""
         self._bugs.labels("event_out_of_order").inc()
-        self._log.error("event out of order", turn=turn_id, error=str(error))
+        self._log.error("out-of-order event dropped", turn=turn_id, error=str(error))
 
     def crashed(self, turn_id: str, error: BaseException) -> None:
-        """A bug in an actor, with its traceback."""
+        """Count and log a bug in an actor, with its traceback."""
         self._bugs.labels("actor_crashed").inc()
         self._log.error("actor crashed", turn=turn_id, exc_info=error)
 
     def task_crashed(self, name: str, error: BaseException) -> None:
-        """A bug in a service task, with its traceback; the supervisor starts it again."""
+        """Count and log a bug in a service task, with its traceback; the task is restarted."""
         self._bugs.labels("task_crashed").inc()
         self._log.error("service task crashed", task=name, exc_info=error)
 
@@ -163,16 +167,44 @@ class _Edge(Collector):
 
     def collect(self) -> Iterator[Metric]:
         counted = self._counters
-        yield _gauge("trouper_connections_open", "Connections that are open now.", counted.open)
+        yield _gauge("trouper_connections_open", "Open connections.", counted.open)
         for name, help, value in (
-            ("connections", "Connections accepted.", counted.accepted),
-            ("connections_refused", "Answered 503: limits.connections.", counted.refused),
-            ("connections_crashed", "Ended by a bug in the protocol.", counted.crashed),
-            ("requests_crashed", "Cut by an error past the app.", counted.app_errors),
-            ("write_stalls", "Cut: limits.write_stall_s without progress.", counted.write_stalls),
-            ("vanished_peers", "Cut: the client's machine answered no more.", counted.vanished),
-            ("slow_heads", "Cut: server.header_s.", counted.slow_heads),
-            ("pipelining_overflows", "Cut: too much sent ahead.", counted.overflows),
+            ("connections", "Accepted connections.", counted.accepted),
+            (
+                "connections_refused",
+                "Connections answered with 503 because limits.connections were open.",
+                counted.refused,
+            ),
+            (
+                "connections_crashed",
+                "Connections ended by an unexpected error in protocol code: a bug.",
+                counted.crashed,
+            ),
+            (
+                "requests_crashed",
+                "Requests failed because of an error outside the app's error handlers: a bug.",
+                counted.app_errors,
+            ),
+            (
+                "write_stalls",
+                "Connections closed after limits.write_stall_s without progress of a write.",
+                counted.write_stalls,
+            ),
+            (
+                "vanished_peers",
+                "Connections closed because the client's machine stopped responding.",
+                counted.vanished,
+            ),
+            (
+                "slow_heads",
+                "Connections closed because a request's headers took longer than server.header_s.",
+                counted.slow_heads,
+            ),
+            (
+                "pipelining_overflows",
+                "Connections closed for sending too much behind an unanswered request.",
+                counted.overflows,
+            ),
         ):
             yield CounterMetricFamily(f"trouper_{name}", help, value=value)
 
@@ -184,24 +216,29 @@ class _Live(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         stages = Tally(turn.stage for turn in self._turns)
-        live = GaugeMetricFamily(
-            "trouper_live_turns", "Turns that play now, by stage.", labels=["stage"]
-        )
+        live = GaugeMetricFamily("trouper_live_turns", "Live turns by stage.", labels=["stage"])
         for stage in ("queued", "waiting", "streaming", "finalising"):
             live.add_metric([stage], stages[stage])
         yield live
         figures = self._figures()
-        yield _gauge("trouper_store_queue", "Writes that wait for their answer.", figures.queued)
+        yield _gauge(
+            "trouper_store_queue",
+            "Store writes that are waiting for the database.",
+            figures.queued,
+        )
         yield _gauge(
             "trouper_spooled_records",
-            "Final records that are not in the database yet.",
+            "Final records in the spool, not yet in the database.",
             figures.spooled_records,
         )
-        yield _gauge("trouper_spool_bytes", "Bytes of the spool in use.", figures.spooled_bytes)
+        yield _gauge("trouper_spool_bytes", "Bytes used by the spool.", figures.spooled_bytes)
 
 
 class _Routes(Collector):
-    """Those that are configured: clients name others as they please, and a series is for ever."""
+    """Breaker states of the configured routes.
+
+    Other routes are left out: clients can name any, and Prometheus keeps each series.
+    """
 
     def __init__(self, board: RouteBoard, configured: Collection[Route]) -> None:
         self._board = board
@@ -210,7 +247,7 @@ class _Routes(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "trouper_route_state",
-            "1 for the state that a route's breaker is in.",
+            "1 for the current state of the route's breaker, 0 for the others.",
             labels=["route", "state"],
         )
         for route in self._configured:

@@ -1,4 +1,4 @@
-"""Which routes may answer a model name, and under what terms; worked out once at start-up."""
+"""Maps model names to plans (routes, timeouts, price, mode), computed once at startup."""
 
 from msgspec import Struct
 
@@ -14,11 +14,11 @@ _NAMES_SHOWN = 50
 
 
 class Plan(Struct, frozen=True):
-    """How turns of one model are played."""
+    """The settings of a model's turns."""
 
     routes: tuple[PlannedRoute, ...]
     usable: bool
-    """Some provider of theirs has a key, or needs none."""
+    """True if at least one route's provider has a key or needs none."""
     total_s: float
     mode: Mode
     resume_window_s: float
@@ -39,9 +39,10 @@ class Plan(Struct, frozen=True):
         strict: bool,
         keep_text: bool = True,
     ) -> TurnRequest:
-        """What a surface asks of a turn that is played like this.
+        """Return the turn request for a call with this plan.
 
-        Of an answer that does not `stream` nothing is shown before its end.
+        Without `stream` the answer can still be replaced, as the client sees nothing before its
+        end.
         """
         return TurnRequest(
             model=model,
@@ -64,7 +65,7 @@ class Plan(Struct, frozen=True):
 
 
 class Planner:
-    """Finds the plan for a model name: a configured model, or `provider/upstream-model`."""
+    """Finder of plans by model name: a configured model, or `provider/upstream-model`."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -74,21 +75,24 @@ class Planner:
 
     @property
     def names(self) -> list[str]:
-        """The configured models, in the order of the file."""
+        """The names of the configured models, in the order of the file."""
         return list(self._plans)
 
     def find(self, name: str) -> Plan:
-        """The plan for `name`; raises `ApiError`, 404 with the names that there are."""
+        """Return the plan for `name`.
+
+        Raise `ApiError`: 404 for an unknown name, 503 if no route has a usable key.
+        """
         plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
         if plan is None:
             raise self._unknown(name)
         if not plan.usable:
-            text = f"No provider of {name!r} has an API key that can be used."
+            text = f"No provider of model {name!r} has a usable API key."
             raise unavailable(text, code="no_usable_route", retry_after_s=60.0)
         return plan
 
     def price_of(self, name: str) -> Price:
-        """What the model's tokens cost; nothing where it is not configured any more."""
+        """Return the price of the model's tokens; free if it is no longer configured."""
         plan = self._plans.get(name)
         return plan.price if plan else Price()
 
@@ -99,7 +103,10 @@ class Planner:
         return self._plan(None, (ModelRoute(route=Route(provider, upstream_model)),))
 
     def _simulated(self, name: str) -> Plan | None:
-        """`sim:cut=40` where `sim` is a model: its first route, with these settings."""
+        """Return a plan for `sim:cut=40` if `sim` is a model whose first route is simulated.
+
+        The plan has only the first route, with these settings of the simulation.
+        """
         base, colon, settings = name.partition(":")
         model = self._config.models.get(base)
         if model is None or not colon:
@@ -107,8 +114,8 @@ class Planner:
         first = model.routes[0]
         if not isinstance(self._config.providers[first.route.provider], Simulated):
             return None
-        played = f"{first.route.upstream_model}:{settings}"
-        route = first.model_copy(update={"route": Route(first.route.provider, played)})
+        upstream_model = f"{first.route.upstream_model}:{settings}"
+        route = first.model_copy(update={"route": Route(first.route.provider, upstream_model)})
         return self._plan(model, (route,))
 
     def _plan(self, model: Model | None, routes: tuple[ModelRoute, ...]) -> Plan:
@@ -135,8 +142,8 @@ class Planner:
     def _unknown(self, name: str) -> ApiError:
         shown = ", ".join(self.names[:_NAMES_SHOWN]) or "none"
         return not_found(
-            f"There is no model {name[:200]!r}. The models are: {shown}."
-            " A route can also be named directly, as provider/upstream-model.",
+            f"Unknown model {name[:200]!r}. The models are: {shown}."
+            " You can also name a route directly, as provider/upstream-model.",
             code="model_not_found",
             param="model",
         )

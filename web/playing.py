@@ -1,4 +1,4 @@
-"""What all surfaces have in common: they begin a turn, hold a lease on it, and answer with it."""
+"""Starts turns for all surfaces: begin a turn, hold a lease on it, and respond with its answer."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,64 +14,64 @@ from actors.long_answers import is_long
 from actors.providers.base import Provider
 from actors.registry import Draining, TooManyTurns
 from actors.turn import Turn, TurnRequest
-from web.connection import request_life
+from web.connection import request_context_of
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS, DialectKind
 from web.errors import ApiError, ending_error, unavailable
-from web.json_responses import error_response, made_response
-from web.logs import marking_logs
+from web.json_responses import error_response, offloaded_response
+from web.logs import turn_log_binder
 from web.service import Service
 from web.sse import event_stream
 
 _PLAIN = "/:@+,=()[]~ "
 _UNSEEN = (Started, RouteChanged, Warning, Ended)
-"""Events that promise the client nothing yet."""
+"""Types of events that contain no part of the answer."""
 
 
 async def begin(
     service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
 ) -> Turn:
-    """Start the turn and hold a lease on it for as long as this request lives.
+    """Start a turn and hold a lease on it until the current request ends.
 
-    Raises `ApiError` (503) while draining or when there are too many.
+    Raise `ApiError` (503) while the server drains or if too many turns are live.
     """
     turn = start_turn(service, asked, providers)
-    life = request_life(current_request())
-    life.turn = turn
-    life.stack.callback(service.metrics.request_over, life)
-    await life.stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
+    context = request_context_of(current_request())
+    context.turn = turn
+    context.stack.callback(service.metrics.request_over, context)
+    await context.stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
     return turn
 
 
 def start_turn(
     service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
 ) -> Turn:
-    """Start the turn, and nothing else; raises as `begin` does."""
+    """Start a turn without a lease. Raise the same errors as `begin`."""
     try:
-        return service.registry.start(asked, marking_logs(), providers)
+        return service.registry.start(asked, turn_log_binder(), providers)
     except Draining:
         raise no_new_turns() from None
     except TooManyTurns:
-        text = "The limit of concurrent turns is reached (limits.concurrent_turns)."
+        text = "The limit on concurrent turns is reached (limits.concurrent_turns). Retry later."
         raise unavailable(text, code="too_many_turns", retry_after_s=1.0) from None
 
 
 def no_new_turns() -> ApiError:
-    """A 503: the server drains."""
-    text = "The server is shutting down and takes no new turns."
+    """Return a 503: the server is draining."""
+    text = "The server is shutting down and accepts no new turns. Retry later."
     return unavailable(text, code="draining", retry_after_s=1.0)
 
 
 async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:
-    """The response that starts a turn, in the turn's dialect."""
+    """Return the response to the request that started `turn`, in the turn's dialect."""
     kind = KINDS[turn.request.dialect]
     return await streamed(service, turn, kind) if stream else await whole(service, turn, kind)
 
 
 async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
-    """A stream of the turn; an error with its status if it failed before any route answered.
+    """Return a stream of the turn, or an error response if it failed before any route answered.
 
-    After `turns.commit_after_s` seconds of neither the stream begins all the same.
+    If neither happens within `turns.commit_after_s`, the stream begins anyway.
     """
     with trio.move_on_after(service.config.turns.commit_after_s):
         await first_event(turn.journal)
@@ -84,15 +84,15 @@ async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
 
 
 async def whole(service: Service, turn: Turn, kind: DialectKind) -> Response:
-    """The whole answer as one object, or the error that the turn ended in."""
+    """Return the complete answer as one object, or the error response of a failed turn."""
     await turn.final.wait()
     journal = turn.journal.events
     ended = journal[-1]
     headers = turn_headers(turn)
-    if isinstance(ended, Ended) and not kind.tells(ended):
+    if isinstance(ended, Ended) and not kind.can_express(ended):
         return error_response(ending_error(ended), headers, kind.error)
     make = partial(kind.whole, journal, turn.request.dialect_options, turn.items)
-    return await made_response(make, headers, long=is_long(journal), threads=service.threads)
+    return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
 
 
 async def first_event(journal: Journal) -> None:
@@ -102,7 +102,10 @@ async def first_event(journal: Journal) -> None:
 
 
 def failed_without_content(journal: Journal, kind: DialectKind) -> Ended | None:
-    """The end of a turn that was over before it said anything, if that can still be a status."""
+    """Return the `Ended` of a turn that failed before any content; None if it has content.
+
+    Such a failure can still be sent as an error status.
+    """
     last = journal.events[-1] if journal.closed else None
     if not isinstance(last, Ended) or last.reason in kind.finishes:
         return None
@@ -110,10 +113,10 @@ def failed_without_content(journal: Journal, kind: DialectKind) -> Ended | None:
 
 
 def turn_headers(turn: Turn) -> dict[str, str]:
-    """What every response of a turn carries."""
+    """Return the headers of every response about a turn."""
     headers = {"X-Turn-Id": turn.id}
     if turn.answered_by is not None:
-        # Clients can name a route directly, with whatever characters.
+        # Clients can name a route directly, so it may contain any characters.
         headers["X-Trouper-Route"] = quote(str(turn.answered_by), safe=_PLAIN)
     if turn.stored not in {None, "committed"}:
         headers["X-Turn-Stored"] = str(turn.stored)
@@ -121,5 +124,5 @@ def turn_headers(turn: Turn) -> dict[str, str]:
 
 
 def current_request() -> Request:
-    """The request that is being answered, itself and not Quart's proxy for it."""
+    """Return the current request object itself, not Quart's proxy for it."""
     return request._get_current_object()  # type: ignore[attr-defined, no-any-return]

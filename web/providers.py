@@ -1,4 +1,4 @@
-"""Makes the providers that the configuration names."""
+"""Builds the configured providers."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,7 +23,7 @@ from web.config import Config, ResponsesWs, Simulated, Upstream
 from web.startup import StartupRefused
 
 _MOST_IDLE = 1000
-"""Connections that are kept for later calls where nothing limits how many are made at once."""
+"""Idle connections kept per provider if `limits.concurrent` is not set."""
 _FORMATS: Mapping[str, Callable[[], Format]] = {
     "openai-chat": OpenAIChat,
     "openai-responses": OpenAIResponses,
@@ -36,11 +36,11 @@ _EMBEDDINGS = {
     "openai-responses": "/embeddings",
     "ollama": "/v1/embeddings",
 }
-"""Where the formats that have them ask for embeddings, below the base URL."""
+"""Paths of the embeddings endpoints below the base URL, by format."""
 
 
 def key_rings(config: Config) -> dict[str, KeyRing]:
-    """The keys of each provider that wants one; without any where all lead to nothing."""
+    """Return the key ring of each provider that needs keys; empty if no key could be resolved."""
     return {
         name: KeyRing(settings.usable_keys)
         for name, settings in config.providers.items()
@@ -49,7 +49,7 @@ def key_rings(config: Config) -> dict[str, KeyRing]:
 
 
 def embedders_among(config: Config, providers: Mapping[str, Provider]) -> dict[str, Embedder]:
-    """Those of the providers that make embeddings."""
+    """Return an embedder for each provider that supports embeddings."""
     found: dict[str, Embedder] = {}
     for name, provider in providers.items():
         path = _EMBEDDINGS.get(config.providers[name].format)
@@ -64,9 +64,9 @@ def embedders_among(config: Config, providers: Mapping[str, Provider]) -> dict[s
 async def open_providers(
     config: Config, rings: Mapping[str, KeyRing]
 ) -> AsyncIterator[Mapping[str, Provider]]:
-    """All providers by name; their connections are closed in the end.
+    """Open all providers by name and close their connections at the end.
 
-    Raises `StartupRefused` for a file that cannot be used any more.
+    Raise `StartupRefused` if a file has become unusable since the configuration was checked.
     """
     async with AsyncExitStack() as stack:
         made: dict[str, Provider] = {}

@@ -1,4 +1,4 @@
-"""The Quart application class that everything of Trouper's edge is registered on."""
+"""Quart application class with Trouper's connection classes and error handling."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ from web.websocket import TurnWebsocketConnection
 
 
 class TrouperApp(QuartTrio):
-    """Quart-Trio with our connection classes, no response timeout, and errors that get through.
+    """A Quart-Trio app with our connection classes, no response timeout, and no lost errors.
 
-    `max_body_bytes` bounds a request's body (413), `body_s` and `body_bytes_per_s` how long it
-    may take (408): `body_s` seconds, and one more for each `body_bytes_per_s` received.
+    `max_body_bytes` limits the size of a request's body (413). The body may take `body_s`
+    seconds, plus one for each `body_bytes_per_s` bytes received (408).
     """
 
     asgi_http_class = TurnHTTPConnection  # type: ignore[assignment]  # takes our app only
@@ -37,7 +37,8 @@ class TrouperApp(QuartTrio):
         body_bytes_per_s: float = 8192.0,
     ) -> None:
         super().__init__(import_name, static_folder=None)
-        # Where there is one slash too many is no route: a redirect would name another host.
+        # A path with a double slash is a 404. Werkzeug would redirect, and because the adapter is
+        # bound to "localhost", the redirect would name the wrong host.
         self.url_map.merge_slashes = False
         self.body_s = body_s
         self.body_bytes_per_s = body_bytes_per_s
@@ -46,9 +47,9 @@ class TrouperApp(QuartTrio):
         self.config["RESPONSE_TIMEOUT"] = None
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
-        """Match by path and method alone: routes are the same for every host.
+        """Match by path and method only: routes are the same for every host.
 
-        Werkzeug's own way encodes the Host header as a domain name, and fails where it is none.
+        Werkzeug would encode the Host header as a domain name, and fail if it is not one.
         """
         if request is None:
             return None
@@ -60,10 +61,10 @@ class TrouperApp(QuartTrio):
         )
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
-        """Dispatch, and turn an error into a response, unless it came with a cancellation.
+        """Dispatch the request and convert errors to responses.
 
-        Then the whole group goes up: the scope takes its `Cancelled`, the server logs the rest.
-        Quart-Trio keeps the `Cancelled` and drops the error.
+        A group of errors and `Cancelled` propagates whole: the scope absorbs the `Cancelled`, and
+        the server logs the rest. Quart-Trio would drop the errors.
         """
         async with self.request_context(request) as context:
             try:
@@ -72,7 +73,7 @@ class TrouperApp(QuartTrio):
                 return await self.handle_exception(error)
 
     async def handle_websocket(self, websocket: Websocket) -> Response | WerkzeugResponse | None:
-        """The same for a WebSocket: a response before it is accepted, or after a crash."""
+        """Dispatch a WebSocket; return a response if it was rejected or its handler crashed."""
         async with self.websocket_context(websocket) as context:
             try:
                 return await self.full_dispatch_websocket(context)
@@ -82,9 +83,9 @@ class TrouperApp(QuartTrio):
     async def handle_user_exception(
         self, error: BaseException
     ) -> HTTPException | ResponseReturnValue:
-        """Find the handler of an error, also inside groups of one.
+        """Call the handler for an error, also for a single error wrapped in groups.
 
-        A group of several has no handler: one of them would be answered and the rest forgotten.
+        A group of several errors has no handler: one would be handled and the others lost.
         """
         lone = _unwrap(error)
         if isinstance(lone, BaseExceptionGroup) or not isinstance(lone, Exception):

@@ -1,4 +1,4 @@
-"""Where a reader of a turn goes on: found by rendering it up to the last frame that they have."""
+"""Finds the resume position of a client by re-rendering the turn up to the client's last frame."""
 
 import trio
 from msgspec import Struct
@@ -8,29 +8,29 @@ from actors.journal import Journal, Subscription
 from actors.writer import last_frames
 from web.dialects.frames import START, Cursor
 from web.dialects.rendering import Render, Rendering
-from web.dialects.retold import retold
+from web.dialects.retold import settled_events
 
 _PAST_ALL = Cursor(2**31, 0)
 
 
-class Place(Struct, frozen=True):
-    """A place in a turn's frames. The rendering of what was read goes on with the rest."""
+class ResumePosition(Struct, frozen=True):
+    """A resume position: the rest of `reading` continues the same `rendering`."""
 
     rendering: Rendering
     reading: Subscription
     frames: bytes
-    """What has been rendered already of what the reader lacks."""
+    """Frames after the client's last one that are already rendered."""
 
     @property
     def is_last(self) -> bool:
-        """Whether the reader has all frames, and none will come."""
+        """True if the client has all frames and no more will come."""
         return self.reading.exhausted and not self.frames and not self.rendering.pending
 
 
-class Search:
-    """Looks in a turn's journal for the place after a frame.
+class PositionSearch:
+    """A search in a turn's journal for the position after the frame `after`.
 
-    Long last frames are rendered in one of `threads`.
+    Large final frames are rendered in one of `threads`.
     """
 
     def __init__(
@@ -41,43 +41,47 @@ class Search:
         self._after = after
         self._threads = threads
 
-    async def place(self) -> Place:
-        """The place; raises `BadCursor` where nobody has sent that frame.
+    async def find(self) -> ResumePosition:
+        """Return the resume position. Raise `BadCursor` if that frame was never sent.
 
-        What may have been sent stands in the journal already, since nothing is shown before. Of a
-        turn that is over and was begun anew, who saw nothing is told it as it ended.
+        Every frame that was sent can be rendered from the journal, because events are shown only
+        after they are in it. If the answer of an ended turn was restarted, a client without any
+        frame gets only the settled answer.
         """
-        place = await self._found(self._journal, self._render(self._after))
-        if self._journal.closed and (self._after == START or place.rendering.numbering.awaited):
-            place = await self._as_it_ended(place) or place
-        place.rendering.numbering.check()
-        return place
+        position = await self._advance(self._journal, self._render(self._after))
+        if self._journal.closed and (
+            self._after == START or position.rendering.numbering.client_is_ahead
+        ):
+            position = await self._in_settled_answer(position) or position
+        position.rendering.numbering.check()
+        return position
 
-    async def _found(self, journal: Journal, rendering: Rendering) -> Place:
+    async def _advance(self, journal: Journal, rendering: Rendering) -> ResumePosition:
         reading, frames = journal.subscribe(), b""
-        while rendering.numbering.awaited and (reading.behind or rendering.pending):
+        while rendering.numbering.client_is_ahead and (reading.behind or rendering.pending):
             events = [] if rendering.pending else reading.read_nowait()
             if reading.exhausted:
                 frames += await last_frames(rendering, events, self._threads)
             else:
                 frames += rendering.render(events)
             await trio.lowlevel.checkpoint()
-        return Place(rendering, reading, frames)
+        return ResumePosition(rendering, reading, frames)
 
-    async def _as_it_ended(self, first: Place) -> Place | None:
-        """The place in what is told of an answer that was begun anew; None if told as it was.
+    async def _in_settled_answer(self, first: ResumePosition) -> ResumePosition | None:
+        """Return the position in the settled answer, or None if nothing shown was taken back.
 
-        Its frames have numbers after all that are shown while it plays. Where some of those are
-        lost, nobody knows what readers have seen.
+        The frames of the settled answer are numbered after all frames that were shown live. If
+        some live frames cannot be rendered any more, what clients have seen is unknown, and the
+        result is also None.
         """
         events = self._journal.events
         if {Retry, Replace}.isdisjoint(map(type, events)):
             return None
         shown = first.rendering
-        if not shown.numbering.awaited:
-            shown = (await self._found(self._journal, self._render(_PAST_ALL))).rendering
-        if not shown.taken_back or shown.numbering.last.epoch != START.epoch:
+        if not shown.numbering.client_is_ahead:
+            shown = (await self._advance(self._journal, self._render(_PAST_ALL))).rendering
+        if not shown.discarded or shown.numbering.last.epoch != START.epoch:
             return None
-        again = self._render(self._after)
-        again.numbering.go_on_from(shown.numbering)
-        return await self._found(Journal(retold(events), closed=True), again)
+        settled = self._render(self._after)
+        settled.numbering.continue_after(shown.numbering)
+        return await self._advance(Journal(settled_events(events), closed=True), settled)

@@ -1,17 +1,17 @@
-"""Parts of requests that several surfaces read."""
+"""Readers of request parts that several surfaces share."""
 
 from quart import request
 
 from web.errors import invalid
 
 
-async def body_given() -> bytes:
-    """The request's body, whatever its type is said to be; raises 408 and 413."""
+async def request_body() -> bytes:
+    """Return the request's body, ignoring its content type. Raise 408 or 413."""
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
 
 
-def limit_given(default: int, most: int) -> int:
-    """How many entries of a list are wanted; raises `ApiError` (400)."""
+def limit_parameter(default: int, most: int) -> int:
+    """Return the `limit` query parameter, or `default` without one. Raise `ApiError` (400)."""
     text = request.args.get("limit")
     if text is None:
         return default

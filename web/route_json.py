@@ -1,4 +1,4 @@
-"""A route as operators see it, and which names lead to it."""
+"""JSON representation of routes for operators."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from web.config import Config
 
 
 def models_by_route(config: Config) -> dict[Route, list[str]]:
-    """The configured routes in the order of the file, each with the models that use it."""
+    """Return the configured routes in the order of the file, each with the models that use it."""
     found: dict[Route, list[str]] = {}
     for name, model in config.models.items():
         for route in dict.fromkeys(entry.route for entry in model.routes):
@@ -19,7 +19,7 @@ def models_by_route(config: Config) -> dict[Route, list[str]]:
 
 
 def route_json(status: RouteStatus, models: Sequence[str]) -> dict[str, object]:
-    """The route and its breaker; from `requests_last_minute` on what holds for its provider."""
+    """Return a route and its breaker; fields from `requests_last_minute` on are the provider's."""
     route, breaker, provider = status.route, status.breaker, status.provider
     return {
         "route": str(route),

@@ -1,4 +1,4 @@
-"""The one object that everything long-lived hangs off; `main` builds it, and tests do too."""
+"""The service object: holds everything that lives as long as the server, for use by routes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ from web.metrics import Metrics
 from web.planning import Planner
 
 TENANT = "tenant_default"
-"""Whose every turn is, until there are keys."""
+"""The tenant of all turns, until API keys exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the routes may use. Nothing in it outlives the service nursery."""
+    """Dependencies of the HTTP routes. None of them outlives the service nursery."""
 
     config: Config
     store: Store
@@ -37,22 +37,22 @@ class Service:
     now: Clock
     board: RouteBoard
     embedders: Mapping[str, Embedder]
-    """The providers that make embeddings, by name."""
+    """Embedders by the name of their provider."""
     estimates: Estimates
-    """Token counts of what no provider has counted."""
+    """Estimates of token counts that providers do not report."""
     conversations: Conversations = field(default_factory=Conversations)
-    """Whose turn it is in each."""
+    """Claims on conversations whose next turn is about to start."""
 
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
-    """Where answers are put together that would keep everybody waiting."""
+    """Limiter of the threads that render and encode large answers."""
 
     @property
     def settle_s(self) -> float:
-        """Seconds that a leaving client's request waits for its turn to be final."""
+        """Seconds that a disconnected client's request waits for its turn to be final."""
         return self.config.turns.finalise_timeout_s * 2
 
     def writer(self, turn: Turn, dialect: Dialect) -> Writer:
-        """A reader of the turn from its first event on, who must keep the pace of `[limits]`."""
+        """Return a reader of the turn from its first event on, with the pace of `[limits]`."""
         return self.reader(turn.journal.subscribe(), dialect, stored=lambda: turn.stored)
 
     def reader(
@@ -62,7 +62,10 @@ class Service:
         frames: bytes = b"",
         stored: Callable[[], Stored | None] = lambda: "committed",
     ) -> Writer:
-        """A reader of a journal that goes on with `frames`, rendered already; at the same pace."""
+        """Return a reader of a journal that starts with the already rendered `frames`.
+
+        It must keep the same pace.
+        """
         limits = self.config.limits
         pace = Pace(limits.reader_lag_bytes, limits.reader_bytes_per_s)
         return Writer(reading, dialect, stored, pace, frames, self.threads)

@@ -1,4 +1,4 @@
-"""Event streams as responses: the headers they all have, and a body that a writer fills."""
+"""Responses with an event stream: common headers, and a body that an async iterator fills."""
 
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -14,7 +14,7 @@ _HEADERS = {
 
 
 class StreamBody(ResponseBody):
-    """A response body that is an async iterator; its owner closes what it reads from."""
+    """A response body over an async iterator, which the caller closes."""
 
     def __init__(self, parts: AsyncIterator[bytes]) -> None:
         self._parts = parts
@@ -23,9 +23,9 @@ class StreamBody(ResponseBody):
         return self._parts
 
     async def __aexit__(self, exc_type: type, exc_value: BaseException, tb: TracebackType) -> None:
-        """Nothing to close: leases hang off the request's stack."""
+        """Do nothing: leases are closed by the request's exit stack."""
 
 
 def event_stream(parts: AsyncIterator[bytes], headers: dict[str, str]) -> Response:
-    """A 200 whose body is this stream of events."""
+    """Return a 200 response that streams `parts`."""
     return Response(StreamBody(parts), headers=_HEADERS | headers)

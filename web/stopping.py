@@ -1,6 +1,6 @@
-"""How the server stops: SIGTERM or Ctrl-C drains it, a second one skips the waiting.
+"""Stops the server: SIGTERM or Ctrl-C drains it, a second signal skips the waiting.
 
-A supervisor that has started another process in its place has it *hand over* instead: then no
+A supervisor that has started a replacement lets the process *hand over* instead, so that no
 request is refused.
 """
 
@@ -17,57 +17,57 @@ from web.config import Server
 from web.server import HttpServer
 
 LAST_FRAMES_S = 1.0
-"""Seconds that readers have, in the end, to take the last frames of their turns."""
+"""Seconds that readers have at the end to receive the last frames of their turns."""
 
 SETTLE_S = 1.0
-"""Handing over: seconds that a connection may stand idle before it is closed.
+"""Seconds that a connection may be idle during a handover before it is closed.
 
-A client may be sending a request on it just now.
+Closing it at once could lose a request that the client is sending.
 """
 
 _log = structlog.get_logger("trouper.server")
 
 
 class Stop:
-    """Whether the server was asked to stop, and whether it was asked to hurry."""
+    """The requested shutdown: not yet, drain, hand over, or hurry."""
 
     def __init__(self) -> None:
         self.asked = trio.Event()
         self.hurried = trio.Event()
         self.replaced = False
-        """Whether another process accepts connections now."""
+        """True if another process accepts connections now."""
         self._signalled = False
 
     def ask(self) -> None:
-        """Drain. Asking again changes nothing."""
+        """Request a drain. Repeated calls have no effect."""
         self.asked.set()
 
     def hand_over(self) -> None:
-        """Drain, while another process accepts."""
+        """Request a drain while another process accepts connections."""
         self.replaced = self.replaced or not self.asked.is_set()
         self.asked.set()
 
     def hurry(self) -> None:
-        """Skip the waiting."""
+        """Request a shutdown without waiting."""
         self.asked.set()
         self.hurried.set()
 
     async def watch_signals(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """The service task: the first signal asks, the second hurries."""
+        """Drain on the first signal, hurry on the second. A service task."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
             async for number in signals:
                 again, self._signalled = self._signalled, True
-                _log.info("signal", name=signal.Signals(number).name, again=again)
+                _log.info("signal received", name=signal.Signals(number).name, again=again)
                 if again:
                     self.hurry()
                 else:
                     self.ask()
 
     async def wait_or_hurry(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
-        """Wait for `wait`, at most `seconds`, and not at all once hurried."""
+        """Run `wait` for at most `seconds`, or until `hurry` is called."""
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._cancel_when_hurried, nursery.cancel_scope)
@@ -80,13 +80,13 @@ class Stop:
 
 
 async def drain(stop: Stop, settings: Server, registry: Registry, server: HttpServer) -> None:
-    """Stop in the order that loses nothing; returns when every turn has its record.
+    """Stop without losing anything; return when every turn has its final record.
 
-    New turns are refused at once but connections are still taken for `grace_s`, so that load
-    balancers notice; then live turns have `drain_s` to end; the rest is cancelled and finalised.
-    Who hands over accepts no more connections and refuses nothing on those that are open.
+    New turns are refused at once, but connections are still accepted for `grace_s`, so that load
+    balancers notice. Then live turns have `drain_s` to end; the rest is cancelled and finalised.
+    In a handover no more connections are accepted, and requests on open ones are still served.
     """
-    _log.info("draining", live_turns=len(registry), handing_over=stop.replaced)
+    _log.info("drain started", live_turns=len(registry), handing_over=stop.replaced)
     if stop.replaced:
         server.leave(SETTLE_S)
         await stop.wait_or_hurry(partial(_wait_deserted, registry, server), settings.drain_s)
@@ -97,7 +97,7 @@ async def drain(stop: Stop, settings: Server, registry: Registry, server: HttpSe
         server.stop_accepting()
         await stop.wait_or_hurry(registry.wait_empty, settings.drain_s)
     if len(registry):
-        _log.warning("ending live turns", live_turns=len(registry))
+        _log.warning("live turns cancelled", live_turns=len(registry))
     registry.stop_all(Reason.SERVER_SHUTDOWN)
     await registry.wait_empty()
     await server.drain(LAST_FRAMES_S)
@@ -105,7 +105,7 @@ async def drain(stop: Stop, settings: Server, registry: Registry, server: HttpSe
 
 
 async def _wait_deserted(registry: Registry, server: HttpServer) -> None:
-    """Wait until no client can ask for anything more, and no turn is live."""
-    await trio.sleep(SETTLE_S)  # a connection may have been accepted this very moment
+    """Wait until all connections are closed and no turn is live."""
+    await trio.sleep(SETTLE_S)  # a connection may just have been accepted and not be counted yet
     await server.wait_closed()
     await registry.wait_empty()

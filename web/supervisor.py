@@ -1,4 +1,4 @@
-"""The supervisor: service tasks that crash are logged and started again, with backoff."""
+"""Restarts service tasks that crash, with backoff, and logs the crash."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,10 @@ LONGEST_PAUSE_S = 5.0
 
 
 async def keep_running(name: str, task: Callable[[], Awaitable[None]], metrics: Metrics) -> None:
-    """Run `task` for ever. Only for tasks that may begin anew: they keep no promise halfway."""
+    """Run `task` and restart it whenever it crashes; return when it returns.
+
+    Only for tasks that can be restarted at any point, without a half-done operation.
+    """
     pause = FIRST_PAUSE_S
     while True:
         began = trio.current_time()

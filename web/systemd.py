@@ -1,7 +1,7 @@
-"""What systemd tells a service, and what it likes to hear from it.
+"""Implements systemd's protocols for socket activation and readiness notification.
 
-Sockets come as descriptors from 3 on (sd_listen_fds(3)), news go to a datagram socket
-(sd_notify(3)). Both are told by environment variables, and absent everywhere else.
+Sockets are passed as descriptors from 3 on (sd_listen_fds(3)); notifications are sent to a
+datagram socket (sd_notify(3)). Environment variables announce both. Without systemd they are unset.
 """
 
 import os
@@ -14,20 +14,20 @@ _FIRST = 3
 
 
 def passed_sockets(environ: Mapping[str, str], pid: int) -> tuple[int, ...]:
-    """The descriptors of the sockets that were passed to this process; raises `ValueError`.
+    """Return the descriptors of the sockets passed to this process. Raise `ValueError`.
 
-    `LISTEN_PID` says whom they are for: the variables also reach processes started later.
+    `LISTEN_PID` must match, because child processes inherit the variables too.
     """
     if environ.get("LISTEN_PID") != str(pid):
         return ()
     count = environ.get("LISTEN_FDS", "")
     if not (count.isascii() and count.isdigit()):
-        raise ValueError(f"LISTEN_FDS must be a number of sockets, not {count!r}")
+        raise ValueError(f"LISTEN_FDS must be the number of sockets, not {count!r}")
     return tuple(range(_FIRST, _FIRST + int(count)))
 
 
-def notify(news: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Send `news` to whoever asked for it with `NOTIFY_SOCKET`; nothing depends on its arrival."""
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Send `state` to the socket named by `NOTIFY_SOCKET`, if any; errors are ignored."""
     name = environ.get("NOTIFY_SOCKET")
     if not name:
         return
@@ -35,6 +35,6 @@ def notify(news: str, environ: Mapping[str, str] = os.environ) -> None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.setblocking(False)
-            sock.sendto(news.encode(), address)
+            sock.sendto(state.encode(), address)
     except OSError:
         return

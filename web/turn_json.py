@@ -1,4 +1,4 @@
-"""A turn as clients see it, live or from the store: the same fields in both."""
+"""JSON representation of turns, with the same fields for live and stored ones."""
 
 import msgspec
 
@@ -7,15 +7,15 @@ from actors.outcome import ErrorInfo, Reason, Status
 from actors.recovery import visible_text
 from actors.turn import Turn
 from store.records import AttemptRecord, TurnView
-from web.dialects.response_object import TOLD
+from web.dialects.response_object import ANSWER_REASONS
 from web.errors import error_of
 
 LISTED_TEXT = 10_000
-"""Characters of a turn's text that a list shows: a page of whole answers could be 200 MB."""
+"""Maximum characters of a turn's text in a list: a page of whole answers could be 200 MB."""
 
 
 def live_turn(turn: Turn) -> dict[str, object]:
-    """A turn that plays now, or whose record is not in the database yet."""
+    """Return a turn that is live, or whose record is not in the database yet."""
     ended = _ended(turn)
     usage = ended.usage if ended else None
     route = turn.answered_by
@@ -31,7 +31,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "mode": turn.request.mode,
         "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
         "cost_micros": ended.cost_micros if ended else 0,
-        "text": visible_text(turn.journal.events) if turn.keeps_said else "",
+        "text": visible_text(turn.journal.events) if turn.keeps_content else "",
         "error": ended and (ended.error or _said_of(ended.reason)),
         "created_at": turn.created_at,
         "first_token_at": turn.first_token_at,
@@ -39,12 +39,12 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "deleted_at": turn.deleted_at,
         "last_event": len(turn.journal.events) - 1 if turn.journal.events else None,
         "stored": turn.stored,
-        "attempts": [_attempt(attempt) for attempt in turn.ledger.so_far()],
+        "attempts": [_attempt(attempt) for attempt in turn.ledger.current_records()],
     }
 
 
 def stored_turn(turn: TurnView) -> dict[str, object]:
-    """A turn as its row tells it."""
+    """Return a turn from the store."""
     usage = turn.usage
     return {
         "id": turn.id,
@@ -71,7 +71,7 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
 
 
 def listed_turn(turn: TurnView) -> dict[str, object]:
-    """The same in a list, where a long text is cut and says so."""
+    """Return a stored turn for a list: a long text is cut, and `text_truncated` says so."""
     shown = stored_turn(turn)
     if len(turn.text) > LISTED_TEXT:
         shown |= {"text": turn.text[:LISTED_TEXT], "text_truncated": True}
@@ -79,8 +79,8 @@ def listed_turn(turn: TurnView) -> dict[str, object]:
 
 
 def _said_of(reason: str | None) -> ErrorInfo | None:
-    """What clients are told of an end that has no error of its own, and is one to them."""
-    return None if reason is None or reason in TOLD else error_of(Reason(reason))
+    """Return the error for an end without a specific error; None if it is not an error."""
+    return None if reason is None or reason in ANSWER_REASONS else error_of(Reason(reason))
 
 
 def _ended(turn: Turn) -> Ended | None:

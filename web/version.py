@@ -1,3 +1,3 @@
-"""The version of the distribution; the build reads it from here."""
+"""Version of the distribution; the build reads it from this file."""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""One WebSocket between the server and the app: a full inbox or a crash ends it audibly."""
+"""ASGI connection of one WebSocket; a full inbox or a crash closes it with a fitting code."""
 
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, cast
@@ -33,15 +33,15 @@ GOING_AWAY = 1001
 POLICY = 1008
 INTERNAL_ERROR = 1011
 
-_LIFE = "trouper.websocket"
+_CONTEXT = "trouper.websocket"
 _SWITCHING = 101
 
 
-class WebsocketLife(RequestRecord):
-    """What belongs to one socket: how it goes, and what ends with it.
+class WebsocketContext(RequestRecord):
+    """Context of one WebSocket: its access record, and a stack that is closed at its end.
 
-    `stack` is closed once, cancelled if the client left; `server_leaves` is set when the server is
-    about to stop, and whoever serves the socket has to end it.
+    `stack` is closed once, in a cancelled scope if the client left. `server_leaves` is set when
+    the server is about to stop; the handler then has to end the socket.
     """
 
     __slots__ = ("_send", "server_leaves", "stack")
@@ -54,25 +54,25 @@ class WebsocketLife(RequestRecord):
         self.server_leaves = trio.Event() if leaving is None else leaving
 
     def begin(self, send: ASGISendCallable) -> None:
-        """Whatever is said goes this way."""
+        """Set the ASGI `send` function for all messages."""
         self._send = send
 
     async def send_texts(self, texts: list[bytes]) -> None:
-        """Send these messages, in UTF-8, with one write; much cheaper than one after the other."""
+        """Send UTF-8 text messages with one write, which is much cheaper than one write each."""
         self.sent += sum(map(len, texts))
         await self._send(cast("WebsocketSendEvent", {"type": "websocket.send", TEXTS: texts}))
 
 
-def websocket_life(websocket: Websocket) -> WebsocketLife:
-    """The life of a socket that came through `TurnWebsocketConnection`."""
-    return cast("dict[str, WebsocketLife]", websocket.scope)[_LIFE]
+def websocket_context_of(websocket: Websocket) -> WebsocketContext:
+    """Return the context of a WebSocket that came through `TurnWebsocketConnection`."""
+    return cast("dict[str, WebsocketContext]", websocket.scope)[_CONTEXT]
 
 
 class TurnWebsocketConnection(TrioASGIWebsocketConnection):
-    """Quart-Trio's connection with an inbox that never stops the reader.
+    """Quart-Trio's connection with an inbox that never blocks the reader.
 
-    There a full inbox blocks the task that would see the client leave, and a crashed handler
-    closes with 1000.
+    In Quart-Trio a full inbox blocks the task that detects disconnects, and a crashed handler
+    closes the socket with 1000.
     """
 
     app: "TrouperApp"
@@ -83,26 +83,26 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         self._accepted = False
         self._closed = False
         self._inbox = MessageInbox(app.config["MAX_CONTENT_LENGTH"])
-        self.receive_channel = self._inbox  # type: ignore[assignment]  # all that is asked of it
+        self.receive_channel = self._inbox  # type: ignore[assignment]  # only receive is used
         self._id = id_in(scope)
-        self._life = WebsocketLife(scope)
-        cast("dict[str, object]", scope)[_LIFE] = self._life
+        self._context = WebsocketContext(scope)
+        cast("dict[str, object]", scope)[_CONTEXT] = self._context
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Run the handler until it returns or the client leaves; its errors are 1011."""
+        """Run the handler until it returns or the client leaves; an error closes with 1011."""
         structlog.contextvars.bind_contextvars(request=self._id)
         try:
             await self._serve(receive, send)
         finally:
-            log_request(self.scope, self._life)
+            log_request(self.scope, self._context)
 
     async def _serve(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         websocket = self._create_websocket_from_scope(send)
-        self._life.begin(send)
+        self._context.begin(send)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope, receive, send)
             try:
-                async with self._life.stack:
+                async with self._context.stack:
                     await self._finish(send, await self.app.handle_websocket(websocket))
             finally:
                 nursery.cancel_scope.cancel()
@@ -113,38 +113,40 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         while (event := await receive())["type"] != "websocket.disconnect":
             if event["type"] == "websocket.receive" and not self._put(event):
                 self._end(scope)
-                await self._close(send, POLICY)  # which may take long, and does without the scope
+                # The handler is cancelled first, because the close may take long. It is sent in
+                # spite of the cancelled scope: the server shields its writes.
+                await self._close(send, POLICY)
                 return
         self._end(scope)
 
     def _end(self, scope: trio.CancelScope) -> None:
-        self._life.left_at = trio.current_time()
+        self._context.left_at = trio.current_time()
         scope.cancel()
 
     def _put(self, event: WebsocketReceiveEvent) -> bool:
-        """Hand a message to the handler; false if its inbox is full."""
+        """Queue a message for the handler. Return False if its inbox is full."""
         binary = event.get("bytes")
         return self._inbox.put(event["text"] or "" if binary is None else binary)
 
     async def accept_connection(
         self, send: ASGISendCallable, headers: Headers, subprotocol: str | None
     ) -> None:
-        """Accept, the first time that this is called."""
+        """Accept the handshake; later calls have no effect."""
         if not self._accepted:
-            self._life.status = _SWITCHING
+            self._context.status = _SWITCHING
             headers["X-Request-Id"] = self._id
             await super().accept_connection(send, headers, subprotocol)
 
     async def send_data(self, send: ASGISendCallable, data: str | bytes) -> None:
-        """Send a message."""
-        self._life.sent += len(data)
+        """Send a text or binary message."""
+        self._context.sent += len(data)
         if isinstance(data, str):
             await send({"type": "websocket.send", "bytes": None, "text": data})
         else:
             await send({"type": "websocket.send", "bytes": data, "text": None})
 
     async def close_connection(self, send: ASGISendCallable, code: int, reason: str) -> None:
-        """Say goodbye, if nobody has."""
+        """Send a close frame, unless one was sent."""
         await self._close(send, code, reason)
 
     async def _finish(
@@ -164,8 +166,8 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
             await send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _reject(self, send: ASGISendCallable, response: Response) -> None:
-        """Answer the handshake as plain HTTP."""
-        self._life.status = response.status_code
+        """Answer the handshake with an HTTP response instead of accepting it."""
+        self._context.status = response.status_code
         await send(
             {
                 "type": "websocket.http.response.start",
@@ -175,5 +177,5 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         )
         body = await response.get_data(as_text=False)
         assert isinstance(body, bytes)  # noqa: S101  # get_data's type follows as_text
-        self._life.sent = len(body)
+        self._context.sent = len(body)
         await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -1,4 +1,4 @@
-"""Messages of a WebSocket that wait for their handler: so many, and so many bytes of them."""
+"""Queue of received WebSocket messages, bounded by count and by bytes."""
 
 from collections import deque
 from sys import getsizeof
@@ -6,25 +6,25 @@ from sys import getsizeof
 from actors.waiters import Waiters
 
 MOST = 64
-"""How many messages may wait."""
+"""Maximum number of waiting messages."""
 
 
 class MessageInbox:
-    """A queue whose writer never waits: it is the task that sees the client leave.
+    """A queue whose writer never waits, because it is the task that detects disconnects.
 
-    `most_bytes` is what waiting messages may take in memory; a single one may be larger.
+    `max_bytes` limits the memory of all waiting messages; a single message may be larger.
     """
 
     __slots__ = ("_arrival", "_bytes", "_messages", "_most_bytes")
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._messages: deque[str | bytes] = deque()
-        self._most_bytes = most_bytes
+        self._most_bytes = max_bytes
         self._bytes = 0
         self._arrival = Waiters()
 
     def put(self, message: str | bytes) -> bool:
-        """Queue a message; false if there is no room for it."""
+        """Queue a message. Return False if there is no room for it."""
         size = getsizeof(message)
         if self._messages and (
             len(self._messages) >= MOST or self._bytes + size > self._most_bytes
@@ -36,7 +36,7 @@ class MessageInbox:
         return True
 
     async def receive(self) -> str | bytes:
-        """The next message, after waiting for it. Cancelled, it takes none."""
+        """Wait for the next message and return it. If cancelled, no message is lost."""
         while not self._messages:
             await self._arrival.wait()
         message = self._messages.popleft()

@@ -1,4 +1,7 @@
-"""Reads a Chat Completions request: what is wrong with it is said with the path of the field."""
+"""Validates a Chat Completions request and turns it into a model call.
+
+Errors name the path of the invalid field.
+"""
 
 from typing import Annotated, TypeVar
 
@@ -9,24 +12,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from actors.providers.base import JSON, ModelCall
 from web.chat.messages import chat_messages
 from web.chat.tools import check_tool_choice, check_tools
-from web.field_errors import first_complaint
+from web.field_errors import first_error
 from web.json_body import json_object, read_json
 
 MAX_MESSAGES = 10_000
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "strict"})
-"""What is not passed on as it is: we stream upstream in any case and ask for usage."""
+_NOT_FORWARDED = frozenset({"model", "messages", "stream", "stream_options", "strict"})
+"""Fields that are not passed on: upstream requests always stream and ask for usage."""
 
-_LONGEST_NAME = 512
-"""Characters of a model's name, which stands in every frame, and in the row and the log."""
+_MAX_NAME_LENGTH = 512
+"""Maximum characters of a model name, which is repeated in every frame, row and log line."""
 
 T = TypeVar("T")
 
-_Many = Annotated[list[T], Field(fail_fast=True)]
-"""A list that is not looked at past its first mistake: a million of them take seconds to tell."""
+_FailFastList = Annotated[list[T], Field(fail_fast=True)]
+"""A list that is validated up to its first error; reporting a million errors takes seconds."""
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """A valid request: the call for whichever route answers, and what the client wants back."""
+    """A valid request: the model call and the options of the answer."""
 
     model: str
     call: ModelCall
@@ -34,11 +37,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     include_usage: bool
     keep_text: bool
     strict: bool
-    """An extension: what a route cannot honour is an error, and not a warning."""
+    """Extension: a parameter that a route does not support is an error, not a warning."""
 
 
 class _Fields(BaseModel):
-    """Fields that are not looked at here are passed on untouched."""
+    """A model that ignores unknown fields, which are passed on unchanged."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -48,7 +51,7 @@ class _StreamOptions(_Fields):
 
 
 class _Body(_Fields):
-    model: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+    model: Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH)]
     messages: Annotated[list[JSON], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -59,7 +62,7 @@ class _Body(_Fields):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    stop: str | _Many[str] | None = None
+    stop: str | _FailFastList[str] | None = None
     tools: list[JSON] | None = None
     tool_choice: str | dict[str, JSON] | None = None
     response_format: dict[str, JSON] | None = None
@@ -67,12 +70,12 @@ class _Body(_Fields):
 
 
 def read_chat_request(body: bytes) -> ChatRequest:
-    """The request in `body`; raises `ApiError` (400) for anything that is not one."""
+    """Parse and validate `body`; raises `ApiError` (400)."""
     return _request(json_object(body))
 
 
 async def receive_chat_request(body: bytes, threads: trio.CapacityLimiter) -> ChatRequest:
-    """The same, from one of `threads` where it takes so long that everybody would wait."""
+    """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
     return await read_json(body, _request, threads)
 
 
@@ -80,7 +83,7 @@ def _request(raw: dict[str, JSON]) -> ChatRequest:
     try:
         checked = _Body.model_validate(raw)
     except ValidationError as error:
-        raise first_complaint(error) from None
+        raise first_error(error) from None
     if checked.tools is not None:
         check_tools(checked.tools)
     if checked.tool_choice is not None:
@@ -91,7 +94,7 @@ def _request(raw: dict[str, JSON]) -> ChatRequest:
         call=ModelCall(
             upstream_model="",
             messages=chat_messages(checked.messages),
-            parameters={key: value for key, value in raw.items() if key not in _OURS},
+            parameters={key: value for key, value in raw.items() if key not in _NOT_FORWARDED},
         ),
         stream=bool(checked.stream),
         include_usage=bool(options and options.include_usage),

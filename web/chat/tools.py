@@ -1,7 +1,7 @@
-"""Tools and their choice in a chat request: whether they have the shape that OpenAI gives them.
+"""Validates the tools and the tool choice of a chat request.
 
-Source: OpenAI's API reference, "Create chat completion". Tools of other types than `function` are
-passed on as they are, to providers that know them.
+Tools of a type other than `function` are passed on unchanged to the providers that know them.
+Source: OpenAI's API reference, "Create chat completion".
 """
 
 from collections.abc import Sequence
@@ -9,26 +9,29 @@ from collections.abc import Sequence
 from actors.providers.base import JSON
 from web.errors import ApiError, invalid
 
-_LONGEST_NAME = 512
+_MAX_NAME_LENGTH = 512
 _CHOICES = ("none", "auto", "required")
 
 
 def check_tools(tools: Sequence[JSON]) -> None:
-    """Raises `ApiError` (400) with the path of what is wrong."""
+    """Raise `ApiError` (400) with the path of the first invalid field."""
     for index, tool in enumerate(tools):
         if not _is_plain(tool):
             _check_tool(tool, f"tools[{index}]")
 
 
 def _is_plain(tool: JSON) -> bool:
-    """A function with a name and a schema, as nearly all tools are; told in a fifth of the time."""
+    """Return whether this is a function with a name and a schema, as nearly all tools are.
+
+    A fast path: it takes a fifth of the time of the full check.
+    """
     if not isinstance(tool, dict) or tool.get("type") != "function":
         return False
     function = tool.get("function")
     return (
         type(function) is dict
         and type(name := function.get("name")) is str
-        and 0 < len(name) <= _LONGEST_NAME
+        and 0 < len(name) <= _MAX_NAME_LENGTH
         and type(function.get("parameters")) is dict
         and type(function.get("description", "")) is str
     )
@@ -42,11 +45,11 @@ def _check_tool(tool: JSON, path: str) -> None:
 
 
 def check_tool_choice(choice: JSON) -> None:
-    """Raises `ApiError` (400) with the path of what is wrong."""
+    """Raise `ApiError` (400) with the path of the invalid field."""
     if choice is None or choice in _CHOICES:
         return
     if isinstance(choice, str):
-        text = f"must be one of {', '.join(_CHOICES)}, or an object that has a type."
+        text = f"must be one of {', '.join(_CHOICES)}, or an object with a type."
         raise _invalid("tool_choice", text)
     if _kind(choice, "tool_choice") == "function":
         _function(choice, "tool_choice")
@@ -62,19 +65,19 @@ def _kind(tool: JSON, path: str) -> str:
 
 
 def _function(tool: JSON, path: str) -> dict[str, JSON]:
-    """The function of a tool, which has a name."""
+    """Return the tool's `function` object after checking its name."""
     function = _required(tool, "function", path)
     path = f"{path}.function"
     if not isinstance(function, dict):
         raise _invalid(path, "must be an object.")
     name = _required(function, "name", path)
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
-        raise _invalid(f"{path}.name", f"must be a string of 1 to {_LONGEST_NAME} characters.")
+    if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_LENGTH:
+        raise _invalid(f"{path}.name", f"must be a string of 1 to {_MAX_NAME_LENGTH} characters.")
     return function
 
 
-def _required(of: JSON, field: str, path: str) -> JSON:
-    value = of.get(field) if isinstance(of, dict) else None
+def _required(parent: JSON, field: str, path: str) -> JSON:
+    value = parent.get(field) if isinstance(parent, dict) else None
     if value is None:
         path = f"{path}.{field}"
         raise invalid(f"{path}: field required.", param=path, code="missing_required_parameter")

@@ -1,4 +1,9 @@
-"""Configuration: one TOML file, the environment over it, the command line over both."""
+"""Configuration: a TOML file, overridden by environment variables and the command line.
+
+`load` reads and merges the sources, `config` holds the model of the whole, `sections`,
+`upstreams` and `routing` its tables, `complaints` the error texts, and `effective` writes a
+configuration back as TOML.
+"""
 
 from web.config.address import Address, Inherited
 from web.config.config import Config

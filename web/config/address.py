@@ -1,4 +1,4 @@
-"""Where a server listens: `host:port`, or a socket that it was started with."""
+"""Listen addresses: `host:port`, or an inherited socket as `fd://N`."""
 
 from ipaddress import ip_address
 from typing import NamedTuple, Self
@@ -12,7 +12,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `127.0.0.1:8700`, `[::1]:8700` or `localhost:8700`; raises `ValueError`."""
+        """Parse `127.0.0.1:8700`, `[::1]:8700` or `localhost:8700`. Raise `ValueError`."""
         host, colon, port = text.rpartition(":")
         if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
             raise ValueError("must be host:port, such as 127.0.0.1:8700 or [::1]:8700")
@@ -24,7 +24,10 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches it. A name other than `localhost` never counts."""
+        """True if only this machine can reach the address.
+
+        A host name other than `localhost` never counts, because it may resolve to anything.
+        """
         if self.host == "localhost":
             return True
         try:
@@ -38,16 +41,16 @@ class Address(NamedTuple):
 
 
 class Inherited(NamedTuple):
-    """A listening socket that whoever started this process passed on, as descriptor `fd`."""
+    """A listening socket inherited as file descriptor `fd`."""
 
     fd: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `fd://3`; raises `ValueError`."""
+        """Parse `fd://3`. Raise `ValueError`."""
         number = text.removeprefix("fd://")
         if not (text.startswith("fd://") and number.isascii() and number.isdigit()):
-            raise ValueError("must be fd:// and the number of a descriptor, such as fd://3")
+            raise ValueError("must be fd:// and a file descriptor number, such as fd://3")
         return cls(int(number))
 
     def __str__(self) -> str:

@@ -1,4 +1,8 @@
-"""Turns what pydantic found wrong into lines for an operator: where, what, and what to do."""
+"""Translates pydantic's validation errors into one line each for the operator.
+
+A line names the source (file, environment, command line), the setting, what is wrong with it and
+what to do.
+"""
 
 import json
 import re
@@ -12,16 +16,16 @@ from pydantic_core import ErrorDetails
 from web.config.reference import keys_at
 from web.config.upstreams import FORMATS
 
-Place = tuple[str | int, ...]
+SettingPath = tuple[str | int, ...]
 _NAMED = ("providers", "models")
-"""Sections in which the operator names the tables."""
+"""Sections whose tables are named by the operator."""
 _SHOWABLE = re.compile(r"int|float|bool|greater|less|literal|enum|finite")
-"""Errors whose input is no secret, so that it may be repeated."""
+"""Types of errors whose input is never a secret and may be repeated in the message."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Layer(NamedTuple):
-    """One source of settings; `name` is how an operator knows it."""
+    """A source of settings, under the name that an operator knows it by."""
 
     name: str
     tree: Mapping[str, object]
@@ -29,32 +33,33 @@ class Layer(NamedTuple):
 
 
 def complaints(error: ValidationError, layers: Sequence[Layer]) -> list[str]:
-    """One line for each problem; the layers come in the order of their precedence."""
+    """Return one line for each problem. `layers` are ordered by precedence, highest first."""
     lines = []
     for detail in error.errors(include_url=False):
-        for place, text in _problems(detail):
-            lines.append(_source(place, layers, text))
+        for path, text in _problems(detail):
+            lines.append(_source(path, layers, text))
     return lines
 
 
-def _problems(detail: ErrorDetails) -> list[tuple[Place, str]]:
+def _problems(detail: ErrorDetails) -> list[tuple[SettingPath, str]]:
     context = detail.get("ctx", {})
     if detail["type"] == "misplaced":
         return list(context["problems"])
-    place = detail["loc"]
+    path = detail["loc"]
     if detail["type"] == "too_short" and detail["input"]:
-        return []  # it is only short of the items that were refused, and those have their lines
+        # The list is only too short because items were refused, and these have their own lines.
+        return []
     if detail["type"] == "union_tag_not_found":
-        return [((*place, "format"), f"is required; one of {', '.join(FORMATS)}")]
+        return [((*path, "format"), f"is required; one of {', '.join(FORMATS)}")]
     if detail["type"] == "union_tag_invalid":
-        return [((*place, "format"), f"must be one of {', '.join(FORMATS)}")]
-    return [(_without_format(place), _what(detail, place))]
+        return [((*path, "format"), f"must be one of {', '.join(FORMATS)}")]
+    return [(_without_format(path), _message(detail, path))]
 
 
-def _what(detail: ErrorDetails, place: Place) -> str:
+def _message(detail: ErrorDetails, path: SettingPath) -> str:
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown(place)
+            return _unknown(path)
         case "missing":
             return "is required"
         case "too_short":
@@ -73,53 +78,56 @@ def _what(detail: ErrorDetails, place: Place) -> str:
     return text
 
 
-def _unknown(place: Place) -> str:
-    known = keys_at(tuple(str(part) for part in place[:-1]))
-    close = get_close_matches(str(place[-1]).lower(), known, n=1, cutoff=0.5)
-    what = "section" if len(place) == 1 else "key"
+def _unknown(path: SettingPath) -> str:
+    known = keys_at(tuple(str(part) for part in path[:-1]))
+    close = get_close_matches(str(path[-1]).lower(), known, n=1, cutoff=0.5)
+    kind = "section" if len(path) == 1 else "key"
     if close:
-        return f"unknown {what}, did you mean {close[0]}?"
-    return f"unknown {what}; there are {', '.join(known)}"
+        return f"unknown {kind}, did you mean {close[0]}?"
+    return f"unknown {kind}; the {kind}s are {', '.join(known)}"
 
 
-def _without_format(place: Place) -> Place:
-    """Pydantic puts a provider's format after its name, where no operator wrote it."""
-    return (*place[:2], *place[3:]) if place[0] == "providers" and len(place) > 2 else place
+def _without_format(path: SettingPath) -> SettingPath:
+    """Drop the provider's format, which pydantic adds to the path of a discriminated union."""
+    return (*path[:2], *path[3:]) if path[0] == "providers" and len(path) > 2 else path
 
 
-def _source(place: Place, layers: Sequence[Layer], text: str) -> str:
+def _source(path: SettingPath, layers: Sequence[Layer], text: str) -> str:
     depth, layer = max(
-        ((_depth(layer.tree, place), layer) for layer in layers), key=lambda found: found[0]
+        ((_depth(layer.tree, path), layer) for layer in layers), key=lambda found: found[0]
     )
     if layer.is_environment and depth:
-        name = "TROUPER_" + "__".join(str(part) for part in place if isinstance(part, str)).upper()
+        name = "TROUPER_" + "__".join(str(part) for part in path if isinstance(part, str)).upper()
         return f"{layer.name}: {name}: {text}"
-    return f"{layer.name}: {written(place)}: {text}"
+    return f"{layer.name}: {written(path)}: {text}"
 
 
-def _depth(tree: object, place: Place) -> int:
-    """How far a layer goes along with the place: the guilty one goes furthest."""
+def _depth(tree: object, path: SettingPath) -> int:
+    """Return how many steps of `path` exist in `tree`.
+
+    The layer with the deepest match is the one that set the wrong value.
+    """
     depth = 0
-    for part in place:
+    for part in path:
         if not (isinstance(tree, Mapping) and part in tree):
             break
         tree, depth = tree[part], depth + 1
     return depth
 
 
-def written(place: Place) -> str:
-    """A place as it is written in TOML: `[providers.openai] base_url`, `[models.x] routes[0]`."""
-    cut = 2 if place[0] in _NAMED else 1
-    table = ".".join(quoted(str(part)) for part in place[:cut])
-    keys = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place[cut:])
+def written(path: SettingPath) -> str:
+    """Return `path` as TOML writes it: `[providers.openai] base_url`, `[models.x] routes[0]`."""
+    cut = 2 if path[0] in _NAMED else 1
+    table = ".".join(quoted(str(part)) for part in path[:cut])
+    keys = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[cut:])
     return f"[{table}] {keys[1:]}".rstrip() if keys else f"[{table}]"
 
 
 def quoted(key: str) -> str:
-    """A key of TOML, in quotes where it needs them."""
+    """Return a TOML key, quoted if it has to be."""
     return key if _BARE.fullmatch(key) else text(key)
 
 
 def text(value: str) -> str:
-    """A string of TOML: JSON's, but for one character."""
+    """Return a TOML string: as in JSON, except that TOML also escapes DEL (U+007F)."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""The configuration as a whole: frozen, checked, and with every default filled in."""
+"""The configuration as a whole: frozen, validated, with every default filled in."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Config(BaseSettings):
-    """Everything that an operator can set. `load` makes one from a file and the environment."""
+    """All settings. `load` builds one from a file, the environment and the command line."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -52,9 +52,9 @@ class Config(BaseSettings):
     journal: Journal = Journal()
     logs: Logs = Logs()
     providers: dict[str, Provider] = {}
-    """By name. With none at all there is `simulated`, and the model `sim` that leads to it."""
+    """Providers by name; by default `simulated` alone, together with the model `sim`."""
     models: dict[str, Model] = {}
-    """By the name that clients ask for."""
+    """Models by the name that clients request."""
 
     @classmethod
     def settings_customise_sources(
@@ -65,7 +65,10 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load` reads the sources, so that it can name the guilty one."""
+        """Use only the arguments.
+
+        `load` reads the sources itself, so that an error can name the source of a wrong value.
+        """
         return (init_settings,)
 
     @model_validator(mode="before")
@@ -84,10 +87,10 @@ class Config(BaseSettings):
         return self
 
     def clocks(self, model: Model | None, provider: str | None) -> Timeouts:
-        """The timeouts of an attempt: a model's beat a provider's, which beat the general ones.
+        """Return the timeouts of an attempt: a model's override a provider's and `[timeouts]`.
 
-        `model` is None where a request names a route directly; `provider` is None for what holds
-        for the whole turn (`total_s`).
+        `model` is None if a request names a route directly. `provider` is None if no provider's
+        overrides apply.
         """
         merged = self.timeouts.model_dump()
         if provider is not None:
@@ -97,19 +100,19 @@ class Config(BaseSettings):
         return Timeouts(**merged)
 
     def mode_of(self, model: Model | None) -> Mode:
-        """What a client's leaving means to turns of this model."""
+        """Return what happens to turns of this model when their last client leaves."""
         return (model and model.mode) or self.turns.mode
 
     def resume_window_of(self, model: Model | None) -> float:
-        """Seconds that a lingering turn of this model waits for a client."""
+        """Return the seconds that a lingering turn of this model waits for a client."""
         return (model and model.resume_window_s) or self.turns.resume_window_s
 
     def price_of(self, model: Model | None) -> Price:
-        """What the model's tokens cost. A route that is named directly has no price."""
+        """Return the price of the model's tokens. A route that is named directly is free."""
         return model.price.in_micros() if model else Price()
 
     def notes(self) -> list[str]:
-        """What is legal and yet not what one wants, one line each."""
+        """Return one line for each setting that is valid but probably a mistake."""
         return [
             f"[providers.{name}] {note}"
             for name, provider in self.providers.items()
@@ -122,13 +125,20 @@ def _given(overrides: TimeoutOverrides) -> dict[str, float]:
 
 
 Problem = tuple[tuple[str | int, ...], str]
-"""A place and what is wrong there: a validator of the whole has no place of its own."""
+"""The path of a setting and the error text.
+
+A validator of the whole configuration has to carry the path itself: pydantic gives it none.
+"""
 
 
 def _bad_names(providers: Mapping[str, object]) -> Iterator[Problem]:
     for name in providers:
         if not _PROVIDER_NAME.fullmatch(name):
-            yield ("providers", name), "a name has only letters, digits, '.', '_' and '-'"
+            text = (
+                "a provider's name may have letters, digits, '.', '_' and '-', and must begin"
+                " with a letter or digit"
+            )
+            yield ("providers", name), text
 
 
 def _bad_routes(models: Mapping[str, Model], providers: Mapping[str, object]) -> Iterator[Problem]:
@@ -136,5 +146,5 @@ def _bad_routes(models: Mapping[str, Model], providers: Mapping[str, object]) ->
     for name, model in models.items():
         for index, entry in enumerate(model.routes):
             if entry.route.provider not in providers:
-                text = f"there is no provider {entry.route.provider!r}; the providers are {known}"
+                text = f"unknown provider {entry.route.provider!r}; the providers are {known}"
                 yield ("models", name, "routes", index), text

@@ -1,4 +1,4 @@
-"""Writes a configuration as TOML, without its secrets."""
+"""Writes the effective configuration as TOML, with its secrets masked."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,20 +12,23 @@ from web.config.secret import MASK, Secret
 
 
 def as_toml(config: Config) -> str:
-    """The effective configuration with every default, loadable again where it has no `***`."""
+    """Return the configuration as TOML with every default.
+
+    The text can be loaded again unless it has a masked secret, `***`, in it.
+    """
     return "\n".join(_table((), config)).strip() + "\n"
 
 
-def _table(place: tuple[str, ...], table: BaseModel | Mapping[str, object]) -> Iterator[str]:
+def _table(path: tuple[str, ...], table: BaseModel | Mapping[str, object]) -> Iterator[str]:
     items = dict(table)
     values = {k: v for k, v in items.items() if v is not None and not _is_table(v)}
-    if place and values:
-        yield f"\n[{'.'.join(quoted(part) for part in place)}]"
+    if path and values:
+        yield f"\n[{'.'.join(quoted(part) for part in path)}]"
     for key, value in values.items():
         yield f"{quoted(key)} = {_value(table, key, value)}"
     for key, value in items.items():
         if isinstance(value, BaseModel | Mapping) and _is_table(value):
-            yield from _table((*place, key), value)
+            yield from _table((*path, key), value)
 
 
 def _is_table(value: object) -> bool:
@@ -54,5 +57,5 @@ def _without_password(url: str) -> str:
     parts = urlsplit(url)
     if parts.password is None:
         return url
-    user, _, place = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{MASK}@{place}"))
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{MASK}@{host}"))

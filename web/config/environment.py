@@ -1,4 +1,4 @@
-"""Settings from environment variables: `TROUPER_SECTION__KEY`."""
+"""Reads settings from environment variables, `TROUPER_SECTION__KEY`."""
 
 import os
 import re
@@ -15,14 +15,14 @@ _PREFIX = "TROUPER_"
 
 
 class _Variables(EnvSettingsSource):
-    """Pydantic's source, except that a value is JSON only where it looks like a table or list.
+    """Pydantic's source, except that only values that look like a table or list are JSON.
 
-    So `TROUPER_MODELS__X__PRICE={"input":1}` works, and text that is no JSON reaches the
-    validator of its key, which knows what to say about it.
+    So `TROUPER_MODELS__X__PRICE={"input":1}` works, and text that is not JSON reaches the
+    validator of its key, which has the better error message.
     """
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: object) -> object:
-        """Pydantic's hook."""
+        """Decode JSON tables and lists, and return any other text unchanged."""
         if not (isinstance(value, str) and value.lstrip()[:1] in ("[", "{")):
             return value
         try:
@@ -32,18 +32,18 @@ class _Variables(EnvSettingsSource):
 
 
 def environment(beneath: Mapping[str, object]) -> Tree:
-    """The variables as a tree that fits over `beneath`, the tree of the file.
+    """Return the variables as a tree that can be merged over `beneath`, the tree of the file.
 
-    Variables cannot spell every name of a model or provider, so their parts are compared with
-    the file's names without case, and with `_` for anything but letters and digits. Unknown
-    sections are kept, to be reported; variables without `__` are somebody else's (Kubernetes
-    sets `TROUPER_PORT` beside a service of that name).
+    A variable cannot spell every name of a model or provider. Its parts are therefore compared
+    with the file's names ignoring case, and with `_` for anything but letters and digits.
+    Unknown sections are kept, so that they are reported. Variables without `__` are ignored:
+    Kubernetes sets `TROUPER_PORT` for a service called `trouper`.
     """
     known = _Variables(Config, env_ignore_empty=True)()
-    return _aligned({**_strangers(), **known}, beneath)
+    return _aligned({**_unknown_sections(), **known}, beneath)
 
 
-def _strangers() -> Tree:
+def _unknown_sections() -> Tree:
     found: Tree = {}
     for name, value in os.environ.items():
         section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")

@@ -1,4 +1,4 @@
-"""Reads the configuration: file, then environment, then command line; the later ones win."""
+"""Loads the configuration from file, environment and command line; later sources win."""
 
 import os
 import tomllib
@@ -13,7 +13,7 @@ from web.config.environment import Tree, environment
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `lines` says why, one problem each."""
+    """An unusable configuration; `lines` has one problem each."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -23,10 +23,10 @@ class ConfigError(Exception):
 def load(
     path: Path | None = None, flags: Mapping[str, Mapping[str, object]] | None = None
 ) -> Config:
-    """The effective configuration; raises `ConfigError`.
+    """Return the effective configuration. Raise `ConfigError`.
 
-    `path` is the file, by default the one that `TROUPER_CONFIG` names, by default none. `flags`
-    is what the command line says, as sections and keys. Secrets are resolved now.
+    `path` is the file; by default the one that `TROUPER_CONFIG` names, if any. `flags` holds the
+    command-line settings by section and key. Secrets are resolved here, once.
     """
     named = path or _path_of_environment()
     file = _read(named) if named else {}
@@ -59,7 +59,7 @@ def _read(path: Path) -> Tree:
 
 
 def _over(below: Tree, above: Mapping[str, object]) -> Tree:
-    """Tables are merged key by key; any other value replaces the one below."""
+    """Merge tables key by key; any other value in `above` replaces the one in `below`."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)

@@ -1,4 +1,7 @@
-"""Every setting there is, read from the models: for suggestions, and for the reference's test."""
+"""Lists every setting by inspecting the models.
+
+Used to suggest keys in error messages and to test that the reference is complete.
+"""
 
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple, Union, get_args, get_origin
@@ -10,48 +13,46 @@ from web.config.config import Config
 from web.config.secret import Secret
 
 ANY_NAME = "*"
-"""Stands in a place for the operator's own name of a provider or model, and for a list's index."""
+"""Placeholder in a path for the name of a provider or model, and for a list index."""
 
-Place = tuple[str, ...]
-"""Where a setting stands, as pydantic's errors name it: a provider's format comes in between."""
+SettingPath = tuple[str, ...]
+"""The path of a setting as pydantic's errors give it, with a provider's format after its name."""
 
 
 class Setting(NamedTuple):
     """One key of the configuration."""
 
-    place: Place
+    path: SettingPath
     field: FieldInfo
 
     @property
     def is_table(self) -> bool:
-        """Whether it holds further keys and not a value; a list of tables is a value."""
+        """True if the key holds further keys and not a value; a list of tables is a value."""
         return bool(_tables(self.field.annotation)) and not _is_list(self.field.annotation)
 
 
 def settings() -> Iterator[Setting]:
-    """All keys, tables before what is in them."""
+    """Yield all keys, each table before its contents."""
     yield from _walk(Config, ())
 
 
-def keys_at(place: Place) -> list[str]:
-    """The keys that exist in a table; none where the operator chooses the names."""
-    depth = len(place)
-    inside = (s.place for s in settings() if len(s.place) == depth + 1)
-    return [
-        p[-1] for p in inside if all(k in (ANY_NAME, g) for k, g in zip(p, place, strict=False))
-    ]
+def keys_at(path: SettingPath) -> list[str]:
+    """Return the keys of a table; none if the operator chooses the names."""
+    depth = len(path)
+    inside = (s.path for s in settings() if len(s.path) == depth + 1)
+    return [p[-1] for p in inside if all(k in (ANY_NAME, g) for k, g in zip(p, path, strict=False))]
 
 
-def _walk(model: type[BaseModel], place: Place) -> Iterator[Setting]:
+def _walk(model: type[BaseModel], path: SettingPath) -> Iterator[Setting]:
     for key, field in model.model_fields.items():
-        here = Setting((*place, key), field)
+        here = Setting((*path, key), field)
         yield here
         for between, table in _tables(field.annotation):
-            yield from _walk(table, (*here.place, *between))
+            yield from _walk(table, (*here.path, *between))
 
 
-def _tables(annotation: object) -> list[tuple[Place, type[BaseModel]]]:
-    """The tables that a key of this type holds, each with what pydantic puts in its place."""
+def _tables(annotation: object) -> list[tuple[SettingPath, type[BaseModel]]]:
+    """Return the tables that a key of this type holds, each with pydantic's extra path steps."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [] if annotation is Secret else [((), annotation)]
     if _is_list(annotation):
@@ -66,7 +67,7 @@ def _is_list(annotation: object) -> bool:
     return get_origin(annotation) is tuple
 
 
-def _formats(value: object) -> list[tuple[Place, type[BaseModel]]]:
+def _formats(value: object) -> list[tuple[SettingPath, type[BaseModel]]]:
     if get_origin(value) is not Annotated:
         return _tables(value)
     union = get_args(value)[0]

@@ -1,4 +1,4 @@
-"""Models: which names clients may ask for, and which routes these lead to."""
+"""Settings of the models: the names that clients may request, and their routes."""
 
 from decimal import Decimal
 from typing import Annotated, Literal, cast
@@ -20,7 +20,7 @@ from actors.providers.base import Capabilities, Route
 from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 
 _DEAREST = 10**12
-"""Micro-dollars per million tokens: a dollar a token."""
+"""Highest price, in micro-dollars per million tokens: one dollar per token."""
 _LONGEST_INSTRUCTION = 4000
 
 
@@ -34,7 +34,10 @@ def _route(written: object) -> Route:
 
 
 def _micros(dollars: object) -> int:
-    """Dollars as they are written (1.25), exactly: a binary fraction must not cost anyone."""
+    """Convert dollars (1.25) to micro-dollars, exactly.
+
+    Goes through `Decimal` because a binary fraction would round prices.
+    """
     if isinstance(dollars, bool) or not isinstance(dollars, int | float | str):
         raise ValueError("must be dollars per million tokens, such as 1.25")
     try:
@@ -55,34 +58,34 @@ def _dollars(micros: int) -> float:
 
 RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
 MicrosPerMillion = Annotated[int, PlainValidator(_micros), PlainSerializer(_dollars)]
-"""Micro-dollars per million tokens; written as dollars per million tokens."""
+"""Price in micro-dollars per million tokens; the file has dollars per million tokens."""
 Capability = Literal["tools", "images", "reasoning", "prefill"]
 
 
 class PriceSettings(Section):
-    """What a million tokens cost; read as integer micro-dollars."""
+    """The price of a million tokens, held as integer micro-dollars."""
 
     input: MicrosPerMillion = 0
     """Dollars per million input tokens."""
     output: MicrosPerMillion = 0
     """Dollars per million output tokens."""
     cached_input: MicrosPerMillion | None = None
-    """Dollars per million input tokens that the provider had cached; as `input` if left out."""
+    """Dollars per million cached input tokens; by default the same as `input`."""
 
     def in_micros(self) -> Price:
-        """As the actors take it."""
+        """Return the price as turns use it."""
         return Price(input=self.input, output=self.output, cached_input=self.cached_input)
 
 
 class ModelRoute(Section):
-    """A route of a model; written as its name alone where nothing else is to be said."""
+    """A route of a model; its name alone is enough if it overrides nothing."""
 
     route: RouteName
     """`provider/upstream-model`."""
     capabilities: tuple[Capability, ...] | None = None
-    """As `capabilities` of the model, for this route."""
+    """Overrides the model's `capabilities` for this route."""
     context_window: Count | None = None
-    """As `context_window` of the model, for this route."""
+    """Overrides the model's `context_window` for this route."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,41 +104,44 @@ class ModelRoute(Section):
 
 
 class Model(Section):
-    """A name that clients ask for."""
+    """A model name that clients can request."""
 
     routes: Annotated[tuple[ModelRoute, ...], Field(min_length=1)]
-    """Where it may be answered, in order of preference: `provider/upstream-model`, or a table with
-    that as its `route` and with what differs on it."""
+    """Routes in order of preference: each `provider/upstream-model`, or a table with that as its
+    `route` and with overrides."""
     capabilities: tuple[Capability, ...] | None = None
-    """What its routes can do, and nothing besides: `tools`, `images`, `reasoning`, `prefill` (an
-    answer that was begun can be handed in to be continued). Left out, all but `prefill`."""
+    """All that the routes can do: `tools`, `images`, `reasoning` and `prefill` (the upstream can
+    continue a partial answer that it is given). Default: all but `prefill`."""
     context_window: Count | None = None
-    """Tokens that prompt and answer may have together. Left out, it is not looked at."""
+    """Maximum number of tokens of prompt and answer together. Default: not checked."""
     on_cut: OnCut = OnCut.CONTINUE
-    """What becomes of an answer that breaks off after the client has seen some of it: `continue`
-    has another attempt go on there, `restart` replaces it where the client's API can say so,
+    """Reaction to an answer that breaks off after the client has received part of it: `continue`
+    resumes it with another attempt, `restart` replaces it if the client's API can express that,
     `fail` ends the turn."""
     continue_instruction: str = DEFAULT_INSTRUCTION
-    """What asks a route without `prefill` to go on with an answer that broke off. It should have
-    the last words repeated, which prove where the two texts meet."""
+    """Prompt that asks a route without `prefill` to continue an interrupted answer. It should ask
+    for the last words to be repeated, because they show where the two texts meet."""
     price: PriceSettings = PriceSettings()
-    """What its tokens cost; nothing, if left out."""
+    """Price of the model's tokens; free by default."""
     mode: Mode | None = None
-    """As in `[turns]`."""
+    """Overrides `turns.mode`."""
     resume_window_s: Seconds | None = None
-    """As in `[turns]`."""
+    """Overrides `turns.resume_window_s`."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
-    """Clocks that differ from `[timeouts]` and from the provider's."""
+    """Timeouts that differ from `[timeouts]` and from the provider's."""
 
     @field_validator("continue_instruction")
     @classmethod
-    def _says_something(cls, text: str) -> str:
+    def _check_length(cls, text: str) -> str:
         if not 0 < len(text.strip()) <= _LONGEST_INSTRUCTION:
-            raise ValueError(f"must have 1 to {_LONGEST_INSTRUCTION} characters besides blanks")
+            raise ValueError(
+                f"must have 1 to {_LONGEST_INSTRUCTION} characters, not counting white space at"
+                " either end"
+            )
         return text
 
     def capabilities_of(self, route: ModelRoute) -> Capabilities:
-        """What one of the routes can do, as far as anybody has said."""
+        """Return the capabilities of one of the routes; the route's settings override ours."""
         declared = self.capabilities if route.capabilities is None else route.capabilities
         window = route.context_window or self.context_window
         if declared is None:

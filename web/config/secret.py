@@ -1,4 +1,4 @@
-"""Secrets in the configuration: written out, or better referred to as `env:NAME`, `file:PATH`."""
+"""Secrets in the configuration: given literally, or by reference (`env:NAME`, `file:PATH`)."""
 
 import os
 from pathlib import Path
@@ -10,14 +10,14 @@ MASK = "***"
 
 
 class Secret(BaseModel):
-    """A secret as it was written and what it resolved to when the configuration was loaded."""
+    """A secret with its reference and the value that it had when the configuration was loaded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reference: str | None
-    """`env:NAME` or `file:PATH`; None where the secret itself was written."""
+    """`env:NAME` or `file:PATH`; None if the secret was given literally."""
     value: SecretStr | None
-    """None where the reference leads to nothing: an unset variable, no such file, no content."""
+    """The secret; None if the variable is unset, or the file is unreadable or empty."""
 
     @model_validator(mode="before")
     @classmethod
@@ -30,7 +30,7 @@ class Secret(BaseModel):
 
     @classmethod
     def parse(cls, written: str) -> Self:
-        """Resolve what stands in the configuration, now."""
+        """Resolve a secret as the configuration gives it, now."""
         return cls.model_validate(written)
 
     @staticmethod
@@ -44,18 +44,18 @@ class Secret(BaseModel):
 
     @property
     def problem(self) -> str | None:
-        """Why there is no value, in words that name the reference; None where there is one."""
+        """The reason for a missing value, naming the reference; None if the secret has a value."""
         if self.value is not None:
             return None
         if self.reference is None:
             return "is empty"
         kind, _, name = self.reference.partition(":")
-        where = "environment variable" if kind == "env" else "file"
-        return f"{where} {name} is missing, unreadable or empty"
+        source = "environment variable" if kind == "env" else "file"
+        return f"{source} {name} is missing, unreadable or empty"
 
     @model_serializer
     def shown(self) -> str:
-        """Fit for a screen: the reference, or `***`."""
+        """Return the reference, or `***`: safe to print."""
         return self.reference or MASK
 
 

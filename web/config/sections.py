@@ -1,4 +1,7 @@
-"""The sections of the configuration that stand alone. The docstrings are the reference's text."""
+"""Sections of the configuration with fixed names.
+
+The attribute docstrings are also the texts of `docs/reference/configuration.md`.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -19,12 +22,12 @@ from web.config.address import Address, Inherited
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A time in seconds that may be none at all."""
+"""A duration in seconds that may be zero."""
 Count = Annotated[int, Field(gt=0)]
 
 
 class Section(BaseModel):
-    """A table of the configuration: frozen, and closed to keys that nobody reads."""
+    """A table of the configuration: frozen, and without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -45,8 +48,8 @@ def _address(written: object) -> Address | Inherited:
     address = Address.parse(written)
     if not address.is_loopback:
         raise ValueError(
-            f"{written} can be reached from other machines, and there are no API keys yet to say"
-            " who may use it; bind 127.0.0.1, [::1] or localhost"
+            f"{written} can be reached from other machines, but requests are not authenticated"
+            " yet; bind 127.0.0.1, [::1] or localhost"
         )
     return address
 
@@ -59,150 +62,153 @@ def _lower(written: object) -> object:
 
 
 class Server(Section):
-    """The listener, and how it stops."""
+    """The listener and its shutdown."""
 
     bind: Loopback = Address("127.0.0.1", 8700)
-    """Address and port to listen on, or `fd://N` for an inherited socket. Only loopback addresses,
-    as long as there are no API keys."""
+    """Address and port to listen on, or `fd://N` for an inherited socket. Only loopback addresses
+    are allowed, because requests are not authenticated yet."""
     http2: bool = False
-    """Speak HTTP/2 too: by ALPN under TLS, by prior knowledge without."""
+    """Serve HTTP/2 too: negotiated by ALPN with TLS, by prior knowledge without."""
     tls_cert: Path | None = None
-    """PEM file of the certificate and its chain; with it the server speaks TLS only. SIGHUP has
-    certificate and key read again."""
+    """PEM file of the certificate and its chain; turns TLS on. SIGHUP reloads certificate and
+    key."""
     tls_key: Path | None = None
-    """PEM file of the certificate's key, unencrypted. Left out, the key is in `tls_cert`."""
+    """PEM file of the certificate's unencrypted key. Default: the key is in `tls_cert`."""
     keep_alive_s: Seconds = 75.0
-    """Seconds that a connection may stand idle before its first request and between two."""
+    """Seconds that a connection may be idle before its first request and between requests."""
     header_s: Seconds = 10.0
-    """Seconds from the first byte of a request to the end of its head; then 408."""
+    """Seconds from the first byte of a request to the end of its headers; then 408."""
     body_s: Seconds = 30.0
-    """Seconds for a request's body, and one more for each 8 KiB of it; then 408."""
+    """Seconds to receive a request's body, plus one for each 8 KiB received; then 408."""
     grace_s: Pause = 1.0
-    """After SIGTERM: seconds in which new turns get 503 before the listener closes."""
+    """Seconds after SIGTERM in which new turns get 503 before the listener closes."""
     drain_s: Pause = 30.0
-    """After that: seconds that live turns have to end before they are cancelled and recorded."""
+    """Seconds after `grace_s` in which live turns may end before they are cancelled and
+    recorded."""
 
     @model_validator(mode="after")
-    def _key_of_a_certificate(self) -> Self:
+    def _check_key_has_certificate(self) -> Self:
         if self.tls_key is not None and self.tls_cert is None:
-            raise ValueError("tls_key is set and tls_cert is not; set both, or neither")
+            raise ValueError("tls_key is set, but tls_cert is not; set both or neither")
         return self
 
 
 class Store(Section):
-    """Where turns are kept."""
+    """The database for turns."""
 
     url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+]*://")] = "sqlite:///trouper.db"
-    """SQLAlchemy URL of the database. A relative SQLite path starts at the working directory."""
+    """SQLAlchemy URL of the database. A relative SQLite path is relative to the working
+    directory."""
     synchronous: Annotated[Literal["normal", "full"], BeforeValidator(_lower)] = "normal"
-    """SQLite: what is committed survives a crash of the process (`normal`) or of the machine
+    """SQLite's durability: commits survive a crash of the process (`normal`) or of the machine
     (`full`)."""
     spool_bytes: Count = 64 * 1024 * 1024
-    """Size that the spool, the file for final records that the database cannot take, never
-    exceeds."""
+    """Maximum size in bytes of the spool, the file for final records that the database does not
+    accept."""
 
 
 class Turns(Section):
-    """What holds for every turn, unless its model says otherwise."""
+    """Defaults for turns; a model can override `mode` and `resume_window_s`."""
 
     mode: Mode = Mode.ATTACHED
-    """What the last client's leaving does: `attached` ends the turn at once, `linger` after
+    """Effect of the last client's disconnect: `attached` ends the turn at once, `linger` after
     `resume_window_s`, `background` never."""
     resume_window_s: Seconds = 30.0
-    """`linger`: seconds in which a client may come back."""
+    """Seconds in which a client can return to a turn in mode `linger`."""
     commit_after_s: Seconds = 5.0
-    """Seconds after which a streamed response begins with status 200 although no route has
+    """Seconds after which a streamed response starts with status 200 even if no route has
     answered yet."""
     heartbeat_s: Seconds = 15.0
-    """Seconds without data after which a stream gets a comment line, and between the pings of a
-    WebSocket."""
+    """Seconds without data after which a stream gets a comment line; also the interval of
+    WebSocket pings."""
     finalise_timeout_s: Seconds = 5.0
-    """Seconds that the database has for a final record before the record goes to the spool."""
+    """Seconds that the database has to store a final record before it goes to the spool."""
     max_answer_bytes: Count = 2 * 1024 * 1024
-    """Bytes of text, reasoning and tool calls after which a turn ends as `size_limit`."""
+    """Bytes of text, reasoning and tool calls after which a turn ends with reason `size_limit`."""
 
 
 class Limits(Section):
-    """How much is taken on at once."""
+    """Limits on concurrency, sizes and slow clients."""
 
     concurrent_turns: Count = 2000
-    """Live turns; one more is refused with 503 and `Retry-After`."""
+    """Maximum number of live turns; further ones get 503 with `Retry-After`."""
     connections: Count = 10_000
-    """Open connections; one more is refused with 503 and `Retry-After`."""
+    """Maximum number of open connections; further ones get 503 with `Retry-After`."""
     body_bytes: Count = 20 * 1024 * 1024
-    """Size of a request's body; a larger one is refused with 413. So large may also be a message on
-    a WebSocket; a larger one closes it with 1009. No more than this is read of a stored history."""
+    """Maximum size in bytes of a request's body (else 413), of a WebSocket message (else close
+    code 1009), and of the stored history that is read for a request."""
     write_stall_s: Seconds = 30.0
-    """Seconds without progress in writing to a client after which it counts as gone."""
+    """Seconds without progress of a write after which the client counts as disconnected."""
     reader_lag_bytes: Count = 256 * 1024
     """Bytes that a reader may lag behind its stream at any speed."""
     reader_bytes_per_s: Count = 4096
-    """Speed that a reader must keep while it lags further; a slower one counts as gone."""
+    """Minimum speed, in bytes per second, of a reader that lags more than `reader_lag_bytes`; a
+    slower one is disconnected."""
 
 
 class Breaker(Section):
-    """When a route that fails is left alone, and for how long."""
+    """The circuit breaker of each route."""
 
     failures: Count = 3
-    """Failures within `window_s` after which a route is not asked any more."""
+    """Failures within `window_s` after which a route's breaker opens."""
     window_s: Seconds = 60.0
     """Seconds for which a failure counts."""
     cooldown_s: Seconds = 60.0
     """Seconds after which one request tries the route again."""
     cooldown_max_s: Seconds = 900.0
-    """Each failed trial doubles the wait for the next one, up to these seconds."""
+    """Maximum cooldown in seconds; each failed trial doubles the cooldown up to this."""
 
     @model_validator(mode="after")
-    def _cooldowns_grow(self) -> Self:
+    def _check_cooldowns(self) -> Self:
         if self.cooldown_max_s < self.cooldown_s:
             raise ValueError("cooldown_max_s is less than cooldown_s; it is the longest cooldown")
         return self
 
 
 class Journal(Section):
-    """How the events of a turn are kept, so that it can be resumed."""
+    """The stored events of turns, from which clients resume."""
 
     flush_ms: Count = 250
-    """Milliseconds after which new events are written; a crash loses at most these."""
+    """Milliseconds after which new events are written; a crash loses at most these events."""
     flush_bytes: Count = 64 * 1024
-    """Bytes of new events that are written without waiting for `flush_ms`."""
+    """Bytes of new events after which they are written without waiting for `flush_ms`."""
     retention_s: Count = 86_400
     """Seconds for which an ended turn can be resumed; afterwards only its text and row remain."""
 
 
 class Logs(Section):
-    """What is written to standard error."""
+    """The logs, which go to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least serious level that is written."""
+    """Least severe level that is written."""
 
 
 class TimeoutSettings(Section):
-    """The five clocks of a turn; also under a provider, and under a model, which wins."""
+    """The five timeouts of a turn; a provider overrides them, and a model overrides both."""
 
     connect_s: Seconds = Timeouts().connect_s
-    """Seconds for TCP and TLS set-up."""
+    """Seconds to establish TCP and TLS."""
     first_byte_s: Seconds = Timeouts().first_byte_s
-    """Seconds from the start of an attempt, connecting included, to the head of its response."""
+    """Seconds from the start of an attempt, connecting included, to the response's headers."""
     first_token_s: Seconds = Timeouts().first_token_s
-    """Seconds from the head of the response to its first content."""
+    """Seconds from the response's headers to its first content."""
     idle_s: Seconds = Timeouts().idle_s
-    """Seconds without content, or another part of the answer, after that."""
+    """Seconds between two parts of the answer after the first content."""
     total_s: Seconds = Timeouts().total_s
-    """Seconds for the whole turn, all attempts together; at half of it clients get a warning.
-    Of the providers it is that of the first route that counts."""
+    """Seconds for the whole turn with all its attempts; after half of it clients get a warning.
+    If providers differ, the first route's provider decides."""
 
 
 class TimeoutOverrides(Section):
-    """The clocks that differ here; those left out are inherited."""
+    """Timeouts that differ from the general ones; those left out are inherited."""
 
     connect_s: Seconds | None = None
-    """As in `[timeouts]`."""
+    """Overrides `timeouts.connect_s`."""
     first_byte_s: Seconds | None = None
-    """As in `[timeouts]`."""
+    """Overrides `timeouts.first_byte_s`."""
     first_token_s: Seconds | None = None
-    """As in `[timeouts]`."""
+    """Overrides `timeouts.first_token_s`."""
     idle_s: Seconds | None = None
-    """As in `[timeouts]`."""
+    """Overrides `timeouts.idle_s`."""
     total_s: Seconds | None = None
-    """As in `[timeouts]`."""
+    """Overrides `timeouts.total_s`."""

@@ -1,4 +1,4 @@
-"""The providers: which upstreams there are, how they are spoken to and how much they take."""
+"""Settings of the providers: wire format, address, keys, limits and timeouts."""
 
 import re
 import ssl
@@ -19,26 +19,26 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 def _base_url(text: str) -> str:
     if not _VISIBLE.fullmatch(text):
-        raise ValueError("must not hold spaces, line ends or letters beyond ASCII")
+        raise ValueError("must not contain white space or non-ASCII characters")
     parts = urlsplit(text)
     try:
         httpx.URL(text).host.encode("idna")
         parts.port  # noqa: B018 (reading it checks it)
     except (httpx.InvalidURL, ValueError):
-        raise ValueError("is no URL that can be asked; look at its host and port") from None
+        raise ValueError("is not a valid URL; check its host and port") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a name or password; use api_key")
+        raise ValueError("must not contain a user name or password; use api_key")
     if parts.query or parts.fragment:
-        raise ValueError("must not have a ? or # part; the paths of calls are appended to it")
+        raise ValueError("must not have a ? or # part, because paths are appended to it")
     return text.rstrip("/")
 
 
 def _sendable(secret: Secret) -> Secret:
     value = secret.value.get_secret_value() if secret.value else None
     if value is not None and not _VISIBLE.fullmatch(value):
-        raise ValueError("has characters in it that cannot be sent, such as a line end")
+        raise ValueError("contains characters that cannot be sent in a header, such as a newline")
     return secret
 
 
@@ -47,91 +47,95 @@ Key = Annotated[Secret, AfterValidator(_sendable)]
 
 
 class UpstreamLimits(Section):
-    """How much a provider is asked for; nothing is limited that is left out."""
+    """Limits on the use of a provider; a limit that is left out does not apply."""
 
     requests_per_minute: Count | None = None
-    """Requests in any 60 seconds. From 90 % on the provider's routes are tried last."""
+    """Requests in any 60 seconds. From 90 % on, the provider's routes are tried last."""
     tokens_per_minute: Count | None = None
-    """Tokens, of prompts and answers, in any 60 seconds; as `requests_per_minute`."""
+    """Prompt and answer tokens in any 60 seconds. From 90 % on, the provider's routes are tried
+    last."""
     concurrent: Count | None = None
-    """Requests at once; one more waits."""
+    """Concurrent requests; further ones wait."""
     wait_s: Pause = 5.0
-    """Seconds that a request waits for another one to end before the next route is tried."""
+    """Seconds that a request waits for a free slot before the next route is tried."""
 
 
 class Upstream(Section):
-    """What all providers have in common that are asked over a network."""
+    """Settings that all providers with a network address share."""
 
     format: str
-    """The wire format that the upstream speaks."""
+    """Wire format of the upstream."""
     base_url: BaseUrl
-    """URL that the paths of calls are appended to."""
+    """URL to which the paths of API calls are appended."""
     api_key: Key | None = None
-    """Sent as the format asks for. Left out, as `api_keys`, the upstream gets no key; a reference
-    that leads to nothing is reported, and without any key routes to this provider are skipped."""
+    """API key. Without `api_key` and `api_keys` the upstream gets no key. If a reference cannot be
+    resolved, a warning is logged; if no key is left, the provider's routes are skipped."""
     api_keys: Annotated[tuple[Key, ...], Field(min_length=1)] | None = None
-    """Several keys, used in turn instead of `api_key`; one that is refused rests."""
+    """Several API keys, used in rotation instead of `api_key`; a key that is refused is paused."""
     ca_file: Path | None = None
-    """PEM file of the authorities that sign the upstream's certificate; left out, the system's."""
+    """PEM file of the authorities that sign the upstream's certificate. Default: the system's."""
     limits: UpstreamLimits = UpstreamLimits()
-    """How much this provider is asked for."""
+    """Limits on the use of this provider."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
-    """Clocks that differ from `[timeouts]`."""
+    """Timeouts that differ from `[timeouts]`."""
 
     @model_validator(mode="after")
-    def _keys_stand_in_one_place(self) -> Self:
+    def _check_single_key_setting(self) -> Self:
         if self.api_key is not None and self.api_keys is not None:
             raise ValueError("api_key and api_keys are both set; set one of them")
         return self
 
     @field_validator("ca_file")
     @classmethod
-    def _can_be_trusted(cls, path: Path | None) -> Path | None:
+    def _check_ca_file(cls, path: Path | None) -> Path | None:
         if path is not None:
             try:
                 ssl.create_default_context(cafile=path)
             except ssl.SSLError:
-                raise ValueError(f"{path}: has no certificate in it; it must be PEM") from None
+                raise ValueError(f"{path}: contains no certificate in PEM format") from None
             except OSError as error:
                 raise ValueError(f"{path}: {error.strerror}") from None
         return path
 
     @property
     def secrets(self) -> dict[str, Secret]:
-        """The configured keys by the place where they stand."""
+        """The configured keys by their setting: `api_key`, `api_keys[0]`."""
         if self.api_keys is not None:
             return {f"api_keys[{number}]": key for number, key in enumerate(self.api_keys)}
         return {} if self.api_key is None else {"api_key": self.api_key}
 
     @property
     def usable_keys(self) -> tuple[str, ...]:
-        """The keys in clear, for the wire only; those that lead to nothing are left out."""
+        """The distinct keys in clear text, to be sent only; unresolved ones are left out."""
         found = [key.value.get_secret_value() for key in self.secrets.values() if key.value]
         return tuple(dict.fromkeys(found))
 
     @property
     def keyless(self) -> bool:
-        """Whether no key is asked for."""
+        """True if no key is configured, so that none is sent."""
         return not self.secrets
 
     @property
     def usable(self) -> bool:
-        """False where a key was asked for and there is none: its routes are skipped."""
+        """False if keys are configured but none could be resolved: the routes are skipped."""
         return self.keyless or bool(self.usable_keys)
 
     def notes(self) -> Iterator[str]:
-        """What is legal and yet not what one wants, each with the key that it is about."""
-        skipped = "it is left out" if self.usable else "its routes are skipped"
+        """Yield a line for each key that is unresolved or a duplicate."""
+        skipped = "the key is left out" if self.usable else "the provider's routes are skipped"
         seen: dict[str, str] = {}
         for place, secret in self.secrets.items():
             if secret.value is None:
                 yield f"{place}: {secret.problem}; {skipped}"
             elif (before := seen.setdefault(secret.value.get_secret_value(), place)) != place:
-                yield f"{place}: is the same key as {before}, and used once"
+                yield f"{place}: is the same key as {before}; it is used once"
 
 
 class OpenAIChat(Upstream):
-    """An upstream that speaks OpenAI's Chat Completions, as many do: none is the usual one."""
+    """An upstream that speaks OpenAI's Chat Completions.
+
+    Many servers do, so `base_url` has no default.
+    """
 
     format: Literal["openai-chat"]
 
@@ -175,17 +179,17 @@ class Simulated(Section):
     """The upstream inside the process: deterministic answers, and faults on demand."""
 
     format: Literal["simulated"]
-    """The wire format that the upstream speaks."""
+    """Wire format of the upstream."""
     scenario: Path | None = None
-    """A scenario file. Left out, the name of the upstream model says what happens."""
+    """Scenario file. Without one, the name of the upstream model defines the behaviour."""
     limits: UpstreamLimits = UpstreamLimits()
-    """How much this provider is asked for."""
+    """Limits on the use of this provider."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
-    """Clocks that differ from `[timeouts]`."""
+    """Timeouts that differ from `[timeouts]`."""
 
     @field_validator("scenario")
     @classmethod
-    def _can_be_played(cls, path: Path | None) -> Path | None:
+    def _check_scenario(cls, path: Path | None) -> Path | None:
         if path is not None:
             try:
                 load_scenario(path.read_text(encoding="utf-8"))
@@ -195,11 +199,11 @@ class Simulated(Section):
 
     @property
     def usable(self) -> bool:
-        """Always: it needs no key."""
+        """Always true: no key is needed."""
         return True
 
     def notes(self) -> Iterator[str]:
-        """Nothing can be amiss."""
+        """Yield nothing: these settings have no pitfalls."""
         yield from ()
 
 
@@ -208,4 +212,4 @@ Provider = Annotated[_Any, Field(discriminator="format")]
 FORMATS: tuple[str, ...] = tuple(
     get_args(member.model_fields["format"].annotation)[0] for member in get_args(_Any)
 )
-"""Every wire format that a provider may have."""
+"""All wire formats that a provider may have."""

@@ -1,4 +1,4 @@
-"""The whole `chat.completion` object of a turn that was asked for without streaming."""
+"""Builds the `chat.completion` object that answers a non-streaming request."""
 
 import msgspec
 from msgspec import Raw
@@ -16,20 +16,20 @@ class _Logprobs(msgspec.Struct):
 
 
 def has_finish(ended: Ended) -> bool:
-    """Whether the turn ended in a way that a completion object can tell truthfully."""
+    """Return whether the end has a finish reason; any other end is an error response."""
     return ended.reason in FINISH_REASONS
 
 
 def completion(journal: list[AnyEvent]) -> dict[str, object]:
-    """The object for a whole journal, whose end `has_finish`."""
+    """Return the completion object for a complete journal whose end `has_finish`."""
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
-        raise ValueError("a completion needs a whole journal")
-    counting = after_retry(journal)
+        raise ValueError("the journal must begin with Started and end with Ended")
+    final = after_retry(journal)
     choice: dict[str, object] = {
         "index": 0,
-        "message": _message(counting),
-        "logprobs": _logprobs(counting),
+        "message": _message(final),
+        "logprobs": _logprobs(final),
         "finish_reason": FINISH_REASONS[ended.reason],
     }
     return {
@@ -43,7 +43,7 @@ def completion(journal: list[AnyEvent]) -> dict[str, object]:
 
 
 def after_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
-    """What counts of an answer: where it was asked for again, only what came after that."""
+    """Return the events after the last retry, which discards everything before it."""
     begun = after_last(journal, events.Retry)
     return journal[begun:] if begun else journal
 
@@ -90,11 +90,11 @@ def _read_logprobs(raw: str) -> _Logprobs:
     try:
         return msgspec.json.decode(raw, type=_Logprobs)
     except msgspec.DecodeError:
-        return _Logprobs()  # the provider made them up wrongly; the answer is whole without them
+        return _Logprobs()  # malformed logprobs of a provider must not fail a complete answer
 
 
 class _Joined:
-    """Pieces of one text; None where there were none."""
+    """Collects the pieces of one text; its value is None if there were none."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []

@@ -1,7 +1,7 @@
-"""Numbered frames: what every dialect's stream is made of.
+"""Numbers the frames of a stream, so that a client can resume after the last one that it has.
 
 The SSE `id:` of a frame is `dialect:n`, and `dialect:n@epoch` after a recovery. Heartbeats and
-comments have no number. A client that gives back the last id it saw gets every frame after it.
+comments have no number. A client that sends back the last id it saw gets every frame after it.
 """
 
 import re
@@ -12,46 +12,51 @@ _ID = re.compile(r"(?:(?P<dialect>[a-z-]+):)?(?P<number>[0-9]{1,10})(?:@(?P<epoc
 
 
 class Cursor(Struct, frozen=True, order=True):
-    """A place in a dialect's frames; epochs count first, since a recovery ends the one before."""
+    """A position in the frames of a dialect.
+
+    Cursors are ordered by epoch first, since a recovery ends the epoch before it.
+    """
 
     epoch: int
     number: int
 
 
 PING = b": ping\n"
-"""A heartbeat: a comment line without the blank line after it, which some SDKs take for an empty
-event."""
+"""A heartbeat: a comment line. It has no blank line, which some SDKs parse as an empty event."""
 
 START = Cursor(0, -1)
-"""Before the first frame."""
+"""The position before the first frame."""
 
 
 class BadCursor(Exception):
-    """The id names no frame of this dialect; the message says why."""
+    """Error for an id that is not the id of a frame of this dialect."""
 
 
 def parse_cursor(text: str, dialect: str) -> Cursor:
-    """The cursor that `Last-Event-ID` or `starting_after` means; a bare number will do."""
+    """Parse a `Last-Event-ID` or `starting_after`, which may be a bare number.
+
+    Raises `BadCursor`.
+    """
     match = _ID.fullmatch(text.strip())
     if match is None:
         raise BadCursor(f"{text[:64]!r} is not a frame id such as '{dialect}:17'.")
     if match["dialect"] not in (None, dialect):
-        raise BadCursor(f"{text[:64]!r} is of another dialect; this stream is '{dialect}'.")
+        raise BadCursor(f"{text[:64]!r} is an id of another dialect; this stream is '{dialect}'.")
     return Cursor(int(match["epoch"] or 0), int(match["number"]))
 
 
 def comment(text: str) -> bytes:
-    """`text` as a comment line."""
+    """Return `text` as an SSE comment line; line breaks in it become spaces."""
     return f": {' '.join(text.splitlines())}\n".encode()
 
 
 def data_of(frames: bytes) -> list[bytes]:
-    """The data of each of these frames: what a client gets who has them one by one."""
+    """Return the data of each frame, as a WebSocket client gets them."""
     return [line[6:] for line in frames.split(b"\n") if line.startswith(b"data: ")]
 
 
 class Numbering:
-    """Gives frames their ids, and leaves out those up to a cursor."""
+    """A frame counter that omits the frames up to the client's cursor."""
 
     def __init__(self, dialect: str, after: Cursor) -> None:
         self._dialect = dialect
@@ -63,26 +68,26 @@ class Numbering:
 
     @property
     def last(self) -> Cursor:
-        """The last frame so far, whether or not the client has it."""
+        """The position of the last frame rendered so far."""
         return Cursor(self._epoch, self._next - 1)
 
     @property
-    def awaited(self) -> bool:
-        """Whether the client has a frame that none of those so far is."""
+    def client_is_ahead(self) -> bool:
+        """True if the client's last frame has not been rendered yet."""
         return self._after > self.last
 
     def check(self) -> None:
-        """Raise `BadCursor` if the client's frame is still `awaited`, so that nobody sent it."""
-        if self.awaited:
+        """Raise `BadCursor` if the client's last frame has not been rendered, so was never sent."""
+        if self.client_is_ahead:
             last = f"the last one is {self._id(self.last)}" if self._next else "there is none yet"
             raise BadCursor(f"There is no frame {self._id(self._after)}; {last}.")
 
-    def go_on_from(self, others: "Numbering") -> None:
-        """Have the first frame come after all of `others`, which tell the same turn otherwise."""
+    def continue_after(self, others: "Numbering") -> None:
+        """Start numbering after the last frame of another rendering of this turn."""
         self._next = others.last.number + 1
 
     def frame(self, body: bytes) -> bytes:
-        """`body` as the next frame, or nothing if the client has it already."""
+        """Return `body` as the next frame, or b"" if the client has that frame."""
         number = self._next
         self._next = number + 1
         if self._catching_up and self._seen(number):
@@ -90,7 +95,7 @@ class Numbering:
         return self._form % (number, body)
 
     def event(self, name: bytes, body: bytes) -> bytes:
-        """The same as an event of this name, for dialects whose frames have one."""
+        """Return `body` as the next frame with an event name, or b"" if the client has it."""
         number = self._next
         self._next = number + 1
         if self._catching_up and self._seen(number):
@@ -98,24 +103,25 @@ class Numbering:
         return self._event_form % (number, name, body)
 
     def take(self) -> int:
-        """The number of the next frame, which is made by a `form`; -1 if the client has it."""
+        """Return the next frame number for use with a `form`, or -1 if the client has it."""
         number = self._next
         self._next = number + 1
         return -1 if self._catching_up and self._seen(number) else number
 
     def form(self, name: bytes, body: bytes) -> bytes:
-        """Makes events of one name, in this epoch, that differ in little; for use with `%`.
+        """Return a `%` format for frames of the current epoch that differ only in a few values.
 
-        The frame's number comes first; then what `name` and `body` have to be filled in.
+        The first value is the frame number. The others are those of the placeholders in `name` and
+        `body`.
         """
         return b"%bevent: %b\ndata: %b\n\n" % (self._head, name, body)
 
     def comment(self, text: str) -> bytes:
-        """`text` as a comment before the next frame, or nothing if the client has that already."""
+        """Return a comment that precedes the next frame, or b"" if the client has that frame."""
         return b"" if self._catching_up and self._seen(self._next) else comment(text)
 
     def new_epoch(self, epoch: int) -> None:
-        """Frames from here on are of another epoch."""
+        """Begin another epoch for the following frames."""
         self._epoch = epoch
         self._set_form()
 

@@ -1,4 +1,4 @@
-"""The dialects that there are, and all that a surface must know of one."""
+"""Registry of the dialects: stream, whole object and errors of each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,33 +22,34 @@ from web.error_shapes import messages_error
 from web.errors import error_body
 
 Options = Mapping[str, JSON]
-"""What the client asked of the rendering, as it stands in the turn."""
+"""The dialect's options from the client's request, as stored with the turn."""
 
 
 class Whole(Protocol):
-    """Makes the object of a turn that is over and whose end the dialect `tells`."""
+    """A builder of the object that answers a non-streaming request."""
 
     def __call__(
         self, journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None, /
     ) -> object:
-        """`items` are those of its answer, if somebody has made them already."""
+        """Return the object of an ended turn, with its `items` if they have been built already."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialectKind:
-    """One dialect."""
+    """Specification of one dialect."""
 
     name: str
-    """As it stands in turns and in the ids of frames."""
+    """The name used in turns and in frame ids."""
     stream: Callable[[Options, Cursor], Rendering]
-    """Renders a stream, from after the cursor on."""
+    """Starts a stream after the cursor."""
     whole: Whole
-    tells: Callable[[Ended], bool]
-    """Whether a whole object can tell this end truthfully; else it is an error."""
+    """Builds the object for a non-streaming request."""
+    can_express: Callable[[Ended], bool]
+    """Returns whether the object can express this end; if not, the response is an error."""
     error: Callable[[ErrorInfo], object] = error_body
-    """The body of an error response."""
+    """Builds the body of an error response."""
     finishes: frozenset[Reason] = frozenset(openai_chat.FINISH_REASONS)
-    """Ends that a stream can tell even where nothing was said before them."""
+    """Reasons that a stream can express even without content before them."""
 
 
 def _chat_whole(
@@ -70,23 +71,23 @@ KINDS: Mapping[str, DialectKind] = {
             name=openai_chat.NAME,
             stream=openai_chat.OpenAIChat,
             whole=_chat_whole,
-            tells=chat_completion.has_finish,
+            can_express=chat_completion.has_finish,
         ),
         DialectKind(
             name=responses.NAME,
             stream=responses.Responses,
             whole=response_object.response_object,
-            tells=response_object.tells,
-            finishes=response_object.TOLD,
+            can_express=response_object.can_express,
+            finishes=response_object.ANSWER_REASONS,
         ),
         DialectKind(
             name=messages.NAME,
             stream=messages.Messages,
             whole=_messages_whole,
-            tells=message.has_stop,
+            can_express=message.has_stop,
             error=messages_error,
             finishes=frozenset(messages.STOP_REASONS),
         ),
     )
 }
-"""By name."""
+"""All dialects by name."""

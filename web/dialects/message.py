@@ -1,4 +1,4 @@
-"""The whole Message object of a turn that was asked for without streaming."""
+"""Builds the Message object that answers a non-streaming request."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,25 @@ from actors.providers.neutral import object_of
 from web.dialects.messages import STOP_REASONS, message_object, stopped, usage_object
 
 INVALID = "INVALID_JSON"
-"""The field of `input` with arguments that are no JSON object; a stream shows them as they are.
+"""Field of `input` that holds arguments which are not a JSON object.
 
-So Anthropic's page "Fine-grained tool streaming" names it. An empty `input` in its place could be
-taken for a call without arguments."""
+The name is from Anthropic's page "Fine-grained tool streaming". An empty `input` could be taken for
+a call without arguments. A stream shows such arguments unchanged."""
 
 
 def has_stop(ended: Ended) -> bool:
-    """Whether the turn ended in a way that a message can tell truthfully."""
+    """Return whether the end has a stop reason; any other end is an error response."""
     return ended.reason in STOP_REASONS
 
 
 def message(journal: list[AnyEvent], items: Sequence[Item] | None = None) -> dict[str, object]:
-    """The object for a whole journal, whose end `has_stop`; with its `items`, if they are known."""
+    """Return the Message object for a complete journal whose end `has_stop`.
+
+    `items` are the answer's output items, if they have been built already.
+    """
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
-        raise ValueError("a message needs a whole journal")
+        raise ValueError("the journal must begin with Started and end with Ended")
     whole = message_object(started, ended.upstream_model or started.model)
     whole["content"] = [_block(item) for item in (items_of(journal) if items is None else items)]
     whole |= stopped(STOP_REASONS[ended.reason])
@@ -38,11 +41,12 @@ def _block(item: Item) -> dict[str, object]:
     if isinstance(item, FunctionCallItem):
         call = {"type": "tool_use", "id": item.call_id, "name": item.name}
         return call | {"input": _input(item.arguments)}
-    said = [part.text if isinstance(part, TextPart) else part.refusal for part in item.parts]
-    return {"type": "text", "text": "".join(said)}
+    texts = [part.text if isinstance(part, TextPart) else part.refusal for part in item.parts]
+    return {"type": "text", "text": "".join(texts)}
 
 
 def _input(arguments: str) -> dict[str, object]:
+    # Blank arguments are a call without arguments, not invalid JSON.
     if not arguments.strip():
         return {}
     found = object_of(arguments)

@@ -1,9 +1,10 @@
-"""The Messages stream: `message_start`, content blocks, `message_delta`, `message_stop`.
+"""Renders the Messages stream of Anthropic's API.
 
-An end that is no stop reason is an `error` event and nothing after it, so that no client can take
-a truncated answer for a whole one. So is the end of an answer that was begun anew after some of
-it had been shown, since nothing can be taken back here. Warnings and changes of the route are
-comments. Source: Anthropic's API reference, "Streaming messages".
+The stream is `message_start`, content blocks, `message_delta` and `message_stop`. An end without a
+stop reason is an `error` event with nothing after it, so that no client takes a truncated answer
+for a complete one. An answer that was restarted after part of it had been streamed ends the same
+way, since the dialect cannot discard streamed text. Warnings and route changes are comments.
+Source: Anthropic's API reference, "Streaming messages".
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +18,12 @@ from actors.providers.base import JSON
 from web.dialects.frames import START, Cursor, Numbering, comment
 from web.dialects.messages_blocks import Begin, Blocks, End, Grow, Step
 from web.dialects.messages_errors import error_event
-from web.dialects.openai_chat import TAKEN_BACK
+from web.dialects.openai_chat import ANSWER_REPLACED
 from web.errors import ending_error
 
 NAME = "anthropic-messages"
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
-"""A heartbeat, for which this grammar has an event of its own."""
+"""A heartbeat; this dialect has an event for it."""
 
 STOP_REASONS = {
     Reason.STOP: "end_turn",
@@ -32,8 +33,9 @@ STOP_REASONS = {
     Reason.SIZE_LIMIT: "max_tokens",
     Reason.GUARD_BLOCKED: "refusal",
 }
-"""The ends that this dialect can express; all others are errors. Providers do not tell which stop
-sequence they met, so that this is an `end_turn` too."""
+"""Stop reasons by the reason of the turn's end; all other reasons are errors.
+
+A stop at a stop sequence is `end_turn` too: providers don't say which sequence they met."""
 
 _DELTA = b"content_block_delta"
 
@@ -41,7 +43,7 @@ _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
 class Messages:
-    """Renders events as frames of a Messages stream after the cursor `after`."""
+    """A Messages stream of one turn, after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
         self.numbering = Numbering(NAME, after)
@@ -50,27 +52,30 @@ class Messages:
         self._model = ""
         self._blocks = Blocks()
         self._begun = False
-        self.taken_back = False
+        self.discarded = False
         self._plain = False
-        """Text needs nothing but its frame: its block is open, and nothing taken back."""
+        """Text needs only a delta frame: its block is open and nothing was discarded."""
         self._text_head = b""
         self._ending: Ended | None = None
-        """The end, while something is to be shown before it."""
+        """The end of the turn, while other frames have to precede it."""
 
     heartbeat = PING
     repeats_much = False
 
     def comment(self, text: str) -> bytes:
-        """A comment line."""
+        """Return `text` as a comment line."""
         return comment(text)
 
     @property
     def pending(self) -> bool:
-        """Whether the end is still to be told, by `render` without further events."""
+        """True while the end is still to be rendered, by `render` without events."""
         return self._ending is not None
 
     def render(self, batch: list[AnyEvent]) -> bytes:
-        """The frames of these events; a pure function of all events given so far."""
+        """Return the frames of these events; they depend only on the events so far.
+
+        Without events, return the next of the frames that are `pending`.
+        """
         if len(batch) == 1:
             return self._render(batch[0])
         if self._ending is not None and not batch:
@@ -80,9 +85,9 @@ class Messages:
     def _render(self, event: AnyEvent) -> bytes:
         if type(event) is Text and self._plain and event.delta:
             return self._event(_DELTA, self._text_head + _encode(event.delta) + b"}}")
-        return self._rarer(event)
+        return self._render_other(event)
 
-    def _rarer(self, event: AnyEvent) -> bytes:
+    def _render_other(self, event: AnyEvent) -> bytes:
         match event:
             case Started():
                 self._started = event
@@ -95,14 +100,14 @@ class Messages:
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
             case events.Retry() | events.Replace() if self._begun:
-                self.taken_back = True
+                self.discarded = True
                 self._plain = False
             case events.Warning(code, message):
                 return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
-                return b"" if self.taken_back else self._show(self._blocks.feed(event))
+                return b"" if self.discarded else self._show(self._blocks.feed(event))
         return b""
 
     def _show(self, steps: list[Step]) -> bytes:
@@ -134,8 +139,8 @@ class Messages:
 
     def _end(self, ended: Ended) -> bytes:
         reason = STOP_REASONS.get(ended.reason)
-        if self.taken_back:
-            return self._error(TAKEN_BACK)
+        if self.discarded:
+            return self._error(ANSWER_REPLACED)
         if reason is None:
             return self._error(ending_error(ended))
         frames = self._begin() + self._show(self._blocks.feed(ended))
@@ -143,7 +148,7 @@ class Messages:
         return frames + self._stop(ended)
 
     def _stop(self, ended: Ended) -> bytes:
-        """The end, unless there is still something to be shown before it."""
+        """Return the last frames, or b"" while other frames have to precede them."""
         self._ending = ended if self._blocks.behind else None
         if self._ending is not None:
             return b""
@@ -159,12 +164,12 @@ class Messages:
 
 
 def message_id(turn_id: str) -> str:
-    """The id of the message that shows this turn."""
+    """Return the id of the Message object of a turn."""
     return "msg_" + turn_id.removeprefix("turn_")
 
 
 def message_object(started: Started, model: str) -> dict[str, object]:
-    """The message as it begins; its usage is what is known then."""
+    """Return the Message object at its start, with an estimate of the input tokens."""
     return {
         "id": message_id(started.turn_id),
         "type": "message",
@@ -178,17 +183,18 @@ def message_object(started: Started, model: str) -> dict[str, object]:
 
 
 def stopped(reason: str) -> dict[str, object]:
-    """Why the message ends, as fields of it."""
-    said: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
+    """Return the fields of a message that say why it ended."""
+    fields: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
     if reason == "refusal":
-        said["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
-    return said
+        fields["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
+    return fields
 
 
 def usage_object(usage: Usage) -> dict[str, object]:
-    """Usage as Messages spells it: tokens read from a cache are no `input_tokens`.
+    """Return usage in the form of the Messages API.
 
-    What was written to a cache is not told apart, and is among them.
+    `input_tokens` excludes tokens read from a cache. It includes tokens written to one, which
+    `Usage` does not count separately.
     """
     return {
         "input_tokens": max(0, usage.input_tokens - usage.cached_input_tokens),
@@ -200,5 +206,8 @@ def usage_object(usage: Usage) -> dict[str, object]:
 
 
 def usage_delta(usage: Usage | None) -> dict[str, object]:
-    """What the message came to; without any figures `message_start`'s stand."""
+    """Return the usage of `message_delta`.
+
+    Without usage it has only the required field, so the figures of `message_start` stay valid.
+    """
     return {"output_tokens": 0} if usage is None else usage_object(usage)

@@ -1,10 +1,10 @@
-"""The content blocks of a message, in the order of the answer's items.
+"""Orders the items of a growing answer as the content blocks of a message.
 
-A message's blocks come one after the other: the next begins when the one before has ended. Calls
-of tools may grow side by side in the answer, so that a call's block ends when another item has
-begun and its arguments are a whole JSON object. Where they are not, what else comes waits until
-they are, or until the answer ends. So much may have waited that it is not shown at once: each
-event shows a few of the items that waited, and after the last one `more` shows the rest.
+The blocks of a message don't overlap: the next begins when the one before has ended. The tool calls
+of an answer may grow in parallel. So a call's block ends once another item has begun and the
+call's arguments are a complete JSON object. Until then, or until the answer ends, the other items
+wait. Many items may be waiting, so each event releases a few of them, and after the last event
+`more` releases the rest.
 """
 
 from collections import deque
@@ -19,14 +19,14 @@ from actors.events import AnyEvent
 
 
 class Begin(Struct, frozen=True):
-    """A block begins, with nothing in it yet."""
+    """The start of an empty block."""
 
     index: int
     block: Mapping[str, object]
 
 
 class Grow(Struct, frozen=True):
-    """Something is added to the open block: `text`, as its delta's `kind` and `field`."""
+    """A delta of the open block: `text` in the field `field` of a delta of type `kind`."""
 
     index: int
     kind: str
@@ -35,7 +35,7 @@ class Grow(Struct, frozen=True):
 
 
 class End(Struct, frozen=True):
-    """The open block has ended."""
+    """The end of the open block."""
 
     index: int
 
@@ -49,24 +49,26 @@ _DELTAS = {
 }
 
 
-_AN_EVENT_SHOWS = 4
-"""Items that waited. Not as many as there is time for: frames have to be the same each time, in
-whatever batches the events are rendered."""
-_AT_ONCE = 128
-"""Items that `more` shows; that takes about 2 ms."""
-_LOOKED_AT = 262_144
-"""Characters of a call's arguments that are looked at before …"""
-_LOOKED_AT_MORE = 4096
-"""… so many are for each piece of them, on an average; that takes about 4 µs."""
-_A_PIECE = 16
-"""Characters that could be looked at in the time that it takes to add a piece to the others."""
+_RELEASED_PER_EVENT = 4
+"""Waiting items released per event.
+
+A fixed number and not a time limit: frames must be the same in every rendering of the events,
+whatever the batches."""
+_RELEASED_AT_END = 128
+"""Waiting items released per call of `more`, which takes about 2 ms."""
+_PARSE_BUDGET = 262_144
+"""Initial budget, in characters, for parsing the arguments of a call."""
+_PARSE_BUDGET_PER_PIECE = 4096
+"""Characters added to the parsing budget per piece of the arguments, about 4 µs of parsing."""
+_JOIN_COST = 16
+"""Characters that can be parsed in the time that joining one more piece takes."""
 
 _read_object = msgspec.json.Decoder(dict[str, Raw]).decode
-"""Makes nothing of the values: two million characters take 4 ms."""
+"""Parses an object without decoding its values: two million characters take 4 ms."""
 
 
 class Blocks:
-    """Follows the events of one turn."""
+    """The content blocks of one turn's answer, built from its events."""
 
     def __init__(self) -> None:
         self._growth = AnswerGrowth()
@@ -74,49 +76,49 @@ class Blocks:
         self._open: GrowingItem | None = None
         self._waiting: deque[GrowingItem] = deque()
         self._part: GrowingPart | None = None
-        self._told = 0
-        """Pieces of that part, the open block's last, that have been told."""
+        self._shown_pieces = 0
+        """Number of pieces of `_part` that have been returned as steps."""
         self._size = 0
-        """Characters of the open block that have been told, …"""
-        self._may_look_at = 0
-        """… and how many may be looked at, to find out whether it is whole."""
+        """Characters of the open block that have been returned as steps."""
+        self._parse_budget = 0
+        """Characters that may still be parsed to find out whether the open block is complete."""
 
     def feed(self, event: AnyEvent) -> list[Step]:
-        """What the event changes about the blocks; `Ended` ends them, and `more` after it."""
+        """Return the steps that an event causes; after `Ended`, `more` returns the rest."""
         steps: list[Step] = []
         for change in self._growth.feed(event):
             match change:
                 case ItemOpened(item):
                     self._opened(item, steps)
                 case Grew(item, part) if item is self._open:
-                    self._tell(item, part, steps)
-                    if self._waiting and self._became_whole(part):
+                    self._grow(item, part, steps)
+                    if self._waiting and self._became_complete(part):
                         self._end(steps)
                 case ItemClosed(item) if item is self._open:
                     self._end(steps)
                 case _:
                     pass
-        self._release(steps, _AN_EVENT_SHOWS)
+        self._release(steps, _RELEASED_PER_EVENT)
         return steps
 
     @property
     def behind(self) -> bool:
-        """Whether something waits that may be shown."""
+        """True if items are waiting that can be released now."""
         return bool(self._waiting) and self._open is None
 
     def more(self) -> list[Step]:
-        """The next of what waits, where no event will come; all that is left after a few times."""
+        """Release the next waiting items; call it after the last event until not `behind`."""
         steps: list[Step] = []
-        self._release(steps, _AT_ONCE)
+        self._release(steps, _RELEASED_AT_END)
         return steps
 
     @property
     def text_index(self) -> int | None:
-        """The index of the block to which text may be added without `feed`; None for none."""
+        """The index of the text block that takes deltas without `feed`, or None."""
         return None if self._waiting or self._growth.text_pieces is None else self._begun - 1
 
     def _opened(self, item: GrowingItem, steps: list[Step]) -> None:
-        if self._waiting or (self._open is not None and not _is_whole(self._open)):
+        if self._waiting or (self._open is not None and not _is_complete(self._open)):
             self._waiting.append(item)
             return
         if self._open is not None:
@@ -124,40 +126,41 @@ class Blocks:
         self._begin(item, steps)
 
     def _release(self, steps: list[Step], most: int) -> None:
-        """Show so many of what waited, up to an item that may still grow."""
+        """Release at most `most` waiting items, up to the first one that may still grow."""
         while self._waiting and self._open is None and most:
             most -= 1
             item = self._waiting.popleft()
             self._begin(item, steps)
             for part in item.parts:
-                self._tell(item, part, steps)
-            if not item.is_open or (self._waiting and _is_whole(item)):
+                self._grow(item, part, steps)
+            if not item.is_open or (self._waiting and _is_complete(item)):
                 self._end(steps)
 
-    def _became_whole(self, arguments: GrowingPart) -> bool:
-        """Whether the last piece completed the open call, as far as looking costs little.
+    def _became_complete(self, arguments: GrowingPart) -> bool:
+        """Return whether the last piece completed the open call, within the parsing budget.
 
-        It does as long as pieces end in a brace as seldom as they do in JSON. Arguments that are
-        nothing but braces would be read again and again, so that these may have to be closed.
+        The budget is enough as long as pieces end in a brace as seldom as in ordinary JSON.
+        Arguments of nothing but braces would be parsed again for every piece. Their block may end
+        only when the item is closed.
         """
-        self._may_look_at += _LOOKED_AT_MORE
-        looking = self._size + _A_PIECE * len(arguments.pieces)
-        if looking > self._may_look_at or not arguments.pieces[-1].rstrip().endswith("}"):
+        self._parse_budget += _PARSE_BUDGET_PER_PIECE
+        cost = self._size + _JOIN_COST * len(arguments.pieces)
+        if cost > self._parse_budget or not arguments.pieces[-1].rstrip().endswith("}"):
             return False
-        self._may_look_at -= looking
+        self._parse_budget -= cost
         return _is_object(arguments.text)
 
     def _begin(self, item: GrowingItem, steps: list[Step]) -> None:
         steps.append(Begin(self._begun, _empty(item)))
         self._begun += 1
         self._open, self._part = item, None
-        self._size, self._may_look_at = 0, _LOOKED_AT
+        self._size, self._parse_budget = 0, _PARSE_BUDGET
 
-    def _tell(self, item: GrowingItem, part: GrowingPart, steps: list[Step]) -> None:
+    def _grow(self, item: GrowingItem, part: GrowingPart, steps: list[Step]) -> None:
         if part is not self._part:
-            self._part, self._told = part, 0
-        text = "".join(part.pieces[self._told :])
-        self._told = len(part.pieces)
+            self._part, self._shown_pieces = part, 0
+        text = "".join(part.pieces[self._shown_pieces :])
+        self._shown_pieces = len(part.pieces)
         self._size += len(text)
         if text:
             steps.append(Grow(self._begun - 1, *_DELTAS[item.kind], text))
@@ -172,14 +175,14 @@ def _empty(item: GrowingItem) -> dict[str, object]:
         case ItemKind.MESSAGE:
             return {"type": "text", "text": ""}
         case ItemKind.REASONING:
-            # Nobody signed it: a signature is the mark of the one API that takes thinking back.
+            # Only Anthropic's API signs thinking, and only it accepts signed thinking.
             return {"type": "thinking", "thinking": "", "signature": ""}
         case ItemKind.FUNCTION_CALL:
             return {"type": "tool_use", "id": item.call_id, "name": item.name, "input": {}}
 
 
-def _is_whole(call: GrowingItem) -> bool:
-    """Whether nothing that may still come can belong to it."""
+def _is_complete(call: GrowingItem) -> bool:
+    """Return whether nothing more can be added to this call."""
     return not call.is_open or _is_object(call.parts[0].text)
 
 

@@ -1,4 +1,4 @@
-"""Errors as Anthropic's API tells them, in a stream or as a response's body.
+"""Builds errors in the form of Anthropic's API, for streams and response bodies.
 
 Source: Anthropic's API reference, "Errors".
 """
@@ -17,24 +17,24 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_FIRST_OF_OURS = 499
-"""Statuses from here on have few types: what happened is told by our code."""
+_FIRST_WITH_CODE = 499
+"""First status for which the error code is added to the message: these have few types."""
 
 
 def error_type(status: int) -> str:
-    """The type of an error that has, or would have, this HTTP status."""
+    """Return the error type for an HTTP status."""
     return _TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
 
 
 def error_event(info: ErrorInfo) -> dict[str, object]:
-    """`{"type": "error", "error": {"type", "message"}}`."""
+    """Return the error as `{"type": "error", "error": {"type", "message"}}`."""
     error = {"type": error_type(info.status), "message": _words(info)}
     return {"type": "error", "error": error}
 
 
 def _words(info: ErrorInfo) -> str:
-    """The message, and our code for which the API has no field."""
+    """Return the message, with the error code appended, since the API has no field for it."""
     code = info.code
-    if code is None or code in info.message or info.status < _FIRST_OF_OURS:
+    if code is None or code in info.message or info.status < _FIRST_WITH_CODE:
         return info.message
     return f"{info.message} ({code})"

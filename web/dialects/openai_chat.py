@@ -1,9 +1,10 @@
-"""The Chat Completions stream: `chat.completion.chunk` objects, then `[DONE]`.
+"""Renders the Chat Completions stream of OpenAI's API.
 
-`[DONE]` is sent only after a finish reason; any other end is one `error` object, so that no
-client can take a truncated answer for a whole one. So is the end of an answer that was begun
-anew after some of it had been shown, since nothing can be taken back here. Warnings are comments:
-SDKs read every named event as a chunk.
+The stream is `chat.completion.chunk` objects and `[DONE]`, which is sent only after a finish
+reason. Any other end is one `error` object, so that no client takes a truncated answer for a
+complete one. An answer that was restarted after part of it had been streamed ends the same way,
+since the dialect cannot discard streamed text. Warnings are comments: SDKs read every named event
+as a chunk.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,19 +30,22 @@ FINISH_REASONS = {
     Reason.SIZE_LIMIT: "length",
     Reason.GUARD_BLOCKED: "content_filter",
 }
-"""The ends that this dialect can express as a finish; all others are errors."""
+"""Finish reasons by the reason of the turn's end; all other reasons are errors."""
 
 
-TAKEN_BACK = ErrorInfo(
+ANSWER_REPLACED = ErrorInfo(
     status=502,
-    message="The answer was begun anew, which this stream cannot show; GET the turn for its text.",
+    message=(
+        "The answer was restarted after part of it had been streamed."
+        " Fetch the turn for the final text."
+    ),
     type="upstream_error",
     code="answer_replaced",
 )
 
 
 class OpenAIChat:
-    """Renders events as Chat Completions frames after the cursor `after`."""
+    """A Chat Completions stream of one turn, after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
         self._include_usage = options.get("include_usage") is True
@@ -53,19 +57,19 @@ class OpenAIChat:
         self._text_tail = b""
         self._role_sent = False
         self._plain = False
-        """Text needs nothing but its frame: the role has been sent, and nothing taken back."""
-        self.taken_back = False
+        """Text needs only a delta frame: the role was sent and nothing was discarded."""
+        self.discarded = False
 
     heartbeat = PING
     repeats_much = False
     pending = False
 
     def comment(self, text: str) -> bytes:
-        """A comment line."""
+        """Return `text` as a comment line."""
         return comment(text)
 
     def render(self, batch: list[AnyEvent]) -> bytes:
-        """The frames of these events; a pure function of all events given so far."""
+        """Return the frames of these events; they depend only on the events so far."""
         if len(batch) == 1:
             return self._render(batch[0])
         return b"".join([self._render(event) for event in batch])
@@ -73,9 +77,9 @@ class OpenAIChat:
     def _render(self, event: AnyEvent) -> bytes:
         if type(event) is Text and self._plain and event.logprobs is None:
             return self._frame(self._text_head + _encode(event.delta) + self._text_tail)
-        return self._rarer(event)
+        return self._render_other(event)
 
-    def _rarer(self, event: AnyEvent) -> bytes:
+    def _render_other(self, event: AnyEvent) -> bytes:
         match event:
             case events.Started():
                 self._begin(event)
@@ -86,14 +90,14 @@ class OpenAIChat:
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
             case events.Retry() | events.Replace():
-                self.taken_back = self._role_sent
+                self.discarded = self._role_sent
                 self._plain = False
             case events.Warning(code, message):
                 return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
             case _:
-                delta = None if self.taken_back else _delta(event)
+                delta = None if self.discarded else _delta(event)
                 return b"" if delta is None else self._role() + self._chunk(delta, _logprobs(event))
         return b""
 
@@ -134,8 +138,8 @@ class OpenAIChat:
 
     def _end(self, ended: Ended) -> bytes:
         finish = FINISH_REASONS.get(ended.reason)
-        if self.taken_back:
-            return self._frame(_encode(error_body(TAKEN_BACK)))
+        if self.discarded:
+            return self._frame(_encode(error_body(ANSWER_REPLACED)))
         if finish is None:
             return self._frame(_encode(error_body(ending_error(ended))))
         frames = self._role() + self._chunk({}, finish=finish)
@@ -146,12 +150,12 @@ class OpenAIChat:
 
 
 def completion_id(turn_id: str) -> str:
-    """The id of the completion object that shows this turn."""
+    """Return the id of the completion object of a turn."""
     return "chatcmpl-" + turn_id.removeprefix("turn_")
 
 
 def usage_object(usage: Usage) -> dict[str, object]:
-    """Usage as Chat Completions spells it."""
+    """Return usage in the form of the Chat Completions API."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -1,4 +1,4 @@
-"""A dialect at work on one turn, as those see it who show turns again."""
+"""Defines the stream interface that resume needs from a dialect."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,16 +8,16 @@ from web.dialects.frames import Cursor, Numbering
 
 
 class Rendering(Dialect, Protocol):
-    """One rendering of one turn in a dialect."""
+    """The stream of one turn in one dialect."""
 
     @property
     def numbering(self) -> Numbering:
-        """The numbers of its frames."""
+        """The numbering of its frames."""
 
     @property
-    def taken_back(self) -> bool:
-        """Whether something that was shown was taken back, so that it ends in an error."""
+    def discarded(self) -> bool:
+        """True if streamed content was discarded later, so that the stream ends in an error."""
 
 
 Render = Callable[[Cursor], Rendering]
-"""Begins a rendering of a turn, from after the cursor on."""
+"""Starts the stream of a turn after the cursor."""

@@ -1,4 +1,4 @@
-"""The `response` object of a turn, in whatever state it is."""
+"""Builds the `response` object of a turn, in progress or ended."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,36 +23,38 @@ _INCOMPLETE = {
 
 _NAMING = (Started, RouteChanged)
 
-TOLD = _COMPLETED | _INCOMPLETE.keys()
-"""The ends that are an answer, whole or not; all others are failures, or a cancellation."""
+ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
+"""Reasons that end a turn with a complete or incomplete answer; all others are errors."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a response object says of a turn, wherever that is known from."""
+    """The data of a response object, from a live turn or from the store."""
 
     turn_id: str
     model: str
-    """The upstream model that answers; the one that was asked for where none has yet."""
+    """The upstream model, or the requested model while no route has answered."""
     created_at: float
+    """Seconds since the epoch."""
     items: Sequence[Item] = ()
     reason: Reason | None = None
-    """Why it ended; None while it plays."""
+    """The reason of the end, or None while the turn runs."""
     usage: Usage | None = None
     error: ErrorInfo | None = None
-    """The failure that it ended in, where it has words of its own."""
+    """The error with which the turn ended, or None if the reason implies it."""
     ended_at: float | None = None
+    """Seconds since the epoch, or None while the turn runs."""
 
     @property
     def status(self) -> str:
-        """As the object spells it."""
+        """The `status` of the response object."""
         if self.reason is None:
             return "in_progress"
-        if self.reason in TOLD:
+        if self.reason in ANSWER_REASONS:
             return "completed" if self.reason in _COMPLETED else "incomplete"
         return "cancelled" if self.reason is Reason.CANCEL_REQUESTED else "failed"
 
     def ended(self, ended: Ended) -> "Answer":
-        """The same with how it ended."""
+        """Return a copy with the end of the turn."""
         return msgspec.structs.replace(
             self,
             model=ended.upstream_model or self.model,
@@ -63,9 +65,9 @@ class Answer(Struct, frozen=True, kw_only=True):
         )
 
 
-def tells(ended: Ended) -> bool:
-    """Whether a call that does not stream can be answered with the object, and not an error."""
-    return ended.reason in TOLD
+def can_express(ended: Ended) -> bool:
+    """Return whether a non-streaming request gets the object and not an error response."""
+    return ended.reason in ANSWER_REASONS
 
 
 def response_object(
@@ -73,18 +75,19 @@ def response_object(
     options: Mapping[str, JSON],
     items: Sequence[Item] | None = None,
 ) -> Fields:
-    """The object for a journal, whole or as far as it has come; with its `items`, if known.
+    """Return the object for the journal of a turn, ended or in progress.
 
-    `options["echo"]` has the fields that repeat the request, as the object shows them.
+    `options["echo"]` holds the fields that repeat the request. `items` are the answer's output
+    items, if they have been built already.
     """
     return object_of(answer_of(journal, items), options)
 
 
 def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> Answer:
-    """What a journal tells; raises `ValueError` where it has not begun."""
+    """Return the answer in a journal; raises `ValueError` if it does not begin with `Started`."""
     started = journal[0] if journal else None
     if not isinstance(started, Started):
-        raise ValueError("an answer needs a journal that has begun")
+        raise ValueError("the journal must begin with Started")
     answer = Answer(
         turn_id=started.turn_id,
         model=_model(journal) or started.model,
@@ -104,7 +107,7 @@ def _model(journal: Sequence[AnyEvent]) -> str | None:
 def object_of(
     answer: Answer, options: Mapping[str, JSON], output: Sequence[object] | None = None
 ) -> Fields:
-    """The object; `output` where its items have been spelled already."""
+    """Return the object; `output` replaces the items if they have been rendered already."""
     fields = _defaults()
     echo = options.get("echo")
     if isinstance(echo, dict):
@@ -128,12 +131,15 @@ def object_of(
 
 def _error(answer: Answer) -> Fields | None:
     if answer.status != "failed" or answer.reason is None:
-        return None  # to have been cancelled is no failure, and OpenAI's API has no code for it
+        return None  # a cancellation is not a failure, and OpenAI's API has no code for it
     return response_error(answer.error or error_of(answer.reason))
 
 
 def usage_fields(usage: Usage) -> Fields:
-    """Usage as Responses spells it. Nobody tells what was written to a cache: that is 0."""
+    """Return usage in the form of the Responses API.
+
+    `cache_write_tokens` is always 0, since `Usage` has no such count.
+    """
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
@@ -147,7 +153,7 @@ def usage_fields(usage: Usage) -> Fields:
 
 
 def _defaults() -> Fields:
-    """Every field there is, as a request that says nothing leaves it."""
+    """Return all fields of the object with their defaults."""
     return {
         "id": None,
         "object": None,
@@ -182,11 +188,11 @@ def _defaults() -> Fields:
         "usage": None,
         "user": None,
         "metadata": {},
-        **dict.fromkeys(_OPENAIS_OWN),
+        **dict.fromkeys(_OPENAI_ONLY),
     }
 
 
-_OPENAIS_OWN = (
+_OPENAI_ONLY = (
     "access_programs",
     "image",
     "input_transformations",
@@ -195,4 +201,4 @@ _OPENAIS_OWN = (
     "prompt_cache_options",
     "tool_usage",
 )
-"""What only OpenAI's own service can have something to say about."""
+"""Fields that only OpenAI's service fills; they are always null."""

@@ -1,10 +1,10 @@
-"""The Responses stream: typed events about a response, its items and their parts.
+"""Renders the Responses stream of OpenAI's API: events of a response, its items and parts.
 
-A frame's number is its event's `sequence_number`. The stream ends in `response.completed` or
-`response.incomplete` where the answer can be told to have ended, and in `response.failed`
-otherwise; so does an answer that was begun anew after some of it had been shown, since nothing
-can be taken back here. The grammar's `error` event is not used: `response.failed` says more.
-Warnings and changes of route are comments, since the grammar has no place for them.
+A frame's number is its event's `sequence_number`. The last event is `response.completed`,
+`response.incomplete` or `response.failed`. An answer that was restarted after part of it had been
+streamed ends in `response.failed`, since the dialect cannot discard streamed text. The API's
+`error` event is not used: `response.failed` says more. Warnings and route changes are comments,
+since the API has no event for them.
 """
 
 from collections import deque
@@ -29,60 +29,66 @@ NAME = "openai-responses"
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
-_TAKEN_BACK = ErrorInfo(
+_ANSWER_REPLACED = ErrorInfo(
     status=502,
-    message="The answer was begun anew, which this stream cannot show; GET the response for it.",
+    message=(
+        "The answer was restarted after part of it had been streamed."
+        " Fetch the response for the final text."
+    ),
     type="upstream_error",
     code="answer_replaced",
 )
 _LONG = 262_144
-"""Characters that are repeated in 3 ms."""
+"""Characters of an answer whose repetition in the last events takes 3 ms."""
 _LAST_EVENTS = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
 
 class Responses:
-    """Renders events as Responses frames after the cursor `after`.
+    """A Responses stream of one turn, after the cursor `after`.
 
-    `options["echo"]` has the fields of the response object that repeat the request.
+    `options["echo"]` holds the fields of the response object that repeat the request.
     """
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
         self._options = options
         self.numbering = Numbering(NAME, after)
         self._take = self.numbering.take
-        self._spelling = ResponseEvents(self.numbering)
+        self._renderer = ResponseEvents(self.numbering)
         self._growth = AnswerGrowth()
         self._answer: Answer
-        """What is known without its items, from `started` on."""
+        """The answer so far without its items; set by `started`."""
         self._said: type[Event] | None = None
-        """Events of this type are but another piece of what is open, …"""
+        """The event type that only adds a piece to the open part, or None."""
         self._pieces: list[str] = []
-        """… which goes here, …"""
+        """The pieces of the open part."""
         self._form = b""
-        """… and this makes its frame."""
-        self.taken_back = False
+        """The `%` format for the frame of a piece of the open part."""
+        self.discarded = False
         self._last: deque[Callable[[], bytes]] = deque()
-        """Make the last frames, which may be long."""
+        """Functions that render the last frames, which may be large."""
 
     heartbeat = PING
 
     @property
     def pending(self) -> bool:
-        """Whether some of the last events are still to be told, by `render` without events."""
+        """True while some of the last events remain to be rendered, by `render` without events."""
         return bool(self._last)
 
     def comment(self, text: str) -> bytes:
-        """A comment line."""
+        """Return `text` as a comment line."""
         return comment(text)
 
     @property
     def repeats_much(self) -> bool:
-        """Whether the last events, each of which repeats what was said, take more than 5 ms."""
-        said = self._spelling.weight + sum(map(len, self._pieces))
-        return said > _LONG
+        """True if the last events, which repeat the whole answer, take more than 5 ms."""
+        size = self._renderer.weight + sum(map(len, self._pieces))
+        return size > _LONG
 
     def render(self, batch: list[AnyEvent]) -> bytes:
-        """The frames of these events; a pure function of all events given so far."""
+        """Return the frames of these events; they depend only on the events so far.
+
+        Without events, return the next of the frames that are `pending`.
+        """
         if len(batch) == 1:
             return self._render(batch[0])
         if not batch:
@@ -96,9 +102,9 @@ class Responses:
             self._pieces.append(delta)
             number = self._take()
             return self._form % (number, number, _encode(delta)) if number >= 0 else b""
-        return self._rarer(event)
+        return self._render_other(event)
 
-    def _rarer(self, event: AnyEvent) -> bytes:
+    def _render_other(self, event: AnyEvent) -> bytes:
         match event:
             case events.Started():
                 return self._begin(event)
@@ -113,32 +119,32 @@ class Responses:
             case Ended():
                 return self._end(event)
             case _:
-                return self._say(event)
+                return self._content(event)
 
     def _begin(self, started: events.Started) -> bytes:
         self._answer = answer_of([started])
         self._growth.feed(started)
-        spelling = self._spelling
-        spelling.begin(started.turn_id)
-        # The object repeats all that the request had, so that it is encoded only once.
+        renderer = self._renderer
+        renderer.begin(started.turn_id)
+        # Encoded once for both events: the object repeats large parts of the request.
         response: Fields = {"response": Raw(_encode(self._object(self._answer)))}
-        created = spelling.event("response.created", response)
-        return created + spelling.event("response.in_progress", response)
+        created = renderer.event("response.created", response)
+        return created + renderer.event("response.in_progress", response)
 
     def _recover(self, epoch: int) -> bytes:
         self.numbering.new_epoch(epoch)
-        self._spelling.set_forms()
-        self._form = self._spelling.form
+        self._renderer.set_forms()
+        self._form = self._renderer.form
         return self.numbering.comment("recovered, the tail of this answer was lost")
 
-    def _say(self, event: AnyEvent) -> bytes:
-        if self.taken_back or self._takes_back(event):
-            self.taken_back = True
+    def _content(self, event: AnyEvent) -> bytes:
+        if self.discarded or self._discards(event):
+            self.discarded = True
             self._said = None
             return b""
-        return self._tell(self._growth.feed(event))
+        return self._render_changes(self._growth.feed(event))
 
-    def _takes_back(self, event: AnyEvent) -> bool:
+    def _discards(self, event: AnyEvent) -> bool:
         match event:
             case events.Retry():
                 return bool(self._growth.items)
@@ -147,35 +153,35 @@ class Responses:
             case _:
                 return False
 
-    def _tell(self, changes: list[Change]) -> bytes:
-        frames = b"".join([self._spelling.change(change) for change in changes])
-        self._said, self._pieces = self._growth.said, self._growth.pieces
-        self._form = self._spelling.form
+    def _render_changes(self, changes: list[Change]) -> bytes:
+        frames = b"".join([self._renderer.change(change) for change in changes])
+        self._said, self._pieces = self._growth.delta_event, self._growth.pieces
+        self._form = self._renderer.form
         return frames
 
     def _end(self, ended: Ended) -> bytes:
         answer = self._answer.ended(ended)
-        if self.taken_back:
-            answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=_TAKEN_BACK)
+        if self.discarded:
+            answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=_ANSWER_REPLACED)
             changes = self._growth.end(whole=False)
         else:
             changes = self._growth.feed(ended)
         long = self.repeats_much
         self._said = None
-        self._last.extend(partial(self._spelling.change, change) for change in changes)
+        self._last.extend(partial(self._renderer.change, change) for change in changes)
         self._last.append(partial(self._finish, answer))
         return self._more() if long else b"".join([frames() for frames in self._take_last()])
 
     def _finish(self, answer: Answer) -> bytes:
         name = _LAST_EVENTS.get(answer.status, "response.failed")
-        return self._spelling.event(name, {"response": self._object(answer)})
+        return self._renderer.event(name, {"response": self._object(answer)})
 
     def _take_last(self) -> Iterator[Callable[[], bytes]]:
         while self._last:
             yield self._last.popleft()
 
     def _more(self) -> bytes:
-        """The next of the last frames, as many as are not long."""
+        """Return the next of the last frames, up to about `_LONG` bytes."""
         parts: list[bytes] = []
         size = 0
         for frames in self._take_last():
@@ -186,4 +192,4 @@ class Responses:
         return b"".join(parts)
 
     def _object(self, answer: Answer) -> Fields:
-        return object_of(answer, self._options, self._spelling.output)
+        return object_of(answer, self._options, self._renderer.output)

@@ -1,4 +1,4 @@
-"""A turn's failure as a Responses object tells it: a code of OpenAI's list, and ours in words."""
+"""Builds the `error` of a response object, whose codes are limited to OpenAI's list."""
 
 from actors.outcome import ErrorInfo
 
@@ -27,19 +27,21 @@ CODES = frozenset(
         "image_file_not_found",
     }
 )
-"""All codes that an error of a response may have, by OpenAI's API reference. Clients that check
-what they read take no other."""
+"""All error codes of a response in OpenAI's API reference; strict clients reject others."""
 
-_THE_CLIENTS_MISTAKE = frozenset({400, 404, 409, 413, 415, 422})
+_INVALID_REQUEST = frozenset({400, 404, 409, 413, 415, 422})
 
 
 def response_error(info: ErrorInfo) -> dict[str, object]:
-    """The `error` of a response object. A code of ours that is no code there ends the message."""
+    """Return the `error` of a response object.
+
+    A code that is not in OpenAI's list is appended to the message.
+    """
     code = _code(info)
-    told = info.code is None or info.code == code
+    is_listed = info.code is None or info.code == code
     return {
         "code": code,
-        "message": info.message if told else f"{info.message} ({info.code})",
+        "message": info.message if is_listed else f"{info.message} ({info.code})",
         "param": info.param,
         "type": info.type,
     }
@@ -50,4 +52,4 @@ def _code(info: ErrorInfo) -> str:
         return info.code
     if info.status == 429:
         return "rate_limit_exceeded"
-    return "invalid_prompt" if info.status in _THE_CLIENTS_MISTAKE else "server_error"
+    return "invalid_prompt" if info.status in _INVALID_REQUEST else "server_error"

@@ -1,4 +1,4 @@
-"""The events about items and their parts: what each change of a growing answer is told as."""
+"""Renders each change of a growing answer as Responses events of its items and parts."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -28,22 +28,22 @@ from web.dialects.responses_items import (
     part_fields,
     reasoning_fields,
 )
-from web.dialects.responses_logprobs import SpelledLogprobs
+from web.dialects.responses_logprobs import EncodedLogprobs
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
 class _Grammar(NamedTuple):
-    """The events of one kind of part."""
+    """The event and field names of one kind of part."""
 
     text: str
-    """`….delta` brings a piece of it, `….done` all of it, …"""
+    """Prefix of the text events: `.delta` has one piece, `.done` the whole text."""
     field: str
-    """… in this field."""
+    """Field of the `.done` event that has the whole text."""
     part: str | None
-    """`….added` and `….done` are its begin and its end; None where it has none of its own."""
+    """Prefix of the part's `.added` and `.done` events, or None if it has none."""
     counter: str | None
-    """The field that says which part it is; None where there is only one."""
+    """Field with the part's index, or None for a kind that occurs once per item."""
 
 
 _CONTENT = "response.content_part"
@@ -63,49 +63,50 @@ _PLAIN_TAILS = {
     PartKind.REASONING: b"",
     PartKind.ARGUMENTS: b"",
 }
-"""What a delta of a kind of part has besides its place."""
+"""JSON that follows the delta in a delta event without logprobs."""
 
 _NOT_CLOSED = Raw(b"null")
 
 
 class ResponseEvents:
-    """Spells the events of one response, in their order.
+    """Renderer of the events of one response.
 
-    `output` has its items, each spelled when it is closed. `form` makes the frame of a piece of
-    the thinking, text or refusal that is open now, of its number (twice) and the piece's JSON.
+    `output` holds its items, each encoded when it is closed. `form` is the `%` format for the frame
+    of a piece of the reasoning, text or refusal part that is open now. Its values are the frame
+    number, twice, and the JSON of the piece.
     """
 
     def __init__(self, numbering: Numbering) -> None:
         self.output: list[Raw] = []
         self.weight = 0
-        """Characters that the last event will repeat; without those of texts that are open."""
+        """Characters that the last event will repeat, without those of open parts."""
         self.form = b""
         self._numbering = numbering
         self._take = numbering.take
         self._turn_id = ""
         self._parts: dict[int, list[Raw]] = {}
-        """Parts that are closed, by the index of their item, which is not."""
+        """Encoded closed parts of each open item, by the item's index."""
         self._forms: dict[tuple[int, int, bool], bytes] = {}
-        """Of the deltas of open parts, by the indexes of item and part, with logprobs or not."""
+        """Formats of delta events, by item index, part index and presence of logprobs."""
         self._said: tuple[GrowingItem, GrowingPart] | None = None
-        """What `form` is for."""
-        self._logprobs = SpelledLogprobs()
-        """Those of the open text."""
+        """The item and part that `form` is for."""
+        self._logprobs = EncodedLogprobs()
+        """Logprobs of the open text part."""
         self.set_forms()
 
     def begin(self, turn_id: str) -> None:
-        """Ids are of this turn."""
+        """Set the turn from which the ids of items are made."""
         self._turn_id = turn_id
 
     def set_forms(self) -> None:
-        """Frames from here on are of the epoch that the numbering has now."""
+        """Rebuild the formats for the numbering's current epoch."""
         self._event_form = self._numbering.form(b"%b", b'{"type":"%b","sequence_number":%d,%b')
         self._forms.clear()
         if self._said is not None:
             self.form = self._kept_form(*self._said, with_logprobs=False)
 
     def event(self, name: str, fields: Fields) -> bytes:
-        """The frame of an event with these fields, or nothing if the client has it."""
+        """Return the frame of an event with these fields, or b"" if the client has it."""
         number = self._take()
         if number < 0:
             return b""
@@ -113,7 +114,7 @@ class ResponseEvents:
         return self._event_form % (number, event, event, number, _encode(fields)[1:])
 
     def change(self, change: Change) -> bytes:
-        """The frames of one change."""
+        """Return the frames of one change."""
         match change:
             case Grew():
                 return self._grew(change)
@@ -137,12 +138,12 @@ class ResponseEvents:
         arguments = item.parts[0].text if item.kind is ItemKind.FUNCTION_CALL else ""
         encoded = _encode(self._item(item, arguments))
         self.weight += len(encoded)
-        spelled = self.output[item.index] = Raw(encoded)
+        encoded_item = self.output[item.index] = Raw(encoded)
         del self._parts[item.index]
-        return self._item_event("done", item, spelled)
+        return self._item_event("done", item, encoded_item)
 
-    def _item_event(self, what: str, item: GrowingItem, spelled: object) -> bytes:
-        fields: Fields = {"output_index": item.index, "item": spelled}
+    def _item_event(self, what: str, item: GrowingItem, encoded_item: object) -> bytes:
+        fields: Fields = {"output_index": item.index, "item": encoded_item}
         return self.event(f"response.output_item.{what}", fields)
 
     def _item(self, item: GrowingItem, arguments: str) -> Fields:
@@ -160,7 +161,7 @@ class ResponseEvents:
         if name is None:
             return b""
         self._said = item, part
-        self._logprobs = SpelledLogprobs()
+        self._logprobs = EncodedLogprobs()
         self.form = self._kept_form(item, part, with_logprobs=False)
         opened = {**self._place(item, part), "part": part_fields(part.kind, "")}
         return self.event(f"{name}.added", opened)
@@ -175,9 +176,9 @@ class ResponseEvents:
         frames = self.event(f"{grammar.text}.done", done)
         if grammar.part is None:
             return frames
-        spelled = Raw(_encode(self._closed_part(part, text)))
-        self._parts[item.index].append(spelled)
-        closed: Fields = {**place, "part": spelled}
+        encoded_item = Raw(_encode(self._closed_part(part, text)))
+        self._parts[item.index].append(encoded_item)
+        closed: Fields = {**place, "part": encoded_item}
         if part.kind is PartKind.REASONING and item.status is ItemStatus.INCOMPLETE:
             closed["status"] = item.status
         return frames + self.event(f"{grammar.part}.done", closed)

@@ -1,9 +1,9 @@
-"""The items of an answer as Responses spells them, and the ids that they and the response have.
+"""Builds the output items of a response, and the ids of items and responses.
 
-Thinking is told as a *summary* of one part. Upstream formats do not say whether what they show is
-the thinking itself or a summary of it, and this is the form that OpenAI's own API shows, the only
-one whose events have the same names for all who define them (OpenAI's reference, the Open
-Responses specification), and the one that nearly every client reads.
+Reasoning is sent as a *summary* of one part. Upstream formats don't say whether their reasoning is
+the original or a summary. OpenAI's API sends a summary, and nearly every client reads that form. It
+is also the only form whose events have the same names in OpenAI's reference and in the Open
+Responses specification.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from actors.answer_items import (
     TextPart,
 )
 from actors.answer_parts import ItemKind, ItemStatus, PartKind
-from web.dialects.responses_logprobs import SpelledLogprobs
+from web.dialects.responses_logprobs import EncodedLogprobs
 
 Fields = dict[str, object]
 
@@ -32,23 +32,23 @@ _ID_PREFIXES = {
 
 
 def response_id(turn_id: str) -> str:
-    """The id of the response that shows this turn."""
+    """Return the id of the response of a turn."""
     return "resp_" + turn_id.removeprefix("turn_")
 
 
 def turn_id_of(response_id: str) -> str | None:
-    """The turn that a response shows, as its id says; None where it is no response's id."""
+    """Return the turn id in a response id, or None if it is not a response id."""
     bare = response_id.removeprefix("resp_")
     return None if bare == response_id else "turn_" + bare
 
 
 def item_id(turn_id: str, kind: ItemKind, index: int) -> str:
-    """The id of the item at this place of the turn's answer."""
+    """Return the id of the output item at this index of the turn's answer."""
     return f"{_ID_PREFIXES[kind]}_{turn_id.removeprefix('turn_')}_{index}"
 
 
 def output_items(turn_id: str, items: Sequence[Item]) -> list[Fields]:
-    """The items of this turn's answer, as the `output` of its response."""
+    """Return the items of a turn's answer as the `output` of its response."""
     return [_item(turn_id, item, index) for index, item in enumerate(items)]
 
 
@@ -67,18 +67,18 @@ def _item(turn_id: str, item: Item, index: int) -> Fields:
 
 def _message_part(part: MessagePart) -> Fields:
     if isinstance(part, TextPart):
-        logprobs = SpelledLogprobs(part.logprobs).in_part if part.logprobs else _NONE
+        logprobs = EncodedLogprobs(part.logprobs).in_part if part.logprobs else _NONE
         return part_fields(PartKind.TEXT, part.text, logprobs)
     return part_fields(PartKind.REFUSAL, part.refusal)
 
 
 def reasoning_fields(id: str, status: ItemStatus, summary: Sequence[object]) -> Fields:
-    """A reasoning item with these parts."""
+    """Return a reasoning item whose summary has these parts."""
     return {"id": id, "type": "reasoning", "status": status, "summary": summary}
 
 
 def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fields:
-    """A message of the assistant with these parts."""
+    """Return an assistant message with these parts."""
     return {
         "id": id,
         "type": "message",
@@ -89,7 +89,7 @@ def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fi
 
 
 def call_fields(id: str, status: ItemStatus, call_id: str, name: str, arguments: str) -> Fields:
-    """A call of a function."""
+    """Return a function call item."""
     return {
         "id": id,
         "type": "function_call",
@@ -101,7 +101,7 @@ def call_fields(id: str, status: ItemStatus, call_id: str, name: str, arguments:
 
 
 def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:
-    """A part of a message or of a summary; `logprobs` as `SpelledLogprobs.in_part` gives them."""
+    """Return a part of a message or a summary; `logprobs` come from `EncodedLogprobs.in_part`."""
     match kind:
         case PartKind.REFUSAL:
             return {"type": "refusal", "refusal": text}

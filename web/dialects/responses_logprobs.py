@@ -1,6 +1,6 @@
-"""Logprobs as Responses spells them, made of those of Chat Completions that a journal holds.
+"""Converts the Chat Completions logprobs of a journal to those of the Responses API.
 
-In a delta a token has no bytes; in an item each has them, and they may not be missing.
+In a delta a token has no `bytes`. In an item `bytes` is required.
 """
 
 from collections.abc import Callable, Iterable
@@ -53,8 +53,8 @@ _in_part = msgspec.json.Decoder(_InPart).decode
 _given = msgspec.json.Decoder(_Given).decode
 
 
-class SpelledLogprobs:
-    """The logprobs of one text, which may come in pieces."""
+class EncodedLogprobs:
+    """The encoded logprobs of one text, which may arrive in pieces."""
 
     __slots__ = ("_delta", "_part")
 
@@ -65,9 +65,9 @@ class SpelledLogprobs:
             self.add(piece)
 
     def add(self, given: str) -> Raw:
-        """Take the next piece, a provider's object as JSON text; it returns as a delta shows it.
+        """Add a provider's logprobs object, as JSON, and return it in the form of a delta.
 
-        Nothing where the provider made it up wrongly: the answer is whole without.
+        A malformed object counts as empty: it must not fail a complete answer.
         """
         tokens, with_bytes = _read(given)
         if not tokens:
@@ -79,12 +79,12 @@ class SpelledLogprobs:
 
     @property
     def in_delta(self) -> Raw:
-        """All of them, as a delta shows them."""
+        """All logprobs in the form of a delta."""
         return _array(self._delta)
 
     @property
     def in_part(self) -> Raw:
-        """All of them, as an item shows them."""
+        """All logprobs in the form of an item, with `bytes`."""
         return _array(self._part)
 
 
@@ -93,14 +93,15 @@ def _array(members: list[bytes]) -> Raw:
 
 
 def _read(given: str) -> tuple[list[_Token], list[_TokenWithBytes]]:
+    # Decoding straight into the target types needs no Python code per token.
     try:
         return _in_delta(given).content, _in_part(given).content
     except msgspec.DecodeError:
-        return _read_with_care(given)
+        return _read_leniently(given)
 
 
-def _read_with_care(given: str) -> tuple[list[_Token], list[_TokenWithBytes]]:
-    """The same where the provider left something out."""
+def _read_leniently(given: str) -> tuple[list[_Token], list[_TokenWithBytes]]:
+    """Decode logprobs in which the provider left out optional fields."""
     try:
         tokens = _given(given).content or []
     except msgspec.DecodeError:

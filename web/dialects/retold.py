@@ -1,6 +1,6 @@
-"""A turn's events as they would be, had its answer been begun only once.
+"""Drops the events of an ended turn that a retry or replace has discarded.
 
-Who reads a turn when it is over need not be shown what was taken back while it played.
+A client that reads the turn after its end gets only the final answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from actors.events import AnyEvent, Replace, Retry, RouteChanged, Started, Text,
 from actors.journal import after_last
 
 _STAYS = (Started, RouteChanged, Warning)
-"""Events that are no part of the answer, so that a `retry` does not discard them."""
+"""Events that are not part of the answer, so that a `retry` does not discard them."""
 
 
-def retold(journal: Sequence[AnyEvent]) -> list[AnyEvent]:
-    """The events without what `retry` discarded, and without texts that `replace` took away."""
+def settled_events(journal: Sequence[AnyEvent]) -> list[AnyEvent]:
+    """Return the events without those that a `retry` or `replace` has discarded."""
     begin = after_last(journal, Retry)
     rest = after_last(journal, Replace, begin)
     stays = [event for event in islice(journal, begin) if type(event) in _STAYS]
@@ -22,7 +22,10 @@ def retold(journal: Sequence[AnyEvent]) -> list[AnyEvent]:
 
 
 def _replaced(until: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
-    """Events of which the last is a `replace`, if there are any: its text for the first text."""
+    """Yield the events before a `replace`, with its text in the place of the first text event.
+
+    The last of the events is the `replace`, unless there are none.
+    """
     text = [Text(event.text) for event in until[-1:] if isinstance(event, Replace)]
     for event in until:
         if not isinstance(event, Text | Replace):

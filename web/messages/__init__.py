@@ -1,1 +1,5 @@
-"""Requests of Anthropic's Messages, and the calls that they are."""
+"""Anthropic Messages requests: validation and conversion to a Chat Completions call.
+
+`request` validates the body, `turns` converts its messages, `content` their blocks, `tools` the
+tools, and `thinking` the reasoning effort and the output format.
+"""

@@ -1,8 +1,8 @@
-"""Content blocks of a Messages request become content parts of a chat.
+"""Converts the content blocks of a Messages request to content parts of a chat.
 
-Source: Anthropic's API reference, "Create a message". Written by hand and not with pydantic, as
-`content_parts` is, and for its reasons. Fields that only this API has stay where they are, and
-their names are kept apart, so that routes with another API can leave them out by name.
+Fields that only Anthropic's API has stay in the converted parts. Their names are collected, so that
+routes with another API can remove them by name. Validated by hand and not with pydantic, for the
+same reasons as `web.content_parts`. Source: Anthropic's API reference, "Create a message".
 """
 
 import re
@@ -14,12 +14,12 @@ from web.errors import ApiError, invalid
 
 Block = dict[str, JSON]
 Part = dict[str, JSON]
-Kept = set[str]
-"""Names of fields that only this API has."""
+VendorFields = set[str]
+"""Names of the fields found in a request that only Anthropic's API has."""
 
 _IMAGE = "invalid_image_url"
 _MEDIA = re.compile(r"image/[a-z0-9.+-]{1,100}", re.IGNORECASE)
-_CHATS_OWN = frozenset(
+_CHAT_FIELDS = frozenset(
     {
         "arguments",
         "content",
@@ -38,27 +38,35 @@ _CHATS_OWN = frozenset(
         "url",
     }
 )
-"""Fields that mean something else in a chat."""
+"""Field names with a meaning in a chat; on a block they would be misread."""
 
 
-def content_of(content: JSON, path: str, kept: Kept) -> JSON:
-    """A content of text and images; raises `ApiError` (400) with the path of what is wrong."""
+def content_of(content: JSON, path: str, vendor_fields: VendorFields) -> JSON:
+    """Convert content of text and images; raises `ApiError` (400) with the path of the error."""
     if isinstance(content, str):
         return content
-    return said([part_of(block, at, kept) for at, block in blocks_in(content, path)])
-
-
-def text_of(content: JSON, path: str, kept: Kept) -> JSON:
-    """The same for a content that may only be text."""
-    if isinstance(content, str):
-        return content
-    return said(
-        [part_of(block, at, kept, only_text=True) for at, block in blocks_in(content, path)]
+    return content_from_parts(
+        [part_of(block, at, vendor_fields) for at, block in blocks_in(content, path)]
     )
 
 
-def said(parts: list[Part]) -> JSON:
-    """Parts as a message's content; nothing but a text is that text, which all servers take."""
+def text_of(content: JSON, path: str, vendor_fields: VendorFields) -> JSON:
+    """Convert content that may only be text; raises `ApiError` (400)."""
+    if isinstance(content, str):
+        return content
+    return content_from_parts(
+        [
+            part_of(block, at, vendor_fields, only_text=True)
+            for at, block in blocks_in(content, path)
+        ]
+    )
+
+
+def content_from_parts(parts: list[Part]) -> JSON:
+    """Return the parts as message content.
+
+    A single plain text becomes a string, the form that all servers accept.
+    """
     if not parts:
         return ""
     lone = parts[0]
@@ -66,7 +74,7 @@ def said(parts: list[Part]) -> JSON:
 
 
 def blocks_in(content: JSON, path: str) -> Iterator[tuple[str, Block]]:
-    """The blocks of a content and their paths."""
+    """Yield the path and the block of each content block; raises `ApiError` (400)."""
     if content is None:
         raise missing(path)
     if isinstance(content, str):
@@ -74,43 +82,45 @@ def blocks_in(content: JSON, path: str) -> Iterator[tuple[str, Block]]:
     if not isinstance(content, Sequence):
         raise wrong(path, "must be a string or a list of content blocks.")
     if len(content) > MAX_PARTS:
-        raise wrong(path, f"there may be at most {MAX_PARTS} content blocks in a message.")
+        raise wrong(path, f"may have at most {MAX_PARTS} content blocks.")
     for index, block in enumerate(content):
         at = f"{path}[{index}]"
         if not isinstance(block, dict):
-            raise wrong(at, "a content block must be an object that has a type.")
+            raise wrong(at, "must be a content block, an object with a type.")
         yield at, block
 
 
-def part_of(block: Block, path: str, kept: Kept, *, only_text: bool = False) -> Part:
-    """A block of text or an image as a content part."""
+def part_of(
+    block: Block, path: str, vendor_fields: VendorFields, *, only_text: bool = False
+) -> Part:
+    """Convert a text or image block to a content part; raises `ApiError` (400)."""
     kind = block.get("type")
     types = ("text",) if only_text else tuple(_READERS)
     if not isinstance(kind, str) or kind not in types:
         raise unknown_type(path, types)
     read, field = _READERS[kind]
-    return read(block, path) | extras(block, ("type", field), path, kept)
+    return read(block, path) | extras(block, ("type", field), path, vendor_fields)
 
 
 def unknown_type(path: str, types: Sequence[str]) -> ApiError:
-    """A 400: there is no such block here."""
+    """Return a 400 for a content block whose type is not among `types`."""
     path = f"{path}.type"
-    words = f"content blocks may be of type {', '.join(types)} here."
+    words = f"must be one of {', '.join(types)}."
     return invalid(f"{path}: {words}", param=path, code="unsupported_content_type")
 
 
-def extras(block: Block, known: Sequence[str], path: str, kept: Kept) -> Block:
-    """What else a block says; fields that say nothing (null) are left out."""
+def extras(block: Block, known: Sequence[str], path: str, vendor_fields: VendorFields) -> Block:
+    """Return the block's fields that aren't `known` or null, and collect their names."""
     more = {key: value for key, value in block.items() if key not in known and value is not None}
     for key in more:
-        if key in _CHATS_OWN:
-            raise wrong(f"{path}.{key}", "there is no such field here.")
-    kept.update(more)
+        if key in _CHAT_FIELDS:
+            raise wrong(f"{path}.{key}", "unknown field. Remove it.")
+    vendor_fields.update(more)
     return more
 
 
 def string(block: Block, field: str, path: str) -> str:
-    """A field that has to be there, and to be a string."""
+    """Return a required string field; raises `ApiError` (400)."""
     value = block.get(field)
     if value is None:
         raise missing(f"{path}.{field}")
@@ -120,12 +130,12 @@ def string(block: Block, field: str, path: str) -> str:
 
 
 def missing(path: str) -> ApiError:
-    """A 400: the field at `path` has to be there."""
+    """Return a 400 for a required field that is missing."""
     return invalid(f"{path}: field required.", param=path, code="missing_required_parameter")
 
 
 def wrong(path: str, words: str, code: str = "invalid_value") -> ApiError:
-    """A 400: the field at `path` cannot be taken."""
+    """Return a 400 for an invalid value of the field at `path`."""
     return invalid(f"{path}: {words}", param=path, code=code)
 
 
@@ -139,14 +149,14 @@ def _image(block: Block, path: str) -> Part:
     if source is None:
         raise missing(path)
     if not isinstance(source, dict):
-        raise wrong(path, "must be an object that has a type.")
+        raise wrong(path, "must be an object with a type.")
     match source.get("type"):
         case "base64":
             url = _data_url(source, path)
         case "url":
             url = _http_url(string(source, "url", path), f"{path}.url")
         case _:
-            raise wrong(f"{path}.type", "must be base64 or url; there are no files here.", _IMAGE)
+            raise wrong(f"{path}.type", "must be base64 or url; files are not supported.", _IMAGE)
     return {"type": "image_url", "image_url": {"url": url}}
 
 
@@ -161,9 +171,9 @@ def _http_url(url: str, path: str) -> str:
 def _data_url(source: Block, path: str) -> str:
     media, data = string(source, "media_type", path), string(source, "data", path)
     if not _MEDIA.fullmatch(media):
-        raise wrong(f"{path}.media_type", "must be an image's, such as image/png.", _IMAGE)
+        raise wrong(f"{path}.media_type", "must be an image type such as image/png.", _IMAGE)
     if not is_base64(data):
-        raise wrong(f"{path}.data", "must be base64, its padding included.", _IMAGE)
+        raise wrong(f"{path}.data", "must be base64 with padding.", _IMAGE)
     return f"data:{media};base64,{data}"
 
 
@@ -171,4 +181,4 @@ _READERS: dict[str, tuple[Callable[[Block, str], Part], str]] = {
     "text": (_text, "text"),
     "image": (_image, "source"),
 }
-"""Each type's reader, and the field that it reads."""
+"""The reader of each block type, and the field that it reads."""

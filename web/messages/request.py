@@ -1,7 +1,8 @@
-"""Reads a Messages request: what is wrong with it is said with the path of the field.
+"""Validates a Messages request and turns it into a model call.
 
-It becomes a chat, as all requests do. What only Anthropic's API knows stays in it under its own
-name, for routes that speak that API (`ModelCall.foreign`).
+The call is in the Chat Completions form, like every `ModelCall`. Fields that only Anthropic's API
+has stay in it under their own names for routes that speak that API (`ModelCall.foreign`). Errors
+name the path of the invalid field.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -13,24 +14,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from actors.providers.base import JSON, ModelCall
 from web.chat.request import MAX_MESSAGES
 from web.errors import invalid
-from web.field_errors import first_complaint
+from web.field_errors import first_error
 from web.json_body import read_json
-from web.messages.thinking import OutputConfig, Thinking, effort_of, format_of, restated
+from web.messages.thinking import OutputConfig, Thinking, chat_equivalents, effort_of, format_of
 from web.messages.tools import chat_choice, chat_tools
-from web.messages.turns import chat_of
+from web.messages.turns import converted_messages
 
 T = TypeVar("T")
 
-_Many = Annotated[list[T], Field(fail_fast=True)]
+_FailFastList = Annotated[list[T], Field(fail_fast=True)]
 
-_LONGEST_NAME = 512
+_MAX_NAME_LENGTH = 512
 _LONGEST_USER = 64
-"""Characters of a chat's `user`; OpenAI refuses more."""
-_NOT_HERE = {
-    "container": "there are no containers here.",
-    "mcp_servers": "there are no MCP servers here; connect to them in the client.",
+"""Maximum characters of a chat's `user`; OpenAI rejects longer values."""
+_UNSUPPORTED = {
+    "container": "containers are not supported. Remove the field.",
+    "mcp_servers": "MCP servers are not supported. Connect to them from the client.",
 }
-_ONLY_THERE = frozenset(
+"""Parameters that are rejected, with the reason."""
+_VENDOR_PARAMETERS = frozenset(
     {
         "cache_control",
         "context_management",
@@ -43,8 +45,8 @@ _ONLY_THERE = frozenset(
         "user_profile_id",
     }
 )
-"""Parameters that a chat has no name for."""
-_READ = frozenset(
+"""Parameters without an equivalent name in Chat Completions."""
+_CONVERTED = frozenset(
     {
         "max_tokens",
         "messages",
@@ -59,21 +61,21 @@ _READ = frozenset(
         "tools",
     }
 )
-"""What becomes something else; all other parameters are passed on as they are."""
+"""Parameters that are converted; all others are passed on unchanged."""
 
 
 class MessagesRequest(msgspec.Struct, frozen=True):
-    """A valid request: the call for whichever route answers, and what the client wants back."""
+    """A valid request: the model call and the options of the answer."""
 
     model: str
     call: ModelCall
     stream: bool
     strict: bool
-    """An extension: what a route cannot honour is an error, and not a warning."""
+    """Extension: a parameter that a route does not support is an error, not a warning."""
 
 
 class _Fields(BaseModel):
-    """Fields that are not looked at here are passed on untouched."""
+    """A model that ignores unknown fields, which are passed on unchanged."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -84,15 +86,15 @@ class _Metadata(BaseModel):
     user_id: str | None = None
 
 
-class _Counted(_Fields):
-    """What there is to count."""
+class _CountBody(_Fields):
+    """The body of a `count_tokens` request, in which `max_tokens` is optional."""
 
-    model: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+    model: Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH)]
     messages: Annotated[list[JSON], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stream: bool | None = None
     strict: bool | None = None
-    stop_sequences: _Many[str] | None = None
+    stop_sequences: _FailFastList[str] | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
@@ -104,76 +106,80 @@ class _Counted(_Fields):
     tool_choice: dict[str, JSON] | None = None
 
 
-class _Asked(_Counted):
+class _MessageBody(_CountBody):
+    """The body of a request for an answer."""
+
     max_tokens: Annotated[int, Field(ge=1)]
 
 
 async def receive_messages_request(body: bytes, threads: trio.CapacityLimiter) -> MessagesRequest:
-    """The request in `body`; raises `ApiError` (400) for anything that is not one."""
+    """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
     return await read_json(body, read_messages_request, threads)
 
 
 async def receive_count_request(body: bytes, threads: trio.CapacityLimiter) -> MessagesRequest:
-    """The same where only its tokens are to be counted, and there need be no `max_tokens`."""
+    """Parse and validate the body of a `count_tokens` request; raises `ApiError` (400)."""
     return await read_json(body, read_count_request, threads)
 
 
 def read_messages_request(raw: dict[str, JSON]) -> MessagesRequest:
-    """The request in the body's object; raises `ApiError` (400)."""
-    return _request(raw, _Asked)
+    """Validate a request for an answer; raises `ApiError` (400)."""
+    return _request(raw, _MessageBody)
 
 
 def read_count_request(raw: dict[str, JSON]) -> MessagesRequest:
-    """The same where only its tokens are to be counted."""
-    return _request(raw, _Counted)
+    """Validate a `count_tokens` request; raises `ApiError` (400)."""
+    return _request(raw, _CountBody)
 
 
-def _request(raw: dict[str, JSON], shape: type[_Counted]) -> MessagesRequest:
+def _request(raw: dict[str, JSON], shape: type[_CountBody]) -> MessagesRequest:
     try:
         checked = shape.model_validate(raw)
     except ValidationError as error:
-        raise first_complaint(error) from None
-    for name, words in _NOT_HERE.items():
+        raise first_error(error) from None
+    for name, words in _UNSUPPORTED.items():
         if raw.get(name) is not None:
             raise invalid(f"{name}: {words}", param=name, code="unsupported_parameter")
-    kept: set[str] = set()
-    messages = chat_of(raw.get("system"), checked.messages, kept)
-    parameters = _parameters(raw, checked, kept)
+    vendor_fields: set[str] = set()
+    messages = converted_messages(raw.get("system"), checked.messages, vendor_fields)
+    parameters = _parameters(raw, checked, vendor_fields)
     return MessagesRequest(
         model=checked.model,
         call=ModelCall(
             upstream_model="",
             messages=messages,
             parameters=parameters,
-            foreign={name: restated(name, raw.get(name)) for name in sorted(kept)},
+            foreign={name: chat_equivalents(name, raw.get(name)) for name in sorted(vendor_fields)},
         ),
         stream=bool(checked.stream),
         strict=bool(checked.strict),
     )
 
 
-def _parameters(raw: dict[str, JSON], checked: _Counted, kept: set[str]) -> dict[str, JSON]:
-    parameters = {name: v for name, v in raw.items() if name not in _READ and v is not None}
-    kept.update(_ONLY_THERE & parameters.keys())
-    said: dict[str, JSON] = {
+def _parameters(
+    raw: dict[str, JSON], checked: _CountBody, vendor_fields: set[str]
+) -> dict[str, JSON]:
+    parameters = {name: v for name, v in raw.items() if name not in _CONVERTED and v is not None}
+    vendor_fields.update(_VENDOR_PARAMETERS & parameters.keys())
+    converted: dict[str, JSON] = {
         "max_tokens": checked.max_tokens,
         "stop": checked.stop_sequences,
         "service_tier": "default" if checked.service_tier == "standard_only" else None,
         "reasoning_effort": effort_of(checked.thinking, checked.output_config),
         "response_format": format_of(checked.output_config),
-        **_user(checked.metadata, kept),
+        **_user(checked.metadata, vendor_fields),
     }
     if checked.tools is not None:
-        said["tools"] = chat_tools(checked.tools, kept)
+        converted["tools"] = chat_tools(checked.tools, vendor_fields)
     if checked.tool_choice is not None:
-        said |= chat_choice(checked.tool_choice)
-    return parameters | {name: value for name, value in said.items() if value is not None}
+        converted |= chat_choice(checked.tool_choice)
+    return parameters | {name: value for name, value in converted.items() if value is not None}
 
 
-def _user(metadata: _Metadata | None, kept: set[str]) -> dict[str, JSON]:
-    """Whom the call is for; a longer name than a chat's stays where it was."""
+def _user(metadata: _Metadata | None, vendor_fields: set[str]) -> dict[str, JSON]:
+    """Return the chat's `user`, or the unchanged `metadata` if the id is too long for it."""
     user = None if metadata is None else metadata.user_id
     if user is None or len(user) <= _LONGEST_USER:
         return {"user": user}
-    kept.add("metadata")
+    vendor_fields.add("metadata")
     return {"metadata": {"user_id": user}}

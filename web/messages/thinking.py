@@ -1,4 +1,4 @@
-"""How hard a Messages request wants the model to think, and in which shape to answer, as a chat.
+"""Converts `thinking` and `output_config` to `reasoning_effort` and `response_format`.
 
 Source: Anthropic's API reference, "Create a message", and its pages "Extended thinking", "Adaptive
 thinking" and "Effort".
@@ -12,17 +12,18 @@ from actors.providers.base import JSON
 from web.errors import invalid
 
 _BUDGETS = {"high": 16_384, "medium": 8_192}
-"""Tokens of thinking from which on it is this effort; fewer are `low`."""
+"""Least `budget_tokens` of each effort, highest first; a smaller budget is `low`."""
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
-_ADAPTIVE = "medium"
-"""The model's own measure, which in a chat lies in the middle."""
+_ADAPTIVE_EFFORT = "medium"
+"""Effort for `adaptive` thinking, in which the model decides; the middle of a chat's efforts."""
 _CONFIG = frozenset({"effort", "format"})
+"""Fields of `output_config` with an equivalent in a chat."""
 
 Said = tuple[str, ...]
 
 
 class Thinking(BaseModel):
-    """`thinking`; what else stands in it goes only to the API that knows it."""
+    """The `thinking` parameter; its other fields are sent only to Anthropic's API."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -31,7 +32,7 @@ class Thinking(BaseModel):
 
 
 class OutputConfig(BaseModel):
-    """`output_config`."""
+    """The `output_config` parameter."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -40,7 +41,7 @@ class OutputConfig(BaseModel):
 
 
 def effort_of(thinking: Thinking | None, config: OutputConfig | None) -> str | None:
-    """The chat's `reasoning_effort`; None where nothing is said. Raises `ApiError` (400)."""
+    """Return the chat's `reasoning_effort`, or None if none is given; raises `ApiError` (400)."""
     if config is not None and config.effort is not None and config.effort not in _EFFORTS:
         raise _wrong("output_config.effort", f"must be one of {', '.join(_EFFORTS)}.")
     kind = None if thinking is None else thinking.type
@@ -55,23 +56,26 @@ def effort_of(thinking: Thinking | None, config: OutputConfig | None) -> str | N
         return None
     budget = thinking.budget_tokens
     if kind == "adaptive" or budget is None:
-        return _ADAPTIVE
+        return _ADAPTIVE_EFFORT
     return next((effort for effort, least in _BUDGETS.items() if budget >= least), "low")
 
 
 def format_of(config: OutputConfig | None) -> JSON:
-    """The chat's `response_format`; None where nothing is said. Raises `ApiError` (400)."""
+    """Return the chat's `response_format`, or None if none is given; raises `ApiError` (400)."""
     if config is None or config.format is None:
         return None
     match config.format:
         case {"type": "json_schema", "schema": dict(schema)}:
             return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         case _:
-            raise _wrong("output_config.format", "must be of type json_schema and have a schema.")
+            raise _wrong("output_config.format", "must have the type json_schema and a schema.")
 
 
-def restated(name: str, value: JSON) -> Said:
-    """The chat's parameters that say what `name` does; none where it says more than they can."""
+def chat_equivalents(name: str, value: JSON) -> Said:
+    """Return the chat parameters that fully express the parameter `name`.
+
+    Empty if the value says more than a chat can.
+    """
     if name == "thinking":
         known = isinstance(value, dict) and value.get("type") != "between_tools"
         return ("reasoning_effort",) if known else ()

@@ -1,37 +1,37 @@
-"""Tools of a Messages request and their choice, as a chat has them.
+"""Converts the tools and the tool choice of a Messages request to those of a chat.
 
-Source: Anthropic's API reference, "Create a message". Tools with a schema of their own and those
-of the API that run at the client are taken; tools that run at the provider are not.
+Tools with their own schema are accepted, and so are Anthropic's tools that the client runs. Tools
+that the provider runs are rejected. Source: Anthropic's API reference, "Create a message".
 """
 
 from collections.abc import Sequence
 
 from actors.providers.base import JSON
-from web.messages.content import Block, Kept, extras, missing, string, wrong
+from web.messages.content import Block, VendorFields, extras, missing, string, wrong
 
-_LONGEST_NAME = 512
+_MAX_NAME_LENGTH = 512
 _RUN_BY_CLIENTS = ("bash_", "text_editor_", "memory_")
-"""Beginnings of the types of tools whose schema only Anthropic's models know."""
+"""Type prefixes of client-run tools whose schema only Anthropic's models know."""
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def chat_tools(tools: Sequence[JSON], kept: Kept) -> list[JSON]:
-    """The tools; raises `ApiError` (400) with the path of what is wrong."""
-    return [_tool(tool, f"tools[{index}]", kept) for index, tool in enumerate(tools)]
+def chat_tools(tools: Sequence[JSON], vendor_fields: VendorFields) -> list[JSON]:
+    """Convert the tools; raises `ApiError` (400) with the path of the invalid field."""
+    return [_tool(tool, f"tools[{index}]", vendor_fields) for index, tool in enumerate(tools)]
 
 
-def _tool(tool: JSON, path: str, kept: Kept) -> JSON:
+def _tool(tool: JSON, path: str, vendor_fields: VendorFields) -> JSON:
     if not isinstance(tool, dict):
         raise wrong(path, "must be an object.")
     kind = tool.get("type")
     name = string(tool, "name", path)
-    if not 0 < len(name) <= _LONGEST_NAME:
-        raise wrong(f"{path}.name", f"must have 1 to {_LONGEST_NAME} characters.")
+    if not 0 < len(name) <= _MAX_NAME_LENGTH:
+        raise wrong(f"{path}.name", f"must have 1 to {_MAX_NAME_LENGTH} characters.")
     if isinstance(kind, str) and kind.startswith(_RUN_BY_CLIENTS):
         return tool
     if kind not in (None, "custom"):
         words = (
-            "tools that run at the provider are not supported; give an input_schema and no type."
+            "tools that run at the provider are not supported. Send an input_schema and no type."
         )
         raise wrong(f"{path}.type", words, "unsupported_tool")
     function: Block = {"name": name, "parameters": _schema(tool, path)}
@@ -42,7 +42,7 @@ def _tool(tool: JSON, path: str, kept: Kept) -> JSON:
     if tool.get("strict") is not None:
         function["strict"] = tool["strict"]
     known = ("type", "name", "description", "input_schema", "strict")
-    return {"type": "function", "function": function, **extras(tool, known, path, kept)}
+    return {"type": "function", "function": function, **extras(tool, known, path, vendor_fields)}
 
 
 def _schema(tool: Block, path: str) -> JSON:
@@ -55,20 +55,20 @@ def _schema(tool: Block, path: str) -> JSON:
 
 
 def chat_choice(choice: Block) -> dict[str, JSON]:
-    """The parameters of a chat that say it."""
+    """Convert `tool_choice` to `tool_choice` and `parallel_tool_calls`; raises `ApiError` (400)."""
     path = "tool_choice"
-    said: dict[str, JSON] = {}
+    parameters: dict[str, JSON] = {}
     kind = choice.get("type")
     if kind == "tool":
         name = string(choice, "name", path)
-        said["tool_choice"] = {"type": "function", "function": {"name": name}}
+        parameters["tool_choice"] = {"type": "function", "function": {"name": name}}
     elif isinstance(kind, str) and kind in _CHOICES:
-        said["tool_choice"] = _CHOICES[kind]
+        parameters["tool_choice"] = _CHOICES[kind]
     else:
         raise wrong(f"{path}.type", f"must be one of {', '.join(_CHOICES)}, tool.")
     alone = choice.get("disable_parallel_tool_use")
     if alone not in (None, True, False):
         raise wrong(f"{path}.disable_parallel_tool_use", "must be true or false.")
     if alone:
-        said["parallel_tool_calls"] = False
-    return said
+        parameters["parallel_tool_calls"] = False
+    return parameters

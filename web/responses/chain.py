@@ -1,4 +1,4 @@
-"""What a response goes on from: the items of those before it, and what holds on of them. Pure."""
+"""Builds the history of a response from the stored responses before it. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,20 +12,20 @@ from store.records import ChainLink
 from web.dialects.responses_items import output_items, response_id
 from web.errors import ApiError, not_found
 from web.responses.items import Item
-from web.responses.listing import named_input
+from web.responses.listing import input_with_ids
 
-MOST_LINKS = 2_000
-"""Responses of one chain that are read. A request has at most 10,000 items."""
+MAX_LINKS = 2_000
+"""Maximum number of responses read from one chain; a request has at most 10,000 items."""
 
 
 class Echo(Struct, frozen=True, omit_defaults=True):
-    """What holds on of that which a response repeats of its request."""
+    """Echoed request fields that later responses inherit."""
 
     instructions: str | None = None
 
 
 class Options(Struct, frozen=True, omit_defaults=True):
-    """The same of its dialect's options."""
+    """The part of the dialect options that later responses inherit."""
 
     echo: Echo = Echo()
 
@@ -34,21 +34,23 @@ _read_options = msgspec.json.Decoder(Options).decode
 
 
 class Chain(Struct, frozen=True, kw_only=True):
-    """A history."""
+    """The history before a request."""
 
     items: list[Item] = []
+    """Items, oldest first."""
     instructions: str | None = None
+    """Instructions of the last response, which the request inherits."""
     cut: bool = False
-    """There was more before it than is read."""
+    """True if older responses exist that were not read."""
     gaps: int = 0
-    """Responses in it that were deleted."""
+    """Number of deleted responses in it."""
 
 
 def chain_before(links: Sequence[ChainLink], asked_for: str) -> Chain:
-    """The chain that ends with the response `asked_for`.
+    """Return the history that ends with the response `asked_for`.
 
-    Raises `ApiError`: 404 where one of them is not there or not kept, 409 where the last is not
-    over.
+    Raises `ApiError`: 404 if one of the responses does not exist or is not stored, 409 if the last
+    one is still in progress.
     """
     for link in links:
         if link.lost is not None:
@@ -59,21 +61,21 @@ def chain_before(links: Sequence[ChainLink], asked_for: str) -> Chain:
 
 
 def chain_in_conversation(links: Sequence[ChainLink]) -> Chain:
-    """The chain of a conversation, out of which responses may have been deleted."""
+    """Return the history of a conversation without its deleted responses."""
     kept = [link for link in links if link.lost is None]
     chain = _chain(kept) if kept else Chain()
     return replace(chain, gaps=len(links) - len(kept))
 
 
 def previous_not_found(id: str) -> ApiError:
-    """A 404: nobody can go on from this response."""
-    text = f"There is no response {id[:100]!r} that can be gone on from."
+    """Return a 404 for a response that cannot be continued."""
+    text = f"Response {id[:100]!r} does not exist, or is not stored and cannot be continued."
     return not_found(text, code="previous_response_not_found", param="previous_response_id")
 
 
 def in_progress(id: str) -> ApiError:
-    """A 409: this response is not over yet."""
-    text = f"Response {id!r} is still in progress. Wait for its end, or cancel it."
+    """Return a 409 for a previous response that has not ended."""
+    text = f"Response {id!r} is still in progress. Wait until it ends, or cancel it."
     return ApiError(
         ErrorInfo(
             status=409,
@@ -89,7 +91,7 @@ def _lost(link: ChainLink, asked_for: str) -> ApiError:
     id = response_id(link.turn_id)
     if id == asked_for:
         return previous_not_found(id)
-    text = f"Response {asked_for!r} goes on from {id!r}, which is not there any more."
+    text = f"Response {asked_for!r} continues {id!r}, which was deleted or is not stored."
     return not_found(text, code="previous_response_not_found", param="previous_response_id")
 
 
@@ -105,11 +107,11 @@ def _chain(links: Sequence[ChainLink]) -> Chain:
 
 
 def instructions_of(dialect_options: str) -> str | None:
-    """The instructions that a response had, its own or inherited."""
+    """Return the instructions of a response, its own or inherited."""
     return _read_options(dialect_options).echo.instructions
 
 
 def _items(link: ChainLink) -> Iterator[Item]:
-    """What was asked and what was answered."""
-    yield from named_input(link.turn_id, link.input_items)
+    """Yield the input items and the output items of a response."""
+    yield from input_with_ids(link.turn_id, link.input_items)
     yield from output_items(link.turn_id, decode_items(link.answer_items))

@@ -1,4 +1,4 @@
-"""A request and the history that it goes on from, as one conversation. Pure."""
+"""Joins a request and its history into one conversation. Pure."""
 
 from collections.abc import Sequence
 
@@ -8,60 +8,63 @@ from actors.events import Warning
 from web.errors import ApiError, invalid
 from web.responses.chain import Chain
 from web.responses.items import Item, wrong
-from web.responses.request import Past, ResponsesAsk
-from web.responses.units import Mismatch, Unit, Units
+from web.responses.request import Past, ResponsesRequest
+from web.responses.units import MessageGroup, MessageGroups, Mismatch
 
 _CALLS = "function_call_mismatch"
 _REFERENCE = "item_reference"
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
-    """What a model is to be shown."""
+    """The conversation that is sent to the model."""
 
     instructions: str | None
-    units: list[Unit]
+    """Instructions of the request, or those inherited from the history."""
+    groups: list[MessageGroup]
     warnings: tuple[Warning, ...]
-    """What was left out, since nobody could be shown it."""
+    """Warnings about parts of the history that cannot be sent."""
 
 
-def conversation_of(ask: ResponsesAsk, chain: Chain) -> Conversation:
-    """The conversation that a request continues; raises `ApiError` (400)."""
+def conversation_of(ask: ResponsesRequest, chain: Chain) -> Conversation:
+    """Return the conversation of a request and its history; raises `ApiError` (400)."""
     _check_references(ask.input, chain)
-    # What was deleted or not read may have been calls of some results, or results of some calls.
+    # The deleted or unread responses may contain the other half of a call and its output.
     forgiving = chain.cut or chain.gaps > 0
-    history = _answerable(chain.items, ask.input, forgiving=forgiving)
-    units = Units()
+    history = _without_unanswered(chain.items, ask.input, forgiving=forgiving)
+    groups = MessageGroups()
     try:
-        units.add(history, forgiving=forgiving)
-        units.add(ask.input)
-        said = units.finish()
+        groups.add(history, forgiving=forgiving)
+        groups.add(ask.input)
+        finished = groups.finish()
     except Mismatch as mismatch:
         raise _mismatch(mismatch, ask.past, len(history)) from None
-    if not said:
-        raise wrong("input", "there is nothing to answer.", "missing_required_parameter")
+    if not finished:
+        raise wrong("input", "must have at least one message.", "missing_required_parameter")
     return Conversation(
         instructions=chain.instructions if ask.instructions is None else ask.instructions,
-        units=said,
-        warnings=_warnings(units, chain, len(chain.items) - len(history)),
+        groups=finished,
+        warnings=_warnings(groups, chain, len(chain.items) - len(history)),
     )
 
 
 def _check_references(items: Sequence[Item], chain: Chain) -> None:
-    """An item that is referred to is one of the history, so that there is nothing to add."""
+    """Check that each referenced item is in the history, where the model sees it already."""
     references = [(index, item) for index, item in enumerate(items) if item["type"] == _REFERENCE]
     ids = {item.get("id") for item in chain.items} if references else ()
     for index, item in references:
         if item["id"] not in ids:
-            text = f"there is no item {str(item['id'])[:100]!r} in what the request goes on from."
+            text = f"there is no item {str(item['id'])[:100]!r} in the history of the request."
             raise wrong(f"input[{index}].id", text, "item_not_found")
 
 
-def _answerable(items: Sequence[Item], asked: Sequence[Item], *, forgiving: bool) -> Sequence[Item]:
-    """The history without calls that broke off, unless somebody has run them all the same.
+def _without_unanswered(
+    items: Sequence[Item], asked: Sequence[Item], *, forgiving: bool
+) -> Sequence[Item]:
+    """Return the history without incomplete calls, unless they have an output.
 
-    With `forgiving` without any call of which there is no result.
+    With `forgiving`, drop every call without an output.
     """
-    dropped = _is_call if forgiving else _broke_off
+    dropped = _is_call if forgiving else _is_incomplete
     if not any(map(dropped, items)):
         return items
     answered = {
@@ -74,8 +77,8 @@ def _is_call(item: Item) -> bool:
     return item["type"] == "function_call"
 
 
-def _broke_off(item: Item) -> bool:
-    """Whether this is a call whose arguments broke off, so that hardly anybody can have run it."""
+def _is_incomplete(item: Item) -> bool:
+    """Return whether this is a call with incomplete arguments, which few clients can have run."""
     return _is_call(item) and item["status"] == "incomplete"
 
 
@@ -87,16 +90,20 @@ def _mismatch(mismatch: Mismatch, past: Past, history: int) -> ApiError:
     return invalid(f"{where}: {mismatch.words}", param=where, code=_CALLS)
 
 
-def _warnings(units: Units, chain: Chain, broken: int) -> tuple[Warning, ...]:
-    told = (
-        (units.sealed, "reasoning_ignored", "reasoning items without text or without an answer"),
-        (broken, "calls_ignored", "function calls that broke off, or whose outputs are gone"),
-        (units.orphans, "outputs_ignored", "outputs of function calls that are not there any more"),
-        (chain.gaps, "responses_deleted", "responses that were deleted"),
-        (int(chain.cut), "history_cut", "beginning of a history that is too long to be read"),
+def _warnings(groups: MessageGroups, chain: Chain, broken: int) -> tuple[Warning, ...]:
+    omissions = (
+        (
+            groups.dropped_reasoning,
+            "reasoning_ignored",
+            "reasoning items without text or without an answer",
+        ),
+        (broken, "calls_ignored", "function calls that are incomplete or without an output"),
+        (groups.orphans, "outputs_ignored", "outputs whose function calls are missing"),
+        (chain.gaps, "responses_deleted", "deleted responses"),
+        (int(chain.cut), "history_cut", "older part beyond the maximum length of a history"),
     )
     return tuple(
         Warning(code, f"Left out of the history: {count} {what}.")
-        for count, code, what in told
+        for count, code, what in omissions
         if count
     )

@@ -1,4 +1,4 @@
-"""Deleting a response, whether its turn plays, is over, or is not in the database yet."""
+"""Deletes a response, whose turn may be running, ended, or not yet in the database."""
 
 import trio
 
@@ -8,37 +8,38 @@ from web.dialects.responses_items import response_id
 from web.errors import ApiError, store_unavailable, unavailable
 from web.service import TENANT, Service
 
-WITHIN_S = 10.0
-"""What a deletion may take, also after its client has left."""
+DELETE_TIMEOUT_S = 10.0
+"""Time limit of a deletion in seconds, which also holds after its client has disconnected."""
 
 
-async def forget(service: Service, turn_id: str, live: Turn | None) -> None:
-    """Forget all that was said in a turn, and stop it, if it plays.
+async def delete_content(service: Service, turn_id: str, live: Turn | None) -> None:
+    """Delete the content of a turn, and stop the turn if it is running.
 
-    A client that leaves meanwhile changes nothing. Raises `ApiError` (503) where the database
-    does not answer in time, or where the end of the turn still waits to be written there.
+    Raises `ApiError` (503) if the database does not answer in time, or if the final record of the
+    turn is not in the database yet.
     """
-    with trio.move_on_after(WITHIN_S, shield=True):
-        return await _forget(service, turn_id, live)
+    # Shielded: a started deletion must not depend on the client staying connected.
+    with trio.move_on_after(DELETE_TIMEOUT_S, shield=True):
+        return await _delete(service, turn_id, live)
     if live is not None:
-        # The database may carry it out yet, and there is nothing to be played then.
+        # The database may still complete the deletion, after which the turn must not run.
         live.stop(Reason.CANCEL_REQUESTED)
     raise store_unavailable()
 
 
 def not_in_database(what: str) -> ApiError:
-    """A 503: the end of a turn is kept elsewhere, and the database has to take it first."""
+    """Return a 503 for a turn whose final record has not reached the database yet."""
     text = f"{what} is not in the database yet. Try again later."
     return unavailable(text, code="store_unavailable", retry_after_s=2.0)
 
 
 async def stop(turn: Turn) -> None:
-    """End a turn, and wait for its end."""
+    """Cancel a turn and wait for its final record."""
     turn.stop(Reason.CANCEL_REQUESTED)
     await turn.final.wait()
 
 
-async def _forget(service: Service, turn_id: str, live: Turn | None) -> None:
+async def _delete(service: Service, turn_id: str, live: Turn | None) -> None:
     now = service.now()
     deleted = await service.store.delete_response(TENANT, turn_id, now)
     if live is None:
@@ -47,11 +48,11 @@ async def _forget(service: Service, turn_id: str, live: Turn | None) -> None:
         live.mark_deleted(now)
     await stop(live)
     if live.deleted_at is None:
-        await _forget_late(service, live, now)
+        await _delete_late(service, live, now)
 
 
-async def _forget_late(service: Service, turn: Turn, now: float) -> None:
-    """Of a turn that was not in the database: its end has brought it there, or will."""
+async def _delete_late(service: Service, turn: Turn, now: float) -> None:
+    """Delete a turn that the database did not have before its final record was written."""
     if turn.stored != "committed":
         raise not_in_database(f"Response {response_id(turn.id)!r}")
     await service.store.delete_response(TENANT, turn.id, now)

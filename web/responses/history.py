@@ -1,6 +1,6 @@
-"""`conversation_history`, our extension: a history that the client brings itself.
+"""Reads `conversation_history`, an extension with which the client sends the history itself.
 
-It may be items, as in `input`, or chat messages as Chat Completions has them, which become items.
+Its entries are items as in `input`, or Chat Completions messages, which are converted to items.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from web.responses.items import (
 
 PATH = "conversation_history"
 
-_OF_CHATS = ("assistant", "tool", "function")
-"""Roles of chat messages that have more to say than a message item has."""
+_CONVERTED_ROLES = ("assistant", "tool", "function")
+"""Roles of chat messages that need more than a message item."""
 
 
 def read_history(given: JSON) -> list[Item]:
-    """The items of `conversation_history`; raises `ApiError` (400)."""
+    """Return the items of `conversation_history`; raises `ApiError` (400)."""
     return [
         item
         for index, entry in enumerate(items_at(given, PATH))
@@ -37,7 +37,7 @@ def read_history(given: JSON) -> list[Item]:
 
 def _items(given: JSON, path: str) -> Iterator[Item]:
     role = given.get("role") if isinstance(given, dict) else None
-    if not isinstance(given, dict) or "type" in given or role not in _OF_CHATS:
+    if not isinstance(given, dict) or "type" in given or role not in _CONVERTED_ROLES:
         yield _item(given, path)
     elif role == "assistant":
         yield from _assistant(given, path)
@@ -48,7 +48,7 @@ def _items(given: JSON, path: str) -> Iterator[Item]:
 def _item(given: JSON, path: str) -> Item:
     item = read_item(given, path)
     if item["type"] == "item_reference":
-        text = "must be an item itself: there is no other history that it could be of."
+        text = "must be a complete item: this history replaces the stored items."
         raise wrong(path, text, "item_not_found")
     return item
 
@@ -62,10 +62,10 @@ def _tool_output(given: Item, path: str) -> Item:
 
 
 def _assistant(given: Item, path: str) -> Iterator[Item]:
-    """Thoughts, text and calls, in the order in which a model says them."""
-    thought = given.get("reasoning_content")
-    if isinstance(thought, str) and thought:
-        yield reasoning_item([], [{"type": "reasoning_text", "text": thought}])
+    """Yield the reasoning, text and calls of a message, in the order in which models emit them."""
+    reasoning = given.get("reasoning_content")
+    if isinstance(reasoning, str) and reasoning:
+        yield reasoning_item([], [{"type": "reasoning_text", "text": reasoning}])
     content, refusal = given.get("content"), given.get("refusal")
     parts = [] if content is None else message_parts("assistant", content, f"{path}.content")
     if isinstance(refusal, str) and refusal:

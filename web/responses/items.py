@@ -1,7 +1,7 @@
-"""The items of a Responses request: checked, and in the shape in which they are kept and listed.
+"""Validates the items of a Responses request and converts them to the form that is stored.
 
-Source: OpenAI's API reference, "Create a response" (`input`) and "List input items". What is wrong
-is told with the path in the list as it was sent, such as `input[2].content[0].type`.
+Errors name the path in the list as it was sent, such as `input[2].content[0].type`. Source:
+OpenAI's API reference, "Create a response" (`input`) and "List input items".
 """
 
 from collections.abc import Callable
@@ -15,21 +15,21 @@ Item = dict[str, JSON]
 
 MAX_ITEMS = 10_000
 MAX_TEXTS = 1_000
-"""Of one reasoning item."""
+"""Maximum number of texts in one reasoning item."""
 LONGEST_NAME = 512
-"""Characters of an id, or of a function's name."""
+"""Maximum characters of an id or of a function name."""
 
 _ROLES = ("user", "assistant", "system", "developer")
 _STATUSES = ("in_progress", "completed", "incomplete")
 
 
 def read_input(given: JSON) -> list[Item]:
-    """The items of `input`, which is a text or a list; raises `ApiError` (400)."""
+    """Return the items of `input`, which is a string or a list; raises `ApiError` (400)."""
     if isinstance(given, str):
         return [message_item("user", [text_part("user", given)])]
     items = [
         message_item(item["role"], [text_part(item["role"], item["content"])])
-        # Many are as plain as this, and told apart in a tenth of the time.
+        # Fast path: many items look like this, and the check takes a tenth of the time.
         if (
             type(item) is dict
             and len(item) == 2
@@ -44,19 +44,19 @@ def read_input(given: JSON) -> list[Item]:
 
 
 def _check_ids(items: list[Item]) -> None:
-    """By its id an item is found again, so no two have the same."""
+    """Raise `ApiError` (400) for a repeated id, since references find items by id."""
     seen: set[JSON] = set()
     for index, item in enumerate(items):
         if "id" not in item or item["type"] == "item_reference":
             continue
         if item["id"] in seen:
-            text = "is the id of an item before it. Send each item once."
+            text = f"{str(item['id'])[:100]!r} is also the id of an earlier item. Send it once."
             raise wrong(f"input[{index}].id", text, "duplicate_item")
         seen.add(item["id"])
 
 
 def items_at(given: JSON, path: str) -> list[JSON]:
-    """The list that stands at `path`; raises `ApiError` (400) where there is none."""
+    """Return `given` if it is a list of valid length; raises `ApiError` (400)."""
     if not isinstance(given, list):
         text = "a string or a list of items" if path == "input" else "a list of messages or items"
         raise wrong(path, f"must be {text}.")
@@ -66,7 +66,7 @@ def items_at(given: JSON, path: str) -> list[JSON]:
 
 
 def read_item(given: JSON, path: str) -> Item:
-    """The item that stands at `path`; raises `ApiError` (400)."""
+    """Validate and convert the item at `path`; raises `ApiError` (400)."""
     if not isinstance(given, dict):
         raise wrong(path, "must be an object.")
     kind = given.get("type")
@@ -74,25 +74,25 @@ def read_item(given: JSON, path: str) -> Item:
         kind = "item_reference" if given.keys() <= {"id", "type"} and given else "message"
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
-        text = f"items may be of type {', '.join(_READERS)}."
+        text = f"must be one of {', '.join(_READERS)}."
         raise wrong(f"{path}.type", text, "unsupported_item_type")
     return read(given, path)
 
 
 def message_item(role: str, content: list[Item], status: JSON = "completed") -> Item:
-    """A message."""
+    """Return a message item."""
     return {"type": "message", "role": role, "status": status, "content": content}
 
 
 def text_part(role: str, text: JSON) -> Item:
-    """A text as it stands in a message of this role."""
+    """Return a text part for a message of this role."""
     if role == "assistant":
         return {"type": "output_text", "text": text, "annotations": []}
     return {"type": "input_text", "text": text}
 
 
 def call_item(call_id: str, name: str, arguments: str, status: JSON = "completed") -> Item:
-    """A call of a function."""
+    """Return a function call item."""
     return {
         "type": "function_call",
         "status": status,
@@ -103,7 +103,7 @@ def call_item(call_id: str, name: str, arguments: str, status: JSON = "completed
 
 
 def output_item(call_id: str, output: JSON, status: JSON = "completed") -> Item:
-    """What a function gave."""
+    """Return a function call output item."""
     return {
         "type": "function_call_output",
         "status": status,
@@ -113,27 +113,27 @@ def output_item(call_id: str, output: JSON, status: JSON = "completed") -> Item:
 
 
 def reasoning_item(summary: list[Item], content: list[Item]) -> Item:
-    """Thoughts of a model."""
+    """Return a reasoning item."""
     item: Item = {"type": "reasoning", "summary": summary}
     return item | {"content": content} if content else item
 
 
 def message_parts(role: str, given: JSON, path: str) -> list[Item]:
-    """The content of a message, which stands at `path`, in the spelling of its role."""
+    """Return the content parts of a message of this role; raises `ApiError` (400)."""
     if isinstance(given, str):
         return [text_part(role, given)]
-    return [_spelt(part, role, path) for part in _parts(given, path)]
+    return [_response_part(part, role, path) for part in _parts(given, path)]
 
 
 def output_of(given: JSON, path: str) -> JSON:
-    """What a function gave: a text, or parts."""
+    """Return the output of a function, a string or parts; raises `ApiError` (400)."""
     if isinstance(given, str):
         return given
-    return [_spelt(part, "user", path) for part in _parts(given, path)]
+    return [_response_part(part, "user", path) for part in _parts(given, path)]
 
 
 def string_at(given: Item, field: str, path: str, *, longest: int | None = LONGEST_NAME) -> str:
-    """The text that a field must be; raises `ApiError` (400)."""
+    """Return a required string field; raises `ApiError` (400)."""
     path, value = f"{path}.{field}", given.get(field)
     if value is None:
         raise wrong(path, "field required.", "missing_required_parameter")
@@ -145,7 +145,7 @@ def string_at(given: Item, field: str, path: str, *, longest: int | None = LONGE
 
 
 def wrong(path: str, words: str, code: str = "invalid_value") -> ApiError:
-    """A 400 about what stands at `path`."""
+    """Return a 400 for an invalid value of the field at `path`."""
     return invalid(f"{path}: {words}", param=path, code=code)
 
 
@@ -192,7 +192,7 @@ def _reference(given: Item, path: str) -> Item:
 def _compaction(given: Item, path: str) -> Item:
     content = string_at(given, "encrypted_content", path, longest=None)
     if unseal(content) is None:
-        raise wrong(f"{path}.encrypted_content", "is not of a compaction that was made here.")
+        raise wrong(f"{path}.encrypted_content", "must be that of a compaction by this server.")
     return _named(given, path) | {"type": "compaction", "encrypted_content": content}
 
 
@@ -207,7 +207,7 @@ _READERS: dict[str, Callable[[Item, str], Item]] = {
 
 
 def _named(given: Item, path: str) -> Item:
-    """The id that the client gave, if it did."""
+    """Return the item's `id` as a field, or no field if the client sent none."""
     return {} if given.get("id") is None else {"id": string_at(given, "id", path)}
 
 
@@ -239,8 +239,8 @@ def _parts(given: JSON, path: str) -> list[Item]:
     return [part for part in flat_parts(given, path) if isinstance(part, dict)]
 
 
-def _spelt(part: Item, role: str, path: str) -> Item:
-    """A part of a chat message as Responses has it."""
+def _response_part(part: Item, role: str, path: str) -> Item:
+    """Convert a chat content part to a Responses part; raises `ApiError` (400)."""
     match part:
         case {"type": "text", "text": text, **others}:
             return others | text_part(role, text)
@@ -252,4 +252,4 @@ def _spelt(part: Item, role: str, path: str) -> Item:
             detail = image.get("detail") or "auto"
             shown = {"type": "input_image", "detail": detail, "image_url": image.get("url")}
             return others | shown
-    raise wrong(path, "an assistant's message may have texts and refusals.", "invalid_content_part")
+    raise wrong(path, "assistant messages may only have text and refusals.", "invalid_content_part")

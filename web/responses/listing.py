@@ -1,4 +1,4 @@
-"""`GET /v1/responses/{id}/input_items`: what a response was asked, page by page.
+"""Lists the input items of a response for `GET /v1/responses/{id}/input_items`.
 
 Source: OpenAI's API reference, "List input items".
 """
@@ -25,16 +25,18 @@ _PREFIXES = {
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Which items are asked for; `after` and `before` are ids, in the order of the list."""
+    """The pagination parameters of a request."""
 
     limit: int = DEFAULT_LIMIT
     order: Literal["asc", "desc"] = "desc"
     after: str | None = None
+    """Id of the item before the page, in the order of the list."""
     before: str | None = None
+    """Id of the item after the page, in the order of the list."""
 
 
-def named_input(turn_id: str, input_items: str) -> Iterator[Item]:
-    """The items that a turn was asked, with their ids: the client's own, or by their places."""
+def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
+    """Yield the input items of a turn; items without an id get one from their index."""
     bare = turn_id.removeprefix("turn_")
     for index, item in enumerate(json_objects(input_items)):
         if "id" not in item:
@@ -44,13 +46,13 @@ def named_input(turn_id: str, input_items: str) -> Iterator[Item]:
 
 
 def page_of(items: Sequence[Item], page: Page) -> dict[str, JSON]:
-    """One page as a list object; raises `ApiError` (400) for a cursor that is no item of it."""
+    """Return one page as a list object; raises `ApiError` (400) for an unknown cursor."""
     listed = list(items) if page.order == "asc" else list(items)[::-1]
     ids = [item["id"] for item in listed]
     start = 0 if page.after is None else _place(ids, page.after, "after") + 1
     end = len(listed) if page.before is None else _place(ids, page.before, "before")
     within = listed[start:end]
-    # Before an item without an `after` means the page that ends with it.
+    # `before` without `after` asks for the last items before that one, not the first of the list.
     backwards = page.before is not None and page.after is None
     shown = within[-page.limit :] if backwards else within[: page.limit]
     return {

@@ -1,7 +1,7 @@
-"""Reads a Responses request: what is wrong with it is said with the path of the field.
+"""Validates a Responses request and converts its parameters to those of a chat.
 
-Source: OpenAI's API reference, "Create a response". `conversation_history` and `strict` are
-extensions of ours.
+Errors name the path of the invalid field. `conversation_history` and `strict` are extensions.
+Source: OpenAI's API reference, "Create a response".
 """
 
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from actors.heavy import encoded_list
 from actors.providers.base import JSON
 from web.errors import ApiError, invalid
-from web.field_errors import first_complaint
+from web.field_errors import first_error
 from web.json_body import read_json
 from web.responses.history import read_history
 from web.responses.items import Item, read_input, wrong
@@ -21,16 +21,16 @@ from web.responses.text import response_format
 from web.responses.tools import Tools, read_tools
 
 LONGEST_NAME = 512
-"""Characters of a model's name, and of a conversation's."""
+"""Maximum characters of a model name and of a conversation name."""
 _METADATA = 16
-"""Pairs of metadata, as the API has it; keys of 64 characters, values of 512."""
+"""Maximum number of metadata pairs in OpenAI's API; keys have 64 characters, values 512."""
 
 _UNAVAILABLE = {
-    "prompt": "there are no prompt templates here; send input and instructions.",
-    "context_management": "nothing is compacted here unasked; see POST /v1/responses/compact.",
-    "moderation": "there is no moderation here.",
+    "prompt": "prompt templates are not supported. Send input and instructions.",
+    "context_management": "automatic compaction is not supported; use POST /v1/responses/compact.",
+    "moderation": "moderation is not supported. Remove the field.",
 }
-"""Fields that ask for what an answer without it would only pretend to have."""
+"""Fields that are rejected, since ignoring them would mislead the client."""
 
 _READ = frozenset(
     {
@@ -42,49 +42,53 @@ _READ = frozenset(
         *("user", *_UNAVAILABLE),
     }
 )
-"""What is looked at here; all other fields go on as they are."""
+"""Fields that are handled here; all others are passed on unchanged."""
 
 _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
 
 
 class Past(Struct, frozen=True, kw_only=True):
-    """Where a request says that its history is; nowhere, if nothing is given."""
+    """The source of a request's history; all None if the request has no history."""
 
     previous: str | None = None
-    """A response's id."""
+    """The id of the previous response."""
     conversation: str | None = None
+    """The name of a conversation."""
     items: list[Item] | None = None
-    """Brought by the client, in place of what is stored."""
+    """Items sent by the client, which replace the stored history."""
 
     @property
     def given(self) -> bool:
-        """Whether there may be a history."""
+        """True if the request names a history."""
         return not (self.previous is None and self.conversation is None and self.items is None)
 
 
-class ResponsesAsk(Struct, frozen=True, kw_only=True):
+class ResponsesRequest(Struct, frozen=True, kw_only=True):
     """A valid request."""
 
     model: str
     input: list[Item]
     past: Past
     instructions: str | None
-    """None where those of the past hold on."""
+    """Instructions, or None to inherit those of the history."""
     parameters: dict[str, JSON]
-    """As Chat Completions has them."""
+    """Parameters of the model call, in the form of Chat Completions."""
     thinking: dict[str, JSON]
-    """Settings of `reasoning` that Chat Completions has no word for."""
+    """Settings of `reasoning` without an equivalent in Chat Completions."""
     echo: dict[str, JSON]
-    """What the response object repeats, but for what only the past can tell."""
-    kept: str
-    """JSON array of what later turns find that this one was asked."""
+    """Fields that the response object repeats, without those that depend on the history."""
+    stored_input: str
+    """JSON array of the items that are stored as this turn's input."""
     unavailable: tuple[str, ...] = ()
-    """What was asked for and no route has."""
+    """Requested features that no route has."""
     stream: bool = False
-    keep: bool = True
+    store: bool = True
+    """True if the response is stored (the `store` parameter)."""
     truncate: bool = False
+    """True if old messages may be dropped to fit the context window (`truncation: auto`)."""
     strict: bool = False
+    """Extension: a parameter that a route does not support is an error, not a warning."""
 
 
 class _Fields(BaseModel):
@@ -128,30 +132,27 @@ class _Body(_Fields):
     service_tier: str | None = None
 
 
-async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) -> ResponsesAsk:
-    """The request in `body`; raises `ApiError` (400) for anything that is not one.
-
-    A large one is read in one of `threads`.
-    """
+async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) -> ResponsesRequest:
+    """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
     return await read_json(body, read_responses_request, threads)
 
 
-def read_responses_request(raw: dict[str, JSON]) -> ResponsesAsk:
-    """The request in this object; raises `ApiError` (400)."""
+def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
+    """Validate the request in `raw`; raises `ApiError` (400)."""
     try:
         body = _Body.model_validate(raw)
     except ValidationError as error:
-        raise first_complaint(error) from None
+        raise first_error(error) from None
     _check_available(raw, body)
     tools = read_tools(body.tools, raw.get("tool_choice"))
     past = _past(raw, body)
     input = _input(raw, past)
     text = response_format(body.text)
     include = body.include or []
-    return ResponsesAsk(
+    return ResponsesRequest(
         model=body.model,
         input=input,
-        kept=_kept(past, input),
+        stored_input=_stored_input(past, input),
         past=past,
         instructions=body.instructions,
         parameters=_parameters(raw, body, tools) | text.parameters,
@@ -159,14 +160,17 @@ def read_responses_request(raw: dict[str, JSON]) -> ResponsesAsk:
         echo=_echo(body, tools) | {"text": text.shown},
         unavailable=(f"include: {_SEALED}",) if _SEALED in include else (),
         stream=bool(body.stream),
-        keep=body.store is not False,
+        store=body.store is not False,
         truncate=body.truncation == "auto",
         strict=bool(body.strict),
     )
 
 
 def conversation_name(given: JSON) -> str | None:
-    """The name in `conversation`, which is a name or an object with an `id`."""
+    """Return the name in `conversation`, which is a string or an object with an `id`.
+
+    Raises `ApiError` (400).
+    """
     path = "conversation"
     if isinstance(given, dict):
         given, path = given.get("id"), "conversation.id"
@@ -180,9 +184,9 @@ def conversation_name(given: JSON) -> str | None:
 
 
 def check_one_past(previous: str | None, conversation: str | None) -> None:
-    """Raises `ApiError` (400) where both say where the history is."""
+    """Raise `ApiError` (400) if the request names both kinds of history."""
     if previous is not None and conversation is not None:
-        text = "previous_response_id and conversation cannot be used together; give one of them."
+        text = "previous_response_id and conversation cannot be used together. Send one of them."
         raise invalid(text, param="previous_response_id", code="mutually_exclusive_parameters")
 
 
@@ -203,8 +207,8 @@ def _input(raw: dict[str, JSON], past: Past) -> list[Item]:
     return read_input(given)
 
 
-def _kept(past: Past, input: list[Item]) -> str:
-    """All that the request brings; what it refers to stands there already."""
+def _stored_input(past: Past, input: list[Item]) -> str:
+    """Encode the items that the request adds; referenced items are in the history already."""
     own = [item for item in input if item["type"] != "item_reference"]
     return encoded_list([*(past.items or ()), *own])
 
@@ -216,11 +220,11 @@ def _check_available(raw: dict[str, JSON], body: _Body) -> None:
     if body.background:
         raise _not_available("background", "responses cannot run in the background yet.")
     if body.service_tier not in (None, "auto", "default"):
-        words = "there are no tiers but auto and default yet."
+        words = "must be auto or default."
         raise _not_available("service_tier", words)
     for key, value in (body.metadata or {}).items():
         if not 0 < len(key) <= 64 or len(value) > 512:
-            words = "keys may have 64 characters, and values 512."
+            words = "keys may have 1 to 64 characters and values at most 512."
             raise wrong(f"metadata.{key[:64]}", words)
 
 
@@ -229,7 +233,7 @@ def _not_available(name: str, words: str) -> ApiError:
 
 
 def _parameters(raw: dict[str, JSON], body: _Body, tools: Tools) -> dict[str, JSON]:
-    """What Chat Completions calls these; what it does not know goes on as it is."""
+    """Return the parameters under their Chat Completions names, with unknown ones unchanged."""
     given: dict[str, JSON] = {
         "temperature": body.temperature,
         "top_p": body.top_p,

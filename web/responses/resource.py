@@ -1,4 +1,4 @@
-"""What can be done with a response that there is, whether its turn plays or is over."""
+"""Implements the response resource: retrieve, stream, cancel, delete and list input items."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,35 +13,35 @@ from store.records import StoredResponse
 from web.dialects.responses import NAME, Responses
 from web.dialects.responses_items import turn_id_of
 from web.errors import ApiError, not_found
-from web.following import cursor_given, elsewhere, follow, replay
+from web.following import follow, replay, resume_cursor, turn_elsewhere
 from web.json_body import AT_ONCE
-from web.json_responses import json_response, made_response
+from web.json_responses import json_response, offloaded_response
 from web.kept_events import kept_events
 from web.playing import turn_headers
-from web.responses.deletion import forget, stop
+from web.responses.deletion import delete_content, stop
 from web.responses.items import Item
-from web.responses.listing import Page, named_input, page_of
-from web.responses.view import distant_response, live_response, stored_response
+from web.responses.listing import Page, input_with_ids, page_of
+from web.responses.view import live_response, remote_response, stored_response
 from web.service import TENANT, Service
 
 
 class ResponseResource:
-    """The responses of a service. Every method raises `ApiError`: 404 where there is none."""
+    """The responses of a service; every method raises `ApiError` (404) for an unknown id."""
 
     def __init__(self, service: Service, threads: trio.CapacityLimiter) -> None:
         self._service = service
         self._threads = threads
 
     async def show(self, id: str) -> Response:
-        """The response as it is now."""
+        """Return the response object in its current state."""
         live = self._live(id)
         if live is not None:
-            return await self._told_live(live)
-        return await self._told(await self._stored(id))
+            return await self._live_response(live)
+        return await self._stored_response(await self._stored(id))
 
     async def stream(self, id: str) -> Response:
-        """Its events, after the one that the request names; 410 where they are not kept."""
-        after = cursor_given(NAME)
+        """Stream its events after the request's cursor; 410 if they are no longer stored."""
+        after = resume_cursor(NAME)
         live = self._live(id)
         if live is not None:
             render = partial(Responses, live.request.dialect_options)
@@ -50,23 +50,23 @@ class ResponseResource:
         return await replay(self._service, turn, partial(Responses, turn.dialect_options), after)
 
     async def cancel(self, id: str) -> Response:
-        """Stop its turn, if it plays; the response in which that ended."""
+        """Stop its turn if it is running, and return the ended response object."""
         live = self._live(id, kept=False)
         if live is None:
-            return await self._told(await self._ended(id))
+            return await self._stored_response(await self._ended(id))
         await stop(live)
-        return await self._told_live(live)
+        return await self._live_response(live)
 
     async def delete(self, id: str) -> Response:
-        """Forget all that was said in it, and stop its turn, if it plays."""
+        """Delete its content, and stop its turn if it is running."""
         live = self._live(id)
         turn_id = live.id if live else (await self._ended(id)).turn.id
-        await forget(self._service, turn_id, live)
+        await delete_content(self._service, turn_id, live)
         gone = {"id": id, "object": "response", "deleted": True}
         return json_response(gone, headers={"X-Turn-Id": turn_id})
 
     async def input_items(self, id: str, page: Page) -> Response:
-        """What it was asked, page by page."""
+        """Return one page of its input items."""
         live = self._live(id)
         if live is not None and live.request.input_items is not None:
             items = await self._items(live.id, live.request.input_items)
@@ -76,15 +76,16 @@ class ResponseResource:
         return json_response(page_of(items, page))
 
     def _live(self, id: str, *, kept: bool = True) -> Turn | None:
-        """The turn of a response, if it is one of this process and may be seen.
+        """Return the response's turn if it runs in this process and is visible.
 
-        One that is not `kept` can be cancelled all the same, by whoever knows its id.
+        With `kept`, only stored responses are visible. A client that knows the id of an unstored
+        response can still cancel it.
         """
         turn_id = turn_id_of(id)
         turn = self._service.registry.find(TENANT, turn_id) if turn_id else None
         if turn is None or turn.request.dialect != NAME:
             return None
-        seen = turn.keeps_said if kept else turn.deleted_at is None
+        seen = turn.keeps_content if kept else turn.deleted_at is None
         return turn if seen else None
 
     async def _stored(self, id: str) -> StoredResponse:
@@ -95,36 +96,38 @@ class ResponseResource:
         return stored
 
     async def _ended(self, id: str) -> StoredResponse:
-        """What is kept of a response that is over; raises `ApiError` (409) where it is not."""
+        """Return the record of an ended response; raises `ApiError` (409) if it is running."""
         stored = await self._stored(id)
         if stored.turn.ended_at is None:
-            raise elsewhere(stored.turn)
+            raise turn_elsewhere(stored.turn)
         return stored
 
-    async def _told_live(self, turn: Turn) -> Response:
+    async def _live_response(self, turn: Turn) -> Response:
         journal = list(turn.journal.events)
         make = partial(live_response, turn, journal)
-        return await self._made(make, turn_headers(turn), long=is_long(journal))
+        return await self._response(make, turn_headers(turn), long=is_long(journal))
 
-    async def _told(self, stored: StoredResponse) -> Response:
+    async def _stored_response(self, stored: StoredResponse) -> Response:
         headers = {"X-Turn-Id": stored.turn.id}
         if stored.turn.ended_at is not None:
             long = len(stored.answer_items) > LONG_ITEMS
-            return await self._made(partial(stored_response, stored), headers, long=long)
+            return await self._response(partial(stored_response, stored), headers, long=long)
         segments = await self._service.store.segments(stored.turn.id)
         events = await kept_events(segments, self._service.threads)
-        make = partial(distant_response, stored, events)
-        return await self._made(make, headers, long=is_long(events))
+        make = partial(remote_response, stored, events)
+        return await self._response(make, headers, long=is_long(events))
 
-    async def _made(
+    async def _response(
         self, make: Callable[[], object], headers: dict[str, str], *, long: bool
     ) -> Response:
         threads = self._service.threads
-        return await made_response(make, headers, long=long, threads=threads)
+        return await offloaded_response(make, headers, long=long, threads=threads)
 
     async def _items(self, turn_id: str, input_items: str) -> list[Item]:
         large = len(input_items) > AT_ONCE
-        return await off_loop(large, self._threads, lambda: list(named_input(turn_id, input_items)))
+        return await off_loop(
+            large, self._threads, lambda: list(input_with_ids(turn_id, input_items))
+        )
 
 
 def _unknown(id: str) -> ApiError:

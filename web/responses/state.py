@@ -1,4 +1,4 @@
-"""Where a request's history is: read from the store in a number of queries that never grows."""
+"""Loads a request's history in a constant number of queries."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from store.records import ChainLink
 from web.conversations import conversation_busy
 from web.dialects.responses_items import turn_id_of
 from web.responses.chain import (
-    MOST_LINKS,
+    MAX_LINKS,
     Chain,
     chain_before,
     chain_in_conversation,
@@ -23,52 +23,53 @@ from web.responses.request import Past
 from web.service import TENANT, Service
 
 LARGE = 65_536
-"""Characters of items as JSON that are read in 5 ms, however many items and parts they are."""
+"""Characters of JSON items that are read in 5 ms, whatever the number of items and parts."""
 
 Unstored = Mapping[str, ChainLink]
-"""Responses that only who asks has kept, with the ids of their turns."""
+"""Unstored responses cached by the client's socket, by turn id."""
 NONE_UNSTORED: Unstored = MappingProxyType({})
 
 
-class Recalled(Struct, frozen=True):
-    """A history, and the turn that the next one goes on from; None where it begins something."""
+class LoadedHistory(Struct, frozen=True):
+    """A history as loaded for a request."""
 
     chain: Chain
     turn_id: str | None
+    """The previous turn, or None if the request begins a chain or conversation."""
     size: int = 0
-    """Characters of what was read of it, as JSON."""
+    """Characters of the stored JSON from which it was read."""
 
 
-async def recall(
+async def load_history(
     service: Service,
     past: Past,
     threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
-) -> Recalled:
-    """What a request goes on from; raises `ApiError` (404, 409, 503).
+) -> LoadedHistory:
+    """Load the history of a request; raises `ApiError` (404, 409, 503).
 
-    History that the client brings takes the place of what is stored, for later turns too. What
-    the request names must be there all the same: its instructions hold on.
+    `conversation_history` replaces the stored items, for later turns too. A response or
+    conversation named next to it must exist nevertheless, since its instructions are inherited.
     """
-    recalled = await _stored(service, past, threads, unstored)
+    history = await _stored(service, past, threads, unstored)
     if past.items is None:
-        return recalled
-    return Recalled(Chain(items=past.items, instructions=recalled.chain.instructions), None)
+        return history
+    return LoadedHistory(Chain(items=past.items, instructions=history.chain.instructions), None)
 
 
 async def _stored(
     service: Service, past: Past, threads: trio.CapacityLimiter, unstored: Unstored
-) -> Recalled:
+) -> LoadedHistory:
     if past.previous is not None:
         return await _before(service, past.previous, threads, unstored)
     if past.conversation is not None:
         return await _in_conversation(service, past.conversation, threads)
-    return Recalled(Chain(), None)
+    return LoadedHistory(Chain(), None)
 
 
 async def _before(
     service: Service, id: str, threads: trio.CapacityLimiter, unstored: Unstored
-) -> Recalled:
+) -> LoadedHistory:
     turn_id = turn_id_of(id)
     if turn_id is None:
         raise previous_not_found(id)
@@ -78,7 +79,7 @@ async def _before(
     links = [_known(link, unstored) for link in stored]
     size = _size(links)
     chain = await off_loop(size > LARGE, threads, lambda: chain_before(links, id))
-    return Recalled(chain, turn_id, size)
+    return LoadedHistory(chain, turn_id, size)
 
 
 def _size(links: Sequence[ChainLink]) -> int:
@@ -86,9 +87,9 @@ def _size(links: Sequence[ChainLink]) -> int:
 
 
 async def _links(service: Service, turn_id: str) -> list[ChainLink]:
-    """The chain, of no more than a client could have sent at once."""
-    most_bytes = service.config.limits.body_bytes
-    return await service.store.chain(TENANT, turn_id, MOST_LINKS, most_bytes)
+    """Return the chain, limited to the size of a request body."""
+    max_bytes = service.config.limits.body_bytes
+    return await service.store.chain(TENANT, turn_id, MAX_LINKS, max_bytes)
 
 
 def _known(link: ChainLink, unstored: Unstored) -> ChainLink:
@@ -106,22 +107,27 @@ def _check_over(service: Service, id: str, turn_id: str) -> None:
 
 
 def _check_settled(service: Service, conversation: str) -> None:
-    """What the database takes for a turn that plays may be over, and only its end not there yet."""
+    """Raise `ApiError` (503) if an ended turn of the conversation is not in the database yet.
+
+    The database still has such a turn as running.
+    """
     for turn in service.registry.unsettled():
         its = (turn.request.tenant_id, turn.request.conversation)
         if its == (TENANT, conversation) and turn.deleted_at is None:
             raise not_in_database(f"A response of the conversation {conversation[:100]!r}")
 
 
-async def _in_conversation(service: Service, name: str, threads: trio.CapacityLimiter) -> Recalled:
+async def _in_conversation(
+    service: Service, name: str, threads: trio.CapacityLimiter
+) -> LoadedHistory:
     store = service.store
     _check_settled(service, name)
     if await store.conversation_live(TENANT, name):
         raise conversation_busy(name)
-    turn_id = await store.latest_in(TENANT, name)
+    turn_id = await store.latest_turn_in(TENANT, name)
     if turn_id is None:
-        return Recalled(Chain(), None)
+        return LoadedHistory(Chain(), None)
     links = await _links(service, turn_id)
     size = _size(links)
     chain = await off_loop(size > LARGE, threads, lambda: chain_in_conversation(links))
-    return Recalled(chain, turn_id, size)
+    return LoadedHistory(chain, turn_id, size)

@@ -1,7 +1,7 @@
-"""Compaction items: a conversation's summary, which a client keeps and hands in again.
+"""Encodes and decodes the summary in a compaction item, which the client sends back later.
 
-Opaque and no secret: the API calls the field `encrypted_content`, here it is base64. A client that
-makes one up says nothing that it could not have said in a message.
+The API calls the field `encrypted_content`. Here it is base64: it is opaque, but not secret. A
+client that forges one can say no more than it could in a message.
 """
 
 from base64 import b64decode, b64encode
@@ -13,12 +13,12 @@ _HEAD = "Summary of the conversation so far:\n\n"
 
 
 def seal(summary: str) -> str:
-    """The `encrypted_content` of a summary."""
+    """Return the `encrypted_content` of a summary."""
     return _MARK + b64encode(summary.encode()).decode()
 
 
 def unseal(content: str) -> str | None:
-    """The summary; None where this is not one of ours."""
+    """Return the summary in `encrypted_content`, or None if this server did not make it."""
     if not content.startswith(_MARK):
         return None
     try:
@@ -28,6 +28,9 @@ def unseal(content: str) -> str | None:
 
 
 def summary_message(content: JSON) -> dict[str, JSON]:
-    """A compaction item as a chat message; the user's, who alone answers for what is in it."""
+    """Return a compaction item as a chat message.
+
+    It has the role `user`, since the client controls its content.
+    """
     summary = unseal(content) if isinstance(content, str) else None
     return {"role": "user", "content": _HEAD + (summary or "")}

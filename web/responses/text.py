@@ -1,4 +1,4 @@
-"""`text` of a Responses request: in which format an answer is to come, and how long-winded."""
+"""Converts the `text` parameter: the answer's format and verbosity."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,16 @@ _VERBOSITIES = ("low", "medium", "high")
 
 
 class TextFormat(Struct, frozen=True):
-    """What was asked for."""
+    """The format of the answer that a request asks for."""
 
     parameters: Object
-    """As Chat Completions has it."""
+    """Parameters of the model call, in the form of Chat Completions."""
     shown: Object
-    """As the response object repeats it."""
+    """The `text` field of the response object."""
 
 
 def response_format(given: Mapping[str, JSON] | None) -> TextFormat:
-    """What `text` asks for; raises `ApiError` (400)."""
+    """Validate and convert `text`; raises `ApiError` (400)."""
     text = given or {}
     parameters: Object = {}
     shown: Object = {"format": {"type": "text"}, "verbosity": None}

@@ -1,7 +1,7 @@
-"""Tools and their choice in a Responses request, and as Chat Completions has them.
+"""Converts the tools and the tool choice of a Responses request to those of a chat.
 
-Source: OpenAI's API reference, "Create a response". Only functions that the client runs itself:
-tools that the server would have to run are refused by name.
+Only functions, which the client runs, are accepted. Tools that the server would have to run are
+rejected. Source: OpenAI's API reference, "Create a response".
 """
 
 from collections.abc import Sequence
@@ -22,27 +22,27 @@ class Tools(Struct, frozen=True, kw_only=True):
     """The tools of a request."""
 
     shown: tuple[Object, ...] = ()
-    """As the response object repeats them."""
+    """The `tools` of the response object."""
     parameters: Object = {}
-    """`tools` and `tool_choice` for a model call."""
+    """The `tools` and `tool_choice` of the model call, in the form of Chat Completions."""
     choice: JSON = "auto"
-    """As the response object repeats it."""
+    """The `tool_choice` of the response object."""
 
 
 def read_tools(tools: Sequence[JSON] | None, choice: JSON) -> Tools:
-    """The tools, and which to use; raises `ApiError` (400) with the path of what is wrong."""
+    """Validate and convert the tools and the tool choice; raises `ApiError` (400)."""
     given = tools or ()
     if len(given) > MAX_TOOLS:
         raise wrong("tools", f"may have at most {MAX_TOOLS} tools.")
     functions = [_function(tool, f"tools[{index}]") for index, tool in enumerate(given)]
-    said = _choice(choice, {function["name"] for function in functions})
+    chat_choice = _choice(choice, {function["name"] for function in functions})
     parameters: Object = {}
     if functions:
         parameters["tools"] = [_nested(function) for function in functions]
         if choice is not None:
-            parameters["tool_choice"] = said
+            parameters["tool_choice"] = chat_choice
     elif choice not in (None, "auto", "none"):
-        raise wrong("tool_choice", "there are no tools to choose from.")
+        raise wrong("tool_choice", "must be auto or none, since the request has no tools.")
     return Tools(
         shown=tuple(_shown(function) for function in functions),
         parameters=parameters,
@@ -57,8 +57,8 @@ def _function(tool: JSON, path: str) -> Object:
     if kind is None:
         raise wrong(f"{path}.type", "field required.", "missing_required_parameter")
     if kind != "function":
-        named = f"{kind!r:.100}" if isinstance(kind, str) else "this type"
-        text = f"there are no tools of type {named} here, only of type 'function'."
+        named = f"{kind!r:.100}" if isinstance(kind, str) else "of this type"
+        text = f"tools {named} are not supported. Send tools of type 'function'."
         raise wrong(f"{path}.type", text, "unsupported_tool_type")
     _name(tool.get("name"), f"{path}.name")
     _check(tool, "description", str, "a string", path)
@@ -68,24 +68,24 @@ def _function(tool: JSON, path: str) -> Object:
 
 
 def _nested(function: Object) -> Object:
-    """The function as Chat Completions has it."""
-    said = {key: value for key, value in function.items() if key != "type" and value is not None}
-    return {"type": "function", "function": said}
+    """Return the function in the nested form of Chat Completions."""
+    fields = {key: value for key, value in function.items() if key != "type" and value is not None}
+    return {"type": "function", "function": fields}
 
 
 def _shown(function: Object) -> Object:
-    # The API is strict where nothing is said; providers of other formats cannot be.
-    missing = {"description": None, "parameters": None, "strict": False}
-    said = {key: value for key, value in function.items() if value is not None}
-    return missing | said
+    # OpenAI's default is `strict: true`, but providers of other formats don't support it.
+    defaults = {"description": None, "parameters": None, "strict": False}
+    given = {key: value for key, value in function.items() if value is not None}
+    return defaults | given
 
 
 def _choice(choice: JSON, names: set[JSON]) -> JSON:
-    """`tool_choice` as Chat Completions has it."""
+    """Return `tool_choice` in the form of Chat Completions; raises `ApiError` (400)."""
     if choice is None or choice in _CHOICES:
         return choice
     if not isinstance(choice, dict):
-        text = f"must be one of {', '.join(_CHOICES)}, or an object that has a type."
+        text = f"must be one of {', '.join(_CHOICES)}, or an object with a type."
         raise wrong("tool_choice", text)
     match choice.get("type"):
         case "function":
@@ -109,13 +109,13 @@ def _allowed(choice: Object, names: set[JSON]) -> Object:
 
 
 def _chosen(tool: JSON, names: set[JSON], path: str) -> Object:
-    """A function that is named, as Chat Completions names it."""
+    """Return the choice of a named function in the form of Chat Completions."""
     if not isinstance(tool, dict) or tool.get("type") != "function":
         raise wrong(f"{path}.type", "must be function.", "unsupported_tool_type")
     name = tool.get("name")
     _name(name, f"{path}.name")
     if name not in names:
-        raise wrong(f"{path}.name", f"there is no function {name!r:.100} in tools.")
+        raise wrong(f"{path}.name", f"{name!r:.100} is not the name of a function in tools.")
     return {"type": "function", "function": {"name": name}}
 
 

@@ -1,4 +1,4 @@
-"""The turns that Responses requests ask for."""
+"""Starts the turns of Responses requests."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -13,44 +13,48 @@ from actors.turn import Turn, TurnRequest
 from web.dialects.responses import NAME
 from web.responses.compact import summary_call
 from web.responses.prepare import Prepared, prepare
-from web.responses.request import ResponsesAsk
-from web.responses.shown import Shown, knows_thinking, shown
+from web.responses.request import ResponsesRequest
+from web.responses.shown import ModelContext, knows_thinking, model_context
 from web.responses.state import NONE_UNSTORED, Unstored
 from web.service import TENANT, Service
 
 Start = Callable[[TurnRequest], Awaitable[Turn]]
 
-_OF_USERS = ("user", "safety_identifier", "prompt_cache_key")
+_USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
+"""Parameters of a compaction request that its summary call keeps: they identify the user."""
 
 
-async def play_response(
+async def start_response(
     service: Service,
-    ask: ResponsesAsk,
+    ask: ResponsesRequest,
     threads: trio.CapacityLimiter,
     start: Start,
     unstored: Unstored = NONE_UNSTORED,
 ) -> Turn:
-    """Have `start` begin the turn that is asked for; raises `ApiError`.
+    """Prepare the turn of a request and start it with `start`; raises `ApiError`.
 
-    No other turn of its conversation begins meanwhile. It may also go on from what is `unstored`.
+    Until it has started, no other turn of its conversation can start. It may continue a response
+    that is `unstored`.
     """
     with service.conversations.claim(TENANT, ask.past.conversation, service.registry):
         prepared = await prepare(service, ask, threads, unstored)
-        seen = await shown(service, prepared, threads)
-        return await start(_request(service, prepared, seen))
+        context = await model_context(service, prepared, threads)
+        return await start(_request(service, prepared, context))
 
 
-async def play_summary(
+async def start_summary(
     service: Service, prepared: Prepared, threads: trio.CapacityLimiter, start: Start
 ) -> Turn:
-    """Have `start` begin a turn that summarises a conversation, and of which nothing is kept."""
+    """Start a turn that summarises a conversation; its content is not stored."""
     ask = prepared.ask
-    asking = partial(summary_call, prepared.conversation.units, ask.instructions)
-    request = _request(service, prepared, Shown([], ()))
+    asking = partial(summary_call, prepared.conversation.groups, ask.instructions)
+    request = _request(service, prepared, ModelContext([], ()))
     call = ModelCall(
         upstream_model="",
         messages=await off_loop(prepared.large, threads, asking),
-        parameters={name: ask.parameters[name] for name in _OF_USERS if name in ask.parameters},
+        parameters={
+            name: ask.parameters[name] for name in _USER_PARAMETERS if name in ask.parameters
+        },
     )
     return await start(
         replace(
@@ -66,48 +70,50 @@ async def play_summary(
 
 
 async def count_input(service: Service, prepared: Prepared, threads: trio.CapacityLimiter) -> int:
-    """About how many tokens the first route will count; images are not among them."""
-    seen = await shown(service, prepared, threads)
-    call = ModelCall(upstream_model="", messages=seen.messages, parameters=prepared.ask.parameters)
+    """Estimate the input tokens of a request on the first route, without images."""
+    context = await model_context(service, prepared, threads)
+    call = ModelCall(
+        upstream_model="", messages=context.messages, parameters=prepared.ask.parameters
+    )
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 
 
-def _request(service: Service, prepared: Prepared, seen: Shown) -> TurnRequest:
+def _request(service: Service, prepared: Prepared, context: ModelContext) -> TurnRequest:
     ask = prepared.ask
     turn = prepared.plan.turn(
-        _call(service, prepared, seen),
+        _call(service, prepared, context),
         model=ask.model,
         dialect=NAME,
         dialect_options={"echo": _echo(prepared)},
         tenant_id=TENANT,
         stream=ask.stream,
         strict=ask.strict,
-        keep_text=ask.keep,
+        keep_text=ask.store,
     )
     return replace(
         turn,
-        previous_id=prepared.recalled.turn_id,
+        previous_id=prepared.history.turn_id,
         conversation=ask.past.conversation,
-        input_items=ask.kept if ask.keep else None,
-        notes=seen.notes,
+        input_items=ask.stored_input if ask.store else None,
+        notes=context.notes,
     )
 
 
-def _call(service: Service, prepared: Prepared, seen: Shown) -> ModelCall:
+def _call(service: Service, prepared: Prepared, context: ModelContext) -> ModelCall:
     ask, parameters = prepared.ask, prepared.ask.parameters
     if ask.thinking and knows_thinking(service, prepared.plan):
         parameters = {**parameters, "reasoning": ask.thinking}
     return ModelCall(
         upstream_model="",
-        messages=seen.messages,
+        messages=context.messages,
         parameters=parameters,
-        # Named by the formats that have no place for it.
-        foreign={THINKING: ()} if seen.has_thoughts else {},
+        # Formats that cannot send reasoning of earlier answers warn about it by this name.
+        foreign={THINKING: ()} if context.has_reasoning else {},
     )
 
 
 def _echo(prepared: Prepared) -> dict[str, JSON]:
-    """What the response object repeats of the request, and of what it goes on from."""
+    """Return the fields of the response object that repeat the request and its history."""
     past = prepared.ask.past
     return prepared.ask.echo | {
         "instructions": prepared.conversation.instructions,

@@ -1,8 +1,8 @@
-"""Items as chat messages, in units that stand or fall together. Pure.
+"""Converts items to chat messages, in groups that are kept or dropped together. Pure.
 
-Chat Completions wants a model's calls in one message and their results right behind it, wherever
-they stood among the items; so that is a unit, with the thoughts that led to the calls. Every other
-message is a unit by itself.
+Chat Completions requires the calls of a model in one message, directly followed by their results,
+wherever they were among the items. These messages are one group, with the reasoning that led to the
+calls. Every other message is a group by itself.
 """
 
 from collections.abc import Iterable
@@ -17,23 +17,23 @@ from web.responses.summary import summary_message
 Message = dict[str, JSON]
 
 
-class Unit(Struct):
-    """Messages that cannot do without each other."""
+class MessageGroup(Struct):
+    """Chat messages that are valid only together."""
 
     messages: list[Message]
     pending: int = 0
-    """Calls in it that have no result yet."""
-    thoughts: list[str] | None = None
-    """What led to its first message, which gets them in the end."""
+    """Number of its calls without a result so far."""
+    reasoning: list[str] | None = None
+    """Reasoning that preceded the first message; `MessageGroups.finish` adds it to that message."""
 
     @property
     def role(self) -> JSON:
-        """Whose the first of them is."""
+        """The role of the first message."""
         return self.messages[0]["role"]
 
 
 class Mismatch(Exception):
-    """Calls and their results do not go together; `place` is that of the item at fault."""
+    """Error for calls and results that don't match; `place` is the index of the item at fault."""
 
     def __init__(self, place: int, words: str) -> None:
         super().__init__(words)
@@ -41,27 +41,28 @@ class Mismatch(Exception):
         self.words = words
 
 
-class Units:
-    """Puts items together, one after the other."""
+class MessageGroups:
+    """A builder that converts items to message groups, in their order."""
 
     def __init__(self) -> None:
-        self.units: list[Unit] = []
-        self.sealed = 0
-        """Reasoning items of which there is no text that could go on, or no answer to go with."""
+        self.groups: list[MessageGroup] = []
+        self.dropped_reasoning = 0
+        """Number of dropped reasoning items, which have no text or precede no message."""
         self.orphans = 0
-        """Results that were left out, since their calls are not there."""
-        self._open: Unit | None = None
-        """The model's last message, while it is its turn to speak."""
-        self._thought: list[str] = []
-        self._calls: dict[str, tuple[Unit, int]] = {}
-        """Calls without a result, with the places of their items."""
+        """Number of results that were dropped because their calls are missing."""
+        self._open: MessageGroup | None = None
+        """The group of the last message, while further items may extend that message."""
+        self._waiting_reasoning: list[str] = []
+        """Reasoning that waits for the message it led to."""
+        self._calls: dict[str, tuple[MessageGroup, int]] = {}
+        """Calls without a result, by call id, with the index of the item."""
         self._answered: set[str] = set()
         self._place = 0
 
     def add(self, items: Iterable[Item], *, forgiving: bool = False) -> None:
-        """Take these items; raises `Mismatch`.
+        """Add items; raises `Mismatch`.
 
-        With `forgiving` results whose calls are not there are left out.
+        With `forgiving`, results whose calls are missing are dropped.
         """
         for item in items:
             if forgiving and self._is_orphan(item):
@@ -70,19 +71,19 @@ class Units:
                 self._add(item)
             self._place += 1
 
-    def finish(self) -> list[Unit]:
-        """All units; raises `Mismatch` where a call has no result."""
-        self._drop_thought()
+    def finish(self) -> list[MessageGroup]:
+        """Return all groups; raises `Mismatch` if a call has no result."""
+        self._drop_reasoning()
         for call_id, (_, place) in self._calls.items():
             raise Mismatch(
                 place,
                 f"there is no output for the function call {call_id!r:.200}."
                 " Send its function_call_output.",
             )
-        for unit in self.units:
-            if unit.thoughts is not None:
-                unit.messages[0][THINKING] = "\n\n".join(unit.thoughts)
-        return self.units
+        for group in self.groups:
+            if group.reasoning is not None:
+                group.messages[0][THINKING] = "\n\n".join(group.reasoning)
+        return self.groups
 
     def _is_orphan(self, item: Item) -> bool:
         return item["type"] == "function_call_output" and item["call_id"] not in self._calls
@@ -90,7 +91,7 @@ class Units:
     def _add(self, item: Item) -> None:
         match item["type"]:
             case "message" if item["role"] == "assistant":
-                self._say(assistant_content(item["content"]))
+                self._assistant_content(assistant_content(item["content"]))
             case "message":
                 self._other({"role": item["role"], "content": input_content(item["content"])})
             case "function_call":
@@ -98,35 +99,35 @@ class Units:
             case "function_call_output":
                 self._result(item)
             case "reasoning":
-                self._think(item)
+                self._reasoning(item)
             case "compaction":
                 self._other(summary_message(item["encrypted_content"]))
 
     def _other(self, message: Message) -> None:
-        self._drop_thought()
+        self._drop_reasoning()
         self._open = None
-        self.units.append(Unit([message]))
+        self.groups.append(MessageGroup([message]))
 
-    def _assistant(self) -> Unit:
-        """The unit of the message that the model is saying, with what it thought before."""
-        unit = self._open
-        if unit is None:
-            unit = self._open = Unit([{"role": "assistant", "content": None}])
-            self.units.append(unit)
-        if self._thought:
-            unit.thoughts = unit.thoughts or []
-            unit.thoughts += self._thought
-            self._thought.clear()
-        return unit
+    def _assistant(self) -> MessageGroup:
+        """Return the open assistant group, or a new one, with the reasoning before it."""
+        group = self._open
+        if group is None:
+            group = self._open = MessageGroup([{"role": "assistant", "content": None}])
+            self.groups.append(group)
+        if self._waiting_reasoning:
+            group.reasoning = group.reasoning or []
+            group.reasoning += self._waiting_reasoning
+            self._waiting_reasoning.clear()
+        return group
 
-    def _say(self, content: JSON) -> None:
+    def _assistant_content(self, content: JSON) -> None:
         if self._open is not None and not self._open.pending:
             self._open = None
         message = self._assistant().messages[0]
         match message["content"]:
             case None:
                 message["content"] = content
-            case list(there):  # which nobody else has
+            case list(there):  # may be changed in place: this message owns its list
                 there += _parts(content)
             case there:
                 message["content"] = [*_parts(there), *_parts(content)]
@@ -134,46 +135,46 @@ class Units:
     def _call(self, item: Item) -> None:
         call_id = str(item["call_id"])
         if call_id in self._calls:
-            raise Mismatch(self._place, f"there are two calls of the id {call_id!r:.200}.")
+            raise Mismatch(self._place, f"there are two function calls with id {call_id!r:.200}.")
         function = {"name": item["name"], "arguments": item["arguments"]}
         call = {"id": call_id, "type": "function", "function": function}
-        unit = self._assistant()
-        calls = unit.messages[0].setdefault("tool_calls", [])
+        group = self._assistant()
+        calls = group.messages[0].setdefault("tool_calls", [])
         if isinstance(calls, list):
             calls.append(call)
-        unit.pending += 1
-        self._calls[call_id] = unit, self._place
+        group.pending += 1
+        self._calls[call_id] = group, self._place
         self._answered.discard(call_id)
 
     def _result(self, item: Item) -> None:
         call_id = str(item["call_id"])
-        unit, _ = self._calls.pop(call_id, (None, 0))
-        if unit is None:
-            why = "has an output already" if call_id in self._answered else "is not there"
-            text = f"the function call {call_id!r:.200} that this is the output of {why}."
+        group, _ = self._calls.pop(call_id, (None, 0))
+        if group is None:
+            why = "already has an output" if call_id in self._answered else "is missing"
+            text = f"the function call {call_id!r:.200} of this output {why}."
             raise Mismatch(self._place, text)
         content = output_content(item["output"])
-        unit.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
-        unit.pending -= 1
+        group.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
+        group.pending -= 1
         self._answered.add(call_id)
-        self._drop_thought()
+        self._drop_reasoning()
         self._open = None
 
-    def _think(self, item: Item) -> None:
+    def _reasoning(self, item: Item) -> None:
         texts = _texts(item.get("content")) or _texts(item.get("summary"))
         if texts:
-            self._thought.append("\n\n".join(texts))
+            self._waiting_reasoning.append("\n\n".join(texts))
         else:
-            self.sealed += 1
+            self.dropped_reasoning += 1
 
-    def _drop_thought(self) -> None:
-        """What was thought before nothing has no message to go with."""
-        self.sealed += len(self._thought)
-        self._thought.clear()
+    def _drop_reasoning(self) -> None:
+        """Drop reasoning that no message follows."""
+        self.dropped_reasoning += len(self._waiting_reasoning)
+        self._waiting_reasoning.clear()
 
 
 def input_content(parts: JSON) -> JSON:
-    """The content of a message as Chat Completions has it; a single plain text is a string."""
+    """Convert message content to the form of Chat Completions; a single plain text is a string."""
     match parts:
         case [{"type": "input_text", "text": text, **others}] if not others:
             return text
@@ -183,12 +184,12 @@ def input_content(parts: JSON) -> JSON:
 
 
 def output_content(output: JSON) -> JSON:
-    """What a function gave, as a chat's tool message has it."""
+    """Convert a function's output to the content of a tool message."""
     return input_content(output) if isinstance(output, list) else output
 
 
 def assistant_content(parts: JSON) -> JSON:
-    """The same of what the model said; its annotations and logprobs have no place there."""
+    """Convert the content of an assistant message, without its annotations and logprobs."""
     match parts:
         case [{"type": "output_text", "text": text}]:
             return text

@@ -1,4 +1,4 @@
-"""What a socket remembers of responses that are not stored, so that it can go on from them."""
+"""Caches the unstored responses of a WebSocket, so that later requests on it can continue them."""
 
 from sys import getsizeof
 from types import MappingProxyType
@@ -8,35 +8,36 @@ import msgspec
 from actors.events import Ended
 from actors.turn import Turn
 from store.records import ChainLink
-from web.responses.chain import MOST_LINKS, Options
+from web.responses.chain import MAX_LINKS, Options
 from web.responses.state import Unstored
 
 
 class UnstoredResponses:
-    """Responses in memory, at most as many as are read of a chain; the oldest are forgotten first.
+    """A cache of responses, bounded by `max_bytes` and the length of a chain.
 
-    `most_bytes` is what they may take. `links` has them by the ids of their turns.
+    The oldest are removed first. `links` maps turn ids to the responses.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._links: dict[str, ChainLink] = {}
         self.links: Unstored = MappingProxyType(self._links)
 
     def keep(self, link: ChainLink) -> None:
-        """Remember a response."""
+        """Add a response, and remove the oldest ones if the cache is full."""
         self._links[link.turn_id] = link
         self._bytes += _size(link)
-        while self._links and (self._bytes > self._most_bytes or len(self._links) > MOST_LINKS):
+        while self._links and (self._bytes > self._max_bytes or len(self._links) > MAX_LINKS):
             oldest = next(iter(self._links))
             self._bytes -= _size(self._links.pop(oldest))
 
 
-def link_of(turn: Turn, ended: Ended, asked: str, said: str) -> ChainLink:
-    """The link that this turn would be if it were stored: `asked` and `said` are JSON arrays.
+def link_of(turn: Turn, ended: Ended, input_items: str, answer_items: str) -> ChainLink:
+    """Return the chain link that this turn would be if it were stored.
 
-    Of what its response repeats only the instructions hold on for later ones.
+    `input_items` and `answer_items` are JSON arrays. Of the echoed fields only the
+    instructions are kept, since later responses inherit nothing else.
     """
     request = turn.request
     options = msgspec.convert(request.dialect_options, Options)
@@ -46,11 +47,11 @@ def link_of(turn: Turn, ended: Ended, asked: str, said: str) -> ChainLink:
         status=ended.status.value,
         dialect=request.dialect,
         dialect_options=msgspec.json.encode(options).decode(),
-        input_items=asked,
-        answer_items=said,
+        input_items=input_items,
+        answer_items=answer_items,
     )
 
 
 def _size(link: ChainLink) -> int:
-    """Bytes that it takes in memory, but for what all take alike."""
+    """Return its size in memory in bytes, without the fixed part that all links have."""
     return sum(map(getsizeof, (link.input_items, link.answer_items, link.dialect_options)))

@@ -1,4 +1,4 @@
-"""A response as `GET /v1/responses/{id}` tells it: of a turn that plays, or from the store."""
+"""Builds the response object for `GET /v1/responses/{id}` from a live turn or the store."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ from web.dialects.responses_items import Fields
 
 
 def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
-    """The response of a turn that plays, or whose record is not in the database yet.
+    """Return the response of a turn that is running or not in the database yet.
 
-    `journal` are its events so far.
+    `journal` has its events so far.
     """
     request = turn.request
     if journal:
@@ -28,7 +28,7 @@ def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
 
 
 def stored_response(stored: StoredResponse) -> Fields:
-    """The response of a turn that has ended, as its record tells it."""
+    """Return the response of an ended turn from its record."""
     turn = stored.turn
     answer = Answer(
         turn_id=turn.id,
@@ -43,13 +43,16 @@ def stored_response(stored: StoredResponse) -> Fields:
     return object_of(answer, turn.dialect_options)
 
 
-def distant_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
-    """The response of a turn that plays in another process; `events` are what is kept of it."""
+def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
+    """Return the response of a turn that runs in another process.
+
+    `events` are those that the other process has stored so far.
+    """
     if not events:
         return stored_response(stored)
     return object_of(answer_of(events), stored.turn.dialect_options)
 
 
 def _usage(record: UsageRecord) -> Usage:
-    told = msgspec.structs.asdict(record)
-    return msgspec.convert({k: v for k, v in told.items() if k != "cost_micros"}, Usage)
+    fields = msgspec.structs.asdict(record)
+    return msgspec.convert({k: v for k, v in fields.items() if k != "cost_micros"}, Usage)

@@ -1,40 +1,40 @@
-"""`truncation: auto`: which of a conversation still fits into a context window. Pure."""
+"""Drops the oldest messages that don't fit into the context window (`truncation: auto`). Pure."""
 
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from web.responses.units import Unit
+from web.responses.units import MessageGroup
 
-_STANDING = ("system", "developer")
+_INSTRUCTION_ROLES = ("system", "developer")
 
 
-class Weighed(Struct, frozen=True):
-    """A unit, and about how many tokens it is."""
+class CountedGroup(Struct, frozen=True):
+    """A message group with its estimated number of tokens."""
 
-    unit: Unit
+    group: MessageGroup
     tokens: int
 
 
-def fitting(units: Sequence[Weighed], room: int) -> list[Unit]:
-    """What is left when the oldest units are dropped until the others take at most `room` tokens.
+def fitting(groups: Sequence[CountedGroup], room: int) -> list[MessageGroup]:
+    """Drop the oldest groups until the others take at most `room` tokens.
 
-    Instructions stay, and so does the last unit, whatever it takes. Where something is dropped,
-    what is left begins with a user, if a user says anything in it.
+    Instructions and the last group always stay. If something is dropped, the rest begins with a
+    user message, provided that it contains one.
     """
-    excess = sum(weighed.tokens for weighed in units) - room
-    users = [place for place, weighed in enumerate(units) if weighed.unit.role == "user"]
+    excess = sum(counted.tokens for counted in groups) - room
+    users = [place for place, counted in enumerate(groups) if counted.group.role == "user"]
     last_user = users[-1] if users else 0
-    kept: list[Unit] = []
+    kept: list[MessageGroup] = []
     dropping = excess > 0
-    for place, weighed in enumerate(units):
-        unit = weighed.unit
-        headless = unit.role != "user" and place < last_user
-        if unit.role in _STANDING or place == len(units) - 1:
-            kept.append(unit)
+    for place, counted in enumerate(groups):
+        group = counted.group
+        headless = group.role != "user" and place < last_user
+        if group.role in _INSTRUCTION_ROLES or place == len(groups) - 1:
+            kept.append(group)
         elif dropping and (excess > 0 or headless):
-            excess -= weighed.tokens
+            excess -= counted.tokens
         else:
             dropping = False
-            kept.append(unit)
+            kept.append(group)
     return kept

@@ -1,4 +1,4 @@
-"""A Responses WebSocket: many turns on one socket, one after the other."""
+"""Serves a Responses WebSocket: many turns on one socket, one after the other."""
 
 from contextlib import AsyncExitStack
 from functools import partial
@@ -23,8 +23,8 @@ from web.dialects.responses import NAME
 from web.dialects.responses_items import response_id
 from web.errors import ApiError, ending_error, not_found, store_unavailable
 from web.playing import failed_without_content, first_event, start_turn, turn_headers
-from web.responses.request import ResponsesAsk
-from web.responses.turn import play_response
+from web.responses.request import ResponsesRequest
+from web.responses.turn import start_response
 from web.responses.unstored import UnstoredResponses, link_of
 from web.responses.ws_events import (
     Cancel,
@@ -34,58 +34,59 @@ from web.responses.ws_events import (
     response_in_progress,
 )
 from web.service import Service
-from web.websocket import GOING_AWAY, POLICY, websocket_life
+from web.websocket import GOING_AWAY, POLICY, websocket_context_of
 
 _KIND = KINDS[NAME]
 
-log = structlog.stdlib.get_logger("web.server")
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
-class Asked:
-    """A response that was asked for, until its last events are on their way."""
+class PendingResponse:
+    """A requested response, until its last events are being sent."""
 
     __slots__ = ("_ask", "_cancelled", "_turn", "unstored")
 
-    def __init__(self, ask: ResponsesAsk) -> None:
-        self._ask: ResponsesAsk | None = ask
+    def __init__(self, ask: ResponsesRequest) -> None:
+        self._ask: ResponsesRequest | None = ask
         self._turn: Turn | None = None
         self._cancelled = False
-        self.unstored = None if ask.keep else ask.kept
-        """JSON array of what it was asked, if nobody else keeps that."""
+        self.unstored = None if ask.store else ask.stored_input
+        """JSON array of its input items if they are not stored, else None."""
 
-    def take(self) -> ResponsesAsk:
-        """The request, once: it may be large, and takes no memory while the turn plays."""
+    def take(self) -> ResponsesRequest:
+        """Return the request, once: it may be large and must be freed while the turn runs."""
         ask, self._ask = self._ask, None
-        assert ask is not None  # noqa: S101  # there is one player, who asks once
+        assert ask is not None  # noqa: S101  # only `_start` calls this, once per response
         return ask
 
-    def begun(self, turn: Turn) -> None:
-        """Its turn plays."""
+    def set_turn(self, turn: Turn) -> None:
+        """Set its turn, and cancel the turn if the client has cancelled the response already."""
         self._turn = turn
         if self._cancelled:
             turn.stop(Reason.CANCEL_REQUESTED)
 
     def cancel(self) -> None:
-        """End it, as soon as there is something to end."""
+        """Cancel its turn, now or as soon as it has started."""
         self._cancelled = True
         if self._turn is not None:
             self._turn.stop(Reason.CANCEL_REQUESTED)
 
-    def is_meant(self, id: str | None) -> bool:
-        """Whether this is the response of that id; None means whichever there is."""
+    def matches(self, id: str | None) -> bool:
+        """Return whether `id` is the id of this response; None matches every response."""
         return id is None or (self._turn is not None and response_id(self._turn.id) == id)
 
 
-Asks = trio.MemorySendChannel[Asked | None]
-"""Whom the player is to answer next; None only has it look around."""
+PendingSender = trio.MemorySendChannel[PendingResponse | None]
+"""Channel to the responding task: the next response, or None to make it check for shutdown."""
 
 
 class ResponsesSocket:
-    """Serves one accepted socket.
+    """One accepted socket.
 
-    One task reads all the time, so that a cancellation is heard while a response is told; another
-    plays the responses and tells them. The reader tells of its own only errors. What they do for
-    each message is a call, so that no variable keeps a large one while nothing comes.
+    One task reads all the time, so that a cancellation is noticed while a response is streamed.
+    Another starts the responses and streams them. The reading task sends only errors. Each message
+    is handled in its own function call, so that no variable keeps a large one alive while the task
+    waits for the next.
     """
 
     def __init__(
@@ -94,137 +95,144 @@ class ResponsesSocket:
         self._service = service
         self._websocket = websocket
         self._threads = threads
-        self._life = websocket_life(websocket)
+        self._context = websocket_context_of(websocket)
         self._unstored = UnstoredResponses(service.config.limits.body_bytes)
-        self._asked: Asked | None = None
-        """What is in progress: a second one may not be asked for."""
+        self._current: PendingResponse | None = None
+        """The response in progress; only one is allowed at a time."""
 
     async def serve(self) -> None:
-        """Serve until the client leaves, which cancels, or until the server does."""
-        # One that is asked for while the last events of another are sent, and one None.
-        asks, taken = trio.open_memory_channel[Asked | None](2)
+        """Serve until the client disconnects, which cancels this task, or the server stops."""
+        # Room for one request sent during another's last events, and for one None.
+        sender, receiver = trio.open_memory_channel[PendingResponse | None](2)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._read, asks.clone())
-            nursery.start_soon(self._watch_server, asks)
-            await self._play(taken)
+            nursery.start_soon(self._read, sender.clone())
+            nursery.start_soon(self._watch_server, sender)
+            await self._respond_to_all(receiver)
             nursery.cancel_scope.cancel()
 
-    async def _watch_server(self, asks: Asks) -> None:
-        with asks:
-            await self._life.server_leaves.wait()
-            asks.send_nowait(None)
+    async def _watch_server(self, sender: PendingSender) -> None:
+        with sender:
+            await self._context.server_leaves.wait()
+            sender.send_nowait(None)
 
-    async def _read(self, asks: Asks) -> None:
-        with asks:
+    async def _read(self, sender: PendingSender) -> None:
+        with sender:
             while True:
-                await self._read_one(asks)
+                await self._read_one(sender)
 
-    async def _read_one(self, asks: Asks) -> None:
+    async def _read_one(self, sender: PendingSender) -> None:
         message = await self._websocket.receive()
         try:
-            self._heed(await read_event(message, self._threads), asks)
+            self._handle_event(await read_event(message, self._threads), sender)
         except ApiError as error:
-            await self._life.send_texts([error_event(error.info)])
+            await self._context.send_texts([error_event(error.info)])
 
-    def _heed(self, event: Create | Cancel, asks: Asks) -> None:
-        """Do what the client says; raises `ApiError` (404, 409)."""
-        asked = self._asked
+    def _handle_event(self, event: Create | Cancel, sender: PendingSender) -> None:
+        """Handle an event of the client; raises `ApiError` (404, 409)."""
+        pending = self._current
         if isinstance(event, Cancel):
-            if asked is None or not asked.is_meant(event.response_id):
-                text = "There is no such response in progress on this socket; it may have ended."
+            if pending is None or not pending.matches(event.response_id):
+                text = "No such response is in progress on this socket. It may have ended."
                 raise not_found(text, code="response_not_found", param="response_id")
-            asked.cancel()
-        elif asked is not None:
+            pending.cancel()
+        elif pending is not None:
             raise response_in_progress()
         else:
-            self._asked = Asked(event.ask)
-            asks.send_nowait(self._asked)
+            self._current = PendingResponse(event.ask)
+            sender.send_nowait(self._current)
 
-    async def _play(self, asks: trio.MemoryReceiveChannel[Asked | None]) -> None:
-        with asks:
+    async def _respond_to_all(
+        self, receiver: trio.MemoryReceiveChannel[PendingResponse | None]
+    ) -> None:
+        with receiver:
             try:
-                while self._asked is not None or not self._server_leaves:
-                    await self._play_one(asks)
+                while self._current is not None or not self._server_leaves:
+                    await self._respond_to_next(receiver)
             except ReaderTooSlow as error:
-                self._life.left_at = trio.current_time()
-                log.info("reader_too_slow", path=self._websocket.path, lag=str(error))
-                await self._websocket.close(POLICY, "The events are read too slowly.")
+                self._context.left_at = trio.current_time()
+                _log.info("slow reader dropped", path=self._websocket.path, lag=str(error))
+                await self._websocket.close(POLICY, "The client reads the events too slowly.")
             else:
-                await self._websocket.close(GOING_AWAY, "The server is about to stop.")
+                await self._websocket.close(GOING_AWAY, "The server is stopping.")
 
-    async def _play_one(self, asks: trio.MemoryReceiveChannel[Asked | None]) -> None:
-        asked = await asks.receive()
-        if asked is not None:
-            await self._answer(asked)
+    async def _respond_to_next(
+        self, receiver: trio.MemoryReceiveChannel[PendingResponse | None]
+    ) -> None:
+        pending = await receiver.receive()
+        if pending is not None:
+            await self._respond(pending)
 
     @property
     def _server_leaves(self) -> bool:
-        return self._life.server_leaves.is_set() or self._service.registry.draining
+        return self._context.server_leaves.is_set() or self._service.registry.draining
 
-    async def _answer(self, asked: Asked) -> None:
-        """Play a response to its end, or tell the error that there is instead."""
+    async def _respond(self, pending: PendingResponse) -> None:
+        """Run a response to its end, or send the error that prevents it."""
         try:
             async with AsyncExitStack() as stack:
-                await self._tell(asked, await self._start(asked, stack))
+                await self._stream(pending, await self._start(pending, stack))
         except ApiError as error:
-            await self._refuse(asked, error.info)
+            await self._send_error(pending, error.info)
         except StoreUnavailable:
-            await self._refuse(asked, store_unavailable().info)
+            await self._send_error(pending, store_unavailable().info)
         finally:
-            self._settle(asked)
+            self._release(pending)
 
-    async def _start(self, asked: Asked, stack: AsyncExitStack) -> Turn:
-        begin, links = partial(self._begin, asked, stack), self._unstored.links
-        return await play_response(self._service, asked.take(), self._threads, begin, links)
+    async def _start(self, pending: PendingResponse, stack: AsyncExitStack) -> Turn:
+        begin, links = partial(self._begin, pending, stack), self._unstored.links
+        return await start_response(self._service, pending.take(), self._threads, begin, links)
 
-    async def _begin(self, asked: Asked, stack: AsyncExitStack, request: TurnRequest) -> Turn:
+    async def _begin(
+        self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest
+    ) -> Turn:
         turn = start_turn(self._service, request)
-        stack.callback(self._over, turn)
+        stack.callback(self._record_request, turn)
         await stack.enter_async_context(Lease(turn, settle_s=self._service.settle_s))
-        asked.begun(turn)
+        pending.set_turn(turn)
         return turn
 
-    def _over(self, turn: Turn) -> None:
+    def _record_request(self, turn: Turn) -> None:
         record = RequestRecord()
-        record.turn, record.left_at = turn, self._life.left_at
+        record.turn, record.left_at = turn, self._context.left_at
         self._service.metrics.request_over(record)
 
-    async def _tell(self, asked: Asked, turn: Turn) -> None:
+    async def _stream(self, pending: PendingResponse, turn: Turn) -> None:
         await first_event(turn.journal)
         ended = failed_without_content(turn.journal, _KIND)
         if ended is not None:
-            await self._refuse(asked, ending_error(ended), turn_headers(turn))
+            await self._send_error(pending, ending_error(ended), turn_headers(turn))
             return
         dialect = _KIND.stream(turn.request.dialect_options, START)
         writer = self._service.writer(turn, dialect)
         async for frames in writer:
             if writer.exhausted:
-                await self._remember(asked, turn)
-                self._settle(asked)  # who has the last event may ask for the next response
+                await self._remember(pending, turn)
+                # Before sending: a client that has the last event may request the next response.
+                self._release(pending)
             if messages := data_of(frames):
-                await self._life.send_texts(messages)
+                await self._context.send_texts(messages)
 
-    async def _remember(self, asked: Asked, turn: Turn) -> None:
+    async def _remember(self, pending: PendingResponse, turn: Turn) -> None:
         journal = turn.journal.events
         ended = journal[-1]
-        if asked.unstored is None or turn.deleted_at is not None or not isinstance(ended, Ended):
+        if pending.unstored is None or turn.deleted_at is not None or not isinstance(ended, Ended):
             return
         long = is_long(journal)
-        said = await off_loop(long, self._service.threads, partial(_said, turn, long=long))
-        self._unstored.keep(link_of(turn, ended, asked.unstored, said or "[]"))
+        answer = await off_loop(long, self._service.threads, partial(_answer_json, turn, long=long))
+        self._unstored.keep(link_of(turn, ended, pending.unstored, answer or "[]"))
 
-    async def _refuse(
-        self, asked: Asked, info: ErrorInfo, headers: dict[str, str] | None = None
+    async def _send_error(
+        self, pending: PendingResponse, info: ErrorInfo, headers: dict[str, str] | None = None
     ) -> None:
-        self._settle(asked)
-        await self._life.send_texts([error_event(info, headers)])
+        self._release(pending)
+        await self._context.send_texts([error_event(info, headers)])
 
-    def _settle(self, asked: Asked) -> None:
-        """Another may be asked for."""
-        if self._asked is asked:
-            self._asked = None
+    def _release(self, pending: PendingResponse) -> None:
+        """Allow the client to request another response."""
+        if self._current is pending:
+            self._current = None
 
 
-def _said(turn: Turn, *, long: bool) -> str | None:
+def _answer_json(turn: Turn, *, long: bool) -> str | None:
     items = items_of(turn.journal.events) if turn.items is None else turn.items
     return kept_items(items, long=long)

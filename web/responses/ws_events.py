@@ -1,7 +1,7 @@
-"""What is said on a Responses WebSocket besides the events of a response.
+"""Parses client events of a Responses WebSocket and builds its error events.
 
-Sources: OpenAI's guide to WebSocket mode, and its API reference, "WebSocket events". Of what a
-client may say there, `response.cancel` is an extension of ours.
+`response.cancel` is an extension. Sources: OpenAI's guide to WebSocket mode, and its API reference,
+"WebSocket events".
 """
 
 from collections.abc import Mapping
@@ -16,53 +16,51 @@ from web.errors import ApiError, invalid
 from web.json_body import read_json
 from web.json_responses import http_status, retry_header
 from web.responses.items import wrong
-from web.responses.request import ResponsesAsk, read_responses_request
+from web.responses.request import ResponsesRequest, read_responses_request
 
 CREATE = "response.create"
 CANCEL = "response.cancel"
 
 _ENVELOPE = frozenset({"type", "event_id", "generate", "stream_id"})
-"""Fields that are not those of a POST."""
+"""Fields of `response.create` that a POST does not have."""
 
 
 class Create(Struct, frozen=True):
-    """The client asks for a response."""
+    """A `response.create` event."""
 
-    ask: ResponsesAsk
+    ask: ResponsesRequest
 
 
 class Cancel(Struct, frozen=True):
-    """The client wants the response no more; None where it means whichever is in progress."""
+    """A `response.cancel` event."""
 
     response_id: str | None
+    """The response to cancel, or None for the one in progress."""
 
 
 async def read_event(message: str | bytes, threads: trio.CapacityLimiter) -> Create | Cancel:
-    """What the client says; raises `ApiError` (400).
-
-    A large message is read in one of `threads`.
-    """
+    """Parse a client event, in one of `threads` if it is large; raises `ApiError` (400)."""
     if isinstance(message, bytes):
-        raise invalid("Messages must be texts, not binary.", code="unsupported_message")
+        raise invalid("Messages must be text, not binary.", code="unsupported_message")
     return await read_json(message, _event, threads, name="message")
 
 
 def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> bytes:
-    """An `error` event with what would be the status and the headers of a response over HTTP."""
+    """Return an `error` event with the status and headers that an HTTP response would have."""
     error: dict[str, object] = {
         "type": info.type,
         "code": info.code,
         "message": info.message,
         "param": info.param,
     }
-    if told := {**(headers or {}), **retry_header(info)}:
-        error["headers"] = told
+    if all_headers := {**(headers or {}), **retry_header(info)}:
+        error["headers"] = all_headers
     event = {"type": "error", "status": http_status(info.status), "error": error}
     return msgspec.json.encode(event)
 
 
 def response_in_progress() -> ApiError:
-    """A 409: there is one response at a time."""
+    """Return a 409 for a request during another response."""
     text = f"A response is in progress on this socket. Wait for its last event, or send {CANCEL}."
     return ApiError(
         ErrorInfo(
@@ -82,17 +80,17 @@ def _event(raw: dict[str, JSON]) -> Create | Cancel:
     raise wrong("type", f"must be {CREATE} or {CANCEL}.")
 
 
-def _ask(raw: dict[str, JSON]) -> ResponsesAsk:
+def _ask(raw: dict[str, JSON]) -> ResponsesRequest:
     if "response" in raw and "model" not in raw:
-        raise wrong("response", "the fields of a response stand beside type, not in an object.")
+        raise wrong("response", "unknown field. Send its fields next to type.")
     if raw.get("stream_id") is not None:
-        words = "there is one response at a time on a socket; open another socket."
+        words = "a socket has one response at a time. Open another socket."
         raise wrong("stream_id", words, "unsupported_parameter")
     if raw.get("generate") not in (None, True):
-        words = "there is nothing to be warmed up here; leave it out."
+        words = "warm-up requests are not supported. Remove the field."
         raise wrong("generate", words, "unsupported_parameter")
     if raw.get("background"):
-        words = "a response on a socket cannot run in the background; POST it."
+        words = "responses on a socket cannot run in the background. Use POST /v1/responses."
         raise wrong("background", words, "unsupported_parameter")
     fields = {name: value for name, value in raw.items() if name not in _ENVELOPE}
     return read_responses_request(fields | {"stream": True})

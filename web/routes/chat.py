@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: a turn in the dialect of OpenAI's Chat Completions."""
+"""Serves `POST /v1/chat/completions`, OpenAI's Chat Completions."""
 
 import trio
 from quart import Blueprint, Response
@@ -8,18 +8,18 @@ from web.chat.request import ChatRequest, receive_chat_request
 from web.dialects.openai_chat import NAME
 from web.json_body import READERS
 from web.playing import answer, begin
-from web.request_parts import body_given
+from web.request_parts import request_body
 from web.service import TENANT, Service
 
 
 def chat_routes(service: Service) -> Blueprint:
-    """The blueprint of the chat surface."""
+    """Return the blueprint of the chat surface."""
     blueprint = Blueprint("chat", __name__)
     readers = trio.CapacityLimiter(READERS)
 
     @blueprint.post("/v1/chat/completions")
     async def chat_completions() -> Response:
-        ask = await receive_chat_request(await body_given(), readers)
+        ask = await receive_chat_request(await request_body(), readers)
         turn = await begin(service, turn_request(service, ask))
         return await answer(service, turn, stream=ask.stream)
 
@@ -27,7 +27,7 @@ def chat_routes(service: Service) -> Blueprint:
 
 
 def turn_request(service: Service, ask: ChatRequest) -> TurnRequest:
-    """The turn that a chat request asks for; raises `ApiError` (404) for an unknown model."""
+    """Return the turn request of a chat request; raises `ApiError` (404) for an unknown model."""
     return service.planner.find(ask.model).turn(
         ask.call,
         model=ask.model,

@@ -1,4 +1,4 @@
-"""`POST /v1/embeddings`: passed on to a route of the model, and accounted as a turn."""
+"""Serves `POST /v1/embeddings`, which is passed on to a route and recorded as a turn."""
 
 from functools import partial
 
@@ -17,51 +17,51 @@ from web.json_body import READERS
 from web.json_responses import error_response, json_response
 from web.planning import Plan
 from web.playing import begin, turn_headers
-from web.request_parts import body_given
+from web.request_parts import request_body
 from web.service import TENANT, Service
 
 _MODELS_SHOWN = 20
 _LARGE = 65_536
-"""Bytes of vectors beyond which a thread writes the answer."""
+"""Bytes of vectors beyond which the response is encoded in a thread."""
 
 
 def embedding_routes(service: Service) -> Blueprint:
-    """The blueprint of embeddings."""
+    """Return the blueprint of the embeddings surface."""
     blueprint = Blueprint("embeddings", __name__)
     readers = trio.CapacityLimiter(READERS)
 
     @blueprint.post("/v1/embeddings")
     async def embeddings() -> Response:
-        asked = await receive_embedding_request(await body_given(), readers)
-        job = EmbeddingJob(asked.ask)
-        turn = await _begin(service, asked, job)
+        parsed = await receive_embedding_request(await request_body(), readers)
+        job = EmbeddingJob(parsed.ask)
+        turn = await _begin(service, parsed, job)
         await turn.final.wait()
         return await _answer(turn, job, readers)
 
     return blueprint
 
 
-async def _begin(service: Service, asked: EmbeddingRequest, job: EmbeddingJob) -> Turn:
-    """Start the turn; raises `ApiError` for a model that does not embed, or is not there."""
-    plan = service.planner.find(asked.model)
-    can = tuple(p for p in plan.routes if p.route.provider in service.embedders)
-    if not can:
-        raise _no_embeddings(asked.model, plan.routes)
+async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) -> Turn:
+    """Start the turn; raises `ApiError` for an unknown model or one without embeddings."""
+    plan = service.planner.find(parsed.model)
+    capable = tuple(p for p in plan.routes if p.route.provider in service.embedders)
+    if not capable:
+        raise _no_embeddings(parsed.model, plan.routes)
     providers = job.providers(service.embedders)
-    turn = await begin(service, _turn_request(asked, plan, can), providers)
+    turn = await begin(service, _turn_request(parsed, plan, capable), providers)
     for planned in plan.routes:
-        if planned not in can:
+        if planned not in capable:
             turn.ledger.skip(planned.route, "no_embeddings", service.now())
     return turn
 
 
 def _turn_request(
-    asked: EmbeddingRequest, plan: Plan, routes: tuple[PlannedRoute, ...]
+    parsed: EmbeddingRequest, plan: Plan, routes: tuple[PlannedRoute, ...]
 ) -> TurnRequest:
     return TurnRequest(
-        model=asked.model,
+        model=parsed.model,
         routes=routes,
-        call=asked.ask.as_call(),
+        call=parsed.ask.as_call(),
         dialect=DIALECT,
         dialect_options={},
         total_s=plan.total_s,
@@ -75,7 +75,7 @@ async def _answer(turn: Turn, job: EmbeddingJob, threads: trio.CapacityLimiter) 
     ended = turn.journal.events[-1]
     headers = turn_headers(turn)
     if not isinstance(ended, Ended):
-        raise TypeError("a turn that is final has an end")
+        raise TypeError("the journal of a final turn must end with Ended")
     if ended.reason is not Reason.STOP or job.result is None:
         return error_response(ending_error(ended), headers)
     model = ended.upstream_model or turn.request.model
@@ -85,7 +85,7 @@ async def _answer(turn: Turn, job: EmbeddingJob, threads: trio.CapacityLimiter) 
 
 
 def embedding_list(result: Embeddings, model: str, usage: Usage | None) -> dict[str, object]:
-    """The answer as OpenAI spells it."""
+    """Return the embeddings in the form of OpenAI's API."""
     tokens = usage.input_tokens if usage else 0
     return {
         "object": "list",
@@ -100,5 +100,5 @@ def embedding_list(result: Embeddings, model: str, usage: Usage | None) -> dict[
 
 def _no_embeddings(model: str, routes: tuple[PlannedRoute, ...]) -> ApiError:
     shown = ", ".join(str(planned.route) for planned in routes[:_MODELS_SHOWN])
-    text = f"The model {model!r} has no route that makes embeddings; its routes are {shown}."
+    text = f"The model {model!r} has no route that makes embeddings. Its routes are {shown}."
     return invalid(text, param="model", code="no_embeddings")

@@ -1,6 +1,6 @@
-"""`POST /v1/messages`: a turn in the dialect of Anthropic's Messages; and the count of its tokens.
+"""Serves `POST /v1/messages` and `/v1/messages/count_tokens`, Anthropic's Messages.
 
-Any `x-api-key` and any `anthropic-version`, or none, will do.
+The headers `x-api-key` and `anthropic-version` are ignored.
 """
 
 import trio
@@ -16,31 +16,31 @@ from web.messages.request import (
     receive_messages_request,
 )
 from web.playing import answer, begin
-from web.request_parts import body_given
+from web.request_parts import request_body
 from web.service import TENANT, Service
 
 
 def message_routes(service: Service) -> Blueprint:
-    """The blueprint of the Messages surface."""
+    """Return the blueprint of the Messages surface."""
     blueprint = Blueprint("messages", __name__)
     readers = trio.CapacityLimiter(READERS)
 
     @blueprint.post("/v1/messages")
     async def messages() -> Response:
-        ask = await receive_messages_request(await body_given(), readers)
+        ask = await receive_messages_request(await request_body(), readers)
         turn = await begin(service, turn_request(service, ask))
         return await answer(service, turn, stream=ask.stream)
 
     @blueprint.post("/v1/messages/count_tokens")
     async def count_tokens() -> Response:
-        ask = await receive_count_request(await body_given(), readers)
+        ask = await receive_count_request(await request_body(), readers)
         return json_response({"input_tokens": count(service, ask)})
 
     return blueprint
 
 
 def turn_request(service: Service, ask: MessagesRequest) -> TurnRequest:
-    """The turn that a request asks for; raises `ApiError` (404) for an unknown model."""
+    """Return the turn request of a request; raises `ApiError` (404) for an unknown model."""
     return service.planner.find(ask.model).turn(
         ask.call,
         model=ask.model,
@@ -53,6 +53,6 @@ def turn_request(service: Service, ask: MessagesRequest) -> TurnRequest:
 
 
 def count(service: Service, ask: MessagesRequest) -> int:
-    """About how many tokens the model's first route will count; images are not among them."""
+    """Estimate the input tokens on the model's first route, without images."""
     route = service.planner.find(ask.model).routes[0].route
     return service.estimates.estimate_input(str(route), ask.call)

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the names that a client may ask for."""
+"""Serves `/v1/models`, the list of model names that requests may use."""
 
 from quart import Blueprint, Response
 
@@ -8,7 +8,7 @@ from web.service import Service
 
 
 def model_routes(service: Service) -> Blueprint:
-    """The blueprint of the model list."""
+    """Return the blueprint of the model list."""
     blueprint = Blueprint("models", __name__)
     since = int(service.now())
 
@@ -24,7 +24,7 @@ def model_routes(service: Service) -> Blueprint:
     @blueprint.get("/v1/models/<path:name>")
     async def model(name: str) -> Response:
         if name not in service.planner.names:
-            raise not_found(f"There is no model {name[:200]!r}.", code="model_not_found")
+            raise not_found(f"Unknown model {name[:200]!r}.", code="model_not_found")
         return json_response(described(name))
 
     return blueprint

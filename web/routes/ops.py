@@ -1,4 +1,4 @@
-"""Health, readiness and metrics."""
+"""Serves `/health`, `/ready` and `/metrics` for operators."""
 
 from quart import Blueprint, Response
 
@@ -7,7 +7,7 @@ from web.service import Service
 
 
 def ops_routes(service: Service) -> Blueprint:
-    """The blueprint for whoever runs the server."""
+    """Return the blueprint of the operator endpoints."""
     blueprint = Blueprint("ops", __name__)
 
     @blueprint.get("/health")

@@ -1,4 +1,4 @@
-"""`/v1/responses`: turns in the dialect of OpenAI's Responses, and what becomes of them."""
+"""Serves `/v1/responses`, OpenAI's Responses: creation, compaction and the response resource."""
 
 from functools import partial
 
@@ -9,47 +9,47 @@ from quart import Blueprint, Response, request
 from actors.events import Ended
 from actors.heavy import encoded, off_loop
 from actors.turn import Turn
-from web.dialects.response_object import tells
+from web.dialects.response_object import can_express
 from web.errors import ending_error
 from web.json_body import READERS
 from web.json_responses import error_response, json_response
 from web.playing import answer, begin, turn_headers
-from web.request_parts import body_given, limit_given
+from web.request_parts import limit_parameter, request_body
 from web.responses.compact import compacted
 from web.responses.items import wrong
 from web.responses.listing import DEFAULT_LIMIT, MAX_LIMIT, Page
 from web.responses.prepare import Prepared, prepare
 from web.responses.request import receive_responses_request
 from web.responses.resource import ResponseResource
-from web.responses.turn import count_input, play_response, play_summary
+from web.responses.turn import count_input, start_response, start_summary
 from web.service import Service
 
 _BOOLEANS = {"true": True, "false": False}
 
 
 def response_routes(service: Service) -> Blueprint:
-    """The blueprint of the Responses surface."""
+    """Return the blueprint of the Responses surface."""
     blueprint = Blueprint("responses", __name__)
     threads = trio.CapacityLimiter(READERS)
     resource = ResponseResource(service, threads)
 
     @blueprint.post("/v1/responses")
     async def create() -> Response:
-        ask = await receive_responses_request(await body_given(), threads)
-        turn = await play_response(service, ask, threads, partial(begin, service))
+        ask = await receive_responses_request(await request_body(), threads)
+        turn = await start_response(service, ask, threads, partial(begin, service))
         return await answer(service, turn, stream=ask.stream)
 
     @blueprint.post("/v1/responses/compact")
     async def compact() -> Response:
-        ask = await receive_responses_request(await body_given(), threads)
+        ask = await receive_responses_request(await request_body(), threads)
         prepared = await prepare(service, ask, threads)
-        turn = await play_summary(service, prepared, threads, partial(begin, service))
+        turn = await start_summary(service, prepared, threads, partial(begin, service))
         await turn.final.wait()
         return await _compacted(turn, prepared, threads)
 
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
-        ask = await receive_responses_request(await body_given(), threads)
+        ask = await receive_responses_request(await request_body(), threads)
         tokens = await count_input(service, await prepare(service, ask, threads), threads)
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
@@ -76,13 +76,13 @@ def response_routes(service: Service) -> Blueprint:
 async def _compacted(turn: Turn, prepared: Prepared, threads: trio.CapacityLimiter) -> Response:
     journal, headers = turn.journal.events, turn_headers(turn)
     ended = journal[-1]
-    if isinstance(ended, Ended) and not tells(ended):
+    if isinstance(ended, Ended) and not can_express(ended):
         return error_response(ending_error(ended), headers)
 
-    def told() -> bytes:
+    def encode() -> bytes:
         return encoded(compacted(turn.id, turn.created_at, journal, prepared.items))
 
-    return json_response(Raw(await off_loop(prepared.large, threads, told)), headers=headers)
+    return json_response(Raw(await off_loop(prepared.large, threads, encode)), headers=headers)
 
 
 def _wants_stream() -> bool:
@@ -97,7 +97,7 @@ def _page() -> Page:
     if order not in ("asc", "desc"):
         raise wrong("order", "must be asc or desc.")
     return Page(
-        limit=limit_given(DEFAULT_LIMIT, MAX_LIMIT),
+        limit=limit_parameter(DEFAULT_LIMIT, MAX_LIMIT),
         order="asc" if order == "asc" else "desc",
         after=request.args.get("after"),
         before=request.args.get("before"),

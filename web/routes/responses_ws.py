@@ -1,4 +1,4 @@
-"""`GET /v1/responses` as a WebSocket: turns in the dialect of OpenAI's Responses."""
+"""Serves `GET /v1/responses` as a WebSocket, OpenAI's Responses in WebSocket mode."""
 
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from web.service import Service
 
 
 def response_ws_routes(service: Service) -> Blueprint:
-    """The blueprint of the Responses WebSocket."""
+    """Return the blueprint of the Responses WebSocket."""
     blueprint = Blueprint("responses_ws", __name__)
     threads = trio.CapacityLimiter(READERS)
 
@@ -31,15 +31,15 @@ def response_ws_routes(service: Service) -> Blueprint:
 
 
 def check_origin(socket: Websocket) -> None:
-    """Raises `ApiError` (403) where a page of another site opened the socket.
+    """Raise `ApiError` (403) if a web page of another origin opened the socket.
 
-    Browsers let every page open sockets to everywhere and read what comes, as they do not with
-    requests; and they always say which site the page is of.
+    The same-origin policy of browsers does not cover WebSockets: any page can open one and read
+    from it. But browsers always send the `Origin` of the page.
     """
     origin = socket.headers.get("Origin")
     if origin is None or _host_of(origin) == socket.headers.get("Host", "").lower():
         return
-    text = f"Pages of {origin[:200]!r} may not use this server."
+    text = f"Web pages of the origin {origin[:200]!r} may not use this server."
     kind = "invalid_request_error"
     raise ApiError(ErrorInfo(status=403, message=text, type=kind, code="origin_not_allowed"))
 

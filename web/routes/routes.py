@@ -1,4 +1,4 @@
-"""`/v1/routes`: which routes may be asked, and an operator's hand on them."""
+"""Serves `/v1/routes`: the state of the routes, and opening or resetting one by hand."""
 
 import structlog
 from quart import Blueprint, Response
@@ -11,13 +11,13 @@ from web.service import Service
 
 _NAMES_SHOWN = 50
 _LONGEST_MODEL = 512
-"""Characters, as of a model's name in a request."""
+"""Maximum characters of a model name, the same as in a request."""
 
 _log = structlog.get_logger("trouper.routes")
 
 
 def routes_routes(service: Service) -> Blueprint:
-    """The blueprint of the routes upstream."""
+    """Return the blueprint of the route resource."""
     blueprint = Blueprint("routes", __name__)
     board = service.board
     models = models_by_route(service.config)
@@ -30,19 +30,19 @@ def routes_routes(service: Service) -> Blueprint:
         statuses = board.statuses(models)
         return json_response({"data": [route_json(s, models.get(s.route, ())) for s in statuses]})
 
-    # A model's name may have slashes in it, also two in a row.
+    # `path` and not the default converter: model names may contain slashes, even two in a row.
     @blueprint.post("/v1/routes/<provider>/<path:model>/open")
     async def open(provider: str, model: str) -> Response:
         route = _route(service, provider, model)
         board.open(route)
-        _log.warning("route opened by hand", route=str(route))
+        _log.warning("route opened by operator", route=str(route))
         return shown(route)
 
     @blueprint.post("/v1/routes/<provider>/<path:model>/reset")
     async def reset(provider: str, model: str) -> Response:
         route = _route(service, provider, model)
         board.reset(route)
-        _log.info("route reset by hand", route=str(route))
+        _log.info("route reset by operator", route=str(route))
         return shown(route)
 
     return blueprint
@@ -55,6 +55,6 @@ def _route(service: Service, provider: str, model: str) -> Route:
         text = f"There is no provider {provider[:200]!r}. The providers are: {known}."
         raise not_found(text, code="provider_not_found", param="provider")
     if len(model) > _LONGEST_MODEL:
-        text = f"A model's name has at most {_LONGEST_MODEL} characters."
+        text = f"A model name may have at most {_LONGEST_MODEL} characters."
         raise invalid(text, param="model", code="name_too_long")
     return Route(provider, model)

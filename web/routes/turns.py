@@ -1,4 +1,4 @@
-"""`/v1/turns`: what became of turns, their events again, and an end to them."""
+"""Serves `/v1/turns`: list and show turns, replay their events, and cancel them."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from web.dialects.frames import Cursor
 from web.dialects.kinds import KINDS
 from web.dialects.rendering import Render
 from web.errors import invalid, not_found
-from web.following import cursor_given, elsewhere, follow, replay
+from web.following import follow, replay, resume_cursor, turn_elsewhere
 from web.json_responses import json_response
 from web.playing import turn_headers
-from web.request_parts import limit_given
+from web.request_parts import limit_parameter
 from web.service import TENANT, Service
 from web.turn_json import listed_turn, live_turn, stored_turn
 
@@ -26,7 +26,7 @@ DEFAULT_LIMIT = 20
 
 
 def turn_routes(service: Service) -> Blueprint:
-    """The blueprint of the turn resource."""
+    """Return the blueprint of the turn resource."""
     blueprint = Blueprint("turns", __name__)
 
     @blueprint.after_request
@@ -40,7 +40,7 @@ def turn_routes(service: Service) -> Blueprint:
     async def turns() -> Response:
         page = await service.store.list_turns(
             TENANT,
-            limit=limit_given(DEFAULT_LIMIT, MAX_LIMIT),
+            limit=limit_parameter(DEFAULT_LIMIT, MAX_LIMIT),
             status=_status(request.args.get("status")),
             cursor=_page_cursor(request.args.get("cursor")),
         )
@@ -56,7 +56,7 @@ def turn_routes(service: Service) -> Blueprint:
     async def events(turn_id: str) -> Response:
         live = service.registry.find(TENANT, turn_id)
         if live is not None:
-            wanted = _wanted(live.request.dialect, live.request.dialect_options)
+            wanted = _requested_stream(live.request.dialect, live.request.dialect_options)
             return await follow(service, live, *wanted)
         return await _replay(service, await _stored(service, turn_id))
 
@@ -69,7 +69,7 @@ def turn_routes(service: Service) -> Blueprint:
             return json_response(live_turn(live), headers=turn_headers(live))
         stored = await _stored(service, turn_id)
         if stored.ended_at is None:
-            raise elsewhere(stored)
+            raise turn_elsewhere(stored)
         return json_response(stored_turn(stored), headers={"X-Turn-Id": turn_id})
 
     return blueprint
@@ -84,13 +84,15 @@ async def _stored(service: Service, turn_id: str) -> TurnView:
 
 async def _replay(service: Service, turn: TurnView) -> Response:
     if turn.ended_at is None:
-        raise elsewhere(turn)
-    return await replay(service, turn, *_wanted(turn.dialect, turn.dialect_options))
+        raise turn_elsewhere(turn)
+    return await replay(service, turn, *_requested_stream(turn.dialect, turn.dialect_options))
 
 
-def _wanted(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[Render, Cursor]:
-    """How the request wants the events, in the turn's own dialect or as `dialect` says; and
-    after which frame."""
+def _requested_stream(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[Render, Cursor]:
+    """Return the stream and the cursor that the request asks for.
+
+    The dialect is that of the turn, or the one in the query parameter `dialect`.
+    """
     if turn_dialect not in KINDS:
         raise invalid("A turn of embeddings has no events to stream.", code="no_events")
     name = request.args.get("dialect", turn_dialect)
@@ -98,12 +100,12 @@ def _wanted(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[Render, Cur
     if kind is None:
         raise invalid(f"dialect: must be one of {', '.join(KINDS)}.", param="dialect")
     own = options if name == turn_dialect else {}
-    return partial(kind.stream, own), cursor_given(name)
+    return partial(kind.stream, own), resume_cursor(name)
 
 
 def _page_cursor(text: str | None) -> str | None:
     if text is not None and not _TURN_ID.fullmatch(text):
-        raise invalid("cursor: must be the next of the page before.", param="cursor")
+        raise invalid("cursor: must be the `next` of the previous page.", param="cursor")
     return text
 
 

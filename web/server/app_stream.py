@@ -1,4 +1,4 @@
-"""One request and its response, whatever the protocol: sending must not starve the others."""
+"""ASGI stream of one request that yields to other tasks while it sends."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,15 +10,15 @@ from hypercorn.typing import ASGISendEvent
 from web.server.wire import Surroundings
 
 BURST = 16
-"""How many messages are sent in a row before other tasks must get their turn."""
+"""Number of messages sent in a row before other tasks get to run."""
 
 
 class AppStream(HTTPStream):
-    """hypercorn's stream, whose `send` is a checkpoint now and then.
+    """hypercorn's stream with a `send` that is sometimes a checkpoint.
 
-    A write that the socket takes at once does not wait, so that an app that always has more to
-    say would never yield. Each checkpoint costs a pass of the scheduler; so it is one in
-    `BURST`, and whenever the client has left.
+    A write that the socket takes at once does not wait, so an app that always has more to send
+    would never yield. A checkpoint costs a scheduler pass, so only one in `BURST` messages has
+    one, and every message after the client has left.
     """
 
     def __init__(
@@ -31,16 +31,17 @@ class AppStream(HTTPStream):
         self._in_a_row = 0
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Take a message from the app; None when it has returned."""
+        """Handle a message from the app; None means that the app has returned."""
         await super().app_send(message)
         if message is None:
             return
         if message["type"] == "http.response.start":
-            self.response = {**message, "headers": ()}  # they are sent, and a stream may last
+            # The headers are sent; dropping them saves memory while the response streams.
+            self.response = {**message, "headers": ()}
         elif message.get("more_body"):
-            await self._give_way()
+            await self._yield_sometimes()
 
-    async def _give_way(self) -> None:
+    async def _yield_sometimes(self) -> None:
         self._in_a_row += 1
         if self._in_a_row >= BURST or self.closed:
             self._in_a_row = 0

@@ -1,4 +1,4 @@
-"""One client connection: a reader that never waits behind the protocol, writes with a deadline."""
+"""Serves one client connection: reads without waiting for the protocol, writes with a deadline."""
 
 import math
 from contextlib import suppress
@@ -24,16 +24,16 @@ from web.server.writer import Address, ServerStream, Writer, socket_stream
 
 _CLOSE_S = 1.0
 
-log = structlog.stdlib.get_logger("web.server")
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 class Connection:
-    """Serves the requests of one client, one protocol object per connection.
+    """A client connection with its protocol object.
 
-    A reader takes what arrives and hands it to a feeder, a task that runs while there is
-    something to hand over; so the end of the connection is seen even while the protocol is not
-    ready for more. The reader's clock is the only timer: it bounds idleness, slow heads and the
-    wait after a last response, and stands still while requests run.
+    A reader receives data and queues it for a feeder, a task that runs while data is queued. So
+    the reader sees the end of the connection even while the protocol accepts no more data. The
+    reader's cancel scope is the only timer: it limits idle time, slow request heads and the
+    lingering after the last response, and is off while requests run.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Connection:
         self._protocol: Http1Protocol | Http2Protocol
 
     async def run(self) -> None:
-        """Serve until the client or we close; then wait for its requests to clean up.
+        """Serve until either side closes, then wait for the requests to clean up.
 
-        Raises what the protocol raised. Nothing is left open.
+        Raise the protocol's errors. The stream is closed in any case.
         """
         try:
             if await self._shake_hands():
@@ -79,11 +79,11 @@ class Connection:
                     await self._protocol.handle(Closed())
         finally:
             self._gone = True
-            self._part_from_protocol()
+            self._break_reference_cycle()
             await trio.aclose_forcefully(self._stream)
 
-    def _part_from_protocol(self) -> None:
-        """Each has the other, and would stay in memory until a collection, which may be long."""
+    def _break_reference_cycle(self) -> None:
+        """Drop the protocol, which refers back to us: full garbage collections are rare."""
         for name in ("_protocol", "_surroundings"):
             vars(self).pop(name, None)
 
@@ -109,7 +109,7 @@ class Connection:
                 isinstance(self._stream, trio.SSLStream),
                 self.client,
                 self._server,
-                self.protocol_send,
+                self.handle_protocol_event,
                 self._writer,
                 self._settings.write_stall_s,
             )
@@ -129,20 +129,20 @@ class Connection:
     async def _initiate(self) -> None:
         await self._protocol.initiate()
         if self._context.closing:
-            self._say_goodbye()
+            self._announce_close()
 
-    def _say_goodbye(self) -> None:
-        """HTTP/1.1 says it with each response."""
-        protocol: object = getattr(self, "_protocol", None)  # none before TLS is up
+    def _announce_close(self) -> None:
+        """Announce the close over HTTP/2; in HTTP/1.1 each response says `Connection: close`."""
+        protocol: object = getattr(self, "_protocol", None)  # missing until TLS is established
         if isinstance(protocol, Http2Protocol) and not self._gone:
             self._machinery.start_soon(protocol.announce_goaway)
 
     @property
-    def _patience_s(self) -> float:
+    def _idle_s(self) -> float:
         return min(self._settings.keep_alive_s, self._context.idle_s)
 
     async def _read(self) -> None:
-        self._clock.deadline = trio.current_time() + self._patience_s
+        self._clock.deadline = trio.current_time() + self._idle_s
         with self._clock:
             while data := await self._receive():
                 if not self._closing:
@@ -170,16 +170,20 @@ class Connection:
     def _on_bytes_while_idle(self) -> None:
         now = trio.current_time()
         if isinstance(self._protocol, Http2Protocol):
-            self._clock.deadline = now + self._patience_s
+            self._clock.deadline = now + self._idle_s
         elif not self._head_begun:
             self._head_begun = True
             self._clock.deadline = now + self._settings.header_s
 
     async def _wait_for_feeder(self) -> None:
-        """Let a body wait for its reader; cut off whoever sends requests ahead of answers."""
+        """Pause until the feeder has taken the data; close if it is pipelined requests.
+
+        Waiting gives a request's body backpressure. Pipelined requests could only be taken after
+        the current response, and waiting for that would hide a disconnect.
+        """
         if not self._protocol.takes_bytes:
             self._counters.overflows += 1
-            log.warning("pipelined_too_much", client=self.client)
+            _log.warning("pipelining limit exceeded", client=self.client)
             self._clock.cancel()
             return
         await self._drained.wait()
@@ -205,13 +209,13 @@ class Connection:
     async def _on_idle_too_long(self) -> None:
         if self._head_begun:
             self._counters.slow_heads += 1
-            log.info("head_too_slow", client=self.client)
-        await self._protocol.head_took_too_long()
+            _log.info("request head timed out", client=self.client)
+        await self._protocol.on_head_timeout()
 
     def _on_idle(self) -> None:
         self._idle = True
         self._head_begun = False
-        self._clock.deadline = trio.current_time() + self._patience_s
+        self._clock.deadline = trio.current_time() + self._idle_s
         if self._context.terminated.is_set():
             self._clock.cancel()
 
@@ -219,33 +223,34 @@ class Connection:
         self._idle = False
         self._clock.deadline = math.inf
 
-    def cut_if_vanished(self) -> None:
-        """Close if the client has long acknowledged nothing of what is on its way."""
+    def close_if_vanished(self) -> None:
+        """Close if the client has not acknowledged sent data for too long."""
         if self._writer.peer_has_vanished(self._settings.dead_peer_s):
             self._counters.vanished += 1
-            log.info("client_vanished", client=self.client)
+            _log.info("client vanished", client=self.client)
             self.cut()
 
     def cut(self) -> None:
-        """Close now, whatever is under way."""
+        """Close now, even in the middle of a response."""
         self._writer.cut()
 
     def leave(self) -> None:
-        """End soon, and lose no request: what comes in the next moments is answered."""
+        """Close soon without losing a request: those that arrive until then are answered."""
         if self._idle and not self._head_begun:
-            soon = trio.current_time() + self._patience_s
+            soon = trio.current_time() + self._idle_s
             self._clock.deadline = min(self._clock.deadline, soon)
-        self._say_goodbye()
+        self._announce_close()
 
     def drain(self) -> None:
-        """Close now if no request is under way; else after the responses that are."""
+        """Close now if no request is in progress, else after the current responses."""
         if self._idle and not self._head_begun:
             self._clock.cancel()
         elif not self._gone and isinstance(self._protocol, Http2Protocol):
-            self._machinery.start_soon(self._protocol.goaway)  # it may be slow to take it
+            # In a task, because the client may be slow to read it.
+            self._machinery.start_soon(self._protocol.goaway)
 
-    async def protocol_send(self, event: Event) -> None:
-        """What hypercorn's protocol classes want done."""
+    async def handle_protocol_event(self, event: Event) -> None:
+        """Carry out an event of hypercorn's protocol classes."""
         if isinstance(event, RawData):
             await self._writer.write(event.data)
         elif isinstance(event, Updated):
@@ -257,23 +262,24 @@ class Connection:
             await self._begin_close()
 
     async def _begin_close(self) -> None:
-        """The protocol is done; read on for a moment.
+        """Send EOF and keep reading for `linger_s`.
 
-        Closing on unread bytes sends a reset, which may overtake the response.
+        Closing a socket with unread data sends a reset, which can make the client lose the
+        response.
         """
         if self._closing or self._gone:
             return
         self._closing = True
         self._clock.deadline = trio.current_time() + self._settings.linger_s
         if isinstance(self._stream, trio.SSLStream):
-            self._clock.cancel()  # its end can only be sent by closing
+            self._clock.cancel()  # TLS cannot be half-closed: only closing sends its end
         else:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._stream.send_eof()
         await self._protocol.handle(Closed())
 
     async def _close_stream(self) -> None:
-        """Close politely where that needs a message (TLS), but not for long."""
+        """Close; with TLS, send a close message first, within `_CLOSE_S`."""
         self._gone = True
         if isinstance(self._stream, trio.SSLStream):
             with trio.move_on_after(_CLOSE_S, shield=True):

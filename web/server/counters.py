@@ -1,23 +1,25 @@
-"""What happened to connections, as numbers for metrics."""
+"""Counters of connections, exported as metrics."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the start, except `open`, which is now."""
+    """Totals since the start, except `open`, the current number of connections."""
 
     open: int = 0
     accepted: int = 0
     refused: int = 0
-    """Answered 503 because `max_connections` were open."""
+    """Connections answered with 503 because `max_connections` were open."""
     crashed: int = 0
-    """Ended by an exception of the protocol that nobody expected."""
+    """Connections ended by an unexpected exception of the protocol."""
     app_errors: int = 0
-    """Requests whose handler, body or clean-up raised past the app."""
+    """Requests with an exception that the app did not handle."""
     write_stalls: int = 0
+    """Connections closed because a write made no progress for `write_stall_s`."""
     vanished: int = 0
-    """Cut because the client's machine answered no more."""
+    """Connections closed because the client's machine stopped responding."""
     slow_heads: int = 0
+    """Connections closed because a request's head took longer than `header_s`."""
     overflows: int = 0
-    """Cut off for sending more than `pipelined_bytes` ahead."""
+    """Connections closed for sending more than `pipelined_bytes` behind an open request."""

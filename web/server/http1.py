@@ -1,4 +1,4 @@
-"""HTTP/1.1: hypercorn's protocol with a short way for the parts of a streamed body."""
+"""HTTP/1.1: hypercorn's protocol with a fast path for streamed bodies."""
 
 import re
 from enum import Enum, auto
@@ -26,34 +26,34 @@ from web.server.websocket import WebsocketStream
 from web.server.wire import Surroundings, Wire
 
 _FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
-"""The headers that h11 has to see. It takes longer for each than all others take together."""
+"""Headers that h11 has to see. The others bypass it, because it validates each one slowly."""
 
 _LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: (?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?\r\n)*")
-"""What h11 takes for valid: RFC 9110 §5.5 with anything but white space and NUL in a value."""
+"""Header lines that h11 accepts: RFC 9110 §5.5, with any byte but white space and NUL in values."""
 
 _MESSAGES = {
     400: "The request is not valid HTTP.",
-    408: "The head of the request took too long.",
-    431: "The head of the request is too large.",
-    505: "This server speaks HTTP/1.1 here.",
+    408: "The request's headers took too long to arrive.",
+    431: "The request's headers are too large.",
+    505: "Unsupported HTTP version. Use HTTP/1.1.",
 }
 
 
 class Framing(Enum):
-    """How the client knows where the body ends."""
+    """The way in which a response marks the end of its body."""
 
     LENGTH = auto()
-    """By `Content-Length`, or because there is none."""
+    """`Content-Length`, or no body at all."""
     CHUNKED = auto()
     CLOSE = auto()
-    """HTTP/1.0: when the connection closes."""
+    """The end of the connection, for HTTP/1.0."""
 
 
 class Http1Stream(AppStream):
-    """One request and its response.
+    """An HTTP/1.1 request and its response.
 
-    Parts of a chunked body are framed here and written at once, instead of becoming two kinds of
-    events in turn; h11 sees the head and the end.
+    Parts of a chunked body are framed and written here directly, instead of being converted to
+    hypercorn's and then to h11's events. h11 only sees the head and the end.
     """
 
     def __init__(self, surroundings: Surroundings, protocol: "Http1Protocol") -> None:
@@ -61,10 +61,10 @@ class Http1Stream(AppStream):
         self._protocol = protocol
         self._wire: Wire = surroundings.wire
         self.chunked = False
-        """Set by the protocol when it has sent the head of a chunked response."""
+        """True once the protocol has sent the head of a chunked response."""
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Take a message from the app; parts of a chunked body go straight to the socket."""
+        """Handle a message from the app; write parts of a chunked body straight to the socket."""
         if not self.chunked or message is None or message["type"] != "http.response.body":
             await super().app_send(message)
         elif message.get("more_body"):
@@ -73,7 +73,7 @@ class Http1Stream(AppStream):
                 rest = self._wire.write_now(self._protocol.take_held() + _chunk(body))
                 if rest:
                     await self._wire.write_rest(rest)
-            await self._give_way()
+            await self._yield_sometimes()
         else:
             if message.get("body") and not self.closed:
                 self._protocol.hold(_chunk(message["body"]))
@@ -86,10 +86,10 @@ def _chunk(body: bytes) -> bytes:
 
 
 class Http1Protocol(H11Protocol):
-    """hypercorn's HTTP/1.1, without the upgrade to HTTP/2, with JSON errors and fewer writes.
+    """hypercorn's HTTP/1.1 without the upgrade to HTTP/2, with JSON errors and fewer writes.
 
-    The head of a response waits for the first bytes of the body, as ASGI asks, and the last
-    bytes for the end: so a short answer is one write.
+    The head of a response is held until the first bytes of the body, as ASGI requires, and the
+    last bytes until the end. A short response is therefore one write.
     """
 
     def __init__(self, surroundings: Surroundings, *, http2: bool) -> None:
@@ -114,19 +114,19 @@ class Http1Protocol(H11Protocol):
 
     @property
     def takes_bytes(self) -> bool:
-        """Whether bytes that arrive now are read: else they wait for an answer to end."""
+        """True if received bytes are processed now; else they wait for a response to end."""
         connection = self.connection
         return not isinstance(connection, h11.Connection) or (
             connection.their_state in {h11.IDLE, h11.SEND_BODY}
         )
 
-    async def head_took_too_long(self) -> None:
-        """Answer 408, unless nothing of a head has come."""
+    async def on_head_timeout(self) -> None:
+        """Answer 408, unless no part of a head has arrived."""
         if isinstance(self.connection, h11.Connection) and self.connection.trailing_data[0]:
             await self._send_error_response(408)
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """Turn what the response says into bytes."""
+        """Write an event of the response."""
         if isinstance(event, Body):
             await self._write(self._encode(h11.Data(data=event.data)))
         elif isinstance(event, Response) and event.status_code >= 200:
@@ -152,7 +152,7 @@ class Http1Protocol(H11Protocol):
             self.stream.chunked = self._framing is Framing.CHUNKED
 
     def _framing_of(self, event: Response) -> Framing:
-        """What h11 will have chosen."""
+        """Return the framing that h11 chooses for this response."""
         stream = self.stream
         if (
             not isinstance(stream, HTTPStream)
@@ -164,7 +164,7 @@ class Http1Protocol(H11Protocol):
         return Framing.CHUNKED if stream.scope["http_version"] >= "1.1" else Framing.CLOSE
 
     def _encode(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
-        """The event's bytes; none for a client that broke the protocol, as hypercorn does."""
+        """Return the event's bytes; `b""` if the client broke the protocol, as in hypercorn."""
         try:
             return self.connection.send(event)
         except h11.LocalProtocolError:
@@ -173,11 +173,11 @@ class Http1Protocol(H11Protocol):
             return b""
 
     def hold(self, data: bytes) -> None:
-        """Send this with what comes next."""
+        """Keep `data` to be sent together with the next write."""
         self._held += data
 
     def take_held(self) -> bytes:
-        """What is to be sent before anything else."""
+        """Return the held data, which must be sent before anything else, and clear it."""
         held, self._held = self._held, b""
         return held
 
@@ -189,12 +189,13 @@ class Http1Protocol(H11Protocol):
                 await self._wire.write_rest(rest)
 
     async def _maybe_recycle(self) -> None:
+        # Without Content-Length or chunks, only a reset shows the client that the body is cut off.
         if self._framing is Framing.CLOSE and self.connection.our_state is h11.SEND_BODY:
             self._wire.reset()
         await super()._maybe_recycle()
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Switch to HTTP/2 where that is allowed; an offer to upgrade is left unanswered."""
+        """Switch to HTTP/2 with prior knowledge, if enabled; ignore `Upgrade: h2c`."""
         if self._http2 and (event.method, event.target, event.http_version) == (
             b"PRI",
             b"*",
@@ -234,7 +235,10 @@ class Http1Protocol(H11Protocol):
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Headers as they are sent. Raises `h11.LocalProtocolError` where one is more than a header."""
+    """Return the headers as bytes. Raise `h11.LocalProtocolError` if one is invalid.
+
+    This also rejects values with line breaks, which would inject further headers.
+    """
     lines = b"".join([b"%b: %b\r\n" % header for header in headers])
     if lines.count(b"\n") != len(headers) or not _LINES.fullmatch(lines):
         raise h11.LocalProtocolError("a header of the response is not valid HTTP")
@@ -254,7 +258,7 @@ def _as_event(request: h11.Request) -> Request:
 
 
 def _is_websocket(request: h11.Request) -> bool:
-    """Whether the client asks to upgrade; h11 gives header names in lower case."""
+    """Return True for a WebSocket upgrade request. h11 has lowercased the header names."""
     if request.method != b"GET" or request.http_version != b"1.1":
         return False
     headers = dict(request.headers)

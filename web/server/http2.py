@@ -1,4 +1,4 @@
-"""HTTP/2: hypercorn's protocol, with each stream's troubles kept to that stream."""
+"""HTTP/2: hypercorn's protocol, with errors of a stream confined to that stream."""
 
 import h2.events
 import h2.exceptions
@@ -25,13 +25,13 @@ _LAST_STREAM_ID = 2**31 - 1
 
 
 class BoundedBuffer(StreamBuffer):
-    """hypercorn's buffer of a stream's data, whose writer waits while it is full.
+    """hypercorn's buffer of a stream's data, fixed so that its writer waits while it is full.
 
-    There, taking nothing for want of window counts as having made room.
+    In hypercorn, a pop of nothing, because the window is empty, wakes the writer.
     """
 
     async def pop(self, max_length: int) -> bytes:
-        """Take up to `max_length` bytes."""
+        """Remove and return up to `max_length` bytes."""
         data = bytes(self.buffer[:max_length])
         del self.buffer[:max_length]
         if len(self.buffer) < BUFFER_LOW_WATER:
@@ -42,10 +42,11 @@ class BoundedBuffer(StreamBuffer):
 
 
 class Http2Protocol(H2Protocol):
-    """hypercorn's HTTP/2 without the ways in which one stream could end the others.
+    """hypercorn's HTTP/2, fixed so that one stream cannot end the others.
 
-    Priorities are ignored (RFC 9113 §5.3.2 deprecates them, and their tree is bounded). There are
-    no WebSockets here: clients open them over HTTP/1.1 unless the server offers RFC 8441.
+    Priorities are ignored: RFC 9113 §5.3.2 deprecates them, and hypercorn's priority tree is
+    bounded. WebSockets are not supported: clients open them over HTTP/1.1 unless the server
+    offers RFC 8441.
     """
 
     takes_bytes = True
@@ -68,21 +69,22 @@ class Http2Protocol(H2Protocol):
         self._finished: set[int] = set()
         self._client_is_leaving = False
 
-    async def head_took_too_long(self) -> None:
-        """Nobody is waiting for an answer: say goodbye."""
+    async def on_head_timeout(self) -> None:
+        """Send GOAWAY: no request is open, so a 408 has no recipient."""
         await self.goaway()
 
     async def goaway(self) -> None:
-        """Tell the client to open no more streams here; open ones go on.
+        """Send GOAWAY, so that the client opens no more streams; open ones continue.
 
-        Not `h2`'s `close_connection`, after which it would not send their data any more.
+        `h2`'s `close_connection` cannot be used: it would send no more data of open streams.
         """
         await self._goaway(self.connection.highest_inbound_stream_id)
 
     async def announce_goaway(self) -> None:
-        """Tell it the same, and that what it has sent by now is still answered.
+        """Announce a GOAWAY, while requests that are on their way are still answered.
 
-        RFC 9113 §6.8: the highest possible stream id, and some time before the real one.
+        As in RFC 9113 §6.8, it has the highest possible stream id, and is followed later by one
+        with the real id.
         """
         await self._goaway(_LAST_STREAM_ID)
 
@@ -91,21 +93,22 @@ class Http2Protocol(H2Protocol):
         await self.send(RawData(data=frame.serialize()))
 
     async def handle(self, event: Event) -> None:
-        """Take bytes, or the news that the connection is gone."""
+        """Handle received data or the end of the connection."""
         await super().handle(event)
         if isinstance(event, Closed):
             for buffer in list(self.stream_buffers.values()):
                 await buffer.close()
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """Send what the response says; one that ends unfinished is reset, not left open.
+        """Send an event of the response; reset the stream if the response ends unfinished.
 
-        A client that gives no window is as stalled as one that does not read.
+        The stall deadline applies here too: a client that grants no window is as stalled as one
+        that does not read.
         """
         if isinstance(event, EndBody | EndData | Trailers):
             self._finished.add(event.stream_id)
         elif isinstance(event, StreamClosed):
-            await self._cut_unless_finished(event.stream_id)
+            await self._reset_unless_finished(event.stream_id)
         elif isinstance(event, Response) and event.stream_id in self.streams:
             event.headers.append(header_of(self.streams[event.stream_id].scope["state"]))
         with trio.move_on_after(self._surroundings.write_stall_s) as clock:
@@ -117,7 +120,7 @@ class Http2Protocol(H2Protocol):
         if self._client_is_leaving and self.idle:
             await self.send(Closed())
 
-    async def _cut_unless_finished(self, stream_id: int) -> None:
+    async def _reset_unless_finished(self, stream_id: int) -> None:
         if stream_id in self._finished:
             self._finished.discard(stream_id)
         elif stream_id in self.streams:
@@ -126,7 +129,7 @@ class Http2Protocol(H2Protocol):
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
-            # h2 takes the connection for closed now, and would send nothing more
+            # After a GOAWAY, h2 considers the connection closed and would send nothing more.
             self.connection.state_machine.state = ConnectionState.SERVER_OPEN
         for event in events:
             if isinstance(event, h2.events.ConnectionTerminated):
@@ -135,20 +138,20 @@ class Http2Protocol(H2Protocol):
                 await self._forget(event.stream_id)
             elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 self._drop(event)
-            elif isinstance(event, h2.events.RequestReceived) and not _is_sound(event):
+            elif isinstance(event, h2.events.RequestReceived) and not _is_ascii(event):
                 self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             else:
                 await super()._handle_events([event])
         await self._flush()
 
     async def _client_leaves(self, event: h2.events.ConnectionTerminated) -> None:
-        """Close, or after a GOAWAY without an error finish what is open first (RFC 9113 §6.8)."""
+        """Close; if the GOAWAY has no error, first finish open streams (RFC 9113 §6.8)."""
         self._client_is_leaving = True
         if self.idle or event.error_code:
             await self.send(Closed())
 
     def _drop(self, event: h2.events.DataReceived) -> None:
-        """Body of a request that was answered without it: give the window back, and refuse more."""
+        """Discard body data of an already answered request: return the window, reset the stream."""
         self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         self._reset(event.stream_id, ErrorCodes.NO_ERROR)
 
@@ -156,10 +159,10 @@ class Http2Protocol(H2Protocol):
         try:
             self.connection.reset_stream(stream_id, code)
         except h2.exceptions.ProtocolError:
-            return  # it is over already
+            return  # the stream has already ended
 
     async def _forget(self, stream_id: int) -> None:
-        """A stream was reset, by the client or by us."""
+        """Clean up after a stream was reset, by the client or by us."""
         self._finished.discard(stream_id)
         await self._close_stream(stream_id)
         buffer = self.stream_buffers.pop(stream_id, None)
@@ -177,7 +180,7 @@ class Http2Protocol(H2Protocol):
         await stream.handle(_as_event(request))
 
     async def _send_data(self, stream_id: int) -> None:
-        """Send some of a stream's data; it may be reset at any await in between."""
+        """Send some of a stream's data; the stream may be reset during any await."""
         try:
             await super()._send_data(stream_id)
         except (KeyError, MissingStreamError):
@@ -190,7 +193,7 @@ class Http2Protocol(H2Protocol):
             return
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
-        return
+        return  # priorities are ignored, see the class
 
 
 def _as_event(request: h2.events.RequestReceived) -> Request:
@@ -207,7 +210,7 @@ def _as_event(request: h2.events.RequestReceived) -> Request:
 
 
 def _settings(config: Config) -> h2.settings.Settings:
-    """As hypercorn's, without the offer of WebSockets."""
+    """Return hypercorn's settings without the offer of WebSockets (RFC 8441)."""
     return h2.settings.Settings(
         client=False,
         initial_values={
@@ -217,7 +220,7 @@ def _settings(config: Config) -> h2.settings.Settings:
     )
 
 
-def _is_sound(event: h2.events.RequestReceived) -> bool:
-    """Whether hypercorn can make a request of it; `h2` has checked the rest."""
+def _is_ascii(event: h2.events.RequestReceived) -> bool:
+    """Return True if method and path are ASCII, which hypercorn needs and `h2` does not check."""
     pseudo = {bytes(name): bytes(value) for name, value in event.headers or [] if name[:1] == b":"}
     return pseudo.get(b":method", b"\xff").isascii() and pseudo.get(b":path", b"\xff").isascii()

@@ -1,4 +1,4 @@
-"""What the server tells one request."""
+"""Receive queue of one request: the parts of its body, then its disconnect."""
 
 from collections.abc import Callable
 
@@ -8,19 +8,19 @@ from hypercorn.typing import ASGIReceiveEvent, HTTPDisconnectEvent
 from actors.waiters import Waiters
 
 INBOX = "trouper.inbox"
-"""The ASGI extension that holds a request's inbox."""
+"""Name of the ASGI extension that holds a request's inbox."""
 _CAPACITY = 16
 _DISCONNECTS = {"http.disconnect", "websocket.disconnect"}
 
 
 class Inbox:
-    """Parts of a request's body in order, then that it is over.
+    """A bounded queue of a request's ASGI messages.
 
-    The end never waits behind parts that nobody reads. One who only wants to know of the end
-    need not wait for it in a task: that is a tenth of what an open stream takes.
+    The disconnect never waits behind unread parts. `when_over` reports it with a callback, which
+    saves a waiting task: a task is a tenth of the memory of an open stream.
     """
 
-    __slots__ = ("_arrival", "_closed", "_last", "_messages", "_over", "_room", "_tell")
+    __slots__ = ("_arrival", "_callback", "_closed", "_last", "_messages", "_over", "_room")
 
     def __init__(self) -> None:
         self._messages: list[ASGIReceiveEvent] = []
@@ -29,22 +29,22 @@ class Inbox:
         self._closed = False
         self._arrival = Waiters()
         self._room = Waiters()
-        self._tell: Callable[[], None] | None = None
+        self._callback: Callable[[], None] | None = None
 
     @property
-    def holds_whole_body(self) -> bool:
-        """Whether the last part of the body, and all before it, can be taken without waiting."""
+    def has_whole_body(self) -> bool:
+        """True if the rest of the body can be received without waiting."""
         return bool(self._messages) and self._messages[-1].get("more_body") is False
 
-    def when_over(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once, as soon as the request is over; at once if it is."""
+    def when_over(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, when the request is over; immediately if it already is."""
         if self._over:
-            tell()
+            callback()
         else:
-            self._tell = tell
+            self._callback = callback
 
     async def put(self, message: ASGIReceiveEvent) -> None:
-        """Queue a message; waits while too many are unread, except with the last."""
+        """Queue a message; wait while too many are unread, except for a disconnect."""
         if message["type"] in _DISCONNECTS:
             self._end(message)
         elif not (self._over or self._closed):
@@ -58,15 +58,15 @@ class Inbox:
         self._over = True
         self._arrival.wake()
         self._room.wake()
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell()
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
 
     async def get(self) -> ASGIReceiveEvent:
-        """The next message; after the end, the end again and again."""
+        """Return the next message; after the end, always return the disconnect."""
         while not self._messages:
             if self._over:
-                await trio.lowlevel.checkpoint()  # an app may ask in a loop
+                await trio.lowlevel.checkpoint()  # an app may call this in a loop
                 return self._last
             await self._arrival.wait()
         message = self._messages.pop(0)
@@ -74,8 +74,8 @@ class Inbox:
         return message
 
     def close(self) -> None:
-        """Nobody reads any more: whoever waits to put need not."""
+        """Discard all messages, now and later, and release a waiting `put`."""
         self._closed = True
-        self._tell = None
+        self._callback = None
         self._messages.clear()
         self._room.wake()

@@ -1,4 +1,4 @@
-"""What a client hears when there are too many connections."""
+"""Refuses a connection with 503 when too many are open."""
 
 from contextlib import suppress
 
@@ -7,7 +7,8 @@ import trio
 from web.server.request_id import header_of, state_with_id
 from web.server.setup import SAFETY
 
-_PATIENCE_S = 1.0
+_TIMEOUT_S = 1.0
+"""Seconds that the client has to send a request and read the response."""
 _BODY = (
     b'{"error":{"message":"Too many connections are open.",'
     b'"type":"server_error","param":null,"code":"overloaded"}}'
@@ -22,8 +23,8 @@ _HEADERS = [
 
 
 async def refuse(stream: trio.abc.HalfCloseableStream) -> None:
-    """Answer 503 to what the client asks first, if it asks soon, and close."""
-    with trio.move_on_after(_PATIENCE_S):
+    """Answer the first request with 503, if it arrives within `_TIMEOUT_S`, and close."""
+    with trio.move_on_after(_TIMEOUT_S):
         with suppress(trio.BrokenResourceError):
             if await stream.receive_some(64 * 1024):
                 await stream.send_all(_answer())

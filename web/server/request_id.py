@@ -1,4 +1,4 @@
-"""The id of a request: the client's, if it gave a sane one, else one of ours."""
+"""Request ids: the client's `X-Request-Id` if it is valid, else a generated id."""
 
 import re
 from collections.abc import Iterable
@@ -10,30 +10,30 @@ from store.ids import new_id
 
 _HEADER = b"x-request-id"
 _KEY = "request_id"
-_SANE = re.compile(rb"[!-~]{1,128}")
+_VALID = re.compile(rb"[!-~]{1,128}")
 
 
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The first `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a new id."""
+    """Return the first `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a new id."""
     for name, value in headers:
         if name == _HEADER:
-            if _SANE.fullmatch(value):
+            if _VALID.fullmatch(value):
                 return value.decode("ascii")
             break
     return new_id("req_")
 
 
 def state_with_id(headers: Iterable[tuple[bytes, bytes]]) -> ConnectionState:
-    """The `state` of a request's ASGI scope, in which its id stands."""
+    """Return the `state` of a request's ASGI scope, which holds the request's id."""
     return ConnectionState({_KEY: request_id(headers)})
 
 
 def header_of(state: ConnectionState) -> tuple[bytes, bytes]:
-    """The header of the response."""
+    """Return the response's `X-Request-Id` header."""
     return _HEADER, cast("str", state[_KEY]).encode("ascii")
 
 
 def id_in(scope: object) -> str:
-    """The id in the scope of a request; of one that another server made, a new id."""
+    """Return the id in a request's scope; a new id if another server made the scope."""
     state = cast("dict[str, dict[str, str]]", scope).get("state") or {}
     return state.get(_KEY) or new_id("req_")

@@ -1,4 +1,4 @@
-"""The HTTP server: accepts, keeps connections apart, drains."""
+"""HTTP server: accepts connections, isolates their errors, and drains."""
 
 import errno
 import socket
@@ -29,20 +29,21 @@ _OF_ONE_CONNECTION = {
     )
     if hasattr(errno, name)
 }
-"""What became of a connection before it was accepted; the next may be well. From accept(2)."""
-_LOOKED_AT_IN_A_ROW = 256
-_LOOKS = 30
-"""How often in `write_stall_s` connections are looked at for peers that vanished."""
+"""Errors of `accept` that concern only one connection, so that accepting continues: accept(2)."""
+_CHECKS_IN_A_ROW = 256
+"""Number of connections that are checked for vanished peers before other tasks get to run."""
+_CHECKS_PER_STALL = 30
+"""Number of checks for vanished peers during `write_stall_s`."""
 
-log = structlog.stdlib.get_logger("web.server")
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 class HttpServer:
-    """Serves an ASGI app on sockets, in the nursery of whoever calls `serve`.
+    """An HTTP server for an ASGI app, run in the caller's nursery.
 
-    Lifespan events are not sent: what lives long belongs to the caller. To drain, call
-    `stop_accepting`, or `leave` where another process goes on accepting, then `drain`, then
-    `close_all`; `serve` returns when the last connection is gone.
+    Lifespan events are not sent, because long-lived resources belong to the caller. To drain,
+    call `stop_accepting` (or `leave`, if another process keeps accepting), then `drain`, then
+    `close_all`. `serve` returns when the last connection is closed.
     """
 
     def __init__(self, app: ASGIFramework, settings: ServerSettings) -> None:
@@ -63,13 +64,13 @@ class HttpServer:
         *,
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve listening sockets, which are closed in the end, and report their URLs."""
+        """Serve listening sockets and close them at the end. Report their URLs as start value."""
         with self._serving:
             async with trio.open_nursery() as connections:
                 try:
                     with self._accepting:
                         async with trio.open_nursery() as acceptors:
-                            acceptors.start_soon(self._miss_vanished_peers)
+                            acceptors.start_soon(self._close_vanished_peers)
                             for sock in sockets:
                                 acceptors.start_soon(self._accept, sock, connections)
                             task_status.started([self._url(sock) for sock in sockets])
@@ -78,15 +79,15 @@ class HttpServer:
                         sock.close()
 
     def stop_accepting(self) -> None:
-        """Close the listeners; each response from now on is its connection's last."""
+        """Close the listeners, and each connection after its next response."""
         self._context.begin_close()
         self._accepting.cancel()
 
     def leave(self, idle_s: float) -> None:
-        """Close the listeners and answer all that still comes, with a goodbye.
+        """Close the listeners, but answer requests that still arrive on open connections.
 
-        A connection ends with the next response, or `idle_s` seconds after the last one. So no
-        request is lost between a client that uses a connection and a server that closes it.
+        A connection is closed after its next response, which announces it, or after `idle_s`
+        seconds of silence. So no request is lost because client and server act at the same time.
         """
         self._context.begin_leaving(idle_s)
         self._accepting.cancel()
@@ -94,19 +95,19 @@ class HttpServer:
             connection.leave()
 
     async def wait_closed(self) -> None:
-        """Wait until no connection is left."""
+        """Wait until all connections are closed."""
         while self._connections:
             self._emptied = trio.Event()
             await self._emptied.wait()
 
     def use_certificate(self, context: ssl.SSLContext) -> None:
-        """Use this for handshakes from now on."""
+        """Use `context` for new TLS connections."""
         self._ssl_context = context
 
     async def drain(self, seconds: float) -> int:
-        """Close idle connections at once, others after what they are answering.
+        """Close idle connections at once, others after their current responses.
 
-        Waits at most `seconds` and returns how many connections are left.
+        Wait at most `seconds` and return the number of connections that are left.
         """
         self.stop_accepting()
         for connection in list(self._connections):
@@ -116,14 +117,14 @@ class HttpServer:
         return len(self._connections)
 
     def close_all(self) -> None:
-        """Cut every connection and cancel its requests; `serve` returns when they are clean."""
+        """Close every connection and cancel its requests; `serve` returns after their clean-up."""
         self.stop_accepting()
         for connection in self._connections:
             connection.cut()
         self._serving.cancel()
 
     async def handle(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> None:
-        """Serve one client to the end. Whatever goes wrong costs that client only."""
+        """Serve one client until it is gone. Errors affect only this client."""
         self.counters.accepted += 1
         if len(self._connections) >= self._settings.max_connections:
             self.counters.refused += 1
@@ -143,13 +144,13 @@ class HttpServer:
     async def _run(self, connection: Connection) -> None:
         try:
             await connection.run()
-        except BaseException as error:  # noqa: ASYNC103 (what is cancelled goes on up)
+        except BaseException as error:  # noqa: ASYNC103 (the Cancelled in it is raised below)
             cancelled, real = split_cancelled(error)
             if real is not None:
                 self.counters.crashed += 1
-                log.error("connection_failed", client=connection.client, error=in_one_line(real))
+                _log.error("connection failed", client=connection.client, error=in_one_line(real))
             if cancelled is not None:
-                raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
+                raise cancelled from None  # noqa: ASYNC104 (the rest was logged)
 
     def _connection(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> Connection:
         served: ServerStream = stream
@@ -162,10 +163,9 @@ class HttpServer:
         )
 
     async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
-        """One in each pass of the scheduler, and the others wait in the system's queue.
+        """Accept one connection per scheduler pass; the others wait in the kernel's queue.
 
-        Of a crowd that comes at once those who came first are answered first, and who leaves
-        does not wait for all the others to begin.
+        So a burst is served in order of arrival, and disconnects are seen promptly.
         """
         while True:
             await trio.lowlevel.wait_readable(listener)
@@ -178,19 +178,19 @@ class HttpServer:
                     continue
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                log.error("cannot_accept", error=error.strerror)
+                _log.error("accept failed", error=error.strerror)
                 await trio.sleep(_ACCEPT_PAUSE_S)
             else:
                 sock.setblocking(False)
                 connections.start_soon(self.handle, SocketStream(sock))
 
-    async def _miss_vanished_peers(self) -> None:
-        """Not while draining: that is over sooner."""
+    async def _close_vanished_peers(self) -> None:
+        """Close connections whose peers vanished. Not needed while draining, which ends sooner."""
         while True:
-            await trio.sleep(self._settings.write_stall_s / _LOOKS)
+            await trio.sleep(self._settings.write_stall_s / _CHECKS_PER_STALL)
             for number, connection in enumerate(list(self._connections), 1):
-                connection.cut_if_vanished()
-                if number % _LOOKED_AT_IN_A_ROW == 0:
+                connection.close_if_vanished()
+                if number % _CHECKS_IN_A_ROW == 0:
                     await trio.lowlevel.checkpoint()
 
     def _url(self, sock: socket.socket) -> str:

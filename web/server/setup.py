@@ -1,4 +1,4 @@
-"""hypercorn's protocol classes, told what we decided, without its logging and process state."""
+"""Configures hypercorn's protocol classes, without its logging and process state."""
 
 import math
 from time import time
@@ -17,29 +17,29 @@ SAFETY = [
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 ]
-"""What every response tells browsers."""
+"""Security headers of every response, for browsers."""
 LEAVING = "trouper.leaving"
-"""The ASGI extension of a WebSocket with the event that the server is about to stop.
+"""Name of a WebSocket's ASGI extension with an event that is set when the server is about to stop.
 
-HTTP tells its clients with each response; a WebSocket has to be ended by whoever serves it.
+HTTP connections are closed after their next response, but a WebSocket must be ended by its handler.
 """
 
 
 class SilentLogger(Logger):
-    """Says nothing: we log ourselves, and hypercorn's loggers are the process's."""
+    """A logger that writes nothing: we log ourselves, and hypercorn's loggers are global."""
 
-    def __init__(self, config: Config) -> None:  # not super's: it installs handlers
+    def __init__(self, config: Config) -> None:  # super() is not called: it installs handlers
         self.access_logger = None
         self.error_logger = None
 
     async def access(
         self, request: WWWScope, response: ResponseSummary, request_time: float
     ) -> None:
-        """Cost nothing per request."""
+        """Do nothing."""
 
 
 class ProtocolConfig(Config):
-    """A `Config` for the protocol classes alone; nothing of it opens sockets or logs."""
+    """A `Config` for the protocol classes only; it opens no sockets or log files."""
 
     logger_class = SilentLogger
     include_server_header = False
@@ -56,7 +56,7 @@ class ProtocolConfig(Config):
         self._fields = b""
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """What every response has: the date, formatted once a second, and `SAFETY`."""
+        """Return the headers of every response: the date, formatted once a second, and `SAFETY`."""
         now = int(time())
         if now != self._date_at:
             self._date_at = now
@@ -65,42 +65,42 @@ class ProtocolConfig(Config):
         return self._headers
 
     def response_fields(self) -> bytes:
-        """The same as HTTP/1.1 writes them."""
+        """Return the same headers as HTTP/1.1 lines."""
         self.response_headers("h11")
         return self._fields
 
 
 class Context(WorkerContext):
-    """What all connections of a server know of its state."""
+    """The state of a server that its connections share."""
 
     def __init__(self) -> None:
         super().__init__(max_requests=None)
         self._closed = SettableEvent()
         self.terminated: Event = self._closed
-        """hypercorn's word for: nothing that comes now is answered."""
+        """Event, named by hypercorn, after which no new request is answered."""
         self.closing = False
-        """Whether each response is its connection's last, and says so."""
+        """True if each response is its connection's last and announces it."""
         self.leaving = trio.Event()
-        """The same, for those who wait for it."""
+        """Event that is set together with `closing`."""
         self.idle_s = math.inf
-        """How long a connection may still stand idle, once that is so."""
+        """Maximum idle time of a connection in seconds while `closing`."""
 
     def begin_leaving(self, idle_s: float) -> None:
-        """Answer what still comes, each time with a goodbye."""
+        """Answer requests that still arrive, and close each connection after its response."""
         self.closing = True
         self.leaving.set()
         self.idle_s = idle_s
 
     def begin_close(self) -> None:
-        """From now on each response is its connection's last, and idle ones close at once."""
+        """Close each connection after its response, and idle ones at once."""
         self.closing = True
         self.leaving.set()
         self._closed.set_now()
 
 
 class SettableEvent(EventWrapper):
-    """hypercorn's event, for those who cannot wait."""
+    """hypercorn's event with a synchronous `set`."""
 
     def set_now(self) -> None:
-        """Set it."""
+        """Set the event without a checkpoint."""
         self._event.set()

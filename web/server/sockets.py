@@ -1,4 +1,4 @@
-"""Listening sockets: made, or adopted from another process, with options that clients inherit."""
+"""Listening sockets, created or inherited, with the options that connections inherit."""
 
 import errno
 import os
@@ -14,16 +14,17 @@ _WORDS = {
 }
 
 _UNSENT = {"TCP_NOTSENT_LOWAT": 128 * 1024}
+"""Socket option that bounds the unsent bytes in the kernel; see `set_options`."""
 
 
 class BindError(Exception):
-    """An address cannot be listened on; the message is one line that says which and why."""
+    """A failure to listen on an address; the message is one line that says which and why."""
 
 
 def bind_sockets(binds: Sequence[str], settings: ServerSettings) -> list[socket.socket]:
-    """Listen on each `host:port`, `[v6]:port` or `fd://n`; all of them or, with `BindError`, none.
+    """Listen on each `host:port`, `[v6]:port` or `fd://n`. Raise `BindError` if any of them fails.
 
-    A name may resolve to several addresses; each is listened on. Port 0 lets the system choose.
+    If a name resolves to several addresses, listen on each. Port 0 lets the system choose.
     """
     sockets: list[socket.socket] = []
     try:
@@ -39,13 +40,13 @@ def bind_sockets(binds: Sequence[str], settings: ServerSettings) -> list[socket.
 
 
 def set_options(sock: socket.socket, write_stall_s: float) -> None:
-    """Set what accepted TCP connections inherit: no delay, and the means to notice a dead peer.
+    """Set the options that accepted TCP connections inherit: no delay, and dead-peer detection.
 
-    Keep-alive finds a peer that vanished while we were silent, a little before `write_stall_s`;
-    `web.server.vanished` one that vanished while we were writing. A user timeout would, too, but
-    it also cuts a peer whose window stays smaller than what is to be sent next, however well it
-    reads. The bound on unsent bytes keeps a slow reader from looking stalled: without it Linux
-    takes nothing more until a third of a buffer of megabytes is free.
+    Keep-alive detects a peer that vanished while we were silent, a little before `write_stall_s`;
+    `web.server.vanished` detects one that vanished while we were writing. TCP_USER_TIMEOUT would
+    detect it too, but it also cuts off a peer whose window stays smaller than the next segment,
+    however well it reads. The bound on unsent bytes keeps a slow reader from looking stalled:
+    without it Linux accepts no more data until a third of a buffer of megabytes is free.
     """
     sock.setblocking(False)
     if sock.family not in {socket.AF_INET, socket.AF_INET6}:
@@ -53,7 +54,7 @@ def set_options(sock: socket.socket, write_stall_s: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in {**_dead_peer_options(write_stall_s), **_UNSENT}.items():
-        option = getattr(socket, name, None)  # not every system has every one
+        option = getattr(socket, name, None)  # some systems lack some of the options
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
@@ -68,14 +69,14 @@ def _dead_peer_options(write_stall_s: float) -> dict[str, int]:
 
 
 def _adopt(bind: str) -> list[socket.socket]:
-    complaint = f"cannot use {bind}: it is not an inherited listening socket"
+    message = f"cannot use {bind}: it is not an inherited listening socket"
     try:
         sock = socket.socket(fileno=os.dup(int(bind.removeprefix("fd://"))))
     except (ValueError, OSError) as error:
-        raise BindError(complaint) from error
+        raise BindError(message) from error
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         sock.close()
-        raise BindError(complaint)
+        raise BindError(message)
     return [sock]
 
 
@@ -104,7 +105,7 @@ def _bind(sock: socket.socket, address: object, backlog: int) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.bind(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
+    sock.bind(address)  # type: ignore[arg-type]  # an address from getaddrinfo
     sock.listen(backlog)
 
 

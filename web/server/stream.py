@@ -1,4 +1,4 @@
-"""A connected socket as a trio stream, with a write that does not wait."""
+"""Trio stream over a connected socket, with a non-blocking write."""
 
 import socket
 import struct
@@ -10,10 +10,10 @@ MAX_RECEIVE = 64 * 1024
 
 
 class SocketStream(trio.abc.HalfCloseableStream):
-    """Like `trio.SocketStream`, which is final, for a non-blocking socket from `socket`.
+    """A stream like `trio.SocketStream`, which is final, over a non-blocking stdlib socket.
 
-    Waits for readability before it reads, because a server's next read nearly always has to
-    wait: that saves a system call and an exception for each. Broken connections raise
+    It waits for readability before it reads, because a server's next read nearly always has to
+    wait: this saves a system call and an exception each time. Broken connections raise
     `trio.BrokenResourceError`, closed ones `trio.ClosedResourceError`.
     """
 
@@ -21,7 +21,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
         self.socket = sock
 
     def try_send(self, data: bytes) -> int:
-        """Hand to the system what it takes at once; returns how much that was, maybe 0."""
+        """Send as much as possible without waiting, and return the number of bytes, maybe 0."""
         try:
             return self.socket.send(data)
         except BlockingIOError:
@@ -30,7 +30,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
             raise self._translated(error) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything; cancelled, a part may have been sent."""
+        """Send everything. If cancelled, a part may have been sent."""
         await trio.lowlevel.checkpoint()
         with memoryview(data) as view:
             sent = 0
@@ -48,12 +48,12 @@ class SocketStream(trio.abc.HalfCloseableStream):
                 raise self._translated(error) from error
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the system takes data."""
+        """Wait until the socket is writable."""
         self._check_open()
         await wait_writable(self.socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """What has arrived, after waiting for it; `b""` when the peer has closed its side."""
+        """Wait for data and return it; `b""` if the peer has closed its side."""
         while True:
             self._check_open()
             await wait_readable(self.socket)
@@ -65,7 +65,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
                 raise self._translated(error) from error
 
     async def send_eof(self) -> None:
-        """Close our side; what was sent still arrives."""
+        """Close our side; data that was sent still arrives."""
         await trio.lowlevel.checkpoint()
         try:
             self.socket.shutdown(socket.SHUT_WR)
@@ -73,18 +73,18 @@ class SocketStream(trio.abc.HalfCloseableStream):
             raise self._translated(error) from error
 
     async def aclose(self) -> None:
-        """Close at once; whoever waits on the socket gets `trio.ClosedResourceError`."""
+        """Close at once. Tasks that wait on the socket get `trio.ClosedResourceError`."""
         self.close()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """The same, for those who cannot wait."""
+        """Close at once, without a checkpoint."""
         if self.socket.fileno() != -1:
             notify_closing(self.socket)
             self.socket.close()
 
     def reset(self) -> None:
-        """Close with RST, so that the peer cannot take what it got for everything."""
+        """Close with RST, so that the peer cannot mistake the data so far for all of it."""
         if self.socket.fileno() != -1:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close()

@@ -1,4 +1,4 @@
-"""The tasks of one connection: requests, which may finish on their own, and its machinery."""
+"""Task group of one connection: its requests, and the connection's own tasks."""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -21,14 +21,14 @@ from web.server.setup import LEAVING, Context
 
 AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
 
-log = structlog.stdlib.get_logger("web.server")
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 class Tasks:
     """hypercorn's `TaskGroup` for one connection, on two nurseries of that connection.
 
-    `requests` outlives the connection for as long as its requests need to clean up; `machinery`
-    (the reader, pings, HTTP/2's sender) is cancelled with it.
+    `requests` outlives the connection until its requests have cleaned up. `machinery` (the
+    reader, pings, HTTP/2's sender) is cancelled with the connection.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Tasks:
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: AppSend
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        """Start a request; returns what tells it about its client."""
+        """Start a request and return the function that queues its ASGI messages."""
         inbox = Inbox()
         extensions = cast("dict[str, dict[str, object]]", scope)["extensions"]
         extensions[INBOX] = inbox
@@ -56,23 +56,24 @@ class Tasks:
         return inbox.put
 
     def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start a task of the connection's own."""
+        """Start a task that is cancelled with the connection."""
         self._machinery.start_soon(func, *args)
 
     async def _run(self, app: ASGIFramework, scope: Scope, inbox: Inbox, send: AppSend) -> None:
-        """Run the app; an error that it let through costs this request only.
+        """Run the app; an error that it lets through affects only this request.
 
-        `send(None)` then answers 500 if nothing was sent yet, and cuts the connection else.
+        The final `send(None)` then answers 500 if nothing was sent yet, or else closes the
+        connection.
         """
         try:
             await app(scope, inbox.get, cast("ASGISendCallable", send))
-        except BaseException as error:  # noqa: ASYNC103 (what is cancelled goes on up)
+        except BaseException as error:  # noqa: ASYNC103 (the Cancelled in it is raised below)
             cancelled, real = split_cancelled(error)
             if real is not None:
                 self._counters.app_errors += 1
-                log.error("request_failed", path=scope.get("path"), exc_info=real)
+                _log.error("request failed", path=scope.get("path"), exc_info=real)
             if cancelled is not None:
-                raise cancelled from None  # noqa: ASYNC104 (all of it that is no bug)
+                raise cancelled from None  # noqa: ASYNC104 (the rest was logged)
         finally:
             inbox.close()
         await send(None)
@@ -81,7 +82,7 @@ class Tasks:
 def split_cancelled(
     error: BaseException,
 ) -> tuple[BaseException | None, Exception | None]:
-    """What must go on up (cancellation, interrupts) and the real errors that came with it."""
+    """Split an error into the part to raise (cancellation, interrupts) and the real errors."""
     if isinstance(error, Exception):
         return None, error
     if isinstance(error, BaseExceptionGroup):

@@ -1,4 +1,4 @@
-"""TLS for the server."""
+"""Loads certificates into TLS contexts."""
 
 import ssl
 from pathlib import Path
@@ -8,11 +8,11 @@ from msgspec import Struct
 
 
 class CertificateError(Exception):
-    """A certificate or key cannot be used; the message is one line that says which and why."""
+    """An unusable certificate or key; the message is one line that says which and why."""
 
 
 class Certificate(Struct, frozen=True):
-    """Where a certificate with its chain lies, and its key (None: in the same file). PEM both."""
+    """The PEM files of a certificate with its chain, and of its key (None: the same file)."""
 
     chain: Path
     key: Path | None
@@ -20,11 +20,11 @@ class Certificate(Struct, frozen=True):
     def context(self, *, http2: bool) -> ssl.SSLContext:
         """Read the files into a context for `ServerSettings.ssl_context`.
 
-        Blocks. Raises `CertificateError`.
+        Raise `CertificateError`. This blocks.
         """
         try:
             return server_ssl_context(self.chain, self.key, http2=http2)
-        except OSError as error:  # ssl.SSLError is one, and names no file either
+        except OSError as error:  # also ssl.SSLError, which does not name the file
             raise CertificateError(self._why(error)) from error
 
     def _why(self, error: OSError) -> str:
@@ -35,17 +35,17 @@ class Certificate(Struct, frozen=True):
                 return f"{path}: cannot be read: {unreadable.strerror}"
         both = f"{self.chain}" if self.key is None else f"{self.chain}, {self.key}"
         reason = getattr(error, "reason", None) or error.strerror or str(error)
-        return f"{both}: {_WORDS.get(reason, f'no certificate with its key in PEM ({reason})')}"
+        return f"{both}: {_TEXTS.get(reason, f'no certificate with its key in PEM ({reason})')}"
 
 
-_WORDS = {
-    "KEY_VALUES_MISMATCH": "the key is not the certificate's",
-    "BAD_PASSWORD_READ": "the key is encrypted; give it without a password",
+_TEXTS = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "BAD_PASSWORD_READ": "the key is encrypted; provide it unencrypted",
 }
 
 
 def server_ssl_context(certificate: Path, key: Path | None, *, http2: bool) -> ssl.SSLContext:
-    """A context for `ServerSettings.ssl_context`; raises `OSError` or `ssl.SSLError`."""
+    """Return a context for `ServerSettings.ssl_context`. Raise `OSError` or `ssl.SSLError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION  # RFC 9113 §9.2.1
@@ -55,4 +55,4 @@ def server_ssl_context(certificate: Path, key: Path | None, *, http2: bool) -> s
 
 
 def _refuse_to_ask() -> NoReturn:
-    raise OSError(0, "BAD_PASSWORD_READ")  # else OpenSSL asks on the terminal
+    raise OSError(0, "BAD_PASSWORD_READ")  # otherwise OpenSSL would ask on the terminal

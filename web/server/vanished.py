@@ -1,8 +1,8 @@
-"""Peers that vanished, as far as only the kernel knows.
+"""Detects vanished peers with information that only the kernel has.
 
-Its own clocks are not enough. Keep-alive finds a peer that is gone while nothing is on its way to
-it, but a heartbeat is; and what then counts is a quarter of an hour, or a user timeout, which
-would also cut readers that are merely slow.
+TCP's own timers are not enough. Keep-alive detects a dead peer only while no data is in flight, but
+heartbeats are sent. With data in flight the kernel gives up after a quarter of an hour, or after
+TCP_USER_TIMEOUT, which would also cut off readers that are merely slow.
 """
 
 import socket
@@ -13,27 +13,27 @@ _UNACKED = 24
 _LAST_ACK_RECEIVED = 56
 _NOT_SENT = 144
 _INFO_BYTES = 148
-"""Of Linux's `struct tcp_info`, which only ever grows; so long since 4.6."""
+"""Minimum size of Linux's `struct tcp_info`, which only grows; it has this size since 4.6."""
 
 
 def has_vanished(sock: socket.socket, patience_s: float) -> bool:
-    """Whether something is on its way, or waits for room, and nothing was acknowledged for so long.
+    """Return True if data is unacknowledged or unsent and no ACK arrived for `patience_s`.
 
-    A living peer does so at least as often as keep-alive asks, and each time it has read. One that
-    reads nothing is asked ever more rarely: it has stalled long before it looks like this.
-    Where the kernel does not tell, this is false.
+    A live peer sends an ACK at least at every keep-alive probe, and each time it has read. A peer
+    that reads nothing is probed at growing intervals, but its write has stalled long before that.
+    Return False if the kernel does not provide the information.
     """
     if sys.platform != "linux":
         return False
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
     except OSError:
-        return False  # closed meanwhile, or not TCP
+        return False  # the socket was closed, or is not TCP
     return len(info) == _INFO_BYTES and is_overdue(info, patience_s)
 
 
 def is_overdue(info: bytes, patience_s: float) -> bool:
-    """The rule, on the kernel's record."""
+    """Apply the rule to the kernel's `tcp_info`."""
     (unacknowledged,) = struct.unpack_from("=I", info, _UNACKED)
     (unsent,) = struct.unpack_from("=I", info, _NOT_SENT)
     (last_ms,) = struct.unpack_from("=I", info, _LAST_ACK_RECEIVED)

@@ -1,4 +1,4 @@
-"""hypercorn's side of a WebSocket, with an end that the client can understand."""
+"""WebSockets: hypercorn's stream, fixed to close with the right codes and to send batches."""
 
 from dataclasses import replace
 from typing import cast
@@ -21,12 +21,12 @@ from web.server.app_stream import BURST
 from web.server.wire import StreamSend, Surroundings
 
 TEXTS = "trouper.texts"
-"""The field of a `websocket.send` that has several messages, in UTF-8."""
+"""Extra field of a `websocket.send` event: several text messages in UTF-8."""
 _EXTENSIONS = b"sec-websocket-extensions"
 
 
 def text_frame(text: bytes) -> bytes:
-    """A whole message as a server frames it (RFC 6455 §5.2)."""
+    """Return a complete text message as an unmasked frame (RFC 6455 §5.2)."""
     length = len(text)
     if length < 126:
         return b"\x81%c%b" % (length, text)
@@ -36,13 +36,10 @@ def text_frame(text: bytes) -> bytes:
 
 
 class ByteBuffer(WebsocketBuffer):
-    """hypercorn's buffer of a message, which counts the characters of a text, counting its bytes.
-
-    Raises `FrameTooLargeError` where they are too many.
-    """
+    """hypercorn's message buffer, fixed to limit the bytes of a text and not its characters."""
 
     def extend(self, event: Message[str] | Message[bytes | bytearray]) -> None:
-        """Take a part of the message."""
+        """Add a part of the message. Raise `FrameTooLargeError` if it becomes too large."""
         super().extend(event)
         data = event.data
         if isinstance(data, str) and not data.isascii():
@@ -52,12 +49,14 @@ class ByteBuffer(WebsocketBuffer):
 
 
 class WebsocketStream(WSStream):
-    """Says why it closes on broken frames (1002, 1007) and on messages too long (1009).
+    """hypercorn's stream, fixed to close properly on errors.
 
-    hypercorn cuts the first without a word, and goes on listening after the second. Data ahead
-    of the handshake's end, which RFC 6455 §4.1 forbids, ends the connection; hypercorn answers
-    400, maybe into the middle of another answer, and never tells the app that its client is gone.
-    No extension is agreed on: hypercorn's would inflate 64 KiB to as many MiB at a time.
+    - Invalid frames are answered with 1002 or 1007; hypercorn closes without a close frame.
+    - Messages that are too large are answered with 1009; hypercorn keeps reading afterwards.
+    - Data before the end of the handshake, which RFC 6455 §4.1 forbids, ends the connection;
+      hypercorn answers 400, maybe in the middle of another response, and never reports the
+      disconnect to the app.
+    - Extensions are declined: hypercorn's would inflate 64 KiB to 64 MiB at a time.
     """
 
     def __init__(self, surroundings: Surroundings, send: StreamSend) -> None:
@@ -70,7 +69,7 @@ class WebsocketStream(WSStream):
         self._in_a_row = 0
 
     async def handle(self, event: Event) -> None:
-        """Take a handshake, data, or the end."""
+        """Handle a handshake, data, or the end."""
         if isinstance(event, Body | Data) and not self.closed and not self.handshake.accepted:
             await self.send(StreamClosed(stream_id=self.stream_id))
         elif isinstance(event, Request):
@@ -80,10 +79,11 @@ class WebsocketStream(WSStream):
             await super().handle(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Take a message from the app; None when it has returned. A checkpoint now and then.
+        """Handle a message from the app; None means that the app has returned.
 
-        Else an app that always has more to say would never yield (see `AppStream`). With `TEXTS`
-        a `websocket.send` has many messages, which are framed here and written at once.
+        Some calls are checkpoints, so that an app that always has more to send yields (see
+        `AppStream`). A `websocket.send` with `TEXTS` has many messages, framed here and written
+        at once.
         """
         texts = None if message is None else cast("dict[str, list[bytes]]", message).get(TEXTS)
         if texts is None:
@@ -93,15 +93,15 @@ class WebsocketStream(WSStream):
             if rest:
                 await self._wire.write_rest(rest)
         if message is not None and message["type"] == "websocket.send":
-            await self._give_way()
+            await self._yield_sometimes()
 
     @property
     def _is_open(self) -> bool:
-        """Whether a message can be sent: neither side has said goodbye."""
+        """True if messages can be sent: neither side has sent a close frame."""
         accepted = not self.closed and self.state is ASGIWebsocketState.CONNECTED
         return accepted and self.connection.state is ConnectionState.OPEN
 
-    async def _give_way(self) -> None:
+    async def _yield_sometimes(self) -> None:
         self._in_a_row += 1
         if self._in_a_row >= BURST or self.closed:
             self._in_a_row = 0
@@ -129,7 +129,7 @@ class WebsocketStream(WSStream):
             self.buffer.clear()
 
     async def _on_close(self, event: CloseConnection) -> None:
-        """The client closes, or wsproto found that it broke the protocol."""
+        """Handle a close by the client, or by wsproto after a protocol error."""
         if self.connection.state is ConnectionState.REMOTE_CLOSING:
             event = event.response()
         await self._end(event)

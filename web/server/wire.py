@@ -1,4 +1,4 @@
-"""What a protocol class may do to its connection."""
+"""The interface of a connection for its protocol classes."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -14,20 +14,20 @@ StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
 
 class Wire(Protocol):
-    """The way out, past hypercorn's events."""
+    """Direct write access to the connection, bypassing hypercorn's events."""
 
     def write_now(self, data: bytes) -> bytes:
-        """Send what can be sent without waiting; returns the rest, `b""` if that was all."""
+        """Send as much as possible without waiting; return the rest, `b""` if all was sent."""
 
     async def write_rest(self, data: bytes) -> None:
-        """Send what `write_now` left, in order, with the stall deadline."""
+        """Send the rest that `write_now` returned, in order, with the stall deadline."""
 
     def reset(self) -> None:
-        """Close so that the client cannot take what it got for the whole."""
+        """Close with RST, so that the client cannot mistake a partial response for a whole one."""
 
 
 class Surroundings(Struct, frozen=True):
-    """What hypercorn's protocol classes are built from."""
+    """Dependencies of hypercorn's protocol classes."""
 
     app: AppWrapper
     config: ProtocolConfig

@@ -1,4 +1,4 @@
-"""The way out of a connection: at once where the socket takes it, else with a deadline."""
+"""Writes to a connection: immediately if the socket accepts the data, else with a deadline."""
 
 import structlog
 import trio
@@ -8,16 +8,19 @@ from web.server.stream import SocketStream
 from web.server.vanished import has_vanished
 
 _PIECE = 16 * 1024
-"""A write that gets this much through within the stall deadline is not stalled."""
+"""Size in bytes of a write; each has to finish within the stall deadline."""
 
 Address = tuple[str, int] | None
 ServerStream = SocketStream | trio.SSLStream[SocketStream] | trio.abc.HalfCloseableStream
 
-log = structlog.stdlib.get_logger("web.server")
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 class Writer:
-    """Writes to one connection, in order. On a dead one everything vanishes: the reader sees it."""
+    """The ordered writer of one connection.
+
+    Data for a broken connection is dropped silently, because the reader notices the end.
+    """
 
     def __init__(
         self, stream: ServerStream, client: Address, stall_s: float, counters: Counters
@@ -29,10 +32,10 @@ class Writer:
         self._stall_s = stall_s
         self._counters = counters
         self._lock: trio.Lock | None = None
-        """Made when a write has to wait for the first time, which is mostly never."""
+        """Lock for waiting writes, created on first use, which is rare."""
 
     def write_now(self, data: bytes) -> bytes:
-        """Send what the socket takes at once; returns the rest, `b""` if that was all."""
+        """Send as much as possible without waiting; return the rest, `b""` if all was sent."""
         if self._direct is None or (self._lock is not None and self._lock.locked()):
             return data
         try:
@@ -41,9 +44,10 @@ class Writer:
             return b""
 
     async def write_rest(self, data: bytes) -> None:
-        """Send everything, in turn; gives up on the connection when a write stalls.
+        """Send everything, after earlier writes; close the connection if a write stalls.
 
-        Shielded, because half a frame must not be followed by another; the deadline is inside.
+        Shielded, because half a frame must not be followed by another one. The deadline inside
+        bounds the time.
         """
         self._lock = lock = self._lock or trio.Lock()
         with trio.CancelScope(shield=True):
@@ -53,7 +57,7 @@ class Writer:
                         return
 
     async def write(self, data: bytes) -> None:
-        """Both, one after the other."""
+        """Send everything, waiting only if necessary."""
         rest = self.write_now(data)
         if rest:
             await self.write_rest(rest)
@@ -66,26 +70,26 @@ class Writer:
                 return False
             return True
         self._counters.write_stalls += 1
-        log.info("write_stalled", client=self._client)
+        _log.info("write stalled", client=self._client)
         await trio.aclose_forcefully(self._socket_stream)
         return False
 
     def reset(self) -> None:
-        """Close so that the client cannot take what it got for the whole."""
+        """Close with RST, so that the client cannot mistake a partial response for a whole one."""
         if isinstance(self._socket_stream, SocketStream):
             self._socket_stream.reset()
 
     def peer_has_vanished(self, patience_s: float) -> bool:
-        """Whether the peer has not answered the kernel for so long, and ought to have."""
+        """Return True if the peer should have acknowledged data, but did not for `patience_s`."""
         stream = self._socket_stream
         return isinstance(stream, SocketStream) and has_vanished(stream.socket, patience_s)
 
     def cut(self) -> None:
-        """Close now, so that not even a stalled write, which is shielded, goes on."""
+        """Close now; this also ends a stalled write, which is shielded from cancellation."""
         if isinstance(self._socket_stream, SocketStream):
             self._socket_stream.close()
 
 
 def socket_stream(stream: ServerStream) -> trio.abc.AsyncResource:
-    """The stream under TLS, or the stream itself."""
+    """Return the stream under TLS, or the stream itself."""
     return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream

@@ -1,5 +1,5 @@
-"""`trouper serve --supervise N`: a parent that owns the socket, and server processes on it.
+"""Supervisor of `trouper serve --supervise N`: a parent owns the sockets, N processes serve them.
 
-`plan` decides what is to be done, without doing anything; `parent` does it; `child` is the other
-end, in the server process.
+`plan` decides what to do, as a pure state machine; `parent` carries it out; `child` is the server
+process's end; `orders` are the messages between the two.
 """

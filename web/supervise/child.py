@@ -1,4 +1,4 @@
-"""The server process's end of the socket to its supervisor."""
+"""Connects a server process to its supervisor."""
 
 import socket
 
@@ -12,26 +12,29 @@ _log = structlog.get_logger("trouper.server")
 
 
 class Supervisor:
-    """Who started this process: is told when it serves, and tells it when to go."""
+    """The server process's view of its supervisor: reports readiness and receives orders."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = trio.socket.from_stdlib_socket(socket.socket(fileno=descriptor))
 
-    async def tell_ready(self) -> None:
-        """Say that this process serves."""
+    async def report_ready(self) -> None:
+        """Report that this process serves."""
         try:
             await self._socket.send(READY)
         except OSError:
-            return  # it is dead, and `obey` will see it
+            return  # the supervisor is dead, and `obey` will notice
 
     async def obey(self, stop: Stop) -> None:
-        """The service task: do as told. A supervisor that died leaves nobody to serve for."""
+        """Carry out the supervisor's orders. A service task.
+
+        If the supervisor dies, this process hands over, because it would not be replaced.
+        """
         with self._socket:
             while orders := await self._receive():
                 for byte in orders:
                     _carry_out(Order(bytes([byte])), stop)
         if not stop.asked.is_set():
-            _log.error("the supervisor is gone")
+            _log.error("supervisor exited")
             stop.hand_over()
 
     async def _receive(self) -> bytes:

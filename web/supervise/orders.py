@@ -1,17 +1,17 @@
-"""What parent and child say to each other: single bytes on a socket that only they share."""
+"""Messages between supervisor and server process: single bytes on a private socket pair."""
 
 from enum import Enum
 
 READY = b"R"
-"""From a child: it serves."""
+"""Message of a child: it serves."""
 
 
 class Order(Enum):
-    """From the parent."""
+    """A message of the parent."""
 
     LEAVE = b"L"
-    """Others serve now: stop accepting, answer what is open, drain."""
+    """Hand over to new processes: stop accepting, answer open requests, drain."""
     DRAIN = b"D"
-    """The service stops: refuse new turns, drain."""
+    """Stop the service: refuse new turns, drain."""
     HURRY = b"H"
-    """Stop waiting; record and go."""
+    """Stop waiting: cancel and record live turns, then exit."""

@@ -1,6 +1,7 @@
-"""The supervisor: owns the listening sockets and the processes that serve on them.
+"""Supervisor process: owns the listening sockets and runs the server processes.
 
-Plain standard library, one thread, one `select`: it has to outlive everything else.
+It uses a single thread with one selector and no async framework, because it must outlive
+everything else.
 """
 
 import os
@@ -21,7 +22,7 @@ from web.config import Config
 from web.listening import SUPERVISED, open_sockets, take_inheritance
 from web.server import ServerSettings
 from web.supervise.orders import READY, Order
-from web.supervise.plan import Action, Announce, Finish, Kill, Note, Plan, Start, Tell
+from web.supervise.plan import Action, Announce, Finish, Kill, Note, Plan, Send, Start
 from web.systemd import READY as SYSTEMD_READY
 from web.systemd import STOPPING as SYSTEMD_STOPPING
 from web.systemd import notify
@@ -35,7 +36,7 @@ class Process:
     """A server process and the socket to it."""
 
     def __init__(self, command: Sequence[str], sockets: Sequence[socket.socket]) -> None:
-        """Start it on these sockets; raises `OSError`."""
+        """Start the process with these sockets. Raise `OSError`."""
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)
         passed = [sock.fileno() for sock in sockets]
@@ -47,16 +48,16 @@ class Process:
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *passed),
-                process_group=0,  # Ctrl-C is for us, and we pass it on once
+                process_group=0,  # Ctrl-C must reach only us: we forward it as one order
             )
 
-    def tell(self, order: Order) -> None:
-        """Give an order; a process that is dead already needs none."""
+    def send(self, order: Order) -> None:
+        """Send an order; errors are ignored, because a dead process needs no orders."""
         with suppress(OSError):
             self.control.send(order.value)
 
-    def heard(self) -> bytes:
-        """What it says; `b""` when it has closed its end."""
+    def receive(self) -> bytes:
+        """Return the process's messages; `b""` if it has closed its end."""
         try:
             return self.control.recv(16)
         except OSError:
@@ -64,7 +65,7 @@ class Process:
 
 
 class Supervisor:
-    """Does what `Plan` decides, until that is to exit."""
+    """Executor of the actions that `Plan` decides on, until one of them is to exit."""
 
     def __init__(
         self, processes: int, command: Sequence[str], sockets: Sequence[socket.socket]
@@ -77,20 +78,20 @@ class Supervisor:
         self._code: int | None = None
 
     def run(self) -> int:
-        """Supervise; returns the exit code."""
+        """Supervise until the plan ends; return the exit code."""
         with self._selector, _signals() as signals:
             self._selector.register(signals, selectors.EVENT_READ)
             self._do(self._plan.begin(time.monotonic()))
             while self._code is None:
-                for key, _ in self._selector.select(self._patience()):
+                for key, _ in self._selector.select(self._timeout()):
                     if key.data is None:
                         self._take_signals(signals.recv(4096))
                     else:
-                        self._hear(key.data)
+                        self._receive_from(key.data)
                 self._do(self._plan.tick(time.monotonic()))
         return self._code
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         due = self._plan.wake_at
         return None if due is None else max(0.0, due - time.monotonic())
 
@@ -99,7 +100,7 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._do(self._plan.reload(time.monotonic()))
             elif number != signal.SIGCHLD:
-                _log.info("signal", name=signal.Signals(number).name)
+                _log.info("signal received", name=signal.Signals(number).name)
                 notify(SYSTEMD_STOPPING)
                 self._do(self._plan.stop())
         self._reap()
@@ -119,14 +120,14 @@ class Supervisor:
         getattr(_log, level)("process ended", process=process.popen.pid, code=code)
         self._do(self._plan.exited(number, code, time.monotonic()))
 
-    def _hear(self, number: int) -> None:
+    def _receive_from(self, number: int) -> None:
         process = self._processes.get(number)
         if process is None:
-            return  # reaped in this very round
-        said = process.heard()
-        if not said:
+            return  # it was reaped while handling an earlier event of the same `select`
+        message = process.receive()
+        if not message:
             self._selector.unregister(process.control)
-        elif READY in said:
+        elif READY in message:
             _log.info("process ready", process=process.popen.pid)
             self._do(self._plan.ready(number, time.monotonic()))
 
@@ -135,9 +136,9 @@ class Supervisor:
             match action:
                 case Start(number):
                     self._start(number)
-                case Tell(number, order):
+                case Send(number, order):
                     if number in self._processes:
-                        self._processes[number].tell(order)
+                        self._processes[number].send(order)
                 case Kill(number):
                     self._processes[number].popen.kill()
                 case Announce():
@@ -151,7 +152,7 @@ class Supervisor:
         try:
             process = Process(self._command, self._sockets)
         except OSError as error:
-            _log.error("a process cannot be started", error=str(error))
+            _log.error("process start failed", error=str(error))
             self._do(self._plan.exited(number, 1, time.monotonic()))
             return
         self._processes[number] = process
@@ -161,20 +162,23 @@ class Supervisor:
     def _note(self, note: Note) -> None:
         process = self._processes.get(note.number) if note.number is not None else None
         fields = {} if process is None else {"process": process.popen.pid}
-        (_log.error if note.trouble else _log.info)(note.event, **fields)
+        (_log.error if note.is_error else _log.info)(note.event, **fields)
 
 
 @contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket from which the numbers of our signals can be read."""
-    ours, python_s = socket.socketpair()
-    ours.setblocking(False)
-    python_s.setblocking(False)
-    with ours, python_s:
+    """Yield a socket from which the numbers of received signals can be read.
+
+    A wakeup descriptor is used because `select` cannot wait for signals directly.
+    """
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    writer.setblocking(False)
+    with reader, writer:
         before = {number: signal.signal(number, _wake) for number in _SIGNALS}
-        descriptor = signal.set_wakeup_fd(python_s.fileno(), warn_on_full_buffer=False)
+        descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
-            yield ours
+            yield reader
         finally:
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
@@ -182,11 +186,11 @@ def _signals() -> Iterator[socket.socket]:
 
 
 def _wake(number: int, frame: FrameType | None) -> None:
-    """Only so that Python writes the number to the socket."""
+    """Do nothing: a handler must exist for Python to write the number to the socket."""
 
 
 def supervise(config: Config, processes: int) -> int:
-    """Listen, and keep this many servers on it; returns the exit code. Raises `StartupRefused`."""
+    """Listen and keep `processes` servers running; return the exit code. Raise `StartupRefused`."""
     inheritance = take_inheritance(os.environ, os.getpid())
     settings = ServerSettings(write_stall_s=config.limits.write_stall_s)
     sockets = open_sockets(config.server.bind, inheritance.sockets, settings)
@@ -194,10 +198,10 @@ def supervise(config: Config, processes: int) -> int:
 
 
 def own_command(orig_argv: Sequence[str], executable: str = sys.executable) -> list[str]:
-    """The command that starts this program again, as it was started.
+    """Return the command line that starts this program again.
 
-    A script is run as such, not by this very interpreter: after an upgrade its first line may
-    name another.
+    A script is executed directly instead of with the running interpreter, because after an
+    upgrade its first line may name another one.
     """
     script = Path(orig_argv[1]) if len(orig_argv) > 1 else None
     if script is not None and script.is_file() and os.access(script, os.X_OK):

@@ -1,8 +1,8 @@
-"""What a supervisor does about what happens, as a state machine: no processes, no clock.
+"""Decides what a supervisor does, as a pure state machine without processes or a clock.
 
-A *generation* is a set of processes started together. Normally one serves. A reload starts the
-next one, and only when all of it serves is the old one told to leave; if one of the new processes
-dies before that, the new generation is given up and the old one goes on.
+A *generation* is a set of processes started together. Normally one generation serves. A reload
+starts the next one; the old one gets the order to leave only when all new processes serve. If a
+new process dies before that, the new generation is abandoned and the old one keeps serving.
 """
 
 from collections.abc import Iterator
@@ -13,55 +13,56 @@ from msgspec import Struct
 from web.supervise.orders import Order
 
 START_S = 60.0
-"""Seconds that a process has until it serves; then it is killed, as one that hangs."""
+"""Seconds that a process has until it must serve; after that it is killed."""
 FIRST_PAUSE_S = 0.1
+"""Seconds before a process that died is first replaced; doubled with each further death."""
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
-"""A process that lived this long did not die of its start: the pauses begin anew."""
+"""Lifetime in seconds after which a death resets the pause: it was not a failed start."""
 
 
 class Start(Struct, frozen=True):
-    """Start a process and know it by this number."""
+    """An action: start a process and identify it by this number."""
 
     number: int
 
 
-class Tell(Struct, frozen=True):
-    """Give a process an order."""
+class Send(Struct, frozen=True):
+    """An action: send an order to a process."""
 
     number: int
     order: Order
 
 
 class Kill(Struct, frozen=True):
-    """End a process that does not listen."""
+    """An action: kill a process that does not get ready."""
 
     number: int
 
 
 class Announce(Struct, frozen=True):
-    """The service is up."""
+    """An action: announce to systemd that the service is up."""
 
 
 class Finish(Struct, frozen=True):
-    """Exit with this code."""
+    """An action: exit with this code."""
 
     code: int
 
 
 class Note(Struct, frozen=True):
-    """Tell the operator; `trouble` means as an error."""
+    """An action: log an event, as an error if `is_error`."""
 
     event: str
     number: int | None = None
-    trouble: bool = False
+    is_error: bool = False
 
 
-Action = Start | Tell | Kill | Announce | Finish | Note
+Action = Start | Send | Kill | Announce | Finish | Note
 
 
 class State(Enum):
-    """What a process is at."""
+    """The state of a process."""
 
     STARTING = auto()
     SERVING = auto()
@@ -78,7 +79,11 @@ class Worker(Struct):
 
 
 class Plan:
-    """Feed it what happens, with the time; do what it yields, in order and at once."""
+    """The supervisor's state machine.
+
+    Call a method for each thing that happens, with the current time, and carry out the actions
+    that it yields, in order and at once.
+    """
 
     def __init__(self, processes: int) -> None:
         self._wanted = processes
@@ -86,7 +91,7 @@ class Plan:
         self._last_number = 0
         self._generation = 1
         self._next: int | None = None
-        """The generation that a reload is starting."""
+        """Generation that a reload is starting; None if no reload is in progress."""
         self._reload_again = False
         self._up = False
         self._stopping = False
@@ -96,16 +101,16 @@ class Plan:
 
     @property
     def wake_at(self) -> float | None:
-        """When `tick` is due, if nothing happens before."""
+        """Time at which `tick` is due, unless something happens before; None for never."""
         starting = [w.since + START_S for w in self._workers.values() if _starts(w)]
         return min([*starting, *([] if self._start_at is None else [self._start_at])], default=None)
 
     def begin(self, now: float) -> Iterator[Action]:
-        """The supervisor starts."""
+        """Yield the actions for the supervisor's start."""
         yield from self._start_missing(self._generation, now)
 
     def ready(self, number: int, now: float) -> Iterator[Action]:
-        """A process serves."""
+        """Yield the actions after a process has reported that it serves."""
         worker = self._workers.get(number)
         if worker is None or worker.state is not State.STARTING:
             return
@@ -120,42 +125,42 @@ class Plan:
             yield from self._reload_once_more(now)
 
     def exited(self, number: int, code: int, now: float) -> Iterator[Action]:
-        """A process is gone; a negative code is a signal."""
+        """Yield the actions after a process has exited; a negative code is a signal."""
         worker = self._workers.pop(number)
         if worker.state is not State.LEAVING and not self._stopping:
             yield from self._died(worker, code, now)
         elif code:
-            yield Note("a process died instead of leaving", number, trouble=True)
+            yield Note("process died while stopping", number, is_error=True)
             self._code = self._code or int(self._stopping)
         if self._stopping and not self._workers:
             yield Finish(self._code)
 
     def reload(self, now: float) -> Iterator[Action]:
-        """Replace all processes, one generation by the next."""
+        """Yield the actions that replace all processes by a new generation."""
         if self._stopping:
             return
         if self._next is not None or not self._up:
             self._reload_again = True
             return
         self._next = self._generation + 1
-        yield Note("starting new processes")
+        yield Note("reload started")
         yield from self._start_missing(self._next, now)
 
     def stop(self) -> Iterator[Action]:
-        """End everything; asked again, in a hurry."""
+        """Yield the actions that stop all processes; the second call makes them hurry."""
         order = Order.HURRY if self._stopping else Order.DRAIN
         self._stopping, self._start_at = True, None
         for number in self._workers:
-            yield Tell(number, order)
+            yield Send(number, order)
         if not self._workers:
             yield Finish(self._code)
 
     def tick(self, now: float) -> Iterator[Action]:
-        """Time has passed."""
+        """Yield the actions that are due by now."""
         for worker in self._workers.values():
             if _starts(worker) and now >= worker.since + START_S:
-                worker.since = now  # not again at every tick
-                yield Note("a process does not get ready and is killed", worker.number, True)
+                worker.since = now  # otherwise every tick would kill it again
+                yield Note("process start timed out", worker.number, True)
                 yield Kill(worker.number)
         if self._start_at is not None and now >= self._start_at:
             self._start_at = None
@@ -163,23 +168,23 @@ class Plan:
 
     def _died(self, worker: Worker, code: int, now: float) -> Iterator[Action]:
         if worker.generation == self._next:
-            yield Note("a new process died: the old ones go on", worker.number, trouble=True)
-            yield from self._give_up_next(now)
+            yield Note("reload failed", worker.number, is_error=True)
+            yield from self._abandon_next(now)
         elif not self._up:
             yield from self._refuse(code)
         else:
-            yield Note("a process died", worker.number, trouble=True)
+            yield Note("process died", worker.number, is_error=True)
             if now - worker.since >= STEADY_S:
                 self._failures = 0
             self._start_soon(now)
 
     def _refuse(self, code: int) -> Iterator[Action]:
-        """The first processes do not come up: the mistake is the operator's to see."""
+        """Stop if the first processes fail to start: the operator has to fix the cause."""
         self._code = code if code > 0 else 1
         yield from self.stop()
 
-    def _give_up_next(self, now: float) -> Iterator[Action]:
-        yield from self._tell_to_leave(self._next)
+    def _abandon_next(self, now: float) -> Iterator[Action]:
+        yield from self._order_to_leave(self._next)
         self._next = None
         if self._missing(self._generation):
             self._start_soon(now)
@@ -190,8 +195,8 @@ class Plan:
             return
         old, self._generation, self._next = self._generation, self._next, None
         self._start_at, self._failures = None, 0
-        yield Note("new processes serve")
-        yield from self._tell_to_leave(old)
+        yield Note("reload finished")
+        yield from self._order_to_leave(old)
         yield from self._reload_once_more(now)
 
     def _reload_once_more(self, now: float) -> Iterator[Action]:
@@ -199,10 +204,10 @@ class Plan:
             self._reload_again = False
             yield from self.reload(now)
 
-    def _tell_to_leave(self, generation: int | None) -> Iterator[Action]:
+    def _order_to_leave(self, generation: int | None) -> Iterator[Action]:
         for worker in self._of(generation):
             worker.state = State.LEAVING
-            yield Tell(worker.number, Order.LEAVE)
+            yield Send(worker.number, Order.LEAVE)
 
     def _start_soon(self, now: float) -> None:
         pause = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)
@@ -223,7 +228,7 @@ class Plan:
         return len(serving) == self._wanted
 
     def _of(self, generation: int | None) -> list[Worker]:
-        """The processes of a generation that are to stay."""
+        """Return the processes of a generation that have no order to leave."""
         workers = self._workers.values()
         return [w for w in workers if w.generation == generation and w.state is not State.LEAVING]
 
