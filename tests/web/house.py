@@ -1,4 +1,7 @@
-"""The whole application over memory: scripted providers, a memory store, virtual time."""
+"""Harness for tests of the HTTP surfaces: the whole application, run in memory.
+
+Providers are scripted, the store is in memory and time is virtual.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,9 +19,9 @@ from actors.pulse import Pulse
 from actors.registry import Registry
 from store.records import TurnPage, TurnView
 from store.store import Store, StoreFigures
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Theatre, now, text
+from tests.actors.fakes import FOREVER, Line, ScriptedProvider, TurnHarness, now, text
 from tests.web.memory_items import ItemStore
-from tests.web.memory_items import view as view
+from tests.web.memory_items import ended_turn_view as ended_turn_view
 from tests.web.streaming_client import App, StreamingTransport, streaming_client
 from web.app import create_app
 from web.config import Config
@@ -29,18 +32,18 @@ from web.service import Service
 
 
 class WebStore(ItemStore):
-    """A memory store that can also be read as routes read it."""
+    """An in-memory store with the queries that the routes use."""
 
     def __init__(self) -> None:
         super().__init__()
         self.views: dict[str, TurnView] = {}
-        """Turns besides those that ended here."""
-        self.asked: dict[str, object] = {}
-        """What the last list was asked for."""
+        """Rows of turns that have no final record here, by turn id."""
+        self.last_query: dict[str, object] = {}
+        """Arguments of the last `list_turns` call."""
 
     async def get_turn(self, tenant_id: str, turn_id: str) -> TurnView | None:
         await trio.lowlevel.checkpoint()
-        views = self.views | {record.turn.id: view(record) for record in self.finals}
+        views = self.views | {record.turn.id: ended_turn_view(record) for record in self.finals}
         found = views.get(turn_id)
         return found if found is not None and found.tenant_id == tenant_id else None
 
@@ -48,8 +51,8 @@ class WebStore(ItemStore):
         self, tenant_id: str, *, limit: int, status: str | None = None, cursor: str | None = None
     ) -> TurnPage:
         await trio.lowlevel.checkpoint()
-        self.asked = {"limit": limit, "status": status, "cursor": cursor}
-        found = [view(record) for record in reversed(self.finals)]
+        self.last_query = {"limit": limit, "status": status, "cursor": cursor}
+        found = [ended_turn_view(record) for record in reversed(self.finals)]
         found = [turn for turn in found if status in (None, turn.status)]
         found = [turn for turn in found if cursor is None or turn.id < cursor]
         page = tuple(found[:limit])
@@ -69,13 +72,17 @@ class WebStore(ItemStore):
         )
 
 
-class House:
-    """What a test of the surfaces talks to and looks into."""
+class EdgeHarness:
+    """The running application with its client, registry, service and store."""
 
     def __init__(
-        self, theatre: Theatre, service: Service, client: httpx.AsyncClient, app: StreamingTransport
+        self,
+        turns: TurnHarness,
+        service: Service,
+        client: httpx.AsyncClient,
+        app: StreamingTransport,
     ) -> None:
-        self.theatre = theatre
+        self.turns = turns
         self.registry = service.registry
         self.service = service
         self.client = client
@@ -85,67 +92,67 @@ class House:
 
     @property
     def store(self) -> WebStore:
-        store = self.theatre.store
+        store = self.turns.store
         assert isinstance(store, WebStore)
         return store
 
     async def chat(self, **changes: object) -> httpx.Response:
-        """A chat completion, read to its end."""
-        return await self.post("/v1/chat/completions", json=asking(**changes))
+        """Request a chat completion and read the response to its end."""
+        return await self.post("/v1/chat/completions", json=chat_body(**changes))
 
-    async def stream_to_the_end(self, **changes: object) -> bytes:
-        """The bytes of a whole stream."""
+    async def stream_chat(self, **changes: object) -> bytes:
+        """Stream a chat completion and return all its bytes."""
         response = await self.chat(stream=True, **changes)
         assert response.status_code == 200, response.text
         return response.content
 
-    async def heard_at(self, path: str, asked: dict[str, object]) -> list[float]:
-        """When the pieces of a stream came."""
-        async with self.client.stream("POST", path, json=asked) as response:
+    async def chunk_times(self, path: str, body: dict[str, object]) -> list[float]:
+        """Return the virtual times at which the chunks of a stream arrived."""
+        async with self.client.stream("POST", path, json=body) as response:
             return [trio.current_time() async for _ in response.aiter_raw()]
 
 
-BROKEN_OFF: list[tuple[list[Line], int]] = [
+PARTIAL_ANSWERS: list[tuple[list[Line], int]] = [
     ([text("a"), UpstreamFailure(FailureKind.IN_STREAM_ERROR, "overloaded")], 502),
     ([text("a"), UpstreamFailure(FailureKind.TRUNCATED, "cut")], 502),
     ([text("a"), FOREVER], 504),
     ([text("a")], 502),
 ]
-"""Answers of which no more than the beginning comes, and the status that each is when whole."""
+"""Answers that fail after their first text, each with the status for a non-streaming client."""
 
 
-def asking(**changes: object) -> dict[str, object]:
-    """The body of a chat request."""
+def chat_body(**changes: object) -> dict[str, object]:
+    """Return the body of a chat request."""
     return {"model": "large", "messages": [{"role": "user", "content": "Hi"}]} | changes
 
 
 @asynccontextmanager
-async def open_house(
+async def open_harness(
     *providers: ScriptedProvider,
     mode: Mode = Mode.ATTACHED,
     embedders: Sequence[Embedder] = (),
     **sections: dict[str, object],
-) -> AsyncIterator[House]:
-    """A house whose model `large` may be answered by these providers, in their order.
+) -> AsyncIterator[EdgeHarness]:
+    """Run the application with a model `large` that these providers answer, in order.
 
-    `embedders` are those of them that make embeddings, by their names.
+    `embedders` make embeddings under the names of their providers.
     """
     store = WebStore()
-    theatre = Theatre(*providers, store=store)
+    turns = TurnHarness(*providers, store=store)
     config = _config([provider.name for provider in providers], mode, sections)
     metrics = Metrics()
     numbers = count(1)
     async with trio.open_nursery() as nursery:
         registry = Registry(
             nursery,
-            theatre.backstage,
+            turns.backstage,
             owner="owner_1",
             max_turns=config.limits.concurrent_turns,
             new_id=lambda: f"turn_{next(numbers)}",
         )
         metrics.watch(registry, lambda: store.figures)
         nursery.start_soon(Pulse(registry, config.turns.heartbeat_s).run)
-        board = theatre.board
+        board = turns.board
         metrics.watch_routes(board, models_by_route(config))
         planner = Planner(config)
         service = Service(
@@ -157,11 +164,11 @@ async def open_house(
             now,
             board,
             {embedder.name: embedder for embedder in embedders},
-            theatre.upstreams.estimates,
+            turns.upstreams.estimates,
         )
         async with streaming_client(cast("App", create_app(service))) as (client, app):
             client.timeout = httpx.Timeout(None)
-            yield House(theatre, service, client, app)
+            yield EdgeHarness(turns, service, client, app)
         nursery.cancel_scope.cancel()
 
 
@@ -180,5 +187,5 @@ def _config(names: Sequence[str], mode: Mode, sections: dict[str, dict[str, obje
     )
 
 
-in_a_moment = partial(trio.sleep, 0.001)
-"""Long enough for everything that is due now, and for nothing else."""
+brief_pause = partial(trio.sleep, 0.001)
+"""Let everything run that is due now, and nothing later."""

@@ -1,4 +1,4 @@
-"""Items, chains, conversations and deletions of a memory store, as the store's contract says."""
+"""Responses, histories, conversations and deletions in memory, following the store's contract."""
 
 from sys import getsizeof
 
@@ -19,7 +19,7 @@ from tests.actors.fakes import MemoryStore
 
 
 class ItemStore(MemoryStore):
-    """A memory store that keeps items. `reads` counts the questions about them."""
+    """An in-memory store that keeps items; `reads` counts the queries for them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,39 +33,39 @@ class ItemStore(MemoryStore):
 
     async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
         await self._read()
-        turn = self._kept(tenant_id, turn_id)
+        turn = self._visible_turn(tenant_id, turn_id)
         if turn is None or turn.input_items is None:
             return None
         final = self._final_of(turn_id)
         return StoredResponse(
-            turn=view_of(turn) if final is None else view(final),
+            turn=running_turn_view(turn) if final is None else ended_turn_view(final),
             input_items=turn.input_items,
             answer_items=(final and final.items) or "[]",
         )
 
     async def chain(
-        self, tenant_id: str, turn_id: str, limit: int, most_bytes: int
+        self, tenant_id: str, turn_id: str, limit: int, max_bytes: int
     ) -> list[ChainLink]:
         await self._read()
         links: list[ChainLink] = []
         next_id: str | None = turn_id
         while next_id is not None and len(links) < limit:
             link = self._link(tenant_id, next_id)
-            most_bytes -= getsizeof(link.input_items) + getsizeof(link.answer_items)
-            if most_bytes < 0 and links:
+            max_bytes -= getsizeof(link.input_items) + getsizeof(link.answer_items)
+            if max_bytes < 0 and links:
                 break
             links.append(link)
             next_id = link.previous_id
         return links[::-1]
 
-    async def latest_in(self, tenant_id: str, conversation: str) -> str | None:
+    async def latest_turn_in(self, tenant_id: str, conversation: str) -> str | None:
         await self._read()
         ended = [
             record.turn.id
             for record in self.finals
             if (record.turn.tenant_id, record.turn.conversation) == (tenant_id, conversation)
             and record.turn.keep_text
-            and record.answers
+            and record.has_answer
             and record.turn.id not in self.deleted
         ]
         return max(ended, key=_number, default=None)
@@ -81,7 +81,7 @@ class ItemStore(MemoryStore):
 
     async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:
         await self._read()
-        if self._kept(tenant_id, turn_id) is None:
+        if self._visible_turn(tenant_id, turn_id) is None:
             return False
         self.deleted[turn_id] = now
         self.kept.pop(turn_id, None)
@@ -95,7 +95,7 @@ class ItemStore(MemoryStore):
         self.reads += 1
         await trio.lowlevel.checkpoint()
 
-    def _kept(self, tenant_id: str, turn_id: str) -> NewTurn | None:
+    def _visible_turn(self, tenant_id: str, turn_id: str) -> NewTurn | None:
         turn = self.begun.get(turn_id)
         if turn is None or turn.tenant_id != tenant_id or turn_id in self.deleted:
             return None
@@ -124,10 +124,10 @@ class ItemStore(MemoryStore):
         )
 
 
-def view(record: FinalRecord) -> TurnView:
-    """The row that a final record becomes."""
+def ended_turn_view(record: FinalRecord) -> TurnView:
+    """Return the row of an ended turn."""
     return replace(
-        view_of(record.turn),
+        running_turn_view(record.turn),
         status=record.status,
         reason=record.reason,
         disconnect_stage=record.disconnect_stage,
@@ -144,8 +144,8 @@ def view(record: FinalRecord) -> TurnView:
     )
 
 
-def view_of(turn: NewTurn) -> TurnView:
-    """The row of a turn that plays."""
+def running_turn_view(turn: NewTurn) -> TurnView:
+    """Return the row of a turn in progress."""
     return TurnView(
         id=turn.id,
         tenant_id=turn.tenant_id,

@@ -1,4 +1,4 @@
-"""What tests of the Responses surface say to a house, and how they read what comes back."""
+"""Requests to the Responses API and readers of its answers."""
 
 import json
 from typing import Any
@@ -10,15 +10,15 @@ from actors.outcome import Reason
 from actors.providers.base import ModelCall
 from tests.actors.fakes import Line, stop, text
 from tests.web.dialects.responses_stream import read_object
-from tests.web.house import House
+from tests.web.house import EdgeHarness
 
 HELLO: list[Line] = [text("Hel"), text("lo"), stop()]
-WEATHER: dict[str, object] = {
+WEATHER_TOOL: dict[str, object] = {
     "type": "function",
     "name": "weather",
     "parameters": {"type": "object"},
 }
-CALLING: list[Line] = [
+TOOL_CALL_ANSWER: list[Line] = [
     [ReasoningChunk("Hm.")],
     text("Let me see."),
     [ToolCallChunk(0, "call_a", "weather", '{"city":'), ToolCallChunk(0, None, None, '"Rome"}')],
@@ -27,29 +27,29 @@ CALLING: list[Line] = [
 Object = dict[str, Any]
 
 
-async def respond(house: House, **changes: object) -> httpx.Response:
-    """A response that is asked for, and whatever comes of it, read to its end."""
-    return await house.post("/v1/responses", json={"model": "large", "input": "Hi"} | changes)
+async def post_response(harness: EdgeHarness, **changes: object) -> httpx.Response:
+    """POST a request and read the answer to its end, whatever its status."""
+    return await harness.post("/v1/responses", json={"model": "large", "input": "Hi"} | changes)
 
 
-async def responded(house: House, **changes: object) -> Object:
-    """The object of a response that went well."""
-    answer = await respond(house, **changes)
+async def create_response(harness: EdgeHarness, **changes: object) -> Object:
+    """Create a response and return its object; fail unless the status is 200."""
+    answer = await post_response(harness, **changes)
     assert answer.status_code == 200, answer.text
     read_object(answer.content)
     return json.loads(answer.content)  # type: ignore[no-any-return]
 
 
-async def shown(house: House, id: str) -> Object:
-    """A response as GET tells it."""
-    answer = await house.get(f"/v1/responses/{id}")
+async def get_response(harness: EdgeHarness, id: str) -> Object:
+    """Return a response object as GET shows it."""
+    answer = await harness.get(f"/v1/responses/{id}")
     assert answer.status_code == 200, answer.text
     read_object(answer.content)
     return json.loads(answer.content)  # type: ignore[no-any-return]
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
-    """Status, code and param of an error."""
+    """Return status, code and param of an error."""
     body = answer.json()
     assert set(body) == {"error"}
     error = body["error"]
@@ -58,12 +58,12 @@ def error_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
     return answer.status_code, error["code"], error["param"]
 
 
-def asked(house: House, provider: str = "main") -> ModelCall:
-    """The last call that a provider got."""
-    call, _ = house.theatre.providers[provider].calls[-1]
+def last_call(harness: EdgeHarness, provider: str = "main") -> ModelCall:
+    """Return the last call that a provider received."""
+    call, _ = harness.turns.providers[provider].calls[-1]
     return call
 
 
-def output(call_id: str = "call_a", text: str = "Rain.") -> Object:
-    """What a function gave."""
+def function_output(call_id: str = "call_a", text: str = "Rain.") -> Object:
+    """Return the output item of a function call."""
     return {"type": "function_call_output", "call_id": call_id, "output": text}

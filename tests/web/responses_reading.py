@@ -1,4 +1,4 @@
-"""Reads Responses events and objects as the openai SDK does, but strictly."""
+"""Strict readers of Responses events and objects, based on the types of the openai SDK."""
 
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -9,21 +9,21 @@ _EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 
 
 def read_event(data: bytes | str) -> ResponseStreamEvent:
-    """The event, if it has every field that the SDK requires and none that it does not know."""
+    """Parse an event; it must have every field that the SDK requires and no unknown one."""
     event: ResponseStreamEvent = _EVENT.validate_json(data, strict=True)
     assert_known(event)
     return event
 
 
 def read_response(body: bytes | str) -> Response:
-    """The whole answer, checked like an event."""
+    """Parse a response object as strictly as an event."""
     response = Response.model_validate_json(body, strict=True)
     assert_known(response)
     return response
 
 
 def read_events(stream: bytes) -> list[ResponseStreamEvent]:
-    """The events of a whole stream, each named as its data says, and numbered without a gap."""
+    """Parse a whole stream; names must match the data, and numbers must have no gap."""
     *blocks, rest = stream.split(b"\n\n")
     assert rest == b""
     events = []

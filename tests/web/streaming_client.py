@@ -1,4 +1,4 @@
-"""Clients for an ASGI app in the same process that really stream, and really leave."""
+"""In-process ASGI clients that stream responses and can disconnect."""
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,22 +19,22 @@ App = Callable[
 
 
 class Exchange:
-    """One request as the app sees it: the other end of `receive` and `send`."""
+    """One request: the server's end of the app's `receive` and `send`."""
 
     def __init__(self, scope: Message, body: bytes) -> None:
         self.scope = scope
         self.head: Message = {}
         self.started = trio.Event()
         self.done = trio.Event()
-        self.gone = trio.Event()
+        self.disconnected = trio.Event()
         self.error: BaseException | None = None
         self._body: bytes | None = body
-        self._send, self.parts = trio.open_memory_channel[bytes](0)
+        self._send, self.chunks = trio.open_memory_channel[bytes](0)
 
     async def run(self, app: App) -> None:
-        """Run the app; its error is kept, like a server would log it."""
+        """Run the app and keep its error, which a server would log."""
         try:
-            await app(self.scope, self._receive, self._take)
+            await app(self.scope, self._receive, self._send_message)
         except Exception as error:
             self.error = error
         finally:
@@ -42,43 +42,44 @@ class Exchange:
             self.started.set()
             self.done.set()
 
-    def leave(self) -> None:
-        """Disconnect, as far as the app can tell."""
-        self.gone.set()
-        self.parts.close()
+    def disconnect(self) -> None:
+        """Disconnect the client, as seen by the app."""
+        self.disconnected.set()
+        self.chunks.close()
 
     async def _receive(self) -> Message:
         body, self._body = self._body, None
         if body is not None:
             return {"type": "http.request", "body": body, "more_body": False}
-        await self.gone.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
-    async def _take(self, message: Message) -> None:
+    async def _send_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.head = message
             self.started.set()
             return
-        part = message.get("body", b"")
-        assert isinstance(part, bytes)
-        if part:
-            await self._put(part)
+        chunk = message.get("body", b"")
+        assert isinstance(chunk, bytes)
+        if chunk:
+            await self._send_chunk(chunk)
         if not message.get("more_body"):
             self._send.close()
-            self.gone.set()
+            self.disconnected.set()
         await trio.lowlevel.checkpoint()
 
-    async def _put(self, part: bytes) -> None:
+    async def _send_chunk(self, chunk: bytes) -> None:
         try:
-            await self._send.send(part)
+            await self._send.send(chunk)
         except trio.BrokenResourceError:
-            await trio.sleep_forever()  # the client has left; only a cancellation gets us out
+            # An app that writes to a gone client must be stopped by a cancellation, not an error.
+            await trio.sleep_forever()
 
 
 class StreamingTransport(httpx.AsyncBaseTransport):
-    """httpx on an ASGI app: parts arrive as they are sent, closing early is a disconnect.
+    """An httpx transport to an ASGI app: chunks arrive as sent, and closing early disconnects.
 
-    `exchanges` keeps every request, so that a test can wait for its `done` and look at `error`.
+    `exchanges` keeps every request, so that a test can wait for its `done` and check its `error`.
     """
 
     def __init__(self, app: App, nursery: trio.Nursery) -> None:
@@ -87,14 +88,14 @@ class StreamingTransport(httpx.AsyncBaseTransport):
         self.exchanges: list[Exchange] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Start the request and return when the app has sent the head."""
+        """Start the request and return once the app has sent the response head."""
         exchange = Exchange(_scope(request), await request.aread())
         self.exchanges.append(exchange)
         self._nursery.start_soon(exchange.run, self._app)
         try:
             await exchange.started.wait()
         except trio.Cancelled:
-            exchange.leave()
+            exchange.disconnect()
             raise
         if not exchange.head:
             raise httpx.RemoteProtocolError("the app sent no response", request=request)
@@ -110,14 +111,14 @@ class _Body(httpx.AsyncByteStream):
         self._exchange = exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._exchange.parts:
-            yield part
+        async for chunk in self._exchange.chunks:
+            yield chunk
         await self._exchange.done.wait()
         if self._exchange.error is not None:
-            raise httpx.RemoteProtocolError("the app cut the response")
+            raise httpx.RemoteProtocolError("the app aborted the response")
 
     async def aclose(self) -> None:
-        self._exchange.leave()
+        self._exchange.disconnect()
 
 
 def _scope(request: httpx.Request) -> Message:
@@ -142,21 +143,23 @@ def _scope(request: httpx.Request) -> Message:
 async def streaming_client(
     app: App,
 ) -> AsyncIterator[tuple[httpx.AsyncClient, StreamingTransport]]:
-    """A client on `app`; leaving it waits for every request that it started."""
+    """Yield a client of `app`; at the end, disconnect and wait for every request."""
     async with trio.open_nursery() as nursery:
         transport = StreamingTransport(app, nursery)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             yield client, transport
         for exchange in transport.exchanges:
-            exchange.leave()
+            exchange.disconnect()
 
 
 class FixedHTTPConnection(TestHTTPConnection):
-    """Quart-Trio's test connection, which hangs on ten parts and after `disconnect`."""
+    """Quart-Trio's test connection, fixed: it hangs on ten chunks and after `disconnect`."""
 
     __test__ = False
 
     async def __aenter__(self) -> "FixedHTTPConnection":
+        # The original channel has room for ten chunks, and __aexit__ waits for the app before it
+        # reads them, so an app that sends more never ends.
         self._client_send, self._client_receive = trio.open_memory_channel[bytes | Exception](
             math.inf
         )
@@ -166,6 +169,7 @@ class FixedHTTPConnection(TestHTTPConnection):
         return self
 
     async def _run(self) -> None:
+        # The original never closes the channel, so reading up to its end never returns.
         with self._client_send:
             await self.app(self.scope, self._asgi_receive, self._asgi_send)  # type: ignore[arg-type]
 
@@ -178,7 +182,7 @@ class FixedHTTPConnection(TestHTTPConnection):
         await super().__aexit__(exc_type, exc_value, tb)  # type: ignore[arg-type]  # noqa: ASYNC102
 
     async def disconnect(self) -> None:
-        """Leave; doing it twice is harmless."""
+        """Disconnect; a second call does nothing."""
         try:
             await super().disconnect()
         except trio.ClosedResourceError:
@@ -186,12 +190,12 @@ class FixedHTTPConnection(TestHTTPConnection):
 
 
 class FixedClient(TrioClient):
-    """Quart-Trio's test client with the fixed connection; set as an app's `test_client_class`."""
+    """Quart-Trio's test client with the fixed connection, for an app's `test_client_class`."""
 
     __test__ = False
     http_connection_class = FixedHTTPConnection
 
 
 def use_fixed_client(app: QuartTrio) -> None:
-    """Have `app.test_client()` return a `FixedClient`."""
+    """Make `app.test_client()` return a `FixedClient`."""
     app.test_client_class = FixedClient

@@ -1,9 +1,9 @@
-"""The board has the configured breakers, limits and keys."""
+"""The route board is built with the configured breakers, limits and keys."""
 
 from actors.providers.base import Route
 from actors.routing.board import ROUTES_KEPT, Skipped
 from actors.routing.breaker import Permit
-from actors.routing.needs import Needs
+from actors.routing.needs import Requirements
 from actors.timeouts import Timeouts
 from actors.turn import PlannedRoute
 from web.board import make_board
@@ -25,16 +25,16 @@ CONFIG = Config.model_validate(
 ROUTES = [Route(provider, "m") for provider in ("up", "dark", "free")]
 
 
-def test_a_board_as_configured() -> None:
+def test_board_uses_configured_breakers_limits_and_keys() -> None:
     board = make_board(CONFIG, key_rings(CONFIG), lambda: 100.0)
     planned = [PlannedRoute(route, Timeouts()) for route in ROUTES]
     up, _, free = planned
-    assert board.choose(planned, Needs()).open == (up, free)
+    assert board.choose(planned, Requirements()).open == (up, free)
     for _ in range(2):
         permit = board.enter(up.route)
         assert isinstance(permit, Permit)
         permit.failed(100.0)
-    choice = board.choose(planned, Needs())
+    choice = board.choose(planned, Requirements())
     assert choice.open == (free,)
     assert choice.skipped == (
         Skipped(up.route, "breaker_open", 7.0),
@@ -44,14 +44,14 @@ def test_a_board_as_configured() -> None:
     assert (status.hot, status.usage.requests) == (True, 2)
 
 
-async def test_a_gate_as_configured() -> None:
+async def test_gate_uses_configured_concurrency() -> None:
     board = make_board(CONFIG, {}, lambda: 100.0)
     gate = board.gate(ROUTES[0])
-    async with gate.place():
+    async with gate.slot():
         assert (gate.in_flight, board.gate(ROUTES[2]).in_flight) == (1, 0)
 
 
-def test_made_up_routes_drive_no_configured_one_out() -> None:
+def test_configured_route_outlives_many_invented_routes() -> None:
     config = Config.model_validate(
         {
             "providers": {"up": UP},

@@ -1,4 +1,4 @@
-"""What the commands print and how they exit."""
+"""Output and exit codes of the commands."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ def test_version() -> None:
     assert (result.exit_code, result.stdout) == (0, f"trouper {VERSION}\n")
 
 
-def test_the_version_needs_nothing_that_serves() -> None:
+def test_version_imports_no_server_packages() -> None:
     code = (
         "import sys, web.cli; print(*{'trio', 'pydantic', 'quart', 'sqlalchemy'} & {*sys.modules})"
     )
@@ -50,7 +50,7 @@ def test_the_version_needs_nothing_that_serves() -> None:
     assert done.stdout == "\n"
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
+def test_unknown_command_or_option_is_a_usage_error() -> None:
     assert trouper("sevre").exit_code == 2
     assert trouper("serve", "--bnd", "x").exit_code == 2
 
@@ -63,7 +63,7 @@ class TestCheck:
         assert tree["server"]["bind"] == "127.0.0.1:9"
         assert tree["store"]["url"] == "sqlite:///x.db"
 
-    def test_tells_all_errors_and_fails(self, tmp_path: Path) -> None:
+    def test_reports_all_errors_and_fails(self, tmp_path: Path) -> None:
         path = tmp_path / "t.toml"
         path.write_text("[server]\nbin = 1\n[stroe]\n")
         result = trouper("check", "--config", str(path))
@@ -89,7 +89,7 @@ class TestCheck:
 
 
 class TestServe:
-    def test_runs_what_was_configured_and_exits_with_its_code(
+    def test_runs_the_configuration_and_exits_with_its_code(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen = []
@@ -103,7 +103,7 @@ class TestServe:
         assert seen == ["127.0.0.1:9"]
 
     @pytest.mark.parametrize("child", [False, True])
-    def test_a_parent_supervises_and_its_children_serve(
+    def test_parent_supervises_and_children_serve(
         self, monkeypatch: pytest.MonkeyPatch, child: bool
     ) -> None:
         monkeypatch.setattr(web.main, "run", lambda config: 11)
@@ -112,11 +112,11 @@ class TestServe:
             monkeypatch.setenv("TROUPER_SUPERVISED", "5:6")
         assert trouper("serve", "--supervise", "2").exit_code == (11 if child else 22)
 
-    def test_no_processes_are_a_usage_error(self) -> None:
+    def test_zero_processes_are_a_usage_error(self) -> None:
         assert trouper("serve", "--supervise", "0").exit_code == 2
 
     @pytest.mark.parametrize("depth", [0, 1, 2])
-    def test_says_in_one_line_why_it_does_not_start(
+    def test_startup_refusal_is_reported_in_one_line(
         self, monkeypatch: pytest.MonkeyPatch, depth: int
     ) -> None:
         error: Exception = StartupRefused("the port is in use")
@@ -142,32 +142,34 @@ class TestServe:
 
 
 class TestSimulate:
-    def test_a_port_in_use_is_one_line(self) -> None:
+    def test_port_in_use_is_reported_in_one_line(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             result = trouper("simulate", "--bind", address)
         assert result.exit_code == 1
         assert result.stderr == (
-            f"trouper: --bind {address}: another process listens there; choose another port\n"
+            f"trouper: --bind {address}: another process uses this port; choose another port\n"
         )
 
-    def test_a_witness_that_cannot_be_written_is_one_line(self, tmp_path: Path) -> None:
+    def test_unwritable_witness_file_is_reported_in_one_line(self, tmp_path: Path) -> None:
         path = tmp_path / "nowhere" / "witness"
         result = trouper("simulate", "--bind", "127.0.0.1:0", "--witness", str(path))
         assert result.exit_code == 1
         assert result.stderr == f"trouper: --witness {path}: No such file or directory\n"
 
-    def test_a_bad_scenario_is_one_line(self, tmp_path: Path) -> None:
+    def test_bad_scenario_is_reported_in_one_line(self, tmp_path: Path) -> None:
         path = tmp_path / "scenario.toml"
         path.write_text("[nonsense]")
         result = trouper("simulate", "--scenario", str(path))
         assert result.exit_code == 1
         assert result.stderr.startswith(f"trouper: --scenario {path}: unknown table 'nonsense'")
 
-    def test_a_bind_without_a_port_is_a_usage_error(self) -> None:
+    def test_bind_without_port_is_a_usage_error(self) -> None:
         assert trouper("simulate", "--bind", "here").exit_code == 2
 
-    def test_options_arrive(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_options_reach_the_settings(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         seen = []
         monkeypatch.setattr(web.simulate, "run_simulated", lambda s, announce: seen.append(s))
         witness = tmp_path / "w"

@@ -1,4 +1,4 @@
-"""The configuration: what is taken from where, and what it comes to."""
+"""Configuration: its sources, their precedence, and the resulting values."""
 
 import re
 import tomllib
@@ -53,7 +53,7 @@ total_s = 60
 
 
 def routes(model: Model) -> list[Route]:
-    """Where a model leads to."""
+    """Return the routes of a model."""
     return [entry.route for entry in model.routes]
 
 
@@ -70,7 +70,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_without_anything_there_is_a_simulated_provider_and_its_model() -> None:
+def test_defaults_are_a_simulated_provider_and_its_model() -> None:
     config = load()
     assert config.server.bind == Address("127.0.0.1", 8700)
     assert config.store.url == "sqlite:///trouper.db"
@@ -79,14 +79,14 @@ def test_without_anything_there_is_a_simulated_provider_and_its_model() -> None:
     assert routes(config.models["sim"]) == [Route("simulated", "sim")]
 
 
-def test_providers_of_ones_own_replace_the_simulated_one() -> None:
+def test_configured_providers_replace_the_simulated_one() -> None:
     own: dict[str, object] = {"format": "openai-chat", "base_url": "http://x"}
     config = load(flags={"providers": {"own": own}})
     assert list(config.providers) == ["own"]
     assert config.models == {}
 
 
-def test_a_file_is_read(file: Path) -> None:
+def test_file_is_read(file: Path) -> None:
     config = load(file)
     model = config.models["gpt.large"]
     assert str(config.server.bind) == "[::1]:0"
@@ -107,7 +107,7 @@ def test_prices_are_exact_integers(file: Path) -> None:
     assert config.price_of(None) == Price()
 
 
-def test_clocks_of_a_model_beat_those_of_its_provider_and_those_the_general_ones(
+def test_timeouts_of_model_override_provider_and_provider_overrides_general(
     file: Path,
 ) -> None:
     config = load(file)
@@ -118,7 +118,7 @@ def test_clocks_of_a_model_beat_those_of_its_provider_and_those_the_general_ones
     assert config.clocks(config.models["gpt.large"], None).connect_s == 5
 
 
-def test_the_environment_beats_the_file_and_the_command_line_both(
+def test_environment_overrides_file_and_command_line_overrides_both(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TROUPER_CONFIG", str(file))
@@ -130,7 +130,7 @@ def test_the_environment_beats_the_file_and_the_command_line_both(
     assert "gpt.large" in config.models
 
 
-def test_variables_reach_names_that_they_cannot_spell(
+def test_variables_match_names_with_other_characters(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TROUPER_MODELS__GPT_LARGE__ROUTES", '["openai/other"]')
@@ -143,7 +143,7 @@ def test_variables_reach_names_that_they_cannot_spell(
     assert list(config.models) == ["gpt.large"]
 
 
-def test_variables_alone_make_a_provider_and_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_alone_define_a_provider_and_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__FORMAT", "openai-chat")
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__BASE_URL", "http://up/v1")
     monkeypatch.setenv("TROUPER_MODELS", '{"gpt-x": {"routes": ["up/x"], "price": {"input": 1}}}')
@@ -152,7 +152,7 @@ def test_variables_alone_make_a_provider_and_a_model(monkeypatch: pytest.MonkeyP
     assert config.price_of(config.models["gpt-x"]).input == 1_000_000
 
 
-def test_variables_hold_lists_and_tables_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_take_lists_and_tables_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__FORMAT", "gemini")
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__API_KEYS", '["sk-1", "sk-2"]')
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__LIMITS__CONCURRENT", "3")
@@ -167,14 +167,14 @@ def test_variables_hold_lists_and_tables_as_json(monkeypatch: pytest.MonkeyPatch
     assert config.breaker.failures == 7
 
 
-def test_variables_of_others_and_empty_ones_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrelated_and_empty_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPER_PORT", "tcp://10.0.0.1:8700")
     monkeypatch.setenv("TROUPER_PORT_8700_TCP", "tcp://10.0.0.1:8700")
     monkeypatch.setenv("TROUPER_SERVER__BIND", "")
     assert load() == Config()
 
 
-def test_a_configuration_cannot_be_changed() -> None:
+def test_configuration_is_immutable() -> None:
     config = Config()
     with pytest.raises(ValueError, match="frozen"):
         config.server.drain_s = 1
@@ -187,31 +187,29 @@ class TestSecrets:
         assert isinstance(provider, OpenAIChat)
         return provider
 
-    def test_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_key_is_read_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", " sk-env ")
         assert self.key("env:OPENAI_API_KEY").usable_keys == ("sk-env",)
 
-    def test_come_from_a_file(self, tmp_path: Path) -> None:
+    def test_key_is_read_from_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("sk-file\n")
         assert self.key(f"file:{tmp_path / 'key'}").usable_keys == ("sk-file",)
 
-    def test_may_be_written_out(self) -> None:
+    def test_key_may_be_literal(self) -> None:
         assert self.key("sk-literal").usable_keys == ("sk-literal",)
 
     @pytest.mark.parametrize("written", ["env:OPENAI_API_KEY", "file:/does/not/exist", ""])
-    def test_that_lead_to_nothing_make_a_provider_unusable_and_are_noted(
-        self, written: str
-    ) -> None:
+    def test_missing_key_makes_a_provider_unusable(self, written: str) -> None:
         provider = self.key(written)
         assert provider.usable_keys == ()
         assert not provider.usable
 
-    def test_are_not_needed(self, file: Path) -> None:
+    def test_provider_without_key_setting_is_usable(self, file: Path) -> None:
         config = load(file)
         assert config.providers["local"].usable
         assert config.notes()[0] == (
             "[providers.openai] api_key: environment variable OPENAI_API_KEY is missing,"
-            " unreadable or empty; its routes are skipped"
+            " unreadable or empty; the provider's routes are skipped"
         )
 
     def several(self, *written: str) -> tuple[Upstream, list[str]]:
@@ -220,33 +218,37 @@ class TestSecrets:
         assert isinstance(provider, Upstream)
         return provider, config.notes()
 
-    def test_may_be_several(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_provider_may_have_several_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-2")
         provider, notes = self.several("sk-1", "env:OPENAI_API_KEY")
         assert (provider.usable_keys, notes) == (("sk-1", "sk-2"), [])
 
-    def test_of_which_some_lead_to_nothing_are_noted_one_by_one(self) -> None:
+    def test_each_missing_key_of_several_is_noted(self) -> None:
         provider, notes = self.several("env:OPENAI_API_KEY", "sk-1", "file:/does/not/exist")
         assert provider.usable
         assert provider.usable_keys == ("sk-1",)
         assert notes == [
             "[providers.p] api_keys[0]: environment variable OPENAI_API_KEY is missing, unreadable"
-            " or empty; it is left out",
-            "[providers.p] api_keys[2]: file /does/not/exist is missing, unreadable or empty; it is"
-            " left out",
+            " or empty; the key is left out",
+            "[providers.p] api_keys[2]: file /does/not/exist is missing, unreadable or empty; the"
+            " key is left out",
         ]
 
-    def test_of_which_all_lead_to_nothing_make_a_provider_unusable(self) -> None:
+    def test_provider_with_only_missing_keys_is_unusable(self) -> None:
         provider, notes = self.several("env:OPENAI_API_KEY", "env:OPENAI_API_KEY")
         assert not provider.usable
-        assert [note.rpartition("; ")[2] for note in notes] == ["its routes are skipped"] * 2
+        assert [note.rpartition("; ")[2] for note in notes] == [
+            "the provider's routes are skipped"
+        ] * 2
 
-    def test_that_are_the_same_are_one(self) -> None:
+    def test_duplicate_keys_are_used_once(self) -> None:
         provider, notes = self.several("sk-1", "sk-2", "sk-1")
         assert provider.usable_keys == ("sk-1", "sk-2")
-        assert notes == ["[providers.p] api_keys[2]: is the same key as api_keys[0], and used once"]
+        assert notes == [
+            "[providers.p] api_keys[2]: is the same key as api_keys[0]; it is used once"
+        ]
 
-    def test_are_in_no_text_that_the_configuration_has(self) -> None:
+    def test_secrets_are_redacted_in_repr_and_toml(self) -> None:
         config = Config.model_validate(
             {
                 "providers": {
@@ -263,7 +265,7 @@ class TestSecrets:
         assert 'api_keys = ["***", "***"]' in as_toml(config)
 
 
-def test_every_format_that_has_one_public_address_knows_it() -> None:
+def test_formats_with_a_public_address_default_to_it() -> None:
     known = {name: {"format": name} for name in FORMATS if name != "openai-chat"}
     config = Config.model_validate({"providers": known})
     urls = {n: p.base_url for n, p in config.providers.items() if isinstance(p, Upstream)}
@@ -276,7 +278,7 @@ def test_every_format_that_has_one_public_address_knows_it() -> None:
     }
 
 
-def test_a_route_can_do_what_it_or_its_model_declares_and_nothing_else(file: Path) -> None:
+def test_route_has_only_the_declared_capabilities(file: Path) -> None:
     model = load(file).models["gpt.large"]
     openai, local = map(model.capabilities_of, model.routes)
     assert openai == Capabilities(tools=True, prefill=True, images=False, reasoning=False)
@@ -285,43 +287,43 @@ def test_a_route_can_do_what_it_or_its_model_declares_and_nothing_else(file: Pat
     )
 
 
-def test_where_nothing_is_declared_much_is_taken_for_granted() -> None:
+def test_undeclared_capabilities_have_defaults() -> None:
     model = Model.model_validate({"routes": ["up/x"], "context_window": 9})
     assert model.capabilities_of(model.routes[0]) == Capabilities(context_window=9)
 
 
-def test_a_cut_is_continued_unless_a_model_says_otherwise(file: Path) -> None:
+def test_on_cut_defaults_to_continue(file: Path) -> None:
     assert load(file).models["gpt.large"].on_cut is OnCut.RESTART
     assert Model.model_validate({"routes": ["up/x"]}).on_cut is OnCut.CONTINUE
 
 
-def test_the_effective_configuration_can_be_loaded_again(file: Path, tmp_path: Path) -> None:
+def test_effective_configuration_can_be_loaded_again(file: Path, tmp_path: Path) -> None:
     config = load(file)
     again = tmp_path / "again.toml"
     again.write_text(as_toml(config))
     assert load(again) == config
 
 
-def test_the_effective_configuration_is_toml_with_every_default() -> None:
+def test_effective_configuration_contains_every_default() -> None:
     tree = tomllib.loads(as_toml(Config()))
     assert tree["journal"] == {"flush_ms": 250, "flush_bytes": 65536, "retention_s": 86400}
     assert tree["models"]["sim"]["routes"] == ["simulated/sim"]
 
 
 @pytest.mark.parametrize("name", ['with "quotes"', "back\\slash", "del\x7f", "tab\t", "é"])
-def test_any_name_of_a_model_survives_the_round_trip(name: str, tmp_path: Path) -> None:
+def test_any_model_name_survives_the_round_trip(name: str, tmp_path: Path) -> None:
     config = Config.model_validate({"models": {name: {"routes": ["simulated/sim"]}}})
     path = tmp_path / "again.toml"
     path.write_text(as_toml(config))
     assert load(path) == config
 
 
-def test_the_path_of_the_file_is_in_the_error(tmp_path: Path) -> None:
+def test_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read: No such file"):
         load(tmp_path / "nowhere.toml")
 
 
-def test_there_is_no_setting_that_nothing_reads() -> None:
+def test_every_setting_is_read() -> None:
     root = Path(__file__).parent.parent.parent
     reading = "\n".join(
         path.read_text("utf-8")
@@ -330,7 +332,7 @@ def test_there_is_no_setting_that_nothing_reads() -> None:
         if "config" not in path.parts
     )
     sections = {"server", "store", "turns", "limits", "journal", "logs"}
-    keys = {(s.place[0], s.place[1]) for s in settings() if s.place[0] in sections and s.place[1:]}
+    keys = {(s.path[0], s.path[1]) for s in settings() if s.path[0] in sections and s.path[1:]}
     methods = {("turns", "mode"), ("turns", "resume_window_s")}
     unread = {
         (section, key)

@@ -1,4 +1,4 @@
-"""Each mistake becomes one line: which source, which key, what is wrong, what to do."""
+"""Configuration errors: one line per mistake, with its source, key, problem and remedy."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from web.config import ConfigError, load
 UP = '[providers.up]\nformat = "openai-chat"\nbase_url = "http://up"\n'
 
 
-def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[str]:
+def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[str]:
     path = tmp_path / "t.toml"
     path.write_text(toml)
     with pytest.raises(ConfigError) as caught:
         load(path, flags)
-    assert str(caught.value).splitlines() == list(caught.value.lines), "a line for each"
+    assert str(caught.value).splitlines() == list(caught.value.lines), "one line per mistake"
     return [line.removeprefix(f"{path}: ") for line in caught.value.lines]
 
 
@@ -23,7 +23,7 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
     [
         ('[server]\nbin = "x"', "[server] bin: unknown key, did you mean bind?"),
         ("[stroe]", "[stroe]: unknown section, did you mean store?"),
-        ("[server]\nxyz = 1", "[server] xyz: unknown key; there are bind, http2, "),
+        ("[server]\nxyz = 1", "[server] xyz: unknown key; the keys are bind, http2, "),
         (
             UP + 'bas_url = "http://x"',
             "[providers.up] bas_url: unknown key, did you mean base_url?",
@@ -52,17 +52,17 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
         ("server = 3", "[server]: must be a table"),
         (
             '[providers.up]\nformat = "openai-chat"\nbase_url = "http://a/v1\\n"',
-            "[providers.up] base_url: must not hold spaces, line ends",
+            "[providers.up] base_url: must not contain white space",
         ),
         (
             '[providers.up]\nformat = "openai-chat"\nbase_url = "http://a:99999/v1"',
-            "[providers.up] base_url: is no URL that can be asked",
+            "[providers.up] base_url: is not a valid URL",
         ),
         (
             f'[providers.up]\nformat = "openai-chat"\nbase_url = "http://{"a" * 64}/v1"',
-            "[providers.up] base_url: is no URL that can be asked",
+            "[providers.up] base_url: is not a valid URL",
         ),
-        (UP + 'api_key = "a\\nb"', "[providers.up] api_key: has characters in it"),
+        (UP + 'api_key = "a\\nb"', "[providers.up] api_key: contains characters"),
         (
             '[providers.s]\nformat = "simulated"\nscenario = "/nowhere.toml"',
             "[providers.s] scenario: /nowhere.toml: No such file",
@@ -89,7 +89,7 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
         ),
         (
             UP + '[models.m]\nroutes = ["up/x", "down/x"]',
-            "[models.m] routes[1]: there is no provider 'down'; the providers are up",
+            "[models.m] routes[1]: unknown provider 'down'; the providers are up",
         ),
         (
             UP + '[models.m]\nroutes = ["up/x"]\nprice = { input = 0.00000001 }',
@@ -114,7 +114,7 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
         ),
         (
             UP + '[models.m]\nroutes = [{ route = "down/x" }]',
-            "[models.m] routes[0]: there is no provider 'down'",
+            "[models.m] routes[0]: unknown provider 'down'",
         ),
         (
             UP + '[models.m]\nroutes = ["up/x"]\ncapabilities = ["tools", "tolls"]',
@@ -138,7 +138,7 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
             "[providers.up]: api_key and api_keys are both set; set one of them",
         ),
         (UP + "api_keys = []", "[providers.up] api_keys: must not be empty"),
-        (UP + 'api_keys = ["a", "b c"]', "[providers.up] api_keys[1]: has characters in it"),
+        (UP + 'api_keys = ["a", "b c"]', "[providers.up] api_keys[1]: contains characters"),
         (UP + 'api_keys = "a"', "[providers.up] api_keys: must be a list"),
         (
             UP + 'ca_file = "/nowhere.pem"',
@@ -146,7 +146,7 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
         ),
         (
             UP + 'ca_file = "/dev/null"',
-            "[providers.up] ca_file: /dev/null: has no certificate in it",
+            "[providers.up] ca_file: /dev/null: contains no certificate",
         ),
         (
             UP + "limits = { concurent = 3 }",
@@ -160,62 +160,62 @@ def complaints(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[st
             "[breaker]\ncooldown_s = 1000",
             "[breaker]: cooldown_max_s is less than cooldown_s",
         ),
-        ('[providers."a/b"]\nformat = "simulated"', '[providers."a/b"]: a name has only letters'),
+        ('[providers."a/b"]\nformat = "simulated"', '[providers."a/b"]: a provider\'s name may'),
         (UP.replace("http://up", "ftp://up"), "[providers.up] base_url: must be an http://"),
         (
             UP.replace('up"', 'me:pw@up"'),
-            "[providers.up] base_url: must not hold a name or password",
+            "[providers.up] base_url: must not contain a user name or password",
         ),
         ("[server", "is not TOML:"),
     ],
 )
-def test_one_mistake_one_line(tmp_path: Path, toml: str, line: str) -> None:
-    [found] = complaints(tmp_path, toml)
+def test_each_mistake_is_one_line(tmp_path: Path, toml: str, line: str) -> None:
+    [found] = error_lines(tmp_path, toml)
     assert line in found
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     toml = UP + '[models.a]\nroutes = ["x/1"]\n[models.b]\nroutes = ["y/1"]'
-    assert len(complaints(tmp_path, toml)) == 2
+    assert len(error_lines(tmp_path, toml)) == 2
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:8700", "[::]:8700", "example.com:80", "10.1.2.3:1"])
-def test_only_this_machine_may_be_bound_while_there_are_no_keys(tmp_path: Path, bind: str) -> None:
-    [line] = complaints(tmp_path, f'[server]\nbind = "{bind}"')
+def test_bind_must_be_local_without_keys(tmp_path: Path, bind: str) -> None:
+    [line] = error_lines(tmp_path, f'[server]\nbind = "{bind}"')
     assert f"{bind} can be reached from other machines" in line
 
 
 @pytest.mark.parametrize("bind", ["", "8700", ":8700", "127.0.0.1:x", "127.0.0.1:70000", "a:-1"])
-def test_a_bind_has_a_host_and_a_port(tmp_path: Path, bind: str) -> None:
-    [line] = complaints(tmp_path, f'[server]\nbind = "{bind}"')
+def test_bind_needs_host_and_port(tmp_path: Path, bind: str) -> None:
+    [line] = error_lines(tmp_path, f'[server]\nbind = "{bind}"')
     assert "must be host:port" in line
 
 
-def test_an_ipv6_bind_has_brackets(tmp_path: Path) -> None:
-    [line] = complaints(tmp_path, '[server]\nbind = "::1:8700"')
+def test_ipv6_bind_needs_brackets(tmp_path: Path) -> None:
+    [line] = error_lines(tmp_path, '[server]\nbind = "::1:8700"')
     assert "in brackets: [::1]:8700" in line
 
 
-def test_mistakes_in_variables_are_told_by_their_names(
+def test_mistakes_in_variables_name_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TROUPER_LIMITS__BODY_BYTE", "1")
     monkeypatch.setenv("TROUPER_STRO__URL", "x")
     monkeypatch.setenv("TROUPER_JOURNAL__FLUSH_MS", "0")
-    assert sorted(complaints(tmp_path, "[journal]\nflush_ms = 5")) == [
+    assert sorted(error_lines(tmp_path, "[journal]\nflush_ms = 5")) == [
         "environment: TROUPER_JOURNAL__FLUSH_MS: must be greater than 0, not '0'",
         "environment: TROUPER_LIMITS__BODY_BYTE: unknown key, did you mean body_bytes?",
         "environment: TROUPER_STRO: unknown section, did you mean store?",
     ]
 
 
-def test_mistakes_on_the_command_line_are_told_as_such(tmp_path: Path) -> None:
-    [line] = complaints(tmp_path, "", store={"url": "x"})
+def test_mistakes_on_the_command_line_name_the_command_line(tmp_path: Path) -> None:
+    [line] = error_lines(tmp_path, "", store={"url": "x"})
     assert line.startswith("command line: [store] url: must be a URL")
 
 
 @pytest.mark.parametrize("key", ["api_key", "apikey"])
-def test_no_complaint_repeats_a_secret(tmp_path: Path, key: str) -> None:
+def test_errors_do_not_repeat_secrets(tmp_path: Path, key: str) -> None:
     toml = f'{UP}{key} = ["sk-hush"]'
-    [line] = complaints(tmp_path, toml)
+    [line] = error_lines(tmp_path, toml)
     assert "hush" not in line

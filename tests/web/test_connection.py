@@ -1,4 +1,4 @@
-"""A request's scope: what ends it, what is closed then, and which errors survive."""
+"""The scope of a request: its end, the resources released then, and the errors that survive."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,13 +12,13 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from tests.web.streaming_client import App, StreamingTransport, streaming_client, use_fixed_client
 from web.body import BoundedBody
-from web.connection import request_life, request_stack
+from web.connection import request_context_of, request_stack
 from web.quart_app import TrouperApp
 
 
 @dataclass
 class Lease:
-    """What a handler holds: notes each time it is released, and whether it was cancelled."""
+    """A resource of a handler; records each release, and if it was cancelled."""
 
     releases: list[bool] = field(default_factory=list)
 
@@ -129,7 +129,7 @@ async def test_stack_closes_once_after_the_body(autojump_clock: trio.testing.Moc
 @pytest.mark.parametrize(
     ("path", "seconds"), [("/stuck", 1.0), ("/slow", 1.0), ("/silent", 0.5), ("/silent", 5.0)]
 )
-async def test_a_client_that_leaves_cancels_once(
+async def test_disconnect_cancels_the_handler_once(
     autojump_clock: trio.testing.MockClock, path: str, seconds: float
 ) -> None:
     lease = Lease()
@@ -141,16 +141,16 @@ async def test_a_client_that_leaves_cancels_once(
     assert transport.exchanges[0].error is None
 
 
-async def test_a_client_that_leaves_between_handler_and_body(
+async def test_disconnect_between_handler_and_body_cancels(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     lease = Lease()
     app = make_app(lease)
     send, receive = trio.open_memory_channel[dict[str, object]](3)
-    begun: list[str] = []
+    sent_types: list[str] = []
 
     async def take(message: dict[str, object]) -> None:
-        begun.append(str(message["type"]))
+        sent_types.append(str(message["type"]))
         await send.send({"type": "http.disconnect"})
         await trio.sleep(1)
 
@@ -158,11 +158,13 @@ async def test_a_client_that_leaves_between_handler_and_body(
         scope = _request_scope(client, "/whole")
         await send.send({"type": "http.request", "body": b"", "more_body": False})
         await _asgi(app)(scope, receive.receive, take)
-    assert begun == ["http.response.start"]
+    assert sent_types == ["http.response.start"]
     assert lease.releases == [True]
 
 
-async def test_handler_error_is_a_500_and_releases(autojump_clock: trio.testing.MockClock) -> None:
+async def test_handler_error_is_500_and_releases_the_lease(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     lease = Lease()
     async with streaming_client(_asgi(make_app(lease))) as (client, transport):
         answer = await client.get("/handler_raises")
@@ -171,7 +173,7 @@ async def test_handler_error_is_a_500_and_releases(autojump_clock: trio.testing.
     assert lease.releases == [False]
 
 
-async def test_body_error_cuts_and_reaches_the_server(
+async def test_body_error_aborts_the_response_and_reaches_the_server(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     lease = Lease()
@@ -184,7 +186,7 @@ async def test_body_error_cuts_and_reaches_the_server(
     assert lease.releases == [False]
 
 
-async def test_an_error_that_comes_with_a_cancellation_is_kept(
+async def test_error_raised_during_cancellation_is_kept(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with streaming_client(_asgi(make_app(Lease()))) as (client, transport):
@@ -194,7 +196,7 @@ async def test_an_error_that_comes_with_a_cancellation_is_kept(
     assert error.subgroup(Boom) is not None
 
 
-async def test_error_handlers_see_into_groups_of_one_only(
+async def test_error_handlers_unwrap_only_groups_of_one(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with streaming_client(_asgi(make_app(Lease()))) as (client, _):
@@ -202,13 +204,13 @@ async def test_error_handlers_see_into_groups_of_one_only(
         assert (await client.get("/group_of_two")).status_code == 500
 
 
-async def test_completion_is_not_a_cancellation(autojump_clock: trio.testing.MockClock) -> None:
+async def test_completion_is_not_a_disconnect(autojump_clock: trio.testing.MockClock) -> None:
     after: list[float | None] = []
     app = TrouperApp(__name__)
 
     @app.get("/")
     async def index() -> str:
-        life = request_life(request)
+        life = request_context_of(request)
 
         async def late() -> None:
             await trio.sleep(3)
@@ -224,7 +226,7 @@ async def test_completion_is_not_a_cancellation(autojump_clock: trio.testing.Moc
 
 
 async def _post(app: TrouperApp, path: str, parts: list[tuple[float, bytes]]) -> tuple[int, bytes]:
-    """POST a body whose parts arrive with these pauses before them."""
+    """POST a body in parts, each after a pause in seconds."""
     use_fixed_client(app)
     async with app.test_client().request(path, method="POST") as connection:
         for pause, part in parts:
@@ -237,7 +239,7 @@ async def _post(app: TrouperApp, path: str, parts: list[tuple[float, bytes]]) ->
 
 
 @pytest.mark.parametrize("path", ["/echo", "/parts"])
-async def test_too_long_a_body_is_413_also_without_a_length(
+async def test_oversized_body_without_length_is_413(
     autojump_clock: trio.testing.MockClock, path: str
 ) -> None:
     app = make_app(Lease())
@@ -246,7 +248,7 @@ async def test_too_long_a_body_is_413_also_without_a_length(
 
 
 @pytest.mark.parametrize("path", ["/echo", "/parts"])
-async def test_a_dripping_body_is_408(autojump_clock: trio.testing.MockClock, path: str) -> None:
+async def test_dripping_body_is_408(autojump_clock: trio.testing.MockClock, path: str) -> None:
     app = make_app(Lease())
     began = trio.current_time()
     drips = [(3.0, b"x")] * 3 + [(3.0, b"")]
@@ -254,17 +256,17 @@ async def test_a_dripping_body_is_408(autojump_clock: trio.testing.MockClock, pa
     assert trio.current_time() - began == pytest.approx(12)
 
 
-async def test_a_body_that_comes_at_the_rate_is_not_slow(
+async def test_body_at_the_minimum_rate_is_accepted(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     app = make_app(Lease())
     assert (await _post(app, "/echo", [(1.8, b"x" * 90)] * 10))[0] == 200
 
 
-async def test_a_body_given_up_raises_again_and_again() -> None:
+async def test_rejected_body_raises_at_every_read() -> None:
     body = BoundedBody(None, 10)
     body.append(b"x" * 11)
-    body.too_slow()
+    body.time_out()
     for _ in range(2):
         with pytest.raises(RequestEntityTooLarge):
             await body
@@ -272,7 +274,9 @@ async def test_a_body_given_up_raises_again_and_again() -> None:
             await anext(body)
 
 
-async def test_giving_up_wakes_whoever_iterates(autojump_clock: trio.testing.MockClock) -> None:
+async def test_slow_body_error_wakes_a_waiting_reader(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     body = BoundedBody(None, None)
     async with trio.open_nursery() as nursery:
 
@@ -282,10 +286,10 @@ async def test_giving_up_wakes_whoever_iterates(autojump_clock: trio.testing.Moc
 
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
-        body.too_slow()
+        body.time_out()
 
 
-async def test_the_fixed_client_takes_many_parts_and_disconnects(
+async def test_fixed_client_can_disconnect(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     lease = Lease()

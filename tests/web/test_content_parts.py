@@ -1,4 +1,4 @@
-"""Parts in every spelling of the field come out in one; what is no part is told by its path."""
+"""Content parts: all spellings are normalised, and errors name the path of the bad part."""
 
 import base64
 import random
@@ -61,12 +61,12 @@ def refused(*content: object) -> tuple[str | None, str | None, str]:
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_each_spelling(given: object, plain: object) -> None:
+def test_each_spelling_is_normalised(given: object, plain: object) -> None:
     assert flat(given) == [plain]
-    assert flat(plain)[0] is plain, "what is plain already is left as it is"
+    assert flat(plain)[0] is plain, "a normalised part must be returned as it is"
 
 
-def test_lists_in_lists_are_taken_apart() -> None:
+def test_nested_lists_are_flattened() -> None:
     assert flat("a", [["b", {"type": "input_text", "text": "c"}], []], TEXT) == [
         {"type": "text", "text": letter} for letter in "abca"
     ]
@@ -130,7 +130,7 @@ def image(url: object, **more: object) -> dict[str, object]:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_what_is_no_part(part: object, path: str, code: str) -> None:
+def test_invalid_part_is_rejected_with_its_path(part: object, path: str, code: str) -> None:
     assert refused("a", part)[:2] == (path, code)
 
 
@@ -145,11 +145,11 @@ def test_what_is_no_part(part: object, path: str, code: str) -> None:
         "data:image/svg+xml;charset=utf-8;base64,aGFsbG8h",
     ],
 )
-def test_urls_of_images(url: str) -> None:
+def test_valid_image_urls_are_accepted(url: str) -> None:
     assert flat(image(url)) == [image(url)]
 
 
-def test_the_limits_are_named() -> None:
+def test_errors_name_the_limits() -> None:
     path, code, message = refused(*["a"] * (MAX_PARTS + 1))
     assert (path, code) == ("c", PART)
     assert str(MAX_PARTS) in message
@@ -163,12 +163,12 @@ def test_the_limits_are_named() -> None:
     assert f"at most {MAX_URL} characters" in refused(image("http://x/" + "a" * MAX_URL))[2]
 
 
-def test_parts_in_lists_count_together() -> None:
+def test_parts_of_nested_lists_count_together() -> None:
     assert "at most" in refused(["a"] * 600, ["a"] * 600)[2]
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_base64_is_base64(data: bytes) -> None:
+def test_base64_is_recognised(data: bytes) -> None:
     text = base64.b64encode(data).decode()
     assert is_base64(text)
     assert is_base64("data:," + text, 6)
@@ -178,7 +178,7 @@ def test_base64_is_base64(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1_000, -1, -1_000])
-def test_much_of_it_is_looked_at_in_part(at: int) -> None:
+def test_long_base64_is_checked_near_both_ends(at: int) -> None:
     text = base64.b64encode(random.Random(1).randbytes(300_000)).decode()
     assert is_base64(text)
     letters = list(text)
@@ -186,5 +186,5 @@ def test_much_of_it_is_looked_at_in_part(at: int) -> None:
     assert not is_base64("".join(letters))
 
 
-def test_a_long_text_that_is_none_is_found_out() -> None:
+def test_long_text_that_is_not_base64_is_detected() -> None:
     assert not is_base64("a" * 5_000 + "<svg " * 100_000 + "a" * 5_000)

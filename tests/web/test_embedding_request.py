@@ -1,4 +1,4 @@
-"""What is wrong with a request for embeddings is said with the path of the field."""
+"""Embeddings requests: their parsing, and errors that name the path of the field."""
 
 import json
 
@@ -40,25 +40,25 @@ def refused(body: dict[str, object]) -> tuple[str | None, str | None]:
         (["a", "b"], ("a", "b")),
     ],
 )
-def test_texts(given: object, texts: tuple[str, ...]) -> None:
+def test_texts_are_read(given: object, texts: tuple[str, ...]) -> None:
     ask = read(input=given).ask
     assert (ask.input, ask.texts) == (given, texts)
     assert [message["content"] for message in ask.as_call().messages] == list(texts)
 
 
 @pytest.mark.parametrize("given", [[0], [1, 2, 3], [5] * 3000])
-def test_tokens_are_counted_about_right(given: list[int]) -> None:
+def test_estimate_of_token_input_is_its_length(given: list[int]) -> None:
     [text] = read(input=given).ask.texts
     assert estimate_tokens(text) == len(given)
 
 
-def test_lists_of_tokens_are_an_input_each() -> None:
+def test_each_list_of_tokens_is_one_input() -> None:
     ask = read(input=[[1, 2], [3]]).ask
     assert ask.input == [[1, 2], [3]]
     assert [estimate_tokens(text) for text in ask.texts] == [2, 1]
 
 
-def test_what_is_passed_on_and_what_is_ours() -> None:
+def test_parameters_are_passed_to_the_provider() -> None:
     ask = read(dimensions=3, encoding_format="base64", user="u", input_type="query").ask
     assert ask.as_base64
     assert ask.parameters == {
@@ -106,23 +106,23 @@ INVALID, MISSING = "invalid_value", "missing_required_parameter"
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_bad_field(changes: dict[str, object], param: str, code: str) -> None:
+def test_invalid_field_is_named(changes: dict[str, object], param: str, code: str) -> None:
     assert refused(BODY | changes) == (param, code)
 
 
 @pytest.mark.parametrize("field", ["model", "input"])
-def test_a_missing_field(field: str) -> None:
+def test_missing_field_is_named(field: str) -> None:
     body = {key: value for key, value in BODY.items() if key != field}
     assert refused(body) == (field, MISSING)
 
 
-def test_the_limit_is_named() -> None:
+def test_error_names_the_limit() -> None:
     with pytest.raises(ApiError, match=str(MAX_INPUTS)):
         read(input=["a"] * (MAX_INPUTS + 1))
     assert len(read(input=["a"] * MAX_INPUTS).ask.texts) == MAX_INPUTS
 
 
-async def test_long_bodies_come_to_the_same() -> None:
+async def test_large_body_is_parsed_alike() -> None:
     body = BODY | {"input": ["a" * 1000] * 100}
     found = await receive_embedding_request(json.dumps(body).encode(), trio.CapacityLimiter(1))
     assert found == read_embedding_request(body)
@@ -136,7 +136,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["model", "input", "dimensions", "user"]), values))
-def test_any_object_is_a_request_or_a_complaint(body: dict[str, object]) -> None:
+def test_any_object_is_parsed_or_rejected(body: dict[str, object]) -> None:
     try:
         ask = read_embedding_request(body).ask
     except ApiError:

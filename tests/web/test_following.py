@@ -1,4 +1,4 @@
-"""Streams that are asked for again: after frames that nobody sent, and of answers begun anew."""
+"""Resumed streams: positions past the end, lost frames, and answers that were retried."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from actors.providers.base import FailureKind, UpstreamFailure
 from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, stop, text
 from tests.actors.samples import STARTED, ended
 from tests.web.dialects import messages_reading, reading
-from tests.web.house import House, in_a_moment, open_house, view
+from tests.web.house import EdgeHarness, brief_pause, ended_turn_view, open_harness
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS
 
@@ -33,7 +33,7 @@ _READ: dict[str, Callable[[bytes], list[Any]]] = {
     "anthropic-messages": messages_reading.frames_of,
     "openai-responses": messages_reading.frames_of,
 }
-_ASKED: dict[str, tuple[str, dict[str, object]]] = {
+_REQUESTS: dict[str, tuple[str, dict[str, object]]] = {
     "openai-chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
     "anthropic-messages": (
         "/v1/messages",
@@ -44,23 +44,23 @@ _ASKED: dict[str, tuple[str, dict[str, object]]] = {
 
 
 class Reader:
-    """A client of turns of one dialect."""
+    """A client that runs and resumes turns in one dialect."""
 
-    def __init__(self, house: House, dialect: str) -> None:
-        self.house = house
+    def __init__(self, harness: EdgeHarness, dialect: str) -> None:
+        self.harness = harness
         self.dialect = dialect
 
     async def ask(self, **changes: object) -> httpx.Response:
-        """A turn, read to its end."""
-        path, body = _ASKED[self.dialect]
-        return await self.house.post(path, json={"model": "large"} | body | changes)
+        """Run a turn and read the response to its end."""
+        path, body = _REQUESTS[self.dialect]
+        return await self.harness.post(path, json={"model": "large"} | body | changes)
 
     async def events(self, after: str | int | None = None, turn: int = 1) -> httpx.Response:
         query = {} if after is None else {"starting_after": after}
-        return await self.house.get(f"/v1/turns/turn_{turn}/events", params=query)
+        return await self.harness.get(f"/v1/turns/turn_{turn}/events", params=query)
 
     async def frames(self, after: str | int | None = None) -> list[Frame]:
-        """The frames after that one; none where the answer is a 204."""
+        """Return the frames after that one; none if the status is 204."""
         answer = await self.events(after)
         assert answer.status_code in (200, 204), answer.text
         return self.read(answer.content) if answer.content else []
@@ -70,7 +70,7 @@ class Reader:
         return found
 
     async def assert_resumes_after_each(self, whole: list[Frame]) -> None:
-        """By id and by number; after the last there is nothing."""
+        """Check the rest after each frame, by id and by number; nothing follows the last."""
         for k, frame in enumerate(whole, 1):
             assert await self.frames(frame.id) == whole[k:]
             assert await self.frames(frame.id.partition(":")[2]) == whole[k:]
@@ -93,9 +93,11 @@ def number_of(frame: Frame) -> int:
     return int(frame.id.partition(":")[2])
 
 
-async def test_past_the_last_frame_of_what_ended(autojump_clock: MockClock, dialect: str) -> None:
-    async with open_house(ScriptedProvider(text("a"), text("b"), stop())) as house:
-        reader = Reader(house, dialect)
+async def test_position_past_the_end_of_an_ended_turn_is_refused(
+    autojump_clock: MockClock, dialect: str
+) -> None:
+    async with open_harness(ScriptedProvider(text("a"), text("b"), stop())) as harness:
+        reader = Reader(harness, dialect)
         whole = reader.read((await reader.ask(stream=True)).content)
         await reader.assert_resumes_after_each(whole)
         last = f"the last one is '{whole[-1].id}'."
@@ -109,15 +111,15 @@ async def test_past_the_last_frame_of_what_ended(autojump_clock: MockClock, dial
             await reader.assert_refused(after, last)
 
 
-async def test_what_comes_at_the_end_in_many_parts_comes_again(
+async def test_many_buffered_tool_calls_are_replayed(
     autojump_clock: MockClock, dialect: str
 ) -> None:
-    """Calls that wait for the first one, which is never whole."""
+    """All calls wait for the first one, which never completes, and come at the end."""
     calls: list[Chunk] = [
         ToolCallChunk(index, f"c{index}", "f", "{}"[: index + 1]) for index in range(600)
     ]
-    async with open_house(ScriptedProvider(calls, stop(Reason.TOOL_CALLS))) as house:
-        reader = Reader(house, dialect)
+    async with open_harness(ScriptedProvider(calls, stop(Reason.TOOL_CALLS))) as harness:
+        reader = Reader(harness, dialect)
         whole = reader.read((await reader.ask(stream=True)).content)
         assert sum('"c599"' in frame.data for frame in whole) >= 1
         assert await reader.frames() == whole
@@ -125,10 +127,12 @@ async def test_what_comes_at_the_end_in_many_parts_comes_again(
         assert not await reader.frames(whole[-1].id)
 
 
-async def test_past_the_last_frame_of_what_plays(autojump_clock: MockClock, dialect: str) -> None:
-    """At once, and without a word to those who read on."""
-    async with open_house(ScriptedProvider(text("a"), 2.0, text("b"), stop())) as house:
-        reader = Reader(house, dialect)
+async def test_position_past_the_end_of_a_live_turn_is_refused(
+    autojump_clock: MockClock, dialect: str
+) -> None:
+    """The request is refused at once and does not disturb other readers."""
+    async with open_harness(ScriptedProvider(text("a"), 2.0, text("b"), stop())) as harness:
+        reader = Reader(harness, dialect)
         got: list[httpx.Response] = []
 
         async def start() -> None:
@@ -138,7 +142,7 @@ async def test_past_the_last_frame_of_what_plays(autojump_clock: MockClock, dial
             nursery.start_soon(start)
             await trio.sleep(1)
             so_far = KINDS[dialect].stream({}, START)
-            turn = next(iter(house.registry))
+            turn = next(iter(harness.registry))
             seen = reader.read(so_far.render(list(turn.journal.events)))
             for after in (len(seen), 9_999_999_999, f"{dialect}:{len(seen)}", "0@1"):
                 await reader.assert_refused(after, f"the last one is '{seen[-1].id}'.")
@@ -150,11 +154,11 @@ async def test_past_the_last_frame_of_what_plays(autojump_clock: MockClock, dial
         assert len(rest) > 1
 
 
-async def test_before_the_first_frame_there_is_nothing_to_go_on_from(
+async def test_position_before_the_first_frame_is_refused(
     autojump_clock: MockClock, dialect: str
 ) -> None:
-    async with open_house(ScriptedProvider(text("a"), stop(), head=2.0)) as house:
-        reader = Reader(house, dialect)
+    async with open_harness(ScriptedProvider(text("a"), stop(), head=2.0)) as harness:
+        reader = Reader(harness, dialect)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reader.ask)
             await trio.sleep(1)
@@ -162,14 +166,14 @@ async def test_before_the_first_frame_there_is_nothing_to_go_on_from(
             assert len(await reader.frames()) > 1
 
 
-async def test_a_long_journal_is_searched_in_parts(
+async def test_long_journal_is_searched_in_batches(
     autojump_clock: MockClock, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where it grows meanwhile."""
+    """The journal also grows during the search."""
     monkeypatch.setattr("actors.journal.AT_ONCE", 3)
     main = ScriptedProvider(text(*"abcdefgh"), 2.0, text(*"ijkl"), stop())
-    async with open_house(main) as house:
-        reader = Reader(house, dialect)
+    async with open_harness(main) as harness:
+        reader = Reader(harness, dialect)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reader.ask)
             await trio.sleep(1)
@@ -182,34 +186,34 @@ async def test_a_long_journal_is_searched_in_parts(
         ]
 
 
-async def test_over_http_a_response_is_no_other(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider(text("a"), stop())) as house:
-        await Reader(house, "openai-responses").ask()
+async def test_response_stream_refuses_a_position_past_the_end(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider(text("a"), stop())) as harness:
+        await Reader(harness, "openai-responses").ask()
         path = "/v1/responses/resp_1?stream=true&starting_after="
-        assert (await house.get(path + "8")).status_code == 204
-        beyond = await house.get(path + "9")
+        assert (await harness.get(path + "8")).status_code == 204
+        beyond = await harness.get(path + "9")
         assert beyond.status_code == 400
         assert beyond.json()["error"]["message"].endswith("is 'openai-responses:8'.")
 
 
-def broken_off(house: House, *kept: AnyEvent) -> None:
-    """A turn of another process, which died when it had shown more than is kept."""
+def store_lost_turn(harness: EdgeHarness, *kept: AnyEvent) -> None:
+    """Store a turn of another process that died after it had sent more than was stored."""
     journal = [STARTED, *kept, events.Recovered(1), ended(Reason.OWNER_LOST)]
-    over = view(house.store.finals[0])
-    house.store.views["turn_7"] = replace(over, id="turn_7", last_event=len(journal) - 1)
+    over = ended_turn_view(harness.store.finals[0])
+    harness.store.views["turn_7"] = replace(over, id="turn_7", last_event=len(journal) - 1)
     blob = encode_events(journal)
-    house.store.kept["turn_7"] = {0: Segment("turn_7", "owner_1", 0, len(journal) - 1, blob)}
+    harness.store.kept["turn_7"] = {0: Segment("turn_7", "owner_1", 0, len(journal) - 1, blob)}
 
 
 @pytest.mark.parametrize("kept", [(), (Text("a"), Text("b"))])
-async def test_frames_that_were_lost_may_have_been_sent(
+async def test_position_in_lost_frames_resumes_at_the_new_epoch(
     autojump_clock: MockClock, dialect: str, kept: tuple[AnyEvent, ...]
 ) -> None:
-    """Those of the epoch that broke off; there are none past the last of the new one."""
-    async with open_house(ScriptedProvider(stop())) as house:
-        reader = Reader(house, dialect)
+    """Positions in the lost epoch are accepted, those past the end of the new one are not."""
+    async with open_harness(ScriptedProvider(stop())) as harness:
+        reader = Reader(harness, dialect)
         await reader.ask()
-        broken_off(house, *kept)
+        store_lost_turn(harness, *kept)
         whole = reader.read((await reader.events(turn=7)).content)
         new = [frame for frame in whole if frame.id.endswith("@1")]
         assert whole[-len(new) :] == new != []
@@ -221,14 +225,14 @@ async def test_frames_that_were_lost_may_have_been_sent(
             await reader.assert_refused(after, f"the last one is '{new[-1].id}'.", turn=7)
 
 
-def broken() -> tuple[ScriptedProvider, ScriptedProvider]:
-    """An answer that breaks off, and one from another route."""
+def truncated_then_spare() -> tuple[ScriptedProvider, ScriptedProvider]:
+    """Return a provider whose answer is truncated, and a spare one that answers."""
     first = ScriptedProvider(text("Not "), text("this"), 1.0, CUT)
     return first, ScriptedProvider(text("But "), 1.0, text("that"), stop(), name="spare")
 
 
-def said(frames: list[Frame]) -> str:
-    """All text that is in the deltas."""
+def text_of(frames: list[Frame]) -> str:
+    """Return all text in the deltas."""
     return "".join(_delta(json.loads(frame.data)) for frame in frames if frame.data != "[DONE]")
 
 
@@ -244,29 +248,29 @@ def _delta(data: dict[str, Any]) -> str:
             return ""
 
 
-def last_words(frames: list[Frame]) -> str:
+def last_data(frames: list[Frame]) -> str:
     return frames[-1].data
 
 
-WHOLE_ENDS = {
+COMPLETE_ENDS = {
     "openai-chat": "[DONE]",
     "anthropic-messages": '{"type":"message_stop"}',
     "openai-responses": '{"type":"response.completed"',
 }
 
 
-async def test_what_was_begun_anew_is_read_as_it_ended(
+async def test_retried_answer_is_replayed_without_discarded_text(
     autojump_clock: MockClock, dialect: str
 ) -> None:
-    """Whoever reads it from its beginning when it is over sees nothing of what was taken back."""
-    async with open_house(*broken()) as house:
-        reader = Reader(house, dialect)
+    """A reader that starts after the end sees nothing of the discarded text."""
+    async with open_harness(*truncated_then_spare()) as harness:
+        reader = Reader(harness, dialect)
         assert (await reader.ask()).status_code == 200
-        turn = (await house.get("/v1/turns/turn_1")).json()
+        turn = (await harness.get("/v1/turns/turn_1")).json()
         assert (turn["status"], turn["text"]) == ("completed", "But that")
         whole = await reader.frames()
-        assert said(whole) == "But that"
-        assert last_words(whole).startswith(WHOLE_ENDS[dialect])
+        assert text_of(whole) == "But that"
+        assert last_data(whole).startswith(COMPLETE_ENDS[dialect])
         assert "Not" not in (await reader.events()).text
         first = number_of(whole[0])
         assert [number_of(frame) for frame in whole] == list(range(first, first + len(whole)))
@@ -274,12 +278,12 @@ async def test_what_was_begun_anew_is_read_as_it_ended(
         await reader.assert_refused(first + len(whole), f"the last one is '{whole[-1].id}'.")
 
 
-async def test_who_saw_what_was_taken_back_is_told_so(
+async def test_reader_of_discarded_text_gets_answer_replaced(
     autojump_clock: MockClock, dialect: str
 ) -> None:
-    """And gets on with the frames that it had; none has the number of another."""
-    async with open_house(*broken()) as house:
-        reader = Reader(house, dialect)
+    """Such a reader can resume after each of its frames; frame numbers are never reused."""
+    async with open_harness(*truncated_then_spare()) as harness:
+        reader = Reader(harness, dialect)
         seen: list[Frame] = []
 
         async def watch() -> None:
@@ -287,29 +291,29 @@ async def test_who_saw_what_was_taken_back_is_told_so(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reader.ask)
-            await in_a_moment()
+            await brief_pause()
             nursery.start_soon(watch)
-        assert said(seen) == "Not this"
-        assert "answer_replaced" in last_words(seen)
+        assert text_of(seen) == "Not this"
+        assert "answer_replaced" in last_data(seen)
         assert [number_of(frame) for frame in seen] == list(range(len(seen)))
         await reader.assert_resumes_after_each(seen)
         whole = await reader.frames()
         assert number_of(whole[0]) == len(seen)
-        assert said(whole) == "But that"
+        assert text_of(whole) == "But that"
 
 
-async def test_an_end_that_is_no_answer_is_told_as_it_was(
+async def test_cancelled_retry_is_replayed_as_cancelled(
     autojump_clock: MockClock, dialect: str
 ) -> None:
-    first, _ = broken()
+    first, _ = truncated_then_spare()
     spare = ScriptedProvider(text("But"), FOREVER, name="spare", then=[Scene()])
-    async with open_house(first, spare) as house:
-        reader = Reader(house, dialect)
+    async with open_harness(first, spare) as harness:
+        reader = Reader(harness, dialect)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reader.ask)
             await trio.sleep(5)
-            await house.post("/v1/turns/turn_1/cancel")
+            await harness.post("/v1/turns/turn_1/cancel")
         whole = await reader.frames()
-        assert said(whole) == "But"
-        assert "answer_replaced" not in last_words(whole)
-        assert "cancel" in last_words(whole)
+        assert text_of(whole) == "But"
+        assert "answer_replaced" not in last_data(whole)
+        assert "cancel" in last_data(whole)

@@ -1,4 +1,4 @@
-"""Log lines leave through a thread that a bad sink cannot hurt."""
+"""The log writer: a thread writes the lines, so that a slow or full sink blocks nothing."""
 
 import threading
 
@@ -6,7 +6,7 @@ from web.log_writer import LogWriter
 
 
 class Gate:
-    """A sink that takes nothing until it is opened."""
+    """A sink that blocks until it is opened."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
@@ -21,7 +21,7 @@ class Gate:
 
 
 class FullDisk:
-    """A sink that has space for a few bytes, then for none, then for all."""
+    """A sink that takes five bytes, then fails with ENOSPC once, then takes everything."""
 
     def __init__(self) -> None:
         self.taken = b""
@@ -39,7 +39,7 @@ class FullDisk:
         return len(some)
 
 
-def test_lines_come_out_in_order_and_all_of_them_before_it_ends() -> None:
+def test_lines_are_written_in_order_and_completely_before_it_closes() -> None:
     gate = Gate()
     gate.opened.set()
     with LogWriter(gate) as writer:
@@ -48,7 +48,7 @@ def test_lines_come_out_in_order_and_all_of_them_before_it_ends() -> None:
     assert "".join(gate.lines) == "".join(f"{number}\n" for number in range(100))
 
 
-def test_a_stalled_sink_costs_lines_and_says_how_many() -> None:
+def test_stalled_sink_drops_lines_and_reports_their_number() -> None:
     gate = Gate()
     with LogWriter(gate, capacity=4) as writer:
         writer.write("a\n")
@@ -62,7 +62,7 @@ def test_a_stalled_sink_costs_lines_and_says_how_many() -> None:
     assert "".join(gate.lines) == "a\nb\n2 log lines were dropped\nc\n"
 
 
-def test_a_line_that_was_refused_is_written_later() -> None:
+def test_refused_line_is_written_later() -> None:
     disk = FullDisk()
     with LogWriter(disk, retry_s=0.001) as writer:
         writer.write("the only record\n")

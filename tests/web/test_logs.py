@@ -1,4 +1,4 @@
-"""Logs are JSON for machines, text for people, and silent about what was said."""
+"""Logging: JSON for machines, text for terminals, and no user content."""
 
 import io
 import json
@@ -18,7 +18,7 @@ def lines_of(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_our_lines_and_those_of_libraries_carry_the_turn() -> None:
+def test_own_and_library_lines_carry_the_turn() -> None:
     stream = io.StringIO()
     with logging_to(stream), structlog.contextvars.bound_contextvars(turn="turn_1"):
         structlog.get_logger().info("ours", tokens=3)
@@ -29,7 +29,7 @@ def test_our_lines_and_those_of_libraries_carry_the_turn() -> None:
     assert (theirs["logger"], theirs["level"]) == ("hypercorn.error", "warning")
 
 
-def test_what_is_below_the_level_is_not_written() -> None:
+def test_lines_below_the_level_are_not_written() -> None:
     stream = io.StringIO()
     with logging_to(stream, "warning"):
         structlog.get_logger().info("no")
@@ -38,7 +38,7 @@ def test_what_is_below_the_level_is_not_written() -> None:
     assert [line["event"] for line in lines_of(stream)] == ["yes"]
 
 
-def test_libraries_that_log_every_request_do_not() -> None:
+def test_httpx_does_not_log_requests() -> None:
     stream = io.StringIO()
     with logging_to(stream, "debug"):
         logging.getLogger("httpx").info("HTTP Request: POST https://upstream/secret")
@@ -46,18 +46,18 @@ def test_libraries_that_log_every_request_do_not() -> None:
 
 
 def test_tracebacks_show_no_local_variables() -> None:
-    said = "-".join(["what", "the", "user", "said"])
+    user_text = "-".join(["what", "the", "user", "said"])
     for stream in (io.StringIO(), Terminal()):
         with logging_to(stream):
             try:
-                raise ValueError(len(said))
+                raise ValueError(len(user_text))
             except ValueError:
                 structlog.get_logger().exception("failed")
         assert "ValueError" in stream.getvalue()
-        assert said not in stream.getvalue()
+        assert user_text not in stream.getvalue()
 
 
-def test_a_terminal_gets_text() -> None:
+def test_terminal_gets_text() -> None:
     stream = Terminal()
     with logging_to(stream):
         structlog.get_logger().info("hello", tokens=3)
@@ -65,7 +65,7 @@ def test_a_terminal_gets_text() -> None:
     assert "{" not in stream.getvalue()
 
 
-def test_everything_is_as_before_afterwards() -> None:
+def test_logging_is_restored_afterwards() -> None:
     before = logging.getLogger().handlers[:]
     with logging_to(io.StringIO()):
         assert logging.getLogger().handlers != before

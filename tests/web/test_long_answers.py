@@ -1,4 +1,4 @@
-"""Long answers are put together in threads, short ones where they are; they look the same."""
+"""Long answers are built in threads and short ones inline, with the same result."""
 
 import threading
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from actors.ports import Segment
 from store.records import ChainLink
 from tests.actors.fakes import Line, ScriptedProvider, stop, text
 from tests.actors.samples import STARTED, ended
-from tests.web.house import House, asking, open_house, view
-from tests.web.responding import responded, shown
-from tests.web.socket_client import door_of
+from tests.web.house import EdgeHarness, chat_body, ended_turn_view, open_harness
+from tests.web.responding import create_response, get_response
+from tests.web.socket_client import serve_sockets
 from web import kept_events
 from web.dialects import chat_completion, kinds, message, response_object
 from web.responses import view as view_module
 from web.responses import ws
 from web.responses.unstored import UnstoredResponses
 
-ASKED: dict[str, dict[str, object]] = {
-    "/v1/chat/completions": asking(),
-    "/v1/messages": asking(max_tokens=99),
+BODIES: dict[str, dict[str, object]] = {
+    "/v1/chat/completions": chat_body(),
+    "/v1/messages": chat_body(max_tokens=99),
     "/v1/responses": {"model": "large", "input": "Hi"},
 }
 PIECES = ["ab "] * (LONG_EVENTS + 1)
@@ -36,46 +36,46 @@ LONG: list[Line] = [text(*PIECES), stop()]
 SHORT: list[Line] = [text("a", "b"), stop()]
 
 
-class Places:
-    """Where functions are called: whether in the thread of the event loop."""
+class ThreadRecorder:
+    """Recorder of watched functions: notes for each call if it ran on the event loop's thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
-        self._here = threading.get_ident()
-        self.called: list[bool] = []
+        self._loop_thread = threading.get_ident()
+        self.on_loop: list[bool] = []
 
     def watch(self, module: object, name: str) -> None:
         function: Callable[..., object] = getattr(module, name)
 
-        def noting(*arguments: object, **named: object) -> object:
-            self.called.append(threading.get_ident() == self._here)
+        def recording(*arguments: object, **named: object) -> object:
+            self.on_loop.append(threading.get_ident() == self._loop_thread)
             return function(*arguments, **named)
 
-        self._monkeypatch.setattr(module, name, noting)
+        self._monkeypatch.setattr(module, name, recording)
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> Places:
-    return Places(monkeypatch)
+def recorder(monkeypatch: pytest.MonkeyPatch) -> ThreadRecorder:
+    return ThreadRecorder(monkeypatch)
 
 
 @pytest.mark.parametrize("lines", [LONG, SHORT])
-@pytest.mark.parametrize("path", ASKED)
-async def test_whole_answers(
-    autojump_clock: MockClock, places: Places, path: str, lines: list[Line]
+@pytest.mark.parametrize("path", BODIES)
+async def test_long_non_streaming_answer_is_built_in_a_thread(
+    autojump_clock: MockClock, recorder: ThreadRecorder, path: str, lines: list[Line]
 ) -> None:
-    async with open_house(ScriptedProvider(*lines)) as house:
-        plain = (await house.post(path, json=ASKED[path])).json()
-        places.watch(chat_completion, "_message")
-        places.watch(message, "message_object")
-        places.watch(response_object, "output_items")
-        again = await house.post(path, json=ASKED[path])
+    async with open_harness(ScriptedProvider(*lines)) as harness:
+        plain = (await harness.post(path, json=BODIES[path])).json()
+        recorder.watch(chat_completion, "_message")
+        recorder.watch(message, "message_object")
+        recorder.watch(response_object, "output_items")
+        again = await harness.post(path, json=BODIES[path])
         assert again.status_code == 200
-        assert places.called == [lines is SHORT]
-        assert _said(plain) == _said(again.json())
+        assert recorder.on_loop == [lines is SHORT]
+        assert _texts_of(plain) == _texts_of(again.json())
 
 
-def _said(whole: dict[str, object]) -> list[str]:
+def _texts_of(whole: dict[str, object]) -> list[str]:
     texts: list[str] = []
 
     def find(value: object) -> None:
@@ -95,37 +95,37 @@ def _said(whole: dict[str, object]) -> list[str]:
 
 
 @pytest.mark.parametrize("lines", [LONG, SHORT])
-async def test_the_items_are_made_once(
-    autojump_clock: MockClock, places: Places, lines: list[Line]
+async def test_items_are_built_once(
+    autojump_clock: MockClock, recorder: ThreadRecorder, lines: list[Line]
 ) -> None:
-    """For the record and for the answer."""
-    async with open_house(ScriptedProvider(*lines)) as house:
+    """The record and the answer share them."""
+    async with open_harness(ScriptedProvider(*lines)) as harness:
         for module in (finalise, response_object):
-            places.watch(module, "items_of")
-        await responded(house)
-        assert places.called == [lines is SHORT]
-        assert house.theatre.record.items is not None
+            recorder.watch(module, "items_of")
+        await create_response(harness)
+        assert recorder.on_loop == [lines is SHORT]
+        assert harness.turns.record.items is not None
 
 
 @pytest.mark.parametrize("lines", [LONG, SHORT])
-async def test_a_response_from_the_store(
+async def test_long_stored_response_is_read_in_a_thread(
     autojump_clock: MockClock,
-    places: Places,
+    recorder: ThreadRecorder,
     monkeypatch: pytest.MonkeyPatch,
     lines: list[Line],
 ) -> None:
     monkeypatch.setattr("web.responses.resource.LONG_ITEMS", 1000)
-    async with open_house(ScriptedProvider(*lines)) as house:
-        response = await responded(house)
-        places.watch(view_module, "read_items")
-        assert await shown(house, response["id"]) == response
-        assert places.called == [lines is SHORT]
+    async with open_harness(ScriptedProvider(*lines)) as harness:
+        response = await create_response(harness)
+        recorder.watch(view_module, "read_items")
+        assert await get_response(harness, response["id"]) == response
+        assert recorder.on_loop == [lines is SHORT]
 
 
 @pytest.mark.parametrize("lines", [LONG, SHORT])
-async def test_what_a_socket_remembers(
+async def test_items_of_an_unstored_response_are_built_in_a_thread(
     autojump_clock: MockClock,
-    places: Places,
+    recorder: ThreadRecorder,
     monkeypatch: pytest.MonkeyPatch,
     lines: list[Line],
 ) -> None:
@@ -137,48 +137,48 @@ async def test_what_a_socket_remembers(
         keep(self, link)
 
     monkeypatch.setattr(UnstoredResponses, "keep", note)
-    places.watch(ws, "kept_items")
-    async with open_house(ScriptedProvider(*lines)) as house, door_of(house) as door:
-        await (await door.open()).respond(store=False)
-    assert places.called == [lines is SHORT]
+    recorder.watch(ws, "kept_items")
+    async with open_harness(ScriptedProvider(*lines)) as harness, serve_sockets(harness) as server:
+        await (await server.open()).respond(store=False)
+    assert recorder.on_loop == [lines is SHORT]
     (link,) = remembered
     assert ("ab ab" in link.answer_items) is (lines is LONG)
 
 
-def kept(house: House, journal: list[AnyEvent]) -> None:
-    """The events of a turn that is over, in two segments of different sizes."""
-    over = view(house.store.finals[0])
-    house.store.views["turn_7"] = replace(over, id="turn_7", last_event=len(journal) - 1)
-    house.store.kept["turn_7"] = {
+def store_segments(harness: EdgeHarness, journal: list[AnyEvent]) -> None:
+    """Store the events of an ended turn in two segments of different sizes."""
+    over = ended_turn_view(harness.store.finals[0])
+    harness.store.views["turn_7"] = replace(over, id="turn_7", last_event=len(journal) - 1)
+    harness.store.kept["turn_7"] = {
         first: Segment("turn_7", "owner_1", first, first + len(part) - 1, encode_events(part))
         for first, part in ((0, journal[:2]), (2, journal[2:]))
     }
 
 
 async def test_large_segments_are_read_in_a_thread(
-    autojump_clock: MockClock, places: Places, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, recorder: ThreadRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_events, "AT_ONCE", 200)
     journal: list[AnyEvent] = [STARTED, *[Text("ab ")] * 100, ended()]
-    async with open_house(ScriptedProvider(*SHORT)) as house:
-        await responded(house)
-        kept(house, journal)
-        places.watch(kept_events, "_one_by_one")
-        segments = await house.store.segments("turn_7")
+    async with open_harness(ScriptedProvider(*SHORT)) as harness:
+        await create_response(harness)
+        store_segments(harness, journal)
+        recorder.watch(kept_events, "_one_by_one")
+        segments = await harness.store.segments("turn_7")
         threads = trio.CapacityLimiter(1)
         assert await kept_events.kept_events(segments, threads) == journal
-        assert places.called == [False]
-        assert (await house.get("/v1/turns/turn_7/events")).status_code == 200
+        assert recorder.on_loop == [False]
+        assert (await harness.get("/v1/turns/turn_7/events")).status_code == 200
 
 
-def test_what_is_in_pieces_is_the_same() -> None:
+def test_piecewise_decoding_yields_the_same_events() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a", "{}"), ended()]
     blob = encode_events(journal)
     assert kept_events._one_by_one(blob) == decode_events(blob) == journal
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
-def test_with_the_items_at_hand_it_is_the_same(name: str) -> None:
+def test_given_items_yield_the_same_answer(name: str) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
     whole = kinds.KINDS[name].whole
     assert whole(journal, {}, items_of(journal)) == whole(journal, {})

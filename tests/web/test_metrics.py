@@ -1,4 +1,4 @@
-"""What Prometheus and the log are told of turns."""
+"""Metrics and log lines about turns."""
 
 import msgspec
 from structlog.testing import capture_logs
@@ -9,7 +9,7 @@ from actors.outcome import Reason
 from actors.ports import FinalRecord, StoreUnavailable
 from actors.run_turn import run_turn
 from actors.turn import Turn
-from tests.actors.fakes import FOREVER, ScriptedProvider, Theatre, a_request, stop, text
+from tests.actors.fakes import FOREVER, ScriptedProvider, TurnHarness, a_request, stop, text
 from web.metrics import Metrics
 
 
@@ -17,14 +17,14 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-async def played(theatre: Theatre, turn: Turn | None = None) -> tuple[Turn, FinalRecord]:
-    turn = turn or theatre.turn()
-    await run_turn(turn, theatre.backstage)
-    return turn, theatre.record
+async def run(harness: TurnHarness, turn: Turn | None = None) -> tuple[Turn, FinalRecord]:
+    turn = turn or harness.turn()
+    await run_turn(turn, harness.backstage)
+    return turn, harness.record
 
 
-async def test_a_turn_is_counted_by_its_outcome(autojump_clock: MockClock) -> None:
-    turn, record = await played(Theatre(ScriptedProvider(2.0, text("a"), stop())))
+async def test_turn_is_counted_by_its_outcome(autojump_clock: MockClock) -> None:
+    turn, record = await run(TurnHarness(ScriptedProvider(2.0, text("a"), stop())))
     metrics = Metrics()
     with capture_logs() as logs:
         metrics.turn_ended(turn, record, "committed", 0.5)
@@ -38,25 +38,25 @@ async def test_a_turn_is_counted_by_its_outcome(autojump_clock: MockClock) -> No
     assert (line["event"], line["turn"], line["status"]) == ("turn ended", turn.id, "completed")
 
 
-async def test_a_disconnect_is_counted_by_its_stage(autojump_clock: MockClock) -> None:
-    theatre = Theatre(ScriptedProvider(text("a"), FOREVER))
-    turn = theatre.turn(a_request("main", total_s=5))
-    turn.blame(Reason.CLIENT_DISCONNECTED)
-    _, record = await played(theatre, turn)
+async def test_disconnect_is_counted_by_its_stage(autojump_clock: MockClock) -> None:
+    harness = TurnHarness(ScriptedProvider(text("a"), FOREVER))
+    turn = harness.turn(a_request("main", total_s=5))
+    turn.set_cause(Reason.CLIENT_DISCONNECTED)
+    _, record = await run(harness, turn)
     metrics = Metrics()
     metrics.turn_ended(turn, record, "committed", 0.0)
     assert value(metrics, "trouper_disconnects_total", stage="mid_stream") == 1
 
 
-async def test_no_prompt_and_no_answer_is_logged(autojump_clock: MockClock) -> None:
-    turn, record = await played(Theatre(ScriptedProvider(text("the secret"), stop())))
+async def test_prompt_and_answer_are_not_logged(autojump_clock: MockClock) -> None:
+    turn, record = await run(TurnHarness(ScriptedProvider(text("the secret"), stop())))
     with capture_logs() as logs:
         Metrics().turn_ended(turn, record, "committed", 0.0)
     assert "secret" not in str(logs)
 
 
-async def test_an_unsaved_record_can_be_read_out_of_the_log(autojump_clock: MockClock) -> None:
-    _, record = await played(Theatre(ScriptedProvider(text("a"), stop())))
+async def test_unsaved_record_can_be_read_from_the_log(autojump_clock: MockClock) -> None:
+    _, record = await run(TurnHarness(ScriptedProvider(text("a"), stop())))
     with capture_logs() as logs:
         Metrics().unsaved(record)
     (line,) = logs
@@ -64,11 +64,11 @@ async def test_an_unsaved_record_can_be_read_out_of_the_log(autojump_clock: Mock
     assert msgspec.json.decode(line["record"], type=FinalRecord) == record
 
 
-def test_troubles_and_bugs_are_counted_apart() -> None:
+def test_store_trouble_and_bugs_are_counted_separately() -> None:
     metrics = Metrics()
     with capture_logs() as logs:
         metrics.store_trouble("turn_1", StoreUnavailable("locked"))
-        metrics.disorder("turn_1", OutOfOrder("text before started"))
+        metrics.event_out_of_order("turn_1", OutOfOrder("text before started"))
         metrics.crashed("turn_1", ValueError("bug"))
         metrics.task_crashed("pulse", ValueError("bug"))
     assert value(metrics, "trouper_store_trouble_total") == 1

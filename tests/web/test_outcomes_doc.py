@@ -1,4 +1,4 @@
-"""`docs/reference/outcomes.md` names every outcome there is, with the status that it has."""
+"""`docs/reference/outcomes.md` lists every outcome with its status."""
 
 import re
 from pathlib import Path
@@ -22,19 +22,19 @@ OWN_ERRORS = {
     Reason.INTERNAL_ERROR: INTERNAL,
     Reason.UPSTREAM_TRUNCATED: decide(None, None).error,
 }
-"""What the actors say of ends that are their own to explain."""
+"""Errors that the actors themselves set, by reason."""
 
 
 def rows(heading: str) -> dict[str, list[str]]:
-    """The table under a heading, its rows' other cells by the first one."""
+    """Return the table under a heading: by the first cell of each row, its other cells."""
     section = TEXT.split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {first.strip("`"): rest for first, *rest in cells}
 
 
-def shown(cell: str) -> set[str]:
-    """The HTTP statuses that a cell names."""
+def statuses_in(cell: str) -> set[str]:
+    """Return the HTTP statuses that a cell names."""
     return set(re.findall(r"\b(\dxx|[1-5]\d\d)\b", cell))
 
 
@@ -54,7 +54,7 @@ def ended(reason: Reason, error: ErrorInfo | None) -> Ended:
 
 
 def http_statuses(reason: Reason) -> set[str]:
-    """The statuses that a client which does not stream can get for this reason."""
+    """Return the statuses that a non-streaming client can get for this reason."""
     if reason in FINISH_REASONS:
         return {"200"}
     kinds = [kind for kind in FailureKind if failure_reason(kind) is reason]
@@ -66,7 +66,7 @@ def http_statuses(reason: Reason) -> set[str]:
 
 
 def failure_statuses(kind: FailureKind) -> set[str]:
-    """What a failure of this kind is to the client, for whatever the provider answered."""
+    """Return the client's statuses for a failure of this kind, over all provider statuses."""
     given: list[int | None] = [None]
     if kind is FailureKind.REJECTED:
         given = list(range(400, 500))
@@ -76,46 +76,52 @@ def failure_statuses(kind: FailureKind) -> set[str]:
     return {"4xx" if 400 <= status < 500 else str(status) for status in found}
 
 
-def test_every_status_is_there_and_says_whether_it_is_terminal() -> None:
+def test_every_status_is_listed_with_its_terminality() -> None:
     assert {name: cells[0] for name, cells in rows("Statuses").items()} == {
         status.value: "yes" if status in TERMINAL else "no" for status in Status
     }
 
 
-def test_every_reason_is_there_with_its_status() -> None:
+def test_every_reason_is_listed_with_its_status() -> None:
     assert {name: cells[0].strip("`") for name, cells in rows("Reasons").items()} == {
         reason.value: STATUS_OF[reason].value for reason in Reason
     }
 
 
-def test_every_reason_has_the_http_status_that_clients_get() -> None:
+def test_every_reason_is_listed_with_its_http_statuses() -> None:
     for name, cells in rows("Reasons").items():
-        told = http_statuses(Reason(name))
-        # A 499 is for the record; what is sent in its place is named beside it.
+        recorded = http_statuses(Reason(name))
+        # 499 is only recorded, never sent; the same cell also names the status that is sent.
         on_the_wire = {"409"} if name == "cancel_requested" else set()
-        assert shown(cells[3]) == told | on_the_wire, name
+        assert statuses_in(cells[3]) == recorded | on_the_wire, name
 
 
-def test_every_cell_says_something() -> None:
-    for heading in ("Statuses", "Reasons", "Disconnect stages", "Where the record is", "Bad days"):
+def test_no_cell_is_empty() -> None:
+    for heading in (
+        "Statuses",
+        "Reasons",
+        "Disconnect stages",
+        "Record locations",
+        "Failure scenarios",
+    ):
         for name, cells in rows(heading).items():
             assert all(cells), (heading, name)
 
 
-def test_every_stage_is_there() -> None:
+def test_every_disconnect_stage_is_listed() -> None:
     assert rows("Disconnect stages").keys() == {stage.value for stage in DisconnectStage}
 
 
-def test_every_resting_place_is_there() -> None:
-    assert rows("Where the record is").keys() == set(get_args(Stored))
+def test_every_place_of_a_record_is_listed() -> None:
+    assert rows("Record locations").keys() == set(get_args(Stored))
 
 
-def test_every_code_of_a_timeout_is_there() -> None:
+def test_every_timeout_code_is_listed() -> None:
     cell = rows("Reasons")["upstream_timeout"][2]
     kinds = {k for k in FailureKind if failure_reason(k) is Reason.UPSTREAM_TIMEOUT}
     assert set(re.findall(r"`(\w+)`", cell)) == {kind.value for kind in kinds}
 
 
-def test_every_bad_day_has_its_test() -> None:
-    for name, cells in rows("Bad days").items():
+def test_every_failure_scenario_has_a_test() -> None:
+    for name, cells in rows("Failure scenarios").items():
         assert (ROOT / cells[-1].strip("`")).is_file(), name

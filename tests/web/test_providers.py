@@ -1,4 +1,4 @@
-"""What the configuration's providers become, and what keeps them from being made."""
+"""Providers made from the configuration, and the errors that prevent it."""
 
 from pathlib import Path
 
@@ -28,35 +28,35 @@ async def failure_of(provider: Provider) -> UpstreamFailure:
     return caught.value
 
 
-async def test_there_is_a_provider_for_every_format() -> None:
+async def test_every_format_has_a_provider() -> None:
     config = configured(**{name: UP | {"format": name} for name in FORMATS if name != "simulated"})
     async with open_providers(config, {}) as made:
         assert list(made) == [name for name in FORMATS if name != "simulated"]
         assert [provider.name for provider in made.values()] == list(made)
 
 
-async def test_formats_say_what_they_cannot() -> None:
+async def test_formats_report_unsupported_parameters() -> None:
     config = configured(gemini={"format": "gemini"}, chat=UP, sim={"format": "simulated"})
     call = ModelCall(upstream_model="m", messages=[], parameters={"logit_bias": {"1": 1}})
     async with open_providers(config, {}) as made:
         assert isinstance(made["gemini"], HttpProvider)
         assert isinstance(made["sim"], SimulatedProvider)
-        said = {name: await provider.unsupported(call) for name, provider in made.items()}
-    assert said == {"gemini": ("logit_bias",), "chat": (), "sim": ()}
+        unsupported = {name: await provider.unsupported(call) for name, provider in made.items()}
+    assert unsupported == {"gemini": ("logit_bias",), "chat": (), "sim": ()}
 
 
-async def test_a_provider_whose_keys_lead_to_nothing_is_made_and_asks_nothing() -> None:
+async def test_provider_without_a_usable_key_sends_no_request() -> None:
     config = configured(dark=UP | {"api_key": "env:TROUPER_TEST_NO_SUCH_KEY"})
     async with open_providers(config, key_rings(config)) as made:
         assert (await failure_of(made["dark"])).code == "no_usable_key"
 
 
-async def test_a_provider_without_the_setting_is_asked_without_a_key() -> None:
+async def test_provider_without_key_setting_sends_no_key() -> None:
     async with open_providers(configured(free=UP), {}) as made:
         assert (await failure_of(made["free"])).kind is FailureKind.REFUSED
 
 
-async def test_rings_are_those_of_providers_that_want_a_key() -> None:
+async def test_only_providers_with_a_key_setting_have_key_rings() -> None:
     config = configured(
         one=UP | {"api_key": "a"},
         two=UP | {"api_keys": ["b", "env:TROUPER_TEST_NO_SUCH_KEY", "c", "b"]},
@@ -68,7 +68,7 @@ async def test_rings_are_those_of_providers_that_want_a_key() -> None:
     assert {name: len(ring) for name, ring in rings.items()} == {"one": 1, "two": 2, "dark": 0}
 
 
-async def test_what_is_said_of_a_ring_holds_for_its_provider() -> None:
+async def test_provider_uses_its_key_ring() -> None:
     config = configured(one=UP | {"api_key": "sk-one"})
     ring = KeyRing(["sk-one"])
     async with open_providers(config, {"one": ring}) as made:
@@ -78,9 +78,7 @@ async def test_what_is_said_of_a_ring_holds_for_its_provider() -> None:
 
 
 @pytest.mark.parametrize("format", ["gemini", "responses-ws"])
-async def test_an_authority_that_is_gone_keeps_the_server_from_starting(
-    format: str, tmp_path: Path
-) -> None:
+async def test_missing_ca_file_refuses_the_start(format: str, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(path)
     own = UP | {"format": format, "base_url": "https://127.0.0.1:1", "ca_file": str(path)}

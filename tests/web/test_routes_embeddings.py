@@ -1,4 +1,4 @@
-"""`POST /v1/embeddings` over scripted providers: answers, other routes, and one record for each."""
+"""`POST /v1/embeddings` with scripted providers: answers, failover, and one record for each."""
 
 import json
 import threading
@@ -15,10 +15,10 @@ from trio.testing import MockClock
 
 from actors.outcome import Mode, Reason, Usage
 from actors.providers.base import FailureKind, Route, UpstreamFailure
-from actors.providers.embeddings import EmbeddingAsk, Embeddings
+from actors.providers.embeddings import EmbeddingCall, Embeddings
 from store.records import FinalRecord
 from tests.actors.fakes import ScriptedProvider, Trouble
-from tests.web.house import House, in_a_moment, open_house
+from tests.web.house import EdgeHarness, brief_pause, open_harness
 from web.json_responses import json_response
 
 Line = float | UpstreamFailure
@@ -26,7 +26,7 @@ VECTOR = Embeddings((Raw(b"[0.5,1]"),), Usage(input_tokens=1_000_000, output_tok
 
 
 class ScriptedEmbedder:
-    """Waits or fails, first instead of the head and then instead of the answer."""
+    """A provider that waits or fails in place of its head, then in place of its answer."""
 
     def __init__(
         self, *heads: Line, then: Line = 0.0, answer: Embeddings = VECTOR, name: str = "main"
@@ -35,19 +35,19 @@ class ScriptedEmbedder:
         self._heads = list(heads)
         self._then = then
         self._answer = answer
-        self.asked: list[tuple[EmbeddingAsk, str]] = []
+        self.calls: list[tuple[EmbeddingCall, str]] = []
         self.released = 0
         self.closed = 0
 
     async def embed(
-        self, ask: EmbeddingAsk, upstream_model: str, *, connect_s: float
+        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> "ScriptedEmbedder":
-        self.asked.append((ask, upstream_model))
-        await _play(self._heads.pop(0) if self._heads else 0.0)
+        self.calls.append((ask, upstream_model))
+        await _wait_or_raise(self._heads.pop(0) if self._heads else 0.0)
         return self
 
     async def read(self) -> Embeddings:
-        await _play(self._then)
+        await _wait_or_raise(self._then)
         return self._answer
 
     def release(self) -> None:
@@ -57,7 +57,7 @@ class ScriptedEmbedder:
         self.closed += 1
 
 
-async def _play(line: Line) -> None:
+async def _wait_or_raise(line: Line) -> None:
     if isinstance(line, UpstreamFailure):
         await trio.lowlevel.checkpoint()
         raise line
@@ -71,9 +71,9 @@ def failing(
 
 
 @asynccontextmanager
-async def house_of(
+async def open_embedding_harness(
     *embedders: ScriptedEmbedder, mode: Mode = Mode.ATTACHED, **sections: dict[str, object]
-) -> AsyncIterator[House]:
+) -> AsyncIterator[EdgeHarness]:
     names = [embedder.name for embedder in embedders]
     models: dict[str, object] = {
         "large": {
@@ -82,19 +82,19 @@ async def house_of(
         }
     }
     providers = [ScriptedProvider(name=name) for name in names]
-    async with open_house(
+    async with open_harness(
         *providers, mode=mode, embedders=embedders, models=models, **sections
-    ) as house:
-        yield house
+    ) as harness:
+        yield harness
 
 
-async def ask(house: House, **changes: object) -> httpx.Response:
-    return await house.post("/v1/embeddings", json={"model": "large", "input": "Hello"} | changes)
+async def ask(harness: EdgeHarness, **changes: object) -> httpx.Response:
+    return await harness.post("/v1/embeddings", json={"model": "large", "input": "Hello"} | changes)
 
 
-def only_record(house: House) -> FinalRecord:
-    (record,) = house.store.records
-    assert list(house.store.begun) == [record.turn.id]
+def only_record(harness: EdgeHarness) -> FinalRecord:
+    (record,) = harness.store.records
+    assert list(harness.store.begun) == [record.turn.id]
     return record
 
 
@@ -104,11 +104,11 @@ def results(record: FinalRecord) -> list[tuple[str, str]]:
     ]
 
 
-async def test_an_answer_and_its_record(autojump_clock: MockClock) -> None:
+async def test_answer_and_record(autojump_clock: MockClock) -> None:
     embedder = ScriptedEmbedder(2.0, then=3.0)
-    async with house_of(embedder) as house:
-        response = await ask(house, dimensions=2, user="u")
-        record = only_record(house)
+    async with open_embedding_harness(embedder) as harness:
+        response = await ask(harness, dimensions=2, user="u")
+        record = only_record(harness)
     assert response.status_code == 200
     assert response.json() == {
         "object": "list",
@@ -118,8 +118,8 @@ async def test_an_answer_and_its_record(autojump_clock: MockClock) -> None:
     }
     assert response.headers["X-Turn-Id"] == record.turn.id
     assert response.headers["X-Trouper-Route"] == "main/main-model"
-    ((asked, model),) = embedder.asked
-    assert (asked.input, asked.parameters, model) == (
+    ((call, model),) = embedder.calls
+    assert (call.input, call.parameters, model) == (
         "Hello",
         {"dimensions": 2, "user": "u"},
         "main-model",
@@ -135,29 +135,29 @@ async def test_an_answer_and_its_record(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(("numbers", "inline"), [(10, True), (20_000, False)])
-async def test_only_a_short_answer_is_written_at_once(
+async def test_only_short_answers_are_encoded_inline(
     numbers: int, inline: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
 
-    def noted(*args: Any, **options: Any) -> Response:
+    def recording(*args: Any, **options: Any) -> Response:
         threads.append(threading.get_ident())
         return json_response(*args, **options)
 
-    monkeypatch.setattr("web.routes.embeddings.json_response", noted)
+    monkeypatch.setattr("web.routes.embeddings.json_response", recording)
     vector = [0.5] * numbers
     answer = Embeddings((Raw(json.dumps(vector).encode()),), VECTOR.usage)
-    async with house_of(ScriptedEmbedder(answer=answer)) as house:
-        response = await ask(house)
+    async with open_embedding_harness(ScriptedEmbedder(answer=answer)) as harness:
+        response = await ask(harness)
     assert response.json()["data"][0]["embedding"] == vector
     assert [thread == threading.get_ident() for thread in threads] == [inline]
 
 
-async def test_usage_that_nobody_tells_is_estimated(autojump_clock: MockClock) -> None:
+async def test_missing_usage_is_estimated(autojump_clock: MockClock) -> None:
     embedder = ScriptedEmbedder(answer=Embeddings(VECTOR.vectors, None))
-    async with house_of(embedder) as house:
-        response = await ask(house, input=[1, 2, 3])
-        usage = only_record(house).usage
+    async with open_embedding_harness(embedder) as harness:
+        response = await ask(harness, input=[1, 2, 3])
+        usage = only_record(harness).usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (3, 0, True)
     assert response.json()["usage"]["prompt_tokens"] == 3
@@ -174,11 +174,13 @@ async def test_usage_that_nobody_tells_is_estimated(autojump_clock: MockClock) -
     ],
     ids=str,
 )
-async def test_another_route_answers(failure: UpstreamFailure, autojump_clock: MockClock) -> None:
+async def test_next_route_answers_after_a_failure(
+    failure: UpstreamFailure, autojump_clock: MockClock
+) -> None:
     embedders = ScriptedEmbedder(*[failure] * 3), ScriptedEmbedder(name="spare")
-    async with house_of(*embedders) as house:
-        response = await ask(house)
-        record = only_record(house)
+    async with open_embedding_harness(*embedders) as harness:
+        response = await ask(harness)
+        record = only_record(harness)
     assert response.status_code == 200
     assert response.json()["model"] == "spare-model"
     assert response.headers["X-Trouper-Route"] == "spare/spare-model"
@@ -189,75 +191,73 @@ async def test_another_route_answers(failure: UpstreamFailure, autojump_clock: M
 @pytest.mark.parametrize(
     "then", [failing(None, FailureKind.TRUNCATED), failing(200, FailureKind.MALFORMED), 1e6]
 )
-async def test_an_answer_that_does_not_come_whole_is_asked_for_elsewhere(
-    then: Line, autojump_clock: MockClock
-) -> None:
+async def test_incomplete_answer_fails_over(then: Line, autojump_clock: MockClock) -> None:
     broken, spare = ScriptedEmbedder(then=then), ScriptedEmbedder(name="spare")
-    async with house_of(broken, spare) as house:
-        response = await ask(house)
+    async with open_embedding_harness(broken, spare) as harness:
+        response = await ask(harness)
     assert response.json()["model"] == "spare-model"
-    assert (broken.closed, broken.released) == (len(broken.asked), 0)
+    assert (broken.closed, broken.released) == (len(broken.calls), 0)
 
 
-async def test_what_the_client_did_wrong_is_told_to_it(autojump_clock: MockClock) -> None:
+async def test_client_error_is_passed_on(autojump_clock: MockClock) -> None:
     refusal = failing(400, FailureKind.REJECTED, param="dimensions", code="too_many")
     spare = ScriptedEmbedder(name="spare")
-    async with house_of(ScriptedEmbedder(refusal), spare) as house:
-        response = await ask(house)
-        record = only_record(house)
+    async with open_embedding_harness(ScriptedEmbedder(refusal), spare) as harness:
+        response = await ask(harness)
+        record = only_record(harness)
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["message"], error["param"], error["code"]) == ("oh no", "dimensions", "too_many")
     assert response.headers["X-Turn-Id"] == record.turn.id
     assert (record.status, record.reason, record.usage) == ("failed", "upstream_rejected", None)
-    assert spare.asked == []
+    assert spare.calls == []
 
 
-async def test_routes_that_make_none_are_skipped(autojump_clock: MockClock) -> None:
+async def test_routes_without_embeddings_are_skipped(autojump_clock: MockClock) -> None:
     embedder = ScriptedEmbedder(name="spare")
     providers = ScriptedProvider(), ScriptedProvider(name="spare")
-    async with open_house(*providers, embedders=[embedder]) as house:
-        response = await ask(house)
-        record = only_record(house)
+    async with open_harness(*providers, embedders=[embedder]) as harness:
+        response = await ask(harness)
+        record = only_record(harness)
     assert response.status_code == 200
     assert results(record) == [("main", "skipped"), ("spare", "answered")]
     assert record.steps[0].attempts[0].message == "no_embeddings"
     assert providers[0].calls == []
 
 
-async def test_a_model_that_makes_none(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        response = await ask(house)
-        assert house.store.begun == {}
+async def test_model_without_embeddings_is_400(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider()) as harness:
+        response = await ask(harness)
+        assert harness.store.begun == {}
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["code"], error["param"]) == ("no_embeddings", "model")
     assert "main/main-model" in error["message"]
 
 
-async def test_bad_requests_begin_nothing(autojump_clock: MockClock) -> None:
-    async with house_of(ScriptedEmbedder()) as house:
-        assert (await ask(house, input=[])).json()["error"]["param"] == "input"
-        assert (await ask(house, model="nobody")).status_code == 404
-        house.registry.draining = True
-        assert (await ask(house)).json()["error"]["code"] == "draining"
-        assert house.store.begun == {}
+async def test_invalid_requests_start_no_turn(autojump_clock: MockClock) -> None:
+    async with open_embedding_harness(ScriptedEmbedder()) as harness:
+        assert (await ask(harness, input=[])).json()["error"]["param"] == "input"
+        assert (await ask(harness, model="nobody")).status_code == 404
+        harness.registry.draining = True
+        assert (await ask(harness)).json()["error"]["code"] == "draining"
+        assert harness.store.begun == {}
 
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("script", [(1e6, 0.0), (0.0, 1e6)])
-async def test_a_client_that_leaves_ends_it_in_every_mode(
+async def test_disconnect_ends_it_in_every_mode(
     mode: Mode, script: tuple[float, float], autojump_clock: MockClock
 ) -> None:
     embedder = ScriptedEmbedder(script[0], then=script[1])
-    async with house_of(embedder, mode=mode) as house:
+    async with open_embedding_harness(embedder, mode=mode) as harness:
         left_at = 0.0
         with trio.move_on_after(1):
             left_at = trio.current_time() + 1
-            await ask(house)
-        await house.registry.wait_empty()
+            await ask(harness)
+        await harness.registry.wait_empty()
         assert trio.current_time() - left_at < 0.1
-        record = only_record(house)
+        record = only_record(harness)
     assert (record.status, record.reason) == ("incomplete", "client_disconnected")
     assert record.disconnect_stage == "before_first_token"
     assert results(record) == [("main", "cancelled")]
@@ -268,77 +268,83 @@ async def test_a_client_that_leaves_ends_it_in_every_mode(
         assert record.usage.input_tokens > 0
 
 
-async def test_the_time_budget_ends_it(autojump_clock: MockClock) -> None:
+async def test_time_budget_ends_it(autojump_clock: MockClock) -> None:
     timeouts: dict[str, object] = {"total_s": 5}
-    async with house_of(ScriptedEmbedder(1e6), timeouts=timeouts) as house:
-        response = await ask(house)
-        record = only_record(house)
+    async with open_embedding_harness(ScriptedEmbedder(1e6), timeouts=timeouts) as harness:
+        response = await ask(harness)
+        record = only_record(harness)
     assert (response.status_code, response.json()["error"]["code"]) == (504, "time_budget")
     assert record.reason == "time_budget"
 
 
-async def test_a_shutdown_ends_it(autojump_clock: MockClock) -> None:
-    async with house_of(ScriptedEmbedder(1e6)) as house, trio.open_nursery() as nursery:
-        nursery.start_soon(_expect, house, 503, "server_shutdown")
+async def test_shutdown_ends_it(autojump_clock: MockClock) -> None:
+    async with (
+        open_embedding_harness(ScriptedEmbedder(1e6)) as harness,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_expect, harness, 503, "server_shutdown")
         await trio.sleep(1)
-        house.registry.stop_all(Reason.SERVER_SHUTDOWN)
-        await house.registry.wait_empty()
-        assert only_record(house).reason == "server_shutdown"
+        harness.registry.stop_all(Reason.SERVER_SHUTDOWN)
+        await harness.registry.wait_empty()
+        assert only_record(harness).reason == "server_shutdown"
 
 
-async def _expect(house: House, status: int, code: str) -> None:
-    response = await ask(house)
+async def _expect(harness: EdgeHarness, status: int, code: str) -> None:
+    response = await ask(harness)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
 async def test_it_can_be_cancelled_and_has_no_events(autojump_clock: MockClock) -> None:
-    async with house_of(ScriptedEmbedder(1e6)) as house, trio.open_nursery() as nursery:
-        nursery.start_soon(_expect, house, 409, "cancel_requested")
-        await in_a_moment()
-        live = await house.get("/v1/turns/turn_1/events")
+    async with (
+        open_embedding_harness(ScriptedEmbedder(1e6)) as harness,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_expect, harness, 409, "cancel_requested")
+        await brief_pause()
+        live = await harness.get("/v1/turns/turn_1/events")
         assert (live.status_code, live.json()["error"]["code"]) == (400, "no_events")
-        cancelled = await house.post("/v1/turns/turn_1/cancel")
+        cancelled = await harness.post("/v1/turns/turn_1/cancel")
         assert cancelled.json()["reason"] == "cancel_requested"
-        stored = await house.get("/v1/turns/turn_1/events")
+        stored = await harness.get("/v1/turns/turn_1/events")
         assert (stored.status_code, stored.json()["error"]["code"]) == (400, "no_events")
-        assert (await house.get("/v1/turns/turn_1")).json()["text"] == ""
-        only_record(house)
+        assert (await harness.get("/v1/turns/turn_1")).json()["text"] == ""
+        only_record(harness)
 
 
-async def test_a_record_that_the_store_does_not_take_is_spooled(autojump_clock: MockClock) -> None:
-    async with house_of(ScriptedEmbedder()) as house:
-        house.store.trouble["finalise"] = Trouble.REFUSES
-        response = await ask(house)
+async def test_record_that_the_store_refuses_is_spooled(autojump_clock: MockClock) -> None:
+    async with open_embedding_harness(ScriptedEmbedder()) as harness:
+        harness.store.trouble["finalise"] = Trouble.REFUSES
+        response = await ask(harness)
         assert response.status_code == 200
         assert response.headers["X-Turn-Stored"] == "spooled"
-        assert [record.turn.dialect for record in house.store.spooled] == ["embeddings"]
+        assert [record.turn.dialect for record in harness.store.spooled] == ["embeddings"]
 
 
-async def test_nothing_is_asked_that_cannot_be_recorded(autojump_clock: MockClock) -> None:
+async def test_no_request_is_sent_that_cannot_be_recorded(autojump_clock: MockClock) -> None:
     embedder = ScriptedEmbedder()
-    async with house_of(embedder) as house:
-        house.store.trouble["begin"] = Trouble.REFUSES
-        response = await ask(house)
+    async with open_embedding_harness(embedder) as harness:
+        harness.store.trouble["begin"] = Trouble.REFUSES
+        response = await ask(harness)
     assert (response.status_code, response.json()["error"]["code"]) == (503, "store_unavailable")
-    assert embedder.asked == []
+    assert embedder.calls == []
 
 
-async def test_an_embedding_closes_the_breaker_that_it_probes(autojump_clock: MockClock) -> None:
+async def test_successful_probe_closes_the_breaker(autojump_clock: MockClock) -> None:
     route = Route("main", "main-model")
-    async with house_of(ScriptedEmbedder(*[failing()] * 3)) as house:
+    async with open_embedding_harness(ScriptedEmbedder(*[failing()] * 3)) as harness:
         for _ in range(2):
-            assert (await ask(house)).status_code == 503
-        board = house.service.board
+            assert (await ask(harness)).status_code == 503
+        board = harness.service.board
         assert board.status(route).breaker.state == "open"
-        assert (await ask(house)).status_code == 503
+        assert (await ask(harness)).status_code == 503
         await trio.sleep(board.status(route).breaker.retry_in_s or 0.0)
-        assert (await ask(house)).status_code == 200
+        assert (await ask(harness)).status_code == 200
         assert board.status(route).breaker.state == "closed"
 
 
 async def test_large_bodies_and_answers(autojump_clock: MockClock) -> None:
     vectors = tuple(Raw(json.dumps([number / 7] * 300).encode()) for number in range(100))
     embedder = ScriptedEmbedder(answer=Embeddings(vectors, None))
-    async with house_of(embedder) as house:
-        response = await ask(house, input=["word " * 100] * 100)
+    async with open_embedding_harness(embedder) as harness:
+        response = await ask(harness, input=["word " * 100] * 100)
     assert [item["embedding"][0] for item in response.json()["data"]] == [n / 7 for n in range(100)]

@@ -1,4 +1,4 @@
-"""`/v1/routes`: what is told of routes, and an operator's hand on them."""
+"""`/v1/routes`: route states, and the actions of an operator."""
 
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ from actors.providers.base import Route
 from actors.routing.board import RouteBoard
 from actors.routing.breaker import BreakerSettings, Permit
 from tests.actors.fakes import ScriptedProvider, stop, text
-from tests.web.house import House, in_a_moment, open_house
+from tests.web.house import EdgeHarness, brief_pause, open_harness
 from web.config import Config
 from web.metrics import Metrics
 from web.route_json import models_by_route
@@ -35,91 +35,91 @@ FIELDS = {
 }
 
 
-def fail(house: House, route: Route, times: int) -> None:
+def fail(harness: EdgeHarness, route: Route, times: int) -> None:
     for _ in range(times):
-        permit = house.service.board.enter(route)
+        permit = harness.service.board.enter(route)
         assert isinstance(permit, Permit)
         permit.failed(trio.current_time())
 
 
-async def listed(house: House) -> list[dict[str, object]]:
-    response = await house.get("/v1/routes")
+async def listed(harness: EdgeHarness) -> list[dict[str, object]]:
+    response = await harness.get("/v1/routes")
     assert response.status_code == 200
     found = response.json()["data"]
     assert isinstance(found, list)
     return found
 
 
-async def shown(house: House, path: str) -> dict[str, object]:
-    response = await house.post(f"/v1/routes/{path}")
+async def post_route(harness: EdgeHarness, path: str) -> dict[str, object]:
+    response = await harness.post(f"/v1/routes/{path}")
     assert response.status_code == 200, response.text
     found = response.json()
     assert isinstance(found, dict)
     return found
 
 
-async def test_configured_routes_are_shown_before_anybody_asked(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider(), ScriptedProvider(name="spare")) as house:
-        first, second = await listed(house)
+async def test_configured_routes_are_listed_before_any_request(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider(), ScriptedProvider(name="spare")) as harness:
+        first, second = await listed(harness)
         assert first == FIELDS
         assert (second["route"], second["models"]) == ("spare/spare-model", ["large"])
 
 
-async def test_a_route_that_failed_says_until_when_it_is_left_alone(
+async def test_open_route_shows_when_it_is_retried(
     autojump_clock: MockClock,
 ) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        fail(house, MAIN, 2)
-        assert (await listed(house))[0]["failures"] == 2
-        fail(house, MAIN, 1)
+    async with open_harness(ScriptedProvider()) as harness:
+        fail(harness, MAIN, 2)
+        assert (await listed(harness))[0]["failures"] == 2
+        fail(harness, MAIN, 1)
         await trio.sleep(10.5)
-        (route,) = await listed(house)
+        (route,) = await listed(harness)
         expected = {"state": "open", "reason": "failures", "failures": 3, "retry_in_s": 49.5}
         assert route == FIELDS | expected | {"requests_last_minute": 3}
         await trio.sleep(49.5)
-        (route,) = await listed(house)
+        (route,) = await listed(harness)
         assert (route["state"], route["retry_in_s"]) == ("half_open", 0)
 
 
-async def test_routes_that_clients_named_are_shown_too(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        fail(house, Route("main", "other/one:free"), 1)
-        assert [(r["route"], r["model"], r["models"]) for r in await listed(house)] == [
+async def test_routes_named_by_clients_are_listed(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider()) as harness:
+        fail(harness, Route("main", "other/one:free"), 1)
+        assert [(r["route"], r["model"], r["models"]) for r in await listed(harness)] == [
             ("main/main-model", "main-model", ["large"]),
             ("main/other/one:free", "other/one:free", []),
         ]
 
 
-async def test_an_operator_opens_and_resets(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider(text("a"), stop())) as house:
+async def test_operator_opens_and_resets_a_route(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider(text("a"), stop())) as harness:
         opened = FIELDS | {"state": "open", "reason": "operator"}
-        assert await shown(house, "main/main-model/open") == opened
+        assert await post_route(harness, "main/main-model/open") == opened
         await trio.sleep(10_000)
-        assert await listed(house) == [opened]
-        assert await shown(house, "main/main-model/open") == opened
-        assert await shown(house, "main/main-model/reset") == FIELDS
-        assert await listed(house) == [FIELDS]
+        assert await listed(harness) == [opened]
+        assert await post_route(harness, "main/main-model/open") == opened
+        assert await post_route(harness, "main/main-model/reset") == FIELDS
+        assert await listed(harness) == [FIELDS]
 
 
-async def test_a_turn_passes_over_what_an_operator_opened(autojump_clock: MockClock) -> None:
+async def test_turn_skips_a_route_opened_by_an_operator(autojump_clock: MockClock) -> None:
     providers = [ScriptedProvider(text(name), stop(), name=name) for name in ("main", "spare")]
-    async with open_house(*providers) as house:
-        await shown(house, "main/main-model/open")
-        answer = (await house.chat()).json()
+    async with open_harness(*providers) as harness:
+        await post_route(harness, "main/main-model/open")
+        answer = (await harness.chat()).json()
         assert answer["choices"][0]["message"]["content"] == "spare"
-        await shown(house, "main/main-model/reset")
-        answer = (await house.chat()).json()
+        await post_route(harness, "main/main-model/reset")
+        answer = (await harness.chat()).json()
         assert answer["choices"][0]["message"]["content"] == "main"
 
 
-async def test_a_turn_that_is_under_way_is_in_flight(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider(text("a"), 5.0, stop())) as house:
+async def test_live_turn_is_in_flight(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider(text("a"), 5.0, stop())) as harness:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(house.chat)
-            await in_a_moment()
-            (route,) = await listed(house)
+            nursery.start_soon(harness.chat)
+            await brief_pause()
+            (route,) = await listed(harness)
             assert (route["in_flight"], route["requests_last_minute"]) == (1, 1)
-        (route,) = await listed(house)
+        (route,) = await listed(harness)
         assert route["in_flight"] == 0
         assert isinstance(route["tokens_last_minute"], int)
         assert route["tokens_last_minute"] > 0
@@ -131,55 +131,53 @@ async def test_a_turn_that_is_under_way_is_in_flight(autojump_clock: MockClock) 
 )
 @pytest.mark.parametrize("raw", [True, False])
 async def test_any_model_can_be_named(autojump_clock: MockClock, model: str, raw: bool) -> None:
-    async with open_house(ScriptedProvider()) as house:
+    async with open_harness(ScriptedProvider()) as harness:
         written = quote(model, safe="/:" if raw else "")
-        route = await shown(house, f"main/{written}/open")
+        route = await post_route(harness, f"main/{written}/open")
         assert (route["model"], route["reason"], route["models"]) == (model, "operator", [])
-        permit = house.service.board.enter(Route("main", model))
+        permit = harness.service.board.enter(Route("main", model))
         assert not isinstance(permit, Permit)
-        assert (await shown(house, f"main/{written}/reset"))["state"] == "closed"
+        assert (await post_route(harness, f"main/{written}/reset"))["state"] == "closed"
 
 
 @pytest.mark.parametrize("what", ["open", "reset"])
-async def test_an_unknown_provider_is_named_with_those_there_are(
+async def test_unknown_provider_error_lists_the_providers(
     autojump_clock: MockClock, what: str
 ) -> None:
-    async with open_house(ScriptedProvider(), ScriptedProvider(name="spare")) as house:
-        response = await house.post(f"/v1/routes/{'x' * 300}/gpt/{what}")
+    async with open_harness(ScriptedProvider(), ScriptedProvider(name="spare")) as harness:
+        response = await harness.post(f"/v1/routes/{'x' * 300}/gpt/{what}")
         assert response.status_code == 404
         error = response.json()["error"]
         assert (error["code"], error["param"]) == ("provider_not_found", "provider")
         assert error["message"].endswith("The providers are: main, spare.")
         assert len(error["message"]) < 300
-        assert len(await listed(house)) == 2
+        assert len(await listed(harness)) == 2
 
 
-async def test_a_name_that_no_request_could_have_is_refused(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        response = await house.post(f"/v1/routes/main/{'x' * 513}/open")
+async def test_overlong_model_name_is_refused(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider()) as harness:
+        response = await harness.post(f"/v1/routes/main/{'x' * 513}/open")
         assert response.status_code == 400
         assert response.json()["error"]["param"] == "model"
-        assert len(await listed(house)) == 1
+        assert len(await listed(harness)) == 1
 
 
 @pytest.mark.parametrize("path", ["main//open", "main/open", "main/main-model/close"])
-async def test_a_path_that_names_no_route_is_not_found(
-    autojump_clock: MockClock, path: str
-) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        response = await house.post(f"/v1/routes/{path}")
+async def test_path_without_a_route_is_404(autojump_clock: MockClock, path: str) -> None:
+    async with open_harness(ScriptedProvider()) as harness:
+        response = await harness.post(f"/v1/routes/{path}")
         assert response.status_code == 404
         assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-async def test_opening_is_not_done_by_reading(autojump_clock: MockClock) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        response = await house.get("/v1/routes/main/main-model/open")
+async def test_get_does_not_open_a_route(autojump_clock: MockClock) -> None:
+    async with open_harness(ScriptedProvider()) as harness:
+        response = await harness.get("/v1/routes/main/main-model/open")
         assert response.status_code == 405
-        assert await listed(house) == [FIELDS]
+        assert await listed(harness) == [FIELDS]
 
 
-def test_a_route_of_several_models_is_shown_once_with_all_of_them() -> None:
+def test_route_of_several_models_lists_them_all() -> None:
     config = Config.model_validate(
         {
             "providers": {"up": {"format": "simulated"}},
@@ -204,7 +202,7 @@ def states(metrics: Metrics) -> dict[tuple[str, str], float]:
     }
 
 
-def test_metrics_have_the_state_of_each_configured_route() -> None:
+def test_metrics_show_the_state_of_configured_routes() -> None:
     board = RouteBoard(BreakerSettings(failures=1), {}, {}, lambda: 0.0)
     metrics = Metrics()
     metrics.watch_routes(board, [MAIN])
@@ -214,7 +212,7 @@ def test_metrics_have_the_state_of_each_configured_route() -> None:
     assert states(metrics) == {(main, "closed"): 0, (main, "open"): 1, (main, "half_open"): 0}
 
 
-def test_metrics_have_no_route_that_a_client_made_up() -> None:
+def test_metrics_omit_routes_invented_by_clients() -> None:
     board = RouteBoard(BreakerSettings(failures=1), {}, {}, lambda: 0.0)
     metrics = Metrics()
     metrics.watch_routes(board, [])

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API as the simulated provider speaks it."""
+"""Anthropic's Messages API as served by the simulated provider."""
 
 import contextlib
 from typing import Any
@@ -25,14 +25,14 @@ from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.simulated import script
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.anthropic import Anthropic, MessageRenderer
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 _PATH = "/v1/messages"
 HI: dict[str, Any] = {"role": "user", "content": "Hi there"}
 USED = UsageChunk(Usage(input_tokens=9, output_tokens=3, cached_input_tokens=4, reasoning_tokens=1))
 
 
-def read(**fields: Any) -> Ask:
+def read(**fields: Any) -> IncomingCall:
     document = {"model": "sim", "max_tokens": 100, "messages": [HI], **fields}
     return Anthropic().read(_PATH, msgspec.json.encode(document))
 
@@ -43,7 +43,7 @@ def renderer(*, usage: bool = True) -> MessageRenderer:
 
 
 def events(frames: bytes) -> list[dict[str, Any]]:
-    """The data of events, each of which is named after its type."""
+    """Return the data of the events; each event must be named after its type."""
     *found, rest = frames.split(b"\n\n")
     assert rest == b""
     decoded: list[dict[str, Any]] = []
@@ -54,7 +54,7 @@ def events(frames: bytes) -> list[dict[str, Any]]:
     return decoded
 
 
-def test_a_call_is_read_as_a_chat() -> None:
+def test_request_is_read_as_a_chat() -> None:
     ask = read(
         system=[{"type": "text", "text": "Be brief."}],
         messages=[
@@ -126,11 +126,11 @@ def test_a_call_is_read_as_a_chat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"), [("auto", "auto"), ("none", "none"), ("any", "required"), ("odd", None)]
+    ("choice", "expected"), [("auto", "auto"), ("none", "none"), ("any", "required"), ("odd", None)]
 )
-def test_tool_choices(said: str, meant: str | None) -> None:
-    call = read(tools=[{"name": "f", "input_schema": {}}], tool_choice={"type": said}).call
-    assert call.parameters.get("tool_choice") == meant
+def test_tool_choices_are_read(choice: str, expected: str | None) -> None:
+    call = read(tools=[{"name": "f", "input_schema": {}}], tool_choice={"type": choice}).call
+    assert call.parameters.get("tool_choice") == expected
 
 
 TOOL_USE = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
@@ -193,21 +193,21 @@ CALLED = {"role": "assistant", "content": [TOOL_USE]}
         ),
     ],
 )
-def test_what_the_api_refuses(fields: dict[str, Any], complaint: str) -> None:
+def test_invalid_request_is_rejected(fields: dict[str, Any], complaint: str) -> None:
     with pytest.raises(BadCall, match=complaint):
         read(**fields)
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'"\xff"', b"[" * 100_000, b"{}"])
-def test_what_is_no_call_is_said_to_be_none(body: bytes) -> None:
+def test_malformed_body_is_rejected(body: bytes) -> None:
     with pytest.raises(BadCall):
         Anthropic().read(_PATH, body)
 
 
 @given(st.binary())
-def test_any_body_is_a_call_or_none(body: bytes) -> None:
+def test_any_body_is_read_or_rejected(body: bytes) -> None:
     with contextlib.suppress(BadCall):
-        assert isinstance(Anthropic().read(_PATH, body), Ask)
+        assert isinstance(Anthropic().read(_PATH, body), IncomingCall)
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
@@ -221,9 +221,9 @@ INPUTS = st.dictionaries(WORDS, st.integers(0, 9) | WORDS | st.none(), max_size=
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A question and its answer, with tools in between."""
-    asked = draw(WORDS | st.lists(PARTS, min_size=2, max_size=3))
-    messages: list[dict[str, Any]] = [{"role": "user", "content": asked}]
+    """Draw a question and its answer, with tool calls in between."""
+    question = draw(WORDS | st.lists(PARTS, min_size=2, max_size=3))
+    messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
     for number in range(draw(st.integers(0, 2))):
         calls = [
             {
@@ -233,8 +233,8 @@ def exchanges(draw: st.DrawFn) -> list[dict[str, Any]]:
             }
             for index, given in enumerate(draw(st.lists(INPUTS, min_size=1, max_size=3)))
         ]
-        said = draw(st.none() | WORDS)
-        messages.append({"role": "assistant", "content": said, "tool_calls": calls})
+        content = draw(st.none() | WORDS)
+        messages.append({"role": "assistant", "content": content, "tool_calls": calls})
         messages += [
             {"role": "tool", "tool_call_id": call["id"], "content": draw(WORDS)} for call in calls
         ]
@@ -242,14 +242,14 @@ def exchanges(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @given(st.lists(WORDS, max_size=2), st.lists(exchanges(), max_size=2), WORDS)
-def test_a_chat_that_is_sent_is_the_same_chat(
-    system: list[str], history: list[list[dict[str, Any]]], asked: str
+def test_chat_survives_our_request_format(
+    system: list[str], history: list[list[dict[str, Any]]], question: str
 ) -> None:
-    """And it is sent within the API's rules, or it would not be read at all."""
+    """It must also follow the API's rules, or the simulated API would reject it."""
     messages = [
         *({"role": "system", "content": text} for text in system),
         *(message for exchange in history for message in exchange),
-        {"role": "user", "content": asked},
+        {"role": "user", "content": question},
     ]
     call = ModelCall(upstream_model="sim", messages=messages, parameters={"user": "u"})
     assert Format().unsupported(call) == ()
@@ -258,7 +258,7 @@ def test_a_chat_that_is_sent_is_the_same_chat(
     assert sent.parameters == {"max_tokens": 32_000, "user": "u"}
 
 
-def test_a_whole_stream() -> None:
+def test_stream() -> None:
     render = renderer()
     chunks: list[Chunk] = [
         ReasoningChunk("hm"),
@@ -345,14 +345,14 @@ def test_a_whole_stream() -> None:
         (Reason.CONTENT_FILTER, "refusal"),
     ],
 )
-def test_stop_reasons(reason: Reason, word: str) -> None:
+def test_stop_reasons_are_mapped(reason: Reason, word: str) -> None:
     render = renderer()
     last = events(render.frame(FinishChunk(reason)) + render.frame(USED))[-1]
     assert last["delta"]["stop_reason"] == word
     assert ("stop_details" in last["delta"]) is (reason is Reason.CONTENT_FILTER)
 
 
-def test_a_finish_does_not_wait_for_a_usage_that_never_comes() -> None:
+def test_finish_is_sent_at_once_without_usage() -> None:
     render = renderer(usage=False)
     (_, last) = events(render.frame(FinishChunk(Reason.STOP)))
     assert last == {
@@ -362,43 +362,43 @@ def test_a_finish_does_not_wait_for_a_usage_that_never_comes() -> None:
     assert events(render.end()) == [{"type": "message_stop"}]
 
 
-def test_a_finish_is_told_at_the_end_at_the_latest() -> None:
+def test_finish_is_sent_at_the_end_at_the_latest() -> None:
     render = renderer()
     assert [e["type"] for e in events(render.frame(FinishChunk(Reason.STOP)))] == ["message_start"]
     assert [e["type"] for e in events(render.end())] == ["message_delta", "message_stop"]
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))
-def test_text_comes_through(texts: list[str]) -> None:
+def test_text_round_trips(texts: list[str]) -> None:
     render, decoder = renderer(), AnthropicDecoder()
-    said: list[Chunk] = [*map(TextChunk, texts), FinishChunk(Reason.STOP), USED]
-    heard = decoder.feed(b"".join(map(render.frame, said)) + render.end())
-    assert heard == [*said[:-2], USED, FinishChunk(Reason.STOP)]
-    assert decoder.marked
+    chunks: list[Chunk] = [*map(TextChunk, texts), FinishChunk(Reason.STOP), USED]
+    decoded = decoder.feed(b"".join(map(render.frame, chunks)) + render.end())
+    assert decoded == [*chunks[:-2], USED, FinishChunk(Reason.STOP)]
+    assert decoder.saw_end_marker
 
 
-def test_frames_that_are_wrong_on_purpose() -> None:
+def test_faulty_frames() -> None:
     render = renderer()
-    begun = render.frame(TextChunk("a"))
-    torn = render.torn(TextChunk(" whole"))
-    assert torn.endswith(b'"text":" whole\n\n')
+    first = render.frame(TextChunk("a"))
+    torn_frame = render.torn_frame(TextChunk(" whole"))
+    assert torn_frame.endswith(b'"text":" whole\n\n')
     decoder = AnthropicDecoder()
-    assert decoder.feed(begun + torn) == [TextChunk("a")]
+    assert decoder.feed(first + torn_frame) == [TextChunk("a")]
     with pytest.raises(UpstreamFailure) as failure:
         decoder.end()
     assert failure.value.kind is FailureKind.MALFORMED
     decoder = AnthropicDecoder()
-    skipped = decoder.feed(begun + render.frame(SkippedChunk("?")))
+    skipped = decoder.feed(first + render.frame(SkippedChunk("?")))
     assert [type(chunk) for chunk in skipped] == [TextChunk, SkippedChunk]
-    assert b"\n\n" not in render.broken_off()
-    assert b'"text' not in render.broken_off()
+    assert b"\n\n" not in render.half_frame()
+    assert b'"text' not in render.half_frame()
 
 
 @pytest.mark.parametrize(
     ("code", "type"),
     [(None, "api_error"), ("late", "api_error"), ("overloaded_error", "overloaded_error")],
 )
-def test_errors_inside_the_stream(code: str | None, type: str) -> None:
+def test_errors_in_the_stream(code: str | None, type: str) -> None:
     assert events(renderer().error_frame(code)) == [
         {
             "type": "error",
@@ -408,7 +408,7 @@ def test_errors_inside_the_stream(code: str | None, type: str) -> None:
     ]
 
 
-def test_a_whole_answer() -> None:
+def test_non_streaming_answer() -> None:
     body = renderer().whole(
         [
             ReasoningChunk("h"),
@@ -467,15 +467,15 @@ def test_error_bodies(status: int, type: str) -> None:
         ("content_policy_violation", "content filtering policy"),
     ],
 )
-def test_codes_are_words(code: str, words: str) -> None:
+def test_error_codes_become_messages(code: str, words: str) -> None:
     body = Anthropic().error_body(Rejection(status=400, message="x", code=code))
     assert words in msgspec.json.decode(body)["error"]["message"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reports"),
     [("tokens=3", True), ("hang", True), ("nousage", False), ("hang,nousage", False)],
 )
-def test_a_script_says_whether_it_tells_usage(settings: str, told: bool) -> None:
-    asked = ModelCall(upstream_model=f"sim:{settings}", messages=[HI], parameters={})
-    assert script(asked).tells_usage is told
+def test_script_knows_if_it_reports_usage(settings: str, reports: bool) -> None:
+    question = ModelCall(upstream_model=f"sim:{settings}", messages=[HI], parameters={})
+    assert script(question).has_usage is reports

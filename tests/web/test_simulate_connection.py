@@ -1,4 +1,4 @@
-"""The simulated provider's connections, over memory streams and on virtual time."""
+"""Connections of the simulated provider, on memory streams and in virtual time."""
 
 from collections.abc import Awaitable, Callable
 
@@ -18,11 +18,11 @@ from trio.testing import (
 from actors.providers.simulated import Scenario
 from web.simulate.connection import handle
 from web.simulate.simulation import Simulation
-from web.simulate.witness import Happening, Report, Witness
+from web.simulate.witness import Report, Witness, WitnessEvent
 
 
 class MemoryEndpoint:
-    """An `Endpoint` in memory; remembers how it was ended."""
+    """An `Endpoint` in memory; records if it was ended by `close` or `reset`."""
 
     def __init__(self, incoming: MemoryReceiveStream, outgoing: MemorySendStream) -> None:
         self._incoming = incoming
@@ -44,12 +44,12 @@ class MemoryEndpoint:
         self._outgoing.close()
 
 
-class Stage:
-    """One connection to a simulation of its own, and the client's end of it."""
+class SimulatedConnection:
+    """One connection to a separate simulation, with the client's end."""
 
     def __init__(self) -> None:
-        self.happenings: list[Happening] = []
-        self.witness = Witness(self.happenings.append, tokens=True, clock=trio.current_time)
+        self.witness_events: list[WitnessEvent] = []
+        self.witness = Witness(self.witness_events.append, tokens=True, clock=trio.current_time)
         self.simulation = Simulation(Scenario(), self.witness)
         self.to_server, incoming = memory_stream_one_way_pair()
         outgoing, self.from_server = memory_stream_one_way_pair()
@@ -73,7 +73,7 @@ class Stage:
         )
 
     async def response(self) -> tuple[int, dict[str, str], bytes]:
-        """A whole response; raises `h11.RemoteProtocolError` where it is none."""
+        """Return a whole response; raise `h11.RemoteProtocolError` if it is not a valid one."""
         head: h11.Response | None = None
         body = b""
         while True:
@@ -98,7 +98,7 @@ class Stage:
         return report
 
     def events(self) -> list[str]:
-        return [happening.event for happening in self.happenings]
+        return [event.event for event in self.witness_events]
 
 
 def texts(body: bytes) -> list[str]:
@@ -111,27 +111,29 @@ def texts(body: bytes) -> list[str]:
     return [delta["content"] for delta in deltas if delta.get("content")]
 
 
-async def with_stage(play: Callable[[Stage], Awaitable[None]]) -> Stage:
-    stage = Stage()
+async def run_client(
+    client: Callable[[SimulatedConnection], Awaitable[None]],
+) -> SimulatedConnection:
+    connection = SimulatedConnection()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await play(stage)
-        await stage.to_server.aclose()
-    return stage
+        nursery.start_soon(connection.serve)
+        await client(connection)
+        await connection.to_server.aclose()
+    return connection
 
 
-async def test_a_stream_and_its_witness(autojump_clock: MockClock) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask("sim:count,tokens=3", id="w1")
-        status, headers, body = await stage.response()
+async def test_stream_and_its_witness(autojump_clock: MockClock) -> None:
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask("sim:count,tokens=3", id="w1")
+        status, headers, body = await connection.response()
         assert status == 200
         assert headers["content-type"].startswith("text/event-stream")
         assert texts(body) == ["1", " 2", " 3"]
         assert body.endswith(b"data: [DONE]\n\n")
 
-    stage = await with_stage(play)
-    assert stage.events() == ["begin", "head", "token", "token", "token", "end", "closed"]
-    report = stage.report()
+    connection = await run_client(client)
+    assert connection.events() == ["begin", "head", "token", "token", "token", "end", "closed"]
+    report = connection.report()
     assert (report.id, report.model, report.stream) == ("w1", "sim:count,tokens=3", True)
     assert (report.tokens_sent, report.text_sent) == (3, "1 2 3")
     assert (report.how, report.closed_by) == ("complete", "fin")
@@ -139,34 +141,34 @@ async def test_a_stream_and_its_witness(autojump_clock: MockClock) -> None:
     assert report.ended_at == pytest.approx(0.09)
 
 
-async def test_a_connection_serves_one_request_after_the_other(autojump_clock: MockClock) -> None:
-    async def play(stage: Stage) -> None:
+async def test_connection_serves_consecutive_requests(autojump_clock: MockClock) -> None:
+    async def client(connection: SimulatedConnection) -> None:
         for _ in range(3):
-            await stage.ask("sim:tokens=3")
-            assert (await stage.response())[0] == 200
-            await stage.ask("sim:tokens=3", stream=False)
-            assert (await stage.response())[0] == 200
-            await stage.ask("sim:429=2")
-            assert (await stage.response())[0] in (200, 429)
-            await stage.request("GET", "/health")
-            assert (await stage.response())[2] == b'{"status":"ok"}'
+            await connection.ask("sim:tokens=3")
+            assert (await connection.response())[0] == 200
+            await connection.ask("sim:tokens=3", stream=False)
+            assert (await connection.response())[0] == 200
+            await connection.ask("sim:429=2")
+            assert (await connection.response())[0] in (200, 429)
+            await connection.request("GET", "/health")
+            assert (await connection.response())[2] == b'{"status":"ok"}'
 
-    stage = await with_stage(play)
-    assert len(stage.witness.reports()) == 9
+    connection = await run_client(client)
+    assert len(connection.witness.reports()) == 9
 
 
-async def test_an_answer_in_one_piece_takes_as_long_as_its_stream(
+async def test_non_streaming_answer_takes_as_long_as_its_stream(
     autojump_clock: MockClock,
 ) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask("sim:count,tokens=10,head=1s", stream=False)
-        _, _, body = await stage.response()
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask("sim:count,tokens=10,head=1s", stream=False)
+        _, _, body = await connection.response()
         answer = msgspec.json.decode(body)
         assert answer["choices"][0]["message"]["content"] == "1 2 3 4 5 6 7 8 9 10"
         assert answer["usage"]["completion_tokens"] == 10
 
-    stage = await with_stage(play)
-    assert stage.report().head_at == pytest.approx(1 + 0.05 + 9 * 0.02)
+    connection = await run_client(client)
+    assert connection.report().head_at == pytest.approx(1 + 0.05 + 9 * 0.02)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -174,21 +176,21 @@ async def test_an_answer_in_one_piece_takes_as_long_as_its_stream(
     ("model", "tokens"),
     [("sim:silent", 0), ("sim:head=9s", 0), ("sim:first=9s", 0), ("sim:stall=3", 3), ("sim", 8)],
 )
-async def test_a_leaving_peer_is_seen_at_once(
+async def test_disconnect_is_seen_at_once(
     model: str, tokens: int, stream: bool, autojump_clock: MockClock
 ) -> None:
-    stage = Stage()
+    connection = SimulatedConnection()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await stage.ask(model, stream=stream)
+        nursery.start_soon(connection.serve)
+        await connection.ask(model, stream=stream)
         await trio.sleep(0.2)
-        await stage.to_server.aclose()
+        await connection.to_server.aclose()
         left_at = trio.current_time()
-    report = stage.report()
+    report = connection.report()
     assert report.closed_at == left_at == trio.current_time()
     assert report.ended_at is None
     assert report.tokens_sent == tokens
-    assert stage.endpoint.ended == "fin"
+    assert connection.endpoint.ended == "fin"
 
 
 @pytest.mark.parametrize(
@@ -202,49 +204,51 @@ async def test_a_leaving_peer_is_seen_at_once(
         ("sim:count,noise=2", "fin", b"this is not a chunk"),
     ],
 )
-async def test_connections_that_break_break(
+async def test_transport_faults_break_the_stream(
     model: str, ended: str, received: bytes, autojump_clock: MockClock
 ) -> None:
-    stage = Stage()
+    connection = SimulatedConnection()
     raw = b""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await stage.ask(model)
-        while data := bytes(await stage.from_server.receive_some(65_536)):
+        nursery.start_soon(connection.serve)
+        await connection.ask(model)
+        while data := bytes(await connection.from_server.receive_some(65_536)):
             raw += data
     assert received in raw
-    assert stage.endpoint.ended == ended
-    assert (stage.report().how or "?") in model
+    assert connection.endpoint.ended == ended
+    assert (connection.report().how or "?") in model
     assert b'"content":" 3"' not in raw
-    stage.client.receive_data(raw)
-    stage.client.receive_data(b"")
+    connection.client.receive_data(raw)
+    connection.client.receive_data(b"")
     with pytest.raises(h11.RemoteProtocolError):
-        await stage.response()
+        await connection.response()
 
 
 @pytest.mark.parametrize("fault", ["cut=2", "break=2", "reset=2", "noise=2"])
-async def test_an_answer_in_one_piece_breaks_too(fault: str, autojump_clock: MockClock) -> None:
-    stage = Stage()
+async def test_transport_faults_break_a_non_streaming_answer(
+    fault: str, autojump_clock: MockClock
+) -> None:
+    connection = SimulatedConnection()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await stage.ask(f"sim:{fault}", stream=False)
+        nursery.start_soon(connection.serve)
+        await connection.ask(f"sim:{fault}", stream=False)
         with pytest.raises(h11.RemoteProtocolError):
-            await stage.response()
-    assert stage.endpoint.ended == ("reset" if fault == "reset=2" else "fin")
+            await connection.response()
+    assert connection.endpoint.ended == ("reset" if fault == "reset=2" else "fin")
 
 
 @pytest.mark.parametrize("fault", ["end=2", "torn=2", "badjson=2"])
-async def test_an_answer_in_one_piece_is_spoilt_in_good_order(
+async def test_content_faults_spoil_a_non_streaming_answer(
     fault: str, autojump_clock: MockClock
 ) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask(f"sim:{fault}", stream=False)
-        status, _, body = await stage.response()
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask(f"sim:{fault}", stream=False)
+        status, _, body = await connection.response()
         assert status == 200
         with pytest.raises(msgspec.DecodeError):
             msgspec.json.decode(body)
 
-    await with_stage(play)
+    await run_client(client)
 
 
 @pytest.mark.parametrize(
@@ -256,24 +260,24 @@ async def test_an_answer_in_one_piece_is_spoilt_in_good_order(
         ("sim:html=502", 502, "text/html; charset=utf-8", b"<html>"),
     ],
 )
-async def test_other_answers(
+async def test_error_and_html_answers(
     model: str, status: int, type: str, body: bytes, autojump_clock: MockClock
 ) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask(model)
-        got, headers, content = await stage.response()
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask(model)
+        got, headers, content = await connection.response()
         assert (got, headers["content-type"]) == (status, type)
         assert body in content
 
-    await with_stage(play)
+    await run_client(client)
 
 
-async def test_a_retry_is_told_when(autojump_clock: MockClock) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask("sim:429=2")
-        assert (await stage.response())[1]["retry-after"] == "2"
+async def test_rate_limit_has_retry_after(autojump_clock: MockClock) -> None:
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask("sim:429=2")
+        assert (await connection.response())[1]["retry-after"] == "2"
 
-    await with_stage(play)
+    await run_client(client)
 
 
 @pytest.mark.parametrize(
@@ -284,63 +288,63 @@ async def test_a_retry_is_told_when(autojump_clock: MockClock) -> None:
         ("sim:count,errorframe=2,code=late", b"[DONE]", b'"code":"late"'),
     ],
 )
-async def test_streams_that_lack_an_end(
+async def test_streams_with_missing_ends(
     model: str, missing: bytes, there: bytes, autojump_clock: MockClock
 ) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask(model)
-        _, _, body = await stage.response()
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask(model)
+        _, _, body = await connection.response()
         assert there in body
         assert missing not in body
 
-    await with_stage(play)
+    await run_client(client)
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_answer_that_hangs_is_whole(stream: bool, autojump_clock: MockClock) -> None:
-    stage = Stage()
+async def test_hanging_answer_is_complete(stream: bool, autojump_clock: MockClock) -> None:
+    connection = SimulatedConnection()
     raw = b""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await stage.ask("sim:hang,tokens=2", stream=stream)
+        nursery.start_soon(connection.serve)
+        await connection.ask("sim:hang,tokens=2", stream=stream)
         with trio.move_on_after(60):
             while True:
-                raw += bytes(await stage.from_server.receive_some(65_536))
+                raw += bytes(await connection.from_server.receive_some(65_536))
         nursery.cancel_scope.cancel()
     assert b'"finish_reason":"stop"' in raw
-    assert stage.report().tokens_sent == 2
-    assert stage.report().how == "stopped"
+    assert connection.report().tokens_sent == 2
+    assert connection.report().how == "stopped"
 
 
-async def test_bytes_sent_ahead_belong_to_the_next_request(autojump_clock: MockClock) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask("sim:tokens=30")
+async def test_pipelined_bytes_belong_to_the_next_request(autojump_clock: MockClock) -> None:
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask("sim:tokens=30")
         await trio.sleep(0.2)
         ahead = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-        await stage.to_server.send_all(ahead)
-        assert len(texts((await stage.response())[2])) == 30
+        await connection.to_server.send_all(ahead)
+        assert len(texts((await connection.response())[2])) == 30
         received = b""
         while b"ok" not in received:
-            received += bytes(await stage.from_server.receive_some(65_536))
+            received += bytes(await connection.from_server.receive_some(65_536))
 
-    await with_stage(play)
+    await run_client(client)
 
 
-async def test_the_witness_can_be_asked_and_told_to_forget(autojump_clock: MockClock) -> None:
-    async def play(stage: Stage) -> None:
-        await stage.ask("sim:count,tokens=2", id="a")
-        await stage.response()
-        await stage.ask("sim:count,tokens=3", id="b")
-        await stage.response()
-        await stage.request("GET", "/witness?id=b")
-        (report,) = msgspec.json.decode((await stage.response())[2])["requests"]
+async def test_witness_can_be_queried_and_cleared(autojump_clock: MockClock) -> None:
+    async def client(connection: SimulatedConnection) -> None:
+        await connection.ask("sim:count,tokens=2", id="a")
+        await connection.response()
+        await connection.ask("sim:count,tokens=3", id="b")
+        await connection.response()
+        await connection.request("GET", "/witness?id=b")
+        (report,) = msgspec.json.decode((await connection.response())[2])["requests"]
         assert (report["id"], report["text_sent"]) == ("b", "1 2 3")
-        await stage.request("DELETE", "/witness")
-        await stage.response()
-        await stage.request("GET", "/witness")
-        assert msgspec.json.decode((await stage.response())[2]) == {"requests": []}
+        await connection.request("DELETE", "/witness")
+        await connection.response()
+        await connection.request("GET", "/witness")
+        assert msgspec.json.decode((await connection.response())[2]) == {"requests": []}
 
-    await with_stage(play)
+    await run_client(client)
 
 
 @pytest.mark.parametrize(
@@ -353,39 +357,39 @@ async def test_the_witness_can_be_asked_and_told_to_forget(autojump_clock: MockC
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b" " * 2**26, b"413"),
     ],
 )
-async def test_bad_requests_are_answered(raw: bytes, status: bytes) -> None:
-    stage = Stage()
+async def test_invalid_requests_are_answered(raw: bytes, status: bytes) -> None:
+    connection = SimulatedConnection()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await stage.to_server.send_all(raw)
-        got = bytes(await stage.from_server.receive_some(65_536))
+        nursery.start_soon(connection.serve)
+        await connection.to_server.send_all(raw)
+        got = bytes(await connection.from_server.receive_some(65_536))
         assert got.startswith(b"HTTP/1.1 " + status)
-        await stage.to_server.aclose()
+        await connection.to_server.aclose()
 
 
 @given(st.binary(min_size=1, max_size=300), st.booleans())
-def test_no_bytes_bring_a_connection_down(raw: bytes, post: bool) -> None:
-    async def play() -> None:
-        stage = Stage()
+def test_any_bytes_end_the_connection_cleanly(raw: bytes, post: bool) -> None:
+    async def client() -> None:
+        connection = SimulatedConnection()
         length = b"Content-Length: %d\r\n\r\n" % len(raw)
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" + length
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(stage.serve)
-            await stage.to_server.send_all(head + raw if post else raw)
-            await stage.to_server.aclose()
-        assert stage.endpoint.ended == "fin"
+            nursery.start_soon(connection.serve)
+            await connection.to_server.send_all(head + raw if post else raw)
+            await connection.to_server.aclose()
+        assert connection.endpoint.ended == "fin"
 
-    trio.run(play)
+    trio.run(client)
 
 
-async def test_curl_is_told_to_go_on_with_a_long_body() -> None:
-    stage = Stage()
+async def test_expect_100_continue_is_answered() -> None:
+    connection = SimulatedConnection()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.serve)
-        await stage.to_server.send_all(
+        nursery.start_soon(connection.serve)
+        await connection.to_server.send_all(
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
         )
-        assert b"100 Continue" in bytes(await stage.from_server.receive_some(65_536))
-        await stage.to_server.send_all(b"x")
-        assert b"404" in bytes(await stage.from_server.receive_some(65_536))
-        await stage.to_server.aclose()
+        assert b"100 Continue" in bytes(await connection.from_server.receive_some(65_536))
+        await connection.to_server.send_all(b"x")
+        assert b"404" in bytes(await connection.from_server.receive_some(65_536))
+        await connection.to_server.aclose()

@@ -1,4 +1,4 @@
-"""Gemini's API as the simulated provider speaks it; the SDK's types judge what it says."""
+"""Gemini's API as served by the simulated provider, checked with the SDK's types."""
 
 import contextlib
 from typing import Any
@@ -22,7 +22,7 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.gemini import Gemini, ResponseRenderer
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 PATH = "/v1beta/models/sim:streamGenerateContent"
 EVENTS = f"{PATH}?alt=sse"
@@ -38,7 +38,7 @@ COUNTS = {
 }
 
 
-def read(path: str = EVENTS, **fields: Any) -> Ask:
+def read(path: str = EVENTS, **fields: Any) -> IncomingCall:
     document = msgspec.json.decode(BODY) | fields
     return Gemini().read(path, msgspec.json.encode(document))
 
@@ -49,7 +49,7 @@ def renderer(path: str = EVENTS, *, usage: bool = True) -> ResponseRenderer:
 
 
 def checked(document: dict[str, Any]) -> dict[str, Any]:
-    """The document, in which the SDK finds nothing that it does not know."""
+    """Return the document after the SDK has accepted it without unknown fields."""
     types.GenerateContentResponse.model_validate(document)
     return document
 
@@ -78,11 +78,11 @@ def parts(frames: bytes) -> list[Any]:
         ("/v1/models", False),
     ],
 )
-def test_paths(path: str, taken: bool) -> None:
-    assert Gemini().takes(path) == taken
+def test_paths_are_recognised(path: str, taken: bool) -> None:
+    assert Gemini().matches(path) == taken
 
 
-def test_the_model_the_stream_and_its_kind_are_in_the_path() -> None:
+def test_path_holds_model_and_stream_type() -> None:
     whole = read("/v1beta/models/sim:tool=2,a%20b:generateContent")
     assert whole.call.upstream_model == "sim:tool=2,a b"
     assert not whole.stream
@@ -91,7 +91,7 @@ def test_the_model_the_stream_and_its_kind_are_in_the_path() -> None:
     assert read("/v1/models/sim%3Aecho:generateContent").call.upstream_model == "sim:echo"
 
 
-def test_a_conversation_is_read() -> None:
+def test_conversation_is_read() -> None:
     contents = [
         {"parts": [{"text": "a"}]},
         {
@@ -150,7 +150,7 @@ def _call(id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def test_parameters_are_read_in_either_spelling() -> None:
+def test_parameters_are_read_in_both_spellings() -> None:
     schema = {"type": "OBJECT", "properties": {"type": {"type": "STRING", "nullable": True}}}
     ask = read(
         generation_config={"max_output_tokens": 5, "stopSequences": ["x"], "topK": 3, "seed": 1},
@@ -199,12 +199,12 @@ def test_parameters_are_read_in_either_spelling() -> None:
         ({"mode": "ODD"}, None),
     ],
 )
-def test_tool_choice(config: dict[str, Any], choice: Any) -> None:
+def test_tool_choice_is_read(config: dict[str, Any], choice: Any) -> None:
     ask = read(toolConfig={"functionCallingConfig": config})
     assert ask.call.parameters.get("tool_choice") == choice
 
 
-def test_response_formats() -> None:
+def test_response_formats_are_read() -> None:
     def wanted(**config: Any) -> Any:
         return read(generationConfig=config).call.parameters.get("response_format")
 
@@ -233,13 +233,13 @@ def test_response_formats() -> None:
         (b'{"contents":[{"parts":[{}]}],"stream":true}', 'Unknown name "stream"', "stream"),
     ],
 )
-def test_what_is_no_call_is_said_to_be_none(body: bytes, complaint: str, param: str | None) -> None:
+def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(BadCall, match=complaint) as problem:
         Gemini().read(EVENTS, body)
     assert problem.value.param == param
 
 
-def test_a_schema_that_is_too_deep_is_no_crash() -> None:
+def test_deep_schema_does_not_crash() -> None:
     schema = b'{"items":' * 900 + b"5" + b"}" * 900
     declared = b'[{"functionDeclarations":[{"name":"f","parameters":%b}]}]' % schema
     with contextlib.suppress(BadCall):
@@ -267,20 +267,20 @@ ANYTHING = st.recursive(
         ANYTHING,
     )
 )
-def test_any_document_is_a_call_or_none(document: dict[str, Any]) -> None:
+def test_any_document_is_read_or_rejected(document: dict[str, Any]) -> None:
     for body in (document, {"contents": [{"parts": [{"text": "a"}]}]} | document):
         with contextlib.suppress(BadCall):
-            assert isinstance(Gemini().read(EVENTS, msgspec.json.encode(body)), Ask)
+            assert isinstance(Gemini().read(EVENTS, msgspec.json.encode(body)), IncomingCall)
 
 
 @given(st.binary())
-def test_any_body_is_a_call_or_none(body: bytes) -> None:
+def test_any_body_is_read_or_rejected(body: bytes) -> None:
     with contextlib.suppress(BadCall):
-        assert isinstance(Gemini().read(EVENTS, body), Ask)
+        assert isinstance(Gemini().read(EVENTS, body), IncomingCall)
 
 
 @given(st.lists(st.text(), min_size=1))
-def test_text_comes_through(texts: list[str]) -> None:
+def test_text_round_trips(texts: list[str]) -> None:
     render = renderer()
     frames = b"".join(render.frame(TextChunk(text)) for text in texts)
     assert parts(frames) == [{"text": text} for text in texts]
@@ -302,7 +302,7 @@ def test_frames(chunk: Chunk, part: dict[str, Any]) -> None:
     assert "usageMetadata" not in silent
 
 
-def test_calls_come_whole_before_what_follows_them() -> None:
+def test_tool_calls_are_sent_complete_and_in_order() -> None:
     render = renderer()
     pieces = [
         ToolCallChunk(0, "c0", "f", '{"a"'),
@@ -317,7 +317,7 @@ def test_calls_come_whole_before_what_follows_them() -> None:
     ]
 
 
-def test_a_call_that_is_cut_is_none() -> None:
+def test_truncated_tool_call_is_not_sent() -> None:
     render = renderer(usage=False)
     assert render.frame(ToolCallChunk(0, "c0", "f", '{"a"')) == b""
     (last,) = events(render.frame(FinishChunk(Reason.LENGTH)))
@@ -344,12 +344,12 @@ def test_finish_and_usage_are_one_frame(reason: Reason, word: str) -> None:
     assert render.end() == b""
 
 
-def test_a_filter_before_the_first_word_blocks_the_prompt() -> None:
+def test_filter_before_any_text_blocks_the_prompt() -> None:
     (event,) = events(renderer(usage=False).frame(FinishChunk(Reason.CONTENT_FILTER)))
     assert event == {"promptFeedback": {"blockReason": "SAFETY"}, **META}
 
 
-def test_without_sse_the_stream_is_an_array() -> None:
+def test_stream_without_sse_is_an_array() -> None:
     render = renderer(PATH)
     assert render.end() == b"[]"
     stream = render.frame(TextChunk("a")) + render.frame(TextChunk("b"))
@@ -364,19 +364,19 @@ def test_without_sse_the_stream_is_an_array() -> None:
 
 
 @pytest.mark.parametrize("path", [PATH, EVENTS])
-def test_frames_that_are_wrong_on_purpose(path: str) -> None:
+def test_faulty_frames(path: str) -> None:
     render = renderer(path)
     render.frame(TextChunk("a"))
-    torn, odd = render.torn(TextChunk(" whole")), render.frame(SkippedChunk("?"))
-    for wrong in (torn, odd, render.broken_off()):
-        assert wrong.endswith(b"\r\n\r\n") == (path == EVENTS and wrong != render.broken_off())
+    torn_frame, odd = render.torn_frame(TextChunk(" whole")), render.frame(SkippedChunk("?"))
+    for wrong in (torn_frame, odd, render.half_frame()):
+        assert wrong.endswith(b"\r\n\r\n") == (path == EVENTS and wrong != render.half_frame())
         with pytest.raises(msgspec.DecodeError):
             msgspec.json.decode(wrong.removeprefix(b"data: ").removeprefix(b",\r\n").strip())
-    assert torn.rstrip().endswith(b'"text":" whole')
-    assert b"text" not in odd + render.broken_off()
+    assert torn_frame.rstrip().endswith(b'"text":" whole')
+    assert b"text" not in odd + render.half_frame()
 
 
-def test_an_error_in_a_stream() -> None:
+def test_error_in_a_stream() -> None:
     (event,) = [
         msgspec.json.decode(one.removeprefix(b"data: "))
         for one in renderer().error_frame("late").split(b"\r\n\r\n")
@@ -386,7 +386,7 @@ def test_an_error_in_a_stream() -> None:
     assert event["error"]["details"][0]["reason"] == "late"
 
 
-def test_a_whole_answer() -> None:
+def test_non_streaming_answer() -> None:
     body = renderer("/v1beta/models/sim:generateContent").whole(
         [
             ReasoningChunk("h"),
@@ -415,7 +415,7 @@ def test_a_whole_answer() -> None:
     }
 
 
-def test_an_error_body() -> None:
+def test_error_body() -> None:
     kind = "type.googleapis.com/google.rpc."
     rejection = Rejection(status=429, message="Slow", code="rate", param="p", retry_after_s=2.5)
     assert msgspec.json.decode(Gemini().error_body(rejection)) == {

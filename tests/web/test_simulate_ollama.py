@@ -1,4 +1,4 @@
-"""Ollama's API as the simulated provider speaks it; the SDK's types judge what it says."""
+"""Ollama's API as served by the simulated provider, checked with the SDK's types."""
 
 import contextlib
 from typing import Any
@@ -22,14 +22,14 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.ollama import LineRenderer, Ollama
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 PATH = "/api/chat"
 USAGE = UsageChunk(Usage(input_tokens=4, output_tokens=5, reasoning_tokens=2))
 META = {"model": "sim", "created_at": "1970-01-01T00:16:40.000000007Z"}
 
 
-def read(**fields: Any) -> Ask:
+def read(**fields: Any) -> IncomingCall:
     document: dict[str, Any] = {"model": "sim", "messages": []}
     return Ollama().read(PATH, msgspec.json.encode(document | fields))
 
@@ -39,7 +39,7 @@ def renderer(*, usage: bool = True) -> LineRenderer:
 
 
 def checked(document: dict[str, Any]) -> dict[str, Any]:
-    """The document, in which there is nothing that the SDK does not know."""
+    """Return the document after the SDK has accepted it without unknown fields."""
     found = ollama.ChatResponse.model_validate(document, strict=True)
     assert document.keys() <= ollama.ChatResponse.model_fields.keys()
     assert found.model_dump(exclude_unset=True) == document
@@ -52,15 +52,15 @@ def lines(frames: bytes) -> list[dict[str, Any]]:
     return [checked(msgspec.json.decode(line)) for line in found]
 
 
-def test_it_streams_unless_it_is_told_not_to() -> None:
-    assert Ollama().takes(PATH)
-    assert not Ollama().takes("/api/generate")
+def test_stream_is_the_default() -> None:
+    assert Ollama().matches(PATH)
+    assert not Ollama().matches("/api/generate")
     assert read().stream
     assert read(stream=True).stream
     assert not read(stream=False).stream
 
 
-def test_a_conversation_is_read() -> None:
+def test_conversation_is_read() -> None:
     call = {"function": {"name": "f", "arguments": {"x": 1}}}
     ask = read(
         messages=[
@@ -74,7 +74,7 @@ def test_a_conversation_is_read() -> None:
         ]
     )
 
-    def said(id: str) -> dict[str, Any]:
+    def fields(id: str) -> dict[str, Any]:
         function = {"name": "f", "arguments": '{"x":1}'}
         return {"id": id, "type": "function", "function": function}
 
@@ -87,7 +87,7 @@ def test_a_conversation_is_read() -> None:
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
             ],
         },
-        {"role": "assistant", "content": None, "tool_calls": [said("call_2_0"), said("c1")]},
+        {"role": "assistant", "content": None, "tool_calls": [fields("call_2_0"), fields("c1")]},
         {"role": "tool", "tool_call_id": "call_2_0", "content": "1"},
         {"role": "tool", "tool_call_id": "c1", "content": "2"},
         {"role": "tool", "tool_call_id": "h", "content": "3"},
@@ -112,11 +112,11 @@ def test_parameters_are_read() -> None:
 @pytest.mark.parametrize(
     ("think", "effort"), [(True, "medium"), (False, "none"), ("high", "high"), (None, None)]
 )
-def test_thinking(think: Any, effort: str | None) -> None:
+def test_think_becomes_reasoning_effort(think: Any, effort: str | None) -> None:
     assert read(think=think).call.parameters.get("reasoning_effort") == effort
 
 
-def test_response_formats() -> None:
+def test_response_formats_are_read() -> None:
     def wanted(format: Any) -> Any:
         return read(format=format).call.parameters.get("response_format")
 
@@ -132,8 +132,8 @@ def test_response_formats() -> None:
         (b"[1]", "not a JSON object", None),
         (b"{}", "model is required", "model"),
         (b'{"model":"m","messages":[1]}', "messages has to be", "messages"),
-        (b'{"model":"m","messages":[{"role":"odd"}]}', "'odd' is no role", "messages"),
-        (b'{"model":"m","messages":[{"role":[]}]}', "is no role", "messages"),
+        (b'{"model":"m","messages":[{"role":"odd"}]}', "'odd' is not a valid", "messages"),
+        (b'{"model":"m","messages":[{"role":[]}]}', "is not a valid message role", "messages"),
         (
             b'{"model":"m","messages":[{"role":"assistant","tool_calls":'
             b'[{"function":{"name":"f","arguments":"{}"}}]}]}',
@@ -142,7 +142,7 @@ def test_response_formats() -> None:
         ),
     ],
 )
-def test_what_is_no_call_is_said_to_be_none(body: bytes, complaint: str, param: str | None) -> None:
+def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(BadCall, match=complaint) as problem:
         Ollama().read(PATH, body)
     assert problem.value.param == param
@@ -164,34 +164,36 @@ ANYTHING = st.recursive(
     st.sampled_from(["user", "assistant", "tool"]),
     st.dictionaries(st.sampled_from(["options", "think", "format", "tools"]), ANYTHING),
 )
-def test_any_document_is_a_call_or_none(
+def test_any_document_is_read_or_rejected(
     messages: list[dict[str, Any]], role: str, fields: dict[str, Any]
 ) -> None:
     with contextlib.suppress(BadCall):
-        assert isinstance(read(messages=[one | {"role": role} for one in messages], **fields), Ask)
+        assert isinstance(
+            read(messages=[one | {"role": role} for one in messages], **fields), IncomingCall
+        )
 
 
 @given(st.lists(st.text(), min_size=1))
-def test_text_comes_through(texts: list[str]) -> None:
+def test_text_round_trips(texts: list[str]) -> None:
     render = renderer()
     frames = b"".join(render.frame(TextChunk(text)) for text in texts)
     assert [line["message"]["content"] for line in lines(frames)] == texts
 
 
 @pytest.mark.parametrize(
-    ("chunk", "said"),
+    ("chunk", "fields"),
     [
         (TextChunk("Hi"), {"content": "Hi"}),
         (RefusalChunk("no"), {"content": "no"}),
         (ReasoningChunk("hm"), {"content": "", "thinking": "hm"}),
     ],
 )
-def test_frames(chunk: Chunk, said: dict[str, Any]) -> None:
+def test_frames(chunk: Chunk, fields: dict[str, Any]) -> None:
     (line,) = lines(renderer().frame(chunk))
-    assert line == {**META, "message": {"role": "assistant", **said}, "done": False}
+    assert line == {**META, "message": {"role": "assistant", **fields}, "done": False}
 
 
-def test_calls_come_whole_before_what_follows_them() -> None:
+def test_tool_calls_are_sent_complete_and_in_order() -> None:
     render = renderer()
     assert render.frame(ToolCallChunk(0, "c0", "f", '{"a"')) == b""
     assert render.frame(ToolCallChunk(0, None, None, ":1}")) == b""
@@ -231,21 +233,21 @@ def test_finish_and_usage_are_one_line(reason: Reason, word: str) -> None:
     assert (alone["done_reason"], "eval_count" in alone) == (word, False)
 
 
-def test_lines_that_are_wrong_on_purpose() -> None:
+def test_faulty_lines() -> None:
     render = renderer()
-    torn, odd = render.torn(TextChunk(" whole")), render.frame(SkippedChunk("?"))
-    for wrong in (torn, odd, render.broken_off()):
+    torn_frame, odd = render.torn_frame(TextChunk(" whole")), render.frame(SkippedChunk("?"))
+    for wrong in (torn_frame, odd, render.half_frame()):
         with pytest.raises(msgspec.DecodeError):
             msgspec.json.decode(wrong)
-    assert torn.endswith(b'"content":" whole\n')
+    assert torn_frame.endswith(b'"content":" whole\n')
     assert odd.endswith(b"\n")
-    assert b"\n" not in render.broken_off()
-    assert b"content" not in odd + render.broken_off()
+    assert b"\n" not in render.half_frame()
+    assert b"content" not in odd + render.half_frame()
     error = msgspec.json.decode(render.error_frame("late"))
     assert error == {"error": "The simulated model failed midway."}
 
 
-def test_a_whole_answer() -> None:
+def test_non_streaming_answer() -> None:
     body = renderer().whole(
         [
             ReasoningChunk("h"),
@@ -273,6 +275,6 @@ def test_a_whole_answer() -> None:
     }
 
 
-def test_an_error_body() -> None:
+def test_error_body() -> None:
     rejection = Rejection(status=404, message="No such model", code="c", param="model")
     assert msgspec.json.decode(Ollama().error_body(rejection)) == {"error": "No such model"}

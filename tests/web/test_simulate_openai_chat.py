@@ -1,4 +1,4 @@
-"""Chat Completions as the simulated provider speaks it."""
+"""Chat Completions as served by the simulated provider."""
 
 import contextlib
 
@@ -20,7 +20,7 @@ from actors.chunks import (
 from actors.outcome import Reason, Usage
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.openai_chat import ChatRenderer, OpenAIChat
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 BODY = b'{"model":"sim","messages":[],"stream":true,"stream_options":{"include_usage":true}}'
 
@@ -39,7 +39,7 @@ def events(frames: bytes) -> list[dict[str, object]]:
     return [decoder.decode(event.removeprefix(b"data: ")) for event in found]
 
 
-def test_a_call_is_read() -> None:
+def test_request_is_read() -> None:
     ask = OpenAIChat().read(
         _PATH,
         b'{"model":"m","messages":[{"role":"user"}],"user":"u","metadata":{"a":1},'
@@ -63,20 +63,20 @@ def test_a_call_is_read() -> None:
         (b'{"model":"m","messages":[1]}', "messages has to be", "messages"),
     ],
 )
-def test_what_is_no_call_is_said_to_be_none(body: bytes, complaint: str, param: str | None) -> None:
+def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(BadCall, match=complaint) as problem:
         OpenAIChat().read(_PATH, body)
     assert problem.value.param == param
 
 
 @given(st.binary())
-def test_any_body_is_a_call_or_none(body: bytes) -> None:
+def test_any_body_is_read_or_rejected(body: bytes) -> None:
     with contextlib.suppress(BadCall):
-        assert isinstance(OpenAIChat().read(_PATH, body), Ask)
+        assert isinstance(OpenAIChat().read(_PATH, body), IncomingCall)
 
 
 @given(st.lists(st.text(), min_size=1))
-def test_text_comes_through(texts: list[str]) -> None:
+def test_text_round_trips(texts: list[str]) -> None:
     render = renderer()
     frames = b"".join(render.frame(TextChunk(text)) for text in texts)
     first, *rest = [event["choices"][0]["delta"] for event in events(frames)]  # type: ignore[index]
@@ -124,7 +124,7 @@ def test_frames(chunk: Chunk, choice: dict[str, object]) -> None:
     }
 
 
-def test_usage_comes_only_where_it_was_asked_for() -> None:
+def test_usage_is_sent_only_on_request() -> None:
     chunk = UsageChunk(Usage(input_tokens=2, output_tokens=3, reasoning_tokens=1))
     event = events(renderer().frame(chunk))[-1]
     assert event["choices"] == []
@@ -140,21 +140,21 @@ def test_usage_comes_only_where_it_was_asked_for() -> None:
     assert silent.frame(chunk) == b""
 
 
-def test_frames_that_are_wrong_on_purpose() -> None:
+def test_faulty_frames() -> None:
     render = renderer()
     render.frame(TextChunk("a"))
-    for wrong in (render.torn(TextChunk(" whole")), render.frame(SkippedChunk("?"))):
+    for wrong in (render.torn_frame(TextChunk(" whole")), render.frame(SkippedChunk("?"))):
         assert wrong.endswith(b"\n\n")
         with pytest.raises(msgspec.DecodeError):
             events(wrong)
-    assert b'"content":" whole' in render.torn(TextChunk(" whole"))
-    assert b"\n" not in render.broken_off()
-    assert b"content" not in render.broken_off()
+    assert b'"content":" whole' in render.torn_frame(TextChunk(" whole"))
+    assert b"\n" not in render.half_frame()
+    assert b"content" not in render.half_frame()
     (error,) = events(render.error_frame("overloaded"))
     assert error["error"]["code"] == "overloaded"  # type: ignore[index]
 
 
-def test_a_whole_answer() -> None:
+def test_non_streaming_answer() -> None:
     body = renderer().whole(
         [
             ReasoningChunk("h"),
@@ -182,7 +182,7 @@ def test_a_whole_answer() -> None:
     }
 
 
-def test_an_error_body() -> None:
+def test_error_body() -> None:
     body = OpenAIChat().error_body(Rejection(status=429, message="Slow", code="rate", param="p"))
     assert msgspec.json.decode(body) == {
         "error": {

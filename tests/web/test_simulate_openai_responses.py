@@ -1,4 +1,4 @@
-"""Responses as the simulated provider speaks it, read by the SDK's types and by our decoder."""
+"""Responses as served by the simulated provider, read with the SDK's types and our decoder."""
 
 import contextlib
 from itertools import groupby
@@ -42,14 +42,14 @@ from tests.actors.providers.decoders import drained
 from tests.web.responses_reading import read_event, read_events, read_response
 from web.simulate.openai_responses import OpenAIResponses
 from web.simulate.responses_renderer import ResponsesRenderer
-from web.simulate.wire import Ask, BadCall
+from web.simulate.wire import BadCall, IncomingCall
 
 PATH = "/v1/responses"
 USAGE = UsageChunk(Usage(input_tokens=2, output_tokens=9, cached_input_tokens=1))
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
 
 
-def read(**document: object) -> Ask:
+def read(**document: object) -> IncomingCall:
     body = msgspec.json.encode({"model": "sim", "input": "Hi", **document})
     return OpenAIResponses().read(PATH, body)
 
@@ -63,7 +63,7 @@ def rendered(*chunks: Chunk) -> bytes:
     return b"".join(render.frame(chunk) for chunk in chunks) + render.end()
 
 
-def test_a_call_is_read() -> None:
+def test_request_is_read() -> None:
     ask = read(
         instructions="Be brief.",
         input=[
@@ -123,13 +123,13 @@ def test_a_call_is_read() -> None:
     assert ask.metadata == {"a": "b"}
 
 
-def test_a_string_is_a_users_message() -> None:
+def test_string_input_is_a_user_message() -> None:
     assert read().call.messages == [{"role": "user", "content": "Hi"}]
     assert read().stream is False
 
 
-def test_what_our_format_sends_is_read_as_it_was_meant() -> None:
-    """The simulated model says the same to the same messages, whichever format brings them."""
+def test_request_of_our_format_round_trips() -> None:
+    """The simulated model must answer the same messages alike in every format."""
     tool_call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     picture = {"type": "image_url", "image_url": {"url": "https://x.example/a", "detail": "low"}}
     call = ModelCall(
@@ -165,11 +165,11 @@ def test_what_our_format_sends_is_read_as_it_was_meant() -> None:
         (b"{}", "model has to be a string", "model"),
         (b'{"model":"m"}', "input has to be", "input"),
         (b'{"model":"m","input":[1]}', "has to be an object", "input[0]"),
-        (b'{"model":"m","input":"a","max_output_tokens":0}', "from 1 on", "max_output_tokens"),
-        (b'{"model":"m","input":"a","max_output_tokens":true}', "from 1", "max_output_tokens"),
+        (b'{"model":"m","input":"a","max_output_tokens":0}', "at least 1", "max_output_tokens"),
+        (b'{"model":"m","input":"a","max_output_tokens":true}', "at least 1", "max_output_tokens"),
     ],
 )
-def test_what_is_no_call_is_said_to_be_none(body: bytes, complaint: str, param: str | None) -> None:
+def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(BadCall, match=complaint) as problem:
         OpenAIResponses().read(PATH, body)
     assert problem.value.param == param
@@ -193,22 +193,22 @@ ANY = st.recursive(
         st.sampled_from(["input", "instructions", "tools", "tool_choice", "text", "reasoning",
                          "max_output_tokens", "metadata", "user", "stream", "include"]), ANY)
 )  # fmt: skip
-def test_any_body_is_a_call_or_none(document: dict[str, object]) -> None:
+def test_any_body_is_read_or_rejected(document: dict[str, object]) -> None:
     with contextlib.suppress(BadCall):
         ask = read(**document)
         assert OpenAIResponses().renderer(ask, 1, 1).frame(TextChunk("a"))
 
 
 def answers() -> st.SearchStrategy[list[Chunk]]:
-    """Answers as the simulated model gives them: thoughts, then calls, a text or a refusal."""
+    """Return a strategy of answers: reasoning, then tool calls, text or a refusal."""
     texts = st.lists(st.text(), max_size=4)
     thoughts = texts.map(lambda pieces: [ReasoningChunk(piece) for piece in pieces])
-    said = st.one_of(
+    content = st.one_of(
         texts.map(lambda pieces: [TextChunk(piece) for piece in pieces]),
         texts.map(lambda pieces: [RefusalChunk(piece) for piece in pieces]),
         st.lists(st.lists(st.text(), min_size=1, max_size=3), min_size=1, max_size=3).map(calls),
     )
-    return st.tuples(thoughts, said).map(lambda both: [*both[0], *both[1]])
+    return st.tuples(thoughts, content).map(lambda both: [*both[0], *both[1]])
 
 
 def calls(pieces: list[list[str]]) -> list[ToolCallChunk]:
@@ -220,7 +220,7 @@ def calls(pieces: list[list[str]]) -> list[ToolCallChunk]:
 
 
 def joined(chunks: list[Chunk]) -> list[Chunk]:
-    """Neighbours as one, calls by their index, and no empty pieces."""
+    """Join adjacent chunks of a kind, tool calls by index, and drop empty text."""
 
     def key(chunk: Chunk) -> object:
         return type(chunk), chunk.index if isinstance(chunk, ToolCallChunk) else None
@@ -239,8 +239,8 @@ def joined(chunks: list[Chunk]) -> list[Chunk]:
     return merged
 
 
-def ending(chunks: list[Chunk], reason: Reason) -> list[Chunk]:
-    """How our decoders end them: with usage before the finish."""
+def last_chunks(chunks: list[Chunk], reason: Reason) -> list[Chunk]:
+    """Return the last chunks as our decoders order them: usage before the finish."""
     made = any(isinstance(chunk, ToolCallChunk) for chunk in chunks)
     stop = Reason.TOOL_CALLS if made else Reason.STOP
     return [
@@ -253,29 +253,27 @@ REASONS = st.sampled_from([Reason.STOP, Reason.LENGTH, Reason.CONTENT_FILTER])
 
 
 @given(answers(), REASONS)
-def test_a_stream_is_what_the_sdk_and_our_decoder_expect(
-    answer: list[Chunk], reason: Reason
-) -> None:
+def test_stream_is_accepted_by_the_sdk_and_our_decoder(answer: list[Chunk], reason: Reason) -> None:
     stream = rendered(*answer, FinishChunk(reason), USAGE)
     events = read_events(stream)
     assert [event.type for event in events[:2]] == ["response.created", "response.in_progress"]
     chunks, failure = drained(ResponsesDecoder(), [stream])
     assert failure is None
-    assert joined(chunks) == joined(answer) + ending(answer, reason)
+    assert joined(chunks) == joined(answer) + last_chunks(answer, reason)
 
 
 @given(answers(), REASONS)
-def test_a_whole_answer_is_what_the_sdk_and_our_decoder_expect(
+def test_response_object_is_accepted_by_the_sdk_and_our_decoder(
     answer: list[Chunk], reason: Reason
 ) -> None:
     body = renderer().whole([*answer, FinishChunk(reason), USAGE])
     read_response(body)
     chunks, failure = drained(ResponsesWholeDecoder(), [body])
     assert failure is None
-    assert joined(chunks) == joined(answer) + ending(answer, reason)
+    assert joined(chunks) == joined(answer) + last_chunks(answer, reason)
 
 
-def test_the_last_event_has_all_of_the_answer() -> None:
+def test_last_event_has_the_whole_answer() -> None:
     *_, last = read_events(
         rendered(
             ReasoningChunk("h"),
@@ -306,7 +304,7 @@ def test_the_last_event_has_all_of_the_answer() -> None:
     assert usage.input_tokens_details.cached_tokens == 1
 
 
-def test_an_answer_that_was_cut_is_incomplete() -> None:
+def test_answer_at_the_length_limit_is_incomplete() -> None:
     *_, last = read_events(rendered(TextChunk("a"), FinishChunk(Reason.LENGTH), USAGE))
     assert isinstance(last, ResponseIncompleteEvent)
     assert last.response.incomplete_details is not None
@@ -316,7 +314,7 @@ def test_an_answer_that_was_cut_is_incomplete() -> None:
     assert message.status == "incomplete"
 
 
-def test_the_finish_waits_for_usage_where_there_will_be_some() -> None:
+def test_finish_waits_for_expected_usage() -> None:
     assert b"response.completed" not in rendered(TextChunk("a"), FinishChunk(Reason.STOP))
     ask = msgspec.structs.replace(read(stream=True), include_usage=False)
     frames = OpenAIResponses().renderer(ask, 7, 1000).frame(FinishChunk(Reason.STOP))
@@ -325,7 +323,7 @@ def test_the_finish_waits_for_usage_where_there_will_be_some() -> None:
     assert last.response.usage is None
 
 
-def test_an_answer_repeats_its_request() -> None:
+def test_response_echoes_its_request() -> None:
     render = renderer(tools=[TOOL], temperature=0, text={"verbosity": "low"}, metadata={"a": "b"})
     response = read_response(render.whole([TextChunk("a")]))
     assert response.status == "in_progress"
@@ -339,24 +337,24 @@ def test_an_answer_repeats_its_request() -> None:
     )
 
 
-def test_frames_that_are_wrong_on_purpose() -> None:
+def test_faulty_frames() -> None:
     render = renderer()
     render.frame(TextChunk("a"))
-    for wrong in (render.torn(TextChunk(" whole")), render.frame(SkippedChunk("?"))):
+    for wrong in (render.torn_frame(TextChunk(" whole")), render.frame(SkippedChunk("?"))):
         assert wrong.endswith(b"\n\n")
         with pytest.raises(ValidationError, match="Invalid JSON"):
             read_event(wrong.partition(b"data: ")[2])
-    torn = renderer().torn(TextChunk(" whole"))
-    assert torn.endswith(b'"delta":" whole\n\n')
-    assert b"\n\n" not in render.broken_off()
-    assert b'delta":' not in render.broken_off()
+    torn_frame = renderer().torn_frame(TextChunk(" whole"))
+    assert torn_frame.endswith(b'"delta":" whole\n\n')
+    assert b"\n\n" not in render.half_frame()
+    assert b'delta":' not in render.half_frame()
 
 
 @pytest.mark.parametrize("code", [None, "rate_limit_exceeded"])
-@pytest.mark.parametrize("begun", [False, True])
-def test_an_error_in_the_stream_is_told_twice(code: str | None, begun: bool) -> None:
+@pytest.mark.parametrize("started", [False, True])
+def test_error_in_the_stream_is_two_events(code: str | None, started: bool) -> None:
     render = renderer()
-    stream = render.frame(TextChunk("a")) if begun else b""
+    stream = render.frame(TextChunk("a")) if started else b""
     *_, error, failed = read_events(stream + render.error_frame(code))
     assert isinstance(error, ResponseErrorEvent)
     assert error.code == code
@@ -366,7 +364,7 @@ def test_an_error_in_the_stream_is_told_twice(code: str | None, begun: bool) -> 
     assert failed.response.error.code == (code or "server_error")
 
 
-def test_an_error_body() -> None:
+def test_error_body() -> None:
     rejection = Rejection(status=429, message="Slow", code="rate", param="p")
     assert msgspec.json.decode(OpenAIResponses().error_body(rejection)) == {
         "error": {

@@ -1,4 +1,4 @@
-"""Starting the simulated provider's server."""
+"""Start of the simulated provider's server."""
 
 import socket
 from pathlib import Path
@@ -9,16 +9,16 @@ from web.simulate import SimulateSettings, run_simulated
 
 
 def never(_: str) -> None:
-    raise AssertionError("it must not start")
+    raise AssertionError("the server must not start")
 
 
-def test_a_port_in_use_is_a_plain_error() -> None:
+def test_port_in_use_is_an_os_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = SimulateSettings(port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             run_simulated(settings, never)
 
 
-def test_a_file_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
+def test_unwritable_witness_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run_simulated(SimulateSettings(witness=tmp_path / "missing" / "file"), never)

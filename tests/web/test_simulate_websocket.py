@@ -1,4 +1,4 @@
-"""The simulated provider over a WebSocket: the same as in process, in memory, on virtual time."""
+"""The simulated provider over WebSockets: it behaves as in process, in memory and virtual time."""
 
 import json
 import ssl
@@ -28,14 +28,14 @@ from actors.providers.base import ModelCall, Provider
 from actors.providers.responses_ws import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider
 from actors.providers.wire import Wire
-from tests.actors.providers.playing import facts_of, played
+from tests.actors.providers.playing import facts_of, receive_all
 from tests.actors.providers.websocket_memory import Stream, StreamWire
 from tests.web.dialects.reading import assert_known
 from tests.web.test_simulate_connection import MemoryEndpoint
 from web.simulate.connection import handle
 from web.simulate.simulation import Simulation
-from web.simulate.websocket_frames import AsMessages, Messages
-from web.simulate.witness import Happening, Witness
+from web.simulate.websocket_frames import MessageFraming, Messages
+from web.simulate.witness import Witness, WitnessEvent
 
 EVENT: TypeAdapter[ResponsesServerEvent] = TypeAdapter(ResponsesServerEvent)
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
@@ -49,24 +49,24 @@ ANSWERS = [
     *("chunk=4", "nousage", "echo", "head=20ms,first=20ms,delay=1ms", "tokens=500,delay=0"),
 ]
 UNSTARTED = ("cut=0", "end=0", "refuse")
-"""What comes before any event is, over a WebSocket, before there is an answer at all."""
+"""Faults before any event; over a WebSocket no answer has started at that point."""
 
 
-class Hall:
-    """A simulation, and connections to it."""
+class SocketSimulation:
+    """A simulation that accepts connections in memory."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        self.happenings: list[Happening] = []
-        self.witness = Witness(self.happenings.append, clock=trio.current_time)
+        self.witness_events: list[WitnessEvent] = []
+        self.witness = Witness(self.witness_events.append, clock=trio.current_time)
         self._simulation = Simulation(Scenario(), self.witness)
 
     async def connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
-        """A connection as the provider wants it."""
+        """Open a connection for the provider."""
         return StreamWire(self.stream())
 
     def stream(self) -> Stream:
-        """The client's end of a connection."""
+        """Open a connection and return the client's end."""
         to_server, incoming = memory_stream_one_way_pair()
         outgoing, from_server = memory_stream_one_way_pair()
         endpoint = MemoryEndpoint(incoming, outgoing)
@@ -74,26 +74,26 @@ class Hall:
         return trio.StapledStream(to_server, from_server)
 
     async def client(self, path: str = "/v1/responses") -> WebSocketConnection:
-        """A client that knows nothing of us."""
+        """Open a socket with an independent client, trio-websocket."""
         stream = self.stream()
         return await wrap_client_stream(self._nursery, stream, "x", path)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def hall() -> AsyncIterator[Hall]:
+async def open_simulation() -> AsyncIterator[SocketSimulation]:
     async with trio.open_nursery() as nursery:
-        yield Hall(nursery)
+        yield SocketSimulation(nursery)
         nursery.cancel_scope.cancel()
 
 
-async def play(provider: Provider, call: ModelCall) -> tuple[dict[str, object], object]:
-    """What an answer says, and how it failed if it did."""
-    chunks, failure = await played(provider, call)
+async def answer_of(provider: Provider, call: ModelCall) -> tuple[dict[str, object], object]:
+    """Return the content of an answer and the facts of its failure, if any."""
+    chunks, failure = await receive_all(provider, call)
     return summed(chunks), facts_of(failure)
 
 
 def summed(chunks: list[Chunk]) -> dict[str, object]:
-    """An answer, however it was cut into pieces."""
+    """Return the content of an answer, independent of its division into chunks."""
     calls: dict[int, list[str]] = {}
     for chunk in chunks:
         if isinstance(chunk, ToolCallChunk):
@@ -113,17 +113,15 @@ def summed(chunks: list[Chunk]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("settings", [*ANSWERS, *FAULTS])
-async def test_it_says_and_does_the_same_as_in_process(
-    autojump_clock: MockClock, settings: str
-) -> None:
+async def test_answer_equals_the_one_in_process(autojump_clock: MockClock, settings: str) -> None:
     voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
     messages: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
     call = ModelCall(upstream_model=voice, messages=messages, parameters={"tools": [TOOL]})
-    async with hall() as there:
-        opened = open_responses_ws("s", "http://up/v1", None, connect=there.connect)
+    async with open_simulation() as simulation:
+        opened = open_responses_ws("s", "http://up/v1", None, connect=simulation.connect)
         async with opened as provider:
-            over_socket = await play(provider, call)
-    in_process = await play(SimulatedProvider("s"), call)
+            over_socket = await answer_of(provider, call)
+    in_process = await answer_of(SimulatedProvider("s"), call)
     if settings in UNSTARTED:
         assert over_socket[1] == ("refused", None, None, None, None, None)
     else:
@@ -131,16 +129,14 @@ async def test_it_says_and_does_the_same_as_in_process(
 
 
 @pytest.mark.parametrize("settings", ["html", "html=502", "garbage"])
-async def test_what_has_no_shape_of_its_own_here_is_noise(
-    autojump_clock: MockClock, settings: str
-) -> None:
+async def test_http_faults_refuse_the_connection(autojump_clock: MockClock, settings: str) -> None:
     call = ModelCall(upstream_model=f"sim:{settings}", messages=[], parameters={})
-    async with hall() as there:
-        opened = open_responses_ws("s", "http://up/v1", None, connect=there.connect)
+    async with open_simulation() as simulation:
+        opened = open_responses_ws("s", "http://up/v1", None, connect=simulation.connect)
         async with opened as provider:
-            _, failure = await play(provider, call)
+            _, failure = await answer_of(provider, call)
     assert failure == ("refused", None, None, None, None, None)
-    assert there.witness.reports()[0].how == settings.partition("=")[0]
+    assert simulation.witness.reports()[0].how == settings.partition("=")[0]
 
 
 def create(model: str, **fields: object) -> str:
@@ -148,7 +144,7 @@ def create(model: str, **fields: object) -> str:
 
 
 async def events(socket: WebSocketConnection) -> list[ResponsesServerEvent]:
-    """The events up to the end of an answer, each as the SDK wants it."""
+    """Return the events up to the end of an answer, each validated by the SDK's types."""
     got: list[ResponsesServerEvent] = []
     last = ("response.completed", "response.incomplete", "response.failed", "error")
     while not got or got[-1].type not in last:
@@ -158,17 +154,17 @@ async def events(socket: WebSocketConnection) -> list[ResponsesServerEvent]:
     return got
 
 
-async def test_events_are_what_the_sdk_expects_of_a_socket(autojump_clock: MockClock) -> None:
+async def test_events_are_accepted_by_the_sdk(autojump_clock: MockClock) -> None:
     tool = {"type": "function", "name": "f", "parameters": {}, "strict": True}
-    async with hall() as there:
-        socket = await there.client()
+    async with open_simulation() as simulation:
+        socket = await simulation.client()
         for settings in ("reasoning=3,tool=2", "refusal", "filter=3", "errorframe=3"):
             await socket.send_message(create(f"sim:{settings}", tools=[tool]))
             assert (await events(socket))[0].type == "response.created"
         assert [event.type for event in await events(socket)] == ["response.failed"]
         await socket.send_message(create("sim:429=2"))
         assert [event.type for event in await events(socket)] == ["error"]
-        reports = there.witness.reports()
+        reports = simulation.witness.reports()
     assert [report.how for report in reports] == [
         "complete",
         "complete",
@@ -190,11 +186,11 @@ async def test_events_are_what_the_sdk_expects_of_a_socket(autojump_clock: MockC
         ('{"type":"response.create","model":"sim"}', "input", "input has to be"),
     ],
 )
-async def test_a_message_that_is_no_call_is_an_error_and_no_end(
+async def test_invalid_message_is_an_error_and_the_socket_stays_open(
     autojump_clock: MockClock, message: str, param: str | None, complaint: str
 ) -> None:
-    async with hall() as there:
-        socket = await there.client()
+    async with open_simulation() as simulation:
+        socket = await simulation.client()
         await socket.send_message(message)
         (error,) = await events(socket)
         assert error.type == "error"
@@ -206,11 +202,9 @@ async def test_a_message_that_is_no_call_is_an_error_and_no_end(
 
 @pytest.mark.parametrize("how", ["fin", "goodbye"])
 @pytest.mark.parametrize("model", ["sim:silent", "sim:stall=0", "sim:count,tokens=5000"])
-async def test_a_leaving_client_is_seen_at_once(
-    autojump_clock: MockClock, model: str, how: str
-) -> None:
-    async with hall() as there:
-        socket = await there.client()
+async def test_disconnect_is_seen_at_once(autojump_clock: MockClock, model: str, how: str) -> None:
+    async with open_simulation() as simulation:
+        socket = await simulation.client()
         await socket.send_message(create(model, user="leaver"))
         await trio.sleep(1)
         if how == "fin":
@@ -218,14 +212,14 @@ async def test_a_leaving_client_is_seen_at_once(
         else:
             await socket.aclose()
         await wait_all_tasks_blocked()
-        (report,) = there.witness.reports("leaver")
+        (report,) = simulation.witness.reports("leaver")
         assert report.closed_at == 1.0
         assert report.ended_at is None
 
 
-async def test_pings_are_answered_and_goodbyes_returned(autojump_clock: MockClock) -> None:
-    async with hall() as there:
-        socket = await there.client()
+async def test_pings_and_close_frames_are_answered(autojump_clock: MockClock) -> None:
+    async with open_simulation() as simulation:
+        socket = await simulation.client()
         with trio.fail_after(1):
             await socket.ping(b"?")
         await socket.send_message(create("sim:count,tokens=100,delay=10ms"))
@@ -241,9 +235,9 @@ async def test_pings_are_answered_and_goodbyes_returned(autojump_clock: MockCloc
             await socket.get_message()
 
 
-async def test_other_paths_have_no_socket(autojump_clock: MockClock) -> None:
-    async with hall() as there:
-        stream = there.stream()
+async def test_other_paths_do_not_upgrade(autojump_clock: MockClock) -> None:
+    async with open_simulation() as simulation:
+        stream = simulation.stream()
         head = (
             b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -253,10 +247,10 @@ async def test_other_paths_have_no_socket(autojump_clock: MockClock) -> None:
 
 
 @given(st.lists(st.binary(max_size=40)))
-def test_no_bytes_break_it(pieces: list[bytes]) -> None:
+def test_any_bytes_are_handled(pieces: list[bytes]) -> None:
     messages = Messages()
     for piece in pieces:
         if not messages.closed:
             messages.feed(piece)
     assert isinstance(messages.replies(), bytes)
-    assert AsMessages(messages).data(b"event: x\ndata: {}\n\n") in (b"\x81\x02{}", b"")
+    assert MessageFraming(messages).data(b"event: x\ndata: {}\n\n") in (b"\x81\x02{}", b"")

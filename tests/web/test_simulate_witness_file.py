@@ -1,4 +1,4 @@
-"""The witness's file holds every happening, also when the server stops."""
+"""The witness file holds every event, even when the server stops."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ import trio
 import trio.testing
 
 from web.simulate import SimulateSettings, serve_simulated
-from web.simulate.witness import Happening
+from web.simulate.witness import WitnessEvent
 from web.simulate.witness_file import keep_witness_file, witness_channel
 
 
-def happening(number: int) -> Happening:
-    return Happening(t=0.5, request=number, event="end", tokens=number)
+def witness_event(number: int) -> WitnessEvent:
+    return WitnessEvent(t=0.5, request=number, event="end", tokens=number)
 
 
-def lines(path: Path) -> list[Happening]:
-    return [msgspec.json.decode(line, type=Happening) for line in path.read_bytes().splitlines()]
+def lines(path: Path) -> list[WitnessEvent]:
+    return [msgspec.json.decode(line, type=WitnessEvent) for line in path.read_bytes().splitlines()]
 
 
 async def test_lines_are_appended_in_order(tmp_path: Path) -> None:
@@ -28,25 +28,25 @@ async def test_lines_are_appended_in_order(tmp_path: Path) -> None:
             await nursery.start(keep_witness_file, path, receiver)
             with sender:
                 for number in range(500):
-                    sender.send_nowait(happening(500 * round + number))
-    assert lines(path) == [happening(number) for number in range(1000)]
+                    sender.send_nowait(witness_event(500 * round + number))
+    assert lines(path) == [witness_event(number) for number in range(1000)]
 
 
-async def test_nothing_is_lost_when_the_server_stops(tmp_path: Path) -> None:
+async def test_no_line_is_lost_when_the_server_stops(tmp_path: Path) -> None:
     path = tmp_path / "witness.jsonl"
     sender, receiver = witness_channel()
     async with trio.open_nursery() as nursery:
         await nursery.start(keep_witness_file, path, receiver)
-        sender.send_nowait(happening(0))
+        sender.send_nowait(witness_event(0))
         nursery.cancel_scope.cancel()
         with trio.move_on_after(5, shield=True):
             await trio.testing.wait_all_tasks_blocked()
-        sender.send_nowait(happening(1))
+        sender.send_nowait(witness_event(1))
         sender.close()
-    assert lines(path) == [happening(0), happening(1)]
+    assert lines(path) == [witness_event(0), witness_event(1)]
 
 
-async def test_a_file_that_cannot_be_written_ends_the_server(tmp_path: Path) -> None:
+async def test_unwritable_file_ends_the_server(tmp_path: Path) -> None:
     settings = SimulateSettings(witness=tmp_path / "missing" / "witness.jsonl")
     with pytest.RaisesGroup(FileNotFoundError):
         await serve_simulated(settings)

@@ -1,4 +1,4 @@
-"""How the server stops: in order, in time, and at once when asked twice."""
+"""Server shutdown: in order, within its time limits, and at once after a second signal."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -11,76 +11,79 @@ from trio.testing import MockClock
 
 from actors.outcome import Reason
 from tests.actors.fakes import FOREVER, ScriptedProvider, stop, text
-from tests.web.house import House, open_house
+from tests.web.house import EdgeHarness, open_harness
 from web.config.sections import Server
 from web.server import HttpServer
 from web.stopping import LAST_FRAMES_S, SETTLE_S, Stop, drain
 
 GRACE_S, DRAIN_S = 1.0, 30.0
 CLOSED_AFTER_S = 4.0
-"""How long clients keep their connections to a server that leaves."""
+"""Seconds for which clients keep their connections to a server that hands over."""
 
 
-class Listener:
-    """A server that notes when it was told what, and how many turns were live then."""
+class RecordingServer:
+    """A server that records each call with its time and the number of live turns."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self.told: list[tuple[str, float, int]] = []
+    def __init__(self, harness: EdgeHarness) -> None:
+        self._harness = harness
+        self.calls: list[tuple[str, float, int]] = []
 
-    def _note(self, what: str) -> None:
-        self.told.append((what, trio.current_time(), len(self._house.registry)))
+    def _record(self, what: str) -> None:
+        self.calls.append((what, trio.current_time(), len(self._harness.registry)))
 
     def leave(self, idle_s: float) -> None:
         assert idle_s == SETTLE_S
-        self._note("leave")
+        self._record("leave")
 
     async def wait_closed(self) -> None:
         await trio.sleep(CLOSED_AFTER_S)
 
     def stop_accepting(self) -> None:
-        self._note("stop accepting")
+        self._record("stop accepting")
 
     async def drain(self, seconds: float) -> None:
         assert seconds == LAST_FRAMES_S
-        self._note("drain")
+        self._record("drain")
 
     def close_all(self) -> None:
-        self._note("close")
+        self._record("close")
 
 
-class Scene:
-    """A house with turns in it that is told to stop."""
+class Shutdown:
+    """An application with live turns that is shut down."""
 
-    def __init__(self, house: House, nursery: trio.Nursery) -> None:
-        self.house = house
+    def __init__(self, harness: EdgeHarness, nursery: trio.Nursery) -> None:
+        self.harness = harness
         self.stop = Stop()
-        self.listener = Listener(house)
+        self.server = RecordingServer(harness)
         self._nursery = nursery
 
     def chat(self) -> None:
         async def chat() -> None:
-            await self.house.chat(stream=True)
+            await self.harness.chat(stream=True)
 
         self._nursery.start_soon(chat)
 
     async def drain(self) -> None:
         settings = Server(grace_s=GRACE_S, drain_s=DRAIN_S)
-        server = cast("HttpServer", self.listener)
-        await drain(self.stop, settings, self.house.registry, server)
+        server = cast("HttpServer", self.server)
+        await drain(self.stop, settings, self.harness.registry, server)
 
 
 @asynccontextmanager
-async def a_scene(silence: float = FOREVER) -> AsyncIterator[Scene]:
+async def open_shutdown(silence: float = FOREVER) -> AsyncIterator[Shutdown]:
     main = ScriptedProvider(text("a"), silence, stop())
-    async with open_house(main, timeouts={"idle_s": 500}) as house, trio.open_nursery() as nursery:
-        yield Scene(house, nursery)
+    async with (
+        open_harness(main, timeouts={"idle_s": 500}) as harness,
+        trio.open_nursery() as nursery,
+    ):
+        yield Shutdown(harness, nursery)
 
 
-async def test_an_idle_server_stops_after_its_grace(autojump_clock: MockClock) -> None:
-    async with a_scene() as scene:
-        await scene.drain()
-        assert scene.listener.told == [
+async def test_idle_server_stops_after_the_grace_time(autojump_clock: MockClock) -> None:
+    async with open_shutdown() as shutdown:
+        await shutdown.drain()
+        assert shutdown.server.calls == [
             ("stop accepting", GRACE_S, 0),
             ("drain", GRACE_S, 0),
             ("close", GRACE_S, 0),
@@ -88,61 +91,63 @@ async def test_an_idle_server_stops_after_its_grace(autojump_clock: MockClock) -
 
 
 async def test_new_turns_are_refused_at_once(autojump_clock: MockClock) -> None:
-    async with a_scene() as scene, trio.open_nursery() as nursery:
-        nursery.start_soon(scene.drain)
+    async with open_shutdown() as shutdown, trio.open_nursery() as nursery:
+        nursery.start_soon(shutdown.drain)
         await trio.sleep(GRACE_S / 2)
-        assert (await scene.house.chat()).status_code == 503
-        assert scene.listener.told == []
+        assert (await shutdown.harness.chat()).status_code == 503
+        assert shutdown.server.calls == []
 
 
-async def test_turns_that_end_in_time_end_by_themselves(autojump_clock: MockClock) -> None:
-    async with a_scene(silence=10.0) as scene:
-        scene.chat()
+async def test_turns_may_end_within_the_drain_time(autojump_clock: MockClock) -> None:
+    async with open_shutdown(silence=10.0) as shutdown:
+        shutdown.chat()
         await trio.sleep(1)
-        await scene.drain()
-        assert scene.house.theatre.record.reason == Reason.STOP.value
-        assert scene.listener.told == [
+        await shutdown.drain()
+        assert shutdown.harness.turns.record.reason == Reason.STOP.value
+        assert shutdown.server.calls == [
             ("stop accepting", 2, 1),
             ("drain", 10, 0),
             ("close", 10, 0),
         ]
 
 
-async def test_the_rest_is_ended_and_recorded(autojump_clock: MockClock) -> None:
-    async with a_scene() as scene:
+async def test_remaining_turns_are_ended_and_recorded(autojump_clock: MockClock) -> None:
+    async with open_shutdown() as shutdown:
         for _ in range(3):
-            scene.chat()
+            shutdown.chat()
         await trio.sleep(1)
-        scene.house.store.takes_s = 2.0
-        await scene.drain()
+        shutdown.harness.store.takes_s = 2.0
+        await shutdown.drain()
         ended_at = 1 + GRACE_S + DRAIN_S
-        assert [r.reason for r in scene.house.store.finals] == [Reason.SERVER_SHUTDOWN.value] * 3
-        assert scene.listener.told[1:] == [("drain", ended_at + 2, 0), ("close", ended_at + 2, 0)]
+        assert [r.reason for r in shutdown.harness.store.finals] == [
+            Reason.SERVER_SHUTDOWN.value
+        ] * 3
+        assert shutdown.server.calls[1:] == [("drain", ended_at + 2, 0), ("close", ended_at + 2, 0)]
 
 
 @pytest.mark.parametrize("at", [0.0, 0.5, 10.0])
-async def test_asked_twice_it_skips_the_waiting_but_not_the_records(
+async def test_second_signal_skips_the_waiting_but_not_the_records(
     autojump_clock: MockClock, at: float
 ) -> None:
-    async with a_scene() as scene:
-        scene.chat()
+    async with open_shutdown() as shutdown:
+        shutdown.chat()
         await trio.sleep(1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(scene.drain)
+            nursery.start_soon(shutdown.drain)
             await trio.sleep(at)
-            scene.stop.hurried.set()
-        assert scene.house.theatre.record.reason == Reason.SERVER_SHUTDOWN.value
-        assert scene.listener.told[-1] == ("close", 1 + at, 0)
+            shutdown.stop.hurried.set()
+        assert shutdown.harness.turns.record.reason == Reason.SERVER_SHUTDOWN.value
+        assert shutdown.server.calls[-1] == ("close", 1 + at, 0)
 
 
-async def test_who_hurried_before_waits_for_nothing(autojump_clock: MockClock) -> None:
+async def test_wait_returns_at_once_when_hurried_before(autojump_clock: MockClock) -> None:
     stopping = Stop()
     stopping.hurried.set()
     await stopping.wait_or_hurry(trio.sleep_forever, 1000)
     assert trio.current_time() == 0
 
 
-async def test_waiting_ends_with_what_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_wait_ends_with_its_task(autojump_clock: MockClock) -> None:
     async def wait() -> None:
         await trio.sleep(3)
 
@@ -151,7 +156,7 @@ async def test_waiting_ends_with_what_is_waited_for(autojump_clock: MockClock) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_the_first_signal_asks_and_the_second_hurries(
+async def test_first_signal_drains_and_second_hurries(
     nursery: trio.Nursery, number: signal.Signals
 ) -> None:
     stopping = Stop()
@@ -164,39 +169,39 @@ async def test_the_first_signal_asks_and_the_second_hurries(
     nursery.cancel_scope.cancel()
 
 
-async def test_who_hands_over_refuses_nothing(autojump_clock: MockClock) -> None:
-    async with a_scene(silence=1.0) as scene, trio.open_nursery() as nursery:
-        scene.stop.hand_over()
-        nursery.start_soon(scene.drain)
+async def test_turns_are_accepted_during_a_handover(autojump_clock: MockClock) -> None:
+    async with open_shutdown(silence=1.0) as shutdown, trio.open_nursery() as nursery:
+        shutdown.stop.hand_over()
+        nursery.start_soon(shutdown.drain)
         await trio.sleep(3)
-        assert (await scene.house.chat()).status_code == 200
-        assert scene.listener.told == [("leave", 0, 0)]
+        assert (await shutdown.harness.chat()).status_code == 200
+        assert shutdown.server.calls == [("leave", 0, 0)]
 
 
-async def test_who_hands_over_goes_when_connections_and_turns_are_gone(
+async def test_handover_ends_when_connections_and_turns_have_ended(
     autojump_clock: MockClock,
 ) -> None:
-    async with a_scene(silence=20.0) as scene:
-        scene.chat()
+    async with open_shutdown(silence=20.0) as shutdown:
+        shutdown.chat()
         await trio.sleep(1)
-        scene.stop.hand_over()
-        await scene.drain()
-        assert scene.house.theatre.record.reason == Reason.STOP.value
-        assert scene.listener.told[1:] == [("drain", 20, 0), ("close", 20, 0)]
+        shutdown.stop.hand_over()
+        await shutdown.drain()
+        assert shutdown.harness.turns.record.reason == Reason.STOP.value
+        assert shutdown.server.calls[1:] == [("drain", 20, 0), ("close", 20, 0)]
 
 
-async def test_handing_over_has_an_end(autojump_clock: MockClock) -> None:
-    async with a_scene() as scene:
-        scene.chat()
+async def test_handover_is_limited_by_the_drain_time(autojump_clock: MockClock) -> None:
+    async with open_shutdown() as shutdown:
+        shutdown.chat()
         await trio.sleep(1)
-        scene.stop.hand_over()
-        await scene.drain()
-        assert scene.house.theatre.record.reason == Reason.SERVER_SHUTDOWN.value
+        shutdown.stop.hand_over()
+        await shutdown.drain()
+        assert shutdown.harness.turns.record.reason == Reason.SERVER_SHUTDOWN.value
         assert trio.current_time() == 1 + DRAIN_S
 
 
-async def test_a_signal_after_an_order_does_not_hurry(nursery: trio.Nursery) -> None:
-    """systemd may signal all processes of a service, supervised ones too."""
+async def test_signal_after_a_handover_order_does_not_hurry(nursery: trio.Nursery) -> None:
+    """systemd may signal all processes of a service, including supervised ones."""
     stopping = Stop()
     await nursery.start(stopping.watch_signals)
     stopping.hand_over()

@@ -1,4 +1,4 @@
-"""Service tasks that crash are reported and started again, with backoff."""
+"""Background tasks of the server: a crash is reported, and the task restarted with backoff."""
 
 from itertools import pairwise
 
@@ -27,17 +27,17 @@ class Boom(Exception):
 
 
 class Task:
-    """Crashes after so many seconds, again and again; notes when it was started."""
+    """A task that crashes after each of these lifetimes in seconds; records its starts."""
 
-    def __init__(self, *lives_s: float) -> None:
-        self._lives_s = list(lives_s)
+    def __init__(self, *lifetimes_s: float) -> None:
+        self._lifetimes_s = list(lifetimes_s)
         self.started_at: list[float] = []
 
     async def run(self) -> None:
         self.started_at.append(trio.current_time())
-        if not self._lives_s:
+        if not self._lifetimes_s:
             return
-        await trio.sleep(self._lives_s.pop(0))
+        await trio.sleep(self._lifetimes_s.pop(0))
         raise Boom
 
     @property
@@ -50,14 +50,14 @@ def crashes(metrics: Metrics) -> float:
     return metrics.registry.get_sample_value("trouper_bugs_total", {"kind": "task_crashed"}) or 0
 
 
-async def test_a_task_that_ends_is_not_started_again(autojump_clock: MockClock) -> None:
+async def test_task_that_ends_is_not_restarted(autojump_clock: MockClock) -> None:
     task, metrics = Task(), Metrics()
     await keep_running("task", task.run, metrics)
     assert task.started_at == [0]
     assert crashes(metrics) == 0
 
 
-async def test_a_task_that_crashes_is_reported_and_started_again(
+async def test_crashed_task_is_reported_and_restarted(
     autojump_clock: MockClock,
 ) -> None:
     task, metrics = Task(0), Metrics()
@@ -72,13 +72,13 @@ async def test_pauses_grow_up_to_a_limit(autojump_clock: MockClock) -> None:
     assert task.pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE_S, *[LONGEST_PAUSE_S] * 2]
 
 
-async def test_after_a_long_life_the_pause_is_short_again(autojump_clock: MockClock) -> None:
+async def test_pause_is_reset_after_a_long_run(autojump_clock: MockClock) -> None:
     task = Task(0, 0, LONGEST_PAUSE_S + 1, 0)
     await keep_running("task", task.run, Metrics())
     assert task.pauses == [0.1, 0.2, LONGEST_PAUSE_S + 1 + 0.1, 0.2]
 
 
-async def test_a_cancel_goes_through(autojump_clock: MockClock) -> None:
+async def test_cancellation_propagates(autojump_clock: MockClock) -> None:
     metrics = Metrics()
     with trio.move_on_after(3) as scope:
         await keep_running("task", trio.sleep_forever, metrics)
@@ -86,7 +86,7 @@ async def test_a_cancel_goes_through(autojump_clock: MockClock) -> None:
     assert crashes(metrics) == 0
 
 
-async def test_a_crash_that_came_with_a_cancel_is_not_lost(autojump_clock: MockClock) -> None:
+async def test_crash_during_a_cancellation_is_reported(autojump_clock: MockClock) -> None:
     async def crash_when_cancelled() -> None:
         try:
             await trio.sleep_forever()
@@ -100,7 +100,7 @@ async def test_a_crash_that_came_with_a_cancel_is_not_lost(autojump_clock: MockC
 
 
 class SweptStore(WebStore):
-    """A store whose sweeps fail the first time."""
+    """A store whose first sweep fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,14 +114,14 @@ class SweptStore(WebStore):
         return 0
 
 
-async def test_a_sweep_that_the_store_refuses_comes_later(autojump_clock: MockClock) -> None:
+async def test_failed_sweep_is_retried_later(autojump_clock: MockClock) -> None:
     store = SweptStore()
     with trio.move_on_after(SWEEP_EVERY_S + 1):
         await keep_sweeping(store, 60.0)  # type: ignore[arg-type]  # it sweeps
     assert store.swept_at == [0, SWEEP_EVERY_S]
 
 
-async def test_a_store_that_cannot_recover_turns_refuses_the_start(
+async def test_start_is_refused_if_turns_cannot_be_recovered(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = WebStore()
@@ -130,12 +130,14 @@ async def test_a_store_that_cannot_recover_turns_refuses_the_start(
         raise StoreUnavailable("database is locked")
 
     monkeypatch.setattr(store, "orphans", refuse)
-    with pytest.raises(StartupRefused, match="database is locked; start again") as caught:
+    with pytest.raises(
+        StartupRefused, match="database is locked; restart when the store is available"
+    ) as caught:
         await recover_turns(store, Planner(load()))
     assert "\n" not in str(caught.value)
 
 
-async def test_turns_of_processes_that_die_later_are_recovered_while_serving(
+async def test_orphaned_turns_are_recovered_while_serving(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = WebStore()

@@ -1,4 +1,4 @@
-"""What systemd's variables mean, and where news go."""
+"""systemd's environment variables and its notification socket."""
 
 import socket
 from pathlib import Path
@@ -18,18 +18,18 @@ from web.systemd import READY, notify, passed_sockets
         ({"LISTEN_FDS": "2"}, ()),
     ],
 )
-def test_passed_sockets(environ: dict[str, str], sockets: tuple[int, ...]) -> None:
+def test_passed_sockets_are_read(environ: dict[str, str], sockets: tuple[int, ...]) -> None:
     assert passed_sockets(environ, 7) == sockets
 
 
 @pytest.mark.parametrize("count", ["", "-1", "x", "²"])
-def test_a_broken_count_is_an_error(count: str) -> None:
+def test_invalid_count_is_an_error(count: str) -> None:
     with pytest.raises(ValueError, match="LISTEN_FDS"):
         passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": count}, 7)
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_news_arrive(tmp_path: Path, abstract: bool) -> None:
+def test_notification_arrives(tmp_path: Path, abstract: bool) -> None:
     name = f"trouper-{tmp_path.name}" if abstract else str(tmp_path / "n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name if abstract else name)
@@ -38,6 +38,6 @@ def test_news_arrive(tmp_path: Path, abstract: bool) -> None:
         assert sock.recv(100) == b"READY=1"
 
 
-def test_news_that_nobody_takes_are_no_trouble(tmp_path: Path) -> None:
+def test_missing_notification_socket_is_ignored(tmp_path: Path) -> None:
     notify(READY, {"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     notify(READY, {})

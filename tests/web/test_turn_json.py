@@ -1,4 +1,4 @@
-"""A turn as clients see it: live while it plays, and at its end."""
+"""The JSON of a turn, live and ended."""
 
 import msgspec
 import trio
@@ -7,8 +7,8 @@ from trio.testing import MockClock
 from actors.outcome import Reason
 from actors.providers.base import FailureKind, UpstreamFailure
 from actors.run_turn import run_turn
-from tests.actors.fakes import ScriptedProvider, Theatre, a_request, stop, text
-from tests.web.house import view
+from tests.actors.fakes import ScriptedProvider, TurnHarness, a_request, stop, text
+from tests.web.house import ended_turn_view
 from web.turn_json import LISTED_TEXT, listed_turn, live_turn, stored_turn
 
 
@@ -16,8 +16,8 @@ def as_json(described: dict[str, object]) -> dict[str, object]:
     return msgspec.json.decode(msgspec.json.encode(described))  # type: ignore[no-any-return]
 
 
-async def test_a_turn_that_has_not_begun(autojump_clock: MockClock) -> None:
-    turn = Theatre(ScriptedProvider()).turn()
+async def test_turn_that_has_not_started(autojump_clock: MockClock) -> None:
+    turn = TurnHarness(ScriptedProvider()).turn()
     described = as_json(live_turn(turn))
     assert described["status"] == "in_progress"
     assert described["mode"] == "background"
@@ -27,13 +27,13 @@ async def test_a_turn_that_has_not_begun(autojump_clock: MockClock) -> None:
     assert (described["text"], described["cost_micros"]) == ("", 0)
 
 
-async def test_a_failed_turn_tells_its_error_both_ways(autojump_clock: MockClock) -> None:
+async def test_failed_turn_has_the_same_error_live_and_stored(autojump_clock: MockClock) -> None:
     failure = UpstreamFailure(FailureKind.SERVER_ERROR, "overloaded", status=503, retry_after_s=4)
-    theatre = Theatre(ScriptedProvider(head=failure))
-    turn = theatre.turn()
-    await run_turn(turn, theatre.backstage)
+    harness = TurnHarness(ScriptedProvider(head=failure))
+    turn = harness.turn()
+    await run_turn(turn, harness.backstage)
     live = as_json(live_turn(turn))
-    stored = as_json(stored_turn(view(theatre.record)))
+    stored = as_json(stored_turn(ended_turn_view(harness.record)))
     assert live["error"] == stored["error"]
     assert live["error"] == {
         "status": 503,
@@ -46,17 +46,17 @@ async def test_a_failed_turn_tells_its_error_both_ways(autojump_clock: MockClock
     assert stored["usage"] is None
 
 
-async def test_an_end_without_an_error_of_its_own_is_told_both_ways(
+async def test_cancelled_turn_has_the_same_error_live_and_stored(
     autojump_clock: MockClock,
 ) -> None:
-    theatre = Theatre(ScriptedProvider(text("a"), 5.0, stop()))
-    turn = theatre.turn()
+    harness = TurnHarness(ScriptedProvider(text("a"), 5.0, stop()))
+    turn = harness.turn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, theatre.backstage)
+        nursery.start_soon(run_turn, turn, harness.backstage)
         await trio.sleep(1)
         turn.stop(Reason.CANCEL_REQUESTED)
     live = as_json(live_turn(turn))
-    assert live["error"] == as_json(stored_turn(view(theatre.record)))["error"]
+    assert live["error"] == as_json(stored_turn(ended_turn_view(harness.record)))["error"]
     assert live["error"] == {
         "status": 499,
         "message": "The turn was cancelled on request.",
@@ -65,13 +65,13 @@ async def test_an_end_without_an_error_of_its_own_is_told_both_ways(
     }
 
 
-async def test_attempts_are_told_one_by_one(autojump_clock: MockClock) -> None:
+async def test_attempts_are_listed_one_by_one(autojump_clock: MockClock) -> None:
     refused = UpstreamFailure(FailureKind.REFUSED, "no connection")
-    theatre = Theatre(
+    harness = TurnHarness(
         ScriptedProvider(head=refused), ScriptedProvider(text("a"), stop(), name="spare")
     )
-    await run_turn(theatre.turn(), theatre.backstage)
-    attempts = as_json(stored_turn(view(theatre.record)))["attempts"]
+    await run_turn(harness.turn(), harness.backstage)
+    attempts = as_json(stored_turn(ended_turn_view(harness.record)))["attempts"]
     assert isinstance(attempts, list)
     assert [(a["number"], a["provider"], a["result"], a["message"]) for a in attempts] == [
         (1, "main", "refused", "no connection"),
@@ -80,19 +80,19 @@ async def test_attempts_are_told_one_by_one(autojump_clock: MockClock) -> None:
     ]
 
 
-async def test_a_turn_that_keeps_no_text_shows_none_while_it_lives(
+async def test_unstored_turn_shows_no_text(
     autojump_clock: MockClock,
 ) -> None:
-    theatre = Theatre(ScriptedProvider(text("secret"), stop()))
-    turn = theatre.turn(a_request("main", keep_text=False))
-    await run_turn(turn, theatre.backstage)
+    harness = TurnHarness(ScriptedProvider(text("secret"), stop()))
+    turn = harness.turn(a_request("main", keep_text=False))
+    await run_turn(turn, harness.backstage)
     assert live_turn(turn)["text"] == ""
 
 
-async def test_a_list_cuts_a_long_text_and_says_so(autojump_clock: MockClock) -> None:
-    theatre = Theatre(ScriptedProvider(text("a"), stop()))
-    await run_turn(theatre.turn(), theatre.backstage)
-    turn = view(theatre.record)
+async def test_list_truncates_long_text(autojump_clock: MockClock) -> None:
+    harness = TurnHarness(ScriptedProvider(text("a"), stop()))
+    await run_turn(harness.turn(), harness.backstage)
+    turn = ended_turn_view(harness.record)
     short = msgspec.structs.replace(turn, text="a" * LISTED_TEXT)
     long = msgspec.structs.replace(turn, text="a" * (LISTED_TEXT + 1))
     assert listed_turn(short) == stored_turn(short)

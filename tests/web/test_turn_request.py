@@ -1,4 +1,4 @@
-"""What a chat request and its model's plan come to as a turn."""
+"""The turn request that a chat request and its model's plan result in."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from actors.outcome import OnCut
 from tests.actors.fakes import ScriptedProvider
-from tests.web.house import asking, open_house
+from tests.web.house import chat_body, open_harness
 from web.chat.request import read_chat_request
 from web.routes.chat import turn_request
 
@@ -19,10 +19,10 @@ MODELS: dict[str, object] = {
 }
 
 
-async def test_the_model_says_what_becomes_of_a_cut() -> None:
-    async with open_house(ScriptedProvider(), models=MODELS) as house:
-        ask = read_chat_request(json.dumps(asking()).encode())
-        turn = turn_request(house.service, ask)
+async def test_model_settings_decide_on_cut_and_capabilities() -> None:
+    async with open_harness(ScriptedProvider(), models=MODELS) as harness:
+        ask = read_chat_request(json.dumps(chat_body()).encode())
+        turn = turn_request(harness.service, ask)
     assert (turn.on_cut, turn.continue_instruction) == (OnCut.RESTART, "Go on.")
     assert [planned.capabilities.prefill for planned in turn.routes] == [False, True]
 
@@ -35,11 +35,11 @@ async def test_the_model_says_what_becomes_of_a_cut() -> None:
         ({"stream": True, "strict": True}, True, False),
     ],
 )
-async def test_the_client_says_how_strict_it_is_and_whether_it_sees_the_middle(
+async def test_client_decides_strict_and_replaceable(
     changes: dict[str, object], strict: bool, replaceable: bool
 ) -> None:
-    async with open_house(ScriptedProvider()) as house:
-        ask = read_chat_request(json.dumps(asking(**changes)).encode())
-        turn = turn_request(house.service, ask)
+    async with open_harness(ScriptedProvider()) as harness:
+        ask = read_chat_request(json.dumps(chat_body(**changes)).encode())
+        turn = turn_request(harness.service, ask)
     assert (turn.strict, turn.replaceable) == (strict, replaceable)
     assert "strict" not in turn.call.parameters

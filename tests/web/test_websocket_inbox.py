@@ -1,4 +1,4 @@
-"""Messages that wait for a handler: in order, so many and so large, and lost to nobody."""
+"""The queue of messages that wait for a WebSocket handler: ordered, bounded and lossless."""
 
 import pytest
 import trio
@@ -9,13 +9,13 @@ from trio.testing import wait_all_tasks_blocked
 from web.websocket_inbox import MOST, MessageInbox
 
 
-async def test_messages_come_in_order() -> None:
+async def test_messages_are_received_in_order() -> None:
     inbox = MessageInbox(10_000)
     assert all([inbox.put("a"), inbox.put(b"b"), inbox.put("")])
     assert [await inbox.receive() for _ in range(3)] == ["a", b"b", ""]
 
 
-async def test_who_waits_is_woken() -> None:
+async def test_waiting_receiver_is_woken() -> None:
     inbox = MessageInbox(10_000)
     got: list[str | bytes] = []
 
@@ -29,7 +29,7 @@ async def test_who_waits_is_woken() -> None:
     assert got == ["a"]
 
 
-async def test_who_is_cancelled_takes_none() -> None:
+async def test_cancelled_receiver_takes_no_message() -> None:
     inbox = MessageInbox(10_000)
     with trio.CancelScope() as scope:
         scope.cancel()
@@ -39,7 +39,7 @@ async def test_who_is_cancelled_takes_none() -> None:
     assert await inbox.receive() == "a"
 
 
-async def test_there_is_room_for_so_many() -> None:
+async def test_number_of_messages_is_limited() -> None:
     inbox = MessageInbox(10_000_000)
     for _ in range(2):
         assert all(inbox.put("a") for _ in range(MOST))
@@ -48,7 +48,7 @@ async def test_there_is_room_for_so_many() -> None:
 
 
 @pytest.mark.parametrize("message", ["x" * 1000, b"x" * 1000, "€" * 500])
-async def test_there_is_room_for_so_much(message: str | bytes) -> None:
+async def test_size_of_messages_is_limited(message: str | bytes) -> None:
     inbox = MessageInbox(2500)
     assert inbox.put(message)
     assert inbox.put(message)
@@ -57,7 +57,7 @@ async def test_there_is_room_for_so_much(message: str | bytes) -> None:
     assert inbox.put(message)
 
 
-async def test_a_single_message_may_be_larger() -> None:
+async def test_single_message_may_exceed_the_limit() -> None:
     inbox = MessageInbox(10)
     assert inbox.put("x" * 1000)
     assert not inbox.put("")
@@ -66,10 +66,10 @@ async def test_a_single_message_may_be_larger() -> None:
 
 
 @given(st.lists(st.integers(0, 400) | st.none(), max_size=300))
-def test_what_is_put_is_what_comes(steps: list[int | None]) -> None:
-    """A number puts a message of that size, None takes one."""
+def test_messages_are_received_as_put(steps: list[int | None]) -> None:
+    """Each number puts a message of that size, each None takes one."""
 
-    async def play() -> None:
+    async def run() -> None:
         inbox, waiting = MessageInbox(5000), list[str]()
         for step in steps:
             if step is not None:
@@ -81,4 +81,4 @@ def test_what_is_put_is_what_comes(steps: list[int | None]) -> None:
             assert sum(map(len, waiting)) <= 5000
         assert [await inbox.receive() for _ in waiting] == waiting
 
-    trio.run(play)
+    trio.run(run)

@@ -1,4 +1,4 @@
-"""What is wrong with a request is said with the path of the field; nothing else gets through."""
+"""Tests that chat requests are validated and that errors name the path of the field."""
 
 import json
 
@@ -17,7 +17,7 @@ from web.chat.request import (
 )
 from web.content_parts import MAX_PARTS
 from web.errors import ApiError
-from web.field_errors import first_complaint
+from web.field_errors import first_error
 from web.json_body import read_json
 
 USER = {"role": "user", "content": "Hi"}
@@ -38,7 +38,7 @@ def refusal(body: bytes) -> tuple[str | None, str | None, str]:
     return info.param, info.code, info.message
 
 
-def test_the_least_request() -> None:
+def test_minimal_request_has_the_defaults() -> None:
     ask = read()
     assert (ask.model, ask.stream, ask.include_usage, ask.keep_text) == (
         "large",
@@ -50,17 +50,17 @@ def test_the_least_request() -> None:
     assert ask.call.parameters == {}
 
 
-def test_what_the_client_wants_back() -> None:
+def test_answer_options_are_read() -> None:
     ask = read(stream=True, stream_options={"include_usage": True}, store=False)
     assert (ask.stream, ask.include_usage, ask.keep_text) == (True, True, False)
 
 
-def test_null_is_as_good_as_nothing() -> None:
+def test_null_counts_as_absent() -> None:
     ask = read(stream=None, stream_options=None, temperature=None, stop=None, store=None, n=None)
     assert (ask.stream, ask.include_usage, ask.keep_text) == (False, False, True)
 
 
-def test_everything_else_is_passed_on_untouched() -> None:
+def test_other_parameters_are_passed_on_unchanged() -> None:
     given = {
         "temperature": 0.3,
         "top_p": 1,
@@ -77,7 +77,7 @@ def test_everything_else_is_passed_on_untouched() -> None:
     assert read(**given).call.parameters == given
 
 
-def test_messages_are_passed_on_untouched() -> None:
+def test_messages_are_passed_on_unchanged() -> None:
     messages = [
         {"role": "system", "content": "Be kind.", "name": "boss", "x": {"y": 1}},
         {"role": "user", "content": [{"type": "text", "text": "What is this?"}, IMAGE]},
@@ -101,14 +101,14 @@ NOT_OBJECTS = [
     (b"null", "must be a JSON object"),
     (b'"text"', "must be a JSON object"),
     (b"17", "must be a JSON object"),
-    (b'{"a": 1e999}', "a number in it that is out of range"),
-    (b'{"a": ' + b"1" * 5_000 + b"}", "a number in it that is out of range"),
+    (b'{"a": 1e999}', "a number that is out of range"),
+    (b'{"a": ' + b"1" * 5_000 + b"}", "a number that is out of range"),
     (b'{"a":' * 100_000, "nested too deeply"),
 ]
 
 
 @pytest.mark.parametrize(("body", "words"), NOT_OBJECTS, ids=lambda value: str(value)[:20])
-def test_what_is_no_object(body: bytes, words: str) -> None:
+def test_body_that_is_not_an_object_is_rejected(body: bytes, words: str) -> None:
     param, code, message = refusal(body)
     assert words in message
     assert (param, code) == (None, None)
@@ -213,49 +213,56 @@ BAD: list[tuple[dict[str, object], str, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "param", "code"), BAD, ids=lambda value: str(value)[:60])
-def test_a_bad_field(changes: dict[str, object], param: str, code: str) -> None:
+def test_invalid_field_is_named_with_its_path(
+    changes: dict[str, object], param: str, code: str
+) -> None:
     body = {"model": "large", "messages": [USER]} | changes
     assert refusal(json.dumps(body).encode())[:2] == (param, code)
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])
-def test_a_missing_field(field: str) -> None:
+def test_missing_field_is_named(field: str) -> None:
     body = {"model": "large", "messages": [USER]}
     del body[field]
     assert refusal(json.dumps(body).encode())[:2] == (field, MISSING)
 
 
-def test_one_choice_is_all_there_is() -> None:
+def test_only_one_choice_is_allowed() -> None:
     assert read(n=1).call.parameters == {"n": 1}
     assert "only one choice" in refusal(b'{"model":"a","messages":[{"role":"user"}],"n":3}')[2]
 
 
-def test_that_there_are_more_problems() -> None:
-    assert "more is wrong" in refusal(b'{"messages":[{}],"n":2,"seed":"x"}')[2]
-    assert "more is wrong" not in refusal(b'{"model":"a","messages":[{"role":"user"}],"n":3}')[2]
+def test_error_mentions_further_invalid_fields() -> None:
+    assert "other fields are invalid" in refusal(b'{"messages":[{}],"n":2,"seed":"x"}')[2]
+    assert (
+        "other fields are invalid"
+        not in refusal(b'{"model":"a","messages":[{"role":"user"}],"n":3}')[2]
+    )
 
 
 @pytest.mark.parametrize("field", ["messages", "tools", "stop"])
-def test_a_list_is_left_at_its_first_mistake(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A million complaints keep the event loop for seconds."""
-    told = [0]
+def test_list_validation_stops_at_the_first_error(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reporting a million errors would block the event loop for seconds."""
+    counts = [0]
 
-    def noted(error: ValidationError) -> ApiError:
-        told.append(error.error_count())
-        return first_complaint(error)
+    def count_errors(error: ValidationError) -> ApiError:
+        counts.append(error.error_count())
+        return first_error(error)
 
-    monkeypatch.setattr("web.chat.request.first_complaint", noted)
+    monkeypatch.setattr("web.chat.request.first_error", count_errors)
     body = {"model": "large", "messages": [USER]} | {field: [0] * 1000}
     assert refusal(json.dumps(body).encode())[0] == f"{field}[0]"
-    assert max(told) <= 2  # a union complains once for each branch
+    assert max(counts) <= 2  # a union complains once for each branch
 
 
-def test_a_name_is_bounded() -> None:
+def test_model_name_length_is_limited() -> None:
     assert read(model="a" * 512).model == "a" * 512
     assert refusal(b'{"model":"%s","messages":[{"role":"user"}]}' % (b"a" * 513))[0] == "model"
 
 
-def test_a_complaint_does_not_repeat_what_was_sent() -> None:
+def test_error_does_not_repeat_the_input() -> None:
     body = {"model": "large", "messages": [{"role": "user", "content": 5, "x": "secret" * 1000}]}
     assert "secret" not in refusal(json.dumps(body).encode())[2]
 
@@ -308,7 +315,7 @@ bodies = values | st.fixed_dictionaries(
 
 
 @given(bodies)
-def test_any_json_is_a_request_or_a_complaint(body: object) -> None:
+def test_any_json_is_a_request_or_a_400(body: object) -> None:
     encoded = msgspec.json.encode(body)
     try:
         ask = read_chat_request(encoded)
@@ -319,16 +326,16 @@ def test_any_json_is_a_request_or_a_complaint(body: object) -> None:
     assert len(ask.call.messages) == len(body["messages"])
     assert ask.model == body["model"]
     again = msgspec.json.encode({"model": ask.model, "messages": ask.call.messages})
-    assert read_chat_request(again).call.messages == ask.call.messages, "it is in one shape now"
+    assert read_chat_request(again).call.messages == ask.call.messages, "not stable"
 
 
 @given(st.binary(max_size=50))
-def test_any_bytes_are_a_request_or_a_complaint(body: bytes) -> None:
+def test_any_bytes_are_a_400(body: bytes) -> None:
     with pytest.raises(ApiError):
         read_chat_request(body)
 
 
-def test_how_many_messages_and_parts_are_looked_at() -> None:
+def test_number_of_messages_and_parts_is_limited() -> None:
     part = {"type": "text", "text": "a"}
     many = {"role": "user", "content": [part] * (MAX_PARTS + 1)}
     for messages, path in (
@@ -342,13 +349,13 @@ def test_how_many_messages_and_parts_are_looked_at() -> None:
         assert str(MAX_MESSAGES if path == "messages" else MAX_PARTS) in message
 
 
-def test_strict_is_ours() -> None:
+def test_strict_is_not_passed_on() -> None:
     ask = read(strict=True)
     assert (ask.strict, ask.call.parameters) == (True, {})
     assert not read(strict=None).strict
 
 
-def test_tools_of_other_types_are_the_providers_to_know() -> None:
+def test_tools_of_other_types_are_passed_on() -> None:
     given = {
         "tools": [{"type": "custom", "custom": {"name": "c"}}, {"type": "web_search"}],
         "tool_choice": {"type": "allowed_tools", "mode": "auto"},
@@ -360,7 +367,7 @@ async def received(body: object) -> ChatRequest:
     return await receive_chat_request(json.dumps(body).encode(), trio.CapacityLimiter(1))
 
 
-async def test_a_long_body_is_read_elsewhere_and_comes_to_the_same() -> None:
+async def test_large_body_is_read_in_a_thread_with_the_same_result() -> None:
     text = {"role": "user", "content": "é" * 40_000}
     parts = {"role": "user", "content": [[{"type": "input_text", "text": "a"}], IMAGE]}
     body = {"model": "large", "messages": [text, parts], "x": [1, {"a": [None]}], "y": {"z": 1.5}}
@@ -375,19 +382,19 @@ async def test_a_long_body_is_read_elsewhere_and_comes_to_the_same() -> None:
         (b'{"model": "a", "b": "' + b"\xff" * 40_000 + b'"}', "not valid JSON"),
         (b'{"model": "a", "b": [' + b"1," * 40_000 + b'"\\ud800"]}', "not valid JSON"),
         (b"[" + b"1," * 40_000 + b"1]", "must be a JSON object"),
-        (b'{"a": [' + b"1," * 40_000 + b"1e999]}", "a number in it that is out of range"),
+        (b'{"a": [' + b"1," * 40_000 + b"1e999]}", "a number that is out of range"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
     ],
     ids=lambda value: str(value)[:20],
 )
-async def test_a_long_body_that_is_no_object(body: bytes, words: str) -> None:
+async def test_large_body_that_is_not_an_object_is_rejected(body: bytes, words: str) -> None:
     with pytest.raises(ApiError, match=words) as caught:
         await receive_chat_request(body, trio.CapacityLimiter(1))
     assert caught.value.info.status == 400
 
 
-async def test_the_complaint_about_a_long_body_is_the_same() -> None:
+async def test_error_of_a_large_body_has_the_path() -> None:
     body = {"model": "large", "messages": [USER, {"role": "user", "content": [["a" * 40_000, 5]]}]}
     with pytest.raises(ApiError) as caught:
         await received(body)
@@ -395,21 +402,21 @@ async def test_the_complaint_about_a_long_body_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("depth", range(100, 500, 20))
-async def test_what_a_thread_reads_can_be_written_again(depth: int) -> None:
-    """What is nested almost too deeply is refused here, and is not a 500 later."""
+async def test_body_parsed_in_a_thread_can_be_encoded_deeper_in_the_stack(depth: int) -> None:
+    """A body that is nested too deeply must be a 400 here and not a 500 later."""
     schema = '{"anyOf":[' * depth + "{}" + "]}" * depth
     body = f'{{"input":"{"x" * 40_000}","tools":[{schema}]}}'.encode()
     refused: str | None = None
     try:
         read = await read_json(body, lambda found: found, trio.CapacityLimiter(1))
-        _further_down(100, read)
+        _encode_deeper(100, read)
     except ApiError as error:
         refused = error.info.message
     assert refused is None if depth <= 300 else refused in (None, "The body is nested too deeply.")
 
 
-def _further_down(levels: int, read: object) -> None:
+def _encode_deeper(levels: int, read: object) -> None:
     if levels:
-        _further_down(levels - 1, read)
+        _encode_deeper(levels - 1, read)
     else:
         msgspec.json.encode(read)

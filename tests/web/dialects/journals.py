@@ -1,4 +1,4 @@
-"""Journals of whole turns, and what has to hold of streams made of them in every dialect."""
+"""Strategies for journals of complete turns, and checks of their streams in any dialect."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -32,22 +32,22 @@ recovered_journals = st.builds(
     _with_recoveries, st.lists(st.lists(answer_events, max_size=5), min_size=1, max_size=4), ends
 )
 cuts = st.lists(st.integers(0, 99), max_size=5)
-"""Where a journal is cut into batches."""
+"""Positions at which a journal is split into batches."""
 
 
 def check_after_a_crash(
     frames_of: Callable[[list[AnyEvent], str | None], list[F]],
-    said: list[AnyEvent],
+    content: list[AnyEvent],
     kept: int,
     seen: int,
 ) -> None:
-    """Asserts that a client never takes what came after a crash for what was lost in it.
+    """Check that a client cannot confuse frames after a crash with frames lost in it.
 
-    It saw the first frames of `said`, up to `seen` and one, of which only `kept` events were
-    journalled; after the recovery it resumes. `frames_of` renders a journal after a cursor.
+    The client saw the first `seen` + 1 frames of `content`, of which only `kept` events were
+    journalled. It resumes after the recovery. `frames_of` renders a journal after a cursor.
     """
-    live = frames_of([STARTED, *said], None)[: seen + 1]
-    after = [STARTED, *said[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
+    live = frames_of([STARTED, *content], None)[: seen + 1]
+    after = [STARTED, *content[:kept], events.Recovered(1), ended(Reason.OWNER_LOST)]
     whole = frames_of(after, None)
     resumed = frames_of(after, live[-1].id if live else None)
     new = [frame for frame in whole if frame.id.endswith("@1")]

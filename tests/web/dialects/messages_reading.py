@@ -1,4 +1,4 @@
-"""Reads Messages streams as the anthropic SDK does, and holds them to the grammar of the API."""
+"""Parses Messages streams with the anthropic SDK and checks the order of their events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tests.web.dialects.strict import strictly
 
 
 class Frame(Struct, frozen=True):
-    """One event as it stood on the wire, without comments and pings."""
+    """One event as sent; comments and pings are not events."""
 
     id: str
     event: str
@@ -22,7 +22,7 @@ class Frame(Struct, frozen=True):
 
 
 def frames_of(stream: bytes) -> list[Frame]:
-    """The frames of a whole stream; each is an id, a name, one line of data and a blank line."""
+    """Parse a complete stream of frames: an id, a name, one data line and a blank line each."""
     lines = [line for line in stream.split(b"\n") if not line.startswith(b":")]
     assert lines.pop() == b"", "the stream ends with a whole line"
     frames = []
@@ -46,7 +46,7 @@ def _frame(lines: list[bytes]) -> Frame:
 
 
 def read_event(frame: Frame) -> Any:
-    """The event as the SDK's type, strictly; an `error` as its body."""
+    """Parse the event strictly as the SDK's type; an `error` event as its error response."""
     if frame.event == "error":
         return strictly(ErrorResponse, frame.data)
     event = strictly(RawMessageStreamEvent, frame.data)
@@ -55,7 +55,7 @@ def read_event(frame: Frame) -> Any:
 
 
 def read_message(body: bytes) -> Message:
-    """A whole message as the SDK's type, strictly; one that is over."""
+    """Parse an ended message strictly as the SDK's type."""
     message = strictly(Message, body)
     assert isinstance(message, Message)
     assert message.stop_reason is not None
@@ -63,9 +63,9 @@ def read_message(body: bytes) -> Message:
 
 
 def check_grammar(events: Sequence[Any]) -> None:
-    """`message_start`, blocks one after the other, `message_delta` and `message_stop`, or an error.
+    """Check that the events are a message: start, consecutive blocks, delta and stop, or an error.
 
-    An error may come anywhere, and nothing after it.
+    An error may be anywhere, with nothing after it.
     """
     kinds = [event.type for event in events]
     assert all(kind != "error" for kind in kinds[:-1])
@@ -106,7 +106,7 @@ DELTAS = {
 
 
 def accumulated(events: Sequence[Any]) -> Message:
-    """The message that the SDK makes of a stream's events."""
+    """Return the message that the SDK accumulates from a stream's events."""
     message: Any = None
     buffers: dict[int, bytes] = {}
     for event in events:
@@ -116,5 +116,5 @@ def accumulated(events: Sequence[Any]) -> Message:
 
 
 def sdk_events(parts: list[bytes]) -> list[tuple[str | None, str]]:
-    """Name and data of what the SDK's own decoder finds in a stream that arrives in these parts."""
+    """Return name and data of the events that the SDK decodes from a stream in these chunks."""
     return [(sse.event, sse.data) for sse in SSEDecoder().iter_bytes(iter(parts))]

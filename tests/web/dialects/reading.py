@@ -1,4 +1,4 @@
-"""Reads event streams as a client does, byte for byte, and objects as the openai SDK does."""
+"""Parses event streams byte by byte, and objects with the types of the openai SDK."""
 
 from msgspec import Struct
 from openai._streaming import ServerSentEvent, SSEDecoder
@@ -6,11 +6,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 DOCUMENTED = {"reasoning_content"}
-"""What we send although the SDK's types do not know it."""
+"""Fields that we send and the SDK's types lack."""
 
 
 class Frame(Struct, frozen=True):
-    """One event as it stood on the wire, without comments."""
+    """One event as sent; comments are not events."""
 
     id: str
     data: str
@@ -18,7 +18,7 @@ class Frame(Struct, frozen=True):
 
 
 def frames_of(stream: bytes) -> list[Frame]:
-    """The frames of a whole stream; each is an id, one line of data and a blank line."""
+    """Parse a complete stream of frames: an id, one data line and a blank line each."""
     lines = [line for line in stream.split(b"\n") if not line.startswith(b":")]
     assert lines.pop() == b"", "the stream ends with a whole line"
     assert len(lines) % 3 == 0, "a frame is three lines"
@@ -34,26 +34,26 @@ def _frame(lines: list[bytes]) -> Frame:
 
 
 def comments_of(stream: bytes) -> list[str]:
-    """The comments of a stream."""
+    """Return the comments of a stream."""
     return [line[2:].decode() for line in stream.split(b"\n") if line.startswith(b": ")]
 
 
 def read_chunk(data: str) -> ChatCompletionChunk:
-    """The chunk, if it has every field that the SDK requires and none that it does not know."""
+    """Parse a chunk strictly: all fields that the SDK requires, and no unknown ones."""
     chunk = ChatCompletionChunk.model_validate_json(data, strict=True)
     assert_known(chunk)
     return chunk
 
 
 def read_completion(body: bytes) -> ChatCompletion:
-    """The completion, checked like a chunk."""
+    """Parse a completion as strictly as a chunk."""
     completion = ChatCompletion.model_validate_json(body, strict=True)
     assert_known(completion)
     return completion
 
 
 def assert_known(value: object) -> None:
-    """No field is unknown to the SDK, at any depth, but those we document."""
+    """Check at any depth that the SDK knows every field, except those in `DOCUMENTED`."""
     if isinstance(value, BaseModel):
         assert set(value.model_extra or {}) <= DOCUMENTED
         for name in type(value).model_fields:
@@ -64,5 +64,5 @@ def assert_known(value: object) -> None:
 
 
 def sdk_events(parts: list[bytes]) -> list[ServerSentEvent]:
-    """What the SDK's own decoder makes of a stream that arrives in these parts."""
+    """Return the events that the SDK decodes from a stream in these chunks."""
     return list(SSEDecoder().iter_bytes(iter(parts)))

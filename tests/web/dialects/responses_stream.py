@@ -1,7 +1,7 @@
-"""Reads Responses streams and objects as the openai SDK does, and holds them to the grammar.
+"""Parses Responses streams and objects with the openai SDK, and checks the order of events.
 
-Our own reading of the grammar is a little machine that knows nothing of how streams are made: it
-builds the items out of the pieces, and compares them with what the stream says they are.
+The checker shares no code with the renderer: it builds the items from the deltas and compares them
+with the items that the stream repeats.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.web.dialects.messages_reading import Frame, frames_of
 from tests.web.dialects.strict import strictly
 
 DOCUMENTED = {"store"}
-"""What OpenAI's API sends, and we do, although the SDK's types do not know it."""
+"""Fields that OpenAI's API and we send and the SDK's types lack."""
 
 _EVENTS = {
     get_args(model.model_fields["type"].annotation)[0]: model
@@ -33,7 +33,7 @@ _PARTS_IN = {"message": "content", "reasoning": "summary", "function_call": None
 
 
 def read_event(frame: Frame) -> Any:
-    """The event as the SDK's type, strictly, with the frame's name and number."""
+    """Parse the event strictly as the SDK's type, and check the frame's name and number."""
     event = strictly(_EVENTS[frame.event], frame.data, DOCUMENTED)
     assert event.type == frame.event
     number = frame.id.partition(":")[2].partition("@")[0]
@@ -42,7 +42,7 @@ def read_event(frame: Frame) -> Any:
 
 
 def read_object(body: bytes) -> Response:
-    """The response as the SDK's type, strictly; it has every field that there is."""
+    """Parse the response strictly as the SDK's type, and check that no field is missing."""
     response = strictly(Response, body, DOCUMENTED)
     assert isinstance(response, Response)
     assert json.loads(body).keys() == Response.model_fields.keys() | DOCUMENTED
@@ -50,7 +50,7 @@ def read_object(body: bytes) -> Response:
 
 
 def read_stream(stream: bytes) -> list[dict[str, Any]]:
-    """The events of a whole stream as JSON, each of them and their grammar checked."""
+    """Return the events of a complete stream as JSON, after checking each and their order."""
     frames = frames_of(stream)
     for frame in frames:
         read_event(frame)
@@ -60,7 +60,7 @@ def read_stream(stream: bytes) -> list[dict[str, Any]]:
 
 
 def check_grammar(found: Sequence[dict[str, Any]]) -> None:
-    """Begin, items with their parts with their texts, and one end that repeats the items."""
+    """Check the first events, those of items and parts, and the end, which repeats the items."""
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
     assert [event["type"] for event in found[:2]] == ["response.created", "response.in_progress"]
     assert found[0]["response"] == found[1]["response"]
@@ -72,7 +72,7 @@ def check_grammar(found: Sequence[dict[str, Any]]) -> None:
 
 
 def rebuilt(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The items that the events about items make, all of them done."""
+    """Build the items from their events, and check that all are done."""
     items: list[_Item] = []
     for event in found:
         kind, index = event["type"], event["output_index"]
@@ -87,13 +87,13 @@ def rebuilt(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class _Item:
-    """One item of the output, made of the events about it."""
+    """An output item built from its events."""
 
     def __init__(self, added: dict[str, Any]) -> None:
         assert added["status"] == "in_progress"
         self.made = deepcopy(added)
         self.done = False
-        self._said = ""
+        self._text = ""
         self._logprobs: list[object] = []
         self._parts = _PARTS_IN[added["type"]]
         self._part: dict[str, Any] | None = None
@@ -111,7 +111,7 @@ class _Item:
         elif kind.endswith(".delta"):
             assert not self._text_done
             self._check_place(kind, event)
-            self._said += event["delta"]
+            self._text += event["delta"]
             self._logprobs += event.get("logprobs", [])
         else:
             assert kind.endswith(".done")
@@ -120,7 +120,7 @@ class _Item:
     def _begin_part(self, event: dict[str, Any]) -> None:
         assert self._part is None
         assert event["part"] == _EMPTY_PARTS[event["part"]["type"]]
-        self._part, self._said, self._text_done, self._logprobs = event["part"], "", False, []
+        self._part, self._text, self._text_done, self._logprobs = event["part"], "", False, []
         assert self._index_of(event) == len(self._members)
 
     def _end_text(self, kind: str, event: dict[str, Any]) -> None:
@@ -128,14 +128,14 @@ class _Item:
         self._text_done = True
         self._check_place(kind, event)
         field = {"refusal.done": "refusal", "function_call_arguments.done": "arguments"}
-        assert event[field.get(kind, "text")] == self._said
+        assert event[field.get(kind, "text")] == self._text
         assert event.get("logprobs", []) == self._logprobs
 
     def _end_part(self, event: dict[str, Any]) -> None:
         assert self._part is not None
         assert self._text_done
         part, field = event["part"], "refusal" if "refusal" in event["part"] else "text"
-        assert part[field] == self._said
+        assert part[field] == self._text
         assert part["type"] == self._part["type"]
         assert [token["token"] for token in part.get("logprobs", [])] == [
             token["token"]  # type: ignore[index]
@@ -149,13 +149,13 @@ class _Item:
         assert self._part is None
         assert self._text_done
         if self._parts is None:
-            self.made["arguments"] = self._said
+            self.made["arguments"] = self._text
         assert item["status"] in ("completed", "incomplete")
         assert item == {**self.made, "status": item["status"]}
         self.made, self.done = item, True
 
     def _check_place(self, kind: str, event: dict[str, Any]) -> None:
-        """The text is of the open part, or of a call."""
+        """Check that the text belongs to the open part or to a function call."""
         types = {
             "output_text": "output_text",
             "refusal": "refusal",
@@ -179,10 +179,10 @@ class _Item:
         return event["content_index" if self._parts == "content" else "summary_index"]
 
 
-def as_the_sdk_follows(stream: bytes) -> Response | None:
-    """The response that the SDK's own stream helper ends with; None where it was not completed.
+def sdk_final_response(stream: bytes) -> Response | None:
+    """Return the response that the SDK's stream helper ends with, or None if it did not complete.
 
-    It raises for all that it finds wrong: two items in one place, items that change who they are.
+    The helper raises for errors such as two items with one index or an item whose id changes.
     """
     state: Any = ResponseStreamState(input_tools=omit, text_format=omit)
     for frame in frames_of(stream):

@@ -1,4 +1,4 @@
-"""Documents as an SDK's own types: nothing wrong, nothing missing, and nothing that they lack."""
+"""Parses documents strictly as an SDK's types, without unknown fields."""
 
 from collections.abc import Collection
 from functools import cache
@@ -8,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter
 
 
 def strictly(kind: Any, data: str | bytes, documented: Collection[str] = ()) -> Any:
-    """The JSON document as the SDK's type; fields that it does not know must be `documented`.
+    """Parse the JSON document as the SDK's type; its unknown fields must be `documented`.
 
     `kind` is one of the SDK's models, or a union of them.
     """
@@ -23,7 +23,7 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def assert_known(value: object, documented: Collection[str] = ()) -> None:
-    """No field of it, however deep, that its type does not have."""
+    """Check at any depth that the types know every field, except `documented` ones."""
     if isinstance(value, BaseModel):
         unknown = set(value.model_extra or {}) - set(documented)
         assert not unknown, (type(value), unknown)

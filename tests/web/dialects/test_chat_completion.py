@@ -1,4 +1,4 @@
-"""The whole completion object of a turn."""
+"""Tests of the completion object of a turn."""
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ def message(*answer: AnyEvent, reason: Reason = Reason.STOP) -> dict[str, object
     )["choices"][0]["message"]
 
 
-def test_the_golden_object() -> None:
+def test_object_matches_the_golden_sample() -> None:
     assert completion([STARTED, Text("Hel"), Text("lo"), ended()]) == {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -46,7 +46,7 @@ def test_the_golden_object() -> None:
     }
 
 
-def test_a_tool_call_without_text_has_null_content() -> None:
+def test_tool_call_without_text_has_null_content() -> None:
     assert message(events.ToolCallDelta(0, "call_1", "f", "{}"), CALL) == {
         "role": "assistant",
         "content": None,
@@ -57,11 +57,11 @@ def test_a_tool_call_without_text_has_null_content() -> None:
     }
 
 
-def test_an_empty_answer_has_empty_content() -> None:
+def test_empty_answer_has_empty_content() -> None:
     assert message()["content"] == ""
 
 
-def test_a_refusal_and_reasoning_stand_beside_the_text() -> None:
+def test_refusal_and_reasoning_have_their_own_fields() -> None:
     shown = message(events.Reasoning("h"), events.Reasoning("m"), events.Refusal("no"))
     assert shown == {
         "role": "assistant",
@@ -71,7 +71,7 @@ def test_a_refusal_and_reasoning_stand_beside_the_text() -> None:
     }
 
 
-def test_a_replacement_replaces() -> None:
+def test_replacement_replaces_the_text() -> None:
     assert message(Text("bad"), events.Replace("good", "guard"), Text("!"))["content"] == "good!"
 
 
@@ -90,26 +90,24 @@ def test_logprobs_are_joined() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(Reason))
-def test_which_ends_an_object_can_tell(reason: Reason) -> None:
+def test_object_expresses_only_ends_with_a_reason(reason: Reason) -> None:
     assert has_finish(ended(reason)) == (reason in FINISH_REASONS)
 
 
-def test_half_a_journal_is_no_answer() -> None:
-    with pytest.raises(ValueError, match="whole journal"):
+def test_incomplete_journal_is_rejected() -> None:
+    with pytest.raises(ValueError, match="must begin with Started"):
         completion([STARTED, Text("a")])
 
 
 @given(st.lists(answer_events, max_size=8), st.sampled_from(sorted(FINISH_REASONS)))
-def test_every_object_parses_with_the_sdks_own_types(
-    answer: list[AnyEvent], reason: Reason
-) -> None:
+def test_every_object_parses_with_the_sdk_types(answer: list[AnyEvent], reason: Reason) -> None:
     body = msgspec.json.encode(completion([STARTED, *answer, ended(reason)]))
     whole = read_completion(body)
     assert whole.choices[0].finish_reason == FINISH_REASONS[reason]
 
 
 @pytest.mark.parametrize("logprobs", ["[1]", '"x"', '{"content": 5}', "{"])
-def test_malformed_logprobs_cost_only_themselves(logprobs: str) -> None:
+def test_malformed_logprobs_are_dropped_alone(logprobs: str) -> None:
     journal: list[AnyEvent] = [STARTED, events.Text("a", logprobs), ended()]
     told = msgspec.json.decode(msgspec.json.encode(completion(journal)))["choices"][0]
     assert told["logprobs"] == {"content": [], "refusal": None}

@@ -1,4 +1,4 @@
-"""Ids of frames: what a client may give back, and what it gets then."""
+"""Tests of frame ids and of resuming after one."""
 
 import re
 
@@ -30,7 +30,7 @@ from web.dialects.frames import (
         ("0000000017", Cursor(0, 17)),
     ],
 )
-def test_a_cursor(text: str, cursor: Cursor) -> None:
+def test_cursor_is_parsed(text: str, cursor: Cursor) -> None:
     assert parse_cursor(text, "chat") == cursor
 
 
@@ -54,24 +54,24 @@ def test_a_cursor(text: str, cursor: Cursor) -> None:
         "x" * 10_000,
     ],
 )
-def test_what_is_no_cursor(text: str) -> None:
+def test_invalid_cursor_is_rejected(text: str) -> None:
     with pytest.raises(BadCursor, match="is not a frame id"):
         parse_cursor(text, "chat")
 
 
-def test_another_dialects_cursor_is_not_taken_for_ours() -> None:
+def test_cursor_of_another_dialect_is_rejected() -> None:
     with pytest.raises(BadCursor, match="another dialect; this stream is 'chat'"):
         parse_cursor("other:17", "chat")
 
 
-def test_a_complaint_is_short() -> None:
+def test_error_is_short() -> None:
     with pytest.raises(BadCursor) as caught:
         parse_cursor("x" * 10_000, "chat")
     assert len(str(caught.value)) < 200
 
 
 @given(st.text())
-def test_any_text_is_a_cursor_or_a_complaint(text: str) -> None:
+def test_any_text_is_a_cursor_or_an_error(text: str) -> None:
     try:
         cursor = parse_cursor(text, "chat")
     except BadCursor:
@@ -79,7 +79,7 @@ def test_any_text_is_a_cursor_or_a_complaint(text: str) -> None:
     assert cursor > START
 
 
-def test_a_recovery_outranks_every_number_before_it() -> None:
+def test_later_epoch_is_greater_than_any_number() -> None:
     assert START < Cursor(0, 0) < Cursor(0, 999) < Cursor(1, 0)
 
 
@@ -89,7 +89,7 @@ def test_frames_are_numbered_from_0() -> None:
     assert numbering.frame(b"b") == b"id: chat:1\ndata: b\n\n"
 
 
-def test_frames_with_a_name_are_numbered_among_the_others() -> None:
+def test_named_frames_share_the_numbering() -> None:
     numbering = Numbering("chat", START)
     assert numbering.event(b"begin", b"a") == b"id: chat:0\nevent: begin\ndata: a\n\n"
     assert numbering.frame(b"b") == b"id: chat:1\ndata: b\n\n"
@@ -97,7 +97,7 @@ def test_frames_with_a_name_are_numbered_among_the_others() -> None:
     assert numbering.event(b"end", b"c") == b"id: chat:2@2\nevent: end\ndata: c\n\n"
 
 
-def test_those_with_a_name_up_to_the_cursor_are_left_out_too() -> None:
+def test_named_frames_up_to_the_cursor_are_omitted() -> None:
     numbering = Numbering("chat", Cursor(0, 0))
     assert [numbering.event(b"x", b"") for _ in range(2)] == [
         b"",
@@ -105,7 +105,7 @@ def test_those_with_a_name_up_to_the_cursor_are_left_out_too() -> None:
     ]
 
 
-def test_frames_made_by_a_form_are_numbered_among_the_others() -> None:
+def test_formatted_frames_share_the_numbering() -> None:
     numbering = Numbering("chat", START)
     numbering.frame(b"a")
     number = numbering.take()
@@ -115,23 +115,23 @@ def test_frames_made_by_a_form_are_numbered_among_the_others() -> None:
     assert numbering.form(b"end", b"") % numbering.take() == b"id: chat:2@1\nevent: end\ndata: \n\n"
 
 
-def test_there_is_no_number_for_a_frame_that_the_client_has() -> None:
+def test_take_returns_no_number_for_a_frame_that_the_client_has() -> None:
     numbering = Numbering("chat", Cursor(0, 1))
     assert [numbering.take() for _ in range(4)] == [-1, -1, 2, 3]
 
 
-def test_the_data_of_frames_stands_alone_for_those_who_need_no_stream() -> None:
+def test_data_of_frames_is_extracted() -> None:
     numbering = Numbering("chat", START)
     stream = PING + numbering.frame(b"1") + comment("data: no") + numbering.event(b"x", b"2")
     assert data_of(stream) == [b"1", b"2"]
 
 
-def test_those_up_to_the_cursor_are_left_out() -> None:
+def test_frames_up_to_the_cursor_are_omitted() -> None:
     numbering = Numbering("chat", Cursor(0, 1))
     assert [numbering.frame(b"x") for _ in range(3)] == [b"", b"", b"id: chat:2\ndata: x\n\n"]
 
 
-def test_numbers_go_on_in_a_new_epoch_and_ids_say_so() -> None:
+def test_numbers_continue_in_a_new_epoch() -> None:
     numbering = Numbering("chat", START)
     numbering.frame(b"a")
     numbering.new_epoch(1)
@@ -146,65 +146,65 @@ def test_numbers_go_on_in_a_new_epoch_and_ids_say_so() -> None:
         (Cursor(0, 9_999_999_999), "no frame 'chat:9999999999'; the last one is 'chat:1'."),
     ],
 )
-def test_a_frame_that_was_never_sent_is_told_from_one_that_was(after: Cursor, words: str) -> None:
+def test_cursor_beyond_the_last_frame_is_rejected(after: Cursor, words: str) -> None:
     numbering = Numbering("chat", after)
     numbering.frame(b"a")
     numbering.frame(b"b")
-    assert numbering.awaited
+    assert numbering.client_is_ahead
     with pytest.raises(BadCursor, match=re.escape(words)):
         numbering.check()
 
 
 @pytest.mark.parametrize("after", [START, Cursor(0, 0), Cursor(0, 1)])
-def test_every_frame_there_is_was_sent(after: Cursor) -> None:
+def test_cursor_of_any_sent_frame_is_accepted(after: Cursor) -> None:
     numbering = Numbering("chat", after)
-    assert numbering.awaited == (after != START)
+    assert numbering.client_is_ahead == (after != START)
     numbering.frame(b"a")
     numbering.frame(b"b")
-    assert not numbering.awaited
+    assert not numbering.client_is_ahead
     numbering.check()
     assert numbering.last == Cursor(0, 1)
 
 
-def test_before_the_first_frame_none_was_sent() -> None:
+def test_cursor_is_rejected_before_the_first_frame() -> None:
     Numbering("chat", START).check()
     with pytest.raises(BadCursor, match="no frame 'chat:0'; there is none yet"):
         Numbering("chat", Cursor(0, 0)).check()
 
 
-def test_a_frame_that_was_lost_may_have_been_sent() -> None:
+def test_cursor_of_a_lost_frame_is_accepted_after_a_recovery() -> None:
     numbering = Numbering("chat", Cursor(0, 50))
     numbering.frame(b"a")
-    assert numbering.awaited
+    assert numbering.client_is_ahead
     numbering.new_epoch(1)
     numbering.frame(b"b")
     numbering.check()
     assert numbering.last == Cursor(1, 1)
 
 
-def test_numbers_go_on_where_the_turn_is_told_again() -> None:
+def test_numbering_continues_after_another_rendering() -> None:
     first = Numbering("chat", START)
     first.frame(b"a")
     again = Numbering("chat", Cursor(0, 1))
-    again.go_on_from(first)
+    again.continue_after(first)
     assert again.frame(b"seen") == b""
     assert again.frame(b"b") == b"id: chat:2\ndata: b\n\n"
 
 
-def test_who_saw_frames_that_were_lost_gets_those_of_the_new_epoch() -> None:
+def test_client_with_lost_frames_gets_the_new_epoch() -> None:
     numbering = Numbering("chat", Cursor(0, 50))
     assert numbering.frame(b"a") == b""
     numbering.new_epoch(1)
     assert numbering.frame(b"b") == b"id: chat:1@1\ndata: b\n\n"
 
 
-def test_a_comment_has_no_number_and_one_line() -> None:
+def test_comment_has_no_number_and_one_line() -> None:
     numbering = Numbering("chat", START)
     assert numbering.comment("one\r\ndata: two\nthree") == b": one data: two three\n"
     assert numbering.frame(b"a").startswith(b"id: chat:0\n")
 
 
-def test_a_comment_before_a_frame_that_was_seen_was_seen_too() -> None:
+def test_comment_before_a_seen_frame_is_omitted() -> None:
     numbering = Numbering("chat", Cursor(0, 0))
     assert numbering.comment("seen") == b""
     numbering.frame(b"a")

@@ -1,4 +1,4 @@
-"""The whole Message object of a turn, and that it is what its stream comes to."""
+"""Tests of the Message object of a turn, and that its stream accumulates to the same."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def content(*answer: AnyEvent, reason: Reason = Reason.STOP) -> list[dict[str, A
     return json.loads(body)["content"]  # type: ignore[no-any-return]
 
 
-def test_the_golden_object() -> None:
+def test_object_matches_the_golden_sample() -> None:
     assert message([STARTED, Text("Hel"), Text("lo"), ended()]) == {
         "id": "msg_1",
         "type": "message",
@@ -43,7 +43,7 @@ def test_the_golden_object() -> None:
     }
 
 
-def test_thinking_text_and_calls_stand_in_their_order() -> None:
+def test_thinking_text_and_calls_keep_their_order() -> None:
     assert content(
         events.Reasoning("hm"),
         Text("Well"),
@@ -59,7 +59,7 @@ def test_thinking_text_and_calls_stand_in_their_order() -> None:
     ]
 
 
-def test_an_empty_answer_has_no_content() -> None:
+def test_empty_answer_has_no_content() -> None:
     assert content() == []
 
 
@@ -76,12 +76,12 @@ def test_an_empty_answer_has_no_content() -> None:
         ("nonsense", {INVALID: "nonsense"}),
     ],
 )
-def test_arguments_that_are_no_object_are_not_lost(arguments: str, input: dict[str, Any]) -> None:
+def test_arguments_that_are_not_an_object_are_kept(arguments: str, input: dict[str, Any]) -> None:
     (call,) = content(ToolCallDelta(0, "c", "f", arguments), reason=Reason.LENGTH)
     assert call["input"] == input
 
 
-def test_what_was_begun_anew_or_replaced_is_not_there() -> None:
+def test_content_discarded_by_retry_or_replace_is_omitted() -> None:
     assert content(Text("bad"), events.Retry("cut"), Text("good")) == [
         {"type": "text", "text": "good"}
     ]
@@ -90,25 +90,25 @@ def test_what_was_begun_anew_or_replaced_is_not_there() -> None:
     ]
 
 
-def test_without_figures_the_usage_is_what_was_estimated() -> None:
+def test_usage_is_the_estimate_if_unknown() -> None:
     whole = message([STARTED, Text("a"), ended(usage=None)])
     assert read_message(msgspec.json.encode(whole)).usage.output_tokens == 0
 
 
 @pytest.mark.parametrize("reason", sorted(Reason))
-def test_which_ends_an_object_can_tell(reason: Reason) -> None:
+def test_object_expresses_only_ends_with_a_reason(reason: Reason) -> None:
     assert has_stop(ended(reason)) == (reason in STOP_REASONS)
 
 
 @pytest.mark.parametrize("reason", sorted(STOP_REASONS))
-def test_why_it_stopped(reason: Reason) -> None:
+def test_stop_reason_is_set(reason: Reason) -> None:
     whole = read_message(msgspec.json.encode(message([STARTED, ended(reason)])))
     assert whole.stop_reason == STOP_REASONS[reason]
     assert (whole.stop_details is not None) is (whole.stop_reason == "refusal")
 
 
-def test_half_a_journal_is_no_message() -> None:
-    with pytest.raises(ValueError, match="whole journal"):
+def test_incomplete_journal_is_rejected() -> None:
+    with pytest.raises(ValueError, match="must begin with Started"):
         message([STARTED, Text("a")])
 
 
@@ -119,20 +119,20 @@ calls = st.builds(
 
 
 def shown(message: Message) -> list[dict[str, Any]]:
-    """The content, without the field that the SDK adds."""
+    """Return the content without the field that the SDK adds."""
     return [block.model_dump(exclude={"parsed_output"}) for block in message.content]
 
 
 def is_shown_once(event: AnyEvent) -> bool:
-    """Whether it neither takes anything back nor adds to a call, whose arguments are random."""
+    """Return whether the event neither discards content nor adds random arguments to a call."""
     return not isinstance(event, events.Replace | ToolCallDelta | ToolCall)
 
 
 @given(st.lists(answer_events.filter(is_shown_once) | calls, max_size=12))
-def test_a_stream_comes_to_the_same(answer: list[AnyEvent]) -> None:
+def test_accumulated_stream_equals_the_object(answer: list[AnyEvent]) -> None:
     seen: set[int] = set()
     journal: list[AnyEvent] = [STARTED]
-    for event in answer:  # each call is said once, and whole
+    for event in answer:  # each call occurs once and complete
         if isinstance(event, ToolCallDelta):
             if event.index in seen:
                 continue
@@ -146,6 +146,6 @@ def test_a_stream_comes_to_the_same(answer: list[AnyEvent]) -> None:
 
 
 @given(st.lists(answer_events, max_size=10), st.sampled_from(sorted(STOP_REASONS)))
-def test_every_object_is_the_sdks_own_type(answer: list[AnyEvent], reason: Reason) -> None:
+def test_every_object_parses_with_the_sdk_types(answer: list[AnyEvent], reason: Reason) -> None:
     whole = read_message(msgspec.json.encode(message([STARTED, *answer, ended(reason)])))
     assert whole.stop_reason == STOP_REASONS[reason]

@@ -1,4 +1,4 @@
-"""The Messages stream: its very bytes, its blocks, its ends, and resuming after every frame."""
+"""Tests of the Messages stream: its bytes, blocks and ends, and resuming after every frame."""
 
 import json
 import time
@@ -35,14 +35,14 @@ def render(journal: list[AnyEvent], *, after: str | None = None) -> bytes:
 
 
 def read(journal: list[AnyEvent]) -> list[Any]:
-    """The events of a journal's stream, each of them checked, and their grammar, too."""
+    """Return the events of a journal's stream, after checking each and their order."""
     found = [read_event(frame) for frame in frames_of(render(journal))]
     check_grammar(found)
     return found
 
 
 def deltas(journal: list[AnyEvent]) -> list[tuple[int, str]]:
-    """Index and text of all deltas of blocks."""
+    """Return index and text of all block deltas."""
     found = [event for event in read(journal) if event.type == "content_block_delta"]
     return [(e.index, getattr(e.delta, FIELDS[e.delta.type])) for e in found]
 
@@ -50,7 +50,7 @@ def deltas(journal: list[AnyEvent]) -> list[tuple[int, str]]:
 FIELDS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
 
-def test_the_golden_stream() -> None:
+def test_stream_matches_the_golden_sample() -> None:
     assert render([STARTED, Text("Hel"), Text("lo"), ended()]) == (
         b"id: anthropic-messages:0\nevent: message_start\n"
         b'data: {"type":"message_start","message":{"id":"msg_1","type":"message",'
@@ -78,7 +78,7 @@ def test_the_golden_stream() -> None:
     )
 
 
-def test_the_start_tells_the_estimate_and_the_end_the_figures() -> None:
+def test_start_has_the_estimate_and_end_the_usage() -> None:
     started = events.Started(
         turn_id="turn_1",
         model="large",
@@ -94,18 +94,18 @@ def test_the_start_tells_the_estimate_and_the_end_the_figures() -> None:
     assert (delta.usage.output_tokens, delta.usage.output_tokens_details.thinking_tokens) == (3, 1)
 
 
-def test_without_figures_the_estimate_stands() -> None:
+def test_estimate_remains_without_usage() -> None:
     *_, delta, _ = read([STARTED, Text("a"), ended(usage=None)])
     assert delta.usage.model_dump(exclude_unset=True) == {"output_tokens": 0}
 
 
-def test_more_cached_than_sent_is_no_negative_figure() -> None:
+def test_more_cached_than_input_tokens_are_not_negative() -> None:
     usage = Usage(input_tokens=3, output_tokens=1, cached_input_tokens=5)
     *_, delta, _ = read([STARTED, ended(usage=usage)])
     assert delta.usage.input_tokens == 0
 
 
-def test_thinking_text_and_a_call_are_blocks_one_after_the_other() -> None:
+def test_thinking_text_and_call_are_consecutive_blocks() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         events.Reasoning("h"),
@@ -140,7 +140,7 @@ def test_thinking_text_and_a_call_are_blocks_one_after_the_other() -> None:
     }
 
 
-def test_a_call_that_is_whole_ends_where_the_next_begins() -> None:
+def test_complete_call_ends_when_the_next_begins() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         ToolCallDelta(0, "a", "f", "{}"),
@@ -154,11 +154,11 @@ def test_a_call_that_is_whole_ends_where_the_next_begins() -> None:
 
 
 def read_all(journal: list[AnyEvent]) -> list[Any]:
-    """The events of a stream that is not over."""
+    """Return the events of a stream that has not ended."""
     return [read_event(frame) for frame in frames_of(render(journal))]
 
 
-def test_calls_that_are_told_side_by_side_are_shown_one_after_the_other() -> None:
+def test_interleaved_calls_become_consecutive_blocks() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         ToolCallDelta(0, "a", "f", '{"x'),
@@ -183,13 +183,13 @@ def test_calls_that_are_told_side_by_side_are_shown_one_after_the_other() -> Non
     assert [(call.id, call.input) for call in calls] == [("a", {"x": 1}), ("b", {"y": 2})]
 
 
-def test_what_waits_for_a_call_that_is_never_whole_comes_at_the_end() -> None:
+def test_items_behind_an_incomplete_call_come_at_the_end() -> None:
     journal: list[AnyEvent] = [STARTED, ToolCallDelta(0, "a", "f", "{"), Text("So.")]
     assert [e.delta.partial_json for e in read_all(journal) if hasattr(e, "delta")] == ["{"]
     assert deltas([*journal, ended(Reason.LENGTH)]) == [(0, "{"), (1, "So.")]
 
 
-def test_arguments_of_nothing_but_braces_are_not_read_again_and_again() -> None:
+def test_arguments_of_only_braces_stay_within_the_parse_budget() -> None:
     pieces = ['{"a":"', *["}"] * 30_000]
     journal: list[AnyEvent] = [
         *(STARTED, ToolCallDelta(0, "a", "f", ""), Text("So.")),
@@ -205,7 +205,7 @@ WAITING = 1_500
 
 
 def waiting() -> list[AnyEvent]:
-    """Calls and texts of which each but the first waits until the end."""
+    """Return calls and texts that all wait until the end, except the first."""
     many = (
         event
         for index in range(1, WAITING)
@@ -214,7 +214,7 @@ def waiting() -> list[AnyEvent]:
     return [STARTED, ToolCallDelta(0, "a", "f", "{"), *many]
 
 
-def test_what_waited_is_not_shown_all_at_once() -> None:
+def test_waiting_items_are_released_in_steps() -> None:
     dialect = Messages({})
     parts = [dialect.render(waiting()), dialect.render([ended(Reason.TOOL_CALLS)])]
     while dialect.pending:
@@ -230,18 +230,18 @@ def test_what_waited_is_not_shown_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("cuts", [[], [3, 2000], [2 * WAITING - 1, 2 * WAITING]])
-def test_many_that_wait_are_the_same_frames_in_any_batches(cuts: list[int]) -> None:
+def test_waiting_items_give_the_same_frames_in_any_batches(cuts: list[int]) -> None:
     whole = [*waiting(), ToolCallDelta(0, None, None, "}"), *[Text("x")] * 9, ended()]
     assert in_batches(whole, cuts, None) == in_batches(whole, [7], None)
 
 
-def test_a_call_without_an_id_gets_one() -> None:
+def test_call_without_an_id_gets_one() -> None:
     journal: list[AnyEvent] = [STARTED, ToolCallDelta(0, None, "f", "{}"), ended()]
     (start,) = [e for e in read(journal) if e.type == "content_block_start"]
     assert start.content_block.id
 
 
-def test_pieces_of_nothing_begin_no_block() -> None:
+def test_empty_pieces_begin_no_block() -> None:
     journal: list[AnyEvent] = [STARTED, Text(""), events.Reasoning(""), ended()]
     assert [event.type for event in read(journal)] == [
         "message_start",
@@ -250,7 +250,7 @@ def test_pieces_of_nothing_begin_no_block() -> None:
     ]
 
 
-def test_a_warning_and_a_change_of_route_are_comments_of_one_line() -> None:
+def test_warning_and_route_change_are_one_line_comments() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         events.RouteChanged("spare", "spare-model", "refused"),
@@ -266,25 +266,27 @@ def test_a_warning_and_a_change_of_route_are_comments_of_one_line() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(STOP_REASONS))
-@pytest.mark.parametrize("said", [[], [Text("a")]])
-def test_an_end_with_a_stop_reason_stops(reason: Reason, said: list[AnyEvent]) -> None:
-    *_, delta, _ = read([STARTED, *said, ended(reason)])
+@pytest.mark.parametrize("content", [[], [Text("a")]])
+def test_end_with_a_stop_reason_is_message_stop(reason: Reason, content: list[AnyEvent]) -> None:
+    *_, delta, _ = read([STARTED, *content, ended(reason)])
     assert delta.delta.stop_reason == STOP_REASONS[reason]
     assert delta.delta.stop_sequence is None
     assert (delta.delta.stop_details is not None) is (STOP_REASONS[reason] == "refusal")
 
 
 @pytest.mark.parametrize("reason", ERRORS)
-@pytest.mark.parametrize("said", [[], [Text("a")], [ToolCallDelta(0, "a", "f", '{"x')]])
-def test_any_other_end_is_one_error_and_never_a_stop(reason: Reason, said: list[AnyEvent]) -> None:
-    found = read([STARTED, *said, ended(reason)])
+@pytest.mark.parametrize("content", [[], [Text("a")], [ToolCallDelta(0, "a", "f", '{"x')]])
+def test_any_other_end_is_one_error_and_never_a_stop(
+    reason: Reason, content: list[AnyEvent]
+) -> None:
+    found = read([STARTED, *content, ended(reason)])
     assert found[-1].type == "error"
     assert found[-1].error.message
     assert not {"message_delta", "message_stop"} & {event.type for event in found}
-    assert (len(found) > 1) is bool(said)
+    assert (len(found) > 1) is bool(content)
 
 
-def test_the_error_is_the_one_that_the_turn_ended_in_and_tells_our_code() -> None:
+def test_error_is_that_of_the_turn_with_its_code() -> None:
     info = ErrorInfo(status=502, message="overloaded", type="upstream_error", code="busy")
     (error,) = frames_of(render([STARTED, ended(Reason.UPSTREAM_ERROR, error=info)]))
     assert json.loads(error.data) == {
@@ -293,7 +295,7 @@ def test_the_error_is_the_one_that_the_turn_ended_in_and_tells_our_code() -> Non
     }
 
 
-def test_a_code_that_the_message_tells_already_is_not_told_twice() -> None:
+def test_code_in_the_message_is_not_repeated() -> None:
     info = ErrorInfo(status=502, message="It is busy.", code="busy")
     (error,) = read([STARTED, ended(Reason.UPSTREAM_ERROR, error=info)])
     assert error.error.message == "It is busy."
@@ -321,26 +323,26 @@ def test_a_code_that_the_message_tells_already_is_not_told_twice() -> None:
         (529, "overloaded_error"),
     ],
 )
-def test_the_type_of_an_error_goes_by_its_status(status: int, kind: str) -> None:
+def test_error_type_depends_on_the_status(status: int, kind: str) -> None:
     assert error_type(status) == kind
 
 
-@pytest.mark.parametrize("anew", [events.Retry("cut"), events.Replace("b", "guard")])
-def test_an_answer_that_was_begun_anew_ends_in_an_error(anew: AnyEvent) -> None:
-    found = read([STARTED, Text("a"), anew, Text("b"), ended()])
+@pytest.mark.parametrize("restart", [events.Retry("cut"), events.Replace("b", "guard")])
+def test_restart_after_content_ends_in_an_error(restart: AnyEvent) -> None:
+    found = read([STARTED, Text("a"), restart, Text("b"), ended()])
     assert [event.type for event in found][-2:] == ["content_block_delta", "error"]
     assert "answer_replaced" in found[-1].error.message
 
 
-@pytest.mark.parametrize("anew", [events.Retry("cut"), events.Replace("b", "guard")])
-def test_what_was_not_shown_may_be_begun_anew(anew: AnyEvent) -> None:
-    found = read([STARTED, anew, Text("b"), ended()])
+@pytest.mark.parametrize("restart", [events.Retry("cut"), events.Replace("b", "guard")])
+def test_restart_before_content_is_invisible(restart: AnyEvent) -> None:
+    found = read([STARTED, restart, Text("b"), ended()])
     assert found[-1].type == "message_stop"
     text = "".join(e.delta.text for e in found if e.type == "content_block_delta")
-    assert text == ("b" if isinstance(anew, events.Retry) else "bb")
+    assert text == ("b" if isinstance(restart, events.Retry) else "bb")
 
 
-def test_the_ids_prefix_is_the_dialects_own() -> None:
+def test_id_prefix_is_that_of_the_dialect() -> None:
     assert message_id("turn_abc") == "msg_abc"
 
 
@@ -349,7 +351,7 @@ journals = st.builds(
     st.lists(answer_events | st.builds(events.Retry, st.just("cut")), max_size=12),
     ends,
 )
-"""Whole turns of one epoch."""
+"""Complete turns of one epoch."""
 
 
 def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> bytes:
@@ -361,7 +363,7 @@ def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> b
 
 
 @given(recovered_journals, cuts, cuts)
-def test_resumed_after_every_frame_the_rest_is_the_rest(
+def test_resume_after_any_frame_gives_the_rest(
     journal: list[AnyEvent], cuts: list[int], other_cuts: list[int]
 ) -> None:
     whole = frames_of(render(journal))
@@ -371,20 +373,20 @@ def test_resumed_after_every_frame_the_rest_is_the_rest(
 
 
 @given(st.lists(answer_events, max_size=8), st.integers(0, 8), st.integers(0, 99))
-def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
-    said: list[AnyEvent], kept: int, seen: int
+def test_frames_lost_in_a_crash_differ_from_those_after_it(
+    content: list[AnyEvent], kept: int, seen: int
 ) -> None:
-    """A client saw more than was journalled; after the recovery it resumes."""
+    """The client saw more than was journalled, and resumes after the recovery."""
 
     def rendered(journal: list[AnyEvent], after: str | None) -> list[Frame]:
         return frames_of(render(journal, after=after))
 
-    check_after_a_crash(rendered, said, kept, seen)
+    check_after_a_crash(rendered, content, kept, seen)
 
 
 @settings(max_examples=200)
 @given(journals)
-def test_every_event_is_the_sdks_own_type_and_in_its_place(journal: list[AnyEvent]) -> None:
+def test_every_event_parses_with_the_sdk_types_in_a_valid_order(journal: list[AnyEvent]) -> None:
     found = read(journal)
     end = journal[-1]
     assert isinstance(end, Ended)
@@ -394,30 +396,30 @@ def test_every_event_is_the_sdks_own_type_and_in_its_place(journal: list[AnyEven
 
 
 @given(st.lists(answer_events, max_size=12))
-def test_all_text_and_thinking_is_shown(said: list[AnyEvent]) -> None:
-    said = [event for event in said if not isinstance(event, events.Replace)]
-    message = accumulated([e for e in read([STARTED, *said, ended()]) if not _is_arguments(e)])
-    texts = "".join(e.delta for e in said if isinstance(e, Text | events.Refusal))
-    thoughts = "".join(e.delta for e in said if isinstance(e, events.Reasoning))
+def test_all_text_and_thinking_is_shown(content: list[AnyEvent]) -> None:
+    content = [event for event in content if not isinstance(event, events.Replace)]
+    message = accumulated([e for e in read([STARTED, *content, ended()]) if not _is_arguments(e)])
+    texts = "".join(e.delta for e in content if isinstance(e, Text | events.Refusal))
+    thoughts = "".join(e.delta for e in content if isinstance(e, events.Reasoning))
     assert "".join(b.text for b in message.content if b.type == "text") == texts
     assert "".join(b.thinking for b in message.content if b.type == "thinking") == thoughts
 
 
 def _is_arguments(event: Any) -> bool:
-    """Random ones are no JSON, at which the SDK raises."""
+    """Return whether this is a delta of arguments; the SDK raises for random ones."""
     return bool(event.type == "content_block_delta" and event.delta.type == "input_json_delta")
 
 
 @given(short_text, short_text)
-def test_the_quick_path_renders_text_as_the_slow_one(first: str, text: str) -> None:
-    """The first text goes one way, all others the other."""
+def test_fast_path_renders_text_like_the_general_one(first: str, text: str) -> None:
+    """The first text takes the general path, all others take the fast path."""
     found = deltas([STARTED, events.Refusal("!"), Text(first), Text(text), ended()])
     assert "".join(text for _, text in found) == "!" + first + text
     assert all(text for _, text in found)
 
 
 @given(journals, cuts, st.lists(st.integers(0, 4000), max_size=10))
-def test_pings_anywhere_are_pings_and_nothing_else(
+def test_pings_anywhere_do_not_change_the_events(
     journal: list[AnyEvent], cuts: list[int], splits: list[int]
 ) -> None:
     dialect = Messages({})

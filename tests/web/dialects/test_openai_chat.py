@@ -1,4 +1,4 @@
-"""The Chat Completions stream: its very bytes, its ends, and resuming after every frame."""
+"""Tests of the Chat Completions stream: its bytes and ends, and resuming after every frame."""
 
 import json
 
@@ -32,7 +32,7 @@ def datas(journal: list[AnyEvent], *, usage: bool = False) -> list[str]:
     return [frame.data for frame in frames_of(render(journal, usage=usage))]
 
 
-def test_the_golden_stream() -> None:
+def test_stream_matches_the_golden_sample() -> None:
     assert render([STARTED, Text("Hel"), Text("lo"), ended()]) == (
         b"id: openai-chat:0\ndata: " + HEAD + b'[{"index":0,"delta":{"role":"assistant",'
         b'"content":""},"finish_reason":null}]}\n\n'
@@ -46,7 +46,7 @@ def test_the_golden_stream() -> None:
     )
 
 
-def test_the_golden_stream_with_usage() -> None:
+def test_stream_with_usage_matches_the_golden_sample() -> None:
     assert render([STARTED, Text("Hi"), ended()], usage=True) == (
         b"id: openai-chat:0\ndata: " + HEAD + b'[{"index":0,"delta":{"role":"assistant",'
         b'"content":""},"finish_reason":null}],"usage":null}\n\n'
@@ -61,7 +61,7 @@ def test_the_golden_stream_with_usage() -> None:
     )
 
 
-def test_a_tool_call_comes_in_pieces_and_not_again_as_a_whole() -> None:
+def test_tool_call_is_sent_only_in_pieces() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         events.ToolCallDelta(0, "call_1", "f", ""),
@@ -94,7 +94,7 @@ def test_reasoning_and_refusal_have_their_own_fields() -> None:
 
 
 @pytest.mark.parametrize("before", [[], [Text("a")]])
-def test_logprobs_go_along_untouched(before: list[AnyEvent]) -> None:
+def test_logprobs_are_passed_on_unchanged(before: list[AnyEvent]) -> None:
     given = '{"content":[{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[]}]}'
     journal = [STARTED, *before, Text("a", given), ended()]
     chunk = read_chunk(datas(journal)[1 + len(before)])
@@ -102,7 +102,7 @@ def test_logprobs_go_along_untouched(before: list[AnyEvent]) -> None:
     assert f'"logprobs":{given}' in datas(journal)[1 + len(before)]
 
 
-def test_a_change_of_route_changes_the_model_from_there_on() -> None:
+def test_route_change_changes_the_model_of_later_frames() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         events.RouteChanged("spare", "spare-model", "refused"),
@@ -112,19 +112,19 @@ def test_a_change_of_route_changes_the_model_from_there_on() -> None:
     assert {json.loads(data)["model"] for data in datas(journal)[:-1]} == {"spare-model"}
 
 
-def test_a_warning_is_a_comment_of_one_line() -> None:
+def test_warning_is_a_one_line_comment() -> None:
     journal: list[AnyEvent] = [STARTED, events.Warning("code", "two\nlines\r\nand more"), ended()]
     assert comments_of(render(journal)) == ["warning code two lines and more"]
     assert len(frames_of(render(journal))) == 3
 
 
-def test_without_an_answer_a_finish_still_has_a_role() -> None:
+def test_finish_without_content_still_has_a_role() -> None:
     first, *_ = datas([STARTED, ended()])
     assert read_chunk(first).choices[0].delta.role == "assistant"
 
 
 @pytest.mark.parametrize("reason", sorted(FINISH_REASONS))
-def test_an_end_with_a_finish_is_done(reason: Reason) -> None:
+def test_end_with_a_finish_reason_is_done(reason: Reason) -> None:
     *_, last, done = datas([STARTED, Text("a"), ended(reason)])
     assert read_chunk(last).choices[0].finish_reason == FINISH_REASONS[reason]
     assert done == "[DONE]"
@@ -139,7 +139,7 @@ def test_any_other_end_is_one_error_and_never_done(reason: Reason) -> None:
     assert "[DONE]" not in datas([STARTED, Text("a"), ended(reason)])
 
 
-def test_the_error_is_the_one_that_the_turn_ended_in() -> None:
+def test_error_is_that_of_the_turn() -> None:
     info = ErrorInfo(status=502, message="overloaded", type="upstream_error", code="busy")
     *_, last = datas([STARTED, ended(Reason.UPSTREAM_ERROR, error=info)])
     assert json.loads(last) == {
@@ -147,7 +147,7 @@ def test_the_error_is_the_one_that_the_turn_ended_in() -> None:
     }
 
 
-def test_an_unknown_usage_is_left_out() -> None:
+def test_unknown_usage_is_omitted() -> None:
     journal: list[AnyEvent] = [STARTED, ended(usage=None)]
     assert [json.loads(data)["choices"] != [] for data in datas(journal, usage=True)[:-1]] == [
         True,
@@ -155,14 +155,14 @@ def test_an_unknown_usage_is_left_out() -> None:
     ]
 
 
-def test_the_ids_prefix_is_the_dialects_own() -> None:
+def test_id_prefix_is_that_of_the_dialect() -> None:
     assert completion_id("turn_abc") == "chatcmpl-abc"
 
 
 journals = st.builds(
     lambda answer, end: [STARTED, *answer, end], st.lists(answer_events, max_size=10), ends
 )
-"""Whole turns of one epoch."""
+"""Complete turns of one epoch."""
 
 
 def in_batches(journal: list[AnyEvent], cuts: list[int], usage: bool, after: str | None) -> bytes:
@@ -173,7 +173,7 @@ def in_batches(journal: list[AnyEvent], cuts: list[int], usage: bool, after: str
 
 
 @given(recovered_journals, cuts, cuts, st.booleans())
-def test_resumed_after_every_frame_the_rest_is_the_rest(
+def test_resume_after_any_frame_gives_the_rest(
     journal: list[AnyEvent], cuts: list[int], other_cuts: list[int], usage: bool
 ) -> None:
     whole = frames_of(render(journal, usage=usage))
@@ -184,28 +184,28 @@ def test_resumed_after_every_frame_the_rest_is_the_rest(
 
 
 @given(st.lists(answer_events, max_size=8), st.integers(0, 8), st.integers(0, 99))
-def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
-    said: list[AnyEvent], kept: int, seen: int
+def test_frames_lost_in_a_crash_differ_from_those_after_it(
+    content: list[AnyEvent], kept: int, seen: int
 ) -> None:
-    """A client saw more than was journalled; after the recovery it resumes."""
+    """The client saw more than was journalled, and resumes after the recovery."""
 
     def rendered(journal: list[AnyEvent], after: str | None) -> list[Frame]:
         return frames_of(render(journal, after=after))
 
-    check_after_a_crash(rendered, said, kept, seen)
+    check_after_a_crash(rendered, content, kept, seen)
 
 
 @settings(max_examples=50)
 @given(journals, st.booleans())
-def test_every_frame_parses_with_the_sdks_own_types(journal: list[AnyEvent], usage: bool) -> None:
+def test_every_frame_parses_with_the_sdk_types(journal: list[AnyEvent], usage: bool) -> None:
     for data in datas(journal, usage=usage):
         if data != "[DONE]" and "error" not in json.loads(data):
             read_chunk(data)
 
 
 @given(short_text)
-def test_the_quick_path_renders_text_as_the_slow_one(text: str) -> None:
-    """The first text goes one way, all others the other."""
+def test_fast_path_renders_text_like_the_general_one(text: str) -> None:
+    """The first text takes the general path, all others take the fast path."""
     *_, slow, quick, _end, _done = datas([STARTED, Text(text, "null"), Text(text), ended()])
     assert json.loads(quick)["choices"][0]["delta"] == json.loads(slow)["choices"][0]["delta"]
     assert json.loads(quick)["choices"][0]["delta"] == {"content": text}

@@ -1,4 +1,4 @@
-"""The response object: every field, every end, and every state on the way there."""
+"""Tests of the response object: all fields, ends and intermediate states."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tests.web.dialects.responses_stream import read_object
 from tests.web.dialects.strict import strictly
 from tests.web.test_outcomes_doc import rows
 from web.dialects.kinds import KINDS
-from web.dialects.response_object import Answer, answer_of, object_of, response_object, tells
+from web.dialects.response_object import Answer, answer_of, can_express, object_of, response_object
 from web.dialects.responses_errors import CODES, response_error
 from web.dialects.responses_items import item_id, output_items, response_id, turn_id_of
 
@@ -43,14 +43,14 @@ ENDS = dict.fromkeys(Reason, FAILED) | {
 
 
 def shown(journal: Sequence[AnyEvent], options: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The object as JSON, checked."""
+    """Return the object as JSON after checking it."""
     body = msgspec.json.encode(response_object(journal, options or {}))
     read_object(body)
     found: dict[str, Any] = json.loads(body)
     return found
 
 
-def test_a_whole_answer() -> None:
+def test_object_of_a_complete_answer() -> None:
     journal: list[AnyEvent] = [STARTED, Reasoning("hm"), Text("Hello"), ended()]
     assert shown(journal) == {
         "id": "resp_1",
@@ -118,12 +118,12 @@ def test_a_whole_answer() -> None:
     }
 
 
-def test_the_reasons_are_those_of_the_reference() -> None:
+def test_table_covers_all_reasons() -> None:
     assert ENDS.keys() == rows("Reasons").keys()
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_end(reason: Reason) -> None:
+def test_every_end_has_its_status(reason: Reason) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended(reason)]
     response = shown(journal)
     status, incomplete, _ = ENDS[reason]
@@ -131,24 +131,26 @@ def test_every_end(reason: Reason) -> None:
     assert response["incomplete_details"] == (incomplete and {"reason": incomplete})
     assert (response["completed_at"] is None) == (status != "completed")
     assert (response["error"] is None) == (status != "failed")
-    assert tells(ended(reason)) == (status in ("completed", "incomplete"))
+    assert can_express(ended(reason)) == (status in ("completed", "incomplete"))
     assert response["usage"]["total_tokens"] == 10
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if ENDS[reason] is FAILED])
-def test_an_end_without_an_error_of_its_own_has_words_and_our_code(reason: Reason) -> None:
+def test_end_without_its_own_error_has_a_message_and_code(reason: Reason) -> None:
     error = shown([STARTED, ended(reason)])["error"]
     assert error["code"] == "server_error"
     assert error["message"].endswith(f" ({reason})")
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_the_table_of_dialects_knows_which_ends_are_told(reason: Reason) -> None:
+def test_dialect_registry_knows_the_expressible_ends(reason: Reason) -> None:
     kind = KINDS["openai-responses"]
-    assert kind.tells(ended(reason)) == (reason in kind.finishes) == tells(ended(reason))
+    assert (
+        kind.can_express(ended(reason)) == (reason in kind.finishes) == can_express(ended(reason))
+    )
 
 
-def test_a_turn_that_plays_shows_what_has_come() -> None:
+def test_running_turn_shows_its_content_so_far() -> None:
     response = shown([STARTED, Reasoning("hm"), Text("Hel"), Text("lo")])
     assert response["status"] == "in_progress"
     assert [item["status"] for item in response["output"]] == ["completed", "in_progress"]
@@ -156,31 +158,31 @@ def test_a_turn_that_plays_shows_what_has_come() -> None:
     assert (response["usage"], response["completed_at"]) == (None, None)
 
 
-def test_a_turn_that_has_not_begun_to_answer_is_in_progress() -> None:
+def test_turn_without_content_is_in_progress() -> None:
     answer = Answer(turn_id="turn_1", model="large", created_at=1.5)
     body = msgspec.json.encode(object_of(answer, {}))
     response = read_object(body)
     assert (response.status, response.model, response.output) == ("in_progress", "large", [])
 
 
-def test_a_journal_that_has_not_begun_is_no_answer() -> None:
-    with pytest.raises(ValueError, match="has begun"):
+def test_empty_journal_is_rejected() -> None:
+    with pytest.raises(ValueError, match="must begin with Started"):
         response_object([], {})
 
 
-def test_a_turn_that_was_never_answered_names_the_model_that_was_asked_for() -> None:
+def test_unanswered_turn_names_the_requested_model() -> None:
     asked = msgspec.structs.replace(STARTED, provider=None, upstream_model=None)
     end = msgspec.structs.replace(ended(Reason.UPSTREAM_UNREACHABLE), upstream_model=None)
     assert shown([asked, end])["model"] == "large"
 
 
-def test_while_it_plays_the_model_is_the_one_that_answers_now() -> None:
+def test_running_turn_names_the_current_upstream_model() -> None:
     assert shown([STARTED, events.RouteChanged("spare", "spare-model", "refused")])["model"] == (
         "spare-model"
     )
 
 
-def test_the_echo_takes_the_place_of_what_is_taken_for_granted() -> None:
+def test_echo_replaces_the_defaults() -> None:
     echo = {
         "instructions": "Be brief.",
         "temperature": 0.5,
@@ -195,17 +197,17 @@ def test_the_echo_takes_the_place_of_what_is_taken_for_granted() -> None:
     assert response["top_p"] is None
 
 
-def test_an_echo_cannot_say_what_became_of_the_turn() -> None:
+def test_echo_cannot_replace_the_outcome() -> None:
     echo = {"id": "resp_2", "status": "failed", "output": [1], "usage": 3, "model": "other"}
     assert shown([STARTED, ended()], {"echo": echo}) == shown([STARTED, ended()])
 
 
 @pytest.mark.parametrize("options", [{}, {"include_usage": True}, {"echo": None}, {"echo": [1]}])
-def test_turns_of_other_dialects_are_shown_too(options: dict[str, Any]) -> None:
+def test_turns_of_other_dialects_are_rendered(options: dict[str, Any]) -> None:
     assert shown([STARTED, Text("a"), ended()], options) == shown([STARTED, Text("a"), ended()])
 
 
-def test_no_object_shares_anything_with_another() -> None:
+def test_objects_share_no_mutable_values() -> None:
     first = response_object([STARTED], {})
     assert isinstance(first["metadata"], dict)
     first["metadata"]["a"] = "b"
@@ -218,20 +220,20 @@ def test_unknown_usage_is_null() -> None:
     assert shown([STARTED, ended(usage=free)])["usage"]["total_tokens"] == 0
 
 
-def test_only_the_answer_that_was_begun_anew_counts() -> None:
+def test_only_content_after_a_retry_counts() -> None:
     journal: list[AnyEvent] = [STARTED, Text("bad"), events.Retry("guard"), Text("good"), ended()]
     (message,) = shown(journal)["output"]
     assert message["content"][0]["text"] == "good"
 
 
-def test_a_replacement_stands_in_the_place_of_the_text() -> None:
+def test_replacement_takes_the_place_of_the_text() -> None:
     journal: list[AnyEvent] = [STARTED, Text("bad"), events.Replace("good", "guard"), ended()]
     (message,) = shown(journal)["output"]
     assert (message["id"], message["content"][0]["text"]) == ("msg_1_0", "good")
 
 
-def test_the_object_can_be_made_of_what_was_kept() -> None:
-    """As where the journal is gone, and the items were stored."""
+def test_object_can_be_built_from_stored_items() -> None:
+    """The journal may have been deleted, but the items are stored."""
     journal: list[AnyEvent] = [
         STARTED,
         Text("a", '{"content":[{"token":"a","logprob":-1}]}'),
@@ -239,26 +241,26 @@ def test_the_object_can_be_made_of_what_was_kept() -> None:
         ToolCallDelta(0, "call_a", "f", "{"),
         ended(Reason.UPSTREAM_TRUNCATED, error=ErrorInfo(status=502, message="cut", code="x")),
     ]
-    told = answer_of(journal)
-    kept = msgspec.structs.replace(told, items=decode_items(encode_items(items_of(journal))))
+    found = answer_of(journal)
+    kept = msgspec.structs.replace(found, items=decode_items(encode_items(items_of(journal))))
     body = msgspec.json.encode(object_of(kept, {}))
     assert json.loads(body) == shown(journal)
 
 
-def test_items_alone_can_be_spelled() -> None:
+def test_output_items_can_be_built_alone() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ToolCall(0, "call_a", "f", "{}"), ended()]
     spelled = msgspec.json.encode(output_items("turn_1", items_of(journal)))
     assert json.loads(spelled) == shown(journal)["output"]
 
 
-def test_ids_lead_from_turn_to_response_and_back() -> None:
+def test_response_id_and_turn_id_convert_both_ways() -> None:
     assert response_id("turn_abc") == "resp_abc"
     assert turn_id_of("resp_abc") == "turn_abc"
     assert turn_id_of("turn_abc") is None
     assert item_id("turn_abc", ItemKind.FUNCTION_CALL, 3) == "fc_abc_3"
 
 
-def test_the_codes_of_errors_are_the_sdks() -> None:
+def test_error_codes_are_those_of_the_sdk() -> None:
     assert set(get_args(ResponseError.model_fields["code"].annotation)) == CODES
 
 
@@ -279,7 +281,7 @@ def test_the_codes_of_errors_are_the_sdks() -> None:
         (ErrorInfo(status=400, message="m", code="invalid_image_url"), "invalid_image_url", "m"),
     ],
 )
-def test_errors_have_a_code_of_the_list_and_ours_in_words(
+def test_errors_have_a_listed_code_and_name_their_own(
     info: ErrorInfo, code: str, message: str
 ) -> None:
     error = response_error(info)
@@ -287,7 +289,7 @@ def test_errors_have_a_code_of_the_list_and_ours_in_words(
     strictly(ResponseError, msgspec.json.encode(error))
 
 
-def test_an_error_says_what_was_wrong_and_where() -> None:
+def test_error_has_param_and_message() -> None:
     info = ErrorInfo(status=400, message="m", type="invalid_request_error", param="input[0]")
     assert response_error(info)["param"] == "input[0]"
     assert response_error(info)["type"] == "invalid_request_error"
@@ -298,7 +300,7 @@ answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=10)
 
 @settings(max_examples=50)
 @given(answers, st.sampled_from(Reason), st.integers(0, 11))
-def test_every_state_of_every_answer_is_an_object(
+def test_every_state_of_any_answer_parses_with_the_sdk_types(
     answer: list[AnyEvent], reason: Reason, so_far: int
 ) -> None:
     journal: list[AnyEvent] = [STARTED, *answer, ended(reason)]
@@ -309,7 +311,7 @@ def test_every_state_of_every_answer_is_an_object(
     assert playing.output_text == visible_text(part)
 
 
-def test_items_are_valid_by_themselves() -> None:
+def test_items_parse_with_the_sdk_types() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         Reasoning("a"),

@@ -1,4 +1,4 @@
-"""The Responses stream: its very bytes, its grammar, its ends, and resuming after every frame."""
+"""Tests of the Responses stream: its bytes, event order and ends, and resuming after any frame."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_te
 from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import Frame, frames_of, sdk_events
 from tests.web.dialects.reading import comments_of
-from tests.web.dialects.responses_stream import as_the_sdk_follows, read_event, read_stream
+from tests.web.dialects.responses_stream import read_event, read_stream, sdk_final_response
 from tests.web.dialects.test_response_object import ENDS, shown
 from web.dialects.frames import PING, START, data_of, parse_cursor
 from web.dialects.responses import NAME, Responses
@@ -43,7 +43,7 @@ def read(journal: Sequence[AnyEvent]) -> list[dict[str, Any]]:
 
 
 def between(journal: Sequence[AnyEvent]) -> list[dict[str, Any]]:
-    """What stands between the beginning and the end, without numbers."""
+    """Return the events between the first two and the last, without their numbers."""
     found = read(journal)[2:-1]
     return [{k: v for k, v in event.items() if k != "sequence_number"} for event in found]
 
@@ -65,8 +65,8 @@ def more(arguments: str, index: int = 0) -> ToolCallDelta:
     return ToolCallDelta(index, None, None, arguments)
 
 
-def test_the_golden_stream() -> None:
-    _created, _in_progress, *told, _completed = frames_of(
+def test_stream_matches_the_golden_sample() -> None:
+    _created, _in_progress, *found, _completed = frames_of(
         render([STARTED, Text("Hel"), Text("lo"), ended()])
     )
     place = b'"item_id":"msg_1_0","output_index":0,"content_index":0'
@@ -96,10 +96,10 @@ def test_the_golden_stream() -> None:
         b'"item":{"id":"msg_1_0","type":"message","status":"completed","role":"assistant",'
         b'"content":[' + whole + b"]}}\n"
     )
-    assert b"\n".join(frame.raw for frame in told) == expected
+    assert b"\n".join(frame.raw for frame in found) == expected
 
 
-def test_it_begins_and_ends_with_the_object() -> None:
+def test_stream_begins_and_ends_with_the_object() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
     frames = frames_of(render(journal, options=ECHO))
     first, second, last = (json.loads(frames[at].data) for at in (0, 1, -1))
@@ -109,7 +109,7 @@ def test_it_begins_and_ends_with_the_object() -> None:
     assert [event["response"]["instructions"] for event in (first, last)] == ["Be brief."] * 2
 
 
-def test_an_empty_answer_has_no_items() -> None:
+def test_empty_answer_has_no_items() -> None:
     assert names([STARTED, ended()]) == ["created", "in_progress", "completed"]
 
 
@@ -142,7 +142,7 @@ def test_text_before_and_after_a_call_are_two_messages() -> None:
     ]
 
 
-def test_parallel_calls_are_told_apart_by_their_place() -> None:
+def test_parallel_calls_differ_in_their_index() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         begun(0, "call_a", "f"),
@@ -180,12 +180,12 @@ def test_parallel_calls_are_told_apart_by_their_place() -> None:
     ]
 
 
-def test_thinking_is_a_summary_of_one_part_and_ends_where_text_begins() -> None:
-    told = between([STARTED, Reasoning("h"), Reasoning("m"), Text("a"), ended()])
+def test_reasoning_is_a_one_part_summary_that_ends_before_the_text() -> None:
+    found = between([STARTED, Reasoning("h"), Reasoning("m"), Text("a"), ended()])
     place = {"item_id": "rs_1_0", "output_index": 0, "summary_index": 0}
     part = {"type": "summary_text", "text": "hm"}
     item = {"id": "rs_1_0", "type": "reasoning", "status": "completed", "summary": [part]}
-    assert told[:7] == [
+    assert found[:7] == [
         {
             "type": "response.output_item.added",
             "output_index": 0,
@@ -202,19 +202,19 @@ def test_thinking_is_a_summary_of_one_part_and_ends_where_text_begins() -> None:
         {"type": "response.reasoning_summary_part.done", **place, "part": part},
         {"type": "response.output_item.done", "output_index": 0, "item": item},
     ]
-    assert told[7]["item"]["id"] == "msg_1_1"
+    assert found[7]["item"]["id"] == "msg_1_1"
 
 
-def test_thinking_that_was_cut_says_so() -> None:
+def test_interrupted_reasoning_is_incomplete() -> None:
     *_, part, item = between([STARTED, Reasoning("hm"), ended(Reason.LENGTH)])
     assert part["status"] == item["item"]["status"] == "incomplete"
 
 
-def test_a_refusal_is_another_part_of_the_message() -> None:
+def test_refusal_is_another_part_of_the_message() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), Refusal("n"), Refusal("o"), ended()]
-    told = [event for event in between(journal) if event["type"].startswith("response.refusal")]
+    found = [event for event in between(journal) if event["type"].startswith("response.refusal")]
     place = {"item_id": "msg_1_0", "output_index": 0, "content_index": 1}
-    assert told == [
+    assert found == [
         {"type": "response.refusal.delta", **place, "delta": "n"},
         {"type": "response.refusal.delta", **place, "delta": "o"},
         {"type": "response.refusal.done", **place, "refusal": "no"},
@@ -224,7 +224,7 @@ def test_a_refusal_is_another_part_of_the_message() -> None:
 
 
 @pytest.mark.parametrize("before", [[], [Text("-")]])
-def test_logprobs_go_along_in_each_ones_shape(before: list[AnyEvent]) -> None:
+def test_logprobs_have_the_form_of_deltas_and_of_parts(before: list[AnyEvent]) -> None:
     journal: list[AnyEvent] = [
         STARTED,
         *before,
@@ -234,8 +234,8 @@ def test_logprobs_go_along_in_each_ones_shape(before: list[AnyEvent]) -> None:
         ended(),
     ]
     token = {"token": "a", "logprob": -0.5, "top_logprobs": [{"token": "b", "logprob": -1.5}]}
-    told = [event["logprobs"] for event in between(journal) if "logprobs" in event]
-    assert told == [*[[] for _ in before], [token], [], [token], [token, token]]
+    found = [event["logprobs"] for event in between(journal) if "logprobs" in event]
+    assert found == [*[[] for _ in before], [token], [], [token], [token, token]]
     (message,) = output(journal)
     assert (
         message["content"][0]["logprobs"]
@@ -251,14 +251,14 @@ def test_logprobs_go_along_in_each_ones_shape(before: list[AnyEvent]) -> None:
     )
 
 
-def test_logprobs_are_of_their_own_text() -> None:
+def test_logprobs_belong_to_their_own_text() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a", LOGPROBS), begun(), Text("b"), ended()]
     parts = [item["content"][0] for item in output(journal) if item["type"] == "message"]
     assert [len(part["logprobs"]) for part in parts] == [1, 0]
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_end_is_told_truthfully(reason: Reason) -> None:
+def test_every_end_has_its_last_event(reason: Reason) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended(reason)]
     last = read(journal)[-1]
     status, _, name = ENDS[reason]
@@ -269,7 +269,7 @@ def test_every_end_is_told_truthfully(reason: Reason) -> None:
     assert message["status"] == ("completed" if status == "completed" else "incomplete")
 
 
-def test_the_error_is_the_one_that_the_turn_ended_in() -> None:
+def test_error_is_that_of_the_turn() -> None:
     info = ErrorInfo(status=502, message="overloaded", type="upstream_error", code="busy")
     last = read([STARTED, ended(Reason.UPSTREAM_ERROR, error=info)])[-1]
     assert last["response"]["error"] == {
@@ -280,7 +280,7 @@ def test_the_error_is_the_one_that_the_turn_ended_in() -> None:
     }
 
 
-def test_a_change_of_route_is_a_comment_and_changes_the_model_from_there_on() -> None:
+def test_route_change_is_a_comment_and_changes_the_model() -> None:
     spare = events.RouteChanged("spare", "spare-model", "refused")
     stream = render([STARTED, spare, Text("a"), ended()])
     assert comments_of(stream) == ["route spare/spare-model after refused"]
@@ -291,7 +291,7 @@ def test_a_change_of_route_is_a_comment_and_changes_the_model_from_there_on() ->
     assert lost[-1]["response"]["model"] == "spare-model"
 
 
-def test_a_warning_is_a_comment_of_one_line() -> None:
+def test_warning_is_a_one_line_comment() -> None:
     stream = render([STARTED, events.Warning("code", "two\nlines"), ended()])
     assert comments_of(stream) == ["warning code two lines"]
     assert len(frames_of(stream)) == 3
@@ -307,7 +307,7 @@ def test_a_warning_is_a_comment_of_one_line() -> None:
     ],
 )
 @pytest.mark.parametrize("reason", [Reason.STOP, Reason.LENGTH, Reason.CANCEL_REQUESTED])
-def test_what_was_shown_and_begun_anew_ends_in_a_failure(
+def test_restart_after_content_ends_in_a_failure(
     seen: list[AnyEvent], unseen: list[AnyEvent], reason: Reason
 ) -> None:
     found = read([STARTED, *seen, *unseen, ended(reason)])
@@ -328,7 +328,7 @@ def test_what_was_shown_and_begun_anew_ends_in_a_failure(
         [ToolCallDelta(0, None, None, "{"), events.Retry("guard"), Text("good")],
     ],
 )
-def test_what_nobody_saw_can_be_taken_back(answer: list[AnyEvent]) -> None:
+def test_content_that_was_not_shown_can_be_discarded(answer: list[AnyEvent]) -> None:
     journal: list[AnyEvent] = [STARTED, *answer, ended()]
     last = read(journal)[-1]
     assert last["type"] == "response.completed"
@@ -336,7 +336,7 @@ def test_what_nobody_saw_can_be_taken_back(answer: list[AnyEvent]) -> None:
     assert last["response"]["output"][-1]["content"][0]["text"] == "good"
 
 
-def test_after_a_recovery_numbers_go_on_and_ids_say_so() -> None:
+def test_numbers_continue_after_a_recovery_with_a_new_epoch() -> None:
     journal: list[AnyEvent] = [
         STARTED,
         Text("a"),
@@ -355,20 +355,20 @@ def test_after_a_recovery_numbers_go_on_and_ids_say_so() -> None:
 
 
 @pytest.mark.parametrize("piece", [Text("b"), Reasoning("b"), Refusal("b"), more("b")])
-def test_what_grows_after_a_recovery_grows_in_the_new_epoch(piece: AnyEvent) -> None:
+def test_open_part_continues_in_the_new_epoch_after_a_recovery(piece: AnyEvent) -> None:
     journal: list[AnyEvent] = [STARTED, begun(), piece, events.Recovered(2), piece, ended()]
     read(journal)
     deltas = [f for f in frames_of(render(journal)) if f.event.endswith(".delta")]
     assert [frame.id.partition("@")[2] for frame in deltas] == ["", "2"]
 
 
-def test_a_percent_sign_in_an_id_is_but_a_sign() -> None:
+def test_percent_sign_in_an_id_is_escaped() -> None:
     started = structs.replace(STARTED, turn_id="turn_%d%b")
     found = read([started, Text("a"), Text("50%d"), ended()])
     assert {event["item_id"] for event in found if "item_id" in event} == {"msg_%d%b_0"}
 
 
-def test_the_data_of_frames_are_the_events_without_the_stream() -> None:
+def test_data_of_frames_equals_the_events() -> None:
     stream = PING + render([STARTED, events.Warning("w", "x"), Text("data: a\n"), ended()])
     assert [json.loads(data) for data in data_of(stream)] == read_stream(stream)
 
@@ -379,7 +379,7 @@ answers = st.lists(
     max_size=10,
 )
 journals = st.builds(lambda answer, end: [STARTED, *answer, end], answers, ends)
-"""Whole turns of one epoch."""
+"""Complete turns of one epoch."""
 
 
 options = st.sampled_from([{}, ECHO, {"include_usage": True}, {"echo": None}])
@@ -387,21 +387,19 @@ options = st.sampled_from([{}, ECHO, {"include_usage": True}, {"echo": None}])
 
 @settings(max_examples=50)
 @given(journals | recovered_journals, options)
-def test_every_stream_keeps_to_the_grammar(
-    journal: list[AnyEvent], options: dict[str, object]
-) -> None:
+def test_every_stream_is_valid(journal: list[AnyEvent], options: dict[str, object]) -> None:
     found = read_stream(render(journal, options=options))
-    taken_back = "(answer_replaced)" in json.dumps(found[-1]["response"]["error"])
-    if not taken_back:
+    discarded = "(answer_replaced)" in json.dumps(found[-1]["response"]["error"])
+    if not discarded:
         assert found[-1]["response"] == shown(journal, options)
 
 
 @settings(max_examples=50)
 @given(journals | recovered_journals)
-def test_the_sdks_own_helper_follows_every_stream(journal: list[AnyEvent]) -> None:
+def test_sdk_stream_helper_accepts_every_stream(journal: list[AnyEvent]) -> None:
     stream = render(journal)
     last = read_event(frames_of(stream)[-1])
-    completed = as_the_sdk_follows(stream)
+    completed = sdk_final_response(stream)
     assert (completed is not None) == (last.type == "response.completed")
     if completed is not None:
         assert completed.output_text == last.response.output_text
@@ -414,7 +412,7 @@ def in_batches(journal: list[AnyEvent], cuts: list[int], after: str | None) -> b
 
 
 @given(journals | recovered_journals, cuts, cuts)
-def test_resumed_after_every_frame_the_rest_is_the_rest(
+def test_resume_after_any_frame_gives_the_rest(
     journal: list[AnyEvent], cuts: list[int], other_cuts: list[int]
 ) -> None:
     whole = frames_of(render(journal, options=ECHO))
@@ -425,9 +423,7 @@ def test_resumed_after_every_frame_the_rest_is_the_rest(
 
 
 @given(journals, cuts)
-def test_starting_after_a_sequence_number_is_the_same(
-    journal: list[AnyEvent], cuts: list[int]
-) -> None:
+def test_starting_after_equals_last_event_id(journal: list[AnyEvent], cuts: list[int]) -> None:
     whole = frames_of(render(journal, options=ECHO))
     for k, frame in enumerate(whole, 1):
         number = json.loads(frame.data)["sequence_number"]
@@ -435,16 +431,16 @@ def test_starting_after_a_sequence_number_is_the_same(
 
 
 @given(st.lists(answer_events, max_size=8), st.integers(0, 8), st.integers(0, 99))
-def test_what_was_lost_in_a_crash_is_never_taken_for_what_came_instead(
-    said: list[AnyEvent], kept: int, seen: int
+def test_frames_lost_in_a_crash_differ_from_those_after_it(
+    content: list[AnyEvent], kept: int, seen: int
 ) -> None:
-    """A client saw more than was journalled; after the recovery it resumes."""
+    """The client saw more than was journalled, and resumes after the recovery."""
 
     def rendered(journal: list[AnyEvent], after: str | None) -> list[Frame]:
         return frames_of(render(journal, after=after))
 
-    assert rendered([STARTED], None), "the beginning is told at once"
-    check_after_a_crash(rendered, said, kept, seen)
+    assert rendered([STARTED], None), "the first frames are rendered at once"
+    check_after_a_crash(rendered, content, kept, seen)
 
 
 @given(journals, cuts, st.lists(st.integers(0, 2000), max_size=10))
@@ -461,7 +457,7 @@ def test_heartbeats_anywhere_make_no_event(
 
 
 @pytest.mark.parametrize(
-    ("said", "much"),
+    ("content", "much"),
     [
         ([Text("a")] * 1000, False),
         ([Text("a" * 300_000)], True),
@@ -471,9 +467,9 @@ def test_heartbeats_anywhere_make_no_event(
         ([Text("a", "x" * 300_000), Reasoning("b")], True),
     ],
 )
-def test_what_the_end_repeats_is_known_before_it_comes(said: list[AnyEvent], much: bool) -> None:
+def test_repeats_much_is_known_before_the_end(content: list[AnyEvent], much: bool) -> None:
     rendering = Responses({})
     assert not rendering.repeats_much
-    for event in [STARTED, *said]:
+    for event in [STARTED, *content]:
         rendering.render([event])
     assert rendering.repeats_much is much

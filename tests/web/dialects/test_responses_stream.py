@@ -1,4 +1,4 @@
-"""What reads Responses streams in tests notices when one is wrong."""
+"""Tests that the stream checker of the tests detects invalid Responses streams."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ def numbered(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**event, "sequence_number": number} for number, event in enumerate(found)]
 
 
-def test_the_sample_is_right() -> None:
+def test_sample_is_valid() -> None:
     assert read_stream(Responses({}).render(JOURNAL)) == EVENTS
 
 
 @pytest.mark.parametrize("at", range(len(EVENTS)))
-def test_an_event_that_is_missing_or_comes_twice_is_noticed(at: int) -> None:
+def test_missing_or_repeated_event_is_detected(at: int) -> None:
     with pytest.raises((AssertionError, KeyError, IndexError)):
         check_grammar(numbered(EVENTS[:at] + EVENTS[at + 1 :]))
     with pytest.raises((AssertionError, KeyError, IndexError)):
@@ -42,7 +42,7 @@ def test_an_event_that_is_missing_or_comes_twice_is_noticed(at: int) -> None:
 
 
 @pytest.mark.parametrize("at", range(len(EVENTS)))
-def test_a_field_that_is_missing_unknown_or_of_another_type_is_noticed(at: int) -> None:
+def test_missing_unknown_or_mistyped_field_is_detected(at: int) -> None:
     frame, event = FRAMES[at], EVENTS[at]
     for wrong in (
         {**event, "unknown": 1},

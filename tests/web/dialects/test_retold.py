@@ -1,4 +1,4 @@
-"""What is told of an answer that was begun anew, to those who saw nothing of it before."""
+"""Tests of the settled events that a client gets after a retry if it has seen no content."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ from actors.outcome import Reason
 from actors.recovery import visible_text
 from tests.actors.samples import STARTED, answer_events, ended
 from tests.web.dialects import messages_reading, reading
-from tests.web.dialects.responses_stream import as_the_sdk_follows
+from tests.web.dialects.responses_stream import sdk_final_response
 from web.dialects.frames import START, Cursor, parse_cursor
 from web.dialects.kinds import KINDS
 from web.dialects.rendering import Rendering
 from web.dialects.response_object import response_object
-from web.dialects.retold import retold
+from web.dialects.retold import settled_events
 
 SPARE = events.RouteChanged("spare", "spare-model", "truncated")
 WARNING = events.Warning("parameter_ignored", "x")
@@ -27,7 +27,7 @@ CALL = ToolCall(0, "call_a", "f", "{}")
 
 
 @pytest.mark.parametrize(
-    ("journal", "told"),
+    ("journal", "expected"),
     [
         ([], []),
         ([Text("a"), CALL], [Text("a"), CALL]),
@@ -46,8 +46,8 @@ CALL = ToolCall(0, "call_a", "f", "{}")
         ([Text("a"), ANEW, Text("b"), events.Replace("c", "guard")], [Text("c")]),
     ],
 )
-def test_what_was_taken_back_is_not_told(journal: list[AnyEvent], told: list[AnyEvent]) -> None:
-    assert list(retold([STARTED, *journal, ended()])) == [STARTED, *told, ended()]
+def test_discarded_events_are_dropped(journal: list[AnyEvent], expected: list[AnyEvent]) -> None:
+    assert list(settled_events([STARTED, *journal, ended()])) == [STARTED, *expected, ended()]
 
 
 answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=12)
@@ -57,15 +57,18 @@ journals = st.builds(
 
 
 @given(journals)
-def test_its_text_is_the_turns(journal: list[AnyEvent]) -> None:
-    told = list(retold(journal))
-    assert visible_text(told) == visible_text(journal)
-    assert not any(isinstance(event, events.Retry | events.Replace) for event in told)
+def test_settled_text_is_the_text_of_the_turn(journal: list[AnyEvent]) -> None:
+    expected = list(settled_events(journal))
+    assert visible_text(expected) == visible_text(journal)
+    assert not any(isinstance(event, events.Retry | events.Replace) for event in expected)
 
 
 @given(journals.filter(lambda journal: not any(isinstance(e, events.Replace) for e in journal)))
-def test_its_items_are_the_turns(journal: list[AnyEvent]) -> None:
-    again = [msgspec.json.encode(response_object(j, {})) for j in (journal, list(retold(journal)))]
+def test_settled_items_are_the_items_of_the_turn(journal: list[AnyEvent]) -> None:
+    again = [
+        msgspec.json.encode(response_object(j, {}))
+        for j in (journal, list(settled_events(journal)))
+    ]
     assert again[0] == again[1]
 
 
@@ -76,23 +79,23 @@ IDS: dict[str, Callable[[bytes], list[str]]] = {
 }
 
 
-def both(name: str, journal: list[AnyEvent], after: Cursor = START) -> tuple[bytes, bytes, bool]:
-    """The turn as it was shown, as it is told again, and whether it needs to be."""
+def streams(name: str, journal: list[AnyEvent], after: Cursor = START) -> tuple[bytes, bytes, bool]:
+    """Return the live stream, the settled stream, and whether the live one discarded content."""
 
     def render() -> Rendering:
         return KINDS[name].stream({}, after)
 
     shown, again = render(), render()
     first = shown.render(journal)
-    again.numbering.go_on_from(shown.numbering)
-    return first, again.render(list(retold(journal))), shown.taken_back
+    again.numbering.continue_after(shown.numbering)
+    return first, again.render(list(settled_events(journal))), shown.discarded
 
 
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=50)
 @given(journal=journals)
-def test_no_number_is_given_to_two_frames(name: str, journal: list[AnyEvent]) -> None:
-    first, again, _ = both(name, journal)
+def test_settled_stream_reuses_no_frame_number(name: str, journal: list[AnyEvent]) -> None:
+    first, again, _ = streams(name, journal)
     ids = IDS[name](first) + IDS[name](again)
     assert ids == [f"{name}:{number}" for number in range(len(ids))]
 
@@ -100,28 +103,28 @@ def test_no_number_is_given_to_two_frames(name: str, journal: list[AnyEvent]) ->
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=20)
 @given(journal=journals)
-def test_it_can_be_resumed_after_every_frame(name: str, journal: list[AnyEvent]) -> None:
-    _, whole, _ = both(name, journal)
+def test_settled_stream_can_be_resumed_after_any_frame(name: str, journal: list[AnyEvent]) -> None:
+    _, whole, _ = streams(name, journal)
     ids = IDS[name](whole)
     for k, id in enumerate(ids, 1):
-        _, rest, _ = both(name, journal, parse_cursor(id, name))
+        _, rest, _ = streams(name, journal, parse_cursor(id, name))
         assert IDS[name](rest) == ids[k:]
         assert whole.endswith(rest)
 
 
 @pytest.mark.parametrize("name", KINDS)
 @given(journal=journals)
-def test_nothing_of_it_is_taken_back(name: str, journal: list[AnyEvent]) -> None:
+def test_settled_stream_discards_nothing(name: str, journal: list[AnyEvent]) -> None:
     rendering = KINDS[name].stream({}, START)
-    rendering.render(list(retold(journal)))
-    assert not rendering.taken_back
+    rendering.render(list(settled_events(journal)))
+    assert not rendering.discarded
 
 
-def test_the_sdks_helper_does_not_mind_that_its_numbers_begin_late() -> None:
+def test_sdk_stream_helper_accepts_numbers_that_begin_late() -> None:
     journal: list[AnyEvent] = [STARTED, Text("Not this"), SPARE, ANEW, Text("But that"), ended()]
-    first, again, taken_back = both("openai-responses", journal)
-    assert taken_back
-    assert as_the_sdk_follows(first) is None
-    completed = as_the_sdk_follows(again)
+    first, again, discarded = streams("openai-responses", journal)
+    assert discarded
+    assert sdk_final_response(first) is None
+    completed = sdk_final_response(again)
     assert completed is not None
     assert completed.output_text == "But that"

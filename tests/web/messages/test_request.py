@@ -1,4 +1,4 @@
-"""Messages requests: what they become, what is wrong with them, and the way back to their API."""
+"""Tests of Messages requests: validation, conversion to a chat, and conversion back."""
 
 import json
 from base64 import b64encode
@@ -50,7 +50,7 @@ def read(**changes: object) -> MessagesRequest:
 
 
 def parameters(**changes: object) -> Mapping[str, object]:
-    """What is passed on besides the limit."""
+    """Return the parameters of the call without `max_tokens`."""
     found = dict(read(**changes).call.parameters)
     assert found.pop("max_tokens") == 2000
     return found
@@ -69,7 +69,7 @@ def refusal(**changes: object) -> tuple[str | None, str | None, str]:
     return info.param, info.code, info.message
 
 
-def test_the_least_request() -> None:
+def test_minimal_request_has_the_defaults() -> None:
     ask = read()
     assert (ask.model, ask.stream, ask.strict) == ("large", False, False)
     assert ask.call.messages == [USER]
@@ -77,7 +77,7 @@ def test_the_least_request() -> None:
     assert ask.call.foreign == {}
 
 
-def test_null_is_as_good_as_nothing() -> None:
+def test_null_counts_as_absent() -> None:
     nothing = dict.fromkeys(
         [
             "stream",
@@ -97,12 +97,12 @@ def test_null_is_as_good_as_nothing() -> None:
     assert read(**nothing) == read()
 
 
-def test_what_the_client_wants_back() -> None:
+def test_answer_options_are_read() -> None:
     ask = read(stream=True, strict=True)
     assert (ask.stream, ask.strict) == (True, True)
 
 
-def test_parameters_get_the_names_that_a_chat_has() -> None:
+def test_parameters_get_their_chat_names() -> None:
     asked = {
         "temperature": 0.5,
         "top_p": 0.9,
@@ -124,31 +124,31 @@ def test_parameters_get_the_names_that_a_chat_has() -> None:
     assert parameters(service_tier="auto", metadata={}) == {}
 
 
-def test_a_user_too_long_for_a_chat_stays_where_it_was() -> None:
+def test_user_id_too_long_for_a_chat_stays_in_metadata() -> None:
     ask = read(metadata={"user_id": "u" * 65})
     assert ask.call.parameters["metadata"] == {"user_id": "u" * 65}
     assert "user" not in ask.call.parameters
     assert ask.call.foreign == {"metadata": ()}
 
 
-def test_instructions_are_the_first_message() -> None:
+def test_system_prompt_is_the_first_message() -> None:
     assert chat(USER, system="Be kind.") == [{"role": "system", "content": "Be kind."}, USER]
     blocks = [{"type": "text", "text": "Be kind."}, {"type": "text", "text": "Be brief.", **CACHED}]
     assert chat(USER, system=blocks) == [{"role": "system", "content": blocks}, USER]
     assert chat(USER, system="") == chat(USER, system=[]) == [USER]
 
 
-def test_a_lone_text_is_no_list_of_parts() -> None:
+def test_single_text_becomes_a_string() -> None:
     lone = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
     assert chat(lone) == [USER]
 
 
-def test_instructions_may_stand_between_the_turns() -> None:
+def test_system_messages_may_be_between_the_turns() -> None:
     between = {"role": "system", "content": [{"type": "text", "text": "Now in French."}]}
     assert chat(USER, between) == [USER, {"role": "system", "content": "Now in French."}]
 
 
-def test_text_and_images() -> None:
+def test_text_and_images_are_converted() -> None:
     content = [
         {"type": "text", "text": "What is this?"},
         {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
@@ -174,7 +174,7 @@ def test_text_and_images() -> None:
     ]
 
 
-def test_calls_and_their_results() -> None:
+def test_calls_and_results_are_converted() -> None:
     failed = {
         "type": "tool_result",
         "tool_use_id": "toolu_2",
@@ -219,19 +219,19 @@ TOOL_CALL = {
 }
 
 
-def test_thinking_comes_back_as_text_or_as_it_was_signed() -> None:
+def test_plain_thinking_becomes_reasoning_and_signed_thinking_stays() -> None:
     unsigned = {"type": "thinking", "thinking": "Hm.", "signature": ""}
     more = {"type": "thinking", "thinking": "Aha."}
     signed = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
     redacted = {"type": "redacted_thinking", "data": "ZGF0YQ=="}
-    said = {"type": "text", "text": "Well."}
-    ask = read(messages=[USER, {"role": "assistant", "content": [unsigned, more, said]}])
+    text = {"type": "text", "text": "Well."}
+    ask = read(messages=[USER, {"role": "assistant", "content": [unsigned, more, text]}])
     assert ask.call.messages[1] == {
         "role": "assistant",
         "content": "Well.",
         "reasoning_content": "Hm.\n\nAha.",
     }
-    ask = read(messages=[USER, {"role": "assistant", "content": [signed, redacted, said]}])
+    ask = read(messages=[USER, {"role": "assistant", "content": [signed, redacted, text]}])
     assert ask.call.messages[1] == {
         "role": "assistant",
         "content": "Well.",
@@ -240,31 +240,31 @@ def test_thinking_comes_back_as_text_or_as_it_was_signed() -> None:
     assert ask.call.foreign == {"thinking_blocks": ()}
 
 
-class Compared(dict[str, object]):
-    """A block that counts how often one is compared."""
+class ComparisonCounter(dict[str, object]):
+    """A block that counts comparisons of all such blocks."""
 
     times = 0
 
     def __eq__(self, other: object) -> bool:
-        Compared.times += 1
+        ComparisonCounter.times += 1
         return super().__eq__(other)
 
     __hash__ = None
 
 
-def test_many_thoughts_are_not_compared_with_each_other() -> None:
+def test_thinking_blocks_are_separated_in_one_pass() -> None:
     thoughts = [
-        Compared(type="thinking", thinking=f"t{number}", signature="s" * (number % 2))
+        ComparisonCounter(type="thinking", thinking=f"t{number}", signature="s" * (number % 2))
         for number in range(MAX_PARTS)
     ]
-    Compared.times = 0
+    ComparisonCounter.times = 0
     (message,) = chat({"role": "assistant", "content": thoughts})
     assert message["reasoning_content"] == "\n\n".join(f"t{n}" for n in range(0, MAX_PARTS, 2))
-    assert Compared.times <= MAX_PARTS
+    assert ComparisonCounter.times <= MAX_PARTS
     assert message["thinking_blocks"] == thoughts[1::2]
 
 
-def test_tools_and_their_choice() -> None:
+def test_tools_and_tool_choice_are_converted() -> None:
     tools = [
         WEATHER | CACHED | {"type": "custom"},
         {"name": "f", "input_schema": {}, "strict": True, "input_examples": [{}]},
@@ -294,7 +294,7 @@ def test_tools_and_their_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "expected"),
     [
         ({"type": "auto"}, {"tool_choice": "auto"}),
         ({"type": "none"}, {"tool_choice": "none"}),
@@ -308,9 +308,9 @@ def test_tools_and_their_choice() -> None:
         ({"type": "auto", "disable_parallel_tool_use": False}, {"tool_choice": "auto"}),
     ],
 )
-def test_the_choice_of_tools(choice: object, said: dict[str, object]) -> None:
+def test_tool_choice_is_converted(choice: object, expected: dict[str, object]) -> None:
     found = parameters(tools=[WEATHER], tool_choice=choice)
-    assert {name: found[name] for name in found if name != "tools"} == said
+    assert {name: found[name] for name in found if name != "tools"} == expected
 
 
 @pytest.mark.parametrize(
@@ -328,14 +328,16 @@ def test_the_choice_of_tools(choice: object, said: dict[str, object]) -> None:
         (None, {}, None),
     ],
 )
-def test_how_hard_to_think(thinking: object, config: object, effort: str | None) -> None:
+def test_thinking_becomes_reasoning_effort(
+    thinking: object, config: object, effort: str | None
+) -> None:
     found = parameters(thinking=thinking, output_config=config)
     assert found.get("reasoning_effort") == effort
     assert found.get("thinking") == thinking
     assert found.get("output_config") == config
 
 
-def test_in_which_shape_to_answer() -> None:
+def test_output_format_becomes_response_format() -> None:
     wanted = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
     assert parameters(output_config=wanted)["response_format"] == {
         "type": "json_schema",
@@ -343,7 +345,7 @@ def test_in_which_shape_to_answer() -> None:
     }
 
 
-def test_only_the_count_needs_no_limit() -> None:
+def test_max_tokens_is_optional_only_for_the_count() -> None:
     least: dict[str, object] = {"model": "large", "messages": [USER]}
     assert read_count_request(least).call.parameters == {}
     with pytest.raises(ApiError, match="max_tokens: field required"):
@@ -354,7 +356,7 @@ def asked(*blocks: object, role: str = "user") -> dict[str, object]:
     return {"messages": [USER, {"role": role, "content": list(blocks)}]}
 
 
-def pictured(**source: object) -> dict[str, object]:
+def image_block(**source: object) -> dict[str, object]:
     return asked({"type": "image", "source": source})
 
 
@@ -392,25 +394,29 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
         "invalid_value",
     ),
     (asked({"type": "image"}), "messages[1].content[0].source", "missing_required_parameter"),
-    (pictured(type="file", file_id="x"), "messages[1].content[0].source.type", "invalid_image_url"),
-    (pictured(type="url"), "messages[1].content[0].source.url", "missing_required_parameter"),
     (
-        pictured(type="url", url="ftp://x"),
+        image_block(type="file", file_id="x"),
+        "messages[1].content[0].source.type",
+        "invalid_image_url",
+    ),
+    (image_block(type="url"), "messages[1].content[0].source.url", "missing_required_parameter"),
+    (
+        image_block(type="url", url="ftp://x"),
         "messages[1].content[0].source.url",
         "invalid_image_url",
     ),
     (
-        pictured(type="url", url="http://x/" + "a" * 9000),
+        image_block(type="url", url="http://x/" + "a" * 9000),
         "messages[1].content[0].source.url",
         "invalid_image_url",
     ),
     (
-        pictured(type="base64", media_type="text/plain", data=PNG),
+        image_block(type="base64", media_type="text/plain", data=PNG),
         "messages[1].content[0].source.media_type",
         "invalid_image_url",
     ),
     (
-        pictured(type="base64", media_type="image/png", data="no base64"),
+        image_block(type="base64", media_type="image/png", data="no base64"),
         "messages[1].content[0].source.data",
         "invalid_image_url",
     ),
@@ -527,13 +533,13 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "param", "code"), WRONG, ids=lambda value: str(value)[:60])
-def test_what_is_wrong_is_told_with_its_path(
+def test_invalid_field_is_named_with_its_path(
     changes: dict[str, object], param: str, code: str
 ) -> None:
     assert refusal(**changes)[:2] == (param, code)
 
 
-def test_too_many_messages_are_not_looked_at() -> None:
+def test_number_of_messages_is_limited() -> None:
     param, _, message = refusal(messages=[USER] * (MAX_MESSAGES + 1))
     assert param == "messages"
     assert str(MAX_MESSAGES) in message
@@ -596,7 +602,7 @@ json_values = st.recursive(
         max_size=4,
     )
 )
-def test_whatever_is_sent_is_a_request_or_a_complaint(changes: dict[str, object]) -> None:
+def test_any_fields_are_a_request_or_a_400(changes: dict[str, object]) -> None:
     try:
         ask = read(**changes)
     except ApiError:
@@ -626,8 +632,8 @@ def call_of(**changes: object) -> ModelCall:
     return replace(read(**changes).call, upstream_model="claude-sonnet-4-5")
 
 
-def again(**changes: object) -> dict[str, Any]:
-    """The request as it goes out to Anthropic's API, of which nothing is left out."""
+def sent_body(**changes: object) -> dict[str, Any]:
+    """Return the body sent to Anthropic's API, after checking that nothing is left out."""
     call = call_of(**changes)
     assert Anthropic().unsupported(call) == ()
     document = msgspec.json.decode(Anthropic().build(call, None).body)
@@ -644,7 +650,7 @@ def blocks(*found: object, role: str = "user") -> dict[str, object]:
 TEXT = {"type": "text", "text": "Hi"}
 SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "ZGF0YQ=="}
-KEPT: list[dict[str, object]] = [
+ROUND_TRIPS: list[dict[str, object]] = [
     {"messages": [blocks(TEXT)]},
     {"system": [TEXT | CACHED]},
     {"messages": [blocks(TEXT | CACHED)]},
@@ -706,9 +712,9 @@ KEPT: list[dict[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize("asked", KEPT, ids=lambda value: str(sorted(value)))
-def test_what_goes_through_to_the_same_api_says_the_same(asked: dict[str, object]) -> None:
-    assert again(**asked) == {"max_tokens": 2000, "messages": [blocks(TEXT)]} | asked
+@pytest.mark.parametrize("asked", ROUND_TRIPS, ids=lambda value: str(sorted(value)))
+def test_request_survives_the_round_trip_to_the_same_api(asked: dict[str, object]) -> None:
+    assert sent_body(**asked) == {"max_tokens": 2000, "messages": [blocks(TEXT)]} | asked
 
 
 @pytest.mark.parametrize(
@@ -736,7 +742,7 @@ def test_what_goes_through_to_the_same_api_says_the_same(asked: dict[str, object
         ),
     ],
 )
-def test_what_even_the_same_api_would_refuse_is_named(
+def test_fields_that_the_same_api_rejects_are_named(
     asked: dict[str, object], left_out: tuple[str, ...]
 ) -> None:
     call = call_of(**asked)
@@ -746,7 +752,7 @@ def test_what_even_the_same_api_would_refuse_is_named(
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"anthropic"}))
-def test_what_another_api_does_not_know_is_left_out_and_named(name: str) -> None:
+def test_fields_unknown_to_another_api_are_dropped_and_named(name: str) -> None:
     call = call_of(
         thinking={"type": "enabled", "budget_tokens": 9000},
         output_config={"effort": "low"},
@@ -775,11 +781,11 @@ def test_what_another_api_does_not_know_is_left_out_and_named(name: str) -> None
         assert word not in sent
 
 
-THOUGHT = [blocks(TEXT), blocks(SIGNED | {"signature": ""}, TEXT, role="assistant"), USER]
+UNSIGNED = [blocks(TEXT), blocks(SIGNED | {"signature": ""}, TEXT, role="assistant"), USER]
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "supported"),
     [
         ("openai-chat", True),
         ("ollama", True),
@@ -787,8 +793,8 @@ THOUGHT = [blocks(TEXT), blocks(SIGNED | {"signature": ""}, TEXT, role="assistan
         ("openai-responses", False),
     ],
 )
-def test_thinking_goes_to_who_takes_it_and_is_named_by_others(name: str, says: bool) -> None:
-    call = call_of(messages=THOUGHT)
+def test_thinking_is_sent_or_named_as_dropped(name: str, supported: bool) -> None:
+    call = call_of(messages=UNSIGNED)
     format = FORMATS[name]
-    assert format.unsupported(call) == (() if says else ("messages[1].reasoning_content",))
-    assert (b"Hm." in format.build(call, None).body) is says
+    assert format.unsupported(call) == (() if supported else ("messages[1].reasoning_content",))
+    assert (b"Hm." in format.build(call, None).body) is supported

@@ -1,4 +1,4 @@
-"""Whatever a client sends is a request, or a 400 with a path; and what is one can be played."""
+"""Fuzz tests: any request is accepted or gets a 400 with a path, and accepted ones can run."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from web.errors import ApiError
 from web.responses.chain import Chain
 from web.responses.compact import summary_call
 from web.responses.conversation import conversation_of
-from web.responses.request import ResponsesAsk, read_responses_request
-from web.responses.units import Unit
+from web.responses.request import ResponsesRequest, read_responses_request
+from web.responses.units import MessageGroup
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 TYPES = st.sampled_from(
@@ -44,8 +44,8 @@ FIELDS = st.sampled_from(
 )
 
 
-def read(body: dict[str, object]) -> ResponsesAsk | None:
-    """The request; None where it is refused, as it should be."""
+def read(body: dict[str, object]) -> ResponsesRequest | None:
+    """Return the request, or None after checking that it is a proper 400."""
     try:
         return read_responses_request(body)
     except ApiError as error:
@@ -56,10 +56,10 @@ def read(body: dict[str, object]) -> ResponsesAsk | None:
     return None
 
 
-def put_together(ask: ResponsesAsk, chain: Chain) -> list[Unit]:
-    """What the model would see; nothing where it is refused, as it should be."""
+def joined_groups(ask: ResponsesRequest, chain: Chain) -> list[MessageGroup]:
+    """Return the message groups for the model, or none after checking that it is a proper 400."""
     try:
-        return conversation_of(ask, chain).units
+        return conversation_of(ask, chain).groups
     except ApiError as error:
         refused = error.info
     assert refused.status == 400
@@ -68,18 +68,18 @@ def put_together(ask: ResponsesAsk, chain: Chain) -> list[Unit]:
 
 
 @given(st.dictionaries(FIELDS, JSON, max_size=5))
-def test_fields_may_hold_anything(fields: dict[str, object]) -> None:
+def test_any_field_values_are_a_request_or_a_400(fields: dict[str, object]) -> None:
     read({"model": "m", "input": "Hi"} | fields)
 
 
 @given(st.lists(ITEM, max_size=6), st.booleans())
-def test_items_may_be_anything(items: list[dict[str, object]], history: bool) -> None:
+def test_any_items_are_a_request_or_a_400(items: list[dict[str, object]], history: bool) -> None:
     body: dict[str, object] = {"model": "m", "input": items}
     if history:
         body = {"model": "m", "input": "Hi", "conversation_history": items}
     ask = read(body)
     if ask is not None:
-        put_together(ask, Chain(items=ask.past.items or []))
+        joined_groups(ask, Chain(items=ask.past.items or []))
 
 
 PARTS = st.lists(
@@ -110,7 +110,7 @@ GOOD = st.one_of(
 
 
 @given(st.lists(GOOD, min_size=1, max_size=10), st.integers(0, 10), st.booleans())
-def test_what_is_read_is_chat_messages_that_formats_take(
+def test_accepted_requests_become_valid_chat_messages(
     items: list[dict[str, object]], cut: int, incomplete: bool
 ) -> None:
     ask, past = (
@@ -122,10 +122,10 @@ def test_what_is_read_is_chat_messages_that_formats_take(
     for item in past.input:
         if incomplete and item["type"] == "function_call":
             item["status"] = "incomplete"
-    units = put_together(ask, Chain(items=past.input))
+    groups = joined_groups(ask, Chain(items=past.input))
     called: set[object] = set()
-    for unit in units:
-        for message in unit.messages:
+    for group in groups:
+        for message in group.messages:
             assert message["role"] in {"system", "developer", "user", "assistant", "tool"}
             assert isinstance(message["content"], str | list | None)
             calls = message.get("tool_calls") or []
@@ -133,4 +133,4 @@ def test_what_is_read_is_chat_messages_that_formats_take(
             called = {call["id"] for call in calls} if calls else called
             assert message["role"] != "tool" or message["tool_call_id"] in called
             assert message["content"] is not None or calls or "reasoning_content" in message
-    assert all(isinstance(one["content"], str) for one in summary_call(units, "Briefly."))
+    assert all(isinstance(one["content"], str) for one in summary_call(groups, "Briefly."))

@@ -1,4 +1,4 @@
-"""What was asked gets ids, and where it is large it is read an item at a time."""
+"""Tests of input items: they get ids, and large inputs are decoded item by item."""
 
 import json
 
@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from web.json_body import AT_ONCE
-from web.responses.listing import named_input
+from web.responses.listing import input_with_ids
 
 
 def message(text: str, **more: object) -> dict[str, object]:
@@ -14,19 +14,19 @@ def message(text: str, **more: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("text", ["Hi", "a" * AT_ONCE])
-def test_items_without_an_id_get_one_by_their_place(text: str) -> None:
+def test_items_without_an_id_get_one_from_their_index(text: str) -> None:
     own, call = message(text, id="mine"), {"type": "function_call", "call_id": "c"}
-    named = list(named_input("turn_7", json.dumps([message(text), own, call])))
+    named = list(input_with_ids("turn_7", json.dumps([message(text), own, call])))
     assert named == [message(text, id="msg_7_in_0"), own, call | {"id": "fc_7_in_2"}]
 
 
-def test_what_is_large_is_read_an_item_at_a_time() -> None:
-    items = named_input("turn_7", json.dumps([message("a" * AT_ONCE), 1]))
+def test_large_input_is_decoded_item_by_item() -> None:
+    items = input_with_ids("turn_7", json.dumps([message("a" * AT_ONCE), 1]))
     assert next(items)["id"] == "msg_7_in_0"
     with pytest.raises(msgspec.ValidationError):
         next(items)
 
 
-def test_what_is_small_is_read_at_once() -> None:
+def test_small_input_is_decoded_at_once() -> None:
     with pytest.raises(msgspec.ValidationError):
-        next(named_input("turn_7", json.dumps([message("Hi"), 1])))
+        next(input_with_ids("turn_7", json.dumps([message("Hi"), 1])))

@@ -1,4 +1,4 @@
-"""Large conversations are worked on where nobody has to wait for them, and small ones at once."""
+"""Tests that large conversations are joined in a thread and small ones on the event loop."""
 
 import time
 from typing import Any
@@ -9,12 +9,12 @@ from trio.testing import MockClock
 
 from actors.providers.base import ModelCall
 from tests.actors.fakes import ScriptedProvider
-from tests.web.house import open_house
+from tests.web.house import open_harness
 from tests.web.responding import HELLO
 from web.responses.prepare import prepare
 from web.responses.request import read_responses_request
-from web.responses.shown import weigh_all
-from web.responses.units import Unit
+from web.responses.shown import count_groups
+from web.responses.units import MessageGroup
 
 
 def user(content: object) -> dict[str, Any]:
@@ -30,7 +30,7 @@ CALLED = [
 
 
 @pytest.mark.parametrize(
-    ("asked", "large"),
+    ("body", "large"),
     [
         ({"input": "Hi"}, False),
         ({"input": [user("And what does the second violin say?")] * 300}, False),
@@ -47,21 +47,21 @@ CALLED = [
         ),
     ],
 )
-async def test_what_is_large_is_put_together_in_a_thread(
-    autojump_clock: MockClock, asked: dict[str, Any], large: bool
+async def test_large_conversation_is_joined_in_a_thread(
+    autojump_clock: MockClock, body: dict[str, Any], large: bool
 ) -> None:
-    taken = trio.CapacityLimiter(1)
-    taken.acquire_on_behalf_of_nowait("somebody")
-    async with open_house(ScriptedProvider(*HELLO)) as house:
-        ask = read_responses_request({"model": "large"} | asked)
+    busy = trio.CapacityLimiter(1)
+    busy.acquire_on_behalf_of_nowait("another task")
+    async with open_harness(ScriptedProvider(*HELLO)) as harness:
+        ask = read_responses_request({"model": "large"} | body)
         with trio.move_on_after(1) as scope:
-            await prepare(house.service, ask, taken)
+            await prepare(harness.service, ask, busy)
         assert scope.cancelled_caught is large
-        prepared = await prepare(house.service, ask, trio.CapacityLimiter(1))
+        prepared = await prepare(harness.service, ask, trio.CapacityLimiter(1))
         assert prepared.large is large
 
 
-async def test_weighing_lets_others_have_their_turns() -> None:
+async def test_token_counting_yields_to_other_tasks() -> None:
     turns = 0
 
     async def other() -> None:
@@ -70,16 +70,16 @@ async def test_weighing_lets_others_have_their_turns() -> None:
             turns += 1
             await trio.lowlevel.checkpoint()
 
-    def weigh(call: ModelCall) -> int:
+    def count_tokens(call: ModelCall) -> int:
         until = time.perf_counter() + 0.003
         while time.perf_counter() < until:
             pass
         return 1
 
-    units = [Unit([user("Hi")]) for _ in range(10)]
+    groups = [MessageGroup([user("Hi")]) for _ in range(10)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        weighed = await weigh_all(units, weigh)
+        counted = await count_groups(groups, count_tokens)
         nursery.cancel_scope.cancel()
-    assert [one.unit for one in weighed] == units
+    assert [one.group for one in counted] == groups
     assert turns >= 8

@@ -1,4 +1,4 @@
-"""What is wrong with a Responses request is said with the path of the field; the rest is read."""
+"""Tests that Responses requests are converted and that errors name the path of the field."""
 
 import json
 
@@ -8,7 +8,11 @@ import trio
 
 from web.errors import ApiError
 from web.responses.items import MAX_ITEMS
-from web.responses.request import ResponsesAsk, read_responses_request, receive_responses_request
+from web.responses.request import (
+    ResponsesRequest,
+    read_responses_request,
+    receive_responses_request,
+)
 from web.responses.summary import seal
 
 INVALID, MISSING = "invalid_value", "missing_required_parameter"
@@ -20,7 +24,7 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments"
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "Rain."}
 
 
-def read(**changes: object) -> ResponsesAsk:
+def read(**changes: object) -> ResponsesRequest:
     return read_responses_request({"model": "large", "input": "Hi"} | changes)
 
 
@@ -33,22 +37,22 @@ def refusal(**changes: object) -> tuple[str | None, str | None]:
     return info.param, info.code
 
 
-def said(role: str, *parts: object) -> dict[str, object]:
+def message_item(role: str, *parts: object) -> dict[str, object]:
     return {"type": "message", "role": role, "status": "completed", "content": list(parts)}
 
 
-def asked(text: str) -> dict[str, object]:
+def input_text(text: str) -> dict[str, object]:
     return {"type": "input_text", "text": text}
 
 
-def told(text: str) -> dict[str, object]:
+def output_text(text: str) -> dict[str, object]:
     return {"type": "output_text", "text": text, "annotations": []}
 
 
-def test_the_least_request() -> None:
+def test_minimal_request_has_the_defaults() -> None:
     ask = read()
-    assert ask.input == [said("user", asked("Hi"))]
-    assert (ask.model, ask.stream, ask.keep, ask.truncate, ask.strict) == (
+    assert ask.input == [message_item("user", input_text("Hi"))]
+    assert (ask.model, ask.stream, ask.store, ask.truncate, ask.strict) == (
         "large",
         False,
         True,
@@ -60,7 +64,7 @@ def test_the_least_request() -> None:
     assert not ask.past.given
 
 
-def test_what_the_response_repeats_where_nothing_was_said() -> None:
+def test_echo_of_a_minimal_request() -> None:
     assert read().echo == {
         "background": False,
         "max_output_tokens": None,
@@ -83,7 +87,7 @@ def test_what_the_response_repeats_where_nothing_was_said() -> None:
     }
 
 
-def test_what_it_repeats_where_all_was_said() -> None:
+def test_echo_of_a_request_with_all_fields() -> None:
     given: dict[str, object] = {
         "max_output_tokens": 50,
         "max_tool_calls": 3,
@@ -110,10 +114,10 @@ def test_what_it_repeats_where_all_was_said() -> None:
         "text": text,
         "tools": [WEATHER | {"description": None, "strict": False}],
     }
-    assert (ask.keep, ask.truncate) == (False, True)
+    assert (ask.store, ask.truncate) == (False, True)
 
 
-def test_parameters_have_the_names_of_chats() -> None:
+def test_parameters_get_their_chat_names() -> None:
     ask = read(
         max_output_tokens=50,
         temperature=1,
@@ -146,11 +150,11 @@ def test_parameters_have_the_names_of_chats() -> None:
     assert ask.thinking == {"summary": "concise", "context": "auto"}
 
 
-def test_logprobs_may_be_asked_for_by_include() -> None:
+def test_include_can_request_logprobs() -> None:
     assert read(include=["message.output_text.logprobs"]).parameters == {"logprobs": True}
 
 
-def test_what_no_route_has_is_named() -> None:
+def test_unavailable_features_are_named() -> None:
     ask = read(include=["reasoning.encrypted_content", "file_search_call.results"])
     assert ask.unavailable == ("include: reasoning.encrypted_content",)
 
@@ -169,15 +173,15 @@ def test_what_no_route_has_is_named() -> None:
         ),
     ],
 )
-def test_formats(format: object, expected: object) -> None:
+def test_text_formats_are_converted(format: object, expected: object) -> None:
     assert read(text={"format": format}).parameters.get("response_format") == expected
 
 
-def test_verbosity_goes_on() -> None:
+def test_verbosity_is_passed_on() -> None:
     assert read(text={"verbosity": "high"}).parameters == {"verbosity": "high"}
 
 
-def test_tools_are_nested_as_chats_have_them() -> None:
+def test_tools_are_converted() -> None:
     tools = [WEATHER | {"strict": True, "description": "d"}, {"type": "function", "name": "g"}]
     assert read(tools=tools, parallel_tool_calls=False).parameters == {
         "tools": [
@@ -211,50 +215,53 @@ NESTED = {"type": "function", "function": {"name": "weather"}}
         ),
     ],
 )
-def test_choices_of_a_tool(choice: object, expected: object) -> None:
+def test_tool_choice_is_converted(choice: object, expected: object) -> None:
     ask = read(tools=[WEATHER], tool_choice=choice)
     assert ask.parameters["tool_choice"] == expected
     assert ask.echo["tool_choice"] == choice
 
 
 @pytest.mark.parametrize("choice", ["auto", "none", None])
-def test_without_tools_there_is_nothing_to_choose(choice: object) -> None:
+def test_tool_choice_without_tools_is_dropped(choice: object) -> None:
     assert read(tool_choice=choice, parallel_tool_calls=False).parameters == {}
 
 
-def test_messages_in_both_spellings() -> None:
+def test_messages_of_both_apis_are_read() -> None:
     ask = read(
         input=[
             {"role": "developer", "content": "Be kind."},
-            {"type": "message", "role": "user", "content": [asked("Hi"), "there"]},
+            {"type": "message", "role": "user", "content": [input_text("Hi"), "there"]},
             {"role": "assistant", "content": "Hello"},
             {
                 "type": "message",
                 "id": "msg_1",
                 "role": "assistant",
                 "status": "incomplete",
-                "content": [told("A") | {"logprobs": []}, {"type": "refusal", "refusal": "No"}],
+                "content": [
+                    output_text("A") | {"logprobs": []},
+                    {"type": "refusal", "refusal": "No"},
+                ],
             },
         ]
     )
     assert ask.input == [
-        said("developer", asked("Be kind.")),
-        said("user", asked("Hi"), asked("there")),
-        said("assistant", told("Hello")),
-        said("assistant", told("A"), {"type": "refusal", "refusal": "No"})
+        message_item("developer", input_text("Be kind.")),
+        message_item("user", input_text("Hi"), input_text("there")),
+        message_item("assistant", output_text("Hello")),
+        message_item("assistant", output_text("A"), {"type": "refusal", "refusal": "No"})
         | {"id": "msg_1", "status": "incomplete"},
     ]
 
 
 @pytest.mark.parametrize("url", ["https://example.org/a.png", "data:image/png;base64,AAAA"])
-def test_images(url: str) -> None:
+def test_images_are_read(url: str) -> None:
     image = {"type": "input_image", "image_url": url}
     ask = read(input=[{"role": "user", "content": [image, image | {"detail": "low"}]}])
-    expected = said("user", image | {"detail": "auto"}, image | {"detail": "low"})
+    expected = message_item("user", image | {"detail": "auto"}, image | {"detail": "low"})
     assert ask.input == [expected]
 
 
-def test_calls_their_outputs_and_thoughts() -> None:
+def test_calls_outputs_and_reasoning_are_read() -> None:
     thought = {
         "type": "reasoning",
         "id": "rs_1",
@@ -262,7 +269,9 @@ def test_calls_their_outputs_and_thoughts() -> None:
         "content": [{"type": "reasoning_text", "text": "Hmm."}],
         "encrypted_content": "x",
     }
-    parts = OUTPUT | {"output": [asked("Rain."), {"type": "input_image", "image_url": "http://a"}]}
+    parts = OUTPUT | {
+        "output": [input_text("Rain."), {"type": "input_image", "image_url": "http://a"}]
+    }
     ask = read(input=[thought, CALL | {"id": "fc_1"}, OUTPUT, CALL, parts])
     image = {"type": "input_image", "image_url": "http://a", "detail": "auto"}
     done = {"status": "completed"}
@@ -271,11 +280,11 @@ def test_calls_their_outputs_and_thoughts() -> None:
         CALL | done | {"id": "fc_1"},
         OUTPUT | done,
         CALL | done,
-        parts | done | {"output": [asked("Rain."), image]},
+        parts | done | {"output": [input_text("Rain."), image]},
     ]
 
 
-def test_references_and_compactions() -> None:
+def test_references_and_compactions_are_read() -> None:
     items = [
         {"type": "item_reference", "id": "msg_1"},
         {"id": "msg_2"},
@@ -283,10 +292,10 @@ def test_references_and_compactions() -> None:
     ]
     ask = read(input=items, previous_response_id="resp_1")
     assert ask.input == [items[0], {"type": "item_reference", "id": "msg_2"}, items[2]]
-    assert msgspec.json.decode(ask.kept) == [items[2]]
+    assert msgspec.json.decode(ask.stored_input) == [items[2]]
 
 
-def test_history_may_be_chat_messages() -> None:
+def test_conversation_history_may_be_chat_messages() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
     history: list[dict[str, object]] = [
         {"role": "user", "content": [{"type": "text", "text": "Weather?"}]},
@@ -297,33 +306,35 @@ def test_history_may_be_chat_messages() -> None:
     ]
     ask = read(conversation_history=history, previous_response_id="resp_1")
     items = [
-        said("user", asked("Weather?")),
+        message_item("user", input_text("Weather?")),
         {
             "type": "reasoning",
             "summary": [],
             "content": [{"type": "reasoning_text", "text": "Hm."}],
         },
-        said("assistant", told("")),
+        message_item("assistant", output_text("")),
         CALL | {"status": "completed"},
         OUTPUT | {"status": "completed"},
-        said("assistant", told("It rains."), {"type": "refusal", "refusal": "No more."}),
-        said("user", asked("Thanks.")),
+        message_item(
+            "assistant", output_text("It rains."), {"type": "refusal", "refusal": "No more."}
+        ),
+        message_item("user", input_text("Thanks.")),
     ]
     assert ask.past.items == items
-    assert msgspec.json.decode(ask.kept) == [*items, said("user", asked("Hi"))]
+    assert msgspec.json.decode(ask.stored_input) == [*items, message_item("user", input_text("Hi"))]
 
 
 @pytest.mark.parametrize("given", ["a name", {"id": "a name"}])
-def test_conversations(given: object) -> None:
+def test_conversation_is_a_name_or_an_object(given: object) -> None:
     assert read(conversation=given).past.conversation == "a name"
 
 
 @pytest.mark.parametrize("past", ["previous_response_id", "conversation"])
-def test_what_goes_on_from_something_needs_no_input(past: str) -> None:
+def test_input_is_optional_with_a_history(past: str) -> None:
     assert read(input=None, **{past: "resp_1"}).input == []
 
 
-def test_null_is_as_good_as_nothing() -> None:
+def test_null_counts_as_absent() -> None:
     nothing = dict.fromkeys(
         (
             *("instructions", "stream", "stream_options", "store", "strict", "background"),
@@ -341,7 +352,7 @@ def item(**fields: object) -> dict[str, object]:
 
 
 def part(*parts: object) -> dict[str, object]:
-    return item(role="user", content=[asked("a"), *parts])
+    return item(role="user", content=[input_text("a"), *parts])
 
 
 def past(*messages: object) -> dict[str, object]:
@@ -491,25 +502,25 @@ BAD: list[tuple[dict[str, object], str, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "param", "code"), BAD, ids=lambda value: str(value)[:60])
-def test_what_is_wrong_is_told_with_its_path(
+def test_invalid_field_is_named_with_its_path(
     changes: dict[str, object], param: str, code: str
 ) -> None:
     assert refusal(**changes) == (param, code)
 
 
-def test_a_history_has_one_place() -> None:
+def test_previous_response_and_conversation_exclude_each_other() -> None:
     with pytest.raises(ApiError) as caught:
         read(previous_response_id="resp_1", conversation="c")
     assert caught.value.info.status == 400
     assert caught.value.info.code == "mutually_exclusive_parameters"
 
 
-def test_a_tool_that_is_not_here_is_named() -> None:
+def test_unsupported_tool_type_is_named() -> None:
     with pytest.raises(ApiError, match="'file_search'"):
         read(tools=[{"type": "file_search"}])
 
 
-async def test_a_large_request_is_the_same_request() -> None:
+async def test_large_request_is_read_like_a_small_one() -> None:
     items = [{"role": "user", "content": f"{number} " * 50} for number in range(1_000)]
     body: dict[str, object] = {"model": "large", "input": items}
     threads = trio.CapacityLimiter(1)

@@ -1,4 +1,4 @@
-"""Items become chat messages: calls and their results stand together, whatever was between them."""
+"""Tests of message groups: calls and results are grouped, whatever items are between them."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from web.responses.items import (
     text_part,
 )
 from web.responses.summary import seal
-from web.responses.units import Message, Mismatch, Units
+from web.responses.units import Message, MessageGroups, Mismatch
 
 
 def user(text: str) -> Item:
@@ -35,17 +35,17 @@ def output(id: str, text: str = "x") -> Item:
     return output_item(id, text)
 
 
-def thought(text: str) -> Item:
+def reasoning(text: str) -> Item:
     return reasoning_item([], [{"type": "reasoning_text", "text": text}])
 
 
 def messages(*items: Item) -> list[Message]:
-    units = Units()
-    units.add(items)
-    return [message for unit in units.finish() for message in unit.messages]
+    groups = MessageGroups()
+    groups.add(items)
+    return [message for group in groups.finish() for message in group.messages]
 
 
-def calling(*ids: str, content: object = None, **fields: object) -> Message:
+def assistant_calls(*ids: str, content: object = None, **fields: object) -> Message:
     calls = [
         {"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in ids
     ]
@@ -56,19 +56,19 @@ def result(id: str, content: object = "x") -> Message:
     return {"role": "tool", "tool_call_id": id, "content": content}
 
 
-def saying(role: str, content: object) -> Message:
+def chat_message(role: str, content: object) -> Message:
     return {"role": role, "content": content}
 
 
-def test_plain_messages() -> None:
+def test_plain_messages_are_converted() -> None:
     assert messages(user("Hi"), model("Hello"), user("Bye")) == [
-        saying("user", "Hi"),
-        saying("assistant", "Hello"),
-        saying("user", "Bye"),
+        chat_message("user", "Hi"),
+        chat_message("assistant", "Hello"),
+        chat_message("user", "Bye"),
     ]
 
 
-def test_parts() -> None:
+def test_content_parts_are_converted() -> None:
     image: Item = {"type": "input_image", "image_url": "http://a"}
     parts: list[Item] = [
         text_part("user", "a"),
@@ -98,46 +98,46 @@ def test_parts() -> None:
     ]
 
 
-def test_calls_of_one_answer_are_one_message() -> None:
+def test_parallel_calls_are_one_message() -> None:
     assert messages(
         user("Hi"), model("Let me see."), call("1"), call("2"), output("2"), output("1"), user("?")
     ) == [
-        saying("user", "Hi"),
-        calling("1", "2", content="Let me see."),
+        chat_message("user", "Hi"),
+        assistant_calls("1", "2", content="Let me see."),
         result("2"),
         result("1"),
-        saying("user", "?"),
+        chat_message("user", "?"),
     ]
 
 
-def test_calls_one_after_the_other_are_a_message_each() -> None:
+def test_sequential_calls_are_separate_messages() -> None:
     found = messages(call("1"), output("1"), call("2"), output("2"), model("Done."))
     assert found == [
-        calling("1"),
+        assistant_calls("1"),
         result("1"),
-        calling("2"),
+        assistant_calls("2"),
         result("2"),
-        saying("assistant", "Done."),
+        chat_message("assistant", "Done."),
     ]
 
 
-def test_what_stands_between_a_call_and_its_result_comes_after_them() -> None:
+def test_messages_between_call_and_result_move_behind_them() -> None:
     found = messages(call("1"), user("Wait."), model("I do."), output("1"))
     assert found == [
-        calling("1"),
+        assistant_calls("1"),
         result("1"),
-        saying("user", "Wait."),
-        saying("assistant", "I do."),
+        chat_message("user", "Wait."),
+        chat_message("assistant", "I do."),
     ]
 
 
-def test_what_the_model_says_behind_a_call_is_of_the_same_message() -> None:
+def test_text_after_a_call_joins_the_same_message() -> None:
     found = messages(model("a"), call("1"), model("b", "c"), output("1"))
     parts = [{"type": "text", "text": text} for text in "abc"]
-    assert found == [calling("1", content=parts), result("1")]
+    assert found == [assistant_calls("1", content=parts), result("1")]
 
 
-def test_results_may_have_parts() -> None:
+def test_results_may_have_content_parts() -> None:
     parts: list[Item] = [
         text_part("user", "a"),
         {"type": "input_image", "image_url": "http://a", "detail": "auto"},
@@ -150,72 +150,72 @@ def test_results_may_have_parts() -> None:
     assert found[3]["content"] == "a"
 
 
-def test_ids_of_calls_may_come_again() -> None:
+def test_call_ids_may_be_reused_after_their_result() -> None:
     found = messages(call("1"), output("1", "a"), call("1"), output("1", "b"))
-    assert found == [calling("1"), result("1", "a"), calling("1"), result("1", "b")]
+    assert found == [assistant_calls("1"), result("1", "a"), assistant_calls("1"), result("1", "b")]
 
 
-def test_thoughts_go_with_what_follows_them() -> None:
+def test_reasoning_joins_the_following_message() -> None:
     summed = reasoning_item([{"type": "summary_text", "text": "In short."}], [])
     found = messages(
         user("Hi"),
-        thought("Hm."),
+        reasoning("Hm."),
         summed,
         call("1"),
-        thought("More."),
+        reasoning("More."),
         call("2"),
         output("1"),
         output("2"),
-        thought("So."),
+        reasoning("So."),
         model("Yes."),
     )
     assert found == [
-        saying("user", "Hi"),
-        calling("1", "2", reasoning_content="Hm.\n\nIn short.\n\nMore."),
+        chat_message("user", "Hi"),
+        assistant_calls("1", "2", reasoning_content="Hm.\n\nIn short.\n\nMore."),
         result("1"),
         result("2"),
-        saying("assistant", "Yes.") | {"reasoning_content": "So."},
+        chat_message("assistant", "Yes.") | {"reasoning_content": "So."},
     ]
 
 
-def test_thoughts_that_go_nowhere_are_counted() -> None:
-    units = Units()
+def test_reasoning_without_a_following_message_is_dropped_and_counted() -> None:
+    groups = MessageGroups()
     sealed = reasoning_item([], []) | {"encrypted_content": "x"}
-    units.add([thought("a"), user("Hi"), sealed, thought("b"), model("Yes."), thought("c")])
-    found = [message for unit in units.finish() for message in unit.messages]
+    groups.add([reasoning("a"), user("Hi"), sealed, reasoning("b"), model("Yes."), reasoning("c")])
+    found = [message for group in groups.finish() for message in group.messages]
     assert found == [
-        saying("user", "Hi"),
-        saying("assistant", "Yes.") | {"reasoning_content": "b"},
+        chat_message("user", "Hi"),
+        chat_message("assistant", "Yes.") | {"reasoning_content": "b"},
     ]
-    assert units.sealed == 3
+    assert groups.dropped_reasoning == 3
 
 
 LONG = "t" * 2000
 
 
 @pytest.mark.parametrize(
-    ("said", "parts", "thought_of"),
+    ("between", "parts", "reasoning_size"),
     [
         ([model(*["a"] * 100)] * 2000, 200_000, 0),
-        ([one for id in range(2000) for one in (thought(LONG), call(str(id)))], 0, 4_000_000),
+        ([one for id in range(2000) for one in (reasoning(LONG), call(str(id)))], 0, 4_000_000),
     ],
-    ids=["parts", "thoughts"],
+    ids=["parts", "reasoning"],
 )
-def test_what_is_said_around_calls_is_put_together_once(
-    said: list[Item], parts: int, thought_of: int
+def test_text_around_calls_is_joined_in_linear_time(
+    between: list[Item], parts: int, reasoning_size: int
 ) -> None:
-    ids = ["c", *(str(item["call_id"]) for item in said if item["type"] == "function_call")]
-    items = [call("c"), *said, *map(output, ids)]
+    ids = ["c", *(str(item["call_id"]) for item in between if item["type"] == "function_call")]
+    items = [call("c"), *between, *map(output, ids)]
     begun = time.process_time()
     message, *_ = messages(*items)
     assert time.process_time() - begun < 0.4
     content = message["content"] or []
     assert isinstance(content, list)
     assert len(content) == parts
-    assert str(message.get("reasoning_content")).count("t") == thought_of
+    assert str(message.get("reasoning_content")).count("t") == reasoning_size
 
 
-def test_a_compaction_is_its_summary() -> None:
+def test_compaction_becomes_its_summary() -> None:
     item: Item = {"type": "compaction", "encrypted_content": seal("All is well.")}
     (message,) = messages(item)
     assert message["role"] == "user"
@@ -227,12 +227,12 @@ def test_a_compaction_is_its_summary() -> None:
     [
         ([user("Hi"), call("1")], 1, "no output for the function call '1'"),
         ([call("1"), call("2"), output("1")], 1, "no output for the function call '2'"),
-        ([user("Hi"), output("1")], 1, "is not there"),
-        ([call("1"), output("1"), output("1")], 2, "has an output already"),
-        ([call("1"), user("Hi"), call("1")], 2, "two calls"),
+        ([user("Hi"), output("1")], 1, "is missing"),
+        ([call("1"), output("1"), output("1")], 2, "already has an output"),
+        ([call("1"), user("Hi"), call("1")], 2, "two function calls"),
     ],
 )
-def test_calls_and_results_that_do_not_go_together(
+def test_mismatched_calls_and_results_are_rejected(
     items: Sequence[Item], place: int, words: str
 ) -> None:
     with pytest.raises(Mismatch, match=words) as caught:
@@ -240,16 +240,16 @@ def test_calls_and_results_that_do_not_go_together(
     assert caught.value.place == place
 
 
-def test_results_of_what_was_deleted_may_be_forgiven() -> None:
-    units = Units()
-    units.add([output("1"), user("Hi")], forgiving=True)
-    assert [unit.messages for unit in units.finish()] == [[saying("user", "Hi")]]
-    assert units.orphans == 1
+def test_forgiving_drops_results_without_calls() -> None:
+    groups = MessageGroups()
+    groups.add([output("1"), user("Hi")], forgiving=True)
+    assert [group.messages for group in groups.finish()] == [[chat_message("user", "Hi")]]
+    assert groups.orphans == 1
 
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[Item]:
-    """Items in which every call has its result, somewhere later."""
+    """Generate items in which every call is followed by its result, directly or later."""
     items: list[Item] = []
     waiting: list[str] = []
     for number in range(draw(st.integers(0, 12))):
@@ -259,7 +259,7 @@ def conversations(draw: st.DrawFn) -> list[Item]:
             case "model":
                 items.append(model(f"m{number}"))
             case "thought":
-                items.append(thought(f"t{number}"))
+                items.append(reasoning(f"t{number}"))
             case "call":
                 waiting.append(f"c{number}")
                 items.append(call(f"c{number}"))
@@ -271,14 +271,14 @@ def conversations(draw: st.DrawFn) -> list[Item]:
 
 
 @given(conversations())
-def test_whatever_the_order_results_follow_their_calls_and_nothing_is_lost(
+def test_results_follow_their_calls_in_any_order(
     items: list[Item],
 ) -> None:
-    units = Units()
-    units.add(items)
+    groups = MessageGroups()
+    groups.add(items)
     texts: list[str] = []
-    for unit in units.finish():
-        first, *rest = unit.messages
+    for group in groups.finish():
+        first, *rest = group.messages
         called = first.get("tool_calls") or []
         assert isinstance(called, list)
         assert {c["id"] for c in called} == {message["tool_call_id"] for message in rest}
@@ -286,9 +286,9 @@ def test_whatever_the_order_results_follow_their_calls_and_nothing_is_lost(
         content = first["content"]
         parts = [p["text"] for p in content] if isinstance(content, list) else [content]
         texts += [part for part in parts if isinstance(part, str)]
-    said = [item["content"][0]["text"] for item in items if item["type"] == "message"]  # type: ignore[index]
-    assert sorted(texts) == sorted(said)
+    expected = [item["content"][0]["text"] for item in items if item["type"] == "message"]  # type: ignore[index]
+    assert sorted(texts) == sorted(expected)
     thoughts = sum(item["type"] == "reasoning" for item in items)
-    heads = [unit.messages[0].get("reasoning_content") for unit in units.units]
+    heads = [group.messages[0].get("reasoning_content") for group in groups.groups]
     kept = sum(head.count("t") for head in heads if isinstance(head, str))
-    assert kept + units.sealed == thoughts
+    assert kept + groups.dropped_reasoning == thoughts

@@ -1,4 +1,4 @@
-"""What a socket remembers of responses: so many, so much, and the oldest go first."""
+"""Tests of the cache of unstored responses: its limits and the order of removal."""
 
 import msgspec
 import pytest
@@ -18,29 +18,29 @@ def link(number: int, size: int = 0, instructions: str | None = None) -> ChainLi
     )
 
 
-def test_the_oldest_go_first() -> None:
+def test_oldest_responses_are_removed_first() -> None:
     unstored = UnstoredResponses(3600)
     for number in range(5):
         unstored.keep(link(number, 1000))
     assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
 
 
-def test_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.responses.unstored.MOST_LINKS", 3)
+def test_number_of_responses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.responses.unstored.MAX_LINKS", 3)
     unstored = UnstoredResponses(1_000_000)
     for number in range(5):
         unstored.keep(link(number))
     assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
 
 
-def test_instructions_count() -> None:
+def test_instructions_count_towards_the_size() -> None:
     unstored = UnstoredResponses(3600)
     for number in range(5):
         unstored.keep(link(number, instructions="x" * 1000))
     assert list(unstored.links) == ["turn_2", "turn_3", "turn_4"]
 
 
-def test_one_that_is_too_large_is_not_kept() -> None:
+def test_response_larger_than_the_cache_is_not_kept() -> None:
     unstored = UnstoredResponses(1000)
     unstored.keep(link(1, 2000))
     assert not unstored.links
@@ -49,7 +49,7 @@ def test_one_that_is_too_large_is_not_kept() -> None:
 
 
 @given(st.lists(st.integers(0, 3000), max_size=50))
-def test_it_never_takes_more_than_it_may(sizes: list[int]) -> None:
+def test_cache_never_exceeds_its_limit(sizes: list[int]) -> None:
     unstored = UnstoredResponses(5000)
     for number, size in enumerate(sizes):
         unstored.keep(link(number, size))

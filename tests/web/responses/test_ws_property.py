@@ -1,4 +1,4 @@
-"""A Responses WebSocket, whatever a client says and when: every message has its answer."""
+"""Property tests of a Responses WebSocket: every client event is answered, at any time."""
 
 from typing import Literal
 
@@ -10,12 +10,12 @@ from trio_websocket import ConnectionClosed
 
 from tests.actors.fakes import Line, ScriptedProvider, stop, text
 from tests.web.dialects.responses_stream import LAST, check_grammar
-from tests.web.house import House, open_house
-from tests.web.socket_client import Object, Socket, door_of
+from tests.web.house import EdgeHarness, open_harness
+from tests.web.socket_client import Object, ResponsesSocket, serve_sockets
 
 LINES: list[Line] = [text("a"), 1.0, text("b"), 1.0, stop()]
-Said = Literal["create", "unstored", "go on", "wrong", "garbage", "binary", "cancel", "cancel 2"]
-MESSAGES: dict[Said, object] = {
+Action = Literal["create", "unstored", "go on", "wrong", "garbage", "binary", "cancel", "cancel 2"]
+MESSAGES: dict[Action, object] = {
     "create": {"type": "response.create", "model": "large", "input": "Hi"},
     "unstored": {"type": "response.create", "model": "large", "input": "Hi", "store": False},
     "go on": {
@@ -32,52 +32,54 @@ MESSAGES: dict[Said, object] = {
 }
 CANCELS = {"cancel", "cancel 2"}
 
-saying = st.sampled_from(list(MESSAGES))
-pausing = st.sampled_from([0.0, 0.2, 0.5, 1.0, 3.0])
+action_names = st.sampled_from(list(MESSAGES))
+pauses = st.sampled_from([0.0, 0.2, 0.5, 1.0, 3.0])
 
 
 @settings(max_examples=30)
-@given(st.lists(st.tuples(pausing, saying), max_size=12))
-def test_every_message_has_its_answer(script: list[tuple[float, Said]]) -> None:
+@given(st.lists(st.tuples(pauses, action_names), max_size=12))
+def test_every_client_event_is_answered(script: list[tuple[float, Action]]) -> None:
     async def play() -> None:
         main = ScriptedProvider(*LINES, head=0.5)
-        async with open_house(main) as house, door_of(house) as door:
-            heard = await _speak(await door.open(), script)
-            _check_answers(heard, [said for _, said in script])
-            assert len(house.registry) == 0
-            _check_records(house)
+        async with open_harness(main) as harness, serve_sockets(harness) as server:
+            received = await _run_script(await server.open(), script)
+            _check_answers(received, [actions for _, actions in script])
+            assert len(harness.registry) == 0
+            _check_records(harness)
 
     trio.run(play, clock=MockClock(autojump_threshold=0))
 
 
 @settings(max_examples=30)
-@given(st.lists(st.tuples(pausing, saying), max_size=8), st.floats(0, 6))
-def test_who_leaves_leaves_nothing(script: list[tuple[float, Said]], stays_s: float) -> None:
+@given(st.lists(st.tuples(pauses, action_names), max_size=8), st.floats(0, 6))
+def test_disconnected_client_leaves_no_turn_behind(
+    script: list[tuple[float, Action]], stays_s: float
+) -> None:
     async def play() -> None:
         main = ScriptedProvider(*LINES, head=0.5)
-        async with open_house(main) as house, door_of(house) as door:
-            socket = await door.open()
+        async with open_harness(main) as harness, serve_sockets(harness) as server:
+            socket = await server.open()
             with trio.move_on_after(stays_s):
-                await _speak(socket, script)
+                await _run_script(socket, script)
             left_at = trio.current_time()
-            await door.over[0].wait()
+            await server.finished[0].wait()
             assert trio.current_time() == left_at
-            assert len(house.registry) == 0
+            assert len(harness.registry) == 0
             assert all(answer.left == 1 for answer in main.answers)
-            _check_records(house)
+            _check_records(harness)
 
     trio.run(play, clock=MockClock(autojump_threshold=0))
 
 
-async def _speak(socket: Socket, script: list[tuple[float, Said]]) -> list[Object]:
-    """Say all that, and leave when it has been answered; what was heard."""
-    heard: list[Object] = []
+async def _run_script(socket: ResponsesSocket, script: list[tuple[float, Action]]) -> list[Object]:
+    """Send the script, disconnect once it has been answered, and return the received events."""
+    received: list[Object] = []
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_listen, socket, heard)
-            for pause, said in script:
+            nursery.start_soon(_receive_all, socket, received)
+            for pause, actions in script:
                 await trio.sleep(pause)
-                await socket.say(MESSAGES[said])
+                await socket.send(MESSAGES[actions])
             await trio.sleep(10)
             nursery.cancel_scope.cancel()
         whole = await socket.respond()
@@ -85,21 +87,21 @@ async def _speak(socket: Socket, script: list[tuple[float, Said]]) -> list[Objec
     finally:
         with trio.move_on_after(5, shield=True):
             await socket.stream.aclose()
-    return heard
+    return received
 
 
-async def _listen(socket: Socket, heard: list[Object]) -> None:
+async def _receive_all(socket: ResponsesSocket, received: list[Object]) -> None:
     try:
         while True:
-            heard.append(await socket.hear())
+            received.append(await socket.receive())
     except ConnectionClosed:
         return
 
 
-def _check_answers(heard: list[Object], said: list[Said]) -> None:
-    errors = [event for event in heard if event["type"] == "error"]
+def _check_answers(received: list[Object], actions: list[Action]) -> None:
+    errors = [event for event in received if event["type"] == "error"]
     responses: list[list[Object]] = [[]]
-    for event in heard:
+    for event in received:
         if event["type"] != "error":
             responses[-1].append(event)
         if event["type"] in LAST:
@@ -107,10 +109,10 @@ def _check_answers(heard: list[Object], said: list[Said]) -> None:
     assert responses.pop() == []
     for response in responses:
         check_grammar(response)
-    cancels = sum(message in CANCELS for message in said)
+    cancels = sum(message in CANCELS for message in actions)
     answers = len(errors) + len(responses)
-    assert len(said) - cancels <= answers <= len(said)
+    assert len(actions) - cancels <= answers <= len(actions)
 
 
-def _check_records(house: House) -> None:
-    assert sorted(house.store.begun) == sorted(record.turn.id for record in house.store.finals)
+def _check_records(harness: EdgeHarness) -> None:
+    assert sorted(harness.store.begun) == sorted(record.turn.id for record in harness.store.finals)

@@ -1,4 +1,4 @@
-"""The clocks of a connection and what ends it, on memory streams and virtual time."""
+"""HTTP/1.1 connections: timeouts and ends, on memory streams and in virtual time."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 from web.quart_app import TrouperApp
 from web.server import HttpServer, ServerSettings
 from web.server.connection import Connection
-from web.websocket import websocket_life
+from web.websocket import websocket_context_of
 
 GET = b"GET %b HTTP/1.1\r\nHost: t\r\n\r\n"
 SETTINGS = ServerSettings(keep_alive_s=50, header_s=10, write_stall_s=30, linger_s=2)
@@ -68,7 +68,7 @@ def make_app() -> TrouperApp:
     @app.websocket("/until_the_server_leaves")
     async def until_the_server_leaves() -> None:
         await websocket.accept()
-        await websocket_life(websocket).server_leaves.wait()
+        await websocket_context_of(websocket).server_leaves.wait()
 
     return app
 
@@ -113,13 +113,13 @@ async def connected(
         nursery.cancel_scope.cancel()
 
 
-async def test_an_idle_connection_closes_after_keep_alive(autojump_clock: MockClock) -> None:
+async def test_idle_connection_closes_after_keep_alive(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await peer.ended.wait()
     assert trio.current_time() == pytest.approx(50)
 
 
-async def test_each_response_starts_the_idle_clock_anew(autojump_clock: MockClock) -> None:
+async def test_each_response_restarts_the_keep_alive_timeout(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         for _ in range(3):
             await trio.sleep(49)
@@ -129,7 +129,7 @@ async def test_each_response_starts_the_idle_clock_anew(autojump_clock: MockCloc
     assert trio.current_time() == pytest.approx(3 * 49 + 50)
 
 
-async def test_the_clock_stands_still_while_a_request_runs(autojump_clock: MockClock) -> None:
+async def test_keep_alive_timeout_is_suspended_during_a_request(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await peer.ask(GET % b"/parts?n=5&pause=100")
         assert b"part 4;" in await peer.read_until(b"0\r\n\r\n")
@@ -137,7 +137,7 @@ async def test_the_clock_stands_still_while_a_request_runs(autojump_clock: MockC
     assert trio.current_time() == pytest.approx(550)
 
 
-async def test_a_dripping_head_is_408(autojump_clock: MockClock) -> None:
+async def test_dripping_head_is_408(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await trio.sleep(20)
         for byte in b"GET / H"[:5]:
@@ -149,13 +149,13 @@ async def test_a_dripping_head_is_408(autojump_clock: MockClock) -> None:
     assert trio.current_time() == pytest.approx(30)
 
 
-async def test_a_head_too_large_is_431(autojump_clock: MockClock) -> None:
+async def test_oversized_head_is_431(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await peer.ask(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
         assert b" 431 " in await peer.read_until(b"\r\n")
 
 
-async def test_after_the_last_response_we_listen_a_little(autojump_clock: MockClock) -> None:
+async def test_connection_lingers_after_the_last_response(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await peer.ask(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
         assert (await peer.read_all()).endswith(b"whole")
@@ -164,7 +164,7 @@ async def test_after_the_last_response_we_listen_a_little(autojump_clock: MockCl
     assert trio.current_time() - answered_at == pytest.approx(2)
 
 
-async def test_a_stalled_write_gives_the_connection_up(autojump_clock: MockClock) -> None:
+async def test_stalled_write_ends_the_connection(autojump_clock: MockClock) -> None:
     async with connected(pair=lockstep_stream_pair()) as peer:
         await peer.ask(GET % b"/parts?n=1000&pause=0")
         await peer.ended.wait()
@@ -172,7 +172,7 @@ async def test_a_stalled_write_gives_the_connection_up(autojump_clock: MockClock
     assert trio.current_time() == pytest.approx(30)
 
 
-async def test_a_slow_reader_is_no_stalled_one(autojump_clock: MockClock) -> None:
+async def test_slow_reader_is_not_a_stalled_write(autojump_clock: MockClock) -> None:
     async with connected(pair=lockstep_stream_pair()) as peer:
         await peer.ask(GET % b"/parts?n=5&pause=0")
         got = b""
@@ -182,7 +182,7 @@ async def test_a_slow_reader_is_no_stalled_one(autojump_clock: MockClock) -> Non
         assert peer.server.counters.write_stalls == 0
 
 
-async def test_a_client_that_leaves_ends_a_stalled_write(autojump_clock: MockClock) -> None:
+async def test_disconnect_ends_a_stalled_write(autojump_clock: MockClock) -> None:
     async with connected(pair=lockstep_stream_pair()) as peer:
         await peer.ask(GET % b"/parts?n=1000&pause=0")
         await trio.sleep(3)
@@ -192,25 +192,25 @@ async def test_a_client_that_leaves_ends_a_stalled_write(autojump_clock: MockClo
     assert trio.current_time() == pytest.approx(3)
 
 
-CUTS = {
+FAILING = {
     "chunked": b"GET /parts?fail=1 HTTP/1.1\r\nHost: t\r\n\r\n",
     "length": b"GET /parts?fail=1&length=100 HTTP/1.1\r\nHost: t\r\n\r\n",
     "http10": b"GET /parts?fail=1 HTTP/1.0\r\n\r\n",
 }
 
 
-@pytest.mark.parametrize("framing", CUTS)
-async def test_an_error_in_the_body_cuts_the_response(
+@pytest.mark.parametrize("framing", FAILING)
+async def test_error_in_the_body_aborts_the_response(
     autojump_clock: MockClock, framing: str
 ) -> None:
     with capture_logs() as logs:
         async with connected() as peer:
-            await peer.ask(CUTS[framing])
+            await peer.ask(FAILING[framing])
             got = await peer.read_all()
             assert peer.server.counters.app_errors == 1
     assert b"part 2;" in got
     assert b"0\r\n\r\n" not in got
-    assert [entry["event"] for entry in logs] == ["request", "request_failed"]
+    assert [entry["event"] for entry in logs] == ["request ended", "request failed"]
 
 
 async def _answer(raw: bytes) -> bytes:
@@ -225,7 +225,7 @@ async def test_chunks_are_framed_as_h11_frames_them(autojump_clock: MockClock) -
     assert got.endswith(b"\r\n\r\n7\r\npart 0;\r\n7\r\npart 1;\r\n7\r\npart 2;\r\n0\r\n\r\n")
 
 
-async def test_a_known_length_is_not_chunked(autojump_clock: MockClock) -> None:
+async def test_known_length_is_not_chunked(autojump_clock: MockClock) -> None:
     got = await _answer(GET % b"/parts?length=21")
     assert b"chunked" not in got.lower()
     assert got.endswith(b"\r\n\r\npart 0;part 1;part 2;")
@@ -240,7 +240,7 @@ async def test_http10_is_not_chunked(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-async def test_what_has_no_body_sends_none(autojump_clock: MockClock, status: int) -> None:
+async def test_statuses_without_body_send_none(autojump_clock: MockClock, status: int) -> None:
     async with connected() as peer:
         await peer.ask(GET % b"/parts?status=%d" % status + GET % b"/")
         got = await peer.read_until(b"whole")
@@ -258,7 +258,7 @@ async def test_head_sends_no_body(autojump_clock: MockClock, path: bytes) -> Non
     assert got.count(b"HTTP/1.1 200") == 2
 
 
-async def test_draining_closes_idle_ones_and_marks_the_last_response(
+async def test_drain_lets_the_current_response_finish(
     autojump_clock: MockClock,
 ) -> None:
     async with connected() as peer:
@@ -268,12 +268,12 @@ async def test_draining_closes_idle_ones_and_marks_the_last_response(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.server.drain, 10)
             got = await peer.read_all()
-        assert got.endswith(b"part 2;\r\n0\r\n\r\n"), "the pipelined one is not answered any more"
+        assert got.endswith(b"part 2;\r\n0\r\n\r\n"), "the pipelined request must not be answered"
         await peer.ended.wait()
     assert trio.current_time() == pytest.approx(5)
 
 
-async def test_a_new_response_while_draining_says_close(autojump_clock: MockClock) -> None:
+async def test_response_while_draining_says_close(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await peer.ask(b"GET / HTT")
         await trio.testing.wait_all_tasks_blocked()
@@ -282,7 +282,7 @@ async def test_a_new_response_while_draining_says_close(autojump_clock: MockCloc
         assert b"connection: close" in (await peer.read_all()).lower()
 
 
-async def test_too_many_connections_hear_503(autojump_clock: MockClock) -> None:
+async def test_connection_over_the_limit_gets_503(autojump_clock: MockClock) -> None:
     async with connected(ServerSettings(max_connections=0)) as peer:
         await peer.ask(GET % b"/")
         got = await peer.read_all()
@@ -308,24 +308,26 @@ async def _close_code(path: bytes, then: bytes) -> int:
     return int.from_bytes(frame[2:4], "big")
 
 
-async def test_a_crash_closes_a_websocket_with_1011(autojump_clock: MockClock) -> None:
+async def test_crash_closes_a_websocket_with_1011(autojump_clock: MockClock) -> None:
     close = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
     assert await _close_code(b"/crash", close) == 1011
 
 
-async def test_a_second_goodbye_is_not_said(autojump_clock: MockClock) -> None:
+async def test_second_close_is_not_sent(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
         assert await _close_code(b"/two_goodbyes", b"") == 1001
     assert not [line for line in logs if line["log_level"] == "error"]
 
 
-async def test_a_full_inbox_closes_a_websocket_with_1008(autojump_clock: MockClock) -> None:
+async def test_full_receive_queue_closes_a_websocket_with_1008(autojump_clock: MockClock) -> None:
     message = b"\x81\x81\x00\x00\x00\x00x"
     assert await _close_code(b"/deaf", message * 100) == 1008
 
 
-async def test_a_connection_that_is_over_waits_for_no_collection(autojump_clock: MockClock) -> None:
-    """It would keep its last response, and whatever that keeps."""
+async def test_closed_connection_is_freed_without_garbage_collection(
+    autojump_clock: MockClock,
+) -> None:
+    """A connection in a reference cycle would keep its last response alive."""
     gc.collect()
     gc.disable()
     try:

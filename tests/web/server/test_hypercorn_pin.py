@@ -1,7 +1,7 @@
-"""What we override of hypercorn, Quart and Quart-Trio is what we read when we overrode it.
+"""Pins the sources of hypercorn, Quart and Quart-Trio that our subclasses override.
 
-When one of these fails: read the new source, see whether our subclass still holds, then write the
-new digest here.
+When one of these tests fails, read the new source, check that our subclass is still correct, and
+write the new digest here.
 """
 
 import hashlib
@@ -72,12 +72,12 @@ SOURCES: dict[Callable[..., object], str] = {
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_version(name: str) -> None:
+def test_version_is_pinned(name: str) -> None:
     assert version(name) == VERSIONS[name]
 
 
 @pytest.mark.parametrize("thing", SOURCES, ids=lambda thing: thing.__qualname__)
-def test_source(thing: Callable[..., object]) -> None:
+def test_overridden_source_is_unchanged(thing: Callable[..., object]) -> None:
     assert _digest(thing) == SOURCES[thing]
 
 

@@ -1,4 +1,4 @@
-"""What the server tells one request: in order, bounded, and its end without delay."""
+"""The queue of events from the server to one request: ordered, bounded, its end without delay."""
 
 import pytest
 import trio
@@ -14,7 +14,7 @@ def part(body: bytes, *, more: bool = True) -> HTTPRequestEvent:
     return HTTPRequestEvent(type="http.request", body=body, more_body=more)
 
 
-async def test_parts_come_in_order_and_the_end_again_and_again() -> None:
+async def test_events_are_ordered_and_the_end_repeats() -> None:
     inbox = Inbox()
     for message in (part(b"a"), part(b"b", more=False), GONE):
         await inbox.put(message)
@@ -22,7 +22,7 @@ async def test_parts_come_in_order_and_the_end_again_and_again() -> None:
     assert got == [part(b"a"), part(b"b", more=False), GONE, GONE]
 
 
-async def test_the_end_wakes_who_waits_and_never_waits_itself() -> None:
+async def test_end_wakes_a_waiting_receiver() -> None:
     inbox = Inbox()
     got: list[ASGIReceiveEvent] = []
 
@@ -37,7 +37,7 @@ async def test_the_end_wakes_who_waits_and_never_waits_itself() -> None:
 
 
 @pytest.mark.parametrize("how", ["get", "end", "close"])
-async def test_a_full_inbox_makes_the_sender_wait(how: str) -> None:
+async def test_full_queue_makes_the_sender_wait(how: str) -> None:
     inbox = Inbox()
     sent: list[int] = []
 
@@ -49,7 +49,7 @@ async def test_a_full_inbox_makes_the_sender_wait(how: str) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fill)
         await wait_all_tasks_blocked()
-        assert len(sent) < 20, "it was to wait"
+        assert len(sent) < 20, "the sender must wait"
         if how == "get":
             assert [(await inbox.get()).get("body") for _ in range(40)] == [
                 b"%d" % number for number in range(40)
@@ -61,31 +61,31 @@ async def test_a_full_inbox_makes_the_sender_wait(how: str) -> None:
     assert len(sent) == 40
 
 
-async def test_whether_the_whole_body_is_there() -> None:
+async def test_whole_body_is_detected() -> None:
     inbox = Inbox()
-    assert not inbox.holds_whole_body
+    assert not inbox.has_whole_body
     await inbox.put(part(b"a"))
-    assert not inbox.holds_whole_body
+    assert not inbox.has_whole_body
     await inbox.put(part(b"", more=False))
-    assert inbox.holds_whole_body
+    assert inbox.has_whole_body
 
 
 @pytest.mark.parametrize("early", [True, False])
-async def test_the_end_is_told_once(early: bool) -> None:
+async def test_end_callback_runs_once(early: bool) -> None:
     inbox = Inbox()
-    told: list[int] = []
+    calls: list[int] = []
     if early:
         await inbox.put(GONE)
-    inbox.when_over(lambda: told.append(1))
+    inbox.when_over(lambda: calls.append(1))
     await inbox.put(GONE)
     await inbox.put(GONE)
-    assert told == [1]
+    assert calls == [1]
 
 
-async def test_nobody_is_told_of_the_end_of_what_was_closed() -> None:
+async def test_end_callback_does_not_run_after_close() -> None:
     inbox = Inbox()
-    told: list[int] = []
-    inbox.when_over(lambda: told.append(1))
+    calls: list[int] = []
+    inbox.when_over(lambda: calls.append(1))
     inbox.close()
     await inbox.put(GONE)
-    assert told == []
+    assert calls == []

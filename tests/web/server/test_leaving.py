@@ -1,4 +1,4 @@
-"""A server that leaves while another accepts: every request is answered, and told to go."""
+"""A server that hands over to another: every request is answered, and its connection closed."""
 
 import h2.config
 import h2.connection
@@ -14,7 +14,7 @@ IDLE_S = 1.0
 LAST = 2**31 - 1
 
 
-async def test_an_idle_connection_lives_a_moment_longer(autojump_clock: MockClock) -> None:
+async def test_idle_connection_closes_after_the_handover_delay(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await trio.sleep(5)
         peer.server.leave(IDLE_S)
@@ -22,7 +22,7 @@ async def test_an_idle_connection_lives_a_moment_longer(autojump_clock: MockCloc
         assert trio.current_time() == pytest.approx(5 + IDLE_S)
 
 
-async def test_a_request_in_that_moment_is_answered(autojump_clock: MockClock) -> None:
+async def test_request_within_the_handover_delay_is_answered(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await trio.sleep(5)
         peer.server.leave(IDLE_S)
@@ -33,8 +33,10 @@ async def test_a_request_in_that_moment_is_answered(autojump_clock: MockClock) -
         assert b"connection: close" in answer.lower()
 
 
-async def test_a_response_that_had_begun_is_followed_by_another(autojump_clock: MockClock) -> None:
-    """Its head said nothing of closing, so that its client may well use the connection again."""
+async def test_connection_with_a_running_response_serves_one_more(
+    autojump_clock: MockClock,
+) -> None:
+    """Its head did not announce a close, so the client may reuse the connection."""
     async with connected() as peer:
         await peer.ask(GET % b"/parts?n=5")
         head = await peer.read_until(b"part 0;")
@@ -48,14 +50,14 @@ async def test_a_response_that_had_begun_is_followed_by_another(autojump_clock: 
         assert b"connection: close" in answer.lower()
 
 
-async def test_a_connection_that_comes_late_is_served(autojump_clock: MockClock) -> None:
+async def test_late_connection_is_served(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         peer.server.leave(IDLE_S)
         await peer.ask(GET % b"/")
         assert b"connection: close" in (await peer.read_all()).lower()
 
 
-async def test_draining_afterwards_waits_no_more(autojump_clock: MockClock) -> None:
+async def test_drain_after_leave_does_not_wait(autojump_clock: MockClock) -> None:
     async with connected() as peer:
         await trio.sleep(5)
         peer.server.leave(IDLE_S)
@@ -64,7 +66,7 @@ async def test_draining_afterwards_waits_no_more(autojump_clock: MockClock) -> N
 
 
 class H2Peer:
-    """An HTTP/2 client by prior knowledge."""
+    """An HTTP/2 client with prior knowledge."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -80,7 +82,7 @@ class H2Peer:
         return stream_id
 
     async def until_ended(self, stream_id: int | None) -> bytes:
-        """Read up to the end of a stream, or of the connection."""
+        """Read to the end of the stream, or of the connection."""
         got = b""
         while data := bytes(await self._peer.stream.receive_some()):
             for frame in _goaways(data):
@@ -94,7 +96,7 @@ class H2Peer:
 
 
 def _frames(data: bytes) -> list[bytes]:
-    """Whole frames: the server writes them so."""
+    """Split data into frames; the server always writes whole frames."""
     found = []
     while data:
         size = 9 + int.from_bytes(data[:3])
@@ -108,11 +110,16 @@ def _goaways(data: bytes) -> list[int]:
 
 
 def _without_goaways(data: bytes) -> bytes:
-    """h2 would not let us open another stream, as a client may that has not seen it yet."""
+    """Remove GOAWAY frames, after which h2 would refuse to open a stream.
+
+    A client that has not read them yet may still open one.
+    """
     return b"".join(frame for frame in _frames(data) if frame[3] != 7)
 
 
-async def test_http2_is_told_first_and_answered_still(autojump_clock: MockClock) -> None:
+async def test_http2_requests_after_the_first_goaway_are_answered(
+    autojump_clock: MockClock,
+) -> None:
     settings = ServerSettings(http2=True, keep_alive_s=SETTINGS.keep_alive_s)
     async with connected(settings) as peer:
         client = H2Peer(peer)

@@ -1,4 +1,4 @@
-"""Whose id a request has."""
+"""Request ids: taken from the client if valid, or else generated."""
 
 import re
 
@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from web.server.request_id import header_of, id_in, request_id, state_with_id
 
-MADE = re.compile("req_[0-9a-hjkmnp-tv-z]{26}")
+GENERATED = re.compile("req_[0-9a-hjkmnp-tv-z]{26}")
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 
 
 @given(st.text(VISIBLE, min_size=1, max_size=128))
-def test_a_sane_one_is_kept(given_id: str) -> None:
+def test_valid_id_is_kept(given_id: str) -> None:
     headers = [(b"host", b"x"), (b"x-request-id", given_id.encode())]
     state = state_with_id(headers)
     assert id_in({"state": state}) == given_id
@@ -20,23 +20,23 @@ def test_a_sane_one_is_kept(given_id: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_other_is(value: bytes) -> None:
+def test_invalid_id_is_replaced(value: bytes) -> None:
     sane = 0 < len(value) <= 128 and all(0x21 <= byte <= 0x7E for byte in value)
     found = request_id([(b"x-request-id", value)])
-    assert found == value.decode() if sane else MADE.fullmatch(found)
+    assert found == value.decode() if sane else GENERATED.fullmatch(found)
 
 
-def test_too_long_a_one_is_not_kept() -> None:
+def test_overlong_id_is_replaced() -> None:
     assert request_id([(b"x-request-id", b"a" * 128)]) == "a" * 128
-    assert MADE.fullmatch(request_id([(b"x-request-id", b"a" * 129)]))
+    assert GENERATED.fullmatch(request_id([(b"x-request-id", b"a" * 129)]))
 
 
-def test_the_first_of_several_counts() -> None:
+def test_first_of_several_ids_is_used() -> None:
     assert request_id([(b"x-request-id", b"a"), (b"x-request-id", b"b")]) == "a"
-    assert MADE.fullmatch(request_id([(b"x-request-id", b""), (b"x-request-id", b"b")]))
+    assert GENERATED.fullmatch(request_id([(b"x-request-id", b""), (b"x-request-id", b"b")]))
 
 
-def test_there_is_always_one() -> None:
-    assert MADE.fullmatch(request_id([]))
-    assert MADE.fullmatch(id_in({}))
+def test_missing_id_is_generated() -> None:
+    assert GENERATED.fullmatch(request_id([]))
+    assert GENERATED.fullmatch(id_in({}))
     assert request_id([]) != request_id([])

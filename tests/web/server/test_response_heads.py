@@ -1,4 +1,4 @@
-"""What stands in the head of an HTTP/1.1 response, and what cannot get into it."""
+"""Heads of HTTP/1.1 responses: their fields, and headers that are rejected."""
 
 import h11
 import pytest
@@ -13,8 +13,8 @@ Headers = list[tuple[bytes, bytes]]
 GET = b"GET / HTTP/1.1\r\nHost: t\r\nX-Request-Id: req_1\r\nConnection: close\r\n\r\n"
 
 
-async def _answer_with(headers: Headers, asked: bytes = GET) -> bytes:
-    """What a client gets from an app that answers `ok` with these headers."""
+async def _answer_with(headers: Headers, request: bytes = GET) -> bytes:
+    """Return the bytes from an app that answers `ok` with these headers."""
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -25,7 +25,7 @@ async def _answer_with(headers: Headers, asked: bytes = GET) -> bytes:
     async with trio.open_nursery() as nursery:
         server = HttpServer(app, ServerSettings())
         nursery.start_soon(server.handle, ours)
-        await theirs.send_all(asked)
+        await theirs.send_all(request)
         while data := await theirs.receive_some():
             got += data
         nursery.cancel_scope.cancel()
@@ -33,7 +33,7 @@ async def _answer_with(headers: Headers, asked: bytes = GET) -> bytes:
 
 
 def _parsed(answer: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Status, headers and body as a client reads them."""
+    """Return status, headers and body as a client parses them."""
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("host", "t")]))
     client.send(h11.EndOfMessage())
@@ -54,7 +54,7 @@ def _parsed(answer: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
         ([(b"Content-Length", b"2")], b"content-length"),
     ],
 )
-async def test_a_head_is_framed_dated_and_named(
+async def test_head_has_framing_date_and_request_id(
     headers: Headers, framing: bytes, autojump_clock: MockClock
 ) -> None:
     answer = await _answer_with([*headers, (b"x-a", b"b  c"), (b"x-a", b""), (b"x-\xe9"[:2], b"d")])
@@ -81,17 +81,17 @@ async def test_a_head_is_framed_dated_and_named(
         (b"connection", b"close\r\nx-c: d"),
     ],
 )
-async def test_a_header_that_is_none_is_an_error_of_the_app(
+async def test_invalid_header_is_a_500(
     header: tuple[bytes, bytes], autojump_clock: MockClock
 ) -> None:
     with capture_logs() as logs:
         status, fields, body = _parsed(await _answer_with([header]))
     assert (status, body) == (500, b"")
     assert not {b"x-c", b"x-a", b"x a"} & set(fields)
-    assert [line["event"] for line in logs] == ["request_failed"]
+    assert [line["event"] for line in logs] == ["request failed"]
 
 
-async def test_a_client_of_http_1_0_gets_no_chunks(autojump_clock: MockClock) -> None:
+async def test_http10_response_is_not_chunked(autojump_clock: MockClock) -> None:
     answer = await _answer_with([], b"GET / HTTP/1.0\r\nHost: t\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert body == b"ok"

@@ -1,4 +1,4 @@
-"""Listening sockets: options, and errors that say what to do."""
+"""Listening sockets: their options, and bind errors that name the remedy."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from web.server import BindError, ServerSettings, bind_sockets
 SETTINGS = ServerSettings(write_stall_s=30)
 
 
-def test_a_port_in_use_is_one_line() -> None:
+def test_port_in_use_is_reported_in_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -33,12 +33,12 @@ def test_a_port_in_use_is_one_line() -> None:
         ("fd://999", "not an inherited"),
     ],
 )
-def test_a_bad_address_is_one_line(bind: str, why: str) -> None:
+def test_bad_address_is_reported(bind: str, why: str) -> None:
     with pytest.raises(BindError, match=why):
         bind_sockets([bind], SETTINGS)
 
 
-def test_one_bad_address_closes_the_others() -> None:
+def test_bad_address_closes_the_other_sockets() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -47,7 +47,7 @@ def test_one_bad_address_closes_the_others() -> None:
     bind_sockets([f"127.0.0.1:{port}"], SETTINGS)[0].close()
 
 
-def test_a_dead_peer_is_found_within_the_stall_time() -> None:
+def test_keepalive_finds_a_dead_peer_within_the_stall_time() -> None:
     (sock,) = bind_sockets(["127.0.0.1:0"], SETTINGS)
     with sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -55,13 +55,13 @@ def test_a_dead_peer_is_found_within_the_stall_time() -> None:
         idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
         interval = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
         count = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
-        # It would cut a peer whose window is small.
+        # TCP_USER_TIMEOUT would also drop live peers whose receive window is full.
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
         assert not sock.getblocking()
     assert idle + interval * count == 28
 
 
-def test_an_inherited_socket_is_adopted() -> None:
+def test_inherited_socket_is_adopted() -> None:
     with socket.socket() as parent:
         parent.bind(("127.0.0.1", 0))
         parent.listen()

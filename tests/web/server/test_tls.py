@@ -1,4 +1,4 @@
-"""Certificates that cannot be used say why in one line."""
+"""Certificates: unusable ones are reported in one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
 from web.server import Certificate, CertificateError
 
 AUTHORITY = trustme.CA()
-MADE, OTHER = AUTHORITY.issue_cert("localhost"), AUTHORITY.issue_cert("localhost")
+ISSUED, OTHER = AUTHORITY.issue_cert("localhost"), AUTHORITY.issue_cert("localhost")
 
 
 def encrypted(key: bytes) -> bytes:
-    """The same key, under a password."""
+    """Return the same key, encrypted with a password."""
     return load_pem_private_key(key, None).private_bytes(
         Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"secret")
     )
@@ -27,17 +27,19 @@ def encrypted(key: bytes) -> bytes:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Certificate:
-    """A good one, in two files."""
-    (tmp_path / "cert.pem").write_bytes(MADE.cert_chain_pems[0].bytes())
-    (tmp_path / "key.pem").write_bytes(MADE.private_key_pem.bytes())
+    """Return a valid certificate in two files."""
+    (tmp_path / "cert.pem").write_bytes(ISSUED.cert_chain_pems[0].bytes())
+    (tmp_path / "key.pem").write_bytes(ISSUED.private_key_pem.bytes())
     return Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
 
 
 @pytest.mark.parametrize("http2", [False, True])
-def test_two_files_or_one(certificate: Certificate, tmp_path: Path, http2: bool) -> None:
+def test_certificate_may_be_two_files_or_one(
+    certificate: Certificate, tmp_path: Path, http2: bool
+) -> None:
     certificate.context(http2=http2)
     both = tmp_path / "both.pem"
-    both.write_bytes(MADE.private_key_and_cert_chain_pem.bytes())
+    both.write_bytes(ISSUED.private_key_and_cert_chain_pem.bytes())
     Certificate(both, None).context(http2=http2)
 
 
@@ -48,11 +50,11 @@ def test_two_files_or_one(certificate: Certificate, tmp_path: Path, http2: bool)
         ("key.pem", None, r"key\.pem: cannot be read: No such file"),
         ("cert.pem", b"nonsense", "no certificate with its key in PEM"),
         ("key.pem", b"nonsense", "no certificate with its key in PEM"),
-        ("key.pem", OTHER.private_key_pem.bytes(), "the key is not the certificate's"),
-        ("key.pem", encrypted(MADE.private_key_pem.bytes()), "the key is encrypted"),
+        ("key.pem", OTHER.private_key_pem.bytes(), "the key does not belong to the certificate"),
+        ("key.pem", encrypted(ISSUED.private_key_pem.bytes()), "the key is encrypted"),
     ],
 )
-def test_a_bad_file_is_one_line(
+def test_bad_file_is_reported_in_one_line(
     certificate: Certificate, tmp_path: Path, file: str, content: bytes | None, why: str
 ) -> None:
     change: Callable[[], object] = (tmp_path / file).unlink

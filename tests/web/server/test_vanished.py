@@ -1,4 +1,4 @@
-"""Which peers have vanished, by what the kernel tells of their sockets."""
+"""Detection of dead peers from the kernel's TCP state."""
 
 import socket
 import struct
@@ -26,13 +26,13 @@ def info(unacknowledged: int, unsent: int, last_ack_ms: int) -> bytes:
         (0, 1, 28_000, True),
     ],
 )
-def test_only_who_owes_an_answer_is_missed(
+def test_only_a_peer_that_owes_an_acknowledgement_is_overdue(
     unacknowledged: int, unsent: int, last_ack_ms: int, vanished: bool
 ) -> None:
     assert is_overdue(info(unacknowledged, unsent, last_ack_ms), 28) is vanished
 
 
-def test_a_living_peer_has_not_vanished_read_or_not() -> None:
+def test_live_peer_has_not_vanished() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()) as client,
@@ -43,10 +43,10 @@ def test_a_living_peer_has_not_vanished_read_or_not() -> None:
             assert client.recv(1)
             assert not has_vanished(served, 0.5)
             client.close()
-        assert not has_vanished(served, 0), "it is closed"
+        assert not has_vanished(served, 0), "a closed socket has no peer"
 
 
-def test_other_sockets_are_not_asked() -> None:
+def test_other_sockets_are_ignored() -> None:
     left, right = socket.socketpair()
     with left, right:
         left.sendall(b"x")

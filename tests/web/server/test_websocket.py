@@ -1,4 +1,4 @@
-"""hypercorn's side of a WebSocket as we have it: extensions, sizes, and the others' turn."""
+"""Our changes to hypercorn's WebSocket stream: extensions, message sizes and fair scheduling."""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -28,8 +28,8 @@ HEADERS = [
 ACCEPT = cast("ASGISendEvent", {"type": "websocket.accept", "subprotocol": None, "headers": []})
 
 
-class Stage:
-    """Tasks and wire of a connection without a connection: an app that is never run."""
+class FakeConnection:
+    """Tasks and wire of a connection, without a network and an app."""
 
     def __init__(self, takes: int = 1_000_000) -> None:
         self.scope: dict[str, object] = {}
@@ -51,16 +51,16 @@ class Stage:
         return self.put
 
     def spawn(self, func: object, *args: object) -> None:
-        """No pings."""
+        """Do nothing: there are no pings."""
 
     async def put(self, message: ASGIReceiveEvent) -> None:
-        """Nobody reads."""
+        """Do nothing: no app reads."""
 
     async def send(self, event: Event) -> None:
         self.sent.append(event)
 
     async def open(self) -> WebsocketStream:
-        """A stream that has shaken hands."""
+        """Return a stream whose handshake is complete."""
         surroundings = Surroundings(
             app=cast("AppWrapper", None),
             config=ProtocolConfig(SETTINGS),
@@ -88,19 +88,19 @@ class Stage:
         return stream
 
 
-async def test_no_extension_is_agreed_on() -> None:
-    stage = Stage()
-    await stage.open()
-    (response,) = stage.sent
+async def test_no_extension_is_negotiated() -> None:
+    connection = FakeConnection()
+    await connection.open()
+    (response,) = connection.sent
     assert isinstance(response, Response)
     assert response.status_code == 101
     assert not any(name == b"sec-websocket-extensions" for name, _ in response.headers)
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_who_always_has_more_to_say_lets_others_have_their_turn(together: bool) -> None:
-    stage = Stage()
-    stream = await stage.open()
+async def test_busy_sender_lets_other_tasks_run(together: bool) -> None:
+    connection = FakeConnection()
+    stream = await connection.open()
     turns = 0
 
     async def count() -> None:
@@ -116,7 +116,7 @@ async def test_who_always_has_more_to_say_lets_others_have_their_turn(together: 
         for _ in range(160):
             await stream.app_send(message)
         nursery.cancel_scope.cancel()
-    written = stage.written if together else stage.sent[1:]
+    written = connection.written if together else connection.sent[1:]
     assert len(written) == 160
     assert turns >= 9
 
@@ -126,40 +126,40 @@ def many(*texts: bytes) -> ASGISendEvent:
 
 
 @pytest.mark.parametrize("takes", [0, 1, 200, 1_000_000])
-async def test_many_messages_are_written_at_once(takes: int) -> None:
-    stage = Stage(takes)
-    stream = await stage.open()
+async def test_batched_messages_are_written_at_once(takes: int) -> None:
+    connection = FakeConnection(takes)
+    stream = await connection.open()
     texts = [b"x" * size for size in (0, 1, 125, 126, 127, 65_535, 65_536)] + ["zażółć".encode()]
     await stream.app_send(many(*texts))
-    assert len(stage.written) <= 2
+    assert len(connection.written) <= 2
     client = wsproto.connection.Connection(wsproto.ConnectionType.CLIENT)
-    client.receive_data(b"".join(stage.written))
-    heard = list(client.events())
-    assert [event.data for event in heard if isinstance(event, TextMessage)] == [
+    client.receive_data(b"".join(connection.written))
+    received = list(client.events())
+    assert [event.data for event in received if isinstance(event, TextMessage)] == [
         text.decode() for text in texts
     ]
-    assert all(event.message_finished for event in heard if isinstance(event, TextMessage))
+    assert all(event.message_finished for event in received if isinstance(event, TextMessage))
 
 
-async def test_nothing_is_said_after_a_goodbye() -> None:
-    stage = Stage()
-    stream = await stage.open()
+async def test_nothing_is_sent_after_our_close() -> None:
+    connection = FakeConnection()
+    stream = await connection.open()
     close = {"type": "websocket.close", "code": 1000, "reason": None}
     await stream.app_send(cast("ASGISendEvent", close))
     await stream.app_send(many(b"late"))
-    assert stage.written == []
+    assert connection.written == []
 
 
-async def test_nothing_is_said_to_who_has_said_goodbye() -> None:
-    stage = Stage()
-    stream = await stage.open()
+async def test_nothing_is_sent_after_the_close_of_the_client() -> None:
+    connection = FakeConnection()
+    stream = await connection.open()
     await stream.handle(Data(stream_id=1, data=b"\x88\x80\x00\x00\x00\x00"))
     await stream.app_send(many(b"late"))
-    assert stage.written == []
+    assert connection.written == []
 
 
 @pytest.mark.parametrize("text", ["x", "é", "€", "😀"])
-def test_the_bytes_of_a_text_count(text: str) -> None:
+def test_text_is_limited_by_its_bytes(text: str) -> None:
     buffer = ByteBuffer(100)
     parts = 100 // len(text.encode())
     for _ in range(parts):
@@ -169,7 +169,7 @@ def test_the_bytes_of_a_text_count(text: str) -> None:
         buffer.extend(TextMessage(data=text * 5))
 
 
-def test_bytes_count_as_they_are() -> None:
+def test_bytes_are_limited() -> None:
     buffer = ByteBuffer(100)
     buffer.extend(BytesMessage(data=b"\xff" * 100))
     with pytest.raises(FrameTooLargeError):
@@ -177,7 +177,7 @@ def test_bytes_count_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("replaced", [True, False])
-async def test_a_socket_hears_that_the_server_leaves(
+async def test_socket_is_closed_when_the_server_stops(
     autojump_clock: MockClock, replaced: bool
 ) -> None:
     async with connected() as peer:

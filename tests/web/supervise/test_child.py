@@ -1,4 +1,4 @@
-"""A supervised process does as it is told, and drains when nobody tells it anything."""
+"""A supervised process obeys its supervisor, and drains when the supervisor is gone."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from web.supervise.orders import READY, Order
 
 @asynccontextmanager
 async def supervised() -> AsyncIterator[tuple[trio.SocketStream, Supervisor, Stop]]:
-    """The parent's end, and a child that obeys."""
+    """Yield the parent's end of the control socket, and a child that obeys it."""
     parent, child = socket.socketpair()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(parent))
     supervisor, stop = Supervisor(child.detach()), Stop()
@@ -25,9 +25,9 @@ async def supervised() -> AsyncIterator[tuple[trio.SocketStream, Supervisor, Sto
         nursery.cancel_scope.cancel()
 
 
-async def test_it_says_when_it_serves() -> None:
+async def test_child_reports_that_it_is_ready() -> None:
     async with supervised() as (parent, supervisor, _):
-        await supervisor.tell_ready()
+        await supervisor.report_ready()
         assert await parent.receive_some(10) == READY
 
 
@@ -43,7 +43,7 @@ async def test_it_says_when_it_serves() -> None:
         ([Order.HURRY], False, True),
     ],
 )
-async def test_orders(orders: list[Order], replaced: bool, hurried: bool) -> None:
+async def test_orders_are_obeyed(orders: list[Order], replaced: bool, hurried: bool) -> None:
     async with supervised() as (parent, _, stop):
         await parent.send_all(b"".join(order.value for order in orders))
         await stop.asked.wait()
@@ -51,10 +51,10 @@ async def test_orders(orders: list[Order], replaced: bool, hurried: bool) -> Non
         assert (stop.replaced, stop.hurried.is_set()) == (replaced, hurried)
 
 
-async def test_without_a_supervisor_it_hands_over_to_nobody() -> None:
+async def test_child_hands_over_when_the_supervisor_is_gone() -> None:
     with capture_logs() as logs:
         async with supervised() as (parent, _, stop):
             await parent.aclose()
             await stop.asked.wait()
             assert stop.replaced
-    assert [line["event"] for line in logs] == ["the supervisor is gone"]
+    assert [line["event"] for line in logs] == ["supervisor exited"]
