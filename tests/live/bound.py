@@ -1,6 +1,7 @@
-"""`python -m tests.live.bound HOST MODULE …` runs a module with a server that listens on HOST.
+"""Runs a module with the server bound to an address that the configuration would not accept.
 
-`trouper serve` refuses whatever other machines can reach, and tests need another machine.
+`python -m tests.live.bound HOST MODULE …`. Without API keys `trouper serve` refuses to bind
+addresses that other machines can reach; tests with a network namespace need one.
 """
 
 import runpy
@@ -13,7 +14,7 @@ from web.server import ServerSettings, bind_sockets
 
 
 def main() -> None:
-    """Have the server listen on a free port of the host, and become the module."""
+    """Make the server listen on a free port of the host and run the module."""
     host, module, *arguments = sys.argv[1:]
 
     def listen(

@@ -1,4 +1,7 @@
-"""A client by hand: sockets that can leave in every way, h11 for what comes back."""
+"""HTTP/1.1 client on raw sockets that can disconnect by FIN or RST at any point.
+
+h11 parses the responses. Helpers fetch turns, metrics and the simulated provider's reports.
+"""
 
 import json
 import socket
@@ -19,15 +22,15 @@ QUESTION: list[JSON] = [{"role": "user", "content": "Who is on stage?"}]
 PIPELINED = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class Door(Protocol):
-    """Where a server is found, or what stands in front of it."""
+class Endpoint(Protocol):
+    """The address of a server, or of a proxy in front of it."""
 
     host: str
     port: int
 
 
 class Call:
-    """One connection with one request after the other on it, and the last one's response."""
+    """One connection for consecutive requests, with the latest response."""
 
     def __init__(
         self, port: int, *, host: str = "127.0.0.1", receive_buffer: int | None = None
@@ -39,43 +42,43 @@ class Call:
         self._address = host, port
         self._parser = h11.Connection(h11.CLIENT)
         self.body = bytearray()
-        """What has come of the body."""
-        self.whole = False
-        """Whether the response has ended as HTTP says it should."""
+        """The part of the body received so far."""
+        self.complete = False
+        """True once the response has ended with its final chunk or full length."""
         self.status = 0
         self.headers: dict[str, str] = {}
 
     async def connect(self) -> None:
-        """Connect."""
+        """Open the TCP connection."""
         await self._socket.connect(self._address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    async def ask(
+    async def request(
         self,
         method: str,
         target: str,
         body: bytes = b"",
         headers: tuple[tuple[str, str], ...] = (),
-        behind: bytes = b"",
+        pipelined: bytes = b"",
     ) -> None:
-        """Send a request, and more bytes right behind it."""
+        """Send a request, followed by the raw bytes `pipelined` in the same write."""
         parser = self._parser
         fields = [("Host", "x"), ("Content-Length", str(len(body))), *headers]
         data = parser.send(h11.Request(method=method, target=target, headers=fields)) or b""
         data += parser.send(h11.Data(data=body)) or b""
         data += parser.send(h11.EndOfMessage()) or b""
-        await self._send(data + behind)
+        await self._send(data + pipelined)
 
     async def head(self) -> int:
-        """Wait for the response's head; returns its status."""
+        """Wait for the response headers and return the status."""
         event = await self._event()
         assert isinstance(event, h11.Response), event
         self.status = event.status_code
         self.headers = {name.decode(): value.decode() for name, value in event.headers}
         return self.status
 
-    async def more(self) -> bytes:
-        """Wait for more of the body; `b""` at its end, or where the connection breaks."""
+    async def read_more(self) -> bytes:
+        """Return more of the body; `b""` at its end or when the connection breaks."""
         try:
             event = await self._event()
         except (h11.RemoteProtocolError, OSError):
@@ -84,36 +87,36 @@ class Call:
             data = bytes(event.data)
             self.body += data
             return data
-        self.whole = isinstance(event, h11.EndOfMessage)
+        self.complete = isinstance(event, h11.EndOfMessage)
         return b""
 
-    async def rest(self) -> bytes:
-        """Read to the end; returns the whole body."""
-        while await self.more():
+    async def read_all(self) -> bytes:
+        """Read to the end and return the whole body."""
+        while await self.read_more():
             pass
         return bytes(self.body)
 
     async def frames(self, count: int) -> list[Frame]:
-        """Read until `count` frames are here, or the end; may return more than `count`."""
-        while len(found := read_frames(bytes(self.body), cut=True)) < count:
-            if not await self.more():
+        """Read at least `count` frames, or to the end; may return more than `count`."""
+        while len(found := read_frames(bytes(self.body), allow_partial=True)) < count:
+            if not await self.read_more():
                 break
         return found
 
     async def all_frames(self) -> list[Frame]:
-        """Read a stream to its end; asserts that nobody cut it."""
-        body = await self.rest()
-        assert self.whole, body[-200:]
+        """Read a stream to its end and assert that it was not truncated."""
+        body = await self.read_all()
+        assert self.complete, body[-200:]
         return read_frames(body)
 
-    def again(self) -> None:
-        """Use the connection for another request."""
+    def reuse(self) -> None:
+        """Reset the state so that the connection can carry another request."""
         self._parser.start_next_cycle()
         self.body = bytearray()
-        self.whole = False
+        self.complete = False
 
-    def leave(self, how: str = "fin") -> float:
-        """Close by `fin` or `rst`; returns the time before that, by CLOCK_MONOTONIC."""
+    def disconnect(self, how: str = "fin") -> float:
+        """Close by `fin` or `rst` and return the CLOCK_MONOTONIC time just before."""
         if how == "rst":
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left_at = time.monotonic()
@@ -122,7 +125,7 @@ class Call:
 
     @property
     def turn_id(self) -> str:
-        """The turn that this response belongs to."""
+        """The id of the turn that this response belongs to."""
         return self.headers["x-turn-id"]
 
     async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
@@ -139,64 +142,66 @@ class Call:
 async def calling(
     port: int, *, host: str = "127.0.0.1", receive_buffer: int | None = None
 ) -> AsyncIterator[Call]:
-    """A connection that is closed in the end."""
+    """Open a connection that is closed on exit."""
     call = Call(port, host=host, receive_buffer=receive_buffer)
     try:
         await call.connect()
         yield call
     finally:
-        call.leave()
+        call.disconnect()
 
 
 @asynccontextmanager
-async def chatting(
-    server: Door,
+async def open_chat(
+    server: Endpoint,
     model: str,
     *,
     stream: bool = True,
-    behind: bytes = b"",
+    pipelined: bytes = b"",
     receive_buffer: int | None = None,
     **parameters: object,
 ) -> AsyncIterator[Call]:
-    """A chat completion that was asked for; nothing of the answer is read yet."""
+    """Request a chat completion without reading any of the response."""
     body = {"model": model, "messages": QUESTION, "stream": stream, **parameters}
     async with calling(server.port, host=server.host, receive_buffer=receive_buffer) as call:
         json_type = (("Content-Type", "application/json"),)
-        await call.ask("POST", "/v1/chat/completions", json.dumps(body).encode(), json_type, behind)
+        await call.request(
+            "POST", "/v1/chat/completions", json.dumps(body).encode(), json_type, pipelined
+        )
         yield call
 
 
 @asynccontextmanager
-async def following(
+async def open_turn_events(
     server: Process, turn_id: str, *, last_id: str | None = None, after: str | None = None
 ) -> AsyncIterator[Call]:
-    """The events of a turn, after `Last-Event-ID: last_id` or `?starting_after=after`."""
+    """Request a turn's events from `Last-Event-ID: last_id` or `?starting_after=after` on."""
     target = f"/v1/turns/{turn_id}/events" + (f"?starting_after={after}" if after else "")
     async with calling(server.port, host=server.host) as call:
-        await call.ask("GET", target, headers=(("Last-Event-ID", last_id),) if last_id else ())
+        await call.request("GET", target, headers=(("Last-Event-ID", last_id),) if last_id else ())
         await call.head()
         yield call
 
 
 async def fetch(server: Process, target: str, method: str = "GET") -> tuple[int, JSON]:
-    """One request for JSON on its own connection: status and document."""
+    """Send one request on a new connection; return the status and the JSON document."""
     async with calling(server.port, host=server.host) as call:
-        await call.ask(method, target)
+        await call.request(method, target)
         status = await call.head()
-        document = json.loads(await call.rest())
+        document = json.loads(await call.read_all())
     assert isinstance(document, dict)
     return status, document
 
 
 async def turn(server: Process, turn_id: str) -> JSON:
-    """One turn as the API tells it."""
+    """Return a turn as `GET /v1/turns/{id}` shows it."""
     status, document = await fetch(server, f"/v1/turns/{turn_id}")
     assert status == 200, document
     return document
 
 
 async def ended_turn(server: Process, turn_id: str) -> JSON:
-    """The same once it has ended, for which it waits."""
+    """Wait until a turn has ended and return it."""
 
     async def look() -> JSON | None:
         found = await turn(server, turn_id)
@@ -208,7 +213,7 @@ async def ended_turn(server: Process, turn_id: str) -> JSON:
 
 
 async def all_turns(server: Process) -> list[JSON]:
-    """Every turn that the store has, newest first."""
+    """Return every stored turn, newest first."""
     found: list[JSON] = []
     target = "/v1/turns?limit=100"
     while True:
@@ -221,7 +226,7 @@ async def all_turns(server: Process) -> list[JSON]:
 
 
 async def reports(witness: Process, id: str = "") -> list[JSON]:
-    """What the witness tells of the calls of one user, or of all."""
+    """Return the simulated provider's reports of the requests of one user, or of all."""
     _, document = await fetch(witness, f"/witness?id={id}" if id else "/witness")
     requests = document["requests"]
     assert isinstance(requests, list)
@@ -229,16 +234,16 @@ async def reports(witness: Process, id: str = "") -> list[JSON]:
 
 
 async def metrics(server: Process) -> dict[str, float]:
-    """Every sample of `/metrics` by name and labels."""
+    """Return every sample of `/metrics` by name and labels."""
     async with calling(server.port, host=server.host) as call:
-        await call.ask("GET", "/metrics")
+        await call.request("GET", "/metrics")
         await call.head()
-        text = (await call.rest()).decode()
+        text = (await call.read_all()).decode()
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
 
 
 async def live_turns(server: Process) -> int:
-    """How many turns play now."""
+    """Return the number of running turns."""
     samples = await metrics(server)
     return int(sum(v for name, v in samples.items() if name.startswith("trouper_live_turns{")))

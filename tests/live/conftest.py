@@ -1,4 +1,4 @@
-"""One witness for all; a server for each module that only asks it nicely."""
+"""Fixtures: one simulated provider for the session, and a default server for each module."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.live import harness
-from tests.live.resuming import LINGER
+from tests.live.resuming import LINGER_SETTINGS
 
 
 @pytest.fixture(scope="session")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Process]:
-    """The witness: a simulated provider over HTTP, in another process."""
-    with harness.witness(tmp_path_factory.mktemp("witness")) as process:
+    """Run the simulated provider in another process."""
+    with harness.simulated_provider(tmp_path_factory.mktemp("witness")) as process:
         yield process
 
 
@@ -20,7 +20,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Proce
 def live(
     tmp_path_factory: pytest.TempPathFactory, upstream: harness.Process
 ) -> Iterator[harness.Server]:
-    """The server with defaults, as far as clients can see."""
+    """Run a server whose settings match the defaults in everything that clients can observe."""
     directory = tmp_path_factory.mktemp("live")
     config = harness.write_config(directory, upstream.port, "grace_s = 0\ndrain_s = 1\n")
     with harness.serving(directory, config) as server:
@@ -28,9 +28,9 @@ def live(
 
 
 @pytest.fixture(scope="module")
-def lingering(
+def lingering_config(
     tmp_path_factory: pytest.TempPathFactory, upstream: harness.Process
 ) -> tuple[Path, Path]:
-    """Directory and configuration of a server whose turns wait for their clients."""
+    """Return directory and configuration of a server whose turns outlive their connections."""
     directory = tmp_path_factory.mktemp("linger")
-    return directory, harness.write_config(directory, upstream.port, LINGER)
+    return directory, harness.write_config(directory, upstream.port, LINGER_SETTINGS)

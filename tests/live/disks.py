@@ -1,4 +1,4 @@
-"""Disks that fill up for real, and have space again."""
+"""File systems that run out of space on demand and recover."""
 
 import os
 import resource
@@ -15,29 +15,29 @@ FIRST_PAGES = 4 * 4096
 
 
 class Disk(Protocol):
-    """Where a server keeps its files."""
+    """A file system for a server's files that can be filled up."""
 
     directory: Path
-    keeps: frozenset[bytes]
-    """What streams say of where their records are, while it is full."""
+    stored_comments: frozenset[bytes]
+    """Comments in streams about where their records are stored while the disk is full."""
 
     def fill(self, server: Server) -> None:
-        """From now on nothing more fits."""
+        """Make further writes fail."""
 
     def free(self, server: Server) -> None:
-        """There is space again."""
+        """Make space again."""
 
 
 class SmallFileSystem:
-    """A file system of twelve megabytes, which a file of ours fills up."""
+    """A file system of 12 MiB that is filled up by writing a file."""
 
-    keeps = frozenset({b": stored spooled"})
+    stored_comments = frozenset({b": stored spooled"})
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def fill(self, server: Server) -> None:
-        """Write until the system says that there is no space left."""
+        """Write until the kernel reports ENOSPC."""
         with (self.directory / "filler").open("wb", buffering=0) as filler:
             for size in (2**20, 2**12, 1):
                 try:
@@ -47,27 +47,27 @@ class SmallFileSystem:
                     continue
 
     def free(self, server: Server) -> None:
-        """Remove it."""
+        """Remove the file."""
         (self.directory / "filler").unlink()
 
 
 class LimitedFiles:
-    """Nothing of the server's may be written past the first pages of a file (`RLIMIT_FSIZE`).
+    """A limit on the size of the server's files (`RLIMIT_FSIZE`), to their first pages.
 
-    That holds for the spool too, so that it takes a few records only.
+    The limit applies to the spool too, so that it takes only a few records.
     """
 
-    keeps = frozenset({b": stored spooled", b": stored unsaved"})
+    stored_comments = frozenset({b": stored spooled", b": stored unsaved"})
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def fill(self, server: Server) -> None:
-        """Set the limit of the running server."""
+        """Set the limit on the running server."""
         self._limit(server, FIRST_PAGES)
 
     def free(self, server: Server) -> None:
-        """Lift it."""
+        """Lift the limit."""
         self._limit(server, resource.RLIM_INFINITY)
 
     def _limit(self, server: Server, size: int) -> None:
@@ -76,7 +76,7 @@ class LimitedFiles:
 
 @contextmanager
 def small_file_system(directory: Path) -> Iterator[Disk]:
-    """Mount one, which only root may."""
+    """Mount a small tmpfs, which needs root."""
     mount = directory / "disk"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", mount], check=True)
@@ -88,12 +88,12 @@ def small_file_system(directory: Path) -> Iterator[Disk]:
 
 @contextmanager
 def limited_files(directory: Path) -> Iterator[Disk]:
-    """Limits need no rights and no preparation."""
+    """Return the disk whose limit needs neither privileges nor preparation."""
     yield LimitedFiles(directory)
 
 
 def can_mount() -> bool:
-    """Whether we may mount a file system here."""
+    """Return True if this process may mount a file system."""
     if os.geteuid() != 0:
         return False
     where = Path(os.devnull).parent / "shm"

@@ -1,4 +1,4 @@
-"""Another machine, as far as the network can tell: a network namespace at the end of a cable."""
+"""Network namespace that acts as another machine, connected by a virtual cable (veth pair)."""
 
 import os
 import shutil
@@ -7,21 +7,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.live.needs import need
+from tests.live.needs import require
 
-WITHIN_S = 10
+TIMEOUT_S = 10
 
 
-class FarMachine:
-    """Its name, and the address at which it finds us."""
+class NetworkNamespace:
+    """A network namespace, and the address at which its processes reach this machine."""
 
     def __init__(self, name: str, here: str) -> None:
         self.name = name
-        self.here = here
+        self.host_address = here
 
     @contextmanager
     def running(self, command: Sequence[str], output: Path) -> Iterator[None]:
-        """Run a command there, with its output in a file, and end it."""
+        """Run a command in the namespace with its output in a file; kill it on exit."""
         with output.open("wb") as file:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", self.name, *command],
@@ -35,37 +35,37 @@ class FarMachine:
             process.kill()
             process.wait()
 
-    def vanish(self) -> None:
-        """Pull the cable: nothing arrives any more, and nobody says so."""
+    def unplug(self) -> None:
+        """Take the namespace's interface down: packets are lost without FIN or RST."""
         _ip("-n", self.name, "link", "set", "far", "down")
 
 
 @contextmanager
-def far_machine() -> Iterator[FarMachine]:
-    """A machine that is gone in the end."""
-    need(shutil.which("ip") is not None, "`ip` is missing: install iproute2")
-    name, cable = f"trouper-{os.getpid()}", f"tr{os.getpid()}"
+def network_namespace() -> Iterator[NetworkNamespace]:
+    """Create a namespace that is deleted on exit; skip the test where that is impossible."""
+    require(shutil.which("ip") is not None, "`ip` is missing: install iproute2")
+    name, interface = f"trouper-{os.getpid()}", f"tr{os.getpid()}"
     net = f"10.203.{os.getpid() % 250}"
-    made = _try("netns", "add", name)
-    need(made == "", f"no network namespace can be made here ({made}): it takes root")
+    error = _try("netns", "add", name)
+    require(error == "", f"creating a network namespace needs root: {error}")
     try:
-        _ip("link", "add", cable, "type", "veth", "peer", "name", "far", "netns", name)
-        _ip("addr", "add", f"{net}.1/30", "dev", cable)
-        _ip("link", "set", cable, "up")
+        _ip("link", "add", interface, "type", "veth", "peer", "name", "far", "netns", name)
+        _ip("addr", "add", f"{net}.1/30", "dev", interface)
+        _ip("link", "set", interface, "up")
         _ip("-n", name, "addr", "add", f"{net}.2/30", "dev", "far")
         _ip("-n", name, "link", "set", "far", "up")
-        yield FarMachine(name, f"{net}.1")
+        yield NetworkNamespace(name, f"{net}.1")
     finally:
-        _try("link", "del", cable)  # it would go with the namespace, but later
+        _try("link", "del", interface)  # deleting the namespace removes it too, but asynchronously
         _ip("netns", "del", name)
 
 
 def _ip(*arguments: str) -> None:
-    problem = _try(*arguments)
-    assert not problem, f"ip {' '.join(arguments)}: {problem}"
+    error = _try(*arguments)
+    assert not error, f"ip {' '.join(arguments)}: {error}"
 
 
 def _try(*arguments: str) -> str:
-    """What went wrong; empty if nothing did."""
-    done = subprocess.run(["ip", *arguments], capture_output=True, timeout=WITHIN_S, check=False)
+    """Run `ip` and return its error output; empty on success."""
+    done = subprocess.run(["ip", *arguments], capture_output=True, timeout=TIMEOUT_S, check=False)
     return done.stderr.decode().strip() if done.returncode else ""

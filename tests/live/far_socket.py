@@ -1,26 +1,26 @@
-"""Runs on another machine: asks for a response on a WebSocket and prints what it hears.
+"""WebSocket client for a network namespace: requests a response and prints all messages.
 
-`python -m tests.live.far_socket HOST PORT MODEL USER`; without a model it asks for nothing.
+`python -m tests.live.far_socket HOST PORT MODEL USER`; with an empty model it only connects.
 """
 
 import sys
 
 import trio
 
-from tests.live.client import Door
-from tests.live.socketing import conversing
+from tests.live.client import Endpoint
+from tests.live.socketing import open_socket
 
 
-class _There:
-    """Where the server is."""
+class _ServerAddress:
+    """The address of the server."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
 
 
-async def _listen(server: Door, model: str, user: str) -> None:
-    async with conversing(server, model) as socket:
+async def _print_messages(server: Endpoint, model: str, user: str) -> None:
+    async with open_socket(server, model) as socket:
         if model:
             await socket.create(user=user)
         sys.stdout.write("connected\n")
@@ -32,4 +32,6 @@ async def _listen(server: Door, model: str, user: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(_listen, _There(sys.argv[1], int(sys.argv[2])), sys.argv[3], sys.argv[4])
+    trio.run(
+        _print_messages, _ServerAddress(sys.argv[1], int(sys.argv[2])), sys.argv[3], sys.argv[4]
+    )

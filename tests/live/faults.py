@@ -1,9 +1,9 @@
-"""Scenarios of failing providers: models with two routes, and what came of one call of each.
+"""Scenarios of failing providers: models with a primary and a fallback route, and their results.
 
-A scenario's primary is `main/{name}:{primary}`. Its fallback is the same voice, or another one, on
-the provider `spare`; a voice says the same words under whatever settings, so that what the whole
-answer is can be known from the witness. Names are unique, so that no scenario trips over the
-breaker of another.
+A scenario's primary route is `main/{name}:{primary}`. Its fallback has the same voice, or another
+one, on the provider `spare`. A simulated model's voice determines its words, whatever its other
+settings, so the simulated provider can be asked for the complete answer. Names are unique, so no
+scenario is affected by the circuit breaker of another.
 """
 
 import json
@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.live.client import JSON, chatting, reports, turn
+from tests.live.client import JSON, open_chat, reports, turn
 from tests.live.frames import Frame, error_of, read_frames, text_of
 from tests.live.harness import Process, Server, serving
 
 TOKENS = 60
-"""Of a whole answer, where it is not said otherwise."""
+"""Default number of tokens of a complete answer."""
 FIRST_TOKEN_S = 10.0
+"""Timeout for the first token, in seconds."""
 IDLE_S = 30.0
+"""Timeout between tokens, in seconds."""
 BUDGET_S = 30.0
-"""The limits of all models, where it is not said otherwise."""
+"""Default total time budget, in seconds."""
 PRICE = {"input": 3, "output": 7}
-"""Dollars per million tokens, and so micro-dollars per token."""
+"""Prices in dollars per million tokens, which equals micro-dollars per token."""
 _SERVICE = """
 [providers.main]
 format = "openai-chat"
@@ -44,34 +46,34 @@ drain_s = 1
 
 @dataclass(frozen=True)
 class Scenario:
-    """One model, and how it is asked; `primary` and `fallback` are settings of simulated models."""
+    """One model and its request; `primary` and `fallback` are settings of simulated models."""
 
     name: str
     primary: str
     fallback: str = ""
     voice: str | None = None
-    """Of the fallback; None: the same as the primary's, and so the same words."""
+    """Voice of the fallback; None uses the primary's, which gives the same words."""
     stream: bool = True
     prefill: bool = False
-    """Whether the fallback is declared to continue an answer that was begun."""
+    """Declare that the models support prefill, that is, continuing an assistant message."""
     windows: tuple[int, int] | None = None
-    """The context windows that are declared."""
+    """Declared context windows of the primary and the fallback, in tokens."""
     instruction: str | None = None
-    """What the fallback is told to go on with a broken answer; None: what it is told by default."""
+    """Instruction with which the fallback continues an interrupted answer; None for the default."""
     first_byte_s: float = 30.0
     total_s: float = BUDGET_S
     tokens: int = TOKENS
     structured: bool = False
-    """Whether JSON is asked for."""
+    """Request a JSON object as the answer."""
 
     @property
     def main(self) -> str:
-        """The primary's model."""
+        """The primary's upstream model."""
         return self._model(self.name, self.primary)
 
     @property
     def spare(self) -> str:
-        """The fallback's model."""
+        """The fallback's upstream model."""
         return self._model(self.voice or self.name, self.fallback)
 
     def _model(self, voice: str, settings: str) -> str:
@@ -79,19 +81,19 @@ class Scenario:
 
     @property
     def toml(self) -> str:
-        """The model's section."""
-        able = ["tools", "images", "reasoning", *(["prefill"] if self.prefill else [])]
+        """The configuration tables of the model."""
+        capabilities = ["tools", "images", "reasoning", *(["prefill"] if self.prefill else [])]
         small, large = self.windows or (100_000, 100_000)
-        told = self.instruction and f"continue_instruction = {json.dumps(self.instruction)}"
+        instruction = self.instruction and f"continue_instruction = {json.dumps(self.instruction)}"
         return f"""
 [models.{json.dumps(self.name)}]
 routes = [
     {{ route = {json.dumps("main/" + self.main)}, context_window = {small} }},
     {{ route = {json.dumps("spare/" + self.spare)}, context_window = {large} }},
 ]
-capabilities = {json.dumps(able)}
+capabilities = {json.dumps(capabilities)}
 price = {{ input = {PRICE["input"]}, output = {PRICE["output"]} }}
-{told or ""}
+{instruction or ""}
 [models.{json.dumps(self.name)}.timeouts]
 first_byte_s = {self.first_byte_s}
 first_token_s = {FIRST_TOKEN_S}
@@ -104,7 +106,7 @@ total_s = {self.total_s}
 def serving_faults(
     directory: Path, upstream: Process, scenarios: Iterable[Scenario]
 ) -> Iterator[Server]:
-    """A server with the models of these scenarios."""
+    """Run a server with the models of these scenarios."""
     config = directory / "trouper.toml"
     models = "".join(scenario.toml for scenario in scenarios)
     service = _SERVICE.format(upstream=upstream.port, directory=directory)
@@ -114,8 +116,8 @@ def serving_faults(
 
 
 @dataclass(frozen=True)
-class Said:
-    """A whole answer, as the provider gives it to whoever asks it directly."""
+class FullAnswer:
+    """A complete answer, as the provider gives it to a direct request."""
 
     text: str
     usage: tuple[int, int]
@@ -123,8 +125,8 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Played:
-    """What came of one call; times are of CLOCK_MONOTONIC, as the witness's."""
+class ScenarioResult:
+    """The result of one call; times are CLOCK_MONOTONIC, like the provider's reports."""
 
     scenario: Scenario
     status: int
@@ -133,24 +135,25 @@ class Played:
     asked_at: float
     ended_at: float
     turn: JSON
-    """Its record."""
+    """The stored turn."""
     main: list[JSON]
-    """The witness's reports of what the primary was asked in this call, in order."""
+    """The provider's reports of this call's requests to the primary, in order."""
     spare: list[JSON]
-    of_main: "Said"
-    """All that the primary would have said."""
-    of_spare: "Said"
-    """All that the fallback would have said, asked afresh."""
+    """The provider's reports of this call's requests to the fallback, in order."""
+    main_answer: "FullAnswer"
+    """The complete answer of the primary."""
+    spare_answer: "FullAnswer"
+    """The complete answer of the fallback to the original request."""
 
     @property
-    def took_s(self) -> float:
-        """From the request to the end of the response."""
+    def duration_s(self) -> float:
+        """Seconds from the request to the end of the response."""
         return self.ended_at - self.asked_at
 
     @property
-    def began(self) -> list[float]:
-        """Seconds from the first call of the primary to each of them."""
-        times = [seconds(report, "began") for report in self.main]
+    def main_request_times(self) -> list[float]:
+        """Start of each request to the primary, in seconds after the first."""
+        times = [timestamp(report, "began") for report in self.main]
         return [at - times[0] for at in times]
 
     @cached_property
@@ -160,21 +163,21 @@ class Played:
 
     @cached_property
     def objects(self) -> list[JSON]:
-        """The objects in them, or the one of a response that is no stream."""
+        """The JSON objects of the frames, or the only one of an unstreamed response."""
         if not self.scenario.stream or self.status != 200:
             return [json.loads(self.body)]
         return [json.loads(frame.data) for frame in self.frames if frame.data != b"[DONE]"]
 
     @property
     def done(self) -> bool:
-        """Whether the client takes the answer for whole."""
+        """True if the client sees the answer as complete."""
         if self.scenario.stream:
             return b"[DONE]" in self.body
         return self.status == 200
 
     @property
     def text(self) -> str:
-        """What the client has been given to read."""
+        """The text that the client received."""
         if self.scenario.stream:
             return text_of(self.frames if self.done else self.frames[:-1])
         choices = self.objects[0]["choices"]
@@ -183,9 +186,9 @@ class Played:
 
     @property
     def error(self) -> JSON:
-        """The one error that the client was told."""
+        """The only error that the client received."""
         if self.scenario.stream and self.status == 200:
-            assert sum("error" in told for told in self.objects) == 1
+            assert sum("error" in document for document in self.objects) == 1
             return error_of(self.frames)
         error = self.objects[0]["error"]
         assert isinstance(error, dict)
@@ -193,12 +196,12 @@ class Played:
 
     @property
     def models(self) -> list[object]:
-        """Whose answer the client takes it for, each once, in the order of the frames."""
-        return list(dict.fromkeys(told["model"] for told in self.objects))
+        """The distinct `model` values that the client received, in order."""
+        return list(dict.fromkeys(document["model"] for document in self.objects))
 
     @property
     def usage(self) -> tuple[int, int]:
-        """Input and output tokens, as the client is told."""
+        """Input and output tokens as reported to the client."""
         usage = self.objects[-1]["usage"]
         assert isinstance(usage, dict)
         return usage["prompt_tokens"], usage["completion_tokens"]
@@ -214,31 +217,33 @@ class Played:
 
     @property
     def attempts(self) -> list[JSON]:
-        """The attempts on record."""
+        """The recorded attempts."""
         attempts = self.turn["attempts"]
         assert isinstance(attempts, list)
         return attempts
 
     @property
     def results(self) -> list[tuple[object, object]]:
-        """The provider of each attempt, and what became of it."""
+        """Provider and result of each attempt."""
         return [(attempt["provider"], attempt["result"]) for attempt in self.attempts]
 
     @property
     def recorded_usage(self) -> tuple[int, int, bool]:
-        """Input and output tokens on the bill, and whether they are estimated."""
+        """Recorded input and output tokens, and the `estimated` flag."""
         usage = self.turn["usage"]
         assert isinstance(usage, dict)
         return usage["input_tokens"], usage["output_tokens"], usage["estimated"]
 
 
-async def play(server: Server, upstream: Process, scenario: Scenario, take: int = 1) -> Played:
-    """Ask for the scenario's model once, and find out all that there is to know of it."""
-    user = f"{scenario.name}.{take}".replace(" ", "-")
+async def run_scenario(
+    server: Server, upstream: Process, scenario: Scenario, number: int = 1
+) -> ScenarioResult:
+    """Request the scenario's model once and collect the response, the record and the reports."""
+    user = f"{scenario.name}.{number}".replace(" ", "-")
     options = {"include_usage": True} if scenario.stream else None
     form = {"type": "json_object"} if scenario.structured else None
     asked_at = time.monotonic()
-    async with chatting(
+    async with open_chat(
         server,
         scenario.name,
         stream=scenario.stream,
@@ -247,11 +252,11 @@ async def play(server: Server, upstream: Process, scenario: Scenario, take: int 
         response_format=form,
     ) as call:
         status = await call.head()
-        body = await call.rest()
+        body = await call.read_all()
         ended_at = time.monotonic()
-        assert call.whole, body[-200:]
-    asked = await reports(upstream, user)
-    return Played(
+        assert call.complete, body[-200:]
+    requests = await reports(upstream, user)
+    return ScenarioResult(
         scenario=scenario,
         status=status,
         headers=call.headers,
@@ -259,28 +264,30 @@ async def play(server: Server, upstream: Process, scenario: Scenario, take: int 
         asked_at=asked_at,
         ended_at=ended_at,
         turn=await turn(server, call.turn_id),
-        main=[report for report in asked if report["model"] == scenario.main],
-        spare=[report for report in asked if report["model"] == scenario.spare],
-        of_main=await said(upstream, scenario.name, scenario.tokens),
-        of_spare=await said(upstream, scenario.voice or scenario.name, scenario.tokens),
+        main=[report for report in requests if report["model"] == scenario.main],
+        spare=[report for report in requests if report["model"] == scenario.spare],
+        main_answer=await fetch_full_answer(upstream, scenario.name, scenario.tokens),
+        spare_answer=await fetch_full_answer(
+            upstream, scenario.voice or scenario.name, scenario.tokens
+        ),
     )
 
 
-async def said(upstream: Process, voice: str, tokens: int) -> Said:
-    """The whole answer of a voice, from the provider itself."""
+async def fetch_full_answer(upstream: Process, voice: str, tokens: int) -> FullAnswer:
+    """Return the complete answer of a voice, from the provider itself."""
     model = f"{voice}:tokens={tokens},delay=0,first=0"
-    async with chatting(upstream, model, stream=False) as call:
+    async with open_chat(upstream, model, stream=False) as call:
         assert await call.head() == 200
-        answer = json.loads(await call.rest())
+        answer = json.loads(await call.read_all())
     usage = answer["usage"]
-    return Said(
+    return FullAnswer(
         str(answer["choices"][0]["message"]["content"]),
         (usage["prompt_tokens"], usage["completion_tokens"]),
     )
 
 
-def seconds(report: JSON, what: str) -> float:
-    """One of the times in a report, which has to have happened."""
-    at = report[what]
-    assert isinstance(at, float), (what, report)
+def timestamp(report: JSON, field: str) -> float:
+    """Return one of the times of a report; assert that it is set."""
+    at = report[field]
+    assert isinstance(at, float), (field, report)
     return at

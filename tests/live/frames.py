@@ -1,4 +1,4 @@
-"""Event streams as raw bytes: numbered frames, and the comments and pings between them."""
+"""Parses raw event streams into numbered frames, skipping comments and pings."""
 
 import json
 import re
@@ -11,27 +11,27 @@ _UNNUMBERED = re.compile(rb"(?::[^\n]*\n|event: ping\ndata: [^\n]*\n\n)*")
 
 
 class Frame(NamedTuple):
-    """A numbered frame as it was sent."""
+    """One numbered frame, byte for byte."""
 
     id: str
     raw: bytes
     data: bytes
     event: str = ""
-    """Its name, in dialects whose frames have one."""
+    """The SSE event name; empty in dialects that do not name events."""
 
     @property
     def text(self) -> str:
-        """The visible text in it."""
+        """The visible text of a chat completion frame."""
         if self.data == b"[DONE]":
             return ""
         choices = json.loads(self.data).get("choices")
         return (choices[0]["delta"].get("content") or "") if choices else ""
 
 
-def read_frames(body: bytes, *, cut: bool = False) -> list[Frame]:
-    """All frames of a stream; asserts that there is nothing else but comments and pings.
+def read_frames(body: bytes, *, allow_partial: bool = False) -> list[Frame]:
+    """Return all frames of a stream; assert that it has only frames, comments and pings.
 
-    `cut` allows the last of them to be a part of one.
+    `allow_partial` permits an incomplete frame at the end.
     """
     frames: list[Frame] = []
     at = _skip(body, 0)
@@ -39,22 +39,22 @@ def read_frames(body: bytes, *, cut: bool = False) -> list[Frame]:
         event = (match["event"] or b"").decode()
         frames.append(Frame(match["id"].decode(), match[0], match["data"], event))
         at = _skip(body, match.end())
-    assert cut or at == len(body), body[at:]
+    assert allow_partial or at == len(body), body[at:]
     return frames
 
 
 def text_of(frames: list[Frame]) -> str:
-    """The text that a client of these frames has."""
+    """Return the text that a client of these frames has received."""
     return "".join(frame.text for frame in frames)
 
 
 def raw(frames: list[Frame]) -> bytes:
-    """The frames' bytes."""
+    """Return the frames' bytes."""
     return b"".join(frame.raw for frame in frames)
 
 
 def error_of(frames: list[Frame]) -> dict[str, object]:
-    """The error in which a stream ended; asserts that nothing says that it is whole."""
+    """Return the error that ended a stream; assert that `[DONE]` was not sent."""
     assert all(frame.data != b"[DONE]" for frame in frames)
     error = json.loads(frames[-1].data)["error"]
     assert isinstance(error, dict)

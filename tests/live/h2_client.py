@@ -1,4 +1,4 @@
-"""One HTTP/2 connection by prior knowledge, with one chat completion on it."""
+"""HTTP/2 client with prior knowledge, for one chat completion per connection."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from tests.live.harness import Process
 
 
 class H2Call:
-    """A call like `tests.live.client.Call`."""
+    """The HTTP/2 counterpart of `tests.live.client.Call`."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -27,11 +27,11 @@ class H2Call:
         self._id = 0
         self.body = bytearray()
         self.headers: dict[str, str] = {}
-        self.whole = False
-        """Whether the response has ended as HTTP says it should."""
+        self.complete = False
+        """True once the stream has ended with END_STREAM."""
 
-    async def ask(self, model: str, *, stream: bool, user: str) -> None:
-        """Send the request."""
+    async def request(self, model: str, *, stream: bool, user: str) -> None:
+        """Request a chat completion."""
         body = {"model": model, "messages": QUESTION, "stream": stream, "user": user}
         self._id = self._connection.get_next_available_stream_id()
         head = {
@@ -46,27 +46,27 @@ class H2Call:
         await self._flush()
 
     async def head(self) -> int:
-        """Wait for the response's head; returns its status."""
+        """Wait for the response headers and return the status."""
         while not self.headers:
             assert await self._more()
         return int(self.headers[":status"])
 
     async def frames(self, count: int) -> list[Frame]:
-        """Read until `count` frames are here, or the end."""
-        while len(found := read_frames(bytes(self.body), cut=True)) < count:
+        """Read at least `count` frames, or to the end."""
+        while len(found := read_frames(bytes(self.body), allow_partial=True)) < count:
             if not await self._more():
                 break
         return found
 
     async def all_frames(self) -> list[Frame]:
-        """Read a stream to its end; asserts that nobody cut it."""
+        """Read a stream to its end and assert that it was not truncated."""
         while await self._more():
             pass
-        assert self.whole
+        assert self.complete
         return read_frames(bytes(self.body))
 
-    async def leave(self, how: str) -> float:
-        """Reset the stream, or close the connection; returns the time before that."""
+    async def disconnect(self, how: str) -> float:
+        """Reset the stream or close the connection; return the time just before."""
         left_at = time.monotonic()
         if how == "reset":
             self._connection.reset_stream(self._id, ErrorCodes.CANCEL)
@@ -75,12 +75,12 @@ class H2Call:
             await self._stream.aclose()
         return left_at
 
-    async def say_goodbye(self) -> None:
-        """Send a GOAWAY: no more requests, but the answer is still wanted."""
+    async def send_goaway(self) -> None:
+        """Send GOAWAY: no more requests will follow, but the response is still wanted."""
         await self._stream.send_all(GoAwayFrame(0).serialize())
 
-    async def at_end(self) -> bool:
-        """Whether the server closes, too."""
+    async def server_closed(self) -> bool:
+        """Return True if the server closes the connection."""
         return await self._stream.receive_some() == b""
 
     async def _more(self) -> bool:
@@ -88,7 +88,7 @@ class H2Call:
         for event in self._connection.receive_data(data) if data else []:
             self._take(event)
         await self._flush()
-        return bool(data) and not self.whole
+        return bool(data) and not self.complete
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ResponseReceived):
@@ -99,7 +99,7 @@ class H2Call:
                 event.flow_controlled_length or 0, event.stream_id or 0
             )
         elif isinstance(event, h2.events.StreamEnded):
-            self.whole = True
+            self.complete = True
 
     async def _flush(self) -> None:
         if data := self._connection.data_to_send():
@@ -107,11 +107,11 @@ class H2Call:
 
 
 @asynccontextmanager
-async def h2_chatting(
+async def open_h2_chat(
     server: Process, model: str, *, stream: bool = True, user: str
 ) -> AsyncIterator[H2Call]:
-    """A chat completion that was asked for; nothing of the answer is read yet."""
+    """Request a chat completion without reading any of the response."""
     async with await trio.open_tcp_stream("127.0.0.1", server.port) as connection:
         call = H2Call(connection)
-        await call.ask(model, stream=stream, user=user)
+        await call.request(model, stream=stream, user=user)
         yield call

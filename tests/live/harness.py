@@ -1,6 +1,6 @@
-"""The real server and a witness upstream, each in a process of its own, and how to wait.
+"""Starts `trouper serve` and the simulated provider as subprocesses, and polls for conditions.
 
-Whatever a test does, both processes are gone when the `with` that started them is left.
+Leaving the `with` block that started a process ends it, even when the test fails.
 """
 
 import json
@@ -22,26 +22,27 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 FULL = os.environ.get("TROUPER_LIVE_FULL") == "1"
-"""Whether to take as many disconnects and as much time as the claims are made for."""
-START_S = 30.0
-WITHIN_S = 15.0
-PAUSE_S = 0.002
+"""Run with the counts and durations of the documented claims, not the shorter defaults."""
+START_TIMEOUT_S = 30.0
+TIMEOUT_S = 15.0
+POLL_S = 0.002
 
 
-async def until(find: Callable[[], Awaitable[T]], within_s: float = WITHIN_S) -> T:
-    """Ask `find` again and again until it gives something; fails after `within_s` seconds."""
+async def until(find: Callable[[], Awaitable[T]], within_s: float = TIMEOUT_S) -> T:
+    """Poll `find` until it returns something true, and return that; fail after `within_s`."""
     deadline = time.monotonic() + within_s
     while not (found := await find()):
-        assert time.monotonic() < deadline, f"{find} has found nothing in {within_s} s"
-        await trio.sleep(PAUSE_S)
+        assert time.monotonic() < deadline, f"{find} found nothing within {within_s} s"
+        await trio.sleep(POLL_S)
     return found
 
 
 class Process:
-    """A process of ours, what it says on standard error, and where it listens."""
+    """A subprocess with its log file and the address that it listens on."""
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
         self.log = log
+        # TROUPER_* variables of the developer's shell would override the test's configuration.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TROUPER_")}
         with log.open("wb") as stderr:
             self._popen = subprocess.Popen(
@@ -57,34 +58,30 @@ class Process:
         self.port = 0
 
     @property
-    def said(self) -> str:
-        """All that it has printed."""
+    def output(self) -> str:
+        """Everything printed to standard output and standard error so far."""
         return self.log.read_text("utf-8", "replace")
 
     def await_url(self, read: Callable[[str], str | None]) -> None:
-        """Wait until `read` finds a URL in what it says."""
-        deadline = time.monotonic() + START_S
-        while (url := read(self.said)) is None:
-            assert self._popen.poll() is None, f"it did not start: {self.said}"
-            assert time.monotonic() < deadline, f"it does not listen: {self.said}"
+        """Wait until `read` finds the listening URL in the output, and keep its port."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (url := read(self.output)) is None:
+            assert self._popen.poll() is None, f"the process did not start: {self.output}"
+            assert time.monotonic() < deadline, f"the process does not listen: {self.output}"
             time.sleep(0.01)
         self.port = urlsplit(url).port or 0
 
     def signal(self, number: int) -> None:
-        """Send a signal."""
+        """Send the process a signal."""
         self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once, without a word, and reap it."""
+        """Send SIGKILL and reap the process."""
         self._popen.kill()
         self._popen.wait()
 
-    def exit_code(self, within_s: float = WITHIN_S) -> int:
-        """Wait for its end. Blocks, so that it is for tests that wait for nothing else."""
-        return self._popen.wait(within_s)
-
-    async def ended(self, within_s: float = WITHIN_S) -> int:
-        """Wait for its end."""
+    async def wait(self, within_s: float = TIMEOUT_S) -> int:
+        """Wait for the exit and return the exit code."""
 
         async def look() -> bool:
             return self._popen.poll() is not None
@@ -93,7 +90,7 @@ class Process:
         return self._popen.returncode
 
     def close(self) -> None:
-        """Make sure that it is gone."""
+        """End the process: SIGTERM, then SIGKILL after five seconds."""
         if self._popen.poll() is None:
             self.signal(signal.SIGTERM)
             try:
@@ -103,7 +100,7 @@ class Process:
 
 
 class Server(Process):
-    """`trouper serve`, its database and its log."""
+    """A `trouper serve` process with its database and its log."""
 
     def __init__(
         self,
@@ -117,34 +114,35 @@ class Server(Process):
         self.database = database
 
     def logged(self, event: str) -> list[dict[str, object]]:
-        """The log's lines of one event."""
-        # The last one may still be on its way.
-        whole = self.said.rpartition("\n")[0].splitlines()
+        """Return the log lines of one event."""
+        # The process may still be writing the last line.
+        whole = self.output.rpartition("\n")[0].splitlines()
         lines = [json.loads(line) for line in whole if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        """Read the database, from outside and read-only."""
+        """Run a query on the database from this process, read-only."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
             return database.execute(query).fetchall()
 
 
 @contextmanager
-def witness(directory: Path, *options: str) -> Iterator[Process]:
-    """Serve the simulated provider over HTTP."""
+def simulated_provider(directory: Path, *options: str) -> Iterator[Process]:
+    """Run `trouper simulate`, the simulated provider, on a free port."""
     arguments = ["web.cli", "simulate", "--bind", "127.0.0.1:0", *options]
     process = Process(arguments, directory / "witness.log")
     try:
-        process.await_url(lambda said: said.strip() if said.endswith("\n") else None)
+        process.await_url(lambda output: output.strip() if output.endswith("\n") else None)
         yield process
     finally:
         process.close()
 
 
 def write_config(directory: Path, upstream: int, settings: str = "", *, port: int = 0) -> Path:
-    """A configuration with the provider `up` on the port `upstream`.
+    """Write a configuration with the provider `up` on the port `upstream`; return its path.
 
-    `settings` is more TOML: it may begin with keys of `[server]`.
+    `settings` is TOML appended after the `[server]` table's `bind`, so it may start with
+    further keys of `[server]`.
     """
     path = directory / "trouper.toml"
     path.write_text(
@@ -171,7 +169,10 @@ def serving(
     log: Path | None = None,
     options: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """Start the server and wait until it listens; the database lies in `directory`."""
+    """Start a server with its database in `directory`, and wait until it listens.
+
+    `wrapper` names a module, and its arguments, that starts `web.cli` in place of the interpreter.
+    """
     log = log or directory / f"server-{time.monotonic_ns()}.log"
     server = Server(config, directory / "trouper.db", log, wrapper, options)
     try:
@@ -181,10 +182,10 @@ def serving(
         server.close()
 
 
-def _listening(said: str) -> str | None:
-    for line in said.splitlines(keepends=True):
+def _listening(output: str) -> str | None:
+    for line in output.splitlines(keepends=True):
         if line.startswith("{") and line.endswith("\n"):
             found = json.loads(line)
-            if found["event"] == "listening":
+            if found["event"] == "server started":
                 return str(found["url"])
     return None

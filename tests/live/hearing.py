@@ -1,4 +1,7 @@
-"""A server with a provider for each wire format, and all that a client hears of one call."""
+"""Records one chat completion: the client's view of it, and the stored turn.
+
+`serving_all_formats` runs a server with one provider per wire format.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,9 +21,9 @@ BASE_PATHS = {
     "gemini": "/v1beta",
     "ollama": "",
 }
-"""Where each format's calls go, below a provider that speaks all of them."""
-WITHOUT_WIRE = "simulated"
-"""The provider, and format, inside the process."""
+"""Base path of each wire format at an upstream that serves all of them."""
+IN_PROCESS = "simulated"
+"""Name of the in-process provider, and of its format, which needs no wire."""
 _JSON_TYPE = (("Content-Type", "application/json"),)
 _SERVICE = """
 [providers.simulated]
@@ -38,13 +41,13 @@ _PROVIDER = """
 [providers.{format}]
 format = "{format}"
 base_url = "http://127.0.0.1:{port}{path}"
-api_key = "nobody-looks"
+api_key = "unchecked"
 """
 
 
 @contextmanager
 def serving_all_formats(directory: Path, upstream: int) -> Iterator[Server]:
-    """A server whose providers, one for each format and named after it, lead to one port."""
+    """Run a server with one provider per format, named after it, all on one upstream port."""
     config = directory / "trouper.toml"
     providers = [
         _PROVIDER.format(format=format, port=upstream, path=path)
@@ -56,8 +59,8 @@ def serving_all_formats(directory: Path, upstream: int) -> Iterator[Server]:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What is on record of a turn."""
+class TurnRecord:
+    """The stored record of a turn."""
 
     status: object
     reason: object
@@ -65,54 +68,54 @@ class Outcome:
     text: object
     error: object
     attempts: list[tuple[object, object]]
-    """The result of each, and the status code that the provider gave."""
+    """Result and upstream status code of each attempt."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a client is left with, and the record of it."""
+class RecordedCall:
+    """A finished call as the client saw it, with the stored record."""
 
     status: int
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
-    """Names and arguments of the tools that are called."""
+    """Name and arguments of each tool call."""
     finish: str | None = None
     usage: JSON | None = None
     error: JSON | None = None
     done: bool = False
-    """Whether the client takes the answer for whole."""
+    """True if the client sees the answer as complete."""
     warnings: list[str] = field(default_factory=list)
-    """Their codes; only streams tell them."""
-    outcome: Outcome | None = None
+    """Codes of the warnings, which only streams carry."""
+    record: TurnRecord | None = None
 
 
-async def hear(
+async def record_call(
     server: Process, model: str, *, stream: bool, parameters: Mapping[str, object]
-) -> Heard:
-    """Ask for a chat completion and listen to its end."""
+) -> RecordedCall:
+    """Request a chat completion, read it to the end, and return what the client received."""
     body: JSON = {"model": model, "messages": QUESTION, "stream": stream, **parameters}
     if stream:
         body["stream_options"] = {"include_usage": True}
     async with calling(server.port) as call:
-        await call.ask("POST", "/v1/chat/completions", json.dumps(body).encode(), _JSON_TYPE)
+        await call.request("POST", "/v1/chat/completions", json.dumps(body).encode(), _JSON_TYPE)
         status = await call.head()
-        answer = await call.rest()
-        assert call.whole, answer[-200:]
-    outcome = await _outcome(server, call)
+        answer = await call.read_all()
+        assert call.complete, answer[-200:]
+    record = await _fetch_record(server, call)
     if status != 200:
-        return Heard(status, error=json.loads(answer)["error"], outcome=outcome)
+        return RecordedCall(status, error=json.loads(answer)["error"], record=record)
     if stream:
-        return _listened(answer, outcome)
-    return _read(json.loads(answer), outcome)
+        return _from_stream(answer, record)
+    return _from_document(json.loads(answer), record)
 
 
-async def _outcome(server: Process, call: Call) -> Outcome:
+async def _fetch_record(server: Process, call: Call) -> TurnRecord:
     found = await turn(server, call.turn_id)
     attempts = found["attempts"]
     assert isinstance(attempts, list)
-    return Outcome(
+    return TurnRecord(
         found["status"],
         found["reason"],
         found["usage"],
@@ -122,14 +125,14 @@ async def _outcome(server: Process, call: Call) -> Outcome:
     )
 
 
-def _read(document: JSON, outcome: Outcome) -> Heard:
+def _from_document(document: JSON, record: TurnRecord) -> RecordedCall:
     choices, usage = document["choices"], document["usage"]
     assert isinstance(choices, list)
     assert isinstance(usage, dict)
     message = choices[0]["message"]
     calls = message.get("tool_calls", [])
     _check_ids([call["id"] for call in calls])
-    return Heard(
+    return RecordedCall(
         200,
         text=message["content"] or "",
         reasoning=message.get("reasoning_content", ""),
@@ -138,20 +141,20 @@ def _read(document: JSON, outcome: Outcome) -> Heard:
         finish=choices[0]["finish_reason"],
         usage=usage,
         done=True,
-        outcome=outcome,
+        record=record,
     )
 
 
-def _listened(body: bytes, outcome: Outcome) -> Heard:
+def _from_stream(body: bytes, record: TurnRecord) -> RecordedCall:
     frames = [frame.data for frame in read_frames(body)]
     objects = [json.loads(data) for data in frames if data != b"[DONE]"]
     choices = [choice for one in objects for choice in one.get("choices", ())]
     calls = _calls(choices)
-    return Heard(
+    return RecordedCall(
         200,
-        text=_joined(choices, "content"),
-        reasoning=_joined(choices, "reasoning_content"),
-        refusal=_joined(choices, "refusal"),
+        text=_join(choices, "content"),
+        reasoning=_join(choices, "reasoning_content"),
+        refusal=_join(choices, "refusal"),
         calls=calls,
         finish=choices[-1]["finish_reason"] if choices else None,
         usage=objects[-1].get("usage"),
@@ -160,17 +163,17 @@ def _listened(body: bytes, outcome: Outcome) -> Heard:
         warnings=[
             line.split()[2].decode() for line in body.splitlines() if line.startswith(b": warning ")
         ],
-        outcome=outcome,
+        record=record,
     )
 
 
-def _joined(choices: list[JSON], what: str) -> str:
+def _join(choices: list[JSON], key: str) -> str:
     deltas = [choice["delta"] for choice in choices]
-    return "".join(delta.get(what) or "" for delta in deltas if isinstance(delta, dict))
+    return "".join(delta.get(key) or "" for delta in deltas if isinstance(delta, dict))
 
 
 def _calls(choices: list[JSON]) -> list[tuple[str, str]]:
-    """The calls that the pieces come to; each begins with its id and name, in order."""
+    """Join the streamed deltas of tool calls; assert that each starts with its id and name."""
     calls: list[tuple[str, str]] = []
     ids: list[str] = []
     for choice in choices:

@@ -1,7 +1,7 @@
-"""Provider APIs as others understand them: aimock (MIT), a mock of their wire formats for Node.
+"""Runs aimock (MIT), an independently written mock of the providers' wire formats, on Node.
 
-What is installed is in `tests/live/independent`, hashes checked; it is installed once, outside the
-checkout. Its CommonJS build is run, since that is the one that goes with Node 18, too.
+`tests/live/independent` pins the package and its hash. It is installed once, outside the
+checkout. The CommonJS build is used because it also runs on Node 18.
 """
 
 import json
@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.live.client import JSON
-from tests.live.harness import START_S
-from tests.live.needs import need
+from tests.live.harness import START_TIMEOUT_S
+from tests.live.needs import require
 
 PACKAGE = Path(__file__).parent / "independent"
 LOCK = PACKAGE / "package-lock.json"
@@ -31,17 +31,25 @@ _LISTENS = re.compile(r"listening on http://127\.0\.0\.1:([0-9]{1,5})")
 
 @contextmanager
 def independent_mock(directory: Path, fixtures: Sequence[JSON]) -> Iterator[int]:
-    """Serve these fixtures, and nothing else, in all formats; gives the port."""
-    need(bool(shutil.which("node") and shutil.which("npm")), "node and npm are missing")
+    """Serve these fixtures, and nothing else, in all formats; yield the port."""
+    require(bool(shutil.which("node") and shutil.which("npm")), "node and npm are missing")
     served, log = directory / "fixtures.json", directory / "mock.log"
     served.write_text(json.dumps({"fixtures": fixtures}))
     listen = ("--host", "127.0.0.1", "--port", "0")
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            ["node", _installed(), *listen, "--fixtures", served, "--strict", "--validate-on-load"],
+            [
+                "node",
+                _ensure_installed(),
+                *listen,
+                "--fixtures",
+                served,
+                "--strict",
+                "--validate-on-load",
+            ],
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
     try:
         yield _port(process, log)
@@ -51,28 +59,28 @@ def independent_mock(directory: Path, fixtures: Sequence[JSON]) -> Iterator[int]
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    """Wait until it says that it listens, and where."""
-    deadline = time.monotonic() + START_S
+    """Wait until the mock logs that it listens, and return the port."""
+    deadline = time.monotonic() + START_TIMEOUT_S
     while (found := _LISTENS.search(log.read_text())) is None:
-        assert process.poll() is None, f"it did not start: {log.read_text()}"
-        assert time.monotonic() < deadline, f"it does not listen: {log.read_text()}"
+        assert process.poll() is None, f"the mock did not start: {log.read_text()}"
+        assert time.monotonic() < deadline, f"the mock does not listen: {log.read_text()}"
         time.sleep(0.01)
     return int(found[1])
 
 
-def _installed() -> Path:
-    """The program, installed if this version of it is not."""
-    home = _CACHE / f"independent-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
-    if not (home / _PROGRAM).exists():
+def _ensure_installed() -> Path:
+    """Return the path of the program, after installing this version if it is missing."""
+    target = _CACHE / f"independent-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+    if not (target / _PROGRAM).exists():
         _CACHE.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=_CACHE) as fresh:
-            _install(Path(fresh), home)
-    return home / _PROGRAM
+        with TemporaryDirectory(dir=_CACHE) as staging:
+            _install(Path(staging), target)
+    return target / _PROGRAM
 
 
-def _install(fresh: Path, home: Path) -> None:
-    """Install into `fresh`, and move what is complete to `home`."""
-    package = fresh / "package"
+def _install(staging: Path, target: Path) -> None:
+    """Install into `staging` and move the complete installation to `target`."""
+    package = staging / "package"
     package.mkdir()
     for file in _FILES:
         shutil.copy(file, package)
@@ -85,5 +93,5 @@ def _install(fresh: Path, home: Path) -> None:
         timeout=_INSTALL_S,
         check=False,
     )
-    need(done.returncode == 0, f"npm cannot install the mock: {done.stderr[-2000:]}")
-    package.rename(home)
+    require(done.returncode == 0, f"npm cannot install the mock: {done.stderr[-2000:]}")
+    package.rename(target)

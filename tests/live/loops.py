@@ -1,4 +1,4 @@
-"""The event loops on which a client that is asynchronous may run."""
+"""Parametrization of tests of asynchronous SDKs over event loops: asyncio and trio."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ Runner = Callable[[Main], None]
 
 
 def on_asyncio(main: Main) -> None:
-    """Run it there."""
+    """Run an async function with asyncio."""
 
     async def run() -> None:
         await main()
@@ -20,4 +20,4 @@ def on_asyncio(main: Main) -> None:
 
 
 on_each_loop = pytest.mark.parametrize("run", [on_asyncio, trio.run], ids=["asyncio", "trio"])
-"""For tests with an argument `run: Runner`."""
+"""Decorator for tests with a parameter `run: Runner`."""

@@ -1,4 +1,4 @@
-"""The Messages surface by hand, and through the official SDK."""
+"""Requests to the Messages API, on raw sockets and through the `anthropic` SDK."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +9,7 @@ import anthropic
 from anthropic import Stream
 from anthropic.types import Message, MessageParam, RawMessageStreamEvent, ToolParam
 
-from tests.live.client import Call, Door, calling
+from tests.live.client import Call, Endpoint, calling
 from tests.live.harness import Process
 from tests.web.dialects.strict import strictly
 
@@ -19,23 +19,28 @@ WEATHER: ToolParam = {
     "description": "Tells the weather.",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
-MOST = 2000
-"""Tokens that answers may have where a test does not say otherwise."""
+DEFAULT_MAX_TOKENS = 2000
+"""Default `max_tokens` of a request."""
 
 
 @asynccontextmanager
-async def messaging(server: Door, model: str, **changes: object) -> AsyncIterator[Call]:
-    """A streamed message that was asked for; nothing of the answer is read yet."""
-    body = {"model": model, "max_tokens": MOST, "messages": QUESTION, "stream": True} | changes
+async def open_message(server: Endpoint, model: str, **changes: object) -> AsyncIterator[Call]:
+    """Request a streamed message without reading any of it."""
+    body = {
+        "model": model,
+        "max_tokens": DEFAULT_MAX_TOKENS,
+        "messages": QUESTION,
+        "stream": True,
+    } | changes
     async with calling(server.port, host=server.host) as call:
         json_type = (("Content-Type", "application/json"),)
-        await call.ask("POST", "/v1/messages", json.dumps(body).encode(), json_type)
+        await call.request("POST", "/v1/messages", json.dumps(body).encode(), json_type)
         yield call
 
 
 @contextmanager
 def sdk(server: Process) -> Iterator[anthropic.Anthropic]:
-    """The SDK, which must not try again behind our back."""
+    """Open the synchronous SDK client, with its own retries disabled."""
     url = f"http://127.0.0.1:{server.port}"
     with anthropic.Anthropic(base_url=url, api_key="whatever", max_retries=0) as client:
         yield client
@@ -43,17 +48,23 @@ def sdk(server: Process) -> Iterator[anthropic.Anthropic]:
 
 @asynccontextmanager
 async def async_sdk(server: Process) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    """The same for an event loop, asyncio's or trio's."""
+    """Open the asynchronous SDK client, for asyncio or trio, with its own retries disabled."""
     url = f"http://127.0.0.1:{server.port}"
     async with anthropic.AsyncAnthropic(base_url=url, api_key="none", max_retries=0) as client:
         yield client
 
 
-def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
-    """The events of a stream, each of them checked, as the SDK's types; pings apart."""
+def stream_events(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
+    """Return a stream's events as strictly validated SDK types, without pings."""
     found: list[Any] = []
     with client.messages.with_streaming_response.create(
-        **{"model": model, "max_tokens": MOST, "messages": QUESTION, "stream": True, **more}
+        **{
+            "model": model,
+            "max_tokens": DEFAULT_MAX_TOKENS,
+            "messages": QUESTION,
+            "stream": True,
+            **more,
+        }
     ) as response:
         for event in Stream.raw_events(response.http_response):
             if event.event == "ping":
@@ -64,10 +75,10 @@ def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
     return found
 
 
-def whole(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
-    """A whole message, checked."""
+def create_message(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
+    """Create a message without streaming and return it strictly validated."""
     raw = client.messages.with_raw_response.create(
-        **{"model": model, "max_tokens": MOST, "messages": QUESTION, **more}
+        **{"model": model, "max_tokens": DEFAULT_MAX_TOKENS, "messages": QUESTION, **more}
     )
     message = strictly(Message, raw.http_response.content)
     assert message == raw.parse(), message
@@ -76,5 +87,5 @@ def whole(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
 
 
 def text_of(message: Message) -> str:
-    """What the blocks of text say."""
+    """Return the joined text of the text blocks."""
     return "".join(block.text for block in message.content if block.type == "text")

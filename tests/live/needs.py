@@ -1,14 +1,14 @@
-"""What a test cannot do without: skipped elsewhere, missed aloud under CI."""
+"""Prerequisites of tests: a missing one skips the test, but fails it under CI."""
 
 import os
 
 import pytest
 
 
-def need(found: bool, what: str) -> None:
-    """Go on if `found`; without it skip the test, but under `CI` fail it."""
+def require(found: bool, requirement: str) -> None:
+    """Skip the test unless `found`; fail it instead when the variable `CI` is set."""
     if found:
         return
     if os.environ.get("CI", "") not in ("", "0", "false"):
-        pytest.fail(f"{what}; under CI this is not skipped")
-    pytest.skip(what)
+        pytest.fail(f"{requirement} (skipping is not allowed under CI)")
+    pytest.skip(requirement)

@@ -1,4 +1,4 @@
-"""nginx in front of the server: nothing buffered, connections kept."""
+"""Runs nginx as a reverse proxy, without buffering and with upstream keep-alive."""
 
 import shutil
 import socket
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.live.needs import need
+from tests.live.needs import require
 
-START_S = 10
+START_TIMEOUT_S = 10
 _CONFIG = """
 daemon off;
 worker_processes 1;
@@ -39,7 +39,7 @@ http {{
 
 
 class Nginx:
-    """A proxy that serves; `host` and `port` are where clients find it."""
+    """A running nginx proxy and its address."""
 
     host = "127.0.0.1"
 
@@ -49,16 +49,16 @@ class Nginx:
 
     @property
     def pids(self) -> list[int]:
-        """The master and its worker."""
+        """Process ids of the master and its worker."""
         children = Path(f"/proc/{self._master}/task/{self._master}/children").read_text()
         return [self._master, *map(int, children.split())]
 
 
 @contextmanager
 def nginx(directory: Path, upstream: int) -> Iterator[Nginx]:
-    """Serve before the port `upstream`."""
+    """Run nginx in front of the port `upstream`; skip the test if it is not installed."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    need(program is not None, "nginx is missing: install nginx-light")
+    require(program is not None, "nginx is missing: install nginx-light")
     assert program is not None
     port = _free_port()
     config = directory / "nginx.conf"
@@ -76,7 +76,7 @@ def nginx(directory: Path, upstream: int) -> Iterator[Nginx]:
         yield Nginx(port, process.pid)
     finally:
         process.terminate()
-        process.wait(START_S)
+        process.wait(START_TIMEOUT_S)
 
 
 def _free_port() -> int:
@@ -85,7 +85,7 @@ def _free_port() -> int:
 
 
 def _await_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()

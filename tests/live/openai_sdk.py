@@ -1,4 +1,4 @@
-"""The official `openai` SDK: how it is configured, and what is asked of Chat Completions by it."""
+"""Clients of the official `openai` SDK, with test data for Chat Completions."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,7 +24,7 @@ WEATHER: ChatCompletionFunctionToolParam = {
 
 @contextmanager
 def sdk(server: Process) -> Iterator[openai.OpenAI]:
-    """The SDK, which must not try again behind our back."""
+    """Open the synchronous SDK client, with its own retries disabled."""
     url = f"http://127.0.0.1:{server.port}/v1"
     with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
         yield client
@@ -32,14 +32,14 @@ def sdk(server: Process) -> Iterator[openai.OpenAI]:
 
 @asynccontextmanager
 async def async_sdk(server: Process) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The same for an event loop, asyncio's or trio's."""
+    """Open the asynchronous SDK client, for asyncio or trio, with its own retries disabled."""
     url = f"http://127.0.0.1:{server.port}/v1"
     async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
         yield client
 
 
 def function_calls(message: ChatCompletionMessage) -> list[tuple[str, str]]:
-    """Names and arguments of the calls in a message."""
+    """Return the name and arguments of each tool call in a message."""
     return [
         (call.function.name, call.function.arguments)
         for call in message.tool_calls or []

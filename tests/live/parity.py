@@ -1,4 +1,4 @@
-"""Comparing what a simulated model says over one API with what it says over another."""
+"""Compares the answers of a simulated model across provider APIs."""
 
 from msgspec.structs import replace
 
@@ -14,7 +14,7 @@ from actors.chunks import (
 from actors.providers.base import ModelCall, UpstreamFailure
 from actors.providers.formats import Format
 from actors.providers.http import HttpProvider, make_client
-from tests.actors.providers.playing import played
+from tests.actors.providers.playing import receive_all
 from tests.live.harness import Process
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
@@ -39,7 +39,7 @@ CHAT: list[dict[str, object]] = [
         ],
     },
 ]
-NAMES = [
+PORTABLE_SETTINGS = [
     *("tokens=30", "tokens=5000,delay=0,chunk=50", "unicode", "count", "echo", "chunk=4"),
     *("reasoning=3", "refusal", "tool", "tool=3,chunk=3", "reasoning=2,tool", "filter=3"),
     *("nousage", "nodone", "nodone,nousage", "hang", "hang,nousage", "badjson=3", "head=20ms"),
@@ -47,38 +47,38 @@ NAMES = [
     *("html", "html=502", "refuse", "garbage", "cut=0", "cut=3", "break=3", "reset=3", "end=0"),
     *("end=3", "noise=3", "torn=3"),
 ]
-"""Settings of simulated models that every API can say."""
+"""Settings of simulated models that every API can express."""
 
 
-async def play(
+async def collect_chunks(
     upstream: Process, format: Format, path: str, call: ModelCall
 ) -> tuple[list[Chunk], UpstreamFailure | None]:
-    """The chunks of the witness's answer, and how it failed if it did."""
+    """Return the chunks of the simulated provider's answer, and its failure if any."""
     url = f"http://127.0.0.1:{upstream.port}{path}"
     async with make_client(url) as client:
-        return await played(HttpProvider("up", url, "key", client, format=format), call)
+        return await receive_all(HttpProvider("up", url, "key", client, format=format), call)
 
 
-def compared(chunks: list[Chunk], *, ids: bool = True) -> tuple[list[Chunk], list[Chunk]]:
-    """What was said, in order, and what was told of it at the end, in any order.
+def normalised(chunks: list[Chunk], *, ids: bool = True) -> tuple[list[Chunk], list[Chunk]]:
+    """Return the content chunks in order and the final metadata chunks sorted.
 
-    Without `ids` those of calls do not count, which some APIs make up.
+    Pass `ids=False` to ignore the ids of tool calls, which some APIs make up.
     """
-    said: list[Chunk] = []
-    last: list[Chunk] = []
+    content: list[Chunk] = []
+    metadata: list[Chunk] = []
     for chunk in chunks:
-        before = said[-1] if said else None
+        previous = content[-1] if content else None
         match chunk:
             case FinishChunk() | UsageChunk():
-                last.append(chunk)
-            case ToolCallChunk(id=None) if isinstance(before, ToolCallChunk):
-                said[-1] = replace(before, arguments=before.arguments + chunk.arguments)
+                metadata.append(chunk)
+            case ToolCallChunk(id=None) if isinstance(previous, ToolCallChunk):
+                content[-1] = replace(previous, arguments=previous.arguments + chunk.arguments)
             case ToolCallChunk() if not ids:
-                said.append(replace(chunk, id=None))
-            case RefusalChunk(text):  # there are none apart from the text
-                said.append(TextChunk(text))
-            case SkippedChunk():  # malformed in its own way in each format
-                said.append(SkippedChunk(""))
+                content.append(replace(chunk, id=None))
+            case RefusalChunk(text):  # not every API separates refusals from text
+                content.append(TextChunk(text))
+            case SkippedChunk():  # each format words a malformed event differently
+                content.append(SkippedChunk(""))
             case _:
-                said.append(chunk)
-    return said, sorted(last, key=str)
+                content.append(chunk)
+    return content, sorted(metadata, key=str)

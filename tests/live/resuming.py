@@ -1,4 +1,4 @@
-"""Clients that come back to an answer: its frames, byte for byte, wherever the connection broke."""
+"""Checks that a client that reconnects gets the missing frames of a stream, byte for byte."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -7,11 +7,11 @@ from typing import Protocol
 
 import trio
 
-from tests.live.client import Call, following, turn
+from tests.live.client import Call, open_turn_events, turn
 from tests.live.frames import Frame, raw, read_frames
 from tests.live.harness import Server
 
-LINGER = """
+LINGER_SETTINGS = """
 grace_s = 0
 drain_s = 1
 [turns]
@@ -19,19 +19,19 @@ mode = "linger"
 resume_window_s = 10
 heartbeat_s = 0.2
 """
-"""Settings of a server whose turns wait for their clients."""
+"""Settings of a server whose turns outlive their connections."""
 FORMS = range(4)
 
 
-def cursor(form: int, last: Frame) -> dict[str, str]:
-    """One of the ways to say which frame was the last."""
+def cursor_arguments(form: int, last: Frame) -> dict[str, str]:
+    """Return arguments that name the last frame, in one of the four accepted forms."""
     number = last.id.partition(":")[2]
     forms = [{"last_id": last.id}, {"after": last.id}, {"after": number}, {"last_id": number}]
     return forms[form % len(forms)]
 
 
-class Follow(Protocol):
-    """The events of an answer, after `Last-Event-ID: last_id` or `?starting_after=after`."""
+class OpenEvents(Protocol):
+    """A function that requests an answer's events from `last_id` or `after` on."""
 
     def __call__(
         self, server: Server, id: str, /, *, last_id: str | None = None, after: str | None = None
@@ -39,57 +39,57 @@ class Follow(Protocol):
 
 
 def turn_id_of(call: Call) -> str:
-    """The turn that a call began."""
+    """Return the id of the turn that a call started."""
     return call.turn_id
 
 
-async def completed(server: Server, turn_id: str, frames: list[Frame]) -> None:
-    """Asserts that the turn is on record as completed."""
+async def check_completed(server: Server, turn_id: str, frames: list[Frame]) -> None:
+    """Assert that the turn is recorded as completed."""
     assert (await turn(server, turn_id))["status"] == "completed", frames[-1]
 
 
 @dataclass(frozen=True)
 class Surface:
-    """How the clients of one dialect ask for an answer, and how they come back to it."""
+    """Request and resume functions of one dialect."""
 
     name: str
-    """What the ids of its frames begin with."""
-    ask: Callable[[Server], AbstractAsyncContextManager[Call]]
-    """Asks for the answer that is cut; nothing of it is read yet."""
+    """Prefix of the frame ids, which is the dialect's name."""
+    open_answer: Callable[[Server], AbstractAsyncContextManager[Call]]
+    """Requests the answer whose stream will be interrupted, without reading any of it."""
     frames: int
-    """How many that answer has."""
-    follow: Follow = following
+    """Number of frames of that answer."""
+    open_events: OpenEvents = open_turn_events
     id_of: Callable[[Call], str] = turn_id_of
-    """What `follow` knows the answer of a call by."""
-    check_ended: Callable[[Server, str, list[Frame]], Awaitable[None]] = completed
-    """Asserts that the record of an ended answer agrees with its frames."""
+    """Returns the id to pass to `open_events` for a call's answer."""
+    check_ended: Callable[[Server, str, list[Frame]], Awaitable[None]] = check_completed
+    """Asserts that the record of an ended answer matches its frames."""
 
-    async def after(self, server: Server, id: str, last: Frame, form: int = 0) -> bytes:
-        """The frames after `last`, on a connection of their own; 204 where there are none."""
-        async with self.follow(server, id, **cursor(form, last)) as call:
+    async def frames_after(self, server: Server, id: str, last: Frame, form: int = 0) -> bytes:
+        """Return the frames after `last` from a new connection; assert 204 if none follow."""
+        async with self.open_events(server, id, **cursor_arguments(form, last)) as call:
             frames = raw(await call.all_frames())
             assert (call.status == 204) is (frames == b""), (call.status, last, form)
             return frames
 
-    async def check_every_cut(
+    async def check_resume_after_every_frame(
         self, server: Server, id: str, frames: list[Frame], forms: Sequence[int] = (0,)
     ) -> None:
-        """Asserts that after each frame, however it is named, the rest is the rest."""
+        """Assert that resuming after each frame gives exactly the frames that follow it."""
         for k, last in enumerate(frames, 1):
             for form in forms:
-                rest = await self.after(server, id, last, form)
+                rest = await self.frames_after(server, id, last, form)
                 assert raw(frames[:k]) + rest == raw(frames), (last, form)
 
     async def check_recovered(self, server: Server, call: Call) -> tuple[list[Frame], list[Frame]]:
-        """The frames that the journal kept, and those that end the answer in a new epoch.
+        """Return the frames that survived a kill, and those that end the answer in a new epoch.
 
-        Asserts that a client of `call`, whose server was killed, has seen all that was kept, and
-        that it gets the new end, whole, after whatever else it saw.
+        Assert that the client of `call` had received all of the surviving frames, and that it
+        gets the whole new ending after any frame that it saw but the journal lost.
         """
         id = self.id_of(call)
-        seen = read_frames(bytes(call.body), cut=True)
-        async with self.follow(server, id) as whole:
-            body = await whole.rest()
+        seen = read_frames(bytes(call.body), allow_partial=True)
+        async with self.open_events(server, id) as whole:
+            body = await whole.read_all()
         frames = read_frames(body)
         kept = [frame for frame in frames if "@" not in frame.id]
         lost = [frame for frame in frames if "@" in frame.id]
@@ -98,55 +98,55 @@ class Surface:
         assert 0 < len(kept) < len(seen), (len(kept), len(seen))
         assert body.count(b": recovered, the tail of this answer was lost\n") == 1, body
         for frame in seen[len(kept) :]:
-            assert await self.after(server, id, frame) == raw(lost), frame
+            assert await self.frames_after(server, id, frame) == raw(lost), frame
         return kept, lost
 
 
-class Cuts:
-    """One answer for each place where a client may lose its connection."""
+class InterruptedClients:
+    """One answer for each frame after which a client can lose its connection."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
-        self.whole: dict[str, list[Frame]] = {}
-        """By the answer's id, what the uninterrupted connection got."""
+        self.frames_by_id: dict[str, list[Frame]] = {}
+        """Frames of the uninterrupted connection, by the answer's id."""
 
-    async def live(self, server: Server) -> None:
-        """Lose the connection after each frame, and come back while the turn plays."""
+    async def check_while_running(self, server: Server) -> None:
+        """Disconnect after each frame and resume while the turn is running."""
         count = self._surface.frames
         async with trio.open_nursery() as nursery:
             for k in range(1, count + 1):
-                nursery.start_soon(self._cut, server, k)
-        assert len(self.whole) == count, self.whole.keys()
+                nursery.start_soon(self._interrupt, server, k)
+        assert len(self.frames_by_id) == count, self.frames_by_id.keys()
 
-    async def _cut(self, server: Server, k: int) -> None:
+    async def _interrupt(self, server: Server, k: int) -> None:
         surface = self._surface
         async with AsyncExitStack() as stack:
-            first = await stack.enter_async_context(surface.ask(server))
+            first = await stack.enter_async_context(surface.open_answer(server))
             await first.head()
             id = surface.id_of(first)
-            third = await stack.enter_async_context(surface.follow(server, id))
+            uninterrupted_call = await stack.enter_async_context(surface.open_events(server, id))
             seen = (await first.frames(k))[:k]
-            first.leave()
-            rest = await surface.after(server, id, seen[-1], form=k)
-            uninterrupted = await third.all_frames()
+            first.disconnect()
+            rest = await surface.frames_after(server, id, seen[-1], form=k)
+            uninterrupted = await uninterrupted_call.all_frames()
         ids = [frame.id for frame in uninterrupted]
         assert raw(seen) + rest == raw(uninterrupted), (k, ids)
         assert ids == [f"{surface.name}:{n}" for n in range(surface.frames)], k
-        self.whole[id] = uninterrupted
+        self.frames_by_id[id] = uninterrupted
 
-    async def ended(self, server: Server) -> None:
-        """Come back after the turns have ended: to each of them, and after each frame of one."""
-        for id, frames in self.whole.items():
+    async def check_after_end(self, server: Server) -> None:
+        """Read each answer again after its turn has ended; resume one after every frame."""
+        for id, frames in self.frames_by_id.items():
             await self._surface.check_ended(server, id, frames)
-            async with self._surface.follow(server, id) as call:
+            async with self._surface.open_events(server, id) as call:
                 assert await call.all_frames() == frames, id
-        id, frames = next(iter(self.whole.items()))
-        await self._surface.check_every_cut(server, id, frames, FORMS)
+        id, frames = next(iter(self.frames_by_id.items()))
+        await self._surface.check_resume_after_every_frame(server, id, frames, FORMS)
 
 
-async def killed(server: Server, call: Call, frames: int = 90) -> None:
-    """Read so many frames, end the server in the middle of the answer, and read what came."""
+async def kill_mid_answer(server: Server, call: Call, frames: int = 90) -> None:
+    """Read some frames, kill the server in the middle of the answer, and read the rest."""
     await call.head()
     await call.frames(frames)
     server.kill()
-    await call.rest()
+    await call.read_all()

@@ -1,4 +1,4 @@
-"""An app on a real socket, and raw clients that behave as badly as they like."""
+"""Runs `web.server` with a small app on a real socket, and connects raw clients to it."""
 
 import socket
 import struct
@@ -16,40 +16,40 @@ from web.server import HttpServer, ServerSettings, bind_sockets
 GET = b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-class Stage:
-    """An app whose requests say when they have begun and when they were cancelled."""
+class RecordingApp:
+    """A Quart app that reports the start and the cancellation of its requests."""
 
     def __init__(self) -> None:
-        self.app = TrouperApp(__name__)
-        self._begun, self.begun = trio.open_memory_channel[str](10_000)
+        self.quart = TrouperApp(__name__)
+        self._started, self.started = trio.open_memory_channel[str](10_000)
         self._ended, self.ended = trio.open_memory_channel[float](10_000)
         self.live = 0
         self._add_routes()
 
     def _add_routes(self) -> None:
-        @self.app.get("/")
+        @self.quart.get("/")
         async def index() -> dict[str, int]:
             return {"a": 1}
 
-        @self.app.get("/stream")
+        @self.quart.get("/stream")
         async def stream() -> Response:
             count, pause = request.args.get("n", 5, int), request.args.get("pause", 0.01, float)
             return Response(_parts(count, pause), content_type="text/event-stream")
 
-        @self.app.get("/turn/<how>")
+        @self.quart.get("/turn/<how>")
         async def turn(how: str) -> Response:
             self.live += 1
             request_stack(request).callback(self._end)
-            self._begun.send_nowait(how)
+            self._started.send_nowait(how)
             if how == "before_headers":
                 await trio.sleep_forever()
             return Response(_forever(how), content_type="text/event-stream")
 
-        @self.app.post("/length")
+        @self.quart.post("/length")
         async def length() -> str:
             return str(len(await request.get_data()))
 
-        @self.app.websocket("/ws")
+        @self.quart.websocket("/ws")
         async def echo() -> None:
             while True:
                 await websocket.send(await websocket.receive())
@@ -80,13 +80,13 @@ async def _forever(how: str) -> AsyncIterator[bytes]:
 
 
 class RawClient:
-    """One TCP connection, spoken by hand."""
+    """One TCP connection for handwritten bytes, well-formed or not."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
     async def send(self, data: bytes) -> None:
-        """Send everything."""
+        """Send all of `data`."""
         view = memoryview(data)
         while view:
             try:
@@ -95,7 +95,7 @@ class RawClient:
                 await wait_writable(self.sock)
 
     async def receive(self, *, resets: bool = False) -> bytes:
-        """What comes next; `b""` when the server closed, or reset unless `resets` matter."""
+        """Return the next bytes; `b""` at EOF and, unless `resets`, after a reset."""
         await wait_readable(self.sock)
         try:
             return self.sock.recv(65536)
@@ -105,21 +105,21 @@ class RawClient:
             return b""
 
     async def read_until(self, mark: bytes) -> bytes:
-        """Read up to `mark` or the end."""
+        """Read until `mark` has been received, or to the end."""
         got = b""
         while mark not in got and (data := await self.receive()):
             got += data
         return got
 
     async def read_all(self, *, resets: bool = False) -> bytes:
-        """Read to the end; with `resets` a reset is an error."""
+        """Read to the end; with `resets` a connection reset raises."""
         got = b""
         while data := await self.receive(resets=resets):
             got += data
         return got
 
-    def leave(self, how: str) -> None:
-        """Close by `fin`, `rst`, or only our half (`half`)."""
+    def disconnect(self, how: str) -> None:
+        """Close by `fin` or `rst`, or shut down only the sending side (`half`)."""
         if how == "half":
             self.sock.shutdown(socket.SHUT_WR)
             return
@@ -128,23 +128,23 @@ class RawClient:
         self.close()
 
     def close(self) -> None:
-        """Close, once or more often."""
+        """Close the socket; repeated calls are harmless."""
         if self.sock.fileno() != -1:
             trio.lowlevel.notify_closing(self.sock)
             self.sock.close()
 
 
-class Served:
-    """A server that runs, and where."""
+class RunningServer:
+    """A running server with its app and address."""
 
-    def __init__(self, server: HttpServer, stage: Stage, address: tuple[str, int]) -> None:
+    def __init__(self, server: HttpServer, app: RecordingApp, address: tuple[str, int]) -> None:
         self.server = server
-        self.stage = stage
+        self.app = app
         self.address = address
 
     @asynccontextmanager
     async def client(self, *, receive_buffer: int | None = None) -> AsyncIterator[RawClient]:
-        """A connection to the server."""
+        """Open a connection to the server."""
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -158,7 +158,7 @@ class Served:
             client.close()
 
     async def get(self, path: str = "/") -> bytes:
-        """One request on its own connection, to its end."""
+        """Send one request on a new connection and return the raw response."""
         async with self.client() as client:
             await client.send(b"GET %b HTTP/1.0\r\nHost: t\r\n\r\n" % path.encode())
             return await client.read_all()
@@ -167,15 +167,15 @@ class Served:
 @asynccontextmanager
 async def serving(
     settings: ServerSettings, sockets: Sequence[socket.socket] = ()
-) -> AsyncIterator[Served]:
-    """Serve a `Stage` on these sockets, or else on a free port of the loopback."""
-    stage = Stage()
-    server = HttpServer(stage.app, settings)
+) -> AsyncIterator[RunningServer]:
+    """Serve the app on these sockets, or else on a free loopback port."""
+    app = RecordingApp()
+    server = HttpServer(app.quart, settings)
     sockets = sockets or bind_sockets(["127.0.0.1:0"], settings)
     address = sockets[0].getsockname()
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, sockets)
         try:
-            yield Served(server, stage, address)
+            yield RunningServer(server, app, address)
         finally:
             server.close_all()

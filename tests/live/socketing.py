@@ -1,4 +1,4 @@
-"""Responses WebSockets on real connections, whose clients can leave in every way."""
+"""Responses WebSocket client on real connections that can disconnect in several ways."""
 
 import os
 import socket
@@ -10,38 +10,38 @@ from contextlib import asynccontextmanager
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from tests.live.client import Door
-from tests.live.harness import WITHIN_S
-from tests.web.socket_client import HANDSHAKE, Object, Socket
+from tests.live.client import Endpoint
+from tests.live.harness import TIMEOUT_S
+from tests.web.socket_client import HANDSHAKE, Object, ResponsesSocket
 
-LEAVINGS = ("close frame", "fin", "rst")
+DISCONNECT_KINDS = ("close frame", "fin", "rst")
 _CLOSE_FRAME = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 QUESTION = "Who is on stage?"
 
 
-class LiveSocket(Socket):
-    """A client's side of a socket on a real connection."""
+class LiveSocket(ResponsesSocket):
+    """A WebSocket client on a TCP connection."""
 
     def __init__(
         self, connection: WebSocketConnection, stream: trio.SocketStream, model: str
     ) -> None:
-        super().__init__(connection, stream, patience_s=WITHIN_S)
+        super().__init__(connection, stream, timeout_s=TIMEOUT_S)
         self._raw = stream.socket
         self._model = model
 
     async def create(self, **changes: object) -> None:
-        """Ask for a response of the model that this socket is for."""
+        """Request a response from this socket's model."""
         await super().create(**({"model": self._model, "input": QUESTION} | changes))
 
-    async def hear_text(self, pieces: int) -> str:
-        """The text of so many pieces of the response in progress."""
+    async def read_text(self, pieces: int) -> str:
+        """Return the text of the next `pieces` deltas of the running response."""
         text = ""
         for _ in range(pieces):
-            text += (await self.hear_until("response.output_text.delta"))["delta"]
+            text += (await self.receive_until("response.output_text.delta"))["delta"]
         return text
 
-    def leave(self, how: str) -> float:
-        """Close by a close frame, `fin` or `rst`; the time before that, by CLOCK_MONOTONIC."""
+    def disconnect(self, how: str) -> float:
+        """Close by a close frame, `fin` or `rst`; return the CLOCK_MONOTONIC time just before."""
         if how == "rst":
             self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left_at = time.monotonic()
@@ -53,10 +53,10 @@ class LiveSocket(Socket):
 
 
 @asynccontextmanager
-async def connected(
-    server: Door, *, receive_buffer: int | None = None
+async def open_connection(
+    server: Endpoint, *, receive_buffer: int | None = None
 ) -> AsyncIterator[trio.SocketStream]:
-    """A connection that is closed in the end."""
+    """Open a TCP connection that is closed on exit."""
     sock = trio.socket.socket()
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -69,12 +69,12 @@ async def connected(
 
 
 @asynccontextmanager
-async def conversing(
-    server: Door, model: str, *, receive_buffer: int | None = None
+async def open_socket(
+    server: Endpoint, model: str, *, receive_buffer: int | None = None
 ) -> AsyncIterator[LiveSocket]:
-    """A socket that has been accepted, and is cut in the end."""
+    """Open a WebSocket; on exit the connection is cut without a close frame."""
     async with (
-        connected(server, receive_buffer=receive_buffer) as stream,
+        open_connection(server, receive_buffer=receive_buffer) as stream,
         trio.open_nursery() as nursery,
     ):
         host = f"{server.host}:{server.port}"
@@ -86,11 +86,11 @@ async def conversing(
 
 
 @asynccontextmanager
-async def shaken(
-    server: Door, *, receive_buffer: int | None = None
+async def open_raw_socket(
+    server: Endpoint, *, receive_buffer: int | None = None
 ) -> AsyncIterator[trio.SocketStream]:
-    """An accepted socket for who sends frames by hand."""
-    async with connected(server, receive_buffer=receive_buffer) as stream:
+    """Open a WebSocket for handwritten frames."""
+    async with open_connection(server, receive_buffer=receive_buffer) as stream:
         await stream.send_all(HANDSHAKE)
         head = b""
         while b"\r\n\r\n" not in head:
@@ -100,7 +100,7 @@ async def shaken(
 
 
 def text_in(response: Object) -> str:
-    """What a response says."""
+    """Return the text of a response's messages."""
     return "".join(
         part["text"]
         for item in response["output"]

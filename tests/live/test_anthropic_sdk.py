@@ -1,4 +1,4 @@
-"""The official `anthropic` SDK against `trouper simulate`, and our own format against it, too."""
+"""The Messages API of `trouper simulate`, tested with the `anthropic` SDK and our own client."""
 
 import json
 from collections.abc import Iterator
@@ -31,16 +31,16 @@ from tests.live.client import reports
 from tests.live.harness import Process, until
 from tests.live.loops import Runner, on_each_loop
 from tests.live.messaging import (
-    MOST,
+    DEFAULT_MAX_TOKENS,
     QUESTION,
     WEATHER,
     async_sdk,
+    create_message,
     sdk,
-    streamed,
+    stream_events,
     text_of,
-    whole,
 )
-from tests.live.parity import CHAT, NAMES, SCHEMA, TOOL, compared
+from tests.live.parity import CHAT, PORTABLE_SETTINGS, SCHEMA, TOOL, normalised
 from tests.web.dialects.strict import adapter, strictly
 
 
@@ -51,7 +51,7 @@ def client(upstream: Process) -> Iterator[anthropic.Anthropic]:
 
 
 def grammar(events: list[Any]) -> list[str]:
-    """The types of the events, those of blocks with the block's number; repeats count once."""
+    """Return the event types, with block indexes, collapsing consecutive repeats."""
     names: list[str] = []
     for event in events:
         name = f"{event.type} {event.index}" if hasattr(event, "index") else event.type
@@ -60,16 +60,16 @@ def grammar(events: list[Any]) -> list[str]:
     return names
 
 
-async def test_streamed_and_whole_are_the_same(
+async def test_streamed_and_unstreamed_messages_are_equal(
     client: anthropic.Anthropic, upstream: Process
 ) -> None:
-    events = streamed(client, "sim:delay=1ms", metadata={"user_id": "anthropic-sdk"})
+    events = stream_events(client, "sim:delay=1ms", metadata={"user_id": "anthropic-sdk"})
     with client.messages.stream(
-        model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
+        model="sim:delay=1ms", max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
     ) as stream:
         assert "".join(stream.text_stream) != ""
         collected = stream.get_final_message()
-    message = whole(client, "sim:delay=1ms")
+    message = create_message(client, "sim:delay=1ms")
     deltas = [event.delta for event in events if event.type == "content_block_delta"]
     text = "".join(delta.text for delta in deltas)
     assert text == text_of(message) == text_of(collected)
@@ -91,15 +91,15 @@ async def test_streamed_and_whole_are_the_same(
 
 
 @on_each_loop
-def test_async_streamed_and_whole_are_the_same(upstream: Process, run: Runner) -> None:
+def test_async_streamed_and_unstreamed_messages_are_equal(upstream: Process, run: Runner) -> None:
     async def main() -> None:
         async with async_sdk(upstream) as client:
             async with client.messages.stream(
-                model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
+                model="sim:delay=1ms", max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
             ) as stream:
                 text = "".join([piece async for piece in stream.text_stream])
             message = await client.messages.create(
-                model="sim:delay=1ms", max_tokens=MOST, messages=QUESTION
+                model="sim:delay=1ms", max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
             )
             assert text_of(message) == text != ""
 
@@ -107,14 +107,14 @@ def test_async_streamed_and_whole_are_the_same(upstream: Process, run: Runner) -
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-def test_tools_and_their_results(client: anthropic.Anthropic, calls: int) -> None:
+def test_tool_calls_and_their_results(client: anthropic.Anthropic, calls: int) -> None:
     model = f"sim:tool={calls},delay=1ms"
-    events = streamed(client, model, tools=[WEATHER])
+    events = stream_events(client, model, tools=[WEATHER])
     with client.messages.stream(
-        model=model, max_tokens=MOST, messages=QUESTION, tools=[WEATHER]
+        model=model, max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION, tools=[WEATHER]
     ) as stream:
         collected = stream.get_final_message()
-    message = whole(client, model, tools=[WEATHER])
+    message = create_message(client, model, tools=[WEATHER])
     made = [block for block in message.content if block.type == "tool_use"]
     assert collected.content == message.content
     assert message.stop_reason == collected.stop_reason == "tool_use"
@@ -134,19 +134,19 @@ def test_tools_and_their_results(client: anthropic.Anthropic, calls: int) -> Non
         },
     ]
     answer = client.messages.create(
-        model="sim:delay=0", max_tokens=MOST, messages=results, tools=[WEATHER]
+        model="sim:delay=0", max_tokens=DEFAULT_MAX_TOKENS, messages=results, tools=[WEATHER]
     )
     assert text_of(answer).startswith("The tool says: It rains.")
 
 
-def test_a_tool_that_has_to_be_called(client: anthropic.Anthropic) -> None:
+def test_forced_tool_choice(client: anthropic.Anthropic) -> None:
     for choice in ({"type": "any"}, {"type": "tool", "name": "weather"}):
-        message = whole(client, "sim:delay=0", tools=[WEATHER], tool_choice=choice)
+        message = create_message(client, "sim:delay=0", tools=[WEATHER], tool_choice=choice)
         assert [block.type for block in message.content] == ["tool_use"]
 
 
 def test_thinking_and_its_signature(client: anthropic.Anthropic) -> None:
-    events = streamed(client, "sim:reasoning=5,delay=1ms")
+    events = stream_events(client, "sim:reasoning=5,delay=1ms")
     assert grammar(events) == [
         "message_start",
         "content_block_start 0",
@@ -158,7 +158,7 @@ def test_thinking_and_its_signature(client: anthropic.Anthropic) -> None:
         "message_delta",
         "message_stop",
     ]
-    message = whole(client, "sim:reasoning=5,delay=1ms")
+    message = create_message(client, "sim:reasoning=5,delay=1ms")
     thought, said = message.content
     assert thought.type == "thinking"
     assert said.type == "text"
@@ -170,7 +170,9 @@ def test_thinking_and_its_signature(client: anthropic.Anthropic) -> None:
     ]
     assert events[-2].usage.output_tokens_details.thinking_tokens == 5
     follow_up: list[MessageParam] = [*QUESTION, message.to_param(), *QUESTION]
-    answer = client.messages.create(model="sim:delay=0", max_tokens=MOST, messages=follow_up)
+    answer = client.messages.create(
+        model="sim:delay=0", max_tokens=DEFAULT_MAX_TOKENS, messages=follow_up
+    )
     assert text_of(answer)
 
 
@@ -178,10 +180,10 @@ def test_thinking_and_its_signature(client: anthropic.Anthropic) -> None:
     ("settings", "reason"),
     [("filter=3", "refusal"), ("tokens=3000", "max_tokens"), ("tokens=3", "end_turn")],
 )
-def test_stop_reasons(client: anthropic.Anthropic, settings: str, reason: str) -> None:
-    events = streamed(client, f"sim:delay=0,{settings}")
+def test_stop_reason_of_settings(client: anthropic.Anthropic, settings: str, reason: str) -> None:
+    events = stream_events(client, f"sim:delay=0,{settings}")
     assert events[-2].delta.stop_reason == reason
-    assert whole(client, f"sim:delay=0,{settings}").stop_reason == reason
+    assert create_message(client, f"sim:delay=0,{settings}").stop_reason == reason
 
 
 @pytest.mark.parametrize(
@@ -199,13 +201,16 @@ def test_stop_reasons(client: anthropic.Anthropic, settings: str, reason: str) -
         ("error=529", anthropic.OverloadedError, "overloaded"),
     ],
 )
-def test_errors_are_the_classes_that_it_has_for_them(
+def test_errors_raise_the_matching_sdk_exceptions(
     client: anthropic.Anthropic, settings: str, kind: type[anthropic.APIStatusError], said: str
 ) -> None:
     for stream in (False, True):
         with pytest.raises(kind, match=said) as caught:
             client.messages.create(
-                model=f"sim:{settings}", max_tokens=MOST, messages=QUESTION, stream=stream
+                model=f"sim:{settings}",
+                max_tokens=DEFAULT_MAX_TOKENS,
+                messages=QUESTION,
+                stream=stream,
             )
         error = strictly(ErrorResponse, json.dumps(caught.value.body))
         assert error.error.type == caught.value.type
@@ -214,21 +219,23 @@ def test_errors_are_the_classes_that_it_has_for_them(
 
 
 @pytest.mark.parametrize("fault", ["errorframe=4", "errorframe=4,code=overloaded_error"])
-def test_errors_inside_a_stream(client: anthropic.Anthropic, fault: str) -> None:
-    heard: list[str] = []
-    with client.messages.stream(model=f"sim:{fault}", max_tokens=MOST, messages=QUESTION) as stream:
+def test_error_in_the_stream_raises(client: anthropic.Anthropic, fault: str) -> None:
+    event_types: list[str] = []
+    with client.messages.stream(
+        model=f"sim:{fault}", max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
+    ) as stream:
         with pytest.raises(anthropic.APIStatusError, match="failed midway") as caught:
-            heard.extend(event.type for event in stream)
+            event_types.extend(event.type for event in stream)
         strictly(ErrorResponse, json.dumps(caught.value.body))
         kind = "overloaded_error" if "code" in fault else "api_error"
         assert caught.value.type == kind
-    assert heard.count("text") == 4
+    assert event_types.count("text") == 4
 
 
-async def test_leaving_a_stream_is_seen(client: anthropic.Anthropic, upstream: Process) -> None:
+async def test_closing_a_stream_is_reported(client: anthropic.Anthropic, upstream: Process) -> None:
     with client.messages.create(
         model="sim:delay=20ms,tokens=1000",
-        max_tokens=MOST,
+        max_tokens=DEFAULT_MAX_TOKENS,
         messages=QUESTION,
         stream=True,
         metadata={"user_id": "anthropic-leaver"},
@@ -250,7 +257,7 @@ BLOCKS = {
 }
 
 
-def test_our_requests_are_what_the_sdk_may_send() -> None:
+def test_our_requests_match_the_sdk_parameter_types() -> None:
     function = {
         "type": "function",
         "function": {"name": "f", "description": "d", "parameters": {"type": "object"}},
@@ -303,32 +310,30 @@ def test_our_requests_are_what_the_sdk_may_send() -> None:
         assert adapter(kind).validate_python(value, strict=True) == value
 
 
-Played = tuple[list[Chunk], tuple[FailureKind, int | None] | None]
+CollectedAnswer = tuple[list[Chunk], tuple[FailureKind, int | None] | None]
 
 
-async def play(upstream: Process, format: Format, call: ModelCall) -> Played:
-    """The chunks of an answer, and how it failed if it did."""
-    chunks, failure = await parity.play(upstream, format, "/v1", call)
+async def collect_answer(upstream: Process, format: Format, call: ModelCall) -> CollectedAnswer:
+    """Return the chunks of an answer, and the kind and status of its failure if any."""
+    chunks, failure = await parity.collect_chunks(upstream, format, "/v1", call)
     return chunks, None if failure is None else (failure.kind, failure.status)
 
 
-@pytest.mark.parametrize("settings", NAMES)
-async def test_a_simulated_model_says_the_same_in_both_formats(
-    upstream: Process, settings: str
-) -> None:
+@pytest.mark.parametrize("settings", PORTABLE_SETTINGS)
+async def test_messages_give_the_same_answer_as_chat(upstream: Process, settings: str) -> None:
     timing = "" if "delay" in settings else "first=0,delay=1ms,"
     call = ModelCall(
         upstream_model=f"sim:{timing}{settings}", messages=CHAT, parameters={"tools": [TOOL]}
     )
     assert Anthropic().unsupported(call) == ()
     with trio.fail_after(20):
-        as_messages, failure = await play(upstream, Anthropic(), call)
-        as_chat, other = await play(upstream, OpenAIChat(), call)
-    assert compared(as_messages) == compared(as_chat)
+        as_messages, failure = await collect_answer(upstream, Anthropic(), call)
+        as_chat, other = await collect_answer(upstream, OpenAIChat(), call)
+    assert normalised(as_messages) == normalised(as_chat)
     assert failure == other
 
 
-async def test_parameters_mean_the_same_in_both_formats(upstream: Process) -> None:
+async def test_parameters_have_the_same_effect_as_in_chat(upstream: Process) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
     question: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
     everything: list[dict[str, object]] = [
@@ -344,25 +349,27 @@ async def test_parameters_mean_the_same_in_both_formats(upstream: Process) -> No
         call = ModelCall(
             upstream_model="sim:first=0,delay=1ms", messages=question, parameters=parameters
         )
-        as_messages = await play(upstream, Anthropic(), call)
-        as_chat = await play(upstream, OpenAIChat(), call)
-        assert compared(as_messages[0]) == compared(as_chat[0]), parameters
+        as_messages = await collect_answer(upstream, Anthropic(), call)
+        as_chat = await collect_answer(upstream, OpenAIChat(), call)
+        assert normalised(as_messages[0]) == normalised(as_chat[0]), parameters
 
 
-async def test_a_prefill_is_continued_in_both_formats(upstream: Process) -> None:
+async def test_prefill_is_continued(upstream: Process) -> None:
     question: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
     model = "sim:first=0,delay=1ms,tokens=20"
     call = ModelCall(upstream_model=model, messages=question, parameters={})
-    said = [c.text for c in (await play(upstream, Anthropic(), call))[0] if hasattr(c, "text")]
+    said = [
+        c.text for c in (await collect_answer(upstream, Anthropic(), call))[0] if hasattr(c, "text")
+    ]
     begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(said[:9]) + " "}]
     rest = ModelCall(upstream_model=model, messages=question + begun, parameters={})
-    as_messages, failure = await play(upstream, Anthropic(), rest)
+    as_messages, failure = await collect_answer(upstream, Anthropic(), rest)
     continued = "".join(c.text for c in as_messages if isinstance(c, TextChunk))
     assert (continued, failure) == ("".join(said[9:]), None)
 
 
-async def test_a_broken_rule_is_a_refusal_in_the_apis_words(upstream: Process) -> None:
+async def test_unknown_parameter_is_rejected(upstream: Process) -> None:
     question: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
     call = ModelCall(upstream_model="sim", messages=question, parameters={"odd": 1})
-    _, failure = await play(upstream, Anthropic(), call)
+    _, failure = await collect_answer(upstream, Anthropic(), call)
     assert failure == (FailureKind.REJECTED, 400)

@@ -1,4 +1,4 @@
-"""Days on which the database takes nothing: full disks, another process's lock, one's own end."""
+"""Unwritable database: full disks, another process's lock, and shutdown during a lock."""
 
 import signal
 import subprocess
@@ -16,10 +16,10 @@ from tests.live.client import (
     JSON,
     Call,
     all_turns,
-    chatting,
     fetch,
     live_turns,
     metrics,
+    open_chat,
     reports,
     turn,
 )
@@ -39,54 +39,59 @@ sys.stdin.read()
 """
 
 
-class Audience:
-    """Readers of many streams, some of which end while the store is away."""
+class StreamReaders:
+    """Readers of many streams, some of which end while the store is unavailable."""
 
     def __init__(self, server: Server, name: str) -> None:
         self.server = server
         self.name = name
         self.calls: dict[str, Call] = {}
-        """By model name, each of another reader."""
+        """One call per reader, by model name."""
         self.ended: dict[str, list[Frame]] = {}
+        """Frames of the streams that have ended, by model name."""
 
     async def read(self, model: str) -> None:
-        """Stream to the end."""
-        async with chatting(self.server, model, user=f"{self.name}-{model}") as call:
+        """Read a stream to its end."""
+        async with open_chat(self.server, model, user=f"{self.name}-{model}") as call:
             await call.head()
             self.calls[model] = call
             self.ended[model] = await call.all_frames()
 
-    async def all_begun(self, count: int) -> None:
-        """Wait until so many have something."""
+    async def wait_all_started(self, count: int) -> None:
+        """Wait until `count` streams have received data."""
 
         async def look() -> bool:
             return len([call for call in self.calls.values() if call.body]) == count
 
         await until(look)
 
-    async def all_go_on(self) -> None:
-        """Wait until every stream that plays has said something more."""
-        playing = {model: call for model, call in self.calls.items() if model not in self.ended}
-        before = {model: len(read_frames(bytes(c.body), cut=True)) for model, c in playing.items()}
+    async def wait_all_progressed(self) -> None:
+        """Wait until every running stream has received another frame or ended."""
+        running = {model: call for model, call in self.calls.items() if model not in self.ended}
+        before = {
+            model: len(read_frames(bytes(c.body), allow_partial=True))
+            for model, c in running.items()
+        }
 
         async def look() -> bool:
             return all(
-                model in self.ended or len(read_frames(bytes(call.body), cut=True)) > before[model]
-                for model, call in playing.items()
+                model in self.ended
+                or len(read_frames(bytes(call.body), allow_partial=True)) > before[model]
+                for model, call in running.items()
             )
 
         await until(look)
 
-    async def all_ended(self, count: int) -> None:
-        """Wait until so many have ended."""
+    async def wait_all_ended(self, count: int) -> None:
+        """Wait until `count` streams have ended."""
 
         async def look() -> bool:
             return len(self.ended) >= count
 
         await until(look, 30)
 
-    def notes(self) -> Counter[bytes]:
-        """What the streams said of where their records are."""
+    def stored_comments(self) -> Counter[bytes]:
+        """Count the comments of the streams about where their records are stored."""
         return Counter(
             line
             for call in self.calls.values()
@@ -95,7 +100,7 @@ class Audience:
         )
 
     async def check_stored(self, upstream: Process) -> None:
-        """All that has ended is in the store, whole, as its reader saw it."""
+        """Assert that every ended stream is stored completely, as its reader received it."""
         records = {found["model"]: found for found in await all_turns(self.server)}
         for model, frames in self.ended.items():
             record = records[model]
@@ -106,13 +111,13 @@ class Audience:
             assert (shown["status"], shown["stored"]) == ("completed", "committed")
 
 
-async def refuses(server: Server) -> Call:
-    """Ask until a new turn is refused: the last page of a file may still take one."""
+async def wait_for_refusal(server: Server) -> Call:
+    """Send requests until one is refused: the last page of a file may still have room for one."""
 
     async def look() -> Call | None:
-        async with chatting(server, "up/late:delay=0,tokens=2") as call:
+        async with open_chat(server, "up/late:delay=0,tokens=2") as call:
             status = await call.head()
-            await call.rest()
+            await call.read_all()
         return call if status == 503 else None
 
     refused = await until(look)
@@ -121,13 +126,13 @@ async def refuses(server: Server) -> Call:
 
 
 def check_refused(call: Call) -> None:
-    """What a client is told while no turn can be recorded."""
+    """Assert the error for new turns while none can be recorded."""
     assert b'"code":"store_unavailable"' in call.body
     assert int(call.headers["retry-after"]) >= 1
 
 
-async def all_settled(server: Server) -> None:
-    """Wait until new turns are taken and nothing waits for the database."""
+async def wait_until_settled(server: Server) -> None:
+    """Wait until new turns are accepted and no record waits for the database."""
 
     async def ready() -> bool:
         return (await fetch(server, "/ready"))[0] == 200
@@ -146,64 +151,66 @@ async def all_settled(server: Server) -> None:
 
 
 @pytest.mark.parametrize("disk", DISKS)
-async def test_a_full_disk(
+async def test_streams_continue_on_a_full_disk_and_are_stored_later(
     tmp_path: Path, upstream: Process, disk: Callable[[Path], AbstractContextManager[Disk]]
 ) -> None:
-    with disk(tmp_path) as place, on_disk(place, tmp_path, upstream) as server:
-        audience = Audience(server, tmp_path.name)
+    with disk(tmp_path) as volume, on_disk(volume, tmp_path, upstream) as server:
+        readers = StreamReaders(server, tmp_path.name)
         async with trio.open_nursery() as nursery:
             for number in range(STREAMS):
                 tokens = 60 if number % 2 else 150
-                nursery.start_soon(audience.read, f"up/d{number}:delay=20ms,tokens={tokens}")
-            await audience.all_begun(STREAMS)
-            place.fill(server)
-            check_refused(await refuses(server))
-            await audience.all_go_on()
-            await audience.all_ended(STREAMS)
-        lost = audience.notes()
-        assert lost.keys() == place.keeps
+                nursery.start_soon(readers.read, f"up/d{number}:delay=20ms,tokens={tokens}")
+            await readers.wait_all_started(STREAMS)
+            volume.fill(server)
+            check_refused(await wait_for_refusal(server))
+            await readers.wait_all_progressed()
+            await readers.wait_all_ended(STREAMS)
+        lost = readers.stored_comments()
+        assert lost.keys() == volume.stored_comments
         assert lost.total() == STREAMS
-        place.free(server)
-        await all_settled(server)
-        await audience.check_stored(upstream)
-        assert len(server.logged("unsaved")) == lost[b": stored unsaved"]
+        volume.free(server)
+        await wait_until_settled(server)
+        await readers.check_stored(upstream)
+        assert len(server.logged("final record not stored")) == lost[b": stored unsaved"]
 
 
 @contextmanager
 def on_disk(disk: Disk, directory: Path, upstream: Process) -> Iterator[Server]:
-    """A server whose files lie there, but for its log."""
+    """Run a server with all of its files on the disk, except its log."""
     config = write_config(disk.directory, upstream.port, SETTINGS)
     log = directory / "server.log"
     with serving(disk.directory, config, log=log) as server:
         yield server
 
 
-async def test_another_process_locks_the_database(tmp_path: Path, upstream: Process) -> None:
+async def test_streams_continue_while_the_database_is_locked(
+    tmp_path: Path, upstream: Process
+) -> None:
     config = write_config(tmp_path, upstream.port, SETTINGS)
     with serving(tmp_path, config) as server:
-        audience = Audience(server, "locked")
+        readers = StreamReaders(server, "locked")
         async with trio.open_nursery() as nursery:
             for number in range(STREAMS):
                 tokens = 40 if number % 2 else 200
-                nursery.start_soon(audience.read, f"up/l{number}:delay=20ms,tokens={tokens}")
-            await audience.all_begun(STREAMS)
+                nursery.start_soon(readers.read, f"up/l{number}:delay=20ms,tokens={tokens}")
+            await readers.wait_all_started(STREAMS)
             with lock(server.database):
                 locked_at = time.monotonic()
-                check_refused(await refuses(server))
-                await audience.all_go_on()
-                await audience.all_ended(STREAMS)
+                check_refused(await wait_for_refusal(server))
+                await readers.wait_all_progressed()
+                await readers.wait_all_ended(STREAMS)
                 await trio.sleep_until(
                     trio.current_time() + LOCKED_S + locked_at - time.monotonic()
                 )
-        assert audience.notes() == {b": stored spooled": STREAMS}
-        await all_settled(server)
-        await audience.check_stored(upstream)
-        assert server.logged("unsaved") == []
+        assert readers.stored_comments() == {b": stored spooled": STREAMS}
+        await wait_until_settled(server)
+        await readers.check_stored(upstream)
+        assert server.logged("final record not stored") == []
 
 
 @contextmanager
 def lock(database: Path) -> Iterator[None]:
-    """Another process holds the database's exclusive lock."""
+    """Hold the database's exclusive lock in another process."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD_THE_LOCK, str(database)],
         stdin=subprocess.PIPE,
@@ -215,23 +222,25 @@ def lock(database: Path) -> Iterator[None]:
         process.communicate()
 
 
-async def test_stopping_while_it_is_locked_loses_nothing(tmp_path: Path, upstream: Process) -> None:
+async def test_shutdown_while_the_database_is_locked_loses_nothing(
+    tmp_path: Path, upstream: Process
+) -> None:
     config = write_config(tmp_path, upstream.port, SETTINGS)
     with serving(tmp_path, config) as server:
-        audience = Audience(server, "stopped")
+        readers = StreamReaders(server, "stopped")
         async with trio.open_nursery() as nursery:
             for number in range(5):
-                nursery.start_soon(audience.read, f"up/s{number}:delay=20ms,tokens=5000")
-            await audience.all_begun(5)
+                nursery.start_soon(readers.read, f"up/s{number}:delay=20ms,tokens=5000")
+            await readers.wait_all_started(5)
             with lock(server.database):
                 server.signal(signal.SIGTERM)
                 server.signal(signal.SIGTERM)
-                assert await server.ended(30) == 0
+                assert await server.wait(30) == 0
     with serving(tmp_path, config) as server:
         records = await all_turns(server)
         assert {(found["status"], found["reason"]) for found in records} == {
             ("incomplete", "server_shutdown")
         }
         texts: dict[object, JSON] = {found["model"]: found for found in records}
-        for model, frames in audience.ended.items():
+        for model, frames in readers.ended.items():
             assert texts[model]["text"] == text_of(frames[:-1])

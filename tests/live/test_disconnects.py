@@ -1,9 +1,9 @@
-"""Clients that leave: how soon the upstream connection ends, and what is recorded of it.
+"""Client disconnects: latency until the upstream connection closes, and the recorded turn.
 
-The clock starts before the client's `close()` and stops where the witness, another process,
-sees the end of its connection. Of a disconnect that took too long, the time is taken off in which
-one of the three processes stood ready to run and the kernel gave the CPU to somebody else: on a
-machine that has nothing else to do there is none.
+The clock starts before the client's `close()` and stops when the simulated provider, another
+process, sees the end of its connection. From a disconnect that took too long, the time is
+subtracted during which one of the three processes was runnable but had no CPU. On an otherwise
+idle machine that time is zero.
 """
 
 import os
@@ -22,21 +22,21 @@ from tests.live.client import (
     PIPELINED,
     Call,
     all_turns,
-    chatting,
     fetch,
     live_turns,
+    open_chat,
     reports,
 )
 from tests.live.frames import read_frames, text_of
 from tests.live.harness import FULL, Process, Server, until
 
-EACH = 200 if FULL else 25
+REPEATS = 200 if FULL else 25
 """Disconnects of each kind."""
-LEAVERS = 1000
+CLIENTS = 1000
 ROUNDS = 5
 LONG_QUESTION: list[JSON] = [{"role": "user", "content": "Why? " * 5000}]
-KEPT = 10_000
-"""Bytes per turn: less than a turn that nobody lets go of, with this question."""
+LEAK_BYTES = 10_000
+"""Allowed memory growth per turn, in bytes; a leaked turn with this question takes more."""
 AT_A_TIME = 50
 BOUND_S = 0.010
 
@@ -45,26 +45,27 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Position:
-    """Where in its call a client leaves."""
+    """A point of a call at which the client disconnects."""
 
     settings: str
-    """What the witness plays."""
+    """Settings of the simulated model."""
     reached: str | None
-    """Which time in the witness's report says that the place is reached; None: three frames."""
+    """Field of the provider's report that is set at this point; None: three frames received."""
     stage: str
+    """Expected `disconnect_stage` of the record."""
     stream: bool = True
 
 
 @dataclass(frozen=True)
 class Disconnect:
-    """How long one took, in seconds, and how long the machine had no CPU for it meanwhile."""
+    """Duration of one disconnect, and the time without a CPU during it, in seconds."""
 
     took_s: float
     waited_s: float
 
     @property
-    def ours_s(self) -> float:
-        """What of it is ours."""
+    def own_s(self) -> float:
+        """Duration without the time that a process waited for a CPU, if it exceeded the bound."""
         return self.took_s if self.took_s < BOUND_S else max(0.0, self.took_s - self.waited_s)
 
 
@@ -78,19 +79,19 @@ POSITIONS = {
 }
 
 
-def run_queue_wait(pids: list[int]) -> float:
-    """Seconds that the threads of these processes have stood ready and had no CPU, in all."""
+def cpu_wait_s(pids: list[int]) -> float:
+    """Return the total seconds that threads of these processes were runnable without a CPU."""
     threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]
     return sum(int((thread / "schedstat").read_text().split()[1]) for thread in threads) / 1e9
 
 
-def p(fraction: float, values: list[float]) -> float:
-    """The percentile by nearest rank."""
+def percentile(fraction: float, values: list[float]) -> float:
+    """Return a percentile by the nearest-rank method."""
     return sorted(values)[ceil(fraction * len(values)) - 1]
 
 
-async def seen(upstream: Process, user: str, what: str) -> JSON:
-    """The witness's report of this user's call, once `what` has its time."""
+async def wait_for_report(upstream: Process, user: str, what: str) -> JSON:
+    """Wait until `what` is set in the provider's report of this user's call; return the report."""
 
     async def look() -> JSON | None:
         found = await reports(upstream, user)
@@ -101,29 +102,31 @@ async def seen(upstream: Process, user: str, what: str) -> JSON:
     return report
 
 
-async def reach(position: Position, call: Call, upstream: Process, user: str) -> None:
-    """Wait until the call has come to the place."""
+async def reach_position(position: Position, call: Call, upstream: Process, user: str) -> None:
+    """Wait until the call has reached the position."""
     if position.reached is None:
         await call.head()
         await call.frames(3)
     else:
-        await seen(upstream, user, position.reached)
+        await wait_for_report(upstream, user, position.reached)
 
 
-async def leave_once(
-    live: Server, upstream: Process, position: Position, how: str, behind: bytes
+async def disconnect_once(
+    live: Server, upstream: Process, position: Position, how: str, pipelined: bytes
 ) -> Disconnect:
-    """Leave at this place and check the record."""
+    """Disconnect at this position and check the record."""
     number = next(_numbers)
     model, user = f"up/v{number}:{position.settings}", f"leaver-{number}"
     pids = [live.pid, upstream.pid, os.getpid()]
-    async with chatting(live, model, stream=position.stream, behind=behind, user=user) as call:
-        await reach(position, call, upstream, user)
-        waited = run_queue_wait(pids)
-        left_at = call.leave(how)
-        report = await seen(upstream, user, "closed_at")
-        waited = run_queue_wait(pids) - waited
-    received = text_of(read_frames(bytes(call.body), cut=True))
+    async with open_chat(
+        live, model, stream=position.stream, pipelined=pipelined, user=user
+    ) as call:
+        await reach_position(position, call, upstream, user)
+        waited = cpu_wait_s(pids)
+        left_at = call.disconnect(how)
+        report = await wait_for_report(upstream, user, "closed_at")
+        waited = cpu_wait_s(pids) - waited
+    received = text_of(read_frames(bytes(call.body), allow_partial=True))
     await check_record(live, model, position, report, received)
     assert isinstance(report["closed_at"], float)
     return Disconnect(report["closed_at"] - left_at, waited)
@@ -132,7 +135,7 @@ async def leave_once(
 async def check_record(
     live: Server, model: str, position: Position, report: JSON, received: str
 ) -> None:
-    """One record: incomplete, the right stage, a text between what was sent and received."""
+    """Assert one incomplete record with the expected stage, and text between received and sent."""
 
     async def look() -> JSON | None:
         _, page = await fetch(live, "/v1/turns?limit=1")
@@ -142,14 +145,14 @@ async def check_record(
 
     found = await until(look)
     assert found is not None
-    check_ending(found, report, received)
+    check_disconnect_record(found, report, received)
     assert found["disconnect_stage"] == position.stage
-    asked = position.reached != "began"
-    assert (found["usage"] is not None) is asked
+    was_requested = position.reached != "began"
+    assert (found["usage"] is not None) is was_requested
 
 
-def check_ending(found: JSON, report: JSON, received: str) -> None:
-    """What the record of any leaver says."""
+def check_disconnect_record(found: JSON, report: JSON, received: str) -> None:
+    """Assert what holds for the record of every disconnected client."""
     assert (found["status"], found["reason"]) == ("incomplete", "client_disconnected")
     text, sent = str(found["text"]), str(report["text_sent"])
     assert sent.startswith(text)
@@ -162,126 +165,131 @@ def check_ending(found: JSON, report: JSON, received: str) -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", POSITIONS)
-async def test_upstream_closes_within_ten_milliseconds(
+async def test_upstream_closes_within_10_ms_of_a_disconnect(
     live: Server, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = len(await all_turns(live))
     found: list[Disconnect] = []
-    for _, how, behind in product(range(EACH), ("fin", "rst"), (b"", PIPELINED)):
-        found += [await leave_once(live, upstream, POSITIONS[name], how, behind)]
+    for _, how, pipelined in product(range(REPEATS), ("fin", "rst"), (b"", PIPELINED)):
+        found += [await disconnect_once(live, upstream, POSITIONS[name], how, pipelined)]
     with capsys.disabled():
-        print(f"\n{name}: {figures(found)}")  # noqa: T201 (what the test is for)
-    assert p(0.99, [disconnect.ours_s for disconnect in found]) < BOUND_S
+        print(f"\n{name}: {format_latencies(found)}")  # noqa: T201 (reports the measurement)
+    assert percentile(0.99, [disconnect.own_s for disconnect in found]) < BOUND_S
     assert len(await all_turns(live)) == before + len(found)
 
 
-def figures(found: list[Disconnect]) -> str:
-    """The percentiles, in milliseconds."""
+def format_latencies(found: list[Disconnect]) -> str:
+    """Format the percentiles, in milliseconds."""
     took = [1000 * disconnect.took_s for disconnect in found]
-    held_up = sum(disconnect.ours_s != disconnect.took_s for disconnect in found)
+    without_cpu = sum(disconnect.own_s != disconnect.took_s for disconnect in found)
     return (
-        f"{len(took)} disconnects, close() to upstream closed: p50 {p(0.5, took):.2f},"
-        f" p99 {p(0.99, took):.2f}, worst {max(took):.2f} ms ({held_up} without a CPU)"
+        f"{len(took)} disconnects, close() to upstream closed: p50 {percentile(0.5, took):.2f},"
+        f" p99 {percentile(0.99, took):.2f}, worst {max(took):.2f} ms ({without_cpu} without a CPU)"
     )
 
 
-class Crowd:
-    """Many clients at once that leave at random; the same seed, the same crowd."""
+class RandomClients:
+    """Concurrent clients that disconnect at random moments, reproducible by seed."""
 
     def __init__(self, live: Server, upstream: Process, seed: int) -> None:
         self._live = live
         self._upstream = upstream
         self._random = Random(seed)
         self._received: dict[str, str] = {}
-        """What each client got, by the model it asked for, which nobody else asks for."""
+        """Text that each client received, by its model, which is unique to the client."""
         self._turns: list[JSON] = []
 
-    async def run(self, leavers: int) -> None:
-        """Let so many come and go; who leaves before the server has read a word is not counted."""
+    async def run(self, clients_wanted: int) -> None:
+        """Run clients until `clients_wanted` of them have a turn.
+
+        A client may disconnect before the server has read its request; it is replaced.
+        """
         limit = trio.CapacityLimiter(AT_A_TIME)
-        wanted = len(self._turns) + leavers
+        wanted = len(self._turns) + clients_wanted
         while (missing := wanted - len(self._turns)) > 0:
             async with trio.open_nursery() as nursery:
                 for number in range(missing):
                     await limit.acquire_on_behalf_of(number)
-                    nursery.start_soon(self._one, number, limit)
-            await quiet(self._live, self._upstream)
+                    nursery.start_soon(self._run_client, number, limit)
+            await wait_until_idle(self._live, self._upstream)
             turns = await all_turns(self._live)
             self._turns = [found for found in turns if found["model"] in self._received]
 
     async def check(self) -> None:
-        """One record for each, true to what its client got and to what the witness sent."""
+        """Assert one record per client, consistent with the text received and the text sent."""
         sent = {f"up/{report['model']}": report for report in await reports(self._upstream)}
         silent: JSON = {"text_sent": ""}
         assert len({found["model"] for found in self._turns}) == len(self._turns)
         for found in self._turns:
             model = str(found["model"])
-            check_ending(found, sent.get(model, silent), self._received[model])
+            check_disconnect_record(found, sent.get(model, silent), self._received[model])
         begun = {found["model"] for found in self._turns}
         stages = {found["disconnect_stage"] for found in self._turns}
         assert stages == {"before_first_token", "mid_stream"}
         assert not any(text for model, text in self._received.items() if model not in begun)
         assert sent.keys() <= begun
 
-    async def _one(self, number: int, limit: trio.CapacityLimiter) -> None:
+    async def _run_client(self, number: int, limit: trio.CapacityLimiter) -> None:
         random = self._random
         head, delay = random.choice((0, 50)), random.choice((10, 20, 50))
         model = f"up/v{next(_numbers)}:head={head}ms,delay={delay}ms,tokens=5000"
         stream, how = random.random() < 0.8, random.choice(("fin", "rst"))
-        behind = random.choice((b"", PIPELINED))
+        pipelined = random.choice((b"", PIPELINED))
         stays_s = random.uniform(0.02, 0.3)
-        async with chatting(
-            self._live, model, stream=stream, behind=behind, messages=LONG_QUESTION
+        async with open_chat(
+            self._live, model, stream=stream, pipelined=pipelined, messages=LONG_QUESTION
         ) as call:
             with trio.move_on_after(stays_s):
                 await call.head()
-                await call.rest()
-            call.leave(how)
-        self._received[model] = text_of(read_frames(bytes(call.body), cut=True))
+                await call.read_all()
+            call.disconnect(how)
+        self._received[model] = text_of(read_frames(bytes(call.body), allow_partial=True))
         limit.release_on_behalf_of(number)
 
 
 def open_descriptors(process: Process) -> int:
-    """How many files and sockets the process has open."""
+    """Return the number of open file descriptors of a process."""
     return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
 
 
-def resident(process: Process) -> int:
-    """Bytes of memory that the process has."""
+def resident_bytes(process: Process) -> int:
+    """Return the resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def quiet(live: Server, upstream: Process) -> None:
-    """Wait until nothing plays, and nothing is open between server and witness."""
+async def wait_until_idle(live: Server, upstream: Process) -> None:
+    """Wait until no turn is running and all upstream connections are closed."""
 
-    async def nobody_plays() -> bool:
+    async def no_live_turns() -> bool:
         return await live_turns(live) == 0
 
     async def all_closed() -> bool:
         return all(report["closed_at"] is not None for report in await reports(upstream))
 
-    await until(nobody_plays)
+    await until(no_live_turns)
     await until(all_closed)
 
 
 @pytest.mark.alone
-async def test_a_thousand_random_disconnects_leave_a_thousand_records(
+async def test_random_disconnects_leave_one_record_each_and_leak_nothing(
     live: Server, upstream: Process
 ) -> None:
     already = len(await all_turns(live))
     await fetch(upstream, "/witness", "DELETE")
-    crowd = Crowd(live, upstream, seed=2)
+    clients = RandomClients(live, upstream, seed=2)
     memory, descriptors = [], []
     for _ in range(ROUNDS):
-        await crowd.run(LEAVERS // ROUNDS)
-        memory.append(resident(live))
+        await clients.run(CLIENTS // ROUNDS)
+        memory.append(resident_bytes(live))
         descriptors.append(open_descriptors(live))
     assert max(descriptors) <= descriptors[0] + 2
-    # Caches fill and garbage waits, in some rounds; what is never let go of grows in each.
-    assert min(after - before for before, after in pairwise(memory)) < LEAVERS // ROUNDS * KEPT
-    await crowd.check()
-    assert len(await all_turns(live)) == already + LEAVERS
+    # Caches and uncollected garbage grow in some rounds; a leak grows in every round.
+    assert (
+        min(after - before for before, after in pairwise(memory)) < CLIENTS // ROUNDS * LEAK_BYTES
+    )
+    await clients.check()
+    assert len(await all_turns(live)) == already + CLIENTS
     for table in ("usage_records", "messages"):
         counted = Counter(live.rows(f"SELECT turn_id FROM {table}"))  # noqa: S608
         assert set(counted.values()) == {1}

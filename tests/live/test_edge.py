@@ -1,4 +1,4 @@
-"""The edge of a real server: ids, bounds, the access log, signals, systemd."""
+"""Request ids, security headers, connection limits, access log, signals and systemd."""
 
 import os
 import re
@@ -11,69 +11,69 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.client import Call, calling, chatting, fetch, metrics
+from tests.live.client import Call, calling, fetch, metrics, open_chat
 from tests.live.harness import Process, Server, serving, until, write_config
 
-SAFETY = {
+SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
 }
 
 
-def assert_safe(call: Call) -> None:
-    assert {name: call.headers.get(name) for name in SAFETY} == SAFETY
+def assert_security_headers(call: Call) -> None:
+    assert {name: call.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
 async def get(server: Server, target: str, *headers: tuple[str, str]) -> Call:
-    """One request on its own connection, answered."""
+    """Send one request on a new connection and read the response."""
     async with calling(server.port) as call:
-        await call.ask("GET", target, headers=headers)
+        await call.request("GET", target, headers=headers)
         await call.head()
-        await call.rest()
+        await call.read_all()
         return call
 
 
-async def test_every_response_has_an_id_and_safety_headers(live: Server) -> None:
+async def test_every_response_has_a_request_id_and_security_headers(live: Server) -> None:
     for target, status in (("/health", 200), ("/nowhere", 404), ("/v1/turns?limit=x", 400)):
         call = await get(live, target, ("X-Request-Id", "mine-1"))
         assert (call.status, call.headers["x-request-id"]) == (status, "mine-1")
-        assert_safe(call)
+        assert_security_headers(call)
     made = [(await get(live, "/health")).headers["x-request-id"] for _ in range(2)]
     assert made[0] != made[1]
     assert all(re.fullmatch("req_[0-9a-z]{26}", id) for id in made)
 
 
-async def test_an_answer_of_the_server_itself_has_them_too(live: Server) -> None:
+async def test_responses_of_the_http_layer_have_them_too(live: Server) -> None:
     async with calling(live.port) as call:
-        await call.ask("GET", "/health", headers=(("X-Bomb", "x" * 200_000),))
+        await call.request("GET", "/health", headers=(("X-Bomb", "x" * 200_000),))
         assert await call.head() == 431
         assert call.headers["x-request-id"].startswith("req_")
-        assert_safe(call)
+        assert_security_headers(call)
 
 
-async def test_each_request_is_one_line_of_the_log(live: Server) -> None:
-    async with chatting(live, "up/v:tokens=3") as call:
+async def test_each_request_is_logged_once(live: Server) -> None:
+    async with open_chat(live, "up/v:tokens=3") as call:
         await call.head()
         await call.all_frames()
-        asked = call.headers["x-request-id"]
+        request_id = call.headers["x-request-id"]
         turn_id = call.turn_id
     await get(live, f"/v1/turns/{turn_id}?secret=1", ("X-Request-Id", "reader"))
 
     async def both() -> list[dict[str, object]]:
-        lines = [*live.logged("request"), *live.logged("turn ended")]
-        found = [line for line in lines if line["request"] in (asked, "reader")]
+        lines = [*live.logged("request ended"), *live.logged("turn ended")]
+        found = [line for line in lines if line["request"] in (request_id, "reader")]
         return found if len(found) > 1 else []
 
-    [read, played] = await until(both)
-    assert (played["event"], played["turn"], played["request"]) == ("turn ended", turn_id, asked)
+    [read, ended] = await until(both)
+    assert (ended["event"], ended["turn"], ended["request"]) == ("turn ended", turn_id, request_id)
     assert (read["method"], read["path"]) == ("GET", f"/v1/turns/{turn_id}")
     assert (read["status"], read["left"]) == (200, False)
     assert int(str(read["bytes"])) > 100
 
 
-async def test_an_abort_is_timed(live: Server) -> None:
-    async with chatting(live, "up/v:delay=20ms,tokens=500") as call:
+async def test_abort_duration_is_measured(live: Server) -> None:
+    async with open_chat(live, "up/v:delay=20ms,tokens=500") as call:
         await call.head()
         await call.frames(3)
 
@@ -84,42 +84,42 @@ async def test_an_abort_is_timed(live: Server) -> None:
     assert (await metrics(live))["trouper_abort_seconds_sum"] < 0.2
 
 
-async def test_a_connection_too_many_is_answered_503(tmp_path: Path, upstream: Process) -> None:
+async def test_connection_beyond_the_limit_gets_503(tmp_path: Path, upstream: Process) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0\n[limits]\nconnections = 1\n")
     with serving(tmp_path, config) as server:
         async with calling(server.port) as first:
-            await first.ask("GET", "/health")
+            await first.request("GET", "/health")
             assert await first.head() == 200
             refused = await get(server, "/health")
             assert refused.status == 503
             assert b'"code":"overloaded"' in refused.body
             assert int(refused.headers["retry-after"]) >= 1
             assert refused.headers["x-request-id"].startswith("req_")
-            assert_safe(refused)
-            await first.rest()
-            first.again()
-            await first.ask("GET", "/metrics")
+            assert_security_headers(refused)
+            await first.read_all()
+            first.reuse()
+            await first.request("GET", "/metrics")
             await first.head()
-            assert b"\ntrouper_connections_refused_total 1.0\n" in await first.rest()
+            assert b"\ntrouper_connections_refused_total 1.0\n" in await first.read_all()
 
 
-async def test_an_idle_connection_does_not_outlast_the_grace(
+async def test_idle_connection_does_not_outlast_the_grace_period(
     tmp_path: Path, upstream: Process
 ) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0.5\ndrain_s = 60\n")
     with serving(tmp_path, config) as server:
         async with calling(server.port) as idle:
-            await idle.ask("GET", "/health")
+            await idle.request("GET", "/health")
             await idle.head()
-            await idle.rest()
+            await idle.read_all()
             began = time.monotonic()
             server.signal(signal.SIGTERM)
-            assert await server.ended() == 0
+            assert await server.wait() == 0
             took = time.monotonic() - began
     assert 0.5 <= took < 1.0
 
 
-async def test_a_hangup_without_a_certificate_changes_nothing(
+async def test_sighup_without_a_certificate_changes_nothing(
     tmp_path: Path, upstream: Process
 ) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0\n")
@@ -127,15 +127,15 @@ async def test_a_hangup_without_a_certificate_changes_nothing(
         server.signal(signal.SIGHUP)
 
         async def read() -> bool:
-            return bool(server.logged("nothing to read again: there is no certificate"))
+            return bool(server.logged("certificate reload skipped"))
 
         await until(read)
         assert (await fetch(server, "/ready"))[0] == 200
 
 
 @contextmanager
-def news() -> Iterator[socket.socket]:
-    """A socket such as systemd listens on for news of its services."""
+def open_notify_socket() -> Iterator[socket.socket]:
+    """Open a notification socket like that of systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"\0trouper-test-{os.getpid()}")
         sock.settimeout(15)
@@ -148,18 +148,18 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("options", [(), ("--supervise", "1")], ids=["alone", "supervised"])
-async def test_systemd_passes_a_socket_and_is_told(
+async def test_inherited_socket_is_used_and_systemd_is_notified(
     tmp_path: Path, upstream: Process, options: tuple[str, ...]
 ) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0\n")
     port = free_port()
-    with news() as heard:
-        name = "@" + heard.getsockname()[1:].decode()
+    with open_notify_socket() as notifications:
+        name = "@" + notifications.getsockname()[1:].decode()
         wrapper = ("tests.live.activated", str(port), name)
         with serving(tmp_path, config, wrapper=wrapper, options=options) as server:
-            assert heard.recv(100) == b"READY=1"
+            assert notifications.recv(100) == b"READY=1"
             assert server.port == port
             assert (await fetch(server, "/ready"))[0] == 200
             server.signal(signal.SIGTERM)
-            assert await server.ended() == 0
-            assert heard.recv(100) == b"STOPPING=1"
+            assert await server.wait() == 0
+            assert notifications.recv(100) == b"STOPPING=1"

@@ -1,4 +1,4 @@
-"""The official `openai` SDK asks for embeddings: real sockets, real processes, one record each."""
+"""Embeddings through the official `openai` SDK: vectors, cost, records, failover and errors."""
 
 import time
 from collections.abc import Iterator
@@ -35,26 +35,26 @@ routes = ["claude/v"]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
-    """A server with routes that make embeddings and routes that do not."""
+    """Run a server with routes that support embeddings and routes that do not."""
     directory = tmp_path_factory.mktemp("embeddings")
     settings = SETTINGS.format(port=upstream.port)
     with serving(directory, write_config(directory, upstream.port, settings)) as process:
         yield process
 
 
-def ends(server: Server, model: str) -> list[tuple[object, ...]]:
-    """How the turns of a model ended, as the database has it."""
+def outcomes(server: Server, model: str) -> list[tuple[object, ...]]:
+    """Return dialect, status and reason of a model's ended turns."""
     rows = server.rows("SELECT model, dialect, status, reason FROM turns WHERE ended_at > 0")
     return [tuple(row[1:]) for row in rows if row[0] == model]
 
 
 def vectors(answer: CreateEmbeddingResponse) -> list[list[float]]:
-    """The vectors in their order."""
+    """Return the vectors, after asserting their order."""
     assert [item.index for item in answer.data] == list(range(len(answer.data)))
     return [item.embedding for item in answer.data]
 
 
-async def test_numbers_and_base64_are_the_same_vectors(server: Server) -> None:
+async def test_float_and_base64_encodings_give_the_same_vectors(server: Server) -> None:
     async with async_sdk(server) as client:
         texts = ["On stage", "Behind it", "On stage"]
         packed = await client.embeddings.create(model="vectors", input=texts)
@@ -68,7 +68,7 @@ async def test_numbers_and_base64_are_the_same_vectors(server: Server) -> None:
     assert sum(number**2 for number in one) == pytest.approx(1.0, abs=1e-4)
 
 
-async def test_what_it_costs(server: Server) -> None:
+async def test_embeddings_are_charged_by_input_tokens(server: Server) -> None:
     async with async_sdk(server) as client:
         raw = await client.embeddings.with_raw_response.create(model="vectors", input="On stage")
     tokens = raw.parse().usage.prompt_tokens
@@ -76,7 +76,7 @@ async def test_what_it_costs(server: Server) -> None:
     assert (await turn(server, raw.headers["x-turn-id"]))["cost_micros"] == 2 * tokens
 
 
-async def test_what_is_recorded(server: Server) -> None:
+async def test_embeddings_are_recorded_as_a_turn(server: Server) -> None:
     async with async_sdk(server) as client:
         raw = await client.embeddings.with_raw_response.create(
             model="up/recorded", input="On stage", dimensions=3
@@ -93,7 +93,7 @@ async def test_what_is_recorded(server: Server) -> None:
         "estimated": False,
     }
     assert (found["cost_micros"], found["text"]) == (0, "")
-    assert ends(server, "up/recorded") == [("embeddings", "completed", "stop")]
+    assert outcomes(server, "up/recorded") == [("embeddings", "completed", "stop")]
     status, error = await fetch(server, f"/v1/turns/{turn_id}/events")
     assert status == 400
     assert isinstance(error["error"], dict)
@@ -101,25 +101,25 @@ async def test_what_is_recorded(server: Server) -> None:
 
 
 @pytest.mark.parametrize("model", ["lama/v", "within/v"])
-async def test_other_formats_make_them_too(server: Server, model: str) -> None:
+async def test_other_formats_support_embeddings(server: Server, model: str) -> None:
     async with async_sdk(server) as client:
         found = await client.embeddings.create(model=model, input=[[1, 2], [3]], dimensions=5)
     assert [len(vector) for vector in vectors(found)] == [5, 5]
 
 
-async def test_another_route_answers(server: Server) -> None:
+async def test_failover_skips_routes_without_embeddings(server: Server) -> None:
     async with async_sdk(server) as client:
         raw = await client.embeddings.with_raw_response.create(model="spread", input="a")
     assert raw.headers["x-trouper-route"] == "lama/v"
     found = await turn(server, raw.headers["x-turn-id"])
     assert isinstance(found["attempts"], list)
-    told = [(one["provider"], one["result"]) for one in found["attempts"]]
-    assert told[0] == ("claude", "skipped")
-    assert ("up", "server_error") in told
-    assert told[-1] == ("lama", "answered")
+    results = [(one["provider"], one["result"]) for one in found["attempts"]]
+    assert results[0] == ("claude", "skipped")
+    assert ("up", "server_error") in results
+    assert results[-1] == ("lama", "answered")
 
 
-async def test_errors_are_the_classes_that_it_has_for_them(server: Server) -> None:
+async def test_errors_raise_the_matching_sdk_exceptions(server: Server) -> None:
     async with async_sdk(server) as client:
         with pytest.raises(openai.BadRequestError, match="no route that makes embeddings"):
             await client.embeddings.create(model="talk", input="a")
@@ -128,7 +128,7 @@ async def test_errors_are_the_classes_that_it_has_for_them(server: Server) -> No
         with pytest.raises(openai.BadRequestError) as caught:
             await client.embeddings.create(model="vectors", input="a", dimensions=100_000)
         with pytest.raises(openai.NotFoundError):
-            await client.embeddings.create(model="nobody", input="a")
+            await client.embeddings.create(model="unknown", input="a")
         with pytest.raises(openai.InternalServerError):
             await client.embeddings.create(model="up/v:error=500", input="a")
     assert caught.value.param == "dimensions"
@@ -137,13 +137,13 @@ async def test_errors_are_the_classes_that_it_has_for_them(server: Server) -> No
 
 
 @pytest.mark.parametrize("settings", ["silent", "first=60s"])
-async def test_a_client_that_leaves_closes_the_upstream_connection(
+async def test_disconnect_closes_the_upstream_connection(
     server: Server, upstream: Process, settings: str
 ) -> None:
     user = f"embedder-{settings}"
     left_at = 0.0
 
-    async def leave(scope: trio.CancelScope) -> None:
+    async def cancel_when_received(scope: trio.CancelScope) -> None:
         nonlocal left_at
 
         async def look() -> list[JSON]:
@@ -154,7 +154,7 @@ async def test_a_client_that_leaves_closes_the_upstream_connection(
         scope.cancel()
 
     async with async_sdk(server) as client, trio.open_nursery() as nursery:
-        nursery.start_soon(leave, nursery.cancel_scope)
+        nursery.start_soon(cancel_when_received, nursery.cancel_scope)
         await client.embeddings.create(model=f"up/v:{settings}", input="a", user=user)
 
     async def closed() -> JSON | None:
@@ -167,6 +167,6 @@ async def test_a_client_that_leaves_closes_the_upstream_connection(
     assert report["closed_at"] - left_at < 1.0
 
     async def look() -> list[tuple[object, ...]]:
-        return ends(server, f"up/v:{settings}")
+        return outcomes(server, f"up/v:{settings}")
 
     assert await until(look) == [("embeddings", "incomplete", "client_disconnected")]

@@ -1,7 +1,7 @@
-"""Clients that leave while another route is about to answer, or does: it ends as soon as any.
+"""Client disconnects during retries, failover and continuation, within the usual bound.
 
-Measured as in `tests.live.test_disconnects`, from the client's `close()` to where the witness sees
-the end of the connection of the attempt in play. Between two attempts there is none: there it is
+Measured as in `tests.live.test_disconnects`, from the client's `close()` to the end of the current
+attempt's upstream connection. Between two attempts no connection exists: there it is measured to
 the end of the turn.
 """
 
@@ -19,65 +19,78 @@ from tests.live.client import (
     JSON,
     Call,
     all_turns,
-    chatting,
     fetch,
     live_turns,
+    open_chat,
     reports,
     turn,
 )
-from tests.live.faults import Said, Scenario, said, seconds, serving_faults
+from tests.live.faults import FullAnswer, Scenario, fetch_full_answer, serving_faults, timestamp
 from tests.live.frames import read_frames, text_of
 from tests.live.harness import FULL, Process, Server, until
-from tests.live.test_disconnects import BOUND_S, Disconnect, figures, p, run_queue_wait
+from tests.live.test_disconnects import (
+    BOUND_S,
+    Disconnect,
+    cpu_wait_s,
+    format_latencies,
+    percentile,
+)
 
-EACH = 200 if FULL else 25
+REPEATS = 200 if FULL else 25
 """Disconnects of each kind."""
-HOWS = ("fin", "rst")
+CLOSE_KINDS = ("fin", "rst")
 TOKENS = 500
-SHOWN = 20
-"""Tokens that the client has before a primary breaks off."""
+SHOWN_TOKENS = 20
+"""Tokens that the client has received when the primary breaks off."""
 RETRY_AFTER_S = 4.0
-CUT = f"first=1ms,delay=1ms,cut={SHOWN}"
-SPEAKING = "first=1ms,delay=10ms"
+CUT = f"first=1ms,delay=1ms,cut={SHOWN_TOKENS}"
+STREAMING = "first=1ms,delay=10ms"
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a client leaves: what both routes do, and what is there to be seen of the place."""
+    """A point at which the client disconnects: settings of both routes, and how to detect it."""
 
     primary: str
     fallback: str
     reached: str | int
-    """A time in the report on the fallback, the result of the last attempt, or tokens received."""
+    """Field of the fallback's report, result of the last attempt, or number of tokens received."""
     results: tuple[str, ...]
-    """What becomes of each attempt."""
+    """Expected result of each attempt."""
     by: str | None = None
-    """Whose words the client has; None where it has none."""
-    spoken: int = 0
-    """Tokens that the fallback has sent by then, at least."""
+    """Provider of the text received; None if no text was."""
+    sent_tokens: int = 0
+    """Minimum number of tokens that the fallback has sent by then."""
     stream: bool = True
 
 
 WAITING = "in a retry wait"
 FAILED_OVER = ("rejected", "cancelled")
-BROKEN = ("truncated", "cancelled")
+INTERRUPTED = ("truncated", "cancelled")
 POSITIONS = {
-    WAITING: Position(f"error=429,retry={RETRY_AFTER_S:g}", SPEAKING, "rejected", ("rejected",)),
+    WAITING: Position(f"error=429,retry={RETRY_AFTER_S:g}", STREAMING, "rejected", ("rejected",)),
     "before the fallback's head": Position("context", "silent", "began", FAILED_OVER),
-    "in the fallback's answer": Position("context", SPEAKING, 3, FAILED_OVER, "spare"),
+    "in the fallback's answer": Position("context", STREAMING, 3, FAILED_OVER, "spare"),
     "in the fallback's answer, not streamed": Position(
-        "context", SPEAKING, "first_token_at", FAILED_OVER, "spare", stream=False
+        "context", STREAMING, "first_token_at", FAILED_OVER, "spare", stream=False
     ),
-    "before a continuation's head": Position(CUT, "silent", "began", BROKEN, "main"),
+    "before a continuation's head": Position(CUT, "silent", "began", INTERRUPTED, "main"),
     "in a continuation that is held": Position(
-        CUT, f"{SPEAKING},resume=again", "first_token_at", BROKEN, "main", spoken=SHOWN - 5
+        CUT,
+        f"{STREAMING},resume=again",
+        "first_token_at",
+        INTERRUPTED,
+        "main",
+        sent_tokens=SHOWN_TOKENS - 5,
     ),
-    "behind the seam": Position(CUT, f"{SPEAKING},resume=on", SHOWN + 3, BROKEN, "spare"),
+    "behind the seam": Position(
+        CUT, f"{STREAMING},resume=on", SHOWN_TOKENS + 3, INTERRUPTED, "spare"
+    ),
 }
 
 
 def scenario(name: str, number: int) -> Scenario:
-    """A model that nobody else asks for, whose routes do what happens at this place."""
+    """Return a scenario with a unique model whose routes lead to this position."""
     position = POSITIONS[name]
     return Scenario(
         f"{name} {number}",
@@ -90,16 +103,16 @@ def scenario(name: str, number: int) -> Scenario:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
-    """A server with a model for each disconnect."""
-    numbers = range(EACH * len(HOWS))
+    """Run a server with one model per disconnect."""
+    numbers = range(REPEATS * len(CLOSE_KINDS))
     models = [scenario(name, number) for name, number in product(POSITIONS, numbers)]
     with serving_faults(tmp_path_factory.mktemp("leaving"), upstream, models) as process:
         yield process
 
 
 @dataclass(frozen=True)
-class Left:
-    """One client that left."""
+class DisconnectedClient:
+    """One disconnected client."""
 
     scenario: Scenario
     user: str
@@ -107,18 +120,18 @@ class Left:
     left_at: float
     received: str
     turn: JSON
-    whole: Said
+    whole: FullAnswer
 
     @property
     def attempts(self) -> list[JSON]:
-        """The attempts on record."""
+        """The recorded attempts."""
         attempts = self.turn["attempts"]
         assert isinstance(attempts, list)
         return attempts
 
 
-class Scene:
-    """A server, its witness, and one client after the other that leaves at a place."""
+class PositionRun:
+    """Runs consecutive clients that disconnect at one position."""
 
     def __init__(self, server: Server, upstream: Process, name: str) -> None:
         self._server = server
@@ -127,106 +140,109 @@ class Scene:
         self._position = POSITIONS[name]
         self._pids = [server.pid, upstream.pid, os.getpid()]
 
-    async def leave_once(self, number: int, how: str) -> Left:
-        """Ask, come to the place, leave, and see what becomes of it."""
-        asked = scenario(self._name, number)
-        user = asked.name.replace(" ", "-")
+    async def disconnect_once(self, number: int, how: str) -> DisconnectedClient:
+        """Send a request, disconnect at the position, and collect the outcome."""
+        scenario_asked = scenario(self._name, number)
+        user = scenario_asked.name.replace(" ", "-")
         stream = self._position.stream
-        async with chatting(self._server, asked.name, stream=stream, user=user) as call:
-            await self._reach(call, asked, user)
-            waited = run_queue_wait(self._pids)
-            left_at = call.leave(how)
-            closed_at = await self._closed_at(asked, user)
-            waited = run_queue_wait(self._pids) - waited
-        return Left(
-            scenario=asked,
+        async with open_chat(self._server, scenario_asked.name, stream=stream, user=user) as call:
+            await self._reach(call, scenario_asked, user)
+            waited = cpu_wait_s(self._pids)
+            left_at = call.disconnect(how)
+            closed_at = await self._closed_at(scenario_asked, user)
+            waited = cpu_wait_s(self._pids) - waited
+        return DisconnectedClient(
+            scenario=scenario_asked,
             user=user,
             disconnect=Disconnect(closed_at - left_at, waited),
             left_at=left_at,
-            received=text_of(read_frames(bytes(call.body), cut=True)),
-            turn=await self._ended(asked),
-            whole=await said(self._upstream, asked.name, TOKENS),
+            received=text_of(read_frames(bytes(call.body), allow_partial=True)),
+            turn=await self._ended(scenario_asked),
+            whole=await fetch_full_answer(self._upstream, scenario_asked.name, TOKENS),
         )
 
-    async def _reach(self, call: Call, asked: Scenario, user: str) -> None:
+    async def _reach(self, call: Call, scenario_asked: Scenario, user: str) -> None:
         reached = self._position.reached
         received = reached if isinstance(reached, int) else 0
         if self._position.primary == CUT:
-            received = max(received, SHOWN)
+            received = max(received, SHOWN_TOKENS)
         if received:
             await call.head()
             await call.frames(1 + received)
         if isinstance(reached, int):
             return
         if reached == "rejected":
-            await until(lambda: self._waits(asked))
+            await until(lambda: self._is_waiting(scenario_asked))
         else:
-            await until(lambda: self._spare(asked, user, reached))
+            await until(lambda: self._fallback_report(scenario_asked, user, reached))
 
-    async def _waits(self, asked: Scenario) -> bool:
-        """The first attempt is over, and the turn is not."""
-        found = await self._newest(asked)
+    async def _is_waiting(self, scenario_asked: Scenario) -> bool:
+        """Return True while the turn waits after its first attempt."""
+        found = await self._newest(scenario_asked)
         attempts = found["attempts"] if found else None
         return isinstance(attempts, list) and [a["result"] for a in attempts] == ["rejected"]
 
-    async def _spare(self, asked: Scenario, user: str, what: str) -> JSON | None:
-        """The report on the fallback's call, once `what` has its time."""
+    async def _fallback_report(self, scenario_asked: Scenario, user: str, what: str) -> JSON | None:
+        """Return the report on the fallback's call once `what` is set in it, else None."""
         for report in await reports(self._upstream, user):
-            spoken = int(str(report["tokens_sent"]))
-            if report["model"] == asked.spare and spoken >= self._position.spoken:
+            sent_tokens = int(str(report["tokens_sent"]))
+            if (
+                report["model"] == scenario_asked.spare
+                and sent_tokens >= self._position.sent_tokens
+            ):
                 return report if report[what] is not None else None
         return None
 
-    async def _newest(self, asked: Scenario) -> JSON | None:
-        """The turn, which is the last one that was begun."""
+    async def _newest(self, scenario_asked: Scenario) -> JSON | None:
+        """Return this scenario's turn if it is the newest one."""
         _, page = await fetch(self._server, "/v1/turns?limit=1")
         assert isinstance(page["data"], list)
         for newest in page["data"]:
-            if newest["model"] == asked.name:
+            if newest["model"] == scenario_asked.name:
                 return await turn(self._server, newest["id"])
         return None
 
-    async def _ended(self, asked: Scenario) -> JSON:
-        """The turn's record."""
+    async def _ended(self, scenario_asked: Scenario) -> JSON:
+        """Wait until the turn has ended and is stored; return it."""
 
         async def look() -> JSON | None:
-            found = await self._newest(asked)
+            found = await self._newest(scenario_asked)
             return found if found and found["stored"] == "committed" and found["ended_at"] else None
 
         found = await until(look)
         assert found is not None
         return found
 
-    async def _closed_at(self, asked: Scenario, user: str) -> float:
-        """When nothing of ours was in play upstream any more, by CLOCK_MONOTONIC."""
+    async def _closed_at(self, scenario_asked: Scenario, user: str) -> float:
+        """Return the CLOCK_MONOTONIC time at which no upstream request was running any more."""
         if self._name == WAITING:
             clocks_apart = time.time() - time.monotonic()
-            return seconds(await self._ended(asked), "ended_at") - clocks_apart
-        report = await until(lambda: self._spare(asked, user, "closed_at"))
+            return timestamp(await self._ended(scenario_asked), "ended_at") - clocks_apart
+        report = await until(lambda: self._fallback_report(scenario_asked, user, "closed_at"))
         assert report is not None
-        return seconds(report, "closed_at")
+        return timestamp(report, "closed_at")
 
-    async def check(self, left: Left) -> None:
-        """One record, true to what was asked of whom and to what the client got."""
-        found, position = left.turn, self._position
+    async def check(self, client: DisconnectedClient) -> None:
+        """Assert one record, consistent with the upstream requests and the text received."""
+        found, position = client.turn, self._position
         assert (found["status"], found["reason"]) == ("incomplete", "client_disconnected")
-        assert tuple(attempt["result"] for attempt in left.attempts) == position.results
+        assert tuple(attempt["result"] for attempt in client.attempts) == position.results
         assert found["provider"] == position.by
         stage = "mid_stream" if position.by else "before_first_token"
         assert found["disconnect_stage"] == stage
-        asked = [report["model"] for report in await reports(self._upstream, left.user)]
-        both = [left.scenario.main, left.scenario.spare]
-        assert asked == both[: len(position.results)]
+        scenario_asked = [report["model"] for report in await reports(self._upstream, client.user)]
+        both = [client.scenario.main, client.scenario.spare]
+        assert scenario_asked == both[: len(position.results)]
         text = str(found["text"])
-        assert text.startswith(left.received)
-        assert left.whole.text.startswith(text)
+        assert text.startswith(client.received)
+        assert client.whole.text.startswith(text)
         assert (text == "") is (position.by is None)
-        check_usage(left, text)
+        check_usage(client, text)
 
 
-def check_usage(left: Left, text: str) -> None:
-    """What the client is charged: what it was left with, and not what was held back from it."""
-    usage = left.turn["usage"]
+def check_usage(client: DisconnectedClient, text: str) -> None:
+    """Assert that the client is charged for the text it received, not for text held back."""
+    usage = client.turn["usage"]
     if not text:
         assert usage is None
         return
@@ -234,27 +250,27 @@ def check_usage(left: Left, text: str) -> None:
     assert usage["estimated"] is True
     assert usage["output_tokens"] == pytest.approx(len(pieces(text)), rel=0.2, abs=3)
     assert usage["input_tokens"] < 20
-    if left.turn["provider"] == "main":
-        assert usage["output_tokens"] == left.attempts[0]["output_tokens"]
+    if client.turn["provider"] == "main":
+        assert usage["output_tokens"] == client.attempts[0]["output_tokens"]
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", POSITIONS)
-async def test_the_attempt_in_play_ends_within_ten_milliseconds(
+async def test_current_attempt_ends_within_10_ms_of_a_disconnect(
     server: Server, upstream: Process, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scene, left = Scene(server, upstream, name), []
-    for number, how in enumerate(HOWS * EACH):
-        left.append(await scene.leave_once(number, how))
-    found = [one.disconnect for one in left]
+    run, clients = PositionRun(server, upstream, name), []
+    for number, how in enumerate(CLOSE_KINDS * REPEATS):
+        clients.append(await run.disconnect_once(number, how))
+    found = [one.disconnect for one in clients]
     with capsys.disabled():
-        print(f"\n{name}: {figures(found)}")  # noqa: T201 (what the test is for)
+        print(f"\n{name}: {format_latencies(found)}")  # noqa: T201 (reports the measurement)
     if name == WAITING:
-        # That nobody asks again after the wait can only be seen behind it.
-        await trio.sleep(left[-1].left_at + 1.2 * RETRY_AFTER_S - time.monotonic())
+        # Only after the retry delay can the absence of another request be checked.
+        await trio.sleep(clients[-1].left_at + 1.2 * RETRY_AFTER_S - time.monotonic())
     assert await live_turns(server) == 0
-    for one in left:
-        await scene.check(one)
-    assert p(0.99, [disconnect.ours_s for disconnect in found]) < BOUND_S
+    for one in clients:
+        await run.check(one)
+    assert percentile(0.99, [disconnect.own_s for disconnect in found]) < BOUND_S
     models = [found["model"] for found in await all_turns(server)]
-    assert all(models.count(one.scenario.name) == 1 for one in left)
+    assert all(models.count(one.scenario.name) == 1 for one in clients)

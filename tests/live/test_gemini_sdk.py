@@ -1,4 +1,4 @@
-"""The official `google-genai` SDK against `trouper simulate`: it knows nothing of us."""
+"""The official `google-genai` SDK against the Gemini API of `trouper simulate`."""
 
 import asyncio
 import json
@@ -25,14 +25,14 @@ TOOLS = types.GenerateContentConfig(tools=[types.Tool(function_declarations=[WEA
 
 
 def options(upstream: Process, witness: str) -> types.HttpOptions:
-    """What the SDK is configured with; it knows the paths by itself."""
+    """Return the SDK's HTTP options; the SDK appends the paths to the base URL."""
     url = f"http://127.0.0.1:{upstream.port}"
     return types.HttpOptions(base_url=url, headers={"x-witness-id": witness})
 
 
 @pytest.fixture
 def client(upstream: Process) -> Iterator[genai.Client]:
-    """The SDK, with a key that nobody looks at."""
+    """Open the SDK client, with an arbitrary key."""
     client = genai.Client(api_key="none", http_options=options(upstream, "genai"))
     yield client
     client.close()
@@ -41,7 +41,7 @@ def client(upstream: Process) -> Iterator[genai.Client]:
 def streamed(
     client: genai.Client, model: str, config: types.GenerateContentConfig | None = None
 ) -> list[types.GenerateContentResponse]:
-    """All responses of a stream."""
+    """Return all responses of a stream."""
     return list(
         client.models.generate_content_stream(model=model, contents=QUESTION, config=config)
     )
@@ -62,7 +62,7 @@ def finish_of(response: types.GenerateContentResponse) -> str | None:
     return candidate.finish_reason and candidate.finish_reason.value
 
 
-async def test_streamed_and_whole_are_the_same(upstream: Process) -> None:
+async def test_streamed_and_unstreamed_answers_are_equal(upstream: Process) -> None:
     client = genai.Client(api_key="none", http_options=options(upstream, "genai-first"))
     chunks = streamed(client, "sim:delay=1ms")
     whole = client.models.generate_content(model="sim:delay=1ms", contents=QUESTION)
@@ -77,7 +77,7 @@ async def test_streamed_and_whole_are_the_same(upstream: Process) -> None:
         assert report["tokens_sent"] == whole.usage_metadata.candidates_token_count
 
 
-def test_async_streamed_and_whole_are_the_same(upstream: Process) -> None:
+def test_async_streamed_and_unstreamed_answers_are_equal(upstream: Process) -> None:
     async def main() -> None:
         client = genai.Client(api_key="none", http_options=options(upstream, "aio"))
         stream = await client.aio.models.generate_content_stream(
@@ -92,7 +92,7 @@ def test_async_streamed_and_whole_are_the_same(upstream: Process) -> None:
     asyncio.run(main())
 
 
-def test_thinking_is_apart_and_counted(client: genai.Client) -> None:
+def test_thoughts_are_separate_and_counted(client: genai.Client) -> None:
     model = "sim:delay=0,reasoning=6,tokens=9"
     config = types.GenerateContentConfig(
         thinking_config=types.ThinkingConfig(include_thoughts=True, thinking_budget=1024)
@@ -108,7 +108,7 @@ def test_thinking_is_apart_and_counted(client: genai.Client) -> None:
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-def test_tools_and_their_results(client: genai.Client, calls: int) -> None:
+def test_tool_calls_and_their_results(client: genai.Client, calls: int) -> None:
     model = f"sim:tool={calls},delay=1ms"
     chunks = streamed(client, model, TOOLS)
     whole = client.models.generate_content(model=model, contents=QUESTION, config=TOOLS)
@@ -127,7 +127,7 @@ def test_tools_and_their_results(client: genai.Client, calls: int) -> None:
     ]
     (candidate,) = whole.candidates or []
     assert candidate.content is not None
-    said = client.models.generate_content(
+    answer = client.models.generate_content(
         model=model,
         contents=[
             types.UserContent(QUESTION),
@@ -136,10 +136,10 @@ def test_tools_and_their_results(client: genai.Client, calls: int) -> None:
         ],
         config=TOOLS,
     )
-    assert (said.text or "").startswith("The tool says: It rains.")
+    assert (answer.text or "").startswith("The tool says: It rains.")
 
 
-def test_a_tool_can_be_demanded(client: genai.Client) -> None:
+def test_forced_tool_choice(client: genai.Client) -> None:
     config = TOOLS.model_copy(
         update={
             "tool_config": types.ToolConfig(
@@ -153,7 +153,7 @@ def test_a_tool_can_be_demanded(client: genai.Client) -> None:
     assert [call.name for call in whole.function_calls or []] == ["weather"]
 
 
-def test_a_chat_goes_on(client: genai.Client) -> None:
+def test_chat_with_several_messages(client: genai.Client) -> None:
     chat = client.chats.create(
         model="sim:delay=0,echo",
         config=types.GenerateContentConfig(system_instruction="Be an echo."),
@@ -186,18 +186,18 @@ def test_structured_output(client: genai.Client) -> None:
         ("tokens=30", {"stop_sequences": ["."]}, "STOP"),
     ],
 )
-def test_finish_reasons(
+def test_finish_reason_of_settings(
     client: genai.Client, settings: str, config: dict[str, Any], reason: str
 ) -> None:
-    asked = types.GenerateContentConfig(**config)
+    generation_config = types.GenerateContentConfig(**config)
     model = f"sim:delay=0,{settings}"
-    assert finish_of(streamed(client, model, asked)[-1]) == reason
-    whole = client.models.generate_content(model=model, contents=QUESTION, config=asked)
+    assert finish_of(streamed(client, model, generation_config)[-1]) == reason
+    whole = client.models.generate_content(model=model, contents=QUESTION, config=generation_config)
     assert finish_of(whole) == reason
     assert "." not in (whole.text or "")
 
 
-def test_a_blocked_prompt(client: genai.Client) -> None:
+def test_blocked_prompt(client: genai.Client) -> None:
     whole = client.models.generate_content(model="sim:filter=0", contents=QUESTION)
     assert whole.candidates is None
     assert whole.prompt_feedback is not None
@@ -216,7 +216,7 @@ def test_a_blocked_prompt(client: genai.Client) -> None:
         ("error=503", errors.ServerError, 503, "UNAVAILABLE"),
     ],
 )
-def test_errors_are_what_it_knows(
+def test_errors_raise_the_matching_sdk_exceptions(
     client: genai.Client, settings: str, kind: type[errors.APIError], code: int, status: str
 ) -> None:
     def whole() -> None:
@@ -232,17 +232,17 @@ def test_errors_are_what_it_knows(
         assert caught.value.message
 
 
-def test_an_error_inside_a_stream(client: genai.Client) -> None:
-    heard: list[str] = []
+def test_error_in_the_stream_raises(client: genai.Client) -> None:
+    texts: list[str] = []
     stream = client.models.generate_content_stream(
         model="sim:delay=1ms,count,errorframe=4,code=late", contents=QUESTION
     )
     with pytest.raises(errors.ServerError, match="failed midway"):
-        heard.extend(text_of(chunk) for chunk in stream)
-    assert heard == ["1", " 2", " 3", " 4"]
+        texts.extend(text_of(chunk) for chunk in stream)
+    assert texts == ["1", " 2", " 3", " 4"]
 
 
-async def test_leaving_a_stream_is_seen(upstream: Process) -> None:
+async def test_closing_a_stream_is_reported(upstream: Process) -> None:
     client = genai.Client(api_key="none", http_options=options(upstream, "genai-leaver"))
     stream = client.models.generate_content_stream(
         model="sim:delay=20ms,tokens=1000", contents=QUESTION
@@ -263,8 +263,8 @@ async def test_leaving_a_stream_is_seen(upstream: Process) -> None:
 @pytest.mark.parametrize(
     "settings", ["tokens=5", "reasoning=3,tokens=3", "tool=2", "filter=0", "nousage", "unicode"]
 )
-def test_every_frame_is_what_its_types_know(upstream: Process, query: str, settings: str) -> None:
-    """They forbid what they do not know, which the SDK, being lenient, would not notice."""
+def test_every_frame_matches_the_sdk_types(upstream: Process, query: str, settings: str) -> None:
+    """The SDK's types forbid unknown fields, but the SDK itself parses leniently."""
     url = f"http://127.0.0.1:{upstream.port}/v1beta/models/sim:delay=1ms,{settings}"
     tools = [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": {"type": "object"}}]}]
     body = {"contents": [{"parts": [{"text": QUESTION}]}], "tools": tools}

@@ -1,4 +1,4 @@
-"""The example of `docs/how-to/messages.md`, and its configuration."""
+"""Runs the example of `docs/how-to/messages.md` and loads its configuration."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ routes = ["up/sim:tokens=20,delay=1ms"]
 """
 
 
-async def test_the_example_prints_an_answer(tmp_path: Path, upstream: harness.Process) -> None:
+async def test_example_prints_an_answer(tmp_path: Path, upstream: harness.Process) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     config = harness.write_config(tmp_path, upstream.port, MODEL)
     with harness.serving(tmp_path, config) as server, trio.fail_after(60):
@@ -26,10 +26,10 @@ async def test_the_example_prints_an_answer(tmp_path: Path, upstream: harness.Pr
             env={"TROUPER": f"http://127.0.0.1:{server.port}"},
             capture_stdout=True,
         )
-        ((said,),) = server.rows("SELECT text FROM messages WHERE role = 'assistant'")
-    assert ran.stdout.decode() == f"{said}\nend_turn 20\n"
+        ((text,),) = server.rows("SELECT text FROM messages WHERE role = 'assistant'")
+    assert ran.stdout.decode() == f"{text}\nend_turn 20\n"
 
 
-def test_the_configuration_is_one() -> None:
+def test_configuration_is_valid() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     assert Config.model_validate(tomllib.loads(example)).models.keys() == {"claude-sonnet-4-5"}

@@ -1,4 +1,4 @@
-"""The programs of `docs/how-to/responses.md`, one behind the other, against the simulated model."""
+"""Runs the programs of `docs/how-to/responses.md` in sequence against a simulated model."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ routes = ["simulated/sim"]
 """
 
 
-async def test_the_programs_run_as_they_stand(tmp_path: Path, upstream: harness.Process) -> None:
+async def test_programs_run_as_printed(tmp_path: Path, upstream: harness.Process) -> None:
     programs = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     config = harness.write_config(tmp_path, upstream.port, MODELS)
     with harness.serving(tmp_path, config) as server:
@@ -28,7 +28,7 @@ async def test_the_programs_run_as_they_stand(tmp_path: Path, upstream: harness.
                 capture_stdout=True,
             )
         rows = server.rows("SELECT text FROM messages WHERE role = 'assistant' ORDER BY id")
-    said = [text for (text,) in rows if text]
-    assert ran.stdout.decode() == "".join(f"{text}\n" for text in said)
-    assert len(said) == 6
-    assert str(said[2]).startswith("The tool says: It rains.")
+    texts = [text for (text,) in rows if text]
+    assert ran.stdout.decode() == "".join(f"{text}\n" for text in texts)
+    assert len(texts) == 6
+    assert str(texts[2]).startswith("The tool says: It rains.")

@@ -1,4 +1,4 @@
-"""What `docs/how-to/route-and-failover.md` says works as it is printed there."""
+"""Loads and runs the configurations of `docs/how-to/route-and-failover.md`."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.client import chatting, turn
+from tests.live.client import open_chat, turn
 from tests.live.harness import ROOT, Server, serving
 from web.config import Config, load
 
@@ -14,16 +14,16 @@ GUIDE = (ROOT / "docs" / "how-to" / "route-and-failover.md").read_text("utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
 
 
-def loaded(text: str, path: Path) -> Config:
+def load_text(text: str, path: Path) -> Config:
     path.write_text(text)
     return load(path)
 
 
-def test_its_settings_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configurations_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TROUPER_CONFIG", raising=False)
-    large, breaker, show = (loaded(block, tmp_path / "t.toml") for block in BLOCKS)
+    large, breaker, show = (load_text(block, tmp_path / "t.toml") for block in BLOCKS)
     assert [str(entry.route) for entry in large.models["gpt-large"].routes][2] == "house/llama3.3"
-    assert len(large.notes()) == 3, "its keys are nobody's here"
+    assert len(large.notes()) == 3, "one note for each API key that is not set"
     assert breaker.breaker.failures == 5
     assert list(show.models) == ["show"]
 
@@ -38,15 +38,15 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-async def test_its_example_does_what_it_says(show: Server) -> None:
-    told = [await _attempts(show) for _ in range(3)]
-    assert told[0] == [("one", 503), ("one", 503), ("two", None)]
-    assert told[-1] == [("one", "breaker_open"), ("two", None)]
+async def test_example_fails_over_and_opens_the_breaker(show: Server) -> None:
+    attempts = [await _attempts(show) for _ in range(3)]
+    assert attempts[0] == [("one", 503), ("one", 503), ("two", None)]
+    assert attempts[-1] == [("one", "breaker_open"), ("two", None)]
 
 
 async def _attempts(show: Server) -> list[tuple[object, object]]:
-    """One question's attempts: provider, and status or why it was skipped."""
-    async with chatting(show, "show", stream=False) as call:
+    """Send one request; return each attempt's provider, and its status or why it was skipped."""
+    async with open_chat(show, "show", stream=False) as call:
         assert await call.head() == 200
     assert call.headers["x-trouper-route"] == "two/sim:delay=5ms"
     found = await turn(show, call.turn_id)

@@ -1,7 +1,7 @@
-"""Text, tools and usage through every format, from a mock of the wire formats that others wrote.
+"""Text, tools and usage through every format, against an independently written mock.
 
-It answers only to calls that it understands as what was asked: each fixture names the words, the
-instructions, the tools and the results that it has to see.
+The mock answers only requests that it recognises: each fixture lists the message, instructions,
+tools and tool results that it must find in the request.
 """
 
 import json
@@ -12,7 +12,13 @@ import pytest
 
 from tests.live.client import JSON
 from tests.live.harness import Server
-from tests.live.hearing import BASE_PATHS, Heard, Outcome, hear, serving_all_formats
+from tests.live.hearing import (
+    BASE_PATHS,
+    RecordedCall,
+    TurnRecord,
+    record_call,
+    serving_all_formats,
+)
 from tests.live.independent_mock import LOCK, independent_mock
 
 MODELS = {
@@ -24,8 +30,8 @@ MODELS = {
     "ollama": "llama3.3",
 }
 RESPONSES = ("openai-responses", "responses-ws")
-GIVEN, MADE = 21, 34
-"""Tokens of every prompt and answer."""
+PROMPT_TOKENS, ANSWER_TOKENS = 21, 34
+"""Tokens of every prompt, and of every answer."""
 WEATHER: JSON = {
     "type": "function",
     "function": {
@@ -40,17 +46,17 @@ SYSTEM: JSON = {"role": "system", "content": "You are a prompter."}
 IMAGE: JSON = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
-def called(*calls: tuple[str, str]) -> JSON:
-    """An assistant's message that makes these calls."""
+def assistant_calls(*calls: tuple[str, str]) -> JSON:
+    """Return an assistant message with these tool calls."""
     numbered = [
-        {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": said}}
-        for n, (name, said) in enumerate(calls)
+        {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for n, (name, arguments) in enumerate(calls)
     ]
     return {"role": "assistant", "content": None, "tool_calls": numbered}
 
 
-def result(number: int, text: str) -> JSON:
-    """What came of a call."""
+def tool_result(number: int, text: str) -> JSON:
+    """Return the result of a tool call as a message."""
     return {"role": "tool", "tool_call_id": f"call_{number}", "content": text}
 
 
@@ -60,7 +66,7 @@ def user(text: str) -> list[JSON]:
 
 @dataclass(frozen=True)
 class Case:
-    """A chat, what the mock has to see in it, and what it answers."""
+    """A chat, the mock's match criteria, and its answer."""
 
     messages: list[JSON]
     match: JSON
@@ -70,44 +76,48 @@ class Case:
     finish: str = "stop"
     parameters: JSON = field(default_factory=dict)
     chunk: int = 7
-    """Units of UTF-16 in one chunk, which ends in the middle of a character now and then."""
+    """Chunk size in UTF-16 units, so that some chunks end in the middle of a character."""
     not_in: tuple[str, ...] = ()
-    """Formats in which the mock has no such thing."""
+    """Formats in which the mock does not support the case."""
 
     @property
     def fixture(self) -> JSON:
-        """The case as the mock is told it."""
-        said: JSON = {"content": self.text, "reasoning": self.reasoning}
+        """The case in the mock's fixture format."""
+        content: JSON = {"content": self.text, "reasoning": self.reasoning}
         if self.calls:
-            said["toolCalls"] = [
+            content["toolCalls"] = [
                 {"id": f"call_{number}", "name": name, "arguments": arguments}
                 for number, (name, arguments) in enumerate(self.calls)
             ]
         if self.finish in ("length", "content_filter"):
-            said["finishReason"] = self.finish
-        answer: JSON = {what: value for what, value in said.items() if value}
-        answer["usage"] = {"prompt_tokens": GIVEN, "completion_tokens": MADE}
+            content["finishReason"] = self.finish
+        answer: JSON = {what: value for what, value in content.items() if value}
+        answer["usage"] = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": ANSWER_TOKENS}
         return {"match": self.match, "response": answer, "chunkSize": self.chunk}
 
-    def heard(self, format: str) -> Heard:
-        """What a client has to hear; the mock counts no tokens in Ollama's format."""
-        given, made = (0, 0) if format == "ollama" else (GIVEN, MADE)
-        usage = {"input_tokens": given, "output_tokens": made, "estimated": False}
-        return Heard(
+    def expected(self, format: str) -> RecordedCall:
+        """Return the expected result; in Ollama's format the mock counts no tokens."""
+        prompt_tokens, answer_tokens = (
+            (0, 0) if format == "ollama" else (PROMPT_TOKENS, ANSWER_TOKENS)
+        )
+        usage = {"input_tokens": prompt_tokens, "output_tokens": answer_tokens, "estimated": False}
+        return RecordedCall(
             200,
             text=self.text,
             reasoning=self.reasoning,
             calls=list(self.calls),
             finish=self.finish,
             usage={
-                "prompt_tokens": given,
-                "completion_tokens": made,
-                "total_tokens": given + made,
+                "prompt_tokens": prompt_tokens,
+                "completion_tokens": answer_tokens,
+                "total_tokens": prompt_tokens + answer_tokens,
                 "prompt_tokens_details": {"cached_tokens": 0},
                 "completion_tokens_details": {"reasoning_tokens": 0},
             },
             done=True,
-            outcome=Outcome("completed", self.finish, usage, self.text, None, [("answered", None)]),
+            record=TurnRecord(
+                "completed", self.finish, usage, self.text, None, [("answered", None)]
+            ),
         )
 
 
@@ -153,7 +163,7 @@ CASES = {
         parameters={"tools": [WEATHER]},
     ),
     "its result": Case(
-        [*user("How is the weather?"), called(LODZ), result(0, "18 degrees, 多云")],
+        [*user("How is the weather?"), assistant_calls(LODZ), tool_result(0, "18 degrees, 多云")],
         {"userMessage": "How is the weather?", "toolResultContains": "18 degrees, 多云"},
         text="It is 18 degrees.",
         parameters={"tools": [WEATHER]},
@@ -170,9 +180,9 @@ CASES = {
         [
             SYSTEM,
             *user("And in both cities?"),
-            called(LODZ, ROME),
-            result(0, "18 degrees"),
-            result(1, "25 degrees"),
+            assistant_calls(LODZ, ROME),
+            tool_result(0, "18 degrees"),
+            tool_result(1, "25 degrees"),
             {"role": "assistant", "content": "18 and 25 degrees."},
             *user("Which is warmer?"),
         ],
@@ -198,7 +208,7 @@ CASES = {
 }
 CUT = Case(user("Break off."), {"userMessage": "Break off."}, text="This has no end. " * 9, chunk=5)
 AFTER_CHUNKS = 12
-"""Frames or events, of which some have no text."""
+"""Number of frames or events before truncation, some of which have no text."""
 FAILED = Case(user("Fail."), {"userMessage": "Fail."}, text="I have")
 REFUSED: JSON = {
     "match": {"userMessage": "Nonsense."},
@@ -227,7 +237,7 @@ FIXTURES = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server before the mock."""
+    """Run the mock and a server whose providers lead to it."""
     directory = tmp_path_factory.mktemp("independent")
     with (
         independent_mock(directory, FIXTURES) as port,
@@ -236,72 +246,78 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield process
 
 
-async def ask(server: Server, format: str, case: Case, *, stream: bool = True) -> Heard:
-    """Play one case."""
+async def run_case(server: Server, format: str, case: Case, *, stream: bool = True) -> RecordedCall:
+    """Run one case."""
     parameters = {"messages": case.messages, **case.parameters}
-    return await hear(server, f"{format}/{MODELS[format]}", stream=stream, parameters=parameters)
+    return await record_call(
+        server, f"{format}/{MODELS[format]}", stream=stream, parameters=parameters
+    )
 
 
 @pytest.mark.parametrize("format", BASE_PATHS)
 @pytest.mark.parametrize("name", CASES)
-async def test_the_client_gets_what_the_mock_says(server: Server, name: str, format: str) -> None:
+async def test_client_receives_the_answer_of_the_mock(
+    server: Server, name: str, format: str
+) -> None:
     case = CASES[name]
     if format in case.not_in:
-        assert await ask(server, format, case) != case.heard(format), "the mock has learnt it"
+        assert await run_case(server, format, case) != case.expected(format), (
+            "the mock supports this now: remove it from `not_in`"
+        )
         return
-    assert await ask(server, format, case) == case.heard(format)
-    assert await ask(server, format, case, stream=False) == case.heard(format)
+    assert await run_case(server, format, case) == case.expected(format)
+    assert await run_case(server, format, case, stream=False) == case.expected(format)
 
 
 @pytest.mark.parametrize("format", BASE_PATHS)
-async def test_an_answer_that_breaks_off_is_not_whole(server: Server, format: str) -> None:
-    heard = await ask(server, format, CUT)
-    assert CUT.text.startswith(heard.text)
-    assert heard.text not in ("", CUT.text)
-    assert not heard.done
-    assert heard.error is not None
-    assert heard.error["code"] == "truncated"
-    assert heard.outcome is not None
-    assert (heard.outcome.status, heard.outcome.reason) == ("failed", "upstream_truncated")
-    assert heard.outcome.text == heard.text
+async def test_truncated_answer_is_an_error(server: Server, format: str) -> None:
+    result = await run_case(server, format, CUT)
+    assert CUT.text.startswith(result.text)
+    assert result.text not in ("", CUT.text)
+    assert not result.done
+    assert result.error is not None
+    assert result.error["code"] == "truncated"
+    assert result.record is not None
+    assert (result.record.status, result.record.reason) == ("failed", "upstream_truncated")
+    assert result.record.text == result.text
 
 
 @pytest.mark.parametrize("format", RESPONSES)
-async def test_an_answer_whose_status_is_failed_has_failed(server: Server, format: str) -> None:
-    heard = await ask(server, format, FAILED)
-    assert (heard.text, heard.done) == ("I have", False)
-    assert heard.outcome is not None
-    assert (heard.outcome.status, heard.outcome.reason) == ("failed", "upstream_error")
+async def test_response_with_status_failed_is_an_error(server: Server, format: str) -> None:
+    result = await run_case(server, format, FAILED)
+    assert (result.text, result.done) == ("I have", False)
+    assert result.record is not None
+    assert (result.record.status, result.record.reason) == ("failed", "upstream_error")
 
 
 @pytest.mark.parametrize("format", BASE_PATHS)
-async def test_the_client_gets_the_mock_s_error(server: Server, format: str) -> None:
-    heard = await hear(
+async def test_client_gets_the_error_of_the_mock(server: Server, format: str) -> None:
+    result = await record_call(
         server,
         f"{format}/{MODELS[format]}",
         stream=False,
         parameters={"messages": user("Nonsense.")},
     )
-    # Over a WebSocket the mock tells no status, which leaves an error in the stream.
-    assert heard.status == (502 if format == "responses-ws" else 400)
-    assert heard.error is not None
-    assert heard.error["message"] == "That is nonsense."
+    # Over a WebSocket the mock reports no status, so the error counts as one in the stream.
+    assert result.status == (502 if format == "responses-ws" else 400)
+    assert result.error is not None
+    assert result.error["message"] == "That is nonsense."
 
 
 @pytest.mark.parametrize("format", [format for format in BASE_PATHS if format != "responses-ws"])
-async def test_what_is_too_soon_is_asked_again(server: Server, format: str) -> None:
-    heard = await hear(
+async def test_429_is_retried(server: Server, format: str) -> None:
+    result = await record_call(
         server,
         f"{format}/{MODELS[format]}",
         stream=True,
         parameters={"messages": user(f"Too soon, {format}.")},
     )
-    assert (heard.text, heard.done) == ("Now.", True)
-    assert heard.outcome is not None
-    assert heard.outcome.attempts == [("rejected", 429), ("answered", None)]
+    assert (result.text, result.done) == ("Now.", True)
+    assert result.record is not None
+    assert result.record.attempts == [("rejected", 429), ("answered", None)]
 
 
-def test_what_is_installed_is_known_by_its_hash_and_not_by_where_it_is() -> None:
+def test_packages_are_pinned_by_hash_and_not_by_url() -> None:
     packages = json.loads(LOCK.read_text())["packages"]
     installed = [package for path, package in packages.items() if path]
     assert installed

@@ -1,4 +1,4 @@
-"""Malformed connections cost only themselves: a stream beside each of them loses nothing."""
+"""Malformed HTTP and WebSocket input does not affect a concurrent stream or crash the server."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ import pytest
 import trio
 from hyperframe.frame import PriorityFrame
 
-from tests.live.serving import GET, RawClient, Served, serving
+from tests.live.serving import GET, RawClient, RunningServer, serving
 from web.server import ServerSettings
 
 Attack = Callable[[RawClient], Awaitable[None]]
@@ -57,7 +57,7 @@ FRAMES = {
 
 
 class H2Client:
-    """An HTTP/2 client that checks nothing of what it sends."""
+    """An HTTP/2 client that does not validate what it sends."""
 
     def __init__(self, client: RawClient) -> None:
         self.client = client
@@ -84,14 +84,14 @@ class H2Client:
 
 
 async def high_bytes_in_h2_path(client: RawClient) -> None:
-    """hypercorn: UnicodeDecodeError, the process ends."""
+    """Crashes hypercorn's process with UnicodeDecodeError."""
     attacker = H2Client(client)
     attacker.request(b"/\xff\xfe")
     await attacker.flush()
 
 
 async def data_after_an_early_answer(client: RawClient) -> None:
-    """hypercorn: KeyError, the process ends."""
+    """Crashes hypercorn's process with KeyError."""
     attacker = H2Client(client)
     stream_id = attacker.request(b"/nowhere", end=False)
     await attacker.flush()
@@ -106,14 +106,14 @@ async def data_after_an_early_answer(client: RawClient) -> None:
 
 
 async def connect_without_a_path(client: RawClient) -> None:
-    """hypercorn: UnboundLocalError, the process ends."""
+    """Crashes hypercorn's process with UnboundLocalError."""
     attacker = H2Client(client)
     attacker.connection.send_headers(1, [(b":method", b"CONNECT"), (b":authority", b"t")])
     await attacker.flush()
 
 
 async def a_thousand_priorities(client: RawClient) -> None:
-    """hypercorn: TooManyStreamsError, the process ends."""
+    """Crashes hypercorn's process with TooManyStreamsError."""
     attacker = H2Client(client)
     await attacker.flush()
     frames = [PriorityFrame(number, depends_on=0, stream_weight=1) for number in range(3, 2600, 2)]
@@ -121,7 +121,7 @@ async def a_thousand_priorities(client: RawClient) -> None:
 
 
 async def many_resets(client: RawClient) -> None:
-    """1,200 requests that are reset at once."""
+    """Send 1,200 requests and reset each immediately."""
     attacker = H2Client(client)
     for _ in range(1200):
         stream_id = attacker.request(b"/turn/silent")
@@ -130,7 +130,7 @@ async def many_resets(client: RawClient) -> None:
 
 
 async def a_broken_frame(client: RawClient) -> None:
-    """A frame larger than was agreed."""
+    """Send a frame larger than the negotiated maximum."""
     attacker = H2Client(client)
     attacker.request(b"/")
     await attacker.flush()
@@ -148,7 +148,7 @@ H2_ATTACKS: list[Attack] = [
 
 
 def raw(name: str) -> Attack:
-    """Send some bytes and see what comes."""
+    """Return an attack that sends the raw bytes of this name."""
 
     async def attack(client: RawClient) -> None:
         await client.send(RAW[name])
@@ -156,37 +156,37 @@ def raw(name: str) -> Attack:
     return attack
 
 
-async def _survives(served: Served, attack: Attack) -> None:
+async def _assert_survives(served: RunningServer, attack: Attack) -> None:
     with trio.fail_after(10):
         async with served.client() as neighbour:
             await neighbour.send(GET % b"/stream?n=12")
             async with served.client() as client:
-                await _misbehave(client, attack)
+                await _run_attack(client, attack)
             assert b'{"a":1}' in await served.get()
             beside = await neighbour.read_until(b"\r\n0\r\n\r\n")
     assert [b"data: %d\n" % number in beside for number in range(12)] == [True] * 12
     assert served.server.counters.crashed == 0
 
 
-async def _misbehave(client: RawClient, attack: Attack) -> None:
-    """Attack, and look at the answer for a moment, as a client that meant it would."""
+async def _run_attack(client: RawClient, attack: Attack) -> None:
+    """Attack, then read the response for a moment as an ordinary client would."""
     try:
         await attack(client)
         with trio.move_on_after(0.1):
             await client.read_all()
     except OSError:
-        return  # cut off while it was sending
+        return  # the server may disconnect the attacker while it is sending
 
 
 @pytest.mark.parametrize("http2", [False, True])
 @pytest.mark.parametrize("name", RAW)
-async def test_malformed_bytes(name: str, http2: bool) -> None:
+async def test_malformed_bytes_affect_only_their_connection(name: str, http2: bool) -> None:
     async with serving(ServerSettings(http2=http2)) as served:
-        await _survives(served, raw(name))
+        await _assert_survives(served, raw(name))
 
 
 @pytest.mark.parametrize("name", FRAMES)
-async def test_malformed_websocket_frames(name: str) -> None:
+async def test_malformed_websocket_frames_get_the_right_close_code(name: str) -> None:
     frame, code = FRAMES[name]
     answers: list[bytes] = []
 
@@ -198,18 +198,18 @@ async def test_malformed_websocket_frames(name: str) -> None:
             answers.append(await client.read_until(code.to_bytes(2, "big")))
 
     async with serving(ServerSettings()) as served:
-        await _survives(served, attack)
+        await _assert_survives(served, attack)
     assert code.to_bytes(2, "big") in answers[0]
 
 
 @pytest.mark.parametrize("http2", [False, True])
 @pytest.mark.parametrize("attack", H2_ATTACKS, ids=lambda attack: attack.__name__)
-async def test_malformed_http2(attack: Attack, http2: bool) -> None:
+async def test_malformed_http2_affects_only_its_connection(attack: Attack, http2: bool) -> None:
     async with serving(ServerSettings(http2=http2)) as served:
-        await _survives(served, attack)
+        await _assert_survives(served, attack)
 
 
-async def test_one_bad_stream_does_not_end_its_siblings() -> None:
+async def test_bad_http2_stream_does_not_end_other_streams() -> None:
     async with serving(ServerSettings(http2=True)) as served, served.client() as client:
         attacker = H2Client(client)
         good = attacker.request(b"/stream?n=20")
@@ -230,7 +230,7 @@ async def test_one_bad_stream_does_not_end_its_siblings() -> None:
     assert body.endswith(b"data: 19\n\n")
 
 
-async def test_http2_where_it_is_off_is_505() -> None:
+async def test_http2_gets_505_when_disabled() -> None:
     async with serving(ServerSettings()) as served, served.client() as client:
         with trio.fail_after(5):
             await client.send(

@@ -1,4 +1,4 @@
-"""The official `anthropic` SDK as a client, in front of providers of every format."""
+"""The official `anthropic` SDK as a client of `/v1/messages`, with upstreams of every format."""
 
 import json
 import time
@@ -13,29 +13,29 @@ from anthropic.types.shared import ErrorResponse
 
 from tests.live.client import calling, ended_turn, reports
 from tests.live.harness import Process, Server, serving, write_config
-from tests.live.hearing import BASE_PATHS, WITHOUT_WIRE, serving_all_formats
+from tests.live.hearing import BASE_PATHS, IN_PROCESS, serving_all_formats
 from tests.live.loops import Runner, on_each_loop
 from tests.live.messaging import (
-    MOST,
+    DEFAULT_MAX_TOKENS,
     QUESTION,
     WEATHER,
     async_sdk,
-    messaging,
+    create_message,
+    open_message,
     sdk,
     text_of,
-    whole,
 )
-from tests.live.messaging import streamed as read_events
+from tests.live.messaging import stream_events as read_events
 from tests.web.dialects.messages_reading import check_grammar
 from tests.web.dialects.strict import strictly
 
-FORMATS = [*BASE_PATHS, WITHOUT_WIRE]
+FORMATS = [*BASE_PATHS, IN_PROCESS]
 QUICK = "first=0,delay=1ms"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
-    """A server with a provider for each format."""
+    """Run a server with a provider for each format."""
     with serving_all_formats(tmp_path_factory.mktemp("messages"), upstream.port) as process:
         yield process
 
@@ -46,35 +46,35 @@ def client(server: Server) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
-def streamed(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
-    """The events of a stream, each of them checked, and their grammar, too."""
+def stream_checked(client: anthropic.Anthropic, model: str, **more: Any) -> list[Any]:
+    """Return the validated events of a stream, after checking their order."""
     found = read_events(client, model, **more)
     check_grammar(found)
     return found
 
 
-def collected(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
-    """What the SDK makes of a stream."""
+def stream_message(client: anthropic.Anthropic, model: str, **more: Any) -> Message:
+    """Return the message that the SDK assembles from a stream."""
     with client.messages.stream(
-        **{"model": model, "max_tokens": MOST, "messages": QUESTION, **more}
+        **{"model": model, "max_tokens": DEFAULT_MAX_TOKENS, "messages": QUESTION, **more}
     ) as stream:
         return stream.get_final_message()
 
 
-def content(message: Message) -> list[dict[str, Any]]:
-    """The blocks, without what the SDK adds and without ids."""
+def comparable_content(message: Message) -> list[dict[str, Any]]:
+    """Return the content blocks without ids and without fields that the SDK adds."""
     return [block.model_dump(exclude={"parsed_output", "id"}) for block in message.content]
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_text_streamed_and_whole_through_every_format(
+def test_text_streamed_and_unstreamed_through_every_format(
     client: anthropic.Anthropic, format: str
 ) -> None:
     model = f"{format}/sim:{QUICK},tokens=30"
-    events = streamed(client, model)
+    events = stream_checked(client, model)
     text = "".join(e.delta.text for e in events if e.type == "content_block_delta")
-    message = whole(client, model)
-    final = collected(client, model)
+    message = create_message(client, model)
+    final = stream_message(client, model)
     assert text == text_of(message) == text_of(final) != ""
     assert message.stop_reason == final.stop_reason == "end_turn"
     assert message.model == f"sim:{QUICK},tokens=30"
@@ -84,15 +84,15 @@ def test_text_streamed_and_whole_through_every_format(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_tools_through_every_format_and_their_results(
+def test_tool_calls_and_their_results_through_every_format(
     client: anthropic.Anthropic, format: str
 ) -> None:
     model = f"{format}/sim:{QUICK},tool=2"
-    events = streamed(client, model, tools=[WEATHER])
-    message = whole(client, model, tools=[WEATHER])
-    final = collected(client, model, tools=[WEATHER])
+    events = stream_checked(client, model, tools=[WEATHER])
+    message = create_message(client, model, tools=[WEATHER])
+    final = stream_message(client, model, tools=[WEATHER])
     calls = [block for block in final.content if block.type == "tool_use"]
-    assert content(message) == content(final)
+    assert comparable_content(message) == comparable_content(final)
     assert message.stop_reason == final.stop_reason == "tool_use"
     assert [call.name for call in calls] == ["weather", "weather"]
     assert all(call.input.keys() == {"city"} and call.id for call in calls)
@@ -109,7 +109,7 @@ def test_tools_through_every_format_and_their_results(
             ],
         },
     ]
-    answer = whole(client, f"{format}/sim:{QUICK}", messages=follow_up, tools=[WEATHER])
+    answer = create_message(client, f"{format}/sim:{QUICK}", messages=follow_up, tools=[WEATHER])
     assert text_of(answer).startswith("The tool says: It rains.")
 
 
@@ -117,10 +117,12 @@ def test_tools_through_every_format_and_their_results(
 def test_thinking_through_every_format_and_back(client: anthropic.Anthropic, format: str) -> None:
     model = f"{format}/sim:{QUICK},reasoning=5,tokens=12"
     thinking: Any = {"type": "enabled", "budget_tokens": 1024}
-    events = streamed(client, model, thinking=thinking)
-    final = collected(client, model, thinking=thinking)
+    events = stream_checked(client, model, thinking=thinking)
+    final = stream_message(client, model, thinking=thinking)
     assert [block.type for block in final.content] == ["thinking", "text"]
-    assert content(final) == content(whole(client, model, thinking=thinking))
+    assert comparable_content(final) == comparable_content(
+        create_message(client, model, thinking=thinking)
+    )
     thought = final.content[0]
     assert thought.type == "thinking"
     assert thought.thinking
@@ -128,20 +130,22 @@ def test_thinking_through_every_format_and_back(client: anthropic.Anthropic, for
     deltas = {e.delta.type for e in events if e.type == "content_block_delta"}
     assert deltas == {"thinking_delta", "text_delta"}
     follow_up: list[MessageParam] = [*QUESTION, final.to_param(), *QUESTION]
-    assert text_of(whole(client, model, messages=follow_up, thinking=thinking))
+    assert text_of(create_message(client, model, messages=follow_up, thinking=thinking))
 
 
 @on_each_loop
-def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> None:
+def test_async_streamed_and_unstreamed_messages_are_equal(server: Server, run: Runner) -> None:
     model = f"openai-chat/sim:{QUICK}"
 
     async def main() -> None:
         async with async_sdk(server) as client:
             async with client.messages.stream(
-                model=model, max_tokens=MOST, messages=QUESTION
+                model=model, max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
             ) as stream:
                 text = "".join([piece async for piece in stream.text_stream])
-            message = await client.messages.create(model=model, max_tokens=MOST, messages=QUESTION)
+            message = await client.messages.create(
+                model=model, max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
+            )
             assert text_of(message) == text != ""
             counted = await client.messages.count_tokens(model=model, messages=QUESTION)
             assert counted.input_tokens > 0
@@ -153,28 +157,28 @@ def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> N
     ("settings", "reason"),
     [("filter=3", "refusal"), ("tokens=3000", "max_tokens"), ("tokens=3", "end_turn")],
 )
-def test_stop_reasons(client: anthropic.Anthropic, settings: str, reason: str) -> None:
+def test_stop_reason_of_settings(client: anthropic.Anthropic, settings: str, reason: str) -> None:
     model = f"openai-chat/sim:first=0,delay=0,{settings}"
-    assert streamed(client, model)[-2].delta.stop_reason == reason
-    assert whole(client, model).stop_reason == reason
+    assert stream_checked(client, model)[-2].delta.stop_reason == reason
+    assert create_message(client, model).stop_reason == reason
 
 
-def test_counts_are_those_that_a_message_starts_with(client: anthropic.Anthropic) -> None:
+def test_token_count_matches_the_usage_in_message_start(client: anthropic.Anthropic) -> None:
     long: list[MessageParam] = [{"role": "user", "content": "Who is on stage? " * 200}]
     model = f"openai-chat/counted:{QUICK},tokens=3"
     few = client.messages.count_tokens(model=model, messages=QUESTION)
     many = client.messages.count_tokens(model=model, messages=long, system="Be kind.")
     assert 0 < few.input_tokens < 50 < 500 < many.input_tokens < 2000
-    start, *_ = streamed(client, model)
+    start, *_ = stream_checked(client, model)
     assert start.message.usage.input_tokens == few.input_tokens
 
 
-async def test_what_was_asked_reaches_the_provider(
+async def test_request_parameters_reach_the_provider(
     client: anthropic.Anthropic, upstream: Process
 ) -> None:
     schema: Any = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
     for format in ("openai-chat", "anthropic", "gemini"):
-        message = whole(
+        message = create_message(
             client,
             f"{format}/sim:{QUICK}",
             system="Answer.",
@@ -183,7 +187,7 @@ async def test_what_was_asked_reaches_the_provider(
         )
         assert json.loads(text_of(message)).keys() == {"a"}
     for format in ("openai-chat", "anthropic"):
-        named = whole(
+        named = create_message(
             client,
             f"{format}/sim:{QUICK}",
             tools=[WEATHER],
@@ -195,21 +199,21 @@ async def test_what_was_asked_reaches_the_provider(
         assert report["user"] == f"asked-{format}"
 
 
-async def test_what_a_provider_cannot_be_asked_is_told_in_a_comment(server: Server) -> None:
+async def test_ignored_parameter_is_warned_about_in_a_comment(server: Server) -> None:
     system = [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]
-    for format, told in (("openai-chat", True), ("gemini", True), ("anthropic", False)):
-        async with messaging(server, f"{format}/sim:{QUICK},tokens=3", system=system) as call:
+    for format, warned in (("openai-chat", True), ("gemini", True), ("anthropic", False)):
+        async with open_message(server, f"{format}/sim:{QUICK},tokens=3", system=system) as call:
             await call.head()
             frames = await call.all_frames()
         assert frames[-1].event == "message_stop"
         said = b": warning parameter_ignored" in call.body and b"cache_control" in call.body
-        assert said is told
+        assert said is warned
 
 
 @pytest.mark.parametrize(
     ("model", "kind", "type", "said"),
     [
-        ("nobody", anthropic.NotFoundError, "not_found_error", "There is no model 'nobody'"),
+        ("nobody", anthropic.NotFoundError, "not_found_error", "Unknown model 'nobody'"),
         ("{}/sim:error=400", anthropic.BadRequestError, "invalid_request_error", "refuses"),
         ("{}/sim:context", anthropic.BadRequestError, "invalid_request_error", "(context|too) l"),
         ("{}/sim:oops", anthropic.NotFoundError, "not_found_error", "unknown setting"),
@@ -225,7 +229,7 @@ async def test_what_a_provider_cannot_be_asked_is_told_in_a_comment(server: Serv
     ],
 )
 @pytest.mark.parametrize("format", ["openai-chat", "anthropic"])
-def test_errors_are_the_classes_that_it_has_for_them(
+def test_errors_raise_the_matching_sdk_exceptions(
     client: anthropic.Anthropic,
     format: str,
     model: str,
@@ -236,7 +240,10 @@ def test_errors_are_the_classes_that_it_has_for_them(
     for stream in (False, True):
         with pytest.raises(kind, match=said) as caught:
             client.messages.create(
-                model=model.format(format), max_tokens=MOST, messages=QUESTION, stream=stream
+                model=model.format(format),
+                max_tokens=DEFAULT_MAX_TOKENS,
+                messages=QUESTION,
+                stream=stream,
             )
         error = strictly(ErrorResponse, json.dumps(caught.value.body))
         headers = caught.value.response.headers
@@ -246,43 +253,45 @@ def test_errors_are_the_classes_that_it_has_for_them(
         assert headers["retry-after"] == "60"
 
 
-def test_a_bad_request_names_the_field(client: anthropic.Anthropic) -> None:
+def test_bad_request_names_the_field(client: anthropic.Anthropic) -> None:
     wrong: list[Any] = [{"role": "user", "content": [{"type": "video", "video": "x"}]}]
     with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content\[0\].type: "):
-        client.messages.create(model="openai-chat/sim", max_tokens=MOST, messages=wrong)
+        client.messages.create(
+            model="openai-chat/sim", max_tokens=DEFAULT_MAX_TOKENS, messages=wrong
+        )
     with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content\[0\].type: "):
         client.messages.count_tokens(model="openai-chat/sim", messages=wrong)
     search: Any = {"type": "web_search_20250305", "name": "web_search"}
     with pytest.raises(anthropic.BadRequestError, match=r"tools\[0\].type: .*not supported"):
-        whole(client, "openai-chat/sim", tools=[search])
+        create_message(client, "openai-chat/sim", tools=[search])
     with pytest.raises(anthropic.BadRequestError, match="mcp_servers: "):
-        whole(client, "openai-chat/sim", extra_body={"mcp_servers": []})
+        create_message(client, "openai-chat/sim", extra_body={"mcp_servers": []})
 
 
 @pytest.mark.parametrize("fault", ["cut=4", "errorframe=4", "reset=4"])
 @pytest.mark.parametrize("format", ["openai-chat", "anthropic"])
-def test_a_stream_that_breaks_off_raises(
-    client: anthropic.Anthropic, format: str, fault: str
-) -> None:
-    heard: list[str] = []
+def test_interrupted_stream_raises(client: anthropic.Anthropic, format: str, fault: str) -> None:
+    event_types: list[str] = []
     model = f"{format}/sim:{QUICK},reasoning=2,{fault}"
     with (
-        client.messages.stream(model=model, max_tokens=MOST, messages=QUESTION) as stream,
+        client.messages.stream(
+            model=model, max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
+        ) as stream,
         pytest.raises(anthropic.APIStatusError) as caught,
     ):
-        heard.extend(event.type for event in stream)
+        event_types.extend(event.type for event in stream)
     strictly(ErrorResponse, json.dumps(caught.value.body))
     assert caught.value.type == "api_error"
-    assert "content_block_delta" in heard
-    assert "message_stop" not in heard
+    assert "content_block_delta" in event_types
+    assert "message_stop" not in event_types
 
 
-async def test_closing_a_stream_early_stops_upstream(
+async def test_closing_a_stream_early_closes_upstream(
     client: anthropic.Anthropic, server: Server, upstream: Process
 ) -> None:
     raw = client.messages.with_raw_response.create(
         model="openai-chat/sim:delay=20ms,tokens=5000",
-        max_tokens=MOST * 10,
+        max_tokens=DEFAULT_MAX_TOKENS * 10,
         messages=QUESTION,
         stream=True,
         metadata={"user_id": "messages-leaver"},
@@ -300,16 +309,16 @@ async def test_closing_a_stream_early_stops_upstream(
     assert report["ended_at"] is None
 
 
-def test_raw_responses_name_the_turn_and_the_request(client: anthropic.Anthropic) -> None:
+def test_raw_response_has_the_turn_and_request_ids(client: anthropic.Anthropic) -> None:
     raw = client.messages.with_raw_response.create(
-        model=f"openai-chat/sim:{QUICK}", max_tokens=MOST, messages=QUESTION
+        model=f"openai-chat/sim:{QUICK}", max_tokens=DEFAULT_MAX_TOKENS, messages=QUESTION
     )
     message = raw.parse()
     assert message.id == "msg_" + raw.headers["x-turn-id"].removeprefix("turn_")
     assert message._request_id == raw.headers["request-id"] == raw.headers["x-request-id"]
 
 
-async def test_the_servers_own_errors_have_the_apis_shape(tmp_path: Any, upstream: Process) -> None:
+async def test_http_errors_have_the_messages_error_format(tmp_path: Any, upstream: Process) -> None:
     settings = "grace_s = 0\nbody_s = 0.3\n[limits]\nbody_bytes = 1000\n"
     config = write_config(tmp_path, upstream.port, settings)
     with serving(tmp_path, config) as server:
@@ -320,9 +329,9 @@ async def test_the_servers_own_errors_have_the_apis_shape(tmp_path: Any, upstrea
             ("POST", "/v1/messages", b"nonsense", 400, "invalid_request_error"),
         ):
             async with calling(server.port) as call:
-                await call.ask(method, target, body)
+                await call.request(method, target, body)
                 assert await call.head() == status
-                document = json.loads(await call.rest())
+                document = json.loads(await call.read_all())
             assert document["error"]["type"] == kind
             assert document["request_id"] == call.headers["request-id"]
             assert document["request_id"] == call.headers["x-request-id"]

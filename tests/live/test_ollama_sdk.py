@@ -1,4 +1,4 @@
-"""The official `ollama` SDK against `trouper simulate`: it knows nothing of us."""
+"""The official `ollama` SDK against the Ollama API of `trouper simulate`."""
 
 import asyncio
 import json
@@ -24,19 +24,19 @@ WEATHER = {
 
 
 def base_url(upstream: Process) -> str:
-    """What the SDK is configured with; it knows the path by itself."""
+    """Return the SDK's base URL, to which it appends the path."""
     return f"http://127.0.0.1:{upstream.port}"
 
 
 @pytest.fixture
 def client(upstream: Process) -> Iterator[ollama.Client]:
-    """The SDK, as it is."""
+    """Open the synchronous SDK client."""
     with ollama.Client(host=base_url(upstream), trust_env=False) as client:
         yield client
 
 
 def streamed(client: ollama.Client, model: str, **more: Any) -> list[ollama.ChatResponse]:
-    """All lines of a stream."""
+    """Return all lines of a stream."""
     return list(client.chat(model=model, messages=QUESTION, stream=True, **more))
 
 
@@ -53,7 +53,7 @@ def calls_of(*lines: ollama.ChatResponse) -> list[tuple[str, dict[str, Any]]]:
     return [(call.function.name, dict(call.function.arguments)) for call in calls]
 
 
-async def test_streamed_and_whole_are_the_same(upstream: Process) -> None:
+async def test_streamed_and_unstreamed_answers_are_equal(upstream: Process) -> None:
     headers = {"x-witness-id": "ollama-first"}
     with ollama.Client(host=base_url(upstream), headers=headers, trust_env=False) as client:
         lines = streamed(client, "sim:delay=1ms")
@@ -69,7 +69,7 @@ async def test_streamed_and_whole_are_the_same(upstream: Process) -> None:
         assert report["tokens_sent"] == whole.eval_count
 
 
-def test_async_streamed_and_whole_are_the_same(upstream: Process) -> None:
+def test_async_streamed_and_unstreamed_answers_are_equal(upstream: Process) -> None:
     async def main() -> None:
         async with ollama.AsyncClient(host=base_url(upstream), trust_env=False) as client:
             stream = await client.chat(model="sim:delay=1ms", messages=QUESTION, stream=True)
@@ -81,7 +81,7 @@ def test_async_streamed_and_whole_are_the_same(upstream: Process) -> None:
 
 
 @pytest.mark.parametrize("think", [True, "high"])
-def test_thinking_is_apart(client: ollama.Client, think: Any) -> None:
+def test_thinking_is_separate(client: ollama.Client, think: Any) -> None:
     model = "sim:delay=0,reasoning=6,tokens=9"
     lines = streamed(client, model, think=think)
     whole = client.chat(model=model, messages=QUESTION, think=think)
@@ -91,7 +91,7 @@ def test_thinking_is_apart(client: ollama.Client, think: Any) -> None:
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-def test_tools_and_their_results(client: ollama.Client, calls: int) -> None:
+def test_tool_calls_and_their_results(client: ollama.Client, calls: int) -> None:
     model = f"sim:tool={calls},delay=1ms"
     lines = streamed(client, model, tools=[WEATHER])
     whole = client.chat(model=model, messages=QUESTION, tools=[WEATHER])
@@ -100,8 +100,10 @@ def test_tools_and_their_results(client: ollama.Client, calls: int) -> None:
     assert len(made) == calls
     assert all(name == "weather" and given.keys() == {"city"} for name, given in made)
     answers = [{"role": "tool", "tool_name": name, "content": "It rains."} for name, _ in made]
-    said = client.chat(model=model, messages=[*QUESTION, whole.message, *answers], tools=[WEATHER])
-    assert (said.message.content or "").startswith("The tool says: It rains.")
+    answer = client.chat(
+        model=model, messages=[*QUESTION, whole.message, *answers], tools=[WEATHER]
+    )
+    assert (answer.message.content or "").startswith("The tool says: It rains.")
 
 
 def test_structured_output(client: ollama.Client) -> None:
@@ -116,7 +118,7 @@ def test_structured_output(client: ollama.Client) -> None:
     assert isinstance(json.loads(plain.message.content or ""), dict)
 
 
-def test_images(client: ollama.Client) -> None:
+def test_image_adds_to_the_prompt_tokens(client: ollama.Client) -> None:
     message = {"role": "user", "content": "And this?", "images": [b"\x89PNG"]}
     with_image = client.chat(model="sim:delay=0", messages=[message])
     without = client.chat(model="sim:delay=0", messages=[{"role": "user", "content": "And this?"}])
@@ -126,7 +128,9 @@ def test_images(client: ollama.Client) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"), [({"num_predict": 3}, "length"), ({"stop": ["."]}, "stop")]
 )
-def test_done_reasons(client: ollama.Client, options: dict[str, Any], reason: str) -> None:
+def test_done_reason_of_options(
+    client: ollama.Client, options: dict[str, Any], reason: str
+) -> None:
     lines = streamed(client, "sim:delay=0,tokens=30", options=options)
     whole = client.chat(model="sim:delay=0,tokens=30", messages=QUESTION, options=options)
     assert lines[-1].done_reason == whole.done_reason == reason
@@ -135,7 +139,7 @@ def test_done_reasons(client: ollama.Client, options: dict[str, Any], reason: st
 
 
 @pytest.mark.parametrize(
-    ("settings", "status", "said"),
+    ("settings", "status", "answer"),
     [
         ("error=400", 400, "refuses"),
         ("error=401", 401, "API key"),
@@ -145,8 +149,8 @@ def test_done_reasons(client: ollama.Client, options: dict[str, Any], reason: st
         ("error=503", 503, "overloaded"),
     ],
 )
-def test_errors_are_what_it_knows(
-    client: ollama.Client, settings: str, status: int, said: str
+def test_errors_raise_the_matching_sdk_exceptions(
+    client: ollama.Client, settings: str, status: int, answer: str
 ) -> None:
     def whole() -> None:
         client.chat(model=f"sim:{settings}", messages=QUESTION)
@@ -155,21 +159,21 @@ def test_errors_are_what_it_knows(
         streamed(client, f"sim:{settings}")
 
     for ask in (whole, stream):
-        with pytest.raises(ollama.ResponseError, match=said) as caught:
+        with pytest.raises(ollama.ResponseError, match=answer) as caught:
             ask()
         assert caught.value.status_code == status
 
 
-def test_an_error_inside_a_stream(client: ollama.Client) -> None:
-    heard: list[str] = []
+def test_error_in_the_stream_raises(client: ollama.Client) -> None:
+    texts: list[str] = []
     model = "sim:delay=1ms,count,errorframe=4"
     stream = client.chat(model=model, messages=QUESTION, stream=True)
     with pytest.raises(ollama.ResponseError, match="failed midway"):
-        heard.extend(text_of(line) for line in stream)
-    assert heard == ["1", " 2", " 3", " 4"]
+        texts.extend(text_of(line) for line in stream)
+    assert texts == ["1", " 2", " 3", " 4"]
 
 
-async def test_leaving_a_stream_is_seen(upstream: Process) -> None:
+async def test_closing_a_stream_is_reported(upstream: Process) -> None:
     headers = {"x-witness-id": "ollama-leaver"}
     with ollama.Client(host=base_url(upstream), headers=headers, trust_env=False) as client:
         stream = client.chat(model="sim:delay=20ms,tokens=1000", messages=QUESTION, stream=True)
@@ -187,8 +191,8 @@ async def test_leaving_a_stream_is_seen(upstream: Process) -> None:
 @pytest.mark.parametrize(
     "settings", ["tokens=5", "reasoning=3,tokens=3", "tool=2", "filter=3", "nousage", "unicode"]
 )
-def test_every_line_is_what_its_types_know(upstream: Process, settings: str) -> None:
-    """They drop what they do not know, so that nothing may be missing behind them."""
+def test_every_line_matches_the_sdk_types(upstream: Process, settings: str) -> None:
+    """The SDK's types drop unknown fields, so compare what is left with what was sent."""
     body = {"model": f"sim:delay=1ms,{settings}", "messages": QUESTION, "tools": [WEATHER]}
     response = httpx.post(f"{base_url(upstream)}/api/chat", json=body, trust_env=False)
     assert response.headers["content-type"] == "application/x-ndjson"

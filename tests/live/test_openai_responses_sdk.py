@@ -1,4 +1,4 @@
-"""The official `openai` SDK asking `trouper simulate` for Responses, which it has to like."""
+"""The official `openai` SDK against the Responses API of `trouper simulate`."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from openai.types.responses import (
 
 from tests.live.harness import Process
 from tests.live.openai_sdk import sdk
-from tests.live.responding import QUESTION, WEATHER, told
+from tests.live.responding import QUESTION, WEATHER, output_summary
 from tests.web.responses_reading import read_event, read_events, read_response
 
 MODELS = [
@@ -31,26 +31,26 @@ def client(upstream: Process) -> Iterator[openai.OpenAI]:
 
 
 def ask(upstream: Process, **fields: object) -> httpx.Response:
-    """The same without the SDK, byte for byte."""
+    """Send a request without the SDK, for the raw bytes of the response."""
     url = f"http://127.0.0.1:{upstream.port}/v1/responses"
     call = {"input": QUESTION, "tools": [WEATHER], **fields}
     return httpx.post(url, json=call, trust_env=False)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_event_and_object_is_as_the_sdk_declares_it(upstream: Process, model: str) -> None:
+def test_events_and_objects_match_the_sdk_types(upstream: Process, model: str) -> None:
     streamed = ask(upstream, model=model, stream=True)
     assert streamed.headers["content-type"] == "text/event-stream; charset=utf-8"
     *_, last = read_events(streamed.content)
     assert last.type in ("response.completed", "response.incomplete")
     whole = read_response(ask(upstream, model=model).content)
-    assert told(last.response, call_ids=True) == told(whole, call_ids=True)
+    assert output_summary(last.response, call_ids=True) == output_summary(whole, call_ids=True)
     assert last.response.usage == whole.usage
     assert (whole.usage is None) == ("nousage" in model)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_sdk_puts_a_stream_together_as_the_whole_answer_is(
+def test_sdk_assembles_the_unstreamed_response_from_a_stream(
     client: openai.OpenAI, model: str
 ) -> None:
     whole = client.responses.create(model=model, input=QUESTION, tools=[WEATHER])
@@ -65,11 +65,11 @@ def test_the_sdk_puts_a_stream_together_as_the_whole_answer_is(
     if whole.status == "completed":
         with client.responses.stream(model=model, input=QUESTION, tools=[WEATHER]) as manager:
             final = manager.get_final_response()
-        assert told(final, call_ids=True) == told(whole, call_ids=True)
+        assert output_summary(final, call_ids=True) == output_summary(whole, call_ids=True)
         assert final.usage == whole.usage
 
 
-def test_a_conversation_with_tools(client: openai.OpenAI) -> None:
+def test_history_with_tool_calls_and_results(client: openai.OpenAI) -> None:
     first = client.responses.create(model="sim:tool=2,delay=0", input=QUESTION, tools=[WEATHER])
     calls = [item for item in first.output if item.type == "function_call"]
     assert [call.name for call in calls] == ["weather", "weather"]
@@ -89,7 +89,7 @@ def test_a_conversation_with_tools(client: openai.OpenAI) -> None:
     assert second.output_text.startswith("The tool says: sunny")
 
 
-def test_limits_and_formats(client: openai.OpenAI) -> None:
+def test_output_limit_and_json_schema(client: openai.OpenAI) -> None:
     short = client.responses.create(model="sim:delay=0", input=QUESTION, max_output_tokens=16)
     assert short.status == "incomplete"
     assert short.incomplete_details is not None
@@ -105,7 +105,7 @@ def test_limits_and_formats(client: openai.OpenAI) -> None:
     assert isinstance(json.loads(fitting.output_text)["n"], int)
 
 
-def test_the_sdk_understands_errors(client: openai.OpenAI) -> None:
+def test_errors_raise_the_matching_sdk_exceptions(client: openai.OpenAI) -> None:
     for stream in (False, True):
         with pytest.raises(openai.RateLimitError) as limited:
             client.responses.create(
@@ -121,7 +121,7 @@ def test_the_sdk_understands_errors(client: openai.OpenAI) -> None:
     assert wrong.value.param == "max_output_tokens"
 
 
-def test_an_error_in_the_stream(client: openai.OpenAI) -> None:
+def test_error_in_the_stream(client: openai.OpenAI) -> None:
     with client.responses.create(
         model="sim:errorframe=3,code=rate_limit_exceeded", input=QUESTION, stream=True
     ) as stream:

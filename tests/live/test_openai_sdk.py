@@ -1,4 +1,4 @@
-"""The official `openai` SDK as a client: it knows nothing of us and has to like what it gets."""
+"""The official `openai` SDK as a client of Chat Completions."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ LONG = "up/v:delay=20ms,tokens=5000"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
-    """A server whose heart beats twenty times a second."""
+    """Run a server that sends heartbeats every 50 ms."""
     directory = tmp_path_factory.mktemp("sdk")
     with serving(directory, write_config(directory, upstream.port, SETTINGS)) as process:
         yield process
@@ -40,11 +40,12 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
         yield client
 
 
-# The SDK stops at `[DONE]` and leaves its generators to the garbage, of which trio complains.
+# The SDK stops reading at `[DONE]` and leaves its async generators to the garbage collector, which
+# trio warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator '(openai|http):ResourceWarning")
 
 
-async def test_sync_streamed_and_whole_are_the_same(
+async def test_sync_streamed_and_unstreamed_answers_are_equal(
     client: openai.OpenAI, server: Server, upstream: Process
 ) -> None:
     with client.chat.completions.create(
@@ -67,7 +68,7 @@ async def test_sync_streamed_and_whole_are_the_same(
 
 
 @on_each_loop
-def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> None:
+def test_async_streamed_and_unstreamed_answers_are_equal(server: Server, run: Runner) -> None:
     async def main() -> None:
         async with async_sdk(server) as client:
             stream = await client.chat.completions.create(
@@ -80,7 +81,7 @@ def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> N
     run(main)
 
 
-def test_tools_streamed_and_whole_and_their_results(client: openai.OpenAI) -> None:
+def test_tool_calls_streamed_and_unstreamed_and_their_results(client: openai.OpenAI) -> None:
     with client.chat.completions.stream(
         model="tooled", messages=QUESTION, tools=[WEATHER]
     ) as stream:
@@ -141,7 +142,7 @@ async def test_closing_an_async_stream_early_ends_the_turn(server: Server, run: 
     assert (found["status"], found["reason"]) == ("incomplete", "client_disconnected")
 
 
-async def test_a_call_that_times_out_ends_the_turn(client: openai.OpenAI, server: Server) -> None:
+async def test_client_timeout_ends_the_turn(client: openai.OpenAI, server: Server) -> None:
     model = "up/timeout:delay=20ms,tokens=5000"
     with pytest.raises(openai.APITimeoutError):
         client.chat.completions.create(model=model, messages=QUESTION, timeout=0.3)
@@ -155,7 +156,7 @@ async def test_a_call_that_times_out_ends_the_turn(client: openai.OpenAI, server
     await until(look)
 
 
-def test_heartbeats_are_no_events(client: openai.OpenAI) -> None:
+def test_heartbeats_are_not_parsed_as_chunks(client: openai.OpenAI) -> None:
     model = "up/slow:first=300ms,delay=120ms,tokens=4"
     with client.chat.completions.create(model=model, messages=QUESTION, stream=True) as stream:
         chunks = list(stream)
@@ -163,13 +164,13 @@ def test_heartbeats_are_no_events(client: openai.OpenAI) -> None:
     assert all(c.object == "chat.completion.chunk" for c in chunks)
 
 
-def test_raw_responses_name_the_turn(client: openai.OpenAI) -> None:
+def test_raw_response_has_the_turn_id(client: openai.OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(model="keen", messages=QUESTION)
     completion: ChatCompletion = raw.parse()
     assert completion.id == "chatcmpl-" + raw.headers["x-turn-id"].removeprefix("turn_")
 
 
-def test_models(client: openai.OpenAI) -> None:
+def test_models_are_listed_and_retrieved(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["keen", "tooled"]
     assert client.models.retrieve("keen").owned_by == "trouper"
     with pytest.raises(openai.NotFoundError):
@@ -187,7 +188,7 @@ def test_models(client: openai.OpenAI) -> None:
         ("up/v:oops", openai.NotFoundError, "unknown setting"),
     ],
 )
-def test_errors_are_the_classes_that_it_has_for_them(
+def test_errors_raise_the_matching_sdk_exceptions(
     client: openai.OpenAI, model: str, kind: type[openai.APIStatusError], said: str
 ) -> None:
     for stream in (False, True):
@@ -200,7 +201,7 @@ def test_errors_are_the_classes_that_it_has_for_them(
         assert caught.value.response.headers["retry-after"] == "7"
 
 
-def test_a_bad_request_names_the_field(client: openai.OpenAI) -> None:
+def test_bad_request_names_the_field(client: openai.OpenAI) -> None:
     parts: list[ChatCompletionMessageParam] = [
         {"role": "user", "content": [{"type": "video", "video": "x"}]}  # type: ignore[misc, list-item]
     ]
@@ -217,7 +218,7 @@ def test_a_bad_request_names_the_field(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut=4", "errorframe=4", "reset=4"])
-def test_a_stream_that_breaks_off_raises(client: openai.OpenAI, fault: str) -> None:
+def test_interrupted_stream_raises(client: openai.OpenAI, fault: str) -> None:
     stream = client.chat.completions.create(model=f"up/v:{fault}", messages=QUESTION, stream=True)
     received = [next(stream).choices[0].finish_reason for _ in range(5)]
     assert received == [None] * 5

@@ -1,4 +1,4 @@
-"""What keeps the server from starting: one line on standard error that says what to do."""
+"""Startup errors: exit code 1 and one line on standard error with the remedy."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from tests.live.harness import ROOT, Process, serving, write_config
 from tests.live.test_bad_stores import lock
 
 
-def refusal(config: Path) -> str:
-    """What the command prints; asserts that it fails, with one line."""
+def startup_error(config: Path) -> str:
+    """Run `trouper serve`, assert that it fails with one line on stderr, and return the line."""
     done = subprocess.run(
         [sys.executable, "-m", "web.cli", "serve", "--config", str(config)],
         cwd=ROOT,
@@ -34,8 +34,8 @@ def refusal(config: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def a_database(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Path:
-    """A database that a server has made and left."""
+def database_template(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Path:
+    """Return a database created by a server that has since stopped."""
     directory = tmp_path_factory.mktemp("made")
     with serving(directory, write_config(directory, upstream.port, "grace_s = 0\n")) as server:
         pass
@@ -43,20 +43,20 @@ def a_database(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> P
 
 
 def read_only(database: Path) -> None:
-    """Mark the file as one that may only be read, which binds root too.
+    """Mark the file as read-only in its header, which, unlike file modes, binds root too.
 
-    The "write version" of the header, https://www.sqlite.org/fileformat.html, section 1.3.3.
+    Sets the "write version", https://www.sqlite.org/fileformat.html, section 1.3.3.
     """
     overwrite(database, 18, b"\x03")
 
 
 def corrupt(database: Path) -> None:
-    """Damage some pages."""
+    """Overwrite some pages with garbage."""
     overwrite(database, 3 * 4096, b"\xa5" * 4096 * 10)
 
 
 def newer(database: Path) -> None:
-    """Pretend that a later version has migrated it."""
+    """Set the schema version to that of a later release."""
     connection = sqlite3.connect(database)
     with connection:
         connection.execute("UPDATE alembic_version SET version_num = '0099'")
@@ -64,56 +64,56 @@ def newer(database: Path) -> None:
 
 
 def overwrite(database: Path, at: int, content: bytes) -> None:
-    """Write into the file."""
+    """Write `content` at an offset of the file."""
     with database.open("r+b") as file:
         file.seek(at)
         file.write(content)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "message"),
     [
         (read_only, "the database cannot be written; let this user write"),
         (corrupt, "the database file is damaged; restore a backup, or move the file away"),
         (newer, "upgrade Trouper, or give another store.url"),
     ],
 )
-def test_a_database_that_cannot_be_used(
+def test_unusable_database(
     tmp_path: Path,
     upstream: Process,
-    a_database: Path,
-    spoil: Callable[[Path], None],
-    said: str,
+    database_template: Path,
+    damage: Callable[[Path], None],
+    message: str,
 ) -> None:
     database = tmp_path / "trouper.db"
-    shutil.copy(a_database, database)
-    spoil(database)
-    line = refusal(write_config(tmp_path, upstream.port))
+    shutil.copy(database_template, database)
+    damage(database)
+    line = startup_error(write_config(tmp_path, upstream.port))
     assert str(database) in line
-    assert said in line
+    assert message in line
 
 
-def test_a_database_that_another_process_locks(
-    tmp_path: Path, upstream: Process, a_database: Path
+def test_database_locked_by_another_process(
+    tmp_path: Path, upstream: Process, database_template: Path
 ) -> None:
     database = tmp_path / "trouper.db"
-    shutil.copy(a_database, database)
+    shutil.copy(database_template, database)
     with lock(database):
-        line = refusal(write_config(tmp_path, upstream.port))
+        line = startup_error(write_config(tmp_path, upstream.port))
     assert "stop the process that holds it, then start again" in line
 
 
-def test_a_port_in_use(tmp_path: Path, upstream: Process) -> None:
+def test_port_in_use(tmp_path: Path, upstream: Process) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = refusal(write_config(tmp_path, upstream.port, port=port))
+        line = startup_error(write_config(tmp_path, upstream.port, port=port))
     assert f"127.0.0.1:{port}: the port is in use by another process" in line
     assert "choose another port" in line
 
 
-def test_an_address_that_others_can_reach(tmp_path: Path, upstream: Process) -> None:
+def test_reachable_address_without_api_keys(tmp_path: Path, upstream: Process) -> None:
     config = write_config(tmp_path, upstream.port)
     config.write_text(config.read_text().replace("127.0.0.1:0", "0.0.0.0:0"))
-    line = refusal(config)
-    assert "no API keys yet" in line
+    line = startup_error(config)
+    assert "requests are not authenticated yet" in line
     assert "bind 127.0.0.1" in line

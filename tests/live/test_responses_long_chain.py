@@ -1,4 +1,4 @@
-"""A chain of a hundred responses costs the next one hardly more than none would."""
+"""A long chain of responses neither delays the next one nor costs more SQL statements."""
 
 import json
 import sqlite3
@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event
 
 from tests.live.client import JSON
 from tests.live.harness import Process, Server, serving, write_config
-from tests.live.responding import respond, responding
+from tests.live.responding import create_response, open_response
 from tests.web.streaming_client import App, streaming_client
 from web.app import create_app
 from web.config import Config
@@ -23,16 +23,16 @@ from web.main import open_service
 
 LENGTH = 100
 ROUNDS = 60
-WITHIN_S = 0.010
+MAX_DELAY_S = 0.010
 MODEL = "up/v:first=0,delay=0,tokens=20"
 LINE = "And what does the second violin say about the missing line? "
 
 
 async def chain(server: Server, length: int, tools: list[JSON]) -> str:
-    """The last of so many responses that go on from each other."""
+    """Create a chain of `length` responses and return the id of the last."""
     id = None
     for number in range(length):
-        answer = await respond(
+        answer = await create_response(
             server,
             MODEL,
             input=f"{number}. {LINE}",
@@ -45,21 +45,21 @@ async def chain(server: Server, length: int, tools: list[JSON]) -> str:
 
 
 async def first_token_s(server: Server, previous: str | None, tools: list[JSON]) -> float:
-    """Seconds from the request to the first piece of text."""
-    async with responding(
+    """Return the seconds from the request to the first text delta."""
+    async with open_response(
         server, MODEL, input=LINE, previous_response_id=previous, tools=tools
     ) as call:
         began = time.perf_counter()
         assert await call.head() == 200
         while b"output_text.delta" not in call.body:
-            await call.more()
+            await call.read_more()
         took = time.perf_counter() - began
-        await call.rest()
+        await call.read_all()
     return took
 
 
 def tools_of(size: int) -> list[JSON]:
-    """Functions that take about so many characters to describe."""
+    """Return function tools whose definitions have about `size` characters."""
     return [
         {"type": "function", "name": f"f{number}", "description": "d" * 900, "parameters": {}}
         for number in range(size // 1000)
@@ -68,42 +68,42 @@ def tools_of(size: int) -> list[JSON]:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("tools_chars", [0, 50_000])
-async def test_the_first_token_comes_as_soon(
+async def test_long_chain_does_not_delay_the_first_token(
     tmp_path: Path, upstream: Process, tools_chars: int
 ) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 1\n")
     tools = tools_of(tools_chars)
     with serving(tmp_path, config) as server:
         last = await chain(server, LENGTH, tools)
-        alone, behind = [], []
+        alone, chained = [], []
         for _ in range(ROUNDS):
             alone.append(await first_token_s(server, None, tools))
-            behind.append(await first_token_s(server, last, tools))
-    more_s = median(behind) - median(alone)
+            chained.append(await first_token_s(server, last, tools))
+    extra_s = median(chained) - median(alone)
     print(  # noqa: T201
-        f"behind {LENGTH} responses {more_s * 1e3:.1f} ms later, tools of {tools_chars} characters"
+        f"behind {LENGTH} responses {extra_s * 1e3:.1f} ms later, tools of {tools_chars} characters"
     )
-    assert more_s < WITHIN_S
+    assert extra_s < MAX_DELAY_S
 
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What is said to any database from here on."""
-    heard: list[str] = []
+    """Collect the SQL statements sent on database connections opened from now on."""
+    executed: list[str] = []
 
     def listen(connection: sqlite3.Connection, record: object) -> None:
-        connection.set_trace_callback(heard.append)
+        connection.set_trace_callback(executed.append)
 
     event.listen(Engine, "connect", listen)
     try:
-        yield heard
+        yield executed
     finally:
         event.remove(Engine, "connect", listen)
 
 
 @asynccontextmanager
-async def house(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The application in this process, with its real store."""
+async def running_app(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the application in this process, with a real store."""
     config = Config.model_validate(
         {
             "providers": {"sim": {"format": "simulated"}},
@@ -118,27 +118,31 @@ async def house(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def asked(client: httpx.AsyncClient, heard: list[str], **changes: object) -> tuple[str, int]:
-    """A response's id, and how many statements it took."""
-    heard.clear()
+async def create_counted(
+    client: httpx.AsyncClient, executed: list[str], **changes: object
+) -> tuple[str, int]:
+    """Create a response; return its id and the number of SQL statements that it took."""
+    executed.clear()
     body = {"model": "sim", "input": LINE} | changes
     answer = await client.post("/v1/responses", json=body)
     document: JSON = json.loads(answer.content)
     assert answer.status_code == 200, document
-    return str(document["id"]), len(heard)
+    return str(document["id"]), len(executed)
 
 
 @pytest.mark.parametrize("by", ["previous_response_id", "conversation"])
-async def test_however_long_it_is_as_many_statements_are_said(tmp_path: Path, by: str) -> None:
+async def test_number_of_statements_does_not_grow_with_the_chain(tmp_path: Path, by: str) -> None:
     counts = []
-    with statements() as heard:
-        async with house(tmp_path) as client:
-            id, _ = await asked(client, heard, conversation="c" if by == "conversation" else None)
+    with statements() as executed:
+        async with running_app(tmp_path) as client:
+            id, _ = await create_counted(
+                client, executed, conversation="c" if by == "conversation" else None
+            )
             for _ in range(LENGTH):
                 past = "c" if by == "conversation" else id
-                id, count = await asked(client, heard, **{by: past})
+                id, count = await create_counted(client, executed, **{by: past})
                 counts.append(count)
     assert max(counts) < 30
-    # A checkpoint may fall into any of them, and is none of theirs.
+    # Statements of a background checkpoint may be counted in any round, hence the median.
     assert max(counts[-20:]) <= max(counts[:20])
     assert median(counts[-20:]) == median(counts[:20])

@@ -1,4 +1,4 @@
-"""The simulated provider is the same upstream by Responses, over HTTP or WebSocket, as by chat."""
+"""The simulated provider gives the same over Responses, by HTTP or WebSocket, as over chat."""
 
 import ssl
 import time
@@ -19,7 +19,7 @@ from actors.providers.http import HttpProvider, make_client
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.openai_responses import OpenAIResponses
 from actors.providers.responses_ws import open_responses_ws
-from tests.actors.providers.playing import played
+from tests.actors.providers.playing import receive_all
 from tests.live.client import reports
 from tests.live.harness import Process, until
 from tests.live.parity import TOOL
@@ -31,7 +31,7 @@ ABORT_S = 0.05
 
 @asynccontextmanager
 async def provider(way: str, upstream: Process) -> AsyncIterator[Provider]:
-    """A provider that asks the witness in this way."""
+    """Open a provider that calls the simulated provider in this way."""
     url = f"http://127.0.0.1:{upstream.port}/v1"
     if way == "responses-ws":
         async with open_responses_ws("s", url, None) as over_socket:
@@ -42,37 +42,37 @@ async def provider(way: str, upstream: Process) -> AsyncIterator[Provider]:
         yield HttpProvider("s", url, None, client, format=format)
 
 
-async def play(way: str, upstream: Process, call: ModelCall) -> tuple[object, ...]:
-    """What is said in the end, and how it failed if it did."""
-    # Each way is a user of its own, so that faults that pass come for all of them.
+async def collect_answer(way: str, upstream: Process, call: ModelCall) -> tuple[object, ...]:
+    """Return the summed-up answer, and its failure if any."""
+    # The simulated provider counts transient faults per user, so each way needs its own.
     call = msgspec.structs.replace(call, parameters={**call.parameters, "user": way})
     with trio.fail_after(10):
-        async with provider(way, upstream) as asked:
-            chunks, failure = await played(asked, call)
+        async with provider(way, upstream) as provider_in_use:
+            chunks, failure = await receive_all(provider_in_use, call)
     if failure is None:
         return summed(chunks), None
     return summed(chunks), failure.kind, failure.status, failure.code
 
 
-def call_of(settings: str, messages: object = None) -> ModelCall:
+def make_call(settings: str, messages: object = None) -> ModelCall:
     voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
-    asked = messages or [{"role": "user", "content": "Who is on stage?"}]
-    return ModelCall(upstream_model=voice, messages=asked, parameters={"tools": [TOOL]})  # type: ignore[arg-type]
+    provider_in_use = messages or [{"role": "user", "content": "Who is on stage?"}]
+    return ModelCall(upstream_model=voice, messages=provider_in_use, parameters={"tools": [TOOL]})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("settings", [*ANSWERS, *FAULTS, "html", "html=502", "garbage"])
-async def test_the_same_is_said_by_responses_as_by_chat(upstream: Process, settings: str) -> None:
-    call = call_of(settings)
-    by_chat = await play("chat", upstream, call)
-    assert await play("responses", upstream, call) == by_chat
-    by_socket = await play("responses-ws", upstream, call)
+async def test_responses_give_the_same_answer_as_chat(upstream: Process, settings: str) -> None:
+    call = make_call(settings)
+    by_chat = await collect_answer("chat", upstream, call)
+    assert await collect_answer("responses", upstream, call) == by_chat
+    by_socket = await collect_answer("responses-ws", upstream, call)
     if settings in (*UNSTARTED, "html", "html=502", "garbage"):
         assert by_socket[1:] == (FailureKind.REFUSED, None, None)
     else:
         assert by_socket == by_chat
 
 
-async def test_a_history_is_understood_alike(upstream: Process) -> None:
+async def test_history_has_the_same_effect_as_in_chat(upstream: Process) -> None:
     function = {"name": "f", "arguments": '{"a":1}'}
     messages: list[dict[str, object]] = [
         {"role": "system", "content": "Be brief."},
@@ -84,30 +84,30 @@ async def test_a_history_is_understood_alike(upstream: Process) -> None:
         },
         {"role": "tool", "tool_call_id": "c1", "content": "Nobody."},
     ]
-    call = call_of("tool,delay=0", messages)
-    by_chat = await play("chat", upstream, call)
+    call = make_call("tool,delay=0", messages)
+    by_chat = await collect_answer("chat", upstream, call)
     assert "The tool says: Nobody." in str(by_chat[0])
-    assert await play("responses", upstream, call) == by_chat
-    assert await play("responses-ws", upstream, call) == by_chat
+    assert await collect_answer("responses", upstream, call) == by_chat
+    assert await collect_answer("responses-ws", upstream, call) == by_chat
 
 
 @pytest.mark.parametrize("way", ["responses", "responses-ws"])
-async def test_a_long_request_goes_through(upstream: Process, way: str) -> None:
-    call = call_of("tokens=3,delay=0", TOO_LONG)
-    assert await play(way, upstream, call) == await play("chat", upstream, call)
+async def test_long_request_is_accepted(upstream: Process, way: str) -> None:
+    call = make_call("tokens=3,delay=0", TOO_LONG)
+    assert await collect_answer(way, upstream, call) == await collect_answer("chat", upstream, call)
 
 
 @pytest.mark.parametrize("way", ["responses", "responses-ws"])
 @pytest.mark.parametrize("model", ["sim:stall=2,delay=0", "sim:count,tokens=5000,delay=1ms"])
-async def test_a_closed_answer_is_seen_at_once(upstream: Process, way: str, model: str) -> None:
+async def test_closed_answer_is_detected_at_once(upstream: Process, way: str, model: str) -> None:
     user = f"{way}/{model}"
     call = ModelCall(
         upstream_model=model,
         messages=[{"role": "user", "content": "?"}],
         parameters={"user": user},
     )
-    async with provider(way, upstream) as asked:
-        answer = await asked.open(call, connect_s=5)
+    async with provider(way, upstream) as provider_in_use:
+        answer = await provider_in_use.open(call, connect_s=5)
         while not any(isinstance(chunk, TextChunk) for chunk in await answer.receive()):
             pass
         left_at = time.monotonic()
@@ -123,8 +123,8 @@ async def test_a_closed_answer_is_seen_at_once(upstream: Process, way: str, mode
         assert left_at <= closed_at < left_at + ABORT_S
 
 
-async def speak(request: WebSocketRequest) -> None:
-    """A provider that says one thing to all."""
+async def serve_one_answer(request: WebSocketRequest) -> None:
+    """Answer every WebSocket with the same response."""
     socket = await request.accept()
     try:
         await socket.get_message()
@@ -136,7 +136,7 @@ async def speak(request: WebSocketRequest) -> None:
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_over_tls(tmp_path: Path, trusted: bool) -> None:
+async def test_websocket_over_tls_verifies_the_certificate(tmp_path: Path, trusted: bool) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
@@ -145,15 +145,19 @@ async def test_over_tls(tmp_path: Path, trusted: bool) -> None:
     call = ModelCall(upstream_model="m", messages=[], parameters={})
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            served = await nursery.start(partial(serve_websocket, speak, "127.0.0.1", 0, context))
+            served = await nursery.start(
+                partial(serve_websocket, serve_one_answer, "127.0.0.1", 0, context)
+            )
             url = f"https://localhost:{served.port}/v1"
-            async with open_responses_ws("s", url, None, ca_file=str(ca_file)) as asked:
+            async with open_responses_ws("s", url, None, ca_file=str(ca_file)) as provider_in_use:
                 if trusted:
-                    answer = await asked.open(call, connect_s=5)
+                    answer = await provider_in_use.open(call, connect_s=5)
                     assert await answer.receive() == [TextChunk("Hi")]
                     answer.release()
                 else:
-                    with pytest.raises(UpstreamFailure, match="certificate not accepted") as no:
-                        await asked.open(call, connect_s=5)
-                    assert no.value.kind is FailureKind.REFUSED
+                    with pytest.raises(
+                        UpstreamFailure, match="certificate not accepted"
+                    ) as failure:
+                        await provider_in_use.open(call, connect_s=5)
+                    assert failure.value.kind is FailureKind.REFUSED
             nursery.cancel_scope.cancel()

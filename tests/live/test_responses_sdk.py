@@ -1,4 +1,4 @@
-"""The official `openai` SDK as a client of `/v1/responses`, with upstreams in every format."""
+"""The official `openai` SDK as a client of `/v1/responses`, with upstreams of every format."""
 
 import json
 from collections.abc import Iterator
@@ -16,54 +16,54 @@ from openai.types.responses import (
 
 from tests.live.client import ended_turn, turn
 from tests.live.harness import Process, Server
-from tests.live.hearing import BASE_PATHS, WITHOUT_WIRE, serving_all_formats
+from tests.live.hearing import BASE_PATHS, IN_PROCESS, serving_all_formats
 from tests.live.loops import Runner, on_each_loop
 from tests.live.openai_sdk import async_sdk, sdk
-from tests.live.responding import QUESTION, WEATHER, told
+from tests.live.responding import QUESTION, WEATHER, output_summary
 
-FORMATS = [WITHOUT_WIRE, *BASE_PATHS]
+FORMATS = [IN_PROCESS, *BASE_PATHS]
 QUICK = "first=0,delay=0"
-LONG = f"{WITHOUT_WIRE}/v:delay=20ms,tokens=5000"
+LONG = f"{IN_PROCESS}/v:delay=20ms,tokens=5000"
 
-# The SDK leaves its generators to the garbage, of which trio complains.
+# The SDK leaves its async generators to the garbage collector, which trio warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator '(openai|http):ResourceWarning")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
-    """A server with a provider for each format."""
+    """Run a server with a provider for each format."""
     with serving_all_formats(tmp_path_factory.mktemp("responses"), upstream.port) as process:
         yield process
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    """The SDK."""
+    """Open the synchronous SDK client."""
     with sdk(server) as client:
         yield client
 
 
 def last_response(events: list[ResponseStreamEvent]) -> Response:
-    """The response with which a stream ended."""
+    """Return the response of a stream's last event."""
     last = events[-1]
     assert last.type in ("response.completed", "response.incomplete", "response.failed")
     return last.response
 
 
 def call_of(response: Response) -> ResponseFunctionToolCall:
-    """The only call in an answer."""
+    """Return the only function call of a response."""
     (call,) = [item for item in response.output if item.type == "function_call"]
     return call
 
 
 def result(call: ResponseFunctionToolCall, text: str) -> ResponseInputParam:
-    """What its function gave."""
+    """Return the output of a function call as input items."""
     return [{"type": "function_call_output", "call_id": call.call_id, "output": text}]
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("settings", ["tokens=30", "reasoning=3", "tool=2", "refusal", "unicode"])
-def test_streamed_whole_and_retrieved_are_the_same(
+def test_streamed_unstreamed_and_retrieved_responses_are_equal(
     client: openai.OpenAI, format: str, settings: str
 ) -> None:
     model = f"{format}/sim:{QUICK},{settings}"
@@ -75,7 +75,7 @@ def test_streamed_whole_and_retrieved_are_the_same(
     ) as stream:
         events = list(stream)
     streamed = last_response(events)
-    assert told(streamed) == told(whole) != []
+    assert output_summary(streamed) == output_summary(whole) != []
     assert streamed.usage == whole.usage
     assert client.responses.retrieve(streamed.id) == streamed
     assert [event.sequence_number for event in events] == list(range(len(events)))
@@ -89,7 +89,7 @@ def test_streamed_whole_and_retrieved_are_the_same(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_helper_for_streams_puts_it_together(client: openai.OpenAI, format: str) -> None:
+def test_stream_helper_assembles_the_response(client: openai.OpenAI, format: str) -> None:
     model = f"{format}/sim:{QUICK},reasoning=2,tool"
     with client.responses.stream(model=model, input=QUESTION, tools=[WEATHER]) as stream:
         stream.until_done()
@@ -102,7 +102,7 @@ def test_the_helper_for_streams_puts_it_together(client: openai.OpenAI, format: 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_images_and_settings_go_through(client: openai.OpenAI, format: str) -> None:
+def test_images_and_parameters_are_passed_through(client: openai.OpenAI, format: str) -> None:
     image = "data:image/png;base64,iVBORw0KGgo="
     response = client.responses.create(
         model=f"{format}/sim:{QUICK},tokens=30",
@@ -130,23 +130,23 @@ def test_images_and_settings_go_through(client: openai.OpenAI, format: str) -> N
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_ten_turns_with_tools_and_instructions_that_hold_on(
+def test_ten_turns_with_tools_and_inherited_instructions(
     client: openai.OpenAI, format: str
 ) -> None:
-    voice = f"{format}/sim:{QUICK}"
+    model_prefix = f"{format}/sim:{QUICK}"
     previous = client.responses.create(
-        model=f"{voice},echo", input="Turn 0", instructions="Be kind.", tools=[WEATHER]
+        model=f"{model_prefix},echo", input="Turn 0", instructions="Be kind.", tools=[WEATHER]
     )
     tokens = [previous.usage.input_tokens if previous.usage else 0]
     for number in range(1, 10):
         calling = client.responses.create(
-            model=f"{voice},tool,reasoning=2",
+            model=f"{model_prefix},tool,reasoning=2",
             input=f"Turn {number}",
             previous_response_id=previous.id,
             tools=[WEATHER],
         )
         previous = client.responses.create(
-            model=f"{voice},tool",
+            model=f"{model_prefix},tool",
             input=result(call_of(calling), f"It rains {number} times."),
             previous_response_id=calling.id,
             tools=[WEATHER],
@@ -156,11 +156,11 @@ def test_ten_turns_with_tools_and_instructions_that_hold_on(
         assert previous.previous_response_id == calling.id
         assert previous.usage is not None
         tokens.append(previous.usage.input_tokens)
-    assert tokens == sorted(set(tokens)), "every turn sees all that was before"
+    assert tokens == sorted(set(tokens)), "every turn includes the whole history"
 
 
-def test_outputs_that_are_missing_are_asked_for(client: openai.OpenAI) -> None:
-    model = f"{WITHOUT_WIRE}/sim:{QUICK},tool"
+def test_missing_function_call_output_is_an_error(client: openai.OpenAI) -> None:
+    model = f"{IN_PROCESS}/sim:{QUICK},tool"
     calling = client.responses.create(model=model, input=QUESTION, tools=[WEATHER])
     with pytest.raises(openai.BadRequestError, match=call_of(calling).call_id) as caught:
         client.responses.create(model=model, input="And?", previous_response_id=calling.id)
@@ -168,8 +168,8 @@ def test_outputs_that_are_missing_are_asked_for(client: openai.OpenAI) -> None:
     assert caught.value.code == "function_call_mismatch"
 
 
-def test_a_history_of_ones_own(client: openai.OpenAI) -> None:
-    model = f"{WITHOUT_WIRE}/sim:{QUICK},tool"
+def test_history_kept_by_the_client(client: openai.OpenAI) -> None:
+    model = f"{IN_PROCESS}/sim:{QUICK},tool"
     first = client.responses.create(model=model, input=QUESTION, tools=[WEATHER], store=False)
     items: ResponseInputParam = [{"role": "user", "content": QUESTION}]
     items += [item.to_dict() for item in first.output]  # type: ignore[misc]
@@ -184,7 +184,7 @@ def test_a_history_of_ones_own(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_conversations(client: openai.OpenAI, format: str) -> None:
+def test_conversation_accumulates_history(client: openai.OpenAI, format: str) -> None:
     model = f"{format}/sim:{QUICK},echo"
     name = f"talk of {format}"
     tokens = []
@@ -199,7 +199,7 @@ def test_conversations(client: openai.OpenAI, format: str) -> None:
     assert tokens == sorted(set(tokens))
 
 
-def test_a_conversation_in_which_somebody_speaks_is_busy(client: openai.OpenAI) -> None:
+def test_conversation_with_a_response_in_progress_is_busy(client: openai.OpenAI) -> None:
     with client.responses.create(
         model=LONG, input=QUESTION, conversation="busy", stream=True
     ) as stream:
@@ -209,9 +209,9 @@ def test_a_conversation_in_which_somebody_speaks_is_busy(client: openai.OpenAI) 
         assert caught.value.code == "conversation_busy"
 
 
-def test_input_items_come_in_pages(client: openai.OpenAI) -> None:
+def test_input_items_are_paginated(client: openai.OpenAI) -> None:
     given: ResponseInputParam = [{"role": "user", "content": f"Line {n}"} for n in range(25)]
-    response = client.responses.create(model=f"{WITHOUT_WIRE}/sim:{QUICK}", input=given)
+    response = client.responses.create(model=f"{IN_PROCESS}/sim:{QUICK}", input=given)
     newest_first = [item.id for item in client.responses.input_items.list(response.id)]
     assert len(newest_first) == len(set(newest_first)) == 25
     pages = client.responses.input_items.list(response.id, limit=10, order="asc").iter_pages()
@@ -231,7 +231,9 @@ def test_input_items_come_in_pages(client: openai.OpenAI) -> None:
     assert [item.id for item in after] == [item.id for item in items[23:]]
 
 
-def test_cancelling_and_reading_on(client: openai.OpenAI, server: Server) -> None:
+def test_cancelled_response_can_be_read_and_continued(
+    client: openai.OpenAI, server: Server
+) -> None:
     with client.responses.create(model=LONG, input=QUESTION, stream=True) as stream:
         reading = iter(stream)
         created = next(reading)
@@ -240,9 +242,9 @@ def test_cancelling_and_reading_on(client: openai.OpenAI, server: Server) -> Non
         while len(text) < 20:
             event = next(reading)
             text += event.delta if event.type == "response.output_text.delta" else ""
-        playing = client.responses.retrieve(created.response.id)
-        assert playing.status == "in_progress"
-        assert playing.output_text.startswith(text[:20])
+        running = client.responses.retrieve(created.response.id)
+        assert running.status == "in_progress"
+        assert running.output_text.startswith(text[:20])
         cancelled = client.responses.cancel(created.response.id)
         rest = list(reading)
     assert (cancelled.status, cancelled.error) == ("cancelled", None)
@@ -251,17 +253,17 @@ def test_cancelling_and_reading_on(client: openai.OpenAI, server: Server) -> Non
     assert last_response(rest) == cancelled
     assert client.responses.retrieve(cancelled.id) == cancelled
     assert client.responses.cancel(cancelled.id) == cancelled
-    goes_on = client.responses.create(
-        model=f"{WITHOUT_WIRE}/sim:{QUICK}", input="Go on", previous_response_id=cancelled.id
+    continued = client.responses.create(
+        model=f"{IN_PROCESS}/sim:{QUICK}", input="Go on", previous_response_id=cancelled.id
     )
-    assert goes_on.status == "completed"
+    assert continued.status == "completed"
 
 
 @pytest.mark.parametrize(("end", "delay"), [("cancel", 21), ("delete", 22)])
-def test_what_is_cancelled_is_not_asked_again(
+def test_sdk_does_not_retry_a_cancelled_response(
     client: openai.OpenAI, server: Server, end: str, delay: int
 ) -> None:
-    model = f"{WITHOUT_WIRE}/v:delay={delay}ms,tokens=5000"
+    model = f"{IN_PROCESS}/v:delay={delay}ms,tokens=5000"
 
     def begun() -> list[tuple[object, ...]]:
         return server.rows(f"SELECT id FROM turns WHERE model = '{model}'")  # noqa: S608
@@ -280,9 +282,9 @@ def test_what_is_cancelled_is_not_asked_again(
     assert len(begun()) == 1
 
 
-def test_deleting(client: openai.OpenAI, server: Server) -> None:
+def test_deleted_response_is_gone(client: openai.OpenAI, server: Server) -> None:
     response = client.responses.create(
-        model=f"{WITHOUT_WIRE}/sim:{QUICK}", input="A secret", conversation="secret"
+        model=f"{IN_PROCESS}/sim:{QUICK}", input="A secret", conversation="secret"
     )
     client.responses.delete(response.id)
     for ask in (
@@ -299,13 +301,15 @@ def test_deleting(client: openai.OpenAI, server: Server) -> None:
     kept = "SELECT turn_id FROM messages UNION SELECT turn_id FROM turn_segments"
     assert (turn_id,) not in server.rows(kept)
     again = client.responses.create(
-        model=f"{WITHOUT_WIRE}/sim:{QUICK},echo", input="Hello", conversation="secret"
+        model=f"{IN_PROCESS}/sim:{QUICK},echo", input="Hello", conversation="secret"
     )
-    fresh = client.responses.create(model=f"{WITHOUT_WIRE}/sim:{QUICK},echo", input="Hello")
+    fresh = client.responses.create(model=f"{IN_PROCESS}/sim:{QUICK},echo", input="Hello")
     assert again.usage == fresh.usage
 
 
-async def test_deleting_what_plays_stops_it(client: openai.OpenAI, server: Server) -> None:
+async def test_deleting_a_running_response_cancels_it(
+    client: openai.OpenAI, server: Server
+) -> None:
     with client.responses.create(model=LONG, input=QUESTION, stream=True) as stream:
         reading = iter(stream)
         created = next(reading)
@@ -328,20 +332,20 @@ async def test_closing_a_stream_early_ends_the_turn(client: openai.OpenAI, serve
     assert found["reason"] == "client_disconnected"
 
 
-def test_compaction_and_going_on_from_it(client: openai.OpenAI) -> None:
-    model = f"{WITHOUT_WIRE}/sim:{QUICK},tokens=20"
+def test_compaction_and_continuing_from_it(client: openai.OpenAI) -> None:
+    model = f"{IN_PROCESS}/sim:{QUICK},tokens=20"
     first = client.responses.create(model=model, input="My name is Ada.")
     compacted = client.responses.compact(model=model, input="Hello", previous_response_id=first.id)
     assert [item.type for item in compacted.output] == ["message", "message", "compaction"]
     assert compacted.usage.output_tokens == 20
-    # Its types have no place for a user's message among these, although its API sends them.
+    # The SDK's types do not allow user messages in this output, although OpenAI's API returns them.
     items = [item.to_dict(warnings=False) for item in compacted.output]
     answer = client.responses.create(model=model, input=[*items, {"role": "user", "content": "?"}])  # type: ignore[list-item]
     assert answer.status == "completed"
 
 
-def test_input_tokens(client: openai.OpenAI) -> None:
-    model = f"{WITHOUT_WIRE}/sim:{QUICK}"
+def test_input_token_counts(client: openai.OpenAI) -> None:
+    model = f"{IN_PROCESS}/sim:{QUICK}"
     few = client.responses.input_tokens.count(model=model, input="Hi")
     many = client.responses.input_tokens.count(model=model, input="Hi " * 100, tools=[WEATHER])
     assert 0 < few.input_tokens < many.input_tokens
@@ -357,7 +361,7 @@ def test_input_tokens(client: openai.OpenAI) -> None:
         ("gemini/v:refuse", openai.InternalServerError),
     ],
 )
-def test_errors_are_the_classes_that_it_has_for_them(
+def test_errors_raise_the_matching_sdk_exceptions(
     client: openai.OpenAI, model: str, kind: type[openai.APIStatusError]
 ) -> None:
     for stream in (False, True):
@@ -369,8 +373,8 @@ def test_errors_are_the_classes_that_it_has_for_them(
         assert caught.value.response.headers["retry-after"] == "30"
 
 
-def test_what_there_is_not_is_said_with_its_path(client: openai.OpenAI) -> None:
-    model = f"{WITHOUT_WIRE}/sim:{QUICK}"
+def test_unsupported_parameter_is_named_by_its_path(client: openai.OpenAI) -> None:
+    model = f"{IN_PROCESS}/sim:{QUICK}"
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=model, input="Hi", tools=[{"type": "web_search"}])
     assert caught.value.param == "tools[0].type"
@@ -388,8 +392,8 @@ def test_what_there_is_not_is_said_with_its_path(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut=4", "errorframe=4", "reset=4"])
-def test_a_stream_that_breaks_off_has_failed(client: openai.OpenAI, fault: str) -> None:
-    # Its answer goes on from where it broke off, unless nobody can.
+def test_interrupted_stream_ends_as_failed(client: openai.OpenAI, fault: str) -> None:
+    # Without `noprefill` the answer would be continued after the interruption.
     model = f"openai-chat/v:{fault},first=0,delay=0,noprefill"
     with client.responses.create(model=model, input=QUESTION, stream=True) as stream:
         failed = last_response(list(stream))
@@ -401,10 +405,10 @@ def test_a_stream_that_breaks_off_has_failed(client: openai.OpenAI, fault: str) 
 
 
 @on_each_loop
-def test_async_streamed_and_whole_are_the_same(server: Server, run: Runner) -> None:
+def test_async_streamed_and_unstreamed_responses_are_equal(server: Server, run: Runner) -> None:
     async def main() -> None:
         async with async_sdk(server) as client:
-            model = f"{WITHOUT_WIRE}/sim:{QUICK}"
+            model = f"{IN_PROCESS}/sim:{QUICK}"
             stream = await client.responses.create(model=model, input=QUESTION, stream=True)
             events = [event async for event in stream]
             streamed = last_response(events)

@@ -1,4 +1,4 @@
-"""Responses over a WebSocket on real connections: conversations, faults, limits, and the end."""
+"""Responses WebSockets on real connections: chains, cancellation, faults, limits and shutdown."""
 
 import asyncio
 import json
@@ -21,13 +21,13 @@ from tests.live.harness import Process, Server, until
 from tests.live.socketing import (
     QUESTION,
     LiveSocket,
-    connected,
-    conversing,
-    shaken,
+    open_connection,
+    open_raw_socket,
+    open_socket,
     text_in,
 )
 from tests.live.test_handoff import restart
-from tests.web.socket_client import HANDSHAKE, masked
+from tests.web.socket_client import HANDSHAKE, masked_frame
 
 QUICK = "up/v:first=0,delay=1ms,tokens=20"
 SLOW = "up/v:delay=20ms,tokens=500"
@@ -42,8 +42,8 @@ WEATHER: Any = {
 
 
 @pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
-    """A server with small limits."""
+def small_limits(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Iterator[Server]:
+    """Run a server with small limits."""
     directory = tmp_path_factory.mktemp("narrow")
     limits = f"[limits]\nbody_bytes = {LIMIT}\nwrite_stall_s = {STALL_S}\n[timeouts]\nidle_s = 120"
     config = harness.write_config(
@@ -54,7 +54,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory, upstream: Process) -> Itera
 
 
 async def ended(server: Process, response_id: str) -> JSON:
-    """The record of a response, once there is one."""
+    """Wait until the turn of a response has ended and return it."""
 
     async def look() -> JSON | None:
         found = await turn(server, "turn_" + response_id.removeprefix("resp_"))
@@ -66,30 +66,32 @@ async def ended(server: Process, response_id: str) -> JSON:
 
 
 @pytest.mark.parametrize("store", [True, False])
-async def test_many_responses_on_one_socket(live: Server, store: bool) -> None:
-    async with conversing(live, QUICK) as socket:
+async def test_chain_of_responses_on_one_socket(live: Server, store: bool) -> None:
+    async with open_socket(live, QUICK) as socket:
         response = await socket.respond(store=store)
         for _ in range(30):
             before = response
             response = await socket.respond(previous_response_id=before["id"], store=store)
             assert response["previous_response_id"] == before["id"]
             tokens = response["usage"]["input_tokens"]
-            assert tokens >= before["usage"]["total_tokens"] + 4, "all of it is shown again"
+            assert tokens >= before["usage"]["total_tokens"] + 4, (
+                "the model must see the whole chain again"
+            )
         status, document = await fetch(live, f"/v1/responses/{response['id']}")
         if store:
             assert document == response
         else:
             assert status == 404
-        async with conversing(live, QUICK) as other:
+        async with open_socket(live, QUICK) as other:
             await other.create(previous_response_id=response["id"])
             if store:
-                await other.hear_all()
+                await other.receive_all()
             else:
-                assert await other.error() == NOT_FOUND
+                assert await other.receive_error() == NOT_FOUND
 
 
-async def test_a_tool_is_called_and_its_result_heard(live: Server) -> None:
-    async with conversing(live, "up/v:first=0,delay=0,tool") as socket:
+async def test_tool_call_and_its_result(live: Server) -> None:
+    async with open_socket(live, "up/v:first=0,delay=0,tool") as socket:
         first = await socket.respond(tools=[WEATHER], store=False)
         (call,) = [item for item in first["output"] if item["type"] == "function_call"]
         assert json.loads(call["arguments"]).keys() == {"city"}
@@ -100,15 +102,15 @@ async def test_a_tool_is_called_and_its_result_heard(live: Server) -> None:
         assert text_in(second).startswith("The tool says: sunny")
 
 
-async def test_cancelling_closes_upstream_at_once(live: Server, upstream: Process) -> None:
-    async with conversing(live, SLOW) as socket:
+async def test_cancellation_closes_upstream_at_once(live: Server, upstream: Process) -> None:
+    async with open_socket(live, SLOW) as socket:
         await socket.create(user="cancels")
-        said = await socket.hear_text(3)
+        received_text = await socket.read_text(3)
         cancelled_at = time.monotonic()
-        await socket.say({"type": "response.cancel"})
-        failed = await socket.hear_until("response.failed")
+        await socket.send({"type": "response.cancel"})
+        failed = await socket.receive_until("response.failed")
         assert failed["response"]["status"] == "cancelled"
-        assert text_in(failed["response"]).startswith(said)
+        assert text_in(failed["response"]).startswith(received_text)
         (report,) = await reports(upstream, "cancels")
         assert isinstance(report["closed_at"], float)
         assert report["closed_at"] - cancelled_at < 0.1
@@ -118,47 +120,47 @@ async def test_cancelling_closes_upstream_at_once(live: Server, upstream: Proces
         assert again["status"] == "completed"
 
 
-async def test_a_second_response_has_to_wait(live: Server) -> None:
-    async with conversing(live, "up/v:delay=10ms,tokens=60") as socket:
+async def test_second_response_is_refused_while_one_is_in_progress(live: Server) -> None:
+    async with open_socket(live, "up/v:delay=10ms,tokens=60") as socket:
         await socket.create()
-        begun = [await socket.hear() for _ in range(8)]
+        begun = [await socket.receive() for _ in range(8)]
         for _ in range(5):
             await socket.create()
-            heard, error = [], await socket.hear()
+            received, error = [], await socket.receive()
             while error["type"] != "error":
-                heard.append(error)
-                error = await socket.hear()
-            begun += heard
+                received.append(error)
+                error = await socket.receive()
+            begun += received
             assert error["error"]["code"] == "response_in_progress"
-        whole = await socket.hear_all(begun)
+        whole = await socket.receive_all(begun)
         assert whole[-1]["response"]["status"] == "completed"
         await socket.respond(model=QUICK)
 
 
-async def neighbour(server: Server, told: list[str], begun: trio.Event) -> None:
-    """Converse meanwhile."""
-    async with conversing(server, "up/v:first=0,delay=10ms,tokens=60") as socket:
+async def run_concurrent_response(server: Server, statuses: list[str], begun: trio.Event) -> None:
+    """Run a response on another socket concurrently."""
+    async with open_socket(server, "up/v:first=0,delay=10ms,tokens=60") as socket:
         await socket.create()
-        await socket.hear_text(1)
+        await socket.read_text(1)
         begun.set()
-        told.append((await socket.hear_until("response.completed"))["response"]["status"])
+        statuses.append((await socket.receive_until("response.completed"))["response"]["status"])
 
 
-def framed(opcode: int, payload: bytes) -> bytes:
-    """A whole message as a client frames it."""
+def frame_message(opcode: int, payload: bytes) -> bytes:
+    """Return a complete client message in one frame."""
     length = len(payload)
     size = bytes([0x80 | length]) if length < 126 else b"\xff" + length.to_bytes(8, "big")
     return bytes([0x80 | opcode]) + size + b"\x00" * 4 + payload
 
 
 BROKEN = {
-    "bad UTF-8": (framed(1, b'{"type":"\xff"}'), 1007),
+    "bad UTF-8": (frame_message(1, b'{"type":"\xff"}'), 1007),
     "unmasked": (b"\x81\x02hi", 1002),
     "reserved bits": (b"\xf1\x80\x00\x00\x00\x00", 1002),
-    "an opcode that there is not": (framed(3, b""), 1002),
-    "half a character": (framed(1, "€".encode()[:2]), 1007),
-    "too long": (framed(1, b"x" * (LIMIT + 1)), 1009),
-    "too long, binary": (framed(2, b"x" * (LIMIT + 1)), 1009),
+    "unknown opcode": (frame_message(3, b""), 1002),
+    "truncated character": (frame_message(1, "€".encode()[:2]), 1007),
+    "too long": (frame_message(1, b"x" * (LIMIT + 1)), 1009),
+    "too long, binary": (frame_message(2, b"x" * (LIMIT + 1)), 1009),
     "much too long": (b"\x81\xff" + (1 << 40).to_bytes(8, "big") + b"\x00" * 2_000_000, 1009),
     "too long, in many frames": (
         b"\x01\x80\x00\x00\x00\x00" + (b"\x00\xfe\x27\x10" + b"\x00" * 4 + b"x" * 10_000) * 11,
@@ -168,24 +170,24 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_broken_frames_close_one_socket(narrow: Server, name: str) -> None:
+async def test_broken_frames_close_only_their_socket(small_limits: Server, name: str) -> None:
     frames, code = BROKEN[name]
-    told: list[str] = []
+    statuses: list[str] = []
     begun = trio.Event()
     with trio.fail_after(15):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(neighbour, narrow, told, begun)
+            nursery.start_soon(run_concurrent_response, small_limits, statuses, begun)
             await begun.wait()
-            async with shaken(narrow) as stream:
+            async with open_raw_socket(small_limits) as stream:
                 with suppress(trio.BrokenResourceError):
                     await stream.send_all(frames)
-                assert code.to_bytes(2, "big") in await rest_of(stream)
-    assert told == ["completed"]
-    assert not narrow.logged("connection_failed")
+                assert code.to_bytes(2, "big") in await read_to_eof(stream)
+    assert statuses == ["completed"]
+    assert not small_limits.logged("connection failed")
 
 
-async def rest_of(stream: trio.SocketStream) -> bytes:
-    """What comes up to the end, however that comes."""
+async def read_to_eof(stream: trio.SocketStream) -> bytes:
+    """Read to EOF or a reset."""
     got = b""
     with suppress(trio.BrokenResourceError):
         while data := await stream.receive_some():
@@ -194,47 +196,49 @@ async def rest_of(stream: trio.SocketStream) -> bytes:
 
 
 @pytest.mark.parametrize("message", ["garbage", "{}", "[]", b"binary", b"\xff\x00", "x" * 90_000])
-async def test_what_is_no_event_is_an_error(narrow: Server, message: str | bytes) -> None:
-    async with conversing(narrow, QUICK) as socket:
-        await socket.say(message)
-        assert (await socket.error())[0] == 400
+async def test_invalid_message_is_an_error(small_limits: Server, message: str | bytes) -> None:
+    async with open_socket(small_limits, QUICK) as socket:
+        await socket.send(message)
+        assert (await socket.receive_error())[0] == 400
         await socket.respond()
 
 
-async def test_a_message_may_be_as_long_as_a_body(narrow: Server) -> None:
-    async with conversing(narrow, QUICK) as socket:
+async def test_message_may_be_as_long_as_a_request_body(small_limits: Server) -> None:
+    async with open_socket(small_limits, QUICK) as socket:
         await socket.respond(input="Who? " * (LIMIT // 5 - 100))
 
 
-async def test_a_flood_while_a_response_is_told_is_bounded(narrow: Server) -> None:
-    """The errors are not read, so that the messages cannot be: then there is no room for more."""
-    create = masked(json.dumps({"type": "response.create", "model": "up/v:stall=1", "input": "a"}))
-    async with shaken(narrow, receive_buffer=4096) as stream:
+async def test_flood_of_messages_during_a_response_is_bounded(small_limits: Server) -> None:
+    """The client does not read the errors, so the server must stop reading its messages."""
+    create = masked_frame(
+        json.dumps({"type": "response.create", "model": "up/v:stall=1", "input": "a"})
+    )
+    async with open_raw_socket(small_limits, receive_buffer=4096) as stream:
         await stream.send_all(create)
         sent_at = time.monotonic()
         with suppress(trio.BrokenResourceError):
             while time.monotonic() < sent_at + 20:
                 await stream.send_all(create * 100)
-            pytest.fail("it took everything")
-    await until(lambda: nobody_plays(narrow))
-    async with conversing(narrow, QUICK) as socket:
+            pytest.fail("the server accepted every message")
+    await until(lambda: no_live_turns(small_limits))
+    async with open_socket(small_limits, QUICK) as socket:
         await socket.respond()
 
 
-async def nobody_plays(server: Server) -> bool:
+async def no_live_turns(server: Server) -> bool:
     return await live_turns(server) == 0
 
 
-async def test_who_does_not_read_is_cut_off(narrow: Server, upstream: Process) -> None:
+async def test_stalled_reader_is_disconnected(small_limits: Server, upstream: Process) -> None:
     create = {
         "type": "response.create",
         "model": "up/v:first=0,delay=1ms,tokens=100000",
         "input": QUESTION,
         "user": "stalls",
     }
-    async with shaken(narrow, receive_buffer=8192) as stream:
-        await stream.send_all(framed(1, json.dumps(create).encode()))
-        stalls_at = time.monotonic()
+    async with open_raw_socket(small_limits, receive_buffer=8192) as stream:
+        await stream.send_all(frame_message(1, json.dumps(create).encode()))
+        stalled_at = time.monotonic()
 
         async def look() -> JSON | None:
             found = await reports(upstream, "stalls")
@@ -243,12 +247,12 @@ async def test_who_does_not_read_is_cut_off(narrow: Server, upstream: Process) -
         report = await until(look, within_s=30)
     assert report is not None
     assert isinstance(report["closed_at"], float)
-    assert abs(report["closed_at"] - stalls_at - STALL_S) < 2
-    assert narrow.logged("write_stalled")
+    assert abs(report["closed_at"] - stalled_at - STALL_S) < 2
+    assert small_limits.logged("write stalled")
 
 
-async def test_a_silent_socket_is_kept_by_pings(narrow: Server) -> None:
-    async with shaken(narrow) as stream:
+async def test_idle_socket_gets_pings(small_limits: Server) -> None:
+    async with open_raw_socket(small_limits) as stream:
         began = time.monotonic()
         pings = b""
         while len(pings) < 8:
@@ -257,150 +261,152 @@ async def test_a_silent_socket_is_kept_by_pings(narrow: Server) -> None:
         assert 2 < time.monotonic() - began < 5
 
 
-async def test_sigterm_closes_sockets_when_nothing_is_told_on_them(
+async def test_sigterm_closes_each_socket_once_it_has_no_response_in_progress(
     tmp_path: Path, upstream: Process
 ) -> None:
     config = harness.write_config(tmp_path, upstream.port, "grace_s = 1\ndrain_s = 20\n")
     with harness.serving(tmp_path, config) as server:
         async with (
-            conversing(server, "up/v:delay=20ms,tokens=120") as busy,
-            conversing(server, QUICK) as idle,
-            conversing(server, QUICK) as late,
+            open_socket(server, "up/v:delay=20ms,tokens=120") as busy,
+            open_socket(server, QUICK) as idle,
+            open_socket(server, QUICK) as late,
         ):
             await busy.create()
-            await busy.hear_text(3)
+            await busy.read_text(3)
             server.signal(signal.SIGTERM)
             await until(lambda: draining(server))
             await late.create()
-            assert await late.error() == (503, "draining", None)
-            assert await late.closed() == 1001
+            assert await late.receive_error() == (503, "draining", None)
+            assert await late.close_code() == 1001
             await check_refused(server)
             began = time.monotonic()
-            assert await idle.closed() == 1001
+            assert await idle.close_code() == 1001
             assert time.monotonic() - began < 2
-            assert (await busy.hear_until("response.completed"))["type"]
-            assert await busy.closed() == 1001
-        assert await server.ended() == 0
+            assert (await busy.receive_until("response.completed"))["type"]
+            assert await busy.close_code() == 1001
+        assert await server.wait() == 0
         assert server.rows("SELECT status, reason FROM turns") == [("completed", "stop")]
 
 
 async def draining(server: Server) -> bool:
-    return bool(server.logged("draining"))
+    return bool(server.logged("drain started"))
 
 
 async def check_refused(server: Server) -> None:
-    """Whoever comes now is told so in the answer to its handshake."""
-    async with connected(server) as stream:
+    """Assert that a new handshake gets 503."""
+    async with open_connection(server) as stream:
         await stream.send_all(HANDSHAKE)
-        answer = await rest_of(stream)
+        answer = await read_to_eof(stream)
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b'"code":"draining"' in answer
 
 
-async def test_out_of_time_a_response_ends_and_says_so(tmp_path: Path, upstream: Process) -> None:
+async def test_drain_timeout_fails_the_response_in_progress(
+    tmp_path: Path, upstream: Process
+) -> None:
     config = harness.write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 0.3\n")
     with harness.serving(tmp_path, config) as server:
-        async with conversing(server, SLOW) as socket:
+        async with open_socket(server, SLOW) as socket:
             await socket.create()
-            await socket.hear_text(3)
+            await socket.read_text(3)
             server.signal(signal.SIGTERM)
-            failed = await socket.hear_until("response.failed")
+            failed = await socket.receive_until("response.failed")
             assert "server_shutdown" in failed["response"]["error"]["message"]
-            assert await socket.closed() == 1001
-        assert await server.ended() == 0
+            assert await socket.close_code() == 1001
+        assert await server.wait() == 0
         assert server.rows("SELECT status, reason FROM turns") == [
             ("incomplete", "server_shutdown")
         ]
 
 
-async def test_sockets_that_stall_do_not_delay_a_second_signal(
+async def test_stalled_socket_does_not_delay_shutdown_after_a_second_signal(
     tmp_path: Path, upstream: Process
 ) -> None:
     config = harness.write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 60\n")
     create = {"type": "response.create", "model": "up/v:delay=0,tokens=100000", "input": QUESTION}
     with harness.serving(tmp_path, config) as server:
-        async with shaken(server, receive_buffer=8192) as stream:
-            await stream.send_all(framed(1, json.dumps(create).encode()))
-            await until(lambda: somebody_plays(server))
+        async with open_raw_socket(server, receive_buffer=8192) as stream:
+            await stream.send_all(frame_message(1, json.dumps(create).encode()))
+            await until(lambda: has_live_turns(server))
             server.signal(signal.SIGTERM)
             await until(lambda: draining(server))
             server.signal(signal.SIGTERM)
             began = time.monotonic()
-            assert await server.ended() == 0
+            assert await server.wait() == 0
             assert time.monotonic() - began < 5
     assert server.rows("SELECT count(*) FROM turns WHERE ended_at IS NULL") == [(0,)]
 
 
-async def somebody_plays(server: Server) -> bool:
+async def has_live_turns(server: Server) -> bool:
     return await live_turns(server) > 0
 
 
-class Talker:
-    """A client that talks on, on a new socket where the server has gone away from the old one."""
+class ReconnectingClient:
+    """A client that keeps requesting responses and reconnects when the server closes its socket."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._previous: str | None = None
         self.answered: list[str] = []
-        self.sent_off: list[int | None] = []
-        """The codes with which its sockets were closed."""
+        self.close_codes: list[int | None] = []
+        """Close codes of its sockets."""
 
-    async def talk(self, enough: trio.Event) -> None:
-        """Ask again and again."""
+    async def run(self, enough: trio.Event) -> None:
+        """Request responses until `enough` is set."""
         while not enough.is_set():
-            async with conversing(self._server, "up/v:first=10ms,delay=5ms,tokens=20") as socket:
+            async with open_socket(self._server, "up/v:first=10ms,delay=5ms,tokens=20") as socket:
                 while not enough.is_set() and await self._ask(socket):
                     pass
 
     async def _ask(self, socket: LiveSocket) -> bool:
-        """Whether the socket lives; what was asked when it did no more has not begun."""
+        """Request a response; return False if the socket was closed before the response started."""
         try:
             await socket.create(previous_response_id=self._previous)
-            first = await socket.hear()
+            first = await socket.receive()
         except ConnectionClosed as closed:
-            self.sent_off.append(closed.reason.code if closed.reason else None)
+            self.close_codes.append(closed.reason.code if closed.reason else None)
             return False
-        response = (await socket.hear_all([first]))[-1]["response"]
+        response = (await socket.receive_all([first]))[-1]["response"]
         assert response["status"] == "completed"
         self.answered.append(response["id"])
         self._previous = response["id"] if len(self.answered) % 20 else None
         return True
 
 
-async def _all_talk(talkers: list[Talker]) -> bool:
-    return all(talker.answered for talker in talkers)
+async def _all_answered(clients: list[ReconnectingClient]) -> bool:
+    return all(client.answered for client in clients)
 
 
-async def test_a_rolling_restart_breaks_off_no_response(tmp_path: Path, upstream: Process) -> None:
+async def test_rolling_restart_interrupts_no_response(tmp_path: Path, upstream: Process) -> None:
     config = harness.write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 30\n")
     with harness.serving(tmp_path, config, options=["--supervise", "1"]) as server:
-        talkers, enough = [Talker(server) for _ in range(8)], trio.Event()
-        async with conversing(server, QUICK) as idle, trio.open_nursery() as nursery:
-            for talker in talkers:
-                nursery.start_soon(talker.talk, enough)
-            await until(lambda: _all_talk(talkers))
+        clients, enough = [ReconnectingClient(server) for _ in range(8)], trio.Event()
+        async with open_socket(server, QUICK) as idle, trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(client.run, enough)
+            await until(lambda: _all_answered(clients))
             await restart(server)
-            assert await idle.closed() == 1001
+            assert await idle.close_code() == 1001
             await restart(server)
             enough.set()
         server.signal(signal.SIGTERM)
-        assert await server.ended() == 0
+        assert await server.wait() == 0
         rows = server.rows("SELECT id, status, reason FROM turns")
-    assert all(set(talker.sent_off) == {1001} for talker in talkers)
-    answered = ["turn_" + id.removeprefix("resp_") for t in talkers for id in t.answered]
+    assert all(set(client.close_codes) == {1001} for client in clients)
+    answered = ["turn_" + id.removeprefix("resp_") for t in clients for id in t.answered]
     assert sorted(answered) == sorted(str(row[0]) for row in rows)
     assert {row[1:] for row in rows} == {("completed", "stop")}
 
 
-class Heard:
-    """What the SDK hears of one response."""
+class SdkResponse:
+    """The text and last event that the SDK received of one response."""
 
     def __init__(self) -> None:
         self.text = ""
         self.last: Any = None
 
     def take(self, event: ResponsesServerEvent) -> bool:
-        """Whether this was the last event."""
+        """Process an event; return True if it was the last."""
         if event.type == "response.output_text.delta":
             self.text += event.delta
         self.last = event
@@ -408,26 +414,26 @@ class Heard:
 
 
 @pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager")
-def test_the_sdk_converses(live: Server) -> None:
+def test_sdk_chains_responses_on_a_socket(live: Server) -> None:
     with (
         openai.OpenAI(base_url=f"http://127.0.0.1:{live.port}/v1", api_key="none") as client,
         client.responses.connect() as connection,
     ):
 
-        def respond(**fields: Any) -> Heard:
+        def respond(**fields: Any) -> SdkResponse:
             connection.response.create(model=QUICK, **fields)
-            heard = Heard()
+            received = SdkResponse()
             for event in connection:
-                if heard.take(event):
+                if received.take(event):
                     break
-            return heard
+            return received
 
         previous = None
         for store in (True, False, False, True):
-            heard = respond(input=QUESTION, store=store, previous_response_id=previous)
-            assert heard.last.type == "response.completed"
-            assert heard.last.response.output_text == heard.text != ""
-            previous = heard.last.response.id
+            received = respond(input=QUESTION, store=store, previous_response_id=previous)
+            assert received.last.type == "response.completed"
+            assert received.last.response.output_text == received.text != ""
+            previous = received.last.response.id
         wrong = respond(input=QUESTION, previous_response_id="resp_7").last
         assert (wrong.status, wrong.error.code) == (404, "previous_response_not_found")
         limited = respond(input=QUESTION, temperature=7).last
@@ -435,29 +441,29 @@ def test_the_sdk_converses(live: Server) -> None:
         assert respond(input=QUESTION).last.type == "response.completed"
 
 
-async def test_the_sdk_in_an_event_loop(live: Server) -> None:
-    """Of asyncio: there is no other that its sockets know."""
+async def test_async_sdk_on_asyncio(live: Server) -> None:
+    """The SDK's WebSocket support works only with asyncio."""
 
     async def converse() -> tuple[str, str]:
         url = f"http://127.0.0.1:{live.port}/v1"
-        heard = Heard()
+        received = SdkResponse()
         async with (
             openai.AsyncOpenAI(base_url=url, api_key="none") as client,
             client.responses.connect() as connection,
         ):
             await connection.response.create(model=QUICK, input=QUESTION)
             async for event in connection:
-                if heard.take(event):
+                if received.take(event):
                     break
-        return heard.last.type, heard.text
+        return received.last.type, received.text
 
     kind, text = await trio.to_thread.run_sync(lambda: asyncio.run(converse()))
     assert kind == "response.completed"
     assert text
 
 
-async def test_a_page_of_another_site_is_refused(live: Server) -> None:
+async def test_cross_origin_handshake_is_refused(live: Server) -> None:
     foreign = HANDSHAKE.replace(b"\r\n\r\n", b"\r\nOrigin: https://evil.example\r\n\r\n")
-    async with connected(live) as stream:
+    async with open_connection(live) as stream:
         await stream.send_all(foreign)
-        assert (await rest_of(stream)).startswith(b"HTTP/1.1 403 ")
+        assert (await read_to_eof(stream)).startswith(b"HTTP/1.1 403 ")

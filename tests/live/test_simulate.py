@@ -1,4 +1,4 @@
-"""`trouper simulate` in a process of its own, asked by clients that nobody here wrote."""
+"""`trouper simulate` as a subprocess, used by the official `openai` SDK and raw sockets."""
 
 import json
 import os
@@ -34,11 +34,11 @@ class Server(NamedTuple):
     process: subprocess.Popen[str]
     file: Path
 
-    def happenings(self) -> list[dict[str, object]]:
+    def events(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def report(self, id: str) -> dict[str, object]:
-        """The witness's report of one request, asked after all that was sent before."""
+        """Return the report of one request from `GET /witness`."""
         found = httpx.get(f"{self.url}/../witness", params={"id": id}, trust_env=False).json()
         (report,) = found["requests"]
         assert isinstance(report, dict)
@@ -64,7 +64,7 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 
 def connect(server: Server, model: str, *, stream: bool = True, id: str = "raw") -> socket.socket:
-    """A raw connection with one call on its way."""
+    """Open a raw connection and send one chat completion request."""
     call = {"model": model, "stream": stream, "messages": QUESTION, "user": id}
     body = json.dumps(call).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -80,7 +80,7 @@ def read_until(sock: socket.socket, wanted: bytes) -> bytes:
     return got
 
 
-def test_the_sdk_streams(client: openai.OpenAI, server: Server) -> None:
+def test_sdk_streams_an_answer(client: openai.OpenAI, server: Server) -> None:
     with client.chat.completions.create(
         model="sim:delay=1ms",
         messages=QUESTION,
@@ -97,7 +97,7 @@ def test_the_sdk_streams(client: openai.OpenAI, server: Server) -> None:
     assert chunks[-1].usage.completion_tokens == report["tokens_sent"]
 
 
-def test_the_sdk_gets_the_same_answer_whole(client: openai.OpenAI) -> None:
+def test_sdk_gets_the_same_answer_streamed_and_unstreamed(client: openai.OpenAI) -> None:
     whole = client.chat.completions.create(model="sim:delay=0", messages=QUESTION)
     stream = client.chat.completions.create(model="sim:delay=0", messages=QUESTION, stream=True)
     with stream:
@@ -107,7 +107,7 @@ def test_the_sdk_gets_the_same_answer_whole(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-def test_the_sdk_calls_tools(client: openai.OpenAI, calls: int) -> None:
+def test_sdk_receives_tool_calls(client: openai.OpenAI, calls: int) -> None:
     with client.chat.completions.stream(
         model=f"sim:tool={calls},delay=1ms", messages=QUESTION, tools=[WEATHER]
     ) as stream:
@@ -122,7 +122,7 @@ def test_the_sdk_calls_tools(client: openai.OpenAI, calls: int) -> None:
     assert all(name == "weather" and json.loads(text).keys() == {"city"} for name, text in made)
 
 
-def test_the_sdk_understands_errors(client: openai.OpenAI) -> None:
+def test_sdk_maps_errors_to_its_exceptions(client: openai.OpenAI) -> None:
     with pytest.raises(openai.RateLimitError) as limited:
         client.chat.completions.create(model="sim:429=2", messages=QUESTION)
     assert limited.value.response.headers["retry-after"] == "2"
@@ -135,13 +135,13 @@ def test_the_sdk_understands_errors(client: openai.OpenAI) -> None:
         list(stream)
 
 
-def test_the_sdk_waits_as_it_is_told(server: Server) -> None:
+def test_sdk_waits_for_retry_after(server: Server) -> None:
     with openai.OpenAI(base_url=server.url, api_key="none", max_retries=1) as client:
-        begun = time.monotonic()
+        started_at = time.monotonic()
         client.chat.completions.create(
             model="sim:error=429,retry=0.5,times=1,tokens=2", messages=QUESTION
         )
-    assert time.monotonic() - begun >= 0.5
+    assert time.monotonic() - started_at >= 0.5
 
 
 @pytest.mark.parametrize("how", ["fin", "reset"])
@@ -155,7 +155,7 @@ def test_the_sdk_waits_as_it_is_told(server: Server) -> None:
         ("sim:tokens=100000,delay=0", True, b"data: "),
     ],
 )
-def test_a_leaving_client_is_seen_at_once(
+def test_disconnect_is_reported_at_once(
     server: Server, model: str, stream: bool, until: bytes, how: str
 ) -> None:
     sock = connect(server, model, stream=stream, id="leaver")
@@ -171,14 +171,14 @@ def test_a_leaving_client_is_seen_at_once(
     assert isinstance(closed_at, float)
     assert left_at <= closed_at < left_at + ABORT_S
     assert report["ended_at"] is None
-    # Closing with tokens unread is a reset, too.
+    # The kernel sends RST instead of FIN when a socket with unread data is closed.
     assert report["closed_by"] in (how, "reset")
     if model in ("sim:silent", "sim:stall=0"):
         assert report["closed_by"] == how
 
 
 @pytest.mark.parametrize("model", ["sim:refuse", "sim:reset=3"])
-def test_a_reset_is_a_reset(server: Server, model: str) -> None:
+def test_simulated_reset_sends_rst(server: Server, model: str) -> None:
     with connect(server, model) as sock, pytest.raises(ConnectionResetError):
         read_until(sock, b"never")
 
@@ -192,32 +192,34 @@ def test_a_reset_is_a_reset(server: Server, model: str) -> None:
         ("sim:garbage", b"not HTTP\r\n\r\n"),
     ],
 )
-def test_a_cut_is_a_fin_without_a_last_chunk(server: Server, model: str, last: bytes) -> None:
+def test_simulated_cut_is_a_fin_without_the_last_chunk(
+    server: Server, model: str, last: bytes
+) -> None:
     with connect(server, model) as sock:
         got = read_until(sock, b"never")
     assert last in got[-40:]
     assert not got.endswith(b"0\r\n\r\n")
 
 
-def test_it_stops_at_once_and_says_so(server: Server) -> None:
+def test_sigterm_stops_running_answers_at_once_and_records_it(server: Server) -> None:
     with connect(server, "sim:silent"), connect(server, "sim:count,tokens=5000") as sock:
         read_until(sock, b'"content":" 3"')
         os.kill(server.process.pid, signal.SIGTERM)
-        begun = time.monotonic()
+        started_at = time.monotonic()
         assert server.process.wait(timeout=5) == 0
-        assert time.monotonic() - begun < 1
-    ends = [h for h in server.happenings() if h["event"] == "end"]
+        assert time.monotonic() - started_at < 1
+    ends = [h for h in server.events() if h["event"] == "end"]
     assert [end["how"] for end in ends] == ["stopped", "stopped"]
 
 
-def test_the_file_tells_what_the_witness_tells(server: Server) -> None:
+def test_witness_file_matches_the_witness_endpoint(server: Server) -> None:
     with connect(server, "sim:count,tokens=3", id="filed") as sock:
         read_until(sock, b"[DONE]")
     report = server.report("filed")
     os.kill(server.process.pid, signal.SIGINT)
     assert server.process.wait(timeout=5) == 0
-    happenings = server.happenings()
-    assert [h["event"] for h in happenings] == ["begin", "head", "end", "closed"]
-    assert happenings[0]["user"] == "filed"
+    events = server.events()
+    assert [h["event"] for h in events] == ["begin", "head", "end", "closed"]
+    assert events[0]["user"] == "filed"
     times = [report["began"], report["head_at"], report["ended_at"], report["closed_at"]]
-    assert [h["t"] for h in happenings] == times
+    assert [h["t"] for h in events] == times

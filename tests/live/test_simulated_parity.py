@@ -1,4 +1,4 @@
-"""The simulated provider is the same upstream in process and over HTTP."""
+"""The simulated provider behaves identically in process and over HTTP."""
 
 import pytest
 import trio
@@ -7,11 +7,11 @@ from actors.chunks import Chunk, SkippedChunk
 from actors.providers.base import ModelCall, Provider
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.simulated import SimulatedProvider
-from tests.actors.providers.playing import facts_of, played
+from tests.actors.providers.playing import facts_of, receive_all
 from tests.live.parity import TOOL
 from web.simulate import SimulateSettings, serve_simulated
 
-Played = tuple[list[Chunk], tuple[object, ...] | None]
+CollectedAnswer = tuple[list[Chunk], tuple[object, ...] | None]
 
 FAULTS = [
     *("error=400", "error=401", "error=503", "429", "429=2", "context", "policy", "oops"),
@@ -25,19 +25,19 @@ ANSWERS = [
 ]
 
 
-async def play(provider: Provider, call: ModelCall) -> Played:
-    """The chunks of an answer, and how it failed if it did."""
-    chunks, failure = await played(provider, call)
+async def collect_answer(provider: Provider, call: ModelCall) -> CollectedAnswer:
+    """Return the chunks of an answer, and the facts of its failure if any."""
+    chunks, failure = await receive_all(provider, call)
     return chunks, facts_of(failure)
 
 
-def merged(chunks: list[Chunk]) -> list[Chunk]:
-    """What a malformed frame looked like is for the log, and its wording is the decoder's."""
+def without_skipped_text(chunks: list[Chunk]) -> list[Chunk]:
+    """Blank the text of skipped chunks, which each decoder words differently."""
     return [SkippedChunk("") if isinstance(c, SkippedChunk) else c for c in chunks]
 
 
 @pytest.mark.parametrize("settings", [*ANSWERS, *FAULTS])
-async def test_both_say_and_do_the_same(settings: str) -> None:
+async def test_in_process_and_http_give_the_same_chunks_and_failures(settings: str) -> None:
     voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
     messages: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
     call = ModelCall(upstream_model=voice, messages=messages, parameters={"tools": [TOOL]})
@@ -46,8 +46,8 @@ async def test_both_say_and_do_the_same(settings: str) -> None:
             port = await nursery.start(serve_simulated, SimulateSettings())
             url = f"http://127.0.0.1:{port}/v1"
             async with make_client(url) as client:
-                over_http = await play(HttpProvider("s", url, None, client), call)
+                over_http = await collect_answer(HttpProvider("s", url, None, client), call)
             nursery.cancel_scope.cancel()
-        in_process = await play(SimulatedProvider("s"), call)
-    assert merged(over_http[0]) == merged(in_process[0])
+        in_process = await collect_answer(SimulatedProvider("s"), call)
+    assert without_skipped_text(over_http[0]) == without_skipped_text(in_process[0])
     assert over_http[1] == in_process[1]

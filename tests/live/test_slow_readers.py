@@ -1,4 +1,4 @@
-"""Readers that stop or dawdle: they lose their subscriptions, and cost nobody else anything."""
+"""Stalled and slow readers lose their subscriptions and do not affect other clients."""
 
 import time
 from collections.abc import AsyncIterator
@@ -9,30 +9,31 @@ import pytest
 import trio
 
 from tests.live import harness
-from tests.live.client import JSON, Call, chatting, live_turns, reports, turn
-from tests.live.gauges import first_token_s, p, resident
+from tests.live.client import JSON, Call, live_turns, open_chat, reports, turn
+from tests.live.gauges import first_token_s, percentile, resident_bytes
 from tests.live.harness import FULL, Process, Server, until
 
 STALL_S = 3.0
-CROWD = 500 if FULL else 100
-CROWD_STALL_S = 20.0 if FULL else 10.0
-ASKS = 40
-LATER_S = 0.020
-"""How much longer a healthy client may wait for its first token."""
-RUNNING_ON = "first=0,delay=1ms,tokens=100000"
-"""Some 250 KB of frames in a second, for a hundred seconds."""
+READERS = 500 if FULL else 100
+READERS_STALL_S = 20.0 if FULL else 10.0
+REQUESTS = 40
+MAX_DELAY_S = 0.020
+"""Limit of the extra time to first token for a healthy client, in seconds."""
+ENDLESS = "first=0,delay=1ms,tokens=100000"
+"""Model that sends about 250 KB of frames per second for a hundred seconds."""
 BURST = "first=0,delay=0,tokens=1500,stall=1200"
-"""280 KB of frames, then nothing: more than the kernel takes for one who does not read."""
+"""Model that sends 280 KB of frames, more than the kernel buffers for a client, then stalls."""
 SPEED = 50_000
-"""Bytes that a slow reader takes in a second."""
+"""Bytes per second that a slow reader reads."""
 SEGMENT = 65_536
-"""Linux takes one for stalled that reads on but never has room for a segment (here: of 64 KiB)."""
-HELD = 512 * 1024
-"""Bytes for each reader that does not read a `BURST`: its journal, a part, an open stream."""
+"""Receive buffer in bytes. Linux advertises no window unless a segment fits (here 64 KiB), so a
+smaller buffer would make a slow reader look stalled."""
+MEMORY_PER_READER = 512 * 1024
+"""Memory limit per stalled reader of a `BURST`, in bytes: journal, batch and open stream."""
 
 
 @asynccontextmanager
-async def starting(directory: Path, upstream: Process, limits: str) -> AsyncIterator[Server]:
+async def running_server(directory: Path, upstream: Process, limits: str) -> AsyncIterator[Server]:
     settings = f"grace_s = 0\ndrain_s = 1\n[limits]\n{limits}\n[timeouts]\nidle_s = 120\n"
     config = harness.write_config(directory, upstream.port, settings)
     with harness.serving(directory, config) as server:
@@ -40,17 +41,17 @@ async def starting(directory: Path, upstream: Process, limits: str) -> AsyncIter
 
 
 @asynccontextmanager
-async def narrow(
+async def open_narrow_chat(
     server: Server, model: str, user: str, *, buffer: int = 8192
 ) -> AsyncIterator[Call]:
-    """A client whose system takes little for it, with the response's head read."""
-    async with chatting(server, model, receive_buffer=buffer, user=user) as call:
+    """Open a chat with a small receive buffer and read the response headers."""
+    async with open_chat(server, model, receive_buffer=buffer, user=user) as call:
         assert await call.head() == 200
         yield call
 
 
-async def closed(upstream: Process, user: str) -> JSON:
-    """The witness's report, once its connection is closed."""
+async def wait_for_close(upstream: Process, user: str) -> JSON:
+    """Wait until the upstream connection is closed and return the provider's report."""
 
     async def look() -> JSON | None:
         found = await reports(upstream, user)
@@ -61,7 +62,7 @@ async def closed(upstream: Process, user: str) -> JSON:
     return report
 
 
-async def ended(server: Server, turn_id: str) -> JSON:
+async def wait_for_turn_end(server: Server, turn_id: str) -> JSON:
     async def look() -> JSON | None:
         found = await turn(server, turn_id)
         return found if found["ended_at"] else None
@@ -71,92 +72,88 @@ async def ended(server: Server, turn_id: str) -> JSON:
     return found
 
 
-async def test_a_reader_that_stops_loses_its_subscription(
-    tmp_path: Path, upstream: Process
-) -> None:
+async def test_stalled_reader_loses_its_subscription(tmp_path: Path, upstream: Process) -> None:
     async with (
-        starting(tmp_path, upstream, f"write_stall_s = {STALL_S}") as server,
-        narrow(server, f"up/v:{RUNNING_ON}", "stops") as call,
+        running_server(tmp_path, upstream, f"write_stall_s = {STALL_S}") as server,
+        open_narrow_chat(server, f"up/v:{ENDLESS}", "stops") as call,
     ):
         stopped_at = time.monotonic()
-        report = await closed(upstream, "stops")
+        report = await wait_for_close(upstream, "stops")
         assert isinstance(report["closed_at"], float)
         freed_s = report["closed_at"] - stopped_at
-        found = await ended(server, call.turn_id)
+        found = await wait_for_turn_end(server, call.turn_id)
     assert abs(freed_s - STALL_S) < 2
     assert (found["status"], found["reason"]) == ("incomplete", "client_disconnected")
     assert found["disconnect_stage"] == "mid_stream"
 
 
-async def logged(server: Server, event: str) -> bool:
+async def has_logged(server: Server, event: str) -> bool:
     return bool(server.logged(event))
 
 
-async def dawdle(call: Call) -> None:
+async def read_slowly(call: Call) -> None:
     """Read slowly until the connection ends."""
-    while data := await call.more():  # noqa: ASYNC110  # it is the slowness that is tested
+    while data := await call.read_more():  # noqa: ASYNC110  # reading slowly is the point
         await trio.sleep(len(data) / SPEED)
 
 
-async def test_a_reader_that_is_too_slow_loses_its_subscription(
-    tmp_path: Path, upstream: Process
-) -> None:
+async def test_too_slow_reader_loses_its_subscription(tmp_path: Path, upstream: Process) -> None:
     limits = "reader_lag_bytes = 65536\nreader_bytes_per_s = 1000000"
     async with (
-        starting(tmp_path, upstream, limits) as server,
-        narrow(server, f"up/v:{RUNNING_ON}", "dawdles", buffer=SEGMENT) as call,
+        running_server(tmp_path, upstream, limits) as server,
+        open_narrow_chat(server, f"up/v:{ENDLESS}", "dawdles", buffer=SEGMENT) as call,
     ):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(dawdle, call)
-            await closed(upstream, "dawdles")
+            nursery.start_soon(read_slowly, call)
+            await wait_for_close(upstream, "dawdles")
             nursery.cancel_scope.cancel()
-        await call.rest()
-        assert not call.whole, "nobody may take it for the whole answer"
-        found = await ended(server, call.turn_id)
-        await until(lambda: logged(server, "reader_too_slow"))
+        await call.read_all()
+        assert not call.complete, "the stream must not look complete"
+        found = await wait_for_turn_end(server, call.turn_id)
+        await until(lambda: has_logged(server, "slow reader dropped"))
     assert (found["status"], found["reason"]) == ("incomplete", "client_disconnected")
 
 
-async def test_a_slow_reader_with_the_default_limits_is_kept(
-    tmp_path: Path, upstream: Process
-) -> None:
+async def test_slow_reader_is_kept_with_default_limits(tmp_path: Path, upstream: Process) -> None:
     async with (
-        starting(tmp_path, upstream, "") as server,
-        narrow(server, f"up/v:{RUNNING_ON}", "patient", buffer=SEGMENT) as call,
+        running_server(tmp_path, upstream, "") as server,
+        open_narrow_chat(server, f"up/v:{ENDLESS}", "patient", buffer=SEGMENT) as call,
     ):
         with trio.move_on_after(6):
-            await dawdle(call)
-            pytest.fail(f"it was cut off: {server.said}")
-        assert await live_turns(server) == 1, server.said
+            await read_slowly(call)
+            pytest.fail(f"the reader was disconnected: {server.output}")
+        assert await live_turns(server) == 1, server.output
 
 
 @pytest.mark.alone
-async def test_a_crowd_that_does_not_read_costs_others_nothing(
+async def test_many_stalled_readers_do_not_delay_others(
     tmp_path: Path, upstream: Process, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = f"write_stall_s = {CROWD_STALL_S}"
-    async with starting(tmp_path, upstream, limits) as server, AsyncExitStack() as crowd:
-        await first_token_s(server, ASKS)
-        alone, memory = await first_token_s(server, ASKS), resident(server)
+    limits = f"write_stall_s = {READERS_STALL_S}"
+    async with running_server(tmp_path, upstream, limits) as server, AsyncExitStack() as readers:
+        await first_token_s(server, REQUESTS)
+        alone, memory = await first_token_s(server, REQUESTS), resident_bytes(server)
         opening_at = time.monotonic()
-        for _ in range(CROWD):
-            await crowd.enter_async_context(narrow(server, f"up/v:{BURST}", "crowd"))
+        for _ in range(READERS):
+            await readers.enter_async_context(open_narrow_chat(server, f"up/v:{BURST}", "crowd"))
         opened_s = time.monotonic() - opening_at
-        assert opened_s < CROWD_STALL_S - 3, "the first was to stall after the last had come"
-        beside, held = await first_token_s(server, ASKS), resident(server) - memory
-        assert await live_turns(server) == CROWD
-        await until(lambda: nobody_plays(server), within_s=CROWD_STALL_S + 5)
-        after = resident(server) - memory
-    later = p(0.5, beside) - p(0.5, alone)
-    with capsys.disabled():
-        print(  # noqa: T201 (what the test is for)
-            f"\n{CROWD} readers that do not read: first token {1000 * p(0.5, alone):.1f} →"
-            f" {1000 * p(0.5, beside):.1f} ms, {held / CROWD / 1024:.0f} KiB for each,"
-            f" {after / CROWD / 1024:.0f} after they had gone"
+        assert opened_s < READERS_STALL_S - 3, (
+            "opening took so long that the first readers may have timed out already"
         )
-    assert later < LATER_S
-    assert held < CROWD * HELD
+        with_readers, held = await first_token_s(server, REQUESTS), resident_bytes(server) - memory
+        assert await live_turns(server) == READERS
+        await until(lambda: no_live_turns(server), within_s=READERS_STALL_S + 5)
+        after = resident_bytes(server) - memory
+    delay_s = percentile(0.5, with_readers) - percentile(0.5, alone)
+    with capsys.disabled():
+        print(  # noqa: T201 (reports the measurement)
+            f"\n{READERS} stalled readers: first token {1000 * percentile(0.5, alone):.1f} →"
+            f" {1000 * percentile(0.5, with_readers):.1f} ms, {held / READERS / 1024:.0f} KiB each,"
+            f" {after / READERS / 1024:.0f} after they were dropped"
+        )
+    assert delay_s < MAX_DELAY_S
+    assert held < READERS * MEMORY_PER_READER
 
 
-async def nobody_plays(server: Server) -> bool:
+async def no_live_turns(server: Server) -> bool:
     return await live_turns(server) == 0

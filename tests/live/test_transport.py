@@ -1,4 +1,4 @@
-"""The transport on real sockets, against a small server in the same process."""
+"""Upstream HTTP transport on real sockets, against a small server in the same process."""
 
 import socket
 import ssl
@@ -31,15 +31,15 @@ NOTHING = Statistics(connecting=0, open=0, idle=0)
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-class Asked:
-    """One connection as the server has it."""
+class ServerConnection:
+    """The server's side of one connection."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self._buffer = b""
 
     async def request(self) -> bytes:
-        """The next request's body; `b""` where the client has gone."""
+        """Return the next request's body; `b""` if the client has disconnected."""
         while b"\r\n\r\n" not in self._buffer:
             if not await self._more():
                 return b""
@@ -62,11 +62,11 @@ class Asked:
         self._buffer += data
         return data
 
-    async def say(self, *parts: bytes) -> None:
+    async def send(self, *parts: bytes) -> None:
         await self.stream.send_all(b"".join(parts))
 
     def reset(self) -> None:
-        """End the connection with an RST."""
+        """Close the connection with RST."""
         stream = self.stream
         while isinstance(stream, trio.SSLStream):
             stream = stream.transport_stream
@@ -75,14 +75,14 @@ class Asked:
         stream.socket.close()
 
 
-Play = Callable[[Asked], Awaitable[None]]
+Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 class Upstream:
-    """A server that plays the same part on every connection, and the provider that asks it."""
+    """A server with one handler for every connection, and a provider that uses it."""
 
-    def __init__(self, play: Play, ca: trustme.CA | None) -> None:
-        self._play = play
+    def __init__(self, handler: Handler, ca: trustme.CA | None) -> None:
+        self._handler = handler
         self._ca = ca
         self.connections = 0
         self.open = 0
@@ -119,7 +119,7 @@ class Upstream:
         self.open += 1
         self.all_closed = trio.Event()
         try:
-            await self._play(Asked(stream))
+            await self._handler(ServerConnection(stream))
         except GONE:
             pass
         finally:
@@ -128,7 +128,7 @@ class Upstream:
             if not self.open:
                 self.all_closed.set()
 
-    async def ask(self) -> Answer:
+    async def open_answer(self) -> Answer:
         return await self.provider.open(CALL, connect_s=5.0)
 
     @property
@@ -136,107 +136,107 @@ class Upstream:
         return self.client.upstream.statistics()
 
 
-Start = Callable[[Play], Awaitable[Upstream]]
+Start = Callable[[Handler], Awaitable[Upstream]]
 
 
 @pytest.fixture(params=["tcp", "tls"])
 async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
-    """Starts an upstream, without TLS and with it."""
+    """Yield a function that starts an upstream, without TLS and with it."""
     ca = trustme.CA() if request.param == "tls" else None
-    started: list[Upstream] = []
+    upstreams: list[Upstream] = []
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
 
-            async def start(play: Play) -> Upstream:
-                upstream = Upstream(play, ca)
+            async def start(handler: Handler) -> Upstream:
+                upstream = Upstream(handler, ca)
                 await nursery.start(upstream.serve)
-                started.append(upstream)
+                upstreams.append(upstream)
                 return upstream
 
             yield start
-            for upstream in started:
+            for upstream in upstreams:
                 await upstream.client.aclose()
                 assert upstream.statistics == NOTHING
             nursery.cancel_scope.cancel()
 
 
-async def drained(answer: Answer) -> list[Chunk]:
+async def read_all_chunks(answer: Answer) -> list[Chunk]:
     chunks: list[Chunk] = []
     while batch := await answer.receive():
         chunks += batch
     return chunks
 
 
-async def answer_all(asked: Asked) -> None:
-    while await asked.request():
-        await asked.say(SSE, chunked(TEXT))
-        await asked.say(chunked(STOP, DONE), LAST)
+async def answer_all(connection: ServerConnection) -> None:
+    while await connection.request():
+        await connection.send(SSE, chunked(TEXT))
+        await connection.send(chunked(STOP, DONE), LAST)
 
 
-async def test_one_connection_for_many_answers(start: Start) -> None:
+async def test_connection_is_reused_for_many_answers(start: Start) -> None:
     upstream = await start(answer_all)
     for _ in range(20):
-        answer = await upstream.ask()
-        assert await drained(answer) == [HI, FinishChunk(Reason.STOP)]
+        answer = await upstream.open_answer()
+        assert await read_all_chunks(answer) == [HI, FinishChunk(Reason.STOP)]
         answer.release()
     assert upstream.connections == 1
     assert upstream.statistics == IDLE
 
 
-async def test_reuse_after_the_end_marker_when_the_last_chunk_is_late(start: Start) -> None:
+async def test_connection_is_reused_when_the_last_chunk_follows_done_late(start: Start) -> None:
     ended = trio.Event()
     may_end = trio.Event()
 
-    async def play(asked: Asked) -> None:
-        while await asked.request():
-            await asked.say(SSE, chunked(TEXT, STOP, DONE))
+    async def handler(connection: ServerConnection) -> None:
+        while await connection.request():
+            await connection.send(SSE, chunked(TEXT, STOP, DONE))
             await may_end.wait()
-            await asked.say(LAST)
+            await connection.send(LAST)
             ended.set()
 
-    upstream = await start(play)
-    answer = await upstream.ask()
-    await drained(answer)
+    upstream = await start(handler)
+    answer = await upstream.open_answer()
+    await read_all_chunks(answer)
     answer.release()
     may_end.set()
     await ended.wait()
-    answer = await upstream.ask()
-    await drained(answer)
+    answer = await upstream.open_answer()
+    await read_all_chunks(answer)
     answer.release()
     assert upstream.connections == 1
 
 
-async def test_no_reuse_where_the_last_chunk_never_came(start: Start) -> None:
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        await asked.say(SSE, chunked(TEXT, STOP, DONE))
-        await asked.request()
+async def test_connection_is_not_reused_without_the_last_chunk(start: Start) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
+        await connection.send(SSE, chunked(TEXT, STOP, DONE))
+        await connection.request()
 
-    upstream = await start(play)
+    upstream = await start(handler)
     for _ in range(2):
-        answer = await upstream.ask()
-        await drained(answer)
+        answer = await upstream.open_answer()
+        await read_all_chunks(answer)
         answer.release()
     assert upstream.connections == 2
     assert upstream.statistics == IDLE
 
 
 @pytest.mark.parametrize("moment", ["before the head", "before a token", "mid-stream"])
-async def test_cancelling_closes_the_peer_s_socket(start: Start, moment: str) -> None:
+async def test_cancellation_closes_the_connection(start: Start, moment: str) -> None:
     waiting = trio.Event()
-    said = {"before the head": b"", "before a token": SSE, "mid-stream": SSE + chunked(TEXT)}
+    sent = {"before the head": b"", "before a token": SSE, "mid-stream": SSE + chunked(TEXT)}
 
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        if said[moment]:
-            await asked.say(said[moment])
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
+        if sent[moment]:
+            await connection.send(sent[moment])
         waiting.set()
-        assert await asked.request() == b""
+        assert await connection.request() == b""
 
-    upstream = await start(play)
+    upstream = await start(handler)
 
     async def turn() -> None:
-        answer = await upstream.ask()
+        answer = await upstream.open_answer()
         try:
             while await answer.receive():
                 pass
@@ -252,17 +252,17 @@ async def test_cancelling_closes_the_peer_s_socket(start: Start, moment: str) ->
     await upstream.all_closed.wait()
 
 
-async def test_a_reset_in_the_middle(start: Start) -> None:
+async def test_reset_mid_answer_is_truncated(start: Start) -> None:
     may_reset = trio.Event()
 
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        await asked.say(SSE, chunked(TEXT))
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
+        await connection.send(SSE, chunked(TEXT))
         await may_reset.wait()
-        asked.reset()
+        connection.reset()
 
-    upstream = await start(play)
-    answer = await upstream.ask()
+    upstream = await start(handler)
+    answer = await upstream.open_answer()
     assert await answer.receive() == [HI]
     may_reset.set()
     with pytest.raises(UpstreamFailure) as caught:
@@ -271,16 +271,16 @@ async def test_a_reset_in_the_middle(start: Start) -> None:
     answer.close()
 
 
-@pytest.mark.parametrize("goodbye", [False, True])
-async def test_half_a_chunk_and_the_end(start: Start, goodbye: bool) -> None:
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        await asked.say(SSE, chunked(TEXT), chunked(TEXT)[:-9])
-        if goodbye:
-            await asked.stream.aclose()
+@pytest.mark.parametrize("closes", [False, True])
+async def test_eof_within_a_chunk_is_truncated(start: Start, closes: bool) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
+        await connection.send(SSE, chunked(TEXT), chunked(TEXT)[:-9])
+        if closes:
+            await connection.stream.aclose()
 
-    upstream = await start(play)
-    answer = await upstream.ask()
+    upstream = await start(handler)
+    answer = await upstream.open_answer()
     seen: list[Chunk] = []
     with pytest.raises(UpstreamFailure) as caught:  # noqa: PT012
         while True:
@@ -290,79 +290,79 @@ async def test_half_a_chunk_and_the_end(start: Start, goodbye: bool) -> None:
     answer.close()
 
 
-async def test_the_end_before_the_head(start: Start) -> None:
-    async def play(asked: Asked) -> None:
-        await asked.request()
+async def test_eof_before_the_response_head_is_refused(start: Start) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
 
-    upstream = await start(play)
+    upstream = await start(handler)
     with pytest.raises(UpstreamFailure) as caught:
-        await upstream.ask()
+        await upstream.open_answer()
     assert caught.value.kind is FailureKind.REFUSED
     assert upstream.connections == 1
 
 
-@pytest.mark.parametrize("how", ["fin", "rst", "only when asked again"])
-async def test_a_connection_that_died_idle_is_replaced(start: Start, how: str) -> None:
-    over = trio.Event()
+@pytest.mark.parametrize("how", ["fin", "rst", "after the next request"])
+async def test_connection_that_died_idle_is_replaced(start: Start, how: str) -> None:
+    closed = trio.Event()
 
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        await asked.say(SSE, chunked(TEXT, STOP, DONE), LAST)
-        if upstream.connections > 1 or how == "only when asked again":
-            await asked.request()
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
+        await connection.send(SSE, chunked(TEXT, STOP, DONE), LAST)
+        if upstream.connections > 1 or how == "after the next request":
+            await connection.request()
         if upstream.connections == 1 and how == "rst":
-            asked.reset()
+            connection.reset()
         else:
-            await trio.aclose_forcefully(asked.stream)
-        over.set()
+            await trio.aclose_forcefully(connection.stream)
+        closed.set()
 
-    upstream = await start(play)
+    upstream = await start(handler)
     for _ in range(2):
-        answer = await upstream.ask()
-        assert await drained(answer) == [HI, FinishChunk(Reason.STOP)]
+        answer = await upstream.open_answer()
+        assert await read_all_chunks(answer) == [HI, FinishChunk(Reason.STOP)]
         answer.release()
-        if how != "only when asked again":
-            await over.wait()
+        if how != "after the next request":
+            await closed.wait()
     assert upstream.connections == 2
 
 
-async def test_a_large_request_to_a_slow_reader(start: Start) -> None:
+async def test_large_request_is_sent_completely(start: Start) -> None:
     received: list[int] = []
 
-    async def play(asked: Asked) -> None:
-        received.append(len(await asked.request()))
-        await asked.say(SSE, chunked(TEXT, STOP, DONE), LAST)
+    async def handler(connection: ServerConnection) -> None:
+        received.append(len(await connection.request()))
+        await connection.send(SSE, chunked(TEXT, STOP, DONE), LAST)
 
-    upstream = await start(play)
+    upstream = await start(handler)
     text = "x" * 5_000_000
     call = ModelCall(upstream_model="m", messages=[{"content": text}], parameters={})
     answer = await upstream.provider.open(call, connect_s=5.0)
-    await drained(answer)
+    await read_all_chunks(answer)
     answer.release()
     assert received[0] > len(text)
 
 
-async def test_cancelled_at_any_step_nothing_stays_open(start: Start) -> None:
+async def test_cancellation_at_any_step_leaves_no_connection_open(start: Start) -> None:
     upstream = await start(answer_all)
     step, finished = 0, False
     while not finished:
         step += 1
         with trio.CancelScope() as scope:
-            watch = CancelAtStep(trio.lowlevel.current_task(), scope, step)
-            trio.lowlevel.add_instrument(watch)
-            answer = await upstream.ask()
+            instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step)
+            trio.lowlevel.add_instrument(instrument)
+            answer = await upstream.open_answer()
             try:
-                await drained(answer)
+                await read_all_chunks(answer)
                 finished = True
             finally:
                 answer.close()
-        trio.lowlevel.remove_instrument(watch)
+        trio.lowlevel.remove_instrument(instrument)
         assert upstream.statistics == NOTHING
     assert step > 4
     await upstream.all_closed.wait()
 
 
-async def test_nobody_listens() -> None:
+async def test_connection_refused() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -374,8 +374,8 @@ async def test_nobody_listens() -> None:
     assert caught.value.message == "the provider cannot be reached: connection refused"
 
 
-class NoNames(trio.abc.HostnameResolver):
-    """A resolver that knows no name."""
+class FailingResolver(trio.abc.HostnameResolver):
+    """A resolver that fails for every name."""
 
     async def getaddrinfo(self, *args: object, **options: object) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "nowhere: Name or service not known")
@@ -384,8 +384,8 @@ class NoNames(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-async def test_a_name_that_does_not_exist() -> None:
-    trio.socket.set_custom_hostname_resolver(NoNames())
+async def test_unresolvable_host_is_refused() -> None:
+    trio.socket.set_custom_hostname_resolver(FailingResolver())
     async with UpstreamClient(TrioTransport()) as client:
         provider = HttpProvider("p", "http://nowhere", None, client)
         with pytest.raises(UpstreamFailure) as caught:
@@ -394,18 +394,18 @@ async def test_a_name_that_does_not_exist() -> None:
     assert caught.value.message.endswith("the host's name cannot be resolved")
 
 
-async def test_a_certificate_of_nobody_we_know(nursery: trio.Nursery) -> None:
+async def test_untrusted_certificate_is_refused(nursery: trio.Nursery) -> None:
     upstream = Upstream(answer_all, trustme.CA())
     with trio.fail_after(10):
         await nursery.start(upstream.serve)
-        strangers = UpstreamClient(TrioTransport(tls=ssl.create_default_context()))
-        async with strangers, upstream.client:
-            provider = HttpProvider("p", upstream.url, None, strangers)
+        untrusting_client = UpstreamClient(TrioTransport(tls=ssl.create_default_context()))
+        async with untrusting_client, upstream.client:
+            provider = HttpProvider("p", upstream.url, None, untrusting_client)
             with pytest.raises(UpstreamFailure) as caught:
                 await provider.open(CALL, connect_s=5.0)
             assert caught.value.kind is FailureKind.REFUSED
             assert "certificate not accepted" in caught.value.message
-            assert strangers.upstream.statistics() == NOTHING
+            assert untrusting_client.upstream.statistics() == NOTHING
             by_address = upstream.url.replace("localhost", "127.0.0.1")
             provider = HttpProvider("p", by_address, None, upstream.client)
             with pytest.raises(UpstreamFailure, match="certificate not accepted"):
@@ -413,17 +413,17 @@ async def test_a_certificate_of_nobody_we_know(nursery: trio.Nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_tls_offers_http_1_1_only_and_names_the_host(nursery: trio.Nursery) -> None:
+async def test_tls_offers_only_http_1_1(nursery: trio.Nursery) -> None:
     seen: list[object] = []
 
-    async def play(asked: Asked) -> None:
-        await asked.request()
-        stream = asked.stream
+    async def handler(connection: ServerConnection) -> None:
+        await connection.request()
+        stream = connection.stream
         assert isinstance(stream, trio.SSLStream)
         seen.append(stream.selected_alpn_protocol())
-        await asked.say(head(204))
+        await connection.send(head(204))
 
-    upstream = Upstream(play, trustme.CA())
+    upstream = Upstream(handler, trustme.CA())
     with trio.fail_after(10):
         await nursery.start(upstream.serve)
         async with upstream.client as client:
@@ -432,7 +432,7 @@ async def test_tls_offers_http_1_1_only_and_names_the_host(nursery: trio.Nursery
     nursery.cancel_scope.cancel()
 
 
-async def test_httpx_s_own_api_works_on_it(nursery: trio.Nursery) -> None:
+async def test_httpx_client_api_works_on_the_transport(nursery: trio.Nursery) -> None:
     upstream = Upstream(answer_all, None)
     with trio.fail_after(10):
         await nursery.start(upstream.serve)

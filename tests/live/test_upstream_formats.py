@@ -1,4 +1,4 @@
-"""A simulated model says the same over Gemini's and Ollama's APIs as over Chat Completions."""
+"""A simulated model gives the same answers over Gemini's and Ollama's APIs as over chat."""
 
 from typing import Any
 
@@ -17,71 +17,75 @@ from actors.providers.openai_chat import OpenAIChat
 from actors.providers.transport import Statistics
 from tests.live import parity
 from tests.live.harness import Process
-from tests.live.parity import CHAT, NAMES, SCHEMA, TOOL, compared
+from tests.live.parity import CHAT, PORTABLE_SETTINGS, SCHEMA, TOOL, normalised
 
-OURS: list[tuple[Format, str]] = [(Gemini(), "/v1beta"), (Ollama(), "")]
-"""Each format, and the base path of its calls."""
+TARGETS: list[tuple[Format, str]] = [(Gemini(), "/v1beta"), (Ollama(), "")]
+"""Each format with the base path of its calls."""
 IDS = ["gemini", "ollama"]
 CHAT_COMPLETIONS = (OpenAIChat(), "/v1")
 
 Ending = tuple[FailureKind, int | None, str] | None
-Played = tuple[list[Chunk], Ending]
+CollectedAnswer = tuple[list[Chunk], Ending]
 
 QUESTION: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
 
 
-async def play(upstream: Process, ours: tuple[Format, str], call: ModelCall) -> Played:
-    """The chunks of an answer, and how it failed if it did."""
-    chunks, failure = await parity.play(upstream, *ours, call)
+async def collect_answer(
+    upstream: Process, target: tuple[Format, str], call: ModelCall
+) -> CollectedAnswer:
+    """Return the chunks of an answer, and its failure if any."""
+    chunks, failure = await parity.collect_chunks(upstream, *target, call)
     if failure is None:
         return chunks, None
-    # A simulated model tells no status of errors in its streams but in Gemini's way.
-    told = None if failure.kind is FailureKind.IN_STREAM_ERROR else failure.status
-    return chunks, (failure.kind, told, failure.message)
+    # Of the simulated streams, only Gemini's report a status with an in-stream error.
+    status = None if failure.kind is FailureKind.IN_STREAM_ERROR else failure.status
+    return chunks, (failure.kind, status, failure.message)
 
 
-def without_what_ollama_cannot_say(chunks: list[Chunk]) -> list[Chunk]:
-    """It counts no reasoning, and has no filter."""
-    said: list[Chunk] = []
+def without_ollama_gaps(chunks: list[Chunk]) -> list[Chunk]:
+    """Drop reasoning tokens and content filtering, which Ollama's API does not have."""
+    converted: list[Chunk] = []
     for chunk in chunks:
         match chunk:
             case UsageChunk(usage):
-                said.append(UsageChunk(replace(usage, reasoning_tokens=0)))
+                converted.append(UsageChunk(replace(usage, reasoning_tokens=0)))
             case FinishChunk(Reason.CONTENT_FILTER):
-                said.append(FinishChunk(Reason.STOP))
+                converted.append(FinishChunk(Reason.STOP))
             case _:
-                said.append(chunk)
-    return said
+                converted.append(chunk)
+    return converted
 
 
-async def assert_same(upstream: Process, ours: tuple[Format, str], call: ModelCall) -> Played:
-    """Both hear the same; returns what ours did."""
-    assert ours[0].unsupported(call) == ()
+async def assert_same(
+    upstream: Process, target: tuple[Format, str], call: ModelCall
+) -> CollectedAnswer:
+    """Assert that the format and chat give the same result; return it."""
+    assert target[0].unsupported(call) == ()
     with trio.fail_after(20):
-        heard, failure = await play(upstream, ours, call)
-        expected, other = await play(upstream, CHAT_COMPLETIONS, call)
-    if isinstance(ours[0], Ollama):
-        expected = without_what_ollama_cannot_say(expected)
-    assert compared(heard, ids=False) == compared(expected, ids=False)
+        received, failure = await collect_answer(upstream, target, call)
+        expected, other = await collect_answer(upstream, CHAT_COMPLETIONS, call)
+    if isinstance(target[0], Ollama):
+        expected = without_ollama_gaps(expected)
+    assert normalised(received, ids=False) == normalised(expected, ids=False)
     assert failure == other
-    return heard, failure
+    return received, failure
 
 
-MORE_NAMES = [
+MORE_SETTINGS = [
     *("filter=0", "errorframe=0", "errorframe=3,code=late", "error=429,retry=2", "context"),
     "policy",
 ]
 
 
-@pytest.mark.parametrize("ours", OURS, ids=IDS)
-@pytest.mark.parametrize("settings", [*NAMES, *MORE_NAMES])
-async def test_a_simulated_model_says_the_same(
-    upstream: Process, ours: tuple[Format, str], settings: str
+@pytest.mark.parametrize("target", TARGETS, ids=IDS)
+@pytest.mark.parametrize("settings", [*PORTABLE_SETTINGS, *MORE_SETTINGS])
+async def test_format_gives_the_same_answer_as_chat(
+    upstream: Process, target: tuple[Format, str], settings: str
 ) -> None:
     timing = "" if "delay" in settings else "first=0,delay=1ms,"
-    model = f"sim-{IDS[OURS.index(ours)]}:{timing}{settings}"
+    model = f"sim-{IDS[TARGETS.index(target)]}:{timing}{settings}"
     call = ModelCall(upstream_model=model, messages=CHAT, parameters={"tools": [TOOL]})
-    await assert_same(upstream, ours, call)
+    await assert_same(upstream, target, call)
 
 
 PARAMETERS: list[dict[str, Any]] = [
@@ -96,47 +100,45 @@ PARAMETERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("ours", OURS, ids=IDS)
+@pytest.mark.parametrize("target", TARGETS, ids=IDS)
 @pytest.mark.parametrize("parameters", PARAMETERS)
-async def test_parameters_mean_the_same(
-    upstream: Process, ours: tuple[Format, str], parameters: dict[str, Any]
+async def test_parameters_have_the_same_effect_as_in_chat(
+    upstream: Process, target: tuple[Format, str], parameters: dict[str, Any]
 ) -> None:
     call = ModelCall(
         upstream_model="sim:first=0,delay=1ms", messages=QUESTION, parameters=parameters
     )
-    await assert_same(upstream, ours, call)
+    await assert_same(upstream, target, call)
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "g"}}])
-async def test_gemini_is_told_which_tool(upstream: Process, choice: Any) -> None:
+async def test_gemini_receives_the_tool_choice(upstream: Process, choice: Any) -> None:
     other = {"type": "function", "function": {"name": "g", "parameters": SCHEMA}}
     call = ModelCall(
         upstream_model="sim:first=0,delay=1ms",
         messages=QUESTION,
         parameters={"tools": [TOOL, other], "tool_choice": choice},
     )
-    heard, _ = await assert_same(upstream, OURS[0], call)
-    assert isinstance(heard[0], ToolCallChunk)
-    assert heard[0].name == ("f" if choice == "required" else "g")
+    received, _ = await assert_same(upstream, TARGETS[0], call)
+    assert isinstance(received[0], ToolCallChunk)
+    assert received[0].name == ("f" if choice == "required" else "g")
 
 
-@pytest.mark.parametrize("ours", OURS, ids=IDS)
-async def test_a_prefill_is_continued(upstream: Process, ours: tuple[Format, str]) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=IDS)
+async def test_prefill_is_continued(upstream: Process, target: tuple[Format, str]) -> None:
     model = "sim:first=0,delay=1ms,tokens=20"
     call = ModelCall(upstream_model=model, messages=QUESTION, parameters={})
-    heard, _ = await play(upstream, ours, call)
-    said = [chunk.text for chunk in heard if isinstance(chunk, TextChunk)]
-    begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(said[:9])}]
-    rest, _ = await assert_same(upstream, ours, replace(call, messages=QUESTION + begun))
+    received, _ = await collect_answer(upstream, target, call)
+    pieces = [chunk.text for chunk in received if isinstance(chunk, TextChunk)]
+    begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(pieces[:9])}]
+    rest, _ = await assert_same(upstream, target, replace(call, messages=QUESTION + begun))
     continued = "".join(chunk.text for chunk in rest if isinstance(chunk, TextChunk))
-    assert continued == "".join(said[9:])
+    assert continued == "".join(pieces[9:])
 
 
-@pytest.mark.parametrize("ours", OURS, ids=IDS)
-async def test_one_connection_serves_answer_after_answer(
-    upstream: Process, ours: tuple[Format, str]
-) -> None:
-    format, path = ours
+@pytest.mark.parametrize("target", TARGETS, ids=IDS)
+async def test_connection_is_reused(upstream: Process, target: tuple[Format, str]) -> None:
+    format, path = target
     url = f"http://127.0.0.1:{upstream.port}{path}"
     call = ModelCall(
         upstream_model="sim:first=0,delay=0,tokens=5", messages=QUESTION, parameters={}

@@ -1,4 +1,4 @@
-"""Clients that vanish without a word, as machines do whose power or network goes."""
+"""Clients that vanish without FIN or RST, like machines that lose power or network."""
 
 import json
 import time
@@ -8,12 +8,12 @@ import pytest
 
 from tests.live import harness
 from tests.live.client import JSON, QUESTION, fetch, reports
-from tests.live.far import far_machine
+from tests.live.far import network_namespace
 from tests.live.frames import read_frames
 from tests.live.harness import FULL, Process, Server, until
 
 SETTINGS = {5.0: 6.0, 30.0: 30.0} if FULL else {5.0: 6.0}
-"""`write_stall_s`, and in how many seconds a client must be missed with it; 30 is the default."""
+"""Detection time limit in seconds for each `write_stall_s`, whose default is 30."""
 STREAMS = {"streaming": "delay=20ms,tokens=20000", "silent": "delay=0,tokens=5000,stall=3"}
 
 
@@ -47,7 +47,7 @@ def curl(url: str, model: str, user: str) -> list[str]:
 
 @pytest.mark.parametrize("write_stall_s", SETTINGS)
 @pytest.mark.parametrize("stream", STREAMS)
-async def test_a_client_that_vanishes_is_missed(
+async def test_vanished_client_is_detected(
     tmp_path: Path, upstream: Process, stream: str, write_stall_s: float
 ) -> None:
     user, within_s = f"{stream}-{write_stall_s}", SETTINGS[write_stall_s]
@@ -56,19 +56,19 @@ async def test_a_client_that_vanishes_is_missed(
         f"[turns]\nheartbeat_s = {write_stall_s / 2}\n"
     )
     config = harness.write_config(tmp_path, upstream.port, settings)
-    with far_machine() as far:
-        wrapper = ("tests.live.bound", far.here)
+    with network_namespace() as namespace:
+        wrapper = ("tests.live.bound", namespace.host_address)
         with harness.serving(tmp_path, config, wrapper=wrapper) as server:
-            server.host = far.here
-            url = f"http://{far.here}:{server.port}/v1/chat/completions"
+            server.host = namespace.host_address
+            url = f"http://{namespace.host_address}:{server.port}/v1/chat/completions"
             received = tmp_path / "received"
 
             async def has_begun() -> bool:
-                return len(read_frames(received.read_bytes(), cut=True)) >= 3
+                return len(read_frames(received.read_bytes(), allow_partial=True)) >= 3
 
-            with far.running(curl(url, f"up/v:{STREAMS[stream]}", user), received):
+            with namespace.running(curl(url, f"up/v:{STREAMS[stream]}", user), received):
                 await until(has_begun)
-                far.vanish()
+                namespace.unplug()
                 vanished_at = time.monotonic()
                 missed_s = await closed_at(upstream, user, within_s + 5) - vanished_at
             found = await last_turn(server)
