@@ -1,4 +1,4 @@
-"""What a client received of one answer, held against what the upstream has to say."""
+"""Checks the answer that a client received against the text that the upstream sent."""
 
 import msgspec
 
@@ -7,15 +7,15 @@ from bench.surfaces import SURFACES, Name
 
 
 class Answer:
-    """Grows with the body's bytes; counts every frame and keeps every token."""
+    """An answer in progress: counts frames and tokens, and keeps the text."""
 
     def __init__(self, spec: Spec, *, stream: bool = True, surface: Name = "chat") -> None:
         self.spec = spec
         self._surface = SURFACES[surface]
         self.chunks = 0
-        """Tokens received so far."""
+        """Number of tokens received so far."""
         self.frames = 0
-        """SSE events with data received so far; fewer than tokens where a relay merges them."""
+        """Number of SSE data events received so far; fewer than tokens if a relay merges them."""
         self.has_usage = False
         self._stream = stream
         self._parts: list[bytes] = []
@@ -29,7 +29,7 @@ class Answer:
         return b"".join(self._parts)
 
     def feed(self, body: bytes) -> None:
-        """Take in the next bytes of the body."""
+        """Process the next bytes of the body."""
         if self._stream:
             ready, separator, self._rest = (self._rest + body).rpartition(b"\n\n")
             if separator:
@@ -38,13 +38,13 @@ class Answer:
             self._rest += body
 
     def end(self) -> None:
-        """The body is complete."""
+        """Process the end of the body."""
         if not self._stream and self._rest:
             self._take(self._rest)
             self._done = True
 
     def problem(self) -> str | None:
-        """Why this is not the whole answer that was sent; None if it is."""
+        """Return why this is not the complete answer that was sent, or None if it is."""
         expected = text(self.spec.seed, self.spec.chunks)
         if self.text != expected:
             return f"text differs from what was sent: {_difference(self.text, expected)}"
@@ -55,7 +55,7 @@ class Answer:
         return None if self.has_usage else "no usage"
 
     def prefix_problem(self) -> str | None:
-        """Why this is not a beginning of the answer that was sent; None if it is."""
+        """Return why this is not a prefix of the answer that was sent, or None if it is."""
         expected = text(self.spec.seed, self.spec.chunks)
         if expected.startswith(self.text):
             return None
@@ -78,7 +78,7 @@ class Answer:
 
 
 def _difference(got: bytes, expected: bytes) -> str:
-    """Where two texts part, in words."""
+    """Describe the first difference of two texts."""
     same = 0
     for ours, theirs in zip(got, expected, strict=False):
         if ours != theirs:

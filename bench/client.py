@@ -1,4 +1,4 @@
-"""One streaming call over a raw socket, timed."""
+"""HTTP client of the load generator: timed calls over raw sockets."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from bench.surfaces import SURFACES, Name
 
 
 class Call:
-    """One request and what came back. Times are seconds of CLOCK_MONOTONIC."""
+    """One request and its response. Times are seconds of CLOCK_MONOTONIC."""
 
     def __init__(
         self, ident: str, spec: Spec, *, stream: bool = True, surface: Name = "chat"
@@ -24,21 +24,21 @@ class Call:
         self.answer = Answer(spec, stream=stream, surface=surface)
         self._surface = SURFACES[surface]
         self.started = 0.0
-        """Before connecting, where a connection had to be made."""
+        """Start time; includes connecting if no connection was open."""
         self.first_at: float | None = None
         self.first_token = asyncio.Event()
-        """Set at the first token, and when the call is over without one."""
+        """Set at the first token, or when the call ends without one."""
         self.ended = asyncio.Event()
         self.turn_id: str | None = None
         self.problem: str | None = None
 
     @property
     def ttft_ms(self) -> float | None:
-        """Time to first token; None if none came."""
+        """Time to first token in milliseconds; None if there was none."""
         return None if self.first_at is None else (self.first_at - self.started) * 1000
 
     def payload(self, prefix: str, *, keep_alive: bool) -> bytes:
-        """The request's bytes. `prefix` is what a relay wants before the upstream's model name."""
+        """Return the request as bytes. `prefix` is put before the upstream's model name."""
         surface, question = self._surface, f"bench-id={self.ident} Say it."
         model = prefix + self.spec.model
         body = msgspec.json.encode(surface.body(model, question, stream=self.stream))
@@ -51,14 +51,17 @@ class Call:
         return head.encode() + body
 
     def receive(self, body: bytes) -> None:
-        """Take in bytes of the body."""
+        """Process bytes of the response body."""
         self.answer.feed(body)
         if self.first_at is None and self.answer.chunks:
             self.first_at = time.monotonic()
             self.first_token.set()
 
     def end(self, problem: str | None = None) -> None:
-        """The call is over; `problem`: what went wrong on the wire. A second call is no news."""
+        """End the call. `problem` describes a failure of the connection or of HTTP.
+
+        Later calls of this method are ignored.
+        """
         if self.ended.is_set():
             return
         self.answer.end()
@@ -68,7 +71,7 @@ class Call:
 
 
 class Connection(asyncio.Protocol):
-    """A connection to a relay; carries one call at a time."""
+    """A connection to a relay that carries one call at a time."""
 
     def __init__(self) -> None:
         self._call: Call | None = None
@@ -76,20 +79,20 @@ class Connection(asyncio.Protocol):
         self.alive = True
 
     def begin(self, call: Call, payload: bytes) -> None:
-        """Send a request; its answer goes to `call`."""
+        """Send a request whose response is passed to `call`."""
         self._call = call
         self._reader = ResponseReader()
         self._transport.write(payload)
 
     def close(self) -> float:
-        """Hang up at once. Returns the time just before."""
+        """Abort the connection. Return the time just before that."""
         self._call = None
         now = time.monotonic()
         self._transport.abort()
         return now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio's, only their like.
+        # `cast`, because uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
@@ -125,7 +128,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(port: int) -> Connection:
-    """A connection to a relay on the loopback."""
+    """Connect to a relay on the loopback interface."""
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
     return connection

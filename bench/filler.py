@@ -1,6 +1,6 @@
-"""A database with a million finished turns, to see whether a turn costs more beside them.
+"""Fills a database with a million ended turns, to measure if a turn then costs more.
 
-The turns are copies of one, under ids and a tenant of their own, in every table that a turn has.
+The turns are copies of one turn with their own ids and tenant, in all tables of turns.
 """
 
 import sqlite3
@@ -36,7 +36,7 @@ _ID = "printf('turn_%026d',n)"
 
 
 def fill(database: Path, turns: int = TURNS) -> None:
-    """Make `database` with so many turns in it; takes about a minute for a million."""
+    """Create a database with this many turns; a million takes about a minute."""
     trio.run(_make_empty, database)
     connection = sqlite3.connect(database, isolation_level=None)
     try:

@@ -1,4 +1,4 @@
-"""The bytes of the mock upstream: OpenAI's chat stream, framed once and sent many times."""
+"""Responses of the mock upstream: OpenAI chat frames that are encoded once and sent often."""
 
 import msgspec
 
@@ -13,12 +13,12 @@ _BLOCK = 64
 
 
 def http_chunk(data: bytes) -> bytes:
-    """`data` as one chunk of HTTP/1.1's chunked coding (RFC 9112, 7.1)."""
+    """Encode `data` as one chunk of the chunked transfer coding (RFC 9112, section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def http_answer(body: bytes, status: str = "200 OK") -> bytes:
-    """A whole HTTP answer with a JSON body."""
+    """Return a complete HTTP response with a JSON body."""
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
 
@@ -44,18 +44,18 @@ def _usage(chunks: int) -> dict[str, int]:
 
 
 def role() -> bytes:
-    """The frame before the first token."""
+    """Return the frame before the first token."""
     return _delta({"role": "assistant", "content": ""})
 
 
 def tail(chunks: int) -> bytes:
-    """What follows the last token: finish reason, usage, `[DONE]`, end of body."""
+    """Return the bytes after the last token: finish reason, usage, `[DONE]`, end of body."""
     usage = http_chunk(_event([], usage=_usage(chunks)))
     return _delta({}, "stop") + usage + http_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 def whole(spec: Spec) -> bytes:
-    """The answer to a request that does not stream, with its HTTP head."""
+    """Return the response to a request that does not stream, with its HTTP head."""
     message = {"role": "assistant", "content": text(spec.seed, spec.chunks).decode()}
     body = {
         "id": "chatcmpl-bench",
@@ -69,21 +69,24 @@ def whole(spec: Spec) -> bytes:
 
 
 class Frames:
-    """Frames of every text, made when first asked for and kept."""
+    """A cache of the frames of every text."""
 
     def __init__(self) -> None:
         self._texts: dict[int, list[bytes]] = {}
         self._blocks: dict[tuple[int, int, int], bytes] = {}
 
     def tokens(self, seed: int, start: int, stop: int) -> bytes:
-        """Frames `start` … `stop - 1` of a text."""
+        """Return the frames `start` … `stop - 1` of a text."""
         frames = self._texts.setdefault(seed, [])
         while len(frames) < stop:
             frames.append(_delta({"content": token(seed, len(frames))}))
         return frames[start] if stop - start == 1 else b"".join(frames[start:stop])
 
     def block(self, seed: int, start: int, chunks: int) -> tuple[bytes, int]:
-        """A handful of frames from `start` on, for streams without pauses; and where it stops."""
+        """Return up to 64 frames from `start`, and the number of the frame after them.
+
+        For streams without pauses, which would otherwise cost one write per token.
+        """
         stop = min(start + _BLOCK, chunks)
         key = (seed, start, stop)
         if key not in self._blocks:

@@ -1,4 +1,4 @@
-"""The load generator's end of HTTP/1.1: a strict and cheap reader of one response."""
+"""HTTP/1.1 response parser of the load generator: strict, and cheaper than a full library."""
 
 
 class BadResponse(ValueError):
@@ -6,7 +6,7 @@ class BadResponse(ValueError):
 
 
 class ResponseReader:
-    """Fed with what the socket brought; gives the body's bytes, freed of their framing."""
+    """A parser of one response: bytes from the socket go in, bytes of the body come out."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -18,11 +18,11 @@ class ResponseReader:
 
     @property
     def ends_with_connection(self) -> bool:
-        """The body has no length of its own: the connection's end is its end."""
+        """True if the body has no length and ends with the connection."""
         return self.status is not None and not self._chunked and self._left is None
 
     def feed(self, data: bytes) -> bytes:
-        """The body's part of `data`. BadResponse when the framing is broken."""
+        """Return the body bytes in `data`. Raises `BadResponse` if the framing is invalid."""
         if self.done:
             raise BadResponse("bytes after the end of the response")
         data = self._rest + data if self._rest else data

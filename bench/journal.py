@@ -1,4 +1,4 @@
-"""Does the relay's journal say what happened? Each turn is held against the wire."""
+"""Checks the turns that a relay stored against the traffic that clients and upstream saw."""
 
 import time
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ _PAGE = 100
 
 
 class Usage(Struct):
-    """Tokens of a turn."""
+    """Token usage of a turn."""
 
     output_tokens: int
     estimated: bool
 
 
 class Turn(Struct):
-    """A turn as `GET /v1/turns/{id}` tells it."""
+    """A turn as `GET /v1/turns/{id}` returns it."""
 
     id: str
     status: str
@@ -41,7 +41,7 @@ class Page(Struct):
 
 
 class JournalUnreadable(Exception):
-    """The relay does not tell its turns in the way that its reference says."""
+    """The relay's turns cannot be read, or are not in the documented format."""
 
 
 class Journal:
@@ -59,7 +59,7 @@ class Journal:
         self._client.close()
 
     def problems(self, samples: list[Sample]) -> list[str]:
-        """What is wrong in the journal after a load: live turns, or turns unlike the wire."""
+        """Return the problems after a load: live turns, and turns that differ from a sample."""
         wrong = [f"journal: a turn is still {status}" for status in _LIVE if self._any(status)]
         for sample in samples:
             turn = _decode(self._get(f"/v1/turns/{sample.turn_id}"), Turn)
@@ -67,13 +67,13 @@ class Journal:
                 wrong.append(f"journal: turn {sample.turn_id}: {problem}")
         return wrong
 
-    def count_problems(self, asked: int) -> list[str]:
-        """What is wrong with all turns together, where `asked` requests were made."""
+    def count_problems(self, requests: int) -> list[str]:
+        """Return the problems of all turns: live ones, or a count other than `requests`."""
         turns = list(self._all())
         live = sum(turn.status in _LIVE for turn in turns)
         wrong = [f"journal: {live} turns are not terminal"] if live else []
-        if len(turns) != asked:
-            wrong.append(f"journal: {len(turns)} turns of {asked} requests")
+        if len(turns) != requests:
+            wrong.append(f"journal: {len(turns)} turns for {requests} requests")
         return wrong
 
     def _any(self, status: str) -> bool:
@@ -109,7 +109,7 @@ def _decode(body: bytes, kind: type[T]) -> T:
 
 
 def compare(turn: Turn, sample: Sample) -> str | None:
-    """How a turn differs from what went over the wire; None if it does not."""
+    """Return how a turn differs from the sample, or None if it does not."""
     return _whole(turn, sample) if sample.whole else _left(turn, sample)
 
 
@@ -118,7 +118,7 @@ def _whole(turn: Turn, sample: Sample) -> str | None:
     if (turn.status, turn.reason) != ("completed", "stop"):
         return f"{turn.status} / {turn.reason} instead of completed / stop"
     if turn.text != text(spec.seed, spec.chunks).decode():
-        return "its text is not what was sent"
+        return "its text differs from what was sent"
     if turn.usage is None or turn.usage.estimated or turn.usage.output_tokens != spec.chunks:
         return f"usage {turn.usage} instead of {spec.chunks} tokens"
     return None
@@ -130,7 +130,7 @@ def _left(turn: Turn, sample: Sample) -> str | None:
     kept = turn.text or ""
     sent = "".join(token(sample.spec.seed, number) for number in range(sample.sent or 0))
     if not sent.startswith(kept):
-        return "its text is no beginning of what was sent"
+        return "its text is not a prefix of what was sent"
     if len(kept) < sample.received:
-        return f"{len(kept)} characters kept, but the client had {sample.received}"
+        return f"{len(kept)} characters stored, but the client received {sample.received}"
     return None

@@ -1,6 +1,6 @@
-"""The load generator, in a process of its own: `python -m bench.load PLAN`.
+"""Load generator process: `python -m bench.load PLAN`.
 
-PLAN is a `bench.plan.Plan` as JSON; the answer is a `bench.plan.Result` as JSON on stdout.
+PLAN is a `bench.plan.Plan` as JSON; stdout gets a `bench.plan.Result` as JSON.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from bench.plan import Plan, Result
 
 
 async def perform(plan: Plan) -> Result:
-    """Do what the plan says."""
+    """Run the plan's load."""
     kinds = {
         "closed": scenarios.closed,
         "steady": scenarios.steady,

@@ -1,4 +1,4 @@
-"""The event loop of the bench's own processes: uvloop where it is installed, as it is cheaper."""
+"""Event loop of the benchmark's own processes: uvloop if installed, because it is cheaper."""
 
 import asyncio
 import importlib
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    """Run `main` to its end."""
+    """Run `main` and return its result."""
     with asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(main)
 

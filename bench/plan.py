@@ -1,4 +1,4 @@
-"""What the load generator is asked to do, and what it answers: JSON between processes."""
+"""Messages to and from the load generator, sent as JSON: a plan, and the measured result."""
 
 from typing import Literal
 
@@ -9,68 +9,68 @@ from bench.surfaces import Name
 
 
 class Plan(Struct, kw_only=True, frozen=True):
-    """One load. Everything in it is bounded by `limit_s`."""
+    """One load, which takes at most `limit_s`."""
 
     kind: Literal["closed", "steady", "hold", "aborts"]
     spec: Spec
     port: int = 0
     upstream_port: int = 0
     prefix: str = ""
-    """What the relay wants before the upstream's model name."""
+    """Prefix of the upstream's model name that the relay requires."""
     pid: int | None = None
-    """The relay's process; None where there is none to measure."""
+    """Process id of the relay; None if there is none to measure."""
     upstream_pid: int | None = None
     surface: Name = "chat"
     stream: bool = True
     total: int = 1
-    """Requests in all."""
+    """Total number of requests."""
     at_once: int = 1
-    """Requests in flight."""
+    """Number of requests in flight."""
     keep_alive: bool = True
     window_s: float = 0.0
-    """How long to measure (`steady`), or to settle before measuring (`hold`)."""
+    """Duration of the measurement (`steady`), or of the wait before it (`hold`)."""
     patience_s: float = 2.0
-    """How long the witness waits for an upstream connection to close (`aborts`)."""
+    """Time within which an upstream connection should close (`aborts`, `hold`)."""
     limit_s: float = 60.0
     rest_s: float = 0.0
-    """Pause after it, in which the relay may forget its idle upstream connections."""
+    """Pause after the load, in which the relay may close idle upstream connections."""
 
 
 class Sample(Struct, kw_only=True, frozen=True):
-    """One call, for comparison with a relay's journal."""
+    """One call, for comparison with the relay's stored turn."""
 
     turn_id: str
     spec: Spec
     whole: bool
-    """The client read it to its end; else it hung up."""
+    """True if the client read the complete answer; False if it disconnected."""
     received: int
-    """Bytes of text that the client had."""
+    """Bytes of text that the client received."""
     sent: int | None = None
-    """Tokens that the upstream had sent, where the client hung up."""
+    """Tokens that the upstream had sent when the client disconnected."""
 
 
 class Result(Struct, kw_only=True):
-    """What a load measured."""
+    """The measurements of one load."""
 
     requests: int = 0
     problems: list[str] = field(default_factory=list)
-    """One line per call that went wrong, at most a few."""
+    """One line for each of the first few failed calls."""
     problem_count: int = 0
     chunks: int = 0
-    """Tokens received while measuring."""
+    """Tokens received during the measurement."""
     frames: int = 0
-    """SSE events received, over the whole load, …"""
+    """SSE events received during the whole load."""
     all_chunks: int = 0
-    """… and tokens."""
+    """Tokens received during the whole load."""
     wall_s: float = 0.0
     cpu_s: float | None = None
-    """CPU time of the relay while measuring."""
+    """CPU time of the relay during the measurement."""
     drivers_cpu_s: float = 0.0
-    """CPU time of load generator and upstream while measuring."""
+    """CPU time of load generator and upstream during the measurement."""
     ttft_ms: list[float] = field(default_factory=list)
     abort_ms: list[float] = field(default_factory=list)
     never: int = 0
-    """Upstream connections that were still open `patience_s` after the client had left."""
+    """Upstream connections still open `patience_s` after their client disconnected."""
     rss_idle_kib: int | None = None
     rss_open_kib: int | None = None
     samples: list[Sample] = field(default_factory=list)

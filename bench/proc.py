@@ -7,22 +7,22 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def available() -> bool:
-    """Whether this machine tells what a process costs."""
+    """Return whether this system has /proc."""
     return Path("/proc/self/stat").exists()
 
 
 def cpu_s(pid: int) -> float:
-    """User and system seconds of all threads of `pid` and of its living descendants."""
+    """Return user and system CPU seconds of all threads of `pid` and its living descendants."""
     return sum(_cpu_of(one) for one in tree(pid))
 
 
 def rss_kib(pid: int) -> int:
-    """Resident KiB of `pid` and its living descendants."""
+    """Return resident memory in KiB of `pid` and its living descendants."""
     return sum(_rss_of(one) for one in tree(pid))
 
 
 def tree(pid: int) -> list[int]:
-    """`pid` and its living descendants."""
+    """Return `pid` and the ids of its living descendants."""
     found = [pid]
     for parent in found:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -31,7 +31,7 @@ def tree(pid: int) -> list[int]:
 
 
 def _cpu_of(pid: int) -> float:
-    # Fields 14 and 15 of proc(5); the name in field 2 may hold spaces, so count from its end.
+    # Fields 14 and 15 of proc(5), counted from the end of field 2, which may contain spaces.
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_S if fields else 0.0
 

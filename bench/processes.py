@@ -1,4 +1,4 @@
-"""Child processes of a run: started, pinned, and ended by their own pid."""
+"""Child processes of a run: starts them, pins them to CPUs, and ends them by process id."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _STOP_S = 8.0
 
 
 class Cores(Struct, frozen=True):
-    """Which CPUs the relay may use, and which upstream and load generator."""
+    """The CPUs of the relay, and those of the upstream and the load generator (drivers)."""
 
     relay: frozenset[int]
     drivers: frozenset[int]
@@ -25,7 +25,7 @@ class Cores(Struct, frozen=True):
 
 
 def choose_cores() -> Cores | None:
-    """One CPU for the relay and the others for the rest; None where that cannot be had."""
+    """Return one CPU for the relay and the others for the drivers; None if not possible."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     mine = sorted(os.sched_getaffinity(0))
@@ -35,7 +35,7 @@ def choose_cores() -> Cores | None:
 
 
 def free_port() -> int:
-    """A port of the loopback that is free now."""
+    """Return a port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -43,15 +43,15 @@ def free_port() -> int:
 
 
 class DidNotStart(Exception):
-    """A process ended or stayed silent before it served. The message has the end of its log."""
+    """A process ended or did not respond before it was ready. The message has its log's end."""
 
 
 class Failed(Exception):
-    """A load generator did not do its work. The message has the end of its log."""
+    """A load generator failed. The message has the end of its log."""
 
 
 class Child:
-    """A process with its log in a file; leaving the context ends it."""
+    """A process that logs to a file. Leaving the context ends it."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class Child:
         cwd: Path = REPO,
         piped: bool = False,
     ) -> None:
-        """`piped`: its stdout is read here instead of going to the log."""
+        """Start the process. With `piped`, stdout can be read here and does not go to the log."""
         self._log = log
         with log.open("ab") as sink:
-            # In a session of its own, so that Ctrl-C reaches only the orchestrator, which ends
-            # its children in order.
+            # A new session, so that Ctrl-C reaches only the orchestrator, which ends its
+            # children in order.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -82,7 +82,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """Id of the process."""
         return self._process.pid
 
     def __enter__(self) -> "Child":
@@ -92,7 +92,7 @@ class Child:
         self.stop()
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL for one that does not listen."""
+        """Send SIGTERM, then SIGKILL if the process does not end in 8 s."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -106,46 +106,48 @@ class Child:
             return
 
     def read_line(self) -> str:
-        """The next line of its stdout. DidNotStart when there is none."""
+        """Return the next line of stdout. Raises `DidNotStart` if there is none."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline().decode().strip()
         if not line:
-            raise DidNotStart(self.why())
+            raise DidNotStart(self.log_tail())
         return line
 
     def output(self, patience_s: float) -> bytes:
-        """All of its stdout, once it has ended. Failed when it did not end well."""
+        """Wait for the end and return all of stdout. Raises `Failed` if it did not succeed."""
         try:
             output, _ = self._process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
-            raise Failed(f"not done in {patience_s:g} s\n{self.why()}") from None
+            raise Failed(f"not done in {patience_s:g} s\n{self.log_tail()}") from None
         if self._process.returncode:
-            raise Failed(f"exit code {self._process.returncode}\n{self.why()}")
+            raise Failed(f"exit code {self._process.returncode}\n{self.log_tail()}")
         return output
 
     def wait_for_http(self, port: int, path: str, patience_s: float) -> None:
-        """Until it answers a GET with anything. DidNotStart when it ends or stays silent."""
+        """Wait until a GET has any response. Raises `DidNotStart` if the process ends first."""
         deadline = time.monotonic() + patience_s
         while not _answers(port, path):
-            if how := self.ended():
-                raise DidNotStart(how)
+            if exit_reason := self.ended():
+                raise DidNotStart(exit_reason)
             if time.monotonic() > deadline:
-                raise DidNotStart(f"no answer on port {port} in {patience_s:g} s\n{self.why()}")
+                raise DidNotStart(
+                    f"no answer on port {port} in {patience_s:g} s\n{self.log_tail()}"
+                )
             time.sleep(0.05)
 
     def ended(self) -> str | None:
-        """How it ended, if it did by itself."""
+        """Return the exit code and log of a process that ended by itself, or None."""
         code = self._process.poll()
-        return None if code is None else f"exit code {code}\n{self.why()}"
+        return None if code is None else f"exit code {code}\n{self.log_tail()}"
 
-    def why(self) -> str:
-        """The end of its log."""
+    def log_tail(self) -> str:
+        """Return the end of the log."""
         lines = self._log.read_text(errors="replace").splitlines()[-12:]
-        return "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"
+        return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
 
 
 def python(*arguments: str) -> list[str]:
-    """A command of this interpreter."""
+    """Return a command that runs this interpreter."""
     return [sys.executable, *arguments]
 
 

@@ -1,4 +1,4 @@
-"""The relays that are compared: how each is started in front of the mock upstream."""
+"""The relays under comparison, and the commands that start them in front of the mock upstream."""
 
 import importlib.util
 import shutil
@@ -13,11 +13,11 @@ from bench.processes import python
 from bench.surfaces import Name
 
 YARDSTICKS = ("yardstick", "unbounded")
-"""The relays that others are divided by."""
+"""Names of the relays by whose figures the others are divided."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
-    """What a relay needs to know: ports, and a directory for its files."""
+    """Parameters of a relay: ports, and a directory for its files."""
 
     port: int
     upstream_port: int
@@ -25,7 +25,7 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     @property
     def upstream(self) -> str:
-        """The mock upstream's base URL."""
+        """Base URL of the mock upstream."""
         return f"http://127.0.0.1:{self.upstream_port}/v1"
 
 
@@ -35,18 +35,19 @@ class Relay(Struct, frozen=True, kw_only=True):
     name: str
     about: str
     command: Callable[[Setup], list[str]] | None
-    """None: no relay at all, the load goes straight to the upstream."""
+    """Function that returns the start command; None sends the load directly to the upstream."""
     surface: Name = "chat"
-    """Which of its APIs is asked."""
+    """API that receives the requests."""
     prefix: str = ""
-    """What goes before the upstream's model name in requests."""
+    """Prefix of the upstream's model name in requests."""
     ready: str = "/"
-    """A path that answers, with whatever, once the relay serves."""
+    """A path that has any response once the relay is ready."""
     patience_s: float = 20.0
+    """Time to wait until the relay is ready."""
     journal: bool = False
-    """It keeps turns, which can be compared with what was sent."""
+    """True if the relay stores turns, which can be compared with the traffic."""
     by_default: bool = True
-    """Whether it takes part without being asked for."""
+    """True if the relay is measured without being named in `--relays`."""
 
 
 def _yardstick(setup: Setup) -> list[str]:
@@ -66,7 +67,7 @@ def _trouper(setup: Setup) -> list[str]:
         f'[store]\nurl = "sqlite:///{setup.directory / "trouper.db"}"\n'
         f'[providers.bench]\nformat = "openai-chat"\nbase_url = "{setup.upstream}"\n'
     )
-    # The source beside this file, whatever may be installed.
+    # Not the `trouper` command: run the source of this checkout, whatever is installed.
     return python("-c", "from web.cli import main; main()", "serve", "--config", str(config))
 
 
@@ -87,13 +88,13 @@ def _litellm(setup: Setup) -> list[str]:
 
 
 def litellm_command() -> str | None:
-    """Where LiteLLM's proxy is installed, beside this interpreter or on the path."""
-    beside = Path(sys.executable).with_name("litellm")
-    return str(beside) if beside.exists() else shutil.which("litellm")
+    """Return the path of LiteLLM's proxy, next to this interpreter or on PATH, or None."""
+    sibling = Path(sys.executable).with_name("litellm")
+    return str(sibling) if sibling.exists() else shutil.which("litellm")
 
 
 def installed() -> list[str]:
-    """Names of the relays that can be started here, and take part unasked."""
+    """Return the names of the default relays that can be started here."""
     missing = {name for name, relay in RELAYS.items() if not relay.by_default}
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn")):
         missing |= set(YARDSTICKS)
@@ -115,7 +116,7 @@ RELAYS = {
         ),
         Relay(
             name="unbounded",
-            about="the same, with no bound on the connections of its pool",
+            about="the same, with no limit on the connections of its pool",
             command=_unbounded,
         ),
         Relay(
@@ -129,7 +130,7 @@ RELAYS = {
         *(
             Relay(
                 name=f"trouper-{surface}",
-                about=f"the same, asked by {path}",
+                about=f"the same, requests to {path}",
                 command=_trouper,
                 surface=surface,
                 prefix="bench/",
@@ -141,7 +142,7 @@ RELAYS = {
         ),
         Relay(
             name="trouper-1m",
-            about="the same beside a million finished turns",
+            about="the same with a million ended turns in the database",
             command=_trouper_full,
             prefix="bench/",
             ready="/health",
@@ -157,4 +158,4 @@ RELAYS = {
         ),
     )
 }
-"""In the order in which they are printed."""
+"""The relays by name, in the order of the table."""

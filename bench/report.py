@@ -1,4 +1,4 @@
-"""The table and the JSON of a run."""
+"""Builds the report of a run: medians and ratios, as a table and as JSON."""
 
 import math
 import os
@@ -17,35 +17,36 @@ _PACKAGES = ("trio", "hypercorn", "httpx", "h11", "fastapi", "uvicorn", "uvloop"
 
 
 Cell = float | str | None
-"""A figure; `never` for what did not happen, `failed` where answers were not whole, or None."""
+"""A figure, `never` if the event did not happen, `failed` if answers were incomplete, or None."""
 
 
 class Report(Struct, kw_only=True):
-    """A run, as it is written to JSON."""
+    """The results of a run, in the format of the JSON file."""
 
     machine: dict[str, str]
     options: dict[str, str]
     medians: dict[str, dict[str, Cell]]
-    """By row and relay."""
+    """Median figures by row and relay."""
     ratios: dict[str, dict[str, dict[str, float | None]]]
-    """The same by row, yardstick and relay, divided by the yardstick's."""
+    """Medians divided by a yardstick's, by row, yardstick and relay."""
     rounds: dict[str, dict[str, list[Cell]]]
-    """By row and relay, one figure per round."""
+    """Figures of all rounds by row and relay."""
     tokens_per_frame: dict[str, float]
-    """By relay. Above 1 it merged deltas: fewer frames for the same text."""
+    """Tokens per SSE event by relay; above 1 if the relay merges deltas into fewer frames."""
     never_aborted: dict[str, int]
-    """By relay, upstream connections that outlived their client by seconds."""
+    """Upstream connections that stayed open for seconds after their client left, by relay."""
     drivers_busy: dict[str, dict[str, float]]
-    """By relay and load, the most of one CPU that load generator and upstream took."""
+    """Highest share of one CPU used by load generator and upstream, by relay and load."""
     problems: dict[str, list[str]]
+    """Problems by relay, one line each."""
 
 
 Rounds = dict[str, list[dict[str, Result]]]
-"""By relay, the results of each round by load."""
+"""Results by relay, round and load."""
 
 
 def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str]) -> Report:
-    """Medians over the rounds, and their ratios."""
+    """Compute the medians over the rounds and their ratios."""
     figures = {row.key: {name: _figures(row, rounds[name]) for name in rounds} for row in ROWS}
     medians = {
         key: {name: _median(values) for name, values in by_relay.items()}
@@ -74,7 +75,7 @@ def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str
 
 
 def table(report: Report) -> str:
-    """The report as text, one line per row."""
+    """Format the report as a text table with one line per row."""
     names = [name for name in RELAYS if any(name in by for by in report.medians.values())]
     bases = [name for name in names if name in YARDSTICKS]
     pairs = [(n, base) for n in names if n not in (*YARDSTICKS, "direct") for base in bases]
@@ -86,7 +87,7 @@ def table(report: Report) -> str:
 
 
 def machine() -> dict[str, str]:
-    """What the figures were measured on."""
+    """Return the facts about this machine and the package versions."""
     facts = {
         "cpus": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -103,7 +104,7 @@ def _version(package: str) -> str:
 
 
 def _figures(row: Row, rounds: list[dict[str, Result]]) -> list[float | None]:
-    """One per round; NaN from a load that was not flawless, as it may have done less work."""
+    """Return a figure per round; NaN for a load with problems, which may have done less work."""
     loads = [results[row.load] for results in rounds if row.load in results]
     return [math.nan if load.problem_count else row.figure(load) for load in loads]
 

@@ -1,4 +1,4 @@
-"""Interleaved rounds: in each one every relay is started anew and gets every load."""
+"""Runs interleaved rounds: each round starts every relay and gives it every load."""
 
 import time
 from pathlib import Path
@@ -13,12 +13,12 @@ from bench.relays import RELAYS, Relay, Setup
 from bench.report import Rounds
 
 _SLACK_S = 60.0
-"""What a load may take beyond its own limit: starting, waiting for the witness."""
+"""Extra time for a load, in seconds, to start and to wait for the witness."""
 _NEEDS_A_RELAY = ("warm_up", "hold", "hold_100", "paced", "paced_10", "paced_1000", "flooded")
 
 
 class Bench:
-    """One run: what is to be done, and what was measured so far."""
+    """One run: its plans, relays and the results so far."""
 
     def __init__(
         self, plans: dict[str, Plan], relays: list[str], cores: Cores | None, directory: Path
@@ -32,7 +32,7 @@ class Bench:
         self._broken: set[str] = set()
 
     def run(self, rounds: int) -> None:
-        """All rounds. A relay that does not start is left out of the following ones."""
+        """Run all rounds. A relay that does not start is left out of later rounds."""
         command, log = python("-m", "bench.upstream"), self._directory / "upstream.log"
         with Child(command, log, cores=self._drivers, piped=True) as upstream:
             port = int(upstream.read_line())
@@ -71,8 +71,8 @@ class Bench:
             self.rounds[relay.name].append(results)
             for key, plan in self._plans.items():
                 self._load(relay, key, _aimed(plan, relay, setup, child.pid), results)
-                if how := child.ended():
-                    self._note(relay, key, [f"the relay ended: {how}"])
+                if exit_reason := child.ended():
+                    self._note(relay, key, [f"the relay ended: {exit_reason}"])
                     return
                 if relay.journal and key in results:
                     self._check(relay, key, setup.port, results)
@@ -102,10 +102,10 @@ class Bench:
         self._note(relay, key, problems)
 
     def _count(self, relay: Relay, port: int, results: dict[str, Result]) -> None:
-        asked = sum(result.requests for result in results.values())
+        request_count = sum(result.requests for result in results.values())
         with Journal(port) as journal:
             try:
-                problems = journal.count_problems(asked)
+                problems = journal.count_problems(request_count)
             except JournalUnreadable as error:
                 problems = [str(error)]
         self._note(relay, "all loads", problems)

@@ -1,4 +1,4 @@
-"""The loads of a round, and the rows of the table that are read from their results."""
+"""Definitions of the loads of a round, and of the table rows computed from their results."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,11 +12,11 @@ from bench.spec import Spec
 Figure = Callable[[Result], float | None]
 Percentile = Callable[[float, Result], float | None]
 _SHORT = Spec(chunks=20, delay=1)
-_LASTING = Spec(chunks=500, delay=200)
-_FORGET_S = 6.0
-"""Longer than httpx keeps an idle connection (5 s)."""
+_LONG = Spec(chunks=500, delay=200)
+_IDLE_EXPIRY_S = 6.0
+"""Pause in seconds, longer than httpx keeps an idle connection (5 s)."""
 _NEVER_MS = 4000
-"""An upstream that is this slow has shown nothing when the client leaves."""
+"""Upstream delay that is long enough for the client to leave before any response."""
 
 
 class Row(Struct, frozen=True):
@@ -26,16 +26,16 @@ class Row(Struct, frozen=True):
     label: str
     unit: str
     load: str
-    """The load whose result it is read from."""
+    """Name of the load whose result the row shows."""
     figure: Figure
 
 
 def loads(*, quick: bool) -> dict[str, Plan]:
-    """Every load of a round, in order; a fresh relay gets all of them. The first warms it up.
+    """Return the loads of a round by name, in order; the first warms up the relay.
 
-    Memory is measured while the heap is young. A pool may search all its idle connections for
-    every request, so there is a rest after loads that leave many; `short_after` goes without, and
-    shows what that costs.
+    Memory is measured early, while the heap is small. A connection pool may search all its idle
+    connections at each request, so loads that leave many are followed by a pause. `short_after`
+    follows without a pause and shows this cost.
     """
     window = 3.0 if quick else 8.0
     share = 3 if quick else 1
@@ -43,7 +43,7 @@ def loads(*, quick: bool) -> dict[str, Plan]:
     fresh = replace(short, keep_alive=False)
     leave = Plan(kind="aborts", spec=_SHORT, total=100 // share, at_once=5)
     finish = Plan(
-        kind="closed", spec=Spec(chunks=1), total=1200 // share, at_once=50, rest_s=_FORGET_S
+        kind="closed", spec=Spec(chunks=1), total=1200 // share, at_once=50, rest_s=_IDLE_EXPIRY_S
     )
     return {
         "warm_up": replace(short, total=30),
@@ -58,7 +58,7 @@ def loads(*, quick: bool) -> dict[str, Plan]:
         "short": short,
         "short_fresh": fresh,
         "ttft_1": replace(fresh, total=60 // share, at_once=1),
-        "ttft_100": replace(fresh, total=500 // share, at_once=100, rest_s=_FORGET_S),
+        "ttft_100": replace(fresh, total=500 // share, at_once=100, rest_s=_IDLE_EXPIRY_S),
         "leave_before_head": replace(leave, spec=Spec(head=_NEVER_MS)),
         "leave_after_head": replace(leave, spec=Spec(first=_NEVER_MS)),
         "leave_mid_stream": replace(leave, spec=Spec(chunks=500, delay=20)),
@@ -71,27 +71,27 @@ def loads(*, quick: bool) -> dict[str, Plan]:
 
 
 def growth(*, quick: bool) -> dict[str, Plan]:
-    """The loads with few streams and with many, to show what becomes dearer with their number."""
+    """Return loads with 10 to 1,000 streams that show how costs grow with their number."""
     window = 3.0 if quick else 8.0
     base = loads(quick=quick)
     return {
         "paced_10": _paced(10, window),
         "paced_1000": _paced(1000, window, delay=200),
-        "hold_100": replace(base["hold"], total=100, rest_s=_FORGET_S),
+        "hold_100": replace(base["hold"], total=100, rest_s=_IDLE_EXPIRY_S),
         "short_1000": _crowd(base["short_fresh"]),
         "leave_10": replace(base["leave_mid_stream"], at_once=10),
-        "leave_1000": _crowd(replace(base["leave_mid_stream"], spec=_LASTING)),
+        "leave_1000": _crowd(replace(base["leave_mid_stream"], spec=_LONG)),
         "finish_10": replace(base["finish"], at_once=10),
         "finish_1000": _crowd(base["finish"]),
     }
 
 
 def _crowd(plan: Plan) -> Plan:
-    return replace(plan, total=1000, at_once=1000, rest_s=_FORGET_S, limit_s=120.0)
+    return replace(plan, total=1000, at_once=1000, rest_s=_IDLE_EXPIRY_S, limit_s=120.0)
 
 
 def _paced(streams: int, window_s: float, *, delay: int = 20) -> Plan:
-    # The streams must outlast the measurement, and a slow relay takes 20 ms to open one.
+    # The streams must outlast the measurement, and a slow relay needs 20 ms to open each.
     lasting_s = window_s + 4.0 + streams * 0.02
     spec = Spec(chunks=int(lasting_s * 1000 / delay), delay=delay)
     return Plan(
@@ -100,7 +100,7 @@ def _paced(streams: int, window_s: float, *, delay: int = 20) -> Plan:
 
 
 def percentile(values: list[float], percent: float) -> float | None:
-    """Nearest-rank percentile; None of nothing."""
+    """Return the nearest-rank percentile, or None if there are no values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -109,12 +109,12 @@ def percentile(values: list[float], percent: float) -> float | None:
 
 
 def cpu_us_per_chunk(result: Result) -> float | None:
-    """Relay CPU per token that reached a client, in microseconds."""
+    """Return the relay's CPU time per token that reached a client, in microseconds."""
     return None if result.cpu_s is None else result.cpu_s * 1e6 / max(result.chunks, 1)
 
 
 def cpu_ms_per_request(result: Result) -> float | None:
-    """Relay CPU per request, in milliseconds."""
+    """Return the relay's CPU time per request, in milliseconds."""
     return None if result.cpu_s is None else result.cpu_s * 1e3 / max(result.requests, 1)
 
 
@@ -133,7 +133,7 @@ def _ttft(percent: float, result: Result) -> float | None:
 
 
 def _left(percent: float, result: Result) -> float | None:
-    """Abort latency; those that were never seen count as infinitely late."""
+    """Return the abort latency; aborts that the upstream never saw count as infinite."""
     return percentile(result.abort_ms + [float("inf")] * result.never, percent)
 
 
@@ -179,7 +179,7 @@ ROWS = [
     *_pair("leave_before_head", "abort before upstream's headers", "leave_before_head", _left),
     *_pair("leave_after_head", "abort after headers, before a token", "leave_after_head", _left),
     *_pair("leave_mid_stream", "abort mid-stream", "leave_mid_stream", _left),
-    *_pair("leave_whole", "abort of a call that does not stream", "leave_whole", _left),
+    *_pair("leave_whole", "abort of a non-streaming call", "leave_whole", _left),
     Row("hold_kib", "resident per open stream, 1,000 streams", "KiB", "hold", _kib_per_stream),
     Row(
         "hold_100_kib", "resident per open stream, 100 streams", "KiB", "hold_100", _kib_per_stream

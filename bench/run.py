@@ -1,8 +1,8 @@
-"""The whole benchmark: `python -m bench.run`, or `make bench`.
+"""Runs the benchmark: `python -m bench.run`, or `make bench`.
 
-Starts the mock upstream, then in every round each relay anew, gives each the same loads, and prints
-medians over the rounds with their ratios to the yardstick. All on the loopback; everything it
-starts it also ends, on Ctrl-C too.
+Starts the mock upstream, starts each relay in every round, gives them equal loads, and prints
+medians over the rounds with their ratios to the yardstick. All traffic is on the loopback
+interface. All started processes are ended, also after Ctrl-C.
 """
 
 import argparse
@@ -25,13 +25,14 @@ from bench.rounds import Bench
 from bench.rows import growth, loads
 
 _BUSY = 0.9
-"""Share of a CPU from which on latencies may be those of the load generator."""
+"""Share of one CPU above which latencies may be the load generator's own."""
 
 
 def main() -> int:
-    """The exit code: 0 if every relay served and lost nothing, 1 if there were problems.
+    """Run the benchmark and return the exit code.
 
-    2 if nothing was measured, 130 after Ctrl-C.
+    0 if every relay served without loss, 1 if there were problems, 2 if nothing was measured, 130
+    after Ctrl-C.
     """
     options = _options()
     if not proc.available():
@@ -52,7 +53,7 @@ def _bench(options: argparse.Namespace, directory: Path) -> int:
     try:
         bench.run(options.rounds)
     except KeyboardInterrupt:
-        print("\ninterrupted; what was measured so far:")
+        print("\ninterrupted; results so far:")
         _report(bench, options, placement)
         return 130
     return _report(bench, options, placement)
@@ -66,15 +67,19 @@ def _plans(options: argparse.Namespace) -> dict[str, Plan]:
 
 
 def _report(bench: Bench, options: argparse.Namespace, placement: str) -> int:
-    told = {"rounds": str(options.rounds), "quick": str(options.quick), "placement": placement}
-    report = build(bench.rounds, bench.problems, told)
+    run_options = {
+        "rounds": str(options.rounds),
+        "quick": str(options.quick),
+        "placement": placement,
+    }
+    report = build(bench.rounds, bench.problems, run_options)
     print(f"\n{table(report)}\n")
     for name in report.problems:
         print(f"{name}: {RELAYS[name].about}; {_verdict(bench, name)}")
         if merged := report.tokens_per_frame[name] > 1.01 and report.tokens_per_frame[name]:
-            print(f"  it merged tokens: {merged:g} in a frame, over all loads")
+            print(f"  it merged tokens: {merged:g} per frame on average over all loads")
         if busy := [load for load, share in report.drivers_busy[name].items() if share > _BUSY]:
-            print(f"  load generator and upstream were the limit in: {', '.join(busy)}")
+            print(f"  load generator and upstream were the bottleneck in: {', '.join(busy)}")
     path = options.json or REPO / "bench" / "results" / time.strftime("%Y%m%d-%H%M%S.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
@@ -96,11 +101,19 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5, or 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--growth", action="store_true", help="also with 10 and 1,000 streams")
-    parser.add_argument("--relays", type=_names(list(RELAYS)), help="e.g. yardstick,trouper")
-    parser.add_argument("--only", type=_names(every), help="only these loads")
-    parser.add_argument("--no-pin", action="store_true", help="leave the processes on all CPUs")
-    parser.add_argument("--json", type=Path, help="where to write the figures (bench/results/)")
+    parser.add_argument(
+        "--growth", action="store_true", help="also run loads with 10 and 1,000 streams"
+    )
+    parser.add_argument(
+        "--relays",
+        type=_names(list(RELAYS)),
+        help="relays to measure, e.g. yardstick,trouper (default: all that are installed)",
+    )
+    parser.add_argument("--only", type=_names(every), help="run only these loads")
+    parser.add_argument("--no-pin", action="store_true", help="do not pin processes to CPUs")
+    parser.add_argument(
+        "--json", type=Path, help="file for the results (default: in bench/results/)"
+    )
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.relays = options.relays or installed()
@@ -110,8 +123,10 @@ def _options() -> argparse.Namespace:
 def _names(known: list[str]) -> Callable[[str], list[str]]:
     def split(given: str) -> list[str]:
         names = given.split(",")
-        if strange := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"{strange[0]!r}; there are {', '.join(known)}")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(
+                f"{unknown[0]!r} is unknown; choose from {', '.join(known)}"
+            )
         return names
 
     return split

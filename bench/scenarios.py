@@ -1,4 +1,4 @@
-"""The four kinds of load."""
+"""The four kinds of load: `closed`, `steady`, `hold` and `aborts`."""
 
 import asyncio
 import os
@@ -18,18 +18,18 @@ from bench.upstream import Record
 _SHOWN = 3
 _SAMPLED = 40
 LEFT = "left"
-"""The problem of a call whose client hung up, as it was told to."""
+"""Problem of a call whose client disconnected as planned."""
 _SETTLE_S = 0.2
-"""What a relay does after its last byte belongs to the request, too."""
+"""Time after the last byte whose CPU cost still counts as part of the requests."""
 
 
 async def closed(plan: Plan) -> Result:
-    """`total` requests, `at_once` in flight; each that ends makes room for the next."""
+    """Send `total` requests with `at_once` in flight; each that ends is replaced by the next."""
     calls = _calls(plan, plan.total)
     waiting = iter(calls)
     result = Result()
     with _measured(plan, result, lambda: sum(call.answer.chunks for call in calls)):
-        workers = (_one_after_another(plan, waiting) for _ in range(plan.at_once))
+        workers = (_run_consecutively(plan, waiting) for _ in range(plan.at_once))
         await _bounded(plan, calls, workers)
         await asyncio.sleep(_SETTLE_S if plan.pid else 0)
     result.wall_s -= _SETTLE_S if plan.pid else 0
@@ -37,22 +37,24 @@ async def closed(plan: Plan) -> Result:
 
 
 async def steady(plan: Plan) -> Result:
-    """`total` paced streams; measured for `window_s` while all of them run."""
+    """Run `total` paced streams and measure for `window_s` while all of them run."""
     calls = _calls(plan, plan.total)
     result = Result()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_bounded(plan, calls, (_alone(plan, call) for call in calls)))
+        running = group.create_task(
+            _bounded(plan, calls, (_run_single(plan, call) for call in calls))
+        )
         await asyncio.gather(*(call.first_token.wait() for call in calls))
         with _measured(plan, result, lambda: sum(call.answer.chunks for call in calls)):
             await asyncio.sleep(plan.window_s)
         early = sum(call.ended.is_set() for call in calls)
         await running
     _finish(result, calls)
-    return _complain(result, early, "streams ended before the measurement did")
+    return _add_problem(result, early, "streams ended before the measurement did")
 
 
 async def hold(plan: Plan) -> Result:
-    """Open `total` slow streams, `at_once` opening at a time; measure memory; hang up on all."""
+    """Open `total` slow streams, `at_once` at a time, measure memory, and disconnect all."""
     calls = _calls(plan, plan.total)
     result = Result(rss_idle_kib=plan.pid and proc.rss_kib(plan.pid))
     opening = asyncio.Semaphore(plan.at_once)
@@ -64,25 +66,25 @@ async def hold(plan: Plan) -> Result:
     for connection in connections:
         connection.close()
     left = await _left_open(plan)
-    _complain(result, left, "upstream connections left open after all clients had gone")
-    return _complain(_tally(result, calls), ended, "streams ended before the measurement")
+    _add_problem(result, left, "upstream connections still open after all clients disconnected")
+    return _add_problem(_tally(result, calls), ended, "streams ended before the measurement")
 
 
 async def aborts(plan: Plan) -> Result:
-    """`total` clients that leave in the middle; the witness says when upstream saw it.
+    """Run `total` clients that disconnect early; the witness measures when upstream sees it.
 
-    Where the upstream has shown no token the client leaves soon after the request has arrived
-    there, else soon after its first token.
+    A client disconnects soon after its first token, or soon after the request has arrived
+    upstream if the plan's answers have no early token.
     """
     calls = _calls(plan, plan.total)
     waiting = iter(calls)
     result = Result()
     workers = (_leave_each(plan, waiting, result) for _ in range(plan.at_once))
     await _bounded(plan, calls, workers)
-    early = [call.problem or "whole answer" for call in calls if call.started]
+    early = [call.problem or "complete answer" for call in calls if call.started]
     early = [problem for problem in early if problem != LEFT]
     result.problems += early[:_SHOWN]
-    _complain(result, len(early), "calls were over before their client could leave")
+    _add_problem(result, len(early), "calls ended before their client could disconnect")
     return _tally(result, calls)
 
 
@@ -117,17 +119,17 @@ def _cpu_s(pid: int | None) -> float:
 async def _bounded(
     plan: Plan, calls: list[Call], work: Iterator[Coroutine[object, object, None]]
 ) -> None:
-    """Run all of `work`; calls that are not over within the plan's limit are given up."""
+    """Run all of `work`; calls that exceed the plan's time limit are given up."""
     try:
         async with asyncio.timeout(plan.limit_s), asyncio.TaskGroup() as group:
             for one in work:
                 group.create_task(one)
     except TimeoutError:
         for call in calls:
-            call.end(f"not over within {plan.limit_s:g} s")
+            call.end(f"not finished within {plan.limit_s:g} s")
 
 
-async def _one_after_another(plan: Plan, waiting: Iterator[Call]) -> None:
+async def _run_consecutively(plan: Plan, waiting: Iterator[Call]) -> None:
     connection: Connection | None = None
     for call in waiting:
         connection = await _perform(plan, call, connection)
@@ -135,14 +137,14 @@ async def _one_after_another(plan: Plan, waiting: Iterator[Call]) -> None:
         connection.close()
 
 
-async def _alone(plan: Plan, call: Call) -> None:
+async def _run_single(plan: Plan, call: Call) -> None:
     connection = await _perform(plan, call, None)
     if connection is not None:
         connection.close()
 
 
 async def _perform(plan: Plan, call: Call, connection: Connection | None) -> Connection | None:
-    """Make a call to its end; gives back the connection if it can carry another."""
+    """Make a call and wait for its end; return the connection if it can be reused."""
     connection = await _begin(plan, call, connection)
     if connection is None:
         return None
@@ -181,7 +183,7 @@ async def _leave_each(plan: Plan, waiting: Iterator[Call], result: Result) -> No
         if connection is None:
             continue
         await (call.first_token.wait() if plan.spec.delay else _ask(plan, "seen", call.ident))
-        # Anywhere between two tokens, or in the wait for the first one.
+        # A random moment between two tokens, or in the wait for the first one.
         await asyncio.sleep(random.uniform(0.005, 0.030))
         if call.ended.is_set():
             continue
@@ -202,7 +204,7 @@ def _note_leaving(result: Result, call: Call, left: float, record: Record | None
 
 
 async def _ask(plan: Plan, what: str, ident: str) -> Record | None:
-    """The witness's record once it has `seen` the request or it is `gone`; None if it has not."""
+    """Return the witness's record once the request was `seen` or is `gone`; None on timeout."""
     reader, writer = await asyncio.open_connection("127.0.0.1", plan.upstream_port)
     writer.write(f"GET /{what}/{ident} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
     try:
@@ -215,7 +217,7 @@ async def _ask(plan: Plan, what: str, ident: str) -> Record | None:
 
 
 async def _left_open(plan: Plan) -> int:
-    """Upstream connections still busy, once none is or patience is at its end."""
+    """Wait until no upstream connection is busy; return the number left after `patience_s`."""
     deadline = time.monotonic() + plan.patience_s
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", plan.upstream_port)
@@ -233,7 +235,7 @@ async def _body(reader: asyncio.StreamReader) -> bytes:
 
 
 def _finish(result: Result, calls: list[Call]) -> Result:
-    """The verdict on calls that were to be read to their end."""
+    """Complete the result of a load whose calls should have been read completely."""
     bad = [f"{call.spec.model}: {call.problem}" for call in calls if call.problem]
     result.problems += bad[:_SHOWN]
     result.problem_count += len(bad)
@@ -244,7 +246,7 @@ def _finish(result: Result, calls: list[Call]) -> Result:
 
 
 def _tally(result: Result, calls: list[Call]) -> Result:
-    """Count what was received, and see that nothing is in it that was not sent."""
+    """Count what was received, and check that partial texts are prefixes of what was sent."""
     begun = [call for call in calls if call.started]
     result.requests = len(begun)
     result.frames = sum(call.answer.frames for call in begun)
@@ -252,7 +254,7 @@ def _tally(result: Result, calls: list[Call]) -> Result:
     wrong = sum(
         call.answer.prefix_problem() is not None for call in begun if call.problem == "left"
     )
-    return _complain(result, wrong, "clients that left had other text than was sent")
+    return _add_problem(result, wrong, "disconnected clients had other text than was sent")
 
 
 def _sample(call: Call, *, whole: bool, sent: int | None = None) -> Sample:
@@ -261,7 +263,7 @@ def _sample(call: Call, *, whole: bool, sent: int | None = None) -> Sample:
     return Sample(turn_id=call.turn_id, spec=call.spec, whole=whole, received=received, sent=sent)
 
 
-def _complain(result: Result, count: int, what: str) -> Result:
+def _add_problem(result: Result, count: int, what: str) -> Result:
     if count:
         result.problems.append(f"{count} {what}")
         result.problem_count += count

@@ -1,7 +1,7 @@
-"""What an answer of the mock upstream looks like, spelt in the model's name.
+"""Specification of a mock answer, encoded in the model's name.
 
-The name travels through every relay as it is, so the upstream, the load generator and the journal
-check all know the exact text of an answer without having to tell each other.
+Every relay passes the name on unchanged, so the upstream, the load generator and the journal check
+all know the exact text of an answer without further communication.
 """
 
 import re
@@ -11,31 +11,31 @@ from msgspec import Struct
 
 _NAME = re.compile(rb"bench:([a-z0-9=,]+)")
 SEEDS = 8
-"""How many texts there are. Neighbouring streams differ, so frames in a wrong stream show."""
+"""Number of texts. Neighbouring streams have different ones, so misdirected frames are found."""
 
 
 class Spec(Struct, frozen=True, kw_only=True):
-    """One answer: `chunks` tokens, each in a frame of its own; times in milliseconds."""
+    """One answer of `chunks` tokens, each in its own frame. Times are in milliseconds."""
 
     chunks: int = 20
     delay: int = 0
-    """Between two tokens; 0 means as fast as the connection takes them."""
+    """Time between two tokens; 0 means as fast as the connection accepts them."""
     seed: int = 0
     head: int = 0
-    """From the request to the response's head."""
+    """Time from the request to the head of the response."""
     first: int = 0
-    """From the head to the first token."""
+    """Time from the head to the first token."""
 
     @property
     def model(self) -> str:
-        """The model's name that asks for this answer."""
+        """Model name that requests this answer."""
         return "bench:" + ",".join(
             f"{name}={getattr(self, name)}" for name in self.__struct_fields__
         )
 
 
 def parse(body: bytes) -> Spec | None:
-    """The spec named in a request body; None where there is none. ValueError if it is malformed."""
+    """Return the spec in a request body, or None. Raises `ValueError` if it is malformed."""
     found = _NAME.search(body)
     if found is None:
         return None
@@ -47,11 +47,11 @@ def parse(body: bytes) -> Spec | None:
 
 
 def token(seed: int, number: int) -> str:
-    """Token `number` of text `seed`: no two are alike, and each ends in its only space."""
+    """Return token `number` of text `seed`: unique, and with a single space at its end."""
     return f"{seed}w{number} "
 
 
 @lru_cache(maxsize=64)
 def text(seed: int, chunks: int) -> bytes:
-    """The whole text of an answer."""
+    """Return the complete text of an answer."""
     return "".join(token(seed, number) for number in range(chunks)).encode()

@@ -1,4 +1,4 @@
-"""How each surface of a relay is asked, and where in its answers text and end stand."""
+"""The surfaces of a relay: their requests, and patterns that find text and end in a response."""
 
 import re
 from typing import Literal
@@ -9,28 +9,30 @@ Name = Literal["chat", "responses", "messages"]
 
 
 class Surface(Struct, frozen=True, kw_only=True):
-    """One of the APIs that a relay may have. Patterns are for JSON without white space, or with."""
+    """An API that a relay may have. Patterns match JSON with and without white space."""
 
     path: str
     question: str
-    """The field of the request that has the question."""
+    """Name of the request field with the user's question."""
     more: dict[str, object] = {}
-    """What else is asked for, …"""
+    """Further fields of all requests."""
     of_stream: dict[str, object] = {}
-    """… and of a stream."""
+    """Further fields of streaming requests."""
     delta: re.Pattern[bytes]
-    """A piece of text in a stream, …"""
+    """Pattern of a piece of text in a stream."""
     whole: re.Pattern[bytes]
-    """… and in an answer that is no stream."""
+    """Pattern of the text in a non-streaming response."""
     finish: re.Pattern[bytes]
+    """Pattern of a normal finish reason."""
     done: bytes
-    """What a whole stream ends with."""
+    """Bytes of the last event of a complete stream."""
     usage: bytes
+    """Bytes that occur only in a response with usage."""
 
     def body(self, model: str, text: str, *, stream: bool) -> dict[str, object]:
-        """The request's body."""
-        asked: object = text if self.question == "input" else [{"role": "user", "content": text}]
-        body: dict[str, object] = {"model": model, self.question: asked, "stream": stream}
+        """Return the body of a request."""
+        question: object = text if self.question == "input" else [{"role": "user", "content": text}]
+        body: dict[str, object] = {"model": model, self.question: question, "stream": stream}
         return body | self.more | (self.of_stream if stream else {})
 
 

@@ -1,9 +1,10 @@
-"""Mock upstream and witness, in a process of its own: `python -m bench.upstream`.
+"""Mock upstream and witness process: `python -m bench.upstream`.
 
-It answers `POST …/chat/completions` as the model's name asks (`bench.spec`), and remembers for each
-request how many tokens it sent and when it saw the connection's end, by CLOCK_MONOTONIC, which all
-processes of a machine share. `GET /seen/<id>` answers once request `<id>` has arrived,
-`GET /gone/<id>` once it is over; both with its record. It prints its port, and ends with its stdin.
+Answers `POST …/chat/completions` as the model's name specifies (`bench.spec`). Records for each
+request the number of sent tokens and the time when the connection was closed, by CLOCK_MONOTONIC,
+which all processes of a machine share. `GET /seen/<id>` responds once request `<id>` has arrived,
+`GET /gone/<id>` once it has ended, both with its record. Prints its port, and ends when stdin is
+closed.
 """
 
 import argparse
@@ -26,24 +27,24 @@ _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _IDENT = re.compile(rb"bench-id=([\w-]+)")
 _STREAM = re.compile(rb'"stream":\s*true')
 _KEPT = 50_000
-"""Records kept; older ones are forgotten."""
+"""Maximum number of records; older ones are dropped."""
 
 
 class Record(Struct, kw_only=True):
-    """What the witness saw of one request; times in seconds of CLOCK_MONOTONIC."""
+    """The witness's observations of one request; times are seconds of CLOCK_MONOTONIC."""
 
     id: str
     arrived: float
     sent: int = 0
-    """Tokens handed to the socket."""
+    """Number of tokens written to the socket."""
     finished: bool = False
-    """The whole answer was handed to the socket."""
+    """True if the complete answer was written to the socket."""
     closed: float | None = None
-    """When the relay's end of the connection was seen, for an answer that was not finished."""
+    """Time when the relay closed the connection, if the answer was not finished."""
 
 
 class Witness:
-    """All records, and who waits for one of them."""
+    """All records, and the callbacks that wait for one of them."""
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
@@ -51,35 +52,35 @@ class Witness:
         self._waiting: dict[tuple[str, str], list[Callable[[Record], None]]] = {}
 
     def arrive(self, ident: str) -> Record:
-        """Begin the record of a request."""
+        """Create the record of a request."""
         record = self.records[ident] = Record(id=ident, arrived=time.monotonic())
         if len(self.records) > _KEPT:
             del self.records[next(iter(self.records))]
         self.open += 1
-        self._tell("seen", record)
+        self._notify("seen", record)
         return record
 
-    def over(self, record: Record) -> None:
-        """The record will not change any more."""
+    def finish(self, record: Record) -> None:
+        """Close a record, which does not change any more."""
         self.open -= 1
-        self._tell("gone", record)
+        self._notify("gone", record)
 
-    def when(self, what: str, ident: str, tell: Callable[[Record], None]) -> None:
-        """Call `tell` once `ident` has been `seen` or is `gone`, perhaps at once."""
+    def when(self, what: str, ident: str, callback: Callable[[Record], None]) -> None:
+        """Call `callback` once `ident` was `seen` or is `gone`, possibly at once."""
         record = self.records.get(ident)
-        over = record is not None and (record.finished or record.closed is not None)
-        if record is not None and (what == "seen" or over):
-            tell(record)
+        ended = record is not None and (record.finished or record.closed is not None)
+        if record is not None and (what == "seen" or ended):
+            callback(record)
         else:
-            self._waiting.setdefault((what, ident), []).append(tell)
+            self._waiting.setdefault((what, ident), []).append(callback)
 
-    def _tell(self, what: str, record: Record) -> None:
-        for tell in self._waiting.pop((what, record.id), ()):
-            tell(record)
+    def _notify(self, what: str, record: Record) -> None:
+        for callback in self._waiting.pop((what, record.id), ()):
+            callback(record)
 
 
-class Answering:
-    """One answer on its way."""
+class AnswerSender:
+    """Sends one answer with the delays of its spec."""
 
     def __init__(
         self, transport: asyncio.Transport, frames: Frames, spec: Spec, record: Record, stream: bool
@@ -97,18 +98,18 @@ class Answering:
         self.on_end: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
-        """Send the head now or after its delay."""
+        """Send the head, now or after its delay."""
         wait = self._spec.head if self._stream else self._spec.head + self._spec.first
         self._after(wait, self._head if self._stream else self._whole)
 
     def stop(self) -> None:
-        """The connection is gone: send nothing more."""
+        """Stop sending, because the connection is closed."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
 
     def pause(self, paused: bool) -> None:
-        """The socket is full, or has room again."""
+        """Pause while the socket buffer is full, or resume."""
         self._paused = paused
         if not paused and not self._spec.delay and self.record.sent:
             self._timer = self._loop.call_soon(self._flood)
@@ -133,12 +134,12 @@ class Answering:
 
     def _first(self, head: bytes) -> None:
         self._transport.write(head + role() + self._take(1))
-        # Streams that begin together must not tick together: each has a phase of its own.
+        # Each stream has its own phase, so that streams that begin together do not send together.
         phase = crc32(self.record.id.encode()) / 2**32
         self._next = self._loop.time() + self._spec.delay / 1000 * phase
-        self._go_on()
+        self._continue()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         if self.record.sent >= self._spec.chunks:
             self._transport.write(tail(self._spec.chunks))
             self._end()
@@ -152,7 +153,7 @@ class Answering:
         due = min(1 + max(late, 0), self._spec.chunks - self.record.sent)
         self._transport.write(self._take(due))
         self._next += self._spec.delay * due / 1000
-        self._go_on()
+        self._continue()
 
     def _flood(self) -> None:
         if self._paused or self._stopped or self.record.finished:
@@ -160,7 +161,7 @@ class Answering:
         spec = self._spec
         data, self.record.sent = self._frames.block(spec.seed, self.record.sent, spec.chunks)
         self._transport.write(data)
-        self._go_on()
+        self._continue()
 
     def _take(self, count: int) -> bytes:
         start = self.record.sent
@@ -173,21 +174,21 @@ class Answering:
 
 
 class Connection(asyncio.Protocol):
-    """One connection of a relay, or of somebody who asks the witness."""
+    """A connection of a relay, or of a client that queries the witness."""
 
     def __init__(self, witness: Witness, frames: Frames) -> None:
         self._witness = witness
         self._frames = frames
         self._buffer = b""
-        self._answering: Answering | None = None
+        self._sender: AnswerSender | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio's, only their like.
+        # `cast`, because uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        while self._answering is None and (request := self._next_request()):
+        while self._sender is None and (request := self._next_request()):
             self._dispatch(*request)
 
     def _next_request(self) -> tuple[bytes, bytes] | None:
@@ -215,16 +216,16 @@ class Connection(asyncio.Protocol):
         ident = found[1].decode() if (found := _IDENT.search(body)) else "unnamed"
         record = self._witness.arrive(ident)
         stream = _STREAM.search(body) is not None
-        answering = Answering(self._transport, self._frames, spec, record, stream)
-        self._answering = answering
-        answering.on_end = self._answered
-        answering.begin()
+        sender = AnswerSender(self._transport, self._frames, spec, record, stream)
+        self._sender = sender
+        sender.on_end = self._answered
+        sender.begin()
 
     def _answered(self) -> None:
-        assert self._answering is not None
-        record = self._answering.record
-        self._answering = None
-        self._witness.over(record)
+        assert self._sender is not None
+        record = self._sender.record
+        self._sender = None
+        self._witness.finish(record)
 
     def _control(self, target: str) -> None:
         what, _, ident = target.strip("/").partition("/")
@@ -240,12 +241,12 @@ class Connection(asyncio.Protocol):
             self._transport.write(http_answer(msgspec.json.encode(value)))
 
     def pause_writing(self) -> None:
-        if self._answering is not None:
-            self._answering.pause(True)
+        if self._sender is not None:
+            self._sender.pause(True)
 
     def resume_writing(self) -> None:
-        if self._answering is not None:
-            self._answering.pause(False)
+        if self._sender is not None:
+            self._sender.pause(False)
 
     def eof_received(self) -> None:
         self._closed()
@@ -254,15 +255,15 @@ class Connection(asyncio.Protocol):
         self._closed()
 
     def _closed(self) -> None:
-        if self._answering is None:
+        if self._sender is None:
             return
-        self._answering.stop()
-        self._answering.record.closed = time.monotonic()
+        self._sender.stop()
+        self._sender.record.closed = time.monotonic()
         self._answered()
 
 
 async def serve(port: int = 0) -> asyncio.Server:
-    """Listen on the loopback; `port` 0 takes a free one."""
+    """Listen on the loopback interface; `port` 0 chooses a free port."""
     witness, frames = Witness(), Frames()
     loop = asyncio.get_running_loop()
     return await loop.create_server(
@@ -273,7 +274,7 @@ async def serve(port: int = 0) -> asyncio.Server:
 async def _main(port: int) -> None:
     server = await serve(port)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # Whoever started this process holds its stdin: when they are gone, so is it.
+    # The parent holds stdin open, so this process ends with it even if the parent is killed.
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     server.close()
 

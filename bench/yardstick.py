@@ -1,6 +1,6 @@
-"""The yardstick: a bare relay, as one would write it in an afternoon. Nothing is stored or checked.
+"""Yardstick: a minimal relay that stores and checks nothing, as written in an afternoon.
 
-It is what other relays are compared with. It stays as it was committed.
+The other relays are compared with it. Do not change its code, or results are not comparable.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from starlette.background import BackgroundTask
 
 
 def make_app(upstream: str) -> FastAPI:
-    """A relay of `POST /v1/chat/completions` to `upstream`, byte for byte."""
+    """Return an app that relays `POST /v1/chat/completions` to `upstream`, byte for byte."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     timeout = httpx.Timeout(5, read=None)
     client = httpx.AsyncClient(base_url=upstream, limits=limits, timeout=timeout, trust_env=False)

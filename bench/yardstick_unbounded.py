@@ -1,7 +1,8 @@
-"""The second yardstick: the same bare relay, with a connection pool as for many streams.
+"""Second yardstick: the same minimal relay with an unlimited connection pool.
 
-httpx's limits are for scripts: who relays hundreds of streams takes the bound off, and with it the
-bound on idle connections. Nothing is stored or checked. It stays as it was committed.
+httpx's default limits suit scripts. A relay of hundreds of streams removes the limit on
+connections, and with it the limit on idle ones. Stores and checks nothing. Do not change its code,
+or results are not comparable.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from starlette.background import BackgroundTask
 
 
 def make_app(upstream: str) -> FastAPI:
-    """A relay of `POST /v1/chat/completions` to `upstream`, byte for byte."""
+    """Return an app that relays `POST /v1/chat/completions` to `upstream`, byte for byte."""
     limits = httpx.Limits(max_connections=None)
     timeout = httpx.Timeout(5, read=None)
     client = httpx.AsyncClient(base_url=upstream, limits=limits, timeout=timeout, trust_env=False)

@@ -1,4 +1,4 @@
-"""The load generator's verdict: a lost, altered or swapped token must not pass."""
+"""Tests of the load generator's answer check: lost, altered or swapped tokens are found."""
 
 from itertools import pairwise
 
@@ -23,13 +23,13 @@ HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-turn-id: t1\r\n\r\n"
 
 
 def frames(spec: Spec = SPEC) -> list[bytes]:
-    """The answer's HTTP chunks, one per token, with what stands before and after them."""
+    """Return the answer's HTTP chunks: the role, one chunk per token, and the tail."""
     tokens = Frames()
     return [role(), *(tokens.tokens(spec.seed, n, n + 1) for n in range(spec.chunks)), tail(30)]
 
 
 def read(wire: bytes, *pieces: int) -> Answer:
-    """The answer after its bytes came, split at the given positions."""
+    """Return the answer after feeding its bytes, split at the given positions."""
     reader, answer = ResponseReader(), Answer(SPEC)
     cuts = [0, *sorted(pieces), len(wire)]
     for start, stop in pairwise(cuts):
@@ -42,14 +42,14 @@ WIRE = HEAD + b"".join(frames())
 
 
 @given(st.lists(st.integers(0, len(WIRE) - 1), max_size=40))
-def test_the_whole_answer_passes_however_it_is_cut(cuts: list[int]) -> None:
+def test_complete_answer_passes_for_any_split(cuts: list[int]) -> None:
     answer = read(WIRE, *cuts)
     assert answer.problem() is None
     assert answer.chunks == SPEC.chunks
     assert answer.frames == SPEC.chunks + 3
 
 
-def test_a_lost_token_is_found_and_named() -> None:
+def test_lost_token_is_found_and_named() -> None:
     sent = frames()
     del sent[8]
     problem = read(HEAD + b"".join(sent)).problem()
@@ -64,7 +64,7 @@ def test_swapped_tokens_are_found() -> None:
     assert read(HEAD + b"".join(sent)).problem() is not None
 
 
-def test_an_altered_token_is_found() -> None:
+def test_altered_token_is_found() -> None:
     problem = read(WIRE.replace(b"3w17 ", b"3w71 ")).problem()
     assert problem is not None
 
@@ -76,15 +76,15 @@ def test_tokens_of_another_stream_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken_out", "problem"),
+    ("removed", "problem"),
     [
         (b'"finish_reason":"stop"', "no finish reason"),
         (b"data: [DONE]", "no 'data: [DONE]'"),
         (b'"completion_tokens"', "no usage"),
     ],
 )
-def test_an_end_that_lacks_something_is_found(taken_out: bytes, problem: str) -> None:
-    damaged = WIRE.replace(taken_out, b"x" * len(taken_out))
+def test_incomplete_end_is_found(removed: bytes, problem: str) -> None:
+    damaged = WIRE.replace(removed, b"x" * len(removed))
     assert damaged != WIRE
     assert read(damaged).problem() == problem
 
@@ -96,7 +96,7 @@ def test_merged_tokens_pass_but_are_counted() -> None:
     assert (answer.chunks, answer.frames) == (SPEC.chunks, SPEC.chunks + 2)
 
 
-def test_a_beginning_is_a_prefix_and_other_text_is_not() -> None:
+def test_prefix_check_accepts_prefix_and_rejects_other_text() -> None:
     answer = Answer(SPEC)
     answer.feed(ResponseReader().feed(HEAD + b"".join(frames()[:12])))
     assert answer.chunks == 11
@@ -105,12 +105,12 @@ def test_a_beginning_is_a_prefix_and_other_text_is_not() -> None:
     assert answer.prefix_problem() is not None
 
 
-def test_a_chunk_longer_than_it_says_is_refused() -> None:
+def test_chunk_longer_than_its_length_is_rejected() -> None:
     with pytest.raises(BadResponse, match="longer"):
         ResponseReader().feed(HEAD + b"3\r\nabcdef\r\n")
 
 
-def test_bytes_after_the_end_are_refused() -> None:
+def test_bytes_after_the_end_are_rejected() -> None:
     with pytest.raises(BadResponse, match="after the end"):
         ResponseReader().feed(WIRE + b"HTTP/1.1 200 OK\r\n")
 
@@ -118,7 +118,7 @@ def test_bytes_after_the_end_are_refused() -> None:
 @given(
     st.builds(Spec, chunks=st.integers(1, 9999), delay=st.integers(0, 99), seed=st.integers(0, 7))
 )
-def test_a_spec_survives_its_journey_in_a_model_name(spec: Spec) -> None:
+def test_spec_round_trips_through_model_name(spec: Spec) -> None:
     assert parse(f'{{"model":"bench/{spec.model}","stream":true}}'.encode()) == spec
 
 
@@ -129,27 +129,27 @@ SURFACES_OF: dict[str, Name] = {
 }
 
 
-def told(dialect: str, pieces: list[AnyEvent]) -> bytes:
-    """A turn that says these pieces, as a stream of Trouper's."""
+def render(dialect: str, pieces: list[AnyEvent]) -> bytes:
+    """Render a turn with these events as a stream of the dialect."""
     options: dict[str, JSON] = {"include_usage": True} if dialect == "openai-chat" else {}
     stream = KINDS[dialect].stream(options, START)
     return stream.render([STARTED, *pieces, ended(usage=USAGE)])
 
 
 @pytest.mark.parametrize("dialect", SURFACES_OF)
-def test_every_surface_is_read(dialect: str) -> None:
+def test_stream_of_every_surface_is_read(dialect: str) -> None:
     pieces: list[AnyEvent] = [Text(token(SPEC.seed, n)) for n in range(SPEC.chunks)]
     answer = Answer(SPEC, surface=SURFACES_OF[dialect])
-    answer.feed(told(dialect, pieces))
+    answer.feed(render(dialect, pieces))
     assert answer.problem() is None
     assert answer.chunks == SPEC.chunks
-    lacking = Answer(SPEC, surface=SURFACES_OF[dialect])
-    lacking.feed(told(dialect, pieces[:8] + pieces[9:]))
-    assert "29 of 30 tokens" in str(lacking.problem())
+    incomplete = Answer(SPEC, surface=SURFACES_OF[dialect])
+    incomplete.feed(render(dialect, pieces[:8] + pieces[9:]))
+    assert "29 of 30 tokens" in str(incomplete.problem())
 
 
 @pytest.mark.parametrize("dialect", SURFACES_OF)
-def test_every_whole_answer_is_read(dialect: str) -> None:
+def test_non_streaming_answer_of_every_surface_is_read(dialect: str) -> None:
     journal: list[AnyEvent] = [
         STARTED,
         Text(text(SPEC.seed, SPEC.chunks).decode()),

@@ -1,4 +1,4 @@
-"""The comparison of a relay's journal with the wire."""
+"""Tests of the comparison of a relay's stored turns with the traffic."""
 
 import pytest
 from msgspec.structs import replace
@@ -12,12 +12,12 @@ TEXT = text(2, 10).decode()
 WHOLE = Sample(turn_id="t", spec=SPEC, whole=True, received=len(TEXT))
 KEPT = Turn("t", "completed", "stop", TEXT, Usage(10, estimated=False))
 LEFT = Sample(turn_id="t", spec=SPEC, whole=False, received=8, sent=4)
-CUT = Turn("t", "incomplete", "client_disconnected", TEXT[:12])
+INTERRUPTED = Turn("t", "incomplete", "client_disconnected", TEXT[:12])
 
 
-def test_a_turn_that_says_what_happened_passes() -> None:
+def test_matching_turn_passes() -> None:
     assert compare(KEPT, WHOLE) is None
-    assert compare(CUT, LEFT) is None
+    assert compare(INTERRUPTED, LEFT) is None
 
 
 @pytest.mark.parametrize(
@@ -31,19 +31,19 @@ def test_a_turn_that_says_what_happened_passes() -> None:
         replace(KEPT, usage=Usage(10, estimated=True)),
     ],
 )
-def test_a_whole_turn_that_differs_is_found(turn: Turn) -> None:
+def test_complete_turn_that_differs_is_found(turn: Turn) -> None:
     assert compare(turn, WHOLE) is not None
 
 
 @pytest.mark.parametrize(
     "turn",
     [
-        replace(CUT, status="completed", reason="stop"),
-        replace(CUT, text=TEXT[:4]),
-        replace(CUT, text=TEXT[:20]),
-        replace(CUT, text="x" * 12),
-        replace(CUT, text=None),
+        replace(INTERRUPTED, status="completed", reason="stop"),
+        replace(INTERRUPTED, text=TEXT[:4]),
+        replace(INTERRUPTED, text=TEXT[:20]),
+        replace(INTERRUPTED, text="x" * 12),
+        replace(INTERRUPTED, text=None),
     ],
 )
-def test_a_cut_turn_that_differs_is_found(turn: Turn) -> None:
+def test_interrupted_turn_that_differs_is_found(turn: Turn) -> None:
     assert compare(turn, LEFT) is not None

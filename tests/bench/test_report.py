@@ -1,4 +1,4 @@
-"""Figures of a run: medians, ratios, and what must not be shown as a figure."""
+"""Tests of the report: medians, ratios, and values that are not shown as figures."""
 
 from bench.plan import Result
 from bench.report import build, table
@@ -8,7 +8,7 @@ def paced(us: float, *, problems: int = 0) -> dict[str, Result]:
     return {"paced": Result(cpu_s=us / 1000, chunks=1000, problem_count=problems)}
 
 
-def test_medians_over_the_rounds_and_their_ratio_to_the_yardstick() -> None:
+def test_report_has_medians_and_ratio_to_yardstick() -> None:
     rounds = {
         "yardstick": [paced(100), paced(90), paced(300)],
         "trouper": [paced(110), paced(120), paced(130)],
@@ -31,14 +31,14 @@ def test_each_yardstick_has_its_own_ratios() -> None:
     }
 
 
-def test_a_round_with_problems_gives_no_figure() -> None:
+def test_round_with_problems_has_no_figure() -> None:
     rounds = {"trouper": [paced(1, problems=1), paced(120)], "litellm": [paced(1, problems=5)]}
     report = build(rounds, {"trouper": ["lost"], "litellm": ["lost"]}, {})
     assert report.medians["paced_us"] == {"trouper": 120.0, "litellm": "failed"}
     assert report.rounds["paced_us"]["trouper"] == ["failed", 120.0]
 
 
-def test_an_upstream_that_never_closes_is_no_small_latency() -> None:
+def test_connection_that_never_closes_counts_as_infinite_latency() -> None:
     results = {"leave_whole": Result(abort_ms=[1.0, 1.0], never=3)}
     report = build({"yardstick": [results]}, {"yardstick": []}, {})
     assert report.medians["leave_whole_p50"] == {"yardstick": "never"}
