@@ -1,7 +1,7 @@
-"""What holds for all tests."""
+"""Settings for all tests: Hypothesis runs without deadlines."""
 
 from hypothesis import settings
 
-# How long an example takes is a matter of what else the machine does.
+# The duration of an example depends on the load of the machine, so a deadline would be flaky.
 settings.register_profile("trouper", deadline=None)
 settings.load_profile("trouper")

@@ -1,4 +1,4 @@
-"""Which package may import which, as the design draws it."""
+"""Tests of the import rules between the packages."""
 
 import ast
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ FORBIDDEN = {
 }
 PACKAGED = ("actors", "store", "web")
 GATE = ROOT / "actors" / "ports.py"
-"""The one module of `actors` that names the store."""
+"""Only module of `actors` that may import the store."""
 
 
 def imported(source: str) -> Iterator[str]:
-    """Top-level names of all that a module imports, inside of functions and conditions too."""
+    """Yield the top-level names of a module's imports, also inside functions and conditions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute, so that this test can read them"
+            assert node.level == 0, "use absolute imports, so that this test can check them"
             yield str(node.module).partition(".")[0]
 
 
@@ -33,7 +33,7 @@ def modules(package: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
-def test_packages_import_only_along_the_arrows(package: str) -> None:
+def test_packages_import_only_allowed_packages(package: str) -> None:
     wrong = {
         str(path.relative_to(ROOT)): sorted(crossing)
         for path in modules(package)
@@ -44,7 +44,7 @@ def test_packages_import_only_along_the_arrows(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGED)
-def test_what_is_packaged_imports_nothing_that_is_not(package: str) -> None:
+def test_packaged_code_does_not_import_tests_or_benchmarks(package: str) -> None:
     wrong = {
         str(path.relative_to(ROOT))
         for path in modules(package)
@@ -53,6 +53,6 @@ def test_what_is_packaged_imports_nothing_that_is_not(package: str) -> None:
     assert wrong == set()
 
 
-def test_imports_are_found_wherever_they_hide() -> None:
+def test_nested_imports_are_found() -> None:
     source = "if x:\n    import a.b\ndef f():\n    from c.d import e\n"
     assert list(imported(source)) == ["a", "c"]

@@ -1,7 +1,9 @@
-"""The reference names everything there is: settings, options, metrics."""
+"""Tests that the reference documents every setting, format, route, option and metric."""
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer.main
@@ -11,7 +13,7 @@ from trio.testing import MockClock
 from actors.routing.board import RouteBoard
 from actors.routing.breaker import BreakerSettings
 from store.store import StoreFigures
-from tests.web.house import open_house
+from tests.web.house import open_harness
 from web.app import create_app
 from web.cli import app
 from web.config import FORMATS
@@ -24,7 +26,7 @@ IDLE = StoreFigures(queued=0, commits=0, failing=False, spooled_records=0, spool
 
 
 def heading_and_key(place: tuple[str, ...]) -> tuple[str, str]:
-    """Where a setting is to be found: the heading of its table, and its key."""
+    """Return the heading of a setting's table and its key."""
     parts = [part for part in place if part not in FORMATS]
     if parts[0] not in {"providers", "models"}:
         return f"[{parts[0]}]", ".".join(parts[1:])
@@ -33,7 +35,7 @@ def heading_and_key(place: tuple[str, ...]) -> tuple[str, str]:
 
 
 def documented_settings(text: str) -> set[tuple[str, str]]:
-    """Every row of every table under a heading such as ``## `[server]` ``."""
+    """Return each row of the tables under headings such as ``## `[server]` ``."""
     found = set()
     heading = ""
     for line in text.splitlines():
@@ -45,34 +47,34 @@ def documented_settings(text: str) -> set[tuple[str, str]]:
 
 
 def written(default: object) -> str:
-    """A default as TOML has it."""
+    """Format a default value as TOML."""
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:_}" if isinstance(default, int | float) else f'"{default}"'
 
 
 def row_of(setting: Setting, text: str) -> str:
-    """The row that has a setting's default: its own, or that of the format which it depends on."""
-    heading, key = heading_and_key(setting.place)
+    """Return the row with a setting's default, or that of the format that determines it."""
+    heading, key = heading_and_key(setting.path)
     title = f"`{heading}`"
     if key == "base_url":
-        title, key = "Formats", setting.place[2]
+        title, key = "Formats", setting.path[2]
     section = text.split(f"## {title}\n")[1].split("\n## ")[0]
     return next(row for row in section.splitlines() if row.startswith(f"| `{key}`"))
 
 
 def metric_names(registry: CollectorRegistry) -> set[str]:
-    """Every name that `/metrics` can show, without the suffixes of the sample kinds."""
+    """Return all metric names without the suffixes of the sample kinds."""
     return {family.name for family in registry.collect()}
 
 
-def test_the_reference_has_exactly_the_settings_there_are() -> None:
-    existing = {heading_and_key(s.place) for s in settings() if not s.is_table}
+def test_reference_has_exactly_the_existing_settings() -> None:
+    existing = {heading_and_key(s.path) for s in settings() if not s.is_table}
     written = documented_settings((REFERENCE / "configuration.md").read_text("utf-8"))
     assert written == existing
 
 
-def test_the_reference_has_the_defaults_there_are() -> None:
+def test_reference_has_the_actual_defaults() -> None:
     text = (REFERENCE / "configuration.md").read_text("utf-8")
     for setting in settings():
         default = setting.field.get_default(call_default_factory=True)
@@ -80,24 +82,24 @@ def test_the_reference_has_the_defaults_there_are() -> None:
             continue
         shown = "required" if setting.field.is_required() else f"`{written(default)}`"
         row = row_of(setting, text)
-        assert f"| {shown} |" in row, (setting.place, shown)
+        assert f"| {shown} |" in row, (setting.path, shown)
 
 
-def test_the_reference_has_every_format() -> None:
+def test_reference_has_every_format() -> None:
     text = (REFERENCE / "configuration.md").read_text("utf-8")
     section = text.split("## Formats\n")[1].split("\n## ")[0]
     assert tuple(re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)) == FORMATS
 
 
 def route_name(rule: str) -> str:
-    """`/v1/turns/{id}` for `/v1/turns/<turn_id>`."""
+    """Convert a rule to the notation of the docs: `/v1/turns/<turn_id>` to `/v1/turns/{id}`."""
     return re.sub(r"<(?:path:)?(?:turn_|response_)?([a-z]+)>", r"{\1}", rule)
 
 
-async def test_the_reference_has_every_route(autojump_clock: MockClock) -> None:
+async def test_reference_has_every_route(autojump_clock: MockClock) -> None:
     text = (REFERENCE / "http.md").read_text("utf-8")
-    async with open_house() as house:
-        rules = list(create_app(house.service).url_map.iter_rules())
+    async with open_harness() as harness:
+        rules = list(create_app(harness.service).url_map.iter_rules())
     existing = {
         f"{method} {route_name(rule.rule)}"
         for rule in rules
@@ -106,10 +108,10 @@ async def test_the_reference_has_every_route(autojump_clock: MockClock) -> None:
     assert set(re.findall(r"`([A-Z]+ /[^`]*)`", text)) == existing
 
 
-def test_the_reference_has_every_command_and_option() -> None:
+def test_reference_has_every_command_and_option() -> None:
     text = (REFERENCE / "cli.md").read_text("utf-8")
     group = typer.main.get_command(app)
-    commands = getattr(group, "commands")  # noqa: B009 (typer's type does not say that it is a group)
+    commands = getattr(group, "commands")  # noqa: B009 (typer's type hides that it is a group)
     assert set(re.findall(r"^## `trouper (\w+)", text, re.MULTILINE)) == set(commands)
     for name, command in {"": group, **commands}.items():
         title = f"## `trouper {name}" if name else "## Common"
@@ -118,7 +120,7 @@ def test_the_reference_has_every_command_and_option() -> None:
         assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == existing, name
 
 
-def test_the_reference_has_every_metric() -> None:
+def test_reference_has_every_metric() -> None:
     text = (REFERENCE / "metrics.md").read_text("utf-8")
     written = set(re.findall(r"^\| `(trouper_\w+)`", text, re.MULTILINE))
     metrics = Metrics()
@@ -126,6 +128,25 @@ def test_the_reference_has_every_metric() -> None:
     metrics.watch_routes(RouteBoard(BreakerSettings(), {}, {}, lambda: 0.0), ())
     metrics.watch_server(Counters())
     assert {name.removesuffix("_total") for name in written} == metric_names(metrics.registry)
+
+
+def log_events(tree: ast.AST) -> Iterator[str]:
+    """Yield the event of each log call, and of each `Note`, which the supervisor logs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and re.search(r"\b_log\b|^Note$", ast.unparse(node.func)):
+            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            yield from (str(text).replace("%s", "PATH") for text in texts[:1])
+
+
+def test_reference_lists_every_log_event() -> None:
+    root = REFERENCE.parent.parent
+    sources = [p for folder in ("actors", "store", "web") for p in (root / folder).rglob("*.py")]
+    existing = {e for p in sources for e in log_events(ast.parse(p.read_text("utf-8")))}
+    text = (REFERENCE / "logs.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    listed = {event for row in rows for event in re.findall(r"`([^`]+)`", row)}
+    assert existing - listed == {"turn ended", "request ended"}
+    assert listed - existing == {"turn", "request", "process"}
 
 
 def test_every_dependency_is_explained() -> None:
