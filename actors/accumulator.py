@@ -6,8 +6,9 @@ outcome.
 
 from collections.abc import Callable
 
-from actors import events
-from actors.chunks import (
+from actors.links import Receiver, Sender
+from actors.turn import events
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -17,8 +18,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.events import AnyEvent
-from actors.links import Receiver, Sender
+from actors.turn.events import AnyEvent
 
 Draft = AnyEvent | FinishChunk
 """Item sent from the accumulator to the persister: an event without a number, or the finish."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors import events
 from actors.answer_parts import (
     UNPLACED,
     Change,
@@ -24,8 +23,9 @@ from actors.answer_parts import (
     PartKind,
     PartOpened,
 )
-from actors.events import AnyEvent, Ended, Event, Text
-from actors.outcome import Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Event, Text
+from actors.turn.outcome import Reason
 
 _WHOLE = frozenset({Reason.STOP, Reason.TOOL_CALLS})
 """Reasons of an end that leaves no item unfinished."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 from actors.answer_growth import AnswerGrowth
 from actors.answer_parts import GrowingItem, GrowingPart, ItemKind, PartKind
 from actors.answer_parts import ItemStatus as ItemStatus
-from actors.events import AnyEvent, Text
+from actors.turn.events import AnyEvent, Text
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):

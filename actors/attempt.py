@@ -8,16 +8,17 @@ from collections.abc import Callable
 import trio
 
 from actors.attempt_clock import AttemptClock
-from actors.chunks import Chunk
 from actors.continuation import Continuation
 from actors.cut import Cut
-from actors.events import AnyEvent
 from actors.ledger import Tally
 from actors.links import Sender
-from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.ports import Answer, Provider
 from actors.routing.breaker import Permit
-from actors.timeouts import Timeouts
-from actors.turn import Clock, Turn
+from actors.turn.chunks import Chunk
+from actors.turn.events import AnyEvent
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.state import Clock, Turn
+from actors.turn.timeouts import Timeouts
 
 Item = Chunk | AnyEvent
 """Item sent by the streamer: a chunk, or an event that only the streamer can create."""

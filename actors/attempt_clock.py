@@ -6,8 +6,8 @@ more than the read.
 
 import trio
 
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.timeouts import Timeouts
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.timeouts import Timeouts
 
 SLACK_S = 0.08
 """Most seconds by which an idle timeout fires late; it saves a new deadline for every token."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from actors.events import AnyEvent
-from actors.ports import Segment, StoreUnavailable, TurnStore
+from actors.ports import TurnStore
+from actors.turn.events import AnyEvent
+from actors.turn.records import Segment, StoreUnavailable
 
 CHECKS_PER_INTERVAL = 5
 

@@ -3,8 +3,10 @@
 A warning reports each seam to the client, so no splice stays hidden. The module does no I/O.
 """
 
-from actors import events
-from actors.chunks import (
+from actors.ledger import Tally
+from actors.splicing.splice import DoesNotFit, Seam, Splicer
+from actors.turn import events
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -12,10 +14,8 @@ from actors.chunks import (
     TextChunk,
     ToolCallChunk,
 )
-from actors.events import AnyEvent
-from actors.ledger import Tally
-from actors.providers.base import FailureKind, Route, UpstreamFailure
-from actors.splicing.splice import DoesNotFit, Seam, Splicer
+from actors.turn.events import AnyEvent
+from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 
 _SEAMS = {
     Seam.PREFILL: "it continued the existing text directly",

@@ -8,28 +8,20 @@ from typing import Final
 
 import msgspec
 
-from actors.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
-from actors.providers.base import JSON, ModelCall
-
-DEFAULT_INSTRUCTION: Final = (
-    "Your previous message was cut off in the middle by a technical fault. Continue it exactly "
-    "where it stops. Begin by repeating its last five to ten words verbatim, and go on from there "
-    "in the same language, format and style. Write nothing before these words: no preamble, no "
-    "apology, no remark about the interruption, no new code fence. Do not start over, and do not "
-    "change or repeat anything else."
-)
-"""Prompt for a route without prefill. The repeated words show where the two texts meet."""
+from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
+from actors.turn.model_call import JSON, ModelCall
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens")
+
 _STRUCTURED: Final = frozenset(
     {"format", "grammar", "json_schema", "regex", "responseMimeType", "structured_outputs"}
     | {f"guided_{kind}" for kind in ("json", "regex", "choice", "grammar")}
 )
 """Vendor parameters for structured output, in addition to `response_format`."""
 
-
 _OVERLAP_TOKENS: Final = 16
 """Token allowance for the words that the model is asked to repeat."""
+
 _MIN_LIMIT: Final = 16
 """Smallest output limit that all providers accept."""
 

@@ -6,14 +6,14 @@ received nothing yet, and otherwise fails. The module does no I/O.
 
 import msgspec
 
-from actors.chunks import Chunk
 from actors.continuation import Continuation
-from actors.continuing import DEFAULT_INSTRUCTION, Said, continuation, prefilled, why_not_continued
-from actors.ledger import Estimates
-from actors.outcome import OnCut
-from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
-from actors.trouble import Trouble, trouble_of
-from actors.turn import TurnRequest
+from actors.continuing import Said, continuation, prefilled, why_not_continued
+from actors.ports import Estimates
+from actors.turn.chunks import Chunk
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.turn.outcome import OnCut
+from actors.turn.request import DEFAULT_INSTRUCTION, TurnRequest
 
 _BAD_REQUEST = frozenset({400, 422})
 """Statuses that can mean a refused prefill; others, such as 404, say nothing about the messages."""

@@ -7,10 +7,10 @@ endpoint reads them once the turn has completed.
 from collections.abc import Mapping
 from typing import Protocol
 
-from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
-from actors.outcome import Reason, Usage
-from actors.providers.base import ModelCall
 from actors.providers.embeddings import EmbeddingCall, Embeddings
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason, Usage
 from actors.usage import estimate_tokens
 
 DIALECT = "embeddings"
@@ -58,7 +58,7 @@ class EmbeddingJob:
 
 
 class EmbeddingProvider:
-    """An adapter from an embedder to `actors.providers.base.Provider` for one turn."""
+    """An adapter from an embedder to `actors.ports.Provider` for one turn."""
 
     def __init__(self, embedder: Embedder, job: EmbeddingJob) -> None:
         self._embedder = embedder
@@ -74,14 +74,14 @@ class EmbeddingProvider:
         return ()
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "EmbeddingAnswer":
-        """See `actors.providers.base.Provider.open`."""
+        """See `actors.ports.Provider.open`."""
         model = call.upstream_model
         answer = await self._embedder.embed(self._job.ask, model, connect_s=connect_s)
         return EmbeddingAnswer(answer, self._job)
 
 
 class EmbeddingAnswer:
-    """An adapter from an open embedding to `actors.providers.base.Answer`, read in one piece."""
+    """An adapter from an open embedding to `actors.ports.Answer`, read in one piece."""
 
     __slots__ = ("_answer", "_done", "_job", "close", "ignored", "release")
 

@@ -10,15 +10,15 @@ import msgspec
 from msgspec import Struct
 
 from actors.answer_items import encode_items, items_of
-from actors.events import AnyEvent, Ended, ToolCall
 from actors.failures import out_of_time
 from actors.heard import reached_client
-from actors.ledger import Estimates
-from actors.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.persister import Persister
-from actors.ports import FinalRecord, StepRecord, UsageRecord
-from actors.price import cost_micros
-from actors.turn import Cause, Turn
+from actors.ports import Estimates
+from actors.turn.events import AnyEvent, Ended, ToolCall
+from actors.turn.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
+from actors.turn.price import cost_micros
+from actors.turn.records import FinalRecord, StepRecord, UsageRecord
+from actors.turn.state import Cause, Turn
 
 _TRUNCATED = ErrorInfo(
     status=502,

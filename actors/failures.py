@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from actors.ledger import Tally
-from actors.outcome import ErrorInfo, Reason
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import ErrorInfo, Reason
 
 _OPERATOR_STATUSES = frozenset({401, 402, 403})
 """Refusals of our API key or credit, which only the operator can fix."""

@@ -13,13 +13,14 @@ import trio
 
 from actors.answer_items import Item, items_of
 from actors.ending import Ending
-from actors.events import AnyEvent, Ended
 from actors.long_answers import is_long, kept_items
-from actors.observer import Observer
-from actors.outcome import ErrorInfo, Reason, Status
 from actors.persister import Persister, started_without_route
-from actors.ports import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable, TurnStore
-from actors.turn import Turn
+from actors.ports import TurnStore
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.observer import Observer
+from actors.turn.outcome import ErrorInfo, Reason, Status
+from actors.turn.records import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable
+from actors.turn.state import Turn
 from actors.unsaved import Unsaved
 
 SPOOL_TIMEOUT_S = 5.0

@@ -7,8 +7,8 @@ chain forwards each batch as it is, so it costs nothing and holds nothing back.
 from typing import Protocol
 
 from actors.accumulator import Draft
-from actors.chunks import FinishChunk
 from actors.links import Receiver, Sender
+from actors.turn.chunks import FinishChunk
 
 
 class Screen(Protocol):

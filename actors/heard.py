@@ -6,9 +6,9 @@ and so do SDKs when they retry. The module does no I/O.
 
 from collections.abc import Sequence
 
-from actors.events import AnyEvent, Refusal, Replace, Retry, Text, ToolCall, ToolCallDelta
-from actors.outcome import Reason, Status
-from actors.turn import TurnRequest
+from actors.turn.events import AnyEvent, Refusal, Replace, Retry, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import Reason, Status
+from actors.turn.request import TurnRequest
 
 _CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
 """Event types that a later turn can continue from; reasoning alone does not count."""

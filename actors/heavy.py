@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 
 THREADS = 2
 """Number of threads; they share the GIL with the event loop, so more would not help."""

@@ -6,7 +6,7 @@ reader can block the writer or another reader.
 
 from collections.abc import Sequence
 
-from actors.events import AnyEvent
+from actors.turn.events import AnyEvent
 from actors.waiters import Waiters
 
 AT_ONCE = 128

@@ -5,11 +5,11 @@ module does no I/O.
 """
 
 from itertools import groupby
-from typing import Protocol
 
 import msgspec
 
-from actors.chunks import (
+from actors.ports import Estimates
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -18,26 +18,9 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Usage
-from actors.ports import AttemptRecord
-from actors.providers.base import ModelCall, Route, UpstreamFailure
-
-
-class Estimates(Protocol):
-    """An estimator of token counts that providers don't report (`actors.estimating.estimator`)."""
-
-    def estimate(self, model: str, text: str, deltas: int) -> int:
-        """Return the estimated tokens of `text`, which arrived in this number of deltas."""
-
-    def estimate_input(self, model: str, call: ModelCall) -> int:
-        """Return the estimated tokens of the call's messages."""
-
-    def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
-        """Learn from the provider's token count of an answer."""
-
-    def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
-        """Learn from the provider's token count of a prompt."""
-
+from actors.turn.model_call import ModelCall, Route, UpstreamFailure
+from actors.turn.outcome import Usage
+from actors.turn.records import AttemptRecord
 
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 

@@ -10,7 +10,6 @@ from operator import attrgetter
 import msgspec
 from msgspec import Raw, Struct
 
-from actors import events
 from actors.answer_items import (
     FunctionCallItem,
     Item,
@@ -23,7 +22,8 @@ from actors.answer_items import (
     decode_items,
     encode_items,
 )
-from actors.events import AnyEvent, Text
+from actors.turn import events
+from actors.turn.events import AnyEvent, Text
 
 LONG_EVENTS = 1024
 """Events of any kind that can be assembled to an answer within 5 ms."""

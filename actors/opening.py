@@ -4,10 +4,10 @@ The first attempt sends `started` and the notes on the request, later ones a cha
 retry of the answer. Each one reports the parameters that its route ignores. The module does no I/O.
 """
 
-from actors import events
-from actors.events import AnyEvent
-from actors.providers.base import Route
-from actors.turn import Turn
+from actors.turn import events
+from actors.turn.events import AnyEvent
+from actors.turn.model_call import Route
+from actors.turn.state import Turn
 
 _MAX_PATHS = 20
 """Most parameter paths listed in a message."""

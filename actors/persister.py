@@ -6,16 +6,16 @@ not if the streamer has seen one.
 
 from functools import partial
 
-from actors import events
 from actors.accumulator import Draft
 from actors.checkpointer import Checkpointer, Tail
-from actors.chunks import FinishChunk
-from actors.events import AnyEvent, Ended, Started, Text
 from actors.links import Receiver
-from actors.observer import Observer
-from actors.order import Order, OutOfOrder, Place
-from actors.outcome import Reason
-from actors.turn import Turn
+from actors.turn import events
+from actors.turn.chunks import FinishChunk
+from actors.turn.event_order import Order, OutOfOrder, Place
+from actors.turn.events import AnyEvent, Ended, Started, Text
+from actors.turn.observer import Observer
+from actors.turn.outcome import Reason
+from actors.turn.state import Turn
 
 EVENT_OVERHEAD = 24
 """Approximate bytes of an event in a segment without its text."""

@@ -1,38 +1,11 @@
-"""Storage interface of a turn, and the only module of `actors` that imports the store."""
+"""Interfaces that a turn needs from the outside: storage, providers and token estimates."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from store.records import (
-    AttemptRecord,
-    ConversationBusy,
-    Finalised,
-    FinalRecord,
-    NewTurn,
-    Segment,
-    SpoolFailed,
-    StepRecord,
-    Stored,
-    StoreUnavailable,
-    TurnView,
-    UsageRecord,
-)
-
-__all__ = [
-    "AttemptRecord",
-    "ConversationBusy",
-    "FinalRecord",
-    "Finalised",
-    "NewTurn",
-    "Segment",
-    "SpoolFailed",
-    "StepRecord",
-    "StoreUnavailable",
-    "Stored",
-    "TurnStore",
-    "TurnView",
-    "UsageRecord",
-]
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import ModelCall
+from actors.turn.records import Finalised, FinalRecord, NewTurn, Segment, TurnView
 
 
 class TurnStore(Protocol):
@@ -64,3 +37,61 @@ class TurnStore(Protocol):
 
     async def segments(self, turn_id: str) -> Sequence[Segment]:
         """Return the stored segments of a turn in order; raises `StoreUnavailable`."""
+
+
+class Answer(Protocol):
+    """An open stream of chunks. The caller of `open` must call either `release` or `close` once."""
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Paths of what the call contains and the request left out, as in `unsupported`."""
+
+    async def receive(self) -> list[Chunk]:
+        """Wait for the next chunks; return `[]` at the regular end of the stream.
+
+        All chunks of one read come as one list. Raises `UpstreamFailure`; chunks decoded before
+        the failure in the same read are returned first.
+        """
+
+    def release(self) -> None:
+        """Finish a complete answer; keep its connection for another call if it can be reused."""
+
+    def close(self) -> None:
+        """Drop the answer; its socket is closed before this returns."""
+
+
+class Provider(Protocol):
+    """An upstream provider. A cancelled method leaves no connection open."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name in the configuration."""
+
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """Return the paths of what the call contains and the provider's format cannot express.
+
+        For use before a call; after `open`, `Answer.ignored` has them.
+        """
+
+    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+        """Send the call and wait for the response head. Raises `UpstreamFailure`.
+
+        `connect_s` limits TCP and TLS set-up (`CONNECT_TIMEOUT`). The caller sets all other
+        deadlines.
+        """
+
+
+class Estimates(Protocol):
+    """An estimator of token counts that providers don't report (`actors.estimating.estimator`)."""
+
+    def estimate(self, model: str, text: str, deltas: int) -> int:
+        """Return the estimated tokens of `text`, which arrived in this number of deltas."""
+
+    def estimate_input(self, model: str, call: ModelCall) -> int:
+        """Return the estimated tokens of the call's messages."""
+
+    def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
+        """Learn from the provider's token count of an answer."""
+
+    def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
+        """Learn from the provider's token count of a prompt."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import trio
 
-from actors.turn import Turn
+from actors.turn.state import Turn
 
 CHECKS_PER_HEARTBEAT = 10
 

@@ -10,15 +10,16 @@ from functools import partial
 import msgspec
 import trio
 
-from actors import events
 from actors.checkpointer import decode_events, encode_events
 from actors.ending import error_json, items_json, tool_calls_json, usage_record
-from actors.events import AnyEvent, Ended, Started
 from actors.heard import has_content
 from actors.journal import after_last
-from actors.outcome import ErrorInfo, Reason, Status, Usage
-from actors.ports import FinalRecord, NewTurn, Segment, TurnStore, TurnView
-from actors.price import Price, cost_micros
+from actors.ports import TurnStore
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Started
+from actors.turn.outcome import ErrorInfo, Reason, Status, Usage
+from actors.turn.price import Price, cost_micros
+from actors.turn.records import FinalRecord, NewTurn, Segment, TurnView
 from actors.usage import estimate_tokens
 
 _LOST = ErrorInfo(

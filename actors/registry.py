@@ -8,11 +8,13 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from actors.outcome import Reason
-from actors.ports import Stored
-from actors.providers.base import ModelCall, Provider
+from actors.ports import Provider
 from actors.run_turn import Backstage, run_turn
-from actors.turn import Turn, TurnRequest
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason
+from actors.turn.records import Stored
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
 
 UNSETTLED_KEPT = 1000
 """Most ended turns kept readable in memory until their record is in the database."""

@@ -11,9 +11,9 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from actors.providers.base import UpstreamFailure
-from actors.trouble import Trouble, trouble_of
-from actors.turn import PlannedRoute
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import UpstreamFailure
+from actors.turn.request import PlannedRoute
 
 MAX_ATTEMPTS_PER_ROUTE = 3
 MAX_ATTEMPTS = 6

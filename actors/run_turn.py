@@ -16,18 +16,18 @@ from actors.accumulator import Accumulator, Draft, accumulate
 from actors.attempt import Item
 from actors.checkpointer import Checkpointer
 from actors.ending import Ending
-from actors.events import Warning
 from actors.failures import conversation_busy
 from actors.finalise import INTERNAL, Finaliser, publish, publish_crash
 from actors.guard import Guard, Screen, watch
 from actors.links import Link, Receiver
-from actors.observer import Observer
-from actors.outcome import ErrorInfo, Reason
 from actors.persister import Persister, persist
-from actors.ports import ConversationBusy, StoreUnavailable, TurnStore
-from actors.providers.base import Provider
+from actors.ports import Provider, TurnStore
 from actors.streamer import Streamer
-from actors.turn import Clock, Turn
+from actors.turn.events import Warning
+from actors.turn.observer import Observer
+from actors.turn.outcome import ErrorInfo, Reason
+from actors.turn.records import ConversationBusy, StoreUnavailable
+from actors.turn.state import Clock, Turn
 from actors.upstreams import Upstreams
 
 

@@ -13,20 +13,21 @@ from msgspec.structs import replace
 
 from actors.attempt import Attempt, Item
 from actors.cut import Cut
-from actors.events import AnyEvent
 from actors.failures import client_error, not_continued, nothing_asked
 from actors.heavy import is_large, off_loop
 from actors.ledger import Tally
 from actors.links import Sender
 from actors.opening import ignored_warning, join_paths, opening
-from actors.providers.base import UpstreamFailure, failure_reason
 from actors.retry import Retries
 from actors.routing.board import Skipped
 from actors.routing.breaker import Permit
 from actors.routing.gate import ProviderBusy
 from actors.routing.needs import requirements_of
-from actors.trouble import Trouble, trouble_of
-from actors.turn import PlannedRoute, Turn
+from actors.turn.events import AnyEvent
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import UpstreamFailure, failure_reason
+from actors.turn.request import PlannedRoute
+from actors.turn.state import Turn
 from actors.upstreams import Upstreams
 
 _FAULTS = frozenset({Trouble.CONNECTION, Trouble.SERVER_ERROR, Trouble.TIMEOUT, Trouble.BROKEN})

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import trio
 
-from actors.observer import Observer
-from actors.ports import FinalRecord, StoreUnavailable, TurnStore
+from actors.ports import TurnStore
+from actors.turn.observer import Observer
+from actors.turn.records import FinalRecord, StoreUnavailable
 
 MAX_BYTES = 64 * 1024 * 1024
 """Memory limit for these records; further records are only in the log."""

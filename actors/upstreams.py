@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import trio
 
 from actors.heavy import THREADS
-from actors.ledger import Estimates
-from actors.providers.base import Provider
+from actors.ports import Estimates, Provider
 from actors.retry import Jitter
 from actors.routing.board import RouteBoard
 

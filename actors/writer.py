@@ -10,12 +10,12 @@ from typing import Protocol
 
 import trio
 
-from actors.events import AnyEvent
 from actors.heavy import off_loop
 from actors.journal import Subscription
 from actors.laggard import Laggard, Pace, ReaderTooSlow
 from actors.long_answers import is_long
-from actors.ports import Stored
+from actors.turn.events import AnyEvent
+from actors.turn.records import Stored
 
 ANY_PACE = Pace(lag_bytes=2**63, bytes_per_s=0)
 """Pace that every reader meets."""

@@ -13,14 +13,7 @@ from store.backend import Backend
 from store.ids import new_id
 from store.records import Finalised, FinalRecord
 from store.statements import Prepared, Values
-from store.turns import (
-    BEGINNING,
-    SEGMENT_COLUMNS,
-    input_rows,
-    insert_turn,
-    is_owned,
-    row_of,
-)
+from store.turns import BEGINNING, SEGMENT_COLUMNS, input_rows, insert_turn, is_owned, row_of
 
 _END_COLUMNS = (
     "status",

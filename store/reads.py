@@ -6,14 +6,7 @@ from typing import cast
 from msgspec import json
 from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, select
 
-from store.records import (
-    AttemptRecord,
-    Segment,
-    StoredResponse,
-    TurnPage,
-    TurnView,
-    UsageRecord,
-)
+from store.records import AttemptRecord, Segment, StoredResponse, TurnPage, TurnView, UsageRecord
 from store.tables import messages, turn_attempts, turn_segments, turns, usage_records
 from store.turns import IN_FLIGHT
 

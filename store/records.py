@@ -1,7 +1,7 @@
 """Records that `actors` and `store` exchange: plain frozen structs without SQL or actors.
 
 Times are seconds since the epoch (UTC), money is integer micro-dollars, `None` means unknown.
-Vocabulary fields (`status`, `reason`, …) hold the values of `actors.outcome`.
+Vocabulary fields (`status`, `reason`, …) hold the values of `actors.turn.outcome`.
 """
 
 from typing import Literal
@@ -106,7 +106,7 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     tool_calls: str | None
     """JSON array of the complete tool calls, in OpenAI's format."""
     error: str | None
-    """JSON object of `actors.outcome.ErrorInfo`."""
+    """JSON object of `actors.turn.outcome.ErrorInfo`."""
     first_token_at: float | None
     ended_at: float
     last_event: int

@@ -12,7 +12,7 @@ FORBIDDEN = {
     "store": {"web", "actors", "quart", "quart_trio", "hypercorn", "httpx"},
 }
 PACKAGED = ("actors", "store", "web")
-GATE = ROOT / "actors" / "ports.py"
+GATE = ROOT / "actors" / "turn" / "records.py"
 """Only module of `actors` that may import the store."""
 
 

@@ -10,7 +10,7 @@ import structlog
 import trio
 from hypercorn.typing import WWWScope
 
-from actors.turn import Turn
+from actors.turn.state import Turn
 
 _PROBES = frozenset({"/health", "/ready", "/metrics"})
 

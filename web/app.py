@@ -4,7 +4,7 @@ import structlog
 from quart import Response
 from werkzeug.exceptions import HTTPException
 
-from actors.outcome import ErrorInfo
+from actors.turn.outcome import ErrorInfo
 from store.records import StoreUnavailable
 from web.error_shapes import add_request_id, error_shape
 from web.errors import ApiError, store_unavailable

@@ -9,7 +9,7 @@ including nested lists.
 import re
 from collections.abc import Callable, Sequence
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 
 Part = dict[str, JSON]

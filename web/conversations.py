@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from actors import failures
-from actors.turn import Turn
+from actors.turn.state import Turn
 from web.errors import ApiError
 
 

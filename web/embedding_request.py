@@ -6,8 +6,8 @@ import trio
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actors.providers.base import JSON
 from actors.providers.embeddings import EmbeddingCall
+from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 from web.field_errors import first_error
 from web.json_body import read_json

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from quart import Response, has_request_context, request
 
-from actors.outcome import ErrorInfo
+from actors.turn.outcome import ErrorInfo
 from web.dialects.messages_errors import error_event
 from web.errors import error_body
 from web.server.request_id import id_in

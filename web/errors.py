@@ -1,7 +1,7 @@
 """Errors for clients: constructors for the common ones, and OpenAI's error object."""
 
-from actors.events import Ended
-from actors.outcome import ErrorInfo, Reason
+from actors.turn.events import Ended
+from actors.turn.outcome import ErrorInfo, Reason
 
 _MESSAGES = {
     Reason.CLIENT_DISCONNECTED: (499, "All clients disconnected, so the answer was stopped."),

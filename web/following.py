@@ -3,11 +3,11 @@
 import msgspec
 from quart import Response, request
 
-from actors.events import AnyEvent
 from actors.journal import Journal
-from actors.lease import Lease
-from actors.outcome import ErrorInfo
-from actors.turn import Turn
+from actors.turn.events import AnyEvent
+from actors.turn.lease import Lease
+from actors.turn.outcome import ErrorInfo
+from actors.turn.state import Turn
 from actors.writer import Writer
 from store.records import TurnView
 from web.connection import request_stack

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 
 AT_ONCE = 32_768

@@ -8,7 +8,7 @@ import trio
 from quart import Response
 
 from actors.heavy import encoded, off_loop
-from actors.outcome import ErrorInfo, Reason
+from actors.turn.outcome import ErrorInfo, Reason
 from web.errors import error_body
 
 _encode = msgspec.json.Encoder().encode

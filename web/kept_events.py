@@ -7,8 +7,8 @@ import msgspec
 import trio
 
 from actors.checkpointer import decode_events
-from actors.events import AnyEvent
 from actors.heavy import off_loop
+from actors.turn.events import AnyEvent
 from store.records import Segment
 
 AT_ONCE = 131_072

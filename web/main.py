@@ -13,11 +13,12 @@ import trio
 from actors.checkpointer import Checkpointer
 from actors.estimating.estimator import Estimator
 from actors.finalise import Finaliser
-from actors.ports import StoreUnavailable, TurnStore
+from actors.ports import TurnStore
 from actors.pulse import Pulse
 from actors.recovery import recover
 from actors.registry import Registry
 from actors.run_turn import Backstage
+from actors.turn.records import StoreUnavailable
 from actors.upstreams import Upstreams
 from store.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store

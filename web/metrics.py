@@ -14,13 +14,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from actors.order import OutOfOrder
-from actors.outcome import Mode, Reason
-from actors.ports import FinalRecord, Stored
-from actors.providers.base import Route
 from actors.routing.board import RouteBoard
 from actors.routing.breaker import State
-from actors.turn import Turn
+from actors.turn.event_order import OutOfOrder
+from actors.turn.model_call import Route
+from actors.turn.outcome import Mode, Reason
+from actors.turn.records import FinalRecord, Stored
+from actors.turn.state import Turn
 from store.store import StoreFigures
 from web.access_log import RequestRecord
 from web.server import Counters

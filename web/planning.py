@@ -2,11 +2,10 @@
 
 from msgspec import Struct
 
-from actors.continuing import DEFAULT_INSTRUCTION
-from actors.outcome import Mode, OnCut
-from actors.price import Price
-from actors.providers.base import JSON, Capabilities, ModelCall, Route
-from actors.turn import PlannedRoute, TurnRequest
+from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
+from actors.turn.outcome import Mode, OnCut
+from actors.turn.price import Price
+from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from web.config import Config, Model, ModelRoute, Simulated
 from web.errors import ApiError, not_found, unavailable
 

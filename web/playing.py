@@ -7,13 +7,14 @@ from urllib.parse import quote
 import trio
 from quart import Request, Response, request
 
-from actors.events import Ended, RouteChanged, Started, Warning
 from actors.journal import Journal
-from actors.lease import Lease
 from actors.long_answers import is_long
-from actors.providers.base import Provider
+from actors.ports import Provider
 from actors.registry import Draining, TooManyTurns
-from actors.turn import Turn, TurnRequest
+from actors.turn.events import Ended, RouteChanged, Started, Warning
+from actors.turn.lease import Lease
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
 from web.connection import request_context_of
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS, DialectKind

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from actors.embedding import Embedder
+from actors.ports import Provider
 from actors.providers.anthropic import Anthropic
-from actors.providers.base import Provider
 from actors.providers.credentials import Credentials
 from actors.providers.formats import Format
 from actors.providers.gemini import Gemini

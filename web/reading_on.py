@@ -3,8 +3,8 @@
 import trio
 from msgspec import Struct
 
-from actors.events import Replace, Retry
 from actors.journal import Journal, Subscription
+from actors.turn.events import Replace, Retry
 from actors.writer import last_frames
 from web.dialects.frames import START, Cursor
 from web.dialects.rendering import Render, Rendering

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.providers.base import Route
 from actors.routing.board import RouteStatus
+from actors.turn.model_call import Route
 from web.config import Config
 
 

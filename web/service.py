@@ -9,11 +9,11 @@ from actors.embedding import Embedder
 from actors.heavy import THREADS
 from actors.journal import Subscription
 from actors.laggard import Pace
-from actors.ledger import Estimates
-from actors.ports import Stored
+from actors.ports import Estimates
 from actors.registry import Registry
 from actors.routing.board import RouteBoard
-from actors.turn import Clock, Turn
+from actors.turn.records import Stored
+from actors.turn.state import Clock, Turn
 from actors.writer import Dialect, Writer
 from store.store import Store
 from web.config import Config

@@ -11,8 +11,8 @@ from functools import partial
 import structlog
 import trio
 
-from actors.outcome import Reason
 from actors.registry import Registry
+from actors.turn.outcome import Reason
 from web.config import Server
 from web.server import HttpServer
 

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from actors.events import Ended
-from actors.outcome import ErrorInfo, Reason, Status
 from actors.recovery import visible_text
-from actors.turn import Turn
+from actors.turn.events import Ended
+from actors.turn.outcome import ErrorInfo, Reason, Status
+from actors.turn.state import Turn
 from store.records import AttemptRecord, TurnView
 from web.dialects.response_object import ANSWER_REASONS
 from web.errors import error_of

@@ -14,7 +14,7 @@ from actors.estimating.delta_fit import DeltaFit, DeltaTurn
 from actors.estimating.prompt_text import PromptText, is_all_text, prompt_text
 from actors.estimating.script_features import Features, features
 from actors.estimating.token_fit import Matrix, TokenFit, Vector
-from actors.providers.base import ModelCall
+from actors.turn.model_call import ModelCall
 
 MAX_MODELS = 256
 """Maximum number of models kept; a new one replaces the least recently used."""

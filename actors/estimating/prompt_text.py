@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.heavy import is_large_value
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 
 APART = "\0"
 """Separator of two texts, which has no tokens and keeps their words apart."""

@@ -5,16 +5,16 @@ import re
 import msgspec
 from msgspec import Struct
 
-from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.heavy import encoded
-from actors.outcome import Reason, Usage
 from actors.providers.anthropic_request import translate
 from actors.providers.anthropic_wire import Block, Delta, Event, TokenUsage, read_event
-from actors.providers.base import ModelCall, UpstreamFailure
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.lenient import NULL
 from actors.providers.scrub import Scrub
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.model_call import ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 
 _VERSION = "2023-06-01"
 """Value of the `anthropic-version` header; no later version exists."""

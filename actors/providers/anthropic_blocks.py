@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from actors.providers.base import JSON
 from actors.providers.neutral import data_url
+from actors.turn.model_call import JSON
 
 Block = dict[str, JSON]
 

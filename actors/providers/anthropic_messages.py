@@ -18,7 +18,7 @@ from actors.providers.anthropic_blocks import (
     text_block,
     with_cache_control,
 )
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 _ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _PARTS = {

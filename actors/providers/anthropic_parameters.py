@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from actors.providers.anthropic_models import Traits
 from actors.providers.anthropic_thinking import Thinking
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 _MAX_USER_ID = 256
 

@@ -17,9 +17,9 @@ from actors.providers.anthropic_parameters import (
 )
 from actors.providers.anthropic_thinking import Thinking, thinking
 from actors.providers.anthropic_tools import tool_choice, tools
-from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import reasoning_paths, redundant_parameters
 from actors.providers.neutral import is_default_value, with_effort
+from actors.turn.model_call import JSON, ModelCall
 
 _ANSWER = 4096
 """Tokens reserved for the answer when the client sets a thinking budget but no `max_tokens`."""

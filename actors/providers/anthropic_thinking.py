@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 BUDGETS = {
     "minimal": 1024,

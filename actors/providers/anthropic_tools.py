@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from actors.providers.anthropic_blocks import note_unknown_fields
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 _FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.routing.keys import KeyRing
-from actors.trouble import Trouble, trouble_of
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import FailureKind, UpstreamFailure
 
 FailureRecorder = Callable[[UpstreamFailure], UpstreamFailure]
 """`Credentials.record_failure` bound to the key of a call."""

@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import msgspec
 
-from actors.chunks import Chunk, FinishChunk, SkippedChunk
-from actors.outcome import Reason
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.error_body import read_error
 from actors.providers.halves import SurrogateJoiner
 from actors.providers.scrub import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
+from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Reason
 
 _SHOWN_CHARS = 80
 """Most characters of a malformed frame that are reported."""

@@ -14,11 +14,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from actors.outcome import Usage
-from actors.providers.base import JSON, FailureKind, ModelCall, UpstreamFailure
 from actors.providers.error_body import read_error
 from actors.providers.formats import RequestParts
 from actors.providers.scrub import Scrub
+from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Usage
 
 _NULL = Raw(b"null")
 _Count = Annotated[int, Meta(ge=0, le=2**53)]

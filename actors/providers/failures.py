@@ -6,10 +6,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.error_body import read_error
 from actors.providers.scrub import Scrub
 from actors.providers.wire import Disconnected
+from actors.turn.model_call import FailureKind, UpstreamFailure
 
 _DAY_S = 86_400.0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 
 Object = dict[str, JSON]
 

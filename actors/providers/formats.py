@@ -4,9 +4,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from actors.chunks import Chunk
-from actors.providers.base import ModelCall
 from actors.providers.scrub import Scrub
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import ModelCall
 
 
 class RequestParts(Struct, frozen=True):

@@ -4,10 +4,7 @@ import re
 
 import msgspec
 
-from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.heavy import encoded
-from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.gemini_request import path_of, request_of
@@ -23,6 +20,9 @@ from actors.providers.gemini_wire import (
 )
 from actors.providers.lenient import NULL, arguments, derive_call_id
 from actors.providers.scrub import Scrub
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 
 _FINISHES = {
     "STOP": Reason.STOP,

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from actors.providers.base import JSON
 from actors.providers.neutral import (
     Message,
     Part,
@@ -22,6 +21,7 @@ from actors.providers.neutral import (
     tool_names,
     unknown_keys,
 )
+from actors.turn.model_call import JSON
 
 _UNSIGNED = "skip_thought_signature_validator"
 """Documented placeholder for an unknown thought signature ("Thought signatures").

@@ -7,10 +7,10 @@ Shapes come from the Gemini API reference, "Generating content", and its guides 
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import as_chat
 from actors.providers.gemini_contents import JSONObject, conversation
 from actors.providers.neutral import is_default_value, stop_words, with_effort
+from actors.turn.model_call import JSON, ModelCall
 
 _SETTINGS = {
     "max_tokens": "maxOutputTokens",

@@ -9,9 +9,7 @@ import httpx
 import trio
 from msgspec import Struct
 
-from actors.chunks import Chunk
 from actors.heavy import THREADS, is_large, off_loop
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.credentials import Credentials, FailureRecorder
 from actors.providers.endpoint import endpoint
 from actors.providers.failures import connection_failure, status_failure
@@ -20,6 +18,8 @@ from actors.providers.openai_chat import OpenAIChat
 from actors.providers.response import ResponseBody, read_beginning
 from actors.providers.scrub import Scrub, scrubber
 from actors.providers.transport import BODY, TrioTransport
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
 _WHOLE = "application/json"
 
@@ -61,7 +61,7 @@ class OpenResponse(Struct, frozen=True):
 
 
 class HttpProvider:
-    """An upstream over HTTP (`actors.providers.base.Provider`).
+    """An upstream over HTTP (`actors.ports.Provider`).
 
     `keys` are its credentials or its only key, or None for no key. `client` comes from
     `make_client` and is closed by its creator. Raises `ValueError` if the base URL or the key
@@ -101,12 +101,12 @@ class HttpProvider:
         return self._name
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """See `actors.providers.base.Provider.unsupported`."""
+        """See `actors.ports.Provider.unsupported`."""
         left_out = partial(self._format.unsupported, call)
         return await off_loop(is_large(call), self.threads, left_out)
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
-        """See `actors.providers.base.Provider.open`."""
+        """See `actors.ports.Provider.open`."""
         build = partial(self._format.build, call)
         return self._answer(
             await self.send_request(build, large=is_large(call), connect_s=connect_s)
@@ -179,7 +179,7 @@ class HttpProvider:
 
 
 class HttpAnswer:
-    """An open answer over HTTP (`actors.providers.base.Answer`)."""
+    """An open answer over HTTP (`actors.ports.Answer`)."""
 
     __slots__ = (
         "_after_finish_s",
@@ -202,7 +202,7 @@ class HttpAnswer:
         self._ended = False
 
     async def receive(self) -> list[Chunk]:
-        """See `actors.providers.base.Answer.receive`."""
+        """See `actors.ports.Answer.receive`."""
         decoder = self._decoder
         try:
             while not (self._ended or decoder.over):
@@ -236,14 +236,14 @@ class HttpAnswer:
         return b""
 
     def release(self) -> None:
-        """See `actors.providers.base.Answer.release`."""
+        """See `actors.ports.Answer.release`."""
         if self._decoder.saw_end_marker:
             self._body.release()
         else:
             self._body.release_if_complete()
 
     def close(self) -> None:
-        """See `actors.providers.base.Answer.close`."""
+        """See `actors.ports.Answer.close`."""
         self._body.close()
 
 

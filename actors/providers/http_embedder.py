@@ -6,15 +6,10 @@ import httpx
 import trio
 
 from actors.heavy import off_loop
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.embeddings import (
-    EmbeddingCall,
-    Embeddings,
-    embedding_parts,
-    read_embeddings,
-)
+from actors.providers.embeddings import EmbeddingCall, Embeddings, embedding_parts, read_embeddings
 from actors.providers.http import HttpProvider, OpenResponse, media_type, not_an_answer
 from actors.providers.scrub import Scrub
+from actors.turn.model_call import FailureKind, UpstreamFailure
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Most bytes of an answer; 2048 vectors of 3072 numbers take about as many."""

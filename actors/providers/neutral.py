@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 Message = Mapping[str, JSON]
 Part = Mapping[str, JSON]

@@ -4,23 +4,16 @@ import re
 
 import msgspec
 
-from actors.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.heavy import encoded
-from actors.outcome import Reason, Usage
-from actors.providers.base import ModelCall
 from actors.providers.decoding import Document, LineStream, Reader
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.lenient import NULL, arguments, derive_call_id
 from actors.providers.ollama_request import request_of
-from actors.providers.ollama_wire import (
-    Call,
-    Function,
-    Line,
-    Message,
-    read_line,
-    read_logprobs,
-)
+from actors.providers.ollama_wire import Call, Function, Line, Message, read_line, read_logprobs
 from actors.providers.scrub import Scrub
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason, Usage
 
 
 class Ollama:

@@ -5,7 +5,6 @@ Shapes come from Ollama's API documentation, "Generate a chat completion".
 
 from collections.abc import Iterator, Sequence
 
-from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import THINKING, as_chat
 from actors.providers.neutral import (
     Message,
@@ -21,6 +20,7 @@ from actors.providers.neutral import (
     unknown_keys,
     with_effort,
 )
+from actors.turn.model_call import JSON, ModelCall
 
 JSONObject = dict[str, JSON]
 

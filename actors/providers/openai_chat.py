@@ -5,17 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.chunks import (
-    Chunk,
-    ReasoningChunk,
-    RefusalChunk,
-    TextChunk,
-    ToolCallChunk,
-    UsageChunk,
-)
 from actors.heavy import encoded
-from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, ModelCall
 from actors.providers.decoding import Document, Reader, SseStream
 from actors.providers.foreign import THINKING, as_chat
 from actors.providers.formats import Decoder, RequestParts
@@ -23,6 +13,16 @@ from actors.providers.lenient import NULL, one_line
 from actors.providers.openai_calls import ToolCalls
 from actors.providers.openai_wire import Choice, Delta, TokenUsage, read_frame
 from actors.providers.scrub import Scrub
+from actors.turn.chunks import (
+    Chunk,
+    ReasoningChunk,
+    RefusalChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.turn.model_call import FailureKind, ModelCall
+from actors.turn.outcome import Reason, Usage
 
 _FINISHES = {
     "length": Reason.LENGTH,

@@ -1,12 +1,12 @@
 """Wire format `openai-responses`: OpenAI's Responses API over HTTP, streamed or one document."""
 
 from actors.heavy import encoded
-from actors.providers.base import ModelCall
 from actors.providers.decoding import Document, SseStream
 from actors.providers.formats import Decoder, RequestParts
 from actors.providers.openai_responses_events import EventReader, WholeReader
 from actors.providers.openai_responses_request import translate
 from actors.providers.scrub import Scrub
+from actors.turn.model_call import ModelCall
 
 PATH = "/responses"
 

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from actors.chunks import (
+from actors.providers.decoding import Reader
+from actors.providers.openai_responses_texts import TextKind, TextPosition, Texts
+from actors.providers.openai_responses_wire import Item, Part, Response, TokenUsage
+from actors.providers.scrub import Scrub
+from actors.turn.chunks import (
     Chunk,
     ReasoningChunk,
     RefusalChunk,
@@ -13,12 +17,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.base import UpstreamFailure
-from actors.providers.decoding import Reader
-from actors.providers.openai_responses_texts import TextKind, TextPosition, Texts
-from actors.providers.openai_responses_wire import Item, Part, Response, TokenUsage
-from actors.providers.scrub import Scrub
+from actors.turn.model_call import UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 
 _KINDS = {
     "output_text": TextKind.TEXT,

@@ -9,8 +9,6 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from actors.chunks import Chunk, TextChunk
-from actors.providers.base import UpstreamFailure
 from actors.providers.lenient import NULL, Number, one_line
 from actors.providers.openai_responses_answer import AnswerReader, parts_of, position_of, text_of
 from actors.providers.openai_responses_texts import TextKind, TextPosition
@@ -23,6 +21,8 @@ from actors.providers.openai_responses_wire import (
     read_event,
     read_response,
 )
+from actors.turn.chunks import Chunk, TextChunk
+from actors.turn.model_call import UpstreamFailure
 
 _DELTAS = {
     "response.output_text.delta": TextKind.TEXT,

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from actors.providers.base import JSON
 from actors.providers.neutral import unknown_keys
+from actors.turn.model_call import JSON
 
 Object = dict[str, JSON]
 LeaveOut = Callable[[str], None]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import as_chat
 from actors.providers.openai_responses_input import LeaveOut, Object, items_of
+from actors.turn.model_call import JSON, ModelCall
 
 _LOGPROBS = "message.output_text.logprobs"
 

@@ -18,9 +18,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from actors.chunks import Chunk
 from actors.heavy import THREADS, encoded, is_large, off_loop
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.providers.credentials import Credentials, FailureRecorder
 from actors.providers.deadlines import fail_after
 from actors.providers.endpoint import endpoint
@@ -32,6 +30,8 @@ from actors.providers.scrub import Scrub, scrubber
 from actors.providers.transport import Connect
 from actors.providers.websocket import Refused, Socket, SocketClosed, Upgrade
 from actors.providers.wire import Wire, open_wire
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
 Clock = Callable[[], float]
 """Returns seconds since the epoch."""
@@ -79,7 +79,7 @@ def _credentials(keys: Credentials | str | None) -> Credentials:
 
 
 class ResponsesWsProvider:
-    """An upstream over WebSockets (`actors.providers.base.Provider`), from `open_responses_ws`."""
+    """An upstream over WebSockets (`actors.ports.Provider`), from `open_responses_ws`."""
 
     def __init__(
         self,
@@ -107,12 +107,12 @@ class ResponsesWsProvider:
         return self._name
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """See `actors.providers.base.Provider.unsupported`."""
+        """See `actors.ports.Provider.unsupported`."""
         translation = await off_loop(is_large(call), self._threads, partial(translate, call))
         return translation.left_out
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
-        """See `actors.providers.base.Provider.open`."""
+        """See `actors.ports.Provider.open`."""
         key = self._credentials.take()
         try:
             return await self._open_answer(call, key, connect_s)
@@ -169,7 +169,7 @@ def _message(call: ModelCall) -> tuple[bytes, tuple[str, ...]]:
 
 
 class WsAnswer:
-    """An open answer over a WebSocket (`actors.providers.base.Answer`)."""
+    """An open answer over a WebSocket (`actors.ports.Answer`)."""
 
     __slots__ = ("_first_chunks", "_reader", "_record_failure", "_socket", "ignored")
 
@@ -193,7 +193,7 @@ class WsAnswer:
         self._first_chunks = await self._next(FailureKind.REFUSED)
 
     async def receive(self) -> list[Chunk]:
-        """See `actors.providers.base.Answer.receive`."""
+        """See `actors.ports.Answer.receive`."""
         chunks, self._first_chunks = self._first_chunks, []
         try:
             while not (chunks or self._reader.over):
@@ -211,11 +211,11 @@ class WsAnswer:
             raise self._reader.cut(ended, str(closed)) from closed
 
     def release(self) -> None:
-        """See `actors.providers.base.Answer.release`."""
+        """See `actors.ports.Answer.release`."""
         self._socket.release()
 
     def close(self) -> None:
-        """See `actors.providers.base.Answer.close`."""
+        """See `actors.ports.Answer.close`."""
         self._socket.close()
 
 

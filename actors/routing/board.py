@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from actors.providers.base import Route
 from actors.routing.allowance import ProviderLimits, ProviderState, ProviderStatus
 from actors.routing.breaker import Breaker, BreakerSettings, BreakerStatus, OpenReason, Permit
 from actors.routing.gate import Gate
 from actors.routing.keys import KeyRing
 from actors.routing.needs import Requirements, missing_capability
-from actors.turn import PlannedRoute
+from actors.turn.model_call import Route
+from actors.turn.request import PlannedRoute
 
 ROUTES_KEPT = 1000
 """Number of routes kept after a sweep.

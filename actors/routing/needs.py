@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actors.providers.base import JSON, Capabilities, ModelCall
+from actors.turn.model_call import JSON, Capabilities, ModelCall
 
 MARGIN = 1.5
 """Factor by which an estimate must exceed a context window before the route is skipped.

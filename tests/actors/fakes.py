@@ -7,17 +7,23 @@ from enum import Enum, auto
 
 import trio
 
-from actors import events
 from actors.accumulator import Draft
 from actors.checkpointer import Checkpointer, decode_events
-from actors.chunks import Chunk, FinishChunk, TextChunk
 from actors.estimating.estimator import Estimator
-from actors.events import AnyEvent, Ended
 from actors.finalise import Finaliser
 from actors.guard import Screen
-from actors.order import OutOfOrder
-from actors.outcome import Mode, Reason
-from actors.ports import (
+from actors.ports import Answer
+from actors.routing.board import RouteBoard
+from actors.routing.breaker import BreakerSettings
+from actors.run_turn import Backstage
+from actors.turn import events
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk
+from actors.turn.event_order import OutOfOrder
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.model_call import ModelCall, Route
+from actors.turn.outcome import Mode, Reason
+from actors.turn.price import Price
+from actors.turn.records import (
     Finalised,
     FinalRecord,
     NewTurn,
@@ -27,13 +33,9 @@ from actors.ports import (
     StoreUnavailable,
     TurnView,
 )
-from actors.price import Price
-from actors.providers.base import Answer, ModelCall, Route
-from actors.routing.board import RouteBoard
-from actors.routing.breaker import BreakerSettings
-from actors.run_turn import Backstage
-from actors.timeouts import Timeouts
-from actors.turn import PlannedRoute, Turn, TurnRequest
+from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.state import Turn
+from actors.turn.timeouts import Timeouts
 from actors.upstreams import Upstreams
 
 EPOCH = 1_700_000_000.0

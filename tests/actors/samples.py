@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from actors import events
-from actors.chunks import (
+from actors.turn import events
+from actors.turn.chunks import (
     Chunk,
     ReasoningChunk,
     RefusalChunk,
@@ -16,8 +16,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.events import AnyEvent, Ended, Started
-from actors.outcome import STATUS_OF, ErrorInfo, Reason, Usage
+from actors.turn.events import AnyEvent, Ended, Started
+from actors.turn.outcome import STATUS_OF, ErrorInfo, Reason, Usage
 
 STARTED = Started(
     turn_id="turn_1",

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import events
 from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
 from actors.attempt import Item
-from actors.chunks import (
+from actors.links import Link
+from actors.turn import events
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -17,8 +18,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.links import Link
-from actors.outcome import Reason
+from actors.turn.outcome import Reason
 from tests.actors.samples import STARTED, USAGE, answer_chunks, cut_at
 
 FINISH = FinishChunk(Reason.STOP)

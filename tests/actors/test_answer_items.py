@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import events
 from actors.answer_growth import AnswerGrowth
 from actors.answer_items import (
     FunctionCallItem,
@@ -21,9 +20,10 @@ from actors.answer_items import (
     items_of,
 )
 from actors.answer_parts import Grew, ItemClosed, ItemOpened, PartClosed, PartOpened
-from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
-from actors.outcome import Reason
 from actors.recovery import visible_text
+from actors.turn import events
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import Reason
 from tests.actors.samples import STARTED, answer_events, ended
 
 DONE, CUT, OPEN = ItemStatus.COMPLETED, ItemStatus.INCOMPLETE, ItemStatus.IN_PROGRESS

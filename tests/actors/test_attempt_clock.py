@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.attempt_clock import SLACK_S, AttemptClock
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.timeouts import Timeouts
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.timeouts import Timeouts
 
 TIMEOUTS = Timeouts(first_byte_s=3, first_token_s=5, idle_s=7)
 

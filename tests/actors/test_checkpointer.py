@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.checkpointer import CHECKS_PER_INTERVAL, Checkpointer, Tail
-from actors.events import AnyEvent, Text
-from actors.ports import Segment
+from actors.turn.events import AnyEvent, Text
+from actors.turn.records import Segment
 from tests.actors.fakes import FLUSH_S, MemoryStore, Trouble
 
 CHECK_S = FLUSH_S / CHECKS_PER_INTERVAL

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.continuing import Said, continuation, prefilled, why_not_continued
+from actors.providers.simulated.behaviour import Resume
+from actors.providers.simulated.resuming import find_partial_answer
+from actors.splicing.splice import Seam
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -18,18 +22,9 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.continuing import (
-    DEFAULT_INSTRUCTION,
-    Said,
-    continuation,
-    prefilled,
-    why_not_continued,
-)
-from actors.outcome import Reason
-from actors.providers.base import ModelCall
-from actors.providers.simulated.behaviour import Resume
-from actors.providers.simulated.resuming import find_partial_answer
-from actors.splicing.splice import Seam
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason
+from actors.turn.request import DEFAULT_INSTRUCTION
 from tests.actors.samples import USAGE
 
 EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation" / "continuing.md"

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from actors import events
 from actors.ending import decide, tool_calls_json
-from actors.outcome import STATUS_OF, TERMINAL, ErrorInfo, Reason, Status
-from actors.turn import Cause
+from actors.turn import events
+from actors.turn.outcome import STATUS_OF, TERMINAL, ErrorInfo, Reason, Status
+from actors.turn.state import Cause
 
 S, R = Status, Reason
 ERROR = ErrorInfo(status=502, message="cut")

@@ -7,14 +7,21 @@ import trio
 from msgspec import structs
 from trio.testing import MockClock
 
-from actors import events
 from actors.attempt import Item
-from actors.chunks import Chunk, FinishChunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.links import Link
-from actors.outcome import ErrorInfo, OnCut, Reason, Usage
-from actors.providers.base import Capabilities, FailureKind, UpstreamFailure
 from actors.streamer import Streamer
-from actors.turn import TurnRequest
+from actors.turn import events
+from actors.turn.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.turn.model_call import Capabilities, FailureKind, UpstreamFailure
+from actors.turn.outcome import ErrorInfo, OnCut, Reason, Usage
+from actors.turn.request import TurnRequest
 from tests.actors.fakes import (
     FOREVER,
     Line,

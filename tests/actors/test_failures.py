@@ -4,8 +4,8 @@ import pytest
 
 from actors.failures import client_error, not_continued, nothing_asked
 from actors.ledger import Ledger
-from actors.outcome import Reason
-from actors.providers.base import FailureKind, Route, UpstreamFailure, failure_reason
+from actors.turn.model_call import FailureKind, Route, UpstreamFailure, failure_reason
+from actors.turn.outcome import Reason
 
 K = FailureKind
 OURS = "upstream_error"

@@ -8,9 +8,9 @@ import trio
 from trio.testing import MockClock
 
 from actors.journal import Journal
-from actors.outcome import Reason
 from actors.run_turn import run_turn
-from actors.turn import Turn
+from actors.turn.outcome import Reason
+from actors.turn.state import Turn
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, TurnHarness, stop, text
 
 SCRIPTS: dict[str, list[Line]] = {

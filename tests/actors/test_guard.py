@@ -1,11 +1,11 @@
 """Tests of the guard: screens may hold back and change drafts; an empty chain is free."""
 
 from actors.accumulator import Draft
-from actors.chunks import FinishChunk
-from actors.events import Text
 from actors.guard import Guard, watch
 from actors.links import Link
-from actors.outcome import Reason
+from actors.turn.chunks import FinishChunk
+from actors.turn.events import Text
+from actors.turn.outcome import Reason
 from tests.actors.fakes import HoldingScreen
 
 FINISH = FinishChunk(Reason.STOP)

@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.events import (
+from actors.heard import reached_client
+from actors.turn.events import (
     AnyEvent,
     Reasoning,
     Refusal,
@@ -14,8 +15,7 @@ from actors.events import (
     ToolCallDelta,
     Warning,
 )
-from actors.heard import reached_client
-from actors.outcome import STATUS_OF, Reason, Status
+from actors.turn.outcome import STATUS_OF, Reason, Status
 from tests.actors.fakes import a_request
 
 START = Started(turn_id="turn_1", model="m", provider="p", upstream_model="u", created_at=1.0)

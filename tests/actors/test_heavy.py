@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.heavy import LARGE_TEXT, LARGE_VALUES, encoded, encoded_list, is_large, off_loop
-from actors.providers.base import ModelCall
+from actors.turn.model_call import ModelCall
 
 HALF = LARGE_VALUES // 2
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from actors.events import AnyEvent, Text
 from actors.journal import Journal, Subscription
+from actors.turn.events import AnyEvent, Text
 
 
 def texts(*deltas: str) -> list[AnyEvent]:

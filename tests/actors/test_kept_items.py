@@ -5,7 +5,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors import events, finalise
+from actors import finalise
 from actors.answer_items import (
     FunctionCallItem,
     Item,
@@ -15,15 +15,17 @@ from actors.answer_items import (
     TextPart,
     decode_items,
 )
-from actors.chunks import Chunk, ReasoningChunk, ToolCallChunk
-from actors.events import AnyEvent
 from actors.long_answers import LONG_EVENTS
-from actors.outcome import Reason
-from actors.ports import FinalRecord, TurnView
 from actors.recovery import recover
 from actors.registry import Registry
 from actors.run_turn import run_turn
-from actors.turn import Turn, TurnRequest
+from actors.turn import events
+from actors.turn.chunks import Chunk, ReasoningChunk, ToolCallChunk
+from actors.turn.events import AnyEvent
+from actors.turn.outcome import Reason
+from actors.turn.records import FinalRecord, TurnView
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
 from actors.unsaved import MAX_BYTES, Unsaved
 from tests.actors.fakes import (
     FOREVER,

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.events import AnyEvent, Text
 from actors.journal import AT_ONCE, Journal
 from actors.laggard import HEAD_START, Laggard, Pace, ReaderTooSlow
+from actors.turn.events import AnyEvent, Text
 from actors.writer import Writer
 from tests.actors.samples import STARTED, ended
 from web.dialects.frames import PING as HEARTBEAT

@@ -1,6 +1,7 @@
 """Tests of the usage ledger: recorded attempts and charged usage."""
 
-from actors.chunks import (
+from actors.ledger import Ledger, Tally
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -10,9 +11,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.ledger import Ledger, Tally
-from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 
 CALL = ModelCall(upstream_model="m", messages=[{"role": "user", "content": "hi"}], parameters={})
 A, B = Route("a", "m"), Route("b", "n")

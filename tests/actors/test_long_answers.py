@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import events, long_answers
+from actors import long_answers
 from actors.answer_items import decode_items, encode_items, items_of
-from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.long_answers import (
     LOGPROBS_COST,
     LONG_EVENTS,
@@ -18,7 +17,9 @@ from actors.long_answers import (
     kept_items,
     read_items,
 )
-from actors.outcome import Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import Reason
 from tests.actors.samples import STARTED, answer_events, ended
 
 HALF = "a" * (LONG_TEXT // 2)

@@ -3,9 +3,9 @@
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.events import RouteChanged, Started, Warning
 from actors.opening import opening
-from actors.providers.base import Route
+from actors.turn.events import RouteChanged, Started, Warning
+from actors.turn.model_call import Route
 from tests.actors.fakes import TurnHarness, a_request
 
 NOTES = (Warning("truncated", "The oldest were left out."), Warning("b", "c"))

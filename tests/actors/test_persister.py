@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors import events
 from actors.accumulator import Draft
 from actors.checkpointer import decode_events
-from actors.chunks import FinishChunk, UsageChunk
-from actors.events import AnyEvent, Started, Text
-from actors.order import Place
-from actors.outcome import Reason
 from actors.persister import Persister
+from actors.turn import events
+from actors.turn.chunks import FinishChunk, UsageChunk
+from actors.turn.event_order import Place
+from actors.turn.events import AnyEvent, Started, Text
+from actors.turn.outcome import Reason
 from tests.actors.fakes import TurnHarness, a_request
 from tests.actors.samples import STARTED, USAGE, answer_events, cut_at, ended
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.events import Text
 from actors.pulse import CHECKS_PER_HEARTBEAT, Pulse
-from actors.turn import Turn
+from actors.turn.events import Text
+from actors.turn.state import Turn
 from tests.actors.fakes import TurnHarness
 
 HEARTBEAT_S = 15.0

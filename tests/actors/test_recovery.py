@@ -5,14 +5,14 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors import events
 from actors.checkpointer import encode_events
-from actors.events import AnyEvent, Ended, Started, Text
-from actors.order import Order
-from actors.outcome import Reason, Status
-from actors.ports import Finalised, FinalRecord, Segment, TurnView
-from actors.price import Price
 from actors.recovery import recover, visible_text
+from actors.turn import events
+from actors.turn.event_order import Order
+from actors.turn.events import AnyEvent, Ended, Started, Text
+from actors.turn.outcome import Reason, Status
+from actors.turn.price import Price
+from actors.turn.records import Finalised, FinalRecord, Segment, TurnView
 from actors.usage import estimate_tokens
 from tests.actors.fakes import EPOCH, MemoryStore, now
 from tests.actors.samples import STARTED, cut_at

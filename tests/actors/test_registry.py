@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.outcome import Reason, Status
-from actors.ports import Stored
 from actors.registry import Draining, Registry, TooManyTurns
+from actors.turn.outcome import Reason, Status
+from actors.turn.records import Stored
 from tests.actors.fakes import (
     FOREVER,
     ScriptedProvider,

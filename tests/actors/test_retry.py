@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.base import Capabilities, FailureKind, Route, UpstreamFailure
 from actors.retry import MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ROUTE, MAX_RETRY_AFTER_S, Retries
-from actors.timeouts import Timeouts
-from actors.turn import PlannedRoute
+from actors.turn.model_call import Capabilities, FailureKind, Route, UpstreamFailure
+from actors.turn.request import PlannedRoute
+from actors.turn.timeouts import Timeouts
 
 K = FailureKind
 

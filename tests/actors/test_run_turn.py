@@ -6,21 +6,22 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors import events
 from actors.accumulator import Draft
-from actors.chunks import ToolCallChunk, UsageChunk
 from actors.estimating.estimator import Estimator
-from actors.events import Ended, Started, Text
 from actors.finalise import SPOOL_TIMEOUT_S
 from actors.journal import Journal
-from actors.lease import Lease
-from actors.outcome import DisconnectStage, Mode, Reason, Status
-from actors.ports import Finalised
-from actors.price import Price
-from actors.providers.base import Answer, FailureKind, ModelCall, UpstreamFailure
+from actors.ports import Answer
 from actors.run_turn import run_turn
-from actors.timeouts import Timeouts
-from actors.turn import Turn
+from actors.turn import events
+from actors.turn.chunks import ToolCallChunk, UsageChunk
+from actors.turn.events import Ended, Started, Text
+from actors.turn.lease import Lease
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import DisconnectStage, Mode, Reason, Status
+from actors.turn.price import Price
+from actors.turn.records import Finalised
+from actors.turn.state import Turn
+from actors.turn.timeouts import Timeouts
 from tests.actors.fakes import (
     FINALISE_S,
     FOREVER,

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.chunks import (
+from actors.estimating.estimator import Estimator
+from actors.retry import MAX_ATTEMPTS_PER_ROUTE
+from actors.run_turn import run_turn
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -19,16 +22,13 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.estimating.estimator import Estimator
-from actors.events import Ended, Started
-from actors.lease import Lease
-from actors.order import Order
-from actors.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
-from actors.ports import AttemptRecord, FinalRecord
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.retry import MAX_ATTEMPTS_PER_ROUTE
-from actors.run_turn import run_turn
-from actors.timeouts import Timeouts
+from actors.turn.event_order import Order
+from actors.turn.events import Ended, Started
+from actors.turn.lease import Lease
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
+from actors.turn.records import AttemptRecord, FinalRecord
+from actors.turn.timeouts import Timeouts
 from tests.actors.fakes import (
     FOREVER,
     AtStep,

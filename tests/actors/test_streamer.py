@@ -8,19 +8,19 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors import events
 from actors.attempt import Item
 from actors.attempt_clock import SLACK_S
-from actors.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.estimating.estimator import Estimator
 from actors.heavy import LARGE_VALUES
 from actors.links import Link
-from actors.outcome import Reason
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
 from actors.routing.needs import Requirements, requirements_of
 from actors.streamer import Streamer
-from actors.timeouts import Timeouts
-from actors.turn import Turn
+from actors.turn import events
+from actors.turn.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason
+from actors.turn.state import Turn
+from actors.turn.timeouts import Timeouts
 from tests.actors.fakes import (
     FOREVER,
     Line,

@@ -4,7 +4,7 @@ import msgspec
 import trio
 from trio.testing import MockClock
 
-from actors.ports import FinalRecord, NewTurn
+from actors.turn.records import FinalRecord, NewTurn
 from actors.unsaved import MAX_BYTES, RETRY_S, Unsaved
 from tests.actors.fakes import EPOCH, MemoryStore, RecordingObserver, Trouble
 

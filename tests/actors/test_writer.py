@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.events import AnyEvent, Ended, Started, Text
 from actors.journal import Journal
-from actors.ports import Stored
+from actors.turn.events import AnyEvent, Ended, Started, Text
+from actors.turn.records import Stored
 from actors.writer import Dialect, Writer
 from tests.actors.samples import STARTED, ended
 

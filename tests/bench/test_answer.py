@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.events import AnyEvent, Text
-from actors.providers.base import JSON
+from actors.turn.events import AnyEvent, Text
+from actors.turn.model_call import JSON
 from bench.answer import Answer
 from bench.frames import Frames, http_chunk, role, tail
 from bench.httpwire import BadResponse, ResponseReader

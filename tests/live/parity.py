@@ -2,7 +2,9 @@
 
 from msgspec.structs import replace
 
-from actors.chunks import (
+from actors.providers.formats import Format
+from actors.providers.http import HttpProvider, make_client
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     RefusalChunk,
@@ -11,9 +13,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.providers.base import ModelCall, UpstreamFailure
-from actors.providers.formats import Format
-from actors.providers.http import HttpProvider, make_client
+from actors.turn.model_call import ModelCall, UpstreamFailure
 from tests.actors.providers.playing import receive_all
 from tests.live.harness import Process
 

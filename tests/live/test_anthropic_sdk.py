@@ -21,11 +21,11 @@ from anthropic.types import (
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
 
-from actors.chunks import Chunk, TextChunk
 from actors.providers.anthropic import Anthropic
-from actors.providers.base import FailureKind, ModelCall
 from actors.providers.formats import Format
 from actors.providers.openai_chat import OpenAIChat
+from actors.turn.chunks import Chunk, TextChunk
+from actors.turn.model_call import FailureKind, ModelCall
 from tests.live import parity
 from tests.live.client import reports
 from tests.live.harness import Process, until

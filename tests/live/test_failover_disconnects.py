@@ -15,16 +15,7 @@ import pytest
 import trio
 
 from actors.providers.simulated.prose import pieces
-from tests.live.client import (
-    JSON,
-    Call,
-    all_turns,
-    fetch,
-    live_turns,
-    open_chat,
-    reports,
-    turn,
-)
+from tests.live.client import JSON, Call, all_turns, fetch, live_turns, open_chat, reports, turn
 from tests.live.faults import FullAnswer, Scenario, fetch_full_answer, serving_faults, timestamp
 from tests.live.frames import read_frames, text_of
 from tests.live.harness import FULL, Process, Server, until

@@ -13,12 +13,13 @@ import trio
 import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
-from actors.chunks import TextChunk
-from actors.providers.base import FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.ports import Provider
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.openai_responses import OpenAIResponses
 from actors.providers.responses_ws import open_responses_ws
+from actors.turn.chunks import TextChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from tests.actors.providers.playing import receive_all
 from tests.live.client import reports
 from tests.live.harness import Process, until

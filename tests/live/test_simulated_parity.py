@@ -3,10 +3,11 @@
 import pytest
 import trio
 
-from actors.chunks import Chunk, SkippedChunk
-from actors.providers.base import ModelCall, Provider
+from actors.ports import Provider
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.simulated import SimulatedProvider
+from actors.turn.chunks import Chunk, SkippedChunk
+from actors.turn.model_call import ModelCall
 from tests.actors.providers.playing import facts_of, receive_all
 from tests.live.parity import TOOL
 from web.simulate import SimulateSettings, serve_simulated

@@ -13,11 +13,12 @@ import trio
 import trio.testing
 import trustme
 
-from actors.chunks import Chunk, FinishChunk, TextChunk
-from actors.outcome import Reason
-from actors.providers.base import Answer, FailureKind, ModelCall, UpstreamFailure
+from actors.ports import Answer
 from actors.providers.http import HttpProvider, UpstreamClient
 from actors.providers.transport import Statistics, TrioTransport
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason
 from tests.actors.providers.memory import LAST, CancelAtStep, chunked, head
 
 SSE = head(200, "content-type: text/event-stream", "transfer-encoding: chunked")

@@ -6,15 +6,15 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from actors.chunks import Chunk, FinishChunk, TextChunk, ToolCallChunk, UsageChunk
-from actors.outcome import Reason
-from actors.providers.base import FailureKind, ModelCall
 from actors.providers.formats import Format
 from actors.providers.gemini import Gemini
 from actors.providers.http import HttpProvider, make_client
 from actors.providers.ollama import Ollama
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.transport import Statistics
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall
+from actors.turn.outcome import Reason
 from tests.live import parity
 from tests.live.harness import Process
 from tests.live.parity import CHAT, PORTABLE_SETTINGS, SCHEMA, TOOL, normalised

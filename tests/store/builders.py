@@ -5,14 +5,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from store.ids import new_id
-from store.records import (
-    AttemptRecord,
-    FinalRecord,
-    NewTurn,
-    Segment,
-    StepRecord,
-    UsageRecord,
-)
+from store.records import AttemptRecord, FinalRecord, NewTurn, Segment, StepRecord, UsageRecord
 
 TENANT = "tenant_default"
 MAX_BYTES = 1 << 20

@@ -28,9 +28,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from actors.checkpointer import encode_events
-from actors.events import AnyEvent, Started, Text
-from actors.price import Price
 from actors.recovery import final_record, readable
+from actors.turn.events import AnyEvent, Started, Text
+from actors.turn.price import Price
 from store import chains, reads
 from store.deletion import Deletion, Deletions
 from store.engine import backend_for, open_engine

@@ -10,8 +10,8 @@ from msgspec import msgpack
 from msgspec.structs import replace
 
 from actors.checkpointer import encode_events
-from actors.events import Started, Text
 from actors.recovery import recover
+from actors.turn.events import Started, Text
 from store.records import Finalised, FinalRecord, NewTurn, StoreUnavailable
 from store.settings import StoreSettings
 from store.store import Store, open_store

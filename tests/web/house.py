@@ -13,10 +13,10 @@ import httpx
 import trio
 
 from actors.embedding import Embedder
-from actors.outcome import Mode
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.pulse import Pulse
 from actors.registry import Registry
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Mode
 from store.records import TurnPage, TurnView
 from store.store import Store, StoreFigures
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, TurnHarness, now, text

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 
-from actors.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
-from actors.outcome import Reason
-from actors.providers.base import ModelCall
+from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason
 from tests.actors.fakes import Line, stop, text
 from tests.web.dialects.responses_stream import read_object
 from tests.web.house import EdgeHarness

@@ -1,11 +1,11 @@
 """The route board is built with the configured breakers, limits and keys."""
 
-from actors.providers.base import Route
 from actors.routing.board import ROUTES_KEPT, Skipped
 from actors.routing.breaker import Permit
 from actors.routing.needs import Requirements
-from actors.timeouts import Timeouts
-from actors.turn import PlannedRoute
+from actors.turn.model_call import Route
+from actors.turn.request import PlannedRoute
+from actors.turn.timeouts import Timeouts
 from web.board import make_board
 from web.config import Config
 from web.providers import key_rings

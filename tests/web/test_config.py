@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.outcome import Mode, OnCut
-from actors.price import Price
-from actors.providers.base import Capabilities, Route
+from actors.turn.model_call import Capabilities, Route
+from actors.turn.outcome import Mode, OnCut
+from actors.turn.price import Price
 from web.config import (
     FORMATS,
     Address,

@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from actors.ending import Ending
-from actors.turn import Turn
+from actors.turn.state import Turn
 from tests.actors.fakes import ScriptedProvider, stop, text
 from tests.web.house import chat_body, open_harness
 from tests.web.responding import HELLO

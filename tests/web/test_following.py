@@ -10,13 +10,13 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors import events
 from actors.checkpointer import encode_events
-from actors.chunks import Chunk, ToolCallChunk
-from actors.events import AnyEvent, Text
-from actors.outcome import Reason
-from actors.ports import Segment
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn import events
+from actors.turn.chunks import Chunk, ToolCallChunk
+from actors.turn.events import AnyEvent, Text
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Reason
+from actors.turn.records import Segment
 from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, stop, text
 from tests.actors.samples import STARTED, ended
 from tests.web.dialects import messages_reading, reading

@@ -11,9 +11,9 @@ from trio.testing import MockClock
 from actors import finalise
 from actors.answer_items import items_of
 from actors.checkpointer import decode_events, encode_events
-from actors.events import AnyEvent, Text
 from actors.long_answers import LONG_EVENTS
-from actors.ports import Segment
+from actors.turn.events import AnyEvent, Text
+from actors.turn.records import Segment
 from store.records import ChainLink
 from tests.actors.fakes import Line, ScriptedProvider, stop, text
 from tests.actors.samples import STARTED, ended

@@ -4,11 +4,11 @@ import msgspec
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.order import OutOfOrder
-from actors.outcome import Reason
-from actors.ports import FinalRecord, StoreUnavailable
 from actors.run_turn import run_turn
-from actors.turn import Turn
+from actors.turn.event_order import OutOfOrder
+from actors.turn.outcome import Reason
+from actors.turn.records import FinalRecord, StoreUnavailable
+from actors.turn.state import Turn
 from tests.actors.fakes import FOREVER, ScriptedProvider, TurnHarness, a_request, stop, text
 from web.metrics import Metrics
 

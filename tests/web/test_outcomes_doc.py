@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import get_args
 
 from actors.ending import decide
-from actors.events import Ended
 from actors.failures import client_error, conversation_busy
 from actors.finalise import INTERNAL
-from actors.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
-from actors.providers.base import FailureKind, UpstreamFailure, failure_reason
 from actors.run_turn import _UNAVAILABLE
+from actors.turn.events import Ended
+from actors.turn.model_call import FailureKind, UpstreamFailure, failure_reason
+from actors.turn.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
 from store.records import Stored
 from web.dialects.openai_chat import FINISH_REASONS
 from web.errors import ending_error

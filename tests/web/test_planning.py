@@ -2,9 +2,9 @@
 
 import pytest
 
-from actors.outcome import Mode, OnCut
-from actors.price import Price
-from actors.providers.base import Capabilities
+from actors.turn.model_call import Capabilities
+from actors.turn.outcome import Mode, OnCut
+from actors.turn.price import Price
 from web.config import Config
 from web.errors import ApiError
 from web.planning import Planner

@@ -6,10 +6,11 @@ import pytest
 import trio
 import trustme
 
-from actors.providers.base import FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.ports import Provider
 from actors.providers.http import HttpProvider
 from actors.providers.simulated import SimulatedProvider
 from actors.routing.keys import KeyRing
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from web.config import FORMATS, Config
 from web.providers import key_rings, open_providers
 from web.startup import StartupRefused

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors import events, journal
-from actors.events import AnyEvent, Recovered, Replace, Retry, Text
+from actors import journal
 from actors.journal import AT_ONCE, Journal
-from actors.outcome import Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Recovered, Replace, Retry, Text
+from actors.turn.outcome import Reason
 from actors.writer import Writer
 from tests.actors.fakes import ScriptedProvider, stop, text
 from tests.actors.samples import STARTED, answer_events, ended

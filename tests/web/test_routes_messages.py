@@ -10,9 +10,9 @@ from anthropic.types import MessageTokensCount
 from anthropic.types.shared import ErrorResponse
 from trio.testing import MockClock
 
-from actors.chunks import Chunk, ReasoningChunk, ToolCallChunk
-from actors.outcome import DisconnectStage, Reason
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn.chunks import Chunk, ReasoningChunk, ToolCallChunk
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import DisconnectStage, Reason
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.messages_reading import (
     accumulated,

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from actors.checkpointer import encode_events
-from actors.events import Started, Text
-from actors.outcome import Mode, Reason
-from actors.ports import NewTurn, Segment
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn.events import Started, Text
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Mode, Reason
+from actors.turn.records import NewTurn, Segment
 from tests.actors.fakes import EPOCH, FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.messages_reading import Frame, frames_of
 from tests.web.dialects.reading import comments_of

@@ -6,27 +6,13 @@ import json
 import pytest
 import trio
 from structlog.testing import capture_logs
-from trio.testing import (
-    MockClock,
-    lockstep_stream_pair,
-    memory_stream_pair,
-    wait_all_tasks_blocked,
-)
+from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
-from actors.outcome import Mode, Reason
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.turn import Turn
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Mode, Reason
+from actors.turn.state import Turn
 from store.records import ChainLink
-from tests.actors.fakes import (
-    FOREVER,
-    AtStep,
-    Line,
-    Scene,
-    ScriptedProvider,
-    Trouble,
-    stop,
-    text,
-)
+from tests.actors.fakes import FOREVER, AtStep, Line, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from tests.web.responding import (
     HELLO,

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.providers.base import Route
 from actors.routing.board import RouteBoard
 from actors.routing.breaker import BreakerSettings, Permit
+from actors.turn.model_call import Route
 from tests.actors.fakes import ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from web.config import Config

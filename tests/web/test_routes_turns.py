@@ -6,9 +6,9 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.events import AnyEvent
-from actors.outcome import Mode, Reason
-from actors.ports import TurnView
+from actors.turn.events import AnyEvent
+from actors.turn.outcome import Mode, Reason
+from actors.turn.records import TurnView
 from store.records import StoreUnavailable
 from tests.actors.fakes import EPOCH, FOREVER, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of

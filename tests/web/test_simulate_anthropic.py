@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.providers.anthropic import Anthropic as Format
+from actors.providers.anthropic import AnthropicDecoder
+from actors.providers.simulated import script
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -18,12 +22,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.anthropic import Anthropic as Format
-from actors.providers.anthropic import AnthropicDecoder
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.simulated import script
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 from web.simulate.anthropic import Anthropic, MessageRenderer
 from web.simulate.wire import BadCall, IncomingCall
 

@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from actors.chunks import FinishChunk, TextChunk, UsageChunk
-from actors.outcome import Reason, Usage
 from actors.providers.simulated import script
 from actors.providers.simulated.embeddings import unit_vector
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import FinishChunk, TextChunk, UsageChunk
+from actors.turn.outcome import Reason, Usage
 from web.simulate.embeddings import Embeddings
 from web.simulate.wire import BadCall, IncomingCall
 

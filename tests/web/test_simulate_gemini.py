@@ -9,7 +9,8 @@ from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -19,8 +20,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import Reason, Usage
 from web.simulate.gemini import Gemini, ResponseRenderer
 from web.simulate.wire import BadCall, IncomingCall
 

@@ -18,7 +18,10 @@ from openai.types.responses import (
 )
 from pydantic import ValidationError
 
-from actors.chunks import (
+from actors.providers.openai_responses import OpenAIResponses as Format
+from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -28,16 +31,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.base import ModelCall
-from actors.providers.openai_responses import (
-    OpenAIResponses as Format,
-)
-from actors.providers.openai_responses import (
-    ResponsesDecoder,
-    ResponsesWholeDecoder,
-)
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason, Usage
 from tests.actors.providers.decoders import drained
 from tests.web.responses_reading import read_event, read_events, read_response
 from web.simulate.openai_responses import OpenAIResponses

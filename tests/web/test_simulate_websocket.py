@@ -14,7 +14,11 @@ from pydantic import TypeAdapter
 from trio.testing import MockClock, memory_stream_one_way_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from actors.chunks import (
+from actors.ports import Provider
+from actors.providers.responses_ws import open_responses_ws
+from actors.providers.simulated import Scenario, SimulatedProvider
+from actors.providers.wire import Wire
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -24,10 +28,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.providers.base import ModelCall, Provider
-from actors.providers.responses_ws import open_responses_ws
-from actors.providers.simulated import Scenario, SimulatedProvider
-from actors.providers.wire import Wire
+from actors.turn.model_call import ModelCall
 from tests.actors.providers.playing import facts_of, receive_all
 from tests.actors.providers.websocket_memory import Stream, StreamWire
 from tests.web.dialects.reading import assert_known

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.outcome import Reason
+from actors.turn.outcome import Reason
 from tests.actors.fakes import FOREVER, ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, open_harness
 from web.config.sections import Server

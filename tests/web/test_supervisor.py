@@ -6,16 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.ports import StoreUnavailable
+from actors.turn.records import StoreUnavailable
 from tests.web.house import WebStore
 from web.config import load
-from web.main import (
-    RECOVER_EVERY_S,
-    SWEEP_EVERY_S,
-    keep_recovering,
-    keep_sweeping,
-    recover_turns,
-)
+from web.main import RECOVER_EVERY_S, SWEEP_EVERY_S, keep_recovering, keep_sweeping, recover_turns
 from web.metrics import Metrics
 from web.planning import Planner
 from web.startup import StartupRefused

@@ -10,9 +10,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.chunks import FinishChunk, ToolCallChunk
-from actors.outcome import STATUS_OF, TERMINAL, Reason
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn.chunks import FinishChunk, ToolCallChunk
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import STATUS_OF, TERMINAL, Reason
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, chat_body, open_harness
 

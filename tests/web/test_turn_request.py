@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from actors.outcome import OnCut
+from actors.turn.outcome import OnCut
 from tests.actors.fakes import ScriptedProvider
 from tests.web.house import chat_body, open_harness
 from web.chat.request import read_chat_request

@@ -6,7 +6,7 @@ The result is the neutral form from which the provider formats build their reque
 from collections.abc import Sequence
 from operator import is_
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.content_parts import flat_parts
 from web.errors import ApiError, invalid
 

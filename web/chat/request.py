@@ -9,7 +9,7 @@ import msgspec
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 from web.chat.messages import chat_messages
 from web.chat.tools import check_tool_choice, check_tools
 from web.field_errors import first_error

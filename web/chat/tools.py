@@ -6,7 +6,7 @@ Source: OpenAI's API reference, "Create chat completion".
 
 from collections.abc import Sequence
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 
 _MAX_NAME_LENGTH = 512

@@ -8,9 +8,9 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from actors.outcome import Mode
-from actors.price import Price
-from actors.timeouts import Timeouts
+from actors.turn.outcome import Mode
+from actors.turn.price import Price
+from actors.turn.timeouts import Timeouts
 from web.config.routing import Model
 from web.config.sections import (
     Breaker,

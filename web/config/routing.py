@@ -13,10 +13,10 @@ from pydantic import (
     model_validator,
 )
 
-from actors.continuing import DEFAULT_INSTRUCTION
-from actors.outcome import Mode, OnCut
-from actors.price import Price
-from actors.providers.base import Capabilities, Route
+from actors.turn.model_call import Capabilities, Route
+from actors.turn.outcome import Mode, OnCut
+from actors.turn.price import Price
+from actors.turn.request import DEFAULT_INSTRUCTION
 from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 
 _DEAREST = 10**12

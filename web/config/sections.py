@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from actors.outcome import Mode
-from actors.timeouts import Timeouts
+from actors.turn.outcome import Mode
+from actors.turn.timeouts import Timeouts
 from web.config.address import Address, Inherited
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -3,10 +3,10 @@
 import msgspec
 from msgspec import Raw
 
-from actors import events
 from actors.ending import tool_call
-from actors.events import AnyEvent, Ended, Started
 from actors.journal import after_last
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.openai_chat import FINISH_REASONS, completion_id, usage_object
 
 

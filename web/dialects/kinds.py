@@ -5,17 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from actors.answer_items import Item
-from actors.events import AnyEvent, Ended
-from actors.outcome import ErrorInfo, Reason
-from actors.providers.base import JSON
-from web.dialects import (
-    chat_completion,
-    message,
-    messages,
-    openai_chat,
-    response_object,
-    responses,
-)
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason
+from web.dialects import chat_completion, message, messages, openai_chat, response_object, responses
 from web.dialects.frames import Cursor
 from web.dialects.rendering import Rendering
 from web.error_shapes import messages_error

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from actors.answer_items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
-from actors.events import AnyEvent, Ended, Started
 from actors.providers.neutral import object_of
+from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.messages import STOP_REASONS, message_object, stopped, usage_object
 
 INVALID = "INVALID_JSON"

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from actors.answer_growth import AnswerGrowth
 from actors.answer_parts import Grew, GrowingItem, GrowingPart, ItemClosed, ItemKind, ItemOpened
-from actors.events import AnyEvent
+from actors.turn.events import AnyEvent
 
 
 class Begin(Struct, frozen=True):

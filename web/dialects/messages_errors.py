@@ -3,7 +3,7 @@
 Source: Anthropic's API reference, "Errors".
 """
 
-from actors.outcome import ErrorInfo
+from actors.turn.outcome import ErrorInfo
 
 _TYPES = {
     401: "authentication_error",

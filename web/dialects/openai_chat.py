@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from actors import events
-from actors.events import AnyEvent, Ended, Text
-from actors.outcome import ErrorInfo, Reason, Usage
-from actors.providers.base import JSON
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Text
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.dialects.frames import PING, START, Cursor, Numbering, comment
 from web.errors import ending_error, error_body
 

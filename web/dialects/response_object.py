@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from actors.answer_items import Item, items_of
-from actors.events import AnyEvent, Ended, RouteChanged, Started
-from actors.outcome import ErrorInfo, Reason, Usage
-from actors.providers.base import JSON
+from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.dialects.responses_errors import response_error
 from web.dialects.responses_items import Fields, output_items, response_id
 from web.errors import error_of

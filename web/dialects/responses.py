@@ -14,12 +14,12 @@ from functools import partial
 import msgspec
 from msgspec import Raw, structs
 
-from actors import events
 from actors.answer_growth import AnswerGrowth
 from actors.answer_parts import Change
-from actors.events import AnyEvent, Ended, Event, Text
-from actors.outcome import ErrorInfo, Reason
-from actors.providers.base import JSON
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Event, Text
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.frames import PING, START, Cursor, Numbering, comment
 from web.dialects.response_object import Answer, answer_of, object_of
 from web.dialects.responses_events import ResponseEvents

@@ -1,6 +1,6 @@
 """Builds the `error` of a response object, whose codes are limited to OpenAI's list."""
 
-from actors.outcome import ErrorInfo
+from actors.turn.outcome import ErrorInfo
 
 CODES = frozenset(
     {

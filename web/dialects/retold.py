@@ -6,8 +6,8 @@ A client that reads the turn after its end gets only the final answer.
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from actors.events import AnyEvent, Replace, Retry, RouteChanged, Started, Text, Warning
 from actors.journal import after_last
+from actors.turn.events import AnyEvent, Replace, Retry, RouteChanged, Started, Text, Warning
 
 _STAYS = (Started, RouteChanged, Warning)
 """Events that are not part of the answer, so that a `retry` does not discard them."""

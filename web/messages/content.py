@@ -8,7 +8,7 @@ same reasons as `web.content_parts`. Source: Anthropic's API reference, "Create 
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.content_parts import MAX_PARTS, MAX_URL, is_base64, is_http_url
 from web.errors import ApiError, invalid
 

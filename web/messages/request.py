@@ -11,7 +11,7 @@ import msgspec
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 from web.chat.request import MAX_MESSAGES
 from web.errors import invalid
 from web.field_errors import first_error

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.errors import invalid
 
 _BUDGETS = {"high": 16_384, "medium": 8_192}

@@ -6,7 +6,7 @@ that the provider runs are rejected. Source: Anthropic's API reference, "Create 
 
 from collections.abc import Sequence
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.messages.content import Block, VendorFields, extras, missing, string, wrong
 
 _MAX_NAME_LENGTH = 512

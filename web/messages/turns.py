@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.messages.content import (
     Block,
     Part,

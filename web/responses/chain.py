@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.answer_items import decode_items
-from actors.outcome import TERMINAL, ErrorInfo
+from actors.turn.outcome import TERMINAL, ErrorInfo
 from store.records import ChainLink
 from web.dialects.responses_items import output_items, response_id
 from web.errors import ApiError, not_found

@@ -6,10 +6,10 @@ the model writes. Source: OpenAI's API reference, "Compact a response".
 
 from collections.abc import Iterator, Sequence
 
-from actors.events import AnyEvent, Ended
-from actors.outcome import ErrorInfo, Reason
-from actors.providers.base import JSON
 from actors.recovery import visible_text
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.response_object import usage_fields
 from web.dialects.responses_items import response_id
 from web.errors import ApiError

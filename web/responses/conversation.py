@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from actors.events import Warning
+from actors.turn.events import Warning
 from web.errors import ApiError, invalid
 from web.responses.chain import Chain
 from web.responses.items import Item, wrong

@@ -2,8 +2,8 @@
 
 import trio
 
-from actors.outcome import Reason
-from actors.turn import Turn
+from actors.turn.outcome import Reason
+from actors.turn.state import Turn
 from web.dialects.responses_items import response_id
 from web.errors import ApiError, store_unavailable, unavailable
 from web.service import TENANT, Service

@@ -5,7 +5,7 @@ Its entries are items as in `input`, or Chat Completions messages, which are con
 
 from collections.abc import Iterator
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.responses.items import (
     Item,
     call_item,

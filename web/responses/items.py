@@ -6,7 +6,7 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 
 from collections.abc import Callable
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.content_parts import flat_parts
 from web.errors import ApiError, invalid
 from web.responses.summary import unseal

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.json_body import json_objects
 from web.responses.items import Item, wrong
 

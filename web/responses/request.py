@@ -11,7 +11,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actors.heavy import encoded_list
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 from web.field_errors import first_error
 from web.json_body import read_json

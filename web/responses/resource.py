@@ -8,7 +8,7 @@ from quart import Response
 
 from actors.heavy import off_loop
 from actors.long_answers import LONG_ITEMS, is_long
-from actors.turn import Turn
+from actors.turn.state import Turn
 from store.records import StoredResponse
 from web.dialects.responses import NAME, Responses
 from web.dialects.responses_items import turn_id_of

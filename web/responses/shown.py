@@ -7,10 +7,10 @@ from time import perf_counter
 import trio
 from msgspec import Struct
 
-from actors.events import Warning
 from actors.heavy import off_loop
-from actors.providers.base import ModelCall
 from actors.providers.foreign import THINKING
+from actors.turn.events import Warning
+from actors.turn.model_call import ModelCall
 from web.errors import invalid
 from web.planning import Plan
 from web.responses.prepare import Prepared

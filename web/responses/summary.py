@@ -6,7 +6,7 @@ client that forges one can say no more than it could in a message.
 
 from base64 import b64decode, b64encode
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 _MARK = "trouper1."
 _HEAD = "Summary of the conversation so far:\n\n"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.responses.items import LONGEST_NAME, wrong
 
 Object = dict[str, JSON]

@@ -7,9 +7,10 @@ import trio
 from msgspec.structs import replace
 
 from actors.heavy import off_loop
-from actors.providers.base import JSON, ModelCall
 from actors.providers.foreign import THINKING
-from actors.turn import Turn, TurnRequest
+from actors.turn.model_call import JSON, ModelCall
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
 from web.dialects.responses import NAME
 from web.responses.compact import summary_call
 from web.responses.prepare import Prepared, prepare

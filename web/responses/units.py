@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from actors.providers.base import JSON
 from actors.providers.foreign import THINKING
+from actors.turn.model_call import JSON
 from web.responses.items import Item
 from web.responses.summary import summary_message
 

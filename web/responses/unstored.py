@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from actors.events import Ended
-from actors.turn import Turn
+from actors.turn.events import Ended
+from actors.turn.state import Turn
 from store.records import ChainLink
 from web.responses.chain import MAX_LINKS, Options
 from web.responses.state import Unstored

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import json
 
-from actors.events import AnyEvent, Ended
 from actors.long_answers import read_items
-from actors.outcome import ErrorInfo, Reason, Usage
-from actors.turn import Turn
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.outcome import ErrorInfo, Reason, Usage
+from actors.turn.state import Turn
 from store.records import StoredResponse, UsageRecord
 from web.dialects.response_object import Answer, answer_of, object_of, response_object
 from web.dialects.responses_items import Fields

@@ -8,13 +8,14 @@ import trio
 from quart.wrappers import Websocket
 
 from actors.answer_items import items_of
-from actors.events import Ended
 from actors.heavy import off_loop
 from actors.laggard import ReaderTooSlow
-from actors.lease import Lease
 from actors.long_answers import is_long, kept_items
-from actors.outcome import ErrorInfo, Reason
-from actors.turn import Turn, TurnRequest
+from actors.turn.events import Ended
+from actors.turn.lease import Lease
+from actors.turn.outcome import ErrorInfo, Reason
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
 from store.records import StoreUnavailable
 from web.access_log import RequestRecord
 from web.dialects.frames import START, data_of
@@ -26,13 +27,7 @@ from web.playing import failed_without_content, first_event, start_turn, turn_he
 from web.responses.request import ResponsesRequest
 from web.responses.turn import start_response
 from web.responses.unstored import UnstoredResponses, link_of
-from web.responses.ws_events import (
-    Cancel,
-    Create,
-    error_event,
-    read_event,
-    response_in_progress,
-)
+from web.responses.ws_events import Cancel, Create, error_event, read_event, response_in_progress
 from web.service import Service
 from web.websocket import GOING_AWAY, POLICY, websocket_context_of
 

@@ -10,8 +10,8 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from actors.outcome import ErrorInfo
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo
 from web.errors import ApiError, invalid
 from web.json_body import read_json
 from web.json_responses import http_status, retry_header

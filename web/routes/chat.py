@@ -3,7 +3,7 @@
 import trio
 from quart import Blueprint, Response
 
-from actors.turn import TurnRequest
+from actors.turn.request import TurnRequest
 from web.chat.request import ChatRequest, receive_chat_request
 from web.dialects.openai_chat import NAME
 from web.json_body import READERS

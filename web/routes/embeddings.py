@@ -6,11 +6,12 @@ import trio
 from quart import Blueprint, Response
 
 from actors.embedding import DIALECT, EmbeddingJob
-from actors.events import Ended
 from actors.heavy import off_loop
-from actors.outcome import Reason, Usage
 from actors.providers.embeddings import Embeddings
-from actors.turn import PlannedRoute, Turn, TurnRequest
+from actors.turn.events import Ended
+from actors.turn.outcome import Reason, Usage
+from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.state import Turn
 from web.embedding_request import EmbeddingRequest, receive_embedding_request
 from web.errors import ApiError, ending_error, invalid
 from web.json_body import READERS

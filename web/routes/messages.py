@@ -6,15 +6,11 @@ The headers `x-api-key` and `anthropic-version` are ignored.
 import trio
 from quart import Blueprint, Response
 
-from actors.turn import TurnRequest
+from actors.turn.request import TurnRequest
 from web.dialects.messages import NAME
 from web.json_body import READERS
 from web.json_responses import json_response
-from web.messages.request import (
-    MessagesRequest,
-    receive_count_request,
-    receive_messages_request,
-)
+from web.messages.request import MessagesRequest, receive_count_request, receive_messages_request
 from web.playing import answer, begin
 from web.request_parts import request_body
 from web.service import TENANT, Service

@@ -6,9 +6,9 @@ import trio
 from msgspec import Raw
 from quart import Blueprint, Response, request
 
-from actors.events import Ended
 from actors.heavy import encoded, off_loop
-from actors.turn import Turn
+from actors.turn.events import Ended
+from actors.turn.state import Turn
 from web.dialects.response_object import can_express
 from web.errors import ending_error
 from web.json_body import READERS

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import trio
 from quart import Blueprint, Websocket, websocket
 
-from actors.outcome import ErrorInfo
+from actors.turn.outcome import ErrorInfo
 from web.errors import ApiError
 from web.json_body import READERS
 from web.playing import no_new_turns

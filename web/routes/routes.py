@@ -3,7 +3,7 @@
 import structlog
 from quart import Blueprint, Response
 
-from actors.providers.base import Route
+from actors.turn.model_call import Route
 from web.errors import invalid, not_found
 from web.json_responses import json_response
 from web.route_json import models_by_route, route_json

@@ -6,8 +6,8 @@ from functools import partial
 
 from quart import Blueprint, Response, request
 
-from actors.outcome import Reason, Status
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
+from actors.turn.outcome import Reason, Status
 from store.records import TurnView
 from web.dialects.frames import Cursor
 from web.dialects.kinds import KINDS

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from actors.chunks import (
+from actors.providers.simulated.messages import count_input_tokens
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -17,9 +19,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.simulated.messages import count_input_tokens
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import Reason, Usage
 from web.simulate.anthropic_call import chat_call, user_id
 from web.simulate.anthropic_content import SIGNATURE, message_content
 from web.simulate.anthropic_rules import check

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import msgspec
 
-from actors.chunks import (
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,

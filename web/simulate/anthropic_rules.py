@@ -7,7 +7,7 @@ message", errors observed for invalid requests, and the page "Extended thinking"
 import re
 from collections.abc import Mapping
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.simulate.anthropic_call import blocks_of
 from web.simulate.wire import BadCall
 

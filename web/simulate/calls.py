@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.chunks import Chunk, ToolCallChunk
+from actors.turn.chunks import Chunk, ToolCallChunk
 
 
 class WholeCall(Struct, frozen=True):

@@ -7,16 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.chunks import Chunk, UsageChunk
-from actors.providers.base import JSON
 from actors.providers.embeddings import EmbeddingCall
-from actors.providers.simulated.embeddings import (
-    BadDimensions,
-    dimensions_of,
-    one_token,
-    vectors,
-)
+from actors.providers.simulated.embeddings import BadDimensions, dimensions_of, one_token, vectors
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import Chunk, UsageChunk
+from actors.turn.model_call import JSON
 from web.embedding_request import read_embedding_request
 from web.errors import ApiError
 from web.json_body import json_object

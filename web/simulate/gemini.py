@@ -9,7 +9,9 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from actors.chunks import (
+from actors.providers.simulated.messages import count_input_tokens
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -19,9 +21,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.simulated.messages import count_input_tokens
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import Reason, Usage
 from web.simulate.body import json_object
 from web.simulate.calls import CallCollector, WholeCall
 from web.simulate.gemini_call import chat_call

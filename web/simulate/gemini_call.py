@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 from web.simulate.body import camel
 from web.simulate.gemini_settings import settings, tools
 from web.simulate.wire import BadCall

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.simulate.body import camel
 
 Document = Mapping[str, JSON]

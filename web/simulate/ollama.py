@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from actors.chunks import (
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -18,8 +19,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import Reason, Usage
 from web.simulate.body import json_object
 from web.simulate.calls import CallCollector, WholeCall
 from web.simulate.ollama_call import chat_call

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from actors.providers.base import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall
 from web.simulate.wire import BadCall
 
 Document = Mapping[str, JSON]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.chunks import (
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -17,9 +18,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Usage
-from actors.providers.base import ModelCall
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Usage
 from web.simulate.wire import BadCall, IncomingCall
 
 _encode = msgspec.json.encode

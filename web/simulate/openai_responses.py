@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import field
 
-from actors.providers.base import JSON, ModelCall
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.model_call import JSON, ModelCall
 from web.simulate.responses_input import messages_of, parameters_of
 from web.simulate.responses_renderer import ResponsesRenderer
 from web.simulate.wire import BadCall, IncomingCall

@@ -5,7 +5,7 @@ Sans IO. Items other than messages, calls and results are ignored.
 
 from collections.abc import Callable, Mapping
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 from web.simulate.wire import BadCall
 
 Message = dict[str, JSON]

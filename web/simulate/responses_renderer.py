@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.chunks import (
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -14,7 +14,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
+from actors.turn.outcome import Reason, Usage
 from web.simulate.responses_items import CallItem, Fields, Item, MessageItem, ReasoningItem
 
 _encode = msgspec.json.encode

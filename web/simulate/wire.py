@@ -5,9 +5,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from actors.chunks import Chunk
-from actors.providers.base import ModelCall
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import ModelCall
 
 
 class BadCall(ValueError):

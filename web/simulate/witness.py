@@ -11,9 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actors.chunks import TextChunk
 from actors.providers.simulated import Script
 from actors.providers.simulated.steps import Step
+from actors.turn.chunks import TextChunk
 from web.simulate.wire import IncomingCall
 
 _MAX_RECORDS = 20_000

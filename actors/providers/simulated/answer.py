@@ -6,9 +6,6 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk
-from actors.outcome import Reason
-from actors.providers.base import JSON, ModelCall
 from actors.providers.simulated.behaviour import Behaviour, Style
 from actors.providers.simulated.examples import example
 from actors.providers.simulated.limits import read_limits, until_stop
@@ -16,6 +13,9 @@ from actors.providers.simulated.messages import Message, ends_with, last_text
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
 from actors.providers.simulated.resuming import find_partial_answer, remainder
 from actors.providers.simulated.tools import tool_calls
+from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk
+from actors.turn.model_call import JSON, ModelCall
+from actors.turn.outcome import Reason
 
 
 class Answer(Struct, frozen=True):

@@ -9,11 +9,12 @@ import msgspec
 import trio
 from msgspec import Raw
 
-from actors.chunks import UsageChunk
-from actors.outcome import Usage
-from actors.providers.base import JSON, Answer, FailureKind, ModelCall, UpstreamFailure
+from actors.ports import Answer
 from actors.providers.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
 from actors.providers.simulated.provider import SimulatedProvider
+from actors.turn.chunks import UsageChunk
+from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Usage
 
 DIMENSIONS = 256
 """Default number of dimensions."""

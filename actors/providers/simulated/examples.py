@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from actors.providers.base import JSON
+from actors.turn.model_call import JSON
 
 _WORDS = ("harbour", "lantern", "curtain", "violin", "velvet", "rehearsal", "spotlight")
 _FORMATS = {

@@ -4,9 +4,9 @@ from collections import OrderedDict
 
 import msgspec
 
-from actors.providers.base import ModelCall
 from actors.providers.simulated.messages import text_of
 from actors.providers.simulated.script import PriorCalls
+from actors.turn.model_call import ModelCall
 
 _KEPT = 10_000
 """Maximum number of conversations and of models remembered; the oldest are dropped first."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from actors.providers.base import JSON
 from actors.providers.simulated.prose import pieces
+from actors.turn.model_call import JSON
 
 Message = dict[str, JSON]
 

@@ -1,8 +1,8 @@
 """Playhead: tracks which steps of a script are due, without a clock."""
 
-from actors.chunks import SkippedChunk
 from actors.providers.simulated.behaviour import Fault
 from actors.providers.simulated.steps import Step, TornFrame
+from actors.turn.chunks import SkippedChunk
 
 MOST_AT_ONCE = 64
 """Maximum steps in one batch, so that a flood doesn't block other tasks."""

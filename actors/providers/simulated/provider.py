@@ -2,8 +2,7 @@
 
 import trio
 
-from actors.chunks import Chunk
-from actors.providers.base import Answer, FailureKind, ModelCall, UpstreamFailure
+from actors.ports import Answer
 from actors.providers.simulated.behaviour import Fault, FaultKind
 from actors.providers.simulated.history import History
 from actors.providers.simulated.messages import text_of
@@ -12,6 +11,8 @@ from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.scenario import Scenario
 from actors.providers.simulated.script import script
 from actors.providers.simulated.steps import Script, TornFrame
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
 _LONG = 16_384
 """Length of a call's messages, in characters, from which the script is built in a thread."""

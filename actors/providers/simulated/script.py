@@ -2,8 +2,6 @@
 
 from msgspec import Struct
 
-from actors.outcome import Usage
-from actors.providers.base import ModelCall
 from actors.providers.simulated.answer import Answer, answer
 from actors.providers.simulated.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
 from actors.providers.simulated.grammar import BadModelName
@@ -19,6 +17,8 @@ from actors.providers.simulated.rejections import (
 from actors.providers.simulated.scenario import Scenario
 from actors.providers.simulated.steps import Script
 from actors.providers.simulated.timeline import lay_out
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Usage
 
 
 class PriorCalls(Struct, frozen=True):

@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from actors.chunks import Chunk, UsageChunk
 from actors.providers.simulated.behaviour import Fault
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import Chunk, UsageChunk
 
 
 class TornFrame(Struct, frozen=True):

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.chunks import (
+from actors.providers.simulated.answer import Answer
+from actors.providers.simulated.behaviour import Behaviour, Fault, FaultKind
+from actors.providers.simulated.steps import Step, TornFrame
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -14,10 +17,7 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Usage
-from actors.providers.simulated.answer import Answer
-from actors.providers.simulated.behaviour import Behaviour, Fault, FaultKind
-from actors.providers.simulated.steps import Step, TornFrame
+from actors.turn.outcome import Usage
 
 _MALFORMED = SkippedChunk("malformed JSON in a simulated frame")
 

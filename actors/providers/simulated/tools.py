@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from actors.chunks import ToolCallChunk
-from actors.providers.base import JSON, ModelCall
 from actors.providers.simulated.examples import example
 from actors.providers.simulated.messages import ends_with
 from actors.providers.simulated.prose import pieces
+from actors.turn.chunks import ToolCallChunk
+from actors.turn.model_call import JSON, ModelCall
 
 _Function = Mapping[str, JSON]
 

@@ -16,7 +16,7 @@ from actors.estimating.estimator import (
     Estimator,
     Learnt,
 )
-from actors.providers.base import ModelCall
+from actors.turn.model_call import ModelCall
 
 LINE = "The lighthouse had been dark for eleven years when Tobias found the key.\n"
 OFTEN = 12

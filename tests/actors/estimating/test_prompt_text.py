@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.estimating.prompt_text import APART, MOST_TEXT, PromptText, is_all_text, prompt_text
-from actors.providers.base import ModelCall
+from actors.turn.model_call import ModelCall
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://x/" + "a" * 100}}
 

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from actors.providers.base import ModelCall
 from actors.providers.formats import Format
+from actors.turn.model_call import ModelCall
 
 _MESSAGES = st.lists(
     st.fixed_dictionaries(

@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from actors.chunks import Chunk, FinishChunk
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.formats import Decoder
+from actors.turn.chunks import Chunk, FinishChunk
+from actors.turn.model_call import FailureKind, UpstreamFailure
 from tests.actors.providers.memory import pieces_of, splits
 
 Drained = tuple[list[Chunk], UpstreamFailure | None]

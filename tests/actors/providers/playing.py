@@ -1,7 +1,8 @@
 """Helpers that call a provider as a turn does and collect its answer."""
 
-from actors.chunks import Chunk
-from actors.providers.base import ModelCall, Provider, UpstreamFailure
+from actors.ports import Provider
+from actors.turn.chunks import Chunk
+from actors.turn.model_call import ModelCall, UpstreamFailure
 
 
 async def receive_all(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.providers.anthropic import Anthropic, AnthropicDecoder, AnthropicWholeDecoder
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -16,9 +17,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.anthropic import Anthropic, AnthropicDecoder, AnthropicWholeDecoder
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 from tests.actors.providers.decoders import (
     CUTS,
     Drained,

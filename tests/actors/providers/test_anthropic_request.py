@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors.providers.anthropic import Anthropic
 from actors.providers.anthropic_models import traits
 from actors.providers.anthropic_thinking import BUDGETS
-from actors.providers.base import ModelCall
+from actors.turn.model_call import ModelCall
 
 OLD, MIDDLE, NEW = "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5-5"
 QUESTION: dict[str, Any] = {"role": "user", "content": "Hi"}

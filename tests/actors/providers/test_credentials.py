@@ -4,10 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.credentials import Credentials
 from actors.routing.breaker import CREDIT_COOLDOWN_S
 from actors.routing.keys import KeyRing
+from actors.turn.model_call import FailureKind, UpstreamFailure
 
 
 def rejected(status: int, code: str | None = None, message: str = "no") -> UpstreamFailure:

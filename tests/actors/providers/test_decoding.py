@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from actors.chunks import SkippedChunk
 from actors.providers.anthropic import AnthropicDecoder, AnthropicWholeDecoder
 from actors.providers.formats import Decoder
 from actors.providers.gemini import GeminiDecoder, GeminiWholeDecoder
@@ -13,6 +12,7 @@ from actors.providers.openai_chat import OpenAIChatDecoder, OpenAIWholeDecoder
 from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
 from actors.providers.responses_ws import MessageReader
 from actors.providers.scrub import Scrub, scrubber
+from actors.turn.chunks import SkippedChunk
 from tests.actors.providers.decoders import drained
 
 Kind = Callable[[Scrub], Decoder]

@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.outcome import Usage
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.embeddings import (
-    EmbeddingCall,
-    Embeddings,
-    embedding_parts,
-    read_embeddings,
-)
+from actors.providers.embeddings import EmbeddingCall, Embeddings, embedding_parts, read_embeddings
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Usage
 
 NUMBERS = [0.5, -0.25, 1.0]
 BASE64 = base64.b64encode(struct.pack("<3f", *NUMBERS)).decode()

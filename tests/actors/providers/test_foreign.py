@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.providers.base import ModelCall
 from actors.providers.foreign import THINKING, as_chat, reasoning_paths, redundant_parameters
+from actors.turn.model_call import ModelCall
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 TEXT = {"type": "text", "text": "Hi"}

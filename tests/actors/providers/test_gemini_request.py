@@ -8,8 +8,8 @@ import pytest
 from google.genai import types
 from hypothesis import given
 
-from actors.providers.base import ModelCall
 from actors.providers.gemini import Gemini
+from actors.turn.model_call import ModelCall
 from tests.actors.providers.any_calls import any_calls, check_builds
 
 USER: dict[str, object] = {"role": "user", "content": "Who is on stage?"}

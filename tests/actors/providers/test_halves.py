@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import FinishChunk, TextChunk
 from actors.providers.anthropic import AnthropicDecoder
 from actors.providers.formats import Decoder
 from actors.providers.gemini import GeminiDecoder, GeminiWholeDecoder
@@ -19,6 +18,7 @@ from actors.providers.halves import SurrogateJoiner
 from actors.providers.ollama import OllamaDecoder
 from actors.providers.openai_chat import OpenAIChatDecoder
 from actors.providers.openai_responses import ResponsesDecoder
+from actors.turn.chunks import FinishChunk, TextChunk
 from tests.actors.providers.decoders import cut_everywhere, drained
 
 FAMILY = "a 👩‍👩‍👧‍👦 b"

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from actors.providers.anthropic import AnthropicDecoder, AnthropicWholeDecoder
-from actors.providers.base import FailureKind
 from actors.providers.formats import Decoder
 from actors.providers.gemini import GeminiDecoder, GeminiWholeDecoder
 from actors.providers.ollama import OllamaDecoder, OllamaWholeDecoder
 from actors.providers.openai_chat import OpenAIChatDecoder, OpenAIWholeDecoder
 from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
 from actors.providers.responses_ws import MessageReader
+from actors.turn.model_call import FailureKind
 from tests.actors.providers.decoders import drained
 from tests.actors.providers.memory import pieces_of
 

@@ -8,15 +8,16 @@ import msgspec
 import pytest
 import trio
 
-from actors.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.heavy import LARGE_VALUES
-from actors.outcome import Reason, Usage
-from actors.providers.base import Answer, FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.ports import Answer, Provider
 from actors.providers.credentials import Credentials
 from actors.providers.formats import RequestParts
 from actors.providers.http import HttpProvider, UpstreamClient, make_client
 from actors.providers.openai_chat import OpenAIChat
 from actors.providers.transport import Statistics
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 from tests.actors.providers.memory import (
     LAST,
     SILENCE,

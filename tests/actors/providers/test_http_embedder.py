@@ -10,16 +10,11 @@ import trio
 from trio.testing import MockClock
 
 from actors.providers import http_embedder
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.embeddings import (
-    EmbeddingCall,
-    Embeddings,
-    embedding_parts,
-    read_embeddings,
-)
+from actors.providers.embeddings import EmbeddingCall, Embeddings, embedding_parts, read_embeddings
 from actors.providers.formats import RequestParts
 from actors.providers.http import HttpProvider
 from actors.providers.http_embedder import HttpEmbedder, HttpEmbedding
+from actors.turn.model_call import FailureKind, UpstreamFailure
 from tests.actors.providers.memory import SILENCE, Line, MemoryWire, Peer, head
 
 ASK = EmbeddingCall(input="a", texts=("a",), as_base64=False, parameters={})

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.providers.http import HttpProvider
+from actors.providers.ollama import Ollama, OllamaDecoder, OllamaWholeDecoder
+from actors.providers.transport import Statistics
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -17,11 +20,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, ModelCall, UpstreamFailure
-from actors.providers.http import HttpProvider
-from actors.providers.ollama import Ollama, OllamaDecoder, OllamaWholeDecoder
-from actors.providers.transport import Statistics
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 from tests.actors.providers.decoders import (
     CUTS,
     check_any,

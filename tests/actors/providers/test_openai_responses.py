@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -17,9 +18,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 from tests.actors.providers.decoders import (
     CUTS,
     check_any,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 from pydantic import TypeAdapter
 
-from actors.providers.base import ModelCall
 from actors.providers.openai_responses import OpenAIResponses
+from actors.turn.model_call import ModelCall
 
 Object = dict[str, object]
 

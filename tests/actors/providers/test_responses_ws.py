@@ -11,12 +11,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from actors.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, UsageChunk
-from actors.outcome import Reason, Usage
-from actors.providers.base import Answer, FailureKind, ModelCall, UpstreamFailure
+from actors.ports import Answer
 from actors.providers.credentials import Credentials
 from actors.providers.openai_responses import ResponsesDecoder
 from actors.providers.responses_ws import MessageReader, ResponsesWsProvider, open_responses_ws
+from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
 from tests.actors.providers.decoders import drained as decoded
 from tests.actors.providers.websocket_memory import Peer, Server
 

@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.outcome import Usage
-from actors.providers.base import FailureKind, UpstreamFailure
 from actors.providers.embeddings import EmbeddingCall, Embeddings
 from actors.providers.simulated import SimulatedProvider
 from actors.providers.simulated import embeddings as simulated
@@ -22,6 +20,8 @@ from actors.providers.simulated.embeddings import (
     SimulatedEmbedder,
     unit_vector,
 )
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Usage
 
 
 async def embed(

@@ -2,8 +2,8 @@
 
 from sys import getsizeof
 
-from actors.providers.base import ModelCall
 from actors.providers.simulated.history import History
+from actors.turn.model_call import ModelCall
 
 
 def call(user: str, question: str = "Hi", model: str = "sim") -> ModelCall:

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import TextChunk
 from actors.providers.simulated.behaviour import Fault, FaultKind
 from actors.providers.simulated.playhead import MOST_AT_ONCE, Playhead
 from actors.providers.simulated.steps import Step
+from actors.turn.chunks import TextChunk
 
 steps = st.builds(
     Step,

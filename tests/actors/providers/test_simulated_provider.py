@@ -4,9 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, UsageChunk
-from actors.providers.base import FailureKind, ModelCall, Provider, UpstreamFailure
+from actors.ports import Provider
 from actors.providers.simulated import SimulatedProvider, load_scenario
+from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
 QUESTION = "Tell me of the stage."
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import TextChunk
-from actors.providers.base import ModelCall
 from actors.providers.simulated import Script, script
 from actors.providers.simulated.prose import pieces
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chunks import TextChunk
+from actors.turn.model_call import ModelCall
 
 QUESTION: dict[str, object] = {"role": "user", "content": "Who is on stage?"}
 GO_ON: dict[str, object] = {"role": "user", "content": "Continue exactly where you stopped."}

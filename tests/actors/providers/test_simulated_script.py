@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.chunks import (
+from actors.providers.simulated import PriorCalls, Script, script
+from actors.providers.simulated.behaviour import Fault, FaultKind
+from actors.providers.simulated.prose import pieces
+from actors.providers.simulated.rejections import Rejection
+from actors.providers.simulated.steps import TornFrame
+from actors.turn.chunks import (
     Chunk,
     FinishChunk,
     ReasoningChunk,
@@ -15,13 +20,8 @@ from actors.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.outcome import Reason, Usage
-from actors.providers.base import ModelCall
-from actors.providers.simulated import PriorCalls, Script, script
-from actors.providers.simulated.behaviour import Fault, FaultKind
-from actors.providers.simulated.prose import pieces
-from actors.providers.simulated.rejections import Rejection
-from actors.providers.simulated.steps import TornFrame
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Reason, Usage
 
 Message = dict[str, object]
 

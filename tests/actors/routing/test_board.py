@@ -6,7 +6,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.providers.base import Capabilities, Route
 from actors.routing.allowance import ProviderLimits
 from actors.routing.board import ROUTES_KEPT, RouteBoard, Skipped
 from actors.routing.breaker import CREDIT_COOLDOWN_S, BreakerSettings, Permit
@@ -14,8 +13,9 @@ from actors.routing.capacity import CapacityUsage
 from actors.routing.gate import ProviderBusy
 from actors.routing.keys import KeyCounts, KeyRing
 from actors.routing.needs import Requirements
-from actors.timeouts import Timeouts
-from actors.turn import PlannedRoute
+from actors.turn.model_call import Capabilities, Route
+from actors.turn.request import PlannedRoute
+from actors.turn.timeouts import Timeouts
 
 TEXT = Requirements(context_tokens=10)
 A, B, C = Route("a", "one"), Route("b", "two"), Route("c", "three")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.base import JSON, Capabilities, ModelCall
 from actors.routing.needs import MARGIN, Requirements, missing_capability, requirements_of
+from actors.turn.model_call import JSON, Capabilities, ModelCall
 
 ALL = Capabilities()
 PLAIN = Capabilities(images=False, tools=False, reasoning=False)

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from actors.chunks import TextChunk
-from actors.continuing import DEFAULT_INSTRUCTION, continuation
-from actors.providers.base import ModelCall
+from actors.continuing import continuation
 from actors.providers.simulated import script
 from actors.providers.simulated.prose import pieces
 from actors.splicing.seams import SLACK
 from actors.splicing.splice import DoesNotFit, Seam, Splicer
+from actors.turn.chunks import TextChunk
+from actors.turn.model_call import ModelCall
+from actors.turn.request import DEFAULT_INSTRUCTION
 from tests.actors.splicing.seam_texts import (
     attempt,
     cuts,

@@ -9,12 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from web.chat.request import (
-    MAX_MESSAGES,
-    ChatRequest,
-    read_chat_request,
-    receive_chat_request,
-)
+from web.chat.request import MAX_MESSAGES, ChatRequest, read_chat_request, receive_chat_request
 from web.content_parts import MAX_PARTS
 from web.errors import ApiError
 from web.field_errors import first_error

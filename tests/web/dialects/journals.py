@@ -5,9 +5,9 @@ from typing import Protocol, TypeVar
 
 from hypothesis import strategies as st
 
-from actors import events
-from actors.events import AnyEvent, Ended
-from actors.outcome import Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.outcome import Reason
 from tests.actors.samples import STARTED, answer_events, ended
 
 

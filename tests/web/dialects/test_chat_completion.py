@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import events
-from actors.events import AnyEvent, Text
-from actors.outcome import Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Text
+from actors.turn.outcome import Reason
 from tests.actors.samples import STARTED, answer_events, ended
 from tests.web.dialects.reading import read_completion
 from web.dialects.chat_completion import completion, has_finish

@@ -9,9 +9,9 @@ from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import events
-from actors.events import AnyEvent, Text, ToolCall, ToolCallDelta
-from actors.outcome import Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import Reason
 from tests.actors.samples import STARTED, answer_events, ended
 from tests.web.dialects.messages_reading import accumulated, frames_of, read_event, read_message
 from web.dialects.message import INVALID, has_stop, message

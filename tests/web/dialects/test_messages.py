@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors import events
-from actors.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
-from actors.outcome import ErrorInfo, Reason, Usage
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
 from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import (

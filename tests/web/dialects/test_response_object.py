@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseError
 from openai.types.responses.response_output_item import ResponseOutputItem
 
-from actors import events
 from actors.answer_items import decode_items, encode_items, items_of
 from actors.answer_parts import ItemKind
-from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
-from actors.outcome import ErrorInfo, Reason, Usage
 from actors.recovery import visible_text
+from actors.turn import events
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from tests.actors.samples import STARTED, answer_events, ended
 from tests.web.dialects.responses_stream import read_object
 from tests.web.dialects.strict import strictly

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from actors import events
-from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
-from actors.outcome import ErrorInfo, Reason
+from actors.turn import events
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import ErrorInfo, Reason
 from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
 from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import Frame, frames_of, sdk_events

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from actors.events import AnyEvent, Reasoning, Refusal, Text, ToolCallDelta
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCallDelta
 from tests.actors.samples import STARTED, ended
 from tests.web.dialects.messages_reading import Frame, frames_of
 from tests.web.dialects.responses_stream import check_grammar, read_event, read_stream

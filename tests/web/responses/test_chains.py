@@ -4,9 +4,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
-from actors.outcome import Mode, Reason
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import Mode, Reason
 from store.records import ConversationBusy, NewTurn
 from tests.actors.fakes import FOREVER, Line, Scene, ScriptedProvider, Trouble, text
 from tests.web.dialects.reading import comments_of

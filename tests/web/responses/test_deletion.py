@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.outcome import Mode
+from actors.turn.outcome import Mode
 from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, text
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from tests.web.responding import HELLO, create_response, error_of, post_response

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.providers.base import ModelCall
+from actors.turn.model_call import ModelCall
 from tests.actors.fakes import ScriptedProvider
 from tests.web.house import open_harness
 from tests.web.responding import HELLO

@@ -5,8 +5,8 @@
 
 from enum import Enum, auto
 
-from actors import events
-from actors.events import AnyEvent
+from actors.turn import events
+from actors.turn.events import AnyEvent
 
 
 class Place(Enum):

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from actors.outcome import Usage
+from actors.turn.outcome import Usage
 
 _MILLION = 1_000_000
 MAX_MICROS = 2**63 - 1

@@ -1,15 +1,10 @@
-"""Interface of an upstream provider: open a call, read its chunks, close it.
-
-`Provider` and `Answer` are implemented over HTTP, over WebSockets and by the simulated provider.
-"""
+"""Model call: a request to a provider in neutral form, its route, and how it can fail."""
 
 from enum import StrEnum
-from typing import Protocol
 
 from msgspec import Struct
 
-from actors.chunks import Chunk
-from actors.outcome import Reason
+from actors.turn.outcome import Reason
 
 JSON = object
 """A decoded JSON value of any shape."""
@@ -127,45 +122,3 @@ _REASONS = {
 def failure_reason(kind: FailureKind) -> Reason:
     """Return the turn's end reason if its last attempt failed like this."""
     return _REASONS[kind]
-
-
-class Answer(Protocol):
-    """An open stream of chunks. The caller of `open` must call either `release` or `close` once."""
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """Paths of what the call contains and the request left out, as in `unsupported`."""
-
-    async def receive(self) -> list[Chunk]:
-        """Wait for the next chunks; return `[]` at the regular end of the stream.
-
-        All chunks of one read come as one list. Raises `UpstreamFailure`; chunks decoded before
-        the failure in the same read are returned first.
-        """
-
-    def release(self) -> None:
-        """Finish a complete answer; keep its connection for another call if it can be reused."""
-
-    def close(self) -> None:
-        """Drop the answer; its socket is closed before this returns."""
-
-
-class Provider(Protocol):
-    """An upstream provider. A cancelled method leaves no connection open."""
-
-    @property
-    def name(self) -> str:
-        """The provider's name in the configuration."""
-
-    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Return the paths of what the call contains and the provider's format cannot express.
-
-        For use before a call; after `open`, `Answer.ignored` has them.
-        """
-
-    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
-        """Send the call and wait for the response head. Raises `UpstreamFailure`.
-
-        `connect_s` limits TCP and TLS set-up (`CONNECT_TIMEOUT`). The caller sets all other
-        deadlines.
-        """

@@ -7,8 +7,8 @@ from types import TracebackType
 
 import trio
 
-from actors.outcome import Mode
-from actors.turn import Turn
+from actors.turn.outcome import Mode
+from actors.turn.state import Turn
 
 
 class Lease:

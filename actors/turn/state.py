@@ -1,4 +1,4 @@
-"""Turn request and the live turn state that its actors share."""
+"""Live state of a turn, which its actors share."""
 
 from collections.abc import Callable
 
@@ -6,59 +6,12 @@ import trio
 from msgspec import Struct
 
 from actors.answer_items import Item
-from actors.continuing import DEFAULT_INSTRUCTION
-from actors.events import Warning
 from actors.journal import Journal
 from actors.ledger import Ledger
-from actors.outcome import DisconnectStage, ErrorInfo, Mode, OnCut, Reason
-from actors.ports import NewTurn, Stored
-from actors.price import Price
-from actors.providers.base import JSON, Capabilities, ModelCall, Route
-from actors.timeouts import Timeouts
-
-
-class PlannedRoute(Struct, frozen=True):
-    """A candidate route with the timeouts and capabilities that apply to it."""
-
-    route: Route
-    timeouts: Timeouts
-    capabilities: Capabilities = Capabilities()
-
-
-class TurnRequest(Struct, frozen=True, kw_only=True):
-    """A request for a turn as any surface makes it; independent of HTTP."""
-
-    model: str
-    """Model name that the client requested."""
-    routes: tuple[PlannedRoute, ...]
-    """Candidate routes in the order in which they are tried."""
-    call: ModelCall
-    """Model call to make; each attempt sets its own `upstream_model`."""
-    dialect: str
-    dialect_options: dict[str, JSON]
-    total_s: float
-    """Time budget in seconds for the whole turn, over all attempts."""
-    tenant_id: str
-    mode: Mode = Mode.ATTACHED
-    resume_window_s: float = 0.0
-    keep_text: bool = True
-    max_answer_bytes: int = 2 * 1024 * 1024
-    price: Price = Price()
-    on_cut: OnCut = OnCut.CONTINUE
-    continue_instruction: str = DEFAULT_INSTRUCTION
-    """Prompt that asks a model to continue an interrupted answer."""
-    strict: bool = False
-    """True if routes that cannot honour every parameter of the call must be skipped."""
-    replaceable: bool = False
-    """True if the client receives nothing before the end, so the answer can be restarted."""
-    previous_id: str | None = None
-    """Id of the turn that this one continues."""
-    conversation: str | None = None
-    """Name of the conversation that the turn belongs to."""
-    input_items: str | None = None
-    """JSON array of the input items, stored for later turns; None if no items are stored."""
-    notes: tuple[Warning, ...] = ()
-    """Warnings to send directly after `started`, independent of the route."""
+from actors.turn.model_call import Route
+from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
+from actors.turn.records import NewTurn, Stored
+from actors.turn.request import TurnRequest
 
 
 class Cause(Struct, frozen=True):

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import events
-from actors.events import AnyEvent, Ended, Started
-from actors.order import TABLE, Order, OutOfOrder, Place
-from actors.outcome import Reason, Status
+from actors.turn import events
+from actors.turn.event_order import TABLE, Order, OutOfOrder, Place
+from actors.turn.events import AnyEvent, Ended, Started
+from actors.turn.outcome import Reason, Status
 
 STARTED = Started(turn_id="t", model="m", provider=None, upstream_model=None, created_at=0.0)
 ENDED = Ended(

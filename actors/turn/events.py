@@ -6,7 +6,7 @@ only events, so everything that a frame shows comes from one of them.
 
 from msgspec import Struct
 
-from actors.outcome import DisconnectStage, ErrorInfo, Reason, Status, Usage
+from actors.turn.outcome import DisconnectStage, ErrorInfo, Reason, Status, Usage
 
 
 class Event(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type"):

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from actors.order import OutOfOrder
-from actors.ports import FinalRecord, Stored
-from actors.turn import Turn
+from actors.turn.event_order import OutOfOrder
+from actors.turn.records import FinalRecord, Stored
+from actors.turn.state import Turn
 
 
 class Observer(Protocol):

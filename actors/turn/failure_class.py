@@ -7,7 +7,7 @@ matched only if status and code are inconclusive. The module does no I/O.
 import re
 from enum import StrEnum
 
-from actors.providers.base import FailureKind, UpstreamFailure
+from actors.turn.model_call import FailureKind, UpstreamFailure
 
 
 class Trouble(StrEnum):

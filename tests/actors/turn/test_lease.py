@@ -5,10 +5,10 @@ from functools import partial
 import trio
 from trio.testing import MockClock
 
-from actors.lease import Lease
-from actors.outcome import DisconnectStage, Mode, Reason, Status
 from actors.run_turn import run_turn
-from actors.turn import Turn
+from actors.turn.lease import Lease
+from actors.turn.outcome import DisconnectStage, Mode, Reason, Status
+from actors.turn.state import Turn
 from tests.actors.fakes import (
     FOREVER,
     ScriptedProvider,

@@ -5,7 +5,7 @@ A decoder is fed bytes and returns lists of chunks; the streamer forwards each l
 
 from msgspec import Struct
 
-from actors.outcome import Reason, Usage
+from actors.turn.outcome import Reason, Usage
 
 
 class TextChunk(Struct, frozen=True, gc=False):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actors.providers.base import FailureKind, UpstreamFailure
-from actors.trouble import Trouble, trouble_of
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import FailureKind, UpstreamFailure
 
 K = FailureKind
 T = Trouble

@@ -1,0 +1,31 @@
+"""Records that a turn leaves in the store, re-exported so that `actors` names the store once."""
+
+from store.records import (
+    AttemptRecord,
+    ConversationBusy,
+    Finalised,
+    FinalRecord,
+    NewTurn,
+    Segment,
+    SpoolFailed,
+    StepRecord,
+    Stored,
+    StoreUnavailable,
+    TurnView,
+    UsageRecord,
+)
+
+__all__ = [
+    "AttemptRecord",
+    "ConversationBusy",
+    "FinalRecord",
+    "Finalised",
+    "NewTurn",
+    "Segment",
+    "SpoolFailed",
+    "StepRecord",
+    "StoreUnavailable",
+    "Stored",
+    "TurnView",
+    "UsageRecord",
+]

@@ -1,0 +1,64 @@
+"""Turn request: the model call of a turn with its routes, limits and options."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from actors.turn.events import Warning
+from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
+from actors.turn.outcome import Mode, OnCut
+from actors.turn.price import Price
+from actors.turn.timeouts import Timeouts
+
+DEFAULT_INSTRUCTION: Final = (
+    "Your previous message was cut off in the middle by a technical fault. Continue it exactly "
+    "where it stops. Begin by repeating its last five to ten words verbatim, and go on from there "
+    "in the same language, format and style. Write nothing before these words: no preamble, no "
+    "apology, no remark about the interruption, no new code fence. Do not start over, and do not "
+    "change or repeat anything else."
+)
+"""Prompt for a route without prefill. The repeated words show where the two texts meet."""
+
+
+class PlannedRoute(Struct, frozen=True):
+    """A candidate route with the timeouts and capabilities that apply to it."""
+
+    route: Route
+    timeouts: Timeouts
+    capabilities: Capabilities = Capabilities()
+
+
+class TurnRequest(Struct, frozen=True, kw_only=True):
+    """A request for a turn as any surface makes it; independent of HTTP."""
+
+    model: str
+    """Model name that the client requested."""
+    routes: tuple[PlannedRoute, ...]
+    """Candidate routes in the order in which they are tried."""
+    call: ModelCall
+    """Model call to make; each attempt sets its own `upstream_model`."""
+    dialect: str
+    dialect_options: dict[str, JSON]
+    total_s: float
+    """Time budget in seconds for the whole turn, over all attempts."""
+    tenant_id: str
+    mode: Mode = Mode.ATTACHED
+    resume_window_s: float = 0.0
+    keep_text: bool = True
+    max_answer_bytes: int = 2 * 1024 * 1024
+    price: Price = Price()
+    on_cut: OnCut = OnCut.CONTINUE
+    continue_instruction: str = DEFAULT_INSTRUCTION
+    """Prompt that asks a model to continue an interrupted answer."""
+    strict: bool = False
+    """True if routes that cannot honour every parameter of the call must be skipped."""
+    replaceable: bool = False
+    """True if the client receives nothing before the end, so the answer can be restarted."""
+    previous_id: str | None = None
+    """Id of the turn that this one continues."""
+    conversation: str | None = None
+    """Name of the conversation that the turn belongs to."""
+    input_items: str | None = None
+    """JSON array of the input items, stored for later turns; None if no items are stored."""
+    notes: tuple[Warning, ...] = ()
+    """Warnings to send directly after `started`, independent of the route."""
