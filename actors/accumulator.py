@@ -6,7 +6,7 @@ outcome.
 
 from collections.abc import Callable
 
-from actors.links import Receiver, Sender
+from actors.runtime.batch_channel import Receiver, Sender
 from actors.turn import events
 from actors.turn.chunks import (
     Chunk,

@@ -7,7 +7,7 @@ chain forwards each batch as it is, so it costs nothing and holds nothing back.
 from typing import Protocol
 
 from actors.accumulator import Draft
-from actors.links import Receiver, Sender
+from actors.runtime.batch_channel import Receiver, Sender
 from actors.turn.chunks import FinishChunk
 
 

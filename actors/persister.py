@@ -7,8 +7,8 @@ not if the streamer has seen one.
 from functools import partial
 
 from actors.accumulator import Draft
-from actors.checkpointer import Checkpointer, Tail
-from actors.links import Receiver
+from actors.journal.checkpointer import Checkpointer, Tail
+from actors.runtime.batch_channel import Receiver
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
 from actors.turn.event_order import Order, OutOfOrder, Place

@@ -82,7 +82,7 @@ class Provider(Protocol):
 
 
 class Estimates(Protocol):
-    """An estimator of token counts that providers don't report (`actors.estimating.estimator`)."""
+    """An estimator of token counts that providers don't report (`actors.usage.estimator`)."""
 
     def estimate(self, model: str, text: str, deltas: int) -> int:
         """Return the estimated tokens of `text`, which arrived in this number of deltas."""

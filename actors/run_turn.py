@@ -13,22 +13,21 @@ from functools import partial
 import trio
 
 from actors.accumulator import Accumulator, Draft, accumulate
-from actors.attempt import Item
-from actors.checkpointer import Checkpointer
-from actors.ending import Ending
-from actors.failures import conversation_busy
-from actors.finalise import INTERNAL, Finaliser, publish, publish_crash
+from actors.attempts.attempt import Item
+from actors.attempts.client_errors import conversation_busy
+from actors.finalisation.finaliser import INTERNAL, Finaliser, publish, publish_crash
+from actors.finalisation.outcome_decision import Ending
 from actors.guard import Guard, Screen, watch
-from actors.links import Link, Receiver
+from actors.journal.checkpointer import Checkpointer
 from actors.persister import Persister, persist
 from actors.ports import Provider, TurnStore
-from actors.streamer import Streamer
+from actors.runtime.batch_channel import Link, Receiver
+from actors.streamer import Streamer, Upstreams
 from actors.turn.events import Warning
 from actors.turn.observer import Observer
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.records import ConversationBusy, StoreUnavailable
 from actors.turn.state import Clock, Turn
-from actors.upstreams import Upstreams
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,34 +1,51 @@
 """Streamer: tries one route after another until an answer is complete and passes on its chunks.
 
 The first actor of a turn and the only one that talks to a provider. Its rules are elsewhere: route
-selection (`actors.routing`), the next route after a failure (`actors.retry`), and interrupted
-answers (`actors.cut`, `actors.continuing`, `actors.splicing`).
+selection in `actors.routing`, the next route after a failure in `actors.attempts.retry_policy`, and
+interrupted answers in `actors.continuation`.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 
 import trio
 from msgspec.structs import replace
 
-from actors.attempt import Attempt, Item
-from actors.cut import Cut
-from actors.failures import client_error, not_continued, nothing_asked
-from actors.heavy import is_large, off_loop
-from actors.ledger import Tally
-from actors.links import Sender
-from actors.opening import ignored_warning, join_paths, opening
-from actors.retry import Retries
-from actors.routing.board import Skipped
+from actors.attempts.attempt import Attempt, Item
+from actors.attempts.client_errors import client_error, not_continued, nothing_asked
+from actors.attempts.opening_events import ignored_warning, join_paths, opening
+from actors.attempts.retry_policy import Jitter, Retries
+from actors.continuation.interruption import Cut
+from actors.ports import Estimates, Provider
 from actors.routing.breaker import Permit
-from actors.routing.gate import ProviderBusy
-from actors.routing.needs import requirements_of
+from actors.routing.concurrency_gate import ProviderBusy
+from actors.routing.requirements import requirements_of
+from actors.routing.route_board import RouteBoard, Skipped
+from actors.runtime.batch_channel import Sender
+from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.events import AnyEvent
 from actors.turn.failure_class import Trouble, trouble_of
 from actors.turn.model_call import UpstreamFailure, failure_reason
 from actors.turn.request import PlannedRoute
 from actors.turn.state import Turn
-from actors.upstreams import Upstreams
+from actors.usage.ledger import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The providers and their shared state; one instance serves all turns."""
+
+    providers: Mapping[str, Provider]
+    board: RouteBoard
+    estimates: Estimates
+    now: Callable[[], float]
+    """Clock that returns seconds since the epoch."""
+    jitter: Jitter
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
+    """Limiter for the threads that analyse large calls."""
+
 
 _FAULTS = frozenset({Trouble.CONNECTION, Trouble.SERVER_ERROR, Trouble.TIMEOUT, Trouble.BROKEN})
 """Failure classes that count against the health of a route."""

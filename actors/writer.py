@@ -10,10 +10,10 @@ from typing import Protocol
 
 import trio
 
-from actors.heavy import off_loop
-from actors.journal import Subscription
-from actors.laggard import Laggard, Pace, ReaderTooSlow
-from actors.long_answers import is_long
+from actors.answer.codec import is_long
+from actors.journal.journal import Subscription
+from actors.journal.reader_pace import Laggard, Pace, ReaderTooSlow
+from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent
 from actors.turn.records import Stored
 

@@ -115,7 +115,7 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     """The events that no checkpoint has stored yet, including the `ended` event."""
     steps: tuple[StepRecord, ...] = ()
     items: str | None = None
-    """JSON array of the answer's items (`actors.answer_items`); None if none are stored."""
+    """JSON array of the answer's items (`actors.answer.items`); None if none are stored."""
     heard: bool = True
     """True if any part of the answer may have reached the client."""
 

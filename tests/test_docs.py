@@ -10,8 +10,8 @@ import typer.main
 from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
-from actors.routing.board import RouteBoard
 from actors.routing.breaker import BreakerSettings
+from actors.routing.route_board import RouteBoard
 from store.store import StoreFigures
 from tests.web.house import open_harness
 from web.app import create_app

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from actors.routing.allowance import ProviderLimits
-from actors.routing.board import RouteBoard
 from actors.routing.breaker import BreakerSettings
-from actors.routing.keys import KeyRing
+from actors.routing.key_ring import KeyRing
+from actors.routing.provider_limits import ProviderLimits
+from actors.routing.route_board import RouteBoard
 from web.config import Config
 from web.route_json import models_by_route
 

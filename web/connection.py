@@ -20,7 +20,7 @@ from quart.wrappers.response import DataBody, Response, ResponseBody
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from actors.laggard import ReaderTooSlow
+from actors.journal.reader_pace import ReaderTooSlow
 from web.access_log import RequestRecord, log_request
 from web.body import BoundedBody
 from web.server.inbox import INBOX, Inbox

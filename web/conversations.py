@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from actors import failures
+from actors.attempts import client_errors as failures
 from actors.turn.state import Turn
 from web.errors import ApiError
 

@@ -6,7 +6,7 @@ import trio
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actors.providers.embeddings import EmbeddingCall
+from actors.providers.formats.embeddings import EmbeddingCall
 from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 from web.field_errors import first_error

@@ -3,7 +3,7 @@
 import msgspec
 from quart import Response, request
 
-from actors.journal import Journal
+from actors.journal.journal import Journal
 from actors.turn.events import AnyEvent
 from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo

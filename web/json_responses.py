@@ -7,7 +7,7 @@ import msgspec
 import trio
 from quart import Response
 
-from actors.heavy import encoded, off_loop
+from actors.runtime.offload import encoded, off_loop
 from actors.turn.outcome import ErrorInfo, Reason
 from web.errors import error_body
 

@@ -6,8 +6,8 @@ from functools import partial
 import msgspec
 import trio
 
-from actors.checkpointer import decode_events
-from actors.heavy import off_loop
+from actors.journal.checkpointer import decode_events
+from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent
 from store.records import Segment
 

@@ -10,16 +10,16 @@ from functools import partial
 import structlog
 import trio
 
-from actors.checkpointer import Checkpointer
-from actors.estimating.estimator import Estimator
-from actors.finalise import Finaliser
+from actors.finalisation.finaliser import Finaliser
+from actors.finalisation.recovery import recover
+from actors.journal.checkpointer import Checkpointer
+from actors.journal.heartbeat import Pulse
 from actors.ports import TurnStore
-from actors.pulse import Pulse
-from actors.recovery import recover
-from actors.registry import Registry
 from actors.run_turn import Backstage
+from actors.streamer import Upstreams
 from actors.turn.records import StoreUnavailable
-from actors.upstreams import Upstreams
+from actors.turn_registry import Registry
+from actors.usage.estimator import Estimator
 from store.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app

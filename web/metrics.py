@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from actors.routing.board import RouteBoard
 from actors.routing.breaker import State
+from actors.routing.route_board import RouteBoard
 from actors.turn.event_order import OutOfOrder
 from actors.turn.model_call import Route
 from actors.turn.outcome import Mode, Reason

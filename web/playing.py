@@ -7,14 +7,14 @@ from urllib.parse import quote
 import trio
 from quart import Request, Response, request
 
-from actors.journal import Journal
-from actors.long_answers import is_long
+from actors.answer.codec import is_long
+from actors.journal.journal import Journal
 from actors.ports import Provider
-from actors.registry import Draining, TooManyTurns
 from actors.turn.events import Ended, RouteChanged, Started, Warning
 from actors.turn.lease import Lease
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
+from actors.turn_registry import Draining, TooManyTurns
 from web.connection import request_context_of
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS, DialectKind

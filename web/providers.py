@@ -4,21 +4,21 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from actors.embedding import Embedder
 from actors.ports import Provider
-from actors.providers.anthropic import Anthropic
-from actors.providers.credentials import Credentials
-from actors.providers.formats import Format
-from actors.providers.gemini import Gemini
-from actors.providers.http import HttpProvider, make_client
-from actors.providers.http_embedder import HttpEmbedder
-from actors.providers.ollama import Ollama
-from actors.providers.openai_chat import OpenAIChat
-from actors.providers.openai_responses import OpenAIResponses
-from actors.providers.responses_ws import open_responses_ws
+from actors.providers.embedding_provider import Embedder
+from actors.providers.formats.anthropic.decoder import Anthropic
+from actors.providers.formats.base import Format
+from actors.providers.formats.gemini.decoder import Gemini
+from actors.providers.formats.ollama.decoder import Ollama
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.providers.http.credentials import Credentials
+from actors.providers.http.embedder import HttpEmbedder
+from actors.providers.http.provider import HttpProvider, make_client
+from actors.providers.responses_websocket import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
 from actors.providers.simulated.embeddings import SimulatedEmbedder
-from actors.routing.keys import KeyRing
+from actors.routing.key_ring import KeyRing
 from web.config import Config, ResponsesWs, Simulated, Upstream
 from web.startup import StartupRefused
 

@@ -3,7 +3,7 @@
 import trio
 from msgspec import Struct
 
-from actors.journal import Journal, Subscription
+from actors.journal.journal import Journal, Subscription
 from actors.turn.events import Replace, Retry
 from actors.writer import last_frames
 from web.dialects.frames import START, Cursor

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.routing.board import RouteStatus
+from actors.routing.route_board import RouteStatus
 from actors.turn.model_call import Route
 from web.config import Config
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 import trio
 
-from actors.embedding import Embedder
-from actors.heavy import THREADS
-from actors.journal import Subscription
-from actors.laggard import Pace
+from actors.journal.journal import Subscription
+from actors.journal.reader_pace import Pace
 from actors.ports import Estimates
-from actors.registry import Registry
-from actors.routing.board import RouteBoard
+from actors.providers.embedding_provider import Embedder
+from actors.routing.route_board import RouteBoard
+from actors.runtime.offload import THREADS
 from actors.turn.records import Stored
 from actors.turn.state import Clock, Turn
+from actors.turn_registry import Registry
 from actors.writer import Dialect, Writer
 from store.store import Store
 from web.config import Config

@@ -11,8 +11,8 @@ from functools import partial
 import structlog
 import trio
 
-from actors.registry import Registry
 from actors.turn.outcome import Reason
+from actors.turn_registry import Registry
 from web.config import Server
 from web.server import HttpServer
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from actors.recovery import visible_text
+from actors.finalisation.recovery import visible_text
 from actors.turn.events import Ended
 from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.state import Turn

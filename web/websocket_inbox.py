@@ -3,7 +3,7 @@
 from collections import deque
 from sys import getsizeof
 
-from actors.waiters import Waiters
+from actors.runtime.wait_queue import Waiters
 
 MOST = 64
 """Maximum number of waiting messages."""

@@ -37,7 +37,7 @@ class ModelCall(Struct, frozen=True, kw_only=True):
 
     The format of the client's own API sends them; other formats leave them out. Each name maps to
     the Chat parameters, if any, that express the same for other formats
-    (`actors.providers.foreign`)."""
+    (`actors.providers.formats.vendor_extensions`)."""
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import trio
 from msgspec import Struct
 
-from actors.answer_items import Item
-from actors.journal import Journal
-from actors.ledger import Ledger
+from actors.answer.items import Item
+from actors.journal.journal import Journal
 from actors.turn.model_call import Route
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
 from actors.turn.records import NewTurn, Stored
 from actors.turn.request import TurnRequest
+from actors.usage.ledger import Ledger
 
 
 class Cause(Struct, frozen=True):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
-from actors.attempt import Item
-from actors.links import Link
+from actors.attempts.attempt import Item
+from actors.runtime.batch_channel import Link
 from actors.turn import events
 from actors.turn.chunks import (
     Chunk,
@@ -19,7 +19,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.outcome import Reason
-from tests.actors.samples import STARTED, USAGE, answer_chunks, cut_at
+from tests.support.sample_events import STARTED, USAGE, answer_chunks, cut_at
 
 FINISH = FinishChunk(Reason.STOP)
 

@@ -7,8 +7,8 @@ import trio
 from msgspec import structs
 from trio.testing import MockClock
 
-from actors.attempt import Item
-from actors.links import Link
+from actors.attempts.attempt import Item
+from actors.runtime.batch_channel import Link
 from actors.streamer import Streamer
 from actors.turn import events
 from actors.turn.chunks import (
@@ -22,7 +22,7 @@ from actors.turn.chunks import (
 from actors.turn.model_call import Capabilities, FailureKind, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, OnCut, Reason, Usage
 from actors.turn.request import TurnRequest
-from tests.actors.fakes import (
+from tests.support.turn_fakes import (
     FOREVER,
     Line,
     Scene,

@@ -2,11 +2,11 @@
 
 from actors.accumulator import Draft
 from actors.guard import Guard, watch
-from actors.links import Link
+from actors.runtime.batch_channel import Link
 from actors.turn.chunks import FinishChunk
 from actors.turn.events import Text
 from actors.turn.outcome import Reason
-from tests.actors.fakes import HoldingScreen
+from tests.support.turn_fakes import HoldingScreen
 
 FINISH = FinishChunk(Reason.STOP)
 

@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.accumulator import Draft
-from actors.checkpointer import decode_events
+from actors.journal.checkpointer import decode_events
 from actors.persister import Persister
 from actors.turn import events
 from actors.turn.chunks import FinishChunk, UsageChunk
 from actors.turn.event_order import Place
 from actors.turn.events import AnyEvent, Started, Text
 from actors.turn.outcome import Reason
-from tests.actors.fakes import TurnHarness, a_request
-from tests.actors.samples import STARTED, USAGE, answer_events, cut_at, ended
+from tests.support.sample_events import STARTED, USAGE, answer_events, cut_at, ended
+from tests.support.turn_fakes import TurnHarness, a_request
 
 WARNING = events.Warning("half_time", "half")
 CALL = events.ToolCall(0, "a", "f", "{}")

@@ -7,9 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from actors.accumulator import Draft
-from actors.estimating.estimator import Estimator
-from actors.finalise import SPOOL_TIMEOUT_S
-from actors.journal import Journal
+from actors.finalisation.finaliser import SPOOL_TIMEOUT_S
+from actors.journal.journal import Journal
 from actors.ports import Answer
 from actors.run_turn import run_turn
 from actors.turn import events
@@ -22,7 +21,9 @@ from actors.turn.price import Price
 from actors.turn.records import Finalised
 from actors.turn.state import Turn
 from actors.turn.timeouts import Timeouts
-from tests.actors.fakes import (
+from actors.usage.estimator import Estimator
+from tests.support.sample_events import USAGE
+from tests.support.turn_fakes import (
     FINALISE_S,
     FOREVER,
     HoldingScreen,
@@ -36,7 +37,6 @@ from tests.actors.fakes import (
     text,
     the_end,
 )
-from tests.actors.samples import USAGE
 
 QUICK = Timeouts(connect_s=1, first_byte_s=2, first_token_s=3, idle_s=4)
 
@@ -480,7 +480,7 @@ async def test_crash_while_building_the_record_loses_only_content(
     def crash(*_: object) -> None:
         raise Bug
 
-    monkeypatch.setattr("actors.ending.Ending.record", crash)
+    monkeypatch.setattr("actors.finalisation.outcome_decision.Ending.record", crash)
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     turn = harness.turn()
     await run_turn(turn, harness.backstage)
@@ -498,7 +498,7 @@ async def test_crash_while_building_the_end_still_publishes_an_end(
     def crash(*_: object) -> None:
         raise Bug
 
-    monkeypatch.setattr("actors.ending.Ending.ended", crash)
+    monkeypatch.setattr("actors.finalisation.outcome_decision.Ending.ended", crash)
     harness = TurnHarness(ScriptedProvider(line, stop()))
     turn = harness.turn()
     await run_turn(turn, harness.backstage)

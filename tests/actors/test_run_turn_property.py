@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.estimating.estimator import Estimator
-from actors.retry import MAX_ATTEMPTS_PER_ROUTE
+from actors.attempts.retry_policy import MAX_ATTEMPTS_PER_ROUTE
 from actors.run_turn import run_turn
 from actors.turn.chunks import (
     Chunk,
@@ -29,7 +28,9 @@ from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
 from actors.turn.records import AttemptRecord, FinalRecord
 from actors.turn.timeouts import Timeouts
-from tests.actors.fakes import (
+from actors.usage.estimator import Estimator
+from tests.support.sample_events import answer_chunks
+from tests.support.turn_fakes import (
     FOREVER,
     AtStep,
     HoldingScreen,
@@ -40,7 +41,6 @@ from tests.actors.fakes import (
     a_request,
     text_in,
 )
-from tests.actors.samples import answer_chunks
 
 INSTANTS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0])
 """Few coarse values, so that several events often fall on the same instant."""

@@ -8,12 +8,11 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.attempt import Item
-from actors.attempt_clock import SLACK_S
-from actors.estimating.estimator import Estimator
-from actors.heavy import LARGE_VALUES
-from actors.links import Link
-from actors.routing.needs import Requirements, requirements_of
+from actors.attempts.attempt import Item
+from actors.attempts.deadlines import SLACK_S
+from actors.routing.requirements import Requirements, requirements_of
+from actors.runtime.batch_channel import Link
+from actors.runtime.offload import LARGE_VALUES
 from actors.streamer import Streamer
 from actors.turn import events
 from actors.turn.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
@@ -21,7 +20,9 @@ from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason
 from actors.turn.state import Turn
 from actors.turn.timeouts import Timeouts
-from tests.actors.fakes import (
+from actors.usage.estimator import Estimator
+from tests.support.sample_events import USAGE
+from tests.support.turn_fakes import (
     FOREVER,
     Line,
     ScriptedProvider,
@@ -31,7 +32,6 @@ from tests.actors.fakes import (
     stop,
     text,
 )
-from tests.actors.samples import USAGE
 
 K = FailureKind
 REFUSED = UpstreamFailure(K.REFUSED, "no connection")

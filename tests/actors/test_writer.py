@@ -6,11 +6,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.journal import Journal
+from actors.journal.journal import Journal
 from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.records import Stored
 from actors.writer import Dialect, Writer
-from tests.actors.samples import STARTED, ended
+from tests.support.sample_events import STARTED, ended
 
 HEARTBEAT = b": ping\n"
 

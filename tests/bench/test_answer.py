@@ -14,7 +14,7 @@ from bench.frames import Frames, http_chunk, role, tail
 from bench.httpwire import BadResponse, ResponseReader
 from bench.spec import Spec, parse, text, token
 from bench.surfaces import Name
-from tests.actors.samples import STARTED, USAGE, ended
+from tests.support.sample_events import STARTED, USAGE, ended
 from web.dialects.frames import START
 from web.dialects.kinds import KINDS
 

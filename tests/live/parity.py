@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from actors.providers.formats import Format
-from actors.providers.http import HttpProvider, make_client
+from actors.providers.formats.base import Format
+from actors.providers.http.provider import HttpProvider, make_client
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -14,8 +14,8 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import ModelCall, UpstreamFailure
-from tests.actors.providers.playing import receive_all
 from tests.live.harness import Process
+from tests.support.provider_answers import receive_all
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}

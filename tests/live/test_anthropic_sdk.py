@@ -21,9 +21,9 @@ from anthropic.types import (
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
 
-from actors.providers.anthropic import Anthropic
-from actors.providers.formats import Format
-from actors.providers.openai_chat import OpenAIChat
+from actors.providers.formats.anthropic.decoder import Anthropic
+from actors.providers.formats.base import Format
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.model_call import FailureKind, ModelCall
 from tests.live import parity

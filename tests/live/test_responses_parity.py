@@ -14,16 +14,16 @@ import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from actors.ports import Provider
-from actors.providers.http import HttpProvider, make_client
-from actors.providers.openai_chat import OpenAIChat
-from actors.providers.openai_responses import OpenAIResponses
-from actors.providers.responses_ws import open_responses_ws
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.providers.http.provider import HttpProvider, make_client
+from actors.providers.responses_websocket import open_responses_ws
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
-from tests.actors.providers.playing import receive_all
 from tests.live.client import reports
 from tests.live.harness import Process, until
 from tests.live.parity import TOOL
+from tests.support.provider_answers import receive_all
 from tests.web.test_simulate_websocket import ANSWERS, FAULTS, UNSTARTED, summed
 
 TOO_LONG = [{"role": "user", "content": [{"type": "text", "text": "Who? " * 30_000}]}]

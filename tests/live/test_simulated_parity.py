@@ -4,12 +4,12 @@ import pytest
 import trio
 
 from actors.ports import Provider
-from actors.providers.http import HttpProvider, make_client
+from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.simulated import SimulatedProvider
 from actors.turn.chunks import Chunk, SkippedChunk
 from actors.turn.model_call import ModelCall
-from tests.actors.providers.playing import facts_of, receive_all
 from tests.live.parity import TOOL
+from tests.support.provider_answers import facts_of, receive_all
 from web.simulate import SimulateSettings, serve_simulated
 
 CollectedAnswer = tuple[list[Chunk], tuple[object, ...] | None]

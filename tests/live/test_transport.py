@@ -14,12 +14,12 @@ import trio.testing
 import trustme
 
 from actors.ports import Answer
-from actors.providers.http import HttpProvider, UpstreamClient
-from actors.providers.transport import Statistics, TrioTransport
+from actors.providers.http.provider import HttpProvider, UpstreamClient
+from actors.providers.http.transport import Statistics, TrioTransport
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason
-from tests.actors.providers.memory import LAST, CancelAtStep, chunked, head
+from tests.support.scripted_connections import LAST, CancelAtStep, chunked, head
 
 SSE = head(200, "content-type: text/event-stream", "transfer-encoding: chunked")
 TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'

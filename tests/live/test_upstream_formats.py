@@ -6,12 +6,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from actors.providers.formats import Format
-from actors.providers.gemini import Gemini
-from actors.providers.http import HttpProvider, make_client
-from actors.providers.ollama import Ollama
-from actors.providers.openai_chat import OpenAIChat
-from actors.providers.transport import Statistics
+from actors.providers.formats.base import Format
+from actors.providers.formats.gemini.decoder import Gemini
+from actors.providers.formats.ollama.decoder import Ollama
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.http.provider import HttpProvider, make_client
+from actors.providers.http.transport import Statistics
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall
 from actors.turn.outcome import Reason

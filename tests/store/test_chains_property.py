@@ -27,8 +27,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from actors.checkpointer import encode_events
-from actors.recovery import final_record, readable
+from actors.finalisation.recovery import final_record, readable
+from actors.journal.checkpointer import encode_events
 from actors.turn.events import AnyEvent, Started, Text
 from actors.turn.price import Price
 from store import chains, reads

@@ -9,8 +9,8 @@ import trio
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from actors.checkpointer import encode_events
-from actors.recovery import recover
+from actors.finalisation.recovery import recover
+from actors.journal.checkpointer import encode_events
 from actors.turn.events import Started, Text
 from store.records import Finalised, FinalRecord, NewTurn, StoreUnavailable
 from store.settings import StoreSettings

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from actors.recovery import recover
+from actors.finalisation.recovery import recover
 from store.migrations import HEAD, KNOWN
 from store.settings import StoreSettings
 from store.store import open_store

@@ -12,14 +12,14 @@ from typing import cast
 import httpx
 import trio
 
-from actors.embedding import Embedder
-from actors.pulse import Pulse
-from actors.registry import Registry
+from actors.journal.heartbeat import Pulse
+from actors.providers.embedding_provider import Embedder
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode
+from actors.turn_registry import Registry
 from store.records import TurnPage, TurnView
 from store.store import Store, StoreFigures
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, TurnHarness, now, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, TurnHarness, now, text
 from tests.web.memory_items import ItemStore
 from tests.web.memory_items import ended_turn_view as ended_turn_view
 from tests.web.streaming_client import App, StreamingTransport, streaming_client

@@ -15,7 +15,7 @@ from store.records import (
     StoredResponse,
     TurnView,
 )
-from tests.actors.fakes import MemoryStore
+from tests.support.turn_fakes import MemoryStore
 
 
 class ItemStore(MemoryStore):

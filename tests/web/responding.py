@@ -8,7 +8,7 @@ import httpx
 from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason
-from tests.actors.fakes import Line, stop, text
+from tests.support.turn_fakes import Line, stop, text
 from tests.web.dialects.responses_stream import read_object
 from tests.web.house import EdgeHarness
 

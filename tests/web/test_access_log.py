@@ -11,7 +11,7 @@ from hypercorn.typing import HTTPScope
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from tests.actors.fakes import FOREVER, ScriptedProvider, stop, text
+from tests.support.turn_fakes import FOREVER, ScriptedProvider, stop, text
 from tests.web.house import brief_pause, open_harness
 from web.access_log import RequestRecord, log_request
 from web.logs import logging_to

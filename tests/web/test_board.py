@@ -1,8 +1,8 @@
 """The route board is built with the configured breakers, limits and keys."""
 
-from actors.routing.board import ROUTES_KEPT, Skipped
 from actors.routing.breaker import Permit
-from actors.routing.needs import Requirements
+from actors.routing.requirements import Requirements
+from actors.routing.route_board import ROUTES_KEPT, Skipped
 from actors.turn.model_call import Route
 from actors.turn.request import PlannedRoute
 from actors.turn.timeouts import Timeouts

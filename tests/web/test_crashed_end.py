@@ -5,9 +5,9 @@ import json
 import pytest
 from trio.testing import MockClock
 
-from actors.ending import Ending
+from actors.finalisation.outcome_decision import Ending
 from actors.turn.state import Turn
-from tests.actors.fakes import ScriptedProvider, stop, text
+from tests.support.turn_fakes import ScriptedProvider, stop, text
 from tests.web.house import chat_body, open_harness
 from tests.web.responding import HELLO
 from tests.web.socket_client import serve_sockets

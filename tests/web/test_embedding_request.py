@@ -7,7 +7,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.usage import estimate_tokens
+from actors.usage.estimator import estimate_tokens
 from web.embedding_request import (
     MAX_INPUTS,
     EmbeddingRequest,

@@ -10,15 +10,15 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.checkpointer import encode_events
+from actors.journal.checkpointer import encode_events
 from actors.turn import events
 from actors.turn.chunks import Chunk, ToolCallChunk
 from actors.turn.events import AnyEvent, Text
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason
 from actors.turn.records import Segment
-from tests.actors.fakes import FOREVER, Scene, ScriptedProvider, stop, text
-from tests.actors.samples import STARTED, ended
+from tests.support.sample_events import STARTED, ended
+from tests.support.turn_fakes import FOREVER, Scene, ScriptedProvider, stop, text
 from tests.web.dialects import messages_reading, reading
 from tests.web.house import EdgeHarness, brief_pause, ended_turn_view, open_harness
 from web.dialects.frames import START
@@ -170,7 +170,7 @@ async def test_long_journal_is_searched_in_batches(
     autojump_clock: MockClock, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal also grows during the search."""
-    monkeypatch.setattr("actors.journal.AT_ONCE", 3)
+    monkeypatch.setattr("actors.journal.journal.AT_ONCE", 3)
     main = ScriptedProvider(text(*"abcdefgh"), 2.0, text(*"ijkl"), stop())
     async with open_harness(main) as harness:
         reader = Reader(harness, dialect)

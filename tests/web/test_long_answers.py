@@ -8,15 +8,15 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors import finalise
-from actors.answer_items import items_of
-from actors.checkpointer import decode_events, encode_events
-from actors.long_answers import LONG_EVENTS
+from actors.answer.codec import LONG_EVENTS
+from actors.answer.items import items_of
+from actors.finalisation import finaliser as finalise
+from actors.journal.checkpointer import decode_events, encode_events
 from actors.turn.events import AnyEvent, Text
 from actors.turn.records import Segment
 from store.records import ChainLink
-from tests.actors.fakes import Line, ScriptedProvider, stop, text
-from tests.actors.samples import STARTED, ended
+from tests.support.sample_events import STARTED, ended
+from tests.support.turn_fakes import Line, ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, chat_body, ended_turn_view, open_harness
 from tests.web.responding import create_response, get_response
 from tests.web.socket_client import serve_sockets

@@ -9,7 +9,7 @@ from actors.turn.event_order import OutOfOrder
 from actors.turn.outcome import Reason
 from actors.turn.records import FinalRecord, StoreUnavailable
 from actors.turn.state import Turn
-from tests.actors.fakes import FOREVER, ScriptedProvider, TurnHarness, a_request, stop, text
+from tests.support.turn_fakes import FOREVER, ScriptedProvider, TurnHarness, a_request, stop, text
 from web.metrics import Metrics
 
 

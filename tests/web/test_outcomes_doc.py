@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from actors.ending import decide
-from actors.failures import client_error, conversation_busy
-from actors.finalise import INTERNAL
+from actors.attempts.client_errors import client_error, conversation_busy
+from actors.finalisation.finaliser import INTERNAL
+from actors.finalisation.outcome_decision import decide
 from actors.run_turn import _UNAVAILABLE
 from actors.turn.events import Ended
 from actors.turn.model_call import FailureKind, UpstreamFailure, failure_reason

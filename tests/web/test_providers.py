@@ -7,9 +7,9 @@ import trio
 import trustme
 
 from actors.ports import Provider
-from actors.providers.http import HttpProvider
+from actors.providers.http.provider import HttpProvider
 from actors.providers.simulated import SimulatedProvider
-from actors.routing.keys import KeyRing
+from actors.routing.key_ring import KeyRing
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from web.config import FORMATS, Config
 from web.providers import key_rings, open_providers

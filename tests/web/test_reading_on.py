@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors import journal
-from actors.journal import AT_ONCE, Journal
+from actors.journal import journal
+from actors.journal.journal import AT_ONCE, Journal
 from actors.turn import events
 from actors.turn.events import AnyEvent, Recovered, Replace, Retry, Text
 from actors.turn.outcome import Reason
 from actors.writer import Writer
-from tests.actors.fakes import ScriptedProvider, stop, text
-from tests.actors.samples import STARTED, answer_events, ended
+from tests.support.sample_events import STARTED, answer_events, ended
+from tests.support.turn_fakes import ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, open_harness
 from web.dialects import responses
 from web.dialects.frames import START, BadCursor, Cursor

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Mode, Reason
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import comments_of, frames_of, read_chunk, read_completion
 from tests.web.house import PARTIAL_ANSWERS, EdgeHarness, brief_pause, chat_body, open_harness
 from web.dialects.frames import PING as HEARTBEAT

@@ -13,11 +13,11 @@ from msgspec import Raw
 from quart import Response
 from trio.testing import MockClock
 
-from actors.providers.embeddings import EmbeddingCall, Embeddings
+from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import Mode, Reason, Usage
 from store.records import FinalRecord
-from tests.actors.fakes import ScriptedProvider, Trouble
+from tests.support.turn_fakes import ScriptedProvider, Trouble
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from web.json_responses import json_response
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from actors.turn.chunks import Chunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Reason
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.messages_reading import (
     accumulated,
     check_grammar,

@@ -5,7 +5,7 @@ import trio
 from openai.types import Model
 from trio.testing import MockClock
 
-from tests.actors.fakes import ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import assert_known
 from tests.web.house import brief_pause, open_harness
 

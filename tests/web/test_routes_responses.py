@@ -8,12 +8,12 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.checkpointer import encode_events
+from actors.journal.checkpointer import encode_events
 from actors.turn.events import Started, Text
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
 from actors.turn.records import NewTurn, Segment
-from tests.actors.fakes import EPOCH, FOREVER, Line, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import EPOCH, FOREVER, Line, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.messages_reading import Frame, frames_of
 from tests.web.dialects.reading import comments_of
 from tests.web.dialects.responses_stream import read_object, read_stream

@@ -12,7 +12,16 @@ from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
 from store.records import ChainLink
-from tests.actors.fakes import FOREVER, AtStep, Line, Scene, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import (
+    FOREVER,
+    AtStep,
+    Line,
+    Scene,
+    ScriptedProvider,
+    Trouble,
+    stop,
+    text,
+)
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from tests.web.responding import (
     HELLO,

@@ -6,10 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.routing.board import RouteBoard
 from actors.routing.breaker import BreakerSettings, Permit
+from actors.routing.route_board import RouteBoard
 from actors.turn.model_call import Route
-from tests.actors.fakes import ScriptedProvider, stop, text
+from tests.support.turn_fakes import ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from web.config import Config
 from web.metrics import Metrics

@@ -10,7 +10,7 @@ from actors.turn.events import AnyEvent
 from actors.turn.outcome import Mode, Reason
 from actors.turn.records import TurnView
 from store.records import StoreUnavailable
-from tests.actors.fakes import EPOCH, FOREVER, Scene, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import EPOCH, FOREVER, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of
 from tests.web.house import EdgeHarness, brief_pause, chat_body, ended_turn_view, open_harness
 from web.dialects.frames import PING as HEARTBEAT
@@ -229,7 +229,7 @@ async def test_long_journal_is_rendered_in_batches(
 
     async with open_harness(slow()) as harness:
         whole = frames_of(await harness.stream_chat())
-        monkeypatch.setattr("actors.journal.AT_ONCE", 2)
+        monkeypatch.setattr("actors.journal.journal.AT_ONCE", 2)
         monkeypatch.setattr(OpenAIChat, "render", recording)
         assert frames_of((await events(harness)).content) == whole
         assert max(batches) == 2

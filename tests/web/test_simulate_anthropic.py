@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.anthropic import Anthropic as Format
-from actors.providers.anthropic import AnthropicDecoder
+from actors.providers.formats.anthropic.decoder import Anthropic as Format
+from actors.providers.formats.anthropic.decoder import AnthropicDecoder
 from actors.providers.simulated import script
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import (

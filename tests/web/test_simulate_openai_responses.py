@@ -18,8 +18,11 @@ from openai.types.responses import (
 )
 from pydantic import ValidationError
 
-from actors.providers.openai_responses import OpenAIResponses as Format
-from actors.providers.openai_responses import ResponsesDecoder, ResponsesWholeDecoder
+from actors.providers.formats.openai_responses.decoder import OpenAIResponses as Format
+from actors.providers.formats.openai_responses.decoder import (
+    ResponsesDecoder,
+    ResponsesWholeDecoder,
+)
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import (
     Chunk,
@@ -33,7 +36,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason, Usage
-from tests.actors.providers.decoders import drained
+from tests.support.decoder_feeds import drained
 from tests.web.responses_reading import read_event, read_events, read_response
 from web.simulate.openai_responses import OpenAIResponses
 from web.simulate.responses_renderer import ResponsesRenderer

@@ -15,9 +15,9 @@ from trio.testing import MockClock, memory_stream_one_way_pair, wait_all_tasks_b
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from actors.ports import Provider
-from actors.providers.responses_ws import open_responses_ws
+from actors.providers.http.connection import Wire
+from actors.providers.responses_websocket import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider
-from actors.providers.wire import Wire
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -29,8 +29,8 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import ModelCall
-from tests.actors.providers.playing import facts_of, receive_all
-from tests.actors.providers.websocket_memory import Stream, StreamWire
+from tests.support.provider_answers import facts_of, receive_all
+from tests.support.websocket_memory import Stream, StreamWire
 from tests.web.dialects.reading import assert_known
 from tests.web.test_simulate_connection import MemoryEndpoint
 from web.simulate.connection import handle

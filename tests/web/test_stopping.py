@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.turn.outcome import Reason
-from tests.actors.fakes import FOREVER, ScriptedProvider, stop, text
+from tests.support.turn_fakes import FOREVER, ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, open_harness
 from web.config.sections import Server
 from web.server import HttpServer

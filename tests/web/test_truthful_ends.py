@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from actors.turn.chunks import FinishChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import STATUS_OF, TERMINAL, Reason
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, stop, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, chat_body, open_harness
 
 HELLO: list[Line] = [text("Hel"), text("lo")]

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from actors.run_turn import run_turn
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason
-from tests.actors.fakes import ScriptedProvider, TurnHarness, a_request, stop, text
+from tests.support.turn_fakes import ScriptedProvider, TurnHarness, a_request, stop, text
 from tests.web.house import ended_turn_view
 from web.turn_json import LISTED_TEXT, listed_turn, live_turn, stored_turn
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from actors.turn.outcome import OnCut
-from tests.actors.fakes import ScriptedProvider
+from tests.support.turn_fakes import ScriptedProvider
 from tests.web.house import chat_body, open_harness
 from web.chat.request import read_chat_request
 from web.routes.chat import turn_request

@@ -3,8 +3,8 @@
 import msgspec
 from msgspec import Raw
 
-from actors.ending import tool_call
-from actors.journal import after_last
+from actors.finalisation.outcome_decision import tool_call
+from actors.journal.journal import after_last
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.openai_chat import FINISH_REASONS, completion_id, usage_object

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from actors.answer_items import Item
+from actors.answer.items import Item
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason

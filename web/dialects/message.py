@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from actors.answer_items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
-from actors.providers.neutral import object_of
+from actors.answer.items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
+from actors.providers.formats.chat_call import object_of
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.messages import STOP_REASONS, message_object, stopped, usage_object
 

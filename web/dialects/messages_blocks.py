@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.answer_growth import AnswerGrowth
-from actors.answer_parts import Grew, GrowingItem, GrowingPart, ItemClosed, ItemKind, ItemOpened
+from actors.answer.builder import AnswerGrowth
+from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemClosed, ItemKind, ItemOpened
 from actors.turn.events import AnyEvent
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.answer_items import Item, items_of
+from actors.answer.items import Item, items_of
 from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage

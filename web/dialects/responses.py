@@ -14,8 +14,8 @@ from functools import partial
 import msgspec
 from msgspec import Raw, structs
 
-from actors.answer_growth import AnswerGrowth
-from actors.answer_parts import Change
+from actors.answer.builder import AnswerGrowth
+from actors.answer.changes import Change
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
 from actors.turn.model_call import JSON

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from actors.answer_parts import (
+from actors.answer.changes import (
     Change,
     Grew,
     GrowingItem,

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from actors.answer_items import (
+from actors.answer.changes import ItemKind, ItemStatus, PartKind
+from actors.answer.items import (
     FunctionCallItem,
     Item,
     MessageItem,
@@ -18,7 +19,6 @@ from actors.answer_items import (
     ReasoningItem,
     TextPart,
 )
-from actors.answer_parts import ItemKind, ItemStatus, PartKind
 from web.dialects.responses_logprobs import EncodedLogprobs
 
 Fields = dict[str, object]

@@ -6,7 +6,7 @@ A client that reads the turn after its end gets only the final answer.
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from actors.journal import after_last
+from actors.journal.journal import after_last
 from actors.turn.events import AnyEvent, Replace, Retry, RouteChanged, Started, Text, Warning
 
 _STAYS = (Started, RouteChanged, Warning)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.answer_items import decode_items
+from actors.answer.items import decode_items
 from actors.turn.outcome import TERMINAL, ErrorInfo
 from store.records import ChainLink
 from web.dialects.responses_items import output_items, response_id

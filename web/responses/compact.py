@@ -6,7 +6,7 @@ the model writes. Source: OpenAI's API reference, "Compact a response".
 
 from collections.abc import Iterator, Sequence
 
-from actors.recovery import visible_text
+from actors.finalisation.recovery import visible_text
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason

@@ -5,7 +5,7 @@ from functools import partial
 import trio
 from msgspec import Struct
 
-from actors.heavy import off_loop
+from actors.runtime.offload import off_loop
 from web.planning import Plan
 from web.responses.conversation import Conversation, conversation_of
 from web.responses.items import Item

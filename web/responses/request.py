@@ -10,7 +10,7 @@ import trio
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actors.heavy import encoded_list
+from actors.runtime.offload import encoded_list
 from actors.turn.model_call import JSON
 from web.errors import ApiError, invalid
 from web.field_errors import first_error

@@ -6,8 +6,8 @@ from functools import partial
 import trio
 from quart import Response
 
-from actors.heavy import off_loop
-from actors.long_answers import LONG_ITEMS, is_long
+from actors.answer.codec import LONG_ITEMS, is_long
+from actors.runtime.offload import off_loop
 from actors.turn.state import Turn
 from store.records import StoredResponse
 from web.dialects.responses import NAME, Responses

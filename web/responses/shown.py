@@ -7,8 +7,8 @@ from time import perf_counter
 import trio
 from msgspec import Struct
 
-from actors.heavy import off_loop
-from actors.providers.foreign import THINKING
+from actors.providers.formats.vendor_extensions import THINKING
+from actors.runtime.offload import off_loop
 from actors.turn.events import Warning
 from actors.turn.model_call import ModelCall
 from web.errors import invalid

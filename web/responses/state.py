@@ -6,7 +6,7 @@ from types import MappingProxyType
 import trio
 from msgspec import Struct
 
-from actors.heavy import off_loop
+from actors.runtime.offload import off_loop
 from store.records import ChainLink
 from web.conversations import conversation_busy
 from web.dialects.responses_items import turn_id_of

@@ -6,8 +6,8 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from actors.heavy import off_loop
-from actors.providers.foreign import THINKING
+from actors.providers.formats.vendor_extensions import THINKING
+from actors.runtime.offload import off_loop
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from actors.providers.foreign import THINKING
+from actors.providers.formats.vendor_extensions import THINKING
 from actors.turn.model_call import JSON
 from web.responses.items import Item
 from web.responses.summary import summary_message

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import json
 
-from actors.long_answers import read_items
+from actors.answer.codec import read_items
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn

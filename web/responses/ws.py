@@ -7,10 +7,10 @@ import structlog
 import trio
 from quart.wrappers import Websocket
 
-from actors.answer_items import items_of
-from actors.heavy import off_loop
-from actors.laggard import ReaderTooSlow
-from actors.long_answers import is_long, kept_items
+from actors.answer.codec import is_long, kept_items
+from actors.answer.items import items_of
+from actors.journal.reader_pace import ReaderTooSlow
+from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
 from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo, Reason

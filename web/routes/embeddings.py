@@ -5,9 +5,9 @@ from functools import partial
 import trio
 from quart import Blueprint, Response
 
-from actors.embedding import DIALECT, EmbeddingJob
-from actors.heavy import off_loop
-from actors.providers.embeddings import Embeddings
+from actors.providers.embedding_provider import DIALECT, EmbeddingJob
+from actors.providers.formats.embeddings import Embeddings
+from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
 from actors.turn.outcome import Reason, Usage
 from actors.turn.request import PlannedRoute, TurnRequest

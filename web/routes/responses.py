@@ -6,7 +6,7 @@ import trio
 from msgspec import Raw
 from quart import Blueprint, Response, request
 
-from actors.heavy import encoded, off_loop
+from actors.runtime.offload import encoded, off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
 from web.dialects.response_object import can_express

@@ -11,7 +11,7 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import AppWrapper, ASGIFramework, TaskGroup
 from hypercorn.utils import parse_socket_addr
 
-from actors.waiters import Waiters
+from actors.runtime.wait_queue import Waiters
 from web.server.counters import Counters
 from web.server.http1 import Http1Protocol
 from web.server.http2 import Http2Protocol

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 from hypercorn.typing import ASGIReceiveEvent, HTTPDisconnectEvent
 
-from actors.waiters import Waiters
+from actors.runtime.wait_queue import Waiters
 
 INBOX = "trouper.inbox"
 """Name of the ASGI extension that holds a request's inbox."""

@@ -1,7 +1,7 @@
 """Converts a Messages API request to a Chat call: messages, tools and parameters.
 
-This is the inverse of `actors.providers.anthropic_messages`: a chat converted there comes back
-unchanged, so that a simulated model gives the same answer over every wire format.
+This is the inverse of `actors.providers.formats.anthropic.messages`: a chat converted there comes
+back unchanged, so that a simulated model gives the same answer over every wire format.
 """
 
 from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actors.providers.embeddings import EmbeddingCall
+from actors.providers.formats.embeddings import EmbeddingCall
 from actors.providers.simulated.embeddings import BadDimensions, dimensions_of, one_token, vectors
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import Chunk, UsageChunk

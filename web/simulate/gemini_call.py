@@ -1,6 +1,6 @@
 """Converts a `GenerateContentRequest` to a Chat call.
 
-This is the inverse of `actors.providers.gemini_contents`: a chat converted there comes back
+This is the inverse of `actors.providers.formats.gemini.contents`: a chat converted there comes back
 unchanged, so that a simulated model gives the same answer over every wire format.
 """
 

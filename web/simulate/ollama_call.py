@@ -1,6 +1,6 @@
 """Converts a request to Ollama's `/api/chat` to a Chat call: messages, options and fields.
 
-This is the inverse of `actors.providers.ollama_request`: a chat converted there comes back
+This is the inverse of `actors.providers.formats.ollama.request`: a chat converted there comes back
 unchanged, so that a simulated model gives the same answer over every wire format.
 """
 

@@ -1,6 +1,6 @@
 """Sends what a script has instead of an answer: an error, HTML, garbage, a reset or nothing."""
 
-from actors.providers.simulated.behaviour import Fault, FaultKind
+from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.endpoint import Endpoint
 from web.simulate.http1 import whole_response

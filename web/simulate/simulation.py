@@ -7,8 +7,8 @@ import msgspec
 import trio
 
 from actors.providers.simulated import PriorCalls, Scenario, Script, script
-from actors.providers.simulated.history import History
 from actors.providers.simulated.rejections import Rejection
+from actors.providers.simulated.script import History
 from web.simulate.anthropic import Anthropic
 from web.simulate.embeddings import Embeddings
 from web.simulate.endpoint import Endpoint

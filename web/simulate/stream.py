@@ -6,9 +6,8 @@ import trio
 from msgspec import Struct
 
 from actors.providers.simulated import Script, Step
-from actors.providers.simulated.behaviour import Fault, FaultKind
-from actors.providers.simulated.playhead import Playhead
-from actors.providers.simulated.steps import TornFrame
+from actors.providers.simulated.options.behaviour import Fault, FaultKind
+from actors.providers.simulated.playhead import Playhead, TornFrame
 from web.simulate.endpoint import Endpoint
 from web.simulate.framing import ChunkedFraming, Framing
 from web.simulate.wire import Renderer

@@ -8,7 +8,7 @@ import trio
 from wsproto.utilities import generate_accept_token
 
 from actors.providers.simulated import Script
-from actors.providers.simulated.behaviour import Fault, FaultKind
+from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.rejections import Rejection
 from web.simulate.endpoint import Endpoint
 from web.simulate.http1 import Request, response_head

@@ -3,10 +3,9 @@
 import trio
 
 from actors.providers.simulated import Step
-from actors.providers.simulated.behaviour import Fault, FaultKind
-from actors.providers.simulated.playhead import Playhead
+from actors.providers.simulated.options.behaviour import Fault, FaultKind
+from actors.providers.simulated.playhead import Playhead, TornFrame
 from actors.providers.simulated.rejections import Rejection
-from actors.providers.simulated.steps import TornFrame
 from actors.turn.chunks import Chunk, SkippedChunk
 from web.simulate.http1 import response_head, whole_response
 from web.simulate.stream import NOISE, After, Exchange, silence

@@ -5,11 +5,11 @@
 same steps over HTTP.
 """
 
-from actors.providers.simulated.grammar import BadModelName, model_name, parse_model_name
+from actors.providers.simulated.options.grammar import BadModelName, model_name, parse_model_name
+from actors.providers.simulated.options.scenario import Scenario, load_scenario
+from actors.providers.simulated.playhead import Script, Step
 from actors.providers.simulated.provider import SimulatedProvider
-from actors.providers.simulated.scenario import Scenario, load_scenario
 from actors.providers.simulated.script import PriorCalls, script
-from actors.providers.simulated.steps import Script, Step
 
 __all__ = [
     "BadModelName",

@@ -10,7 +10,7 @@ import trio
 from msgspec import Raw
 
 from actors.ports import Answer
-from actors.providers.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
+from actors.providers.formats.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.turn.chunks import UsageChunk
 from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
@@ -63,7 +63,7 @@ def one_token(ask: EmbeddingCall, model: str) -> ModelCall:
 
 
 class SimulatedEmbedder:
-    """Embedder of a simulated provider (`actors.embedding.Embedder`).
+    """Embedder of a simulated provider (`actors.providers.embedding_provider.Embedder`).
 
     Its timing and faults are those of a one-token answer.
     """
@@ -79,7 +79,7 @@ class SimulatedEmbedder:
     async def embed(
         self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> "SimulatedEmbedding":
-        """Implement `actors.embedding.Embedder.embed`."""
+        """Implement `actors.providers.embedding_provider.Embedder.embed`."""
         try:
             dimensions = dimensions_of(ask.parameters)
         except BadDimensions as error:
@@ -92,7 +92,7 @@ class SimulatedEmbedder:
 
 
 class SimulatedEmbedding:
-    """An embedding response in progress (`actors.embedding.OpenEmbedding`)."""
+    """An embedding response in progress (`actors.providers.embedding_provider.OpenEmbedding`)."""
 
     def __init__(
         self, answer: Answer, ask: EmbeddingCall, upstream_model: str, dimensions: int
@@ -105,7 +105,7 @@ class SimulatedEmbedding:
         self.close = answer.close
 
     async def read(self) -> Embeddings:
-        """Implement `actors.embedding.OpenEmbedding.read`."""
+        """Implement `actors.providers.embedding_provider.OpenEmbedding.read`."""
         usage = await self._usage()
         return Embeddings(await self._vectors(), usage)
 

@@ -3,14 +3,12 @@
 import trio
 
 from actors.ports import Answer
-from actors.providers.simulated.behaviour import Fault, FaultKind
-from actors.providers.simulated.history import History
 from actors.providers.simulated.messages import text_of
-from actors.providers.simulated.playhead import Playhead
+from actors.providers.simulated.options.behaviour import Fault, FaultKind
+from actors.providers.simulated.options.scenario import Scenario
+from actors.providers.simulated.playhead import Playhead, Script, TornFrame
 from actors.providers.simulated.rejections import Rejection
-from actors.providers.simulated.scenario import Scenario
-from actors.providers.simulated.script import script
-from actors.providers.simulated.steps import Script, TornFrame
+from actors.providers.simulated.script import History, script
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from actors.providers.simulated.answer import Answer
-from actors.providers.simulated.behaviour import Behaviour, Fault, FaultKind
-from actors.providers.simulated.steps import Step, TornFrame
+from actors.providers.simulated.options.behaviour import Behaviour, Fault, FaultKind
+from actors.providers.simulated.playhead import Step, TornFrame
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.sse import EventTooLarge, SseDecoder, SseEvent
-from tests.actors.providers.memory import pieces_of, splits
+from tests.support.scripted_connections import pieces_of, splits
 
 WORDS = [
     b"data: ", b"data:", b"data", b"event: ", b"event", b"id: 1", b"retry: 5", b":", b": ping",

@@ -9,7 +9,7 @@ from actors.run_turn import run_turn
 from actors.turn.lease import Lease
 from actors.turn.outcome import DisconnectStage, Mode, Reason, Status
 from actors.turn.state import Turn
-from tests.actors.fakes import (
+from tests.support.turn_fakes import (
     FOREVER,
     ScriptedProvider,
     TurnHarness,

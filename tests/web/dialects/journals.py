@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import Reason
-from tests.actors.samples import STARTED, answer_events, ended
+from tests.support.sample_events import STARTED, answer_events, ended
 
 
 class _Frame(Protocol):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from actors.turn import events
 from actors.turn.events import AnyEvent, Text
 from actors.turn.outcome import Reason
-from tests.actors.samples import STARTED, answer_events, ended
+from tests.support.sample_events import STARTED, answer_events, ended
 from tests.web.dialects.reading import read_completion
 from web.dialects.chat_completion import completion, has_finish
 from web.dialects.openai_chat import FINISH_REASONS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors.turn import events
 from actors.turn.events import AnyEvent, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import Reason
-from tests.actors.samples import STARTED, answer_events, ended
+from tests.support.sample_events import STARTED, answer_events, ended
 from tests.web.dialects.messages_reading import accumulated, frames_of, read_event, read_message
 from web.dialects.message import INVALID, has_stop, message
 from web.dialects.messages import STOP_REASONS, Messages

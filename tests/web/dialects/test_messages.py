@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
+from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
 from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import (
     Frame,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from actors.turn import events
 from actors.turn.events import AnyEvent, Text
 from actors.turn.outcome import ErrorInfo, Reason
-from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
+from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
 from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.reading import Frame, comments_of, frames_of, read_chunk, sdk_events
 from web.dialects.frames import PING as HEARTBEAT

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseError
 from openai.types.responses.response_output_item import ResponseOutputItem
 
-from actors.answer_items import decode_items, encode_items, items_of
-from actors.answer_parts import ItemKind
-from actors.recovery import visible_text
+from actors.answer.changes import ItemKind
+from actors.answer.items import decode_items, encode_items, items_of
+from actors.finalisation.recovery import visible_text
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from tests.actors.samples import STARTED, answer_events, ended
+from tests.support.sample_events import STARTED, answer_events, ended
 from tests.web.dialects.responses_stream import read_object
 from tests.web.dialects.strict import strictly
 from tests.web.test_outcomes_doc import rows

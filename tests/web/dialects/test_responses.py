@@ -12,7 +12,7 @@ from msgspec import structs
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import ErrorInfo, Reason
-from tests.actors.samples import STARTED, answer_events, cut_at, ended, short_text
+from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
 from tests.web.dialects.journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.web.dialects.messages_reading import Frame, frames_of, sdk_events
 from tests.web.dialects.reading import comments_of

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCallDelta
-from tests.actors.samples import STARTED, ended
+from tests.support.sample_events import STARTED, ended
 from tests.web.dialects.messages_reading import Frame, frames_of
 from tests.web.dialects.responses_stream import check_grammar, read_event, read_stream
 from web.dialects.responses import Responses

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.recovery import visible_text
+from actors.finalisation.recovery import visible_text
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall
 from actors.turn.outcome import Reason
-from tests.actors.samples import STARTED, answer_events, ended
+from tests.support.sample_events import STARTED, answer_events, ended
 from tests.web.dialects import messages_reading, reading
 from tests.web.dialects.responses_stream import sdk_final_response
 from web.dialects.frames import START, Cursor, parse_cursor

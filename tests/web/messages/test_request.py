@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.providers.anthropic import Anthropic
-from actors.providers.formats import Format
-from actors.providers.gemini import Gemini
-from actors.providers.ollama import Ollama
-from actors.providers.openai_chat import OpenAIChat
-from actors.providers.openai_responses import OpenAIResponses
+from actors.providers.formats.anthropic.decoder import Anthropic
+from actors.providers.formats.base import Format
+from actors.providers.formats.gemini.decoder import Gemini
+from actors.providers.formats.ollama.decoder import Ollama
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.openai_responses.decoder import OpenAIResponses
 from actors.turn.model_call import ModelCall
 from web.chat.request import MAX_MESSAGES
 from web.content_parts import MAX_PARTS

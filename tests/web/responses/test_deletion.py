@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.turn.outcome import Mode
-from tests.actors.fakes import FOREVER, Line, ScriptedProvider, Trouble, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, Trouble, text
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from tests.web.responding import HELLO, create_response, error_of, post_response
 from web.responses.deletion import DELETE_TIMEOUT_S

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.turn.model_call import ModelCall
-from tests.actors.fakes import ScriptedProvider
+from tests.support.turn_fakes import ScriptedProvider
 from tests.web.house import open_harness
 from tests.web.responding import HELLO
 from web.responses.prepare import prepare

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
-from tests.actors.fakes import Line, ScriptedProvider, stop, text
+from tests.support.turn_fakes import Line, ScriptedProvider, stop, text
 from tests.web.dialects.responses_stream import LAST, check_grammar
 from tests.web.house import EdgeHarness, open_harness
 from tests.web.socket_client import Object, ResponsesSocket, serve_sockets

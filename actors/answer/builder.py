@@ -1,0 +1,316 @@
+"""Answer builder: derives output items and their changes from a turn's events.
+
+An item is a piece of reasoning, a message, or a function call. Reasoning and messages alternate:
+one ends when the other or a call begins, so text before and after a call makes two items. Several
+calls can be open at once. The module does no I/O and is independent of the dialects.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from actors.answer.changes import (
+    UNPLACED,
+    Change,
+    Grew,
+    GrowingItem,
+    GrowingPart,
+    ItemClosed,
+    ItemKind,
+    ItemOpened,
+    ItemStatus,
+    PartClosed,
+    PartKind,
+    PartOpened,
+)
+from actors.turn import events
+from actors.turn.events import (
+    AnyEvent,
+    Ended,
+    Event,
+    Refusal,
+    Replace,
+    Retry,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+)
+from actors.turn.outcome import Reason, Status
+from actors.turn.request import TurnRequest
+
+_WHOLE = frozenset({Reason.STOP, Reason.TOOL_CALLS})
+"""Reasons of an end that leaves no item unfinished."""
+
+_ITEM_OF = {
+    PartKind.REASONING: ItemKind.REASONING,
+    PartKind.TEXT: ItemKind.MESSAGE,
+    PartKind.REFUSAL: ItemKind.MESSAGE,
+}
+_EVENT_OF: dict[PartKind, type[Event]] = {
+    PartKind.REASONING: events.Reasoning,
+    PartKind.TEXT: Text,
+    PartKind.REFUSAL: events.Refusal,
+}
+
+
+class AnswerGrowth:
+    """A builder fed with the events of one turn. Read the changes before feeding the next event.
+
+    An empty piece opens nothing. A call becomes an item once its name is known. If its id is
+    missing or a duplicate, the builder generates one.
+    """
+
+    def __init__(self) -> None:
+        self.items: list[GrowingItem] = []
+        self.delta_event: type[Event] | None = None
+        """Event type for which appending the `delta` to `pieces` equals feeding the event, or None.
+
+        It saves the cost of `feed` for most events. Text with logprobs must always be fed.
+        """
+        self.pieces: list[str] = []
+        self._turn = ""
+        self._open: GrowingItem | None = None
+        """Reasoning or message item that is open."""
+        self._calls: dict[int, GrowingItem] = {}
+        """Open calls by their index in the journal."""
+        self._whole: dict[int, GrowingItem] = {}
+        """Calls reported as complete, by index; they stay open until another event follows.
+
+        An answer that was cut inside its last call reports that call as complete too, and only
+        `ended` shows that it was cut.
+        """
+        self._call_ids: set[str] = set()
+        self._calls_placed = 0
+
+    def feed(self, event: AnyEvent) -> list[Change]:
+        """Process an event and return the changes that it makes."""
+        changes = self._changes(event)
+        self._update_delta_event()
+        return changes
+
+    def end(self, *, whole: bool) -> list[Change]:
+        """Close all open items: as completed if the answer is `whole`, else as incomplete."""
+        changes: list[Change] = []
+        self._open = None  # so that placing a call below does not close it as completed
+        for call in self._calls.values():
+            if call.index == UNPLACED and call.parts[0].pieces:
+                changes += self._place(call)
+        reported_whole = set(map(id, self._whole.values()))
+        for item in self.items:
+            if item.is_open:
+                finished = whole or (id(item) in reported_whole and _is_json(item.parts[0].text))
+                changes += _close(item, whole=finished)
+        self._forget_open()
+        self.delta_event = None
+        return changes
+
+    @property
+    def text_pieces(self) -> list[str] | None:
+        """List to which text deltas may be appended directly, or None if they must be fed."""
+        return self.pieces if self.delta_event is Text else None
+
+    @property
+    def has_text(self) -> bool:
+        """True if the answer has text that a `replace` event would remove."""
+        return any(part.kind is PartKind.TEXT for _, part in self._message_parts())
+
+    def _changes(self, event: AnyEvent) -> list[Change]:
+        match event:
+            case Text(delta, logprobs):
+                return self._add_delta(PartKind.TEXT, delta, logprobs)
+            case events.Reasoning(delta):
+                return self._add_delta(PartKind.REASONING, delta)
+            case events.Refusal(delta):
+                return self._add_delta(PartKind.REFUSAL, delta)
+            case events.ToolCallDelta():
+                return self._grow_call(event)
+            case events.ToolCall():
+                return self._complete_call(event)
+            case events.Replace(text):
+                return self._replace(text)
+            case events.Retry():
+                self._restart()
+            case events.Started():
+                self._turn = event.turn_id.removeprefix("turn_")
+            case Ended():
+                return self.end(whole=event.reason in _WHOLE)
+            case _:
+                pass
+        return []
+
+    def _update_delta_event(self) -> None:
+        if self._open is None or self._whole:
+            self.delta_event = None
+        else:
+            part = self._open.parts[-1]
+            self.delta_event, self.pieces = _EVENT_OF[part.kind], part.pieces
+
+    def _add_delta(self, kind: PartKind, delta: str, logprobs: str | None = None) -> list[Change]:
+        if not delta and logprobs is None:
+            return []
+        changes = self._settle()
+        item = self._open
+        if item is None or item.kind is not _ITEM_OF[kind]:
+            changes += self._close_open()
+            item = self._open = GrowingItem(_ITEM_OF[kind])
+            changes += self._add(item)
+        part = item.parts[-1] if item.parts else None
+        if part is None or part.kind is not kind:
+            if part is not None:
+                changes.append(PartClosed(item, part))
+            part = GrowingPart(kind, len(item.parts))
+            item.parts.append(part)
+            changes.append(PartOpened(item, part))
+        part.pieces.append(delta)
+        if logprobs is not None:
+            part.logprobs.append(logprobs)
+        changes.append(Grew(item, part, delta, logprobs))
+        return changes
+
+    def _grow_call(self, piece: events.ToolCallDelta) -> list[Change]:
+        changes = self._settle()
+        call = self._call(piece.index, piece.id, piece.name)
+        if piece.arguments:
+            call.parts[0].pieces.append(piece.arguments)
+        if call.index == UNPLACED:
+            return changes + self._place(call) if call.name else changes
+        if piece.arguments:
+            changes.append(Grew(call, call.parts[0], piece.arguments))
+        return changes
+
+    def _complete_call(self, whole: events.ToolCall) -> list[Change]:
+        changes = self._settle() if whole.index in self._whole else []
+        call = self._call(whole.index, whole.id, whole.name)
+        self._whole[whole.index] = call
+        part = call.parts[0]
+        if call.index == UNPLACED:
+            part.pieces = [whole.arguments] if whole.arguments else []
+            return changes + self._place(call)
+        shown = part.text
+        # Arguments that were shown cannot be taken back: only a remainder can be added.
+        rest = whole.arguments[len(shown) :] if whole.arguments.startswith(shown) else ""
+        if rest:
+            part.pieces.append(rest)
+            changes.append(Grew(call, part, rest))
+        return changes
+
+    def _call(self, index: int, id: str | None, name: str | None) -> GrowingItem:
+        """Return the open call of this index or a new one, updated with the id and the name."""
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = GrowingItem(ItemKind.FUNCTION_CALL)
+            call.parts.append(GrowingPart(PartKind.ARGUMENTS))
+        if call.index == UNPLACED:
+            call.call_id = call.call_id or id or ""
+            call.name = call.name or name or ""
+        return call
+
+    def _place(self, call: GrowingItem) -> list[Change]:
+        """Make a call visible as an item, with the arguments received so far."""
+        changes = self._close_open()
+        if not call.call_id or call.call_id in self._call_ids:
+            call.call_id = f"call_{self._turn}_{self._calls_placed}"
+        self._call_ids.add(call.call_id)
+        self._calls_placed += 1
+        part = call.parts[0]
+        changes += [*self._add(call), PartOpened(call, part)]
+        if part.pieces:
+            changes.append(Grew(call, part, part.text))
+        return changes
+
+    def _add(self, item: GrowingItem) -> list[Change]:
+        item.index = len(self.items)
+        self.items.append(item)
+        return [ItemOpened(item)]
+
+    def _close_open(self) -> list[Change]:
+        item, self._open = self._open, None
+        return [] if item is None else _close(item, whole=True)
+
+    def _settle(self) -> list[Change]:
+        """Close the calls reported as complete: another event confirms that they are."""
+        if not self._whole:
+            return []
+        changes: list[Change] = []
+        for index, call in self._whole.items():
+            changes += _close(call, whole=True)
+            del self._calls[index]
+        self._whole.clear()
+        return changes
+
+    def _restart(self) -> None:
+        self.items.clear()
+        self._call_ids.clear()
+        self._calls_placed = 0
+        self._forget_open()
+
+    def _forget_open(self) -> None:
+        self._open = None
+        self._calls.clear()
+        self._whole.clear()
+
+    def _replace(self, text: str) -> list[Change]:
+        """Replace all texts by `text` at the position of the first one."""
+        if not self.has_text:
+            return self._add_delta(PartKind.TEXT, text)
+        first = next(part for _, part in self._message_parts() if part.kind is PartKind.TEXT)
+        first.pieces, first.logprobs = [text], []
+        for item, part in list(self._message_parts()):
+            if part.kind is PartKind.TEXT and part is not first:
+                item.parts.remove(part)
+        self.items = [item for item in self.items if item.parts]
+        for item_index, item in enumerate(self.items):
+            item.index = item_index
+            for part_index, part in enumerate(item.parts):
+                part.index = part_index
+        if self._open is not None and not self._open.parts:
+            self._open = None
+        return []
+
+    def _message_parts(self) -> Iterator[tuple[GrowingItem, GrowingPart]]:
+        return (
+            (item, part)
+            for item in self.items
+            if item.kind is ItemKind.MESSAGE
+            for part in item.parts
+        )
+
+
+def _close(item: GrowingItem, *, whole: bool) -> list[Change]:
+    item.status = ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE
+    return [PartClosed(item, item.parts[-1]), ItemClosed(item)]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+_CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
+"""Event types that a later turn can continue from; reasoning alone does not count."""
+_PARTIAL_DELIVERED = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
+"""End reasons for which a non-streaming client still receives the partial answer."""
+
+
+def reached_client(
+    request: TurnRequest, journal: Sequence[AnyEvent], status: Status, reason: Reason
+) -> bool:
+    """Return True if any of the answer in `journal` can have reached the client."""
+    if status is Status.COMPLETED:
+        return True
+    if request.replaceable and reason not in _PARTIAL_DELIVERED:
+        return False
+    return has_content(journal)
+
+
+def has_content(journal: Sequence[AnyEvent]) -> bool:
+    """Return True if the journal has content since its last retry that a turn can continue from."""
+    for event in reversed(journal):
+        if isinstance(event, _CONTENT):
+            return True
+        if isinstance(event, Retry):
+            return False
+    return False

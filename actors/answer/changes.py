@@ -1,0 +1,112 @@
+"""Mutable items and parts of an answer in progress, and the changes that can happen to them.
+
+`actors.answer.builder` reports the effect of an event to a dialect as a list of these changes.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class ItemKind(StrEnum):
+    """The kind of an output item."""
+
+    REASONING = "reasoning"
+    MESSAGE = "message"
+    FUNCTION_CALL = "function_call"
+
+
+class PartKind(StrEnum):
+    """The kind of an item's part. Only messages can have more than one part."""
+
+    REASONING = "reasoning"
+    TEXT = "text"
+    REFUSAL = "refusal"
+    ARGUMENTS = "arguments"
+
+
+class ItemStatus(StrEnum):
+    """The status of an item: growing, complete, or left unfinished."""
+
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+
+
+UNPLACED = -1
+"""Index of a call that is not visible yet because its name has not arrived."""
+
+
+class GrowingPart:
+    """A part of an item in its current state."""
+
+    __slots__ = ("index", "kind", "logprobs", "pieces")
+
+    def __init__(self, kind: PartKind, index: int = 0) -> None:
+        self.kind = kind
+        self.index = index
+        self.pieces: list[str] = []
+        self.logprobs: list[str] = []
+        """Provider's logprobs objects for the text, in order, as JSON texts from the journal."""
+
+    @property
+    def text(self) -> str:
+        """Text of the part so far."""
+        return "".join(self.pieces)
+
+
+class GrowingItem:
+    """An item in its current state. `index` is its position in the answer."""
+
+    __slots__ = ("call_id", "index", "kind", "name", "parts", "status")
+
+    def __init__(self, kind: ItemKind) -> None:
+        self.kind = kind
+        self.index = UNPLACED
+        self.status = ItemStatus.IN_PROGRESS
+        self.parts: list[GrowingPart] = []
+        self.call_id = ""
+        self.name = ""
+
+    @property
+    def is_open(self) -> bool:
+        """True while the item may still grow."""
+        return self.status is ItemStatus.IN_PROGRESS
+
+
+class ItemOpened(Struct, frozen=True, gc=False):
+    """The addition of an empty item at the end of the answer."""
+
+    item: GrowingItem
+
+
+class PartOpened(Struct, frozen=True, gc=False):
+    """The addition of an empty part at the end of an item."""
+
+    item: GrowingItem
+    part: GrowingPart
+
+
+class Grew(Struct, frozen=True, gc=False):
+    """The addition of a piece to an open part."""
+
+    item: GrowingItem
+    part: GrowingPart
+    delta: str
+    logprobs: str | None = None
+
+
+class PartClosed(Struct, frozen=True, gc=False):
+    """The end of an item's last part; the status of its item says if it is complete."""
+
+    item: GrowingItem
+    part: GrowingPart
+
+
+class ItemClosed(Struct, frozen=True, gc=False):
+    """The end of an item, whose status is final."""
+
+    item: GrowingItem
+
+
+Change = ItemOpened | PartOpened | Grew | PartClosed | ItemClosed

@@ -1,0 +1,114 @@
+"""Output items of an answer as plain records, for rendering by a dialect or storage as JSON.
+
+They contain what the journal contains and are independent of the dialects. An item's index is its
+position in the list; item ids are derived from that index and the turn's id.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from actors.answer.builder import AnswerGrowth
+from actors.answer.changes import GrowingItem, GrowingPart, ItemKind, PartKind
+from actors.answer.changes import ItemStatus as ItemStatus
+from actors.turn.events import AnyEvent, Text
+
+
+class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):
+    """A part with visible text; `logprobs` are the provider's objects for it as JSON texts."""
+
+    text: str
+    logprobs: tuple[str, ...] = ()
+
+
+class RefusalPart(Struct, frozen=True, tag="refusal", tag_field="type"):
+    """A part with the text of a refusal."""
+
+    refusal: str
+
+
+MessagePart = TextPart | RefusalPart
+
+
+class _Item(Struct, frozen=True, tag_field="type", kw_only=True):
+    status: ItemStatus
+
+
+class ReasoningItem(_Item, frozen=True, tag="reasoning", kw_only=True):
+    """An item with the reasoning that the provider showed."""
+
+    text: str
+
+
+class MessageItem(_Item, frozen=True, tag="message", kw_only=True):
+    """A message item of text and refusal parts."""
+
+    parts: tuple[MessagePart, ...]
+
+
+class FunctionCallItem(_Item, frozen=True, tag="function_call", kw_only=True):
+    """A call of one of the client's functions.
+
+    `call_id` is the provider's, or derived from the turn's id if the provider sent none or a
+    duplicate. `arguments` is the JSON text that the model wrote and may be invalid.
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+Item = ReasoningItem | MessageItem | FunctionCallItem
+
+
+def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
+    """Return the items of the answer so far, or all of them if the journal is complete.
+
+    After a `retry` only later events count. After a `replace` the replacement is at the position
+    of the first text.
+    """
+    growth = AnswerGrowth()
+    for event in journal:
+        # The shortcut that `AnswerGrowth.delta_event` describes: most events of a journal are text.
+        if type(event) is Text and growth.delta_event is Text and event.logprobs is None:
+            growth.pieces.append(event.delta)
+        else:
+            growth.feed(event)
+    return [item_of(item) for item in growth.items]
+
+
+def item_of(item: GrowingItem) -> Item:
+    """Return the record of an item in its current state."""
+    match item.kind:
+        case ItemKind.MESSAGE:
+            return MessageItem(status=item.status, parts=tuple(map(part_of, item.parts)))
+        case ItemKind.REASONING:
+            return ReasoningItem(status=item.status, text=item.parts[0].text)
+        case ItemKind.FUNCTION_CALL:
+            return FunctionCallItem(
+                status=item.status,
+                call_id=item.call_id,
+                name=item.name,
+                arguments=item.parts[0].text,
+            )
+
+
+def part_of(part: GrowingPart) -> MessagePart:
+    """Return the record of a message part in its current state."""
+    if part.kind is PartKind.TEXT:
+        return TextPart(part.text, tuple(part.logprobs))
+    return RefusalPart(part.text)
+
+
+def encode_items(items: Sequence[Item]) -> bytes:
+    """Encode items as a JSON array."""
+    return msgspec.json.encode(items)
+
+
+def decode_items(data: bytes | str) -> list[Item]:
+    """Decode the items of a JSON array; raises `msgspec.MsgspecError` for any other content."""
+    return _decoder.decode(data)
+
+
+_decoder = msgspec.json.Decoder(list[Item])

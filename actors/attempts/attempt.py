@@ -1,0 +1,139 @@
+"""Attempt: sends one request to a route, records its usage and passes its chunks on.
+
+The upstream connection is always closed or released before the attempt ends.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from actors.attempts.deadlines import AttemptClock
+from actors.continuation.filter import Continuation
+from actors.continuation.interruption import Cut
+from actors.ports import Answer, Provider
+from actors.routing.breaker import Permit
+from actors.runtime.batch_channel import Sender
+from actors.turn.chunks import Chunk
+from actors.turn.events import AnyEvent
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.state import Clock, Turn
+from actors.turn.timeouts import Timeouts
+from actors.usage.ledger import Tally
+
+Item = Chunk | AnyEvent
+"""Item sent by the streamer: a chunk, or an event that only the streamer can create."""
+
+
+Opening = Callable[[tuple[str, ...]], list[AnyEvent]]
+"""Function from the ignored parameters to the opening events of an attempt."""
+
+
+class Attempt:
+    """The state of one attempt. With a `continuation` it continues an interrupted answer."""
+
+    __slots__ = (
+        "_continuation",
+        "_cut",
+        "_finished",
+        "_has_content",
+        "_now",
+        "_permit",
+        "_tally",
+        "_turn",
+    )
+
+    def __init__(
+        self,
+        turn: Turn,
+        tally: Tally,
+        cut: Cut,
+        permit: Permit,
+        continuation: Continuation | None,
+        now: Clock,
+    ) -> None:
+        self._turn = turn
+        self._tally = tally
+        self._cut = cut
+        self._permit = permit
+        self._continuation = continuation
+        self._now = now
+        self._has_content = False
+        self._finished = False
+
+    async def run(
+        self,
+        provider: Provider,
+        call: ModelCall,
+        timeouts: Timeouts,
+        opening: Opening,
+        outbox: Sender[Item],
+    ) -> None:
+        """Send the request and pass on the answer until it ends; raises `UpstreamFailure`.
+
+        `opening` is called once the response head has arrived, with the parameters that the
+        provider ignores, and returns the events to send first.
+        """
+        clock = AttemptClock(timeouts)
+        try:
+            with clock.scope:
+                answer = await provider.open(call, connect_s=timeouts.connect_s)
+                await self._relay(answer, clock, opening, outbox)
+            clock.check()
+        except UpstreamFailure:
+            # A finish reason makes an answer complete, however its stream ends after that.
+            if not self._finished:
+                raise
+
+    async def _relay(
+        self,
+        answer: Answer,
+        clock: AttemptClock,
+        opening: Opening,
+        outbox: Sender[Item],
+    ) -> None:
+        in_order = False
+        try:
+            clock.head_arrived()
+            self._tally.asked = True
+            await outbox.put(list(opening(answer.ignored)))
+            while chunks := await answer.receive():
+                items = self._take(chunks, clock)
+                if items:
+                    await outbox.put(items)
+            in_order = self._finished
+        finally:
+            if in_order:
+                answer.release()
+            else:
+                answer.close()
+        if not self._finished:
+            raise UpstreamFailure(
+                FailureKind.TRUNCATED, "The provider's answer ended without a finish reason."
+            )
+
+    def _take(self, chunks: list[Chunk], clock: AttemptClock) -> list[Item]:
+        """Record the chunks of one read and return the items to pass on."""
+        content = self._has_content
+        for chunk in chunks:
+            content = self._tally.add_chunk(chunk) or content
+        if content:
+            clock.content_arrived()
+            if not self._has_content:
+                self._on_first_content()
+        notes: list[AnyEvent] = []
+        if self._continuation is not None:
+            chunks, notes = self._continuation.step(chunks, self._tally)
+        for chunk in chunks:
+            self._cut.note(chunk)
+        self._finished = self._tally.finished
+        # Without notes the list isn't copied. Its wider element type is safe: it is given away.
+        return [*notes, *chunks] if notes else chunks  # type: ignore[return-value]
+
+    def _on_first_content(self) -> None:
+        self._has_content = True
+        self._permit.succeeded(trio.current_time())
+        if self._continuation is None:
+            self._tally.kept = self._cut.seen = True
+        if self._turn.first_token_at is None:
+            self._turn.first_token_at = self._now()
+            self._turn.stage = "streaming"

@@ -1,0 +1,121 @@
+"""Client errors: map upstream failures and other refusals to what the client receives."""
+
+from collections.abc import Sequence
+
+from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.outcome import ErrorInfo, Reason
+from actors.usage.ledger import Tally
+
+_OPERATOR_STATUSES = frozenset({401, 402, 403})
+"""Refusals of our API key or credit, which only the operator can fix."""
+_TRANSIENT_STATUSES = frozenset({408, 429})
+"""4xx statuses not caused by the client: another route, or a later try, could have succeeded."""
+
+_REQUEST_REASONS = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
+"""Prefixes of the skip reasons that are caused by the request."""
+
+_GATEWAY_STATUS = {
+    FailureKind.REFUSED: 502,
+    FailureKind.CONNECT_TIMEOUT: 504,
+    FailureKind.FIRST_BYTE_TIMEOUT: 504,
+    FailureKind.FIRST_TOKEN_TIMEOUT: 504,
+    FailureKind.IDLE_TIMEOUT: 504,
+    FailureKind.REJECTED: 502,
+    FailureKind.SERVER_ERROR: 502,
+    FailureKind.IN_STREAM_ERROR: 502,
+    FailureKind.MALFORMED: 502,
+    FailureKind.TRUNCATED: 502,
+    FailureKind.MISFIT: 502,
+    FailureKind.BUSY: 503,
+}
+
+
+def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorInfo:
+    """Return the error for the client: correct status, provider's message, no addresses.
+
+    The client's own mistakes keep the provider's status. Problems that only the operator can fix
+    become a 502, a timeout a 504, and an upstream 503 stays a 503. `tried` has the result of each
+    attempt; the message lists them if there was more than one and the last one did not fail by the
+    client's own mistake.
+    """
+    status = _client_status(failure)
+    client_fault = failure.kind is FailureKind.REJECTED and status < 500
+    list_attempts = not client_fault or status in _TRANSIENT_STATUSES
+    return ErrorInfo(
+        status=status,
+        message=_with_tried(failure.message, tried) if list_attempts else failure.message,
+        type=(failure.type or "invalid_request_error") if client_fault else "upstream_error",
+        code=failure.code or failure.kind.value,
+        param=failure.param if client_fault else None,
+        retry_after_s=failure.retry_after_s,
+    )
+
+
+def conversation_busy(name: str) -> ErrorInfo:
+    """Return the 409 for a turn in a conversation that already has one in progress."""
+    return ErrorInfo(
+        status=409,
+        message=f"The conversation {name[:100]!r} has a turn in progress. Retry after its end.",
+        type="invalid_request_error",
+        code="conversation_busy",
+        param="conversation",
+    )
+
+
+def nothing_asked(skipped: Sequence[Tally], wait_s: float | None) -> UpstreamFailure:
+    """Return the failure for a turn whose routes were all skipped.
+
+    `wait_s` is the time in seconds until a route may be available again.
+    """
+    reasons = [tally.note or "" for tally in skipped]
+    if reasons and all(reason.startswith(_REQUEST_REASONS) for reason in reasons):
+        details = "; ".join(f"{tally.route}: {tally.note}" for tally in skipped)
+        return UpstreamFailure(
+            FailureKind.REJECTED,
+            f"No route of this model supports this request ({details}).",
+            status=400,
+            code="unsupported_by_route",
+        )
+    return UpstreamFailure(
+        FailureKind.BUSY,
+        "No route of this model is available now. Retry later.",
+        code="no_route_available",
+        retry_after_s=wait_s,
+    )
+
+
+def out_of_time(tried: Sequence[str]) -> ErrorInfo:
+    """Return the 504 for an exceeded time budget; `tried` as in `client_error`."""
+    return ErrorInfo(
+        status=504,
+        message=_with_tried("The turn's time budget (total_s) is used up.", tried),
+        type="server_error",
+        code=Reason.TIME_BUDGET.value,
+    )
+
+
+def not_continued(cut: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailure:
+    """Return the failure for an answer interrupted by `cut` whose continuation failed with `last`.
+
+    It keeps the kind and status of `cut`.
+    """
+    if last is cut:
+        return cut
+    # A route's refusal refers to the continuation request, which the client did not send.
+    why = "the next route refused." if last.kind is FailureKind.REJECTED else last.message
+    message = f"{cut.message.rstrip('.')}. It could not be continued: {why}"
+    return UpstreamFailure(cut.kind, message, status=cut.status, code=cut.code, type=cut.type)
+
+
+def _with_tried(message: str, tried: Sequence[str]) -> str:
+    if len(tried) < 2:
+        return message
+    return f"{message.rstrip('.')}. Tried: {'; '.join(tried)}."
+
+
+def _client_status(failure: UpstreamFailure) -> int:
+    if failure.status == 503:
+        return 503
+    if failure.kind is FailureKind.REJECTED and failure.status not in _OPERATOR_STATUSES:
+        return failure.status or 502
+    return _GATEWAY_STATUS[failure.kind]

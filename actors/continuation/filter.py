@@ -1,0 +1,97 @@
+"""Seam filter: passes only the part of a second answer that continues the first.
+
+A warning reports each seam to the client, so no splice stays hidden. The module does no I/O.
+"""
+
+from actors.continuation.splicing.splice import DoesNotFit, Seam, Splicer
+from actors.turn import events
+from actors.turn.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    TextChunk,
+    ToolCallChunk,
+)
+from actors.turn.events import AnyEvent
+from actors.turn.model_call import FailureKind, Route, UpstreamFailure
+from actors.usage.ledger import Tally
+
+_SEAMS = {
+    Seam.PREFILL: "it continued the existing text directly",
+    Seam.RESTARTED: "it started over, and the text that was already there was removed",
+    Seam.OVERLAP: "it repeated the last words, and the repetition was removed",
+    Seam.APPENDED: "it has no overlap with the existing text that verifies the seam",
+}
+
+
+class Continuation:
+    """A filter that joins a second answer to the text `shown`.
+
+    `prefill` means that the route continues the trailing assistant message directly.
+    """
+
+    def __init__(self, route: Route, shown: str, *, prefill: bool) -> None:
+        self._route = route
+        self._splicer = Splicer(shown, prefill=prefill)
+        self._reported = False
+
+    def step(self, chunks: list[Chunk], tally: Tally) -> tuple[list[Chunk], list[AnyEvent]]:
+        """Return the chunks to pass on and the events to send before them.
+
+        Raises `UpstreamFailure` if the chunks don't continue the shown text.
+        """
+        passed: list[Chunk] = []
+        for chunk in chunks:
+            match chunk:
+                case TextChunk(text):
+                    _pass(self._feed(text), passed)
+                case ReasoningChunk(text):
+                    tally.withheld += len(text)
+                case RefusalChunk():
+                    raise _misfit("it is a refusal")
+                case FinishChunk() | ToolCallChunk():
+                    _pass(self._end(), passed)
+                    passed.append(chunk)
+                case _:
+                    passed.append(chunk)
+        tally.dropped = self._splicer.dropped
+        seam = self._splicer.seam
+        if seam is None or self._reported:
+            return passed, []
+        return passed, self._report(seam, tally)
+
+    def _feed(self, text: str) -> str:
+        try:
+            return self._splicer.feed(text)
+        except DoesNotFit as error:
+            raise _misfit(str(error)) from None
+
+    def _end(self) -> str:
+        try:
+            return self._splicer.end()
+        except DoesNotFit as error:
+            raise _misfit(str(error)) from None
+
+    def _report(self, seam: Seam, tally: Tally) -> list[AnyEvent]:
+        self._reported = True
+        tally.kept = tally.continued = True
+        tally.note = f"continued the answer ({seam})"
+        return [_warning(seam, self._route)]
+
+
+def _pass(text: str, passed: list[Chunk]) -> None:
+    if text:
+        passed.append(TextChunk(text))
+
+
+def _warning(seam: Seam, route: Route) -> events.Warning:
+    code = "seam_unproven" if seam is Seam.APPENDED else "continued"
+    text = f"The answer was interrupted. {route} continued it: {_SEAMS[seam]}."
+    return events.Warning(code, text)
+
+
+def _misfit(reason: str) -> UpstreamFailure:
+    return UpstreamFailure(
+        FailureKind.MISFIT, f"The second answer does not continue the first: {reason}."
+    )

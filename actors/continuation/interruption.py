@@ -1,0 +1,105 @@
+"""Interruption: continues, restarts or fails an answer interrupted in the middle.
+
+The answer is continued if no splice stays hidden from the client, restarted if the client has
+received nothing yet, and otherwise fails. The module does no I/O.
+"""
+
+import msgspec
+
+from actors.continuation.filter import Continuation
+from actors.continuation.request import Said, continuation, prefilled, why_not_continued
+from actors.ports import Estimates
+from actors.turn.chunks import Chunk
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.turn.outcome import OnCut
+from actors.turn.request import DEFAULT_INSTRUCTION, TurnRequest
+
+_BAD_REQUEST = frozenset({400, 422})
+"""Statuses that can mean a refused prefill; others, such as 404, say nothing about the messages."""
+
+
+class Cut:
+    """The part of an answer that was passed on over all attempts, and its first interruption."""
+
+    __slots__ = ("_prefilled", "_request", "_restart", "_said", "failure", "seen")
+
+    def __init__(self, request: TurnRequest) -> None:
+        self._request = request
+        self._said = Said()
+        self._restart: str | None = None
+        self._prefilled = False
+        self.seen = False
+        """True once content has been passed on."""
+        self.failure: UpstreamFailure | None = None
+        """First failure that interrupted the answer, or None."""
+
+    def note(self, chunk: Chunk) -> None:
+        """Record a chunk that is passed on."""
+        self._said.note(chunk)
+
+    def may_retry(self, failure: UpstreamFailure) -> bool:
+        """Return True if another attempt may follow; discard the answer if it is to be restarted.
+
+        `on_cut = "restart"` has an effect only for a replaceable answer: text that has been
+        streamed cannot be taken back.
+        """
+        if not self.seen:
+            return True
+        if self.failure is None:
+            self.failure = failure
+        if self._request.on_cut is OnCut.FAIL or self._was_filtered:
+            return False
+        if self._request.replaceable:
+            self._restart_answer(failure.kind)
+            return True
+        if self._request.on_cut is OnCut.RESTART:
+            return False
+        return why_not_continued(self._request.call, self._said) is None
+
+    @property
+    def _was_filtered(self) -> bool:
+        """True if a content filter ended the answer; other routes must not complete it then."""
+        return self.failure is not None and trouble_of(self.failure) is Trouble.CONTENT_FILTER
+
+    def _restart_answer(self, kind: FailureKind) -> None:
+        self._said = Said()
+        self._restart = kind.value
+        self.seen = False
+
+    def take_restart(self) -> str | None:
+        """Return the reason for a restart of the answer, or None; each restart only once."""
+        restart, self._restart = self._restart, None
+        return restart
+
+    def call_for(self, route: Route, estimates: Estimates, *, prefill: bool) -> ModelCall:
+        """Return the call for this route: the client's own, or one that continues the answer."""
+        call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
+        shown = self._said.text
+        self._prefilled = prefill and bool(shown.strip())
+        if not shown.strip():
+            return call
+        return continuation(
+            call,
+            shown,
+            prefill=prefill,
+            instruction=self._request.continue_instruction or DEFAULT_INSTRUCTION,
+            used_tokens=estimates.estimate(str(route), shown, 0),
+        )
+
+    def continuation_for(self, route: Route) -> Continuation | None:
+        """Return the filter for the continuation that `call_for` requested from `route`.
+
+        It passes only the rest of the answer. None if the attempt starts the answer.
+        """
+        if not self.seen:
+            return None
+        text = self._said.text
+        shown = prefilled(self._request.call) + text if text.strip() else ""
+        return Continuation(route, shown, prefill=self._prefilled)
+
+    def prefill_refused(self, failure: UpstreamFailure) -> bool:
+        """Return True if the route refused a trailing assistant message, as many models do."""
+        asked, self._prefilled = self._prefilled, False
+        refused = failure.status in _BAD_REQUEST and trouble_of(failure) is Trouble.REJECTED
+        return asked and refused

@@ -1,0 +1,175 @@
+"""Continuation request: builds the call that continues an interrupted answer, if it may be.
+
+`actors.continuation.splicing.splice` joins the second answer to the first one's text. The module
+does no I/O.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
+from actors.turn.model_call import JSON, ModelCall
+
+_LIMITS: Final = ("max_tokens", "max_completion_tokens")
+
+_STRUCTURED: Final = frozenset(
+    {"format", "grammar", "json_schema", "regex", "responseMimeType", "structured_outputs"}
+    | {f"guided_{kind}" for kind in ("json", "regex", "choice", "grammar")}
+)
+"""Vendor parameters for structured output, in addition to `response_format`."""
+
+_OVERLAP_TOKENS: Final = 16
+"""Token allowance for the words that the model is asked to repeat."""
+
+_MIN_LIMIT: Final = 16
+"""Smallest output limit that all providers accept."""
+
+
+class Said:
+    """The part of an answer that was passed on. `note` runs for every chunk and must be fast."""
+
+    __slots__ = ("_pieces", "logprobs", "reasoning", "refusal", "tool_call")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.logprobs = False
+        self.reasoning = False
+        self.refusal = False
+        self.tool_call = False
+
+    def note(self, chunk: Chunk) -> None:
+        """Record a chunk that was passed on."""
+        if type(chunk) is TextChunk:
+            self._pieces.append(chunk.text)
+            if chunk.logprobs is not None:
+                self.logprobs = True
+        else:
+            self._note_other(chunk)
+
+    def _note_other(self, chunk: Chunk) -> None:
+        match chunk:
+            case ReasoningChunk():
+                self.reasoning = True
+            case RefusalChunk():
+                self.refusal = True
+            case ToolCallChunk():
+                self.tool_call = True
+            case _:
+                pass
+
+    @property
+    def text(self) -> str:
+        """Full text so far; the pieces are joined once and not on every access."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+
+def why_not_continued(call: ModelCall, said: Said) -> str | None:
+    """Return the reason why this interrupted answer must not be continued, or None if it may be.
+
+    An answer with only reasoning, or nothing, may be: it has no text to splice. The call is then
+    sent unchanged, and the reasoning of the second answer is not shown.
+    """
+    if said.tool_call:
+        return "a tool call had begun"
+    if said.refusal:
+        return "a refusal had begun"
+    if wants_structure(call.parameters):
+        return "output in a given form was asked for"
+    if said.logprobs or wants_logprobs(call.parameters):
+        return "logprobs were asked for"
+    return None
+
+
+def wants_structure(parameters: Mapping[str, JSON]) -> bool:
+    """Return True if the call requests JSON or another format that is validated as a whole."""
+    wanted = parameters.get("response_format")
+    if isinstance(wanted, dict):
+        wanted = wanted.get("type", wanted)
+    asked = any(parameters.get(name) is not None for name in _STRUCTURED)
+    return asked or wanted not in (None, "text") or _wants_native_structure(parameters)
+
+
+def _wants_native_structure(parameters: Mapping[str, JSON]) -> bool:
+    """Check the Responses and Messages spellings, which are passed on to routes of these APIs."""
+    for name in ("text", "output_config"):
+        settings = parameters.get(name)
+        form = settings.get("format") if isinstance(settings, dict) else None
+        if isinstance(form, dict) and form.get("type") not in (None, "text"):
+            return True
+    return False
+
+
+def wants_logprobs(parameters: Mapping[str, JSON]) -> bool:
+    """Return True if the call requests logprobs, which depend on a token's position."""
+    included = parameters.get("include")
+    if isinstance(included, list) and any("logprobs" in str(one) for one in included):
+        return True
+    return any(parameters.get(name) not in (None, False) for name in ("logprobs", "top_logprobs"))
+
+
+def continuation(
+    call: ModelCall, shown: str, *, prefill: bool, instruction: str, used_tokens: int
+) -> ModelCall:
+    """Return the call for the rest of an answer of which `shown` was passed on.
+
+    White space at the end of `shown` is removed, since providers refuse a prefill that ends with
+    it. If nothing remains, the messages stay unchanged and the answer starts over. `used_tokens`
+    are subtracted from the output limits, except for an allowance for the words that a model
+    without prefill must repeat; at least 16 tokens remain.
+    """
+    slack = 0 if prefill else _OVERLAP_TOKENS
+    return msgspec.structs.replace(
+        call,
+        messages=_messages(call.messages, shown.rstrip(), None if prefill else instruction),
+        parameters={
+            name: _reduced(value, used_tokens - slack) if name in _LIMITS else value
+            for name, value in call.parameters.items()
+        },
+    )
+
+
+def prefilled(call: ModelCall) -> str:
+    """Return the text of the trailing assistant message of the client's own call, or ''.
+
+    A second answer that starts over may repeat it, so it precedes the shown text when the two are
+    compared: `Splicer(prefilled(call) + shown, prefill=False)`.
+    """
+    if not call.messages or call.messages[-1].get("role") != "assistant":
+        return ""
+    content = call.messages[-1].get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _messages(
+    messages: list[dict[str, JSON]], shown: str, instruction: str | None
+) -> list[dict[str, JSON]]:
+    if not shown:
+        return messages
+    asked: list[dict[str, JSON]] = [*messages]
+    if asked and asked[-1].get("role") == "assistant":
+        asked[-1] = {**asked[-1], "content": _extended(asked[-1].get("content"), shown)}
+    else:
+        asked.append({"role": "assistant", "content": shown})
+    if instruction is not None:
+        asked.append({"role": "user", "content": instruction})
+    return asked
+
+
+def _extended(content: JSON, shown: str) -> JSON:
+    """Append the shown text to the client's own prefill."""
+    if isinstance(content, list):
+        return [*content, {"type": "text", "text": shown}]
+    return content + shown if isinstance(content, str) else shown
+
+
+def _reduced(limit: JSON, used: int) -> JSON:
+    # A bool is an int in Python. Invalid limits are left for the provider to refuse.
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        return limit
+    return max(min(limit, _MIN_LIMIT), limit - max(0, used))

@@ -1,0 +1,182 @@
+"""Outcome decision: builds the `ended` event and the final record at the end of a turn.
+
+The first match decides: a finish consumed by the persister, the first recorded cause, and
+otherwise `upstream_truncated`, because the provider just stopped. The module does no I/O.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from actors.answer.builder import reached_client
+from actors.answer.items import encode_items, items_of
+from actors.attempts.client_errors import out_of_time
+from actors.persister import Persister
+from actors.ports import Estimates
+from actors.turn.events import AnyEvent, Ended, ToolCall
+from actors.turn.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
+from actors.turn.price import cost_micros
+from actors.turn.records import FinalRecord, StepRecord, UsageRecord
+from actors.turn.state import Cause, Turn
+
+_TRUNCATED = ErrorInfo(
+    status=502,
+    message="The provider's answer ended without a finish reason.",
+    code="truncated",
+)
+
+
+class Outcome(Struct, frozen=True):
+    """The status, the reason and, for a failure, the error for the client."""
+
+    status: Status
+    reason: Reason
+    error: ErrorInfo | None = None
+
+
+def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
+    """Return the outcome of a turn with this finish reason or this cause of an early end."""
+    if finish is not None:
+        return Outcome(STATUS_OF[finish], finish)
+    if cause is not None:
+        return Outcome(STATUS_OF[cause.reason], cause.reason, cause.error)
+    return Outcome(Status.FAILED, Reason.UPSTREAM_TRUNCATED, _TRUNCATED)
+
+
+class Ending:
+    """The end of one turn: its `ended` event and its final record."""
+
+    def __init__(self, turn: Turn, persister: Persister, estimates: Estimates) -> None:
+        self._turn = turn
+        self._persister = persister
+        self._estimates = estimates
+
+    def usage(self) -> Usage | None:
+        """Return the charged usage, or None if no provider produced anything for the client."""
+        return self._turn.ledger.charged(self._turn.request.call, self._estimates)
+
+    def ended(self, now: float) -> Ended:
+        """Return the last event, at `now` seconds since the epoch."""
+        turn = self._turn
+        outcome = decide(self._persister.finish, turn.cause)
+        usage = self.usage()
+        route = turn.answered_by
+        return Ended(
+            status=outcome.status,
+            reason=outcome.reason,
+            usage=usage,
+            cost_micros=cost_micros(usage, turn.request.price) if usage else 0,
+            provider=route.provider if route else None,
+            upstream_model=route.upstream_model if route else None,
+            created_at=turn.created_at,
+            first_token_at=turn.first_token_at,
+            ended_at=now,
+            disconnect_stage=self._stage(),
+            error=self._error(outcome),
+        )
+
+    def _error(self, outcome: Outcome) -> ErrorInfo | None:
+        if outcome.reason is Reason.TIME_BUDGET and outcome.error is None:
+            return out_of_time(self._turn.ledger.tried())
+        return outcome.error
+
+    def _stage(self) -> DisconnectStage | None:
+        return self._turn.disconnect_stage(finished=self._persister.finish is not None)
+
+    def record(self, ended: Ended, last: list[AnyEvent], items: str | None = None) -> FinalRecord:
+        """Return the final record, with `last` as the end of the journal.
+
+        `items` is the JSON array of the output items, or None if they aren't stored.
+        """
+        bare, persister = self.bare_record(ended), self._persister
+        last_event = len(self._turn.journal.events) + len(last) - 1
+        if not self._turn.keeps_content:
+            return msgspec.structs.replace(bare, last_event=last_event)
+        return msgspec.structs.replace(
+            bare,
+            text=persister.text,
+            tool_calls=tool_calls_json(persister.tool_calls),
+            last_event=last_event,
+            segment=persister.tail.cut(last),
+            items=items,
+        )
+
+    def bare_record(self, ended: Ended) -> FinalRecord:
+        """Return the final record without any content of the answer."""
+        return FinalRecord(
+            turn=self._turn.as_new(),
+            status=ended.status.value,
+            reason=ended.reason.value,
+            disconnect_stage=ended.disconnect_stage.value if ended.disconnect_stage else None,
+            provider=ended.provider,
+            upstream_model=ended.upstream_model,
+            usage=usage_record(ended),
+            text="",
+            tool_calls=None,
+            error=error_json(ended.error),
+            first_token_at=ended.first_token_at,
+            ended_at=ended.ended_at,
+            last_event=len(self._turn.journal.events),
+            epoch=0,
+            segment=None,
+            steps=self._steps(ended),
+            heard=self._heard(ended),
+        )
+
+    def _heard(self, ended: Ended) -> bool:
+        turn = self._turn
+        return reached_client(turn.request, turn.journal.events, ended.status, ended.reason)
+
+    def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
+        attempts = self._turn.ledger.records(self._turn.request.call, self._estimates)
+        if not attempts:
+            return ()
+        finish = self._persister.finish
+        step = StepRecord(
+            number=1,
+            started_at=attempts[0].started_at,
+            ended_at=ended.ended_at,
+            finish=finish.value if finish else None,
+            attempts=attempts,
+        )
+        return (step,)
+
+
+def usage_record(ended: Ended) -> UsageRecord | None:
+    """Return the charged usage as the store keeps it."""
+    usage = ended.usage
+    if usage is None:
+        return None
+    return UsageRecord(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        estimated=usage.estimated,
+        cost_micros=ended.cost_micros,
+    )
+
+
+def tool_calls_json(calls: list[ToolCall]) -> str | None:
+    """Return complete tool calls as JSON in OpenAI's format, or None for no calls."""
+    if not calls:
+        return None
+    return msgspec.json.encode([tool_call(call) for call in calls]).decode()
+
+
+def tool_call(call: ToolCall) -> dict[str, object]:
+    """Return one complete tool call in OpenAI's format."""
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def items_json(journal: Iterable[AnyEvent]) -> str | None:
+    """Return the output items of a complete journal as stored JSON, or None for no items."""
+    items = items_of(journal)
+    return encode_items(items).decode() if items else None
+
+
+def error_json(error: ErrorInfo | None) -> str | None:
+    """Return the error as stored JSON, or None."""
+    return msgspec.json.encode(error).decode() if error else None

@@ -1,0 +1,193 @@
+"""Recovery: finalises turns whose owner process died.
+
+It runs at start-up, after the spool has been replayed. Stored events are kept unchanged. Later
+ones are lost, which a `recovered` event in the journal records.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+import trio
+
+from actors.answer.builder import has_content
+from actors.finalisation.outcome_decision import (
+    error_json,
+    items_json,
+    tool_calls_json,
+    usage_record,
+)
+from actors.journal.checkpointer import decode_events, encode_events
+from actors.journal.journal import after_last
+from actors.ports import TurnStore
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Started
+from actors.turn.outcome import ErrorInfo, Reason, Status, Usage
+from actors.turn.price import Price, cost_micros
+from actors.turn.records import FinalRecord, NewTurn, Segment, TurnView
+from actors.usage.estimator import estimate_tokens
+
+_LOST = ErrorInfo(
+    status=500,
+    message="The server process died during this turn. The events recorded before that are kept.",
+    type="server_error",
+    code="owner_lost",
+)
+
+
+def _free(model: str) -> Price:
+    return Price()
+
+
+async def recover(
+    store: TurnStore, now: Callable[[], float], price_of: Callable[[str], Price] = _free
+) -> int:
+    """Finalise every orphaned turn as `failed / owner_lost` and return their number.
+
+    `price_of` returns the price of a model by its requested name. Raises `StoreUnavailable`.
+    """
+    recovered = 0
+    for turn in await store.orphans():
+        segments = await store.segments(turn.id)
+        lost = partial(_lost_record, turn, segments, now(), price_of(turn.model))
+        # In a thread: a long journal takes a second, and other turns run in the meantime.
+        finalised = await store.finalise(await trio.to_thread.run_sync(lost))
+        recovered += finalised.won
+    return recovered
+
+
+def _lost_record(
+    turn: TurnView, segments: Sequence[Segment], now: float, price: Price
+) -> FinalRecord:
+    return final_record(turn, readable(segments), now, price)
+
+
+def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
+    """Return the events up to the first segment that is damaged or from a newer version.
+
+    An unreadable turn must not keep the server from starting.
+    """
+    journal: list[AnyEvent] = []
+    for segment in segments:
+        try:
+            journal += decode_events(segment.blob)
+        except msgspec.MsgspecError:
+            break
+    return journal
+
+
+def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> FinalRecord:
+    """Return the final record of a turn whose owner died, based on its stored journal."""
+    started = any(isinstance(event, Started) for event in journal)
+    ended = _ended(turn, journal, now, price)
+    last: list[AnyEvent] = [*([] if started else [_started_without_route(turn)])]
+    last += [events.Recovered(turn.epoch + 1), ended]
+    return FinalRecord(
+        turn=_as_new(turn),
+        status=ended.status.value,
+        reason=ended.reason.value,
+        disconnect_stage=None,
+        provider=ended.provider,
+        upstream_model=ended.upstream_model,
+        usage=usage_record(ended),
+        text=visible_text(journal),
+        tool_calls=tool_calls_json([e for e in journal if isinstance(e, events.ToolCall)]),
+        error=error_json(ended.error),
+        first_token_at=None,
+        ended_at=now,
+        last_event=len(journal) + len(last) - 1,
+        epoch=turn.epoch + 1,
+        segment=_last_segment(turn, journal, last) if turn.keep_text else None,
+        items=items_json([*journal, *last]) if turn.keeps_items else None,
+        heard=has_content(journal),
+    )
+
+
+def visible_text(journal: list[AnyEvent]) -> str:
+    """Return the text that remains after all retries and replacements."""
+    start = after_last(journal, events.Retry)
+    rest = after_last(journal, events.Replace, start)
+    replaced = journal[rest - 1] if rest > start else None
+    first = replaced.text if isinstance(replaced, events.Replace) else ""
+    return first + "".join([event.delta for event in journal[rest:] if type(event) is events.Text])
+
+
+def _ended(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> Ended:
+    provider, upstream_model = _route(journal)
+    usage = _usage(journal) if provider else None
+    return Ended(
+        status=Status.FAILED,
+        reason=Reason.OWNER_LOST,
+        usage=usage,
+        cost_micros=cost_micros(usage, price) if usage else 0,
+        provider=provider,
+        upstream_model=upstream_model,
+        created_at=turn.created_at,
+        first_token_at=None,
+        ended_at=now,
+        error=_LOST,
+    )
+
+
+def _route(journal: list[AnyEvent]) -> tuple[str | None, str | None]:
+    """Return the provider and upstream model that answered last."""
+    for event in reversed(journal):
+        if isinstance(event, Started | events.RouteChanged):
+            return event.provider, event.upstream_model
+    return None, None
+
+
+def _usage(journal: list[AnyEvent]) -> Usage:
+    generated = "".join(map(_generated, _since_retry(journal)))
+    return Usage(
+        input_tokens=sum(e.input_estimate for e in journal if isinstance(e, Started)),
+        output_tokens=estimate_tokens(generated),
+        estimated=True,
+    )
+
+
+def _since_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
+    """Return the events since the last retry."""
+    retries = [index for index, event in enumerate(journal) if isinstance(event, events.Retry)]
+    return journal[retries[-1] :] if retries else journal
+
+
+def _generated(event: AnyEvent) -> str:
+    match event:
+        case events.Text(delta) | events.Reasoning(delta) | events.Refusal(delta):
+            return delta
+        case events.ToolCallDelta():
+            return event.arguments
+        case _:
+            return ""
+
+
+def _started_without_route(turn: TurnView) -> Started:
+    return Started(
+        turn_id=turn.id,
+        model=turn.model,
+        provider=None,
+        upstream_model=None,
+        created_at=turn.created_at,
+    )
+
+
+def _last_segment(turn: TurnView, journal: list[AnyEvent], last: list[AnyEvent]) -> Segment:
+    first = len(journal)
+    return Segment(turn.id, turn.owner, first, first + len(last) - 1, encode_events(last))
+
+
+def _as_new(turn: TurnView) -> NewTurn:
+    return NewTurn(
+        id=turn.id,
+        tenant_id=turn.tenant_id,
+        owner=turn.owner,
+        model=turn.model,
+        mode=turn.mode,
+        dialect=turn.dialect,
+        dialect_options=turn.dialect_options,
+        created_at=turn.created_at,
+        keep_text=turn.keep_text,
+        previous_id=turn.previous_id,
+        conversation=turn.conversation,
+    )

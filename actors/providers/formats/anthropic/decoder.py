@@ -1,0 +1,239 @@
+"""Wire format `anthropic`: Anthropic's Messages API, streamed or as one document."""
+
+import re
+
+import msgspec
+from msgspec import Struct
+
+from actors.providers.formats.anthropic.frames import Block, Delta, Event, TokenUsage, read_event
+from actors.providers.formats.anthropic.request import translate
+from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.lenient import NULL
+from actors.providers.redaction import Scrub
+from actors.runtime.offload import encoded
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.model_call import ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
+
+_VERSION = "2023-06-01"
+"""Value of the `anthropic-version` header; no later version exists."""
+
+_FINISHES = {
+    "max_tokens": Reason.LENGTH,
+    "model_context_window_exceeded": Reason.LENGTH,
+    "tool_use": Reason.TOOL_CALLS,
+    "refusal": Reason.CONTENT_FILTER,
+}
+"""Finish reasons by `stop_reason`.
+
+Any other value means `stop`: `end_turn`, `stop_sequence`, `pause_turn` and future ones."""
+
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""HTTP status for each error type of an in-stream error (API reference, "Errors")."""
+
+
+class Anthropic:
+    """The Messages API as an `actors.providers.formats.base.Format`; the base URL ends in `/v1`."""
+
+    stream_type = "text/event-stream"
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return translate(call).left_out
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream, application/json"),
+            ("anthropic-version", _VERSION),
+        ]
+        if api_key is not None:
+            headers.append(("x-api-key", api_key))
+        translation = translate(call)
+        return RequestParts(
+            "/messages", tuple(headers), encoded(translation.body), translation.left_out
+        )
+
+    def stream_decoder(self, scrub: Scrub) -> Decoder:
+        return AnthropicDecoder(scrub)
+
+    def whole_decoder(self, scrub: Scrub) -> Decoder:
+        return AnthropicWholeDecoder(scrub)
+
+
+class _Call(Struct):
+    """A tool call whose content block hasn't stopped yet."""
+
+    index: int
+    whole: bool
+    """True if `content_block_start` carried all arguments; later deltas would repeat them."""
+    started: bool = False
+
+
+class _MessageFrames(Reader):
+    """Reader that turns Messages events into chunks.
+
+    An event's usage chunk precedes its finish chunk.
+    """
+
+    _text_in = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
+    """Matches text, a piece of a tool call, or the start of one; without it, pieces are useless."""
+
+    def __init__(self, scrub: Scrub = str) -> None:
+        super().__init__(scrub)
+        self._calls: dict[int, _Call] = {}
+        """Open calls by content block index."""
+        self._call_count = 0
+        """Number of tool calls so far; chunks number calls separately from other blocks."""
+        self._current_block = 0
+        """Index of the block that started last, for events that omit the index."""
+        self._usage_so_far = TokenUsage()
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of one event. Raises `UpstreamFailure`."""
+        try:
+            event, strict = read_event(data)
+        except msgspec.DecodeError:
+            self._repair_or_skip(data, chunks)
+            return
+        if event.type == "error" or event.error != NULL:
+            raise self._fail_with(data)
+        before = len(chunks)
+        self._read_event(event, chunks)
+        if not strict and len(chunks) == before:
+            chunks.append(self._skipped(data))
+
+    def _fail_with(self, data: bytes) -> UpstreamFailure:
+        failure = super()._fail_with(data)
+        if failure.status is None and failure.type is not None:
+            failure.status = _STATUSES.get(failure.type)
+        return failure
+
+    def _read_event(self, event: Event, chunks: list[Chunk]) -> None:
+        match event.type:
+            case "content_block_delta" if event.delta is not None:
+                self._append_delta(event.delta, event.index, chunks)
+            case "content_block_start" if event.content_block is not None:
+                self._start_block(event.content_block, event.index, chunks)
+            case "content_block_stop":
+                self._close_block(
+                    self._current_block if event.index is None else event.index, chunks
+                )
+            case _:
+                self._read_message_event(event, chunks)
+
+    def _read_message_event(self, event: Event, chunks: list[Chunk]) -> None:
+        match event.type:
+            case "message_start" if event.message is not None:
+                self._add_usage(event.message.usage or TokenUsage())
+            case "message_delta":
+                reason = event.delta.stop_reason if event.delta is not None else None
+                self._end(event.usage, reason, chunks)
+            case "message_stop":
+                self.saw_end_marker = True
+            case "message":
+                self._read_whole(event, chunks)
+
+    def _append_delta(self, delta: Delta, index: int | None, chunks: list[Chunk]) -> None:
+        if delta.type == "text_delta":
+            if delta.text:
+                chunks.append(TextChunk(delta.text))
+        elif delta.type == "thinking_delta":
+            if delta.thinking:
+                chunks.append(ReasoningChunk(delta.thinking))
+        elif delta.type == "input_json_delta" and delta.partial_json:
+            # Server-side tools (web search and others) send such deltas too, without a call here.
+            call = self._calls.get(self._current_block if index is None else index)
+            if call is not None and not call.whole:
+                call.started = True
+                chunks.append(ToolCallChunk(call.index, None, None, delta.partial_json))
+
+    def _start_block(self, block: Block, index: int | None, chunks: list[Chunk]) -> None:
+        self._current_block = -1 - self._call_count if index is None else index
+        if block.type == "text":
+            if block.text:
+                chunks.append(TextChunk(block.text))
+        elif block.type == "thinking":
+            if block.thinking:
+                chunks.append(ReasoningChunk(block.thinking))
+        elif block.type == "tool_use":
+            arguments = _arguments(block)
+            self._calls[self._current_block] = _Call(self._call_count, whole=bool(arguments))
+            chunks.append(
+                ToolCallChunk(self._call_count, block.id or None, block.name or None, arguments)
+            )
+            self._call_count += 1
+
+    def _close_block(self, index: int, chunks: list[Chunk]) -> None:
+        """Close a block; emit `{}` for a tool call that sent no arguments."""
+        call = self._calls.pop(index, None)
+        if call is not None and not (call.whole or call.started):
+            chunks.append(ToolCallChunk(call.index, None, None, "{}"))
+
+    def _end(self, usage: TokenUsage | None, reason: str | None, chunks: list[Chunk]) -> None:
+        if usage is not None:
+            self._add_usage(usage)
+            # `message_start` has counts too, but not the final ones: only this event reports them.
+            if (
+                usage.output_tokens is not None
+                and (total := _usage(self._usage_so_far)) is not None
+            ):
+                chunks.append(UsageChunk(total))
+        if reason:
+            for index in list(self._calls):
+                self._close_block(index, chunks)
+            self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
+
+    def _add_usage(self, usage: TokenUsage) -> None:
+        """Merge new counts over the old ones; counts are cumulative and may be omitted."""
+        new, old = msgspec.structs.astuple(usage), msgspec.structs.astuple(self._usage_so_far)
+        self._usage_so_far = TokenUsage(
+            *(b if a is None else a for a, b in zip(new, old, strict=True))
+        )
+
+    def _read_whole(self, message: Event, chunks: list[Chunk]) -> None:
+        for index, block in enumerate(message.content or ()):
+            self._start_block(block, index, chunks)
+            self._close_block(index, chunks)
+        self._end(message.usage, message.stop_reason, chunks)
+
+
+class AnthropicDecoder(_MessageFrames, SseStream):
+    """Decoder for a stream of server-sent events."""
+
+
+class AnthropicWholeDecoder(_MessageFrames, Document):
+    """Decoder for a message sent as one document although a stream was requested."""
+
+
+def _arguments(block: Block) -> str:
+    """Return the block's input as JSON text, or "" if empty because deltas follow."""
+    text = bytes(block.input).decode()
+    return text if text.startswith("{") and text.strip("{} \t\r\n") else ""
+
+
+def _usage(usage: TokenUsage) -> Usage | None:
+    """Return the usage, or None if a count is missing or negative."""
+    uncached, output_count = usage.input_tokens, usage.output_tokens
+    if uncached is None or output_count is None or uncached < 0 or output_count < 0:
+        return None
+    read = max(0, usage.cache_read_input_tokens or 0)
+    written = max(0, usage.cache_creation_input_tokens or 0)
+    details = usage.output_tokens_details
+    return Usage(
+        input_tokens=uncached + read + written,
+        output_tokens=output_count,
+        cached_input_tokens=read,
+        reasoning_tokens=max(0, (details and details.thinking_tokens) or 0),
+    )

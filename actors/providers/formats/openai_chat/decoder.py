@@ -1,0 +1,154 @@
+"""Wire format `openai-chat`: Chat Completions, streamed or as one document."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.lenient import NULL, one_line
+from actors.providers.formats.openai_chat.frames import Choice, Delta, TokenUsage, read_frame
+from actors.providers.formats.openai_chat.tool_calls import ToolCalls
+from actors.providers.formats.vendor_extensions import THINKING, as_chat
+from actors.providers.redaction import Scrub
+from actors.runtime.offload import encoded
+from actors.turn.chunks import (
+    Chunk,
+    ReasoningChunk,
+    RefusalChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.turn.model_call import FailureKind, ModelCall
+from actors.turn.outcome import Reason, Usage
+
+_FINISHES = {
+    "length": Reason.LENGTH,
+    "tool_calls": Reason.TOOL_CALLS,
+    "function_call": Reason.TOOL_CALLS,
+    "content_filter": Reason.CONTENT_FILTER,
+}
+"""Finish reasons by `finish_reason`.
+
+Any other value means `stop`: a provider-specific reason is an end that the provider chose."""
+
+
+class OpenAIChat:
+    """Chat Completions as an `actors.providers.formats.base.Format`."""
+
+    stream_type = "text/event-stream"
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return tuple(as_chat(call, keep_field=THINKING)[1])
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        call, left_out = as_chat(call, keep_field=THINKING)
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream, application/json"),
+        ]
+        if api_key is not None:
+            headers.append(("authorization", f"Bearer {api_key}"))
+        body = {
+            **call.parameters,
+            "model": call.upstream_model,
+            "messages": call.messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        path = "/chat/completions"
+        return RequestParts(path, tuple(headers), encoded(body), tuple(left_out))
+
+    def stream_decoder(self, scrub: Scrub) -> Decoder:
+        return OpenAIChatDecoder(scrub)
+
+    def whole_decoder(self, scrub: Scrub) -> Decoder:
+        return OpenAIWholeDecoder(scrub)
+
+
+class _ChatFrames(Reader):
+    """Reader that turns Chat Completions frames into chunks.
+
+    A frame's usage chunk precedes its finish chunk.
+    """
+
+    _text_in = re.compile(rb'"(?:content|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
+
+    def __init__(self, scrub: Scrub = str) -> None:
+        super().__init__(scrub)
+        self._calls = ToolCalls()
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of one frame. Raises `UpstreamFailure`."""
+        try:
+            frame, strict = read_frame(data)
+        except msgspec.DecodeError:
+            self._repair_or_skip(data, chunks)
+            return
+        if frame.error != NULL or frame.object == "error":
+            raise self._fail_with(data)
+        before = len(chunks)
+        if frame.usage is not None and (usage := _usage(frame.usage)) is not None:
+            chunks.append(UsageChunk(usage))
+        for choice in frame.choices or ():
+            if choice.index == 0:
+                self._choice(choice, chunks)
+        if not strict and len(chunks) == before:
+            chunks.append(self._skipped(data))
+
+    def _choice(self, choice: Choice, chunks: list[Chunk]) -> None:
+        delta = choice.delta or choice.message
+        if delta is not None:
+            if reasoning := delta.reasoning_content or delta.reasoning:
+                chunks.append(ReasoningChunk(reasoning))
+            if delta.content:
+                logprobs = choice.logprobs
+                text = None if logprobs == NULL else one_line(logprobs)
+                chunks.append(TextChunk(delta.content, text))
+            if delta.refusal:
+                chunks.append(RefusalChunk(delta.refusal))
+            if delta.tool_calls or delta.function_call:
+                chunks.extend(self._tool_calls(delta))
+        if choice.finish_reason:
+            self._end(choice.finish_reason, chunks)
+
+    def _tool_calls(self, delta: Delta) -> Iterator[ToolCallChunk]:
+        for call in delta.tool_calls or ():
+            function = call.function
+            yield ToolCallChunk(
+                self._calls.number(call),
+                call.id or None,
+                (function.name or None) if function else None,
+                (function.arguments or "") if function else "",
+            )
+        if (function := delta.function_call) is not None:
+            yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
+
+    def _end(self, reason: str, chunks: list[Chunk]) -> None:
+        if reason == "error":
+            raise self._fail(FailureKind.IN_STREAM_ERROR, "the provider ended with an error")
+        self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
+
+
+class OpenAIChatDecoder(_ChatFrames, SseStream):
+    """Decoder for a stream of server-sent events."""
+
+
+class OpenAIWholeDecoder(_ChatFrames, Document):
+    """Decoder for an answer sent as one document although a stream was requested."""
+
+
+def _usage(usage: TokenUsage) -> Usage | None:
+    """Return the usage, or None if a count is missing or negative."""
+    input_count, output_count = usage.prompt_tokens, usage.completion_tokens
+    if input_count is None or output_count is None or input_count < 0 or output_count < 0:
+        return None
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        input_tokens=input_count,
+        output_tokens=output_count,
+        cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
+        reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
+    )

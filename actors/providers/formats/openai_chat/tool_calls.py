@@ -1,0 +1,58 @@
+"""Assigns pieces of a Chat Completions answer to tool calls. Pure.
+
+By the API, a piece has the index of its call, and the first piece also the id and name. But some
+servers send whole calls without an index or all with the same one, and some repeat the id, though
+not the name, with every piece.
+"""
+
+from msgspec import Struct
+
+from actors.providers.formats.openai_chat.frames import Call
+
+
+class _KnownCall(Struct, gc=False):
+    number: int
+    id: str | None
+    named: bool
+
+
+class ToolCalls:
+    """Tool calls of one answer, numbered in the order of their first pieces."""
+
+    def __init__(self) -> None:
+        self._call_count = 0
+        self._latest: _KnownCall | None = None
+        self._by_index: dict[int, _KnownCall] = {}
+        """Latest call of each index."""
+        self._by_id: dict[tuple[int | None, str], _KnownCall] = {}
+        """Calls with an id, by index and id and by id alone (index None)."""
+
+    def number(self, piece: Call) -> int:
+        """Return the number of the call that the piece belongs to."""
+        named = bool(piece.function and piece.function.name)
+        known = self._known(piece, named=named)
+        if known is None:
+            known = _KnownCall(self._call_count, None, named)
+            self._call_count += 1
+        known.named = known.named or named
+        self._note(known, piece)
+        return known.number
+
+    def _known(self, piece: Call, *, named: bool) -> _KnownCall | None:
+        if piece.id and (piece.index, piece.id) in self._by_id:
+            return self._by_id[piece.index, piece.id]
+        if piece.index is not None:
+            known = self._by_index.get(piece.index)
+            another = known is not None and known.id and piece.id and named
+            return None if another else known
+        if piece.id or (named and self._latest is not None and self._latest.named):
+            return None
+        return self._latest
+
+    def _note(self, known: _KnownCall, piece: Call) -> None:
+        self._latest = known
+        if piece.index is not None:
+            self._by_index[piece.index] = known
+        if piece.id:
+            known.id = known.id or piece.id
+            self._by_id[piece.index, piece.id] = self._by_id[None, piece.id] = known

@@ -1,0 +1,187 @@
+"""Base class for reading a Responses answer: texts, tool calls, usage and finish."""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from actors.providers.formats.decoding import Reader
+from actors.providers.formats.openai_responses.frames import Item, Part, Response, TokenUsage
+from actors.providers.formats.openai_responses.texts import TextKind, TextPosition, Texts
+from actors.providers.redaction import Scrub
+from actors.turn.chunks import (
+    Chunk,
+    ReasoningChunk,
+    RefusalChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.turn.model_call import UpstreamFailure
+from actors.turn.outcome import Reason, Usage
+
+_KINDS = {
+    "output_text": TextKind.TEXT,
+    "refusal": TextKind.REFUSAL,
+    "summary_text": TextKind.SUMMARY,
+    "reasoning_text": TextKind.REASONING,
+}
+_BETWEEN_SUMMARIES = "\n\n"
+"""Separator between parts of a reasoning summary, which are paragraphs without line breaks."""
+
+
+class _Call(Struct, gc=False):
+    """A function call; `id` is None until an event contains it."""
+
+    index: int
+    id: str | None
+
+    @property
+    def position(self) -> TextPosition:
+        """Position of the call's arguments."""
+        return TextPosition(TextKind.ARGUMENTS, self.index)
+
+
+class AnswerReader(Reader):
+    """Base of `EventReader` and `WholeReader`."""
+
+    _text_in = re.compile(rb'"(?:delta|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
+
+    def __init__(self, scrub: Scrub = str) -> None:
+        super().__init__(scrub)
+        self._texts = Texts()
+        self._summary: TextPosition | None = None
+        """Position of the last piece of a reasoning summary."""
+        self._calls: dict[str, _Call] = {}
+        """Calls by id."""
+        self._call_at: dict[int, _Call] = {}
+        """Calls by output index; the latest, as some servers give all items the same index."""
+        self._call_count = 0
+
+    @property
+    def _started(self) -> bool:
+        """True once part of the answer has been emitted."""
+        return self._texts.started or self._call_count > 0
+
+    def _add_piece(self, position: TextPosition, piece: str | None, chunks: list[Chunk]) -> None:
+        """Emit a piece of a text."""
+        if piece:
+            self._texts.add_piece(position, piece)
+            self._emit(position, piece, chunks)
+
+    def _complete(self, position: TextPosition, whole: str | None, chunks: list[Chunk]) -> None:
+        """Emit the part of a complete text that hasn't been emitted yet."""
+        if whole and (rest := self._texts.rest(position, whole)):
+            self._emit(position, rest, chunks)
+
+    def _emit(self, position: TextPosition, text: str, chunks: list[Chunk]) -> None:
+        match position.kind:
+            case TextKind.TEXT:
+                chunks.append(TextChunk(text))
+            case TextKind.REFUSAL:
+                chunks.append(RefusalChunk(text))
+            case TextKind.ARGUMENTS:
+                chunks.append(ToolCallChunk(position.item, None, None, text))
+            case TextKind.SUMMARY | TextKind.REASONING:
+                self._emit_reasoning(position, text, chunks)
+
+    def _emit_reasoning(self, position: TextPosition, text: str, chunks: list[Chunk]) -> None:
+        if position.kind is TextKind.SUMMARY:
+            if self._summary not in (None, position):
+                chunks.append(ReasoningChunk(_BETWEEN_SUMMARIES))
+            self._summary = position
+        chunks.append(ReasoningChunk(text))
+
+    def _call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
+        """Return the call of an item at an output index; emit it if it is new."""
+        known = self._calls.get(item.call_id or "")
+        if known is None and (there := self._call_at.get(at)) is not None and there.id is None:
+            known = there
+        if known is None:
+            return self._new_call(item, at, chunks)
+        if known.id is None and item.call_id:
+            self._set_id(known, item.call_id)
+            chunks.append(ToolCallChunk(known.index, known.id, item.name or None, ""))
+        return known
+
+    def _new_call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
+        call = self._call_at[at] = _Call(self._call_count, None)
+        self._call_count += 1
+        if item.call_id:
+            self._set_id(call, item.call_id)
+        started = item.arguments or ""
+        if started:
+            self._texts.add_piece(call.position, started)
+        chunks.append(ToolCallChunk(call.index, call.id, item.name or None, started))
+        return call
+
+    def _set_id(self, call: _Call, id: str) -> None:
+        call.id = id
+        self._calls[id] = call
+
+    def _complete_call(self, item: Item, at: int, chunks: list[Chunk]) -> None:
+        call = self._call(item, at, chunks)
+        self._complete(call.position, item.arguments, chunks)
+
+    def _finish_response(
+        self, response: Response, chunks: list[Chunk], *, incomplete: bool
+    ) -> None:
+        """Emit the content that no event carried, then the usage and the finish."""
+        final_texts = self._texts.final_texts()
+        for at, item in enumerate(response.output or ()):
+            for position, text in parts_of(item, at):
+                if rest := final_texts.rest(position.kind, text):
+                    self._emit(position, rest, chunks)
+            if item.type == "function_call":
+                self._complete_call(item, at, chunks)
+        self._emit_usage(response, chunks)
+        self._finish(self._reason(response, incomplete=incomplete), chunks)
+
+    def _reason(self, response: Response, *, incomplete: bool) -> Reason:
+        if incomplete or response.status == "incomplete":
+            details = response.incomplete_details
+            filtered = details is not None and details.reason == "content_filter"
+            return Reason.CONTENT_FILTER if filtered else Reason.LENGTH
+        return Reason.TOOL_CALLS if self._call_count else Reason.STOP
+
+    def _emit_usage(self, response: Response, chunks: list[Chunk]) -> None:
+        if response.usage is not None and (usage := _usage(response.usage)) is not None:
+            chunks.append(UsageChunk(usage))
+
+    def _failure_of(self, response: Response, chunks: list[Chunk]) -> UpstreamFailure:
+        """Emit the usage, because a failed answer is charged too, and return the failure."""
+        self._emit_usage(response, chunks)
+        return self._fail_with(bytes(response.error))
+
+
+def position_of(part: Part, item: int, index: int) -> TextPosition | None:
+    """Return the position of a part's text, or None if the part isn't text."""
+    kind = _KINDS.get(part.type or "")
+    return None if kind is None else TextPosition(kind, item, index)
+
+
+def text_of(part: Part) -> str:
+    """Return the text or refusal of a part."""
+    return part.text or part.refusal or ""
+
+
+def parts_of(item: Item, at: int) -> Iterator[tuple[TextPosition, str]]:
+    """Yield the positions and texts of the item at an output index."""
+    for parts in (item.summary, item.content):
+        for index, part in enumerate(parts or ()):
+            if (position := position_of(part, at, index)) is not None:
+                yield position, text_of(part)
+
+
+def _usage(usage: TokenUsage) -> Usage | None:
+    """Return the usage, or None if a count is missing or negative."""
+    input_count, output_count = usage.input_tokens, usage.output_tokens
+    if input_count is None or output_count is None or input_count < 0 or output_count < 0:
+        return None
+    prompt, completion = usage.input_tokens_details, usage.output_tokens_details
+    return Usage(
+        input_tokens=input_count,
+        output_tokens=output_count,
+        cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
+        reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
+    )

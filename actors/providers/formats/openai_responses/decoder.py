@@ -1,0 +1,242 @@
+"""Turns Responses events and documents into chunks, independent of the transport.
+
+The events are those of OpenAI's API reference, "Streaming events" of Responses. They are the same
+over HTTP and over a WebSocket.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.decoding import Document, SseStream
+from actors.providers.formats.lenient import NULL, Number, one_line
+from actors.providers.formats.openai_responses.answer import (
+    AnswerReader,
+    parts_of,
+    position_of,
+    text_of,
+)
+from actors.providers.formats.openai_responses.frames import (
+    EMPTY,
+    Event,
+    Item,
+    Part,
+    Response,
+    read_event,
+    read_response,
+)
+from actors.providers.formats.openai_responses.request import translate
+from actors.providers.formats.openai_responses.texts import TextKind, TextPosition
+from actors.providers.redaction import Scrub
+from actors.runtime.offload import encoded
+from actors.turn.chunks import Chunk, TextChunk
+from actors.turn.model_call import ModelCall, UpstreamFailure
+
+_DELTAS = {
+    "response.output_text.delta": TextKind.TEXT,
+    "response.refusal.delta": TextKind.REFUSAL,
+    "response.reasoning_summary_text.delta": TextKind.SUMMARY,
+    "response.reasoning_text.delta": TextKind.REASONING,
+}
+_DONES = {
+    "response.output_text.done": TextKind.TEXT,
+    "response.refusal.done": TextKind.REFUSAL,
+    "response.reasoning_summary_text.done": TextKind.SUMMARY,
+    "response.reasoning_text.done": TextKind.REASONING,
+}
+_STATUSES = {None, "completed", "incomplete"}
+"""Statuses of a finished whole answer; None because some servers omit the status."""
+_FAILED = {"failed", "cancelled"}
+
+
+class _ErrorStatus(Struct):
+    """The status of an error event, which is next to the error object."""
+
+    status: Number | None = None
+
+
+class EventReader(AnswerReader):
+    """Reader of an answer sent as events."""
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of one event. Raises `UpstreamFailure`."""
+        try:
+            event, strict = read_event(data)
+        except msgspec.DecodeError:
+            self._repair_or_skip(data, chunks)
+            return
+        if event.error != NULL or "error" in (event.type, event.object):
+            raise self._fail_with(data)
+        handler = _HANDLERS.get(event.type or "")
+        before = len(chunks)
+        if handler is not None:
+            handler(self, event, chunks)
+        # Report unreadable events, but not unknown types: the API adds new ones.
+        meant = event.type is None or (handler is not None and not strict)
+        if meant and len(chunks) == before:
+            chunks.append(self._skipped(data))
+
+    def _fail_with(self, data: bytes) -> UpstreamFailure:
+        failure = super()._fail_with(data)
+        if failure.type == "error":  # the type of the event, not of the error
+            failure.type = None
+        try:
+            status = msgspec.json.decode(data, type=_ErrorStatus).status
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return failure
+        if status is not None and 400 <= status <= 599:
+            failure.status = status
+        return failure
+
+    def _delta(self, event: Event, chunks: list[Chunk]) -> None:
+        self._add_piece(_position(_DELTAS[event.type or ""], event), event.delta, chunks)
+
+    def _text_delta(self, event: Event, chunks: list[Chunk]) -> None:
+        if event.delta:
+            self._texts.add_piece(_position(TextKind.TEXT, event), event.delta)
+            chunks.append(TextChunk(event.delta, _logprobs(event)))
+
+    def _done(self, event: Event, chunks: list[Chunk]) -> None:
+        whole = event.text or event.refusal
+        self._complete(_position(_DONES[event.type or ""], event), whole, chunks)
+
+    def _part_added(self, event: Event, chunks: list[Chunk]) -> None:
+        if (position := _position_of_part(event)) is not None:
+            self._add_piece(position, text_of(event.part or Part()), chunks)
+
+    def _part_done(self, event: Event, chunks: list[Chunk]) -> None:
+        if (position := _position_of_part(event)) is not None:
+            self._complete(position, text_of(event.part or Part()), chunks)
+
+    def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
+        item = event.item
+        if item is not None and item.type == "function_call":
+            self._call(item, event.output_index or 0, chunks)
+
+    def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
+        item, at = event.item or Item(), event.output_index or 0
+        for position, text in parts_of(item, at):
+            self._complete(position, text, chunks)
+        if item.type == "function_call":
+            self._complete_call(item, at, chunks)
+
+    def _arguments_delta(self, event: Event, chunks: list[Chunk]) -> None:
+        self._add_piece(self._position_of_call(event, chunks), event.delta, chunks)
+
+    def _arguments_done(self, event: Event, chunks: list[Chunk]) -> None:
+        self._complete(self._position_of_call(event, chunks), event.arguments, chunks)
+
+    def _position_of_call(self, event: Event, chunks: list[Chunk]) -> TextPosition:
+        at = event.output_index or 0
+        return (self._call_at.get(at) or self._new_call(Item(), at, chunks)).position
+
+    def _completed(self, event: Event, chunks: list[Chunk]) -> None:
+        response = event.response or Response()
+        if response.status in _FAILED:
+            raise self._failure_of(response, chunks)
+        self._finish_response(response, chunks, incomplete=False)
+        self.saw_end_marker = True
+
+    def _incomplete(self, event: Event, chunks: list[Chunk]) -> None:
+        self._finish_response(event.response or Response(), chunks, incomplete=True)
+        self.saw_end_marker = True
+
+    def _response_failed(self, event: Event, chunks: list[Chunk]) -> None:
+        raise self._failure_of(event.response or Response(), chunks)
+
+
+class WholeReader(AnswerReader):
+    """Reader of an answer sent as one document."""
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of the answer. Raises `UpstreamFailure`."""
+        try:
+            response, _ = read_response(data)
+        except msgspec.DecodeError:
+            self._repair_or_skip(data, chunks)
+            return
+        if response.error != NULL or response.object == "error":
+            self._emit_usage(response, chunks)
+            raise self._fail_with(data)
+        if response.status in _FAILED:
+            raise self._failure_of(response, chunks)
+        if response.status is None and response.output is None:
+            chunks.append(self._skipped(data))
+        elif response.status in _STATUSES:
+            self._finish_response(response, chunks, incomplete=False)
+
+
+def _position(kind: TextKind, event: Event) -> TextPosition:
+    part = event.summary_index if kind is TextKind.SUMMARY else event.content_index
+    return TextPosition(kind, event.output_index or 0, part or 0)
+
+
+def _position_of_part(event: Event) -> TextPosition | None:
+    index = event.content_index if event.summary_index is None else event.summary_index
+    if event.part is None:
+        return None
+    return position_of(event.part, event.output_index or 0, index or 0)
+
+
+def _logprobs(event: Event) -> str | None:
+    """Return the log probabilities as JSON in the shape of Chat Completions."""
+    if event.logprobs in (NULL, EMPTY):
+        return None
+    return f'{{"content":{one_line(event.logprobs)},"refusal":null}}'
+
+
+_HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
+    **dict.fromkeys(_DELTAS, EventReader._delta),
+    **dict.fromkeys(_DONES, EventReader._done),
+    "response.output_text.delta": EventReader._text_delta,
+    "response.content_part.added": EventReader._part_added,
+    "response.reasoning_summary_part.added": EventReader._part_added,
+    "response.content_part.done": EventReader._part_done,
+    "response.reasoning_summary_part.done": EventReader._part_done,
+    "response.output_item.added": EventReader._item_added,
+    "response.output_item.done": EventReader._item_done,
+    "response.function_call_arguments.delta": EventReader._arguments_delta,
+    "response.function_call_arguments.done": EventReader._arguments_done,
+    "response.completed": EventReader._completed,
+    "response.incomplete": EventReader._incomplete,
+    "response.failed": EventReader._response_failed,
+}
+"""Handlers by event type; other events carry no content and are ignored."""
+
+PATH = "/responses"
+
+
+class OpenAIResponses:
+    """The Responses API as an `actors.providers.formats.base.Format`."""
+
+    stream_type = "text/event-stream"
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return translate(call).left_out
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream, application/json"),
+        ]
+        if api_key is not None:
+            headers.append(("authorization", f"Bearer {api_key}"))
+        translation = translate(call)
+        body = {**translation.body, "stream": True}
+        return RequestParts(PATH, tuple(headers), encoded(body), translation.left_out)
+
+    def stream_decoder(self, scrub: Scrub) -> Decoder:
+        return ResponsesDecoder(scrub)
+
+    def whole_decoder(self, scrub: Scrub) -> Decoder:
+        return ResponsesWholeDecoder(scrub)
+
+
+class ResponsesDecoder(EventReader, SseStream):
+    """Decoder for a stream of server-sent events."""
+
+
+class ResponsesWholeDecoder(WholeReader, Document):
+    """Decoder for an answer sent as one document although a stream was requested."""

@@ -1,0 +1,64 @@
+"""Chooses the API key of each call and records which keys the provider refused."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import trio
+
+from actors.routing.key_ring import KeyRing
+from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.model_call import FailureKind, UpstreamFailure
+
+FailureRecorder = Callable[[UpstreamFailure], UpstreamFailure]
+"""`Credentials.record_failure` bound to the key of a call."""
+
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+_FORBIDDEN = 403
+"""Status that may concern one model only, so it doesn't disable the key, only the route."""
+
+
+class Credentials:
+    """All keys of a provider; none for a provider that needs no key.
+
+    `ring` holds the same keys and is shared with other users of their state. Raises `ValueError`
+    for a key that cannot be sent.
+    """
+
+    __slots__ = ("_ring", "secrets")
+
+    def __init__(self, keys: Sequence[str] | None = None, ring: KeyRing | None = None) -> None:
+        self.secrets = tuple(keys or ())
+        """The keys in clear text, for redaction."""
+        if not all(map(_VISIBLE_ASCII.fullmatch, self.secrets)):
+            raise ValueError("a key is empty or contains characters that are not visible ASCII")
+        self._ring = KeyRing(self.secrets) if ring is None and keys is not None else ring
+
+    def take(self) -> str | None:
+        """Return the key for the next call, or None if the provider needs none.
+
+        Raises `UpstreamFailure` if all keys have been refused: the call must not be sent.
+        """
+        if self._ring is None:
+            return None
+        key = self._ring.next(trio.current_time())
+        if key is None:
+            raise UpstreamFailure(
+                FailureKind.REJECTED,
+                "the provider has no usable key",
+                status=401,
+                code="no_usable_key",
+            )
+        return key
+
+    def record_failure(self, key: str | None, failure: UpstreamFailure) -> UpstreamFailure:
+        """Record a failed call with `key`; return the failure to raise.
+
+        A failure of credentials disables the key, unless its status is 403.
+        """
+        if self._ring is None or key is None or trouble_of(failure) is not Trouble.CREDENTIALS:
+            return failure
+        now = trio.current_time()
+        failure.another_key = self._ring.has_other(key, now)
+        if failure.status != _FORBIDDEN:
+            self._ring.refused(key, now)
+        return failure

@@ -1,0 +1,90 @@
+"""Embedder that sends calls over HTTP."""
+
+from functools import partial
+
+import httpx
+import trio
+
+from actors.providers.formats.embeddings import (
+    EmbeddingCall,
+    Embeddings,
+    embedding_parts,
+    read_embeddings,
+)
+from actors.providers.http.provider import HttpProvider, OpenResponse, media_type, not_an_answer
+from actors.providers.redaction import Scrub
+from actors.runtime.offload import off_loop
+from actors.turn.model_call import FailureKind, UpstreamFailure
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Most bytes of an answer; 2048 vectors of 3072 numbers take about as many."""
+_LARGE = 65_536
+"""Size above which a request (characters) or answer (bytes) is processed in a thread."""
+
+
+class HttpEmbedder:
+    """An `Embedder` over HTTP; `path` is below the base URL of `provider`."""
+
+    def __init__(self, provider: HttpProvider, path: str) -> None:
+        self._provider = provider
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """The provider's name in the configuration."""
+        return self._provider.name
+
+    async def embed(
+        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
+    ) -> "HttpEmbedding":
+        """See `actors.providers.embedding_provider.Embedder.embed`."""
+        build = partial(embedding_parts, ask, self._path, upstream_model)
+        opened = await self._provider.send_request(build, large=_is_large(ask), connect_s=connect_s)
+        if media_type(opened.response) != "application/json":
+            opened.body.close()
+            raise not_an_answer(opened.response, self._provider.scrub)
+        return HttpEmbedding(opened, ask, self._provider.scrub, self._provider.threads)
+
+
+class HttpEmbedding:
+    """An open embedding answer (`actors.providers.embedding_provider.OpenEmbedding`)."""
+
+    def __init__(
+        self, opened: OpenResponse, ask: EmbeddingCall, scrub: Scrub, threads: trio.CapacityLimiter
+    ) -> None:
+        self._body = opened.body
+        self._threads = threads
+        self._record_failure = opened.record_failure
+        self._ask = ask
+        self._scrub = scrub
+        self.release = opened.body.release_if_complete
+        self.close = opened.body.close
+
+    async def read(self) -> Embeddings:
+        """See `actors.providers.embedding_provider.OpenEmbedding.read`."""
+        try:
+            data = await self._read_all()
+            read = partial(read_embeddings, data, self._ask, self._scrub)
+            return await off_loop(len(data) > _LARGE, self._threads, read)
+        except UpstreamFailure as failure:
+            self._record_failure(failure)
+            raise
+
+    async def _read_all(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while data := await self._body.receive():
+                parts.append(data)
+                size += len(data)
+                if size > MAX_ANSWER:
+                    text = f"the provider sent an answer of over {MAX_ANSWER} bytes"
+                    raise UpstreamFailure(FailureKind.MALFORMED, text)
+        except httpx.TransportError as error:
+            text = "the connection to the provider broke"
+            raise UpstreamFailure(FailureKind.TRUNCATED, text) from error
+        return b"".join(parts)
+
+
+def _is_large(ask: EmbeddingCall) -> bool:
+    return sum(map(len, ask.texts)) > _LARGE

@@ -1,0 +1,66 @@
+"""Converts HTTP errors to `UpstreamFailure`s with texts that are safe for clients."""
+
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from actors.providers.error_body import read_error
+from actors.providers.http.connection import Disconnected
+from actors.providers.redaction import Scrub
+from actors.turn.model_call import FailureKind, UpstreamFailure
+
+_DAY_S = 86_400.0
+
+
+def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFailure:
+    """Return the failure of a request that got no response."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return UpstreamFailure(
+            FailureKind.CONNECT_TIMEOUT, "the provider cannot be reached in time"
+        )
+    if isinstance(error, httpx.RemoteProtocolError) and not isinstance(error, Disconnected):
+        return UpstreamFailure(FailureKind.SERVER_ERROR, "the provider's answer is not valid HTTP")
+    return UpstreamFailure(FailureKind.REFUSED, scrub(f"the provider cannot be reached: {error}"))
+
+
+def status_failure(
+    response: httpx.Response, body: bytes, scrub: Scrub, now: Callable[[], float]
+) -> UpstreamFailure:
+    """Return the failure of a response whose status isn't 200; `body` is its beginning."""
+    status = response.status_code
+    error = read_error(body)
+    failure = UpstreamFailure(
+        FailureKind.REJECTED if 400 <= status < 500 else FailureKind.SERVER_ERROR,
+        scrub(error.message) if error else f"the provider answered with status {status}",
+        status=status,
+        retry_after_s=retry_after(response.headers.get("retry-after"), now),
+    )
+    if error is not None:
+        if failure.retry_after_s is None and error.retry_after_s is not None:
+            failure.retry_after_s = min(error.retry_after_s, _DAY_S)
+        failure.code = error.code and scrub(error.code)
+        failure.type = error.type and scrub(error.type)
+        failure.param = error.param and scrub(error.param)
+    return failure
+
+
+def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
+    """Return the seconds in a `Retry-After` header, or None if it can't be parsed.
+
+    The value is a number of seconds or a date (RFC 9110 §10.2.3). The result is at most a day, so
+    that it is always a finite number that clients can use. `now` returns seconds since the epoch.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return min(float(value), _DAY_S)
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return min(max(0.0, date.timestamp() - now()), _DAY_S)
+    except (ValueError, OverflowError):
+        return None

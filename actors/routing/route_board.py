@@ -1,0 +1,243 @@
+"""Route board: decides which routes may be called now and keeps the state of each.
+
+One board serves all turns of a process. Its decisions never wait; only `gate` does.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from actors.routing.breaker import Breaker, BreakerSettings, BreakerStatus, OpenReason, Permit
+from actors.routing.concurrency_gate import Gate
+from actors.routing.key_ring import KeyRing
+from actors.routing.provider_limits import ProviderLimits, ProviderState, ProviderStatus
+from actors.routing.requirements import Requirements, missing_capability
+from actors.turn.model_call import Route
+from actors.turn.request import PlannedRoute
+
+ROUTES_KEPT = 1000
+"""Number of routes kept after a sweep.
+
+Clients can name routes directly, so the number must be bounded. Configured routes and those that an
+operator opened are never dropped.
+"""
+_SWEEP_EVERY = 100
+"""Number of new routes between two sweeps, since a sweep visits every route."""
+
+_SKIPS: dict[OpenReason, str] = {
+    "failures": "breaker_open",
+    "credit": "credit",
+    "operator": "operator",
+}
+
+
+class Skipped(Struct, frozen=True):
+    """A route that is passed over."""
+
+    route: Route
+    reason: str
+    """`breaker_open`, `credit`, `operator`, `no_key`, or a `needs.MissingCapability`."""
+    retry_in_s: float | None = None
+    """Seconds until the route may be called, or None if waiting doesn't help."""
+
+
+class Choice(Struct, frozen=True):
+    """Routes to try, in order, and routes that are passed over."""
+
+    open: tuple[PlannedRoute, ...]
+    skipped: tuple[Skipped, ...]
+
+
+class RouteStatus(Struct, frozen=True):
+    """State of a route and of its provider."""
+
+    route: Route
+    breaker: BreakerStatus
+    provider: ProviderStatus
+    prefill_refused: bool
+
+
+class _RouteState:
+    """State kept for a route."""
+
+    __slots__ = ("breaker", "prefill_refused")
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self.breaker = Breaker(settings)
+        self.prefill_refused = False
+
+    def is_idle(self, now: float) -> bool:
+        """Return True if dropping the state loses nothing."""
+        status = self.breaker.status(now)
+        return status.state == "closed" and not status.failures and not self.prefill_refused
+
+    def is_automatic(self, now: float) -> bool:
+        """Return True unless an operator opened the breaker."""
+        return self.breaker.status(now).reason != "operator"
+
+
+class RouteBoard:
+    """State of all routes: breakers by route; rate windows, gates and keys by provider.
+
+    `limits` and `keys` are keyed by provider name. A provider without an entry has no limits, or
+    takes no key. The key rings are shared with the providers, which report refused keys to them.
+    `clock` returns monotonic seconds, like trio's. The state of `configured` routes is never
+    dropped.
+    """
+
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        limits: Mapping[str, ProviderLimits],
+        keys: Mapping[str, KeyRing],
+        clock: Callable[[], float],
+        configured: Iterable[Route] = (),
+    ) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._keys = keys
+        self._clock = clock
+        self._configured = frozenset(configured)
+        self._providers: dict[str, ProviderState] = {}
+        self._states: OrderedDict[Route, _RouteState] = OrderedDict()
+        """States by route, the most recently used last."""
+        self._sweep_at = ROUTES_KEPT + _SWEEP_EVERY
+
+    def choose(self, routes: Sequence[PlannedRoute], needs: Requirements) -> Choice:
+        """Split off the routes that must not be called, and move those near a limit to the end.
+
+        A route is skipped if it lacks a capability in `needs`, its breaker is open or its
+        provider has no usable key.
+        """
+        now = self._clock()
+        can: list[PlannedRoute] = []
+        skipped: list[Skipped] = []
+        for planned in routes:
+            lack = missing_capability(needs, planned.capabilities)
+            skip = Skipped(planned.route, lack) if lack else self._skip(planned.route, now)
+            if skip is None:
+                can.append(planned)
+            else:
+                skipped.append(skip)
+        can.sort(key=lambda planned: self._provider(planned.route).capacity.hot(now))
+        return Choice(tuple(can), tuple(skipped))
+
+    def enter(self, route: Route) -> Permit | Skipped:
+        """Begin an attempt, or return the reason why the route must not be called.
+
+        The state may have changed since `choose`. The attempt counts as a request. Acquire a slot
+        of the route's `gate` first.
+        """
+        now = self._clock()
+        skip = self._skip(route, now)
+        if skip is not None:
+            return skip
+        permit = self._state(route).breaker.admit(now)
+        assert permit is not None, "a route without a reason to skip it is admitted"  # noqa: S101
+        self._provider(route).capacity.note_request(now)
+        return permit
+
+    def gate(self, route: Route) -> Gate:
+        """Return the concurrency gate of the route's provider."""
+        return self._provider(route).gate
+
+    def note_tokens(self, route: Route, tokens: int) -> None:
+        """Count `tokens` as used at the route's provider."""
+        self._provider(route).capacity.note_tokens(self._clock(), tokens)
+
+    def retry_in_s(self, routes: Iterable[Route]) -> float | None:
+        """Return the seconds until the first skipped route may be called, or None for never."""
+        now = self._clock()
+        skips = (self._skip(route, now) for route in routes)
+        waits = (skip.retry_in_s for skip in skips if skip is not None)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def takes_prefill(self, planned: PlannedRoute) -> bool:
+        """Return True if the route is expected to continue a trailing assistant message."""
+        state = self._states.get(planned.route)
+        return planned.capabilities.prefill and not (state is not None and state.prefill_refused)
+
+    def prefill_refused(self, route: Route) -> None:
+        """Record until `reset` that the route refused a trailing assistant message."""
+        self._state(route).prefill_refused = True
+
+    def open(self, route: Route) -> None:
+        """Take the route out of use until `reset`, on behalf of an operator."""
+        self._state(route).breaker.open("operator", self._clock())
+
+    def reset(self, route: Route) -> None:
+        """Clear the state of the route and the refusals of its provider's keys."""
+        self._states.pop(route, None)
+        keys = self._keys.get(route.provider)
+        if keys is not None:
+            keys.reset()
+
+    def status(self, route: Route) -> RouteStatus:
+        """Return the status of the route, which may be unknown so far."""
+        now = self._clock()
+        return self._route_status(route, self._provider(route).status(now), now)
+
+    def statuses(self, also: Iterable[Route] = ()) -> tuple[RouteStatus, ...]:
+        """Return the status of the routes in `also` and of all known routes."""
+        now = self._clock()
+        routes = dict.fromkeys([*also, *self._states])
+        providers = {route.provider: self._provider(route) for route in routes}
+        shared = {name: provider.status(now) for name, provider in providers.items()}
+        return tuple(self._route_status(route, shared[route.provider], now) for route in routes)
+
+    def _route_status(self, route: Route, provider: ProviderStatus, now: float) -> RouteStatus:
+        state = self._states.get(route) or _RouteState(self._settings)
+        return RouteStatus(route, state.breaker.status(now), provider, state.prefill_refused)
+
+    def _skip(self, route: Route, now: float) -> Skipped | None:
+        """Return the reason to skip the route now; of two reasons the one that lasts longer."""
+        reasons = (self._breaker_skip(route, now), self._key_skip(route, now))
+        return max((skip for skip in reasons if skip is not None), key=_wait, default=None)
+
+    def _breaker_skip(self, route: Route, now: float) -> Skipped | None:
+        state = self._states.get(route)
+        if state is None or state.breaker.admits(now):
+            return None
+        status = state.breaker.status(now)
+        return Skipped(route, _SKIPS[status.reason or "failures"], status.retry_in_s)
+
+    def _key_skip(self, route: Route, now: float) -> Skipped | None:
+        keys = self._keys.get(route.provider)
+        if keys is None or keys.usable(now):
+            return None
+        return Skipped(route, "credit" if len(keys) else "no_key", keys.retry_in_s(now))
+
+    def _provider(self, route: Route) -> ProviderState:
+        name = route.provider
+        if name not in self._providers:
+            limits = self._limits.get(name, ProviderLimits())
+            self._providers[name] = ProviderState(limits, self._keys.get(name))
+        return self._providers[name]
+
+    def _state(self, route: Route) -> _RouteState:
+        """Return the state of the route, created if needed, and mark it as used."""
+        if route not in self._states:
+            self._make_room()
+            self._states[route] = _RouteState(self._settings)
+        self._states.move_to_end(route)
+        return self._states[route]
+
+    def _make_room(self) -> None:
+        """Drop the least recently used states, idle ones first; keep those an operator opened."""
+        if len(self._states) < self._sweep_at:
+            return
+        now = self._clock()
+        droppable = [item for item in self._states.items() if item[0] not in self._configured]
+        for may_drop in (_RouteState.is_idle, _RouteState.is_automatic):
+            for route, state in droppable:
+                if len(self._states) <= ROUTES_KEPT:
+                    break
+                if route in self._states and may_drop(state, now):
+                    del self._states[route]
+        self._sweep_at = len(self._states) + _SWEEP_EVERY
+
+
+def _wait(skip: Skipped) -> float:
+    return math.inf if skip.retry_in_s is None else skip.retry_in_s

@@ -1,0 +1,83 @@
+"""Tests of long answers: their detection, and piecewise encoding and decoding."""
+
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.answer import codec as long_answers
+from actors.answer.codec import (
+    LOGPROBS_COST,
+    LONG_EVENTS,
+    LONG_TEXT,
+    is_long,
+    kept_items,
+    read_items,
+)
+from actors.answer.items import decode_items, encode_items, items_of
+from actors.turn import events
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
+from actors.turn.outcome import Reason
+from tests.support.sample_events import STARTED, answer_events, ended
+
+HALF = "a" * (LONG_TEXT // 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "long"),
+    [
+        ([], False),
+        ([Text("a")] * (LONG_EVENTS - 2), False),
+        ([Text("a")] * LONG_EVENTS, True),
+        ([Text("a" * LONG_TEXT)], False),
+        ([Text("a" * LONG_TEXT), Text("a")], True),
+        ([Text(HALF), Reasoning(HALF)], False),
+        ([Text(HALF), Reasoning(HALF), Refusal("a")], True),
+        ([ToolCallDelta(0, "c", "f", HALF), ToolCall(0, "c", "f", HALF)], False),
+        ([ToolCallDelta(0, "c", "f", HALF), ToolCall(0, "c", "f", HALF + "a")], True),
+        ([events.Replace(HALF + HALF + "a", "guard")], True),
+        ([Text("", "x" * (LONG_TEXT // LOGPROBS_COST))], False),
+        ([Text("", "x" * (LONG_TEXT // LOGPROBS_COST + 1))], True),
+        ([events.Retry("guard"), events.Warning("a", HALF + HALF + "a")], False),
+    ],
+)
+def test_which_answers_are_long(answer: list[AnyEvent], long: bool) -> None:
+    assert is_long([STARTED, *answer, ended()]) is long
+
+
+def test_short_answer_is_classified_quickly() -> None:
+    journal: list[AnyEvent] = [STARTED, *[Text("word ", "{}")] * (LONG_EVENTS - 2), ended()]
+    started_at = time.process_time()
+    for _ in range(100):
+        assert not is_long(journal)
+    assert time.process_time() - started_at < 0.1, "a check takes over 1 ms"
+
+
+answers = st.lists(answer_events | st.builds(Text, st.text(), st.text()), max_size=12)
+
+
+@given(answers, st.sampled_from(Reason))
+def test_piecewise_encoding_gives_the_same_json(answer: list[AnyEvent], reason: Reason) -> None:
+    items = items_of([STARTED, *answer, ended(reason)])
+    kept = kept_items(items, long=True)
+    assert kept == kept_items(items, long=False)
+    assert kept == (encode_items(items).decode() if items else None)
+
+
+@given(answers, st.sampled_from(Reason))
+def test_piecewise_decoding_gives_the_same_items(answer: list[AnyEvent], reason: Reason) -> None:
+    items = items_of([STARTED, *answer, ended(reason)])
+    kept = encode_items(items).decode()
+    with pytest.MonkeyPatch.context() as patch:
+        assert read_items(kept) == items
+        patch.setattr(long_answers, "LONG_ITEMS", 0)
+        assert read_items(kept) == items == decode_items(kept)
+
+
+@pytest.mark.parametrize("kept", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
+def test_other_json_is_refused(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_answers, "LONG_ITEMS", -1)
+    with pytest.raises(msgspec.MsgspecError):
+        read_items(kept)

@@ -1,0 +1,128 @@
+"""Tests of client errors: the turn's reason and the client's error for every failure kind."""
+
+import pytest
+
+from actors.attempts.client_errors import client_error, not_continued, nothing_asked
+from actors.turn.model_call import FailureKind, Route, UpstreamFailure, failure_reason
+from actors.turn.outcome import Reason
+from actors.usage.ledger import Ledger
+
+K = FailureKind
+OURS = "upstream_error"
+THEIRS = "invalid_request_error"
+
+TABLE: list[tuple[FailureKind, int | None, Reason, int, str]] = [
+    # kind, upstream status → reason, client's status, error type
+    (K.REFUSED, None, Reason.UPSTREAM_UNREACHABLE, 502, OURS),
+    (K.CONNECT_TIMEOUT, None, Reason.UPSTREAM_TIMEOUT, 504, OURS),
+    (K.FIRST_BYTE_TIMEOUT, None, Reason.UPSTREAM_TIMEOUT, 504, OURS),
+    (K.FIRST_TOKEN_TIMEOUT, None, Reason.UPSTREAM_TIMEOUT, 504, OURS),
+    (K.IDLE_TIMEOUT, None, Reason.UPSTREAM_TIMEOUT, 504, OURS),
+    (K.REJECTED, None, Reason.UPSTREAM_REJECTED, 502, OURS),
+    (K.REJECTED, 400, Reason.UPSTREAM_REJECTED, 400, THEIRS),
+    (K.REJECTED, 401, Reason.UPSTREAM_REJECTED, 502, OURS),
+    (K.REJECTED, 402, Reason.UPSTREAM_REJECTED, 502, OURS),
+    (K.REJECTED, 403, Reason.UPSTREAM_REJECTED, 502, OURS),
+    (K.REJECTED, 404, Reason.UPSTREAM_REJECTED, 404, THEIRS),
+    (K.REJECTED, 408, Reason.UPSTREAM_REJECTED, 408, THEIRS),
+    (K.REJECTED, 413, Reason.UPSTREAM_REJECTED, 413, THEIRS),
+    (K.REJECTED, 422, Reason.UPSTREAM_REJECTED, 422, THEIRS),
+    (K.REJECTED, 429, Reason.UPSTREAM_REJECTED, 429, THEIRS),
+    (K.SERVER_ERROR, 500, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.SERVER_ERROR, 503, Reason.UPSTREAM_ERROR, 503, OURS),
+    (K.SERVER_ERROR, None, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.IN_STREAM_ERROR, None, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.MALFORMED, None, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.TRUNCATED, None, Reason.UPSTREAM_TRUNCATED, 502, OURS),
+    (K.MISFIT, None, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.BUSY, None, Reason.UPSTREAM_UNREACHABLE, 503, OURS),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "reason", "expected", "type"), TABLE)
+def test_failure_maps_to_reason_and_client_error(
+    kind: FailureKind, status: int | None, reason: Reason, expected: int, type: str
+) -> None:
+    failure = UpstreamFailure(kind, "words", status=status)
+    assert failure_reason(kind) is reason
+    error = client_error(failure)
+    assert (error.status, error.type, error.message) == (expected, type, "words")
+    assert error.code == kind.value
+
+
+def test_table_is_complete() -> None:
+    assert {row[0] for row in TABLE} == set(FailureKind)
+
+
+def test_client_mistake_keeps_the_providers_details() -> None:
+    failure = UpstreamFailure(
+        K.REJECTED,
+        "too long",
+        status=400,
+        code="context_length",
+        type="bad_request",
+        param="messages",
+    )
+    error = client_error(failure)
+    assert (error.code, error.type, error.param) == ("context_length", "bad_request", "messages")
+
+
+def test_operator_mistake_hides_type_and_param() -> None:
+    failure = UpstreamFailure(K.REJECTED, "bad key", status=401, type="auth", param="key")
+    error = client_error(failure)
+    assert (error.type, error.param) == ("upstream_error", None)
+
+
+def test_retry_after_is_passed_on() -> None:
+    failure = UpstreamFailure(K.REJECTED, "slow down", status=429, retry_after_s=7.5)
+    assert client_error(failure).retry_after_s == 7.5
+
+
+def test_attempts_are_listed_if_there_was_more_than_one() -> None:
+    failure = UpstreamFailure(K.SERVER_ERROR, "It broke.", status=500)
+    assert client_error(failure, ["a/m: refused"]).message == "It broke."
+    expected = client_error(failure, ["a/m: refused", "b/n: server error 500"])
+    assert expected.message == "It broke. Tried: a/m: refused; b/n: server error 500."
+
+
+def test_attempts_are_not_listed_for_a_client_mistake() -> None:
+    failure = UpstreamFailure(K.REJECTED, "too hot", status=400)
+    assert client_error(failure, ["a", "b"]).message == "too hot"
+
+
+@pytest.mark.parametrize("status", [408, 429])
+def test_attempts_are_listed_if_the_last_route_was_busy(status: int) -> None:
+    failure = UpstreamFailure(K.REJECTED, "Slow down.", status=status)
+    expected = client_error(failure, ["a/m: refused", "b/n: rejected 429"])
+    assert expected.message == "Slow down. Tried: a/m: refused; b/n: rejected 429."
+    assert expected.status == status
+
+
+def ledger_of_skips(*reasons: str) -> Ledger:
+    ledger = Ledger()
+    for reason in reasons:
+        ledger.skip(Route("a", "m"), reason, 0.0)
+    return ledger
+
+
+def test_request_that_no_route_supports_is_a_400() -> None:
+    failure = nothing_asked(ledger_of_skips("no_images", "unsupported: seed").skipped(), None)
+    error = client_error(failure)
+    assert (error.status, error.code) == (400, "unsupported_by_route")
+    assert "a/m: no_images; a/m: unsupported: seed" in error.message
+
+
+def test_unavailable_routes_are_a_503_with_retry_after() -> None:
+    ledger = ledger_of_skips("no_images", "breaker_open")
+    error = client_error(nothing_asked(ledger.skipped(), 12.0), ledger.tried())
+    assert (error.status, error.code, error.retry_after_s) == (503, "no_route_available", 12.0)
+    assert "a/m: skipped (breaker_open)" in error.message
+
+
+def test_interruption_is_the_cause_if_continuing_fails() -> None:
+    cut = UpstreamFailure(K.TRUNCATED, "Cut.")
+    last = UpstreamFailure(K.SERVER_ERROR, "Down.", status=500)
+    expected = not_continued(cut, last)
+    assert (expected.kind, expected.status) == (K.TRUNCATED, None)
+    assert expected.message == "Cut. It could not be continued: Down."
+    assert not_continued(cut, cut) is cut

@@ -1,0 +1,461 @@
+"""Tests of the HTTP provider over scripted connections: answers and failure kinds."""
+
+import threading
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from actors.ports import Answer, Provider
+from actors.providers.formats.base import RequestParts
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.http.credentials import Credentials
+from actors.providers.http.provider import HttpProvider, UpstreamClient, make_client
+from actors.providers.http.transport import Statistics
+from actors.runtime.offload import LARGE_VALUES
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
+from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
+from tests.support.scripted_connections import (
+    LAST,
+    SILENCE,
+    CancelAtStep,
+    Line,
+    MemoryWire,
+    Peer,
+    chunked,
+    head,
+)
+
+URL = "http://up:8000/v1/"
+CALL = ModelCall(upstream_model="m", messages=[], parameters={})
+SSE = head(200, "content-type: text/event-stream; charset=utf-8", "transfer-encoding: chunked")
+TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
+STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+HI, FINISH = TextChunk("Hi"), FinishChunk(Reason.STOP)
+COUNTED = UsageChunk(Usage(input_tokens=1, output_tokens=2))
+
+
+class Setting:
+    """A provider whose only connection follows a script."""
+
+    def __init__(self, *script: Line, api_key: str | None = "topsecret", **options: Any) -> None:
+        self.wire = MemoryWire(*script)
+        self.client = Peer(self.wire).client()
+        self.provider: Provider = HttpProvider("p", URL, api_key, self.client, **options)
+
+    async def open(self) -> Answer:
+        return await self.provider.open(CALL, connect_s=5.0)
+
+    async def failure(self) -> UpstreamFailure:
+        with pytest.raises(UpstreamFailure) as caught:
+            await self.open()
+        assert self.statistics.open == self.statistics.idle
+        return caught.value
+
+    @property
+    def statistics(self) -> Statistics:
+        return self.client.upstream.statistics()
+
+
+async def drained(answer: Answer) -> list[list[Chunk]]:
+    batches: list[list[Chunk]] = []
+    while batch := await answer.receive():
+        batches.append(batch)
+    return batches
+
+
+async def test_each_read_gives_one_batch() -> None:
+    setting = Setting(SSE, chunked(TEXT, TEXT), chunked(TEXT), chunked(STOP, USAGE, DONE) + LAST)
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, HI], [HI], [FINISH, COUNTED]]
+    assert await answer.receive() == []
+    answer.release()
+    assert setting.statistics == Statistics(connecting=0, open=1, idle=1)
+
+
+async def test_request_is_built_by_the_format() -> None:
+    setting = Setting(SSE)
+    await setting.open()
+    request, _, body = setting.wire.sent.partition(b"\r\n\r\n")
+    lines = request.decode().split("\r\n")
+    assert lines[0] == "POST /v1/chat/completions HTTP/1.1"
+    assert {"host: up:8000", "accept-encoding: identity", "authorization: Bearer topsecret"} <= set(
+        lines
+    )
+    assert f"content-length: {len(body)}" in lines
+    assert msgspec.json.decode(body)["stream"] is True
+    keyless = Setting(SSE, api_key=None)
+    await keyless.open()
+    assert b"authorization" not in keyless.wire.sent
+
+
+async def test_release_at_the_end_marker_does_not_wait_for_the_last_chunk() -> None:
+    setting = Setting(SSE, chunked(TEXT, STOP, DONE))
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    answer.release()
+    assert setting.statistics.idle == 1
+    setting.wire.script += [LAST, 0.0, SSE]
+    await setting.open()
+    assert setting.statistics == Statistics(connecting=0, open=1, idle=0)
+
+
+async def test_close_is_immediate() -> None:
+    setting = Setting(SSE, chunked(TEXT))
+    answer = await setting.open()
+    await answer.receive()
+    answer.close()
+    assert setting.wire.closed
+    assert setting.statistics.open == 0
+
+
+@pytest.mark.parametrize("rest", [[SILENCE], [20.0, chunked(USAGE, DONE)]])
+async def test_missing_end_after_the_finish_is_not_waited_for(
+    rest: list[Line], autojump_clock: trio.testing.MockClock
+) -> None:
+    setting = Setting(SSE, chunked(TEXT, STOP), *rest)
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    assert trio.current_time() == pytest.approx(1.0)
+    answer.release()
+    assert setting.wire.closed
+
+
+async def test_wait_after_the_finish_is_one_second_in_total(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    pings: list[Line] = [0.4, chunked(b": ping\n\n")] * 5
+    setting = Setting(SSE, chunked(STOP), 0.3, chunked(USAGE), *pings)
+    answer = await setting.open()
+    assert await drained(answer) == [[FINISH], [COUNTED]]
+    assert trio.current_time() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
+async def test_truncation_after_the_finish_is_a_good_end(end: Line) -> None:
+    setting = Setting(SSE, chunked(TEXT, STOP), end)
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    answer.release()
+    assert setting.wire.closed == (end != LAST)
+
+
+@pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
+async def test_truncation_before_the_finish_is_a_failure(end: Line) -> None:
+    setting = Setting(SSE, chunked(TEXT), end)
+    answer = await setting.open()
+    assert await answer.receive() == [HI]
+    for _ in range(2):
+        with pytest.raises(UpstreamFailure) as caught:
+            await answer.receive()
+        assert caught.value.kind is FailureKind.TRUNCATED
+    answer.close()
+    assert setting.wire.closed
+
+
+async def test_chunks_before_a_failure_come_first_and_the_failure_without_reading() -> None:
+    setting = Setting(SSE, chunked(TEXT, b'data: {"error":{"message":"at up:8000"}}\n\n'))
+    answer = await setting.open()
+    assert await answer.receive() == [HI]
+    with pytest.raises(UpstreamFailure) as caught:
+        await answer.receive()
+    assert (caught.value.kind, caught.value.message) == (
+        FailureKind.IN_STREAM_ERROR,
+        "at [address]",
+    )
+
+
+async def test_a_whole_answer_instead_of_a_stream() -> None:
+    document = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    fields = ("content-type: application/json", f"content-length: {len(document)}")
+    setting = Setting(head(200, *fields), document[:20], document[20:])
+    answer = await setting.open()
+    assert await drained(answer) == [[HI, FINISH]]
+    answer.release()
+    assert setting.statistics.idle == 1
+
+
+def error(status: int, body: bytes, *fields: str) -> bytes:
+    return head(status, f"content-length: {len(body)}", *fields) + body
+
+
+async def test_rejection_has_the_provider_s_message() -> None:
+    body = (
+        b'{"error":{"message":"key topsecret at http://10.0.0.1/ no","type":"auth",'
+        b'"code":"bad_key","param":"x"}}'
+    )
+    setting = Setting(error(401, body))
+    failure = await setting.failure()
+    assert failure.kind is FailureKind.REJECTED
+    assert failure.message == "key [secret] at [address] no"
+    assert (failure.status, failure.type, failure.code, failure.param) == (
+        401,
+        "auth",
+        "bad_key",
+        "x",
+    )
+    assert setting.statistics.idle == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (404, b"<html>no</html>", FailureKind.REJECTED, "the provider answered with status 404"),
+        (429, b'{"detail":"slow"}', FailureKind.REJECTED, "slow"),
+        (500, b'{"error":"oh"}', FailureKind.SERVER_ERROR, "oh"),
+        (503, b"", FailureKind.SERVER_ERROR, "the provider answered with status 503"),
+        (302, b"", FailureKind.SERVER_ERROR, "the provider answered with status 302"),
+        (202, b"{}", FailureKind.SERVER_ERROR, "the provider answered with status 202"),
+    ],
+)
+async def test_statuses(status: int, body: bytes, kind: FailureKind, message: str) -> None:
+    failure = await Setting(error(status, body)).failure()
+    assert (failure.kind, failure.message, failure.status) == (kind, message, status)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("9" * 400, 86_400.0),
+        ("Fri, 20 Nov 2099 10:00:30 GMT", 86_400.0),
+        ("Fri, 20 Nov 2026 10:00:30 GMT", 30.0),
+        ("Fri, 20 Nov 2026 09:00:00 GMT", 0.0),
+        ("Fri, 20 Nov 2026 10:00:30 -0000", 30.0),
+        ("soon", None),
+        ("-1", None),
+        (".", None),
+        ("Fri, 99 Nov 2026 10:00:30 GMT", None),
+    ],
+)
+async def test_retry_after(value: str, seconds: float | None) -> None:
+    setting = Setting(error(429, b"", f"retry-after: {value}"), now=lambda: 1795168800.0)
+    assert (await setting.failure()).retry_after_s == seconds
+
+
+async def test_retry_delay_from_the_error_body() -> None:
+    body = b'{"error":{"code":429,"message":"slow","details":[{"retryDelay":"%ds"}]}}'
+    assert (await Setting(error(429, body % 21)).failure()).retry_after_s == 21.0
+    assert (await Setting(error(429, body % 10**9)).failure()).retry_after_s == 86_400.0
+    failure = await Setting(error(429, body % 21, "retry-after: 7")).failure()
+    assert failure.retry_after_s == 7.0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("content-type: text/html",),
+        ("content-type: text/plain",),
+        (),
+        ("content-type: text/event-stream", "content-encoding: gzip"),
+    ],
+)
+async def test_200_with_another_content_type_fails(fields: tuple[str, ...]) -> None:
+    setting = Setting(head(200, *fields) + b"<html>")
+    failure = await setting.failure()
+    assert (failure.kind, failure.status) == (FailureKind.SERVER_ERROR, 200)
+    assert setting.wire.closed
+
+
+async def test_an_endless_error_is_read_up_to_64_kib() -> None:
+    pages = [chunked(b"x" * 16384) for _ in range(10)]
+    setting = Setting(head(500, "transfer-encoding: chunked"), *pages)
+    assert (await setting.failure()).status == 500
+    assert len(setting.wire.script) == 6
+    assert setting.wire.closed
+
+
+@pytest.mark.parametrize("end", [60.0, b"", httpx.ReadError("reset")])
+async def test_incomplete_error_body_is_reported_by_status(
+    end: Line, autojump_clock: trio.testing.MockClock
+) -> None:
+    setting = Setting(head(503, "content-length: 100"), b'{"error"', end)
+    failure = await setting.failure()
+    assert failure.message == "the provider answered with status 503"
+    assert trio.current_time() <= 2.001
+    assert setting.wire.closed
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ([b""], FailureKind.REFUSED),
+        ([httpx.ReadError("connection reset by peer")], FailureKind.REFUSED),
+        ([b"SMTP\r\n\r\n"], FailureKind.SERVER_ERROR),
+    ],
+)
+async def test_no_response(script: list[Line], kind: FailureKind) -> None:
+    failure = await Setting(*script).failure()
+    assert failure.kind is kind
+    assert "up" not in failure.message.split()
+
+
+async def test_refused_and_too_slow_connections(autojump_clock: trio.testing.MockClock) -> None:
+    refusing = HttpProvider("p", URL, None, Peer().client())
+    with pytest.raises(UpstreamFailure) as caught:
+        await refusing.open(CALL, connect_s=5.0)
+    assert caught.value.kind is FailureKind.REFUSED
+    slow = HttpProvider("p", URL, None, Peer(MemoryWire(), connect_s=9.0).client())
+    with pytest.raises(UpstreamFailure) as caught:
+        await slow.open(CALL, connect_s=5.0)
+    assert caught.value.kind is FailureKind.CONNECT_TIMEOUT
+    assert trio.current_time() == pytest.approx(5.0)
+
+
+async def test_only_connecting_is_bounded_by_connect_s(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answer = await Setting(20.0, SSE, 20.0, chunked(TEXT)).open()
+    assert await answer.receive() == [HI]
+    assert trio.current_time() == pytest.approx(40.0)
+
+
+async def test_cancellation_at_any_step_leaves_nothing_open() -> None:
+    step, finished = 0, False
+    while not finished:
+        step += 1
+        setting = Setting(head(100), SSE, chunked(TEXT), chunked(STOP), 0.0, chunked(DONE) + LAST)
+        with trio.CancelScope() as scope:
+            watch = CancelAtStep(trio.lowlevel.current_task(), scope, step)
+            trio.lowlevel.add_instrument(watch)
+            answer = await setting.open()
+            try:
+                await drained(answer)
+                finished = True
+            finally:
+                answer.release() if finished else answer.close()
+        trio.lowlevel.remove_instrument(watch)
+        assert setting.statistics.connecting == 0
+        assert setting.statistics.open == int(finished)
+        assert setting.wire.closed == (setting.wire.opened and not finished)
+    assert step > 6
+
+
+def failing(status: int, message: str) -> bytes:
+    body = msgspec.json.encode({"error": {"message": message}})
+    length = f"content-length: {len(body)}"
+    return head(status, "content-type: application/json", "connection: close", length) + body
+
+
+async def test_keys_are_rotated_and_never_in_messages() -> None:
+    said = "bad key: first-key, second-key"
+    wires = [MemoryWire(failing(status, said)) for status in (500, 401, 401)]
+    provider = HttpProvider(
+        "p", URL, Credentials(["first-key", "second-key"]), Peer(*wires).client()
+    )
+    failures = []
+    for _ in range(4):
+        with pytest.raises(UpstreamFailure) as caught:
+            await provider.open(CALL, connect_s=5.0)
+        failures.append(caught.value)
+    sent = [wire.sent for wire in wires]
+    assert [b"Bearer first-key" in request for request in sent] == [True, False, True]
+    assert [b"Bearer second-key" in request for request in sent] == [False, True, False]
+    assert [failure.another_key for failure in failures] == [False, True, False, False]
+    assert failures[3].code == "no_usable_key"
+    assert not [failure for failure in failures if "-key" in failure.message]
+
+
+@pytest.mark.parametrize("before", [[], [TEXT]])
+async def test_a_key_without_credit_rests_where_a_stream_says_so(before: list[bytes]) -> None:
+    error = b'data: {"error":{"message":"No.","code":"insufficient_quota"}}\n\n'
+    keys = Credentials(["first-key", "second-key"])
+    wires = [MemoryWire(SSE, chunked(*before, error)) for _ in range(2)]
+    provider = HttpProvider("p", URL, keys, Peer(*wires).client())
+    failures = []
+    for _ in range(3):
+        with pytest.raises(UpstreamFailure) as caught:
+            await drained(await provider.open(CALL, connect_s=5.0))
+        failures.append(caught.value)
+    assert [failure.another_key for failure in failures] == [True, False, False]
+    assert failures[2].code == "no_usable_key"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
+async def test_a_key_that_cannot_be_sent_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="not visible ASCII"):
+        Setting(api_key=key)
+
+
+@pytest.mark.parametrize("url", ["ftp://up/", "up:8000", "http:///v1", "http://a:b@up/"])
+async def test_unusable_base_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="base URL of provider p"):
+        HttpProvider("p", url, None, Peer().client())
+
+
+async def test_a_client_has_no_proxy_and_no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with make_client("http://up") as client:
+        assert isinstance(client, UpstreamClient)
+        assert (client.trust_env, client.timeout) == (False, httpx.Timeout(None))
+    wire = MemoryWire(head(200, "content-length: 2") + b"{}")
+    async with Peer(wire).client() as client:
+        assert (await client.get("http://up/v1/models")).json() == {}
+    assert wire.closed
+
+
+class CustomPath(OpenAIChat):
+    """A format with a configurable request path."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        return RequestParts(self._path, (), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "target"),
+    [
+        ("http://up/v1beta/", "/models/a%3Ab%2Fc:x?alt=sse", "/v1beta/models/a%3Ab%2Fc:x?alt=sse"),
+        ("http://up", "/api/chat", "/api/chat"),
+        ("http://up/a%20b?v=1", "/c", "/a%20b/c?v=1"),
+        ("http://up/?v=1", "/c?alt=sse", "/c?alt=sse&v=1"),
+    ],
+)
+async def test_path_is_sent_as_the_format_builds_it(base: str, path: str, target: str) -> None:
+    wire = MemoryWire(SSE)
+    provider = HttpProvider("p", base, None, Peer(wire).client(), format=CustomPath(path))
+    (await provider.open(CALL, connect_s=5.0)).close()
+    assert wire.sent.startswith(f"POST {target} HTTP/1.1\r\n".encode())
+
+
+class ThreadRecorder(OpenAIChat):
+    """A format that records the thread in which a call is translated."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
+        self.threads.append(threading.get_ident())
+        return super().build(call, api_key)
+
+    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        self.threads.append(threading.get_ident())
+        return super().unsupported(call)
+
+
+FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
+
+
+@pytest.mark.parametrize(("parts", "inline"), [(10, True), (LARGE_VALUES, False)])
+async def test_large_calls_are_translated_in_a_thread(parts: int, inline: bool) -> None:
+    format = ThreadRecorder()
+    setting = Setting(SSE, format=format)
+    content: list[Any] = [{"type": "text", "text": "a"}] * parts
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    call = ModelCall(upstream_model="m", messages=messages, parameters={"speed": 1})
+    call = msgspec.structs.replace(call, foreign=FOREIGN)
+    answer = await setting.provider.open(call, connect_s=5.0)
+    assert answer.ignored == ("speed",)
+    assert [thread == threading.get_ident() for thread in format.threads] == [inline], "just once"
+    assert await setting.provider.unsupported(call) == answer.ignored
+    assert (format.threads[1] == threading.get_ident()) is inline
+    sent = setting.wire.sent.partition(b"\r\n\r\n")[2]
+    assert msgspec.json.decode(sent)["messages"] == messages

@@ -1,0 +1,102 @@
+"""Tests of the key ring: rotation, rest after a refusal, and secrecy."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.routing.breaker import CREDIT_COOLDOWN_S
+from actors.routing.key_ring import KeyCounts, KeyRing
+
+
+def taken(ring: KeyRing, count: int, now: float = 0.0) -> str:
+    return "".join(ring.next(now) or "-" for _ in range(count))
+
+
+def test_keys_are_used_in_rotation() -> None:
+    assert taken(KeyRing("abc"), 7) == "abcabca"
+
+
+def test_duplicate_keys_are_removed() -> None:
+    assert taken(KeyRing(["a", "b", "a"]), 4) == "abab"
+
+
+def test_a_refused_key_is_passed_over_for_an_hour() -> None:
+    ring = KeyRing("abc")
+    ring.refused("b", 0)
+    assert taken(ring, 4, CREDIT_COOLDOWN_S - 1) == "acac"
+    assert ring.counts(CREDIT_COOLDOWN_S - 1) == KeyCounts(usable=2, refused=1)
+    assert taken(ring, 4, CREDIT_COOLDOWN_S) == "abca"
+    assert ring.counts(CREDIT_COOLDOWN_S) == KeyCounts(usable=3, refused=0)
+
+
+def test_no_key_is_usable_until_the_first_refusal_expires() -> None:
+    ring = KeyRing("ab")
+    ring.refused("a", 0)
+    assert ring.usable(10)
+    assert ring.retry_in_s(10) == 0
+    ring.refused("b", 10)
+    assert ring.next(20) is None
+    assert not ring.usable(20)
+    assert ring.retry_in_s(20) == CREDIT_COOLDOWN_S - 20
+    assert taken(ring, 2, CREDIT_COOLDOWN_S) == "aa"
+
+
+def test_further_refusals_do_not_extend_the_rest() -> None:
+    ring = KeyRing("a")
+    ring.refused("a", 0)
+    ring.refused("a", 100)
+    assert ring.usable(CREDIT_COOLDOWN_S)
+    ring.refused("a", CREDIT_COOLDOWN_S)
+    assert not ring.usable(CREDIT_COOLDOWN_S + 1)
+
+
+def test_reset_makes_all_keys_usable() -> None:
+    ring = KeyRing("ab")
+    ring.refused("a", 0)
+    ring.refused("b", 0)
+    ring.reset()
+    assert ring.counts(0) == KeyCounts(usable=2, refused=0)
+    assert taken(ring, 2) == "ab"
+
+
+def test_has_other_ignores_refused_keys() -> None:
+    ring = KeyRing("ab")
+    assert ring.has_other("a", 0)
+    ring.refused("b", 0)
+    assert not ring.has_other("a", 0)
+    assert ring.has_other("b", 0)
+    assert not KeyRing("a").has_other("a", 0)
+
+
+def test_refusal_of_an_unknown_key_is_ignored() -> None:
+    ring = KeyRing("a")
+    ring.refused("z", 0)
+    assert ring.counts(0) == KeyCounts(usable=1, refused=0)
+
+
+def test_a_ring_without_keys_is_never_usable() -> None:
+    ring = KeyRing(())
+    assert ring.next(0) is None
+    assert not ring.usable(0)
+    assert ring.retry_in_s(0) is None
+    assert len(ring) == 0
+    ring.reset()
+    assert not ring.usable(1e9)
+
+
+def test_keys_are_not_shown() -> None:
+    ring = KeyRing(["sk-secret"])
+    ring.refused("sk-secret", 0)
+    assert repr(ring) == str(ring) == f"{ring}" == "<KeyRing of 1>"
+
+
+@given(st.sets(st.sampled_from("abcde"), min_size=1), st.lists(st.sampled_from("abcde")))
+def test_usable_keys_are_used_evenly(keys: set[str], refused: Sequence[str]) -> None:
+    ring = KeyRing(sorted(keys))
+    for key in refused:
+        ring.refused(key, 0)
+    left = keys - set(refused)
+    given_out = taken(ring, 3 * max(1, len(left)))
+    assert {key: given_out.count(key) for key in left} == dict.fromkeys(left, 3)
+    assert ring.usable(0) is bool(left)

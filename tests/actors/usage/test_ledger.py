@@ -1,0 +1,170 @@
+"""Tests of the usage ledger: recorded attempts and charged usage."""
+
+from actors.turn.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.turn.outcome import Reason, Usage
+from actors.usage.ledger import Ledger, Tally
+
+CALL = ModelCall(upstream_model="m", messages=[{"role": "user", "content": "hi"}], parameters={})
+A, B = Route("a", "m"), Route("b", "n")
+
+
+class LetterEstimates:
+    """Estimates of one token per letter and 20 per call."""
+
+    def __init__(self) -> None:
+        self.learnt: list[tuple[str, str, int, int]] = []
+
+    def estimate(self, model: str, text: str, deltas: int) -> int:
+        return len(text)
+
+    def estimate_input(self, model: str, call: ModelCall) -> int:
+        return 20
+
+    def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
+        self.learnt.append((model, text, deltas, tokens))
+
+    def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
+        self.learnt.append((model, "", 0, tokens))
+
+
+ESTIMATES = LetterEstimates()
+
+
+def _usage(given: int, made: int, *, reasoning: int = 0, estimated: bool = False) -> Usage:
+    return Usage(
+        input_tokens=given, output_tokens=made, reasoning_tokens=reasoning, estimated=estimated
+    )
+
+
+def answered(ledger: Ledger, route: Route, text: str, usage: Usage | None = None) -> Tally:
+    tally = cut(ledger, route, text)
+    if usage is not None:
+        tally.add_chunk(UsageChunk(usage))
+    tally.result = "answered"
+    return tally
+
+
+def cut(ledger: Ledger, route: Route, text: str) -> Tally:
+    tally = ledger.begin(route, 100.0)
+    tally.asked = True
+    tally.kept = bool(text) and tally.add_chunk(TextChunk(text))
+    tally.fail(UpstreamFailure(FailureKind.TRUNCATED, "cut"))
+    return tally
+
+
+def test_content_chunks_are_recognised() -> None:
+    tally = Ledger().begin(A, 0.0)
+    content: list[Chunk] = [
+        TextChunk("a"),
+        RefusalChunk("b"),
+        ReasoningChunk("c"),
+        ToolCallChunk(0, "id", "f", "{}"),
+    ]
+    other: list[Chunk] = [UsageChunk(_usage(1, 2)), SkippedChunk("x"), FinishChunk(Reason.STOP)]
+    assert [tally.add_chunk(chunk) for chunk in content] == [True] * 4
+    assert [tally.add_chunk(chunk) for chunk in other] == [False] * 3
+    assert (tally.output, tally.reasoning, tally.deltas) == (["a", "b", "{}"], ["c"], 4)
+    assert (tally.finished, tally.reported) == (True, _usage(1, 2))
+
+
+def test_reported_usage_is_charged_even_if_zero() -> None:
+    ledger = Ledger()
+    answered(ledger, A, "hello", _usage(0, 0))
+    assert ledger.charged(CALL, ESTIMATES) == _usage(0, 0)
+
+
+def test_estimated_usage_is_marked() -> None:
+    ledger = Ledger()
+    tally = ledger.begin(A, 0.0)
+    tally.asked = True
+    tally.add_chunk(TextChunk("four"))
+    tally.end(1.0)
+    assert tally.result == "cancelled"
+    assert ledger.charged(CALL, ESTIMATES) == _usage(20, 4, estimated=True)
+
+
+def test_nothing_is_charged_before_a_provider_answers() -> None:
+    ledger = Ledger()
+    ledger.begin(A, 0.0).end(1.0)
+    assert ledger.charged(CALL, ESTIMATES) is None
+
+
+def test_failed_attempts_are_recorded_but_not_charged() -> None:
+    ledger = Ledger()
+    cut(ledger, A, "")
+    answered(ledger, B, "fine", _usage(7, 3))
+    assert ledger.charged(CALL, ESTIMATES) == _usage(7, 3)
+    first, second = ledger.records(CALL, ESTIMATES)
+    assert (first.result, first.input_tokens, first.output_tokens) == ("truncated", 20, 0)
+    assert (second.result, second.input_tokens, second.output_tokens) == ("answered", 7, 3)
+
+
+def test_nothing_is_charged_if_all_fail_before_content() -> None:
+    ledger = Ledger()
+    cut(ledger, A, "")
+    cut(ledger, B, "")
+    assert ledger.charged(CALL, ESTIMATES) is None
+
+
+def test_continued_answer_is_charged_once_for_its_shown_text() -> None:
+    ledger = Ledger()
+    cut(ledger, A, "forty")
+    rest = answered(ledger, B, "forty two", _usage(90, 18))
+    rest.dropped = 6
+    charged = ledger.charged(CALL, ESTIMATES)
+    assert charged == _usage(20, 5 + 6, estimated=True)
+    assert rest.usage(CALL, ESTIMATES) == _usage(90, 18)
+
+
+def test_continuation_held_until_disconnect_is_not_charged() -> None:
+    ledger = Ledger()
+    cut(ledger, A, "forty")
+    held = ledger.begin(B, 100.0)
+    held.asked = held.add_chunk(TextChunk("forty"))
+    held.end(101.0)
+    assert ledger.charged(CALL, ESTIMATES) == _usage(20, 5, estimated=True)
+    assert ledger.records(CALL, ESTIMATES)[1].output_tokens == 5
+
+
+def test_discarded_output_is_not_charged() -> None:
+    ledger = Ledger()
+    cut(ledger, A, "gone")
+    ledger.discard()
+    answered(ledger, B, "all of it", _usage(9, 9))
+    assert ledger.charged(CALL, ESTIMATES) == _usage(9, 9)
+
+
+def test_skipped_route_is_listed_with_its_reason() -> None:
+    ledger = Ledger()
+    ledger.skip(A, "breaker_open", 5.0)
+    tally = ledger.begin(B, 6.0)
+    tally.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
+    assert ledger.tried() == ["a/m: skipped (breaker_open)", "b/n: server error 503"]
+    assert ledger.charged(CALL, ESTIMATES) is None
+    record, _ = ledger.current_records()
+    assert (record.result, record.message, record.input_tokens) == ("skipped", "breaker_open", None)
+
+
+def test_estimator_learns_from_visible_output() -> None:
+    estimates = LetterEstimates()
+    ledger = Ledger()
+    answered(ledger, A, "seen", _usage(1, 5)).teach(CALL, estimates)
+    hidden = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
+    hidden.teach(CALL, estimates)
+    shown = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
+    shown.add_chunk(ReasoningChunk("aloud"))
+    shown.teach(CALL, estimates)
+    answered(ledger, A, "seen").teach(CALL, estimates)
+    answers = [learnt for learnt in estimates.learnt if learnt[1]]
+    assert answers == [("a/m", "seen", 1, 5), ("a/m", "seen", 1, 5)]
+    assert estimates.learnt.count(("a/m", "", 0, 1)) == 3

@@ -1,0 +1,417 @@
+"""Fakes for turns: scripted providers, an in-memory store with faults, an observer."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+import trio
+
+from actors.accumulator import Draft
+from actors.finalisation.finaliser import Finaliser
+from actors.guard import Screen
+from actors.journal.checkpointer import Checkpointer, decode_events
+from actors.ports import Answer
+from actors.routing.breaker import BreakerSettings
+from actors.routing.route_board import RouteBoard
+from actors.run_turn import Backstage
+from actors.streamer import Upstreams
+from actors.turn import events
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk
+from actors.turn.event_order import OutOfOrder
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.model_call import ModelCall, Route
+from actors.turn.outcome import Mode, Reason
+from actors.turn.price import Price
+from actors.turn.records import (
+    Finalised,
+    FinalRecord,
+    NewTurn,
+    Segment,
+    SpoolFailed,
+    Stored,
+    StoreUnavailable,
+    TurnView,
+)
+from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.state import Turn
+from actors.turn.timeouts import Timeouts
+from actors.usage.estimator import Estimator
+
+EPOCH = 1_700_000_000.0
+FLUSH_S = 0.25
+FINALISE_S = 5.0
+FOREVER = math.inf
+
+Line = list[Chunk] | float | Exception
+"""Result of a read: chunks, a pause in seconds before the next line, or an error."""
+
+
+def now() -> float:
+    """Return trio's virtual time as seconds since the epoch."""
+    return EPOCH + trio.current_time()
+
+
+def text(*pieces: str) -> list[Chunk]:
+    """Return a read with these pieces of text."""
+    return [TextChunk(piece) for piece in pieces]
+
+
+def stop(reason: Reason = Reason.STOP) -> list[Chunk]:
+    """Return a read with the finish."""
+    return [FinishChunk(reason)]
+
+
+class ScriptedAnswer:
+    """An answer that returns its lines, one per read, and records how it was closed."""
+
+    def __init__(self, lines: Sequence[Line], ignored: tuple[str, ...] = ()) -> None:
+        self.ignored = ignored
+        self._lines = list(lines)
+        self.said: list[Chunk] = []
+        self.released = 0
+        self.closed = 0
+        self.left_at: float | None = None
+
+    async def receive(self) -> list[Chunk]:
+        assert self.left == 0, "read after it was closed or released"
+        await trio.lowlevel.checkpoint()
+        while self._lines:
+            line = self._lines[0]
+            if isinstance(line, float):
+                await trio.sleep(line)
+            self._lines.pop(0)
+            if isinstance(line, Exception):
+                raise line
+            if isinstance(line, list):
+                self.said += line
+                return list(line)
+        return []
+
+    def release(self) -> None:
+        self.released += 1
+        self.left_at = trio.current_time()
+
+    def close(self) -> None:
+        self.closed += 1
+        self.left_at = trio.current_time()
+
+    @property
+    def left(self) -> int:
+        """Number of times it was closed or released; exactly one is correct."""
+        return self.released + self.closed
+
+    @property
+    def text(self) -> str:
+        """Visible text that it has returned."""
+        return "".join(chunk.text for chunk in self.said if isinstance(chunk, TextChunk))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The script of one call; `head` is a pause before the response head, or an error."""
+
+    lines: tuple[Line, ...] = ()
+    head: Line = 0.0
+
+
+class ScriptedProvider:
+    """A provider that answers each call with the next scene; the last scene repeats."""
+
+    def __init__(
+        self,
+        *lines: Line,
+        head: Line = 0.0,
+        name: str = "main",
+        then: Sequence[Scene] = (),
+        cannot: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self._scenes = (Scene(lines, head), *then)
+        self._cannot = cannot
+        self.calls: list[tuple[ModelCall, float]] = []
+        self.answers: list[ScriptedAnswer] = []
+        self.opening = 0
+
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        return self._cannot
+
+    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+        scene = self._scenes[min(len(self.calls), len(self._scenes) - 1)]
+        self.calls.append((call, connect_s))
+        self.opening += 1
+        try:
+            await trio.lowlevel.checkpoint()
+            if isinstance(scene.head, float):
+                await trio.sleep(scene.head)
+            elif isinstance(scene.head, Exception):
+                raise scene.head
+        finally:
+            self.opening -= 1
+        answer = ScriptedAnswer(scene.lines, self._cannot)
+        self.answers.append(answer)
+        return answer
+
+    @property
+    def answer(self) -> ScriptedAnswer:
+        """Only answer that was opened."""
+        (answer,) = self.answers
+        return answer
+
+
+class HoldingScreen:
+    """A screen that holds everything back until a text with a full stop."""
+
+    def __init__(self) -> None:
+        self.held: list[Draft] = []
+
+    def step(self, drafts: list[Draft]) -> list[Draft]:
+        self.held += drafts
+        if any(isinstance(d, events.Text) and "." in d.delta for d in drafts):
+            return self.end()
+        return []
+
+    def end(self) -> list[Draft]:
+        released, self.held = self.held, []
+        return released
+
+
+class AtStep(trio.abc.Instrument):
+    """An instrument that calls `action` once after the given number of task steps."""
+
+    def __init__(self, step: int, action: Callable[[], None]) -> None:
+        self._left = step
+        self._action = action
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+
+
+class Trouble(Enum):
+    """A fault of a store's method."""
+
+    REFUSES = auto()
+    HANGS = auto()
+    CRASHES = auto()
+
+
+class StoreBug(Exception):
+    """Raised by a store's method with the fault `CRASHES`."""
+
+
+class MemoryStore:
+    """A store in memory. `trouble` maps methods to faults; each method takes `takes_s`."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, NewTurn] = {}
+        self.kept: dict[str, dict[int, Segment]] = {}
+        self.finals: list[FinalRecord] = []
+        self.spooled: list[FinalRecord] = []
+        self.lost_owner: set[str] = set()
+        self.winner: Finalised | None = None
+        """Result of another writer that has finalised the turn already, or None."""
+        self.trouble: dict[str, Trouble] = {}
+        self.takes_s = 0.0
+        self.flushes: list[tuple[float, list[Segment]]] = []
+        self.refusals = 0
+        self.refuses_after_s = 0.0
+        self.in_flight: list[TurnView] = []
+
+    async def begin(self, turn: NewTurn) -> None:
+        await self._try("begin", StoreUnavailable("disk full"))
+        self.begun[turn.id] = turn
+        await trio.sleep(self.takes_s)
+
+    async def checkpoint(self, segments: Sequence[Segment]) -> frozenset[str]:
+        await self._try("checkpoint", StoreUnavailable("locked"))
+        self.flushes.append((trio.current_time(), list(segments)))
+        gone = {s.turn_id for s in segments if s.turn_id in self.lost_owner or self._final(s)}
+        for segment in segments:
+            if segment.turn_id not in gone:
+                self._keep(segment)
+        await trio.sleep(self.takes_s)
+        return frozenset(gone)
+
+    async def finalise(self, record: FinalRecord) -> Finalised:
+        await self._try("finalise", StoreUnavailable("locked"))
+        if self.winner is not None:
+            return self.winner
+        self.finals.append(record)
+        if record.segment is not None:
+            self._keep(record.segment)
+        await trio.sleep(self.takes_s)
+        return Finalised(True, record.status, record.reason)
+
+    async def spool(self, record: FinalRecord) -> None:
+        await self._try("spool", SpoolFailed("spool full"))
+        self.spooled.append(record)
+        await trio.sleep(self.takes_s)
+
+    async def orphans(self) -> Sequence[TurnView]:
+        await trio.lowlevel.checkpoint()
+        return self.in_flight
+
+    async def segments(self, turn_id: str) -> Sequence[Segment]:
+        await trio.lowlevel.checkpoint()
+        return [segment for _, segment in sorted(self.kept.get(turn_id, {}).items())]
+
+    def journal(self, turn_id: str) -> list[AnyEvent]:
+        """Return a turn's stored events after checking for gaps and overlaps in its segments."""
+        kept: list[AnyEvent] = []
+        for first, segment in sorted(self.kept.get(turn_id, {}).items()):
+            assert first == len(kept), "segments overlap or leave a gap"
+            kept += decode_events(segment.blob)
+            assert segment.last_seq == len(kept) - 1
+        return kept
+
+    @property
+    def records(self) -> list[FinalRecord]:
+        """Terminal records in the database and in the spool."""
+        return self.finals + self.spooled
+
+    def _keep(self, segment: Segment) -> None:
+        kept = self.kept.setdefault(segment.turn_id, {})
+        there = kept.get(segment.first_seq)
+        if there is None or there.last_seq < segment.last_seq:
+            kept[segment.first_seq] = segment
+
+    def _final(self, segment: Segment) -> bool:
+        return any(record.turn.id == segment.turn_id for record in self.finals)
+
+    async def _try(self, method: str, refusal: Exception) -> None:
+        await trio.lowlevel.checkpoint()
+        match self.trouble.get(method):
+            case Trouble.REFUSES:
+                self.refusals += 1
+                await trio.sleep(self.refuses_after_s)
+                raise refusal
+            case Trouble.HANGS:
+                await trio.sleep_forever()
+            case Trouble.CRASHES:
+                raise StoreBug(method)
+            case None:
+                pass
+
+
+@dataclass
+class RecordingObserver:
+    """An observer that records all reports."""
+
+    ended: list[tuple[str, FinalRecord, Stored]] = field(default_factory=list)
+    lost: list[FinalRecord] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+    out_of_order: list[OutOfOrder] = field(default_factory=list)
+    crashes: list[BaseException] = field(default_factory=list)
+
+    def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
+        assert took_s >= 0
+        self.ended.append((turn.id, record, stored))
+
+    def unsaved(self, record: FinalRecord) -> None:
+        self.lost.append(record)
+
+    def store_trouble(self, turn_id: str, error: Exception) -> None:
+        self.troubles.append(error)
+
+    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
+        self.out_of_order.append(error)
+
+    def crashed(self, turn_id: str, error: BaseException) -> None:
+        self.crashes.append(error)
+
+
+Screens = Callable[[], tuple[Screen, ...]]
+
+
+class TurnHarness:
+    """The dependencies of turns, with fakes for providers, store and observer."""
+
+    def __init__(
+        self,
+        *providers: ScriptedProvider,
+        screens: Screens = tuple,
+        store: MemoryStore | None = None,
+    ) -> None:
+        self.store = store or MemoryStore()
+        self.observer = RecordingObserver()
+        self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
+        self.providers = {provider.name: provider for provider in providers}
+        self.board = RouteBoard(BreakerSettings(), {}, {}, trio.current_time)
+        self.upstreams = Upstreams(self.providers, self.board, Estimator(), now, lambda: 0.5)
+        self.backstage = Backstage(
+            store=self.store,
+            upstreams=self.upstreams,
+            checkpointer=self.checkpointer,
+            finaliser=Finaliser(self.store, self.observer, now, finalise_timeout_s=FINALISE_S),
+            observer=self.observer,
+            now=now,
+            screens=screens,
+        )
+
+    def turn(self, asked: TurnRequest | None = None, turn_id: str = "turn_1") -> Turn:
+        """Return a turn that is not running yet, by default with a route to each provider."""
+        return Turn(turn_id, asked or a_request(*self.providers), "owner_1", now())
+
+    @property
+    def record(self) -> FinalRecord:
+        """Only terminal record."""
+        (record,) = self.store.records
+        return record
+
+
+FREE = Price()
+GENEROUS = Timeouts(connect_s=5, first_byte_s=1000, first_token_s=1000, idle_s=1000, total_s=1000)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The parts of a request that a test may vary."""
+
+    timeouts: Timeouts = GENEROUS
+    total_s: float = 1000.0
+    mode: Mode = Mode.BACKGROUND
+    resume_window_s: float = 0.0
+    keep_text: bool = True
+    max_answer_bytes: int = 1_000_000
+    price: Price = FREE
+
+
+def a_request(*providers: str, terms: Terms | None = None, **varied: object) -> TurnRequest:
+    """Return a request with a route to each of these providers."""
+    given = replace(terms or Terms(), **varied)  # type: ignore[arg-type]  # fields of Terms
+    return TurnRequest(
+        model="large",
+        routes=tuple(
+            PlannedRoute(Route(name, f"{name}-model"), given.timeouts)
+            for name in providers or ("main",)
+        ),
+        call=ModelCall(
+            upstream_model="",
+            messages=[{"role": "user", "content": "Say something nice."}],
+            parameters={"temperature": 0.5},
+        ),
+        dialect="openai-chat",
+        dialect_options={"include_usage": True},
+        total_s=given.total_s,
+        tenant_id="tenant_1",
+        mode=given.mode,
+        resume_window_s=given.resume_window_s,
+        keep_text=given.keep_text,
+        max_answer_bytes=given.max_answer_bytes,
+        price=given.price,
+    )
+
+
+def the_end(turn: Turn) -> Ended:
+    """Return the `ended` event of a turn that has ended."""
+    assert turn.journal.closed
+    last = turn.journal.events[-1]
+    assert isinstance(last, Ended)
+    return last
+
+
+def text_in(journal: Sequence[AnyEvent]) -> str:
+    """Return the text of a journal without replacements."""
+    return "".join(event.delta for event in journal if isinstance(event, events.Text))
