@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -10,15 +11,15 @@ from typing import TypeVar
 import msgspec
 import trio
 from msgspec import Struct
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
-from store import chains, reads
-from store.backend import StoreRefused
-from store.deletion import Deletion, Deletions
-from store.finals import FinalWrites
-from store.owners import owners_with
-from store.parts import StoreParts, open_parts
-from store.records import (
+from store.database.backend import Backend, StoreRefused
+from store.database.engine import backend_for, in_thread, open_engine
+from store.database.group_commit import Work, Writer
+from store.database.settings import StoreSettings
+from store.database.transactions import Transactions
+from store.ownership.file_locks import Owner, owners_with
+from store.records.turns import (
     ChainLink,
     ConversationBusy,
     Finalised,
@@ -30,14 +31,53 @@ from store.records import (
     TurnPage,
     TurnView,
 )
-from store.replay import replay
-from store.retention import Upkeep, turns_to_sweep
-from store.settings import StoreSettings
-from store.spool import SUFFIX, Spool
-from store.threads import in_thread
-from store.transactions import Transactions
-from store.turns import TurnWrites
-from store.writer import Work, Writer
+from store.spool.replay import replay
+from store.spool.spool import SUFFIX, Spool
+from store.turns import history, reads
+from store.turns.deletion import Deletion, Deletions, Upkeep, turns_to_sweep
+from store.turns.finalise import FinalWrites
+from store.turns.writes import TurnWrites
+
+
+@dataclass(frozen=True)
+class StoreParts:
+    """The open database and this process's own files next to it."""
+
+    backend: Backend
+    owner: Owner
+    spool: Spool
+    engine: Engine
+
+    def close(self) -> None:
+        """Close everything. A spool that still holds records is left for the next start."""
+        self.engine.dispose()
+        self.spool.close(remove=self.spool.records == 0)
+        self.owner.release()
+        self.backend.remove()
+
+
+def open_parts(settings: StoreSettings) -> StoreParts:
+    """Open all parts, or none; raises `StoreRefused`."""
+    backend = backend_for(settings)
+    with ExitStack() as undo:
+        undo.callback(backend.remove)
+        try:
+            parts = _open(backend, settings, undo)
+        except OSError as error:
+            raise StoreRefused(backend.opening_error(error) or str(error)) from error
+        undo.pop_all()
+    return parts
+
+
+def _open(backend: Backend, settings: StoreSettings, undo: ExitStack) -> StoreParts:
+    owner = Owner(backend.base_path)
+    undo.callback(owner.release)
+    engine = open_engine(backend, settings)
+    undo.callback(engine.dispose)
+    owner.remove_stale()
+    spool = Spool.create(owner.path_of(owner.id, SUFFIX), settings.spool_bytes)
+    return StoreParts(backend, owner, spool, engine)
+
 
 __all__ = ["Store", "StoreFigures", "StoreRefused", "StoreSettings", "open_store"]
 
@@ -198,7 +238,7 @@ class Store:
         `lost` is set. Only the turn itself has its dialect options.
         """
         query = partial(
-            chains.chain,
+            history.chain,
             tenant_id=tenant_id,
             turn_id=turn_id,
             limit=limit,
@@ -212,12 +252,12 @@ class Store:
         That turn has ended, stores its text and is not deleted. A turn that ended without any
         answer is not part of its conversation.
         """
-        query = partial(chains.latest_turn_in, tenant_id=tenant_id, conversation=conversation)
+        query = partial(history.latest_turn_in, tenant_id=tenant_id, conversation=conversation)
         return await self._read(query)
 
     async def conversation_live(self, tenant_id: str, conversation: str) -> bool:
         """Return whether the conversation has an undeleted turn in flight, in any process."""
-        query = partial(chains.conversation_live, tenant_id=tenant_id, conversation=conversation)
+        query = partial(history.conversation_live, tenant_id=tenant_id, conversation=conversation)
         return await self._read(query)
 
     async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:

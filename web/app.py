@@ -5,7 +5,7 @@ from quart import Response
 from werkzeug.exceptions import HTTPException
 
 from actors.turn.outcome import ErrorInfo
-from store.records import StoreUnavailable
+from store.records.turns import StoreUnavailable
 from web.error_shapes import add_request_id, error_shape
 from web.errors import ApiError, store_unavailable
 from web.json_responses import error_response

@@ -9,7 +9,7 @@ from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo
 from actors.turn.state import Turn
 from actors.writer import Writer
-from store.records import TurnView
+from store.records.turns import TurnView
 from web.connection import request_stack
 from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
 from web.dialects.rendering import Render

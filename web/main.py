@@ -20,7 +20,7 @@ from actors.streamer import Upstreams
 from actors.turn.records import StoreUnavailable
 from actors.turn_registry import Registry
 from actors.usage.estimator import Estimator
-from store.ids import new_id
+from store.records.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
 from web.board import make_board

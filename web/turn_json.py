@@ -6,7 +6,7 @@ from actors.finalisation.recovery import visible_text
 from actors.turn.events import Ended
 from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.state import Turn
-from store.records import AttemptRecord, TurnView
+from store.records.turns import AttemptRecord, TurnView
 from web.dialects.response_object import ANSWER_REASONS
 from web.errors import error_of
 

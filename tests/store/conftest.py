@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from store.settings import StoreSettings
+from store.database.settings import StoreSettings
 from store.store import Store, open_store
 
 

@@ -1,6 +1,6 @@
 from actors.ports import TurnStore
 from store.store import Store
-from tests.store.builders import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import TENANT, a_segment, a_turn, an_end
 
 
 async def test_store_implements_turn_store(store: Store) -> None:

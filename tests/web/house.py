@@ -17,7 +17,7 @@ from actors.providers.embedding_provider import Embedder
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode
 from actors.turn_registry import Registry
-from store.records import TurnPage, TurnView
+from store.records.turns import TurnPage, TurnView
 from store.store import Store, StoreFigures
 from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, TurnHarness, now, text
 from tests.web.memory_items import ItemStore

@@ -6,7 +6,7 @@ import trio
 from msgspec import json
 from msgspec.structs import replace
 
-from store.records import (
+from store.records.turns import (
     ChainLink,
     Finalised,
     FinalRecord,

@@ -14,7 +14,7 @@ from actors.finalisation import finaliser as finalise
 from actors.journal.checkpointer import decode_events, encode_events
 from actors.turn.events import AnyEvent, Text
 from actors.turn.records import Segment
-from store.records import ChainLink
+from store.records.turns import ChainLink
 from tests.support.sample_events import STARTED, ended
 from tests.support.turn_fakes import Line, ScriptedProvider, stop, text
 from tests.web.house import EdgeHarness, chat_body, ended_turn_view, open_harness

@@ -11,7 +11,7 @@ from actors.run_turn import _UNAVAILABLE
 from actors.turn.events import Ended
 from actors.turn.model_call import FailureKind, UpstreamFailure, failure_reason
 from actors.turn.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
-from store.records import Stored
+from store.records.turns import Stored
 from web.dialects.openai_chat import FINISH_REASONS
 from web.errors import ending_error
 

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import Mode, Reason, Usage
-from store.records import FinalRecord
+from store.records.turns import FinalRecord
 from tests.support.turn_fakes import ScriptedProvider, Trouble
 from tests.web.house import EdgeHarness, brief_pause, open_harness
 from web.json_responses import json_response

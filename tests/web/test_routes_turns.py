@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from actors.turn.events import AnyEvent
 from actors.turn.outcome import Mode, Reason
 from actors.turn.records import TurnView
-from store.records import StoreUnavailable
+from store.records.turns import StoreUnavailable
 from tests.support.turn_fakes import EPOCH, FOREVER, Scene, ScriptedProvider, Trouble, stop, text
 from tests.web.dialects.reading import Frame, frames_of
 from tests.web.house import EdgeHarness, brief_pause, chat_body, ended_turn_view, open_harness

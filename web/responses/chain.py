@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from actors.answer.items import decode_items
 from actors.turn.outcome import TERMINAL, ErrorInfo
-from store.records import ChainLink
+from store.records.turns import ChainLink
 from web.dialects.responses_items import output_items, response_id
 from web.errors import ApiError, not_found
 from web.responses.items import Item

@@ -9,7 +9,7 @@ from quart import Response
 from actors.answer.codec import LONG_ITEMS, is_long
 from actors.runtime.offload import off_loop
 from actors.turn.state import Turn
-from store.records import StoredResponse
+from store.records.turns import StoredResponse
 from web.dialects.responses import NAME, Responses
 from web.dialects.responses_items import turn_id_of
 from web.errors import ApiError, not_found

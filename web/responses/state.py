@@ -7,7 +7,7 @@ import trio
 from msgspec import Struct
 
 from actors.runtime.offload import off_loop
-from store.records import ChainLink
+from store.records.turns import ChainLink
 from web.conversations import conversation_busy
 from web.dialects.responses_items import turn_id_of
 from web.responses.chain import (

@@ -7,7 +7,7 @@ import msgspec
 
 from actors.turn.events import Ended
 from actors.turn.state import Turn
-from store.records import ChainLink
+from store.records.turns import ChainLink
 from web.responses.chain import MAX_LINKS, Options
 from web.responses.state import Unstored
 

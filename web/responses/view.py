@@ -9,7 +9,7 @@ from actors.answer.codec import read_items
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
-from store.records import StoredResponse, UsageRecord
+from store.records.turns import StoredResponse, UsageRecord
 from web.dialects.response_object import Answer, answer_of, object_of, response_object
 from web.dialects.responses_items import Fields
 

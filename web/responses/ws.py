@@ -16,7 +16,7 @@ from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
-from store.records import StoreUnavailable
+from store.records.turns import StoreUnavailable
 from web.access_log import RequestRecord
 from web.dialects.frames import START, data_of
 from web.dialects.kinds import KINDS

@@ -8,7 +8,7 @@ from quart import Blueprint, Response, request
 
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Status
-from store.records import TurnView
+from store.records.turns import TurnView
 from web.dialects.frames import Cursor
 from web.dialects.kinds import KINDS
 from web.dialects.rendering import Render

@@ -6,7 +6,7 @@ from typing import cast
 
 from hypercorn.typing import ConnectionState
 
-from store.ids import new_id
+from store.records.ids import new_id
 
 _HEADER = b"x-request-id"
 _KEY = "request_id"

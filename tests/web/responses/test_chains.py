@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
-from store.records import ConversationBusy, NewTurn
+from store.records.turns import ConversationBusy, NewTurn
 from tests.support.turn_fakes import FOREVER, Line, Scene, ScriptedProvider, Trouble, text
 from tests.web.dialects.reading import comments_of
 from tests.web.house import EdgeHarness, brief_pause, open_harness

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.records import ChainLink
+from store.records.turns import ChainLink
 from web.responses.chain import Echo, Options
 from web.responses.unstored import UnstoredResponses
 

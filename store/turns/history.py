@@ -1,0 +1,164 @@
+"""Queries for a turn's history: the chain of its predecessors, and conversations.
+
+Runs in the reader threads.
+"""
+
+from collections.abc import Iterable
+from itertools import count, takewhile
+from sys import getsizeof
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    literal,
+    select,
+)
+
+from store.database.tables import CONTINUABLE, LIVE, messages, turns
+from store.records.turns import ChainLink, Lost
+
+_TENANT = bindparam("tenant", type_=String)
+_FIRST = bindparam("first", type_=String)
+_LIMIT = bindparam("most", type_=Integer)
+_NO_OPTIONS = "{}"
+_input = messages.alias("input")
+_answer = messages.alias("answer")
+
+
+def chain(
+    connection: Connection, tenant_id: str, turn_id: str, limit: int, max_bytes: int
+) -> list[ChainLink]:
+    """Read a turn and its predecessors by `previous_id`, oldest first, in one query.
+
+    A chain that is longer than `limit` turns, or takes more than `max_bytes` of memory, is cut
+    to its newest turns, but always holds at least one; its first link then has a `previous_id`.
+    A missing ancestor is a link whose `lost` is set. Only the turn itself is read with its
+    dialect options.
+    """
+    links: dict[int, ChainLink] = {}
+    parameters = {"tenant": tenant_id, "first": turn_id, "most": limit}
+    for row in connection.execute(_LINKS, parameters):
+        max_bytes -= sum(map(getsizeof, (row.input_items, row.answer_items, row.dialect_options)))
+        if max_bytes < 0 and links:
+            return _without_gaps(links)[::-1]
+        links[row.depth] = _link(row)
+    newest_first = _without_gaps(links)
+    if len(newest_first) < limit:
+        newest_first += _missing_link(newest_first[-1].previous_id if newest_first else turn_id)
+    return newest_first[::-1]
+
+
+def latest_turn_in(connection: Connection, tenant_id: str, conversation: str) -> str | None:
+    """Return the newest turn of a conversation that has ended, keeps its text and isn't deleted.
+
+    Turns that ended without an answer are not part of their conversation (`store.turns.finalise`).
+    """
+    query = (
+        select(turns.c.id)
+        .where(
+            *_in_conversation(tenant_id, conversation), CONTINUABLE, turns.c.ended_at.is_not(None)
+        )
+        .order_by(turns.c.id.desc())
+        .limit(1)
+    )
+    return connection.scalar(query)
+
+
+def conversation_live(connection: Connection, tenant_id: str, conversation: str) -> bool:
+    """Return whether the conversation has a turn that is in flight and not deleted."""
+    query = select(
+        exists().where(
+            *_in_conversation(tenant_id, conversation), LIVE, turns.c.deleted_at.is_(None)
+        )
+    )
+    return bool(connection.scalar(query))
+
+
+def _in_conversation(tenant_id: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
+    return turns.c.tenant_id == tenant_id, turns.c.conversation == conversation
+
+
+def _links() -> Select[*tuple[object, ...]]:
+    """Select the links with their depth, and their input and answer items if they have any."""
+    links = _turns()
+    return (
+        select(
+            links, _input.c["items"].label("input_items"), _answer.c["items"].label("answer_items")
+        )
+        .select_from(links)
+        .outerjoin(_input, and_(_input.c.turn_id == links.c.id, _input.c.role == "input"))
+        .outerjoin(_answer, and_(_answer.c.turn_id == links.c.id, _answer.c.role == "assistant"))
+    )
+
+
+def _turns() -> CTE:
+    """Walk from a turn to its predecessors, at most `most` turns even if they form a cycle.
+
+    `dialect_options` may hold all tools of a request, so they are read for the first turn only.
+    No column stored behind them is read for the others, since SQLite would have to read through
+    the options to reach it. `previous_id` comes from the index, and `deleted_at` is nearly always
+    null, which takes no space in the row.
+    """
+    row = (turns.c.id, turns.c.previous_id, turns.c.status, turns.c.deleted_at, turns.c.dialect)
+    links = (
+        select(*row, turns.c.dialect_options, literal(0).label("depth"))
+        .where(turns.c.id == _FIRST, turns.c.tenant_id == _TENANT)
+        .cte("links", recursive=True)
+    )
+    # PostgreSQL requires the same column type in both halves of a recursive query.
+    before = (
+        select(*row, cast(literal(_NO_OPTIONS), Text), links.c.depth + 1)
+        .join_from(
+            links, turns, and_(turns.c.id == links.c.previous_id, turns.c.tenant_id == _TENANT)
+        )
+        .where(links.c.depth + 1 < _LIMIT)
+    )
+    return links.union_all(before)
+
+
+_LINKS = _links()
+
+
+def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
+    lost = _lost_reason(row)
+    if lost is not None:
+        return ChainLink(turn_id=row.id, lost=lost, previous_id=row.previous_id)
+    return ChainLink(
+        turn_id=row.id,
+        previous_id=row.previous_id,
+        status=row.status,
+        dialect=row.dialect,
+        dialect_options=row.dialect_options,
+        input_items=row.input_items,
+        answer_items=row.answer_items or "[]",
+    )
+
+
+def _lost_reason(row: Row[*tuple[object, ...]]) -> Lost | None:
+    if row.deleted_at is not None:
+        return "deleted"
+    return "not_kept" if row.input_items is None else None
+
+
+def _missing_link(turn_id: str | None) -> Iterable[ChainLink]:
+    """Return a link that stands in for a missing turn, or no link if the chain is complete."""
+    return [] if turn_id is None else [ChainLink(turn_id=turn_id, lost="missing")]
+
+
+def _without_gaps(links: dict[int, ChainLink]) -> list[ChainLink]:
+    """Return the links from depth 0 up to the first gap.
+
+    The database may return the rows in any order.
+    """
+    depths = takewhile(links.__contains__, count())
+    return [links[depth] for depth in depths]

@@ -1,0 +1,138 @@
+"""Tests that databases and spools of earlier releases are migrated without loss.
+
+`released/NNNN.sql` is the dump of a database with schema NNNN, written by the code of that
+release: a completed turn, one without text, one in flight when its process died, and one of another
+tenant, whose final record is in `released/NNNN.spooled.hex`. The files are never changed.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from actors.finalisation.recovery import recover
+from store.database.settings import StoreSettings
+from store.migrations import HEAD, KNOWN
+from store.store import open_store
+from tests.store.spool.test_replay import make_dead_spool
+from tests.support.store_records import MAX_BYTES, TENANT, a_turn, an_end
+
+RELEASED = Path(__file__).parent / "released"
+DUMPS = sorted(RELEASED.glob("*.sql"))
+
+
+def turn_id(number: int) -> str:
+    """Return the id of a dump's turn by its number."""
+    return f"turn_{number:026d}"
+
+
+COMPLETED, TEXTLESS, IN_FLIGHT, SPOOLED = map(turn_id, range(1, 5))
+
+
+@pytest.fixture(params=DUMPS, ids=lambda path: path.stem)
+def released(request: pytest.FixtureRequest, database: Path) -> Path:
+    """Create the test's database from a dump and return the dump's path."""
+    dump: Path = request.param
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(dump.read_text())
+    return dump
+
+
+def rows(database: Path) -> dict[str, list[dict[str, object]]]:
+    """Return all rows by table, without the columns that are null."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {
+            table: [
+                # SIM118: iterating over a `sqlite3.Row` yields its values.
+                {key: row[key] for key in row.keys() if row[key] is not None}  # noqa: SIM118
+                for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
+            ]
+            for (table,) in names.fetchall()
+            if table != "alembic_version"
+        }
+
+
+def test_every_older_schema_has_a_dump() -> None:
+    assert [path.stem for path in DUMPS] == [name for name in KNOWN if name != HEAD]
+
+
+@pytest.mark.usefixtures("released")
+async def test_migration_keeps_all_rows(settings: StoreSettings, database: Path) -> None:
+    before = rows(database)
+    async with open_store(settings):
+        pass
+    assert rows(database) == before
+
+
+@pytest.mark.usefixtures("released")
+async def test_migrated_turns_can_be_read(settings: StoreSettings) -> None:
+    async with open_store(settings) as store:
+        turn = await store.get_turn(TENANT, COMPLETED)
+        assert turn is not None
+        assert (turn.status, turn.text, turn.last_event) == ("completed", "Hello!", 3)
+        assert (turn.previous_id, turn.conversation, turn.deleted_at) == (None, None, None)
+        assert not turn.keeps_items
+        assert await store.response(TENANT, COMPLETED) is None
+        (link,) = await store.chain(TENANT, COMPLETED, 9, MAX_BYTES)
+        assert link.lost == "not_kept"
+        assert len(await store.segments(COMPLETED)) == 2
+        page = await store.list_turns(TENANT, limit=9)
+        assert [turn.id for turn in page.data] == [IN_FLIGHT, TEXTLESS, COMPLETED]
+
+
+@pytest.mark.usefixtures("released")
+async def test_migrated_turns_can_be_deleted(settings: StoreSettings) -> None:
+    async with open_store(settings) as store:
+        assert await store.delete_response(TENANT, COMPLETED, 2000.0)
+        turn = await store.get_turn(TENANT, COMPLETED)
+        assert turn is not None
+        assert (turn.text, turn.deleted_at, turn.status) == ("", 2000.0, "completed")
+
+
+async def test_migrated_unfinished_turns_are_recovered_and_replayed(
+    settings: StoreSettings, database: Path, released: Path
+) -> None:
+    spooled = released.with_suffix(".spooled.hex").read_text()
+    make_dead_spool(database, 0, bytes.fromhex(spooled))
+    async with open_store(settings) as store:
+        assert await recover(store, lambda: 3000.0) == 1
+        recovered = await store.get_turn(TENANT, IN_FLIGHT)
+        assert recovered is not None
+        assert (recovered.reason, recovered.text) == ("owner_lost", "Half")
+        replayed = await store.get_turn("tenant_b", SPOOLED)
+        assert replayed is not None
+        assert (replayed.status, replayed.text) == ("completed", "Spooled")
+
+
+@pytest.mark.usefixtures("released")
+async def test_new_turn_can_continue_a_migrated_one(settings: StoreSettings) -> None:
+    async with open_store(settings) as store:
+        turn = replace(a_turn(store.owner), previous_id=COMPLETED, input_items="[1]")
+        await store.begin(turn)
+        await store.finalise(replace(an_end(turn), items="[2]"))
+        old, new = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
+        assert (old.turn_id, old.lost, new.input_items) == (COMPLETED, "not_kept", "[1]")
+
+
+@pytest.mark.usefixtures("released")
+async def test_old_release_can_still_write_to_migrated_database(
+    settings: StoreSettings, database: Path
+) -> None:
+    """During a rolling update an old process inserts only the columns that it knows."""
+    with closing(sqlite3.connect(database)) as connection:
+        known = [name for _, name, *_ in connection.execute("PRAGMA table_info(turns)")]
+        row = connection.execute("SELECT * FROM turns WHERE id = ?", (IN_FLIGHT,)).fetchone()
+    async with open_store(settings) as store:
+        with closing(sqlite3.connect(database)) as connection, connection:
+            places = ", ".join("?" * len(known))
+            connection.execute(
+                f"INSERT INTO turns ({', '.join(known)}) VALUES ({places})",  # noqa: S608
+                (turn_id(9), *row[1:]),
+            )
+        turn = await store.get_turn(TENANT, turn_id(9))
+        assert turn is not None
+        assert turn.status == "in_progress"

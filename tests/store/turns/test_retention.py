@@ -1,0 +1,57 @@
+from store.database.settings import StoreSettings
+from store.store import open_store
+from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+
+DAY = 86_400.0
+
+
+class Clock:
+    """A wall clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_sweep_deletes_journals_and_keeps_turns(settings: StoreSettings) -> None:
+    clock = Clock()
+    async with open_store(settings, clock=clock) as store:
+        turn = a_turn(store.owner)
+        await store.begin(turn)
+        await store.checkpoint([a_segment(turn, 0, 9), a_segment(turn, 10, 11)])
+        await store.finalise(an_end(turn, segment=a_segment(turn, 12, 12), ended_at=clock.now))
+        clock.now += DAY
+        assert await store.sweep(DAY + 1) == 0
+        assert await store.sweep(DAY - 1) == 3
+        assert await store.segments(turn.id) == []
+        seen = await store.get_turn(TENANT, turn.id)
+        assert seen is not None
+        assert (seen.text, seen.last_event) == ("Hello", 12)
+
+
+async def test_sweep_keeps_journal_of_turn_in_flight(settings: StoreSettings) -> None:
+    clock = Clock()
+    async with open_store(settings, clock=clock) as store:
+        turn = a_turn(store.owner)
+        await store.begin(turn)
+        await store.checkpoint([a_segment(turn)])
+        clock.now += 10 * DAY
+        assert await store.sweep(DAY) == 0
+        await store.finalise(an_end(turn, ended_at=clock.now))
+        assert await store.sweep(DAY) == 0
+        assert len(await store.segments(turn.id)) == 1
+
+
+async def test_sweep_commits_in_batches(settings: StoreSettings) -> None:
+    clock = Clock()
+    async with open_store(settings, clock=clock) as store:
+        for _ in range(250):
+            turn = a_turn(store.owner)
+            segment = a_segment(turn, 0, 12)
+            await store.finalise(an_end(turn, segment=segment, ended_at=clock.now))
+        clock.now += 2 * DAY
+        commits = store.figures.commits
+        assert await store.sweep(DAY) == 250
+        assert store.figures.commits - commits == 3
