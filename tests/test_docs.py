@@ -13,12 +13,12 @@ from trio.testing import MockClock
 from actors.routing.breaker import BreakerSettings
 from actors.routing.route_board import RouteBoard
 from store.store import StoreFigures
-from tests.web.house import open_harness
+from tests.support.edge_harness import open_harness
 from web.app import create_app
 from web.cli import app
 from web.config import FORMATS
 from web.config.reference import ANY_NAME, Setting, settings
-from web.metrics import Metrics
+from web.observability.metrics import Metrics
 from web.server import Counters
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"

@@ -6,20 +6,20 @@ from werkzeug.exceptions import HTTPException
 
 from actors.turn.outcome import ErrorInfo
 from store.records.turns import StoreUnavailable
-from web.error_shapes import add_request_id, error_shape
-from web.errors import ApiError, store_unavailable
-from web.json_responses import error_response
-from web.quart_app import TrouperApp
-from web.routes.chat import chat_routes
-from web.routes.embeddings import embedding_routes
-from web.routes.messages import message_routes
-from web.routes.models import model_routes
-from web.routes.ops import ops_routes
-from web.routes.responses import response_routes
-from web.routes.responses_ws import response_ws_routes
-from web.routes.routes import routes_routes
-from web.routes.turns import turn_routes
+from web.http.error_format import add_request_id, error_shape
+from web.http.errors import ApiError, store_unavailable
+from web.http.quart_app import TrouperApp
+from web.http.responses import error_response
 from web.service import Service
+from web.surfaces.chat_completions.routes import chat_routes
+from web.surfaces.embeddings.routes import embedding_routes
+from web.surfaces.messages.routes import message_routes
+from web.surfaces.models.routes import model_routes
+from web.surfaces.ops.routes import ops_routes
+from web.surfaces.responses.routes import response_routes
+from web.surfaces.responses.websocket.routes import response_ws_routes
+from web.surfaces.routes.routes import routes_routes
+from web.surfaces.turns.routes import turn_routes
 
 _log = structlog.get_logger("trouper.web")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
-from web.startup import StartupRefused
+from web.process.startup import StartupRefused
 from web.version import VERSION
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def serve(
     settings = _load(config, bind, store)
     import structlog
 
-    from web.logs import logging_to
+    from web.observability.logs import logging_to
 
     with _refusals(StartupRefused, str), logging_to(sys.stderr, settings.logs.level, cached=True):
         for note in settings.notes():
@@ -88,10 +88,10 @@ def serve(
 
 def _serve(settings: "Config", processes: int | None) -> int:
     """Run the server, or with `processes` the supervisor of so many servers."""
-    from web.listening import is_supervised
+    from web.process.listeners import is_supervised
 
     if processes is not None and not is_supervised(os.environ):
-        from web.supervise.parent import supervise
+        from web.supervisor.parent import supervise
 
         return supervise(settings, processes)
     from web.main import run
@@ -143,7 +143,7 @@ def simulate(
     Prints its base URL when it is ready, and serves until SIGTERM or Ctrl-C.
     """
     from web.config import Address
-    from web.simulate import SimulateSettings, run_simulated
+    from web.drill.witness import SimulateSettings, run_simulated
 
     try:
         address = Address.parse(bind)

@@ -23,23 +23,33 @@ from actors.usage.estimator import Estimator
 from store.records.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
-from web.board import make_board
 from web.config import Config
-from web.edge import reload_on_sighup, server_settings
-from web.listening import Inheritance, open_sockets, take_inheritance
-from web.loop_lag import measure_loop_lag
-from web.memory import tune_gc
-from web.metrics import Metrics
-from web.planning import Planner
-from web.providers import embedders_among, key_rings, open_providers
-from web.route_json import models_by_route
+from web.observability.metrics import Metrics, measure_loop_lag
+from web.process.certificate_reload import reload_on_sighup
+from web.process.gc_tuning import tune_gc
+from web.process.listeners import (
+    READY,
+    STOPPING,
+    Inheritance,
+    notify,
+    open_sockets,
+    take_inheritance,
+)
+from web.process.server_settings import server_settings
+from web.process.shutdown import Stop, drain
+from web.process.startup import StartupRefused
+from web.process.task_restart import keep_running
+from web.providers.factory import (
+    embedders_among,
+    key_rings,
+    make_board,
+    models_by_route,
+    open_providers,
+)
 from web.server import HttpServer
 from web.service import Service
-from web.startup import StartupRefused
-from web.stopping import Stop, drain
-from web.supervise.child import Supervisor
-from web.supervisor import keep_running
-from web.systemd import READY, STOPPING, notify
+from web.supervisor.child import Supervisor
+from web.turns.planner import Planner
 
 SWEEP_EVERY_S = 300.0
 RECOVER_EVERY_S = 20.0

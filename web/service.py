@@ -17,9 +17,9 @@ from actors.turn_registry import Registry
 from actors.writer import Dialect, Writer
 from store.store import Store
 from web.config import Config
-from web.conversations import Conversations
-from web.metrics import Metrics
-from web.planning import Planner
+from web.observability.metrics import Metrics
+from web.turns.conversation_lock import Conversations
+from web.turns.planner import Planner
 
 TENANT = "tenant_default"
 """The tenant of all turns, until API keys exist."""

@@ -16,7 +16,7 @@ from bench.spec import Spec, parse, text, token
 from bench.surfaces import Name
 from tests.support.sample_events import STARTED, USAGE, ended
 from web.dialects.frames import START
-from web.dialects.kinds import KINDS
+from web.dialects.registry import KINDS
 
 SPEC = Spec(chunks=30, seed=3)
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-turn-id: t1\r\n\r\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import harness
-from tests.live.resuming import LINGER_SETTINGS
+from tests.support.live import harness
+from tests.support.live.resume_checks import LINGER_SETTINGS
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import typer.testing
 
+import web.drill.witness
 import web.main
-import web.simulate
-import web.supervise.parent
+import web.supervisor.parent
 from web.cli import app
 from web.config import Config
-from web.startup import StartupRefused
+from web.process.startup import StartupRefused
 from web.version import VERSION
 
 ROOT = Path(__file__).parent.parent.parent
@@ -107,7 +107,7 @@ class TestServe:
         self, monkeypatch: pytest.MonkeyPatch, child: bool
     ) -> None:
         monkeypatch.setattr(web.main, "run", lambda config: 11)
-        monkeypatch.setattr(web.supervise.parent, "supervise", lambda config, n: 20 + n)
+        monkeypatch.setattr(web.supervisor.parent, "supervise", lambda config, n: 20 + n)
         if child:
             monkeypatch.setenv("TROUPER_SUPERVISED", "5:6")
         assert trouper("serve", "--supervise", "2").exit_code == (11 if child else 22)
@@ -171,7 +171,7 @@ class TestSimulate:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         seen = []
-        monkeypatch.setattr(web.simulate, "run_simulated", lambda s, announce: seen.append(s))
+        monkeypatch.setattr(web.drill.witness, "run_simulated", lambda s, announce: seen.append(s))
         witness = tmp_path / "w"
         arguments = ["--bind", "[::1]:5", "--witness", str(witness), "--witness-tokens"]
         assert trouper("simulate", *arguments).exit_code == 0

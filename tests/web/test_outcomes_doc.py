@@ -12,8 +12,8 @@ from actors.turn.events import Ended
 from actors.turn.model_call import FailureKind, UpstreamFailure, failure_reason
 from actors.turn.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
 from store.records.turns import Stored
-from web.dialects.openai_chat import FINISH_REASONS
-from web.errors import ending_error
+from web.dialects.errors import ending_error
+from web.dialects.openai_chat.stream import FINISH_REASONS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "reference" / "outcomes.md").read_text("utf-8")

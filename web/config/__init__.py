@@ -5,14 +5,11 @@
 configuration back as TOML.
 """
 
-from web.config.address import Address, Inherited
 from web.config.config import Config
-from web.config.effective import as_toml
-from web.config.load import ConfigError, load
-from web.config.routing import Model, ModelRoute, PriceSettings
-from web.config.secret import Secret
-from web.config.sections import Breaker, Journal, Limits, Logs, Server, Store, Turns
-from web.config.upstreams import (
+from web.config.field_types import Address, Inherited, Secret
+from web.config.load import ConfigError, as_toml, load
+from web.config.models import Model, ModelRoute, PriceSettings
+from web.config.providers import (
     FORMATS,
     Anthropic,
     Gemini,
@@ -25,6 +22,7 @@ from web.config.upstreams import (
     Upstream,
     UpstreamLimits,
 )
+from web.config.sections import Breaker, Journal, Limits, Logs, Server, Store, Turns
 
 __all__ = [
     "FORMATS",

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from web.config.providers import FORMATS
 from web.config.reference import keys_at
-from web.config.upstreams import FORMATS
 
 SettingPath = tuple[str | int, ...]
 _NAMED = ("providers", "models")

@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from actors.turn.outcome import Mode
 from actors.turn.price import Price
 from actors.turn.timeouts import Timeouts
-from web.config.routing import Model
+from web.config.models import Model
+from web.config.providers import Provider
 from web.config.sections import (
     Breaker,
     Journal,
@@ -23,7 +24,6 @@ from web.config.sections import (
     TimeoutSettings,
     Turns,
 )
-from web.config.upstreams import Provider
 
 _SIMULATED = {"simulated": {"format": "simulated"}}
 _SIM = {"sim": {"routes": ["simulated/sim"]}}

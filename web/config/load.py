@@ -1,15 +1,78 @@
 """Loads the configuration from file, environment and command line; later sources win."""
 
+import json
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
 
-from web.config.complaints import Layer, complaints
+from web.config.complaints import Layer, complaints, quoted, text
 from web.config.config import Config
-from web.config.environment import Tree, environment
+from web.config.field_types import MASK, Secret
+
+Tree = dict[str, object]
+_PREFIX = "TROUPER_"
+
+
+class _Variables(EnvSettingsSource):
+    """Pydantic's source, except that only values that look like a table or list are JSON.
+
+    So `TROUPER_MODELS__X__PRICE={"input":1}` works, and text that is not JSON reaches the
+    validator of its key, which has the better error message.
+    """
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: object) -> object:
+        """Decode JSON tables and lists, and return any other text unchanged."""
+        if not (isinstance(value, str) and value.lstrip()[:1] in ("[", "{")):
+            return value
+        try:
+            return cast("object", super().decode_complex_value(field_name, field, value))
+        except ValueError:
+            return value
+
+
+def environment(beneath: Mapping[str, object]) -> Tree:
+    """Return the variables as a tree that can be merged over `beneath`, the tree of the file.
+
+    A variable cannot spell every name of a model or provider. Its parts are therefore compared
+    with the file's names ignoring case, and with `_` for anything but letters and digits.
+    Unknown sections are kept, so that they are reported. Variables without `__` are ignored:
+    Kubernetes sets `TROUPER_PORT` for a service called `trouper`.
+    """
+    known = _Variables(Config, env_ignore_empty=True)()
+    return _aligned({**_unknown_sections(), **known}, beneath)
+
+
+def _unknown_sections() -> Tree:
+    found: Tree = {}
+    for name, value in os.environ.items():
+        section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")
+        if name.startswith(_PREFIX) and nested and section not in Config.model_fields:
+            found[section] = {key: value}
+    return found
+
+
+def _aligned(tree: Tree, beneath: Mapping[str, object]) -> Tree:
+    names = {_plain(name): name for name in beneath}
+    aligned: Tree = {}
+    for key, value in tree.items():
+        name = names.get(_plain(key), key)
+        below = beneath.get(name)
+        aligned[name] = (
+            _aligned(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
+        )
+    return aligned
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "_", name.lower())
 
 
 class ConfigError(Exception):
@@ -66,3 +129,53 @@ def _over(below: Tree, above: Mapping[str, object]) -> Tree:
         both = isinstance(under, dict) and isinstance(value, Mapping)
         merged[key] = _over(under, value) if both else value  # type: ignore[arg-type]  # both is checked
     return merged
+
+
+def as_toml(config: Config) -> str:
+    """Return the configuration as TOML with every default.
+
+    The text can be loaded again unless it has a masked secret, `***`, in it.
+    """
+    return "\n".join(_table((), config)).strip() + "\n"
+
+
+def _table(path: tuple[str, ...], table: BaseModel | Mapping[str, object]) -> Iterator[str]:
+    items = dict(table)
+    values = {k: v for k, v in items.items() if v is not None and not _is_table(v)}
+    if path and values:
+        yield f"\n[{'.'.join(quoted(part) for part in path)}]"
+    for key, value in values.items():
+        yield f"{quoted(key)} = {_value(table, key, value)}"
+    for key, value in items.items():
+        if isinstance(value, BaseModel | Mapping) and _is_table(value):
+            yield from _table((*path, key), value)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, BaseModel | Mapping) and not isinstance(value, Secret)
+
+
+def _value(table: object, key: str, value: object) -> str:
+    if key == "url":
+        return text(_without_password(str(value)))
+    written = (
+        table.model_dump(mode="json", include={key})[key] if isinstance(table, BaseModel) else value
+    )
+    return _written(written)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_written(item) for item in value)}]"
+    if isinstance(value, dict):
+        pairs = (f"{quoted(key)} = {_written(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{MASK}@{host}"))

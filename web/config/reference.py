@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from web.config.config import Config
-from web.config.secret import Secret
+from web.config.field_types import Secret
 
 ANY_NAME = "*"
 """Placeholder in a path for the name of a provider or model, and for a list index."""

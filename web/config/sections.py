@@ -18,7 +18,7 @@ from pydantic import (
 
 from actors.turn.outcome import Mode
 from actors.turn.timeouts import Timeouts
-from web.config.address import Address, Inherited
+from web.config.field_types import Address, Inherited
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -13,13 +13,12 @@ from hypercorn.utils import parse_socket_addr
 
 from actors.runtime.wait_queue import Waiters
 from web.server.counters import Counters
-from web.server.http1 import Http1Protocol
-from web.server.http2 import Http2Protocol
-from web.server.settings import ServerSettings
-from web.server.setup import Context, ProtocolConfig
+from web.server.protocols.base import Surroundings
+from web.server.protocols.http1 import Http1Protocol
+from web.server.protocols.http2 import Http2Protocol
+from web.server.settings import Context, ProtocolConfig, ServerSettings
 from web.server.stream import MAX_RECEIVE, SocketStream
 from web.server.tasks import Tasks
-from web.server.wire import Surroundings
 from web.server.writer import Address, ServerStream, Writer, socket_stream
 
 _CLOSE_S = 1.0

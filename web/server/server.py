@@ -3,7 +3,9 @@
 import errno
 import socket
 import ssl
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 import trio
@@ -11,13 +13,50 @@ from hypercorn.typing import ASGIFramework
 
 from web.server.connection import Connection
 from web.server.counters import Counters
-from web.server.errors import in_one_line
-from web.server.refusal import refuse
-from web.server.settings import ServerSettings
-from web.server.setup import Context, ProtocolConfig
+from web.server.request_id import header_of, state_with_id
+from web.server.settings import SAFETY, Context, ProtocolConfig, ServerSettings
 from web.server.stream import SocketStream
 from web.server.tasks import split_cancelled
 from web.server.writer import ServerStream
+
+_TIMEOUT_S = 1.0
+"""Seconds that the client has to send a request and read the response."""
+_BODY = (
+    b'{"error":{"message":"Too many connections are open.",'
+    b'"type":"server_error","param":null,"code":"overloaded"}}'
+)
+_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", b"%d" % len(_BODY)),
+    (b"retry-after", b"1"),
+    (b"connection", b"close"),
+    *SAFETY,
+]
+
+
+async def refuse(stream: trio.abc.HalfCloseableStream) -> None:
+    """Answer the first request with 503, if it arrives within `_TIMEOUT_S`, and close."""
+    with trio.move_on_after(_TIMEOUT_S):
+        with suppress(trio.BrokenResourceError):
+            if await stream.receive_some(64 * 1024):
+                await stream.send_all(_answer())
+    await trio.aclose_forcefully(stream)
+
+
+def _answer() -> bytes:
+    headers = [*_HEADERS, header_of(state_with_id(()))]
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, _BODY)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the error and its location; for a group, those of each error."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(in_one_line(inner) for inner in error.exceptions)
+    frames = traceback.extract_tb(error.__traceback__)
+    location = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{error!r}{location}"
+
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1

@@ -1,7 +1,15 @@
-"""Settings of the HTTP server."""
+"""Configures hypercorn's protocol classes, without its logging and process state."""
 
+import math
 import ssl
+from time import time
+from wsgiref.handlers import format_date_time
 
+import trio
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+from hypercorn.trio.worker_context import EventWrapper, WorkerContext
+from hypercorn.typing import Event, ResponseSummary, WWWScope
 from msgspec import Struct
 
 
@@ -43,3 +51,97 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         Less than `write_stall_s`, because the check runs only every 1/30 of that.
         """
         return self.write_stall_s * 14 / 15
+
+
+SAFETY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+"""Security headers of every response, for browsers."""
+LEAVING = "trouper.leaving"
+"""Name of a WebSocket's ASGI extension with an event that is set when the server is about to stop.
+
+HTTP connections are closed after their next response, but a WebSocket must be ended by its handler.
+"""
+
+
+class SilentLogger(Logger):
+    """A logger that writes nothing: we log ourselves, and hypercorn's loggers are global."""
+
+    def __init__(self, config: Config) -> None:  # super() is not called: it installs handlers
+        self.access_logger = None
+        self.error_logger = None
+
+    async def access(
+        self, request: WWWScope, response: ResponseSummary, request_time: float
+    ) -> None:
+        """Do nothing."""
+
+
+class ProtocolConfig(Config):
+    """A `Config` for the protocol classes only; it opens no sockets or log files."""
+
+    logger_class = SilentLogger
+    include_server_header = False
+    keep_alive_max_requests = 1_000_000
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.h11_max_incomplete_size = settings.header_bytes
+        self.h2_max_header_list_size = settings.header_bytes
+        self.h2_max_concurrent_streams = settings.http2_streams
+        self.websocket_max_message_size = settings.websocket_message_bytes
+        self.websocket_ping_interval = settings.websocket_ping_s
+        self._date_at = -1
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._fields = b""
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """Return the headers of every response: the date, formatted once a second, and `SAFETY`."""
+        now = int(time())
+        if now != self._date_at:
+            self._date_at = now
+            self._headers = [(b"date", format_date_time(now).encode("ascii")), *SAFETY]
+            self._fields = b"".join([b"%b: %b\r\n" % header for header in self._headers])
+        return self._headers
+
+    def response_fields(self) -> bytes:
+        """Return the same headers as HTTP/1.1 lines."""
+        self.response_headers("h11")
+        return self._fields
+
+
+class Context(WorkerContext):
+    """The state of a server that its connections share."""
+
+    def __init__(self) -> None:
+        super().__init__(max_requests=None)
+        self._closed = SettableEvent()
+        self.terminated: Event = self._closed
+        """Event, named by hypercorn, after which no new request is answered."""
+        self.closing = False
+        """True if each response is its connection's last and announces it."""
+        self.leaving = trio.Event()
+        """Event that is set together with `closing`."""
+        self.idle_s = math.inf
+        """Maximum idle time of a connection in seconds while `closing`."""
+
+    def begin_leaving(self, idle_s: float) -> None:
+        """Answer requests that still arrive, and close each connection after its response."""
+        self.closing = True
+        self.leaving.set()
+        self.idle_s = idle_s
+
+    def begin_close(self) -> None:
+        """Close each connection after its response, and idle ones at once."""
+        self.closing = True
+        self.leaving.set()
+        self._closed.set_now()
+
+
+class SettableEvent(EventWrapper):
+    """hypercorn's event with a synchronous `set`."""
+
+    def set_now(self) -> None:
+        """Set the event without a checkpoint."""
+        self._event.set()

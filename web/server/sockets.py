@@ -43,7 +43,7 @@ def set_options(sock: socket.socket, write_stall_s: float) -> None:
     """Set the options that accepted TCP connections inherit: no delay, and dead-peer detection.
 
     Keep-alive detects a peer that vanished while we were silent, a little before `write_stall_s`;
-    `web.server.vanished` detects one that vanished while we were writing. TCP_USER_TIMEOUT would
+    `web.server.dead_peer` detects one that vanished while we were writing. TCP_USER_TIMEOUT would
     detect it too, but it also cuts off a peer whose window stays smaller than the next segment,
     however well it reads. The bound on unsent bytes keeps a slow reader from looking stalled:
     without it Linux accepts no more data until a third of a buffer of megabytes is free.

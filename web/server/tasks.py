@@ -16,8 +16,8 @@ from hypercorn.typing import (
 )
 
 from web.server.counters import Counters
-from web.server.inbox import INBOX, Inbox
-from web.server.setup import LEAVING, Context
+from web.server.receive_queue import INBOX, Inbox
+from web.server.settings import LEAVING, Context
 
 AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
 

@@ -4,8 +4,8 @@ import structlog
 import trio
 
 from web.server.counters import Counters
+from web.server.dead_peer import has_vanished
 from web.server.stream import SocketStream
-from web.server.vanished import has_vanished
 
 _PIECE = 16 * 1024
 """Size in bytes of a write; each has to finish within the stall deadline."""

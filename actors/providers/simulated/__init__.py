@@ -1,8 +1,8 @@
 """Simulated models: deterministic answers and faults on demand, without a network.
 
-`grammar` lists the settings that a model name can carry and parses them into a `Behaviour`.
-`script` turns a call into timed steps. `provider` runs them in process; `web.simulate` serves the
-same steps over HTTP.
+`options` holds the settings that a model name can carry and parses them into a `Behaviour`.
+`script` turns a call into timed steps. `provider` runs them in process; `web.drill.witness` serves
+the same steps over HTTP.
 """
 
 from actors.providers.simulated.options.grammar import BadModelName, model_name, parse_model_name

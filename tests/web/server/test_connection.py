@@ -11,10 +11,10 @@ from quart import Response, request, websocket
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
-from web.quart_app import TrouperApp
+from web.http.quart_app import TrouperApp
+from web.http.websocket import websocket_context_of
 from web.server import HttpServer, ServerSettings
 from web.server.connection import Connection
-from web.websocket import websocket_context_of
 
 GET = b"GET %b HTTP/1.1\r\nHost: t\r\n\r\n"
 SETTINGS = ServerSettings(keep_alive_s=50, header_s=10, write_stall_s=30, linger_s=2)

@@ -13,9 +13,9 @@ from trio.testing import MockClock
 from wsproto.events import BytesMessage, TextMessage
 
 from tests.web.server.test_connection import GET, SETTINGS, connected
-from web.server.setup import Context, ProtocolConfig
-from web.server.websocket import TEXTS, ByteBuffer, WebsocketStream
-from web.server.wire import Surroundings, Wire
+from web.server.protocols.base import Surroundings, Wire
+from web.server.protocols.websocket import TEXTS, ByteBuffer, WebsocketStream
+from web.server.settings import Context, ProtocolConfig
 
 HEADERS = [
     (b"host", b"t"),

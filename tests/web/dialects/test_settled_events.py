@@ -1,0 +1,131 @@
+"""Tests of the settled events that a client gets after a retry if it has seen no content."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.finalisation.recovery import visible_text
+from actors.turn import events
+from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall
+from actors.turn.outcome import Reason
+from tests.support import chat_readers as reading
+from tests.support import messages_readers as messages_reading
+from tests.support.responses_readers import sdk_final_response
+from tests.support.sample_events import STARTED, answer_events, ended
+from web.dialects.base import Rendering
+from web.dialects.frames import START, Cursor, parse_cursor
+from web.dialects.openai_responses.response import response_object
+from web.dialects.registry import KINDS
+from web.dialects.settled_events import settled_events
+
+SPARE = events.RouteChanged("spare", "spare-model", "truncated")
+WARNING = events.Warning("parameter_ignored", "x")
+ANEW = events.Retry("truncated")
+CALL = ToolCall(0, "call_a", "f", "{}")
+
+
+@pytest.mark.parametrize(
+    ("journal", "expected"),
+    [
+        ([], []),
+        ([Text("a"), CALL], [Text("a"), CALL]),
+        ([Text("a"), ANEW, Text("b")], [Text("b")]),
+        ([WARNING, Text("a"), SPARE, ANEW, Text("b")], [WARNING, SPARE, Text("b")]),
+        ([Text("a"), ANEW, Refusal("b"), ANEW, Reasoning("c")], [Reasoning("c")]),
+        ([Text("a"), ANEW], []),
+        ([Text("a"), Text("b"), events.Replace("c", "guard"), Text("d")], [Text("c"), Text("d")]),
+        ([Reasoning("a"), events.Replace("b", "guard")], [Reasoning("a"), Text("b")]),
+        ([Text("a"), CALL, Text("b"), events.Replace("c", "guard")], [Text("c"), CALL]),
+        (
+            [events.Replace("a", "guard"), CALL, events.Replace("b", "guard"), Text("c")],
+            [Text("b"), CALL, Text("c")],
+        ),
+        ([events.Replace("a", "guard"), ANEW, Text("b")], [Text("b")]),
+        ([Text("a"), ANEW, Text("b"), events.Replace("c", "guard")], [Text("c")]),
+    ],
+)
+def test_discarded_events_are_dropped(journal: list[AnyEvent], expected: list[AnyEvent]) -> None:
+    assert list(settled_events([STARTED, *journal, ended()])) == [STARTED, *expected, ended()]
+
+
+answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=12)
+journals = st.builds(
+    lambda answer, end: [STARTED, *answer, end], answers, st.sampled_from(Reason).map(ended)
+)
+
+
+@given(journals)
+def test_settled_text_is_the_text_of_the_turn(journal: list[AnyEvent]) -> None:
+    expected = list(settled_events(journal))
+    assert visible_text(expected) == visible_text(journal)
+    assert not any(isinstance(event, events.Retry | events.Replace) for event in expected)
+
+
+@given(journals.filter(lambda journal: not any(isinstance(e, events.Replace) for e in journal)))
+def test_settled_items_are_the_items_of_the_turn(journal: list[AnyEvent]) -> None:
+    again = [
+        msgspec.json.encode(response_object(j, {}))
+        for j in (journal, list(settled_events(journal)))
+    ]
+    assert again[0] == again[1]
+
+
+IDS: dict[str, Callable[[bytes], list[str]]] = {
+    "openai-chat": lambda stream: [frame.id for frame in reading.frames_of(stream)],
+    "anthropic-messages": lambda stream: [f.id for f in messages_reading.frames_of(stream)],
+    "openai-responses": lambda stream: [f.id for f in messages_reading.frames_of(stream)],
+}
+
+
+def streams(name: str, journal: list[AnyEvent], after: Cursor = START) -> tuple[bytes, bytes, bool]:
+    """Return the live stream, the settled stream, and whether the live one discarded content."""
+
+    def render() -> Rendering:
+        return KINDS[name].stream({}, after)
+
+    shown, again = render(), render()
+    first = shown.render(journal)
+    again.numbering.continue_after(shown.numbering)
+    return first, again.render(list(settled_events(journal))), shown.discarded
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=50)
+@given(journal=journals)
+def test_settled_stream_reuses_no_frame_number(name: str, journal: list[AnyEvent]) -> None:
+    first, again, _ = streams(name, journal)
+    ids = IDS[name](first) + IDS[name](again)
+    assert ids == [f"{name}:{number}" for number in range(len(ids))]
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=20)
+@given(journal=journals)
+def test_settled_stream_can_be_resumed_after_any_frame(name: str, journal: list[AnyEvent]) -> None:
+    _, whole, _ = streams(name, journal)
+    ids = IDS[name](whole)
+    for k, id in enumerate(ids, 1):
+        _, rest, _ = streams(name, journal, parse_cursor(id, name))
+        assert IDS[name](rest) == ids[k:]
+        assert whole.endswith(rest)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(journal=journals)
+def test_settled_stream_discards_nothing(name: str, journal: list[AnyEvent]) -> None:
+    rendering = KINDS[name].stream({}, START)
+    rendering.render(list(settled_events(journal)))
+    assert not rendering.discarded
+
+
+def test_sdk_stream_helper_accepts_numbers_that_begin_late() -> None:
+    journal: list[AnyEvent] = [STARTED, Text("Not this"), SPARE, ANEW, Text("But that"), ended()]
+    first, again, discarded = streams("openai-responses", journal)
+    assert discarded
+    assert sdk_final_response(first) is None
+    completed = sdk_final_response(again)
+    assert completed is not None
+    assert completed.output_text == "But that"

@@ -1,0 +1,60 @@
+"""A supervised process obeys its supervisor, and drains when the supervisor is gone."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from web.process.shutdown import Stop
+from web.supervisor.child import Supervisor
+from web.supervisor.plan import READY, Order
+
+
+@asynccontextmanager
+async def supervised() -> AsyncIterator[tuple[trio.SocketStream, Supervisor, Stop]]:
+    """Yield the parent's end of the control socket, and a child that obeys it."""
+    parent, child = socket.socketpair()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(parent))
+    supervisor, stop = Supervisor(child.detach()), Stop()
+    async with stream, trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.obey, stop)
+        yield stream, supervisor, stop
+        nursery.cancel_scope.cancel()
+
+
+async def test_child_reports_that_it_is_ready() -> None:
+    async with supervised() as (parent, supervisor, _):
+        await supervisor.report_ready()
+        assert await parent.receive_some(10) == READY
+
+
+@pytest.mark.parametrize(
+    ("orders", "replaced", "hurried"),
+    [
+        ([Order.LEAVE], True, False),
+        ([Order.DRAIN], False, False),
+        ([Order.LEAVE, Order.DRAIN], True, False),
+        ([Order.DRAIN, Order.LEAVE], False, False),
+        ([Order.DRAIN, Order.DRAIN], False, False),
+        ([Order.DRAIN, Order.HURRY], False, True),
+        ([Order.HURRY], False, True),
+    ],
+)
+async def test_orders_are_obeyed(orders: list[Order], replaced: bool, hurried: bool) -> None:
+    async with supervised() as (parent, _, stop):
+        await parent.send_all(b"".join(order.value for order in orders))
+        await stop.asked.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (stop.replaced, stop.hurried.is_set()) == (replaced, hurried)
+
+
+async def test_child_hands_over_when_the_supervisor_is_gone() -> None:
+    with capture_logs() as logs:
+        async with supervised() as (parent, _, stop):
+            await parent.aclose()
+            await stop.asked.wait()
+            assert stop.replaced
+    assert [line["event"] for line in logs] == ["supervisor exited"]

@@ -1,0 +1,294 @@
+"""Tests of message groups: calls and results are grouped, whatever items are between them."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.surfaces.responses.history.message_groups import Message, MessageGroups, Mismatch
+from web.surfaces.responses.input.items import (
+    Item,
+    call_item,
+    message_item,
+    output_item,
+    reasoning_item,
+    text_part,
+)
+from web.surfaces.responses.input.summary import seal
+
+
+def user(text: str) -> Item:
+    return message_item("user", [text_part("user", text)])
+
+
+def model(*texts: str) -> Item:
+    return message_item("assistant", [text_part("assistant", text) for text in texts])
+
+
+def call(id: str) -> Item:
+    return call_item(id, "f", "{}")
+
+
+def output(id: str, text: str = "x") -> Item:
+    return output_item(id, text)
+
+
+def reasoning(text: str) -> Item:
+    return reasoning_item([], [{"type": "reasoning_text", "text": text}])
+
+
+def messages(*items: Item) -> list[Message]:
+    groups = MessageGroups()
+    groups.add(items)
+    return [message for group in groups.finish() for message in group.messages]
+
+
+def assistant_calls(*ids: str, content: object = None, **fields: object) -> Message:
+    calls = [
+        {"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in ids
+    ]
+    return {"role": "assistant", "content": content, "tool_calls": calls, **fields}
+
+
+def result(id: str, content: object = "x") -> Message:
+    return {"role": "tool", "tool_call_id": id, "content": content}
+
+
+def chat_message(role: str, content: object) -> Message:
+    return {"role": role, "content": content}
+
+
+def test_plain_messages_are_converted() -> None:
+    assert messages(user("Hi"), model("Hello"), user("Bye")) == [
+        chat_message("user", "Hi"),
+        chat_message("assistant", "Hello"),
+        chat_message("user", "Bye"),
+    ]
+
+
+def test_content_parts_are_converted() -> None:
+    image: Item = {"type": "input_image", "image_url": "http://a"}
+    parts: list[Item] = [
+        text_part("user", "a"),
+        image | {"detail": "auto"},
+        image | {"detail": "low"},
+        text_part("user", "b") | {"cache_control": {}},
+    ]
+    refusal: Item = {"type": "refusal", "refusal": "No."}
+    found = messages(
+        message_item("user", parts),
+        message_item("user", [parts[3]]),
+        model("a", "b"),
+        message_item("assistant", [refusal]),
+        message_item("assistant", []),
+    )
+    assert [message["content"] for message in found] == [
+        [
+            {"type": "text", "text": "a"},
+            {"type": "image_url", "image_url": {"url": "http://a"}},
+            {"type": "image_url", "image_url": {"url": "http://a", "detail": "low"}},
+            {"type": "text", "text": "b", "cache_control": {}},
+        ],
+        [{"type": "text", "text": "b", "cache_control": {}}],
+        [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        [refusal],
+        "",
+    ]
+
+
+def test_parallel_calls_are_one_message() -> None:
+    assert messages(
+        user("Hi"), model("Let me see."), call("1"), call("2"), output("2"), output("1"), user("?")
+    ) == [
+        chat_message("user", "Hi"),
+        assistant_calls("1", "2", content="Let me see."),
+        result("2"),
+        result("1"),
+        chat_message("user", "?"),
+    ]
+
+
+def test_sequential_calls_are_separate_messages() -> None:
+    found = messages(call("1"), output("1"), call("2"), output("2"), model("Done."))
+    assert found == [
+        assistant_calls("1"),
+        result("1"),
+        assistant_calls("2"),
+        result("2"),
+        chat_message("assistant", "Done."),
+    ]
+
+
+def test_messages_between_call_and_result_move_behind_them() -> None:
+    found = messages(call("1"), user("Wait."), model("I do."), output("1"))
+    assert found == [
+        assistant_calls("1"),
+        result("1"),
+        chat_message("user", "Wait."),
+        chat_message("assistant", "I do."),
+    ]
+
+
+def test_text_after_a_call_joins_the_same_message() -> None:
+    found = messages(model("a"), call("1"), model("b", "c"), output("1"))
+    parts = [{"type": "text", "text": text} for text in "abc"]
+    assert found == [assistant_calls("1", content=parts), result("1")]
+
+
+def test_results_may_have_content_parts() -> None:
+    parts: list[Item] = [
+        text_part("user", "a"),
+        {"type": "input_image", "image_url": "http://a", "detail": "auto"},
+    ]
+    found = messages(call("1"), output_item("1", parts), call("2"), output_item("2", parts[:1]))
+    assert found[1]["content"] == [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "http://a"}},
+    ]
+    assert found[3]["content"] == "a"
+
+
+def test_call_ids_may_be_reused_after_their_result() -> None:
+    found = messages(call("1"), output("1", "a"), call("1"), output("1", "b"))
+    assert found == [assistant_calls("1"), result("1", "a"), assistant_calls("1"), result("1", "b")]
+
+
+def test_reasoning_joins_the_following_message() -> None:
+    summed = reasoning_item([{"type": "summary_text", "text": "In short."}], [])
+    found = messages(
+        user("Hi"),
+        reasoning("Hm."),
+        summed,
+        call("1"),
+        reasoning("More."),
+        call("2"),
+        output("1"),
+        output("2"),
+        reasoning("So."),
+        model("Yes."),
+    )
+    assert found == [
+        chat_message("user", "Hi"),
+        assistant_calls("1", "2", reasoning_content="Hm.\n\nIn short.\n\nMore."),
+        result("1"),
+        result("2"),
+        chat_message("assistant", "Yes.") | {"reasoning_content": "So."},
+    ]
+
+
+def test_reasoning_without_a_following_message_is_dropped_and_counted() -> None:
+    groups = MessageGroups()
+    sealed = reasoning_item([], []) | {"encrypted_content": "x"}
+    groups.add([reasoning("a"), user("Hi"), sealed, reasoning("b"), model("Yes."), reasoning("c")])
+    found = [message for group in groups.finish() for message in group.messages]
+    assert found == [
+        chat_message("user", "Hi"),
+        chat_message("assistant", "Yes.") | {"reasoning_content": "b"},
+    ]
+    assert groups.dropped_reasoning == 3
+
+
+LONG = "t" * 2000
+
+
+@pytest.mark.parametrize(
+    ("between", "parts", "reasoning_size"),
+    [
+        ([model(*["a"] * 100)] * 2000, 200_000, 0),
+        ([one for id in range(2000) for one in (reasoning(LONG), call(str(id)))], 0, 4_000_000),
+    ],
+    ids=["parts", "reasoning"],
+)
+def test_text_around_calls_is_joined_in_linear_time(
+    between: list[Item], parts: int, reasoning_size: int
+) -> None:
+    ids = ["c", *(str(item["call_id"]) for item in between if item["type"] == "function_call")]
+    items = [call("c"), *between, *map(output, ids)]
+    begun = time.process_time()
+    message, *_ = messages(*items)
+    assert time.process_time() - begun < 0.4
+    content = message["content"] or []
+    assert isinstance(content, list)
+    assert len(content) == parts
+    assert str(message.get("reasoning_content")).count("t") == reasoning_size
+
+
+def test_compaction_becomes_its_summary() -> None:
+    item: Item = {"type": "compaction", "encrypted_content": seal("All is well.")}
+    (message,) = messages(item)
+    assert message["role"] == "user"
+    assert str(message["content"]).endswith("\n\nAll is well.")
+
+
+@pytest.mark.parametrize(
+    ("items", "place", "words"),
+    [
+        ([user("Hi"), call("1")], 1, "no output for the function call '1'"),
+        ([call("1"), call("2"), output("1")], 1, "no output for the function call '2'"),
+        ([user("Hi"), output("1")], 1, "is missing"),
+        ([call("1"), output("1"), output("1")], 2, "already has an output"),
+        ([call("1"), user("Hi"), call("1")], 2, "two function calls"),
+    ],
+)
+def test_mismatched_calls_and_results_are_rejected(
+    items: Sequence[Item], place: int, words: str
+) -> None:
+    with pytest.raises(Mismatch, match=words) as caught:
+        messages(*items)
+    assert caught.value.place == place
+
+
+def test_forgiving_drops_results_without_calls() -> None:
+    groups = MessageGroups()
+    groups.add([output("1"), user("Hi")], forgiving=True)
+    assert [group.messages for group in groups.finish()] == [[chat_message("user", "Hi")]]
+    assert groups.orphans == 1
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[Item]:
+    """Generate items in which every call is followed by its result, directly or later."""
+    items: list[Item] = []
+    waiting: list[str] = []
+    for number in range(draw(st.integers(0, 12))):
+        match draw(st.sampled_from(["user", "model", "call", "output", "thought"])):
+            case "user":
+                items.append(user(f"u{number}"))
+            case "model":
+                items.append(model(f"m{number}"))
+            case "thought":
+                items.append(reasoning(f"t{number}"))
+            case "call":
+                waiting.append(f"c{number}")
+                items.append(call(f"c{number}"))
+            case _ if waiting:
+                items.append(output(waiting.pop(draw(st.integers(0, len(waiting) - 1)))))
+            case _:
+                pass
+    return [*items, *(output(id) for id in waiting)]
+
+
+@given(conversations())
+def test_results_follow_their_calls_in_any_order(
+    items: list[Item],
+) -> None:
+    groups = MessageGroups()
+    groups.add(items)
+    texts: list[str] = []
+    for group in groups.finish():
+        first, *rest = group.messages
+        called = first.get("tool_calls") or []
+        assert isinstance(called, list)
+        assert {c["id"] for c in called} == {message["tool_call_id"] for message in rest}
+        assert all(message["role"] == "tool" for message in rest)
+        content = first["content"]
+        parts = [p["text"] for p in content] if isinstance(content, list) else [content]
+        texts += [part for part in parts if isinstance(part, str)]
+    expected = [item["content"][0]["text"] for item in items if item["type"] == "message"]  # type: ignore[index]
+    assert sorted(texts) == sorted(expected)
+    thoughts = sum(item["type"] == "reasoning" for item in items)
+    heads = [group.messages[0].get("reasoning_content") for group in groups.groups]
+    kept = sum(head.count("t") for head in heads if isinstance(head, str))
+    assert kept + groups.dropped_reasoning == thoughts

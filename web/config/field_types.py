@@ -1,0 +1,120 @@
+"""Secrets in the configuration: given literally, or by reference (`env:NAME`, `file:PATH`)."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr, model_serializer, model_validator
+
+MASK = "***"
+
+
+class Secret(BaseModel):
+    """A secret with its reference and the value that it had when the configuration was loaded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str | None
+    """`env:NAME` or `file:PATH`; None if the secret was given literally."""
+    value: SecretStr | None
+    """The secret; None if the variable is unset, or the file is unreadable or empty."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, written: object) -> object:
+        if isinstance(written, str):
+            return cls._resolved(written)
+        if isinstance(written, Secret):
+            return written
+        raise ValueError("must be a string: env:NAME, file:PATH or the secret itself")
+
+    @classmethod
+    def parse(cls, written: str) -> Self:
+        """Resolve a secret as the configuration gives it, now."""
+        return cls.model_validate(written)
+
+    @staticmethod
+    def _resolved(written: str) -> dict[str, str | None]:
+        kind, colon, name = written.partition(":")
+        if colon and kind == "env":
+            return {"reference": written, "value": os.environ.get(name, "").strip() or None}
+        if colon and kind == "file":
+            return {"reference": written, "value": _content(Path(name)) or None}
+        return {"reference": None, "value": written.strip() or None}
+
+    @property
+    def problem(self) -> str | None:
+        """The reason for a missing value, naming the reference; None if the secret has a value."""
+        if self.value is not None:
+            return None
+        if self.reference is None:
+            return "is empty"
+        kind, _, name = self.reference.partition(":")
+        source = "environment variable" if kind == "env" else "file"
+        return f"{source} {name} is missing, unreadable or empty"
+
+    @model_serializer
+    def shown(self) -> str:
+        """Return the reference, or `***`: safe to print."""
+        return self.reference or MASK
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class Address(NamedTuple):
+    """A host and a TCP port; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `127.0.0.1:8700`, `[::1]:8700` or `localhost:8700`. Raise `ValueError`."""
+        host, colon, port = text.rpartition(":")
+        if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ValueError("must be host:port, such as 127.0.0.1:8700 or [::1]:8700")
+        if host.startswith("[") and host.endswith("]"):
+            return cls(host[1:-1], int(port))
+        if ":" in host:
+            raise ValueError(f"must have its IPv6 address in brackets: [{host}]:{port}")
+        return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if only this machine can reach the address.
+
+        A host name other than `localhost` never counts, because it may resolve to anything.
+        """
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Inherited(NamedTuple):
+    """A listening socket inherited as file descriptor `fd`."""
+
+    fd: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `fd://3`. Raise `ValueError`."""
+        number = text.removeprefix("fd://")
+        if not (text.startswith("fd://") and number.isascii() and number.isdigit()):
+            raise ValueError("must be fd:// and a file descriptor number, such as fd://3")
+        return cls(int(number))
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"

@@ -1,0 +1,215 @@
+"""Settings of the providers: wire format, address, keys, limits and timeouts."""
+
+import re
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from actors.providers.simulated import load_scenario
+from web.config.field_types import Secret
+from web.config.sections import Count, Pause, Section, TimeoutOverrides
+
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+def _base_url(text: str) -> str:
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError("must not contain white space or non-ASCII characters")
+    parts = urlsplit(text)
+    try:
+        httpx.URL(text).host.encode("idna")
+        parts.port  # noqa: B018 (reading it checks it)
+    except (httpx.InvalidURL, ValueError):
+        raise ValueError("is not a valid URL; check its host and port") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not contain a user name or password; use api_key")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a ? or # part, because paths are appended to it")
+    return text.rstrip("/")
+
+
+def _sendable(secret: Secret) -> Secret:
+    value = secret.value.get_secret_value() if secret.value else None
+    if value is not None and not _VISIBLE.fullmatch(value):
+        raise ValueError("contains characters that cannot be sent in a header, such as a newline")
+    return secret
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Key = Annotated[Secret, AfterValidator(_sendable)]
+
+
+class UpstreamLimits(Section):
+    """Limits on the use of a provider; a limit that is left out does not apply."""
+
+    requests_per_minute: Count | None = None
+    """Requests in any 60 seconds. From 90 % on, the provider's routes are tried last."""
+    tokens_per_minute: Count | None = None
+    """Prompt and answer tokens in any 60 seconds. From 90 % on, the provider's routes are tried
+    last."""
+    concurrent: Count | None = None
+    """Concurrent requests; further ones wait."""
+    wait_s: Pause = 5.0
+    """Seconds that a request waits for a free slot before the next route is tried."""
+
+
+class Upstream(Section):
+    """Settings that all providers with a network address share."""
+
+    format: str
+    """Wire format of the upstream."""
+    base_url: BaseUrl
+    """URL to which the paths of API calls are appended."""
+    api_key: Key | None = None
+    """API key. Without `api_key` and `api_keys` the upstream gets no key. If a reference cannot be
+    resolved, a warning is logged; if no key is left, the provider's routes are skipped."""
+    api_keys: Annotated[tuple[Key, ...], Field(min_length=1)] | None = None
+    """Several API keys, used in rotation instead of `api_key`; a key that is refused is paused."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that sign the upstream's certificate. Default: the system's."""
+    limits: UpstreamLimits = UpstreamLimits()
+    """Limits on the use of this provider."""
+    timeouts: TimeoutOverrides = TimeoutOverrides()
+    """Timeouts that differ from `[timeouts]`."""
+
+    @model_validator(mode="after")
+    def _check_single_key_setting(self) -> Self:
+        if self.api_key is not None and self.api_keys is not None:
+            raise ValueError("api_key and api_keys are both set; set one of them")
+        return self
+
+    @field_validator("ca_file")
+    @classmethod
+    def _check_ca_file(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                ssl.create_default_context(cafile=path)
+            except ssl.SSLError:
+                raise ValueError(f"{path}: contains no certificate in PEM format") from None
+            except OSError as error:
+                raise ValueError(f"{path}: {error.strerror}") from None
+        return path
+
+    @property
+    def secrets(self) -> dict[str, Secret]:
+        """The configured keys by their setting: `api_key`, `api_keys[0]`."""
+        if self.api_keys is not None:
+            return {f"api_keys[{number}]": key for number, key in enumerate(self.api_keys)}
+        return {} if self.api_key is None else {"api_key": self.api_key}
+
+    @property
+    def usable_keys(self) -> tuple[str, ...]:
+        """The distinct keys in clear text, to be sent only; unresolved ones are left out."""
+        found = [key.value.get_secret_value() for key in self.secrets.values() if key.value]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def keyless(self) -> bool:
+        """True if no key is configured, so that none is sent."""
+        return not self.secrets
+
+    @property
+    def usable(self) -> bool:
+        """False if keys are configured but none could be resolved: the routes are skipped."""
+        return self.keyless or bool(self.usable_keys)
+
+    def notes(self) -> Iterator[str]:
+        """Yield a line for each key that is unresolved or a duplicate."""
+        skipped = "the key is left out" if self.usable else "the provider's routes are skipped"
+        seen: dict[str, str] = {}
+        for place, secret in self.secrets.items():
+            if secret.value is None:
+                yield f"{place}: {secret.problem}; {skipped}"
+            elif (before := seen.setdefault(secret.value.get_secret_value(), place)) != place:
+                yield f"{place}: is the same key as {before}; it is used once"
+
+
+class OpenAIChat(Upstream):
+    """An upstream that speaks OpenAI's Chat Completions.
+
+    Many servers do, so `base_url` has no default.
+    """
+
+    format: Literal["openai-chat"]
+
+
+class OpenAIResponses(Upstream):
+    """An upstream that speaks OpenAI's Responses."""
+
+    format: Literal["openai-responses"]
+    base_url: BaseUrl = "https://api.openai.com/v1"
+
+
+class ResponsesWs(Upstream):
+    """An upstream that speaks OpenAI's Responses over WebSocket."""
+
+    format: Literal["responses-ws"]
+    base_url: BaseUrl = "https://api.openai.com/v1"
+
+
+class Anthropic(Upstream):
+    """An upstream that speaks Anthropic's Messages."""
+
+    format: Literal["anthropic"]
+    base_url: BaseUrl = "https://api.anthropic.com/v1"
+
+
+class Gemini(Upstream):
+    """An upstream that speaks Gemini's `streamGenerateContent`."""
+
+    format: Literal["gemini"]
+    base_url: BaseUrl = "https://generativelanguage.googleapis.com/v1beta"
+
+
+class Ollama(Upstream):
+    """An upstream that speaks Ollama's own API."""
+
+    format: Literal["ollama"]
+    base_url: BaseUrl = "http://127.0.0.1:11434"
+
+
+class Simulated(Section):
+    """The upstream inside the process: deterministic answers, and faults on demand."""
+
+    format: Literal["simulated"]
+    """Wire format of the upstream."""
+    scenario: Path | None = None
+    """Scenario file. Without one, the name of the upstream model defines the behaviour."""
+    limits: UpstreamLimits = UpstreamLimits()
+    """Limits on the use of this provider."""
+    timeouts: TimeoutOverrides = TimeoutOverrides()
+    """Timeouts that differ from `[timeouts]`."""
+
+    @field_validator("scenario")
+    @classmethod
+    def _check_scenario(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                load_scenario(path.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise ValueError(f"{path}: {error.strerror}") from None
+        return path
+
+    @property
+    def usable(self) -> bool:
+        """Always true: no key is needed."""
+        return True
+
+    def notes(self) -> Iterator[str]:
+        """Yield nothing: these settings have no pitfalls."""
+        yield from ()
+
+
+_Any = OpenAIChat | OpenAIResponses | ResponsesWs | Anthropic | Gemini | Ollama | Simulated
+Provider = Annotated[_Any, Field(discriminator="format")]
+FORMATS: tuple[str, ...] = tuple(
+    get_args(member.model_fields["format"].annotation)[0] for member in get_args(_Any)
+)
+"""All wire formats that a provider may have."""

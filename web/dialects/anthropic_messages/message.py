@@ -1,0 +1,58 @@
+"""Builds the Message object that answers a non-streaming request."""
+
+from collections.abc import Sequence
+
+from actors.answer.items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
+from actors.providers.formats.chat_call import object_of
+from actors.turn.events import AnyEvent, Ended, Started
+from web.dialects.anthropic_messages.stream import (
+    STOP_REASONS,
+    message_object,
+    stopped,
+    usage_object,
+)
+
+INVALID = "INVALID_JSON"
+"""Field of `input` that holds arguments which are not a JSON object.
+
+The name is from Anthropic's page "Fine-grained tool streaming". An empty `input` could be taken for
+a call without arguments. A stream shows such arguments unchanged."""
+
+
+def has_stop(ended: Ended) -> bool:
+    """Return whether the end has a stop reason; any other end is an error response."""
+    return ended.reason in STOP_REASONS
+
+
+def message(journal: list[AnyEvent], items: Sequence[Item] | None = None) -> dict[str, object]:
+    """Return the Message object for a complete journal whose end `has_stop`.
+
+    `items` are the answer's output items, if they have been built already.
+    """
+    started, ended = journal[0], journal[-1]
+    if not isinstance(started, Started) or not isinstance(ended, Ended):
+        raise ValueError("the journal must begin with Started and end with Ended")
+    whole = message_object(started, ended.upstream_model or started.model)
+    whole["content"] = [_block(item) for item in (items_of(journal) if items is None else items)]
+    whole |= stopped(STOP_REASONS[ended.reason])
+    if ended.usage is not None:
+        whole["usage"] = usage_object(ended.usage)
+    return whole
+
+
+def _block(item: Item) -> dict[str, object]:
+    if isinstance(item, ReasoningItem):
+        return {"type": "thinking", "thinking": item.text, "signature": ""}
+    if isinstance(item, FunctionCallItem):
+        call = {"type": "tool_use", "id": item.call_id, "name": item.name}
+        return call | {"input": _input(item.arguments)}
+    texts = [part.text if isinstance(part, TextPart) else part.refusal for part in item.parts]
+    return {"type": "text", "text": "".join(texts)}
+
+
+def _input(arguments: str) -> dict[str, object]:
+    # Blank arguments are a call without arguments, not invalid JSON.
+    if not arguments.strip():
+        return {}
+    found = object_of(arguments)
+    return {INVALID: arguments} if found is None else found

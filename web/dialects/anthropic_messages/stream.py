@@ -1,0 +1,213 @@
+"""Renders the Messages stream of Anthropic's API.
+
+The stream is `message_start`, content blocks, `message_delta` and `message_stop`. An end without a
+stop reason is an `error` event with nothing after it, so that no client takes a truncated answer
+for a complete one. An answer that was restarted after part of it had been streamed ends the same
+way, since the dialect cannot discard streamed text. Warnings and route changes are comments.
+Source: Anthropic's API reference, "Streaming messages".
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Started, Text
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason, Usage
+from web.dialects.anthropic_messages.blocks import Begin, Blocks, End, Grow, Step
+from web.dialects.anthropic_messages.errors import error_event
+from web.dialects.errors import ending_error
+from web.dialects.frames import START, Cursor, Numbering, comment
+from web.dialects.openai_chat.stream import ANSWER_REPLACED
+
+NAME = "anthropic-messages"
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+"""A heartbeat; this dialect has an event for it."""
+
+STOP_REASONS = {
+    Reason.STOP: "end_turn",
+    Reason.LENGTH: "max_tokens",
+    Reason.TOOL_CALLS: "tool_use",
+    Reason.CONTENT_FILTER: "refusal",
+    Reason.SIZE_LIMIT: "max_tokens",
+    Reason.GUARD_BLOCKED: "refusal",
+}
+"""Stop reasons by the reason of the turn's end; all other reasons are errors.
+
+A stop at a stop sequence is `end_turn` too: providers don't say which sequence they met."""
+
+_DELTA = b"content_block_delta"
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+
+
+class Messages:
+    """A Messages stream of one turn, after the cursor `after`."""
+
+    def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
+        self.numbering = Numbering(NAME, after)
+        self._event = self.numbering.event
+        self._started: Started | None = None
+        self._model = ""
+        self._blocks = Blocks()
+        self._begun = False
+        self.discarded = False
+        self._plain = False
+        """Text needs only a delta frame: its block is open and nothing was discarded."""
+        self._text_head = b""
+        self._ending: Ended | None = None
+        """The end of the turn, while other frames have to precede it."""
+
+    heartbeat = PING
+    repeats_much = False
+
+    def comment(self, text: str) -> bytes:
+        """Return `text` as a comment line."""
+        return comment(text)
+
+    @property
+    def pending(self) -> bool:
+        """True while the end is still to be rendered, by `render` without events."""
+        return self._ending is not None
+
+    def render(self, batch: list[AnyEvent]) -> bytes:
+        """Return the frames of these events; they depend only on the events so far.
+
+        Without events, return the next of the frames that are `pending`.
+        """
+        if len(batch) == 1:
+            return self._render(batch[0])
+        if self._ending is not None and not batch:
+            return self._show(self._blocks.more()) + self._stop(self._ending)
+        return b"".join([self._render(event) for event in batch])
+
+    def _render(self, event: AnyEvent) -> bytes:
+        if type(event) is Text and self._plain and event.delta:
+            return self._event(_DELTA, self._text_head + _encode(event.delta) + b"}}")
+        return self._render_other(event)
+
+    def _render_other(self, event: AnyEvent) -> bytes:
+        match event:
+            case Started():
+                self._started = event
+                self._model = event.upstream_model or event.model
+                self._blocks.feed(event)
+            case events.RouteChanged(provider, upstream_model, reason):
+                self._model = upstream_model
+                return self.numbering.comment(f"route {provider}/{upstream_model} {reason}")
+            case events.Recovered(epoch):
+                self.numbering.new_epoch(epoch)
+                return self.numbering.comment("recovered, the tail of this answer was lost")
+            case events.Retry() | events.Replace() if self._begun:
+                self.discarded = True
+                self._plain = False
+            case events.Warning(code, message):
+                return self.numbering.comment(f"warning {code} {message}")
+            case Ended():
+                return self._end(event)
+            case _:
+                return b"" if self.discarded else self._show(self._blocks.feed(event))
+        return b""
+
+    def _show(self, steps: list[Step]) -> bytes:
+        frames = [self._step(step) for step in steps]
+        index = self._blocks.text_index
+        self._plain = index is not None
+        if index is not None:
+            head = '{"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":'
+            self._text_head = (head % index).encode()
+        return b"".join(frames)
+
+    def _step(self, step: Step) -> bytes:
+        start = self._begin()
+        match step:
+            case Begin(index, block):
+                return start + self._named("content_block_start", index=index, content_block=block)
+            case Grow(index, kind, field, text):
+                delta = {"type": kind, field: text}
+                return start + self._named("content_block_delta", index=index, delta=delta)
+            case End(index):
+                return start + self._named("content_block_stop", index=index)
+
+    def _begin(self) -> bytes:
+        if self._begun or self._started is None:
+            return b""
+        self._begun = True
+        start = message_object(self._started, self._model)
+        return self._named("message_start", message=start)
+
+    def _end(self, ended: Ended) -> bytes:
+        reason = STOP_REASONS.get(ended.reason)
+        if self.discarded:
+            return self._error(ANSWER_REPLACED)
+        if reason is None:
+            return self._error(ending_error(ended))
+        frames = self._begin() + self._show(self._blocks.feed(ended))
+        frames += self._show(self._blocks.more())
+        return frames + self._stop(ended)
+
+    def _stop(self, ended: Ended) -> bytes:
+        """Return the last frames, or b"" while other frames have to precede them."""
+        self._ending = ended if self._blocks.behind else None
+        if self._ending is not None:
+            return b""
+        delta = stopped(STOP_REASONS[ended.reason])
+        frames = self._named("message_delta", delta=delta, usage=usage_delta(ended.usage))
+        return frames + self._named("message_stop")
+
+    def _error(self, info: ErrorInfo) -> bytes:
+        return self._event(b"error", _encode(error_event(info)))
+
+    def _named(self, name: str, **fields: object) -> bytes:
+        return self._event(name.encode(), _encode({"type": name, **fields}))
+
+
+def message_id(turn_id: str) -> str:
+    """Return the id of the Message object of a turn."""
+    return "msg_" + turn_id.removeprefix("turn_")
+
+
+def message_object(started: Started, model: str) -> dict[str, object]:
+    """Return the Message object at its start, with an estimate of the input tokens."""
+    return {
+        "id": message_id(started.turn_id),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage_object(Usage(input_tokens=started.input_estimate, output_tokens=0)),
+    }
+
+
+def stopped(reason: str) -> dict[str, object]:
+    """Return the fields of a message that say why it ended."""
+    fields: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
+    if reason == "refusal":
+        fields["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
+    return fields
+
+
+def usage_object(usage: Usage) -> dict[str, object]:
+    """Return usage in the form of the Messages API.
+
+    `input_tokens` excludes tokens read from a cache. It includes tokens written to one, which
+    `Usage` does not count separately.
+    """
+    return {
+        "input_tokens": max(0, usage.input_tokens - usage.cached_input_tokens),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached_input_tokens,
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
+    }
+
+
+def usage_delta(usage: Usage | None) -> dict[str, object]:
+    """Return the usage of `message_delta`.
+
+    Without usage it has only the required field, so the figures of `message_start` stay valid.
+    """
+    return {"output_tokens": 0} if usage is None else usage_object(usage)

@@ -1,0 +1,111 @@
+"""Builds the output items of a response, and the ids of items and responses.
+
+Reasoning is sent as a *summary* of one part. Upstream formats don't say whether their reasoning is
+the original or a summary. OpenAI's API sends a summary, and nearly every client reads that form. It
+is also the only form whose events have the same names in OpenAI's reference and in the Open
+Responses specification.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Raw
+
+from actors.answer.changes import ItemKind, ItemStatus, PartKind
+from actors.answer.items import (
+    FunctionCallItem,
+    Item,
+    MessageItem,
+    MessagePart,
+    ReasoningItem,
+    TextPart,
+)
+from web.dialects.openai_responses.logprobs import EncodedLogprobs
+
+Fields = dict[str, object]
+
+_NONE = Raw(b"[]")
+_ID_PREFIXES = {
+    ItemKind.REASONING: "rs",
+    ItemKind.MESSAGE: "msg",
+    ItemKind.FUNCTION_CALL: "fc",
+}
+
+
+def response_id(turn_id: str) -> str:
+    """Return the id of the response of a turn."""
+    return "resp_" + turn_id.removeprefix("turn_")
+
+
+def turn_id_of(response_id: str) -> str | None:
+    """Return the turn id in a response id, or None if it is not a response id."""
+    bare = response_id.removeprefix("resp_")
+    return None if bare == response_id else "turn_" + bare
+
+
+def item_id(turn_id: str, kind: ItemKind, index: int) -> str:
+    """Return the id of the output item at this index of the turn's answer."""
+    return f"{_ID_PREFIXES[kind]}_{turn_id.removeprefix('turn_')}_{index}"
+
+
+def output_items(turn_id: str, items: Sequence[Item]) -> list[Fields]:
+    """Return the items of a turn's answer as the `output` of its response."""
+    return [_item(turn_id, item, index) for index, item in enumerate(items)]
+
+
+def _item(turn_id: str, item: Item, index: int) -> Fields:
+    match item:
+        case ReasoningItem(text=text):
+            id = item_id(turn_id, ItemKind.REASONING, index)
+            return reasoning_fields(id, item.status, [part_fields(PartKind.REASONING, text)])
+        case MessageItem(parts=parts):
+            id = item_id(turn_id, ItemKind.MESSAGE, index)
+            return message_fields(id, item.status, [_message_part(part) for part in parts])
+        case FunctionCallItem():
+            id = item_id(turn_id, ItemKind.FUNCTION_CALL, index)
+            return call_fields(id, item.status, item.call_id, item.name, item.arguments)
+
+
+def _message_part(part: MessagePart) -> Fields:
+    if isinstance(part, TextPart):
+        logprobs = EncodedLogprobs(part.logprobs).in_part if part.logprobs else _NONE
+        return part_fields(PartKind.TEXT, part.text, logprobs)
+    return part_fields(PartKind.REFUSAL, part.refusal)
+
+
+def reasoning_fields(id: str, status: ItemStatus, summary: Sequence[object]) -> Fields:
+    """Return a reasoning item whose summary has these parts."""
+    return {"id": id, "type": "reasoning", "status": status, "summary": summary}
+
+
+def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fields:
+    """Return an assistant message with these parts."""
+    return {
+        "id": id,
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def call_fields(id: str, status: ItemStatus, call_id: str, name: str, arguments: str) -> Fields:
+    """Return a function call item."""
+    return {
+        "id": id,
+        "type": "function_call",
+        "status": status,
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+    }
+
+
+def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:
+    """Return a part of a message or a summary; `logprobs` come from `EncodedLogprobs.in_part`."""
+    match kind:
+        case PartKind.REFUSAL:
+            return {"type": "refusal", "refusal": text}
+        case PartKind.REASONING:
+            return {"type": "summary_text", "text": text}
+        case _:
+            return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}

@@ -1,0 +1,256 @@
+"""Builds the `response` object of a turn, in progress or ended."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from actors.answer.items import Item, items_of
+from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason, Usage
+from web.dialects.errors import error_of
+from web.dialects.openai_responses.items import Fields, output_items, response_id
+
+CODES = frozenset(
+    {
+        "server_error",
+        "rate_limit_exceeded",
+        "invalid_prompt",
+        "data_residency_mismatch",
+        "bio_policy",
+        "misalignment_policy_violation",
+        "vector_store_timeout",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_base64_image",
+        "invalid_image_url",
+        "image_too_large",
+        "image_too_small",
+        "image_parse_error",
+        "image_content_policy_violation",
+        "invalid_image_mode",
+        "image_file_too_large",
+        "unsupported_image_media_type",
+        "empty_image_file",
+        "failed_to_download_image",
+        "image_file_not_found",
+    }
+)
+"""All error codes of a response in OpenAI's API reference; strict clients reject others."""
+
+_INVALID_REQUEST = frozenset({400, 404, 409, 413, 415, 422})
+
+
+def response_error(info: ErrorInfo) -> dict[str, object]:
+    """Return the `error` of a response object.
+
+    A code that is not in OpenAI's list is appended to the message.
+    """
+    code = _code(info)
+    is_listed = info.code is None or info.code == code
+    return {
+        "code": code,
+        "message": info.message if is_listed else f"{info.message} ({info.code})",
+        "param": info.param,
+        "type": info.type,
+    }
+
+
+def _code(info: ErrorInfo) -> str:
+    if info.code in CODES:
+        return info.code
+    if info.status == 429:
+        return "rate_limit_exceeded"
+    return "invalid_prompt" if info.status in _INVALID_REQUEST else "server_error"
+
+
+_COMPLETED = frozenset({Reason.STOP, Reason.TOOL_CALLS})
+_INCOMPLETE = {
+    Reason.LENGTH: "max_output_tokens",
+    Reason.SIZE_LIMIT: "max_output_tokens",
+    Reason.CONTENT_FILTER: "content_filter",
+    Reason.GUARD_BLOCKED: "content_filter",
+}
+
+_NAMING = (Started, RouteChanged)
+
+ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
+"""Reasons that end a turn with a complete or incomplete answer; all others are errors."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """The data of a response object, from a live turn or from the store."""
+
+    turn_id: str
+    model: str
+    """The upstream model, or the requested model while no route has answered."""
+    created_at: float
+    """Seconds since the epoch."""
+    items: Sequence[Item] = ()
+    reason: Reason | None = None
+    """The reason of the end, or None while the turn runs."""
+    usage: Usage | None = None
+    error: ErrorInfo | None = None
+    """The error with which the turn ended, or None if the reason implies it."""
+    ended_at: float | None = None
+    """Seconds since the epoch, or None while the turn runs."""
+
+    @property
+    def status(self) -> str:
+        """The `status` of the response object."""
+        if self.reason is None:
+            return "in_progress"
+        if self.reason in ANSWER_REASONS:
+            return "completed" if self.reason in _COMPLETED else "incomplete"
+        return "cancelled" if self.reason is Reason.CANCEL_REQUESTED else "failed"
+
+    def ended(self, ended: Ended) -> "Answer":
+        """Return a copy with the end of the turn."""
+        return msgspec.structs.replace(
+            self,
+            model=ended.upstream_model or self.model,
+            reason=ended.reason,
+            usage=ended.usage,
+            error=ended.error,
+            ended_at=ended.ended_at,
+        )
+
+
+def can_express(ended: Ended) -> bool:
+    """Return whether a non-streaming request gets the object and not an error response."""
+    return ended.reason in ANSWER_REASONS
+
+
+def response_object(
+    journal: Sequence[AnyEvent],
+    options: Mapping[str, JSON],
+    items: Sequence[Item] | None = None,
+) -> Fields:
+    """Return the object for the journal of a turn, ended or in progress.
+
+    `options["echo"]` holds the fields that repeat the request. `items` are the answer's output
+    items, if they have been built already.
+    """
+    return object_of(answer_of(journal, items), options)
+
+
+def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> Answer:
+    """Return the answer in a journal; raises `ValueError` if it does not begin with `Started`."""
+    started = journal[0] if journal else None
+    if not isinstance(started, Started):
+        raise ValueError("the journal must begin with Started")
+    answer = Answer(
+        turn_id=started.turn_id,
+        model=_model(journal) or started.model,
+        created_at=started.created_at,
+        items=items_of(journal) if items is None else items,
+    )
+    last = journal[-1]
+    return answer.ended(last) if isinstance(last, Ended) else answer
+
+
+def _model(journal: Sequence[AnyEvent]) -> str | None:
+    named = (event for event in reversed(journal) if type(event) in _NAMING)
+    last = next(named, None)
+    return last.upstream_model if isinstance(last, Started | RouteChanged) else None
+
+
+def object_of(
+    answer: Answer, options: Mapping[str, JSON], output: Sequence[object] | None = None
+) -> Fields:
+    """Return the object; `output` replaces the items if they have been rendered already."""
+    fields = _defaults()
+    echo = options.get("echo")
+    if isinstance(echo, dict):
+        fields.update(echo)
+    status = answer.status
+    ended_at = answer.ended_at
+    incomplete = _INCOMPLETE.get(answer.reason) if answer.reason else None
+    return fields | {
+        "id": response_id(answer.turn_id),
+        "object": "response",
+        "created_at": int(answer.created_at),
+        "status": status,
+        "completed_at": int(ended_at) if ended_at and status == "completed" else None,
+        "error": _error(answer),
+        "incomplete_details": {"reason": incomplete} if incomplete else None,
+        "model": answer.model,
+        "output": output_items(answer.turn_id, answer.items) if output is None else output,
+        "usage": usage_fields(answer.usage) if answer.usage else None,
+    }
+
+
+def _error(answer: Answer) -> Fields | None:
+    if answer.status != "failed" or answer.reason is None:
+        return None  # a cancellation is not a failure, and OpenAI's API has no code for it
+    return response_error(answer.error or error_of(answer.reason))
+
+
+def usage_fields(usage: Usage) -> Fields:
+    """Return usage in the form of the Responses API.
+
+    `cache_write_tokens` is always 0, since `Usage` has no such count.
+    """
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_input_tokens,
+            "cache_write_tokens": 0,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def _defaults() -> Fields:
+    """Return all fields of the object with their defaults."""
+    return {
+        "id": None,
+        "object": None,
+        "created_at": None,
+        "status": None,
+        "background": False,
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": None,
+        "output": None,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "conversation": None,
+        "prompt": None,
+        "prompt_cache_key": None,
+        "prompt_cache_retention": None,
+        "reasoning": {"effort": None, "summary": None},
+        "safety_identifier": None,
+        "service_tier": "default",
+        "store": True,
+        "temperature": None,
+        "text": {"format": {"type": "text"}, "verbosity": None},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None,
+        "user": None,
+        "metadata": {},
+        **dict.fromkeys(_OPENAI_ONLY),
+    }
+
+
+_OPENAI_ONLY = (
+    "access_programs",
+    "image",
+    "input_transformations",
+    "moderation",
+    "prompt_cache_diagnostics",
+    "prompt_cache_options",
+    "tool_usage",
+)
+"""Fields that only OpenAI's service fills; they are always null."""

@@ -1,0 +1,195 @@
+"""Renders the Responses stream of OpenAI's API: events of a response, its items and parts.
+
+A frame's number is its event's `sequence_number`. The last event is `response.completed`,
+`response.incomplete` or `response.failed`. An answer that was restarted after part of it had been
+streamed ends in `response.failed`, since the dialect cannot discard streamed text. The API's
+`error` event is not used: `response.failed` says more. Warnings and route changes are comments,
+since the API has no event for them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import msgspec
+from msgspec import Raw, structs
+
+from actors.answer.builder import AnswerGrowth
+from actors.answer.changes import Change
+from actors.turn import events
+from actors.turn.events import AnyEvent, Ended, Event, Text
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo, Reason
+from web.dialects.frames import PING, START, Cursor, Numbering, comment
+from web.dialects.openai_responses.events import ResponseEvents
+from web.dialects.openai_responses.items import Fields
+from web.dialects.openai_responses.response import Answer, answer_of, object_of
+
+NAME = "openai-responses"
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+
+_ANSWER_REPLACED = ErrorInfo(
+    status=502,
+    message=(
+        "The answer was restarted after part of it had been streamed."
+        " Fetch the response for the final text."
+    ),
+    type="upstream_error",
+    code="answer_replaced",
+)
+_LONG = 262_144
+"""Characters of an answer whose repetition in the last events takes 3 ms."""
+_LAST_EVENTS = {"completed": "response.completed", "incomplete": "response.incomplete"}
+
+
+class Responses:
+    """A Responses stream of one turn, after the cursor `after`.
+
+    `options["echo"]` holds the fields of the response object that repeat the request.
+    """
+
+    def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
+        self._options = options
+        self.numbering = Numbering(NAME, after)
+        self._take = self.numbering.take
+        self._renderer = ResponseEvents(self.numbering)
+        self._growth = AnswerGrowth()
+        self._answer: Answer
+        """The answer so far without its items; set by `started`."""
+        self._said: type[Event] | None = None
+        """The event type that only adds a piece to the open part, or None."""
+        self._pieces: list[str] = []
+        """The pieces of the open part."""
+        self._form = b""
+        """The `%` format for the frame of a piece of the open part."""
+        self.discarded = False
+        self._last: deque[Callable[[], bytes]] = deque()
+        """Functions that render the last frames, which may be large."""
+
+    heartbeat = PING
+
+    @property
+    def pending(self) -> bool:
+        """True while some of the last events remain to be rendered, by `render` without events."""
+        return bool(self._last)
+
+    def comment(self, text: str) -> bytes:
+        """Return `text` as a comment line."""
+        return comment(text)
+
+    @property
+    def repeats_much(self) -> bool:
+        """True if the last events, which repeat the whole answer, take more than 5 ms."""
+        size = self._renderer.weight + sum(map(len, self._pieces))
+        return size > _LONG
+
+    def render(self, batch: list[AnyEvent]) -> bytes:
+        """Return the frames of these events; they depend only on the events so far.
+
+        Without events, return the next of the frames that are `pending`.
+        """
+        if len(batch) == 1:
+            return self._render(batch[0])
+        if not batch:
+            return self._more()
+        return b"".join([self._render(event) for event in batch])
+
+    def _render(self, event: AnyEvent) -> bytes:
+        kind = type(event)
+        if kind is self._said and (kind is not Text or event.logprobs is None):  # type: ignore[union-attr]
+            delta = event.delta  # type: ignore[union-attr]
+            self._pieces.append(delta)
+            number = self._take()
+            return self._form % (number, number, _encode(delta)) if number >= 0 else b""
+        return self._render_other(event)
+
+    def _render_other(self, event: AnyEvent) -> bytes:
+        match event:
+            case events.Started():
+                return self._begin(event)
+            case events.RouteChanged(provider, upstream_model, reason):
+                self._answer = structs.replace(self._answer, model=upstream_model)
+                changed = f"route {provider}/{upstream_model} after {reason}"
+                return self.numbering.comment(changed)
+            case events.Recovered(epoch):
+                return self._recover(epoch)
+            case events.Warning(code, message):
+                return self.numbering.comment(f"warning {code} {message}")
+            case Ended():
+                return self._end(event)
+            case _:
+                return self._content(event)
+
+    def _begin(self, started: events.Started) -> bytes:
+        self._answer = answer_of([started])
+        self._growth.feed(started)
+        renderer = self._renderer
+        renderer.begin(started.turn_id)
+        # Encoded once for both events: the object repeats large parts of the request.
+        response: Fields = {"response": Raw(_encode(self._object(self._answer)))}
+        created = renderer.event("response.created", response)
+        return created + renderer.event("response.in_progress", response)
+
+    def _recover(self, epoch: int) -> bytes:
+        self.numbering.new_epoch(epoch)
+        self._renderer.set_forms()
+        self._form = self._renderer.form
+        return self.numbering.comment("recovered, the tail of this answer was lost")
+
+    def _content(self, event: AnyEvent) -> bytes:
+        if self.discarded or self._discards(event):
+            self.discarded = True
+            self._said = None
+            return b""
+        return self._render_changes(self._growth.feed(event))
+
+    def _discards(self, event: AnyEvent) -> bool:
+        match event:
+            case events.Retry():
+                return bool(self._growth.items)
+            case events.Replace():
+                return self._growth.has_text
+            case _:
+                return False
+
+    def _render_changes(self, changes: list[Change]) -> bytes:
+        frames = b"".join([self._renderer.change(change) for change in changes])
+        self._said, self._pieces = self._growth.delta_event, self._growth.pieces
+        self._form = self._renderer.form
+        return frames
+
+    def _end(self, ended: Ended) -> bytes:
+        answer = self._answer.ended(ended)
+        if self.discarded:
+            answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=_ANSWER_REPLACED)
+            changes = self._growth.end(whole=False)
+        else:
+            changes = self._growth.feed(ended)
+        long = self.repeats_much
+        self._said = None
+        self._last.extend(partial(self._renderer.change, change) for change in changes)
+        self._last.append(partial(self._finish, answer))
+        return self._more() if long else b"".join([frames() for frames in self._take_last()])
+
+    def _finish(self, answer: Answer) -> bytes:
+        name = _LAST_EVENTS.get(answer.status, "response.failed")
+        return self._renderer.event(name, {"response": self._object(answer)})
+
+    def _take_last(self) -> Iterator[Callable[[], bytes]]:
+        while self._last:
+            yield self._last.popleft()
+
+    def _more(self) -> bytes:
+        """Return the next of the last frames, up to about `_LONG` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        for frames in self._take_last():
+            parts.append(frames())
+            size += len(parts[-1])
+            if size > _LONG:
+                break
+        return b"".join(parts)
+
+    def _object(self, answer: Answer) -> Fields:
+        return object_of(answer, self._options, self._renderer.output)

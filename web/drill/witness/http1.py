@@ -1,0 +1,193 @@
+"""Minimal HTTP/1.1 for the simulated provider: requests read by h11, responses written here."""
+
+import socket
+import struct
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Protocol
+
+import h11
+import trio
+from msgspec import Struct
+
+_READ = 65_536
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Endpoint(Protocol):
+    """A connection that can be closed or reset."""
+
+    async def receive(self) -> bytes:
+        """Wait for bytes; `b""` is the peer's FIN. Raises `trio.BrokenResourceError`."""
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`. Raises `trio.BrokenResourceError`.
+
+        Not a checkpoint if the socket accepts everything at once; callers sleep between sends.
+        """
+
+    def close(self) -> None:
+        """End the connection with a FIN; idempotent."""
+
+    def reset(self) -> None:
+        """End the connection with an RST."""
+
+
+class SocketEndpoint:
+    """An `Endpoint` over a connected non-blocking socket.
+
+    It bypasses trio's streams, because in a benchmark the simulated provider should cost no more
+    than one `send` per token.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = sock
+
+    async def receive(self) -> bytes:
+        """See `Endpoint`."""
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(_READ)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(str(error)) from None
+
+    async def send(self, data: bytes) -> None:
+        """See `Endpoint`."""
+        sent = self._send_some(data)
+        while sent < len(data):
+            await trio.lowlevel.wait_writable(self._socket)
+            sent += self._send_some(data[sent:])
+
+    def close(self) -> None:
+        """See `Endpoint`."""
+        self._socket.close()
+
+    def reset(self) -> None:
+        """See `Endpoint`."""
+        # With a linger time of 0 the kernel sends RST instead of FIN and drops unsent data.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._socket.close()
+
+    def _send_some(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from None
+
+
+MAX_BODY = 32 * 2**20
+"""Most bytes of a request body; a longer one gets 413."""
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class BadRequest(Exception):
+    """Raised for an invalid or unsupported request; `status` is the response's status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Request(Struct, frozen=True):
+    """A whole request; header names are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def target(self) -> str:
+        """Path with the query, if any."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+
+class RequestReader:
+    """A reader of the requests of one connection."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._buffered = b""
+
+    def keep(self, data: bytes) -> None:
+        """Keep bytes received during a response for the next request."""
+        self._buffered += data
+        if len(self._buffered) > MAX_BODY:
+            raise BadRequest(413, "too many bytes sent before the response ended")
+
+    def rest(self) -> bytes:
+        """Return and forget the bytes received after the last request."""
+        rest, self._buffered = self._buffered, b""
+        return rest
+
+    async def read(self) -> Request | None:
+        """Return the next request, or None at the end of the connection.
+
+        Raises `BadRequest` and `trio.BrokenResourceError`.
+        """
+        parser = h11.Connection(h11.SERVER)
+        if self._buffered:
+            parser.receive_data(self._buffered)
+            self._buffered = b""
+        try:
+            request = await self._read(parser)
+        except h11.RemoteProtocolError as error:
+            raise BadRequest(error.error_status_hint, str(error)) from None
+        self._buffered = parser.trailing_data[0]
+        return request
+
+    async def _read(self, parser: h11.Connection) -> Request | None:
+        head = await self._event(parser)
+        if not isinstance(head, h11.Request):
+            return None
+        if head.http_version != b"1.1":
+            raise BadRequest(505, "only HTTP/1.1 is supported")
+        body = bytearray()
+        while isinstance(event := await self._event(parser), h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise BadRequest(413, f"the body is longer than {MAX_BODY} bytes")
+        return _request(head, bytes(body)) if isinstance(event, h11.EndOfMessage) else None
+
+    async def _event(self, parser: h11.Connection) -> object:
+        while (event := parser.next_event()) is h11.NEED_DATA:
+            if parser.they_are_waiting_for_100_continue:
+                await self._endpoint.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                parser.send(h11.InformationalResponse(status_code=100, headers=[]))
+            parser.receive_data(await self._endpoint.receive())
+        return event
+
+
+def response_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
+    """Return the head of a response."""
+    phrase = next((s.phrase for s in HTTPStatus if s == status), "Simulated")
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def whole_response(
+    status: int, body: bytes, type: str, headers: Sequence[tuple[str, str]] = ()
+) -> bytes:
+    """Return a response with a known body."""
+    length = ("Content-Length", str(len(body)))
+    return response_head(status, [("Content-Type", type), length, *headers]) + body
+
+
+def chunk(data: bytes) -> bytes:
+    """Return one chunk of a chunked body, or nothing for no data: an empty chunk ends the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _request(head: h11.Request, body: bytes) -> Request:
+    target, _, query = head.target.decode("ascii").partition("?")
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+    return Request(head.method.decode("ascii"), target, query, headers, body)

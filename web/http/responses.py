@@ -1,0 +1,96 @@
+"""JSON responses and error responses, encoded with msgspec."""
+
+import math
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+
+import msgspec
+import trio
+from quart import Response
+from quart.wrappers.response import ResponseBody
+
+from actors.runtime.offload import encoded, off_loop
+from actors.turn.outcome import ErrorInfo, Reason
+from web.dialects.errors import error_body
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json_response(
+    body: object, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a response with `body` as JSON."""
+    return encoded_response(_encode(body), status, headers)
+
+
+async def offloaded_response(
+    make: Callable[[], object],
+    headers: dict[str, str],
+    *,
+    long: bool,
+    threads: trio.CapacityLimiter,
+) -> Response:
+    """Return the result of `make` as JSON; if `long`, make and encode it in a thread."""
+    if not long:
+        return json_response(make(), headers=headers)
+    body = await off_loop(long, threads, lambda: encoded(make()))
+    return encoded_response(body, headers=headers)
+
+
+def encoded_response(
+    body: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a response whose body is already encoded JSON."""
+    return Response(body, status=status, headers=headers, content_type="application/json")
+
+
+def error_response(
+    info: ErrorInfo,
+    headers: dict[str, str] | None = None,
+    body: Callable[[ErrorInfo], object] = error_body,
+) -> Response:
+    """Return the error with its status and retry header."""
+    headers = (headers or {}) | retry_header(info)
+    return json_response(body(info), http_status(info.status), headers)
+
+
+def retry_header(info: ErrorInfo) -> dict[str, str]:
+    """Return the `Retry-After` header if the delay is known, or `x-should-retry: false`.
+
+    The official SDKs retry after any 409, and would so run a cancelled turn again.
+    """
+    if info.code == Reason.CANCEL_REQUESTED:
+        return {"x-should-retry": "false"}
+    if info.retry_after_s is None:
+        return {}
+    return {"Retry-After": str(max(1, math.ceil(info.retry_after_s)))}
+
+
+def http_status(status: int) -> int:
+    """Return the status to send. 499 is for logs only; clients get 409 instead."""
+    return 409 if status == 499 else status
+
+
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+class StreamBody(ResponseBody):
+    """A response body over an async iterator, which the caller closes."""
+
+    def __init__(self, parts: AsyncIterator[bytes]) -> None:
+        self._parts = parts
+
+    async def __aenter__(self) -> AsyncIterator[bytes]:
+        return self._parts
+
+    async def __aexit__(self, exc_type: type, exc_value: BaseException, tb: TracebackType) -> None:
+        """Do nothing: leases are closed by the request's exit stack."""
+
+
+def event_stream(parts: AsyncIterator[bytes], headers: dict[str, str]) -> Response:
+    """Return a 200 response that streams `parts`."""
+    return Response(StreamBody(parts), headers=_HEADERS | headers)

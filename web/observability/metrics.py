@@ -1,0 +1,275 @@
+"""Prometheus metrics, and the log lines of turns.
+
+`docs/reference/metrics.md` lists every name; a test keeps the two in step.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import get_args
+
+import msgspec
+import structlog
+import trio
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from actors.routing.breaker import State
+from actors.routing.route_board import RouteBoard
+from actors.turn.event_order import OutOfOrder
+from actors.turn.model_call import Route
+from actors.turn.outcome import Mode, Reason
+from actors.turn.records import FinalRecord, Stored
+from actors.turn.state import Turn
+from store.store import StoreFigures
+from web.observability.access_log import RequestRecord
+from web.server import Counters
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """All metrics of the process, in their own registry. Also the observer of all turns."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._log = structlog.get_logger("trouper.turns")
+        self._turns = Counter(
+            "trouper_turns", "Ended turns.", ("status", "reason"), registry=registry
+        )
+        self._disconnects = Counter(
+            "trouper_disconnects",
+            "Turns whose last client disconnected before the end.",
+            ("stage",),
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "trouper_tokens", "Charged tokens.", ("direction", "source"), registry=registry
+        )
+        self._first_token = Histogram(
+            "trouper_first_token_seconds",
+            "Time from the request to the first content of a route.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._finalise = Histogram(
+            "trouper_finalise_seconds",
+            "Time from the end of the answer to the stored final record.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._abort = Histogram(
+            "trouper_abort_seconds",
+            "Time from detecting a client's disconnect to the closed upstream call.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._records = Counter(
+            "trouper_final_records",
+            "Final records by the place where they were stored.",
+            ("stored",),
+            registry=registry,
+        )
+        self._store_trouble = Counter(
+            "trouper_store_trouble",
+            "Operations that the database or the spool refused.",
+            registry=registry,
+        )
+        self._bugs = Counter(
+            "trouper_bugs", "Internal errors: bugs in Trouper.", ("kind",), registry=registry
+        )
+        self.loop_lag = Gauge(
+            "trouper_loop_lag_seconds",
+            "Delay of the event loop at the last measurement.",
+            registry=registry,
+        )
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def watch(self, turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> None:
+        """Export the live turns and the store's figures, read at each scrape."""
+        self.registry.register(_Live(turns, figures))
+
+    def watch_routes(self, board: RouteBoard, configured: Collection[Route]) -> None:
+        """Export the breakers of the configured routes, read at each scrape."""
+        self.registry.register(_Routes(board, configured))
+
+    def watch_server(self, counters: Counters) -> None:
+        """Export the HTTP server's counters, read at each scrape."""
+        self.registry.register(_Edge(counters))
+
+    def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
+        """Count an ended turn and log it in one line."""
+        self._turns.labels(record.status, record.reason).inc()
+        self._records.labels(stored).inc()
+        self._finalise.observe(took_s)
+        if record.disconnect_stage is not None:
+            self._disconnects.labels(record.disconnect_stage).inc()
+        if turn.first_token_at is not None:
+            self._first_token.observe(max(0.0, turn.first_token_at - turn.created_at))
+        if record.usage is not None:
+            source = "estimated" if record.usage.estimated else "provider"
+            self._tokens.labels("input", source).inc(record.usage.input_tokens)
+            self._tokens.labels("output", source).inc(record.usage.output_tokens)
+        self._log.info(
+            "turn ended",
+            turn=turn.id,
+            status=record.status,
+            reason=record.reason,
+            stage=record.disconnect_stage,
+            model=record.turn.model,
+            provider=record.provider,
+            stored=stored,
+            seconds=round(record.ended_at - turn.created_at, 3),
+        )
+
+    def request_over(self, request: RequestRecord) -> None:
+        """Measure how long the abort took, if the client ended an attached turn by leaving."""
+        turn, left_at = request.turn, request.left_at
+        if turn is None or left_at is None or turn.request.mode is not Mode.ATTACHED:
+            return
+        stopped = turn.cause is not None and turn.cause.reason is Reason.CLIENT_DISCONNECTED
+        if stopped and turn.produced_at is not None and turn.produced_at >= left_at:
+            self._abort.observe(turn.produced_at - left_at)
+
+    def unsaved(self, record: FinalRecord) -> None:
+        """Log the whole record: the log is the last place where it can be kept."""
+        self._log.error("final record not stored", record=msgspec.json.encode(record).decode())
+
+    def store_trouble(self, turn_id: str, error: Exception) -> None:
+        """Count and log an operation that the database or the spool refused."""
+        self._store_trouble.inc()
+        self._log.warning("store operation failed", turn=turn_id, error=str(error))
+
+    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
+        """Count and log an event that was dropped because it violates the event order."""
+        self._bugs.labels("event_out_of_order").inc()
+        self._log.error("out-of-order event dropped", turn=turn_id, error=str(error))
+
+    def crashed(self, turn_id: str, error: BaseException) -> None:
+        """Count and log a bug in an actor, with its traceback."""
+        self._bugs.labels("actor_crashed").inc()
+        self._log.error("actor crashed", turn=turn_id, exc_info=error)
+
+    def task_crashed(self, name: str, error: BaseException) -> None:
+        """Count and log a bug in a service task, with its traceback; the task is restarted."""
+        self._bugs.labels("task_crashed").inc()
+        self._log.error("service task crashed", task=name, exc_info=error)
+
+
+class _Edge(Collector):
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        counted = self._counters
+        yield _gauge("trouper_connections_open", "Open connections.", counted.open)
+        for name, help, value in (
+            ("connections", "Accepted connections.", counted.accepted),
+            (
+                "connections_refused",
+                "Connections answered with 503 because limits.connections were open.",
+                counted.refused,
+            ),
+            (
+                "connections_crashed",
+                "Connections ended by an unexpected error in protocol code: a bug.",
+                counted.crashed,
+            ),
+            (
+                "requests_crashed",
+                "Requests failed because of an error outside the app's error handlers: a bug.",
+                counted.app_errors,
+            ),
+            (
+                "write_stalls",
+                "Connections closed after limits.write_stall_s without progress of a write.",
+                counted.write_stalls,
+            ),
+            (
+                "vanished_peers",
+                "Connections closed because the client's machine stopped responding.",
+                counted.vanished,
+            ),
+            (
+                "slow_heads",
+                "Connections closed because a request's headers took longer than server.header_s.",
+                counted.slow_heads,
+            ),
+            (
+                "pipelining_overflows",
+                "Connections closed for sending too much behind an unanswered request.",
+                counted.overflows,
+            ),
+        ):
+            yield CounterMetricFamily(f"trouper_{name}", help, value=value)
+
+
+class _Live(Collector):
+    def __init__(self, turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> None:
+        self._turns = turns
+        self._figures = figures
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        stages = Tally(turn.stage for turn in self._turns)
+        live = GaugeMetricFamily("trouper_live_turns", "Live turns by stage.", labels=["stage"])
+        for stage in ("queued", "waiting", "streaming", "finalising"):
+            live.add_metric([stage], stages[stage])
+        yield live
+        figures = self._figures()
+        yield _gauge(
+            "trouper_store_queue",
+            "Store writes that are waiting for the database.",
+            figures.queued,
+        )
+        yield _gauge(
+            "trouper_spooled_records",
+            "Final records in the spool, not yet in the database.",
+            figures.spooled_records,
+        )
+        yield _gauge("trouper_spool_bytes", "Bytes used by the spool.", figures.spooled_bytes)
+
+
+class _Routes(Collector):
+    """Breaker states of the configured routes.
+
+    Other routes are left out: clients can name any, and Prometheus keeps each series.
+    """
+
+    def __init__(self, board: RouteBoard, configured: Collection[Route]) -> None:
+        self._board = board
+        self._configured = configured
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "trouper_route_state",
+            "1 for the current state of the route's breaker, 0 for the others.",
+            labels=["route", "state"],
+        )
+        for route in self._configured:
+            now = self._board.status(route).breaker.state
+            for state in get_args(State):
+                family.add_metric([str(route), state], state == now)
+        yield family
+
+
+def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help)
+    family.add_metric([], value)
+    return family
+
+
+EVERY_S = 0.5
+
+
+async def measure_loop_lag(metrics: Metrics) -> None:
+    """Measure until cancelled. A service task."""
+    while True:
+        due = trio.current_time() + EVERY_S
+        await trio.sleep_until(due)
+        metrics.loop_lag.set(trio.current_time() - due)

@@ -1,0 +1,129 @@
+"""Builds the configured providers."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from actors.ports import Provider
+from actors.providers.embedding_provider import Embedder
+from actors.providers.formats.anthropic.decoder import Anthropic
+from actors.providers.formats.base import Format
+from actors.providers.formats.gemini.decoder import Gemini
+from actors.providers.formats.ollama.decoder import Ollama
+from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.providers.http.credentials import Credentials
+from actors.providers.http.embedder import HttpEmbedder
+from actors.providers.http.provider import HttpProvider, make_client
+from actors.providers.responses_websocket import open_responses_ws
+from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
+from actors.providers.simulated.embeddings import SimulatedEmbedder
+from actors.routing.breaker import BreakerSettings
+from actors.routing.key_ring import KeyRing
+from actors.routing.provider_limits import ProviderLimits
+from actors.routing.route_board import RouteBoard
+from actors.turn.model_call import Route
+from web.config import Config, ResponsesWs, Simulated, Upstream
+from web.process.startup import StartupRefused
+
+_MOST_IDLE = 1000
+"""Idle connections kept per provider if `limits.concurrent` is not set."""
+_FORMATS: Mapping[str, Callable[[], Format]] = {
+    "openai-chat": OpenAIChat,
+    "openai-responses": OpenAIResponses,
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+    "ollama": Ollama,
+}
+_EMBEDDINGS = {
+    "openai-chat": "/embeddings",
+    "openai-responses": "/embeddings",
+    "ollama": "/v1/embeddings",
+}
+"""Paths of the embeddings endpoints below the base URL, by format."""
+
+
+def key_rings(config: Config) -> dict[str, KeyRing]:
+    """Return the key ring of each provider that needs keys; empty if no key could be resolved."""
+    return {
+        name: KeyRing(settings.usable_keys)
+        for name, settings in config.providers.items()
+        if isinstance(settings, Upstream) and not settings.keyless
+    }
+
+
+def embedders_among(config: Config, providers: Mapping[str, Provider]) -> dict[str, Embedder]:
+    """Return an embedder for each provider that supports embeddings."""
+    found: dict[str, Embedder] = {}
+    for name, provider in providers.items():
+        path = _EMBEDDINGS.get(config.providers[name].format)
+        if isinstance(provider, SimulatedProvider):
+            found[name] = SimulatedEmbedder(provider)
+        elif isinstance(provider, HttpProvider) and path is not None:
+            found[name] = HttpEmbedder(provider, path)
+    return found
+
+
+@asynccontextmanager
+async def open_providers(
+    config: Config, rings: Mapping[str, KeyRing]
+) -> AsyncIterator[Mapping[str, Provider]]:
+    """Open all providers by name and close their connections at the end.
+
+    Raise `StartupRefused` if a file has become unusable since the configuration was checked.
+    """
+    async with AsyncExitStack() as stack:
+        made: dict[str, Provider] = {}
+        for name, settings in config.providers.items():
+            if isinstance(settings, Simulated):
+                made[name] = SimulatedProvider(name, _scenario(name, settings))
+            else:
+                made[name] = await _upstream(stack, name, settings, rings.get(name))
+        yield made
+
+
+async def _upstream(
+    stack: AsyncExitStack, name: str, settings: Upstream, ring: KeyRing | None
+) -> Provider:
+    keys = Credentials(None if settings.keyless else settings.usable_keys, ring)
+    url, ca_file = settings.base_url, str(settings.ca_file) if settings.ca_file else None
+    try:
+        if isinstance(settings, ResponsesWs):
+            sockets = open_responses_ws(name, url, keys, ca_file=ca_file)
+            return await stack.enter_async_context(sockets)
+        most_idle = settings.limits.concurrent or _MOST_IDLE
+        client = make_client(url, ca_file=ca_file, max_idle=most_idle)
+    except (OSError, ssl.SSLError) as error:
+        raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
+    await stack.enter_async_context(client)
+    return HttpProvider(name, url, keys, client, format=_FORMATS[settings.format]())
+
+
+def _scenario(name: str, settings: Simulated) -> Scenario:
+    if settings.scenario is None:
+        return Scenario()
+    try:
+        return load_scenario(settings.scenario.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StartupRefused(f"[providers.{name}] scenario: {error}") from error
+
+
+def models_by_route(config: Config) -> dict[Route, list[str]]:
+    """Return the configured routes in the order of the file, each with the models that use it."""
+    found: dict[Route, list[str]] = {}
+    for name, model in config.models.items():
+        for route in dict.fromkeys(entry.route for entry in model.routes):
+            found.setdefault(route, []).append(name)
+    return found
+
+
+def make_board(
+    config: Config, rings: Mapping[str, KeyRing], clock: Callable[[], float]
+) -> RouteBoard:
+    """Return the board with breakers, limits and keys of all routes. `clock` must be monotonic."""
+    breaker = BreakerSettings(**config.breaker.model_dump())
+    limits = {
+        name: ProviderLimits(**settings.limits.model_dump())
+        for name, settings in config.providers.items()
+    }
+    return RouteBoard(breaker, limits, rings, clock, models_by_route(config))

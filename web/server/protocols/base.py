@@ -1,0 +1,80 @@
+"""Base of the protocol adapters: their context, and the stream between a request and the app."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import trio
+from hypercorn.events import Event
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import AppWrapper, ASGISendEvent, TaskGroup
+from msgspec import Struct
+
+from web.server.settings import Context, ProtocolConfig
+
+StreamSend = Callable[[StreamEvent], Awaitable[None]]
+
+
+class Wire(Protocol):
+    """Direct write access to the connection, bypassing hypercorn's events."""
+
+    def write_now(self, data: bytes) -> bytes:
+        """Send as much as possible without waiting; return the rest, `b""` if all was sent."""
+
+    async def write_rest(self, data: bytes) -> None:
+        """Send the rest that `write_now` returned, in order, with the stall deadline."""
+
+    def reset(self) -> None:
+        """Close with RST, so that the client cannot mistake a partial response for a whole one."""
+
+
+class Surroundings(Struct, frozen=True):
+    """Dependencies of hypercorn's protocol classes."""
+
+    app: AppWrapper
+    config: ProtocolConfig
+    context: Context
+    tasks: TaskGroup
+    ssl: bool
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    send: Callable[[Event], Awaitable[None]]
+    wire: Wire
+    write_stall_s: float
+
+
+BURST = 16
+"""Number of messages sent in a row before other tasks get to run."""
+
+
+class AppStream(HTTPStream):
+    """hypercorn's stream with a `send` that is sometimes a checkpoint.
+
+    A write that the socket takes at once does not wait, so an app that always has more to send
+    would never yield. A checkpoint costs a scheduler pass, so only one in `BURST` messages has
+    one, and every message after the client has left.
+    """
+
+    def __init__(self, surroundings: Surroundings, send: StreamSend, stream_id: int) -> None:
+        at = surroundings
+        super().__init__(
+            at.app, at.config, at.context, at.tasks, at.ssl, at.client, at.server, send, stream_id
+        )
+        self._in_a_row = 0
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Handle a message from the app; None means that the app has returned."""
+        await super().app_send(message)
+        if message is None:
+            return
+        if message["type"] == "http.response.start":
+            # The headers are sent; dropping them saves memory while the response streams.
+            self.response = {**message, "headers": ()}
+        elif message.get("more_body"):
+            await self._yield_sometimes()
+
+    async def _yield_sometimes(self) -> None:
+        self._in_a_row += 1
+        if self._in_a_row >= BURST or self.closed:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()

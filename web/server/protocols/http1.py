@@ -1,0 +1,267 @@
+"""HTTP/1.1: hypercorn's protocol with a fast path for streamed bodies."""
+
+import re
+from enum import Enum, auto
+from typing import cast
+
+import h11
+import msgspec
+from hypercorn.events import Closed
+from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ASGISendEvent, ConnectionState
+from hypercorn.utils import suppress_body
+
+from web.server.protocols.base import AppStream, Surroundings, Wire
+from web.server.protocols.websocket import WebsocketStream
+from web.server.request_id import header_of, state_with_id
+
+_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
+"""Headers that h11 has to see. The others bypass it, because it validates each one slowly."""
+
+_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: (?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?\r\n)*")
+"""Header lines that h11 accepts: RFC 9110 §5.5, with any byte but white space and NUL in values."""
+
+_MESSAGES = {
+    400: "The request is not valid HTTP.",
+    408: "The request's headers took too long to arrive.",
+    431: "The request's headers are too large.",
+    505: "Unsupported HTTP version. Use HTTP/1.1.",
+}
+
+
+class Framing(Enum):
+    """The way in which a response marks the end of its body."""
+
+    LENGTH = auto()
+    """`Content-Length`, or no body at all."""
+    CHUNKED = auto()
+    CLOSE = auto()
+    """The end of the connection, for HTTP/1.0."""
+
+
+class Http1Stream(AppStream):
+    """An HTTP/1.1 request and its response.
+
+    Parts of a chunked body are framed and written here directly, instead of being converted to
+    hypercorn's and then to h11's events. h11 only sees the head and the end.
+    """
+
+    def __init__(self, surroundings: Surroundings, protocol: "Http1Protocol") -> None:
+        super().__init__(surroundings, protocol.stream_send, STREAM_ID)
+        self._protocol = protocol
+        self._wire: Wire = surroundings.wire
+        self.chunked = False
+        """True once the protocol has sent the head of a chunked response."""
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Handle a message from the app; write parts of a chunked body straight to the socket."""
+        if not self.chunked or message is None or message["type"] != "http.response.body":
+            await super().app_send(message)
+        elif message.get("more_body"):
+            body = message["body"]
+            if body and not self.closed:
+                rest = self._wire.write_now(self._protocol.take_held() + _chunk(body))
+                if rest:
+                    await self._wire.write_rest(rest)
+            await self._yield_sometimes()
+        else:
+            if message.get("body") and not self.closed:
+                self._protocol.hold(_chunk(message["body"]))
+                message = {**message, "body": b""}
+            await super().app_send(message)
+
+
+def _chunk(body: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+class Http1Protocol(H11Protocol):
+    """hypercorn's HTTP/1.1 without the upgrade to HTTP/2, with JSON errors and fewer writes.
+
+    The head of a response is held until the first bytes of the body, as ASGI requires, and the
+    last bytes until the end. A short response is therefore one write.
+    """
+
+    def __init__(self, surroundings: Surroundings, *, http2: bool) -> None:
+        at = surroundings
+        super().__init__(
+            at.app,
+            at.config,
+            at.context,
+            at.tasks,
+            ConnectionState({}),
+            at.ssl,
+            at.client,
+            at.server,
+            at.send,
+        )
+        self._surroundings = at
+        self._wire: Wire = at.wire
+        self._http2 = http2
+        self._framing = Framing.LENGTH
+        self._held = b""
+        self._id_header: tuple[bytes, bytes]
+
+    @property
+    def takes_bytes(self) -> bool:
+        """True if received bytes are processed now; else they wait for a response to end."""
+        connection = self.connection
+        return not isinstance(connection, h11.Connection) or (
+            connection.their_state in {h11.IDLE, h11.SEND_BODY}
+        )
+
+    async def on_head_timeout(self) -> None:
+        """Answer 408, unless no part of a head has arrived."""
+        if isinstance(self.connection, h11.Connection) and self.connection.trailing_data[0]:
+            await self._send_error_response(408)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Write an event of the response."""
+        if isinstance(event, Body):
+            await self._write(self._encode(h11.Data(data=event.data)))
+        elif isinstance(event, Response) and event.status_code >= 200:
+            await self._send_head(event)
+        elif isinstance(event, EndBody):
+            await self._write(self._encode(h11.EndOfMessage()))
+        else:
+            if isinstance(event, StreamClosed):
+                await self._write(b"")
+            await super().stream_send(event)
+
+    async def _send_head(self, event: Response) -> None:
+        framing = [field for field in event.headers if field[0].lower() in _FRAMING]
+        fields = _lines([field for field in event.headers if field not in framing])
+        if self._surroundings.context.closing:
+            framing.append((b"connection", b"close"))
+        head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
+        self._framing = self._framing_of(event)
+        if head:
+            fields += b"%b: %b\r\n" % self._id_header + self._surroundings.config.response_fields()
+            self._held = head[:-2] + fields + b"\r\n"
+        if isinstance(self.stream, Http1Stream):
+            self.stream.chunked = self._framing is Framing.CHUNKED
+
+    def _framing_of(self, event: Response) -> Framing:
+        """Return the framing that h11 chooses for this response."""
+        stream = self.stream
+        if (
+            not isinstance(stream, HTTPStream)
+            or suppress_body(stream.scope["method"], event.status_code)
+            or stream.scope["method"] == "CONNECT"
+            or any(name.lower() == b"content-length" for name, _ in event.headers)
+        ):
+            return Framing.LENGTH
+        return Framing.CHUNKED if stream.scope["http_version"] >= "1.1" else Framing.CLOSE
+
+    def _encode(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
+        """Return the event's bytes; `b""` if the client broke the protocol, as in hypercorn."""
+        try:
+            return self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return b""
+
+    def hold(self, data: bytes) -> None:
+        """Keep `data` to be sent together with the next write."""
+        self._held += data
+
+    def take_held(self) -> bytes:
+        """Return the held data, which must be sent before anything else, and clear it."""
+        held, self._held = self._held, b""
+        return held
+
+    async def _write(self, data: bytes) -> None:
+        data = self.take_held() + data
+        if data:
+            rest = self._wire.write_now(data)
+            if rest:
+                await self._wire.write_rest(rest)
+
+    async def _maybe_recycle(self) -> None:
+        # Without Content-Length or chunks, only a reset shows the client that the body is cut off.
+        if self._framing is Framing.CLOSE and self.connection.our_state is h11.SEND_BODY:
+            self._wire.reset()
+        await super()._maybe_recycle()
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Switch to HTTP/2 with prior knowledge, if enabled; ignore `Upgrade: h2c`."""
+        if self._http2 and (event.method, event.target, event.http_version) == (
+            b"PRI",
+            b"*",
+            b"2.0",
+        ):
+            head = b"PRI * HTTP/2.0\r\n\r\n"
+            raise H2ProtocolAssumedError(head + self.connection.trailing_data[0])
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        event = _as_event(request)
+        self._id_header = header_of(event.state)
+        if request.http_version not in {b"1.0", b"1.1"}:
+            await self._send_error_response(505)
+            await self.send(Closed())
+        elif _is_websocket(request):
+            self.stream = WebsocketStream(self._surroundings, self.stream_send)
+            self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+            await self.stream.handle(event)
+        else:
+            self.stream = Http1Stream(self._surroundings, self)
+            self._framing = Framing.LENGTH
+            await self.stream.handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        body = _error_body(status_code)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            header_of(state_with_id(())),
+            *self.config.response_headers("h11"),
+        ]
+        head = self._encode(h11.Response(headers=headers, status_code=status_code))
+        if head:
+            await self._write(head + self._encode(h11.Data(data=body)))
+            self._encode(h11.EndOfMessage())
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the headers as bytes. Raise `h11.LocalProtocolError` if one is invalid.
+
+    This also rejects values with line breaks, which would inject further headers.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if lines.count(b"\n") != len(headers) or not _LINES.fullmatch(lines):
+        raise h11.LocalProtocolError("a header of the response is not valid HTTP")
+    return lines
+
+
+def _as_event(request: h11.Request) -> Request:
+    headers = list(request.headers)
+    return Request(
+        stream_id=STREAM_ID,
+        headers=headers,
+        http_version=request.http_version.decode(),
+        method=request.method.decode("ascii").upper(),
+        raw_path=request.target,
+        state=state_with_id(headers),
+    )
+
+
+def _is_websocket(request: h11.Request) -> bool:
+    """Return True for a WebSocket upgrade request. h11 has lowercased the header names."""
+    if request.method != b"GET" or request.http_version != b"1.1":
+        return False
+    headers = dict(request.headers)
+    connection = headers.get(b"connection", b"").lower().split(b",")
+    return headers.get(b"upgrade", b"").strip().lower() == b"websocket" and (
+        b"upgrade" in {token.strip() for token in connection}
+    )
+
+
+def _error_body(status_code: int) -> bytes:
+    message = _MESSAGES.get(status_code, _MESSAGES[400])
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return msgspec.json.encode({"error": error})

@@ -1,0 +1,225 @@
+"""HTTP/2: hypercorn's protocol, with errors of a stream confined to that stream."""
+
+import h2.events
+import h2.exceptions
+import h2.settings
+import trio
+from h2.connection import ConnectionState
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import EndBody, EndData, Request, Response, StreamClosed, Trailers
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
+from hypercorn.typing import ConnectionState as AsgiState
+from hypercorn.utils import filter_pseudo_headers
+from hyperframe.frame import GoAwayFrame
+from priority.priority import MissingStreamError
+
+from web.server.protocols.base import AppStream, Surroundings
+from web.server.request_id import header_of, state_with_id
+
+_LAST_STREAM_ID = 2**31 - 1
+
+
+class BoundedBuffer(StreamBuffer):
+    """hypercorn's buffer of a stream's data, fixed so that its writer waits while it is full.
+
+    In hypercorn, a pop of nothing, because the window is empty, wakes the writer.
+    """
+
+    async def pop(self, max_length: int) -> bytes:
+        """Remove and return up to `max_length` bytes."""
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        if len(self.buffer) < BUFFER_LOW_WATER:
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
+
+
+class Http2Protocol(H2Protocol):
+    """hypercorn's HTTP/2, fixed so that one stream cannot end the others.
+
+    Priorities are ignored: RFC 9113 §5.3.2 deprecates them, and hypercorn's priority tree is
+    bounded. WebSockets are not supported: clients open them over HTTP/1.1 unless the server
+    offers RFC 8441.
+    """
+
+    takes_bytes = True
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        at = surroundings
+        super().__init__(
+            at.app,
+            at.config,
+            at.context,
+            at.tasks,
+            AsgiState({}),
+            at.ssl,
+            at.client,
+            at.server,
+            at.send,
+        )
+        self.connection.local_settings = _settings(at.config)
+        self._surroundings = at
+        self._finished: set[int] = set()
+        self._client_is_leaving = False
+
+    async def on_head_timeout(self) -> None:
+        """Send GOAWAY: no request is open, so a 408 has no recipient."""
+        await self.goaway()
+
+    async def goaway(self) -> None:
+        """Send GOAWAY, so that the client opens no more streams; open ones continue.
+
+        `h2`'s `close_connection` cannot be used: it would send no more data of open streams.
+        """
+        await self._goaway(self.connection.highest_inbound_stream_id)
+
+    async def announce_goaway(self) -> None:
+        """Announce a GOAWAY, while requests that are on their way are still answered.
+
+        As in RFC 9113 §6.8, it has the highest possible stream id, and is followed later by one
+        with the real id.
+        """
+        await self._goaway(_LAST_STREAM_ID)
+
+    async def _goaway(self, last_stream_id: int) -> None:
+        frame = GoAwayFrame(0, last_stream_id=last_stream_id)
+        await self.send(RawData(data=frame.serialize()))
+
+    async def handle(self, event: Event) -> None:
+        """Handle received data or the end of the connection."""
+        await super().handle(event)
+        if isinstance(event, Closed):
+            for buffer in list(self.stream_buffers.values()):
+                await buffer.close()
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send an event of the response; reset the stream if the response ends unfinished.
+
+        The stall deadline applies here too: a client that grants no window is as stalled as one
+        that does not read.
+        """
+        if isinstance(event, EndBody | EndData | Trailers):
+            self._finished.add(event.stream_id)
+        elif isinstance(event, StreamClosed):
+            await self._reset_unless_finished(event.stream_id)
+        elif isinstance(event, Response) and event.stream_id in self.streams:
+            event.headers.append(header_of(self.streams[event.stream_id].scope["state"]))
+        with trio.move_on_after(self._surroundings.write_stall_s) as clock:
+            await super().stream_send(event)
+        if clock.cancelled_caught:
+            self._reset(event.stream_id, ErrorCodes.CANCEL)
+            await self._forget(event.stream_id)
+            await self._flush()
+        if self._client_is_leaving and self.idle:
+            await self.send(Closed())
+
+    async def _reset_unless_finished(self, stream_id: int) -> None:
+        if stream_id in self._finished:
+            self._finished.discard(stream_id)
+        elif stream_id in self.streams:
+            self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
+            await self._flush()
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
+            # After a GOAWAY, h2 considers the connection closed and would send nothing more.
+            self.connection.state_machine.state = ConnectionState.SERVER_OPEN
+        for event in events:
+            if isinstance(event, h2.events.ConnectionTerminated):
+                await self._client_leaves(event)
+            elif isinstance(event, h2.events.StreamReset):
+                await self._forget(event.stream_id)
+            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                self._drop(event)
+            elif isinstance(event, h2.events.RequestReceived) and not _is_ascii(event):
+                self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            else:
+                await super()._handle_events([event])
+        await self._flush()
+
+    async def _client_leaves(self, event: h2.events.ConnectionTerminated) -> None:
+        """Close; if the GOAWAY has no error, first finish open streams (RFC 9113 §6.8)."""
+        self._client_is_leaving = True
+        if self.idle or event.error_code:
+            await self.send(Closed())
+
+    def _drop(self, event: h2.events.DataReceived) -> None:
+        """Discard body data of an already answered request: return the window, reset the stream."""
+        self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        self._reset(event.stream_id, ErrorCodes.NO_ERROR)
+
+    def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        try:
+            self.connection.reset_stream(stream_id, code)
+        except h2.exceptions.ProtocolError:
+            return  # the stream has already ended
+
+    async def _forget(self, stream_id: int) -> None:
+        """Clean up after a stream was reset, by the client or by us."""
+        self._finished.discard(stream_id)
+        await self._close_stream(stream_id)
+        buffer = self.stream_buffers.pop(stream_id, None)
+        if buffer is not None:
+            await buffer.close()
+        self._unqueue(stream_id)
+
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        stream_id = request.stream_id
+        stream = AppStream(self._surroundings, self.stream_send, stream_id)
+        self.streams[stream_id] = stream
+        self.stream_buffers[stream_id] = BoundedBuffer(self.context.event_class)
+        self.priority.insert_stream(stream_id)
+        self.priority.block(stream_id)
+        await stream.handle(_as_event(request))
+
+    async def _send_data(self, stream_id: int) -> None:
+        """Send some of a stream's data; the stream may be reset during any await."""
+        try:
+            await super()._send_data(stream_id)
+        except (KeyError, MissingStreamError):
+            self._unqueue(stream_id)
+
+    def _unqueue(self, stream_id: int) -> None:
+        try:
+            self.priority.remove_stream(stream_id)
+        except MissingStreamError:
+            return
+
+    async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
+        return  # priorities are ignored, see the class
+
+
+def _as_event(request: h2.events.RequestReceived) -> Request:
+    headers = [(bytes(name), bytes(value)) for name, value in request.headers or []]
+    pseudo = dict(headers)
+    return Request(
+        stream_id=request.stream_id,
+        headers=filter_pseudo_headers(headers),
+        http_version="2",
+        method=pseudo[b":method"].decode("ascii").upper(),
+        raw_path=pseudo[b":path"],
+        state=state_with_id(headers),
+    )
+
+
+def _settings(config: Config) -> h2.settings.Settings:
+    """Return hypercorn's settings without the offer of WebSockets (RFC 8441)."""
+    return h2.settings.Settings(
+        client=False,
+        initial_values={
+            SettingCodes.MAX_CONCURRENT_STREAMS: config.h2_max_concurrent_streams,
+            SettingCodes.MAX_HEADER_LIST_SIZE: config.h2_max_header_list_size,
+        },
+    )
+
+
+def _is_ascii(event: h2.events.RequestReceived) -> bool:
+    """Return True if method and path are ASCII, which hypercorn needs and `h2` does not check."""
+    pseudo = {bytes(name): bytes(value) for name, value in event.headers or [] if name[:1] == b":"}
+    return pseudo.get(b":method", b"\xff").isascii() and pseudo.get(b":path", b"\xff").isascii()

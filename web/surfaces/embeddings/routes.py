@@ -1,0 +1,106 @@
+"""Serves `POST /v1/embeddings`, which is passed on to a route and recorded as a turn."""
+
+from functools import partial
+
+import trio
+from quart import Blueprint, Response
+
+from actors.providers.embedding_provider import DIALECT, EmbeddingJob
+from actors.providers.formats.embeddings import Embeddings
+from actors.runtime.offload import off_loop
+from actors.turn.events import Ended
+from actors.turn.outcome import Reason, Usage
+from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.state import Turn
+from web.dialects.errors import ending_error
+from web.http.body import request_body
+from web.http.errors import ApiError, invalid
+from web.http.json_body import READERS
+from web.http.responses import error_response, json_response
+from web.service import TENANT, Service
+from web.surfaces.embeddings.request import EmbeddingRequest, receive_embedding_request
+from web.turns.planner import Plan
+from web.turns.start import begin, turn_headers
+
+_MODELS_SHOWN = 20
+_LARGE = 65_536
+"""Bytes of vectors beyond which the response is encoded in a thread."""
+
+
+def embedding_routes(service: Service) -> Blueprint:
+    """Return the blueprint of the embeddings surface."""
+    blueprint = Blueprint("embeddings", __name__)
+    readers = trio.CapacityLimiter(READERS)
+
+    @blueprint.post("/v1/embeddings")
+    async def embeddings() -> Response:
+        parsed = await receive_embedding_request(await request_body(), readers)
+        job = EmbeddingJob(parsed.ask)
+        turn = await _begin(service, parsed, job)
+        await turn.final.wait()
+        return await _answer(turn, job, readers)
+
+    return blueprint
+
+
+async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) -> Turn:
+    """Start the turn; raises `ApiError` for an unknown model or one without embeddings."""
+    plan = service.planner.find(parsed.model)
+    capable = tuple(p for p in plan.routes if p.route.provider in service.embedders)
+    if not capable:
+        raise _no_embeddings(parsed.model, plan.routes)
+    providers = job.providers(service.embedders)
+    turn = await begin(service, _turn_request(parsed, plan, capable), providers)
+    for planned in plan.routes:
+        if planned not in capable:
+            turn.ledger.skip(planned.route, "no_embeddings", service.now())
+    return turn
+
+
+def _turn_request(
+    parsed: EmbeddingRequest, plan: Plan, routes: tuple[PlannedRoute, ...]
+) -> TurnRequest:
+    return TurnRequest(
+        model=parsed.model,
+        routes=routes,
+        call=parsed.ask.as_call(),
+        dialect=DIALECT,
+        dialect_options={},
+        total_s=plan.total_s,
+        tenant_id=TENANT,
+        keep_text=False,
+        price=plan.price,
+    )
+
+
+async def _answer(turn: Turn, job: EmbeddingJob, threads: trio.CapacityLimiter) -> Response:
+    ended = turn.journal.events[-1]
+    headers = turn_headers(turn)
+    if not isinstance(ended, Ended):
+        raise TypeError("the journal of a final turn must end with Ended")
+    if ended.reason is not Reason.STOP or job.result is None:
+        return error_response(ending_error(ended), headers)
+    model = ended.upstream_model or turn.request.model
+    body = embedding_list(job.result, model, ended.usage)
+    large = sum(memoryview(vector).nbytes for vector in job.result.vectors) > _LARGE
+    return await off_loop(large, threads, partial(json_response, body, headers=headers))
+
+
+def embedding_list(result: Embeddings, model: str, usage: Usage | None) -> dict[str, object]:
+    """Return the embeddings in the form of OpenAI's API."""
+    tokens = usage.input_tokens if usage else 0
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(result.vectors)
+        ],
+        "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def _no_embeddings(model: str, routes: tuple[PlannedRoute, ...]) -> ApiError:
+    shown = ", ".join(str(planned.route) for planned in routes[:_MODELS_SHOWN])
+    text = f"The model {model!r} has no route that makes embeddings. Its routes are {shown}."
+    return invalid(text, param="model", code="no_embeddings")

@@ -1,0 +1,58 @@
+"""Serves `POST /v1/messages` and `/v1/messages/count_tokens`, Anthropic's Messages.
+
+The headers `x-api-key` and `anthropic-version` are ignored.
+"""
+
+import trio
+from quart import Blueprint, Response
+
+from actors.turn.request import TurnRequest
+from web.dialects.anthropic_messages.stream import NAME
+from web.http.body import request_body
+from web.http.json_body import READERS
+from web.http.responses import json_response
+from web.service import TENANT, Service
+from web.surfaces.messages.request import (
+    MessagesRequest,
+    receive_count_request,
+    receive_messages_request,
+)
+from web.turns.start import answer, begin
+
+
+def message_routes(service: Service) -> Blueprint:
+    """Return the blueprint of the Messages surface."""
+    blueprint = Blueprint("messages", __name__)
+    readers = trio.CapacityLimiter(READERS)
+
+    @blueprint.post("/v1/messages")
+    async def messages() -> Response:
+        ask = await receive_messages_request(await request_body(), readers)
+        turn = await begin(service, turn_request(service, ask))
+        return await answer(service, turn, stream=ask.stream)
+
+    @blueprint.post("/v1/messages/count_tokens")
+    async def count_tokens() -> Response:
+        ask = await receive_count_request(await request_body(), readers)
+        return json_response({"input_tokens": count(service, ask)})
+
+    return blueprint
+
+
+def turn_request(service: Service, ask: MessagesRequest) -> TurnRequest:
+    """Return the turn request of a request; raises `ApiError` (404) for an unknown model."""
+    return service.planner.find(ask.model).turn(
+        ask.call,
+        model=ask.model,
+        dialect=NAME,
+        dialect_options={},
+        tenant_id=TENANT,
+        stream=ask.stream,
+        strict=ask.strict,
+    )
+
+
+def count(service: Service, ask: MessagesRequest) -> int:
+    """Estimate the input tokens on the model's first route, without images."""
+    route = service.planner.find(ask.model).routes[0].route
+    return service.estimates.estimate_input(str(route), ask.call)

@@ -1,0 +1,128 @@
+"""Starts the turns of Responses requests."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from actors.providers.formats.vendor_extensions import THINKING
+from actors.runtime.offload import off_loop
+from actors.turn.model_call import JSON, ModelCall
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
+from web.dialects.openai_responses.stream import NAME
+from web.service import TENANT, Service
+from web.surfaces.responses.compact import summary_call
+from web.surfaces.responses.history.model_context import (
+    ModelContext,
+    Prepared,
+    knows_thinking,
+    model_context,
+    prepare,
+)
+from web.surfaces.responses.history.stored_history import NONE_UNSTORED, Unstored
+from web.surfaces.responses.request import ResponsesRequest
+
+Start = Callable[[TurnRequest], Awaitable[Turn]]
+
+_USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
+"""Parameters of a compaction request that its summary call keeps: they identify the user."""
+
+
+async def start_response(
+    service: Service,
+    ask: ResponsesRequest,
+    threads: trio.CapacityLimiter,
+    start: Start,
+    unstored: Unstored = NONE_UNSTORED,
+) -> Turn:
+    """Prepare the turn of a request and start it with `start`; raises `ApiError`.
+
+    Until it has started, no other turn of its conversation can start. It may continue a response
+    that is `unstored`.
+    """
+    with service.conversations.claim(TENANT, ask.past.conversation, service.registry):
+        prepared = await prepare(service, ask, threads, unstored)
+        context = await model_context(service, prepared, threads)
+        return await start(_request(service, prepared, context))
+
+
+async def start_summary(
+    service: Service, prepared: Prepared, threads: trio.CapacityLimiter, start: Start
+) -> Turn:
+    """Start a turn that summarises a conversation; its content is not stored."""
+    ask = prepared.ask
+    asking = partial(summary_call, prepared.conversation.groups, ask.instructions)
+    request = _request(service, prepared, ModelContext([], ()))
+    call = ModelCall(
+        upstream_model="",
+        messages=await off_loop(prepared.large, threads, asking),
+        parameters={
+            name: ask.parameters[name] for name in _USER_PARAMETERS if name in ask.parameters
+        },
+    )
+    return await start(
+        replace(
+            request,
+            call=call,
+            keep_text=False,
+            input_items=None,
+            previous_id=None,
+            conversation=None,
+            replaceable=True,
+        )
+    )
+
+
+async def count_input(service: Service, prepared: Prepared, threads: trio.CapacityLimiter) -> int:
+    """Estimate the input tokens of a request on the first route, without images."""
+    context = await model_context(service, prepared, threads)
+    call = ModelCall(
+        upstream_model="", messages=context.messages, parameters=prepared.ask.parameters
+    )
+    return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
+
+
+def _request(service: Service, prepared: Prepared, context: ModelContext) -> TurnRequest:
+    ask = prepared.ask
+    turn = prepared.plan.turn(
+        _call(service, prepared, context),
+        model=ask.model,
+        dialect=NAME,
+        dialect_options={"echo": _echo(prepared)},
+        tenant_id=TENANT,
+        stream=ask.stream,
+        strict=ask.strict,
+        keep_text=ask.store,
+    )
+    return replace(
+        turn,
+        previous_id=prepared.history.turn_id,
+        conversation=ask.past.conversation,
+        input_items=ask.stored_input if ask.store else None,
+        notes=context.notes,
+    )
+
+
+def _call(service: Service, prepared: Prepared, context: ModelContext) -> ModelCall:
+    ask, parameters = prepared.ask, prepared.ask.parameters
+    if ask.thinking and knows_thinking(service, prepared.plan):
+        parameters = {**parameters, "reasoning": ask.thinking}
+    return ModelCall(
+        upstream_model="",
+        messages=context.messages,
+        parameters=parameters,
+        # Formats that cannot send reasoning of earlier answers warn about it by this name.
+        foreign={THINKING: ()} if context.has_reasoning else {},
+    )
+
+
+def _echo(prepared: Prepared) -> dict[str, JSON]:
+    """Return the fields of the response object that repeat the request and its history."""
+    past = prepared.ask.past
+    return prepared.ask.echo | {
+        "instructions": prepared.conversation.instructions,
+        "previous_response_id": past.previous,
+        "conversation": None if past.conversation is None else {"id": past.conversation},
+    }

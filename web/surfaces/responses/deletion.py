@@ -1,0 +1,59 @@
+"""Deletes a response, whose turn may be running, ended, or not yet in the database."""
+
+import trio
+
+from actors.turn.outcome import Reason
+from actors.turn.state import Turn
+from web.dialects.openai_responses.items import response_id
+from web.http.errors import ApiError, store_unavailable, unavailable
+from web.service import TENANT, Service
+
+DELETE_TIMEOUT_S = 10.0
+"""Time limit of a deletion in seconds, which also holds after its client has disconnected."""
+
+
+async def delete_content(service: Service, turn_id: str, live: Turn | None) -> None:
+    """Delete the content of a turn, and stop the turn if it is running.
+
+    Raises `ApiError` (503) if the database does not answer in time, or if the final record of the
+    turn is not in the database yet.
+    """
+    # Shielded: a started deletion must not depend on the client staying connected.
+    with trio.move_on_after(DELETE_TIMEOUT_S, shield=True):
+        return await _delete(service, turn_id, live)
+    if live is not None:
+        # The database may still complete the deletion, after which the turn must not run.
+        live.stop(Reason.CANCEL_REQUESTED)
+    raise store_unavailable()
+
+
+def not_in_database(what: str) -> ApiError:
+    """Return a 503 for a turn whose final record has not reached the database yet."""
+    text = f"{what} is not in the database yet. Try again later."
+    return unavailable(text, code="store_unavailable", retry_after_s=2.0)
+
+
+async def stop(turn: Turn) -> None:
+    """Cancel a turn and wait for its final record."""
+    turn.stop(Reason.CANCEL_REQUESTED)
+    await turn.final.wait()
+
+
+async def _delete(service: Service, turn_id: str, live: Turn | None) -> None:
+    now = service.now()
+    deleted = await service.store.delete_response(TENANT, turn_id, now)
+    if live is None:
+        return
+    if deleted:
+        live.mark_deleted(now)
+    await stop(live)
+    if live.deleted_at is None:
+        await _delete_late(service, live, now)
+
+
+async def _delete_late(service: Service, turn: Turn, now: float) -> None:
+    """Delete a turn that the database did not have before its final record was written."""
+    if turn.stored != "committed":
+        raise not_in_database(f"Response {response_id(turn.id)!r}")
+    await service.store.delete_response(TENANT, turn.id, now)
+    turn.mark_deleted(now)

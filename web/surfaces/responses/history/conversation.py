@@ -1,0 +1,109 @@
+"""Joins a request and its history into one conversation. Pure."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from actors.turn.events import Warning
+from web.http.errors import ApiError, invalid
+from web.surfaces.responses.history.history import Chain
+from web.surfaces.responses.history.message_groups import MessageGroup, MessageGroups, Mismatch
+from web.surfaces.responses.input.items import Item, wrong
+from web.surfaces.responses.request import Past, ResponsesRequest
+
+_CALLS = "function_call_mismatch"
+_REFERENCE = "item_reference"
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """The conversation that is sent to the model."""
+
+    instructions: str | None
+    """Instructions of the request, or those inherited from the history."""
+    groups: list[MessageGroup]
+    warnings: tuple[Warning, ...]
+    """Warnings about parts of the history that cannot be sent."""
+
+
+def conversation_of(ask: ResponsesRequest, chain: Chain) -> Conversation:
+    """Return the conversation of a request and its history; raises `ApiError` (400)."""
+    _check_references(ask.input, chain)
+    # The deleted or unread responses may contain the other half of a call and its output.
+    forgiving = chain.cut or chain.gaps > 0
+    history = _without_unanswered(chain.items, ask.input, forgiving=forgiving)
+    groups = MessageGroups()
+    try:
+        groups.add(history, forgiving=forgiving)
+        groups.add(ask.input)
+        finished = groups.finish()
+    except Mismatch as mismatch:
+        raise _mismatch(mismatch, ask.past, len(history)) from None
+    if not finished:
+        raise wrong("input", "must have at least one message.", "missing_required_parameter")
+    return Conversation(
+        instructions=chain.instructions if ask.instructions is None else ask.instructions,
+        groups=finished,
+        warnings=_warnings(groups, chain, len(chain.items) - len(history)),
+    )
+
+
+def _check_references(items: Sequence[Item], chain: Chain) -> None:
+    """Check that each referenced item is in the history, where the model sees it already."""
+    references = [(index, item) for index, item in enumerate(items) if item["type"] == _REFERENCE]
+    ids = {item.get("id") for item in chain.items} if references else ()
+    for index, item in references:
+        if item["id"] not in ids:
+            text = f"there is no item {str(item['id'])[:100]!r} in the history of the request."
+            raise wrong(f"input[{index}].id", text, "item_not_found")
+
+
+def _without_unanswered(
+    items: Sequence[Item], asked: Sequence[Item], *, forgiving: bool
+) -> Sequence[Item]:
+    """Return the history without incomplete calls, unless they have an output.
+
+    With `forgiving`, drop every call without an output.
+    """
+    dropped = _is_call if forgiving else _is_incomplete
+    if not any(map(dropped, items)):
+        return items
+    answered = {
+        item["call_id"] for item in (*items, *asked) if item["type"] == "function_call_output"
+    }
+    return [item for item in items if not dropped(item) or item["call_id"] in answered]
+
+
+def _is_call(item: Item) -> bool:
+    return item["type"] == "function_call"
+
+
+def _is_incomplete(item: Item) -> bool:
+    """Return whether this is a call with incomplete arguments, which few clients can have run."""
+    return _is_call(item) and item["status"] == "incomplete"
+
+
+def _mismatch(mismatch: Mismatch, past: Past, history: int) -> ApiError:
+    if mismatch.place >= history:
+        path = f"input[{mismatch.place - history}]"
+        return wrong(path, mismatch.words, _CALLS)
+    where = "conversation_history" if past.items is not None else "input"
+    return invalid(f"{where}: {mismatch.words}", param=where, code=_CALLS)
+
+
+def _warnings(groups: MessageGroups, chain: Chain, broken: int) -> tuple[Warning, ...]:
+    omissions = (
+        (
+            groups.dropped_reasoning,
+            "reasoning_ignored",
+            "reasoning items without text or without an answer",
+        ),
+        (broken, "calls_ignored", "function calls that are incomplete or without an output"),
+        (groups.orphans, "outputs_ignored", "outputs whose function calls are missing"),
+        (chain.gaps, "responses_deleted", "deleted responses"),
+        (int(chain.cut), "history_cut", "older part beyond the maximum length of a history"),
+    )
+    return tuple(
+        Warning(code, f"Left out of the history: {count} {what}.")
+        for count, code, what in omissions
+        if count
+    )

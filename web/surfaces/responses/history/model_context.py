@@ -1,0 +1,180 @@
+"""Builds the messages that a model gets of a conversation, and warnings about the rest."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import perf_counter
+
+import trio
+from msgspec import Struct
+
+from actors.providers.formats.vendor_extensions import THINKING
+from actors.runtime.offload import off_loop
+from actors.turn.events import Warning
+from actors.turn.model_call import ModelCall
+from web.http.errors import invalid
+from web.service import Service
+from web.surfaces.responses.history.conversation import Conversation, conversation_of
+from web.surfaces.responses.history.message_groups import Message, MessageGroup
+from web.surfaces.responses.history.stored_history import (
+    NONE_UNSTORED,
+    LoadedHistory,
+    Unstored,
+    load_history,
+)
+from web.surfaces.responses.history.truncation import CountedGroup, fitting
+from web.surfaces.responses.input.items import Item
+from web.surfaces.responses.request import ResponsesRequest
+from web.turns.planner import Plan
+
+_LARGE = 131_072
+"""Characters of JSON items that take at most 5 ms, whatever the number of items and parts."""
+_MANY_ITEMS = 1_000
+"""Input items that take at most 5 ms; item references are not counted by their characters."""
+
+
+class Prepared(Struct, frozen=True, kw_only=True):
+    """A request, the routes that may answer it, and its conversation."""
+
+    ask: ResponsesRequest
+    plan: Plan
+    history: LoadedHistory
+    conversation: Conversation
+    large: bool
+    """True if work on the whole conversation may take more than 5 ms."""
+
+    @property
+    def items(self) -> list[Item]:
+        """All items of the conversation, oldest first."""
+        return [*self.history.chain.items, *self.ask.input]
+
+
+async def prepare(
+    service: Service,
+    ask: ResponsesRequest,
+    threads: trio.CapacityLimiter,
+    unstored: Unstored = NONE_UNSTORED,
+) -> Prepared:
+    """Find the routes and the history of a request; raises `ApiError`.
+
+    A large conversation is built in one of `threads`.
+    """
+    plan = service.planner.find(ask.model)
+    history = await load_history(service, ask.past, threads, unstored)
+    put_together = partial(conversation_of, ask, history.chain)
+    large = history.size + len(ask.stored_input) > _LARGE or len(ask.input) > _MANY_ITEMS
+    conversation = await off_loop(large, threads, put_together)
+    return Prepared(ask=ask, plan=plan, history=history, conversation=conversation, large=large)
+
+
+_RESPONSES = frozenset({"openai-responses", "responses-ws"})
+"""Provider formats that support all settings of `reasoning`."""
+_AT_ONCE_S = 0.002
+"""Seconds of token counting between checkpoints: a group takes 10 µs, but a large one 2 ms."""
+
+
+class ModelContext(Struct, frozen=True):
+    """The messages for the model, and warnings for the client about omissions."""
+
+    messages: list[Message]
+    notes: tuple[Warning, ...]
+    has_reasoning: bool = False
+    """True if the messages include reasoning of earlier answers."""
+
+
+async def model_context(
+    service: Service, prepared: Prepared, threads: trio.CapacityLimiter
+) -> ModelContext:
+    """Build the messages for the model, in one of `threads` if they are large.
+
+    Raises `ApiError` (400) if the request is `strict` and something has to be left out.
+    """
+    ask, conversation = prepared.ask, prepared.conversation
+    notes = [*conversation.warnings, *_ignored_parameters(service, prepared)]
+    if ask.strict and notes:
+        raise invalid(" ".join(note.message for note in notes), code="unsupported_by_route")
+    groups = conversation.groups
+    if ask.truncate:
+        groups = await _truncated(service, prepared, threads)
+    if dropped := len(conversation.groups) - len(groups):
+        text = (
+            f"The {dropped} oldest parts of the conversation do not fit into the context window"
+            " and were left out."
+        )
+        notes.append(Warning("truncated", text))
+    instruction_messages = _instruction_messages(conversation.instructions)
+    return await off_loop(
+        prepared.large,
+        threads,
+        lambda: _with_instructions(instruction_messages, groups, tuple(notes)),
+    )
+
+
+def _with_instructions(
+    instruction_messages: Sequence[Message],
+    groups: Sequence[MessageGroup],
+    notes: tuple[Warning, ...],
+) -> ModelContext:
+    messages = [message for group in groups for message in group.messages]
+    has_reasoning = any(THINKING in message for message in messages)
+    return ModelContext([*instruction_messages, *messages], notes, has_reasoning)
+
+
+def knows_thinking(service: Service, plan: Plan) -> bool:
+    """Return whether all routes of the plan support every setting of `reasoning`."""
+    providers = service.config.providers
+    return all(providers[one.route.provider].format in _RESPONSES for one in plan.routes)
+
+
+def _instruction_messages(instructions: str | None) -> list[Message]:
+    return [{"role": "system", "content": instructions}] if instructions else []
+
+
+def _ignored_parameters(service: Service, prepared: Prepared) -> list[Warning]:
+    """Return warnings about parameters that not all routes support.
+
+    The routes report all other unsupported parameters themselves.
+    """
+    ask = prepared.ask
+    ignored = [f"{name} is not available" for name in ask.unavailable]
+    if ask.thinking and not knows_thinking(service, prepared.plan):
+        names = ", ".join(f"reasoning.{name}" for name in ask.thinking)
+        ignored.append(f"{names} needs a model whose routes all use OpenAI's Responses API")
+    return [Warning("parameter_ignored", f"Left out: {text}.") for text in ignored]
+
+
+async def _truncated(
+    service: Service, prepared: Prepared, threads: trio.CapacityLimiter
+) -> list[MessageGroup]:
+    """Return the groups that fit into the context window of the first route, if it is known."""
+    ask, conversation = prepared.ask, prepared.conversation
+    first = prepared.plan.routes[0]
+    window = first.capabilities.context_window
+    if window is None:
+        return conversation.groups
+    count_tokens = partial(service.estimates.estimate_input, str(first.route))
+    longest = ask.parameters.get("max_completion_tokens")
+    instruction_messages = _instruction_messages(conversation.instructions)
+    fixed = count_tokens(
+        ModelCall(upstream_model="", messages=instruction_messages, parameters=ask.parameters)
+    )
+    room = window - fixed - (longest if isinstance(longest, int) else 0)
+    counted = await count_groups(conversation.groups, count_tokens)
+    return await off_loop(prepared.large, threads, lambda: fitting(counted, room))
+
+
+async def count_groups(
+    groups: Sequence[MessageGroup], count_tokens: Callable[[ModelCall], int]
+) -> list[CountedGroup]:
+    """Count the tokens of each group with `count_tokens`, with checkpoints in between.
+
+    This cannot run in a thread, since only the event loop may use the learnt token ratios.
+    """
+    counted: list[CountedGroup] = []
+    since = perf_counter()
+    for group in groups:
+        if perf_counter() - since > _AT_ONCE_S:
+            await trio.lowlevel.checkpoint()
+            since = perf_counter()
+        call = ModelCall(upstream_model="", messages=group.messages, parameters={})
+        counted.append(CountedGroup(group, count_tokens(call)))
+    return counted

@@ -1,0 +1,70 @@
+"""Lists the input items of a response for `GET /v1/responses/{id}/input_items`.
+
+Source: OpenAI's API reference, "List input items".
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from actors.turn.model_call import JSON
+from web.http.json_body import json_objects
+from web.surfaces.responses.input.items import Item, wrong
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "reasoning": "rs",
+    "compaction": "cmp",
+}
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """The pagination parameters of a request."""
+
+    limit: int = DEFAULT_LIMIT
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None
+    """Id of the item before the page, in the order of the list."""
+    before: str | None = None
+    """Id of the item after the page, in the order of the list."""
+
+
+def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
+    """Yield the input items of a turn; items without an id get one from their index."""
+    bare = turn_id.removeprefix("turn_")
+    for index, item in enumerate(json_objects(input_items)):
+        if "id" not in item:
+            prefix = _PREFIXES.get(str(item["type"]), "item")
+            item["id"] = f"{prefix}_{bare}_in_{index}"
+        yield item
+
+
+def page_of(items: Sequence[Item], page: Page) -> dict[str, JSON]:
+    """Return one page as a list object; raises `ApiError` (400) for an unknown cursor."""
+    listed = list(items) if page.order == "asc" else list(items)[::-1]
+    ids = [item["id"] for item in listed]
+    start = 0 if page.after is None else _place(ids, page.after, "after") + 1
+    end = len(listed) if page.before is None else _place(ids, page.before, "before")
+    within = listed[start:end]
+    # `before` without `after` asks for the last items before that one, not the first of the list.
+    backwards = page.before is not None and page.after is None
+    shown = within[-page.limit :] if backwards else within[: page.limit]
+    return {
+        "object": "list",
+        "data": shown,
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+        "has_more": len(shown) < len(within),
+    }
+
+
+def _place(ids: Sequence[JSON], id: str, name: str) -> int:
+    if id not in ids:
+        raise wrong(name, f"there is no item {id[:100]!r} in this list.")
+    return ids.index(id)

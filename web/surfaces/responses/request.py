@@ -1,0 +1,281 @@
+"""Validates a Responses request and converts its parameters to those of a chat.
+
+Errors name the path of the invalid field. `conversation_history` and `strict` are extensions.
+Source: OpenAI's API reference, "Create a response".
+"""
+
+from typing import Annotated, Literal
+
+import trio
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actors.runtime.offload import encoded_list
+from actors.turn.model_call import JSON
+from web.http.errors import ApiError, invalid
+from web.http.json_body import read_json
+from web.http.validation_errors import first_error
+from web.surfaces.responses.input.conversation_history import read_history
+from web.surfaces.responses.input.items import Item, read_input, wrong
+from web.surfaces.responses.input.output_options import Tools, read_tools, response_format
+
+LONGEST_NAME = 512
+"""Maximum characters of a model name and of a conversation name."""
+_METADATA = 16
+"""Maximum number of metadata pairs in OpenAI's API; keys have 64 characters, values 512."""
+
+_UNAVAILABLE = {
+    "prompt": "prompt templates are not supported. Send input and instructions.",
+    "context_management": "automatic compaction is not supported; use POST /v1/responses/compact.",
+    "moderation": "moderation is not supported. Remove the field.",
+}
+"""Fields that are rejected, since ignoring them would mislead the client."""
+
+_READ = frozenset(
+    {
+        *("background", "conversation", "conversation_history", "include", "input"),
+        *("instructions", "max_output_tokens", "max_tool_calls", "metadata", "model"),
+        *("parallel_tool_calls", "previous_response_id", "prompt_cache_key", "reasoning"),
+        *("safety_identifier", "service_tier", "store", "stream", "stream_options", "strict"),
+        *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation"),
+        *("user", *_UNAVAILABLE),
+    }
+)
+"""Fields that are handled here; all others are passed on unchanged."""
+
+_LOGPROBS = "message.output_text.logprobs"
+_SEALED = "reasoning.encrypted_content"
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """The source of a request's history; all None if the request has no history."""
+
+    previous: str | None = None
+    """The id of the previous response."""
+    conversation: str | None = None
+    """The name of a conversation."""
+    items: list[Item] | None = None
+    """Items sent by the client, which replace the stored history."""
+
+    @property
+    def given(self) -> bool:
+        """True if the request names a history."""
+        return not (self.previous is None and self.conversation is None and self.items is None)
+
+
+class ResponsesRequest(Struct, frozen=True, kw_only=True):
+    """A valid request."""
+
+    model: str
+    input: list[Item]
+    past: Past
+    instructions: str | None
+    """Instructions, or None to inherit those of the history."""
+    parameters: dict[str, JSON]
+    """Parameters of the model call, in the form of Chat Completions."""
+    thinking: dict[str, JSON]
+    """Settings of `reasoning` without an equivalent in Chat Completions."""
+    echo: dict[str, JSON]
+    """Fields that the response object repeats, without those that depend on the history."""
+    stored_input: str
+    """JSON array of the items that are stored as this turn's input."""
+    unavailable: tuple[str, ...] = ()
+    """Requested features that no route has."""
+    stream: bool = False
+    store: bool = True
+    """True if the response is stored (the `store` parameter)."""
+    truncate: bool = False
+    """True if old messages may be dropped to fit the context window (`truncation: auto`)."""
+    strict: bool = False
+    """Extension: a parameter that a route does not support is an error, not a warning."""
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Reasoning(_Fields):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class _StreamOptions(_Fields):
+    include_obfuscation: bool | None = None
+
+
+class _Body(_Fields):
+    model: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    instructions: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    store: bool | None = None
+    strict: bool | None = None
+    background: bool | None = None
+    previous_response_id: Annotated[str, Field(min_length=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tool_calls: Annotated[int, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: list[JSON] | None = None
+    parallel_tool_calls: bool | None = None
+    text: dict[str, JSON] | None = None
+    reasoning: _Reasoning | None = None
+    include: Annotated[list[str], Field(max_length=100, fail_fast=True)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=_METADATA)] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    service_tier: str | None = None
+
+
+async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) -> ResponsesRequest:
+    """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
+    return await read_json(body, read_responses_request, threads)
+
+
+def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
+    """Validate the request in `raw`; raises `ApiError` (400)."""
+    try:
+        body = _Body.model_validate(raw)
+    except ValidationError as error:
+        raise first_error(error) from None
+    _check_available(raw, body)
+    tools = read_tools(body.tools, raw.get("tool_choice"))
+    past = _past(raw, body)
+    input = _input(raw, past)
+    text = response_format(body.text)
+    include = body.include or []
+    return ResponsesRequest(
+        model=body.model,
+        input=input,
+        stored_input=_stored_input(past, input),
+        past=past,
+        instructions=body.instructions,
+        parameters=_parameters(raw, body, tools) | text.parameters,
+        thinking=_thinking(raw),
+        echo=_echo(body, tools) | {"text": text.shown},
+        unavailable=(f"include: {_SEALED}",) if _SEALED in include else (),
+        stream=bool(body.stream),
+        store=body.store is not False,
+        truncate=body.truncation == "auto",
+        strict=bool(body.strict),
+    )
+
+
+def conversation_name(given: JSON) -> str | None:
+    """Return the name in `conversation`, which is a string or an object with an `id`.
+
+    Raises `ApiError` (400).
+    """
+    path = "conversation"
+    if isinstance(given, dict):
+        given, path = given.get("id"), "conversation.id"
+        if given is None:
+            raise wrong(path, "field required.", "missing_required_parameter")
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_NAME:
+        raise wrong(path, f"must be a string of 1 to {LONGEST_NAME} characters.")
+    return given
+
+
+def check_one_past(previous: str | None, conversation: str | None) -> None:
+    """Raise `ApiError` (400) if the request names both kinds of history."""
+    if previous is not None and conversation is not None:
+        text = "previous_response_id and conversation cannot be used together. Send one of them."
+        raise invalid(text, param="previous_response_id", code="mutually_exclusive_parameters")
+
+
+def _past(raw: dict[str, JSON], body: _Body) -> Past:
+    previous, conversation = body.previous_response_id, conversation_name(raw.get("conversation"))
+    check_one_past(previous, conversation)
+    history = raw.get("conversation_history")
+    items = None if history is None else read_history(history)
+    return Past(previous=previous, conversation=conversation, items=items)
+
+
+def _input(raw: dict[str, JSON], past: Past) -> list[Item]:
+    given = raw.get("input")
+    if given is None:
+        if past.given:
+            return []
+        raise wrong("input", "field required.", "missing_required_parameter")
+    return read_input(given)
+
+
+def _stored_input(past: Past, input: list[Item]) -> str:
+    """Encode the items that the request adds; referenced items are in the history already."""
+    own = [item for item in input if item["type"] != "item_reference"]
+    return encoded_list([*(past.items or ()), *own])
+
+
+def _check_available(raw: dict[str, JSON], body: _Body) -> None:
+    for name, words in _UNAVAILABLE.items():
+        if raw.get(name) is not None:
+            raise _not_available(name, words)
+    if body.background:
+        raise _not_available("background", "responses cannot run in the background yet.")
+    if body.service_tier not in (None, "auto", "default"):
+        words = "must be auto or default."
+        raise _not_available("service_tier", words)
+    for key, value in (body.metadata or {}).items():
+        if not 0 < len(key) <= 64 or len(value) > 512:
+            words = "keys may have 1 to 64 characters and values at most 512."
+            raise wrong(f"metadata.{key[:64]}", words)
+
+
+def _not_available(name: str, words: str) -> ApiError:
+    return wrong(name, words, "unsupported_parameter")
+
+
+def _parameters(raw: dict[str, JSON], body: _Body, tools: Tools) -> dict[str, JSON]:
+    """Return the parameters under their Chat Completions names, with unknown ones unchanged."""
+    given: dict[str, JSON] = {
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "max_completion_tokens": body.max_output_tokens,
+        "parallel_tool_calls": body.parallel_tool_calls if tools.shown else None,
+        "reasoning_effort": body.reasoning.effort if body.reasoning else None,
+        "user": body.user,
+        "safety_identifier": body.safety_identifier,
+        "prompt_cache_key": body.prompt_cache_key,
+        **{name: value for name, value in raw.items() if name not in _READ},
+    }
+    if body.top_logprobs is not None or _LOGPROBS in (body.include or ()):
+        given |= {"logprobs": True, "top_logprobs": body.top_logprobs}
+    return {name: value for name, value in given.items() if value is not None} | tools.parameters
+
+
+def _thinking(raw: dict[str, JSON]) -> dict[str, JSON]:
+    reasoning = raw.get("reasoning")
+    given = reasoning if isinstance(reasoning, dict) else {}
+    return {name: value for name, value in given.items() if name != "effort" and value is not None}
+
+
+def _echo(body: _Body, tools: Tools) -> dict[str, JSON]:
+    reasoning = body.reasoning or _Reasoning()
+    return {
+        "background": False,
+        "max_output_tokens": body.max_output_tokens,
+        "max_tool_calls": body.max_tool_calls,
+        "metadata": body.metadata or {},
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "prompt_cache_key": body.prompt_cache_key,
+        "reasoning": {
+            "effort": reasoning.effort,
+            "summary": reasoning.summary or reasoning.generate_summary,
+        },
+        "safety_identifier": body.safety_identifier,
+        "service_tier": "default",
+        "store": body.store is not False,
+        "temperature": body.temperature,
+        "tool_choice": tools.choice,
+        "tools": list(tools.shown),
+        "top_logprobs": body.top_logprobs or 0,
+        "top_p": body.top_p,
+        "truncation": body.truncation or "disabled",
+        "user": body.user,
+    }

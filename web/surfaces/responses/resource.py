@@ -1,0 +1,182 @@
+"""Implements the response resource: retrieve, stream, cancel, delete and list input items."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+import trio
+from msgspec import json
+from quart import Response
+
+from actors.answer.codec import LONG_ITEMS, is_long, read_items
+from actors.runtime.offload import off_loop
+from actors.turn.events import AnyEvent, Ended
+from actors.turn.outcome import ErrorInfo, Reason, Usage
+from actors.turn.state import Turn
+from store.records.turns import StoredResponse, UsageRecord
+from web.dialects.openai_responses.items import Fields, turn_id_of
+from web.dialects.openai_responses.response import Answer, answer_of, object_of, response_object
+from web.dialects.openai_responses.stream import NAME, Responses
+from web.http.errors import ApiError, not_found
+from web.http.json_body import AT_ONCE
+from web.http.responses import json_response, offloaded_response
+from web.service import TENANT, Service
+from web.surfaces.responses.deletion import delete_content, stop
+from web.surfaces.responses.input.items import Item
+from web.surfaces.responses.listing import Page, input_with_ids, page_of
+from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
+from web.turns.start import turn_headers
+from web.turns.stored_events import kept_events
+
+
+def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
+    """Return the response of a turn that is running or not in the database yet.
+
+    `journal` has its events so far.
+    """
+    request = turn.request
+    if journal:
+        items = turn.items if isinstance(journal[-1], Ended) else None
+        return response_object(journal, request.dialect_options, items)
+    answer = Answer(turn_id=turn.id, model=request.model, created_at=turn.created_at)
+    return object_of(answer, request.dialect_options)
+
+
+def stored_response(stored: StoredResponse) -> Fields:
+    """Return the response of an ended turn from its record."""
+    turn = stored.turn
+    answer = Answer(
+        turn_id=turn.id,
+        model=turn.upstream_model or turn.model,
+        created_at=turn.created_at,
+        items=read_items(stored.answer_items),
+        reason=Reason(turn.reason) if turn.reason else None,
+        usage=_usage(turn.usage) if turn.usage else None,
+        error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,
+        ended_at=turn.ended_at,
+    )
+    return object_of(answer, turn.dialect_options)
+
+
+def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
+    """Return the response of a turn that runs in another process.
+
+    `events` are those that the other process has stored so far.
+    """
+    if not events:
+        return stored_response(stored)
+    return object_of(answer_of(events), stored.turn.dialect_options)
+
+
+def _usage(record: UsageRecord) -> Usage:
+    fields = msgspec.structs.asdict(record)
+    return msgspec.convert({k: v for k, v in fields.items() if k != "cost_micros"}, Usage)
+
+
+class ResponseResource:
+    """The responses of a service; every method raises `ApiError` (404) for an unknown id."""
+
+    def __init__(self, service: Service, threads: trio.CapacityLimiter) -> None:
+        self._service = service
+        self._threads = threads
+
+    async def show(self, id: str) -> Response:
+        """Return the response object in its current state."""
+        live = self._live(id)
+        if live is not None:
+            return await self._live_response(live)
+        return await self._stored_response(await self._stored(id))
+
+    async def stream(self, id: str) -> Response:
+        """Stream its events after the request's cursor; 410 if they are no longer stored."""
+        after = resume_cursor(NAME)
+        live = self._live(id)
+        if live is not None:
+            render = partial(Responses, live.request.dialect_options)
+            return await follow(self._service, live, render, after)
+        turn = (await self._ended(id)).turn
+        return await replay(self._service, turn, partial(Responses, turn.dialect_options), after)
+
+    async def cancel(self, id: str) -> Response:
+        """Stop its turn if it is running, and return the ended response object."""
+        live = self._live(id, kept=False)
+        if live is None:
+            return await self._stored_response(await self._ended(id))
+        await stop(live)
+        return await self._live_response(live)
+
+    async def delete(self, id: str) -> Response:
+        """Delete its content, and stop its turn if it is running."""
+        live = self._live(id)
+        turn_id = live.id if live else (await self._ended(id)).turn.id
+        await delete_content(self._service, turn_id, live)
+        gone = {"id": id, "object": "response", "deleted": True}
+        return json_response(gone, headers={"X-Turn-Id": turn_id})
+
+    async def input_items(self, id: str, page: Page) -> Response:
+        """Return one page of its input items."""
+        live = self._live(id)
+        if live is not None and live.request.input_items is not None:
+            items = await self._items(live.id, live.request.input_items)
+        else:
+            stored = await self._stored(id)
+            items = await self._items(stored.turn.id, stored.input_items)
+        return json_response(page_of(items, page))
+
+    def _live(self, id: str, *, kept: bool = True) -> Turn | None:
+        """Return the response's turn if it runs in this process and is visible.
+
+        With `kept`, only stored responses are visible. A client that knows the id of an unstored
+        response can still cancel it.
+        """
+        turn_id = turn_id_of(id)
+        turn = self._service.registry.find(TENANT, turn_id) if turn_id else None
+        if turn is None or turn.request.dialect != NAME:
+            return None
+        seen = turn.keeps_content if kept else turn.deleted_at is None
+        return turn if seen else None
+
+    async def _stored(self, id: str) -> StoredResponse:
+        turn_id = turn_id_of(id)
+        stored = await self._service.store.response(TENANT, turn_id) if turn_id else None
+        if stored is None or stored.turn.dialect != NAME:
+            raise _unknown(id)
+        return stored
+
+    async def _ended(self, id: str) -> StoredResponse:
+        """Return the record of an ended response; raises `ApiError` (409) if it is running."""
+        stored = await self._stored(id)
+        if stored.turn.ended_at is None:
+            raise turn_elsewhere(stored.turn)
+        return stored
+
+    async def _live_response(self, turn: Turn) -> Response:
+        journal = list(turn.journal.events)
+        make = partial(live_response, turn, journal)
+        return await self._response(make, turn_headers(turn), long=is_long(journal))
+
+    async def _stored_response(self, stored: StoredResponse) -> Response:
+        headers = {"X-Turn-Id": stored.turn.id}
+        if stored.turn.ended_at is not None:
+            long = len(stored.answer_items) > LONG_ITEMS
+            return await self._response(partial(stored_response, stored), headers, long=long)
+        segments = await self._service.store.segments(stored.turn.id)
+        events = await kept_events(segments, self._service.threads)
+        make = partial(remote_response, stored, events)
+        return await self._response(make, headers, long=is_long(events))
+
+    async def _response(
+        self, make: Callable[[], object], headers: dict[str, str], *, long: bool
+    ) -> Response:
+        threads = self._service.threads
+        return await offloaded_response(make, headers, long=long, threads=threads)
+
+    async def _items(self, turn_id: str, input_items: str) -> list[Item]:
+        large = len(input_items) > AT_ONCE
+        return await off_loop(
+            large, self._threads, lambda: list(input_with_ids(turn_id, input_items))
+        )
+
+
+def _unknown(id: str) -> ApiError:
+    return not_found(f"There is no response {id[:100]!r}.", code="response_not_found")

@@ -1,0 +1,104 @@
+"""Serves `/v1/responses`, OpenAI's Responses: creation, compaction and the response resource."""
+
+from functools import partial
+
+import trio
+from msgspec import Raw
+from quart import Blueprint, Response, request
+
+from actors.runtime.offload import encoded, off_loop
+from actors.turn.events import Ended
+from actors.turn.state import Turn
+from web.dialects.errors import ending_error
+from web.dialects.openai_responses.response import can_express
+from web.http.body import limit_parameter, request_body
+from web.http.json_body import READERS
+from web.http.responses import error_response, json_response
+from web.service import Service
+from web.surfaces.responses.compact import compacted
+from web.surfaces.responses.create import count_input, start_response, start_summary
+from web.surfaces.responses.history.model_context import Prepared, prepare
+from web.surfaces.responses.input.items import wrong
+from web.surfaces.responses.listing import DEFAULT_LIMIT, MAX_LIMIT, Page
+from web.surfaces.responses.request import receive_responses_request
+from web.surfaces.responses.resource import ResponseResource
+from web.turns.start import answer, begin, turn_headers
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def response_routes(service: Service) -> Blueprint:
+    """Return the blueprint of the Responses surface."""
+    blueprint = Blueprint("responses", __name__)
+    threads = trio.CapacityLimiter(READERS)
+    resource = ResponseResource(service, threads)
+
+    @blueprint.post("/v1/responses")
+    async def create() -> Response:
+        ask = await receive_responses_request(await request_body(), threads)
+        turn = await start_response(service, ask, threads, partial(begin, service))
+        return await answer(service, turn, stream=ask.stream)
+
+    @blueprint.post("/v1/responses/compact")
+    async def compact() -> Response:
+        ask = await receive_responses_request(await request_body(), threads)
+        prepared = await prepare(service, ask, threads)
+        turn = await start_summary(service, prepared, threads, partial(begin, service))
+        await turn.final.wait()
+        return await _compacted(turn, prepared, threads)
+
+    @blueprint.post("/v1/responses/input_tokens")
+    async def input_tokens() -> Response:
+        ask = await receive_responses_request(await request_body(), threads)
+        tokens = await count_input(service, await prepare(service, ask, threads), threads)
+        return json_response({"object": "response.input_tokens", "input_tokens": tokens})
+
+    @blueprint.get("/v1/responses/<response_id>")
+    async def retrieve(response_id: str) -> Response:
+        show = resource.stream if _wants_stream() else resource.show
+        return await show(response_id)
+
+    @blueprint.delete("/v1/responses/<response_id>")
+    async def delete(response_id: str) -> Response:
+        return await resource.delete(response_id)
+
+    @blueprint.post("/v1/responses/<response_id>/cancel")
+    async def cancel(response_id: str) -> Response:
+        return await resource.cancel(response_id)
+
+    @blueprint.get("/v1/responses/<response_id>/input_items")
+    async def input_items(response_id: str) -> Response:
+        return await resource.input_items(response_id, _page())
+
+    return blueprint
+
+
+async def _compacted(turn: Turn, prepared: Prepared, threads: trio.CapacityLimiter) -> Response:
+    journal, headers = turn.journal.events, turn_headers(turn)
+    ended = journal[-1]
+    if isinstance(ended, Ended) and not can_express(ended):
+        return error_response(ending_error(ended), headers)
+
+    def encode() -> bytes:
+        return encoded(compacted(turn.id, turn.created_at, journal, prepared.items))
+
+    return json_response(Raw(await off_loop(prepared.large, threads, encode)), headers=headers)
+
+
+def _wants_stream() -> bool:
+    given = request.args.get("stream", "false")
+    if given not in _BOOLEANS:
+        raise wrong("stream", "must be true or false.")
+    return _BOOLEANS[given]
+
+
+def _page() -> Page:
+    order = request.args.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise wrong("order", "must be asc or desc.")
+    return Page(
+        limit=limit_parameter(DEFAULT_LIMIT, MAX_LIMIT),
+        order="asc" if order == "asc" else "desc",
+        after=request.args.get("after"),
+        before=request.args.get("before"),
+    )

@@ -1,0 +1,103 @@
+"""Parses client events of a Responses WebSocket and builds its error events.
+
+`response.cancel` is an extension. Sources: OpenAI's guide to WebSocket mode, and its API reference,
+"WebSocket events".
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo
+from web.http.errors import ApiError, invalid
+from web.http.json_body import read_json
+from web.http.responses import http_status, retry_header
+from web.surfaces.responses.input.items import wrong
+from web.surfaces.responses.request import ResponsesRequest, read_responses_request
+
+CREATE = "response.create"
+CANCEL = "response.cancel"
+
+_ENVELOPE = frozenset({"type", "event_id", "generate", "stream_id"})
+"""Fields of `response.create` that a POST does not have."""
+
+
+class Create(Struct, frozen=True):
+    """A `response.create` event."""
+
+    ask: ResponsesRequest
+
+
+class Cancel(Struct, frozen=True):
+    """A `response.cancel` event."""
+
+    response_id: str | None
+    """The response to cancel, or None for the one in progress."""
+
+
+async def read_event(message: str | bytes, threads: trio.CapacityLimiter) -> Create | Cancel:
+    """Parse a client event, in one of `threads` if it is large; raises `ApiError` (400)."""
+    if isinstance(message, bytes):
+        raise invalid("Messages must be text, not binary.", code="unsupported_message")
+    return await read_json(message, _event, threads, name="message")
+
+
+def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> bytes:
+    """Return an `error` event with the status and headers that an HTTP response would have."""
+    error: dict[str, object] = {
+        "type": info.type,
+        "code": info.code,
+        "message": info.message,
+        "param": info.param,
+    }
+    if all_headers := {**(headers or {}), **retry_header(info)}:
+        error["headers"] = all_headers
+    event = {"type": "error", "status": http_status(info.status), "error": error}
+    return msgspec.json.encode(event)
+
+
+def response_in_progress() -> ApiError:
+    """Return a 409 for a request during another response."""
+    text = f"A response is in progress on this socket. Wait for its last event, or send {CANCEL}."
+    return ApiError(
+        ErrorInfo(
+            status=409, message=text, type="invalid_request_error", code="response_in_progress"
+        )
+    )
+
+
+def _event(raw: dict[str, JSON]) -> Create | Cancel:
+    match raw.get("type"):
+        case "response.create":
+            return Create(_ask(raw))
+        case "response.cancel":
+            return Cancel(_response_id(raw))
+        case None:
+            raise wrong("type", "field required.", "missing_required_parameter")
+    raise wrong("type", f"must be {CREATE} or {CANCEL}.")
+
+
+def _ask(raw: dict[str, JSON]) -> ResponsesRequest:
+    if "response" in raw and "model" not in raw:
+        raise wrong("response", "unknown field. Send its fields next to type.")
+    if raw.get("stream_id") is not None:
+        words = "a socket has one response at a time. Open another socket."
+        raise wrong("stream_id", words, "unsupported_parameter")
+    if raw.get("generate") not in (None, True):
+        words = "warm-up requests are not supported. Remove the field."
+        raise wrong("generate", words, "unsupported_parameter")
+    if raw.get("background"):
+        words = "responses on a socket cannot run in the background. Use POST /v1/responses."
+        raise wrong("background", words, "unsupported_parameter")
+    fields = {name: value for name, value in raw.items() if name not in _ENVELOPE}
+    return read_responses_request(fields | {"stream": True})
+
+
+def _response_id(raw: dict[str, JSON]) -> str | None:
+    given = raw.get("response_id")
+    if given is not None and not isinstance(given, str):
+        raise wrong("response_id", "must be a string.")
+    return given

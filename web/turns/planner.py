@@ -1,0 +1,148 @@
+"""Maps model names to plans (routes, timeouts, price, mode), computed once at startup."""
+
+from msgspec import Struct
+
+from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
+from actors.turn.outcome import Mode, OnCut
+from actors.turn.price import Price
+from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
+from web.config import Config, Model, ModelRoute, Simulated
+from web.http.errors import ApiError, not_found, unavailable
+
+_NAMES_SHOWN = 50
+
+
+class Plan(Struct, frozen=True):
+    """The settings of a model's turns."""
+
+    routes: tuple[PlannedRoute, ...]
+    usable: bool
+    """True if at least one route's provider has a key or needs none."""
+    total_s: float
+    mode: Mode
+    resume_window_s: float
+    price: Price
+    on_cut: OnCut
+    continue_instruction: str
+    max_answer_bytes: int
+
+    def turn(
+        self,
+        call: ModelCall,
+        *,
+        model: str,
+        dialect: str,
+        dialect_options: dict[str, JSON],
+        tenant_id: str,
+        stream: bool,
+        strict: bool,
+        keep_text: bool = True,
+    ) -> TurnRequest:
+        """Return the turn request for a call with this plan.
+
+        Without `stream` the answer can still be replaced, as the client sees nothing before its
+        end.
+        """
+        return TurnRequest(
+            model=model,
+            routes=self.routes,
+            call=call,
+            dialect=dialect,
+            dialect_options=dialect_options,
+            total_s=self.total_s,
+            tenant_id=tenant_id,
+            mode=self.mode,
+            resume_window_s=self.resume_window_s,
+            keep_text=keep_text,
+            max_answer_bytes=self.max_answer_bytes,
+            price=self.price,
+            on_cut=self.on_cut,
+            continue_instruction=self.continue_instruction,
+            strict=strict,
+            replaceable=not stream,
+        )
+
+
+class Planner:
+    """Finder of plans by model name: a configured model, or `provider/upstream-model`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._plans = {
+            name: self._plan(model, model.routes) for name, model in config.models.items()
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the configured models, in the order of the file."""
+        return list(self._plans)
+
+    def find(self, name: str) -> Plan:
+        """Return the plan for `name`.
+
+        Raise `ApiError`: 404 for an unknown name, 503 if no route has a usable key.
+        """
+        plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
+        if plan is None:
+            raise self._unknown(name)
+        if not plan.usable:
+            text = f"No provider of model {name!r} has a usable API key."
+            raise unavailable(text, code="no_usable_route", retry_after_s=60.0)
+        return plan
+
+    def price_of(self, name: str) -> Price:
+        """Return the price of the model's tokens; free if it is no longer configured."""
+        plan = self._plans.get(name)
+        return plan.price if plan else Price()
+
+    def _direct(self, name: str) -> Plan | None:
+        provider, slash, upstream_model = name.partition("/")
+        if not slash or not upstream_model or provider not in self._config.providers:
+            return None
+        return self._plan(None, (ModelRoute(route=Route(provider, upstream_model)),))
+
+    def _simulated(self, name: str) -> Plan | None:
+        """Return a plan for `sim:cut=40` if `sim` is a model whose first route is simulated.
+
+        The plan has only the first route, with these settings of the simulation.
+        """
+        base, colon, settings = name.partition(":")
+        model = self._config.models.get(base)
+        if model is None or not colon:
+            return None
+        first = model.routes[0]
+        if not isinstance(self._config.providers[first.route.provider], Simulated):
+            return None
+        upstream_model = f"{first.route.upstream_model}:{settings}"
+        route = first.model_copy(update={"route": Route(first.route.provider, upstream_model)})
+        return self._plan(model, (route,))
+
+    def _plan(self, model: Model | None, routes: tuple[ModelRoute, ...]) -> Plan:
+        config = self._config
+        return Plan(
+            routes=tuple(self._planned(model, entry) for entry in routes),
+            usable=any(config.providers[entry.route.provider].usable for entry in routes),
+            total_s=config.clocks(model, routes[0].route.provider).total_s,
+            mode=config.mode_of(model),
+            resume_window_s=config.resume_window_of(model),
+            price=config.price_of(model),
+            on_cut=model.on_cut if model else OnCut.CONTINUE,
+            continue_instruction=model.continue_instruction if model else DEFAULT_INSTRUCTION,
+            max_answer_bytes=config.turns.max_answer_bytes,
+        )
+
+    def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:
+        return PlannedRoute(
+            entry.route,
+            self._config.clocks(model, entry.route.provider),
+            model.capabilities_of(entry) if model else Capabilities(),
+        )
+
+    def _unknown(self, name: str) -> ApiError:
+        shown = ", ".join(self.names[:_NAMES_SHOWN]) or "none"
+        return not_found(
+            f"Unknown model {name[:200]!r}. The models are: {shown}."
+            " You can also name a route directly, as provider/upstream-model.",
+            code="model_not_found",
+            param="model",
+        )

@@ -1,0 +1,115 @@
+"""Resumes streams: sends a turn's events again, live or from the store."""
+
+import msgspec
+from quart import Response, request
+
+from actors.journal.journal import Journal
+from actors.turn.events import AnyEvent
+from actors.turn.lease import Lease
+from actors.turn.outcome import ErrorInfo
+from actors.turn.state import Turn
+from actors.writer import Writer
+from store.records.turns import TurnView
+from web.dialects.base import Render
+from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
+from web.http.connection import request_stack
+from web.http.errors import ApiError, invalid
+from web.http.responses import event_stream
+from web.service import Service
+from web.turns.resume_position import PositionSearch, ResumePosition
+from web.turns.start import current_request, turn_headers
+from web.turns.stored_events import kept_events
+
+_DELETED = "it was deleted"
+
+
+async def follow(service: Service, turn: Turn, render: Render, after: Cursor) -> Response:
+    """Return a stream of a turn of this process, starting after the frame `after`.
+
+    Raise `ApiError`: 410 if the turn was deleted, 400 if the frame does not exist.
+    """
+    if turn.deleted_at is not None:
+        raise _gone(turn, _DELETED)
+    if not turn.journal.closed:
+        stack = request_stack(current_request())
+        await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
+    position = await _position(service, turn.journal, render, after)
+    writer = service.reader(
+        position.reading, position.rendering, position.frames, lambda: turn.stored
+    )
+    return _response(position, writer, turn_headers(turn))
+
+
+async def replay(service: Service, turn: TurnView, render: Render, after: Cursor) -> Response:
+    """Return a stream of an ended turn from the store, starting after the frame `after`.
+
+    Raise `ApiError`: 410 if the events are not kept, 400 if the frame does not exist.
+    """
+    journal = Journal(await _kept_events(service, turn), closed=True)
+    position = await _position(service, journal, render, after)
+    writer = service.reader(position.reading, position.rendering, position.frames)
+    return _response(position, writer, {"X-Turn-Id": turn.id})
+
+
+def turn_elsewhere(turn: TurnView) -> ApiError:
+    """Return a 409: the turn belongs to another process."""
+    text = f"Turn {turn.id} runs in another process. Only that process can stream or end it."
+    kind = "invalid_request_error"
+    return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
+
+
+def resume_cursor(dialect: str) -> Cursor:
+    """Return the request's resume cursor, or `START` without one. Raise `ApiError` (400)."""
+    given = request.headers.get("Last-Event-ID") or request.args.get("starting_after")
+    if not given:
+        return START
+    try:
+        return parse_cursor(given, dialect)
+    except BadCursor as error:
+        raise _invalid_cursor(error) from None
+
+
+async def _position(
+    service: Service, journal: Journal, render: Render, after: Cursor
+) -> ResumePosition:
+    try:
+        return await PositionSearch(journal, render, after, service.threads).find()
+    except BadCursor as error:
+        raise _invalid_cursor(error) from None
+
+
+def _response(position: ResumePosition, writer: Writer, headers: dict[str, str]) -> Response:
+    """Return the remaining events; a 204, which stops an `EventSource`, if none remain."""
+    if position.is_last:
+        return Response("", status=204, headers=headers)
+    return event_stream(writer, headers)
+
+
+def _invalid_cursor(error: BadCursor) -> ApiError:
+    return invalid(str(error), param="starting_after", code="invalid_cursor")
+
+
+async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
+    if turn.deleted_at is not None:
+        raise _gone(turn, _DELETED)
+    segments = await service.store.segments(turn.id)
+    try:
+        events = await kept_events(segments, service.threads)
+    except msgspec.MsgspecError:
+        raise _gone(turn, "this version of the server cannot read them") from None
+    if not turn.keep_text:
+        raise _gone(turn, "the request asked not to store its text")
+    if len(events) != (turn.last_event or 0) + 1:
+        raise _gone(turn, "it is older than journal.retention_s")
+    return events
+
+
+def _gone(turn: Turn | TurnView, why: str) -> ApiError:
+    return ApiError(
+        ErrorInfo(
+            status=410,
+            message=f"The events of turn {turn.id} are gone: {why}.",
+            type="invalid_request_error",
+            code="events_gone",
+        )
+    )

@@ -1,0 +1,130 @@
+"""Starts turns for all surfaces: begin a turn, hold a lease on it, and respond with its answer."""
+
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import quote
+
+import trio
+from quart import Request, Response, request
+
+from actors.answer.codec import is_long
+from actors.journal.journal import Journal
+from actors.ports import Provider
+from actors.turn.events import Ended, RouteChanged, Started, Warning
+from actors.turn.lease import Lease
+from actors.turn.request import TurnRequest
+from actors.turn.state import Turn
+from actors.turn_registry import Draining, TooManyTurns
+from web.dialects.errors import ending_error
+from web.dialects.frames import START
+from web.dialects.registry import KINDS, DialectKind
+from web.http.connection import request_context_of
+from web.http.error_format import error_shape
+from web.http.errors import ApiError, unavailable
+from web.http.responses import error_response, event_stream, offloaded_response
+from web.observability.logs import turn_log_binder
+from web.service import Service
+
+_PLAIN = "/:@+,=()[]~ "
+_UNSEEN = (Started, RouteChanged, Warning, Ended)
+"""Types of events that contain no part of the answer."""
+
+
+async def begin(
+    service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
+) -> Turn:
+    """Start a turn and hold a lease on it until the current request ends.
+
+    Raise `ApiError` (503) while the server drains or if too many turns are live.
+    """
+    turn = start_turn(service, asked, providers)
+    context = request_context_of(current_request())
+    context.turn = turn
+    context.stack.callback(service.metrics.request_over, context)
+    await context.stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
+    return turn
+
+
+def start_turn(
+    service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
+) -> Turn:
+    """Start a turn without a lease. Raise the same errors as `begin`."""
+    try:
+        return service.registry.start(asked, turn_log_binder(), providers)
+    except Draining:
+        raise no_new_turns() from None
+    except TooManyTurns:
+        text = "The limit on concurrent turns is reached (limits.concurrent_turns). Retry later."
+        raise unavailable(text, code="too_many_turns", retry_after_s=1.0) from None
+
+
+def no_new_turns() -> ApiError:
+    """Return a 503: the server is draining."""
+    text = "The server is shutting down and accepts no new turns. Retry later."
+    return unavailable(text, code="draining", retry_after_s=1.0)
+
+
+async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:
+    """Return the response to the request that started `turn`, in the turn's dialect."""
+    kind = KINDS[turn.request.dialect]
+    return await streamed(service, turn, kind) if stream else await whole(service, turn, kind)
+
+
+async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
+    """Return a stream of the turn, or an error response if it failed before any route answered.
+
+    If neither happens within `turns.commit_after_s`, the stream begins anyway.
+    """
+    with trio.move_on_after(service.config.turns.commit_after_s):
+        await first_event(turn.journal)
+    headers = turn_headers(turn)
+    ended = failed_without_content(turn.journal, kind)
+    if ended is not None:
+        return error_response(ending_error(ended), headers, error_shape())
+    dialect = kind.stream(turn.request.dialect_options, START)
+    return event_stream(service.writer(turn, dialect), headers)
+
+
+async def whole(service: Service, turn: Turn, kind: DialectKind) -> Response:
+    """Return the complete answer as one object, or the error response of a failed turn."""
+    await turn.final.wait()
+    journal = turn.journal.events
+    ended = journal[-1]
+    headers = turn_headers(turn)
+    if isinstance(ended, Ended) and not kind.can_express(ended):
+        return error_response(ending_error(ended), headers, error_shape())
+    make = partial(kind.whole, journal, turn.request.dialect_options, turn.items)
+    return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
+
+
+async def first_event(journal: Journal) -> None:
+    """Wait until a route has answered or the turn is over."""
+    while not journal.events and not journal.closed:
+        await journal.wait()
+
+
+def failed_without_content(journal: Journal, kind: DialectKind) -> Ended | None:
+    """Return the `Ended` of a turn that failed before any content; None if it has content.
+
+    Such a failure can still be sent as an error status.
+    """
+    last = journal.events[-1] if journal.closed else None
+    if not isinstance(last, Ended) or last.reason in kind.finishes:
+        return None
+    return last if all(isinstance(event, _UNSEEN) for event in journal.events) else None
+
+
+def turn_headers(turn: Turn) -> dict[str, str]:
+    """Return the headers of every response about a turn."""
+    headers = {"X-Turn-Id": turn.id}
+    if turn.answered_by is not None:
+        # Clients can name a route directly, so it may contain any characters.
+        headers["X-Trouper-Route"] = quote(str(turn.answered_by), safe=_PLAIN)
+    if turn.stored not in {None, "committed"}:
+        headers["X-Turn-Stored"] = str(turn.stored)
+    return headers
+
+
+def current_request() -> Request:
+    """Return the current request object itself, not Quart's proxy for it."""
+    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]
