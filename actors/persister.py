@@ -11,7 +11,7 @@ from actors.journal.checkpointer import Checkpointer, Tail
 from actors.runtime.batch_channel import Receiver
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
-from actors.turn.event_order import Order, OutOfOrder, Place
+from actors.turn.event_order import EventOrder, JournalState, OutOfOrder
 from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.observer import Observer
 from actors.turn.outcome import Reason
@@ -40,7 +40,7 @@ class Persister:
         self._turn = turn
         self._checkpointer = checkpointer
         self._observer = observer
-        self._order = Order()
+        self._order = EventOrder()
         self._early: list[AnyEvent] = []
         self._text: list[str] = []
         # Not a bound method of this object: it would form a reference cycle with the tail, which
@@ -58,7 +58,7 @@ class Persister:
     @property
     def started(self) -> bool:
         """True if `started` is in the journal."""
-        return self._order.place is not Place.EMPTY
+        return self._order.place is not JournalState.EMPTY
 
     def step(self, drafts: list[Draft]) -> None:
         """Append the events to the journal and remember the finish."""

@@ -39,7 +39,7 @@ class TurnStore(Protocol):
         """Return the stored segments of a turn in order; raises `StoreUnavailable`."""
 
 
-class Answer(Protocol):
+class AnswerStream(Protocol):
     """An open stream of chunks. The caller of `open` must call either `release` or `close` once."""
 
     @property
@@ -70,10 +70,10 @@ class Provider(Protocol):
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Return the paths of what the call contains and the provider's format cannot express.
 
-        For use before a call; after `open`, `Answer.ignored` has them.
+        For use before a call; after `open`, `AnswerStream.ignored` has them.
         """
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
         """Send the call and wait for the response head. Raises `UpstreamFailure`.
 
         `connect_s` limits TCP and TLS set-up (`CONNECT_TIMEOUT`). The caller sets all other
@@ -81,7 +81,7 @@ class Provider(Protocol):
         """
 
 
-class Estimates(Protocol):
+class Estimator(Protocol):
     """An estimator of token counts that providers don't report (`actors.usage.estimator`)."""
 
     def estimate(self, model: str, text: str, deltas: int) -> int:

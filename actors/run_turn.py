@@ -16,12 +16,12 @@ from actors.accumulator import Accumulator, Draft, accumulate
 from actors.attempts.attempt import Item
 from actors.attempts.client_errors import conversation_busy
 from actors.finalisation.finaliser import INTERNAL, Finaliser, publish, publish_crash
-from actors.finalisation.outcome_decision import Ending
+from actors.finalisation.outcome_decision import TurnEnding
 from actors.guard import Guard, Screen, watch
 from actors.journal.checkpointer import Checkpointer
 from actors.persister import Persister, persist
 from actors.ports import Provider, TurnStore
-from actors.runtime.batch_channel import Link, Receiver
+from actors.runtime.batch_channel import BatchChannel, Receiver
 from actors.streamer import Streamer, Upstreams
 from actors.turn.events import Warning
 from actors.turn.observer import Observer
@@ -31,7 +31,7 @@ from actors.turn.state import Clock, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Backstage:
+class TurnDependencies:
     """The dependencies of turns; one instance serves all turns of a service."""
 
     store: TurnStore
@@ -43,12 +43,12 @@ class Backstage:
     screens: Callable[[], tuple[Screen, ...]] = tuple
     """Factory of a guard's chain; each turn has its own, because screens hold text back."""
 
-    def with_providers(self, providers: Mapping[str, Provider]) -> "Backstage":
+    def with_providers(self, providers: Mapping[str, Provider]) -> "TurnDependencies":
         """Return a copy with other providers."""
         return replace(self, upstreams=replace(self.upstreams, providers=providers))
 
 
-async def run_turn(turn: Turn, backstage: Backstage) -> None:
+async def run_turn(turn: Turn, backstage: TurnDependencies) -> None:
     """Run the turn to its end. Any error inside becomes its outcome."""
     production = Production(turn, backstage)
     try:
@@ -107,16 +107,16 @@ class Production:
         "_turn",
     )
 
-    def __init__(self, turn: Turn, backstage: Backstage) -> None:
+    def __init__(self, turn: Turn, backstage: TurnDependencies) -> None:
         self._turn = turn
         self._backstage = backstage
-        self._chunks: Link[Item] = Link()
-        self._drafts: Link[Draft] = Link()
+        self._chunks: BatchChannel[Item] = BatchChannel()
+        self._drafts: BatchChannel[Draft] = BatchChannel()
         self._streamer = Streamer(turn, backstage.upstreams)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard()
-        self._events: Link[Draft] = Link()
+        self._events: BatchChannel[Draft] = BatchChannel()
         self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
         self._refused = False
 
@@ -171,7 +171,7 @@ class Production:
 
     async def _finalise(self) -> None:
         self._backstage.checkpointer.forget(self._persister.tail)
-        ending = Ending(self._turn, self._persister, self._backstage.upstreams.estimates)
+        ending = TurnEnding(self._turn, self._persister, self._backstage.upstreams.estimates)
         if self._refused:
             publish(self._turn, self._persister.closing(ending.ended(self._backstage.now())))
         else:

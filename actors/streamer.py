@@ -17,8 +17,8 @@ from actors.attempts.attempt import Attempt, Item
 from actors.attempts.client_errors import client_error, not_continued, nothing_asked
 from actors.attempts.opening_events import ignored_warning, join_paths, opening
 from actors.attempts.retry_policy import Jitter, Retries
-from actors.continuation.interruption import Cut
-from actors.ports import Estimates, Provider
+from actors.continuation.interruption import Interruption
+from actors.ports import Estimator, Provider
 from actors.routing.breaker import Permit
 from actors.routing.concurrency_gate import ProviderBusy
 from actors.routing.requirements import requirements_of
@@ -26,11 +26,11 @@ from actors.routing.route_board import RouteBoard, Skipped
 from actors.runtime.batch_channel import Sender
 from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.events import AnyEvent
-from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import UpstreamFailure, failure_reason
 from actors.turn.request import PlannedRoute
 from actors.turn.state import Turn
-from actors.usage.ledger import Tally
+from actors.usage.ledger import AttemptUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Upstreams:
 
     providers: Mapping[str, Provider]
     board: RouteBoard
-    estimates: Estimates
+    estimates: Estimator
     now: Callable[[], float]
     """Clock that returns seconds since the epoch."""
     jitter: Jitter
@@ -47,11 +47,13 @@ class Upstreams:
     """Limiter for the threads that analyse large calls."""
 
 
-_FAULTS = frozenset({Trouble.CONNECTION, Trouble.SERVER_ERROR, Trouble.TIMEOUT, Trouble.BROKEN})
+_FAULTS = frozenset(
+    {FailureClass.CONNECTION, FailureClass.SERVER_ERROR, FailureClass.TIMEOUT, FailureClass.BROKEN}
+)
 """Failure classes that count against the health of a route."""
 
 
-class Visit(Enum):
+class RouteResult(Enum):
     """The result of trying a route, if it didn't fail."""
 
     COMPLETED = auto()
@@ -66,7 +68,7 @@ class Streamer:
     def __init__(self, turn: Turn, upstreams: Upstreams) -> None:
         self._turn = turn
         self._upstreams = upstreams
-        self._cut = Cut(turn.request)
+        self._cut = Interruption(turn.request)
         self._retries = Retries((), upstreams.jitter)
         self._input = 0
         self._ledger = turn.ledger
@@ -96,9 +98,9 @@ class Streamer:
         failure: UpstreamFailure | None = None
         while (planned := self._retries.route) is not None:
             result = await self._try_route(planned, failure, outbox)
-            if result is Visit.COMPLETED:
+            if result is RouteResult.COMPLETED:
                 return None
-            if result is Visit.SKIPPED:
+            if result is RouteResult.SKIPPED:
                 self._retries.skip_route()
                 continue
             failure = result
@@ -110,7 +112,7 @@ class Streamer:
 
     async def _try_route(
         self, planned: PlannedRoute, before: UpstreamFailure | None, outbox: Sender[Item]
-    ) -> UpstreamFailure | Visit:
+    ) -> UpstreamFailure | RouteResult:
         """Wait for a concurrency slot, then make an attempt unless the route must be skipped."""
         gate = self._upstreams.board.gate(planned.route)
         try:
@@ -124,13 +126,13 @@ class Streamer:
             permit = self._upstreams.board.enter(planned.route)
             if isinstance(permit, Skipped):
                 return self._skip(planned, permit.reason)
-            return await self._attempt(planned, permit, before, outbox) or Visit.COMPLETED
+            return await self._attempt(planned, permit, before, outbox) or RouteResult.COMPLETED
         finally:
             gate.release()
 
-    def _skip(self, planned: PlannedRoute, reason: str) -> Visit:
+    def _skip(self, planned: PlannedRoute, reason: str) -> RouteResult:
         self._ledger.skip(planned.route, reason, self._upstreams.now())
-        return Visit.SKIPPED
+        return RouteResult.SKIPPED
 
     async def _unsupported(self, planned: PlannedRoute) -> tuple[str, ...]:
         route = planned.route
@@ -176,7 +178,7 @@ class Streamer:
         self,
         planned: PlannedRoute,
         permit: Permit,
-        tally: Tally,
+        tally: AttemptUsage,
         before: UpstreamFailure | None,
         outbox: Sender[Item],
     ) -> None:
@@ -200,10 +202,10 @@ class Streamer:
         await attempt.run(provider, call, planned.timeouts, opening_events, outbox)
 
     def _report(self, permit: Permit, failure: UpstreamFailure) -> None:
-        trouble = trouble_of(failure)
+        trouble = failure_class_of(failure)
         if trouble in _FAULTS:
             permit.failed(trio.current_time())
-        elif trouble is Trouble.CREDENTIALS and self._retries.no_other_key(failure):
+        elif trouble is FailureClass.CREDENTIALS and self._retries.no_other_key(failure):
             permit.refused(trio.current_time())
 
     def _after(self, planned: PlannedRoute, failure: UpstreamFailure) -> float:

@@ -9,7 +9,7 @@ import trio
 from msgspec.structs import replace
 
 from actors.ports import Provider
-from actors.run_turn import Backstage, run_turn
+from actors.run_turn import TurnDependencies, run_turn
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason
 from actors.turn.records import Stored
@@ -37,7 +37,7 @@ class Registry:
     def __init__(
         self,
         nursery: trio.Nursery,
-        backstage: Backstage,
+        backstage: TurnDependencies,
         *,
         owner: str,
         max_turns: int,

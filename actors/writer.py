@@ -12,7 +12,7 @@ import trio
 
 from actors.answer.codec import is_long
 from actors.journal.journal import Subscription
-from actors.journal.reader_pace import Laggard, Pace, ReaderTooSlow
+from actors.journal.reader_pace import Pace, ReaderTooSlow, SlowReader
 from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent
 from actors.turn.records import Stored
@@ -97,7 +97,7 @@ class Writer:
         """Bytes of frames returned so far."""
         self._events = 0
         """Number of events that these frames show."""
-        self._laggard: Laggard | None = None
+        self._laggard: SlowReader | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -151,7 +151,7 @@ class Writer:
         if lag <= self._pace.lag_bytes:
             self._laggard = None
         elif self._laggard is None:
-            self._laggard = Laggard(self._pace, trio.current_time(), self._taken)
+            self._laggard = SlowReader(self._pace, trio.current_time(), self._taken)
         elif self._laggard.is_too_slow(trio.current_time(), self._taken):
             raise ReaderTooSlow(f"{lag} bytes behind")
 

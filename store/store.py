@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from store.database.backend import Backend, StoreRefused
 from store.database.engine import backend_for, in_thread, open_engine
-from store.database.group_commit import Work, Writer
+from store.database.group_commit import GroupCommitWriter, Work
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
 from store.ownership.file_locks import Owner, owners_with
@@ -120,7 +120,7 @@ class Store:
         self._transactions = Transactions(
             parts.engine, parts.backend, settings.busy_timeout_ms / 1000
         )
-        self._writer = Writer(
+        self._writer = GroupCommitWriter(
             self._transactions, queue_size=settings.queue_size, batch_size=settings.batch_size
         )
         self._readers = trio.CapacityLimiter(settings.readers)

@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from actors.turn.outcome import ErrorInfo
 from store.records.turns import StoreUnavailable
-from web.http.error_format import add_request_id, error_shape
+from web.http.error_format import add_request_id, error_format
 from web.http.errors import ApiError, store_unavailable
 from web.http.quart_app import TrouperApp
 from web.http.responses import error_response
@@ -51,11 +51,11 @@ def create_app(service: Service) -> TrouperApp:
 
 
 async def _api_error(error: ApiError) -> Response:
-    return error_response(error.info, body=error_shape())
+    return error_response(error.info, body=error_format())
 
 
 async def _store_unavailable(error: StoreUnavailable) -> Response:
-    return error_response(store_unavailable().info, body=error_shape())
+    return error_response(store_unavailable().info, body=error_format())
 
 
 async def _http_error(error: HTTPException) -> Response:
@@ -65,11 +65,11 @@ async def _http_error(error: HTTPException) -> Response:
     headers = {k: v for k, v in error.get_headers() if k == "Allow"}
     code = error.name.lower().replace(" ", "_")
     info = ErrorInfo(status=status, message=text, type=kind, code=code)
-    return error_response(info, headers, error_shape())
+    return error_response(info, headers, error_format())
 
 
 async def _crash(error: Exception) -> Response:
     _log.error("request crashed", exc_info=error)
     text = "Internal error while processing the request."
     info = ErrorInfo(status=500, message=text, type="server_error", code="internal")
-    return error_response(info, body=error_shape())
+    return error_response(info, body=error_format())

@@ -13,13 +13,13 @@ import trio
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
 from actors.journal.checkpointer import Checkpointer
-from actors.journal.heartbeat import Pulse
+from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import TurnStore
-from actors.run_turn import Backstage
+from actors.run_turn import TurnDependencies
 from actors.streamer import Upstreams
 from actors.turn.records import StoreUnavailable
 from actors.turn_registry import Registry
-from actors.usage.estimator import Estimator
+from actors.usage.estimator import LearningEstimator
 from store.records.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
 from web.app import create_app
@@ -48,7 +48,7 @@ from web.providers.factory import (
 )
 from web.server import HttpServer
 from web.service import Service
-from web.supervisor.child import Supervisor
+from web.supervisor.child import SupervisorLink
 from web.turns.planner import Planner
 
 SWEEP_EVERY_S = 300.0
@@ -98,7 +98,7 @@ async def report_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nurse
     if inheritance.control is None:
         notify(READY)
         return
-    supervisor = Supervisor(inheritance.control)
+    supervisor = SupervisorLink(inheritance.control)
     await supervisor.report_ready()
     nursery.start_soon(supervisor.obey, stop)
 
@@ -113,7 +113,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         trio.open_nursery() as nursery,
     ):
         board = make_board(config, rings, trio.current_time)
-        upstreams = Upstreams(providers, board, Estimator(), time.time, random.random)
+        upstreams = Upstreams(providers, board, LearningEstimator(), time.time, random.random)
         metrics = Metrics()
         backstage = make_backstage(config, store, upstreams, metrics)
         registry = Registry(
@@ -144,7 +144,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
 
 def make_backstage(
     config: Config, store: Store, upstreams: Upstreams, metrics: Metrics
-) -> Backstage:
+) -> TurnDependencies:
     """Return the dependencies of turns."""
     journal = config.journal
     checkpointer = Checkpointer(
@@ -153,7 +153,7 @@ def make_backstage(
     finaliser = Finaliser(
         store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
     )
-    return Backstage(
+    return TurnDependencies(
         store=store,
         upstreams=upstreams,
         checkpointer=checkpointer,
@@ -164,14 +164,14 @@ def make_backstage(
 
 
 def service_tasks(
-    service: Service, backstage: Backstage
+    service: Service, backstage: TurnDependencies
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return the background tasks of the service by name; each is restarted if it crashes."""
     config, store, registry = service.config, service.store, service.registry
     unsaved = backstage.finaliser.unsaved
     return {
         "checkpointer": backstage.checkpointer.run,
-        "pulse": Pulse(registry, config.turns.heartbeat_s).run,
+        "pulse": HeartbeatTimer(registry, config.turns.heartbeat_s).run,
         "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
         "unsaved": partial(unsaved.run, partial(registry.settled, "unsaved")),
         "recovery": partial(keep_recovering, store, service.planner),

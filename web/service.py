@@ -7,7 +7,7 @@ import trio
 
 from actors.journal.journal import Subscription
 from actors.journal.reader_pace import Pace
-from actors.ports import Estimates
+from actors.ports import Estimator
 from actors.providers.embedding_provider import Embedder
 from actors.routing.route_board import RouteBoard
 from actors.runtime.offload import THREADS
@@ -18,7 +18,7 @@ from actors.writer import Dialect, Writer
 from store.store import Store
 from web.config import Config
 from web.observability.metrics import Metrics
-from web.turns.conversation_lock import Conversations
+from web.turns.conversation_lock import ConversationLock
 from web.turns.planner import Planner
 
 TENANT = "tenant_default"
@@ -38,9 +38,9 @@ class Service:
     board: RouteBoard
     embedders: Mapping[str, Embedder]
     """Embedders by the name of their provider."""
-    estimates: Estimates
+    estimates: Estimator
     """Estimates of token counts that providers do not report."""
-    conversations: Conversations = field(default_factory=Conversations)
+    conversations: ConversationLock = field(default_factory=ConversationLock)
     """Claims on conversations whose next turn is about to start."""
 
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))

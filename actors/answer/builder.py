@@ -53,7 +53,7 @@ _EVENT_OF: dict[PartKind, type[Event]] = {
 }
 
 
-class AnswerGrowth:
+class AnswerBuilder:
     """A builder fed with the events of one turn. Read the changes before feeding the next event.
 
     An empty piece opens nothing. A call becomes an item once its name is known. If its id is

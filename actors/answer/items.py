@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.answer.builder import AnswerGrowth
+from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import GrowingItem, GrowingPart, ItemKind, PartKind
 from actors.answer.changes import ItemStatus as ItemStatus
 from actors.turn.events import AnyEvent, Text
@@ -68,7 +68,7 @@ def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
     After a `retry` only later events count. After a `replace` the replacement is at the position
     of the first text.
     """
-    growth = AnswerGrowth()
+    growth = AnswerBuilder()
     for event in journal:
         # The shortcut that `AnswerGrowth.delta_event` describes: most events of a journal are text.
         if type(event) is Text and growth.delta_event is Text and event.logprobs is None:

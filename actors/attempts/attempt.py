@@ -9,8 +9,8 @@ import trio
 
 from actors.attempts.deadlines import AttemptClock
 from actors.continuation.filter import Continuation
-from actors.continuation.interruption import Cut
-from actors.ports import Answer, Provider
+from actors.continuation.interruption import Interruption
+from actors.ports import AnswerStream, Provider
 from actors.routing.breaker import Permit
 from actors.runtime.batch_channel import Sender
 from actors.turn.chunks import Chunk
@@ -18,7 +18,7 @@ from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.state import Clock, Turn
 from actors.turn.timeouts import Timeouts
-from actors.usage.ledger import Tally
+from actors.usage.ledger import AttemptUsage
 
 Item = Chunk | AnyEvent
 """Item sent by the streamer: a chunk, or an event that only the streamer can create."""
@@ -45,8 +45,8 @@ class Attempt:
     def __init__(
         self,
         turn: Turn,
-        tally: Tally,
-        cut: Cut,
+        tally: AttemptUsage,
+        cut: Interruption,
         permit: Permit,
         continuation: Continuation | None,
         now: Clock,
@@ -86,7 +86,7 @@ class Attempt:
 
     async def _relay(
         self,
-        answer: Answer,
+        answer: AnswerStream,
         clock: AttemptClock,
         opening: Opening,
         outbox: Sender[Item],

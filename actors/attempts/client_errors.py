@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, Reason
-from actors.usage.ledger import Tally
+from actors.usage.ledger import AttemptUsage
 
 _OPERATOR_STATUSES = frozenset({401, 402, 403})
 """Refusals of our API key or credit, which only the operator can fix."""
@@ -62,7 +62,7 @@ def conversation_busy(name: str) -> ErrorInfo:
     )
 
 
-def nothing_asked(skipped: Sequence[Tally], wait_s: float | None) -> UpstreamFailure:
+def nothing_asked(skipped: Sequence[AttemptUsage], wait_s: float | None) -> UpstreamFailure:
     """Return the failure for a turn whose routes were all skipped.
 
     `wait_s` is the time in seconds until a route may be available again.

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import UpstreamFailure
 from actors.turn.request import PlannedRoute
 
@@ -56,20 +56,20 @@ class Rule(Struct, frozen=True):
     then: Then = Then.NEXT
 
 
-TABLE: dict[Trouble, Rule] = {
-    Trouble.CONNECTION: Rule(again=1),
-    Trouble.RATE_LIMITED: Rule(again=2, pause=Pause.BACKOFF),
-    Trouble.SERVER_ERROR: Rule(again=1, pause=Pause.BRIEF),
-    Trouble.TIMEOUT: Rule(),
-    Trouble.CONTEXT_LENGTH: Rule(then=Then.LARGER),
-    Trouble.CONTENT_FILTER: Rule(then=Then.STOP),
-    Trouble.CREDENTIALS: Rule(),
-    Trouble.UNPAID: Rule(),
-    Trouble.ERRED: Rule(),
-    Trouble.REJECTED: Rule(then=Then.STOP),
-    Trouble.BROKEN: Rule(),
-    Trouble.MISFIT: Rule(),
-    Trouble.BUSY: Rule(),
+TABLE: dict[FailureClass, Rule] = {
+    FailureClass.CONNECTION: Rule(again=1),
+    FailureClass.RATE_LIMITED: Rule(again=2, pause=Pause.BACKOFF),
+    FailureClass.SERVER_ERROR: Rule(again=1, pause=Pause.BRIEF),
+    FailureClass.TIMEOUT: Rule(),
+    FailureClass.CONTEXT_LENGTH: Rule(then=Then.LARGER),
+    FailureClass.CONTENT_FILTER: Rule(then=Then.STOP),
+    FailureClass.CREDENTIALS: Rule(),
+    FailureClass.UNPAID: Rule(),
+    FailureClass.ERRED: Rule(),
+    FailureClass.REJECTED: Rule(then=Then.STOP),
+    FailureClass.BROKEN: Rule(),
+    FailureClass.MISFIT: Rule(),
+    FailureClass.BUSY: Rule(),
 }
 
 
@@ -79,7 +79,7 @@ class Retries:
     def __init__(self, routes: Sequence[PlannedRoute], jitter: Jitter) -> None:
         self._routes = list(routes)
         self._jitter = jitter
-        self._failures: list[Trouble] = []
+        self._failures: list[FailureClass] = []
         """Failures on the current route."""
         self._on_route = 0
         self._in_all = 0
@@ -107,7 +107,7 @@ class Retries:
         continuation request and not to the client's own, so later routes are still tried.
         `left_s` is the rest of the turn's time budget.
         """
-        trouble = trouble_of(failure)
+        trouble = failure_class_of(failure)
         rule = TABLE[trouble]
         self._failures.append(trouble)
         if self._may_repeat(trouble, rule, failure):
@@ -131,7 +131,7 @@ class Retries:
         """Keep the current route and forget its failures: the next call differs from the last."""
         self._failures.clear()
 
-    def _may_repeat(self, trouble: Trouble, rule: Rule, failure: UpstreamFailure) -> bool:
+    def _may_repeat(self, trouble: FailureClass, rule: Rule, failure: UpstreamFailure) -> bool:
         if self._on_route >= MAX_ATTEMPTS_PER_ROUTE:
             return False
         if failure.another_key:

@@ -15,7 +15,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
-from actors.usage.ledger import Tally
+from actors.usage.ledger import AttemptUsage
 
 _SEAMS = {
     Seam.PREFILL: "it continued the existing text directly",
@@ -36,7 +36,7 @@ class Continuation:
         self._splicer = Splicer(shown, prefill=prefill)
         self._reported = False
 
-    def step(self, chunks: list[Chunk], tally: Tally) -> tuple[list[Chunk], list[AnyEvent]]:
+    def step(self, chunks: list[Chunk], tally: AttemptUsage) -> tuple[list[Chunk], list[AnyEvent]]:
         """Return the chunks to pass on and the events to send before them.
 
         Raises `UpstreamFailure` if the chunks don't continue the shown text.
@@ -73,7 +73,7 @@ class Continuation:
         except DoesNotFit as error:
             raise _misfit(str(error)) from None
 
-    def _report(self, seam: Seam, tally: Tally) -> list[AnyEvent]:
+    def _report(self, seam: Seam, tally: AttemptUsage) -> list[AnyEvent]:
         self._reported = True
         tally.kept = tally.continued = True
         tally.note = f"continued the answer ({seam})"

@@ -7,10 +7,10 @@ received nothing yet, and otherwise fails. The module does no I/O.
 import msgspec
 
 from actors.continuation.filter import Continuation
-from actors.continuation.request import Said, continuation, prefilled, why_not_continued
-from actors.ports import Estimates
+from actors.continuation.request import ShownAnswer, continuation, prefilled, why_not_continued
+from actors.ports import Estimator
 from actors.turn.chunks import Chunk
-from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import OnCut
 from actors.turn.request import DEFAULT_INSTRUCTION, TurnRequest
@@ -19,14 +19,14 @@ _BAD_REQUEST = frozenset({400, 422})
 """Statuses that can mean a refused prefill; others, such as 404, say nothing about the messages."""
 
 
-class Cut:
+class Interruption:
     """The part of an answer that was passed on over all attempts, and its first interruption."""
 
     __slots__ = ("_prefilled", "_request", "_restart", "_said", "failure", "seen")
 
     def __init__(self, request: TurnRequest) -> None:
         self._request = request
-        self._said = Said()
+        self._said = ShownAnswer()
         self._restart: str | None = None
         self._prefilled = False
         self.seen = False
@@ -60,10 +60,13 @@ class Cut:
     @property
     def _was_filtered(self) -> bool:
         """True if a content filter ended the answer; other routes must not complete it then."""
-        return self.failure is not None and trouble_of(self.failure) is Trouble.CONTENT_FILTER
+        return (
+            self.failure is not None
+            and failure_class_of(self.failure) is FailureClass.CONTENT_FILTER
+        )
 
     def _restart_answer(self, kind: FailureKind) -> None:
-        self._said = Said()
+        self._said = ShownAnswer()
         self._restart = kind.value
         self.seen = False
 
@@ -72,7 +75,7 @@ class Cut:
         restart, self._restart = self._restart, None
         return restart
 
-    def call_for(self, route: Route, estimates: Estimates, *, prefill: bool) -> ModelCall:
+    def call_for(self, route: Route, estimates: Estimator, *, prefill: bool) -> ModelCall:
         """Return the call for this route: the client's own, or one that continues the answer."""
         call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
         shown = self._said.text
@@ -101,5 +104,7 @@ class Cut:
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Return True if the route refused a trailing assistant message, as many models do."""
         asked, self._prefilled = self._prefilled, False
-        refused = failure.status in _BAD_REQUEST and trouble_of(failure) is Trouble.REJECTED
+        refused = (
+            failure.status in _BAD_REQUEST and failure_class_of(failure) is FailureClass.REJECTED
+        )
         return asked and refused

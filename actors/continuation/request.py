@@ -27,7 +27,7 @@ _MIN_LIMIT: Final = 16
 """Smallest output limit that all providers accept."""
 
 
-class Said:
+class ShownAnswer:
     """The part of an answer that was passed on. `note` runs for every chunk and must be fast."""
 
     __slots__ = ("_pieces", "logprobs", "reasoning", "refusal", "tool_call")
@@ -67,7 +67,7 @@ class Said:
         return self._pieces[0] if self._pieces else ""
 
 
-def why_not_continued(call: ModelCall, said: Said) -> str | None:
+def why_not_continued(call: ModelCall, said: ShownAnswer) -> str | None:
     """Return the reason why this interrupted answer must not be continued, or None if it may be.
 
     An answer with only reasoning, or nothing, may be: it has no text to splice. The call is then

@@ -13,7 +13,7 @@ import trio
 
 from actors.answer.codec import is_long, kept_items
 from actors.answer.items import Item, items_of
-from actors.finalisation.outcome_decision import Ending
+from actors.finalisation.outcome_decision import TurnEnding
 from actors.finalisation.unsaved_records import Unsaved
 from actors.persister import Persister, started_without_route
 from actors.ports import TurnStore
@@ -52,7 +52,7 @@ class Finaliser:
         self._timeout_s = finalise_timeout_s
         self.unsaved = Unsaved(store, observer)
 
-    async def finalise(self, turn: Turn, ending: Ending, persister: Persister) -> None:
+    async def finalise(self, turn: Turn, ending: TurnEnding, persister: Persister) -> None:
         """Store the record, publish `ended` and close the journal; store errors are handled."""
         turn.stage = "finalising"
         began = trio.current_time()
@@ -68,7 +68,7 @@ class Finaliser:
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
 
     async def _record(
-        self, turn: Turn, ending: Ending, ended: Ended, last: list[AnyEvent]
+        self, turn: Turn, ending: TurnEnding, ended: Ended, last: list[AnyEvent]
     ) -> FinalRecord:
         try:
             return ending.record(ended, last, await _items(turn, last))

@@ -13,7 +13,7 @@ from actors.answer.builder import reached_client
 from actors.answer.items import encode_items, items_of
 from actors.attempts.client_errors import out_of_time
 from actors.persister import Persister
-from actors.ports import Estimates
+from actors.ports import Estimator
 from actors.turn.events import AnyEvent, Ended, ToolCall
 from actors.turn.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.turn.price import cost_micros
@@ -44,10 +44,10 @@ def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
     return Outcome(Status.FAILED, Reason.UPSTREAM_TRUNCATED, _TRUNCATED)
 
 
-class Ending:
+class TurnEnding:
     """The end of one turn: its `ended` event and its final record."""
 
-    def __init__(self, turn: Turn, persister: Persister, estimates: Estimates) -> None:
+    def __init__(self, turn: Turn, persister: Persister, estimates: Estimator) -> None:
         self._turn = turn
         self._persister = persister
         self._estimates = estimates

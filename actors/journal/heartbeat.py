@@ -13,7 +13,7 @@ from actors.turn.state import Turn
 CHECKS_PER_HEARTBEAT = 10
 
 
-class Pulse:
+class HeartbeatTimer:
     """A service task that nudges silent journals of `turns` at least every `heartbeat_s`."""
 
     def __init__(self, turns: Iterable[Turn], heartbeat_s: float) -> None:

@@ -6,7 +6,7 @@ reader can block the writer or another reader.
 
 from collections.abc import Sequence
 
-from actors.runtime.wait_queue import Waiters
+from actors.runtime.wait_queue import WaitQueue
 from actors.turn.events import AnyEvent
 
 AT_ONCE = 128
@@ -31,7 +31,7 @@ class Journal:
     def __init__(self, events: list[AnyEvent] | None = None, *, closed: bool = False) -> None:
         self.events: list[AnyEvent] = [] if events is None else events
         self.closed = closed
-        self.readers = Waiters()
+        self.readers = WaitQueue()
         """Readers that have read everything; wait with `wait` or a subscription instead."""
 
     def append(self, events: list[AnyEvent]) -> None:

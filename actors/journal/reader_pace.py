@@ -23,7 +23,7 @@ class ReaderTooSlow(Exception):
     """Raised to drop a reader that is too slow; its turn treats that as a disconnect."""
 
 
-class Laggard:
+class SlowReader:
     """A reader tracked for as long as it exceeds the lag limit."""
 
     __slots__ = ("_at", "_credit", "_rate", "_taken")

@@ -81,7 +81,7 @@ class EmbeddingProvider:
 
 
 class EmbeddingAnswer:
-    """An adapter from an open embedding to `actors.ports.Answer`, read in one piece."""
+    """An adapter from an open embedding to `actors.ports.AnswerStream`, read in one piece."""
 
     __slots__ = ("_answer", "_done", "_job", "close", "ignored", "release")
 

@@ -168,7 +168,7 @@ def _message(call: ModelCall) -> tuple[bytes, tuple[str, ...]]:
 
 
 class WsAnswer:
-    """An open answer over a WebSocket (`actors.ports.Answer`)."""
+    """An open answer over a WebSocket (`actors.ports.AnswerStream`)."""
 
     __slots__ = ("_first_chunks", "_reader", "_record_failure", "_socket", "ignored")
 
@@ -192,7 +192,7 @@ class WsAnswer:
         self._first_chunks = await self._next(FailureKind.REFUSED)
 
     async def receive(self) -> list[Chunk]:
-        """See `actors.ports.Answer.receive`."""
+        """See `actors.ports.AnswerStream.receive`."""
         chunks, self._first_chunks = self._first_chunks, []
         try:
             while not (chunks or self._reader.over):
@@ -210,11 +210,11 @@ class WsAnswer:
             raise self._reader.cut(ended, str(closed)) from closed
 
     def release(self) -> None:
-        """See `actors.ports.Answer.release`."""
+        """See `actors.ports.AnswerStream.release`."""
         self._socket.release()
 
     def close(self) -> None:
-        """See `actors.ports.Answer.close`."""
+        """See `actors.ports.AnswerStream.close`."""
         self._socket.close()
 
 

@@ -15,7 +15,7 @@ class ProviderBusy(Exception):
         self.wait_s = wait_s
 
 
-class Gate:
+class ConcurrencyGate:
     """The concurrent slots of one provider, given to waiting tasks in order of arrival.
 
     With `limit` None nothing ever waits. `wait_s` is the longest wait in seconds. A task that is

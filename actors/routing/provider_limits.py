@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from actors.routing.concurrency_gate import Gate
+from actors.routing.concurrency_gate import ConcurrencyGate
 from actors.routing.key_ring import KeyCounts, KeyRing
-from actors.routing.rate_window import Capacity, CapacityLimits, CapacityUsage
+from actors.routing.rate_window import RateLimits, RateUsage, RateWindow
 
 
 class ProviderLimits(Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class ProviderLimits(Struct, frozen=True, kw_only=True):
 class ProviderStatus(Struct, frozen=True, kw_only=True):
     """Current use of a provider's limits."""
 
-    usage: CapacityUsage
+    usage: RateUsage
     hot: bool
     in_flight: int
     keys: KeyCounts | None
@@ -34,13 +34,13 @@ class ProviderState:
     __slots__ = ("capacity", "gate", "keys")
 
     def __init__(self, limits: ProviderLimits, keys: KeyRing | None) -> None:
-        self.capacity = Capacity(
-            CapacityLimits(
+        self.capacity = RateWindow(
+            RateLimits(
                 requests_per_minute=limits.requests_per_minute,
                 tokens_per_minute=limits.tokens_per_minute,
             )
         )
-        self.gate = Gate(limits.concurrent, limits.wait_s)
+        self.gate = ConcurrencyGate(limits.concurrent, limits.wait_s)
         self.keys = keys
 
     def status(self, now: float) -> ProviderStatus:

@@ -13,14 +13,14 @@ HOT = 0.9
 """Share of a limit from which other routes are preferred."""
 
 
-class CapacityLimits(Struct, frozen=True, kw_only=True):
+class RateLimits(Struct, frozen=True, kw_only=True):
     """Limits of a provider within any 60 seconds; None means unlimited."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
 
 
-class CapacityUsage(Struct, frozen=True):
+class RateUsage(Struct, frozen=True):
     """Requests and tokens of a provider within the last 60 seconds."""
 
     requests: int
@@ -38,12 +38,12 @@ class _Second:
         self.tokens = 0
 
 
-class Capacity:
+class RateWindow:
     """Counter of one provider's requests and tokens in a sliding window of one-second steps."""
 
     __slots__ = ("_limits", "_requests", "_seconds", "_tokens")
 
-    def __init__(self, limits: CapacityLimits) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         self._limits = limits
         self._seconds: deque[_Second] = deque()
         self._requests = 0
@@ -59,10 +59,10 @@ class Capacity:
         self._second(now).tokens += tokens
         self._tokens += tokens
 
-    def usage(self, now: float) -> CapacityUsage:
+    def usage(self, now: float) -> RateUsage:
         """Return the sums over the 60 clock seconds that end with the second of `now`."""
         self._forget(int(now))
-        return CapacityUsage(self._requests, self._tokens)
+        return RateUsage(self._requests, self._tokens)
 
     def hot(self, now: float) -> bool:
         """Return True if at least 90 % of a limit is used."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from actors.routing.breaker import Breaker, BreakerSettings, BreakerStatus, OpenReason, Permit
-from actors.routing.concurrency_gate import Gate
+from actors.routing.concurrency_gate import ConcurrencyGate
 from actors.routing.key_ring import KeyRing
 from actors.routing.provider_limits import ProviderLimits, ProviderState, ProviderStatus
 from actors.routing.requirements import Requirements, missing_capability
@@ -43,7 +43,7 @@ class Skipped(Struct, frozen=True):
     """Seconds until the route may be called, or None if waiting doesn't help."""
 
 
-class Choice(Struct, frozen=True):
+class RouteChoice(Struct, frozen=True):
     """Routes to try, in order, and routes that are passed over."""
 
     open: tuple[PlannedRoute, ...]
@@ -105,7 +105,7 @@ class RouteBoard:
         """States by route, the most recently used last."""
         self._sweep_at = ROUTES_KEPT + _SWEEP_EVERY
 
-    def choose(self, routes: Sequence[PlannedRoute], needs: Requirements) -> Choice:
+    def choose(self, routes: Sequence[PlannedRoute], needs: Requirements) -> RouteChoice:
         """Split off the routes that must not be called, and move those near a limit to the end.
 
         A route is skipped if it lacks a capability in `needs`, its breaker is open or its
@@ -122,7 +122,7 @@ class RouteBoard:
             else:
                 skipped.append(skip)
         can.sort(key=lambda planned: self._provider(planned.route).capacity.hot(now))
-        return Choice(tuple(can), tuple(skipped))
+        return RouteChoice(tuple(can), tuple(skipped))
 
     def enter(self, route: Route) -> Permit | Skipped:
         """Begin an attempt, or return the reason why the route must not be called.
@@ -139,7 +139,7 @@ class RouteBoard:
         self._provider(route).capacity.note_request(now)
         return permit
 
-    def gate(self, route: Route) -> Gate:
+    def gate(self, route: Route) -> ConcurrencyGate:
         """Return the concurrency gate of the route's provider."""
         return self._provider(route).gate
 

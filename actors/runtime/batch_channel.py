@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
-from actors.runtime.wait_queue import Waiters
+from actors.runtime.wait_queue import WaitQueue
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ CAPACITY = 16
 """Batches that a link holds before `put` blocks. Batches grow under load, so it rarely does."""
 
 
-class Link(Generic[T]):
+class BatchChannel(Generic[T]):
     """A channel of batches with one sender, which its task closes (`with`), and one receiver."""
 
     __slots__ = ("_batches", "_capacity", "_room", "closed", "receiving_task", "waiting")
@@ -35,7 +35,7 @@ class Link(Generic[T]):
         self.closed = False
         self.receiving_task: Task | None = None
         """Task of the receiver while it waits, or None."""
-        self._room = Waiters()
+        self._room = WaitQueue()
 
     @property
     def sender(self) -> "Sender[T]":
@@ -95,10 +95,10 @@ class Sender(Generic[T]):
 
     __slots__ = ("_link", "put")
 
-    def __init__(self, link: Link[T]) -> None:
+    def __init__(self, link: BatchChannel[T]) -> None:
         self._link = link
         self.put = link.put
-        """See `Link.put`."""
+        """See `BatchChannel.put`."""
 
     def __enter__(self) -> "Sender[T]":
         return self
@@ -115,12 +115,12 @@ class Sender(Generic[T]):
 class Receiver(Generic[T]):
     """The receiving end of a link: an async iterator whose items are all waiting items at once.
 
-    It needs no closing: `Link.leftovers` returns the items that it didn't receive.
+    It needs no closing: `BatchChannel.leftovers` returns the items that it didn't receive.
     """
 
     __slots__ = ("_link",)
 
-    def __init__(self, link: Link[T]) -> None:
+    def __init__(self, link: BatchChannel[T]) -> None:
         self._link = link
 
     def __aiter__(self) -> "Receiver[T]":

@@ -3,7 +3,7 @@
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 
-class Waiters:
+class WaitQueue:
     """A set of waiting tasks that are all woken at once; a cancelled task leaves it."""
 
     __slots__ = ("_tasks",)

@@ -9,7 +9,7 @@ from actors.turn import events
 from actors.turn.events import AnyEvent
 
 
-class Place(Enum):
+class JournalState(Enum):
     """The state of a turn's journal."""
 
     EMPTY = auto()
@@ -31,15 +31,15 @@ _ANSWER = (
     events.Recovered,
 )
 
-TABLE: dict[Place, dict[type, Place]] = {
-    Place.EMPTY: {events.Started: Place.OPEN},
-    Place.OPEN: {
-        **dict.fromkeys(_ANSWER, Place.OPEN),
-        events.Blocked: Place.BLOCKED,
-        events.Ended: Place.ENDED,
+TABLE: dict[JournalState, dict[type, JournalState]] = {
+    JournalState.EMPTY: {events.Started: JournalState.OPEN},
+    JournalState.OPEN: {
+        **dict.fromkeys(_ANSWER, JournalState.OPEN),
+        events.Blocked: JournalState.BLOCKED,
+        events.Ended: JournalState.ENDED,
     },
-    Place.BLOCKED: {events.Ended: Place.ENDED},
-    Place.ENDED: {},
+    JournalState.BLOCKED: {events.Ended: JournalState.ENDED},
+    JournalState.ENDED: {},
 }
 """All allowed transitions; any other is a bug."""
 
@@ -48,14 +48,14 @@ class OutOfOrder(Exception):
     """Raised for an event that the table does not allow in the current state."""
 
 
-class Order:
+class EventOrder:
     """The current state of one journal."""
 
     __slots__ = ("_allowed", "place")
 
     def __init__(self) -> None:
-        self.place = Place.EMPTY
-        self._allowed = TABLE[Place.EMPTY]
+        self.place = JournalState.EMPTY
+        self._allowed = TABLE[JournalState.EMPTY]
 
     def advance(self, event: AnyEvent) -> None:
         """Advance by one event; raise `OutOfOrder` and keep the state if it is not allowed."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
 
-class Trouble(StrEnum):
+class FailureClass(StrEnum):
     """The class of a failure: it decides on the next attempt."""
 
     CONNECTION = "connection"
@@ -82,22 +82,22 @@ _PAYMENT_REQUIRED = 402
 _TOO_MANY = 429
 
 _BY_KIND = {
-    FailureKind.REFUSED: Trouble.CONNECTION,
-    FailureKind.CONNECT_TIMEOUT: Trouble.TIMEOUT,
-    FailureKind.FIRST_BYTE_TIMEOUT: Trouble.TIMEOUT,
-    FailureKind.FIRST_TOKEN_TIMEOUT: Trouble.TIMEOUT,
-    FailureKind.IDLE_TIMEOUT: Trouble.BROKEN,
-    FailureKind.REJECTED: Trouble.REJECTED,
-    FailureKind.SERVER_ERROR: Trouble.SERVER_ERROR,
-    FailureKind.IN_STREAM_ERROR: Trouble.BROKEN,
-    FailureKind.MALFORMED: Trouble.BROKEN,
-    FailureKind.TRUNCATED: Trouble.BROKEN,
-    FailureKind.MISFIT: Trouble.MISFIT,
-    FailureKind.BUSY: Trouble.BUSY,
+    FailureKind.REFUSED: FailureClass.CONNECTION,
+    FailureKind.CONNECT_TIMEOUT: FailureClass.TIMEOUT,
+    FailureKind.FIRST_BYTE_TIMEOUT: FailureClass.TIMEOUT,
+    FailureKind.FIRST_TOKEN_TIMEOUT: FailureClass.TIMEOUT,
+    FailureKind.IDLE_TIMEOUT: FailureClass.BROKEN,
+    FailureKind.REJECTED: FailureClass.REJECTED,
+    FailureKind.SERVER_ERROR: FailureClass.SERVER_ERROR,
+    FailureKind.IN_STREAM_ERROR: FailureClass.BROKEN,
+    FailureKind.MALFORMED: FailureClass.BROKEN,
+    FailureKind.TRUNCATED: FailureClass.BROKEN,
+    FailureKind.MISFIT: FailureClass.MISFIT,
+    FailureKind.BUSY: FailureClass.BUSY,
 }
 
 
-def trouble_of(failure: UpstreamFailure) -> Trouble:
+def failure_class_of(failure: UpstreamFailure) -> FailureClass:
     """Return the failure class, which is the row of the retry table."""
     if failure.kind not in _SAID_BY_PROVIDER:
         return _BY_KIND[failure.kind]
@@ -117,31 +117,33 @@ def _is_vague(failure: UpstreamFailure) -> bool:
     return failure.status in _VAGUE and failure.retry_after_s is None
 
 
-def _about_the_prompt(failure: UpstreamFailure) -> Trouble | None:
+def _about_the_prompt(failure: UpstreamFailure) -> FailureClass | None:
     # Checked first: some providers send a status for it that otherwise means a bad key.
     code, words = (failure.code or "").lower(), failure.message if _is_vague(failure) else ""
     if code in _CONTEXT_CODES or _CONTEXT_WORDS.search(words):
-        return Trouble.CONTEXT_LENGTH
+        return FailureClass.CONTEXT_LENGTH
     if code in _FILTER_CODES or _FILTER_WORDS.search(words):
-        return Trouble.CONTENT_FILTER
-    return Trouble.ERRED if code in _ERRED_CODES else None
+        return FailureClass.CONTENT_FILTER
+    return FailureClass.ERRED if code in _ERRED_CODES else None
 
 
-def _about_the_account(failure: UpstreamFailure) -> Trouble | None:
+def _about_the_account(failure: UpstreamFailure) -> FailureClass | None:
     if (failure.code or "").lower() in _CREDIT_CODES:
-        return Trouble.CREDENTIALS
+        return FailureClass.CREDENTIALS
     if failure.status == _PAYMENT_REQUIRED and _TOO_DEAR.search(failure.message):
-        return Trouble.UNPAID
+        return FailureClass.UNPAID
     if failure.status in _CREDIT_STATUSES:
-        return Trouble.CREDENTIALS
-    return Trouble.UNPAID if _is_vague(failure) and _CREDIT_WORDS.match(failure.message) else None
+        return FailureClass.CREDENTIALS
+    return (
+        FailureClass.UNPAID if _is_vague(failure) and _CREDIT_WORDS.match(failure.message) else None
+    )
 
 
-def _about_the_moment(failure: UpstreamFailure) -> Trouble | None:
+def _about_the_moment(failure: UpstreamFailure) -> FailureClass | None:
     if failure.status == _TOO_MANY:
-        return Trouble.RATE_LIMITED
+        return FailureClass.RATE_LIMITED
     if failure.status in _TIMEOUT_STATUSES and failure.kind is not FailureKind.IN_STREAM_ERROR:
-        return Trouble.TIMEOUT
+        return FailureClass.TIMEOUT
     if failure.kind is FailureKind.IN_STREAM_ERROR and 400 <= (failure.status or 0) < 500:
-        return Trouble.REJECTED
+        return FailureClass.REJECTED
     return None

@@ -11,7 +11,7 @@ from actors.turn.model_call import Route
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
 from actors.turn.records import NewTurn, Stored
 from actors.turn.request import TurnRequest
-from actors.usage.ledger import Ledger
+from actors.usage.ledger import UsageLedger
 
 
 class Cause(Struct, frozen=True):
@@ -60,7 +60,7 @@ class Turn:
         self.journal = Journal()
         self.items: list[Item] | None = None
         """Output items of the finished answer, or None while they have not been built."""
-        self.ledger = Ledger()
+        self.ledger = UsageLedger()
         """Result and token usage of every attempt."""
         self.scope = trio.CancelScope()
         self.cause: Cause | None = None

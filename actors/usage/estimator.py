@@ -59,7 +59,7 @@ class Learnt(Struct, frozen=True):
     """Reported tokens of recent prompts, relative to their estimates."""
 
 
-class Estimator:
+class LearningEstimator:
     """Estimator for all upstream models of a process, without I/O, clock or randomness."""
 
     def __init__(self) -> None:

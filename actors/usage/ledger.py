@@ -8,7 +8,7 @@ from itertools import groupby
 
 import msgspec
 
-from actors.ports import Estimates
+from actors.ports import Estimator
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -25,7 +25,7 @@ from actors.turn.records import AttemptRecord
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 
 
-class Tally:
+class AttemptUsage:
     """The result and token usage of one attempt."""
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Tally:
         self.status = failure.status
         self.note = failure.message
 
-    def usage(self, call: ModelCall, estimates: Estimates) -> Usage | None:
+    def usage(self, call: ModelCall, estimates: Estimator) -> Usage | None:
         """Return the reported or estimated usage, or None if the provider never answered."""
         if not self.asked:
             return None
@@ -140,7 +140,7 @@ class Tally:
         most = max(reported.output_tokens, estimated.output_tokens)
         return msgspec.structs.replace(reported, output_tokens=most, estimated=True)
 
-    def _estimated(self, call: ModelCall, estimates: Estimates) -> Usage:
+    def _estimated(self, call: ModelCall, estimates: Estimator) -> Usage:
         model = str(self.route)
         text = "".join(self.reasoning) + "".join(self.output)
         return Usage(
@@ -149,7 +149,7 @@ class Tally:
             estimated=True,
         )
 
-    def teach(self, call: ModelCall, estimates: Estimates) -> None:
+    def teach(self, call: ModelCall, estimates: Estimator) -> None:
         """Let the estimator learn from a complete answer with a reported token count."""
         reported = self.reported
         if reported is None:
@@ -182,17 +182,17 @@ class Tally:
         )
 
 
-class Ledger:
+class UsageLedger:
     """The attempts of one step, in order."""
 
     __slots__ = ("tallies",)
 
     def __init__(self) -> None:
-        self.tallies: list[Tally] = []
+        self.tallies: list[AttemptUsage] = []
 
-    def begin(self, route: Route, now: float) -> Tally:
+    def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""
-        tally = Tally(route, now)
+        tally = AttemptUsage(route, now)
         self.tallies.append(tally)
         return tally
 
@@ -201,7 +201,7 @@ class Ledger:
         tally = self.begin(route, now)
         tally.result, tally.note = "skipped", reason
 
-    def skipped(self) -> list[Tally]:
+    def skipped(self) -> list[AttemptUsage]:
         """Return the entries of skipped routes."""
         return [tally for tally in self.tallies if tally.result == "skipped"]
 
@@ -220,11 +220,11 @@ class Ledger:
         """Return the records of a live turn's attempts, without estimates."""
         return tuple(t.record(n, t.reported) for n, t in enumerate(self.tallies, 1))
 
-    def records(self, call: ModelCall, estimates: Estimates) -> tuple[AttemptRecord, ...]:
+    def records(self, call: ModelCall, estimates: Estimator) -> tuple[AttemptRecord, ...]:
         """Return the records of the attempts; usage that wasn't reported is estimated."""
         return tuple(t.record(n, t.usage(call, estimates)) for n, t in enumerate(self.tallies, 1))
 
-    def charged(self, call: ModelCall, estimates: Estimates) -> Usage | None:
+    def charged(self, call: ModelCall, estimates: Estimator) -> Usage | None:
         """Return the usage to charge: the input once, and the output that the client received.
 
         None if no provider began to answer, or if all that did failed before any content.
@@ -241,14 +241,14 @@ class Ledger:
             estimated=True,
         )
 
-    def _chargeable(self) -> list[Tally]:
+    def _chargeable(self) -> list[AttemptUsage]:
         """Return the attempts whose output was kept, or else those that did not fail."""
         asked = [tally for tally in self.tallies if tally.asked]
         kept = [tally for tally in asked if tally.kept]
         return kept or [tally for tally in asked if tally.result in _NOT_FAILED]
 
 
-def _shown(tally: Tally, usage: Usage) -> int:
+def _shown(tally: AttemptUsage, usage: Usage) -> int:
     """Return the tokens of the shown output, in proportion to its characters."""
     generated = sum(map(len, tally.output)) + sum(map(len, tally.reasoning))
     withheld = min(tally.withheld + tally.dropped, generated)

@@ -54,7 +54,7 @@ class _Request:
 _Answers = list[tuple[_Request, Outcome[object]]]
 
 
-class Writer:
+class GroupCommitWriter:
     """A queue for requests from one trio thread, and the thread that executes them."""
 
     def __init__(self, transactions: Transactions, *, queue_size: int, batch_size: int) -> None:

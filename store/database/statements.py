@@ -15,7 +15,7 @@ Values = Mapping[str, object]
 Bound = Sequence[object] | Values
 
 
-class Prepared:
+class PreparedStatement:
     """One statement with named parameters, compiled for one dialect."""
 
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:

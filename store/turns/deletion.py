@@ -10,7 +10,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Dialect, String, bindparam, delete, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from store.database.statements import Prepared
+from store.database.statements import PreparedStatement
 from store.database.tables import messages, tenants, turn_segments, turns
 
 _ERASED_OPTIONS = "{}"
@@ -31,7 +31,7 @@ class Deletions:
     def __init__(self, dialect: Dialect) -> None:
         the_turn = bindparam("the_turn", type_=String)
         # Update the row first: on PostgreSQL its lock makes a final record of the turn wait.
-        self._mark = Prepared(
+        self._mark = PreparedStatement(
             update(turns)
             .where(
                 turns.c.id == the_turn,
@@ -42,7 +42,7 @@ class Deletions:
             dialect,
         )
         self._delete_content = [
-            Prepared(delete(table).where(table.c.turn_id == the_turn), dialect)
+            PreparedStatement(delete(table).where(table.c.turn_id == the_turn), dialect)
             for table in (messages, turn_segments)
         ]
 
@@ -82,11 +82,11 @@ class Upkeep:
     """Maintenance statements: the sweep of old journals, and the write probe."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._delete_segments = Prepared(
+        self._delete_segments = PreparedStatement(
             delete(turn_segments).where(turn_segments.c.turn_id == bindparam("the_turn")), dialect
         )
-        self._insert_probe = Prepared(insert(tenants), dialect)
-        self._delete_probe = Prepared(
+        self._insert_probe = PreparedStatement(insert(tenants), dialect)
+        self._delete_probe = PreparedStatement(
             delete(tenants).where(tenants.c.id == bindparam("id")), dialect
         )
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database import tables
 from store.database.backend import Backend
-from store.database.statements import Prepared, Values
+from store.database.statements import PreparedStatement, Values
 from store.records.ids import new_id
 from store.records.turns import Finalised, FinalRecord
 from store.turns.writes import BEGINNING, SEGMENT_COLUMNS, input_rows, insert_turn, is_owned, row_of
@@ -39,15 +39,15 @@ class FinalWrites:
         ending = update(turns).where(is_owned()).values({name: bindparam(name) for name in columns})
         deleted = turns.c.deleted_at
         current = select(turns.c.status, turns.c.reason).where(turns.c.id == bindparam("the_turn"))
-        self._end = Prepared(ending.where(deleted.is_(None)), dialect)
-        self._end_of_deleted = Prepared(ending.where(deleted.is_not(None)), dialect)
-        self._read_outcome = Prepared(current, dialect)
-        self._insert = Prepared(insert_turn((*BEGINNING, *_END_COLUMNS)), dialect)
-        self._message = Prepared(insert(tables.messages), dialect)
-        self._usage = Prepared(insert(tables.usage_records), dialect)
-        self._step = Prepared(insert(tables.turn_steps), dialect)
-        self._attempt = Prepared(insert(tables.turn_attempts), dialect)
-        self._segment = Prepared(
+        self._end = PreparedStatement(ending.where(deleted.is_(None)), dialect)
+        self._end_of_deleted = PreparedStatement(ending.where(deleted.is_not(None)), dialect)
+        self._read_outcome = PreparedStatement(current, dialect)
+        self._insert = PreparedStatement(insert_turn((*BEGINNING, *_END_COLUMNS)), dialect)
+        self._message = PreparedStatement(insert(tables.messages), dialect)
+        self._usage = PreparedStatement(insert(tables.usage_records), dialect)
+        self._step = PreparedStatement(insert(tables.turn_steps), dialect)
+        self._attempt = PreparedStatement(insert(tables.turn_attempts), dialect)
+        self._segment = PreparedStatement(
             backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, None), dialect
         )
 

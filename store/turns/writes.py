@@ -24,7 +24,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database import tables
 from store.database.backend import Backend
-from store.database.statements import Prepared, Values
+from store.database.statements import PreparedStatement, Values
 from store.records.ids import new_id
 from store.records.turns import NewTurn, Segment
 
@@ -109,11 +109,11 @@ class TurnWrites:
 
     def __init__(self, backend: Backend, dialect: Dialect, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._insert = Prepared(insert_turn(BEGINNING), dialect)
-        self._input = Prepared(insert(tables.messages), dialect)
-        self._conversation_busy = Prepared(_conversation_busy(), dialect)
-        self._owned = Prepared(select(tables.turns.c.id).where(is_owned()), dialect)
-        self._append = Prepared(
+        self._insert = PreparedStatement(insert_turn(BEGINNING), dialect)
+        self._input = PreparedStatement(insert(tables.messages), dialect)
+        self._conversation_busy = PreparedStatement(_conversation_busy(), dialect)
+        self._owned = PreparedStatement(select(tables.turns.c.id).where(is_owned()), dialect)
+        self._append = PreparedStatement(
             backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, _fenced_row()), dialect
         )
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
 from actors.attempts.attempt import Item
-from actors.runtime.batch_channel import Link
+from actors.runtime.batch_channel import BatchChannel
 from actors.turn import events
 from actors.turn.chunks import (
     Chunk,
@@ -172,8 +172,8 @@ def test_drafts_do_not_depend_on_batching(chunks: list[Item], limit: int, cuts: 
 
 
 async def test_actor_ends_with_its_inbox() -> None:
-    chunks: Link[Item] = Link()
-    drafts: Link[Draft] = Link()
+    chunks: BatchChannel[Item] = BatchChannel()
+    drafts: BatchChannel[Draft] = BatchChannel()
     with chunks.sender:
         await chunks.sender.put([TextChunk("a")])
         await chunks.sender.put([TextChunk("b"), FINISH])

@@ -8,7 +8,7 @@ from msgspec import structs
 from trio.testing import MockClock
 
 from actors.attempts.attempt import Item
-from actors.runtime.batch_channel import Link
+from actors.runtime.batch_channel import BatchChannel
 from actors.streamer import Streamer
 from actors.turn import events
 from actors.turn.chunks import (
@@ -47,7 +47,7 @@ class StreamerSetup:
         self.turn = self.harness.turn(asked)
 
     async def run(self) -> Sequence[Item]:
-        link: Link[Item] = Link(1000)
+        link: BatchChannel[Item] = BatchChannel(1000)
         await Streamer(self.turn, self.harness.upstreams).run(link.sender)
         return link.leftovers()
 

@@ -2,7 +2,7 @@
 
 from actors.accumulator import Draft
 from actors.guard import Guard, watch
-from actors.runtime.batch_channel import Link
+from actors.runtime.batch_channel import BatchChannel
 from actors.turn.chunks import FinishChunk
 from actors.turn.events import Text
 from actors.turn.outcome import Reason
@@ -55,8 +55,8 @@ def test_two_holding_screens_release_in_order() -> None:
 
 
 async def test_actor_sends_passed_drafts_and_held_ones_at_the_end() -> None:
-    inbox: Link[Draft] = Link()
-    outbox: Link[Draft] = Link()
+    inbox: BatchChannel[Draft] = BatchChannel()
+    outbox: BatchChannel[Draft] = BatchChannel()
     with inbox.sender:
         await inbox.sender.put([Text("a. ")])
         await inbox.sender.put([Text("b")])

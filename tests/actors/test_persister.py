@@ -10,7 +10,7 @@ from actors.journal.checkpointer import decode_events
 from actors.persister import Persister
 from actors.turn import events
 from actors.turn.chunks import FinishChunk, UsageChunk
-from actors.turn.event_order import Place
+from actors.turn.event_order import JournalState
 from actors.turn.events import AnyEvent, Started, Text
 from actors.turn.outcome import Reason
 from tests.support.sample_events import STARTED, USAGE, answer_events, cut_at, ended
@@ -147,7 +147,9 @@ async def test_turn_without_stored_text_gets_no_checkpoints(
     nursery.cancel_scope.cancel()
 
 
-async def _batched(drafts: list[Draft], cuts: list[int]) -> tuple[list[AnyEvent], str, int, Place]:
+async def _batched(
+    drafts: list[Draft], cuts: list[int]
+) -> tuple[list[AnyEvent], str, int, JournalState]:
     setup = PersisterSetup()
     for batch in cut_at(drafts, cuts):
         setup.step(batch)

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from actors.accumulator import Draft
 from actors.finalisation.finaliser import SPOOL_TIMEOUT_S
 from actors.journal.journal import Journal
-from actors.ports import Answer
+from actors.ports import AnswerStream
 from actors.run_turn import run_turn
 from actors.turn import events
 from actors.turn.chunks import ToolCallChunk, UsageChunk
@@ -21,7 +21,7 @@ from actors.turn.price import Price
 from actors.turn.records import Finalised
 from actors.turn.state import Turn
 from actors.turn.timeouts import Timeouts
-from actors.usage.estimator import Estimator
+from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import USAGE
 from tests.support.turn_fakes import (
     FINALISE_S,
@@ -30,7 +30,7 @@ from tests.support.turn_fakes import (
     Line,
     ScriptedProvider,
     StoreBug,
-    Trouble,
+    StoreFault,
     TurnHarness,
     a_request,
     stop,
@@ -128,7 +128,7 @@ async def test_turn_without_stored_text_stores_only_its_row(autojump_clock: Mock
     record = harness.record
     assert (record.text, record.segment, record.tool_calls) == ("", None, None)
     assert record.usage is not None
-    assert record.usage.output_tokens == Estimator().estimate("", "secret") > 0
+    assert record.usage.output_tokens == LearningEstimator().estimate("", "secret") > 0
     assert record.last_event == len(turn.journal.events) - 1
 
 
@@ -310,7 +310,7 @@ async def test_answer_beyond_the_size_limit(autojump_clock: MockClock) -> None:
     assert [type(e) for e in turn.journal.events] == [Started, Text, events.Warning, Ended]
     assert harness.record.text == "abc"
     assert harness.record.usage is not None
-    assert harness.record.usage.output_tokens == Estimator().estimate("", "abcdef") > 0
+    assert harness.record.usage.output_tokens == LearningEstimator().estimate("", "abcdef") > 0
     assert trio.current_time() == 0
 
 
@@ -334,7 +334,7 @@ async def test_held_text_is_charged_at_a_cancel_but_not_stored(autojump_clock: M
         turn.stop(Reason.CANCEL_REQUESTED)
     assert harness.record.text == "Shown. "
     assert harness.record.usage is not None
-    assert harness.record.usage.output_tokens == Estimator().estimate("", "Shown. abcdefgh")
+    assert harness.record.usage.output_tokens == LearningEstimator().estimate("", "Shown. abcdefgh")
 
 
 async def test_held_text_is_shown_at_the_end(autojump_clock: MockClock) -> None:
@@ -359,7 +359,7 @@ async def test_held_text_is_not_shown_in_another_turn(autojump_clock: MockClock)
 
 async def test_store_that_refuses_new_turns(autojump_clock: MockClock) -> None:
     harness = TurnHarness(ScriptedProvider(stop()))
-    harness.store.trouble["begin"] = Trouble.REFUSES
+    harness.store.trouble["begin"] = StoreFault.REFUSES
     turn = harness.turn()
     await run_turn(turn, harness.backstage)
     end = the_end(turn)
@@ -377,15 +377,15 @@ async def test_store_that_refuses_new_turns(autojump_clock: MockClock) -> None:
 
 async def test_store_that_hangs_in_begin(autojump_clock: MockClock) -> None:
     harness = TurnHarness(ScriptedProvider(stop()))
-    harness.store.trouble["begin"] = Trouble.HANGS
+    harness.store.trouble["begin"] = StoreFault.HANGS
     turn = await run_checked(harness, harness.turn(a_request("main", total_s=9)))
     assert outcome(turn) == (Status.INCOMPLETE, Reason.TIME_BUDGET)
     assert harness.record in harness.store.finals
 
 
-@pytest.mark.parametrize("trouble", [Trouble.REFUSES, Trouble.HANGS, Trouble.CRASHES])
+@pytest.mark.parametrize("trouble", [StoreFault.REFUSES, StoreFault.HANGS, StoreFault.CRASHES])
 async def test_record_refused_by_the_database_is_spooled(
-    autojump_clock: MockClock, trouble: Trouble
+    autojump_clock: MockClock, trouble: StoreFault
 ) -> None:
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     harness.store.trouble["finalise"] = trouble
@@ -393,15 +393,15 @@ async def test_record_refused_by_the_database_is_spooled(
     assert outcome(turn) == (Status.COMPLETED, Reason.STOP)
     assert turn.stored == "spooled"
     assert harness.store.spooled == [harness.record]
-    assert trio.current_time() == (FINALISE_S if trouble is Trouble.HANGS else 0)
+    assert trio.current_time() == (FINALISE_S if trouble is StoreFault.HANGS else 0)
     reported = harness.observer.troubles + harness.observer.crashes
     assert len(reported) == 1
-    assert isinstance(reported[0], StoreBug) == (trouble is Trouble.CRASHES)
+    assert isinstance(reported[0], StoreBug) == (trouble is StoreFault.CRASHES)
 
 
-@pytest.mark.parametrize("trouble", [Trouble.REFUSES, Trouble.HANGS, Trouble.CRASHES])
+@pytest.mark.parametrize("trouble", [StoreFault.REFUSES, StoreFault.HANGS, StoreFault.CRASHES])
 async def test_record_refused_by_database_and_spool_is_logged(
-    autojump_clock: MockClock, trouble: Trouble
+    autojump_clock: MockClock, trouble: StoreFault
 ) -> None:
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     harness.store.trouble = {"finalise": trouble, "spool": trouble}
@@ -412,7 +412,7 @@ async def test_record_refused_by_database_and_spool_is_logged(
     assert harness.store.records == []
     (lost,) = harness.observer.lost
     assert lost.text == "a"
-    assert trio.current_time() == (FINALISE_S + SPOOL_TIMEOUT_S) * (trouble is Trouble.HANGS)
+    assert trio.current_time() == (FINALISE_S + SPOOL_TIMEOUT_S) * (trouble is StoreFault.HANGS)
 
 
 async def test_lost_finalise_race_publishes_the_winners_end(
@@ -480,7 +480,7 @@ async def test_crash_while_building_the_record_loses_only_content(
     def crash(*_: object) -> None:
         raise Bug
 
-    monkeypatch.setattr("actors.finalisation.outcome_decision.Ending.record", crash)
+    monkeypatch.setattr("actors.finalisation.outcome_decision.TurnEnding.record", crash)
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     turn = harness.turn()
     await run_turn(turn, harness.backstage)
@@ -498,7 +498,7 @@ async def test_crash_while_building_the_end_still_publishes_an_end(
     def crash(*_: object) -> None:
         raise Bug
 
-    monkeypatch.setattr("actors.finalisation.outcome_decision.Ending.ended", crash)
+    monkeypatch.setattr("actors.finalisation.outcome_decision.TurnEnding.ended", crash)
     harness = TurnHarness(ScriptedProvider(line, stop()))
     turn = harness.turn()
     await run_turn(turn, harness.backstage)
@@ -543,7 +543,7 @@ def bugs_reported(harness: TurnHarness) -> int:
 class FailsOnCancel(ScriptedProvider):
     """A provider that raises its own exception when it is cancelled."""
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
         try:
             await trio.sleep_forever()
         except trio.Cancelled:

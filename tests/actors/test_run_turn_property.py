@@ -21,14 +21,14 @@ from actors.turn.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.turn.event_order import Order
+from actors.turn.event_order import EventOrder
 from actors.turn.events import Ended, Started
 from actors.turn.lease import Lease
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
 from actors.turn.records import AttemptRecord, FinalRecord
 from actors.turn.timeouts import Timeouts
-from actors.usage.estimator import Estimator
+from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import answer_chunks
 from tests.support.turn_fakes import (
     FOREVER,
@@ -36,7 +36,7 @@ from tests.support.turn_fakes import (
     HoldingScreen,
     Line,
     ScriptedProvider,
-    Trouble,
+    StoreFault,
     TurnHarness,
     a_request,
     text_in,
@@ -80,7 +80,7 @@ class Scenario:
     keep_text: bool
     max_answer_bytes: int
     store_takes_s: float
-    trouble: dict[str, Trouble]
+    trouble: dict[str, StoreFault]
 
 
 scenarios = st.builds(
@@ -94,7 +94,9 @@ scenarios = st.builds(
     max_answer_bytes=st.sampled_from([1_000_000, 10]),
     store_takes_s=st.sampled_from([0.0, 0.1, 1.0]),
     trouble=st.dictionaries(
-        st.sampled_from(["checkpoint", "finalise", "spool"]), st.sampled_from(Trouble), max_size=2
+        st.sampled_from(["checkpoint", "finalise", "spool"]),
+        st.sampled_from(StoreFault),
+        max_size=2,
     ),
 )
 
@@ -129,7 +131,7 @@ class Run:
         self.turn = self.harness.turn(replace(asked, on_cut=OnCut.FAIL))
         before = trio.lowlevel.current_statistics().tasks_living
         async with trio.open_nursery() as checkpoints:
-            if scenario.trouble.get("checkpoint") is not Trouble.CRASHES:
+            if scenario.trouble.get("checkpoint") is not StoreFault.CRASHES:
                 checkpoints.start_soon(self.harness.checkpointer.run)
             async with trio.open_nursery() as service:
                 service.start_soon(run_turn, self.turn, self.harness.backstage)
@@ -187,7 +189,7 @@ class Run:
 
     def check_journal(self) -> None:
         journal, store = self.turn.journal.events, self.harness.store
-        order = Order()
+        order = EventOrder()
         for event in journal:
             order.advance(event)
         assert isinstance(journal[0], Started)
@@ -233,7 +235,7 @@ class Run:
             assert usage is None
             return
         reported = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
-        call, untaught = self.turn.request.call, Estimator()
+        call, untaught = self.turn.request.call, LearningEstimator()
         expected = Usage(
             input_tokens=untaught.estimate_input("", call),
             output_tokens=untaught.estimate("", generated, 0),

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from actors.attempts.attempt import Item
 from actors.attempts.deadlines import SLACK_S
 from actors.routing.requirements import Requirements, requirements_of
-from actors.runtime.batch_channel import Link
+from actors.runtime.batch_channel import BatchChannel
 from actors.runtime.offload import LARGE_VALUES
 from actors.streamer import Streamer
 from actors.turn import events
@@ -20,7 +20,7 @@ from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason
 from actors.turn.state import Turn
 from actors.turn.timeouts import Timeouts
-from actors.usage.estimator import Estimator
+from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import USAGE
 from tests.support.turn_fakes import (
     FOREVER,
@@ -47,7 +47,7 @@ class StreamerSetup:
         self.harness = TurnHarness(*providers)
         self.turn: Turn = self.harness.turn(asked)
         self.streamer = Streamer(self.turn, self.harness.upstreams)
-        self.link: Link[Item] = Link(1000)
+        self.link: BatchChannel[Item] = BatchChannel(1000)
 
     async def run(self) -> Sequence[Item]:
         await self.streamer.run(self.link.sender)
@@ -72,7 +72,7 @@ async def test_complete_answer_follows_started(autojump_clock: MockClock) -> Non
             provider="main",
             upstream_model="main-model",
             created_at=now(),
-            input_estimate=Estimator().estimate_input("", setup.turn.request.call),
+            input_estimate=LearningEstimator().estimate_input("", setup.turn.request.call),
         ),
         *text("a", "b", "c"),
         FinishChunk(Reason.STOP),
@@ -293,7 +293,7 @@ async def test_cancel_with_a_full_link_closes_and_keeps_the_batch(
 ) -> None:
     main = ScriptedProvider(text("a"), text("b"), stop())
     setup = StreamerSetup(main)
-    setup.link = Link(1)
+    setup.link = BatchChannel(1)
     with trio.move_on_after(1):
         await setup.streamer.run(setup.link.sender)
     items = setup.link.leftovers()

@@ -13,7 +13,7 @@ from actors.turn_registry import Draining, Registry, TooManyTurns
 from tests.support.turn_fakes import (
     FOREVER,
     ScriptedProvider,
-    Trouble,
+    StoreFault,
     TurnHarness,
     a_request,
     stop,
@@ -114,7 +114,7 @@ async def test_ended_turn_is_found_until_its_record_is_in_the_database(
     autojump_clock: MockClock, nursery: trio.Nursery, refuse: list[str], stored: Stored
 ) -> None:
     setup = RegistrySetup(nursery, silence=1.0)
-    setup.harness.store.trouble = dict.fromkeys(refuse, Trouble.REFUSES)
+    setup.harness.store.trouble = dict.fromkeys(refuse, StoreFault.REFUSES)
     turn = setup.registry.start(REQUEST)
     assert setup.registry.unsettled() == []
     await setup.registry.wait_empty()
@@ -134,7 +134,7 @@ async def test_number_of_unsettled_turns_is_limited(
 ) -> None:
     monkeypatch.setattr("actors.turn_registry.UNSETTLED_KEPT", 2)
     setup = RegistrySetup(nursery, silence=1.0)
-    setup.harness.store.trouble["finalise"] = Trouble.REFUSES
+    setup.harness.store.trouble["finalise"] = StoreFault.REFUSES
     turns = []
     for _ in range(3):
         turns.append(setup.registry.start(REQUEST))

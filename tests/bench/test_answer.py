@@ -16,7 +16,7 @@ from bench.spec import Spec, parse, text, token
 from bench.surfaces import Name
 from tests.support.sample_events import STARTED, USAGE, ended
 from web.dialects.frames import START
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 
 SPEC = Spec(chunks=30, seed=3)
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-turn-id: t1\r\n\r\n"
@@ -132,7 +132,7 @@ SURFACES_OF: dict[str, Name] = {
 def render(dialect: str, pieces: list[AnyEvent]) -> bytes:
     """Render a turn with these events as a stream of the dialect."""
     options: dict[str, JSON] = {"include_usage": True} if dialect == "openai-chat" else {}
-    stream = KINDS[dialect].stream(options, START)
+    stream = DIALECTS[dialect].stream(options, START)
     return stream.render([STARTED, *pieces, ended(usage=USAGE)])
 
 
@@ -156,6 +156,6 @@ def test_non_streaming_answer_of_every_surface_is_read(dialect: str) -> None:
         ended(usage=USAGE),
     ]
     answer = Answer(SPEC, stream=False, surface=SURFACES_OF[dialect])
-    answer.feed(msgspec.json.encode(KINDS[dialect].whole(journal, {})))
+    answer.feed(msgspec.json.encode(DIALECTS[dialect].whole(journal, {})))
     answer.end()
     assert answer.problem() is None

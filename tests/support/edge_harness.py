@@ -12,7 +12,7 @@ from typing import cast
 import httpx
 import trio
 
-from actors.journal.heartbeat import Pulse
+from actors.journal.heartbeat import HeartbeatTimer
 from actors.providers.embedding_provider import Embedder
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode
@@ -151,7 +151,7 @@ async def open_harness(
             new_id=lambda: f"turn_{next(numbers)}",
         )
         metrics.watch(registry, lambda: store.figures)
-        nursery.start_soon(Pulse(registry, config.turns.heartbeat_s).run)
+        nursery.start_soon(HeartbeatTimer(registry, config.turns.heartbeat_s).run)
         board = turns.board
         metrics.watch_routes(board, models_by_route(config))
         planner = Planner(config)

@@ -11,10 +11,10 @@ from actors.accumulator import Draft
 from actors.finalisation.finaliser import Finaliser
 from actors.guard import Screen
 from actors.journal.checkpointer import Checkpointer, decode_events
-from actors.ports import Answer
+from actors.ports import AnswerStream
 from actors.routing.breaker import BreakerSettings
 from actors.routing.route_board import RouteBoard
-from actors.run_turn import Backstage
+from actors.run_turn import TurnDependencies
 from actors.streamer import Upstreams
 from actors.turn import events
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
@@ -36,7 +36,7 @@ from actors.turn.records import (
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
 from actors.turn.timeouts import Timeouts
-from actors.usage.estimator import Estimator
+from actors.usage.estimator import LearningEstimator
 
 EPOCH = 1_700_000_000.0
 FLUSH_S = 0.25
@@ -136,7 +136,7 @@ class ScriptedProvider:
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         return self._cannot
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
         scene = self._scenes[min(len(self.calls), len(self._scenes) - 1)]
         self.calls.append((call, connect_s))
         self.opening += 1
@@ -189,7 +189,7 @@ class AtStep(trio.abc.Instrument):
             self._action()
 
 
-class Trouble(Enum):
+class StoreFault(Enum):
     """A fault of a store's method."""
 
     REFUSES = auto()
@@ -212,7 +212,7 @@ class MemoryStore:
         self.lost_owner: set[str] = set()
         self.winner: Finalised | None = None
         """Result of another writer that has finalised the turn already, or None."""
-        self.trouble: dict[str, Trouble] = {}
+        self.trouble: dict[str, StoreFault] = {}
         self.takes_s = 0.0
         self.flushes: list[tuple[float, list[Segment]]] = []
         self.refusals = 0
@@ -283,13 +283,13 @@ class MemoryStore:
     async def _try(self, method: str, refusal: Exception) -> None:
         await trio.lowlevel.checkpoint()
         match self.trouble.get(method):
-            case Trouble.REFUSES:
+            case StoreFault.REFUSES:
                 self.refusals += 1
                 await trio.sleep(self.refuses_after_s)
                 raise refusal
-            case Trouble.HANGS:
+            case StoreFault.HANGS:
                 await trio.sleep_forever()
-            case Trouble.CRASHES:
+            case StoreFault.CRASHES:
                 raise StoreBug(method)
             case None:
                 pass
@@ -339,8 +339,10 @@ class TurnHarness:
         self.checkpointer = Checkpointer(self.store, flush_s=FLUSH_S, flush_bytes=1000)
         self.providers = {provider.name: provider for provider in providers}
         self.board = RouteBoard(BreakerSettings(), {}, {}, trio.current_time)
-        self.upstreams = Upstreams(self.providers, self.board, Estimator(), now, lambda: 0.5)
-        self.backstage = Backstage(
+        self.upstreams = Upstreams(
+            self.providers, self.board, LearningEstimator(), now, lambda: 0.5
+        )
+        self.backstage = TurnDependencies(
             store=self.store,
             upstreams=self.upstreams,
             checkpointer=self.checkpointer,

@@ -7,7 +7,7 @@ from actors.writer import Dialect
 from web.dialects.frames import Cursor, Numbering
 
 
-class Rendering(Dialect, Protocol):
+class DialectStream(Dialect, Protocol):
     """The stream of one turn in one dialect."""
 
     @property
@@ -19,5 +19,5 @@ class Rendering(Dialect, Protocol):
         """True if streamed content was discarded later, so that the stream ends in an error."""
 
 
-Render = Callable[[Cursor], Rendering]
+Render = Callable[[Cursor], DialectStream]
 """Starts the stream of a turn after the cursor."""

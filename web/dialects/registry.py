@@ -10,7 +10,7 @@ from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
 from web.dialects.anthropic_messages import message
 from web.dialects.anthropic_messages import stream as messages
-from web.dialects.base import Rendering
+from web.dialects.base import DialectStream
 from web.dialects.frames import Cursor
 from web.dialects.openai_chat import completion as chat_completion
 from web.dialects.openai_chat import stream as openai_chat
@@ -31,12 +31,12 @@ class Whole(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DialectKind:
+class DialectSpec:
     """Specification of one dialect."""
 
     name: str
     """The name used in turns and in frame ids."""
-    stream: Callable[[Options, Cursor], Rendering]
+    stream: Callable[[Options, Cursor], DialectStream]
     """Starts a stream after the cursor."""
     whole: Whole
     """Builds the object for a non-streaming request."""
@@ -58,23 +58,23 @@ def _messages_whole(
     return message.message(journal, items)
 
 
-KINDS: Mapping[str, DialectKind] = {
+DIALECTS: Mapping[str, DialectSpec] = {
     kind.name: kind
     for kind in (
-        DialectKind(
+        DialectSpec(
             name=openai_chat.NAME,
             stream=openai_chat.OpenAIChat,
             whole=_chat_whole,
             can_express=chat_completion.has_finish,
         ),
-        DialectKind(
+        DialectSpec(
             name=responses.NAME,
             stream=responses.Responses,
             whole=response_object.response_object,
             can_express=response_object.can_express,
             finishes=response_object.ANSWER_REASONS,
         ),
-        DialectKind(
+        DialectSpec(
             name=messages.NAME,
             stream=messages.Messages,
             whole=_messages_whole,

@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from actors.journal.reader_pace import ReaderTooSlow
 from web.http.body import BoundedBody
 from web.observability.access_log import RequestRecord, log_request
-from web.server.receive_queue import INBOX, Inbox
+from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 from web.server.request_id import id_in
 
 _CONTEXT = "trouper.request"
@@ -32,7 +32,7 @@ _CONTEXT = "trouper.request"
 _log = structlog.stdlib.get_logger("trouper.http")
 
 
-class RequestLife(RequestRecord):
+class RequestContext(RequestRecord):
     """Context of one request: its access record, and a stack that is closed at its end."""
 
     __slots__ = ("stack",)
@@ -42,12 +42,12 @@ class RequestLife(RequestRecord):
         self.stack = AsyncExitStack()
 
 
-def request_context_of(request: Request) -> RequestLife:
+def request_context_of(request: Request) -> RequestContext:
     """Return the context of a request.
 
     Raise `LookupError` if the request did not come through `TurnHTTPConnection`.
     """
-    return cast("dict[str, RequestLife]", request.scope)[_CONTEXT]
+    return cast("dict[str, RequestContext]", request.scope)[_CONTEXT]
 
 
 def request_stack(request: Request) -> AsyncExitStack:
@@ -77,7 +77,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
 
     def __init__(self, app: BodyTimedApp, scope: HTTPScope) -> None:
         super().__init__(app, scope)
-        self._context = RequestLife()
+        self._context = RequestContext()
         self._ended = False
         cast("dict[str, object]", scope)[_CONTEXT] = self._context
 
@@ -96,7 +96,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         and no task is needed to wait for it. A task with its nursery is a tenth of the memory of
         an open stream.
         """
-        inbox = cast("dict[str, Inbox]", self.scope["extensions"]).get(INBOX)
+        inbox = cast("dict[str, ReceiveQueue]", self.scope["extensions"]).get(RECEIVE_QUEUE)
         if inbox is not None and inbox.has_whole_body:
             with trio.CancelScope() as scope:
                 await self._respond(await self._received(scope, receive, send, inbox), send)
@@ -110,7 +110,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         scope: trio.CancelScope,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
-        inbox: Inbox,
+        inbox: ReceiveQueue,
     ) -> Request:
         request = self._create_request_from_scope(send)
         await self._feed(cast("BoundedBody", request.body), receive)
@@ -122,7 +122,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         nursery: trio.Nursery,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
-        inbox: Inbox | None,
+        inbox: ReceiveQueue | None,
     ) -> Request:
         request = self._create_request_from_scope(send)
         body = cast("BoundedBody", request.body)
@@ -145,7 +145,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         scope: trio.CancelScope,
         body: BoundedBody,
         receive: ASGIReceiveCallable,
-        inbox: Inbox | None,
+        inbox: ReceiveQueue | None,
     ) -> None:
         """Receive the body, then wait for a disconnect.
 
@@ -229,7 +229,7 @@ def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
     }
 
 
-async def _send_parts(send: ASGISendCallable, body: ResponseBody, context: RequestLife) -> bytes:
+async def _send_parts(send: ASGISendCallable, body: ResponseBody, context: RequestContext) -> bytes:
     """Send the parts of a body and return the last one unsent, if the body can identify it.
 
     The caller sends the last part together with the end of the response, in one write.

@@ -16,7 +16,7 @@ from web.server.request_id import id_in
 MESSAGES = "/v1/messages"
 
 
-def error_shape() -> Callable[[ErrorInfo], object]:
+def error_format() -> Callable[[ErrorInfo], object]:
     """Return the function that builds error bodies on the current request's surface."""
     return messages_error if _is_messages() else error_body
 

@@ -3,13 +3,13 @@
 from collections import deque
 from sys import getsizeof
 
-from actors.runtime.wait_queue import Waiters
+from actors.runtime.wait_queue import WaitQueue
 
 MOST = 64
 """Maximum number of waiting messages."""
 
 
-class MessageInbox:
+class MessageQueue:
     """A queue whose writer never waits, because it is the task that detects disconnects.
 
     `max_bytes` limits the memory of all waiting messages; a single message may be larger.
@@ -21,7 +21,7 @@ class MessageInbox:
         self._messages: deque[str | bytes] = deque()
         self._most_bytes = max_bytes
         self._bytes = 0
-        self._arrival = Waiters()
+        self._arrival = WaitQueue()
 
     def put(self, message: str | bytes) -> bool:
         """Queue a message. Return False if there is no room for it."""

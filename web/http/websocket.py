@@ -20,7 +20,7 @@ from quart_trio.asgi import TrioASGIWebsocketConnection
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from web.http.receive_queue import MessageInbox
+from web.http.receive_queue import MessageQueue
 from web.observability.access_log import RequestRecord, log_request
 from web.server.protocols.websocket import TEXTS
 from web.server.request_id import id_in
@@ -80,7 +80,7 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         self.scope = scope
         self._accepted = False
         self._closed = False
-        self._inbox = MessageInbox(app.config["MAX_CONTENT_LENGTH"])
+        self._inbox = MessageQueue(app.config["MAX_CONTENT_LENGTH"])
         self.receive_channel = self._inbox  # type: ignore[assignment]  # only receive is used
         self._id = id_in(scope)
         self._context = WebsocketContext(scope)

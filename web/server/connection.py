@@ -11,15 +11,15 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import AppWrapper, ASGIFramework, TaskGroup
 from hypercorn.utils import parse_socket_addr
 
-from actors.runtime.wait_queue import Waiters
+from actors.runtime.wait_queue import WaitQueue
 from web.server.counters import Counters
-from web.server.protocols.base import Surroundings
+from web.server.protocols.base import ProtocolContext
 from web.server.protocols.http1 import Http1Protocol
 from web.server.protocols.http2 import Http2Protocol
 from web.server.settings import Context, ProtocolConfig, ServerSettings
 from web.server.stream import MAX_RECEIVE, SocketStream
 from web.server.tasks import Tasks
-from web.server.writer import Address, ServerStream, Writer, socket_stream
+from web.server.writer import Address, ConnectionWriter, ServerStream, socket_stream
 
 _CLOSE_S = 1.0
 
@@ -51,7 +51,7 @@ class Connection:
         self._context = context
         self._counters = counters
         self.client, self._server = _addresses(socket_stream(stream))
-        self._writer = Writer(stream, self.client, settings.write_stall_s, counters)
+        self._writer = ConnectionWriter(stream, self.client, settings.write_stall_s, counters)
         self._clock = trio.CancelScope()
         self._idle = True
         self._head_begun = False
@@ -60,9 +60,9 @@ class Connection:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._feeding = False
-        self._drained = Waiters()
+        self._drained = WaitQueue()
         self._machinery: trio.Nursery
-        self._surroundings: Surroundings
+        self._surroundings: ProtocolContext
         self._protocol: Http1Protocol | Http2Protocol
 
     async def run(self) -> None:
@@ -100,7 +100,7 @@ class Connection:
     async def _serve(self, requests: trio.Nursery) -> None:
         async with trio.open_nursery() as self._machinery:
             tasks = Tasks(requests, self._machinery, self._context, self._counters)
-            self._surroundings = Surroundings(
+            self._surroundings = ProtocolContext(
                 cast("AppWrapper", self._app),
                 self._config,
                 self._context,

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import trio
 from hypercorn.typing import ASGIReceiveEvent, HTTPDisconnectEvent
 
-from actors.runtime.wait_queue import Waiters
+from actors.runtime.wait_queue import WaitQueue
 
-INBOX = "trouper.inbox"
+RECEIVE_QUEUE = "trouper.inbox"
 """Name of the ASGI extension that holds a request's inbox."""
 _CAPACITY = 16
 _DISCONNECTS = {"http.disconnect", "websocket.disconnect"}
 
 
-class Inbox:
+class ReceiveQueue:
     """A bounded queue of a request's ASGI messages.
 
     The disconnect never waits behind unread parts. `when_over` reports it with a callback, which
@@ -27,8 +27,8 @@ class Inbox:
         self._last: ASGIReceiveEvent = HTTPDisconnectEvent(type="http.disconnect")
         self._over = False
         self._closed = False
-        self._arrival = Waiters()
-        self._room = Waiters()
+        self._arrival = WaitQueue()
+        self._room = WaitQueue()
         self._callback: Callable[[], None] | None = None
 
     @property

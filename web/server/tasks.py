@@ -16,7 +16,7 @@ from hypercorn.typing import (
 )
 
 from web.server.counters import Counters
-from web.server.receive_queue import INBOX, Inbox
+from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 from web.server.settings import LEAVING, Context
 
 AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
@@ -47,9 +47,9 @@ class Tasks:
         self, app: AppWrapper, config: Config, scope: Scope, send: AppSend
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start a request and return the function that queues its ASGI messages."""
-        inbox = Inbox()
+        inbox = ReceiveQueue()
         extensions = cast("dict[str, dict[str, object]]", scope)["extensions"]
-        extensions[INBOX] = inbox
+        extensions[RECEIVE_QUEUE] = inbox
         if scope["type"] == "websocket":
             extensions[LEAVING] = self._context.leaving
         self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, inbox, send)
@@ -59,7 +59,9 @@ class Tasks:
         """Start a task that is cancelled with the connection."""
         self._machinery.start_soon(func, *args)
 
-    async def _run(self, app: ASGIFramework, scope: Scope, inbox: Inbox, send: AppSend) -> None:
+    async def _run(
+        self, app: ASGIFramework, scope: Scope, inbox: ReceiveQueue, send: AppSend
+    ) -> None:
         """Run the app; an error that it lets through affects only this request.
 
         The final `send(None)` then answers 500 if nothing was sent yet, or else closes the

@@ -16,7 +16,7 @@ ServerStream = SocketStream | trio.SSLStream[SocketStream] | trio.abc.HalfClosea
 _log = structlog.stdlib.get_logger("trouper.http")
 
 
-class Writer:
+class ConnectionWriter:
     """The ordered writer of one connection.
 
     Data for a broken connection is dropped silently, because the reader notices the end.

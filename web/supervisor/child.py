@@ -6,12 +6,12 @@ import structlog
 import trio
 
 from web.process.shutdown import Stop
-from web.supervisor.plan import READY, Order
+from web.supervisor.plan import READY, Command
 
 _log = structlog.get_logger("trouper.server")
 
 
-class Supervisor:
+class SupervisorLink:
     """The server process's view of its supervisor: reports readiness and receives orders."""
 
     def __init__(self, descriptor: int) -> None:
@@ -32,7 +32,7 @@ class Supervisor:
         with self._socket:
             while orders := await self._receive():
                 for byte in orders:
-                    _carry_out(Order(bytes([byte])), stop)
+                    _carry_out(Command(bytes([byte])), stop)
         if not stop.asked.is_set():
             _log.error("supervisor exited")
             stop.hand_over()
@@ -44,11 +44,11 @@ class Supervisor:
             return b""
 
 
-def _carry_out(order: Order, stop: Stop) -> None:
+def _carry_out(order: Command, stop: Stop) -> None:
     match order:
-        case Order.LEAVE:
+        case Command.LEAVE:
             stop.hand_over()
-        case Order.DRAIN:
+        case Command.DRAIN:
             stop.ask()
-        case Order.HURRY:
+        case Command.HURRY:
             stop.hurry()

@@ -27,13 +27,13 @@ from web.supervisor.plan import (
     READY,
     Action,
     Announce,
+    Command,
     Finish,
     Kill,
     Note,
-    Order,
-    Plan,
     Send,
     Start,
+    SupervisorPlan,
 )
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -60,7 +60,7 @@ class Process:
                 process_group=0,  # Ctrl-C must reach only us: we forward it as one order
             )
 
-    def send(self, order: Order) -> None:
+    def send(self, order: Command) -> None:
         """Send an order; errors are ignored, because a dead process needs no orders."""
         with suppress(OSError):
             self.control.send(order.value)
@@ -74,12 +74,12 @@ class Process:
 
 
 class Supervisor:
-    """Executor of the actions that `Plan` decides on, until one of them is to exit."""
+    """Executor of the actions that `SupervisorPlan` decides on, until one of them is to exit."""
 
     def __init__(
         self, processes: int, command: Sequence[str], sockets: Sequence[socket.socket]
     ) -> None:
-        self._plan = Plan(processes)
+        self._plan = SupervisorPlan(processes)
         self._command = command
         self._sockets = sockets
         self._processes: dict[int, Process] = {}

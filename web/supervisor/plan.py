@@ -14,7 +14,7 @@ READY = b"R"
 """Message of a child: it serves."""
 
 
-class Order(Enum):
+class Command(Enum):
     """A message of the parent."""
 
     LEAVE = b"L"
@@ -44,7 +44,7 @@ class Send(Struct, frozen=True):
     """An action: send an order to a process."""
 
     number: int
-    order: Order
+    order: Command
 
 
 class Kill(Struct, frozen=True):
@@ -91,7 +91,7 @@ class Worker(Struct):
     state: State = State.STARTING
 
 
-class Plan:
+class SupervisorPlan:
     """The supervisor's state machine.
 
     Call a method for each thing that happens, with the current time, and carry out the actions
@@ -161,7 +161,7 @@ class Plan:
 
     def stop(self) -> Iterator[Action]:
         """Yield the actions that stop all processes; the second call makes them hurry."""
-        order = Order.HURRY if self._stopping else Order.DRAIN
+        order = Command.HURRY if self._stopping else Command.DRAIN
         self._stopping, self._start_at = True, None
         for number in self._workers:
             yield Send(number, order)
@@ -220,7 +220,7 @@ class Plan:
     def _order_to_leave(self, generation: int | None) -> Iterator[Action]:
         for worker in self._of(generation):
             worker.state = State.LEAVING
-            yield Send(worker.number, Order.LEAVE)
+            yield Send(worker.number, Command.LEAVE)
 
     def _start_soon(self, now: float) -> None:
         pause = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)

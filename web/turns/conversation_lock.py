@@ -8,7 +8,7 @@ from actors.turn.state import Turn
 from web.http.errors import ApiError
 
 
-class Conversations:
+class ConversationLock:
     """Claims on conversations in which a request of this process is about to start a turn.
 
     The store knows the live turns of all processes. A claim covers the time between checking

@@ -12,7 +12,7 @@ from web.http.errors import ApiError, not_found, unavailable
 _NAMES_SHOWN = 50
 
 
-class Plan(Struct, frozen=True):
+class TurnPlan(Struct, frozen=True):
     """The settings of a model's turns."""
 
     routes: tuple[PlannedRoute, ...]
@@ -77,7 +77,7 @@ class Planner:
         """The names of the configured models, in the order of the file."""
         return list(self._plans)
 
-    def find(self, name: str) -> Plan:
+    def find(self, name: str) -> TurnPlan:
         """Return the plan for `name`.
 
         Raise `ApiError`: 404 for an unknown name, 503 if no route has a usable key.
@@ -95,13 +95,13 @@ class Planner:
         plan = self._plans.get(name)
         return plan.price if plan else Price()
 
-    def _direct(self, name: str) -> Plan | None:
+    def _direct(self, name: str) -> TurnPlan | None:
         provider, slash, upstream_model = name.partition("/")
         if not slash or not upstream_model or provider not in self._config.providers:
             return None
         return self._plan(None, (ModelRoute(route=Route(provider, upstream_model)),))
 
-    def _simulated(self, name: str) -> Plan | None:
+    def _simulated(self, name: str) -> TurnPlan | None:
         """Return a plan for `sim:cut=40` if `sim` is a model whose first route is simulated.
 
         The plan has only the first route, with these settings of the simulation.
@@ -117,9 +117,9 @@ class Planner:
         route = first.model_copy(update={"route": Route(first.route.provider, upstream_model)})
         return self._plan(model, (route,))
 
-    def _plan(self, model: Model | None, routes: tuple[ModelRoute, ...]) -> Plan:
+    def _plan(self, model: Model | None, routes: tuple[ModelRoute, ...]) -> TurnPlan:
         config = self._config
-        return Plan(
+        return TurnPlan(
             routes=tuple(self._planned(model, entry) for entry in routes),
             usable=any(config.providers[entry.route.provider].usable for entry in routes),
             total_s=config.clocks(model, routes[0].route.provider).total_s,

@@ -18,7 +18,7 @@ from web.http.responses import event_stream
 from web.service import Service
 from web.turns.resume_position import PositionSearch, ResumePosition
 from web.turns.start import current_request, turn_headers
-from web.turns.stored_events import kept_events
+from web.turns.stored_events import load_stored_events
 
 _DELETED = "it was deleted"
 
@@ -94,7 +94,7 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
         raise _gone(turn, _DELETED)
     segments = await service.store.segments(turn.id)
     try:
-        events = await kept_events(segments, service.threads)
+        events = await load_stored_events(segments, service.threads)
     except msgspec.MsgspecError:
         raise _gone(turn, "this version of the server cannot read them") from None
     if not turn.keep_text:

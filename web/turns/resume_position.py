@@ -6,7 +6,7 @@ from msgspec import Struct
 from actors.journal.journal import Journal, Subscription
 from actors.turn.events import Replace, Retry
 from actors.writer import last_frames
-from web.dialects.base import Render, Rendering
+from web.dialects.base import DialectStream, Render
 from web.dialects.frames import START, Cursor
 from web.dialects.settled_events import settled_events
 
@@ -16,7 +16,7 @@ _PAST_ALL = Cursor(2**31, 0)
 class ResumePosition(Struct, frozen=True):
     """A resume position: the rest of `reading` continues the same `rendering`."""
 
-    rendering: Rendering
+    rendering: DialectStream
     reading: Subscription
     frames: bytes
     """Frames after the client's last one that are already rendered."""
@@ -56,7 +56,7 @@ class PositionSearch:
         position.rendering.numbering.check()
         return position
 
-    async def _advance(self, journal: Journal, rendering: Rendering) -> ResumePosition:
+    async def _advance(self, journal: Journal, rendering: DialectStream) -> ResumePosition:
         reading, frames = journal.subscribe(), b""
         while rendering.numbering.client_is_ahead and (reading.behind or rendering.pending):
             events = [] if rendering.pending else reading.read_nowait()

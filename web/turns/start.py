@@ -17,9 +17,9 @@ from actors.turn.state import Turn
 from actors.turn_registry import Draining, TooManyTurns
 from web.dialects.errors import ending_error
 from web.dialects.frames import START
-from web.dialects.registry import KINDS, DialectKind
+from web.dialects.registry import DIALECTS, DialectSpec
 from web.http.connection import request_context_of
-from web.http.error_format import error_shape
+from web.http.error_format import error_format
 from web.http.errors import ApiError, unavailable
 from web.http.responses import error_response, event_stream, offloaded_response
 from web.observability.logs import turn_log_binder
@@ -66,11 +66,11 @@ def no_new_turns() -> ApiError:
 
 async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:
     """Return the response to the request that started `turn`, in the turn's dialect."""
-    kind = KINDS[turn.request.dialect]
+    kind = DIALECTS[turn.request.dialect]
     return await streamed(service, turn, kind) if stream else await whole(service, turn, kind)
 
 
-async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
+async def streamed(service: Service, turn: Turn, kind: DialectSpec) -> Response:
     """Return a stream of the turn, or an error response if it failed before any route answered.
 
     If neither happens within `turns.commit_after_s`, the stream begins anyway.
@@ -80,19 +80,19 @@ async def streamed(service: Service, turn: Turn, kind: DialectKind) -> Response:
     headers = turn_headers(turn)
     ended = failed_without_content(turn.journal, kind)
     if ended is not None:
-        return error_response(ending_error(ended), headers, error_shape())
+        return error_response(ending_error(ended), headers, error_format())
     dialect = kind.stream(turn.request.dialect_options, START)
     return event_stream(service.writer(turn, dialect), headers)
 
 
-async def whole(service: Service, turn: Turn, kind: DialectKind) -> Response:
+async def whole(service: Service, turn: Turn, kind: DialectSpec) -> Response:
     """Return the complete answer as one object, or the error response of a failed turn."""
     await turn.final.wait()
     journal = turn.journal.events
     ended = journal[-1]
     headers = turn_headers(turn)
     if isinstance(ended, Ended) and not kind.can_express(ended):
-        return error_response(ending_error(ended), headers, error_shape())
+        return error_response(ending_error(ended), headers, error_format())
     make = partial(kind.whole, journal, turn.request.dialect_options, turn.items)
     return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
 
@@ -103,7 +103,7 @@ async def first_event(journal: Journal) -> None:
         await journal.wait()
 
 
-def failed_without_content(journal: Journal, kind: DialectKind) -> Ended | None:
+def failed_without_content(journal: Journal, kind: DialectSpec) -> Ended | None:
     """Return the `Ended` of a turn that failed before any content; None if it has content.
 
     Such a failure can still be sent as an error status.

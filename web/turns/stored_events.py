@@ -18,7 +18,9 @@ _cut = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode = msgspec.msgpack.Decoder(AnyEvent).decode
 
 
-async def kept_events(segments: Sequence[Segment], threads: trio.CapacityLimiter) -> list[AnyEvent]:
+async def load_stored_events(
+    segments: Sequence[Segment], threads: trio.CapacityLimiter
+) -> list[AnyEvent]:
     """Return all events of the segments, decoding large ones in one of `threads`.
 
     Raise `msgspec.MsgspecError` if this version cannot read them.

@@ -5,7 +5,7 @@ table.
 """
 
 from actors.continuation.splicing.seams import DoesNotFit, FoundSeam, Seam, SeamSearch
-from actors.continuation.splicing.whitespace import Joint
+from actors.continuation.splicing.whitespace import SeamFilter
 
 __all__ = ["DoesNotFit", "Seam", "Splicer"]
 
@@ -25,7 +25,7 @@ class Splicer:
         bare = shown.rstrip()
         self._white = shown[len(bare) :]
         self._search = None if prefill else SeamSearch(shown, bare)
-        self._joint = Joint("", self._white)
+        self._joint = SeamFilter("", self._white)
         self._through = prefill and self._joint.done
         self._kept = 0
         """Characters received and not shown, less those inserted."""
@@ -81,6 +81,6 @@ class Splicer:
     def _cut(self, second: str, found: FoundSeam) -> str:
         self.seam = found.seam
         repeats = found.at > 0
-        self._joint = Joint(found.marks, self._white, closed=repeats and self._white != "")
+        self._joint = SeamFilter(found.marks, self._white, closed=repeats and self._white != "")
         self._kept += len(found.gap)
         return found.gap + found.left + second[found.at :]

@@ -145,7 +145,7 @@ def closes(shown: str) -> bool:
     return bool(bare) and not bare[-1].isspace() and bare[-1] not in "([{"
 
 
-class Joint:
+class SeamFilter:
     """A filter for the first characters after the seam.
 
     It drops combining marks (`marks`) and white space (`white`) that were already shown. `closed`

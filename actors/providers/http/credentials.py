@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from actors.routing.key_ring import KeyRing
-from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
 FailureRecorder = Callable[[UpstreamFailure], UpstreamFailure]
@@ -55,7 +55,11 @@ class Credentials:
 
         A failure of credentials disables the key, unless its status is 403.
         """
-        if self._ring is None or key is None or trouble_of(failure) is not Trouble.CREDENTIALS:
+        if (
+            self._ring is None
+            or key is None
+            or failure_class_of(failure) is not FailureClass.CREDENTIALS
+        ):
             return failure
         now = trio.current_time()
         failure.another_key = self._ring.has_other(key, now)

@@ -189,7 +189,7 @@ class HttpProvider:
 
 
 class HttpAnswer:
-    """An open answer over HTTP (`actors.ports.Answer`)."""
+    """An open answer over HTTP (`actors.ports.AnswerStream`)."""
 
     __slots__ = (
         "_after_finish_s",
@@ -212,7 +212,7 @@ class HttpAnswer:
         self._ended = False
 
     async def receive(self) -> list[Chunk]:
-        """See `actors.ports.Answer.receive`."""
+        """See `actors.ports.AnswerStream.receive`."""
         decoder = self._decoder
         try:
             while not (self._ended or decoder.over):
@@ -246,14 +246,14 @@ class HttpAnswer:
         return b""
 
     def release(self) -> None:
-        """See `actors.ports.Answer.release`."""
+        """See `actors.ports.AnswerStream.release`."""
         if self._decoder.saw_end_marker:
             self._body.release()
         else:
             self._body.release_if_complete()
 
     def close(self) -> None:
-        """See `actors.ports.Answer.close`."""
+        """See `actors.ports.AnswerStream.close`."""
         self._body.close()
 
 

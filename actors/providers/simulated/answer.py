@@ -107,7 +107,7 @@ def _schema(function: _Function) -> JSON:
     return function.get("parameters") or {"type": "object"}
 
 
-class Answer(Struct, frozen=True):
+class ScriptedAnswer(Struct, frozen=True):
     """A complete answer: one chunk per piece, and the finish reason."""
 
     chunks: tuple[Chunk, ...]
@@ -115,7 +115,7 @@ class Answer(Struct, frozen=True):
     reasoning_tokens: int
 
 
-def answer(call: ModelCall, behaviour: Behaviour) -> Answer:
+def answer(call: ModelCall, behaviour: Behaviour) -> ScriptedAnswer:
     """Return the model's answer to the call; raises `BadParameter`.
 
     The same arguments always give the same answer.
@@ -133,7 +133,7 @@ def answer(call: ModelCall, behaviour: Behaviour) -> Answer:
     ):
         if limit is not None and len(chunks) > limit:
             chunks, finish = chunks[:limit], reason
-    return Answer(tuple(chunks), finish, min(len(reasoning), len(chunks)))
+    return ScriptedAnswer(tuple(chunks), finish, min(len(reasoning), len(chunks)))
 
 
 def _text(

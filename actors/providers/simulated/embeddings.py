@@ -9,7 +9,7 @@ import msgspec
 import trio
 from msgspec import Raw
 
-from actors.ports import Answer
+from actors.ports import AnswerStream
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.turn.chunks import UsageChunk
@@ -95,7 +95,7 @@ class SimulatedEmbedding:
     """An embedding response in progress (`actors.providers.embedding_provider.OpenEmbedding`)."""
 
     def __init__(
-        self, answer: Answer, ask: EmbeddingCall, upstream_model: str, dimensions: int
+        self, answer: AnswerStream, ask: EmbeddingCall, upstream_model: str, dimensions: int
     ) -> None:
         self._answer = answer
         self._ask = ask

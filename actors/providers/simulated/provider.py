@@ -2,7 +2,7 @@
 
 import trio
 
-from actors.ports import Answer
+from actors.ports import AnswerStream
 from actors.providers.simulated.messages import text_of
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.options.scenario import Scenario
@@ -50,7 +50,7 @@ class SimulatedProvider:
         """Return no parameters: a simulated model ignores those it doesn't know."""
         return ()
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> Answer:
+    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
         """Open an answer after the model's `head` delay.
 
         `connect_s` is not used. Raises `UpstreamFailure`, or never returns for the `SILENT` fault.
@@ -73,7 +73,7 @@ class SimulatedProvider:
 
 
 class SimulatedAnswer:
-    """An `Answer` that runs a script, timed from the answer's creation."""
+    """An `AnswerStream` that runs a script, timed from the answer's creation."""
 
     ignored: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 import msgspec
 from msgspec import Struct
 
-from actors.providers.simulated.answer import Answer, answer
+from actors.providers.simulated.answer import ScriptedAnswer, answer
 from actors.providers.simulated.messages import count_input_tokens, ends_with, text_of
 from actors.providers.simulated.options.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
 from actors.providers.simulated.options.grammar import BadModelName
@@ -75,7 +75,7 @@ def _opening(
     return None
 
 
-def _usage(call: ModelCall, built: Answer) -> Usage:
+def _usage(call: ModelCall, built: ScriptedAnswer) -> Usage:
     return Usage(
         input_tokens=count_input_tokens(call.messages),
         output_tokens=len(built.chunks),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.providers.simulated.answer import Answer
+from actors.providers.simulated.answer import ScriptedAnswer
 from actors.providers.simulated.options.behaviour import Behaviour, Fault, FaultKind
 from actors.providers.simulated.playhead import Step, TornFrame
 from actors.turn.chunks import (
@@ -23,7 +23,7 @@ _MALFORMED = SkippedChunk("malformed JSON in a simulated frame")
 
 
 def lay_out(
-    answer: Answer, usage: Usage, behaviour: Behaviour, fault: Fault | None
+    answer: ScriptedAnswer, usage: Usage, behaviour: Behaviour, fault: Fault | None
 ) -> tuple[Step, ...]:
     """Return the timed steps of the answer.
 
@@ -38,7 +38,7 @@ def lay_out(
     return tuple(_with_fault(steps, fault, behaviour.delay_s) if fault else steps)
 
 
-def _chunks(answer: Answer, behaviour: Behaviour, marks: set[int]) -> Iterator[Step]:
+def _chunks(answer: ScriptedAnswer, behaviour: Behaviour, marks: set[int]) -> Iterator[Step]:
     after_s = behaviour.first_s
     for group in _groups(answer.chunks, behaviour.chunk, marks):
         yield Step(after_s, _joined(group), len(group))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.answer.builder import AnswerGrowth
+from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import Grew, ItemClosed, ItemOpened, PartClosed, PartOpened
 from actors.answer.items import (
     FunctionCallItem,
@@ -277,7 +277,7 @@ def test_replacement_has_no_logprobs() -> None:
 
 
 def test_replacement_updates_item_and_part_indexes() -> None:
-    growth = AnswerGrowth()
+    growth = AnswerBuilder()
     answer: list[AnyEvent] = [
         Text("a"),
         call_start(),
@@ -391,7 +391,7 @@ def test_changes_open_and_close_everything_once_and_in_order(
     answer: list[AnyEvent], reason: Reason
 ) -> None:
     """Retry and replace are excluded: they are not reported as changes."""
-    growth = AnswerGrowth()
+    growth = AnswerBuilder()
     open: dict[int, list[str]] = {}
     closed: set[int] = set()
     answer = [event for event in answer if not isinstance(event, events.Retry | events.Replace)]
@@ -420,8 +420,8 @@ def test_changes_open_and_close_everything_once_and_in_order(
 
 @given(answers)
 def test_appending_deltas_equals_feeding_events(answer: list[AnyEvent]) -> None:
-    fed = AnswerGrowth()
-    appended = AnswerGrowth()
+    fed = AnswerBuilder()
+    appended = AnswerBuilder()
     for event in answer:
         fed.feed(event)
         if isinstance(event, Text | Reasoning | Refusal) and appended.delta_event is type(event):

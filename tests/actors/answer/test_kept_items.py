@@ -35,7 +35,7 @@ from tests.support.turn_fakes import (
     MemoryStore,
     RecordingObserver,
     ScriptedProvider,
-    Trouble,
+    StoreFault,
     TurnHarness,
     a_request,
     now,
@@ -171,7 +171,7 @@ async def test_content_of_a_deleted_turn_is_stored_nowhere(
 ) -> None:
     """It goes neither to the database nor to the spool nor to the log."""
     harness = TurnHarness(ScriptedProvider(text("secret"), 2.0, text("secret"), stop()))
-    harness.store.trouble = dict.fromkeys(trouble, Trouble.REFUSES)
+    harness.store.trouble = dict.fromkeys(trouble, StoreFault.REFUSES)
     turn = await run_with_deletion(harness)
     (record,) = harness.store.records or harness.observer.lost
     assert (record.text, record.items, record.tool_calls, record.segment) == ("", None, None, None)
@@ -188,7 +188,7 @@ async def test_items_go_with_the_record_to_spool_or_log(
     autojump_clock: MockClock, trouble: tuple[str, ...]
 ) -> None:
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
-    harness.store.trouble = dict.fromkeys(trouble, Trouble.REFUSES)
+    harness.store.trouble = dict.fromkeys(trouble, StoreFault.REFUSES)
     await run_turn(harness.turn(a_stored_request()), harness.backstage)
     (record,) = harness.store.spooled or harness.observer.lost
     assert items_in(record) == [message("a")]
@@ -245,7 +245,7 @@ async def test_input_items_of_an_ended_turn_are_freed(
 ) -> None:
     """The turn has ended, and only its record still waits for the database."""
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
-    harness.store.trouble["finalise"] = Trouble.REFUSES
+    harness.store.trouble["finalise"] = StoreFault.REFUSES
     registry = Registry(
         nursery, harness.backstage, owner="owner_1", max_turns=3, new_id=lambda: "turn_1"
     )

@@ -5,7 +5,7 @@ import pytest
 from actors.attempts.client_errors import client_error, not_continued, nothing_asked
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure, failure_reason
 from actors.turn.outcome import Reason
-from actors.usage.ledger import Ledger
+from actors.usage.ledger import UsageLedger
 
 K = FailureKind
 OURS = "upstream_error"
@@ -98,8 +98,8 @@ def test_attempts_are_listed_if_the_last_route_was_busy(status: int) -> None:
     assert expected.status == status
 
 
-def ledger_of_skips(*reasons: str) -> Ledger:
-    ledger = Ledger()
+def ledger_of_skips(*reasons: str) -> UsageLedger:
+    ledger = UsageLedger()
     for reason in reasons:
         ledger.skip(Route("a", "m"), reason, 0.0)
     return ledger

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.continuation.request import Said, continuation, prefilled, why_not_continued
+from actors.continuation.request import ShownAnswer, continuation, prefilled, why_not_continued
 from actors.continuation.splicing.splice import Seam
 from actors.providers.simulated.answer import find_partial_answer
 from actors.providers.simulated.options.behaviour import Resume
@@ -127,8 +127,8 @@ def test_simulated_model_finds_the_partial_answer(
     assert partial.prefill is prefill
 
 
-def said_of(*chunks: Chunk) -> Said:
-    said = Said()
+def said_of(*chunks: Chunk) -> ShownAnswer:
+    said = ShownAnswer()
     for chunk in chunks:
         said.note(chunk)
     return said
@@ -142,7 +142,7 @@ def test_said_collects_text() -> None:
     assert said.text == said.text == "abc"
     flags = [said.reasoning, said.refusal, said.tool_call, said.logprobs]
     assert not any(flags)
-    assert Said().text == ""
+    assert ShownAnswer().text == ""
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,9 @@ def test_said_collects_text() -> None:
     ],
 )
 def test_said_notes_other_content(chunk: Chunk, flag: str) -> None:
-    flags = {name: getattr(said_of(chunk), name) for name in Said.__slots__ if name != "_pieces"}
+    flags = {
+        name: getattr(said_of(chunk), name) for name in ShownAnswer.__slots__ if name != "_pieces"
+    }
     assert [name for name, value in flags.items() if value] == [flag]
 
 
@@ -230,11 +232,11 @@ def test_explanation_names_every_seam() -> None:
     ],
 )
 def test_native_structured_output_is_never_continued(parameters: dict[str, object]) -> None:
-    assert why_not_continued(call(QUESTION, **parameters), Said()) is not None
+    assert why_not_continued(call(QUESTION, **parameters), ShownAnswer()) is not None
 
 
 def test_native_plain_text_may_be_continued() -> None:
     asked = call(
         QUESTION, text={"format": {"type": "text"}}, include=["reasoning.encrypted_content"]
     )
-    assert why_not_continued(asked, Said()) is None
+    assert why_not_continued(asked, ShownAnswer()) is None

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from actors.finalisation.recovery import recover, visible_text
 from actors.journal.checkpointer import encode_events
 from actors.turn import events
-from actors.turn.event_order import Order
+from actors.turn.event_order import EventOrder
 from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.outcome import Reason, Status
 from actors.turn.price import Price
@@ -62,7 +62,7 @@ async def recovered(store: MemoryStore) -> FinalRecord:
 
 
 def assert_in_order(journal: list[AnyEvent]) -> None:
-    order = Order()
+    order = EventOrder()
     for event in journal:
         order.advance(event)
     assert isinstance(journal[-1], Ended)

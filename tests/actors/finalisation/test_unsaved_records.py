@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from actors.finalisation.unsaved_records import MAX_BYTES, RETRY_S, Unsaved
 from actors.turn.records import FinalRecord, NewTurn
-from tests.support.turn_fakes import EPOCH, MemoryStore, RecordingObserver, Trouble
+from tests.support.turn_fakes import EPOCH, MemoryStore, RecordingObserver, StoreFault
 
 TURN = NewTurn(
     id="turn_1",
@@ -44,7 +44,7 @@ def record(number: int, text: str = "an answer") -> FinalRecord:
 
 async def test_records_are_retried_until_the_store_takes_them(autojump_clock: MockClock) -> None:
     store = MemoryStore()
-    store.trouble["finalise"] = Trouble.REFUSES
+    store.trouble["finalise"] = StoreFault.REFUSES
     unsaved = Unsaved(store, RecordingObserver())
     settled: list[float] = []
     async with trio.open_nursery() as nursery:
@@ -66,7 +66,7 @@ async def test_refused_record_does_not_block_later_ones(
     autojump_clock: MockClock,
 ) -> None:
     store, observer = MemoryStore(), RecordingObserver()
-    store.trouble["finalise"] = Trouble.CRASHES
+    store.trouble["finalise"] = StoreFault.CRASHES
     unsaved = Unsaved(store, observer)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(unsaved.run, lambda: None)

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from actors.journal.checkpointer import CHECKS_PER_INTERVAL, Checkpointer, Tail
 from actors.turn.events import AnyEvent, Text
 from actors.turn.records import Segment
-from tests.support.turn_fakes import FLUSH_S, MemoryStore, Trouble
+from tests.support.turn_fakes import FLUSH_S, MemoryStore, StoreFault
 
 CHECK_S = FLUSH_S / CHECKS_PER_INTERVAL
 EPSILON = 1e-9
@@ -125,7 +125,7 @@ async def test_each_flush_contains_only_missing_events(
 async def test_failed_flush_is_retried_until_it_succeeds(
     autojump_clock: MockClock, running: CheckpointerSetup
 ) -> None:
-    running.store.trouble["checkpoint"] = Trouble.REFUSES
+    running.store.trouble["checkpoint"] = StoreFault.REFUSES
     for number in range(10):
         running.author.write(str(number))
         await trio.sleep(0.1)
@@ -150,7 +150,7 @@ async def test_failing_store_is_probed_with_one_turn(
         return await checkpoint(segments)
 
     running.store.checkpoint = noted  # type: ignore[method-assign]
-    running.store.trouble["checkpoint"] = Trouble.REFUSES
+    running.store.trouble["checkpoint"] = StoreFault.REFUSES
     authors = [Author(running.checkpointer, f"turn_{number}") for number in range(10)]
     for author in authors:
         author.write("a")
@@ -191,7 +191,7 @@ async def test_turn_finalised_during_a_failing_flush_is_not_retried(
     running: CheckpointerSetup,
 ) -> None:
     """Otherwise its `ended` could reach the store before the final record, which is spooled."""
-    running.store.trouble["checkpoint"] = Trouble.REFUSES
+    running.store.trouble["checkpoint"] = StoreFault.REFUSES
     running.store.refuses_after_s = 1.0
     running.author.write("a")
     await trio.sleep(0.5)
@@ -246,7 +246,7 @@ async def _write_through_trouble(pauses: list[tuple[float, int]], troubles: list
         for pause in troubles:
             await trio.sleep(pause)
             if running.store.trouble.pop("checkpoint", None) is None:
-                running.store.trouble["checkpoint"] = Trouble.REFUSES
+                running.store.trouble["checkpoint"] = StoreFault.REFUSES
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(running.checkpointer.run)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.journal.heartbeat import CHECKS_PER_HEARTBEAT, Pulse
+from actors.journal.heartbeat import CHECKS_PER_HEARTBEAT, HeartbeatTimer
 from actors.turn.events import Text
 from actors.turn.state import Turn
 from tests.support.turn_fakes import TurnHarness
@@ -43,7 +43,7 @@ async def test_silent_turn_is_nudged_in_time_and_not_too_often(
     turn = TurnHarness().turn()
     client = Client(turn)
     nursery.start_soon(client.run)
-    nursery.start_soon(Pulse([turn], HEARTBEAT_S).run)
+    nursery.start_soon(HeartbeatTimer([turn], HEARTBEAT_S).run)
     await trio.sleep(HEARTBEAT_S * 10 + 1)
     assert client.longest_silence <= HEARTBEAT_S
     assert 10 <= client.nudges <= 12
@@ -54,7 +54,7 @@ async def test_active_turn_is_not_nudged(autojump_clock: MockClock, nursery: tri
     turn = TurnHarness().turn()
     client = Client(turn)
     nursery.start_soon(client.run)
-    nursery.start_soon(Pulse([turn], HEARTBEAT_S).run)
+    nursery.start_soon(HeartbeatTimer([turn], HEARTBEAT_S).run)
     for _ in range(100):
         await trio.sleep(HEARTBEAT_S / 2)
         turn.journal.append([Text("a")])
@@ -65,7 +65,7 @@ async def test_active_turn_is_not_nudged(autojump_clock: MockClock, nursery: tri
 async def test_ended_turns_are_forgotten(autojump_clock: MockClock) -> None:
     harness = TurnHarness()
     turns = [harness.turn(turn_id="turn_1"), harness.turn(turn_id="turn_2")]
-    pulse = Pulse(turns, HEARTBEAT_S)
+    pulse = HeartbeatTimer(turns, HEARTBEAT_S)
     pulse.check()
     turns.pop()
     pulse.check()
@@ -81,7 +81,7 @@ async def _run_with_pauses(pauses: list[float], joins_at: float) -> None:
         await late.run()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Pulse([turn], HEARTBEAT_S).run)
+        nursery.start_soon(HeartbeatTimer([turn], HEARTBEAT_S).run)
         nursery.start_soon(early.run)
         nursery.start_soon(join)
         for pause in pauses:

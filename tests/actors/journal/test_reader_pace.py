@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.journal.journal import AT_ONCE, Journal
-from actors.journal.reader_pace import HEAD_START, Laggard, Pace, ReaderTooSlow
+from actors.journal.reader_pace import HEAD_START, Pace, ReaderTooSlow, SlowReader
 from actors.turn.events import AnyEvent, Text
 from actors.writer import Writer
 from tests.support.sample_events import STARTED, ended
@@ -32,7 +32,7 @@ class FixedSizeDialect:
 
 
 def verdicts_at(step_s: float, step_bytes: int, steps: int) -> list[bool]:
-    laggard = Laggard(PACE, 50.0, 7)
+    laggard = SlowReader(PACE, 50.0, 7)
     return [laggard.is_too_slow(50 + n * step_s, 7 + n * step_bytes) for n in range(1, steps + 1)]
 
 
@@ -52,14 +52,14 @@ def test_stalled_reader_is_dropped_sooner() -> None:
 
 
 def test_credit_does_not_exceed_the_head_start() -> None:
-    laggard = Laggard(PACE, 0, 0)
+    laggard = SlowReader(PACE, 0, 0)
     assert not laggard.is_too_slow(1, 10_000_000)
     assert laggard.is_too_slow(1 + HEAD_START / 1000, 10_000_000)
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 200_000)), max_size=50))
 def test_reader_is_dropped_exactly_when_a_head_start_behind(steps: list[tuple[float, int]]) -> None:
-    laggard, now, taken, debt = Laggard(PACE, 0, 0), 0.0, 0, 0.0
+    laggard, now, taken, debt = SlowReader(PACE, 0, 0), 0.0, 0, 0.0
     for seconds, amount in steps:
         now, taken = now + seconds, taken + amount
         debt = max(0.0, debt - amount) + seconds * PACE.bytes_per_s

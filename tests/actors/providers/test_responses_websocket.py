@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from actors.ports import Answer
+from actors.ports import AnswerStream
 from actors.providers.formats.openai_responses.decoder import ResponsesDecoder
 from actors.providers.http.credentials import Credentials
 from actors.providers.responses_websocket import (
@@ -54,7 +54,7 @@ class Setting:
         self.provider = provider
         self.server = server
 
-    async def open(self) -> Answer:
+    async def open(self) -> AnswerStream:
         return await self.provider.open(CALL, connect_s=5.0)
 
     async def assert_nothing_left(self) -> None:
@@ -104,7 +104,7 @@ async def listen(socket: WebSocketConnection) -> None:
         await socket.get_message()
 
 
-async def drained(answer: Answer) -> tuple[list[Chunk], UpstreamFailure | None]:
+async def drained(answer: AnswerStream) -> tuple[list[Chunk], UpstreamFailure | None]:
     chunks: list[Chunk] = []
     try:
         while batch := await answer.receive():

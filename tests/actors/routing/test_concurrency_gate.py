@@ -4,13 +4,15 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.routing.concurrency_gate import Gate, ProviderBusy
+from actors.routing.concurrency_gate import ConcurrencyGate, ProviderBusy
 
 
 class Caller:
     """A task that takes a slot, holds it for `hold_s` seconds and logs when it got it."""
 
-    def __init__(self, gate: Gate, name: str, log: list[str], *, hold_s: float = 10.0) -> None:
+    def __init__(
+        self, gate: ConcurrencyGate, name: str, log: list[str], *, hold_s: float = 10.0
+    ) -> None:
         self._gate = gate
         self._name = name
         self._log = log
@@ -35,7 +37,7 @@ async def arrive(nursery: trio.Nursery, *callers: Caller) -> None:
 
 
 async def test_without_a_limit_nothing_waits() -> None:
-    gate = Gate(None, 0)
+    gate = ConcurrencyGate(None, 0)
     for _ in range(1000):
         await gate.acquire()
     assert (gate.in_flight, gate.waiting) == (1000, 0)
@@ -45,7 +47,7 @@ async def test_without_a_limit_nothing_waits() -> None:
 
 
 async def test_first_come_first_served(autojump_clock: MockClock) -> None:
-    gate, log = Gate(2, 100), list[str]()
+    gate, log = ConcurrencyGate(2, 100), list[str]()
     async with trio.open_nursery() as nursery:
         await arrive(nursery, *(Caller(gate, name, log) for name in "abcde"))
         assert (gate.in_flight, gate.waiting) == (2, 3)
@@ -55,7 +57,7 @@ async def test_first_come_first_served(autojump_clock: MockClock) -> None:
 
 
 async def test_late_task_does_not_overtake_a_waiting_one(autojump_clock: MockClock) -> None:
-    gate, log = Gate(1, 100), list[str]()
+    gate, log = ConcurrencyGate(1, 100), list[str]()
     await gate.acquire()
     async with trio.open_nursery() as nursery:
         await arrive(nursery, Caller(gate, "early", log))
@@ -65,7 +67,7 @@ async def test_late_task_does_not_overtake_a_waiting_one(autojump_clock: MockClo
 
 
 async def test_a_wait_is_bounded(autojump_clock: MockClock) -> None:
-    gate, log = Gate(1, 5), list[str]()
+    gate, log = ConcurrencyGate(1, 5), list[str]()
     async with trio.open_nursery() as nursery:
         await arrive(nursery, Caller(gate, "a", log), Caller(gate, "b", log))
     assert log == ["a at 0", "b busy at 5"]
@@ -73,7 +75,7 @@ async def test_a_wait_is_bounded(autojump_clock: MockClock) -> None:
 
 
 async def test_provider_busy_names_the_limit_and_the_wait(autojump_clock: MockClock) -> None:
-    gate = Gate(1, 2.5)
+    gate = ConcurrencyGate(1, 2.5)
     async with gate.slot():
         with pytest.raises(ProviderBusy) as caught:
             await gate.acquire()
@@ -82,14 +84,14 @@ async def test_provider_busy_names_the_limit_and_the_wait(autojump_clock: MockCl
 
 
 async def test_slot_released_just_in_time_is_taken(autojump_clock: MockClock) -> None:
-    gate, log = Gate(1, 5), list[str]()
+    gate, log = ConcurrencyGate(1, 5), list[str]()
     async with trio.open_nursery() as nursery:
         await arrive(nursery, Caller(gate, "a", log, hold_s=4.5), Caller(gate, "b", log))
     assert log == ["a at 0", "b at 4.5"]
 
 
 async def test_task_cancelled_while_waiting_takes_no_slot(autojump_clock: MockClock) -> None:
-    gate, log = Gate(1, 100), list[str]()
+    gate, log = ConcurrencyGate(1, 100), list[str]()
     callers = [Caller(gate, name, log) for name in "abc"]
     async with trio.open_nursery() as nursery:
         await arrive(nursery, *callers)
@@ -99,7 +101,7 @@ async def test_task_cancelled_while_waiting_takes_no_slot(autojump_clock: MockCl
 
 
 async def test_task_cancelled_while_holding_a_slot_releases_it(autojump_clock: MockClock) -> None:
-    gate, log = Gate(1, 100), list[str]()
+    gate, log = ConcurrencyGate(1, 100), list[str]()
     callers = [Caller(gate, name, log) for name in "ab"]
     async with trio.open_nursery() as nursery:
         await arrive(nursery, *callers)
@@ -111,7 +113,7 @@ async def test_task_cancelled_while_holding_a_slot_releases_it(autojump_clock: M
 async def test_slot_is_not_lost_when_release_and_cancellation_coincide(
     autojump_clock: MockClock,
 ) -> None:
-    gate, log = Gate(1, 100), list[str]()
+    gate, log = ConcurrencyGate(1, 100), list[str]()
     await gate.acquire()
     caller = Caller(gate, "a", log)
     async with trio.open_nursery() as nursery:
@@ -124,7 +126,7 @@ async def test_slot_is_not_lost_when_release_and_cancellation_coincide(
 
 
 async def test_error_inside_the_block_releases_the_slot() -> None:
-    gate = Gate(1, 0)
+    gate = ConcurrencyGate(1, 0)
     with pytest.raises(ZeroDivisionError):
         async with gate.slot():
             raise ZeroDivisionError

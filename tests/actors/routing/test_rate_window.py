@@ -4,23 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.routing.rate_window import WINDOW_S, Capacity, CapacityLimits, CapacityUsage
+from actors.routing.rate_window import WINDOW_S, RateLimits, RateUsage, RateWindow
 
 
-def requests(limit: int | None, *times: float) -> Capacity:
-    capacity = Capacity(CapacityLimits(requests_per_minute=limit))
+def requests(limit: int | None, *times: float) -> RateWindow:
+    capacity = RateWindow(RateLimits(requests_per_minute=limit))
     for now in times:
         capacity.note_request(now)
     return capacity
 
 
 def test_nothing_is_limited_by_default() -> None:
-    capacity = Capacity(CapacityLimits())
+    capacity = RateWindow(RateLimits())
     for _ in range(1000):
         capacity.note_request(0)
         capacity.note_tokens(0, 1_000_000)
     assert not capacity.hot(0)
-    assert capacity.usage(0) == CapacityUsage(1000, 1_000_000_000)
+    assert capacity.usage(0) == RateUsage(1000, 1_000_000_000)
 
 
 @pytest.mark.parametrize(("count", "hot"), [(0, False), (8, False), (9, True), (10, True)])
@@ -30,7 +30,7 @@ def test_hot_from_nine_tenths_of_the_requests(count: int, hot: bool) -> None:
 
 @pytest.mark.parametrize(("tokens", "hot"), [(899, False), (900, True), (5000, True)])
 def test_hot_from_nine_tenths_of_the_tokens(tokens: int, hot: bool) -> None:
-    capacity = Capacity(CapacityLimits(requests_per_minute=10, tokens_per_minute=1000))
+    capacity = RateWindow(RateLimits(requests_per_minute=10, tokens_per_minute=1000))
     capacity.note_request(0)
     capacity.note_tokens(0, tokens)
     assert capacity.hot(0) is hot
@@ -40,15 +40,15 @@ def test_counts_expire_after_a_minute() -> None:
     capacity = requests(10, *[0.0] * 9)
     assert capacity.hot(59.9)
     assert not capacity.hot(60)
-    assert capacity.usage(60) == CapacityUsage(0, 0)
+    assert capacity.usage(60) == RateUsage(0, 0)
 
 
 def test_the_window_slides() -> None:
     capacity = requests(10, *(float(now) for now in range(100)))
-    assert capacity.usage(99) == CapacityUsage(60, 0)
-    assert capacity.usage(129) == CapacityUsage(30, 0)
-    assert capacity.usage(158) == CapacityUsage(1, 0)
-    assert capacity.usage(159) == CapacityUsage(0, 0)
+    assert capacity.usage(99) == RateUsage(60, 0)
+    assert capacity.usage(129) == RateUsage(30, 0)
+    assert capacity.usage(158) == RateUsage(1, 0)
+    assert capacity.usage(159) == RateUsage(0, 0)
 
 
 def test_memory_is_bounded_by_the_window() -> None:
@@ -65,11 +65,11 @@ def test_memory_is_bounded_by_the_window() -> None:
 def test_sums_cover_the_last_sixty_clock_seconds(
     steps: list[tuple[float, int]],
 ) -> None:
-    capacity, now, noted = Capacity(CapacityLimits()), 1000.0, list[tuple[float, int]]()
+    capacity, now, noted = RateWindow(RateLimits()), 1000.0, list[tuple[float, int]]()
     for passed, tokens in steps:
         now += passed
         capacity.note_request(now)
         capacity.note_tokens(now, tokens)
         noted.append((now, tokens))
         fresh = [n for at, n in noted if int(at) > int(now) - WINDOW_S]
-        assert capacity.usage(now) == CapacityUsage(len(fresh), sum(fresh))
+        assert capacity.usage(now) == RateUsage(len(fresh), sum(fresh))

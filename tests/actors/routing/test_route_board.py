@@ -10,7 +10,7 @@ from actors.routing.breaker import CREDIT_COOLDOWN_S, BreakerSettings, Permit
 from actors.routing.concurrency_gate import ProviderBusy
 from actors.routing.key_ring import KeyCounts, KeyRing
 from actors.routing.provider_limits import ProviderLimits
-from actors.routing.rate_window import CapacityUsage
+from actors.routing.rate_window import RateUsage
 from actors.routing.requirements import Requirements
 from actors.routing.route_board import ROUTES_KEPT, RouteBoard, Skipped
 from actors.turn.model_call import Capabilities, Route
@@ -71,7 +71,7 @@ def test_choose_records_nothing() -> None:
     harness = BoardHarness()
     harness.order(A, B)
     assert harness.known == set()
-    assert harness.board.status(A).provider.usage == CapacityUsage(0, 0)
+    assert harness.board.status(A).provider.usage == RateUsage(0, 0)
 
 
 def test_route_without_required_capability_is_skipped_without_retry_time() -> None:
@@ -219,7 +219,7 @@ def test_status_combines_breaker_provider_and_keys() -> None:
     ring.refused("k1", harness.now)
     status = harness.board.status(A)
     assert (status.route, status.breaker.state, status.breaker.retry_in_s) == (A, "open", 60)
-    assert status.provider.usage == CapacityUsage(3, 42)
+    assert status.provider.usage == RateUsage(3, 42)
     assert status.provider.hot
     assert status.provider.keys == KeyCounts(usable=1, refused=1)
     assert harness.board.statuses() == (status,)

@@ -8,26 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.runtime.batch_channel import CAPACITY, Link, Receiver, Sender
+from actors.runtime.batch_channel import CAPACITY, BatchChannel, Receiver, Sender
 from tests.support.turn_fakes import AtStep
 
 
 async def test_single_batch_passes_at_once(autojump_clock: MockClock) -> None:
-    link: Link[int] = Link()
+    link: BatchChannel[int] = BatchChannel()
     await link.sender.put([1, 2])
     assert await link.receiver.get() == [1, 2]
     assert trio.current_time() == 0
 
 
 async def test_waiting_batches_are_received_as_one() -> None:
-    link: Link[int] = Link()
+    link: BatchChannel[int] = BatchChannel()
     for number in range(CAPACITY):
         await link.sender.put([number, -number])
     assert await link.receiver.get() == [n for i in range(CAPACITY) for n in (i, -i)]
 
 
 async def test_full_link_makes_the_sender_wait(nursery: trio.Nursery) -> None:
-    link: Link[int] = Link(1)
+    link: BatchChannel[int] = BatchChannel(1)
     await link.sender.put([1])
     sent = trio.Event()
 
@@ -43,7 +43,7 @@ async def test_full_link_makes_the_sender_wait(nursery: trio.Nursery) -> None:
 
 
 async def test_closed_sender_ends_the_receiver_after_the_last_batch() -> None:
-    link: Link[int] = Link()
+    link: BatchChannel[int] = BatchChannel()
     with link.sender:
         await link.sender.put([1])
     assert [batch async for batch in link.receiver] == [[1]]
@@ -52,7 +52,7 @@ async def test_closed_sender_ends_the_receiver_after_the_last_batch() -> None:
 
 
 async def test_leftovers_are_returned_once() -> None:
-    link: Link[int] = Link()
+    link: BatchChannel[int] = BatchChannel()
     await link.sender.put([1])
     await link.sender.put([2])
     assert link.leftovers() == [1, 2]
@@ -62,7 +62,7 @@ async def test_leftovers_are_returned_once() -> None:
 async def test_batch_of_a_cancelled_sender_is_left_over(
     autojump_clock: MockClock,
 ) -> None:
-    link: Link[int] = Link(1)
+    link: BatchChannel[int] = BatchChannel(1)
     await link.sender.put([1])
     with trio.move_on_after(1):
         await link.sender.put([2])
@@ -71,7 +71,7 @@ async def test_batch_of_a_cancelled_sender_is_left_over(
 
 async def test_two_waiting_senders_lose_nothing(autojump_clock: MockClock) -> None:
     """A link must not lose items if two tasks wait to send."""
-    link: Link[int] = Link(1)
+    link: BatchChannel[int] = BatchChannel(1)
     await link.sender.put([1])
     with trio.move_on_after(1):
         async with trio.open_nursery() as nursery:
@@ -83,7 +83,7 @@ async def test_two_waiting_senders_lose_nothing(autojump_clock: MockClock) -> No
 
 
 async def test_receiving_releases_waiting_senders(autojump_clock: MockClock) -> None:
-    link: Link[int] = Link(1)
+    link: BatchChannel[int] = BatchChannel(1)
     await link.sender.put([1])
     got: list[int] = []
     with trio.move_on_after(1):
@@ -110,7 +110,7 @@ async def receive_all(receiver: Receiver[int], got: list[int], pauses: list[bool
 
 
 async def _cancelled_at(step: int, capacity: int, sizes: list[int], pauses: list[bool]) -> None:
-    link: Link[int] = Link(capacity)
+    link: BatchChannel[int] = BatchChannel(capacity)
     numbers = iter(range(sum(sizes)))
     batches = [[next(numbers) for _ in range(size)] for size in sizes]
     sent: list[int] = []

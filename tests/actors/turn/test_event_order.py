@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.turn import events
-from actors.turn.event_order import TABLE, Order, OutOfOrder, Place
+from actors.turn.event_order import TABLE, EventOrder, JournalState, OutOfOrder
 from actors.turn.events import AnyEvent, Ended, Started
 from actors.turn.outcome import Reason, Status
 
@@ -36,29 +36,29 @@ ANSWER: list[AnyEvent] = [
 ]
 ALL = [STARTED, *ANSWER, BLOCKED, ENDED]
 
-TO: dict[Place, list[AnyEvent]] = {
-    Place.EMPTY: [],
-    Place.OPEN: [STARTED],
-    Place.BLOCKED: [STARTED, BLOCKED],
-    Place.ENDED: [STARTED, ENDED],
+TO: dict[JournalState, list[AnyEvent]] = {
+    JournalState.EMPTY: [],
+    JournalState.OPEN: [STARTED],
+    JournalState.BLOCKED: [STARTED, BLOCKED],
+    JournalState.ENDED: [STARTED, ENDED],
 }
 """Shortest sequence of events to each state."""
 
-ROWS: list[tuple[Place, AnyEvent, Place | None]] = [
-    *[(Place.EMPTY, event, None) for event in [*ANSWER, BLOCKED, ENDED]],
-    (Place.EMPTY, STARTED, Place.OPEN),
-    *[(Place.OPEN, event, Place.OPEN) for event in ANSWER],
-    (Place.OPEN, STARTED, None),
-    (Place.OPEN, BLOCKED, Place.BLOCKED),
-    (Place.OPEN, ENDED, Place.ENDED),
-    *[(Place.BLOCKED, event, None) for event in [STARTED, *ANSWER, BLOCKED]],
-    (Place.BLOCKED, ENDED, Place.ENDED),
-    *[(Place.ENDED, event, None) for event in ALL],
+ROWS: list[tuple[JournalState, AnyEvent, JournalState | None]] = [
+    *[(JournalState.EMPTY, event, None) for event in [*ANSWER, BLOCKED, ENDED]],
+    (JournalState.EMPTY, STARTED, JournalState.OPEN),
+    *[(JournalState.OPEN, event, JournalState.OPEN) for event in ANSWER],
+    (JournalState.OPEN, STARTED, None),
+    (JournalState.OPEN, BLOCKED, JournalState.BLOCKED),
+    (JournalState.OPEN, ENDED, JournalState.ENDED),
+    *[(JournalState.BLOCKED, event, None) for event in [STARTED, *ANSWER, BLOCKED]],
+    (JournalState.BLOCKED, ENDED, JournalState.ENDED),
+    *[(JournalState.ENDED, event, None) for event in ALL],
 ]
 
 
-def at(place: Place) -> Order:
-    order = Order()
+def at(place: JournalState) -> EventOrder:
+    order = EventOrder()
     for event in TO[place]:
         order.advance(event)
     assert order.place is place
@@ -70,7 +70,7 @@ def at(place: Place) -> Order:
     ROWS,
     ids=lambda value: getattr(value, "name", type(value).__name__),
 )
-def test_transition(state: Place, event: AnyEvent, following: Place | None) -> None:
+def test_transition(state: JournalState, event: AnyEvent, following: JournalState | None) -> None:
     order = at(state)
     if following is None:
         with pytest.raises(OutOfOrder, match=type(event).__name__):
@@ -88,7 +88,7 @@ def test_rows_are_complete() -> None:
 
 @given(st.lists(st.sampled_from(ALL)))
 def test_any_admitted_sequence_is_a_valid_turn(offered: list[AnyEvent]) -> None:
-    order, admitted = Order(), []
+    order, admitted = EventOrder(), []
     for event in offered:
         try:
             order.advance(event)

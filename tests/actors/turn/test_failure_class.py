@@ -2,13 +2,13 @@
 
 import pytest
 
-from actors.turn.failure_class import Trouble, trouble_of
+from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
 K = FailureKind
-T = Trouble
+T = FailureClass
 
-TABLE: list[tuple[FailureKind, int | None, str | None, str, Trouble]] = [
+TABLE: list[tuple[FailureKind, int | None, str | None, str, FailureClass]] = [
     (K.REFUSED, None, None, "reset", T.CONNECTION),
     (K.CONNECT_TIMEOUT, None, None, "slow", T.TIMEOUT),
     (K.FIRST_BYTE_TIMEOUT, None, None, "slow", T.TIMEOUT),
@@ -60,17 +60,17 @@ TABLE: list[tuple[FailureKind, int | None, str | None, str, Trouble]] = [
 
 @pytest.mark.parametrize(("kind", "status", "code", "message", "trouble"), TABLE)
 def test_failure_is_classified(
-    kind: FailureKind, status: int | None, code: str | None, message: str, trouble: Trouble
+    kind: FailureKind, status: int | None, code: str | None, message: str, trouble: FailureClass
 ) -> None:
-    assert trouble_of(UpstreamFailure(kind, message, status=status, code=code)) is trouble
+    assert failure_class_of(UpstreamFailure(kind, message, status=status, code=code)) is trouble
 
 
 def test_retry_after_means_rate_limited() -> None:
     quota = "You exceeded your current quota, please check."
     failure = UpstreamFailure(K.REJECTED, quota, status=429, retry_after_s=20)
-    assert trouble_of(failure) is T.RATE_LIMITED
+    assert failure_class_of(failure) is T.RATE_LIMITED
 
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_every_failure_kind_has_a_class(kind: FailureKind) -> None:
-    assert trouble_of(UpstreamFailure(kind, "")) in Trouble
+    assert failure_class_of(UpstreamFailure(kind, "")) in FailureClass

@@ -14,7 +14,7 @@ from actors.usage.estimator import (
     MAX_MODELS,
     MOST_ADDED,
     TOKENS_PER_MESSAGE,
-    Estimator,
+    LearningEstimator,
     Learnt,
 )
 
@@ -28,9 +28,9 @@ def call(*contents: object, **parameters: object) -> ModelCall:
     return ModelCall(upstream_model="m", messages=messages, parameters=parameters)
 
 
-def taught(model: str = "m", *, tokens: int = 30, deltas: int = 30) -> Estimator:
+def taught(model: str = "m", *, tokens: int = 30, deltas: int = 30) -> LearningEstimator:
     """Return an estimator that learnt from answers with this many tokens and deltas per line."""
-    estimator = Estimator()
+    estimator = LearningEstimator()
     for lines in range(1, OFTEN + 1):
         estimator.learn(model, LINE * lines, deltas * lines, tokens * lines)
     return estimator
@@ -52,7 +52,7 @@ def taught(model: str = "m", *, tokens: int = 30, deltas: int = 30) -> Estimator
     ],
 )
 def test_estimates_before_learning_use_the_constants(text: str, tokens: int) -> None:
-    assert Estimator().estimate("m", text) == tokens
+    assert LearningEstimator().estimate("m", text) == tokens
 
 
 def test_a_model_is_learnt_by_its_text() -> None:
@@ -66,18 +66,18 @@ def test_a_model_is_learnt_by_its_deltas() -> None:
 
 
 def test_models_do_not_learn_from_each_other() -> None:
-    assert taught("other").estimate("m", LINE) == Estimator().estimate("m", LINE)
+    assert taught("other").estimate("m", LINE) == LearningEstimator().estimate("m", LINE)
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 10**9, 10**400, 1])
 def test_implausible_counts_are_ignored(tokens: int) -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     estimator.learn("m", LINE * 10, 150, tokens)
     assert estimator.dump() == ()
 
 
 def test_answer_without_text_is_ignored() -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     estimator.learn("m", "", 0, 12)
     assert estimator.dump() == ()
 
@@ -90,14 +90,14 @@ def test_single_report_with_hidden_reasoning_changes_little() -> None:
 
 
 def test_estimating_does_not_create_a_model() -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     estimator.estimate("m", LINE, 3)
     estimator.estimate_input("m", call(LINE))
     assert estimator.dump() == ()
 
 
 def test_least_recently_used_model_is_dropped() -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     for number in range(MAX_MODELS):
         estimator.learn(f"m{number}", LINE, 15, 15)
     estimator.estimate("m0", LINE)
@@ -113,7 +113,7 @@ def test_state_round_trips_through_json() -> None:
     for _ in range(ENOUGH_PROMPTS):
         estimator.learn_input("m", call(LINE * 20), 400)
     kept = msgspec.json.encode(estimator.dump())
-    again = Estimator()
+    again = LearningEstimator()
     again.load(msgspec.json.decode(kept, type=tuple[Learnt, ...]))
     assert again.dump() == estimator.dump()
     assert again.estimate("m", LINE * 3, 80) == estimator.estimate("m", LINE * 3, 80)
@@ -124,7 +124,7 @@ def test_invalid_state_is_not_loaded() -> None:
     good = taught().dump()
     spoilt = msgspec.structs.replace(good[0], model="spoilt", weights=(1.0, 1.0))
     odd = msgspec.structs.replace(good[0], model="odd", prompts=(float("nan"), -1.0, 0.0))
-    estimator = Estimator()
+    estimator = LearningEstimator()
     estimator.load((spoilt, odd, *good))
     assert [state.model for state in estimator.dump()] == ["odd", "m"]
     assert estimator.dump()[0].prompts == ()
@@ -138,7 +138,7 @@ turns = st.lists(st.tuples(any_text, st.integers(-1, 10**6), st.integers(-1, 10*
 def test_estimate_stays_in_bounds_after_arbitrary_reports(
     learnt: list[tuple[str, int, int]], text: str, deltas: int
 ) -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     for one, came_in, tokens in learnt:
         estimator.learn("m", one, came_in, tokens)
     estimate = estimator.estimate("m", text, deltas)
@@ -150,7 +150,7 @@ def test_estimate_stays_in_bounds_after_arbitrary_reports(
 def test_estimate_by_text_never_shrinks(
     learnt: list[tuple[str, int, int]], pieces: list[str]
 ) -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     for one, came_in, tokens in learnt:
         estimator.learn("m", one, came_in, tokens)
     grown = ["".join(pieces[:count]) for count in range(len(pieces) + 1)]
@@ -186,7 +186,7 @@ def test_the_order_of_turns_matters_little() -> None:
     finished = [(LINE * n, 16 * n + rng.randint(-n, n)) for n in range(1, 21)]
     estimates = []
     for _ in range(6):
-        estimator = Estimator()
+        estimator = LearningEstimator()
         for text, tokens in finished:
             estimator.learn("m", text, tokens // 3, tokens)
         estimates.append(estimator.estimate("m", LINE * 10, 53))
@@ -195,7 +195,7 @@ def test_the_order_of_turns_matters_little() -> None:
 
 
 def test_prompt_estimate_adds_tokens_per_message() -> None:
-    estimator = Estimator()
+    estimator = LearningEstimator()
     one = estimator.estimate("m", LINE)
     assert estimator.estimate_input("m", call(LINE)) == TOKENS_PER_MESSAGE + one
     both = 2 * TOKENS_PER_MESSAGE + estimator.estimate("m", LINE * 2)
@@ -204,7 +204,7 @@ def test_prompt_estimate_adds_tokens_per_message() -> None:
 
 
 def test_template_overhead_is_learnt_from_prompts() -> None:
-    estimator, asked = Estimator(), call(LINE * 20)
+    estimator, asked = LearningEstimator(), call(LINE * 20)
     plain = estimator.estimate_input("m", asked)
     for _ in range(ENOUGH_PROMPTS - 1):
         estimator.learn_input("m", asked, plain + plain // 4)
@@ -214,7 +214,7 @@ def test_template_overhead_is_learnt_from_prompts() -> None:
 
 
 def test_hidden_system_prompt_has_bounded_effect() -> None:
-    estimator, short, long = Estimator(), call("Hi"), call(LINE * 20)
+    estimator, short, long = LearningEstimator(), call("Hi"), call(LINE * 20)
     plain = estimator.estimate_input("m", long)
     for _ in range(OFTEN):
         estimator.learn_input("m", short, 60)
@@ -227,7 +227,7 @@ def test_hidden_system_prompt_has_bounded_effect() -> None:
 def test_prompts_with_images_and_implausible_counts_are_ignored() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
     text = {"type": "text", "text": LINE * 20}
-    estimator = Estimator()
+    estimator = LearningEstimator()
     estimator.learn_input("m", call([text, image]), 900)
     estimator.learn_input("m", call(LINE * 20), 0)
     estimator.learn_input("m", call(LINE * 20), 10**9)

@@ -11,7 +11,7 @@ from statistics import median
 
 import pytest
 
-from actors.usage.estimator import Estimator
+from actors.usage.estimator import LearningEstimator
 from tests.actors.usage.token_texts import HALVES, KINDS, texts
 from tests.actors.usage.vocabularies import (
     LEAST_TOKENS,
@@ -46,12 +46,12 @@ def answers(request: pytest.FixtureRequest) -> Answers:
     }
 
 
-def taught(answers: Answers, kinds: Sequence[str], style: Style, seed: int) -> Estimator:
+def taught(answers: Answers, kinds: Sequence[str], style: Style, seed: int) -> LearningEstimator:
     """Return an estimator after 20 turns in random order, divided evenly among `kinds`."""
     order = [kinds[turn % len(kinds)] for turn in range(TURNS)]
     random.Random(seed).shuffle(order)
     dice = {kind: random.Random(f"{seed} {kind}") for kind in kinds}
-    estimator = Estimator()
+    estimator = LearningEstimator()
     for kind in order:
         answer, rng = dice[kind].choice(answers["training"][kind]), dice[kind]
         tokens = len(answer.sizes)
@@ -59,7 +59,7 @@ def taught(answers: Answers, kinds: Sequence[str], style: Style, seed: int) -> E
     return estimator
 
 
-def errors_of(estimator: Estimator, answers: Answers, style: Style, seed: int) -> Errors:
+def errors_of(estimator: LearningEstimator, answers: Answers, style: Style, seed: int) -> Errors:
     """Return the errors of estimates after disconnects at random tokens of random answers."""
     errors: Errors = {}
     for kind in KINDS:
@@ -77,7 +77,7 @@ def measured(answers: Answers, kinds: Sequence[str], style: Style) -> Errors:
     """Return the errors of all models; without `kinds` nothing is learnt."""
     sums: Errors = {kind: [] for kind in KINDS}
     for seed in range(MODELS):
-        estimator = taught(answers, kinds, style, seed) if kinds else Estimator()
+        estimator = taught(answers, kinds, style, seed) if kinds else LearningEstimator()
         for kind, errors in errors_of(estimator, answers, style, seed).items():
             sums[kind] += errors
     return sums

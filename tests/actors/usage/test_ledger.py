@@ -12,7 +12,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
-from actors.usage.ledger import Ledger, Tally
+from actors.usage.ledger import AttemptUsage, UsageLedger
 
 CALL = ModelCall(upstream_model="m", messages=[{"role": "user", "content": "hi"}], parameters={})
 A, B = Route("a", "m"), Route("b", "n")
@@ -46,7 +46,9 @@ def _usage(given: int, made: int, *, reasoning: int = 0, estimated: bool = False
     )
 
 
-def answered(ledger: Ledger, route: Route, text: str, usage: Usage | None = None) -> Tally:
+def answered(
+    ledger: UsageLedger, route: Route, text: str, usage: Usage | None = None
+) -> AttemptUsage:
     tally = cut(ledger, route, text)
     if usage is not None:
         tally.add_chunk(UsageChunk(usage))
@@ -54,7 +56,7 @@ def answered(ledger: Ledger, route: Route, text: str, usage: Usage | None = None
     return tally
 
 
-def cut(ledger: Ledger, route: Route, text: str) -> Tally:
+def cut(ledger: UsageLedger, route: Route, text: str) -> AttemptUsage:
     tally = ledger.begin(route, 100.0)
     tally.asked = True
     tally.kept = bool(text) and tally.add_chunk(TextChunk(text))
@@ -63,7 +65,7 @@ def cut(ledger: Ledger, route: Route, text: str) -> Tally:
 
 
 def test_content_chunks_are_recognised() -> None:
-    tally = Ledger().begin(A, 0.0)
+    tally = UsageLedger().begin(A, 0.0)
     content: list[Chunk] = [
         TextChunk("a"),
         RefusalChunk("b"),
@@ -78,13 +80,13 @@ def test_content_chunks_are_recognised() -> None:
 
 
 def test_reported_usage_is_charged_even_if_zero() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     answered(ledger, A, "hello", _usage(0, 0))
     assert ledger.charged(CALL, ESTIMATES) == _usage(0, 0)
 
 
 def test_estimated_usage_is_marked() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     tally = ledger.begin(A, 0.0)
     tally.asked = True
     tally.add_chunk(TextChunk("four"))
@@ -94,13 +96,13 @@ def test_estimated_usage_is_marked() -> None:
 
 
 def test_nothing_is_charged_before_a_provider_answers() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     ledger.begin(A, 0.0).end(1.0)
     assert ledger.charged(CALL, ESTIMATES) is None
 
 
 def test_failed_attempts_are_recorded_but_not_charged() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     cut(ledger, A, "")
     answered(ledger, B, "fine", _usage(7, 3))
     assert ledger.charged(CALL, ESTIMATES) == _usage(7, 3)
@@ -110,14 +112,14 @@ def test_failed_attempts_are_recorded_but_not_charged() -> None:
 
 
 def test_nothing_is_charged_if_all_fail_before_content() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     cut(ledger, A, "")
     cut(ledger, B, "")
     assert ledger.charged(CALL, ESTIMATES) is None
 
 
 def test_continued_answer_is_charged_once_for_its_shown_text() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     cut(ledger, A, "forty")
     rest = answered(ledger, B, "forty two", _usage(90, 18))
     rest.dropped = 6
@@ -127,7 +129,7 @@ def test_continued_answer_is_charged_once_for_its_shown_text() -> None:
 
 
 def test_continuation_held_until_disconnect_is_not_charged() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     cut(ledger, A, "forty")
     held = ledger.begin(B, 100.0)
     held.asked = held.add_chunk(TextChunk("forty"))
@@ -137,7 +139,7 @@ def test_continuation_held_until_disconnect_is_not_charged() -> None:
 
 
 def test_discarded_output_is_not_charged() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     cut(ledger, A, "gone")
     ledger.discard()
     answered(ledger, B, "all of it", _usage(9, 9))
@@ -145,7 +147,7 @@ def test_discarded_output_is_not_charged() -> None:
 
 
 def test_skipped_route_is_listed_with_its_reason() -> None:
-    ledger = Ledger()
+    ledger = UsageLedger()
     ledger.skip(A, "breaker_open", 5.0)
     tally = ledger.begin(B, 6.0)
     tally.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
@@ -157,7 +159,7 @@ def test_skipped_route_is_listed_with_its_reason() -> None:
 
 def test_estimator_learns_from_visible_output() -> None:
     estimates = LetterEstimates()
-    ledger = Ledger()
+    ledger = UsageLedger()
     answered(ledger, A, "seen", _usage(1, 5)).teach(CALL, estimates)
     hidden = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
     hidden.teach(CALL, estimates)

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 import trustme
 
-from actors.ports import Answer
+from actors.ports import AnswerStream
 from actors.providers.http.provider import HttpProvider, UpstreamClient
 from actors.providers.http.transport import Statistics, TrioTransport
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
@@ -129,7 +129,7 @@ class Upstream:
             if not self.open:
                 self.all_closed.set()
 
-    async def open_answer(self) -> Answer:
+    async def open_answer(self) -> AnswerStream:
         return await self.provider.open(CALL, connect_s=5.0)
 
     @property
@@ -161,7 +161,7 @@ async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
             nursery.cancel_scope.cancel()
 
 
-async def read_all_chunks(answer: Answer) -> list[Chunk]:
+async def read_all_chunks(answer: AnswerStream) -> list[Chunk]:
     chunks: list[Chunk] = []
     while batch := await answer.receive():
         chunks += batch

@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from trio.testing import wait_all_tasks_blocked
 
 from store.database.engine import backend_for, open_engine
-from store.database.group_commit import Work, Writer
+from store.database.group_commit import GroupCommitWriter, Work
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
 from store.records.turns import StoreUnavailable
@@ -25,7 +25,7 @@ class Bench:
         self.engine = open_engine(backend, settings)
         self.transactions = Transactions(self.engine, backend, 0.1)
         self.transactions.run(lambda cursor: cursor.execute("CREATE TABLE numbers (n UNIQUE)"))
-        self.writer = Writer(self.transactions, queue_size=queue_size, batch_size=50)
+        self.writer = GroupCommitWriter(self.transactions, queue_size=queue_size, batch_size=50)
         self.gate = threading.Event()
         self.held = threading.Event()
         self.hold = Work(0, self._hold)

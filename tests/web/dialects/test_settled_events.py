@@ -15,10 +15,10 @@ from tests.support import chat_readers as reading
 from tests.support import messages_readers as messages_reading
 from tests.support.responses_readers import sdk_final_response
 from tests.support.sample_events import STARTED, answer_events, ended
-from web.dialects.base import Rendering
+from web.dialects.base import DialectStream
 from web.dialects.frames import START, Cursor, parse_cursor
 from web.dialects.openai_responses.response import response_object
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 from web.dialects.settled_events import settled_events
 
 SPARE = events.RouteChanged("spare", "spare-model", "truncated")
@@ -83,8 +83,8 @@ IDS: dict[str, Callable[[bytes], list[str]]] = {
 def streams(name: str, journal: list[AnyEvent], after: Cursor = START) -> tuple[bytes, bytes, bool]:
     """Return the live stream, the settled stream, and whether the live one discarded content."""
 
-    def render() -> Rendering:
-        return KINDS[name].stream({}, after)
+    def render() -> DialectStream:
+        return DIALECTS[name].stream({}, after)
 
     shown, again = render(), render()
     first = shown.render(journal)
@@ -92,7 +92,7 @@ def streams(name: str, journal: list[AnyEvent], after: Cursor = START) -> tuple[
     return first, again.render(list(settled_events(journal))), shown.discarded
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", DIALECTS)
 @settings(max_examples=50)
 @given(journal=journals)
 def test_settled_stream_reuses_no_frame_number(name: str, journal: list[AnyEvent]) -> None:
@@ -101,7 +101,7 @@ def test_settled_stream_reuses_no_frame_number(name: str, journal: list[AnyEvent
     assert ids == [f"{name}:{number}" for number in range(len(ids))]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", DIALECTS)
 @settings(max_examples=20)
 @given(journal=journals)
 def test_settled_stream_can_be_resumed_after_any_frame(name: str, journal: list[AnyEvent]) -> None:
@@ -113,10 +113,10 @@ def test_settled_stream_can_be_resumed_after_any_frame(name: str, journal: list[
         assert whole.endswith(rest)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", DIALECTS)
 @given(journal=journals)
 def test_settled_stream_discards_nothing(name: str, journal: list[AnyEvent]) -> None:
-    rendering = KINDS[name].stream({}, START)
+    rendering = DIALECTS[name].stream({}, START)
     rendering.render(list(settled_events(journal)))
     assert not rendering.discarded
 

@@ -5,7 +5,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent, HTTPDisconnectEvent, HTTPRequestEvent
 from trio.testing import wait_all_tasks_blocked
 
-from web.server.receive_queue import Inbox
+from web.server.receive_queue import ReceiveQueue
 
 GONE = HTTPDisconnectEvent(type="http.disconnect")
 
@@ -15,7 +15,7 @@ def part(body: bytes, *, more: bool = True) -> HTTPRequestEvent:
 
 
 async def test_events_are_ordered_and_the_end_repeats() -> None:
-    inbox = Inbox()
+    inbox = ReceiveQueue()
     for message in (part(b"a"), part(b"b", more=False), GONE):
         await inbox.put(message)
     got = [await inbox.get() for _ in range(4)]
@@ -23,7 +23,7 @@ async def test_events_are_ordered_and_the_end_repeats() -> None:
 
 
 async def test_end_wakes_a_waiting_receiver() -> None:
-    inbox = Inbox()
+    inbox = ReceiveQueue()
     got: list[ASGIReceiveEvent] = []
 
     async def get() -> None:
@@ -38,7 +38,7 @@ async def test_end_wakes_a_waiting_receiver() -> None:
 
 @pytest.mark.parametrize("how", ["get", "end", "close"])
 async def test_full_queue_makes_the_sender_wait(how: str) -> None:
-    inbox = Inbox()
+    inbox = ReceiveQueue()
     sent: list[int] = []
 
     async def fill() -> None:
@@ -62,7 +62,7 @@ async def test_full_queue_makes_the_sender_wait(how: str) -> None:
 
 
 async def test_whole_body_is_detected() -> None:
-    inbox = Inbox()
+    inbox = ReceiveQueue()
     assert not inbox.has_whole_body
     await inbox.put(part(b"a"))
     assert not inbox.has_whole_body
@@ -72,7 +72,7 @@ async def test_whole_body_is_detected() -> None:
 
 @pytest.mark.parametrize("early", [True, False])
 async def test_end_callback_runs_once(early: bool) -> None:
-    inbox = Inbox()
+    inbox = ReceiveQueue()
     calls: list[int] = []
     if early:
         await inbox.put(GONE)
@@ -83,7 +83,7 @@ async def test_end_callback_runs_once(early: bool) -> None:
 
 
 async def test_end_callback_does_not_run_after_close() -> None:
-    inbox = Inbox()
+    inbox = ReceiveQueue()
     calls: list[int] = []
     inbox.when_over(lambda: calls.append(1))
     inbox.close()

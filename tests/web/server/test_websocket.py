@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from wsproto.events import BytesMessage, TextMessage
 
 from tests.web.server.test_connection import GET, SETTINGS, connected
-from web.server.protocols.base import Surroundings, Wire
+from web.server.protocols.base import DirectWriter, ProtocolContext
 from web.server.protocols.websocket import TEXTS, ByteBuffer, WebsocketStream
 from web.server.settings import Context, ProtocolConfig
 
@@ -61,7 +61,7 @@ class FakeConnection:
 
     async def open(self) -> WebsocketStream:
         """Return a stream whose handshake is complete."""
-        surroundings = Surroundings(
+        surroundings = ProtocolContext(
             app=cast("AppWrapper", None),
             config=ProtocolConfig(SETTINGS),
             context=Context(),
@@ -70,7 +70,7 @@ class FakeConnection:
             client=None,
             server=None,
             send=cast("Callable[[object], Awaitable[None]]", self.send),
-            wire=cast("Wire", self),
+            wire=cast("DirectWriter", self),
             write_stall_s=30,
         )
         stream = WebsocketStream(surroundings, self.send)

@@ -9,16 +9,16 @@ import trio
 from structlog.testing import capture_logs
 
 from web.process.shutdown import Stop
-from web.supervisor.child import Supervisor
-from web.supervisor.plan import READY, Order
+from web.supervisor.child import SupervisorLink
+from web.supervisor.plan import READY, Command
 
 
 @asynccontextmanager
-async def supervised() -> AsyncIterator[tuple[trio.SocketStream, Supervisor, Stop]]:
+async def supervised() -> AsyncIterator[tuple[trio.SocketStream, SupervisorLink, Stop]]:
     """Yield the parent's end of the control socket, and a child that obeys it."""
     parent, child = socket.socketpair()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(parent))
-    supervisor, stop = Supervisor(child.detach()), Stop()
+    supervisor, stop = SupervisorLink(child.detach()), Stop()
     async with stream, trio.open_nursery() as nursery:
         nursery.start_soon(supervisor.obey, stop)
         yield stream, supervisor, stop
@@ -34,16 +34,16 @@ async def test_child_reports_that_it_is_ready() -> None:
 @pytest.mark.parametrize(
     ("orders", "replaced", "hurried"),
     [
-        ([Order.LEAVE], True, False),
-        ([Order.DRAIN], False, False),
-        ([Order.LEAVE, Order.DRAIN], True, False),
-        ([Order.DRAIN, Order.LEAVE], False, False),
-        ([Order.DRAIN, Order.DRAIN], False, False),
-        ([Order.DRAIN, Order.HURRY], False, True),
-        ([Order.HURRY], False, True),
+        ([Command.LEAVE], True, False),
+        ([Command.DRAIN], False, False),
+        ([Command.LEAVE, Command.DRAIN], True, False),
+        ([Command.DRAIN, Command.LEAVE], False, False),
+        ([Command.DRAIN, Command.DRAIN], False, False),
+        ([Command.DRAIN, Command.HURRY], False, True),
+        ([Command.HURRY], False, True),
     ],
 )
-async def test_orders_are_obeyed(orders: list[Order], replaced: bool, hurried: bool) -> None:
+async def test_orders_are_obeyed(orders: list[Command], replaced: bool, hurried: bool) -> None:
     async with supervised() as (parent, _, stop):
         await parent.send_all(b"".join(order.value for order in orders))
         await stop.asked.wait()

@@ -10,13 +10,13 @@ from web.supervisor.plan import (
     STEADY_S,
     Action,
     Announce,
+    Command,
     Finish,
     Kill,
     Note,
-    Order,
-    Plan,
     Send,
     Start,
+    SupervisorPlan,
 )
 
 
@@ -26,9 +26,9 @@ def without_notes(actions: object) -> list[Action]:
     return [action for action in actions if not isinstance(action, Note)]
 
 
-def serving(processes: int) -> Plan:
+def serving(processes: int) -> SupervisorPlan:
     """Return a plan whose first generation, numbered from 1, is ready."""
-    plan = Plan(processes)
+    plan = SupervisorPlan(processes)
     without_notes(plan.begin(0))
     for number in range(1, processes + 1):
         without_notes(plan.ready(number, 1))
@@ -36,7 +36,7 @@ def serving(processes: int) -> Plan:
 
 
 def test_processes_are_started_and_announced_when_all_are_ready() -> None:
-    plan = Plan(2)
+    plan = SupervisorPlan(2)
     assert without_notes(plan.begin(0)) == [Start(1), Start(2)]
     assert without_notes(plan.ready(2, 1)) == []
     assert without_notes(plan.ready(1, 2)) == [Announce()]
@@ -46,7 +46,7 @@ def test_old_processes_leave_when_all_new_ones_are_ready() -> None:
     plan = serving(2)
     assert without_notes(plan.reload(5)) == [Start(3), Start(4)]
     assert without_notes(plan.ready(3, 6)) == []
-    assert without_notes(plan.ready(4, 7)) == [Send(1, Order.LEAVE), Send(2, Order.LEAVE)]
+    assert without_notes(plan.ready(4, 7)) == [Send(1, Command.LEAVE), Send(2, Command.LEAVE)]
     assert without_notes(plan.exited(1, 0, 8)) == without_notes(plan.exited(2, 0, 9)) == []
 
 
@@ -54,7 +54,7 @@ def test_crash_of_a_new_process_keeps_the_old_ones() -> None:
     plan = serving(2)
     without_notes(plan.reload(5))
     without_notes(plan.ready(3, 6))
-    assert without_notes(plan.exited(4, 1, 7)) == [Send(3, Order.LEAVE)]
+    assert without_notes(plan.exited(4, 1, 7)) == [Send(3, Command.LEAVE)]
     assert without_notes(plan.exited(3, 0, 8)) == []
     assert plan.wake_at is None
     assert without_notes(plan.reload(9)) == [Start(5), Start(6)]
@@ -73,12 +73,12 @@ def test_reload_during_a_reload_is_queued() -> None:
     plan = serving(1)
     assert without_notes(plan.reload(5)) == [Start(2)]
     assert without_notes(plan.reload(6)) == without_notes(plan.reload(7)) == []
-    assert without_notes(plan.ready(2, 8)) == [Send(1, Order.LEAVE), Start(3)]
-    assert without_notes(plan.ready(3, 9)) == [Send(2, Order.LEAVE)]
+    assert without_notes(plan.ready(2, 8)) == [Send(1, Command.LEAVE), Start(3)]
+    assert without_notes(plan.ready(3, 9)) == [Send(2, Command.LEAVE)]
 
 
 def test_reload_before_all_are_ready_waits() -> None:
-    plan = Plan(1)
+    plan = SupervisorPlan(1)
     without_notes(plan.begin(0))
     assert without_notes(plan.reload(1)) == []
     assert without_notes(plan.ready(1, 2)) == [Announce(), Start(2)]
@@ -103,17 +103,17 @@ def test_crashed_process_is_restarted_with_growing_pauses() -> None:
 
 
 def test_failed_start_ends_the_supervisor_with_its_code() -> None:
-    plan = Plan(2)
+    plan = SupervisorPlan(2)
     without_notes(plan.begin(0))
-    assert without_notes(plan.exited(1, 3, 1)) == [Send(2, Order.DRAIN)]
+    assert without_notes(plan.exited(1, 3, 1)) == [Send(2, Command.DRAIN)]
     assert without_notes(plan.exited(2, 0, 2)) == [Finish(3)]
 
 
 def test_first_stop_drains_and_second_hurries() -> None:
     plan = serving(2)
-    assert without_notes(plan.stop()) == [Send(1, Order.DRAIN), Send(2, Order.DRAIN)]
+    assert without_notes(plan.stop()) == [Send(1, Command.DRAIN), Send(2, Command.DRAIN)]
     assert without_notes(plan.exited(1, 0, 5)) == []
-    assert without_notes(plan.stop()) == [Send(2, Order.HURRY)]
+    assert without_notes(plan.stop()) == [Send(2, Command.HURRY)]
     assert without_notes(plan.exited(2, 0, 6)) == [Finish(0)]
 
 
@@ -126,7 +126,7 @@ def test_crash_while_stopping_is_in_the_exit_code() -> None:
 def test_stop_ends_a_reload() -> None:
     plan = serving(1)
     without_notes(plan.reload(2))
-    assert without_notes(plan.stop()) == [Send(1, Order.DRAIN), Send(2, Order.DRAIN)]
+    assert without_notes(plan.stop()) == [Send(1, Command.DRAIN), Send(2, Command.DRAIN)]
     assert without_notes(plan.ready(2, 3)) == without_notes(plan.reload(4)) == []
     assert without_notes(plan.exited(1, 0, 5)) == []
     assert without_notes(plan.exited(2, 0, 6)) == [Finish(0)]
@@ -145,7 +145,7 @@ class SupervisorMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.plan = Plan(2)
+        self.plan = SupervisorPlan(2)
         self.alive: set[int] = set()
         self.ready: set[int] = set()
         self.ordered: set[int] = set()
@@ -173,10 +173,10 @@ class SupervisorMachine(RuleBasedStateMachine):
                 case Finish(code):
                     self.finished.append(code)
 
-    def leave(self, number: int, order: Order) -> None:
+    def leave(self, number: int, order: Command) -> None:
         """Record an order to leave; it is allowed only if others serve or one has crashed."""
         self.ordered.add(number)
-        if order is Order.LEAVE:
+        if order is Command.LEAVE:
             self.leaving.add(number)
             assert self.ready - self.leaving or self.crashed_since_up
 

@@ -169,7 +169,7 @@ async def test_large_segments_are_read_in_a_thread(
         recorder.watch(kept_events, "_one_by_one")
         segments = await harness.store.segments("turn_7")
         threads = trio.CapacityLimiter(1)
-        assert await kept_events.kept_events(segments, threads) == journal
+        assert await kept_events.load_stored_events(segments, threads) == journal
         assert recorder.on_loop == [False]
         assert (await harness.get("/v1/turns/turn_7/events")).status_code == 200
 
@@ -180,8 +180,8 @@ def test_piecewise_decoding_yields_the_same_events() -> None:
     assert kept_events._one_by_one(blob) == decode_events(blob) == journal
 
 
-@pytest.mark.parametrize("name", kinds.KINDS)
+@pytest.mark.parametrize("name", kinds.DIALECTS)
 def test_given_items_yield_the_same_answer(name: str) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
-    whole = kinds.KINDS[name].whole
+    whole = kinds.DIALECTS[name].whole
     assert whole(journal, {}, items_of(journal)) == whole(journal, {})

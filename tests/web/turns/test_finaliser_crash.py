@@ -5,7 +5,7 @@ import json
 import pytest
 from trio.testing import MockClock
 
-from actors.finalisation.outcome_decision import Ending
+from actors.finalisation.outcome_decision import TurnEnding
 from actors.turn.state import Turn
 from tests.support.edge_harness import chat_body, open_harness
 from tests.support.responses_requests import HELLO
@@ -28,7 +28,7 @@ def crashing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     def crash(*_: object) -> None:
         raise Bug
 
-    monkeypatch.setattr(Ending, "ended", crash)
+    monkeypatch.setattr(TurnEnding, "ended", crash)
     return monkeypatch
 
 

@@ -23,9 +23,9 @@ from tests.support.edge_harness import EdgeHarness, brief_pause, ended_turn_view
 from tests.support.sample_events import STARTED, ended
 from tests.support.turn_fakes import FOREVER, Scene, ScriptedProvider, stop, text
 from web.dialects.frames import START
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 
-DIALECTS = list(KINDS)
+DIALECT_NAMES = list(DIALECTS)
 CUT = UpstreamFailure(FailureKind.TRUNCATED, "The answer broke off.")
 Frame = reading.Frame | messages_reading.Frame
 
@@ -84,7 +84,7 @@ class Reader:
         assert error["message"].endswith(last)
 
 
-@pytest.fixture(params=DIALECTS)
+@pytest.fixture(params=DIALECT_NAMES)
 def dialect(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -142,7 +142,7 @@ async def test_position_past_the_end_of_a_live_turn_is_refused(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(start)
             await trio.sleep(1)
-            so_far = KINDS[dialect].stream({}, START)
+            so_far = DIALECTS[dialect].stream({}, START)
             turn = next(iter(harness.registry))
             seen = reader.read(so_far.render(list(turn.journal.events)))
             for after in (len(seen), 9_999_999_999, f"{dialect}:{len(seen)}", "0@1"):

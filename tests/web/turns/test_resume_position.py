@@ -18,18 +18,18 @@ from actors.writer import Writer
 from tests.support.edge_harness import EdgeHarness, open_harness
 from tests.support.sample_events import STARTED, answer_events, ended
 from tests.support.turn_fakes import ScriptedProvider, stop, text
-from web.dialects.base import Render, Rendering
+from web.dialects.base import DialectStream, Render
 from web.dialects.frames import START, BadCursor, Cursor
 from web.dialects.openai_chat.stream import OpenAIChat
 from web.dialects.openai_responses import stream as responses
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 from web.turns.resume_position import PositionSearch, ResumePosition
 
 LINES = [text(*["word "] * AT_ONCE)] * 20
 
 
-def rendering(name: str) -> Rendering:
-    return KINDS[name].stream({}, START)
+def rendering(name: str) -> DialectStream:
+    return DIALECTS[name].stream({}, START)
 
 
 def render_all(name: str, answer: list[AnyEvent]) -> bytes:
@@ -56,7 +56,7 @@ async def read_after(name: str, answer: list[AnyEvent], after: Cursor) -> bytes 
     """Return what follows that frame; None if nothing does or if the frame doesn't exist."""
     over = Journal(answer, closed=True)
     try:
-        place = await find_position(over, lambda cursor: KINDS[name].stream({}, cursor), after)
+        place = await find_position(over, lambda cursor: DIALECTS[name].stream({}, cursor), after)
     except BadCursor:
         return None
     return None if place.is_last else await read(place)
@@ -78,7 +78,7 @@ answers = st.lists(answer_events | st.just(Text("a")), max_size=12).filter(
 )
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", DIALECTS)
 @settings(max_examples=30, deadline=None)
 @given(
     answer=answers, recovered=st.booleans(), at_once=st.integers(1, 5), long=st.sampled_from(LONG)
@@ -175,7 +175,7 @@ async def test_settled_answer_is_rendered_only_after_a_retry(
 ) -> None:
     recorder = RenderRecorder(monkeypatch)
 
-    def render(after: Cursor) -> Rendering:
+    def render(after: Cursor) -> DialectStream:
         return OpenAIChat({}, after)
 
     plain: list[AnyEvent] = [STARTED, Text("a"), ended()]

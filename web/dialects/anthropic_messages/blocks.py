@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.answer.builder import AnswerGrowth
+from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemClosed, ItemKind, ItemOpened
 from actors.turn.events import AnyEvent
 
@@ -71,7 +71,7 @@ class Blocks:
     """The content blocks of one turn's answer, built from its events."""
 
     def __init__(self) -> None:
-        self._growth = AnswerGrowth()
+        self._growth = AnswerBuilder()
         self._begun = 0
         self._open: GrowingItem | None = None
         self._waiting: deque[GrowingItem] = deque()

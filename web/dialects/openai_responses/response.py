@@ -79,7 +79,7 @@ ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
 """Reasons that end a turn with a complete or incomplete answer; all others are errors."""
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class ResponseData(Struct, frozen=True, kw_only=True):
     """The data of a response object, from a live turn or from the store."""
 
     turn_id: str
@@ -105,7 +105,7 @@ class Answer(Struct, frozen=True, kw_only=True):
             return "completed" if self.reason in _COMPLETED else "incomplete"
         return "cancelled" if self.reason is Reason.CANCEL_REQUESTED else "failed"
 
-    def ended(self, ended: Ended) -> "Answer":
+    def ended(self, ended: Ended) -> "ResponseData":
         """Return a copy with the end of the turn."""
         return msgspec.structs.replace(
             self,
@@ -135,12 +135,12 @@ def response_object(
     return object_of(answer_of(journal, items), options)
 
 
-def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> Answer:
+def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> ResponseData:
     """Return the answer in a journal; raises `ValueError` if it does not begin with `Started`."""
     started = journal[0] if journal else None
     if not isinstance(started, Started):
         raise ValueError("the journal must begin with Started")
-    answer = Answer(
+    answer = ResponseData(
         turn_id=started.turn_id,
         model=_model(journal) or started.model,
         created_at=started.created_at,
@@ -157,7 +157,7 @@ def _model(journal: Sequence[AnyEvent]) -> str | None:
 
 
 def object_of(
-    answer: Answer, options: Mapping[str, JSON], output: Sequence[object] | None = None
+    answer: ResponseData, options: Mapping[str, JSON], output: Sequence[object] | None = None
 ) -> Fields:
     """Return the object; `output` replaces the items if they have been rendered already."""
     fields = _defaults()
@@ -181,7 +181,7 @@ def object_of(
     }
 
 
-def _error(answer: Answer) -> Fields | None:
+def _error(answer: ResponseData) -> Fields | None:
     if answer.status != "failed" or answer.reason is None:
         return None  # a cancellation is not a failure, and OpenAI's API has no code for it
     return response_error(answer.error or error_of(answer.reason))

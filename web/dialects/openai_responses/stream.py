@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 from msgspec import Raw, structs
 
-from actors.answer.builder import AnswerGrowth
+from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import Change
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
@@ -23,7 +23,7 @@ from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.frames import PING, START, Cursor, Numbering, comment
 from web.dialects.openai_responses.events import ResponseEvents
 from web.dialects.openai_responses.items import Fields
-from web.dialects.openai_responses.response import Answer, answer_of, object_of
+from web.dialects.openai_responses.response import ResponseData, answer_of, object_of
 
 NAME = "openai-responses"
 
@@ -54,8 +54,8 @@ class Responses:
         self.numbering = Numbering(NAME, after)
         self._take = self.numbering.take
         self._renderer = ResponseEvents(self.numbering)
-        self._growth = AnswerGrowth()
-        self._answer: Answer
+        self._growth = AnswerBuilder()
+        self._answer: ResponseData
         """The answer so far without its items; set by `started`."""
         self._said: type[Event] | None = None
         """The event type that only adds a piece to the open part, or None."""
@@ -172,7 +172,7 @@ class Responses:
         self._last.append(partial(self._finish, answer))
         return self._more() if long else b"".join([frames() for frames in self._take_last()])
 
-    def _finish(self, answer: Answer) -> bytes:
+    def _finish(self, answer: ResponseData) -> bytes:
         name = _LAST_EVENTS.get(answer.status, "response.failed")
         return self._renderer.event(name, {"response": self._object(answer)})
 
@@ -191,5 +191,5 @@ class Responses:
                 break
         return b"".join(parts)
 
-    def _object(self, answer: Answer) -> Fields:
+    def _object(self, answer: ResponseData) -> Fields:
         return object_of(answer, self._options, self._renderer.output)

@@ -3,9 +3,9 @@
 import trio
 
 from actors.providers.simulated import Script
-from web.drill.witness.formats.base import BadCall, IncomingCall, Wire
+from web.drill.witness.formats.base import BadCall, IncomingCall, WireFormat
 from web.drill.witness.http1 import BadRequest, Endpoint, Request, RequestReader, whole_response
-from web.drill.witness.record import ClosedBy, RequestRecord
+from web.drill.witness.record import ClosedBy, WitnessedRequest
 from web.drill.witness.simulation import Simulation
 from web.drill.witness.stream import After
 from web.drill.witness.websocket import accept_socket, serve_socket
@@ -30,7 +30,7 @@ class _Connection:
         self._endpoint = endpoint
         self._simulation = simulation
         self._reader = RequestReader(endpoint)
-        self._record: RequestRecord | None = None
+        self._record: WitnessedRequest | None = None
         """Record of the last call on this connection."""
 
     async def serve(self) -> After:
@@ -73,7 +73,7 @@ class _Connection:
         return await self._send_answer(wire, incoming, script, self._record)
 
     async def _send_answer(
-        self, wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+        self, wire: WireFormat, incoming: IncomingCall, script: Script, record: WitnessedRequest
     ) -> After:
         after = After.CLOSE
         async with trio.open_nursery() as nursery:

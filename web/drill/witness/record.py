@@ -72,13 +72,13 @@ class Witness:
         self._note = note
         self.records_tokens = tokens
         self.clock = clock
-        self._requests: OrderedDict[int, RequestRecord] = OrderedDict()
+        self._requests: OrderedDict[int, WitnessedRequest] = OrderedDict()
         self._request_count = 0
 
-    def begin(self, incoming: IncomingCall, id: str | None, script: Script) -> "RequestRecord":
+    def begin(self, incoming: IncomingCall, id: str | None, script: Script) -> "WitnessedRequest":
         """Start the record of a request."""
         self._request_count += 1
-        record = RequestRecord(self, self._request_count, incoming, id, script)
+        record = WitnessedRequest(self, self._request_count, incoming, id, script)
         self._requests[self._request_count] = record
         if len(self._requests) > _MAX_RECORDS:
             self._requests.popitem(last=False)
@@ -102,7 +102,7 @@ class Witness:
             self._note(event)
 
 
-class RequestRecord:
+class WitnessedRequest:
     """A record of one request and its answer."""
 
     def __init__(

@@ -11,14 +11,14 @@ from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.script import History
 from web.drill.witness.formats.anthropic import Anthropic
-from web.drill.witness.formats.base import BadCall, IncomingCall, Renderer, Wire
+from web.drill.witness.formats.base import BadCall, IncomingCall, Renderer, WireFormat
 from web.drill.witness.formats.embeddings import Embeddings
 from web.drill.witness.formats.gemini import Gemini
 from web.drill.witness.formats.ollama import Ollama
 from web.drill.witness.formats.openai_chat import OpenAIChat
 from web.drill.witness.formats.openai_responses import OpenAIResponses
 from web.drill.witness.http1 import Endpoint, Request, whole_response
-from web.drill.witness.record import RequestRecord, Witness
+from web.drill.witness.record import Witness, WitnessedRequest
 from web.drill.witness.stream import After, Exchange, send_stream, silence
 from web.drill.witness.whole import send_whole
 
@@ -30,7 +30,7 @@ _GARBAGE = b"\x16\x03\x01\x02\x00\x01 this is not HTTP\r\n\r\n"
 
 
 async def send_opening(
-    endpoint: Endpoint, opening: Rejection | Fault, wire: Wire, record: RequestRecord
+    endpoint: Endpoint, opening: Rejection | Fault, wire: WireFormat, record: WitnessedRequest
 ) -> After:
     """Send the script's replacement for the response."""
     if isinstance(opening, Rejection):
@@ -54,7 +54,7 @@ async def send_opening(
     return after
 
 
-def rejected(rejection: Rejection, wire: Wire) -> bytes:
+def rejected(rejection: Rejection, wire: WireFormat) -> bytes:
     """Return an error response in the shape of the wire format."""
     retry = rejection.retry_after_s
     headers = [] if retry is None else [("Retry-After", f"{retry:g}")]
@@ -74,7 +74,7 @@ class Simulation:
         self._scenario = scenario
         self._witness = witness
         self._history = History()
-        self._wires: tuple[Wire, ...] = (
+        self._wires: tuple[WireFormat, ...] = (
             OpenAIChat(),
             OpenAIResponses(),
             Anthropic(),
@@ -101,7 +101,7 @@ class Simulation:
                 message = f"There is no {request.method} {request.path} here."
                 return _json(404, {"error": {"message": message, "type": "not_found"}})
 
-    async def prepare(self, request: Request) -> tuple[Wire, IncomingCall, Script]:
+    async def prepare(self, request: Request) -> tuple[WireFormat, IncomingCall, Script]:
         """Parse a call and make its script. Raises `BadCall`."""
         wire = self._wire_for(request)
         if len(request.body) < _LARGE:
@@ -121,17 +121,17 @@ class Simulation:
 
     def record_call(
         self, request: Request, incoming: IncomingCall, script: Script
-    ) -> RequestRecord:
+    ) -> WitnessedRequest:
         """Start the witness's record of a call."""
         return self._witness.begin(incoming, request.headers.get("x-witness-id"), script)
 
     async def answer(
         self,
         endpoint: Endpoint,
-        wire: Wire,
+        wire: WireFormat,
         incoming: IncomingCall,
         script: Script,
-        record: RequestRecord,
+        record: WitnessedRequest,
     ) -> After:
         """Send the script's answer or faults. Raises `trio.BrokenResourceError`."""
         await trio.sleep(script.head_s)
@@ -149,7 +149,7 @@ class Simulation:
         wire = self._wire_for(request)
         return rejected(rejection, wire)
 
-    def _wire_for(self, request: Request) -> Wire:
+    def _wire_for(self, request: Request) -> WireFormat:
         return next(wire for wire in self._wires if wire.matches(request.path))
 
     def _prior_calls(self, incoming: IncomingCall) -> PriorCalls:
@@ -169,7 +169,7 @@ class Simulation:
 
 
 def renderer_of(
-    wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+    wire: WireFormat, incoming: IncomingCall, script: Script, record: WitnessedRequest
 ) -> Renderer:
     """Return the renderer of a script's answer to a call."""
     incoming = msgspec.structs.replace(

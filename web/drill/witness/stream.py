@@ -11,7 +11,7 @@ from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.playhead import Playhead, TornFrame
 from web.drill.witness.formats.base import Renderer
 from web.drill.witness.http1 import LAST_CHUNK, Endpoint, chunk, response_head
-from web.drill.witness.record import RequestRecord
+from web.drill.witness.record import WitnessedRequest
 
 
 class Framing(Protocol):
@@ -74,7 +74,7 @@ class Exchange(Struct, frozen=True):
     endpoint: Endpoint
     script: Script
     renderer: Renderer
-    record: RequestRecord
+    record: WitnessedRequest
     stream_type: str
     framing: Framing = ChunkedFraming()
 

@@ -10,10 +10,10 @@ from wsproto.utilities import generate_accept_token
 from actors.providers.simulated import Script
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.rejections import Rejection
-from web.drill.witness.formats.base import BadCall, IncomingCall, Wire
+from web.drill.witness.formats.base import BadCall, IncomingCall, WireFormat
 from web.drill.witness.formats.openai_responses import error_event
 from web.drill.witness.http1 import Endpoint, Request, response_head
-from web.drill.witness.record import ClosedBy, RequestRecord
+from web.drill.witness.record import ClosedBy, WitnessedRequest
 from web.drill.witness.simulation import Simulation, renderer_of
 from web.drill.witness.stream import NOISE, After, Exchange, send_stream, silence
 from web.drill.witness.websocket_frames import MessageFraming, Messages
@@ -57,7 +57,7 @@ class _Session:
         self._simulation = simulation
         self._handshake = handshake
         self._messages = Messages()
-        self._record: RequestRecord | None = None
+        self._record: WitnessedRequest | None = None
         """Record of the last call on this connection."""
 
     def feed(self, data: bytes) -> None:
@@ -121,7 +121,7 @@ class _Session:
         return msgspec.structs.replace(self._handshake, method="POST", body=body)
 
     async def _watched(
-        self, wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+        self, wire: WireFormat, incoming: IncomingCall, script: Script, record: WitnessedRequest
     ) -> After:
         after = After.CLOSE
         async with trio.open_nursery() as nursery:
@@ -144,7 +144,7 @@ class _Session:
         answering.cancel()
 
     async def _send_answer(
-        self, wire: Wire, incoming: IncomingCall, script: Script, record: RequestRecord
+        self, wire: WireFormat, incoming: IncomingCall, script: Script, record: WitnessedRequest
     ) -> After:
         await trio.sleep(script.head_s)
         if script.opening is not None:
@@ -153,7 +153,7 @@ class _Session:
         framing = MessageFraming(self._messages)
         return await send_stream(Exchange(self._endpoint, script, renderer, record, "", framing))
 
-    async def _send_opening(self, opening: Rejection | Fault, record: RequestRecord) -> After:
+    async def _send_opening(self, opening: Rejection | Fault, record: WitnessedRequest) -> After:
         if isinstance(opening, Rejection):
             await self._endpoint.send(self._messages.text(error_event(opening)))
             record.head()

@@ -7,14 +7,14 @@ from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.playhead import Playhead, TornFrame
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import Chunk, SkippedChunk
-from web.drill.witness.formats.base import Wire
+from web.drill.witness.formats.base import WireFormat
 from web.drill.witness.http1 import response_head, whole_response
 from web.drill.witness.stream import NOISE, After, Exchange, silence
 
 _JSON = "application/json"
 
 
-async def send_whole(exchange: Exchange, wire: Wire) -> After:
+async def send_whole(exchange: Exchange, wire: WireFormat) -> After:
     """Wait as long as the stream would take, then send the answer in one piece.
 
     A fault is sent at its own time and cuts the body in half. Malformed frames become half a body
@@ -51,7 +51,7 @@ async def _deliver(exchange: Exchange, body: bytes, how: str, *, truncated: bool
     return After.KEEP
 
 
-async def _send_fault(exchange: Exchange, wire: Wire, fault: Fault, body: bytes) -> After:
+async def _send_fault(exchange: Exchange, wire: WireFormat, fault: Fault, body: bytes) -> After:
     match fault.kind:
         case FaultKind.END:
             return await _deliver(exchange, body, fault.kind, truncated=True)
@@ -72,7 +72,7 @@ async def _send_fault(exchange: Exchange, wire: Wire, fault: Fault, body: bytes)
     return After.RESET if fault.kind is FaultKind.RESET else After.CLOSE
 
 
-async def _fail(exchange: Exchange, wire: Wire, fault: Fault) -> After:
+async def _fail(exchange: Exchange, wire: WireFormat, fault: Fault) -> After:
     message = "The simulated model failed midway."
     error = Rejection(status=500, message=message, type="server_error", code=fault.code)
     await exchange.endpoint.send(whole_response(500, wire.error_body(error), _JSON))

@@ -15,7 +15,7 @@ from web.server.settings import Context, ProtocolConfig
 StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
 
-class Wire(Protocol):
+class DirectWriter(Protocol):
     """Direct write access to the connection, bypassing hypercorn's events."""
 
     def write_now(self, data: bytes) -> bytes:
@@ -28,7 +28,7 @@ class Wire(Protocol):
         """Close with RST, so that the client cannot mistake a partial response for a whole one."""
 
 
-class Surroundings(Struct, frozen=True):
+class ProtocolContext(Struct, frozen=True):
     """Dependencies of hypercorn's protocol classes."""
 
     app: AppWrapper
@@ -39,7 +39,7 @@ class Surroundings(Struct, frozen=True):
     client: tuple[str, int] | None
     server: tuple[str, int] | None
     send: Callable[[Event], Awaitable[None]]
-    wire: Wire
+    wire: DirectWriter
     write_stall_s: float
 
 
@@ -55,7 +55,7 @@ class AppStream(HTTPStream):
     one, and every message after the client has left.
     """
 
-    def __init__(self, surroundings: Surroundings, send: StreamSend, stream_id: int) -> None:
+    def __init__(self, surroundings: ProtocolContext, send: StreamSend, stream_id: int) -> None:
         at = surroundings
         super().__init__(
             at.app, at.config, at.context, at.tasks, at.ssl, at.client, at.server, send, stream_id

@@ -14,7 +14,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 from hypercorn.utils import suppress_body
 
-from web.server.protocols.base import AppStream, Surroundings, Wire
+from web.server.protocols.base import AppStream, DirectWriter, ProtocolContext
 from web.server.protocols.websocket import WebsocketStream
 from web.server.request_id import header_of, state_with_id
 
@@ -49,10 +49,10 @@ class Http1Stream(AppStream):
     hypercorn's and then to h11's events. h11 only sees the head and the end.
     """
 
-    def __init__(self, surroundings: Surroundings, protocol: "Http1Protocol") -> None:
+    def __init__(self, surroundings: ProtocolContext, protocol: "Http1Protocol") -> None:
         super().__init__(surroundings, protocol.stream_send, STREAM_ID)
         self._protocol = protocol
-        self._wire: Wire = surroundings.wire
+        self._wire: DirectWriter = surroundings.wire
         self.chunked = False
         """True once the protocol has sent the head of a chunked response."""
 
@@ -85,7 +85,7 @@ class Http1Protocol(H11Protocol):
     last bytes until the end. A short response is therefore one write.
     """
 
-    def __init__(self, surroundings: Surroundings, *, http2: bool) -> None:
+    def __init__(self, surroundings: ProtocolContext, *, http2: bool) -> None:
         at = surroundings
         super().__init__(
             at.app,
@@ -99,7 +99,7 @@ class Http1Protocol(H11Protocol):
             at.send,
         )
         self._surroundings = at
-        self._wire: Wire = at.wire
+        self._wire: DirectWriter = at.wire
         self._http2 = http2
         self._framing = Framing.LENGTH
         self._held = b""

@@ -17,7 +17,7 @@ from hypercorn.utils import filter_pseudo_headers
 from hyperframe.frame import GoAwayFrame
 from priority.priority import MissingStreamError
 
-from web.server.protocols.base import AppStream, Surroundings
+from web.server.protocols.base import AppStream, ProtocolContext
 from web.server.request_id import header_of, state_with_id
 
 _LAST_STREAM_ID = 2**31 - 1
@@ -50,7 +50,7 @@ class Http2Protocol(H2Protocol):
 
     takes_bytes = True
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProtocolContext) -> None:
         at = surroundings
         super().__init__(
             at.app,

@@ -17,7 +17,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from web.server.protocols.base import BURST, StreamSend, Surroundings
+from web.server.protocols.base import BURST, ProtocolContext, StreamSend
 
 TEXTS = "trouper.texts"
 """Extra field of a `websocket.send` event: several text messages in UTF-8."""
@@ -58,7 +58,7 @@ class WebsocketStream(WSStream):
     - Extensions are declined: hypercorn's would inflate 64 KiB to 64 MiB at a time.
     """
 
-    def __init__(self, surroundings: Surroundings, send: StreamSend) -> None:
+    def __init__(self, surroundings: ProtocolContext, send: StreamSend) -> None:
         at = surroundings
         super().__init__(
             at.app, at.config, at.context, at.tasks, at.ssl, at.client, at.server, send, STREAM_ID

@@ -19,7 +19,7 @@ from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
 from web.service import TENANT, Service
 from web.surfaces.embeddings.request import EmbeddingRequest, receive_embedding_request
-from web.turns.planner import Plan
+from web.turns.planner import TurnPlan
 from web.turns.start import begin, turn_headers
 
 _MODELS_SHOWN = 20
@@ -58,7 +58,7 @@ async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) 
 
 
 def _turn_request(
-    parsed: EmbeddingRequest, plan: Plan, routes: tuple[PlannedRoute, ...]
+    parsed: EmbeddingRequest, plan: TurnPlan, routes: tuple[PlannedRoute, ...]
 ) -> TurnRequest:
     return TurnRequest(
         model=parsed.model,

@@ -16,7 +16,7 @@ from web.service import TENANT, Service
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.model_context import (
     ModelContext,
-    Prepared,
+    PreparedRequest,
     knows_thinking,
     model_context,
     prepare,
@@ -49,7 +49,7 @@ async def start_response(
 
 
 async def start_summary(
-    service: Service, prepared: Prepared, threads: trio.CapacityLimiter, start: Start
+    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter, start: Start
 ) -> Turn:
     """Start a turn that summarises a conversation; its content is not stored."""
     ask = prepared.ask
@@ -75,7 +75,9 @@ async def start_summary(
     )
 
 
-async def count_input(service: Service, prepared: Prepared, threads: trio.CapacityLimiter) -> int:
+async def count_input(
+    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
+) -> int:
     """Estimate the input tokens of a request on the first route, without images."""
     context = await model_context(service, prepared, threads)
     call = ModelCall(
@@ -84,7 +86,7 @@ async def count_input(service: Service, prepared: Prepared, threads: trio.Capaci
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 
 
-def _request(service: Service, prepared: Prepared, context: ModelContext) -> TurnRequest:
+def _request(service: Service, prepared: PreparedRequest, context: ModelContext) -> TurnRequest:
     ask = prepared.ask
     turn = prepared.plan.turn(
         _call(service, prepared, context),
@@ -105,7 +107,7 @@ def _request(service: Service, prepared: Prepared, context: ModelContext) -> Tur
     )
 
 
-def _call(service: Service, prepared: Prepared, context: ModelContext) -> ModelCall:
+def _call(service: Service, prepared: PreparedRequest, context: ModelContext) -> ModelCall:
     ask, parameters = prepared.ask, prepared.ask.parameters
     if ask.thinking and knows_thinking(service, prepared.plan):
         parameters = {**parameters, "reasoning": ask.thinking}
@@ -118,7 +120,7 @@ def _call(service: Service, prepared: Prepared, context: ModelContext) -> ModelC
     )
 
 
-def _echo(prepared: Prepared) -> dict[str, JSON]:
+def _echo(prepared: PreparedRequest) -> dict[str, JSON]:
     """Return the fields of the response object that repeat the request and its history."""
     past = prepared.ask.past
     return prepared.ask.echo | {

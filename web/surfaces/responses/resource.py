@@ -15,7 +15,12 @@ from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
 from store.records.turns import StoredResponse, UsageRecord
 from web.dialects.openai_responses.items import Fields, turn_id_of
-from web.dialects.openai_responses.response import Answer, answer_of, object_of, response_object
+from web.dialects.openai_responses.response import (
+    ResponseData,
+    answer_of,
+    object_of,
+    response_object,
+)
 from web.dialects.openai_responses.stream import NAME, Responses
 from web.http.errors import ApiError, not_found
 from web.http.json_body import AT_ONCE
@@ -26,7 +31,7 @@ from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.listing import Page, input_with_ids, page_of
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
-from web.turns.stored_events import kept_events
+from web.turns.stored_events import load_stored_events
 
 
 def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
@@ -38,14 +43,14 @@ def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
     if journal:
         items = turn.items if isinstance(journal[-1], Ended) else None
         return response_object(journal, request.dialect_options, items)
-    answer = Answer(turn_id=turn.id, model=request.model, created_at=turn.created_at)
+    answer = ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
     return object_of(answer, request.dialect_options)
 
 
 def stored_response(stored: StoredResponse) -> Fields:
     """Return the response of an ended turn from its record."""
     turn = stored.turn
-    answer = Answer(
+    answer = ResponseData(
         turn_id=turn.id,
         model=turn.upstream_model or turn.model,
         created_at=turn.created_at,
@@ -161,7 +166,7 @@ class ResponseResource:
             long = len(stored.answer_items) > LONG_ITEMS
             return await self._response(partial(stored_response, stored), headers, long=long)
         segments = await self._service.store.segments(stored.turn.id)
-        events = await kept_events(segments, self._service.threads)
+        events = await load_stored_events(segments, self._service.threads)
         make = partial(remote_response, stored, events)
         return await self._response(make, headers, long=is_long(events))
 

@@ -17,7 +17,7 @@ from web.http.responses import error_response, json_response
 from web.service import Service
 from web.surfaces.responses.compact import compacted
 from web.surfaces.responses.create import count_input, start_response, start_summary
-from web.surfaces.responses.history.model_context import Prepared, prepare
+from web.surfaces.responses.history.model_context import PreparedRequest, prepare
 from web.surfaces.responses.input.items import wrong
 from web.surfaces.responses.listing import DEFAULT_LIMIT, MAX_LIMIT, Page
 from web.surfaces.responses.request import receive_responses_request
@@ -73,7 +73,9 @@ def response_routes(service: Service) -> Blueprint:
     return blueprint
 
 
-async def _compacted(turn: Turn, prepared: Prepared, threads: trio.CapacityLimiter) -> Response:
+async def _compacted(
+    turn: Turn, prepared: PreparedRequest, threads: trio.CapacityLimiter
+) -> Response:
     journal, headers = turn.journal.events, turn_headers(turn)
     ended = journal[-1]
     if isinstance(ended, Ended) and not can_express(ended):

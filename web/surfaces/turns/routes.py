@@ -11,7 +11,7 @@ from actors.turn.outcome import Reason, Status
 from store.records.turns import TurnView
 from web.dialects.base import Render
 from web.dialects.frames import Cursor
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 from web.http.body import limit_parameter
 from web.http.errors import invalid, not_found
 from web.http.responses import json_response
@@ -93,12 +93,12 @@ def _requested_stream(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[R
 
     The dialect is that of the turn, or the one in the query parameter `dialect`.
     """
-    if turn_dialect not in KINDS:
+    if turn_dialect not in DIALECTS:
         raise invalid("A turn of embeddings has no events to stream.", code="no_events")
     name = request.args.get("dialect", turn_dialect)
-    kind = KINDS.get(name)
+    kind = DIALECTS.get(name)
     if kind is None:
-        raise invalid(f"dialect: must be one of {', '.join(KINDS)}.", param="dialect")
+        raise invalid(f"dialect: must be one of {', '.join(DIALECTS)}.", param="dialect")
     own = options if name == turn_dialect else {}
     return partial(kind.stream, own), resume_cursor(name)
 

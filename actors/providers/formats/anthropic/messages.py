@@ -52,18 +52,18 @@ Thinking is sent back only with its signature, unchanged, from `thinking_blocks`
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
-class Turn(msgspec.Struct, frozen=True):
+class MessageTurn(msgspec.Struct, frozen=True):
     """A message of the Messages API; `content` is never empty."""
 
     role: Literal["user", "assistant"]
     content: list[Block]
 
 
-class Conversation(msgspec.Struct, frozen=True):
+class MessagesBuilder(msgspec.Struct, frozen=True):
     """A conversation in the shape of the Messages API."""
 
     system: list[Block]
-    turns: list[Turn]
+    turns: list[MessageTurn]
 
     @property
     def prefilled(self) -> bool:
@@ -83,10 +83,10 @@ class Conversation(msgspec.Struct, frozen=True):
         return self.turns[-2].content[0]["type"] not in _THINKING
 
 
-def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> Conversation:
+def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> MessagesBuilder:
     """Return the conversation; add the paths of unsupported content to `left_out`."""
     system: list[Block] = []
-    turns: list[Turn] = []
+    turns: list[MessageTurn] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         role = "system" if message.get("role") == "developer" else message.get("role")
@@ -100,7 +100,7 @@ def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> Co
         elif blocks:
             _append(turns, "assistant" if role == "assistant" else "user", blocks)
     _strip_prefill(turns)
-    return Conversation(system, turns)
+    return MessagesBuilder(system, turns)
 
 
 def _blocks_of(role: str, message: dict[str, JSON], path: str, left_out: list[str]) -> list[Block]:
@@ -127,14 +127,16 @@ def _thinking(given: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
             left_out.append(f"{path}[{index}]")
 
 
-def _append(turns: list[Turn], role: Literal["user", "assistant"], blocks: list[Block]) -> None:
+def _append(
+    turns: list[MessageTurn], role: Literal["user", "assistant"], blocks: list[Block]
+) -> None:
     if turns and turns[-1].role == role:
         turns[-1].content.extend(blocks)
     else:
-        turns.append(Turn(role, blocks))
+        turns.append(MessageTurn(role, blocks))
 
 
-def _strip_prefill(turns: list[Turn]) -> None:
+def _strip_prefill(turns: list[MessageTurn]) -> None:
     if not turns or turns[-1].role != "assistant":
         return
     last = turns[-1].content[-1]

@@ -52,7 +52,7 @@ class Content(Struct, frozen=True):
     parts: list[JSONObject]
 
 
-class Conversation(Struct, frozen=True):
+class ContentsBuilder(Struct, frozen=True):
     """A conversation in Gemini's shape."""
 
     system: list[JSONObject]
@@ -60,9 +60,9 @@ class Conversation(Struct, frozen=True):
     contents: list[Content]
 
 
-def conversation(messages: Sequence[Message], model: str, left_out: list[str]) -> Conversation:
+def conversation(messages: Sequence[Message], model: str, left_out: list[str]) -> ContentsBuilder:
     """Return the conversation; add the paths of what Gemini cannot express to `left_out`."""
-    found = Conversation([], [])
+    found = ContentsBuilder([], [])
     builder = _PartsBuilder(tool_names(messages), not _WITHOUT_SIGNATURES.match(model), left_out)
     for number, message in enumerate(messages):
         path = f"messages[{number}]"

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.continuation.splicing.whitespace import Joint, Unclear, drop_shared_space, missing_space
+from actors.continuation.splicing.whitespace import (
+    SeamFilter,
+    Unclear,
+    drop_shared_space,
+    missing_space,
+)
 
 white = st.text(" \n\t\r\u00a0", max_size=8)
 
@@ -82,24 +87,26 @@ def test_ambiguous_seam_raises_unclear(shown: str, second: str) -> None:
         missing_space(shown, second)
 
 
-def feed(joint: Joint, text: str) -> str:
+def feed(joint: SeamFilter, text: str) -> str:
     return "".join(map(joint.feed, text)) + joint.end()
 
 
 @pytest.mark.parametrize(
     ("joint", "text", "expected"),
     [
-        (Joint("", ""), " \u0301x", " \u0301x"),
-        (Joint("\u0301", ""), "\u0301x", "x"),
-        (Joint("\u0301", ""), "\u0323\u0301\u0301x", "\u0323\u0301x"),
-        (Joint("\u0301", ""), "x\u0301", "x\u0301"),
-        (Joint("\u0308\u0301", ""), "\u0344x", "x"),
-        (Joint("", " "), "\u0301 x", "\u0301 x"),
-        (Joint("", " ", closed=True), "\u0301 x", "x"),
-        (Joint("", "\n"), "\n\n", "\n"),
-        (Joint("", "\n"), "", ""),
+        (SeamFilter("", ""), " \u0301x", " \u0301x"),
+        (SeamFilter("\u0301", ""), "\u0301x", "x"),
+        (SeamFilter("\u0301", ""), "\u0323\u0301\u0301x", "\u0323\u0301x"),
+        (SeamFilter("\u0301", ""), "x\u0301", "x\u0301"),
+        (SeamFilter("\u0308\u0301", ""), "\u0344x", "x"),
+        (SeamFilter("", " "), "\u0301 x", "\u0301 x"),
+        (SeamFilter("", " ", closed=True), "\u0301 x", "x"),
+        (SeamFilter("", "\n"), "\n\n", "\n"),
+        (SeamFilter("", "\n"), "", ""),
     ],
 )
-def test_seam_filter_drops_shown_marks_and_space(joint: Joint, text: str, expected: str) -> None:
+def test_seam_filter_drops_shown_marks_and_space(
+    joint: SeamFilter, text: str, expected: str
+) -> None:
     assert feed(joint, text) == expected
     assert joint.done

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from actors.ports import Answer, Provider
+from actors.ports import AnswerStream, Provider
 from actors.providers.formats.base import RequestParts
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.http.credentials import Credentials
@@ -48,7 +48,7 @@ class Setting:
         self.client = Peer(self.wire).client()
         self.provider: Provider = HttpProvider("p", URL, api_key, self.client, **options)
 
-    async def open(self) -> Answer:
+    async def open(self) -> AnswerStream:
         return await self.provider.open(CALL, connect_s=5.0)
 
     async def failure(self) -> UpstreamFailure:
@@ -62,7 +62,7 @@ class Setting:
         return self.client.upstream.statistics()
 
 
-async def drained(answer: Answer) -> list[list[Chunk]]:
+async def drained(answer: AnswerStream) -> list[list[Chunk]]:
     batches: list[list[Chunk]] = []
     while batch := await answer.receive():
         batches.append(batch)

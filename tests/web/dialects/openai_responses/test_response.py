@@ -24,14 +24,14 @@ from tests.web.test_outcomes_doc import rows
 from web.dialects.openai_responses.items import item_id, output_items, response_id, turn_id_of
 from web.dialects.openai_responses.response import (
     CODES,
-    Answer,
+    ResponseData,
     answer_of,
     can_express,
     object_of,
     response_error,
     response_object,
 )
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 
 COMPLETED = ("completed", None, "completed")
 CUT = ("incomplete", "max_output_tokens", "incomplete")
@@ -151,7 +151,7 @@ def test_end_without_its_own_error_has_a_message_and_code(reason: Reason) -> Non
 
 @pytest.mark.parametrize("reason", Reason)
 def test_dialect_registry_knows_the_expressible_ends(reason: Reason) -> None:
-    kind = KINDS["openai-responses"]
+    kind = DIALECTS["openai-responses"]
     assert (
         kind.can_express(ended(reason)) == (reason in kind.finishes) == can_express(ended(reason))
     )
@@ -166,7 +166,7 @@ def test_running_turn_shows_its_content_so_far() -> None:
 
 
 def test_turn_without_content_is_in_progress() -> None:
-    answer = Answer(turn_id="turn_1", model="large", created_at=1.5)
+    answer = ResponseData(turn_id="turn_1", model="large", created_at=1.5)
     body = msgspec.json.encode(object_of(answer, {}))
     response = read_object(body)
     assert (response.status, response.model, response.output) == ("in_progress", "large", [])

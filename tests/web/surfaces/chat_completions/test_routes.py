@@ -17,7 +17,7 @@ from tests.support.edge_harness import (
     chat_body,
     open_harness,
 )
-from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, StoreFault, stop, text
 from web.dialects.frames import PING as HEARTBEAT
 
 HELLO: list[Line] = [text("Hel"), text("lo"), stop()]
@@ -148,7 +148,7 @@ async def test_new_turns_are_refused_over_the_limit(autojump_clock: MockClock) -
 
 async def test_unavailable_store_is_503(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        harness.store.trouble["begin"] = Trouble.REFUSES
+        harness.store.trouble["begin"] = StoreFault.REFUSES
         for stream in (False, True):
             response = await harness.chat(stream=stream)
             assert response.status_code == 503
@@ -225,7 +225,7 @@ async def test_failure_mid_stream_is_an_error_without_done(
 
 async def test_spooled_record_is_reported(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(text("a"), 1.0, stop())) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         stream = await harness.stream_chat()
         assert comments_of(stream)[-1] == "stored spooled"
         assert stream.index(b": stored spooled") < stream.index(b"[DONE]")

@@ -18,7 +18,7 @@ from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import Mode, Reason, Usage
 from store.records.turns import FinalRecord
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
-from tests.support.turn_fakes import ScriptedProvider, Trouble
+from tests.support.turn_fakes import ScriptedProvider, StoreFault
 from web.http.responses import json_response
 
 Line = float | UpstreamFailure
@@ -313,7 +313,7 @@ async def test_it_can_be_cancelled_and_has_no_events(autojump_clock: MockClock) 
 
 async def test_record_that_the_store_refuses_is_spooled(autojump_clock: MockClock) -> None:
     async with open_embedding_harness(ScriptedEmbedder()) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         response = await ask(harness)
         assert response.status_code == 200
         assert response.headers["X-Turn-Stored"] == "spooled"
@@ -323,7 +323,7 @@ async def test_record_that_the_store_refuses_is_spooled(autojump_clock: MockCloc
 async def test_no_request_is_sent_that_cannot_be_recorded(autojump_clock: MockClock) -> None:
     embedder = ScriptedEmbedder()
     async with open_embedding_harness(embedder) as harness:
-        harness.store.trouble["begin"] = Trouble.REFUSES
+        harness.store.trouble["begin"] = StoreFault.REFUSES
         response = await ask(harness)
     assert (response.status_code, response.json()["error"]["code"]) == (503, "store_unavailable")
     assert embedder.calls == []

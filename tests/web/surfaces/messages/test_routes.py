@@ -24,7 +24,7 @@ from tests.support.messages_readers import (
     read_message,
 )
 from tests.support.strict_types import strictly
-from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, StoreFault, stop, text
 from web.dialects.anthropic_messages.stream import PING
 
 HELLO: list[Line] = [text("Hel"), text("lo"), stop()]
@@ -245,7 +245,7 @@ async def test_new_turns_are_refused_while_draining(autojump_clock: MockClock) -
 
 async def test_unavailable_store_is_503(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        harness.store.trouble["begin"] = Trouble.REFUSES
+        harness.store.trouble["begin"] = StoreFault.REFUSES
         for stream in (False, True):
             response = await ask(harness, stream=stream)
             assert response.status_code == 503
@@ -312,7 +312,7 @@ async def test_next_route_answers_after_a_failure(autojump_clock: MockClock) -> 
 
 async def test_spooled_record_is_reported(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(text("a"), 1.0, stop())) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         response = await ask(harness, stream=True)
         assert comments_of(response.content)[-1] == "stored spooled"
         check_grammar([read_event(frame) for frame in frames_of(response.content)])

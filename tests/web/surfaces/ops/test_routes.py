@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from tests.support.chat_readers import assert_known
 from tests.support.edge_harness import brief_pause, open_harness
-from tests.support.turn_fakes import ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import ScriptedProvider, StoreFault, stop, text
 
 
 async def test_models_are_listed(autojump_clock: MockClock) -> None:
@@ -32,14 +32,14 @@ async def test_unknown_model_is_404(autojump_clock: MockClock, name: str) -> Non
 
 async def test_health_does_not_need_the_store(autojump_clock: MockClock) -> None:
     async with open_harness() as harness:
-        harness.store.trouble["checkpoint"] = Trouble.REFUSES
+        harness.store.trouble["checkpoint"] = StoreFault.REFUSES
         assert (await harness.get("/health")).status_code == 200
 
 
 async def test_ready_only_while_the_store_takes_writes(autojump_clock: MockClock) -> None:
     async with open_harness() as harness:
         assert (await harness.get("/ready")).status_code == 200
-        harness.store.trouble["checkpoint"] = Trouble.REFUSES
+        harness.store.trouble["checkpoint"] = StoreFault.REFUSES
         response = await harness.get("/ready")
         assert response.status_code == 503
         assert response.headers["retry-after"]

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from actors.turn.outcome import Mode
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.responses_requests import HELLO, create_response, error_of, post_response
-from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, Trouble, text
+from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, StoreFault, text
 from web.surfaces.responses.deletion import DELETE_TIMEOUT_S
 
 ENDLESS: list[Line] = [text("a"), FOREVER]
@@ -79,9 +79,9 @@ async def test_response_not_yet_in_the_database_cannot_be_deleted(
     """The final record would otherwise bring the content back."""
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         store = harness.store
-        store.trouble |= {"begin": Trouble.HANGS, "finalise": Trouble.REFUSES}
+        store.trouble |= {"begin": StoreFault.HANGS, "finalise": StoreFault.REFUSES}
         if keeper == "none":
-            store.trouble["spool"] = Trouble.REFUSES
+            store.trouble["spool"] = StoreFault.REFUSES
         with trio.move_on_after(1):
             await post_response(harness)
         await brief_pause()
@@ -104,7 +104,7 @@ async def test_response_with_a_spooled_final_record_can_be_deleted(
 ) -> None:
     """The final record is written without the content."""
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         await create_response(harness)
         assert (await harness.client.delete("/v1/responses/resp_1")).status_code == 200
         await assert_gone(harness)

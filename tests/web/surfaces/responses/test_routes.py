@@ -29,7 +29,7 @@ from tests.support.responses_requests import (
     last_call,
     post_response,
 )
-from tests.support.turn_fakes import EPOCH, FOREVER, Line, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import EPOCH, FOREVER, Line, ScriptedProvider, StoreFault, stop, text
 from web.dialects.frames import PING
 
 K = FailureKind
@@ -438,7 +438,7 @@ async def test_response_of_another_process_can_only_be_read(autojump_clock: Mock
 
 async def test_spooled_response_can_be_read(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         response = await create_response(harness)
         answer = await harness.get("/v1/responses/resp_1")
         assert answer.json() == response

@@ -18,7 +18,7 @@ from tests.support.edge_harness import (
     ended_turn_view,
     open_harness,
 )
-from tests.support.turn_fakes import EPOCH, FOREVER, Scene, ScriptedProvider, Trouble, stop, text
+from tests.support.turn_fakes import EPOCH, FOREVER, Scene, ScriptedProvider, StoreFault, stop, text
 from web.dialects.frames import PING as HEARTBEAT
 from web.dialects.openai_chat.stream import OpenAIChat
 
@@ -93,7 +93,7 @@ async def test_live_turn(autojump_clock: MockClock) -> None:
 
 async def test_live_and_stored_turns_look_the_same(autojump_clock: MockClock) -> None:
     async with open_harness(hello()) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         await harness.chat()
         live = (await harness.get("/v1/turns/turn_1")).json()
         assert live["stored"] == "spooled"
@@ -253,7 +253,7 @@ async def test_turn_without_committed_record_resumes_after_every_frame(
     autojump_clock: MockClock, refuse: list[str]
 ) -> None:
     async with open_harness(slow()) as harness:
-        harness.store.trouble = dict.fromkeys(refuse, Trouble.REFUSES)
+        harness.store.trouble = dict.fromkeys(refuse, StoreFault.REFUSES)
         whole = frames_of(await harness.stream_chat())
         await assert_resumes_everywhere(harness, whole)
         assert (await events(harness)).headers["x-turn-stored"] in {"spooled", "unsaved"}
@@ -350,7 +350,7 @@ async def test_turn_deleted_while_live_shows_no_text(
 ) -> None:
     """Neither while it is live nor while its record waits for the database."""
     async with open_harness(slow()) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         async with trio.open_nursery() as nursery:
             await start_live_turn(harness, nursery)
             for live in harness.registry:

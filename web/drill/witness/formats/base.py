@@ -57,7 +57,7 @@ class Renderer(Protocol):
         """Return the body of a non-streamed answer."""
 
 
-class Wire(Protocol):
+class WireFormat(Protocol):
     """A wire format."""
 
     @property

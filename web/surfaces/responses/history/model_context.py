@@ -24,7 +24,7 @@ from web.surfaces.responses.history.stored_history import (
 from web.surfaces.responses.history.truncation import CountedGroup, fitting
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
-from web.turns.planner import Plan
+from web.turns.planner import TurnPlan
 
 _LARGE = 131_072
 """Characters of JSON items that take at most 5 ms, whatever the number of items and parts."""
@@ -32,11 +32,11 @@ _MANY_ITEMS = 1_000
 """Input items that take at most 5 ms; item references are not counted by their characters."""
 
 
-class Prepared(Struct, frozen=True, kw_only=True):
+class PreparedRequest(Struct, frozen=True, kw_only=True):
     """A request, the routes that may answer it, and its conversation."""
 
     ask: ResponsesRequest
-    plan: Plan
+    plan: TurnPlan
     history: LoadedHistory
     conversation: Conversation
     large: bool
@@ -53,7 +53,7 @@ async def prepare(
     ask: ResponsesRequest,
     threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
-) -> Prepared:
+) -> PreparedRequest:
     """Find the routes and the history of a request; raises `ApiError`.
 
     A large conversation is built in one of `threads`.
@@ -63,7 +63,9 @@ async def prepare(
     put_together = partial(conversation_of, ask, history.chain)
     large = history.size + len(ask.stored_input) > _LARGE or len(ask.input) > _MANY_ITEMS
     conversation = await off_loop(large, threads, put_together)
-    return Prepared(ask=ask, plan=plan, history=history, conversation=conversation, large=large)
+    return PreparedRequest(
+        ask=ask, plan=plan, history=history, conversation=conversation, large=large
+    )
 
 
 _RESPONSES = frozenset({"openai-responses", "responses-ws"})
@@ -82,7 +84,7 @@ class ModelContext(Struct, frozen=True):
 
 
 async def model_context(
-    service: Service, prepared: Prepared, threads: trio.CapacityLimiter
+    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
 ) -> ModelContext:
     """Build the messages for the model, in one of `threads` if they are large.
 
@@ -119,7 +121,7 @@ def _with_instructions(
     return ModelContext([*instruction_messages, *messages], notes, has_reasoning)
 
 
-def knows_thinking(service: Service, plan: Plan) -> bool:
+def knows_thinking(service: Service, plan: TurnPlan) -> bool:
     """Return whether all routes of the plan support every setting of `reasoning`."""
     providers = service.config.providers
     return all(providers[one.route.provider].format in _RESPONSES for one in plan.routes)
@@ -129,7 +131,7 @@ def _instruction_messages(instructions: str | None) -> list[Message]:
     return [{"role": "system", "content": instructions}] if instructions else []
 
 
-def _ignored_parameters(service: Service, prepared: Prepared) -> list[Warning]:
+def _ignored_parameters(service: Service, prepared: PreparedRequest) -> list[Warning]:
     """Return warnings about parameters that not all routes support.
 
     The routes report all other unsupported parameters themselves.
@@ -143,7 +145,7 @@ def _ignored_parameters(service: Service, prepared: Prepared) -> list[Warning]:
 
 
 async def _truncated(
-    service: Service, prepared: Prepared, threads: trio.CapacityLimiter
+    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
 ) -> list[MessageGroup]:
     """Return the groups that fit into the context window of the first route, if it is known."""
     ask, conversation = prepared.ask, prepared.conversation

@@ -21,7 +21,7 @@ from web.dialects.errors import ending_error
 from web.dialects.frames import START, data_of
 from web.dialects.openai_responses.items import response_id
 from web.dialects.openai_responses.stream import NAME
-from web.dialects.registry import KINDS
+from web.dialects.registry import DIALECTS
 from web.http.errors import ApiError, not_found, store_unavailable
 from web.http.websocket import GOING_AWAY, POLICY, websocket_context_of
 from web.observability.access_log import RequestRecord
@@ -38,7 +38,7 @@ from web.surfaces.responses.websocket.events import (
 )
 from web.turns.start import failed_without_content, first_event, start_turn, turn_headers
 
-_KIND = KINDS[NAME]
+_KIND = DIALECTS[NAME]
 
 _log = structlog.stdlib.get_logger("trouper.http")
 

@@ -22,7 +22,7 @@ from tests.support.responses_requests import (
     last_call,
     post_response,
 )
-from tests.support.turn_fakes import FOREVER, Line, Scene, ScriptedProvider, Trouble, text
+from tests.support.turn_fakes import FOREVER, Line, Scene, ScriptedProvider, StoreFault, text
 
 
 def last_messages(harness: EdgeHarness) -> list[tuple[object, object]]:
@@ -460,9 +460,9 @@ async def test_conversation_whose_last_record_is_not_in_the_database_is_503(
     autojump_clock: MockClock, keeper: str
 ) -> None:
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         if keeper == "none":
-            harness.store.trouble["spool"] = Trouble.REFUSES
+            harness.store.trouble["spool"] = StoreFault.REFUSES
         await create_response(harness, conversation="c")
         answer = await post_response(harness, conversation="c")
         assert error_of(answer)[:2] == (503, "store_unavailable")

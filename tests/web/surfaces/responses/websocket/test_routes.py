@@ -38,7 +38,7 @@ from tests.support.turn_fakes import (
     Line,
     Scene,
     ScriptedProvider,
-    Trouble,
+    StoreFault,
     stop,
     text,
 )
@@ -478,7 +478,7 @@ async def test_busy_conversation_or_previous_response_is_refused(autojump_clock:
 async def test_unavailable_store_is_an_error(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(*HELLO)) as harness, serve_sockets(harness) as server:
         socket = await server.open()
-        harness.store.trouble["begin"] = Trouble.REFUSES
+        harness.store.trouble["begin"] = StoreFault.REFUSES
         assert await socket.create_error() == (503, "store_unavailable", None)
         harness.store.trouble.clear()
         await socket.respond()
@@ -487,7 +487,7 @@ async def test_unavailable_store_is_an_error(autojump_clock: MockClock) -> None:
 async def test_cached_response_is_continued_without_the_store(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(*HELLO)) as harness, serve_sockets(harness) as server:
         socket = await server.open()
-        harness.store.trouble["finalise"] = Trouble.REFUSES
+        harness.store.trouble["finalise"] = StoreFault.REFUSES
         await socket.respond(store=False)
         await socket.respond()
         assert len(harness.store.spooled) == 2
