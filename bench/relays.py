@@ -9,11 +9,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench.filler import fill
-from bench.processes import python
+from bench.processes import REPO, python
 from bench.surfaces import Name
 
 YARDSTICKS = ("yardstick", "unbounded")
 """Names of the relays by whose figures the others are divided."""
+AGAINST = "against"
+"""Name of the relay that is another checkout of Trouper, compared round by round."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -22,6 +24,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     port: int
     upstream_port: int
     directory: Path
+    against: Path | None = None
+    """Another checkout of Trouper, for the relay `against`."""
 
     @property
     def upstream(self) -> str:
@@ -61,14 +65,24 @@ def _unbounded(setup: Setup) -> list[str]:
 
 
 def _trouper(setup: Setup) -> list[str]:
+    return _serve(setup, REPO)
+
+
+def _against(setup: Setup) -> list[str]:
+    assert setup.against is not None, "`bench.run` demands --against for this relay"
+    return _serve(setup, setup.against)
+
+
+def _serve(setup: Setup, checkout: Path) -> list[str]:
     config = setup.directory / "trouper.toml"
     config.write_text(
         f'[server]\nbind = "127.0.0.1:{setup.port}"\n'
         f'[store]\nurl = "sqlite:///{setup.directory / "trouper.db"}"\n'
         f'[providers.bench]\nformat = "openai-chat"\nbase_url = "{setup.upstream}"\n'
     )
-    # Not the `trouper` command: run the source of this checkout, whatever is installed.
-    return python("-c", "from web.cli import main; main()", "serve", "--config", str(config))
+    # Not the `trouper` command: run the source of the checkout, whatever is installed.
+    code = f"import sys; sys.path.insert(0, {str(checkout)!r}); from web.cli import main; main()"
+    return python("-c", code, "serve", "--config", str(config))
 
 
 def _trouper_full(setup: Setup) -> list[str]:
@@ -126,6 +140,15 @@ RELAYS = {
             prefix="bench/",
             ready="/health",
             journal=True,
+        ),
+        Relay(
+            name=AGAINST,
+            about="the same from the checkout that --against names",
+            command=_against,
+            prefix="bench/",
+            ready="/health",
+            journal=True,
+            by_default=False,
         ),
         *(
             Relay(

@@ -9,7 +9,7 @@ from statistics import median
 from msgspec import Struct
 
 from bench.plan import Result
-from bench.relays import RELAYS, YARDSTICKS
+from bench.relays import AGAINST, RELAYS, YARDSTICKS
 from bench.rows import ROWS, Row
 
 _NOTHING = "n/a"
@@ -18,6 +18,15 @@ _PACKAGES = ("trio", "hypercorn", "httpx", "h11", "fastapi", "uvicorn", "uvloop"
 
 Cell = float | str | None
 """A figure, `never` if the event did not happen, `failed` if answers were incomplete, or None."""
+
+
+class Paired(Struct, frozen=True):
+    """The ratio of this checkout's figure to the other one's, taken round by round."""
+
+    median: float
+    low: float | None
+    """Lower end of the 95 % interval of the median; None with fewer than 6 rounds."""
+    high: float | None
 
 
 class Report(Struct, kw_only=True):
@@ -31,6 +40,8 @@ class Report(Struct, kw_only=True):
     """Medians divided by a yardstick's, by row, yardstick and relay."""
     rounds: dict[str, dict[str, list[Cell]]]
     """Figures of all rounds by row and relay."""
+    paired: dict[str, "Paired"]
+    """This checkout compared with `--against`, by row; empty without that option."""
     tokens_per_frame: dict[str, float]
     """Tokens per SSE event by relay; above 1 if the relay merges deltas into fewer frames."""
     never_aborted: dict[str, int]
@@ -67,6 +78,7 @@ def build(rounds: Rounds, problems: dict[str, list[str]], options: dict[str, str
             key: {name: [_cell(one) for one in values] for name, values in by_relay.items()}
             for key, by_relay in figures.items()
         },
+        paired=_paired(figures),
         tokens_per_frame={name: _merging(rounds[name]) for name in rounds},
         never_aborted={name: _never(rounds[name]) for name in rounds},
         drivers_busy={name: _busy(rounds[name]) for name in rounds},
@@ -84,6 +96,46 @@ def table(report: Report) -> str:
     lines = [titles, *(_line(row, report, names, pairs) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def paired_table(report: Report) -> str:
+    """Format the comparison with the other checkout, one line per row."""
+    labels = {row.key: row.label for row in ROWS}
+    lines = [["trouper ÷ against, paired", "median", "95 % from", "to"]]
+    lines += [
+        [labels[key], *(_ratio(value) for value in (p.median, p.low, p.high))]
+        for key, p in report.paired.items()
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def median_interval(count: int) -> int | None:
+    """Return the rank k of a sorted sample of `count` so that k and its mirror enclose the median.
+
+    The interval from the k-th smallest to the k-th largest value covers the median with at least
+    95 %, whatever the distribution is (the sign test). None if even the extremes do not.
+    """
+    tail, rank = 0.0, 0
+    while (tail := tail + math.comb(count, rank) / 2**count) <= 0.025:
+        rank += 1
+    return rank or None
+
+
+def _paired(figures: dict[str, dict[str, list[float | None]]]) -> dict[str, Paired]:
+    paired = {}
+    for key, by_relay in figures.items():
+        rounds = zip(by_relay.get("trouper", []), by_relay.get(AGAINST, []), strict=False)
+        ratios = sorted(
+            mine / other
+            for mine, other in rounds
+            if mine is not None and other and math.isfinite(mine) and math.isfinite(other)
+        )
+        if ratios:
+            rank = median_interval(len(ratios))
+            ends = (ratios[rank - 1], ratios[-rank]) if rank else (None, None)
+            paired[key] = Paired(median(ratios), *ends)
+    return paired
 
 
 def machine() -> dict[str, str]:

@@ -21,10 +21,16 @@ class Bench:
     """One run: its plans, relays and the results so far."""
 
     def __init__(
-        self, plans: dict[str, Plan], relays: list[str], cores: Cores | None, directory: Path
+        self,
+        plans: dict[str, Plan],
+        relays: list[str],
+        cores: Cores | None,
+        directory: Path,
+        against: Path | None = None,
     ) -> None:
         self._plans = plans
         self._directory = directory
+        self._against = against
         self._relay_cores = cores.relay if cores else None
         self._drivers = cores.drivers if cores else None
         self.rounds: Rounds = {name: [] for name in relays}
@@ -45,7 +51,12 @@ class Bench:
     def _round(self, relay: Relay, number: int, upstream_port: int) -> None:
         directory = self._directory / f"{relay.name}-{number}"
         directory.mkdir()
-        setup = Setup(port=free_port(), upstream_port=upstream_port, directory=directory)
+        setup = Setup(
+            port=free_port(),
+            upstream_port=upstream_port,
+            directory=directory,
+            against=self._against,
+        )
         try:
             if relay.command is None:
                 self._direct(relay, upstream_port)

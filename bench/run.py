@@ -19,8 +19,8 @@ import msgspec
 from bench import proc
 from bench.plan import Plan
 from bench.processes import REPO, choose_cores
-from bench.relays import RELAYS, installed
-from bench.report import build, machine, table
+from bench.relays import AGAINST, RELAYS, installed
+from bench.report import build, machine, paired_table, table
 from bench.rounds import Bench
 from bench.rows import growth, loads
 
@@ -49,7 +49,7 @@ def _bench(options: argparse.Namespace, directory: Path) -> int:
     placement = str(cores) if cores else "not pinned to CPUs"
     print(*(f"{name} {value}" for name, value in machine().items()), sep=", ")
     print(f"{options.rounds} rounds; {placement}", flush=True)
-    bench = Bench(plans, options.relays, cores, directory)
+    bench = Bench(plans, options.relays, cores, directory, options.against)
     try:
         bench.run(options.rounds)
     except KeyboardInterrupt:
@@ -74,6 +74,8 @@ def _report(bench: Bench, options: argparse.Namespace, placement: str) -> int:
     }
     report = build(bench.rounds, bench.problems, run_options)
     print(f"\n{table(report)}\n")
+    if report.paired:
+        print(f"{paired_table(report)}\n")
     for name in report.problems:
         print(f"{name}: {RELAYS[name].about}; {_verdict(bench, name)}")
         if merged := report.tokens_per_frame[name] > 1.01 and report.tokens_per_frame[name]:
@@ -109,6 +111,11 @@ def _options() -> argparse.Namespace:
         type=_names(list(RELAYS)),
         help="relays to measure, e.g. yardstick,trouper (default: all that are installed)",
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        help="another checkout to compare with, round by round; adds the relay `against`",
+    )
     parser.add_argument("--only", type=_names(every), help="run only these loads")
     parser.add_argument("--no-pin", action="store_true", help="do not pin processes to CPUs")
     parser.add_argument(
@@ -117,6 +124,11 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.relays = options.relays or installed()
+    if options.against:
+        options.against = options.against.resolve()
+        options.relays = list(dict.fromkeys([*options.relays, "trouper", AGAINST]))
+    elif AGAINST in options.relays:
+        parser.error(f"the relay {AGAINST!r} needs --against CHECKOUT")
     return options
 
 

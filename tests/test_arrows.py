@@ -1,4 +1,8 @@
-"""Tests of the import rules between the packages."""
+"""Holds imports to the layout: which package, and which room of a package, may import which.
+
+The rooms are the folders (and modules) directly below `actors`, `web` and `store`. Their maps are
+in the packages' docstrings; docs/explanation/architecture.md gives the reasons.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -7,52 +11,187 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("actors", "store", "web")
+SERVER_LIBRARIES = {"quart", "quart_trio", "hypercorn", "werkzeug"}
 FORBIDDEN = {
-    "actors": {"web", "store", "quart", "quart_trio", "hypercorn", "sqlalchemy", "alembic"},
-    "store": {"web", "actors", "quart", "quart_trio", "hypercorn", "httpx"},
+    "actors": {"web", "store", "sqlalchemy", "alembic", *SERVER_LIBRARIES},
+    "store": {"web", "actors", "httpx", *SERVER_LIBRARIES},
 }
-PACKAGED = ("actors", "store", "web")
-GATE = ROOT / "actors" / "turn" / "records.py"
-"""Only module of `actors` that may import the store."""
+GATE = "actors.turn.records"
+"""The one module of `actors` that imports the store."""
+
+GROUND = {"actors.turn", "actors.ports", "actors.runtime"}
+ROOMS: dict[str, set[str]] = {
+    "actors.runtime": set(),
+    "actors.turn": set(),
+    "actors.turn.state": {"actors.answer", "actors.journal", "actors.usage"},
+    "actors.ports": {"actors.turn"},
+    "actors.answer": {"actors.turn"},
+    "actors.journal": GROUND,
+    "actors.usage": GROUND,
+    "actors.routing": GROUND,
+    "actors.continuation": {*GROUND, "actors.usage"},
+    "actors.providers": {*GROUND, "actors.usage"},
+    "actors.attempts": {*GROUND, "actors.continuation", "actors.routing", "actors.usage"},
+    "actors.finalisation": {
+        *GROUND,
+        *("actors.answer", "actors.attempts", "actors.journal", "actors.usage"),
+        "actors.persister",  # its events and text are what is decided on
+    },
+    "store.records": set(),
+    "store.migrations": {"store.database"},
+    "store.database": {"store.records", "store.migrations"},
+    "store.ownership": {"store.records"},
+    "store.turns": {"store.records", "store.database"},
+    "store.spool": {"store.records", "store.database", "store.ownership"},
+    "web.config": set(),
+    "web.server": set(),
+    "web.dialects": set(),
+    "web.observability": {"web.server"},
+    "web.http": {"web.dialects", "web.observability", "web.server"},
+    "web.process": {"web.config", "web.observability", "web.server"},
+    "web.providers": {"web.config", "web.process"},
+    "web.supervisor": {"web.config", "web.process", "web.server"},
+    "web.turns": {"web.config", "web.dialects", "web.http", "web.observability", "web.service"},
+    "web.surfaces": {
+        *("web.dialects", "web.http", "web.observability", "web.providers"),
+        *("web.service", "web.turns"),
+    },
+    "web.drill": {"web.http", "web.surfaces"},
+}
+"""The other rooms of its package that a room may import; a module has precedence over its room."""
+
+WITHOUT_QUART = ("web.config", "web.dialects", "web.drill", "web.observability", "web.process")
+MAX_ENTRIES = 14
+"""The most entries of a folder below the packages."""
+REGISTRIES = ("formats", "guards", "surfaces")
+"""Folders with one entry for each thing of a kind, which may have any number."""
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_name(path): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
 
 
 def imported(source: str) -> Iterator[str]:
-    """Yield the top-level names of a module's imports, also inside functions and conditions."""
+    """Yield the full name of everything that a module imports, in functions and conditions too."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "use absolute imports, so that this test can check them"
-            yield str(node.module).partition(".")[0]
+            assert node.level == 0, "imports are absolute, so that this test can read them"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def modules(package: str) -> list[Path]:
-    found = sorted((ROOT / package).rglob("*.py"))
-    assert found, f"{package} has no modules: the test looks in the wrong place"
-    return found
+def within(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+IMPORTS = {name: set(imported(path.read_text("utf-8"))) for name, path in MODULES.items()}
+
+
+def test_all_packages_are_found() -> None:
+    assert all(sum(within(name, package) for name in MODULES) > 10 for package in PACKAGES)
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
-def test_packages_import_only_allowed_packages(package: str) -> None:
+def test_packages_import_only_along_the_arrows(package: str) -> None:
     wrong = {
-        str(path.relative_to(ROOT)): sorted(crossing)
-        for path in modules(package)
-        if (crossing := FORBIDDEN[package].intersection(imported(path.read_text("utf-8"))))
-        and not (path == GATE and crossing == {"store"})
-    }
-    assert wrong == {}
-
-
-@pytest.mark.parametrize("package", PACKAGED)
-def test_packaged_code_does_not_import_tests_or_benchmarks(package: str) -> None:
-    wrong = {
-        str(path.relative_to(ROOT))
-        for path in modules(package)
-        if {"tests", "bench"}.intersection(imported(path.read_text("utf-8")))
+        (name, used)
+        for name, uses in IMPORTS.items()
+        for used in uses
+        if within(name, package) and used.partition(".")[0] in FORBIDDEN[package]
+        if not (name == GATE and within(used, "store"))
     }
     assert wrong == set()
 
 
-def test_nested_imports_are_found() -> None:
+def test_packages_import_neither_tests_nor_benchmarks() -> None:
+    wrong = {
+        (name, used)
+        for name, uses in IMPORTS.items()
+        for used in uses
+        if used.partition(".")[0] in {"tests", "bench"}
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_only_the_rooms_below(room: str) -> None:
+    package = room.partition(".")[0]
+    exceptions = [other for other in ROOMS if other.startswith(f"{room}.")]
+    own = ".".join(room.split(".")[:2])
+    wrong = {
+        (name, used)
+        for name, uses in IMPORTS.items()
+        for used in uses
+        if within(name, room) and not any(within(name, other) for other in exceptions)
+        if within(used, package) and not within(used, own)
+        if not any(within(used, allowed) for allowed in ROOMS[room])
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("room", WITHOUT_QUART)
+def test_only_the_glue_imports_quart(room: str) -> None:
+    wrong = {
+        (name, used)
+        for name, uses in IMPORTS.items()
+        for used in uses
+        if within(name, room) and used.partition(".")[0] in {"quart", "quart_trio"}
+    }
+    assert wrong == set()
+
+
+def modules_of(name: str) -> set[str]:
+    """Return the modules that the module imports, whether it names them or something in them."""
+    used = {n if n in MODULES else n.rpartition(".")[0] for n in IMPORTS[name]}
+    return used & MODULES.keys() - {name}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Remove modules that import nothing that is left, until only cycles are left."""
+    left = {name: modules_of(name) for name in MODULES}
+    while free := [name for name, uses in left.items() if not uses & left.keys()]:
+        for name in free:
+            del left[name]
+    cycles = {name: sorted(uses & left.keys()) for name, uses in left.items()}
+    assert cycles == {}
+
+
+def test_folders_stay_small() -> None:
+    folders = {path.parent for path in MODULES.values()} - {ROOT / name for name in PACKAGES}
+    sizes = {
+        str(folder.relative_to(ROOT)): len(entries)
+        for folder in folders
+        if folder.name not in REGISTRIES
+        if len(
+            entries := [
+                e for e in folder.iterdir() if e.suffix == ".py" or (e / "__init__.py").exists()
+            ]
+        )
+        > MAX_ENTRIES
+    }
+    assert sizes == {}
+
+
+def test_every_package_has_a_map() -> None:
+    """Each package says in its docstring what is in it."""
+    packages = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+    assert [
+        name
+        for name in packages
+        if not ast.get_docstring(ast.parse(MODULES[name].read_text("utf-8")))
+    ] == []
+
+
+def test_imports_are_found_wherever_they_hide() -> None:
     source = "if x:\n    import a.b\ndef f():\n    from c.d import e\n"
-    assert list(imported(source)) == ["a", "c"]
+    assert list(imported(source)) == ["a.b", "c.d.e"]

@@ -1,7 +1,9 @@
 """Tests of the report: medians, ratios, and values that are not shown as figures."""
 
+import pytest
+
 from bench.plan import Result
-from bench.report import build, table
+from bench.report import build, median_interval, paired_table, table
 
 
 def paced(us: float, *, problems: int = 0) -> dict[str, Result]:
@@ -43,3 +45,21 @@ def test_connection_that_never_closes_counts_as_infinite_latency() -> None:
     report = build({"yardstick": [results]}, {"yardstick": []}, {})
     assert report.medians["leave_whole_p50"] == {"yardstick": "never"}
     assert report.ratios["leave_whole_p50"]["yardstick"] == {"yardstick": None}
+
+
+@pytest.mark.parametrize(("count", "rank"), [(5, None), (6, 1), (9, 2), (20, 6)])
+def test_interval_of_the_median_is_that_of_the_sign_test(count: int, rank: int | None) -> None:
+    assert median_interval(count) == rank
+
+
+def test_checkouts_are_compared_round_by_round() -> None:
+    """A machine that gets slower during the run does not change the ratio."""
+    slowing = [100, 200, 400, 800, 1600, 3200]
+    rounds = {
+        "trouper": [paced(1.1 * us) for us in slowing],
+        "against": [paced(us) for us in slowing],
+    }
+    report = build(rounds, {name: [] for name in rounds}, {})
+    ratio = report.paired["paced_us"]
+    assert (ratio.median, ratio.low, ratio.high) == pytest.approx((1.1, 1.1, 1.1))
+    assert "1.10" in paired_table(report)
