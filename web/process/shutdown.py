@@ -86,13 +86,16 @@ async def drain(stop: Stop, settings: Server, registry: Registry, server: HttpSe
     balancers notice. Then live turns have `drain_s` to end; the rest is cancelled and finalised.
     In a handover no more connections are accepted, and requests on open ones are still served.
     """
-    _log.info("drain started", live_turns=len(registry), handing_over=stop.replaced)
     if stop.replaced:
         server.leave(SETTLE_S)
+    else:
+        registry.draining = True
+    # Only now, so that what follows the event in time is no longer accepted.
+    _log.info("drain started", live_turns=len(registry), handing_over=stop.replaced)
+    if stop.replaced:
         await stop.wait_or_hurry(partial(_wait_deserted, registry, server), settings.drain_s)
         registry.draining = True
     else:
-        registry.draining = True
         await stop.wait_or_hurry(trio.sleep_forever, settings.grace_s)
         server.stop_accepting()
         await stop.wait_or_hurry(registry.wait_empty, settings.drain_s)
