@@ -24,10 +24,10 @@ Draft = AnyEvent | FinishChunk
 """Item sent from the accumulator to the persister: an event without a number, or the finish."""
 
 MAX_LOGPROBS_BYTES = 32 * 1024 * 1024
-"""Most bytes of `logprobs` (maybe a hundred times the text) in an answer; the rest is omitted."""
+"""Maximum bytes of `logprobs` in an answer (up to 100 times its text); the rest is omitted."""
 
 MAX_EVENTS = 200_000
-"""Most events in an answer: at about 120 bytes each, the journal takes 25 MB of memory."""
+"""Maximum number of events in an answer; at about 120 bytes each they take 25 MB of memory."""
 
 
 class Accumulator:

@@ -44,7 +44,7 @@ class AnswerStream(Protocol):
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Paths of what the call contains and the request left out, as in `unsupported`."""
+        """Paths of the parts of the call that the request leaves out, as in `unsupported`."""
 
     async def receive(self) -> list[Chunk]:
         """Wait for the next chunks; return `[]` at the regular end of the stream.
@@ -68,7 +68,7 @@ class Provider(Protocol):
         """The provider's name in the configuration."""
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Return the paths of what the call contains and the provider's format cannot express.
+        """Return the paths of the parts of the call that the provider's format cannot express.
 
         For use before a call; after `open`, `AnswerStream.ignored` has them.
         """

@@ -48,9 +48,9 @@ class TurnDependencies:
         return replace(self, upstreams=replace(self.upstreams, providers=providers))
 
 
-async def run_turn(turn: Turn, backstage: TurnDependencies) -> None:
+async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
     """Run the turn to its end. Any error inside becomes its outcome."""
-    production = Production(turn, backstage)
+    production = Production(turn, dependencies)
     try:
         with turn.scope:
             await production.begin()
@@ -58,12 +58,12 @@ async def run_turn(turn: Turn, backstage: TurnDependencies) -> None:
         if turn.scope.cancelled_caught:
             turn.set_deadline_cause()
     except Exception as error:
-        set_error_cause(turn, backstage.observer, error)
+        set_error_cause(turn, dependencies.observer, error)
     except BaseException as error:
         turn.set_cause(Reason.SERVER_SHUTDOWN)
         cancelled, bug = split_cancelled(error)
         if bug is not None:
-            backstage.observer.crashed(turn.id, bug)
+            dependencies.observer.crashed(turn.id, bug)
         raise cancelled from None  # noqa: ASYNC104 (re-raises all of it except the bug)
     finally:
         turn.produced_at = trio.current_time()
@@ -92,12 +92,12 @@ def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException 
 
 
 class Production:
-    """The actors of one turn and the links between them."""
+    """The actors of one turn and the channels between them."""
 
     __slots__ = (
         "_accumulator",
-        "_backstage",
         "_chunks",
+        "_dependencies",
         "_drafts",
         "_events",
         "_guard",
@@ -107,24 +107,24 @@ class Production:
         "_turn",
     )
 
-    def __init__(self, turn: Turn, backstage: TurnDependencies) -> None:
+    def __init__(self, turn: Turn, dependencies: TurnDependencies) -> None:
         self._turn = turn
-        self._backstage = backstage
+        self._dependencies = dependencies
         self._chunks: BatchChannel[Item] = BatchChannel()
         self._drafts: BatchChannel[Draft] = BatchChannel()
-        self._streamer = Streamer(turn, backstage.upstreams)
+        self._streamer = Streamer(turn, dependencies.upstreams)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard()
         self._events: BatchChannel[Draft] = BatchChannel()
-        self._persister = Persister(turn, backstage.checkpointer, backstage.observer)
+        self._persister = Persister(turn, dependencies.checkpointer, dependencies.observer)
         self._refused = False
 
     async def begin(self) -> None:
         """Create the guard and insert the turn's row before any provider request."""
-        self._guard = Guard(self._backstage.screens())
+        self._guard = Guard(self._dependencies.screens())
         try:
-            await self._backstage.store.begin(self._turn.as_new())
+            await self._dependencies.store.begin(self._turn.as_new())
         except (StoreUnavailable, ConversationBusy):
             self._refused = True
             raise
@@ -149,8 +149,8 @@ class Production:
         await persist(self._persister, inbox)
 
     def consume_leftovers(self) -> None:
-        """Process the items that a cancellation left in the links, oldest first."""
-        # From the last link back to the first: items further along the pipeline are older.
+        """Process the items that a cancellation left in the channels, oldest first."""
+        # From the last channel back to the first: items further along the pipeline are older.
         try:
             self._persister.step(self._events.leftovers())
             self._persister.step(self._guard.step(self._drafts.leftovers()))
@@ -158,24 +158,24 @@ class Production:
             self._persister.step(self._guard.step(last))
         except Exception as error:
             # A step that raised while the actors ran may raise again here.
-            self._backstage.observer.crashed(self._turn.id, error)
+            self._dependencies.observer.crashed(self._turn.id, error)
 
     async def finalise(self) -> None:
         """Write the final record, and publish an end even if that crashes: readers wait for it."""
         try:
             await self._finalise()
         except Exception as error:
-            self._backstage.observer.crashed(self._turn.id, error)
+            self._dependencies.observer.crashed(self._turn.id, error)
             if not self._turn.final.is_set():
-                publish_crash(self._turn, self._backstage.now())
+                publish_crash(self._turn, self._dependencies.now())
 
     async def _finalise(self) -> None:
-        self._backstage.checkpointer.forget(self._persister.tail)
-        ending = TurnEnding(self._turn, self._persister, self._backstage.upstreams.estimates)
+        self._dependencies.checkpointer.forget(self._persister.tail)
+        ending = TurnEnding(self._turn, self._persister, self._dependencies.upstreams.estimates)
         if self._refused:
-            publish(self._turn, self._persister.closing(ending.ended(self._backstage.now())))
+            publish(self._turn, self._persister.closing(ending.ended(self._dependencies.now())))
         else:
-            await self._backstage.finaliser.finalise(self._turn, ending, self._persister)
+            await self._dependencies.finaliser.finalise(self._turn, ending, self._persister)
 
 
 _HALF_TIME = Warning("half_time", "Half of the turn's time budget is used up.")

@@ -2,7 +2,8 @@
 
 The first actor of a turn and the only one that talks to a provider. Its rules are elsewhere: route
 selection in `actors.routing`, the next route after a failure in `actors.attempts.retry_policy`, and
-interrupted answers in `actors.continuation`.
+interrupted answers in `actors.continuation`. `Upstreams` are the providers and the state that the
+streamers of all turns share.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +33,11 @@ from actors.turn.request import PlannedRoute
 from actors.turn.state import Turn
 from actors.usage.ledger import AttemptUsage
 
+_FAULTS = frozenset(
+    {FailureClass.CONNECTION, FailureClass.SERVER_ERROR, FailureClass.TIMEOUT, FailureClass.BROKEN}
+)
+"""Failure classes that count against the health of a route."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
@@ -47,12 +53,6 @@ class Upstreams:
     """Limiter for the threads that analyse large calls."""
 
 
-_FAULTS = frozenset(
-    {FailureClass.CONNECTION, FailureClass.SERVER_ERROR, FailureClass.TIMEOUT, FailureClass.BROKEN}
-)
-"""Failure classes that count against the health of a route."""
-
-
 class RouteResult(Enum):
     """The result of trying a route, if it didn't fail."""
 
@@ -63,12 +63,12 @@ class RouteResult(Enum):
 class Streamer:
     """The attempts of one step of a turn; the turn's ledger records their results."""
 
-    __slots__ = ("_cut", "_input", "_ledger", "_retries", "_turn", "_upstreams")
+    __slots__ = ("_input", "_interruption", "_ledger", "_retries", "_turn", "_upstreams")
 
     def __init__(self, turn: Turn, upstreams: Upstreams) -> None:
         self._turn = turn
         self._upstreams = upstreams
-        self._cut = Interruption(turn.request)
+        self._interruption = Interruption(turn.request)
         self._retries = Retries((), upstreams.jitter)
         self._input = 0
         self._ledger = turn.ledger
@@ -87,7 +87,9 @@ class Streamer:
         model = str(routes[0].route) if routes else ""
         self._input = self._upstreams.estimates.estimate_input(model, call)
         find = partial(requirements_of, call, self._input)
-        needs = await off_loop(is_large(call), self._upstreams.threads, find)
+        needs = await off_loop(
+            is_large(call.parameters, call.messages), self._upstreams.threads, find
+        )
         choice = self._upstreams.board.choose(routes, needs)
         for skipped in choice.skipped:
             self._ledger.skip(skipped.route, skipped.reason, self._upstreams.now())
@@ -104,7 +106,7 @@ class Streamer:
                 self._retries.skip_route()
                 continue
             failure = result
-            if not self._cut.may_retry(failure):
+            if not self._interruption.may_retry(failure):
                 break
             if wait_s := self._after(planned, failure):
                 await trio.sleep(wait_s)
@@ -149,48 +151,48 @@ class Streamer:
         """Make one attempt, record it however it ends, and return its failure or None."""
         self._retries.attempt_started()
         now, board = self._upstreams.now, self._upstreams.board
-        tally = self._ledger.begin(planned.route, now())
+        usage = self._ledger.begin(planned.route, now())
         answered_by = self._turn.answered_by
         try:
-            await self._ask(planned, permit, tally, before, outbox)
-            tally.result = "answered"
+            await self._ask(planned, permit, usage, before, outbox)
+            usage.result = "answered"
         except UpstreamFailure as caught:
             # The traceback refers to this frame: a cycle that would keep the turn in memory until
             # a garbage collection.
             failure = caught.with_traceback(None)
-            tally.fail(failure)
+            usage.fail(failure)
             self._report(permit, failure)
             return failure
         except Exception:
-            tally.result = "crashed"
+            usage.result = "crashed"
             raise
         finally:
             permit.release()
-            tally.end(now())
-            if self._cut.seen and not tally.kept:
+            usage.end(now())
+            if self._interruption.seen and not usage.kept:
                 # Nothing of a failed continuation was shown: the previous route still answers.
                 self._turn.answered_by = answered_by
-            board.note_tokens(planned.route, tally.tokens)
-        tally.teach(self._turn.request.call, self._upstreams.estimates)
+            board.note_tokens(planned.route, usage.tokens)
+        usage.teach(self._turn.request.call, self._upstreams.estimates)
         return None
 
     async def _ask(
         self,
         planned: PlannedRoute,
         permit: Permit,
-        tally: AttemptUsage,
+        usage: AttemptUsage,
         before: UpstreamFailure | None,
         outbox: Sender[Item],
     ) -> None:
-        upstreams, route, cut = self._upstreams, planned.route, self._cut
+        upstreams, route, interruption = self._upstreams, planned.route, self._interruption
         prefill = upstreams.board.takes_prefill(planned)
-        call = cut.call_for(route, upstreams.estimates, prefill=prefill)
-        continuation = cut.continuation_for(route)
-        attempt = Attempt(self._turn, tally, cut, permit, continuation, upstreams.now)
+        call = interruption.call_for(route, upstreams.estimates, prefill=prefill)
+        continuation = interruption.continuation_for(route)
+        attempt = Attempt(self._turn, usage, interruption, permit, continuation, upstreams.now)
 
         def opening_events(ignored: tuple[str, ...]) -> list[AnyEvent]:
             changed = before.kind.value if before else "skipped"
-            restart = cut.take_restart()
+            restart = interruption.take_restart()
             if restart is not None:
                 self._ledger.discard()
             opened = opening(
@@ -202,20 +204,20 @@ class Streamer:
         await attempt.run(provider, call, planned.timeouts, opening_events, outbox)
 
     def _report(self, permit: Permit, failure: UpstreamFailure) -> None:
-        trouble = failure_class_of(failure)
-        if trouble in _FAULTS:
+        failure_class = failure_class_of(failure)
+        if failure_class in _FAULTS:
             permit.failed(trio.current_time())
-        elif trouble is FailureClass.CREDENTIALS and self._retries.no_other_key(failure):
+        elif failure_class is FailureClass.CREDENTIALS and self._retries.no_other_key(failure):
             permit.refused(trio.current_time())
 
     def _after(self, planned: PlannedRoute, failure: UpstreamFailure) -> float:
         """Choose the next route and return the seconds to wait before it is tried."""
-        if self._cut.prefill_refused(failure):
+        if self._interruption.prefill_refused(failure):
             self._upstreams.board.prefill_refused(planned.route)
             self._retries.retry_without_prefill()
             return 0.0
         left_s = self._turn.scope.deadline - trio.current_time()
-        return self._retries.after(failure, continuing=self._cut.seen, left_s=left_s)
+        return self._retries.after(failure, continuing=self._interruption.seen, left_s=left_s)
 
     def _final_failure(self, last: UpstreamFailure | None) -> UpstreamFailure:
         """Return the failure for the client: the interruption, or else the last failure."""
@@ -223,6 +225,6 @@ class Streamer:
             routes = [planned.route for planned in self._turn.request.routes]
             wait_s = self._upstreams.board.retry_in_s(routes)
             return nothing_asked(self._ledger.skipped(), wait_s)
-        if self._cut.failure is not None:
-            return not_continued(self._cut.failure, last)
+        if self._interruption.failure is not None:
+            return not_continued(self._interruption.failure, last)
         return last

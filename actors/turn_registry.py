@@ -17,7 +17,7 @@ from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
 
 UNSETTLED_KEPT = 1000
-"""Most ended turns kept readable in memory until their record is in the database."""
+"""Maximum number of ended turns kept readable in memory until their record is in the database."""
 
 _EMPTY_CALL = ModelCall(upstream_model="", messages=[], parameters={})
 """Placeholder for an ended turn's call, so that its messages (maybe megabytes) can be freed."""
@@ -37,14 +37,14 @@ class Registry:
     def __init__(
         self,
         nursery: trio.Nursery,
-        backstage: TurnDependencies,
+        dependencies: TurnDependencies,
         *,
         owner: str,
         max_turns: int,
         new_id: Callable[[], str],
     ) -> None:
         self._nursery = nursery
-        self._backstage = backstage
+        self._dependencies = dependencies
         self._owner = owner
         self._max_turns = max_turns
         self._new_id = new_id
@@ -77,7 +77,7 @@ class Registry:
             raise Draining
         if len(self._live) >= self._max_turns:
             raise TooManyTurns
-        turn = Turn(self._new_id(), request, self._owner, self._backstage.now())
+        turn = Turn(self._new_id(), request, self._owner, self._dependencies.now())
         self._live[turn.id] = turn
         context = self._context.copy()
         context.run(mark, turn.id)
@@ -112,11 +112,11 @@ class Registry:
             del self._unsettled[turn.id]
 
     async def _run(self, turn: Turn, providers: Mapping[str, Provider] | None) -> None:
-        backstage = self._backstage
+        dependencies = self._dependencies
         if providers is not None:
-            backstage = backstage.with_providers(providers)
+            dependencies = dependencies.with_providers(providers)
         try:
-            await run_turn(turn, backstage)
+            await run_turn(turn, dependencies)
         finally:
             del self._live[turn.id]
             if turn.stored in ("spooled", "unsaved"):

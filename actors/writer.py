@@ -68,9 +68,9 @@ class Writer:
         "_dialect",
         "_events",
         "_frames",
-        "_laggard",
         "_opened",
         "_pace",
+        "_slow_reader",
         "_stored",
         "_subscription",
         "_taken",
@@ -97,7 +97,7 @@ class Writer:
         """Bytes of frames returned so far."""
         self._events = 0
         """Number of events that these frames show."""
-        self._laggard: SlowReader | None = None
+        self._slow_reader: SlowReader | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -121,8 +121,8 @@ class Writer:
         while True:
             if subscription.behind:
                 self._check_pace()
-            elif self._laggard is not None:
-                self._laggard = None
+            elif self._slow_reader is not None:
+                self._slow_reader = None
             events: list[AnyEvent] = []
             if not self._dialect.pending:
                 events = await subscription.read()
@@ -149,10 +149,10 @@ class Writer:
         # Unread events aren't rendered yet: estimate their size from the average so far.
         lag = self._subscription.behind * self._taken // max(1, self._events)
         if lag <= self._pace.lag_bytes:
-            self._laggard = None
-        elif self._laggard is None:
-            self._laggard = SlowReader(self._pace, trio.current_time(), self._taken)
-        elif self._laggard.is_too_slow(trio.current_time(), self._taken):
+            self._slow_reader = None
+        elif self._slow_reader is None:
+            self._slow_reader = SlowReader(self._pace, trio.current_time(), self._taken)
+        elif self._slow_reader.is_too_slow(trio.current_time(), self._taken):
             raise ReaderTooSlow(f"{lag} bytes behind")
 
     def _end_or_heartbeat(self) -> bytes:

@@ -1,4 +1,7 @@
-"""Store facade: implements `actors.ports.TurnStore` and the queries of the web layer."""
+"""Store facade: implements `actors.ports.TurnStore` and the queries of the web layer.
+
+`open_store` opens the database, the spool and the lock file (`StoreParts`).
+"""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,6 +41,16 @@ from store.turns.deletion import Deletion, Deletions, Upkeep, turns_to_sweep
 from store.turns.finalise import FinalWrites
 from store.turns.writes import TurnWrites
 
+__all__ = ["Store", "StoreFigures", "StoreRefused", "StoreSettings", "open_store"]
+
+T = TypeVar("T")
+
+_SPOOL_THREADS = 16
+_SWEEP_TURNS = 100
+_RETRY_FIRST_S = 0.5
+_RETRY_MAX_S = 15.0
+_CLOSE_S = 10.0
+
 
 @dataclass(frozen=True)
 class StoreParts:
@@ -67,27 +80,6 @@ def open_parts(settings: StoreSettings) -> StoreParts:
             raise StoreRefused(backend.opening_error(error) or str(error)) from error
         undo.pop_all()
     return parts
-
-
-def _open(backend: Backend, settings: StoreSettings, undo: ExitStack) -> StoreParts:
-    owner = Owner(backend.base_path)
-    undo.callback(owner.release)
-    engine = open_engine(backend, settings)
-    undo.callback(engine.dispose)
-    owner.remove_stale()
-    spool = Spool.create(owner.path_of(owner.id, SUFFIX), settings.spool_bytes)
-    return StoreParts(backend, owner, spool, engine)
-
-
-__all__ = ["Store", "StoreFigures", "StoreRefused", "StoreSettings", "open_store"]
-
-T = TypeVar("T")
-
-_SPOOL_THREADS = 16
-_SWEEP_TURNS = 100
-_RETRY_FIRST_S = 0.5
-_RETRY_MAX_S = 15.0
-_CLOSE_S = 10.0
 
 
 class StoreFigures(Struct, frozen=True, kw_only=True):
@@ -384,6 +376,16 @@ async def open_store(
         yield store
     finally:
         await store.aclose()
+
+
+def _open(backend: Backend, settings: StoreSettings, undo: ExitStack) -> StoreParts:
+    owner = Owner(backend.base_path)
+    undo.callback(owner.release)
+    engine = open_engine(backend, settings)
+    undo.callback(engine.dispose)
+    owner.remove_stale()
+    spool = Spool.create(owner.path_of(owner.id, SUFFIX), settings.spool_bytes)
+    return StoreParts(backend, owner, spool, engine)
 
 
 async def _first_replay(store: Store, parts: StoreParts) -> None:

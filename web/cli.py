@@ -87,7 +87,7 @@ def serve(
 
 
 def _serve(settings: "Config", processes: int | None) -> int:
-    """Run the server, or with `processes` the supervisor of so many servers."""
+    """Run the server, or with `processes` a supervisor of that many servers."""
     from web.process.listeners import is_supervised
 
     if processes is not None and not is_supervised(os.environ):

@@ -59,7 +59,7 @@ _log = structlog.get_logger("trouper.server")
 
 
 def run(config: Config) -> int:
-    """Serve until a stop is requested, then return the exit code. Raise `StartupRefused`."""
+    """Serve until a stop is requested, then return the exit code. Raises `StartupRefused`."""
     inheritance = take_inheritance(os.environ, os.getpid())
     if inheritance.control is not None:
         structlog.contextvars.bind_contextvars(process=os.getpid())
@@ -86,7 +86,7 @@ async def serve(
         _log.info("server started", url=", ".join(urls), models=service.planner.names)
         task_status.started(urls)
         await report_ready(inheritance, stop, nursery)
-        await stop.asked.wait()
+        await stop.requested.wait()
         notify(STOPPING)
         await drain(stop, config.server, service.registry, server)
         nursery.cancel_scope.cancel()
@@ -115,10 +115,10 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         board = make_board(config, rings, trio.current_time)
         upstreams = Upstreams(providers, board, LearningEstimator(), time.time, random.random)
         metrics = Metrics()
-        backstage = make_backstage(config, store, upstreams, metrics)
+        dependencies = make_dependencies(config, store, upstreams, metrics)
         registry = Registry(
             nursery,
-            backstage,
+            dependencies,
             owner=store.owner,
             max_turns=config.limits.concurrent_turns,
             new_id=partial(new_id, "turn_"),
@@ -136,13 +136,13 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             embedders_among(config, providers),
             upstreams.estimates,
         )
-        for name, task in service_tasks(service, backstage).items():
+        for name, task in service_tasks(service, dependencies).items():
             nursery.start_soon(keep_running, name, task, metrics, name=name)
         yield service
         nursery.cancel_scope.cancel()
 
 
-def make_backstage(
+def make_dependencies(
     config: Config, store: Store, upstreams: Upstreams, metrics: Metrics
 ) -> TurnDependencies:
     """Return the dependencies of turns."""
@@ -164,14 +164,14 @@ def make_backstage(
 
 
 def service_tasks(
-    service: Service, backstage: TurnDependencies
+    service: Service, dependencies: TurnDependencies
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return the background tasks of the service by name; each is restarted if it crashes."""
     config, store, registry = service.config, service.store, service.registry
-    unsaved = backstage.finaliser.unsaved
+    unsaved = dependencies.finaliser.unsaved
     return {
-        "checkpointer": backstage.checkpointer.run,
-        "pulse": HeartbeatTimer(registry, config.turns.heartbeat_s).run,
+        "checkpointer": dependencies.checkpointer.run,
+        "heartbeat": HeartbeatTimer(registry, config.turns.heartbeat_s).run,
         "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
         "unsaved": partial(unsaved.run, partial(registry.settled, "unsaved")),
         "recovery": partial(keep_recovering, store, service.planner),
@@ -182,7 +182,7 @@ def service_tasks(
 
 @asynccontextmanager
 async def opened_store(config: Config) -> AsyncIterator[Store]:
-    """Open the configured store and recover lost turns. Raise `StartupRefused`."""
+    """Open the configured store and recover lost turns. Raises `StartupRefused`."""
     settings = StoreSettings(
         url=config.store.url,
         synchronous="FULL" if config.store.synchronous == "full" else "NORMAL",
@@ -197,7 +197,7 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
 
 
 async def recover_turns(store: TurnStore, planner: Planner) -> None:
-    """Finalise turns that dead processes left unfinished. Raise `StartupRefused`."""
+    """Finalise turns that dead processes left unfinished. Raises `StartupRefused`."""
     try:
         lost = await recover(store, time.time, planner.price_of)
     except StoreUnavailable as error:
@@ -210,7 +210,7 @@ async def recover_turns(store: TurnStore, planner: Planner) -> None:
 
 
 async def keep_recovering(store: TurnStore, planner: Planner) -> None:
-    """Finalise turns of other processes on the database that died. A service task."""
+    """Finalise turns of other processes that died while using the database. A service task."""
     while True:
         await trio.sleep(RECOVER_EVERY_S)
         try:

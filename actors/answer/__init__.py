@@ -1,0 +1,10 @@
+"""The answer that a turn's events produce, as output items.
+
+- `builder`: derives items and their changes from events, including retry and replace
+- `changes`: mutable items of an answer in progress, and the changes that happen to them
+- `items`: finished items as plain records
+- `codec`: encodes and decodes items, long ones piece by piece
+
+Imports `turn` only. The JSON of a client protocol belongs in `web.dialects`; text joined across
+attempts belongs in `continuation`.
+"""

@@ -1,5 +1,7 @@
 """Answer builder: derives output items and their changes from a turn's events.
 
+It also decides if a client can have received any of an answer (`reached_client`).
+
 An item is a piece of reasoning, a message, or a function call. Reasoning and messages alternate:
 one ends when the other or a call begins, so text before and after a call makes two items. Several
 calls can be open at once. The module does no I/O and is independent of the dialects.
@@ -51,6 +53,11 @@ _EVENT_OF: dict[PartKind, type[Event]] = {
     PartKind.TEXT: Text,
     PartKind.REFUSAL: events.Refusal,
 }
+
+_CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
+"""Event types that a later turn can continue from; reasoning alone does not count."""
+_PARTIAL_DELIVERED = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
+"""End reasons for which a non-streaming client still receives the partial answer."""
 
 
 class AnswerBuilder:
@@ -276,25 +283,6 @@ class AnswerBuilder:
         )
 
 
-def _close(item: GrowingItem, *, whole: bool) -> list[Change]:
-    item.status = ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE
-    return [PartClosed(item, item.parts[-1]), ItemClosed(item)]
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-_CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
-"""Event types that a later turn can continue from; reasoning alone does not count."""
-_PARTIAL_DELIVERED = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
-"""End reasons for which a non-streaming client still receives the partial answer."""
-
-
 def reached_client(
     request: TurnRequest, journal: Sequence[AnyEvent], status: Status, reason: Reason
 ) -> bool:
@@ -314,3 +302,16 @@ def has_content(journal: Sequence[AnyEvent]) -> bool:
         if isinstance(event, Retry):
             return False
     return False
+
+
+def _close(item: GrowingItem, *, whole: bool) -> list[Change]:
+    item.status = ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE
+    return [PartClosed(item, item.parts[-1]), ItemClosed(item)]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True

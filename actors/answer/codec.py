@@ -26,9 +26,9 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Text
 
 LONG_EVENTS = 1024
-"""Events of any kind that can be assembled to an answer within 5 ms."""
+"""Number of events from which an answer can be assembled within 5 ms."""
 LONG_TEXT = 1_048_576
-"""Characters of text that can be assembled to an answer within 5 ms."""
+"""Characters of text from which an answer can be assembled within 5 ms."""
 LOGPROBS_COST = 16
 """Cost of one character of logprobs relative to one of text."""
 LONG_ITEMS = 65_536
@@ -56,7 +56,7 @@ def _cost(event: AnyEvent) -> int:
     return len(text_of(event)) + (LOGPROBS_COST * len(logprobs) if logprobs else 0)
 
 
-def kept_items(items: Sequence[Item], *, long: bool) -> str | None:
+def encode_stored_items(items: Sequence[Item], *, long: bool) -> str | None:
     """Encode the items for storage, or return None for no items."""
     if not items:
         return None
@@ -67,7 +67,7 @@ def read_items(kept: str) -> list[Item]:
     """Decode stored items; raises `msgspec.MsgspecError` for any other content."""
     if len(kept) <= LONG_ITEMS:
         return decode_items(kept)
-    return [_item(_cut_item(item)) for item in _cut(kept)]
+    return [_item(_split_item(item)) for item in _split(kept)]
 
 
 def _encoded(items: Sequence[Item]) -> bytes:
@@ -77,42 +77,42 @@ def _encoded(items: Sequence[Item]) -> bytes:
 def _encoded_item(item: Item) -> bytes:
     if not isinstance(item, MessageItem):
         return _encode(item)
-    return _encode(_CutMessage(status=item.status, parts=list(map(_encoded_part, item.parts))))
+    return _encode(_RawMessage(status=item.status, parts=list(map(_encoded_part, item.parts))))
 
 
 def _encoded_part(part: MessagePart) -> Raw:
     if not isinstance(part, TextPart):
         return Raw(_encode(part))
     logprobs = [Raw(_encode(piece)) for piece in part.logprobs]
-    return Raw(_encode(_CutText(part.text, logprobs)))
+    return Raw(_encode(_RawText(part.text, logprobs)))
 
 
-class _CutText(Struct, tag="text", tag_field="type", omit_defaults=True):
+class _RawText(Struct, tag="text", tag_field="type", omit_defaults=True):
     text: str
     logprobs: list[Raw] = []
 
 
-class _CutMessage(Struct, tag="message", tag_field="type", kw_only=True):
+class _RawMessage(Struct, tag="message", tag_field="type", kw_only=True):
     status: ItemStatus
     parts: list[Raw]
 
 
-_cut = msgspec.json.Decoder(list[Raw]).decode
-_cut_item = msgspec.json.Decoder(ReasoningItem | _CutMessage | FunctionCallItem).decode
-_cut_part: Callable[[Raw], _CutText | RefusalPart] = msgspec.json.Decoder(
-    _CutText | RefusalPart
+_split = msgspec.json.Decoder(list[Raw]).decode
+_split_item = msgspec.json.Decoder(ReasoningItem | _RawMessage | FunctionCallItem).decode
+_split_part: Callable[[Raw], _RawText | RefusalPart] = msgspec.json.Decoder(
+    _RawText | RefusalPart
 ).decode
 _piece = msgspec.json.Decoder(str).decode
 
 
-def _item(cut: ReasoningItem | _CutMessage | FunctionCallItem) -> Item:
-    if not isinstance(cut, _CutMessage):
-        return cut
-    return MessageItem(status=cut.status, parts=tuple(map(_part, cut.parts)))
+def _item(raw_item: ReasoningItem | _RawMessage | FunctionCallItem) -> Item:
+    if not isinstance(raw_item, _RawMessage):
+        return raw_item
+    return MessageItem(status=raw_item.status, parts=tuple(map(_part, raw_item.parts)))
 
 
 def _part(raw: Raw) -> MessagePart:
-    cut = _cut_part(raw)
-    if not isinstance(cut, _CutText):
-        return cut
-    return TextPart(cut.text, tuple(map(_piece, cut.logprobs)))
+    part = _split_part(raw)
+    if not isinstance(part, _RawText):
+        return part
+    return TextPart(part.text, tuple(map(_piece, part.logprobs)))

@@ -1,7 +1,7 @@
 """Output items of an answer as plain records, for rendering by a dialect or storage as JSON.
 
-They contain what the journal contains and are independent of the dialects. An item's index is its
-position in the list; item ids are derived from that index and the turn's id.
+They are independent of the dialects. An item's index is its position in the list; item ids are
+derived from that index and the turn's id.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from actors.turn.events import AnyEvent, Text
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):
-    """A part with visible text; `logprobs` are the provider's objects for it as JSON texts."""
+    """A part with visible text; `logprobs` has the provider's logprobs objects, each as JSON."""
 
     text: str
     logprobs: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
     """
     growth = AnswerBuilder()
     for event in journal:
-        # The shortcut that `AnswerGrowth.delta_event` describes: most events of a journal are text.
+        # Most events of a journal are text: see `AnswerBuilder.delta_event`.
         if type(event) is Text and growth.delta_event is Text and event.logprobs is None:
             growth.pieces.append(event.delta)
         else:

@@ -33,27 +33,27 @@ class Attempt:
 
     __slots__ = (
         "_continuation",
-        "_cut",
         "_finished",
         "_has_content",
+        "_interruption",
         "_now",
         "_permit",
-        "_tally",
         "_turn",
+        "_usage",
     )
 
     def __init__(
         self,
         turn: Turn,
-        tally: AttemptUsage,
-        cut: Interruption,
+        usage: AttemptUsage,
+        interruption: Interruption,
         permit: Permit,
         continuation: Continuation | None,
         now: Clock,
     ) -> None:
         self._turn = turn
-        self._tally = tally
-        self._cut = cut
+        self._usage = usage
+        self._interruption = interruption
         self._permit = permit
         self._continuation = continuation
         self._now = now
@@ -94,7 +94,7 @@ class Attempt:
         in_order = False
         try:
             clock.head_arrived()
-            self._tally.asked = True
+            self._usage.responded = True
             await outbox.put(list(opening(answer.ignored)))
             while chunks := await answer.receive():
                 items = self._take(chunks, clock)
@@ -115,17 +115,17 @@ class Attempt:
         """Record the chunks of one read and return the items to pass on."""
         content = self._has_content
         for chunk in chunks:
-            content = self._tally.add_chunk(chunk) or content
+            content = self._usage.add_chunk(chunk) or content
         if content:
             clock.content_arrived()
             if not self._has_content:
                 self._on_first_content()
         notes: list[AnyEvent] = []
         if self._continuation is not None:
-            chunks, notes = self._continuation.step(chunks, self._tally)
+            chunks, notes = self._continuation.step(chunks, self._usage)
         for chunk in chunks:
-            self._cut.note(chunk)
-        self._finished = self._tally.finished
+            self._interruption.note(chunk)
+        self._finished = self._usage.finished
         # Without notes the list isn't copied. Its wider element type is safe: it is given away.
         return [*notes, *chunks] if notes else chunks  # type: ignore[return-value]
 
@@ -133,7 +133,7 @@ class Attempt:
         self._has_content = True
         self._permit.succeeded(trio.current_time())
         if self._continuation is None:
-            self._tally.kept = self._cut.seen = True
+            self._usage.kept = self._interruption.seen = True
         if self._turn.first_token_at is None:
             self._turn.first_token_at = self._now()
             self._turn.stage = "streaming"

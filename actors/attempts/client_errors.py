@@ -67,9 +67,9 @@ def nothing_asked(skipped: Sequence[AttemptUsage], wait_s: float | None) -> Upst
 
     `wait_s` is the time in seconds until a route may be available again.
     """
-    reasons = [tally.note or "" for tally in skipped]
+    reasons = [attempt.note or "" for attempt in skipped]
     if reasons and all(reason.startswith(_REQUEST_REASONS) for reason in reasons):
-        details = "; ".join(f"{tally.route}: {tally.note}" for tally in skipped)
+        details = "; ".join(f"{attempt.route}: {attempt.note}" for attempt in skipped)
         return UpstreamFailure(
             FailureKind.REJECTED,
             f"No route of this model supports this request ({details}).",
@@ -94,17 +94,19 @@ def out_of_time(tried: Sequence[str]) -> ErrorInfo:
     )
 
 
-def not_continued(cut: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailure:
-    """Return the failure for an answer interrupted by `cut` whose continuation failed with `last`.
+def not_continued(first: UpstreamFailure, last: UpstreamFailure) -> UpstreamFailure:
+    """Return the failure for an answer that `first` interrupted and `last` kept from continuing.
 
-    It keeps the kind and status of `cut`.
+    It keeps the kind and status of `first`.
     """
-    if last is cut:
-        return cut
+    if last is first:
+        return first
     # A route's refusal refers to the continuation request, which the client did not send.
     why = "the next route refused." if last.kind is FailureKind.REJECTED else last.message
-    message = f"{cut.message.rstrip('.')}. It could not be continued: {why}"
-    return UpstreamFailure(cut.kind, message, status=cut.status, code=cut.code, type=cut.type)
+    message = f"{first.message.rstrip('.')}. It could not be continued: {why}"
+    return UpstreamFailure(
+        first.kind, message, status=first.status, code=first.code, type=first.type
+    )
 
 
 def _with_tried(message: str, tried: Sequence[str]) -> str:

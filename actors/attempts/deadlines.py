@@ -10,7 +10,7 @@ from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.timeouts import Timeouts
 
 SLACK_S = 0.08
-"""Most seconds by which an idle timeout fires late; it saves a new deadline for every token."""
+"""Maximum delay of an idle timeout in seconds; it saves setting a new deadline for every token."""
 
 _MESSAGES = {
     FailureKind.FIRST_BYTE_TIMEOUT: "The provider did not respond in time (first_byte_s).",

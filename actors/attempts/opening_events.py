@@ -10,9 +10,9 @@ from actors.turn.model_call import Route
 from actors.turn.state import Turn
 
 _MAX_PATHS = 20
-"""Most parameter paths listed in a message."""
+"""Maximum number of parameter paths listed in a message."""
 _MAX_PATH_CHARS = 100
-"""Most characters shown of each path."""
+"""Maximum number of characters shown of each path."""
 
 
 def opening(

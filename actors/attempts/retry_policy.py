@@ -1,7 +1,7 @@
 """Retry policy: decides what follows a failed attempt.
 
 The table is reproduced in `docs/reference/retries.md`. Retries have three limits: the table row,
-the number of attempts per route and in total, and the turn's time budget. The turn's scope
+the number of attempts per route and in total, and the turn's time budget. The turn's cancel scope
 enforces the budget; this module only avoids a wait that would exceed it. The module does no I/O.
 """
 
@@ -50,16 +50,16 @@ class Then(Enum):
 class Rule(Struct, frozen=True):
     """A row of the retry table."""
 
-    again: int = 0
+    retries: int = 0
     """Number of retries on the same route."""
     pause: Pause = Pause.NONE
     then: Then = Then.NEXT
 
 
 TABLE: dict[FailureClass, Rule] = {
-    FailureClass.CONNECTION: Rule(again=1),
-    FailureClass.RATE_LIMITED: Rule(again=2, pause=Pause.BACKOFF),
-    FailureClass.SERVER_ERROR: Rule(again=1, pause=Pause.BRIEF),
+    FailureClass.CONNECTION: Rule(retries=1),
+    FailureClass.RATE_LIMITED: Rule(retries=2, pause=Pause.BACKOFF),
+    FailureClass.SERVER_ERROR: Rule(retries=1, pause=Pause.BRIEF),
     FailureClass.TIMEOUT: Rule(),
     FailureClass.CONTEXT_LENGTH: Rule(then=Then.LARGER),
     FailureClass.CONTENT_FILTER: Rule(then=Then.STOP),
@@ -81,18 +81,18 @@ class Retries:
         self._jitter = jitter
         self._failures: list[FailureClass] = []
         """Failures on the current route."""
-        self._on_route = 0
-        self._in_all = 0
+        self._attempts_on_route = 0
+        self._attempts = 0
 
     @property
     def route(self) -> PlannedRoute | None:
         """Route of the next attempt, or None if there is none."""
-        return self._routes[0] if self._routes and self._in_all < MAX_ATTEMPTS else None
+        return self._routes[0] if self._routes and self._attempts < MAX_ATTEMPTS else None
 
     def attempt_started(self) -> None:
         """Count an attempt on `route`."""
-        self._on_route += 1
-        self._in_all += 1
+        self._attempts_on_route += 1
+        self._attempts += 1
 
     def skip_route(self) -> None:
         """Move to the next route, because `route` is not available now."""
@@ -107,10 +107,10 @@ class Retries:
         continuation request and not to the client's own, so later routes are still tried.
         `left_s` is the rest of the turn's time budget.
         """
-        trouble = failure_class_of(failure)
-        rule = TABLE[trouble]
-        self._failures.append(trouble)
-        if self._may_repeat(trouble, rule, failure):
+        failure_class = failure_class_of(failure)
+        rule = TABLE[failure_class]
+        self._failures.append(failure_class)
+        if self._may_repeat(failure_class, rule, failure):
             pause_s = self._pause(rule, failure)
             if pause_s < left_s:
                 return pause_s
@@ -125,20 +125,22 @@ class Retries:
 
     def no_other_key(self, failure: UpstreamFailure) -> bool:
         """Return True if no other API key of the current route is tried after this refusal."""
-        return not failure.another_key or self._on_route >= MAX_ATTEMPTS_PER_ROUTE
+        return not failure.another_key or self._attempts_on_route >= MAX_ATTEMPTS_PER_ROUTE
 
     def retry_without_prefill(self) -> None:
         """Keep the current route and forget its failures: the next call differs from the last."""
         self._failures.clear()
 
-    def _may_repeat(self, trouble: FailureClass, rule: Rule, failure: UpstreamFailure) -> bool:
-        if self._on_route >= MAX_ATTEMPTS_PER_ROUTE:
+    def _may_repeat(
+        self, failure_class: FailureClass, rule: Rule, failure: UpstreamFailure
+    ) -> bool:
+        if self._attempts_on_route >= MAX_ATTEMPTS_PER_ROUTE:
             return False
         if failure.another_key:
             return True
         if (failure.retry_after_s or 0.0) > MAX_RETRY_AFTER_S:
             return False
-        return self._failures.count(trouble) <= rule.again
+        return self._failures.count(failure_class) <= rule.retries
 
     def _pause(self, rule: Rule, failure: UpstreamFailure) -> float:
         if failure.another_key or rule.pause is Pause.NONE:
@@ -154,7 +156,7 @@ class Retries:
     def _next(self) -> None:
         del self._routes[:1]
         self._failures.clear()
-        self._on_route = 0
+        self._attempts_on_route = 0
 
     def _drop_smaller(self) -> None:
         """Keep only routes whose context window may be larger than the current one's."""
@@ -166,6 +168,6 @@ class Retries:
 def _may_be_larger(route: PlannedRoute, than: PlannedRoute) -> bool:
     mine, others = route.capabilities.context_window, than.capabilities.context_window
     if mine is None or others is None:
-        # Without figures only the same model is certain to be no larger.
+        # If a window is unknown, only the same model is certain not to have a larger one.
         return route.route.upstream_model != than.route.upstream_model
     return mine > others

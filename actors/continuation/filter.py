@@ -36,7 +36,7 @@ class Continuation:
         self._splicer = Splicer(shown, prefill=prefill)
         self._reported = False
 
-    def step(self, chunks: list[Chunk], tally: AttemptUsage) -> tuple[list[Chunk], list[AnyEvent]]:
+    def step(self, chunks: list[Chunk], usage: AttemptUsage) -> tuple[list[Chunk], list[AnyEvent]]:
         """Return the chunks to pass on and the events to send before them.
 
         Raises `UpstreamFailure` if the chunks don't continue the shown text.
@@ -47,7 +47,7 @@ class Continuation:
                 case TextChunk(text):
                     _pass(self._feed(text), passed)
                 case ReasoningChunk(text):
-                    tally.withheld += len(text)
+                    usage.withheld += len(text)
                 case RefusalChunk():
                     raise _misfit("it is a refusal")
                 case FinishChunk() | ToolCallChunk():
@@ -55,11 +55,11 @@ class Continuation:
                     passed.append(chunk)
                 case _:
                     passed.append(chunk)
-        tally.dropped = self._splicer.dropped
+        usage.dropped = self._splicer.dropped
         seam = self._splicer.seam
         if seam is None or self._reported:
             return passed, []
-        return passed, self._report(seam, tally)
+        return passed, self._report(seam, usage)
 
     def _feed(self, text: str) -> str:
         try:
@@ -73,10 +73,10 @@ class Continuation:
         except DoesNotFit as error:
             raise _misfit(str(error)) from None
 
-    def _report(self, seam: Seam, tally: AttemptUsage) -> list[AnyEvent]:
+    def _report(self, seam: Seam, usage: AttemptUsage) -> list[AnyEvent]:
         self._reported = True
-        tally.kept = tally.continued = True
-        tally.note = f"continued the answer ({seam})"
+        usage.kept = usage.continued = True
+        usage.note = f"continued the answer ({seam})"
         return [_warning(seam, self._route)]
 
 

@@ -1,7 +1,7 @@
-"""Interruption: continues, restarts or fails an answer interrupted in the middle.
+"""Interruption: decides if an interrupted answer is continued, restarted or failed.
 
-The answer is continued if no splice stays hidden from the client, restarted if the client has
-received nothing yet, and otherwise fails. The module does no I/O.
+An answer that the client has not seen is restarted. Any other is continued if `on_cut` and its
+content permit that, and fails otherwise. The module does no I/O.
 """
 
 import msgspec
@@ -22,11 +22,11 @@ _BAD_REQUEST = frozenset({400, 422})
 class Interruption:
     """The part of an answer that was passed on over all attempts, and its first interruption."""
 
-    __slots__ = ("_prefilled", "_request", "_restart", "_said", "failure", "seen")
+    __slots__ = ("_prefilled", "_request", "_restart", "_shown", "failure", "seen")
 
     def __init__(self, request: TurnRequest) -> None:
         self._request = request
-        self._said = ShownAnswer()
+        self._shown = ShownAnswer()
         self._restart: str | None = None
         self._prefilled = False
         self.seen = False
@@ -36,7 +36,7 @@ class Interruption:
 
     def note(self, chunk: Chunk) -> None:
         """Record a chunk that is passed on."""
-        self._said.note(chunk)
+        self._shown.note(chunk)
 
     def may_retry(self, failure: UpstreamFailure) -> bool:
         """Return True if another attempt may follow; discard the answer if it is to be restarted.
@@ -55,7 +55,7 @@ class Interruption:
             return True
         if self._request.on_cut is OnCut.RESTART:
             return False
-        return why_not_continued(self._request.call, self._said) is None
+        return why_not_continued(self._request.call, self._shown) is None
 
     @property
     def _was_filtered(self) -> bool:
@@ -66,7 +66,7 @@ class Interruption:
         )
 
     def _restart_answer(self, kind: FailureKind) -> None:
-        self._said = ShownAnswer()
+        self._shown = ShownAnswer()
         self._restart = kind.value
         self.seen = False
 
@@ -78,7 +78,7 @@ class Interruption:
     def call_for(self, route: Route, estimates: Estimator, *, prefill: bool) -> ModelCall:
         """Return the call for this route: the client's own, or one that continues the answer."""
         call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
-        shown = self._said.text
+        shown = self._shown.text
         self._prefilled = prefill and bool(shown.strip())
         if not shown.strip():
             return call
@@ -93,18 +93,19 @@ class Interruption:
     def continuation_for(self, route: Route) -> Continuation | None:
         """Return the filter for the continuation that `call_for` requested from `route`.
 
-        It passes only the rest of the answer. None if the attempt starts the answer.
+        The filter passes only the rest of the answer. Return None if the attempt is not a
+        continuation.
         """
         if not self.seen:
             return None
-        text = self._said.text
+        text = self._shown.text
         shown = prefilled(self._request.call) + text if text.strip() else ""
         return Continuation(route, shown, prefill=self._prefilled)
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Return True if the route refused a trailing assistant message, as many models do."""
-        asked, self._prefilled = self._prefilled, False
+        had_prefill, self._prefilled = self._prefilled, False
         refused = (
             failure.status in _BAD_REQUEST and failure_class_of(failure) is FailureClass.REJECTED
         )
-        return asked and refused
+        return had_prefill and refused

@@ -1,4 +1,4 @@
-"""Continuation request: builds the call that continues an interrupted answer, if it may be.
+"""Continuation request: decides if an answer may be continued, and builds the call for the rest.
 
 `actors.continuation.splicing.splice` joins the second answer to the first one's text. The module
 does no I/O.
@@ -67,20 +67,20 @@ class ShownAnswer:
         return self._pieces[0] if self._pieces else ""
 
 
-def why_not_continued(call: ModelCall, said: ShownAnswer) -> str | None:
+def why_not_continued(call: ModelCall, shown: ShownAnswer) -> str | None:
     """Return the reason why this interrupted answer must not be continued, or None if it may be.
 
-    An answer with only reasoning, or nothing, may be: it has no text to splice. The call is then
-    sent unchanged, and the reasoning of the second answer is not shown.
+    An answer without visible text may always be continued, because there is nothing to splice. The
+    call is then sent unchanged, and the reasoning of the second answer is not shown.
     """
-    if said.tool_call:
+    if shown.tool_call:
         return "a tool call had begun"
-    if said.refusal:
+    if shown.refusal:
         return "a refusal had begun"
     if wants_structure(call.parameters):
-        return "output in a given form was asked for"
-    if said.logprobs or wants_logprobs(call.parameters):
-        return "logprobs were asked for"
+        return "structured output was requested"
+    if shown.logprobs or wants_logprobs(call.parameters):
+        return "logprobs were requested"
     return None
 
 
@@ -89,8 +89,8 @@ def wants_structure(parameters: Mapping[str, JSON]) -> bool:
     wanted = parameters.get("response_format")
     if isinstance(wanted, dict):
         wanted = wanted.get("type", wanted)
-    asked = any(parameters.get(name) is not None for name in _STRUCTURED)
-    return asked or wanted not in (None, "text") or _wants_native_structure(parameters)
+    by_vendor = any(parameters.get(name) is not None for name in _STRUCTURED)
+    return by_vendor or wanted not in (None, "text") or _wants_native_structure(parameters)
 
 
 def _wants_native_structure(parameters: Mapping[str, JSON]) -> bool:
@@ -151,14 +151,14 @@ def _messages(
 ) -> list[dict[str, JSON]]:
     if not shown:
         return messages
-    asked: list[dict[str, JSON]] = [*messages]
-    if asked and asked[-1].get("role") == "assistant":
-        asked[-1] = {**asked[-1], "content": _extended(asked[-1].get("content"), shown)}
+    result: list[dict[str, JSON]] = [*messages]
+    if result and result[-1].get("role") == "assistant":
+        result[-1] = {**result[-1], "content": _extended(result[-1].get("content"), shown)}
     else:
-        asked.append({"role": "assistant", "content": shown})
+        result.append({"role": "assistant", "content": shown})
     if instruction is not None:
-        asked.append({"role": "user", "content": instruction})
-    return asked
+        result.append({"role": "user", "content": instruction})
+    return result
 
 
 def _extended(content: JSON, shown: str) -> JSON:

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 import trio
 
-from actors.answer.codec import is_long, kept_items
+from actors.answer.codec import encode_stored_items, is_long
 from actors.answer.items import Item, items_of
 from actors.finalisation.outcome_decision import TurnEnding
 from actors.finalisation.unsaved_records import Unsaved
@@ -36,7 +36,7 @@ INTERNAL = ErrorInfo(
 
 
 class Finaliser:
-    """The writer of terminal records, and the only one for live turns."""
+    """The only writer of terminal records for the live turns of this process."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Finaliser:
         turn.stored = stored
         settled = _settled_end(last, ended, winner)
         if settled is not last:
-            turn.items = None  # they were built for the other end
+            turn.items = None  # built for the end that lost; rebuilt when needed
         publish(turn, settled)
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
 
@@ -92,7 +92,7 @@ class Finaliser:
         return "spooled", None
 
     def _report(self, turn: Turn, error: Exception) -> None:
-        # Any other exception is a bug of the store, which must not cost the record either.
+        # Any other exception is a bug in the store. The record must survive that too.
         if isinstance(error, StoreUnavailable | SpoolFailed):
             self._observer.store_trouble(turn.id, error)
         else:
@@ -127,7 +127,7 @@ async def _items(turn: Turn, last: list[AnyEvent]) -> str | None:
 
 def _make_items(journal: list[AnyEvent], *, long: bool) -> tuple[list[Item], str | None]:
     items = items_of(journal)
-    return items, kept_items(items, long=long)
+    return items, encode_stored_items(items, long=long)
 
 
 def publish(turn: Turn, last: list[AnyEvent]) -> None:

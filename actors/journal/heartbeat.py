@@ -1,4 +1,4 @@
-"""Heartbeat: wakes readers of silent journals so that they send one.
+"""Heartbeat timer: wakes readers of silent journals so that they send a heartbeat.
 
 One service task serves all readers. A timer per reader would have to be moved for each token,
 which costs more than the token itself.
@@ -34,7 +34,8 @@ class HeartbeatTimer:
             length = len(turn.journal.events)
             before, silent = self._seen.get(turn.id, (length, 0))
             silent = silent + 1 if before == length else 0
-            # One less than a full interval: the last event may precede the first check by one.
+            # One check less than a full heartbeat interval, because the last event may be up to
+            # one check interval older than the check that noticed it.
             if silent >= CHECKS_PER_HEARTBEAT - 1:
                 turn.journal.nudge()
                 silent = 0

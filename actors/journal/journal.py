@@ -10,7 +10,7 @@ from actors.runtime.wait_queue import WaitQueue
 from actors.turn.events import AnyEvent
 
 AT_ONCE = 128
-"""Most events returned by one read; it limits the rendered bytes that a slow reader holds."""
+"""Maximum number of events per read; it limits the rendered bytes that a slow reader holds."""
 
 
 def after_last(events: Sequence[AnyEvent], kind: type[AnyEvent], least: int = 0) -> int:

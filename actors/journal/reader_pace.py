@@ -29,14 +29,14 @@ class SlowReader:
     __slots__ = ("_at", "_credit", "_rate", "_taken")
 
     def __init__(self, pace: Pace, now: float, taken: int) -> None:
-        """Start tracking: `taken` bytes in total at time `now` (seconds of any clock)."""
+        """Start tracking at `now` (seconds of any clock), after `taken` bytes have been read."""
         self._rate = pace.bytes_per_s
         self._credit: float = HEAD_START
         self._at = now
         self._taken = taken
 
     def is_too_slow(self, now: float, taken: int) -> bool:
-        """Return True if the credit is used up: bytes taken add to it, elapsed time reduces it.
+        """Return True if the credit is used up: bytes read add to it, elapsed time reduces it.
 
         Credit never exceeds the head start, so an earlier fast phase doesn't excuse a later pause.
         """

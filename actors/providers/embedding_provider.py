@@ -1,4 +1,4 @@
-"""Embedding as a turn, with the routes, breakers, timeouts, attempts and records of an answer.
+"""Runs an embedding request as a turn, so that it is routed, retried and recorded like an answer.
 
 The vectors are not events of the turn. They are stored in its `EmbeddingJob`, from which the
 endpoint reads them once the turn has completed.
@@ -37,7 +37,7 @@ class Embedder(Protocol):
         """Name of the provider in the configuration."""
 
     async def embed(
-        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
+        self, request: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> OpenEmbedding:
         """Send the request and wait for the response head; raises `UpstreamFailure`."""
 
@@ -45,10 +45,10 @@ class Embedder(Protocol):
 class EmbeddingJob:
     """The request and the result of one turn's embedding."""
 
-    __slots__ = ("ask", "result")
+    __slots__ = ("request", "result")
 
-    def __init__(self, ask: EmbeddingCall) -> None:
-        self.ask = ask
+    def __init__(self, request: EmbeddingCall) -> None:
+        self.request = request
         self.result: Embeddings | None = None
         """Embeddings, once a provider has answered."""
 
@@ -76,7 +76,7 @@ class EmbeddingProvider:
     async def open(self, call: ModelCall, *, connect_s: float) -> "EmbeddingAnswer":
         """See `actors.ports.Provider.open`."""
         model = call.upstream_model
-        answer = await self._embedder.embed(self._job.ask, model, connect_s=connect_s)
+        answer = await self._embedder.embed(self._job.request, model, connect_s=connect_s)
         return EmbeddingAnswer(answer, self._job)
 
 
@@ -94,16 +94,16 @@ class EmbeddingAnswer:
         self.close = answer.close
 
     async def receive(self) -> list[Chunk]:
-        """Return an empty text, the usage and the finish at once; after that `[]`."""
+        """Return an empty text, the usage and the finish in one list; further calls return `[]`."""
         if self._done:
             return []
         self._done = True
         result = self._job.result = await self._answer.read()
-        usage = result.usage or _estimated(self._job.ask)
+        usage = result.usage or _estimated(self._job.request)
         # The empty text counts as content: it makes the attempt successful and chargeable.
         return [TextChunk(""), UsageChunk(usage), FinishChunk(Reason.STOP)]
 
 
-def _estimated(ask: EmbeddingCall) -> Usage:
-    tokens = sum(map(estimate_tokens, ask.texts))
+def _estimated(request: EmbeddingCall) -> Usage:
+    tokens = sum(map(estimate_tokens, request.texts))
     return Usage(input_tokens=tokens, output_tokens=0, estimated=True)

@@ -8,10 +8,10 @@ Scrub = Callable[[str], str]
 """Returns a provider's text without secrets and addresses."""
 
 MAX_MESSAGE = 2000
-"""Most characters of a provider's message that are passed on."""
+"""Maximum number of characters of a provider's message that are passed on."""
 
 _MAX_SCANNED = 4096
-"""Most characters that are scanned; the rest is cut off first to bound the time."""
+"""Maximum number of characters that are scanned; the rest is cut off first to bound the time."""
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]{1,2000}", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,2000}", re.IGNORECASE)

@@ -40,7 +40,7 @@ Clock = Callable[[], float]
 async def open_responses_ws(
     name: str,
     base_url: str,
-    keys: Credentials | str | None,
+    credentials: Credentials | None,
     *,
     ca_file: str | None = None,
     connect: Connect = open_wire,
@@ -48,8 +48,8 @@ async def open_responses_ws(
 ) -> AsyncIterator["ResponsesWsProvider"]:
     """Yield a provider; close its sockets on exit.
 
-    Certificates are verified with the system's authorities or those in `ca_file`. Raises
-    `ValueError` if the base URL or the key cannot be used.
+    Without `credentials` no key is sent. Certificates are verified with the system's authorities or
+    those in `ca_file`. Raises `ValueError` if the base URL cannot be used.
     """
     url = endpoint(name, base_url)
     tls = ssl.create_default_context(cafile=ca_file) if url.scheme == "https" else None
@@ -59,7 +59,8 @@ async def open_responses_ws(
     single: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            yield ResponsesWsProvider(name, url, _credentials(keys), nursery, tls, connect, now)
+            keys = credentials or Credentials()
+            yield ResponsesWsProvider(name, url, keys, nursery, tls, connect, now)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # Socket tasks never raise, so a single exception comes from the body of the caller's
@@ -69,12 +70,6 @@ async def open_responses_ws(
         single = group.exceptions[0]
     if single is not None:
         raise single
-
-
-def _credentials(keys: Credentials | str | None) -> Credentials:
-    if isinstance(keys, Credentials):
-        return keys
-    return Credentials(None if keys is None else [keys])
 
 
 class ResponsesWsProvider:
@@ -107,7 +102,9 @@ class ResponsesWsProvider:
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.ports.Provider.unsupported`."""
-        translation = await off_loop(is_large(call), self._threads, partial(translate, call))
+        translation = await off_loop(
+            is_large(call.parameters, call.messages), self._threads, partial(translate, call)
+        )
         return translation.left_out
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
@@ -121,7 +118,9 @@ class ResponsesWsProvider:
 
     async def _open_answer(self, call: ModelCall, key: str | None, connect_s: float) -> "WsAnswer":
         build = partial(_message, call)
-        message, ignored = await off_loop(is_large(call), self._threads, build)
+        message, ignored = await off_loop(
+            is_large(call.parameters, call.messages), self._threads, build
+        )
         socket = await self._socket(key, connect_s)
         record_failure = partial(self._credentials.record_failure, key)
         answer = WsAnswer(socket, self._scrub, self._now, record_failure, ignored)

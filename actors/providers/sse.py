@@ -8,7 +8,7 @@ from msgspec import Struct
 
 _BOM = b"\xef\xbb\xbf"
 MAX_EVENT = 8 * 1024 * 1024
-"""Most bytes of one event; a larger one fails the stream."""
+"""Maximum number of bytes of one event; a larger one fails the stream."""
 
 
 class SseEvent(Struct, frozen=True, gc=False):

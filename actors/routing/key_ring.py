@@ -1,4 +1,4 @@
-"""Key ring: rotates the API keys of one provider and rests refused ones, without I/O.
+"""Key ring: rotates the API keys of one provider and pauses refused ones, without I/O.
 
 Times are seconds of any monotonic clock, passed in as `now`.
 """
@@ -47,9 +47,9 @@ class KeyRing:
         return None
 
     def refused(self, key: str, now: float) -> None:
-        """Rest a key that the provider refused, for an hour or until `reset`.
+        """Pause a key that the provider refused, for an hour or until `reset`.
 
-        Refusals of other calls that were in flight with the key don't extend the rest.
+        Refusals of other calls that were in flight with the key don't extend the pause.
         """
         if key in self._keys and self._usable(key, now):
             self._refused_until[key] = now + CREDIT_COOLDOWN_S

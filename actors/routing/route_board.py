@@ -1,6 +1,7 @@
 """Route board: decides which routes may be called now and keeps the state of each.
 
-One board serves all turns of a process. Its decisions never wait; only `gate` does.
+One board serves all turns of a process. Its decisions never wait; only the
+providers' gates (`actors.routing.concurrency_gate`) do.
 """
 
 import math

@@ -1,0 +1,8 @@
+"""Building blocks on trio that know nothing of turns.
+
+- `batch_channel`: bounded channels of batches between actors
+- `wait_queue`: a lean `ParkingLot`
+- `offload`: runs work on large values in threads
+
+Imports nothing of the project. Anything that knows a turn, call or event belongs elsewhere.
+"""

@@ -1,16 +1,14 @@
-"""Offload work on large calls to threads so that it does not block the event loop.
+"""Offload work on large values to threads so that it does not block the event loop.
 
 A single call into a C library keeps the GIL and blocks the event loop even from a thread, so
 large documents are encoded in pieces.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
 import trio
-
-from actors.turn.model_call import JSON, ModelCall
 
 THREADS = 2
 """Number of threads; they share the GIL with the event loop, so more would not help."""
@@ -25,38 +23,8 @@ _DEPTH = 5
 T = TypeVar("T")
 
 
-def is_large(call: ModelCall) -> bool:
-    """Return True if work on the call may take over 5 ms; the check itself takes under 1 ms."""
-    return _is_large(call.parameters, call.messages)
-
-
-async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Callable[[], T]) -> T:
-    """Return the result of `work`, run directly or, if `large`, in one of `threads`.
-
-    A cancelled caller returns at once while the thread continues, so `work` must be free of side
-    effects.
-    """
-    if not large:
-        return work()
-    return await trio.to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True)
-
-
-def encoded(document: object) -> bytes:
-    """Encode the document as JSON, piece by piece if it is large."""
-    return msgspec.json.encode(_in_pieces(document, _DEPTH) if _is_large(document) else document)
-
-
-def encoded_list(objects: Iterable[dict[str, JSON]]) -> str:
-    """Encode the objects as a JSON array, one at a time."""
-    return f"[{','.join([msgspec.json.encode(one).decode() for one in objects])}]"
-
-
-def is_large_value(value: JSON) -> bool:
-    """Return True if work on this part of a call may take over 5 ms."""
-    return _is_large(value)
-
-
-def _is_large(*values: object) -> bool:
+def is_large(*values: object) -> bool:
+    """Return True if work on the JSON values may take over 5 ms; the check takes under 1 ms."""
     # Iterative: clients choose the nesting depth. It stops at the limits, so it is always fast.
     pending: list[Collection[object]] = [values]
     values_left, text_left = LARGE_VALUES + len(values), LARGE_TEXT
@@ -73,6 +41,27 @@ def _is_large(*values: object) -> bool:
             elif type(value) is list:
                 pending.append(value)
     return text_left < 0
+
+
+async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Callable[[], T]) -> T:
+    """Return the result of `work`, run directly or, if `large`, in one of `threads`.
+
+    A cancelled caller returns at once while the thread continues, so `work` must be free of side
+    effects.
+    """
+    if not large:
+        return work()
+    return await trio.to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True)
+
+
+def encoded(document: object) -> bytes:
+    """Encode the document as JSON, piece by piece if it is large."""
+    return msgspec.json.encode(_in_pieces(document, _DEPTH) if is_large(document) else document)
+
+
+def encoded_list(objects: Iterable[Mapping[str, object]]) -> str:
+    """Encode the objects as a JSON array, one at a time."""
+    return f"[{','.join([msgspec.json.encode(one).decode() for one in objects])}]"
 
 
 def _in_pieces(value: object, depth: int) -> object:

@@ -1,0 +1,14 @@
+"""The vocabulary of a turn, which all other packages share.
+
+- `request`, `timeouts`, `price`: a turn's call with its routes, limits and prices
+- `model_call`: the request to a provider, its route, and how it can fail
+- `chunks`: decoded pieces of a provider's stream
+- `events`, `event_order`: events of the journal and their order
+- `outcome`, `failure_class`: statuses and reasons; classes of upstream failures
+- `state`, `lease`: the live turn, and a client's interest in it
+- `observer`: reports events of turns to metrics and logs
+- `records`: the store's records, the only import of `store` in `actors`
+
+Only `state` imports other subpackages of `actors`: `answer`, `journal` and `usage`, whose objects a
+live turn holds. Rules that act on a turn belong in the subpackage of their subject.
+"""

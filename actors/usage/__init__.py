@@ -1,8 +1,11 @@
-"""Token estimation for turns whose provider reports no usage, without I/O.
+"""Token usage of attempts, reported or estimated, without I/O.
 
-- `estimator`: entry point; estimates and learns, for all upstream models
+- `ledger`: output and tokens of every attempt, and the usage to charge
+- `estimator`: entry point for estimates; learns from reported usage, for all upstream models
 - `token_fit`: tokens from the features of a text
 - `delta_fit`: tokens from the number of deltas
-- `script_features`, `common_han`: features of a text, by script
+- `script_features`: features of a text, by script
 - `prompt_text`: text of a call that counts as input
+
+Imports `turn`, `ports` and `runtime`. Prices are in `turn.price`; rate limits belong in `routing`.
 """

@@ -2,7 +2,8 @@
 
 Each upstream model has two fits: by text (`token_fit`) and by number of deltas (`delta_fit`). They
 are weighted by their past accuracy, so a model that sends one token per delta is estimated by its
-deltas, and one that sends whole answers by their text.
+deltas, and one that sends whole answers by their text. `estimate_tokens` is a rule of thumb without
+learnt state, for embeddings and recovered turns.
 """
 
 import re
@@ -35,7 +36,7 @@ MOST_ADDED = 2.0
 """Maximum factor by which the learnt factor raises or lowers the estimate of a prompt."""
 
 EAGER = 48
-"""Number of first reports of a model that are all learnt from."""
+"""Number of initial reports of a model, all of which are learnt from."""
 STRIDE = 8
 """Interval of later reports that are learnt from, since learning costs as much as relaying ten
 tokens."""
@@ -46,6 +47,13 @@ MAX_TOKENS_PER_CHAR = 4
 """Maximum plausible reported tokens per character, in addition to `OVERHEAD_TOKENS`."""
 OVERHEAD_TOKENS = 64
 """Plausible tokens beyond the text, for the template around an answer and its tool calls."""
+
+CHARS_PER_TOKEN = 4.0
+TOKENS_PER_CJK_CHAR = 1.4
+SAMPLE = 16_384
+"""Characters examined; longer texts are extrapolated, since a full scan blocks the event loop."""
+
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
 class Learnt(Struct, frozen=True):
@@ -129,6 +137,16 @@ class LearningEstimator:
         return state
 
 
+def estimate_tokens(text: str) -> int:
+    """Return the estimated number of tokens in `text`; 0 only for an empty text."""
+    if not text:
+        return 0
+    sample = text[:SAMPLE]
+    wide = 0 if sample.isascii() else len(_CJK.findall(sample))
+    tokens = (len(sample) - wide) / CHARS_PER_TOKEN + wide * TOKENS_PER_CJK_CHAR
+    return max(1, round(tokens * len(text) / len(sample)))
+
+
 class _Model:
     __slots__ = ("_by_deltas", "_by_text", "_prompts", "_reports")
 
@@ -191,21 +209,3 @@ def _beyond_latin(found: Features) -> tuple[float, float]:
 def _is_plausible(length: int, tokens: int) -> bool:
     most = MAX_TOKENS_PER_CHAR * length + OVERHEAD_TOKENS
     return 0 < tokens <= most and 0 < length <= MAX_CHARS_PER_TOKEN * tokens
-
-
-CHARS_PER_TOKEN = 4.0
-TOKENS_PER_CJK_CHAR = 1.4
-SAMPLE = 16_384
-"""Characters examined; longer texts are extrapolated, since a full scan blocks the event loop."""
-
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-
-
-def estimate_tokens(text: str) -> int:
-    """Return the estimated number of tokens in `text`; 0 only for an empty text."""
-    if not text:
-        return 0
-    sample = text[:SAMPLE]
-    wide = 0 if sample.isascii() else len(_CJK.findall(sample))
-    tokens = (len(sample) - wide) / CHARS_PER_TOKEN + wide * TOKENS_PER_CJK_CHAR
-    return max(1, round(tokens * len(text) / len(sample)))

@@ -29,7 +29,6 @@ class AttemptUsage:
     """The result and token usage of one attempt."""
 
     __slots__ = (
-        "asked",
         "continued",
         "counted",
         "deltas",
@@ -41,6 +40,7 @@ class AttemptUsage:
         "output",
         "reasoning",
         "reported",
+        "responded",
         "result",
         "route",
         "started_at",
@@ -56,7 +56,7 @@ class AttemptUsage:
         """Final result: `answered`, `skipped`, `cancelled`, `crashed`, or the failure kind."""
         self.status: int | None = None
         self.note: str | None = None
-        self.asked = False
+        self.responded = False
         """True once the provider has begun to answer, so the attempt may be charged."""
         self.kept = False
         """True if the output is part of the client's answer."""
@@ -128,7 +128,7 @@ class AttemptUsage:
 
     def usage(self, call: ModelCall, estimates: Estimator) -> Usage | None:
         """Return the reported or estimated usage, or None if the provider never answered."""
-        if not self.asked:
+        if not self.responded:
             return None
         reported = self.reported
         if reported is not None and (self.finished or self.counted == self.deltas):
@@ -185,44 +185,44 @@ class AttemptUsage:
 class UsageLedger:
     """The attempts of one step, in order."""
 
-    __slots__ = ("tallies",)
+    __slots__ = ("attempts",)
 
     def __init__(self) -> None:
-        self.tallies: list[AttemptUsage] = []
+        self.attempts: list[AttemptUsage] = []
 
     def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""
-        tally = AttemptUsage(route, now)
-        self.tallies.append(tally)
-        return tally
+        attempt = AttemptUsage(route, now)
+        self.attempts.append(attempt)
+        return attempt
 
     def skip(self, route: Route, reason: str, now: float) -> None:
         """Record a route that was skipped, with the reason."""
-        tally = self.begin(route, now)
-        tally.result, tally.note = "skipped", reason
+        attempt = self.begin(route, now)
+        attempt.result, attempt.note = "skipped", reason
 
     def skipped(self) -> list[AttemptUsage]:
         """Return the entries of skipped routes."""
-        return [tally for tally in self.tallies if tally.result == "skipped"]
+        return [attempt for attempt in self.attempts if attempt.result == "skipped"]
 
     def tried(self) -> list[str]:
         """Return a short text for each attempt's result; equal neighbours are merged."""
-        outcomes = [f"{tally.route}: {tally.outcome}" for tally in self.tallies]
+        outcomes = [f"{attempt.route}: {attempt.outcome}" for attempt in self.attempts]
         runs = [(one, len(list(same))) for one, same in groupby(outcomes)]
         return [one if times == 1 else f"{one}, {times} times" for one, times in runs]
 
     def discard(self) -> None:
         """Mark the output of all attempts so far as discarded, for a restart of the answer."""
-        for tally in self.tallies:
-            tally.kept = False
+        for attempt in self.attempts:
+            attempt.kept = False
 
     def current_records(self) -> tuple[AttemptRecord, ...]:
         """Return the records of a live turn's attempts, without estimates."""
-        return tuple(t.record(n, t.reported) for n, t in enumerate(self.tallies, 1))
+        return tuple(t.record(n, t.reported) for n, t in enumerate(self.attempts, 1))
 
     def records(self, call: ModelCall, estimates: Estimator) -> tuple[AttemptRecord, ...]:
         """Return the records of the attempts; usage that wasn't reported is estimated."""
-        return tuple(t.record(n, t.usage(call, estimates)) for n, t in enumerate(self.tallies, 1))
+        return tuple(t.record(n, t.usage(call, estimates)) for n, t in enumerate(self.attempts, 1))
 
     def charged(self, call: ModelCall, estimates: Estimator) -> Usage | None:
         """Return the usage to charge: the input once, and the output that the client received.
@@ -230,10 +230,12 @@ class UsageLedger:
         None if no provider began to answer, or if all that did failed before any content.
         """
         kept = self._chargeable()
-        usages = [usage for tally in kept if (usage := tally.usage(call, estimates)) is not None]
+        usages = [
+            usage for attempt in kept if (usage := attempt.usage(call, estimates)) is not None
+        ]
         if len(usages) < 2:
             return usages[0] if usages else None
-        shown = [_shown(tally, usage) for tally, usage in zip(kept, usages, strict=True)]
+        shown = [_shown(attempt, usage) for attempt, usage in zip(kept, usages, strict=True)]
         return msgspec.structs.replace(
             usages[0],
             output_tokens=sum(shown),
@@ -243,15 +245,15 @@ class UsageLedger:
 
     def _chargeable(self) -> list[AttemptUsage]:
         """Return the attempts whose output was kept, or else those that did not fail."""
-        asked = [tally for tally in self.tallies if tally.asked]
-        kept = [tally for tally in asked if tally.kept]
-        return kept or [tally for tally in asked if tally.result in _NOT_FAILED]
+        answering = [attempt for attempt in self.attempts if attempt.responded]
+        kept = [attempt for attempt in answering if attempt.kept]
+        return kept or [attempt for attempt in answering if attempt.result in _NOT_FAILED]
 
 
-def _shown(tally: AttemptUsage, usage: Usage) -> int:
+def _shown(attempt: AttemptUsage, usage: Usage) -> int:
     """Return the tokens of the shown output, in proportion to its characters."""
-    generated = sum(map(len, tally.output)) + sum(map(len, tally.reasoning))
-    withheld = min(tally.withheld + tally.dropped, generated)
+    generated = sum(map(len, attempt.output)) + sum(map(len, attempt.reasoning))
+    withheld = min(attempt.withheld + attempt.dropped, generated)
     if not withheld:
         return usage.output_tokens
     return round(usage.output_tokens * (1 - withheld / generated))

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from actors.runtime.offload import is_large_value
+from actors.runtime.offload import is_large
 from actors.turn.model_call import JSON, ModelCall
 
 APART = "\0"
@@ -102,7 +102,7 @@ def _of_calls(calls: JSON, times: float, most: int) -> Iterator[_Weighed]:
 
 
 def _of_tools(tools: JSON) -> Iterator[_Weighed]:
-    if isinstance(tools, list) and is_large_value(tools):
+    if isinstance(tools, list) and is_large(tools):
         for tool in _spread(tools, MOST_MESSAGES):
             yield from _of_json(tool, max(1.0, len(tools) / MOST_MESSAGES))
     elif tools:
@@ -110,7 +110,7 @@ def _of_tools(tools: JSON) -> Iterator[_Weighed]:
 
 
 def _of_json(value: JSON, times: float) -> Iterator[_Weighed]:
-    if not is_large_value(value):
+    if not is_large(value):
         yield _Weighed(msgspec.json.encode(value).decode(), times)
         return
     waiting, seen = [value], 0

@@ -1,0 +1,12 @@
+"""The database: connections, schema and transactions, whatever the rows mean.
+
+- `engine`: opens the database with its backend and schema
+- `backend`: interface of database-specific operations; `sqlite` implements it
+- `schema`: migrates the schema; `tables` defines its current form
+- `group_commit`: one thread that commits all queued requests in one transaction
+- `transactions`: runs transactions and replaces a lost connection
+- `statements`: compiled statements that the driver executes directly
+- `settings`: settings of the store
+
+Imports `store.records` and `store.migrations`. Queries belong in `store.turns`.
+"""

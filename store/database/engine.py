@@ -1,4 +1,7 @@
-"""Opens the database: chooses the backend, checks it, and brings its schema up to date."""
+"""Opens the database: chooses the backend, checks it, and brings its schema up to date.
+
+`in_thread` runs blocking calls of the store in threads.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,6 +14,8 @@ from store.database.backend import Backend, StoreRefused
 from store.database.schema import bring_up_to_date
 from store.database.settings import StoreSettings
 from store.database.sqlite import SQLite
+
+T = TypeVar("T")
 
 
 def backend_for(settings: StoreSettings) -> Backend:
@@ -42,9 +47,6 @@ def open_engine(backend: Backend, settings: StoreSettings) -> Engine:
     return engine
 
 
-T = TypeVar("T")
-
-
 async def in_thread(action: Callable[[], T], limiter: trio.CapacityLimiter | None = None) -> T:
-    """Run `action` in a thread. A cancelled caller returns at once; the action still finishes."""
+    """Run `action` in a thread. A cancelled caller doesn't wait; the action still finishes."""
     return await trio.to_thread.run_sync(action, limiter=limiter, abandon_on_cancel=True)

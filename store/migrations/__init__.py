@@ -1,4 +1,11 @@
-"""Schema migrations: append-only, numbered revisions, run by Alembic."""
+"""Schema migrations: append-only, numbered revisions, run by Alembic.
+
+- `versions`: the revisions
+- `env`: Alembic's entry point
+
+Imports `store.database.tables` in `env` only, because a start without migrations must not load
+Alembic. `store.database.schema` decides if they run.
+"""
 
 KNOWN = ("0001", "0002")
 """All revisions, oldest first.

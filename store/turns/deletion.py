@@ -1,7 +1,8 @@
-"""Deletion of a turn's content: its row, attempts and usage are kept.
+"""Deletion of turns' content on request, the sweep of old journals, and the write probe.
 
-Runs in the writer's thread. A turn in flight is only marked: later checkpoints and the final
-record then leave out all content (`store.turns.writes`, `store.turns.finalise`).
+Runs in the writer's thread. A deleted turn keeps its row, attempts and usage. A turn in flight is
+only marked: later checkpoints and the final record then leave out all content
+(`store.turns.writes`, `store.turns.finalise`).
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from store.database.tables import messages, tenants, turn_segments, turns
 
 _ERASED_OPTIONS = "{}"
 """Dialect options of a deleted turn; they may hold client content such as instructions."""
+
+_PROBE_ROW = {"id": "tenant_probe", "name": "probe", "created_at": 0.0}
 
 
 class Deletion(Struct, frozen=True):
@@ -58,9 +61,6 @@ class Deletions:
         for statement in self._delete_content:
             statement.run(cursor, the_turn)
         return True
-
-
-_PROBE_ROW = {"id": "tenant_probe", "name": "probe", "created_at": 0.0}
 
 
 def turns_to_sweep(connection: Connection, ended_before: float, limit: int) -> list[str]:

@@ -1,8 +1,14 @@
 """Configuration: a TOML file, overridden by environment variables and the command line.
 
-`load` reads and merges the sources, `config` holds the model of the whole, `sections`,
-`upstreams` and `routing` its tables, `complaints` the error texts, and `effective` writes a
-configuration back as TOML.
+- `load`: reads and merges the sources, and writes a configuration as TOML
+- `config`: the configuration as a whole
+- `sections`, `providers`, `models`: its tables
+- `field_types`: secrets, addresses and other types of settings
+- `complaints`: error texts for the operator
+- `reference`: lists every setting
+
+Imports the vocabulary in `actors.turn`, and `actors.providers.simulated` to check model names.
+Objects built from settings belong in `web.providers`, `web.turns.planner` and `web.process`.
 """
 
 from web.config.config import Config

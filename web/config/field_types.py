@@ -1,4 +1,7 @@
-"""Secrets in the configuration: given literally, or by reference (`env:NAME`, `file:PATH`)."""
+"""Types of settings: secrets, addresses and inherited sockets.
+
+Secrets are given literally or by reference (`env:NAME`, `file:PATH`).
+"""
 
 import os
 from ipaddress import ip_address
@@ -60,13 +63,6 @@ class Secret(BaseModel):
         return self.reference or MASK
 
 
-def _content(path: Path) -> str:
-    try:
-        return path.expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 class Address(NamedTuple):
     """A host and a TCP port; port 0 lets the system choose one."""
 
@@ -75,7 +71,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `127.0.0.1:8700`, `[::1]:8700` or `localhost:8700`. Raise `ValueError`."""
+        """Parse `127.0.0.1:8700`, `[::1]:8700` or `localhost:8700`. Raises `ValueError`."""
         host, colon, port = text.rpartition(":")
         if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
             raise ValueError("must be host:port, such as 127.0.0.1:8700 or [::1]:8700")
@@ -110,7 +106,7 @@ class Inherited(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `fd://3`. Raise `ValueError`."""
+        """Parse `fd://3`. Raises `ValueError`."""
         number = text.removeprefix("fd://")
         if not (text.startswith("fd://") and number.isascii() and number.isdigit()):
             raise ValueError("must be fd:// and a file descriptor number, such as fd://3")
@@ -118,3 +114,10 @@ class Inherited(NamedTuple):
 
     def __str__(self) -> str:
         return f"fd://{self.fd}"
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

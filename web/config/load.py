@@ -1,4 +1,7 @@
-"""Loads the configuration from file, environment and command line; later sources win."""
+"""Loads the configuration from file, environment and command line; later sources win.
+
+`as_toml` writes it back with every default.
+"""
 
 import json
 import os
@@ -21,60 +24,6 @@ Tree = dict[str, object]
 _PREFIX = "TROUPER_"
 
 
-class _Variables(EnvSettingsSource):
-    """Pydantic's source, except that only values that look like a table or list are JSON.
-
-    So `TROUPER_MODELS__X__PRICE={"input":1}` works, and text that is not JSON reaches the
-    validator of its key, which has the better error message.
-    """
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: object) -> object:
-        """Decode JSON tables and lists, and return any other text unchanged."""
-        if not (isinstance(value, str) and value.lstrip()[:1] in ("[", "{")):
-            return value
-        try:
-            return cast("object", super().decode_complex_value(field_name, field, value))
-        except ValueError:
-            return value
-
-
-def environment(beneath: Mapping[str, object]) -> Tree:
-    """Return the variables as a tree that can be merged over `beneath`, the tree of the file.
-
-    A variable cannot spell every name of a model or provider. Its parts are therefore compared
-    with the file's names ignoring case, and with `_` for anything but letters and digits.
-    Unknown sections are kept, so that they are reported. Variables without `__` are ignored:
-    Kubernetes sets `TROUPER_PORT` for a service called `trouper`.
-    """
-    known = _Variables(Config, env_ignore_empty=True)()
-    return _aligned({**_unknown_sections(), **known}, beneath)
-
-
-def _unknown_sections() -> Tree:
-    found: Tree = {}
-    for name, value in os.environ.items():
-        section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")
-        if name.startswith(_PREFIX) and nested and section not in Config.model_fields:
-            found[section] = {key: value}
-    return found
-
-
-def _aligned(tree: Tree, beneath: Mapping[str, object]) -> Tree:
-    names = {_plain(name): name for name in beneath}
-    aligned: Tree = {}
-    for key, value in tree.items():
-        name = names.get(_plain(key), key)
-        below = beneath.get(name)
-        aligned[name] = (
-            _aligned(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
-        )
-    return aligned
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "_", name.lower())
-
-
 class ConfigError(Exception):
     """An unusable configuration; `lines` has one problem each."""
 
@@ -86,7 +35,7 @@ class ConfigError(Exception):
 def load(
     path: Path | None = None, flags: Mapping[str, Mapping[str, object]] | None = None
 ) -> Config:
-    """Return the effective configuration. Raise `ConfigError`.
+    """Return the effective configuration. Raises `ConfigError`.
 
     `path` is the file; by default the one that `TROUPER_CONFIG` names, if any. `flags` holds the
     command-line settings by section and key. Secrets are resolved here, once.
@@ -129,6 +78,60 @@ def _over(below: Tree, above: Mapping[str, object]) -> Tree:
         both = isinstance(under, dict) and isinstance(value, Mapping)
         merged[key] = _over(under, value) if both else value  # type: ignore[arg-type]  # both is checked
     return merged
+
+
+def environment(beneath: Mapping[str, object]) -> Tree:
+    """Return the variables as a tree that can be merged over `beneath`, the tree of the file.
+
+    A variable cannot spell every name of a model or provider. Its parts are therefore compared
+    with the file's names ignoring case, and with `_` for anything but letters and digits.
+    Unknown sections are kept, so that they are reported. Variables without `__` are ignored:
+    Kubernetes sets `TROUPER_PORT` for a service called `trouper`.
+    """
+    known = _Variables(Config, env_ignore_empty=True)()
+    return _aligned({**_unknown_sections(), **known}, beneath)
+
+
+class _Variables(EnvSettingsSource):
+    """Pydantic's source, except that only values that look like a table or list are JSON.
+
+    So `TROUPER_MODELS__X__PRICE={"input":1}` works, and text that is not JSON reaches the
+    validator of its key, which has the better error message.
+    """
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: object) -> object:
+        """Decode JSON tables and lists, and return any other text unchanged."""
+        if not (isinstance(value, str) and value.lstrip()[:1] in ("[", "{")):
+            return value
+        try:
+            return cast("object", super().decode_complex_value(field_name, field, value))
+        except ValueError:
+            return value
+
+
+def _unknown_sections() -> Tree:
+    found: Tree = {}
+    for name, value in os.environ.items():
+        section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")
+        if name.startswith(_PREFIX) and nested and section not in Config.model_fields:
+            found[section] = {key: value}
+    return found
+
+
+def _aligned(tree: Tree, beneath: Mapping[str, object]) -> Tree:
+    names = {_plain(name): name for name in beneath}
+    aligned: Tree = {}
+    for key, value in tree.items():
+        name = names.get(_plain(key), key)
+        below = beneath.get(name)
+        aligned[name] = (
+            _aligned(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
+        )
+    return aligned
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "_", name.lower())
 
 
 def as_toml(config: Config) -> str:

@@ -59,8 +59,8 @@ def _messages_whole(
 
 
 DIALECTS: Mapping[str, DialectSpec] = {
-    kind.name: kind
-    for kind in (
+    spec.name: spec
+    for spec in (
         DialectSpec(
             name=openai_chat.NAME,
             stream=openai_chat.OpenAIChat,

@@ -1,4 +1,7 @@
-"""Request bodies with limits: reading one raises 413 if it is too long, 408 if too slow."""
+"""Request bodies with limits, and the `limit` query parameter.
+
+Reading a body raises 413 if it is too long, 408 if too slow.
+"""
 
 from functools import cached_property
 
@@ -84,12 +87,12 @@ class BoundedRequest(TrioRequest):
 
 
 async def request_body() -> bytes:
-    """Return the request's body, ignoring its content type. Raise 408 or 413."""
+    """Return the request's body, ignoring its content type. Raises 408 or 413."""
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
 
 
 def limit_parameter(default: int, most: int) -> int:
-    """Return the `limit` query parameter, or `default` without one. Raise `ApiError` (400)."""
+    """Return the `limit` query parameter, or `default` without one. Raises `ApiError` (400)."""
     text = request.args.get("limit")
     if text is None:
         return default

@@ -45,7 +45,7 @@ class RequestContext(RequestRecord):
 def request_context_of(request: Request) -> RequestContext:
     """Return the context of a request.
 
-    Raise `LookupError` if the request did not come through `TurnHTTPConnection`.
+    Raises `LookupError` if the request did not come through `TurnHTTPConnection`.
     """
     return cast("dict[str, RequestContext]", request.scope)[_CONTEXT]
 
@@ -92,17 +92,17 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     async def _answer(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer in a scope that is cancelled when the client leaves.
 
-        If our server has already received the whole body, its inbox calls back on a disconnect,
+        If our server has already received the whole body, its queue calls back on a disconnect,
         and no task is needed to wait for it. A task with its nursery is a tenth of the memory of
         an open stream.
         """
-        inbox = cast("dict[str, ReceiveQueue]", self.scope["extensions"]).get(RECEIVE_QUEUE)
-        if inbox is not None and inbox.has_whole_body:
+        queue = cast("dict[str, ReceiveQueue]", self.scope["extensions"]).get(RECEIVE_QUEUE)
+        if queue is not None and queue.has_whole_body:
             with trio.CancelScope() as scope:
-                await self._respond(await self._received(scope, receive, send, inbox), send)
+                await self._respond(await self._received(scope, receive, send, queue), send)
         else:
             async with trio.open_nursery() as nursery:
-                await self._respond(self._receiving(nursery, receive, send, inbox), send)
+                await self._respond(self._receiving(nursery, receive, send, queue), send)
                 nursery.cancel_scope.cancel()
 
     async def _received(
@@ -110,11 +110,11 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         scope: trio.CancelScope,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
-        inbox: ReceiveQueue,
+        queue: ReceiveQueue,
     ) -> Request:
         request = self._create_request_from_scope(send)
         await self._feed(cast("BoundedBody", request.body), receive)
-        inbox.when_over(partial(self._on_disconnect, scope))
+        queue.when_over(partial(self._on_disconnect, scope))
         return request
 
     def _receiving(
@@ -122,11 +122,11 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         nursery: trio.Nursery,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
-        inbox: ReceiveQueue | None,
+        queue: ReceiveQueue | None,
     ) -> Request:
         request = self._create_request_from_scope(send)
         body = cast("BoundedBody", request.body)
-        nursery.start_soon(self._watch, nursery.cancel_scope, body, receive, inbox)
+        nursery.start_soon(self._watch, nursery.cancel_scope, body, receive, queue)
         return request
 
     async def _respond(self, request: Request, send: ASGISendCallable) -> None:
@@ -145,15 +145,15 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         scope: trio.CancelScope,
         body: BoundedBody,
         receive: ASGIReceiveCallable,
-        inbox: ReceiveQueue | None,
+        queue: ReceiveQueue | None,
     ) -> None:
         """Receive the body, then wait for a disconnect.
 
         Our server calls back on a disconnect; with any other one this task has to wait for it.
         """
         await self._receive_body(body, receive)
-        if inbox is not None:
-            inbox.when_over(partial(self._on_disconnect, scope))
+        if queue is not None:
+            queue.when_over(partial(self._on_disconnect, scope))
             return
         while not self._ended:
             if (await receive())["type"] == "http.disconnect":

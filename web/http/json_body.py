@@ -36,7 +36,7 @@ async def read_json(
     threads: trio.CapacityLimiter,
     name: str = "body",
 ) -> T:
-    """Return `read` applied to the JSON object in `body`. Raise `ApiError` (400).
+    """Return `read` applied to the JSON object in `body`. Raises `ApiError` (400).
 
     Bodies over 32 KiB are read in one of `threads`. Errors call the body `name`.
     """
@@ -47,7 +47,7 @@ async def read_json(
 
 
 def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
-    """Return the JSON object in `body`. Raise `ApiError` (400) if it is not one."""
+    """Return the JSON object in `body`. Raises `ApiError` (400) if it is not one."""
     try:
         return _decode(body)
     except _NO_OBJECT as error:
@@ -55,7 +55,7 @@ def json_object(body: bytes | str, name: str = "body") -> dict[str, JSON]:
 
 
 def json_objects(data: str) -> Iterable[dict[str, JSON]]:
-    """Return the objects of the JSON array in `data`. Raise `msgspec.DecodeError` if it is invalid.
+    """Return the objects of the JSON array in `data`; raises `msgspec.DecodeError` if invalid.
 
     A large array is decoded lazily, one object at a time, for the same reason as in `_by_pieces`.
     """

@@ -1,4 +1,4 @@
-"""JSON responses and error responses, encoded with msgspec."""
+"""JSON responses and error responses, encoded with msgspec, and event streams."""
 
 import math
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +14,12 @@ from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.errors import error_body
 
 _encode = msgspec.json.Encoder().encode
+
+_STREAM_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
 
 
 def json_response(
@@ -71,13 +77,6 @@ def http_status(status: int) -> int:
     return 409 if status == 499 else status
 
 
-_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
-
-
 class StreamBody(ResponseBody):
     """A response body over an async iterator, which the caller closes."""
 
@@ -93,4 +92,4 @@ class StreamBody(ResponseBody):
 
 def event_stream(parts: AsyncIterator[bytes], headers: dict[str, str]) -> Response:
     """Return a 200 response that streams `parts`."""
-    return Response(StreamBody(parts), headers=_HEADERS | headers)
+    return Response(StreamBody(parts), headers=_STREAM_HEADERS | headers)

@@ -1,4 +1,4 @@
-"""ASGI connection of one WebSocket; a full inbox or a crash closes it with a fitting code."""
+"""ASGI connection of one WebSocket; a full queue or a crash closes it with a fitting code."""
 
 from contextlib import AsyncExitStack
 from typing import cast
@@ -67,9 +67,9 @@ def websocket_context_of(websocket: Websocket) -> WebsocketContext:
 
 
 class TurnWebsocketConnection(TrioASGIWebsocketConnection):
-    """Quart-Trio's connection with an inbox that never blocks the reader.
+    """Quart-Trio's connection with a queue that never blocks the reader.
 
-    In Quart-Trio a full inbox blocks the task that detects disconnects, and a crashed handler
+    In Quart-Trio a full queue blocks the task that detects disconnects, and a crashed handler
     closes the socket with 1000.
     """
 
@@ -80,8 +80,8 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         self.scope = scope
         self._accepted = False
         self._closed = False
-        self._inbox = MessageQueue(app.config["MAX_CONTENT_LENGTH"])
-        self.receive_channel = self._inbox  # type: ignore[assignment]  # only receive is used
+        self._queue = MessageQueue(app.config["MAX_CONTENT_LENGTH"])
+        self.receive_channel = self._queue  # type: ignore[assignment]  # only receive is used
         self._id = id_in(scope)
         self._context = WebsocketContext(scope)
         cast("dict[str, object]", scope)[_CONTEXT] = self._context
@@ -122,9 +122,9 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         scope.cancel()
 
     def _put(self, event: WebsocketReceiveEvent) -> bool:
-        """Queue a message for the handler. Return False if its inbox is full."""
+        """Queue a message for the handler. Return False if its queue is full."""
         binary = event.get("bytes")
-        return self._inbox.put(event["text"] or "" if binary is None else binary)
+        return self._queue.put(event["text"] or "" if binary is None else binary)
 
     async def accept_connection(
         self, send: ASGISendCallable, headers: Headers, subprotocol: str | None

@@ -16,7 +16,7 @@ class Sink(Protocol):
     """A destination for bytes."""
 
     def write(self, data: bytes, /) -> int:
-        """Write some of the data and return how much. Raise `OSError` or `ValueError` if none."""
+        """Write some of the data and return how much. Raises `OSError` or `ValueError` if none."""
 
 
 class _File:

@@ -1,9 +1,9 @@
-"""Prometheus metrics, and the log lines of turns.
+"""Prometheus metrics, the log lines of turns, and the measurement of the event loop's lag.
 
 `docs/reference/metrics.md` lists every name; a test keeps the two in step.
 """
 
-from collections import Counter as Tally
+import collections
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import get_args
 
@@ -27,6 +27,10 @@ from web.observability.access_log import RequestRecord
 from web.server import Counters
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Bounds of the histograms' buckets in seconds."""
+
+EVERY_S = 0.5
+"""Seconds between two measurements of the loop's lag."""
 
 
 class Metrics:
@@ -162,6 +166,14 @@ class Metrics:
         self._log.error("service task crashed", task=name, exc_info=error)
 
 
+async def measure_loop_lag(metrics: Metrics) -> None:
+    """Measure until cancelled. A service task."""
+    while True:
+        due = trio.current_time() + EVERY_S
+        await trio.sleep_until(due)
+        metrics.loop_lag.set(trio.current_time() - due)
+
+
 class _Edge(Collector):
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -216,7 +228,7 @@ class _Live(Collector):
         self._figures = figures
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        stages = Tally(turn.stage for turn in self._turns)
+        stages = collections.Counter(turn.stage for turn in self._turns)
         live = GaugeMetricFamily("trouper_live_turns", "Live turns by stage.", labels=["stage"])
         for stage in ("queued", "waiting", "streaming", "finalising"):
             live.add_metric([stage], stages[stage])
@@ -262,14 +274,3 @@ def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, help)
     family.add_metric([], value)
     return family
-
-
-EVERY_S = 0.5
-
-
-async def measure_loop_lag(metrics: Metrics) -> None:
-    """Measure until cancelled. A service task."""
-    while True:
-        due = trio.current_time() + EVERY_S
-        await trio.sleep_until(due)
-        metrics.loop_lag.set(trio.current_time() - due)

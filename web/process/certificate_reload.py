@@ -1,4 +1,7 @@
-"""Loads the certificate into a TLS context, and again at each SIGHUP."""
+"""Loads the certificate into a TLS context, and again at each SIGHUP.
+
+`server_ssl_context` makes the context; `Certificate` explains why files are unusable.
+"""
 
 import signal
 import ssl
@@ -14,6 +17,11 @@ from web.server import HttpServer
 
 _log = structlog.get_logger("trouper.server")
 
+_TEXTS = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "BAD_PASSWORD_READ": "the key is encrypted; provide it unencrypted",
+}
+
 
 class CertificateError(Exception):
     """An unusable certificate or key; the message is one line that says which and why."""
@@ -28,7 +36,7 @@ class Certificate(Struct, frozen=True):
     def context(self, *, http2: bool) -> ssl.SSLContext:
         """Read the files into a context for `ServerSettings.ssl_context`.
 
-        Raise `CertificateError`. This blocks.
+        Raises `CertificateError`. This blocks.
         """
         try:
             return server_ssl_context(self.chain, self.key, http2=http2)
@@ -46,14 +54,8 @@ class Certificate(Struct, frozen=True):
         return f"{both}: {_TEXTS.get(reason, f'no certificate with its key in PEM ({reason})')}"
 
 
-_TEXTS = {
-    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-    "BAD_PASSWORD_READ": "the key is encrypted; provide it unencrypted",
-}
-
-
 def server_ssl_context(certificate: Path, key: Path | None, *, http2: bool) -> ssl.SSLContext:
-    """Return a context for `ServerSettings.ssl_context`. Raise `OSError` or `ssl.SSLError`."""
+    """Return a context for `ServerSettings.ssl_context`. Raises `OSError` or `ssl.SSLError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION  # RFC 9113 §9.2.1

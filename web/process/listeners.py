@@ -1,4 +1,8 @@
-"""Opens the listening sockets: inherited ones if there are any, else the configured address."""
+"""Opens the listening sockets, and sends systemd the state of the service.
+
+Sockets inherited from systemd or the supervisor are used if there are any, else the configured
+address. Specifications: sd_listen_fds(3) and sd_notify(3).
+"""
 
 import os
 import socket
@@ -14,34 +18,7 @@ from web.server import BindError, ServerSettings, bind_sockets
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 _FIRST = 3
-
-
-def passed_sockets(environ: Mapping[str, str], pid: int) -> tuple[int, ...]:
-    """Return the descriptors of the sockets passed to this process. Raise `ValueError`.
-
-    `LISTEN_PID` must match, because child processes inherit the variables too.
-    """
-    if environ.get("LISTEN_PID") != str(pid):
-        return ()
-    count = environ.get("LISTEN_FDS", "")
-    if not (count.isascii() and count.isdigit()):
-        raise ValueError(f"LISTEN_FDS must be the number of sockets, not {count!r}")
-    return tuple(range(_FIRST, _FIRST + int(count)))
-
-
-def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Send `state` to the socket named by `NOTIFY_SOCKET`, if any; errors are ignored."""
-    name = environ.get("NOTIFY_SOCKET")
-    if not name:
-        return
-    address = "\0" + name[1:] if name.startswith("@") else name
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)
-            sock.sendto(state.encode(), address)
-    except OSError:
-        return
-
+"""First descriptor that systemd passes."""
 
 SUPERVISED = "TROUPER_SUPERVISED"
 """Environment variable with a supervised process's descriptors, `control:socket,socket…`."""
@@ -58,7 +35,7 @@ class Inheritance(Struct, frozen=True):
 def take_inheritance(environ: MutableMapping[str, str], pid: int) -> Inheritance:
     """Read the descriptors that systemd or the supervisor passed, and clear their variables.
 
-    Child processes must not see the variables. Raise `StartupRefused`.
+    Child processes must not see the variables. Raises `StartupRefused`.
     """
     try:
         if SUPERVISED in environ:
@@ -72,6 +49,19 @@ def take_inheritance(environ: MutableMapping[str, str], pid: int) -> Inheritance
             environ.pop(name, None)
 
 
+def passed_sockets(environ: Mapping[str, str], pid: int) -> tuple[int, ...]:
+    """Return the descriptors of the sockets passed to this process. Raises `ValueError`.
+
+    `LISTEN_PID` must match, because child processes inherit the variables too.
+    """
+    if environ.get("LISTEN_PID") != str(pid):
+        return ()
+    count = environ.get("LISTEN_FDS", "")
+    if not (count.isascii() and count.isdigit()):
+        raise ValueError(f"LISTEN_FDS must be the number of sockets, not {count!r}")
+    return tuple(range(_FIRST, _FIRST + int(count)))
+
+
 def is_supervised(environ: Mapping[str, str]) -> bool:
     """Return True if a supervisor started this process."""
     return SUPERVISED in environ
@@ -80,7 +70,7 @@ def is_supervised(environ: Mapping[str, str]) -> bool:
 def open_sockets(
     bind: Address | Inherited, passed: tuple[int, ...], settings: ServerSettings
 ) -> list[socket.socket]:
-    """Listen on the passed descriptors, or else on `bind`. Raise `StartupRefused`."""
+    """Listen on the passed descriptors, or else on `bind`. Raises `StartupRefused`."""
     descriptors = passed or ((bind.fd,) if isinstance(bind, Inherited) else ())
     binds = [str(Inherited(number)) for number in descriptors] or [str(bind)]
     try:
@@ -108,3 +98,17 @@ def _check_loopback(sock: socket.socket) -> None:
                 f"the inherited socket listens on {host}, which other machines can reach, but"
                 " requests are not authenticated yet; bind it to a loopback address"
             )
+
+
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Send `state` to the socket named by `NOTIFY_SOCKET`, if any; errors are ignored."""
+    name = environ.get("NOTIFY_SOCKET")
+    if not name:
+        return
+    address = "\0" + name[1:] if name.startswith("@") else name
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.setblocking(False)
+            sock.sendto(state.encode(), address)
+    except OSError:
+        return

@@ -7,7 +7,7 @@ from web.server import ServerSettings
 
 
 def server_settings(config: Config) -> ServerSettings:
-    """Return the server's settings. Raise `StartupRefused`.
+    """Return the server's settings. Raises `StartupRefused`.
 
     Blocks, because it reads the certificate.
     """

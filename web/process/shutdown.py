@@ -32,24 +32,24 @@ class Stop:
     """The requested shutdown: not yet, drain, hand over, or hurry."""
 
     def __init__(self) -> None:
-        self.asked = trio.Event()
+        self.requested = trio.Event()
         self.hurried = trio.Event()
         self.replaced = False
         """True if another process accepts connections now."""
         self._signalled = False
 
-    def ask(self) -> None:
+    def request_drain(self) -> None:
         """Request a drain. Repeated calls have no effect."""
-        self.asked.set()
+        self.requested.set()
 
     def hand_over(self) -> None:
         """Request a drain while another process accepts connections."""
-        self.replaced = self.replaced or not self.asked.is_set()
-        self.asked.set()
+        self.replaced = self.replaced or not self.requested.is_set()
+        self.requested.set()
 
     def hurry(self) -> None:
         """Request a shutdown without waiting."""
-        self.asked.set()
+        self.requested.set()
         self.hurried.set()
 
     async def watch_signals(
@@ -64,7 +64,7 @@ class Stop:
                 if again:
                     self.hurry()
                 else:
-                    self.ask()
+                    self.request_drain()
 
     async def wait_or_hurry(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Run `wait` for at most `seconds`, or until `hurry` is called."""
@@ -90,7 +90,7 @@ async def drain(stop: Stop, settings: Server, registry: Registry, server: HttpSe
         server.leave(SETTLE_S)
     else:
         registry.draining = True
-    # Only now, so that what follows the event in time is no longer accepted.
+    # Logged only now, so that the new state is in effect when the line appears.
     _log.info("drain started", live_turns=len(registry), handing_over=stop.replaced)
     if stop.replaced:
         await stop.wait_or_hurry(partial(_wait_deserted, registry, server), settings.drain_s)

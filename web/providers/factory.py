@@ -1,4 +1,4 @@
-"""Builds the configured providers."""
+"""Builds the configured providers, their embedders and key rings, and the route board."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -70,7 +70,8 @@ async def open_providers(
 ) -> AsyncIterator[Mapping[str, Provider]]:
     """Open all providers by name and close their connections at the end.
 
-    Raise `StartupRefused` if a file has become unusable since the configuration was checked.
+    `rings` are those that `key_rings` returns. Raises `StartupRefused` if a file has become
+    unusable since the configuration was checked.
     """
     async with AsyncExitStack() as stack:
         made: dict[str, Provider] = {}
@@ -78,25 +79,30 @@ async def open_providers(
             if isinstance(settings, Simulated):
                 made[name] = SimulatedProvider(name, _scenario(name, settings))
             else:
-                made[name] = await _upstream(stack, name, settings, rings.get(name))
+                made[name] = await _upstream(
+                    stack, name, settings, _credentials(settings, rings, name)
+                )
         yield made
 
 
 async def _upstream(
-    stack: AsyncExitStack, name: str, settings: Upstream, ring: KeyRing | None
+    stack: AsyncExitStack, name: str, settings: Upstream, credentials: Credentials
 ) -> Provider:
-    keys = Credentials(None if settings.keyless else settings.usable_keys, ring)
     url, ca_file = settings.base_url, str(settings.ca_file) if settings.ca_file else None
     try:
         if isinstance(settings, ResponsesWs):
-            sockets = open_responses_ws(name, url, keys, ca_file=ca_file)
+            sockets = open_responses_ws(name, url, credentials, ca_file=ca_file)
             return await stack.enter_async_context(sockets)
         most_idle = settings.limits.concurrent or _MOST_IDLE
         client = make_client(url, ca_file=ca_file, max_idle=most_idle)
     except (OSError, ssl.SSLError) as error:
         raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
     await stack.enter_async_context(client)
-    return HttpProvider(name, url, keys, client, format=_FORMATS[settings.format]())
+    return HttpProvider(name, url, credentials, client, format=_FORMATS[settings.format]())
+
+
+def _credentials(settings: Upstream, rings: Mapping[str, KeyRing], name: str) -> Credentials:
+    return Credentials() if settings.keyless else Credentials(settings.usable_keys, rings[name])
 
 
 def _scenario(name: str, settings: Simulated) -> Scenario:

@@ -1,7 +1,14 @@
 """HTTP server built on hypercorn's protocol classes, run inside the nursery of `main`.
 
-`server` accepts connections, `connection` serves one of them, `http1`, `http2` and `websocket`
-adapt hypercorn's protocols, `app_stream` and `tasks` run the app, `writer` and `stream` write.
+- `server`: accepts connections and drains; `connection` serves one of them
+- `protocols`: adapters of hypercorn's protocols
+- `tasks`, `receive_queue`: the requests of a connection, and what each receives
+- `writer`, `stream`, `dead_peer`: write to a socket and detect vanished peers
+- `sockets`: opens listening sockets
+- `settings`, `counters`, `request_id`: configuration, metrics, and ids of requests
+
+Imports `actors.runtime` and `store.records.ids`. It serves any ASGI app: turns and Quart belong in
+`web.http` and `web.turns`.
 """
 
 from web.server.counters import Counters

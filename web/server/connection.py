@@ -62,7 +62,7 @@ class Connection:
         self._feeding = False
         self._drained = WaitQueue()
         self._machinery: trio.Nursery
-        self._surroundings: ProtocolContext
+        self._protocol_context: ProtocolContext
         self._protocol: Http1Protocol | Http2Protocol
 
     async def run(self) -> None:
@@ -83,7 +83,7 @@ class Connection:
 
     def _break_reference_cycle(self) -> None:
         """Drop the protocol, which refers back to us: full garbage collections are rare."""
-        for name in ("_protocol", "_surroundings"):
+        for name in ("_protocol", "_protocol_context"):
             vars(self).pop(name, None)
 
     async def _shake_hands(self) -> bool:
@@ -100,7 +100,7 @@ class Connection:
     async def _serve(self, requests: trio.Nursery) -> None:
         async with trio.open_nursery() as self._machinery:
             tasks = Tasks(requests, self._machinery, self._context, self._counters)
-            self._surroundings = ProtocolContext(
+            self._protocol_context = ProtocolContext(
                 cast("AppWrapper", self._app),
                 self._config,
                 self._context,
@@ -121,9 +121,9 @@ class Connection:
         http2 = self._settings.http2
         if isinstance(self._stream, trio.SSLStream):
             if http2 and self._stream.selected_alpn_protocol() == "h2":
-                return Http2Protocol(self._surroundings)
+                return Http2Protocol(self._protocol_context)
             http2 = False
-        return Http1Protocol(self._surroundings, http2=http2)
+        return Http1Protocol(self._protocol_context, http2=http2)
 
     async def _initiate(self) -> None:
         await self._protocol.initiate()
@@ -200,7 +200,7 @@ class Connection:
         try:
             await self._protocol.handle(event)
         except H2ProtocolAssumedError as assumed:
-            self._protocol = Http2Protocol(self._surroundings)
+            self._protocol = Http2Protocol(self._protocol_context)
             self._on_idle()
             await self._initiate()
             await self._protocol.handle(RawData(assumed.data))

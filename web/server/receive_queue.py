@@ -7,8 +7,8 @@ from hypercorn.typing import ASGIReceiveEvent, HTTPDisconnectEvent
 
 from actors.runtime.wait_queue import WaitQueue
 
-RECEIVE_QUEUE = "trouper.inbox"
-"""Name of the ASGI extension that holds a request's inbox."""
+RECEIVE_QUEUE = "trouper.receive_queue"
+"""Name of the ASGI extension that holds a request's queue."""
 _CAPACITY = 16
 _DISCONNECTS = {"http.disconnect", "websocket.disconnect"}
 

@@ -1,4 +1,7 @@
-"""HTTP server: accepts connections, isolates their errors, and drains."""
+"""HTTP server: accepts connections, isolates their errors, and drains.
+
+Beyond the limit on connections, `refuse` answers a new one with 503 and closes it.
+"""
 
 import errno
 import socket
@@ -32,31 +35,6 @@ _HEADERS = [
     (b"connection", b"close"),
     *SAFETY,
 ]
-
-
-async def refuse(stream: trio.abc.HalfCloseableStream) -> None:
-    """Answer the first request with 503, if it arrives within `_TIMEOUT_S`, and close."""
-    with trio.move_on_after(_TIMEOUT_S):
-        with suppress(trio.BrokenResourceError):
-            if await stream.receive_some(64 * 1024):
-                await stream.send_all(_answer())
-    await trio.aclose_forcefully(stream)
-
-
-def _answer() -> bytes:
-    headers = [*_HEADERS, header_of(state_with_id(()))]
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, _BODY)
-
-
-def in_one_line(error: BaseException) -> str:
-    """Return the error and its location; for a group, those of each error."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(in_one_line(inner) for inner in error.exceptions)
-    frames = traceback.extract_tb(error.__traceback__)
-    location = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{error!r}{location}"
-
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1
@@ -241,3 +219,27 @@ class HttpServer:
             host, port = sock.getsockname()
             return f"{scheme}://{host}:{port}"
         return f"{scheme}+unix:{sock.getsockname()}"
+
+
+async def refuse(stream: trio.abc.HalfCloseableStream) -> None:
+    """Answer the first request with 503, if it arrives within `_TIMEOUT_S`, and close."""
+    with trio.move_on_after(_TIMEOUT_S):
+        with suppress(trio.BrokenResourceError):
+            if await stream.receive_some(64 * 1024):
+                await stream.send_all(_answer())
+    await trio.aclose_forcefully(stream)
+
+
+def _answer() -> bytes:
+    headers = [*_HEADERS, header_of(state_with_id(()))]
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, _BODY)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the error and its location; for a group, those of each error."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(in_one_line(inner) for inner in error.exceptions)
+    frames = traceback.extract_tb(error.__traceback__)
+    location = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{error!r}{location}"

@@ -1,4 +1,7 @@
-"""Configures hypercorn's protocol classes, without its logging and process state."""
+"""Settings of the server, and their form for hypercorn's protocol classes.
+
+hypercorn's logging and process state are left out.
+"""
 
 import math
 import ssl
@@ -11,6 +14,18 @@ from hypercorn.logging import Logger
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
 from hypercorn.typing import Event, ResponseSummary, WWWScope
 from msgspec import Struct
+
+SAFETY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+"""Security headers of every response, for browsers."""
+LEAVING = "trouper.leaving"
+"""Name of a WebSocket's ASGI extension with an event that is set when the server is about to stop.
+
+HTTP connections are closed after their next response, but a WebSocket must be ended by its handler.
+"""
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True):
@@ -51,19 +66,6 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         Less than `write_stall_s`, because the check runs only every 1/30 of that.
         """
         return self.write_stall_s * 14 / 15
-
-
-SAFETY = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-]
-"""Security headers of every response, for browsers."""
-LEAVING = "trouper.leaving"
-"""Name of a WebSocket's ASGI extension with an event that is set when the server is about to stop.
-
-HTTP connections are closed after their next response, but a WebSocket must be ended by its handler.
-"""
 
 
 class SilentLogger(Logger):

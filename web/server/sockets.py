@@ -22,7 +22,7 @@ class BindError(Exception):
 
 
 def bind_sockets(binds: Sequence[str], settings: ServerSettings) -> list[socket.socket]:
-    """Listen on each `host:port`, `[v6]:port` or `fd://n`. Raise `BindError` if any of them fails.
+    """Listen on each `host:port`, `[v6]:port` or `fd://n`. Raises `BindError` if any of them fails.
 
     If a name resolves to several addresses, listen on each. Port 0 lets the system choose.
     """

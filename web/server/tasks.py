@@ -47,20 +47,20 @@ class Tasks:
         self, app: AppWrapper, config: Config, scope: Scope, send: AppSend
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start a request and return the function that queues its ASGI messages."""
-        inbox = ReceiveQueue()
+        queue = ReceiveQueue()
         extensions = cast("dict[str, dict[str, object]]", scope)["extensions"]
-        extensions[RECEIVE_QUEUE] = inbox
+        extensions[RECEIVE_QUEUE] = queue
         if scope["type"] == "websocket":
             extensions[LEAVING] = self._context.leaving
-        self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, inbox, send)
-        return inbox.put
+        self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, queue, send)
+        return queue.put
 
     def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
         """Start a task that is cancelled with the connection."""
         self._machinery.start_soon(func, *args)
 
     async def _run(
-        self, app: ASGIFramework, scope: Scope, inbox: ReceiveQueue, send: AppSend
+        self, app: ASGIFramework, scope: Scope, queue: ReceiveQueue, send: AppSend
     ) -> None:
         """Run the app; an error that it lets through affects only this request.
 
@@ -68,7 +68,7 @@ class Tasks:
         connection.
         """
         try:
-            await app(scope, inbox.get, cast("ASGISendCallable", send))
+            await app(scope, queue.get, cast("ASGISendCallable", send))
         except BaseException as error:  # noqa: ASYNC103 (the Cancelled in it is raised below)
             cancelled, real = split_cancelled(error)
             if real is not None:
@@ -77,7 +77,7 @@ class Tasks:
             if cancelled is not None:
                 raise cancelled from None  # noqa: ASYNC104 (the rest was logged)
         finally:
-            inbox.close()
+            queue.close()
         await send(None)
 
 

@@ -18,7 +18,7 @@ class SupervisorLink:
         self._socket = trio.socket.from_stdlib_socket(socket.socket(fileno=descriptor))
 
     async def report_ready(self) -> None:
-        """Report that this process serves."""
+        """Report that this process accepts connections."""
         try:
             await self._socket.send(READY)
         except OSError:
@@ -33,7 +33,7 @@ class SupervisorLink:
             while orders := await self._receive():
                 for byte in orders:
                     _carry_out(Command(bytes([byte])), stop)
-        if not stop.asked.is_set():
+        if not stop.requested.is_set():
             _log.error("supervisor exited")
             stop.hand_over()
 
@@ -49,6 +49,6 @@ def _carry_out(order: Command, stop: Stop) -> None:
         case Command.LEAVE:
             stop.hand_over()
         case Command.DRAIN:
-            stop.ask()
+            stop.request_drain()
         case Command.HURRY:
             stop.hurry()

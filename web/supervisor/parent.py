@@ -45,7 +45,7 @@ class Process:
     """A server process and the socket to it."""
 
     def __init__(self, command: Sequence[str], sockets: Sequence[socket.socket]) -> None:
-        """Start the process with these sockets. Raise `OSError`."""
+        """Start the process with these sockets. Raises `OSError`."""
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)
         passed = [sock.fileno() for sock in sockets]
@@ -199,7 +199,10 @@ def _wake(number: int, frame: FrameType | None) -> None:
 
 
 def supervise(config: Config, processes: int) -> int:
-    """Listen and keep `processes` servers running; return the exit code. Raise `StartupRefused`."""
+    """Listen, keep `processes` servers running, and return the exit code.
+
+    Raises `StartupRefused`.
+    """
     inheritance = take_inheritance(os.environ, os.getpid())
     settings = ServerSettings(write_stall_s=config.limits.write_stall_s)
     sockets = open_sockets(config.server.bind, inheritance.sockets, settings)

@@ -1,5 +1,7 @@
 """Decides what a supervisor does, as a pure state machine without processes or a clock.
 
+The messages between the parent and its children are defined here too: `READY` and `Command`.
+
 A *generation* is a set of processes started together. Normally one generation serves. A reload
 starts the next one; the old one gets the order to leave only when all new processes serve. If a
 new process dies before that, the new generation is abandoned and the old one keeps serving.
@@ -13,6 +15,14 @@ from msgspec import Struct
 READY = b"R"
 """Message of a child: it serves."""
 
+START_S = 60.0
+"""Seconds that a process has until it must serve; after that it is killed."""
+FIRST_PAUSE_S = 0.1
+"""Seconds before a process that died is first replaced; doubled with each further death."""
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0
+"""Lifetime in seconds after which a death resets the pause: it was not a failed start."""
+
 
 class Command(Enum):
     """A message of the parent."""
@@ -23,15 +33,6 @@ class Command(Enum):
     """Stop the service: refuse new turns, drain."""
     HURRY = b"H"
     """Stop waiting: cancel and record live turns, then exit."""
-
-
-START_S = 60.0
-"""Seconds that a process has until it must serve; after that it is killed."""
-FIRST_PAUSE_S = 0.1
-"""Seconds before a process that died is first replaced; doubled with each further death."""
-LONGEST_PAUSE_S = 30.0
-STEADY_S = 60.0
-"""Lifetime in seconds after which a death resets the pause: it was not a failed start."""
 
 
 class Start(Struct, frozen=True):

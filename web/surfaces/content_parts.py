@@ -46,7 +46,7 @@ class _InvalidPart(Exception):
 
 
 def flat_parts(content: Sequence[JSON], path: str) -> list[JSON]:
-    """Return the content parts at `path` as a flat list. Raise `ApiError` (400).
+    """Return the content parts at `path` as a flat list. Raises `ApiError` (400).
 
     Nested lists are flattened. Parts that already have OpenAI's Chat format are returned as the
     same objects.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from actors.attempts import client_errors as failures
+from actors.attempts import client_errors
 from actors.turn.state import Turn
 from web.http.errors import ApiError
 
@@ -22,7 +22,7 @@ class ConversationLock:
     def claim(self, tenant_id: str, name: str | None, live: Iterable[Turn]) -> Iterator[None]:
         """Claim the conversation for the duration of the context.
 
-        Raise `ApiError` (409) if it is already claimed, or if one of the `live` turns belongs to
+        Raises `ApiError` (409) if it is already claimed, or if one of the `live` turns belongs to
         it. Without a name this does nothing.
         """
         if name is None:
@@ -40,7 +40,7 @@ class ConversationLock:
 
 def conversation_busy(name: str) -> ApiError:
     """Return a 409: the conversation has a live turn."""
-    return ApiError(failures.conversation_busy(name))
+    return ApiError(client_errors.conversation_busy(name))
 
 
 def _is_live_in(conversation: tuple[str, str], turn: Turn) -> bool:

@@ -80,7 +80,7 @@ class Planner:
     def find(self, name: str) -> TurnPlan:
         """Return the plan for `name`.
 
-        Raise `ApiError`: 404 for an unknown name, 503 if no route has a usable key.
+        Raises `ApiError`: 404 for an unknown name, 503 if no route has a usable key.
         """
         plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
         if plan is None:

@@ -26,7 +26,7 @@ _DELETED = "it was deleted"
 async def follow(service: Service, turn: Turn, render: Render, after: Cursor) -> Response:
     """Return a stream of a turn of this process, starting after the frame `after`.
 
-    Raise `ApiError`: 410 if the turn was deleted, 400 if the frame does not exist.
+    Raises `ApiError`: 410 if the turn was deleted, 400 if the frame does not exist.
     """
     if turn.deleted_at is not None:
         raise _gone(turn, _DELETED)
@@ -34,20 +34,18 @@ async def follow(service: Service, turn: Turn, render: Render, after: Cursor) ->
         stack = request_stack(current_request())
         await stack.enter_async_context(Lease(turn, settle_s=service.settle_s))
     position = await _position(service, turn.journal, render, after)
-    writer = service.reader(
-        position.reading, position.rendering, position.frames, lambda: turn.stored
-    )
+    writer = service.reader(position.reading, position.stream, position.frames, lambda: turn.stored)
     return _response(position, writer, turn_headers(turn))
 
 
 async def replay(service: Service, turn: TurnView, render: Render, after: Cursor) -> Response:
     """Return a stream of an ended turn from the store, starting after the frame `after`.
 
-    Raise `ApiError`: 410 if the events are not kept, 400 if the frame does not exist.
+    Raises `ApiError`: 410 if the events are not kept, 400 if the frame does not exist.
     """
-    journal = Journal(await _kept_events(service, turn), closed=True)
+    journal = Journal(await _stored_events(service, turn), closed=True)
     position = await _position(service, journal, render, after)
-    writer = service.reader(position.reading, position.rendering, position.frames)
+    writer = service.reader(position.reading, position.stream, position.frames)
     return _response(position, writer, {"X-Turn-Id": turn.id})
 
 
@@ -59,7 +57,7 @@ def turn_elsewhere(turn: TurnView) -> ApiError:
 
 
 def resume_cursor(dialect: str) -> Cursor:
-    """Return the request's resume cursor, or `START` without one. Raise `ApiError` (400)."""
+    """Return the request's resume cursor, or `START` without one. Raises `ApiError` (400)."""
     given = request.headers.get("Last-Event-ID") or request.args.get("starting_after")
     if not given:
         return START
@@ -89,7 +87,7 @@ def _invalid_cursor(error: BadCursor) -> ApiError:
     return invalid(str(error), param="starting_after", code="invalid_cursor")
 
 
-async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
+async def _stored_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     if turn.deleted_at is not None:
         raise _gone(turn, _DELETED)
     segments = await service.store.segments(turn.id)
@@ -98,7 +96,7 @@ async def _kept_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     except msgspec.MsgspecError:
         raise _gone(turn, "this version of the server cannot read them") from None
     if not turn.keep_text:
-        raise _gone(turn, "the request asked not to store its text")
+        raise _gone(turn, "its request has store: false")
     if len(events) != (turn.last_event or 0) + 1:
         raise _gone(turn, "it is older than journal.retention_s")
     return events

@@ -14,9 +14,9 @@ _PAST_ALL = Cursor(2**31, 0)
 
 
 class ResumePosition(Struct, frozen=True):
-    """A resume position: the rest of `reading` continues the same `rendering`."""
+    """A resume position: the rest of `reading` continues the same `stream`."""
 
-    rendering: DialectStream
+    stream: DialectStream
     reading: Subscription
     frames: bytes
     """Frames after the client's last one that are already rendered."""
@@ -24,7 +24,7 @@ class ResumePosition(Struct, frozen=True):
     @property
     def is_last(self) -> bool:
         """True if the client has all frames and no more will come."""
-        return self.reading.exhausted and not self.frames and not self.rendering.pending
+        return self.reading.exhausted and not self.frames and not self.stream.pending
 
 
 class PositionSearch:
@@ -42,7 +42,7 @@ class PositionSearch:
         self._threads = threads
 
     async def find(self) -> ResumePosition:
-        """Return the resume position. Raise `BadCursor` if that frame was never sent.
+        """Return the resume position. Raises `BadCursor` if that frame was never sent.
 
         Every frame that was sent can be rendered from the journal, because events are shown only
         after they are in it. If the answer of an ended turn was restarted, a client without any
@@ -50,22 +50,22 @@ class PositionSearch:
         """
         position = await self._advance(self._journal, self._render(self._after))
         if self._journal.closed and (
-            self._after == START or position.rendering.numbering.client_is_ahead
+            self._after == START or position.stream.numbering.client_is_ahead
         ):
             position = await self._in_settled_answer(position) or position
-        position.rendering.numbering.check()
+        position.stream.numbering.check()
         return position
 
-    async def _advance(self, journal: Journal, rendering: DialectStream) -> ResumePosition:
+    async def _advance(self, journal: Journal, stream: DialectStream) -> ResumePosition:
         reading, frames = journal.subscribe(), b""
-        while rendering.numbering.client_is_ahead and (reading.behind or rendering.pending):
-            events = [] if rendering.pending else reading.read_nowait()
+        while stream.numbering.client_is_ahead and (reading.behind or stream.pending):
+            events = [] if stream.pending else reading.read_nowait()
             if reading.exhausted:
-                frames += await last_frames(rendering, events, self._threads)
+                frames += await last_frames(stream, events, self._threads)
             else:
-                frames += rendering.render(events)
+                frames += stream.render(events)
             await trio.lowlevel.checkpoint()
-        return ResumePosition(rendering, reading, frames)
+        return ResumePosition(stream, reading, frames)
 
     async def _in_settled_answer(self, first: ResumePosition) -> ResumePosition | None:
         """Return the position in the settled answer, or None if nothing shown was taken back.
@@ -77,9 +77,9 @@ class PositionSearch:
         events = self._journal.events
         if {Retry, Replace}.isdisjoint(map(type, events)):
             return None
-        shown = first.rendering
+        shown = first.stream
         if not shown.numbering.client_is_ahead:
-            shown = (await self._advance(self._journal, self._render(_PAST_ALL))).rendering
+            shown = (await self._advance(self._journal, self._render(_PAST_ALL))).stream
         if not shown.discarded or shown.numbering.last.epoch != START.epoch:
             return None
         settled = self._render(self._after)

@@ -31,13 +31,13 @@ _UNSEEN = (Started, RouteChanged, Warning, Ended)
 
 
 async def begin(
-    service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
+    service: Service, turn_request: TurnRequest, providers: Mapping[str, Provider] | None = None
 ) -> Turn:
     """Start a turn and hold a lease on it until the current request ends.
 
-    Raise `ApiError` (503) while the server drains or if too many turns are live.
+    Raises `ApiError` (503) while the server drains or if too many turns are live.
     """
-    turn = start_turn(service, asked, providers)
+    turn = start_turn(service, turn_request, providers)
     context = request_context_of(current_request())
     context.turn = turn
     context.stack.callback(service.metrics.request_over, context)
@@ -46,11 +46,11 @@ async def begin(
 
 
 def start_turn(
-    service: Service, asked: TurnRequest, providers: Mapping[str, Provider] | None = None
+    service: Service, turn_request: TurnRequest, providers: Mapping[str, Provider] | None = None
 ) -> Turn:
     """Start a turn without a lease. Raise the same errors as `begin`."""
     try:
-        return service.registry.start(asked, turn_log_binder(), providers)
+        return service.registry.start(turn_request, turn_log_binder(), providers)
     except Draining:
         raise no_new_turns() from None
     except TooManyTurns:
@@ -66,11 +66,11 @@ def no_new_turns() -> ApiError:
 
 async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:
     """Return the response to the request that started `turn`, in the turn's dialect."""
-    kind = DIALECTS[turn.request.dialect]
-    return await streamed(service, turn, kind) if stream else await whole(service, turn, kind)
+    spec = DIALECTS[turn.request.dialect]
+    return await streamed(service, turn, spec) if stream else await whole(service, turn, spec)
 
 
-async def streamed(service: Service, turn: Turn, kind: DialectSpec) -> Response:
+async def streamed(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     """Return a stream of the turn, or an error response if it failed before any route answered.
 
     If neither happens within `turns.commit_after_s`, the stream begins anyway.
@@ -78,22 +78,22 @@ async def streamed(service: Service, turn: Turn, kind: DialectSpec) -> Response:
     with trio.move_on_after(service.config.turns.commit_after_s):
         await first_event(turn.journal)
     headers = turn_headers(turn)
-    ended = failed_without_content(turn.journal, kind)
+    ended = failed_without_content(turn.journal, spec)
     if ended is not None:
         return error_response(ending_error(ended), headers, error_format())
-    dialect = kind.stream(turn.request.dialect_options, START)
+    dialect = spec.stream(turn.request.dialect_options, START)
     return event_stream(service.writer(turn, dialect), headers)
 
 
-async def whole(service: Service, turn: Turn, kind: DialectSpec) -> Response:
+async def whole(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     """Return the complete answer as one object, or the error response of a failed turn."""
     await turn.final.wait()
     journal = turn.journal.events
     ended = journal[-1]
     headers = turn_headers(turn)
-    if isinstance(ended, Ended) and not kind.can_express(ended):
+    if isinstance(ended, Ended) and not spec.can_express(ended):
         return error_response(ending_error(ended), headers, error_format())
-    make = partial(kind.whole, journal, turn.request.dialect_options, turn.items)
+    make = partial(spec.whole, journal, turn.request.dialect_options, turn.items)
     return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
 
 
@@ -103,13 +103,13 @@ async def first_event(journal: Journal) -> None:
         await journal.wait()
 
 
-def failed_without_content(journal: Journal, kind: DialectSpec) -> Ended | None:
+def failed_without_content(journal: Journal, spec: DialectSpec) -> Ended | None:
     """Return the `Ended` of a turn that failed before any content; None if it has content.
 
     Such a failure can still be sent as an error status.
     """
     last = journal.events[-1] if journal.closed else None
-    if not isinstance(last, Ended) or last.reason in kind.finishes:
+    if not isinstance(last, Ended) or last.reason in spec.finishes:
         return None
     return last if all(isinstance(event, _UNSEEN) for event in journal.events) else None
 

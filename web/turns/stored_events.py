@@ -14,7 +14,7 @@ from store.records.turns import Segment
 AT_ONCE = 131_072
 """Maximum size in bytes of a segment that is decoded on the event loop; this takes about 2 ms."""
 
-_cut = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode = msgspec.msgpack.Decoder(AnyEvent).decode
 
 
@@ -36,4 +36,4 @@ async def load_stored_events(
 
 def _one_by_one(blob: bytes) -> list[AnyEvent]:
     # A decoder call does not release the GIL: many short calls let the event loop run in between.
-    return [_decode(event) for event in _cut(blob)]
+    return [_decode(event) for event in _split(blob)]

@@ -32,7 +32,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
         "cost_micros": ended.cost_micros if ended else 0,
         "text": visible_text(turn.journal.events) if turn.keeps_content else "",
-        "error": ended and (ended.error or _said_of(ended.reason)),
+        "error": ended and (ended.error or _default_error(ended.reason)),
         "created_at": turn.created_at,
         "first_token_at": turn.first_token_at,
         "ended_at": ended.ended_at if ended else None,
@@ -59,7 +59,7 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
         "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
         "cost_micros": usage.cost_micros if usage else 0,
         "text": turn.text,
-        "error": msgspec.Raw(turn.error.encode()) if turn.error else _said_of(turn.reason),
+        "error": msgspec.Raw(turn.error.encode()) if turn.error else _default_error(turn.reason),
         "created_at": turn.created_at,
         "first_token_at": turn.first_token_at,
         "ended_at": turn.ended_at,
@@ -78,7 +78,7 @@ def listed_turn(turn: TurnView) -> dict[str, object]:
     return shown
 
 
-def _said_of(reason: str | None) -> ErrorInfo | None:
+def _default_error(reason: str | None) -> ErrorInfo | None:
     """Return the error for an end without a specific error; None if it is not an error."""
     return None if reason is None or reason in ANSWER_REASONS else error_of(Reason(reason))
 

@@ -1,4 +1,4 @@
-"""Text boundaries: tells if a text stops inside a sentence, a line or a block of code.
+"""Text boundaries: detects if a text stops inside a sentence, a line or a block of code.
 
 Only the end of the text is examined, except for code fences, which are counted in all of it.
 """

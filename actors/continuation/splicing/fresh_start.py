@@ -30,16 +30,16 @@ from actors.continuation.splicing.scripts import (
 LOOK: Final = 48
 """Characters of the second answer, after leading white space, that the rules examine."""
 _SEEN: Final = 4000
-"""Characters at the end of the shown text in which names are searched."""
+"""Characters at the end of the shown text that are searched for names."""
 
 _NOUNS: Final = (0.2, 20)
-"""Share of capitalised words inside sentences from which all nouns are taken to have capitals, as
-in German, and the minimum number of words inside sentences."""
+"""Minimum share of capitalised words inside sentences for a language that capitalises nouns, as
+German does, and the minimum number of words inside sentences to judge by."""
 _INSIDE: Final = re.compile(r"(?:(?<=[^\W\d_] )|(?<=[^\W\d_], ))[^\W\d_]+")
 """Words inside sentences, which follow another word or a comma."""
 _NEW_BLOCKS: Final = ("#", ".", ")", "|", "```")
-"""Marks of headings, numbered items, tables and fences, which never occur inside a sentence as a
-dash may."""
+"""Marks of headings, numbered items, tables and fences. Unlike a dash, they never occur inside a
+sentence."""
 _REOPENED: Final = re.compile(r"```\w")
 _FENCE_LINE: Final = re.compile(r"```\w{1,20}\n")
 _DOTS: Final = re.compile(r"(?:\.{3}|…)\s{0,2}")
@@ -91,10 +91,10 @@ def _has_capital(shown: str, start: str) -> bool:
     if word.casefold() in OPENERS:
         return True
     shown = shown[-_SEEN:]
-    return not (is_never_small(word) or is_known_name(word, shown) or awaits_noun(shown))
+    return not (is_always_capitalised(word) or is_known_name(word, shown) or awaits_noun(shown))
 
 
-def is_never_small(word: str) -> bool:
+def is_always_capitalised(word: str) -> bool:
     """Return True for words that always have a capital: `I`, `HTTP`, `TypeError`, `B2`."""
     return word == "I" or not word[1:].islower()
 

@@ -1,4 +1,4 @@
-"""Text folding for comparison: joins runs of white space and decomposes Unicode (NFD).
+"""Normalises text for comparison: joins runs of white space and decomposes Unicode (NFD).
 
 Two models that write the same text may differ in both. A *unit* is one character of folded text.
 """

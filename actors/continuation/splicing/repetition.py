@@ -1,7 +1,7 @@
 """Streaming comparison: measures how much of the shown text a second answer repeats.
 
-The second answer is compared with the start and with the end of the shown text. The work is linear
-in the length of both texts, however small the pieces are.
+The second answer is compared with the start and with the end of the shown text, in units of folded
+text (`normalise`). The work is linear in the length of both texts, however small the pieces are.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from actors.continuation.splicing.normalise import Folder, fold
 
 WINDOW: Final = 8192
-"""Characters at the end of the shown text in which an overlap is searched."""
+"""Characters at the end of the shown text that are searched for an overlap."""
 _BLOCK: Final = 4096
 """Characters of the shown text that are folded at once."""
 
@@ -39,7 +39,7 @@ class Repetition:
         self._compare(self._folder.feed(text))
 
     def stop(self) -> None:
-        """End the comparison with the units that are still held for reordering."""
+        """Compare the units that were held back for reordering, and end the comparison."""
         self._compare(self._folder.end())
 
     def _compare(self, units: str) -> None:
@@ -94,24 +94,24 @@ class PrefixMatch:
 class TailMatch:
     """Search for the beginning of the second answer in the end of the shown text.
 
-    `_at` is the first position in `tail` from which everything received so far is the same.
+    `_at` is the first position in `tail` at which everything received so far matches.
     """
 
-    __slots__ = ("_at", "_said", "_size", "compared", "open", "tail")
+    __slots__ = ("_at", "_received", "_size", "compared", "open", "tail")
 
     def __init__(self, tail: str) -> None:
         self.tail = tail
         self._at = 0
-        self._said: list[str] = []
+        self._received: list[str] = []
         self._size = 0
         self.open = bool(tail)
-        """True while such a position exists and the comparison hasn't reached the end of `tail`."""
+        """True while there is a match at `_at` that hasn't reached the end of `tail`."""
         self.compared = 0
 
     @property
-    def said(self) -> str:
+    def received(self) -> str:
         """Units of the second answer, as far as they were compared."""
-        return "".join(self._said)
+        return "".join(self._received)
 
     def feed(self, units: str) -> None:
         """Compare the next units of the second answer."""
@@ -119,7 +119,7 @@ class TailMatch:
             return
         start = self._at + self._size
         here = self.tail[start : start + len(units)]
-        self._said.append(units[: len(self.tail)])
+        self._received.append(units[: len(self.tail)])
         self._size += len(units)
         self.compared += len(units)
         if here != units and not units.startswith(here):
@@ -130,22 +130,22 @@ class TailMatch:
     def _move_on(self) -> None:
         # Each move skips at least half of the compared units or ends a period, so that the total
         # work is linear.
-        before, found = self._at, self.tail.find(self.said, self._at + 1)
+        before, found = self._at, self.tail.find(self.received, self._at + 1)
         self._at = len(self.tail) if found < 0 else found
         self.open = self._at + self._size < len(self.tail)
         self.compared += self._size + self._at - before
 
     def longest_overlap(self) -> int:
-        """Return the number of units at the end of the shown text that the answer begins with."""
-        return overlap(self.tail, self.said)
+        """Return the length of the longest end of the shown text that the answer begins with."""
+        return overlap(self.tail, self.received)
 
     def longest_quote(self) -> int:
-        """Return the number of first units of the answer that occur anywhere in `tail`."""
-        said = self.said
-        low, high = 0, min(len(said), len(self.tail))
+        """Return the length of the longest beginning of the answer that occurs in `tail`."""
+        received = self.received
+        low, high = 0, min(len(received), len(self.tail))
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if said[:middle] in self.tail else (low, middle - 1)
+            low, high = (middle, high) if received[:middle] in self.tail else (low, middle - 1)
         return low
 
 

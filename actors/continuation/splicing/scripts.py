@@ -1,5 +1,9 @@
 # ruff: noqa: RUF001, SIM905
-"""Character and word properties for the seam rules, in all scripts."""
+"""Facts about characters and words of all scripts, for the seam rules.
+
+The constants list marks, chat phrases and words that decide a rule; the functions classify
+characters and split texts into words.
+"""
 
 import re
 from itertools import takewhile
@@ -16,63 +20,6 @@ _VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Variation selectors, which Unicode classes as marks although they follow emoji."""
 
 _WORDS: Final = re.compile(r"\w+")
-
-
-def is_wide(char: str) -> bool:
-    """Return True for Chinese characters and kana, which are weighted as two letters each."""
-    code = ord(char)
-    return _FIRST_WIDE_PLANE <= code <= _LAST_WIDE_PLANE or any(a <= code <= b for a, b in _WIDE)
-
-
-def is_unspaced(char: str) -> bool:
-    """Return True for scripts without spaces between words."""
-    return is_wide(char) or any(a <= ord(char) <= b for a, b in _UNSPACED)
-
-
-def is_word_char(char: str) -> bool:
-    """Return True for letters, digits, the marks on them, and the underscore."""
-    return char.isalnum() or char == "_" or (category(char) in _MARKS and char not in _VARIANTS)
-
-
-def weight(text: str) -> int:
-    """Return the information content of a text in letters.
-
-    Chinese characters, kana and emoji count as two letters, punctuation and spaces as none.
-    """
-    return sum(_weight(char) for char in text)
-
-
-def _weight(char: str) -> int:
-    if char.isalnum():
-        return 2 if is_wide(char) else 1
-    return 2 if category(char) == "So" else 0
-
-
-def words_in(text: str) -> list[str]:
-    """Return the words of a text; in words with Chinese characters or kana, each character."""
-    return [
-        part
-        for word in _WORDS.findall(text)
-        for part in (word if any(map(is_wide, word)) else [word])
-    ]
-
-
-def first_word(text: str) -> str:
-    """Return the letters, digits and marks that a text begins with."""
-    return "".join(takewhile(is_word_char, text))
-
-
-def last_word(text: str) -> str:
-    """Return the letters, digits and marks that a text ends with."""
-    return first_word(text[::-1])[::-1]
-
-
-def splits_word(before: str, after: str) -> bool:
-    """Return True if a cut between these texts may be inside a word, judged by its neighbours."""
-    if not before or not after or is_wide(before[-1]) or is_wide(after[0]):
-        return False
-    return is_word_char(before[-1]) and is_word_char(after[0])
-
 
 CLOSERS: Final = "\"'”’»›)]*_`）」』】"
 """Characters that may follow a sentence's last letter or its final punctuation."""
@@ -129,3 +76,59 @@ BEFORE_NOUN: Final = frozenset(
     "dieses diesem diesen jede jeder".split()
 )
 """German words after which a noun, and so a capital, is likely."""
+
+
+def is_wide(char: str) -> bool:
+    """Return True for Chinese characters and kana, which are weighted as two letters each."""
+    code = ord(char)
+    return _FIRST_WIDE_PLANE <= code <= _LAST_WIDE_PLANE or any(a <= code <= b for a, b in _WIDE)
+
+
+def is_unspaced(char: str) -> bool:
+    """Return True for scripts without spaces between words."""
+    return is_wide(char) or any(a <= ord(char) <= b for a, b in _UNSPACED)
+
+
+def is_word_char(char: str) -> bool:
+    """Return True for letters, digits, the marks on them, and the underscore."""
+    return char.isalnum() or char == "_" or (category(char) in _MARKS and char not in _VARIANTS)
+
+
+def weight(text: str) -> int:
+    """Return the information content of a text in letters.
+
+    Chinese characters, kana and emoji count as two letters, punctuation and spaces as none.
+    """
+    return sum(_weight(char) for char in text)
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words of a text; in words with Chinese characters or kana, each character."""
+    return [
+        part
+        for word in _WORDS.findall(text)
+        for part in (word if any(map(is_wide, word)) else [word])
+    ]
+
+
+def first_word(text: str) -> str:
+    """Return the letters, digits and marks that a text begins with."""
+    return "".join(takewhile(is_word_char, text))
+
+
+def last_word(text: str) -> str:
+    """Return the letters, digits and marks that a text ends with."""
+    return first_word(text[::-1])[::-1]
+
+
+def splits_word(before: str, after: str) -> bool:
+    """Return True if a cut between these texts may be inside a word, judged by its neighbours."""
+    if not before or not after or is_wide(before[-1]) or is_wide(after[0]):
+        return False
+    return is_word_char(before[-1]) and is_word_char(after[0])
+
+
+def _weight(char: str) -> int:
+    if char.isalnum():
+        return 2 if is_wide(char) else 1
+    return 2 if category(char) == "So" else 0

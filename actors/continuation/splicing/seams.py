@@ -1,7 +1,7 @@
 """Seam search: decides where a second answer continues the shown text, or refuses it.
 
 The rules are applied in the order of `SeamSearch.judge`; those about words and language are in
-`anchors`, `openings` and `seam_space`. Only a repetition proves that two texts fit. Without one,
+`anchors`, `fresh_start` and `whitespace`. Only a repetition proves that two texts fit. Without one,
 any sign against the seam is enough to refuse the answer, so that texts that don't fit are never
 joined silently.
 """
@@ -23,15 +23,16 @@ from actors.continuation.splicing.whitespace import Unclear, missing_space
 SLACK: Final = 1024
 """Characters of the second answer that may be held beyond the length of the shown text."""
 _SHARED: Final = 20
-"""Letters from which a common beginning of both texts is no longer a coincidence."""
+"""Minimum letters of a common beginning of both texts that is not a coincidence."""
 _SHARED_MIDWAY: Final = 4
-"""`_SHARED` if the shown text stops inside a sentence, where its own beginning is unlikely."""
+"""Replaces `_SHARED` if the shown text stops inside a sentence: a continuation of the sentence is
+unlikely to begin like the shown text."""
 _MISQUOTED: Final = (12, 3, 24)
 """Minimum letters and words of a misplaced quote, and its maximum distance from the end."""
 _JUDGED: Final = 256
 """Characters of a repetition whose words are rated."""
 _QUOTED: Final = 64
-"""Letters from which a quote from anywhere in the shown text is no longer a coincidence."""
+"""Minimum letters of a quote from anywhere in the shown text that is not a coincidence."""
 
 
 class Seam(StrEnum):
@@ -57,7 +58,7 @@ class FoundSeam(Struct, frozen=True):
 
     seam: Seam
     at: int = 0
-    """Number of first characters of the second answer to drop."""
+    """Number of characters to drop at the beginning of the second answer."""
     left: str = ""
     """Part of the last dropped character that was not shown, such as an accent."""
     marks: str = ""
@@ -203,8 +204,8 @@ class SeamSearch:
 def _check_quotes(end: TailMatch) -> None:
     """Refuse a second answer that repeats text near the end, but not the end itself."""
     units = end.longest_quote()
-    missed = len(end.tail) - end.tail.rfind(end.said[:units]) - units
-    quote = end.said[: min(units, _JUDGED)]
+    missed = len(end.tail) - end.tail.rfind(end.received[:units]) - units
+    quote = end.received[: min(units, _JUDGED)]
     letters, words, near = _MISQUOTED
     if weight(quote) >= _QUOTED or (missed <= near and has_at_least(quote, letters, words)):
         raise DoesNotFit("it repeats shown text and continues in other words")

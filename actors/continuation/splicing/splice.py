@@ -19,14 +19,14 @@ class Splicer:
     `shown` and scans it once, which takes well under a millisecond per 100 KiB.
     """
 
-    __slots__ = ("_joint", "_kept", "_misfit", "_search", "_through", "_white", "seam")
+    __slots__ = ("_kept", "_misfit", "_seam_filter", "_search", "_through", "_white", "seam")
 
     def __init__(self, shown: str, *, prefill: bool) -> None:
         bare = shown.rstrip()
         self._white = shown[len(bare) :]
         self._search = None if prefill else SeamSearch(shown, bare)
-        self._joint = SeamFilter("", self._white)
-        self._through = prefill and self._joint.done
+        self._seam_filter = SeamFilter("", self._white)
+        self._through = prefill and self._seam_filter.done
         self._kept = 0
         """Characters received and not shown, less those inserted."""
         self._misfit: str | None = None
@@ -60,10 +60,10 @@ class Splicer:
             if not (ended or over or self._search.settled):
                 return ""
             text = self._accepted(self._search, ended) + over
-        text = self._joint.feed(text)
+        text = self._seam_filter.feed(text)
         if ended:
-            text += self._joint.end()
-        self._through = self._joint.done
+            text += self._seam_filter.end()
+        self._through = self._seam_filter.done
         self._kept -= len(text)
         return text
 
@@ -76,11 +76,13 @@ class Splicer:
             raise
         finally:
             self._search = None
-        return self._cut(search.second, found)
+        return self._after_seam(search.second, found)
 
-    def _cut(self, second: str, found: FoundSeam) -> str:
+    def _after_seam(self, second: str, found: FoundSeam) -> str:
         self.seam = found.seam
         repeats = found.at > 0
-        self._joint = SeamFilter(found.marks, self._white, closed=repeats and self._white != "")
+        self._seam_filter = SeamFilter(
+            found.marks, self._white, closed=repeats and self._white != ""
+        )
         self._kept += len(found.gap)
         return found.gap + found.left + second[found.at :]

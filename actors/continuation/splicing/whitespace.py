@@ -31,9 +31,9 @@ from actors.continuation.splicing.scripts import (
 )
 
 _SEEN: Final = 4000
-"""Characters at the end of the shown text in which a word is searched."""
+"""Characters at the end of the shown text that are searched for a word."""
 _LONGEST: Final = 1024
-"""Maximum white space characters in which an overlap of two different runs is searched."""
+"""Maximum number of white space characters that are searched for an overlap of two runs."""
 
 
 class Unclear(Exception):

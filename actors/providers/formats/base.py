@@ -42,7 +42,7 @@ class Decoder(Protocol):
         """
 
     def end(self) -> list[Chunk]:
-        """Return the remaining chunks, then `[]` at every call.
+        """Return the remaining chunks; further calls return `[]`.
 
         Raises `UpstreamFailure` if the answer was cut off.
         """
@@ -56,10 +56,10 @@ class Format(Protocol):
         """Media type of the format's streams."""
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Return the paths of what this format cannot express and `build` leaves out.
+        """Return the paths of the parts of a call that this format cannot express.
 
-        For example `logit_bias` or `messages[0].content[1]`. They are reported to the client, so
-        that nothing is dropped silently.
+        For example `logit_bias` or `messages[0].content[1]`. `build` leaves these parts out. They
+        are reported to the client, so that nothing is dropped silently.
         """
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:

@@ -21,11 +21,11 @@ from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason
 
 _SHOWN_CHARS = 80
-"""Most characters of a malformed frame that are reported."""
+"""Maximum number of characters of a malformed frame that are reported."""
 _SCRUBBED_BYTES = 4096
 """Bytes that are scrubbed before cutting to `_SHOWN_CHARS`: a cut-off secret wouldn't be found."""
 _MAX_SHOWN = 100
-"""Most malformed frames of an answer whose text is reported; scrubbing takes time."""
+"""Maximum number of malformed frames of an answer whose text is reported; scrubbing takes time."""
 
 
 class Reader:

@@ -75,17 +75,17 @@ _read_text = msgspec.json.Decoder(str).decode
 
 
 def embedding_parts(
-    ask: EmbeddingCall, path: str, upstream_model: str, key: str | None
+    request: EmbeddingCall, path: str, upstream_model: str, key: str | None
 ) -> RequestParts:
     """Return the request, without credentials if `key` is None."""
     headers = [("content-type", "application/json"), ("accept", "application/json")]
     if key is not None:
         headers.append(("authorization", f"Bearer {key}"))
-    body = {**ask.parameters, "model": upstream_model, "input": ask.input}
+    body = {**request.parameters, "model": upstream_model, "input": request.input}
     return RequestParts(path, tuple(headers), msgspec.json.encode(body))
 
 
-def read_embeddings(data: bytes, ask: EmbeddingCall, scrub: Scrub) -> Embeddings:
+def read_embeddings(data: bytes, request: EmbeddingCall, scrub: Scrub) -> Embeddings:
     """Parse the answer in `data`. Raises `UpstreamFailure`."""
     try:
         document = _read_document(data)
@@ -94,13 +94,13 @@ def read_embeddings(data: bytes, ask: EmbeddingCall, scrub: Scrub) -> Embeddings
     if document.error != _NULL:
         raise _error_failure(data, scrub)
     items = document.data or []
-    if len(items) != len(ask.texts):
-        raise _malformed(f"{len(items)} embeddings for {len(ask.texts)} inputs")
+    if len(items) != len(request.texts):
+        raise _malformed(f"{len(items)} embeddings for {len(request.texts)} inputs")
     if any(item.index is not None for item in items):
         items = sorted(items, key=lambda item: item.index or 0)
         if [item.index or 0 for item in items] != list(range(len(items))):
             raise _malformed("embeddings that are not numbered from 0 without gaps")
-    vectors = tuple(_in_encoding(item.embedding, as_base64=ask.as_base64) for item in items)
+    vectors = tuple(_in_encoding(item.embedding, as_base64=request.as_base64) for item in items)
     return Embeddings(vectors, _usage(data))
 
 

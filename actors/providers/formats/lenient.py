@@ -1,4 +1,4 @@
-"""Helpers for reading frames of providers whose fields have wrong types."""
+"""Helpers for reading provider frames in which fields have wrong types."""
 
 from collections.abc import Callable, Iterator
 from hashlib import blake2b

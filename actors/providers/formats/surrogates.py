@@ -8,7 +8,7 @@ permits that in JSON and leaves its meaning open; JSON decoders reject it.
 import re
 
 _MAX_FRAME = 16_384
-"""Most bytes of a frame that is repaired; frames with pieces of text are small."""
+"""Maximum number of bytes of a frame that is repaired; frames with pieces of text are small."""
 _HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(

@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 
 _MAX_LINE = 4096
-"""Most bytes of a chunk's size line, extensions included."""
+"""Maximum number of bytes of a chunk's size line, extensions included."""
 _MAX_TRAILERS = 16384
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]{0,9}(?:;[^\r\n\0]{0,4000})?\r\n")

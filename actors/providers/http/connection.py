@@ -14,7 +14,7 @@ import httpx
 import trio
 
 READ_SIZE = 65536
-"""Most bytes per `recv`."""
+"""Maximum number of bytes per `recv`."""
 
 _RECORD = 16384
 """Bytes of the largest TLS record (RFC 8446 §5.1); one read returns one record."""

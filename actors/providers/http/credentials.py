@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import trio
 
-from actors.routing.key_ring import KeyRing
 from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
@@ -17,21 +17,33 @@ _FORBIDDEN = 403
 """Status that may concern one model only, so it doesn't disable the key, only the route."""
 
 
-class Credentials:
-    """All keys of a provider; none for a provider that needs no key.
+class Ring(Protocol):
+    """The rotation of a provider's keys (`actors.routing.key_ring.KeyRing`)."""
 
-    `ring` holds the same keys and is shared with other users of their state. Raises `ValueError`
-    for a key that cannot be sent.
+    def next(self, now: float, /) -> str | None:
+        """Return the key for the next call, or None if no key is usable."""
+
+    def has_other(self, key: str, now: float, /) -> bool:
+        """Return True if a key other than this one is usable."""
+
+    def refused(self, key: str, now: float, /) -> None:
+        """Pause a key that the provider refused."""
+
+
+class Credentials:
+    """All keys of a provider, and the ring of the same keys; neither if it needs no key.
+
+    The route board reads the same ring. Raises `ValueError` for a key that cannot be sent.
     """
 
     __slots__ = ("_ring", "secrets")
 
-    def __init__(self, keys: Sequence[str] | None = None, ring: KeyRing | None = None) -> None:
-        self.secrets = tuple(keys or ())
+    def __init__(self, keys: Sequence[str] = (), ring: Ring | None = None) -> None:
+        self.secrets = tuple(keys)
         """The keys in clear text, for redaction."""
         if not all(map(_VISIBLE_ASCII.fullmatch, self.secrets)):
             raise ValueError("a key is empty or contains characters that are not visible ASCII")
-        self._ring = KeyRing(self.secrets) if ring is None and keys is not None else ring
+        self._ring = ring
 
     def take(self) -> str | None:
         """Return the key for the next call, or None if the provider needs none.

@@ -17,7 +17,7 @@ from actors.runtime.offload import off_loop
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
 MAX_ANSWER = 64 * 1024 * 1024
-"""Most bytes of an answer; 2048 vectors of 3072 numbers take about as many."""
+"""Maximum number of bytes of an answer; 2048 vectors of 3072 numbers take about as many."""
 _LARGE = 65_536
 """Size above which a request (characters) or answer (bytes) is processed in a thread."""
 
@@ -35,27 +35,33 @@ class HttpEmbedder:
         return self._provider.name
 
     async def embed(
-        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
+        self, request: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> "HttpEmbedding":
         """See `actors.providers.embedding_provider.Embedder.embed`."""
-        build = partial(embedding_parts, ask, self._path, upstream_model)
-        opened = await self._provider.send_request(build, large=_is_large(ask), connect_s=connect_s)
+        build = partial(embedding_parts, request, self._path, upstream_model)
+        opened = await self._provider.send_request(
+            build, large=_is_large(request), connect_s=connect_s
+        )
         if media_type(opened.response) != "application/json":
             opened.body.close()
             raise not_an_answer(opened.response, self._provider.scrub)
-        return HttpEmbedding(opened, ask, self._provider.scrub, self._provider.threads)
+        return HttpEmbedding(opened, request, self._provider.scrub, self._provider.threads)
 
 
 class HttpEmbedding:
     """An open embedding answer (`actors.providers.embedding_provider.OpenEmbedding`)."""
 
     def __init__(
-        self, opened: OpenResponse, ask: EmbeddingCall, scrub: Scrub, threads: trio.CapacityLimiter
+        self,
+        opened: OpenResponse,
+        request: EmbeddingCall,
+        scrub: Scrub,
+        threads: trio.CapacityLimiter,
     ) -> None:
         self._body = opened.body
         self._threads = threads
         self._record_failure = opened.record_failure
-        self._ask = ask
+        self._request = request
         self._scrub = scrub
         self.release = opened.body.release_if_complete
         self.close = opened.body.close
@@ -64,7 +70,7 @@ class HttpEmbedding:
         """See `actors.providers.embedding_provider.OpenEmbedding.read`."""
         try:
             data = await self._read_all()
-            read = partial(read_embeddings, data, self._ask, self._scrub)
+            read = partial(read_embeddings, data, self._request, self._scrub)
             return await off_loop(len(data) > _LARGE, self._threads, read)
         except UpstreamFailure as failure:
             self._record_failure(failure)
@@ -86,5 +92,5 @@ class HttpEmbedding:
         return b"".join(parts)
 
 
-def _is_large(ask: EmbeddingCall) -> bool:
-    return sum(map(len, ask.texts)) > _LARGE
+def _is_large(request: EmbeddingCall) -> bool:
+    return sum(map(len, request.texts)) > _LARGE

@@ -14,7 +14,7 @@ from msgspec import Struct
 from actors.providers.http.connection import Disconnected, Wire
 
 MAX_HEAD = 65536
-"""Most bytes of a response's status line and headers together."""
+"""Maximum number of bytes of a response's status line and headers together."""
 
 Field = tuple[bytes, bytes]
 

@@ -1,4 +1,4 @@
-"""Provider that sends calls over HTTP in any wire format."""
+"""Provider that sends calls over HTTP in any wire format, and the client that it uses."""
 
 import ssl
 import time
@@ -20,18 +20,8 @@ from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
-
-def endpoint(name: str, base_url: str) -> httpx.URL:
-    """Return the parsed base URL of a provider. Raises `ValueError` if it cannot be used."""
-    url = httpx.URL(base_url)
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"the base URL of provider {name} is not http:// or https://")
-    if url.userinfo:
-        raise ValueError(f"the base URL of provider {name} has credentials in it: use api_key")
-    return url
-
-
 _WHOLE = "application/json"
+"""Media type of an answer that is one document."""
 
 
 class UpstreamClient(httpx.AsyncClient):
@@ -44,19 +34,6 @@ class UpstreamClient(httpx.AsyncClient):
     def __init__(self, upstream: TrioTransport) -> None:
         super().__init__(transport=upstream, trust_env=False, timeout=httpx.Timeout(None))
         self.upstream = upstream
-
-
-def make_client(
-    base_url: str, *, ca_file: str | None = None, max_idle: int = 1000, idle_s: float = 30.0
-) -> UpstreamClient:
-    """Return a client for one provider, with its own connection pool and without a proxy.
-
-    Close it with `async with`. Certificates are verified with the system's authorities or those in
-    `ca_file`. Loading them blocks the thread for 16 ms, so it is done once and only for https.
-    """
-    https = httpx.URL(base_url).scheme == "https"
-    tls = ssl.create_default_context(cafile=ca_file) if https else None
-    return UpstreamClient(TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s))
 
 
 class OpenResponse(Struct, frozen=True):
@@ -73,16 +50,15 @@ class OpenResponse(Struct, frozen=True):
 class HttpProvider:
     """An upstream over HTTP (`actors.ports.Provider`).
 
-    `keys` are its credentials or its only key, or None for no key. `client` comes from
-    `make_client` and is closed by its creator. Raises `ValueError` if the base URL or the key
-    cannot be used.
+    Without `credentials` no key is sent. `client` comes from `make_client` and is closed by its
+    creator. Raises `ValueError` if the base URL cannot be used.
     """
 
     def __init__(
         self,
         name: str,
         base_url: str,
-        keys: Credentials | str | None,
+        credentials: Credentials | None,
         client: UpstreamClient,
         *,
         format: Format | None = None,
@@ -93,9 +69,7 @@ class HttpProvider:
         self._name = name
         self._url = self._last_url = url
         self._last_path: str | None = None
-        self._credentials = (
-            keys if isinstance(keys, Credentials) else Credentials(None if keys is None else [keys])
-        )
+        self._credentials = credentials or Credentials()
         self._upstream = client.upstream
         self._format: Format = OpenAIChat() if format is None else format
         self._after_finish_s = after_finish_s
@@ -113,13 +87,15 @@ class HttpProvider:
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.ports.Provider.unsupported`."""
         left_out = partial(self._format.unsupported, call)
-        return await off_loop(is_large(call), self.threads, left_out)
+        return await off_loop(is_large(call.parameters, call.messages), self.threads, left_out)
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
         """See `actors.ports.Provider.open`."""
         build = partial(self._format.build, call)
         return self._answer(
-            await self.send_request(build, large=is_large(call), connect_s=connect_s)
+            await self.send_request(
+                build, large=is_large(call.parameters, call.messages), connect_s=connect_s
+            )
         )
 
     async def send_request(
@@ -255,6 +231,29 @@ class HttpAnswer:
     def close(self) -> None:
         """See `actors.ports.AnswerStream.close`."""
         self._body.close()
+
+
+def make_client(
+    base_url: str, *, ca_file: str | None = None, max_idle: int = 1000, idle_s: float = 30.0
+) -> UpstreamClient:
+    """Return a client for one provider, with its own connection pool and without a proxy.
+
+    Close it with `async with`. Certificates are verified with the system's authorities or those in
+    `ca_file`. Loading them blocks the thread for 16 ms, so it is done once and only for https.
+    """
+    https = httpx.URL(base_url).scheme == "https"
+    tls = ssl.create_default_context(cafile=ca_file) if https else None
+    return UpstreamClient(TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s))
+
+
+def endpoint(name: str, base_url: str) -> httpx.URL:
+    """Return the parsed base URL of a provider. Raises `ValueError` if it cannot be used."""
+    url = httpx.URL(base_url)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"the base URL of provider {name} is not http:// or https://")
+    if url.userinfo:
+        raise ValueError(f"the base URL of provider {name} has credentials in it: use api_key")
+    return url
 
 
 def media_type(response: httpx.Response) -> str | None:

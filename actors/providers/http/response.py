@@ -1,4 +1,7 @@
-"""Body of a response on its connection: read, then the connection is kept or closed."""
+"""Body of a response on its connection: read, then the connection is kept or closed.
+
+The deadlines of httpx requests, which the body and the transport share, are here too.
+"""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,30 +11,6 @@ import trio
 
 from actors.providers.http.body import Body
 from actors.providers.http.connection import Wire
-
-
-def seconds(request: httpx.Request, kind: str) -> float | None:
-    """Return the request's timeout for `connect`, `read` or `write`, or None if it has none."""
-    timeout: dict[str, float | None] = request.extensions.get("timeout", {})
-    return timeout.get(kind)
-
-
-def deadline(
-    request: httpx.Request, kind: str, failure: type[httpx.TimeoutException]
-) -> AbstractContextManager[None]:
-    """Limit a block to the request's timeout of that kind, if any."""
-    limit = seconds(request, kind)
-    return nullcontext() if limit is None else fail_after(limit, failure)
-
-
-@contextmanager
-def fail_after(limit: float, failure: type[httpx.TimeoutException]) -> Iterator[None]:
-    """Limit a block to `limit` seconds; raise `failure` if it takes longer."""
-    with trio.move_on_after(limit) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise failure(f"no progress for {limit:g} s")
-
 
 _MAX_ERROR_BODY = 65536
 _ERROR_BODY_S = 2.0
@@ -125,3 +104,26 @@ async def read_beginning(body: ResponseBody) -> bytes:
     finally:
         body.release_if_complete()
     return b"".join(parts)[:_MAX_ERROR_BODY]
+
+
+def seconds(request: httpx.Request, kind: str) -> float | None:
+    """Return the request's timeout for `connect`, `read` or `write`, or None if it has none."""
+    timeout: dict[str, float | None] = request.extensions.get("timeout", {})
+    return timeout.get(kind)
+
+
+def deadline(
+    request: httpx.Request, kind: str, failure: type[httpx.TimeoutException]
+) -> AbstractContextManager[None]:
+    """Limit a block to the request's timeout of that kind, if any."""
+    limit = seconds(request, kind)
+    return nullcontext() if limit is None else fail_after(limit, failure)
+
+
+@contextmanager
+def fail_after(limit: float, failure: type[httpx.TimeoutException]) -> Iterator[None]:
+    """Limit a block to `limit` seconds; raise `failure` if it takes longer."""
+    with trio.move_on_after(limit) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise failure(f"no progress for {limit:g} s")

@@ -26,7 +26,7 @@ _STALE_S = 1.0
 Only then is the request sent again. A connection that closes later may have delivered the request,
 which must not be charged twice (RFC 9110 §9.2.2)."""
 _MAX_DRAINED = 262144
-"""Most bytes of an unfinished body that are read to reuse its connection."""
+"""Maximum number of bytes of an unfinished body that are read to reuse its connection."""
 
 Connect = Callable[[str, int, ssl.SSLContext | None], Awaitable[Wire]]
 """Opens a wire to a host and port; `open_wire` outside of tests."""

@@ -1,8 +1,15 @@
 """Simulated models: deterministic answers and faults on demand, without a network.
 
-`options` holds the settings that a model name can carry and parses them into a `Behaviour`.
-`script` turns a call into timed steps. `provider` runs them in process; `web.drill.witness` serves
-the same steps over HTTP.
+- `provider`: runs scripts in process, on trio's clock
+- `script`, `timeline`: turn a call into timed steps, with the faults
+- `playhead`: tracks which steps are due
+- `answer`, `prose`, `examples`, `messages`: the pieces of an answer
+- `rejections`: HTTP errors
+- `embeddings`: vectors from a hash of the input
+- `options`: settings that a model name carries
+
+Imports `turn`, `ports` and `formats.embeddings`. `web.drill.witness` serves the same steps over
+HTTP; anything with a socket belongs there.
 """
 
 from actors.providers.simulated.options.grammar import BadModelName, model_name, parse_model_name

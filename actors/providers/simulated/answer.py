@@ -1,4 +1,8 @@
-"""Answer builder of simulated models: the pieces of an answer, before timing and faults."""
+"""Answers of simulated models as chunks, before timing and faults.
+
+An answer is text, JSON or tool calls. A call that ends with a part of an answer gets the rest of
+it, in the way that the model's `resume` option demands.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,93 +22,7 @@ from actors.turn.outcome import Reason
 _OVERLAP = 5
 """Pieces that `Resume.OVERLAP` repeats."""
 
-
-class PartialAnswer(Struct, frozen=True):
-    """An incomplete answer found in the messages, with its question and the way to continue it."""
-
-    question: Sequence[Message]
-    text: str
-    resume: Resume
-    prefill: bool
-
-
-def find_partial_answer(messages: Sequence[Message], resume: Resume) -> PartialAnswer | None:
-    """Return the answer to continue, or None.
-
-    It is the last message, or the one before the user's last message.
-    """
-    if ends_with(messages, "assistant"):
-        return PartialAnswer(messages[:-1], text_of(messages[-1]), Resume.ON, True)
-    if resume is Resume.NEW or not ends_with(messages, "user"):
-        return None
-    if not ends_with(messages[:-1], "assistant"):
-        return None
-    return PartialAnswer(messages[:-2], text_of(messages[-2]), resume, False)
-
-
-def remainder(partial: PartialAnswer, whole: Sequence[str]) -> Sequence[str] | None:
-    """Return the pieces that follow in the `whole` answer, or None if it starts differently."""
-    shown = partial.text.rstrip()
-    text = "".join(whole)
-    if not text.startswith(shown) or (shown == text and not partial.prefill):
-        return None
-    rest = text[len(shown) :]
-    match partial.resume:
-        case Resume.AGAIN:
-            return whole
-        case Resume.OVERLAP:
-            return ["".join(pieces(shown)[-_OVERLAP:]).lstrip(), rest]
-        case _:
-            # A prefill continues inside the message; a new message doesn't begin with a space.
-            return [rest if partial.prefill else rest.lstrip()]
-
-
 _Function = Mapping[str, JSON]
-
-
-def tool_calls(call: ModelCall, wanted: int, seed: int) -> list[ToolCallChunk]:
-    """Return the tool calls, one chunk per piece; an empty list for a text answer.
-
-    With `wanted` = 0 a tool is called only if `tool_choice` demands it. A tool result is always
-    answered with text, so that tool loops end.
-    """
-    functions = _functions(call.parameters)
-    choice = call.parameters.get("tool_choice")
-    number = wanted or int(choice == "required" or isinstance(choice, dict))
-    if not functions or not number or choice == "none" or ends_with(call.messages, "tool"):
-        return []
-    if call.parameters.get("parallel_tool_calls") is False:
-        number = 1
-    chosen = _chosen(functions, choice)
-    return [
-        chunk
-        for index in range(number)
-        for chunk in _pieces_of_call(index, chosen[index % len(chosen)], seed + index)
-    ]
-
-
-def _functions(parameters: Mapping[str, JSON]) -> list[_Function]:
-    tools = parameters.get("tools")
-    entries = tools if isinstance(tools, list) else []
-    found = [entry.get("function") for entry in entries if isinstance(entry, dict)]
-    return [function for function in found if isinstance(function, dict)]
-
-
-def _chosen(functions: list[_Function], choice: JSON) -> list[_Function]:
-    if isinstance(choice, dict) and isinstance(named := choice.get("function"), dict):
-        return [f for f in functions if f.get("name") == named.get("name")] or functions
-    return functions
-
-
-def _pieces_of_call(index: int, function: _Function, seed: int) -> list[ToolCallChunk]:
-    arguments = pieces(msgspec.json.encode(example(_schema(function), seed)).decode())
-    first, *rest = arguments
-    head = ToolCallChunk(index, f"call_{seed % 16**20:020x}", str(function.get("name")), first)
-    return [head, *(ToolCallChunk(index, None, None, piece) for piece in rest)]
-
-
-def _schema(function: _Function) -> JSON:
-    return function.get("parameters") or {"type": "object"}
 
 
 class ScriptedAnswer(Struct, frozen=True):
@@ -190,3 +108,88 @@ def _seed(voice: str, messages: Sequence[Message]) -> int:
     digest = hashlib.blake2b(voice.encode(), digest_size=8)
     digest.update(msgspec.json.encode(messages))
     return int.from_bytes(digest.digest())
+
+
+class PartialAnswer(Struct, frozen=True):
+    """An incomplete answer found in the messages, with its question and the way to continue it."""
+
+    question: Sequence[Message]
+    text: str
+    resume: Resume
+    prefill: bool
+
+
+def find_partial_answer(messages: Sequence[Message], resume: Resume) -> PartialAnswer | None:
+    """Return the answer to continue, or None.
+
+    It is the last message, or the one before the user's last message.
+    """
+    if ends_with(messages, "assistant"):
+        return PartialAnswer(messages[:-1], text_of(messages[-1]), Resume.ON, True)
+    if resume is Resume.NEW or not ends_with(messages, "user"):
+        return None
+    if not ends_with(messages[:-1], "assistant"):
+        return None
+    return PartialAnswer(messages[:-2], text_of(messages[-2]), resume, False)
+
+
+def remainder(partial: PartialAnswer, whole: Sequence[str]) -> Sequence[str] | None:
+    """Return the pieces that follow in the `whole` answer, or None if it starts differently."""
+    shown = partial.text.rstrip()
+    text = "".join(whole)
+    if not text.startswith(shown) or (shown == text and not partial.prefill):
+        return None
+    rest = text[len(shown) :]
+    match partial.resume:
+        case Resume.AGAIN:
+            return whole
+        case Resume.OVERLAP:
+            return ["".join(pieces(shown)[-_OVERLAP:]).lstrip(), rest]
+        case _:
+            # A prefill continues inside the message; a new message doesn't begin with a space.
+            return [rest if partial.prefill else rest.lstrip()]
+
+
+def tool_calls(call: ModelCall, wanted: int, seed: int) -> list[ToolCallChunk]:
+    """Return the tool calls, one chunk per piece; an empty list for a text answer.
+
+    With `wanted` = 0 a tool is called only if `tool_choice` demands it. A tool result is always
+    answered with text, so that tool loops end.
+    """
+    functions = _functions(call.parameters)
+    choice = call.parameters.get("tool_choice")
+    number = wanted or int(choice == "required" or isinstance(choice, dict))
+    if not functions or not number or choice == "none" or ends_with(call.messages, "tool"):
+        return []
+    if call.parameters.get("parallel_tool_calls") is False:
+        number = 1
+    chosen = _chosen(functions, choice)
+    return [
+        chunk
+        for index in range(number)
+        for chunk in _pieces_of_call(index, chosen[index % len(chosen)], seed + index)
+    ]
+
+
+def _functions(parameters: Mapping[str, JSON]) -> list[_Function]:
+    tools = parameters.get("tools")
+    entries = tools if isinstance(tools, list) else []
+    found = [entry.get("function") for entry in entries if isinstance(entry, dict)]
+    return [function for function in found if isinstance(function, dict)]
+
+
+def _chosen(functions: list[_Function], choice: JSON) -> list[_Function]:
+    if isinstance(choice, dict) and isinstance(named := choice.get("function"), dict):
+        return [f for f in functions if f.get("name") == named.get("name")] or functions
+    return functions
+
+
+def _pieces_of_call(index: int, function: _Function, seed: int) -> list[ToolCallChunk]:
+    arguments = pieces(msgspec.json.encode(example(_schema(function), seed)).decode())
+    first, *rest = arguments
+    head = ToolCallChunk(index, f"call_{seed % 16**20:020x}", str(function.get("name")), first)
+    return [head, *(ToolCallChunk(index, None, None, piece) for piece in rest)]
+
+
+def _schema(function: _Function) -> JSON:
+    return function.get("parameters") or {"type": "object"}

@@ -55,11 +55,11 @@ def vectors(
     return tuple(encode(unit_vector(model, text, dimensions)) for text in texts)
 
 
-def one_token(ask: EmbeddingCall, model: str) -> ModelCall:
+def one_token(request: EmbeddingCall, model: str) -> ModelCall:
     """Return a call with a one-token answer, whose timing and faults the embedding gets."""
-    user = ask.parameters.get("user")
+    user = request.parameters.get("user")
     parameters: dict[str, JSON] = {"max_tokens": 1, "user": user}
-    return msgspec.structs.replace(ask.as_call(), upstream_model=model, parameters=parameters)
+    return msgspec.structs.replace(request.as_call(), upstream_model=model, parameters=parameters)
 
 
 class SimulatedEmbedder:
@@ -77,28 +77,28 @@ class SimulatedEmbedder:
         return self._provider.name
 
     async def embed(
-        self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
+        self, request: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> "SimulatedEmbedding":
         """Implement `actors.providers.embedding_provider.Embedder.embed`."""
         try:
-            dimensions = dimensions_of(ask.parameters)
+            dimensions = dimensions_of(request.parameters)
         except BadDimensions as error:
             raise UpstreamFailure(
                 FailureKind.REJECTED, str(error), status=400, param="dimensions"
             ) from None
-        call = one_token(ask, upstream_model)
+        call = one_token(request, upstream_model)
         answer = await self._provider.open(call, connect_s=connect_s)
-        return SimulatedEmbedding(answer, ask, upstream_model, dimensions)
+        return SimulatedEmbedding(answer, request, upstream_model, dimensions)
 
 
 class SimulatedEmbedding:
     """An embedding response in progress (`actors.providers.embedding_provider.OpenEmbedding`)."""
 
     def __init__(
-        self, answer: AnswerStream, ask: EmbeddingCall, upstream_model: str, dimensions: int
+        self, answer: AnswerStream, request: EmbeddingCall, upstream_model: str, dimensions: int
     ) -> None:
         self._answer = answer
-        self._ask = ask
+        self._request = request
         self._model = upstream_model
         self._dimensions = dimensions
         self.release = answer.release
@@ -121,9 +121,12 @@ class SimulatedEmbedding:
     async def _vectors(self) -> tuple[Raw, ...]:
         def compute() -> tuple[Raw, ...]:
             return vectors(
-                self._model, self._ask.texts, self._dimensions, as_base64=self._ask.as_base64
+                self._model,
+                self._request.texts,
+                self._dimensions,
+                as_base64=self._request.as_base64,
             )
 
-        if len(self._ask.texts) * self._dimensions < _MANY:
+        if len(self._request.texts) * self._dimensions < _MANY:
             return compute()
         return await trio.to_thread.run_sync(compute)

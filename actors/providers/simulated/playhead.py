@@ -1,10 +1,13 @@
-"""Playhead: tracks which steps of a script are due, without a clock."""
+"""Scripts of simulated answers, and the playhead that tracks their due steps, without a clock."""
 
 from msgspec import Struct
 
 from actors.providers.simulated.options.behaviour import Fault
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import Chunk, SkippedChunk, UsageChunk
+
+MOST_AT_ONCE = 64
+"""Maximum steps in one batch, so that a flood doesn't block other tasks."""
 
 
 class TornFrame(Struct, frozen=True):
@@ -41,10 +44,6 @@ class Script(Struct, frozen=True, kw_only=True):
     def has_usage(self) -> bool:
         """True if usage follows the finish."""
         return any(isinstance(step.act, UsageChunk) for step in self.steps[-2:])
-
-
-MOST_AT_ONCE = 64
-"""Maximum steps in one batch, so that a flood doesn't block other tasks."""
 
 
 class Playhead:

@@ -1,4 +1,4 @@
-"""HTTP errors of a simulated provider, in OpenAI's format."""
+"""HTTP errors of a simulated provider in OpenAI's format, and the limits that a call sets."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,22 @@ from msgspec import Struct
 
 from actors.providers.simulated.options.behaviour import Fault
 from actors.turn.model_call import JSON
+
+_BY_STATUS: dict[int, tuple[str, str | None, str]] = {
+    400: ("invalid_request_error", None, "The simulated model refuses this request."),
+    401: ("authentication_error", "invalid_api_key", "Incorrect API key provided."),
+    402: ("insufficient_quota", "insufficient_quota", "The account has no credit left."),
+    403: ("permission_error", None, "The key may not use this model."),
+    404: ("invalid_request_error", "model_not_found", "The model does not exist."),
+    429: ("rate_limit_error", "rate_limit_exceeded", "Rate limit reached for requests."),
+    503: ("server_error", "service_unavailable", "The simulated model is overloaded."),
+    529: ("overloaded_error", "overloaded", "The simulated model is overloaded."),
+}
+_BY_CODE = {
+    "context_length_exceeded": "This model's maximum context length is exceeded.",
+    "content_policy_violation": "The request was rejected by the safety system.",
+    "insufficient_quota": "The account has no credit left.",
+}
 
 
 class BadParameter(ValueError):
@@ -65,23 +81,6 @@ class Rejection(Struct, frozen=True, kw_only=True):
     code: str | None = None
     param: str | None = None
     retry_after_s: float | None = None
-
-
-_BY_STATUS: dict[int, tuple[str, str | None, str]] = {
-    400: ("invalid_request_error", None, "The simulated model refuses this request."),
-    401: ("authentication_error", "invalid_api_key", "Incorrect API key provided."),
-    402: ("insufficient_quota", "insufficient_quota", "The account has no credit left."),
-    403: ("permission_error", None, "The key may not use this model."),
-    404: ("invalid_request_error", "model_not_found", "The model does not exist."),
-    429: ("rate_limit_error", "rate_limit_exceeded", "Rate limit reached for requests."),
-    503: ("server_error", "service_unavailable", "The simulated model is overloaded."),
-    529: ("overloaded_error", "overloaded", "The simulated model is overloaded."),
-}
-_BY_CODE = {
-    "context_length_exceeded": "This model's maximum context length is exceeded.",
-    "content_policy_violation": "The request was rejected by the safety system.",
-    "insufficient_quota": "The account has no credit left.",
-}
 
 
 def rejection(fault: Fault) -> Rejection:

@@ -1,4 +1,7 @@
-"""Script builder: turns a call to a simulated model into a timed script, without I/O."""
+"""Script builder: turns a call to a simulated model into a timed script, without I/O.
+
+`History` counts the earlier calls of a conversation, on which some faults depend.
+"""
 
 from collections import OrderedDict
 
@@ -22,6 +25,11 @@ from actors.providers.simulated.rejections import (
 from actors.providers.simulated.timeline import lay_out
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Usage
+
+_KEPT = 10_000
+"""Maximum number of conversations and of models remembered; the oldest are dropped first."""
+_KEY_LENGTH = 200
+"""Characters of the question and of `user` that identify a conversation."""
 
 
 class PriorCalls(Struct, frozen=True):
@@ -83,12 +91,6 @@ def _usage(call: ModelCall, built: ScriptedAnswer) -> Usage:
     )
 
 
-_KEPT = 10_000
-"""Maximum number of conversations and of models remembered; the oldest are dropped first."""
-_KEY_LENGTH = 200
-"""Characters of the question and of `user` that identify a conversation."""
-
-
 class History:
     """Request counts per conversation and the first request time per model.
 
@@ -97,19 +99,19 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._asked: OrderedDict[tuple[str, object, str], int] = OrderedDict()
+        self._counts: OrderedDict[tuple[str, object, str], int] = OrderedDict()
         self._since: OrderedDict[str, float] = OrderedDict()
 
     def note(self, call: ModelCall, now_s: float) -> PriorCalls:
         """Record a call and return the calls before it."""
         key = (call.upstream_model, _user(call), _first_question(call))
-        asked = self._asked.pop(key, 0)
-        self._asked[key] = asked + 1
+        count = self._counts.pop(key, 0)
+        self._counts[key] = count + 1
         since = self._since.setdefault(call.upstream_model, now_s)
-        for kept in (self._asked, self._since):
+        for kept in (self._counts, self._since):
             if len(kept) > _KEPT:
                 kept.popitem(last=False)
-        return PriorCalls(asked, now_s - since)
+        return PriorCalls(count, now_s - since)
 
 
 def _user(call: ModelCall) -> str:

@@ -1,4 +1,4 @@
-"""Builds the `response` object of a turn, in progress or ended."""
+"""Builds the `response` object of a turn, in progress or ended, with its `error`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -41,30 +41,6 @@ CODES = frozenset(
 
 _INVALID_REQUEST = frozenset({400, 404, 409, 413, 415, 422})
 
-
-def response_error(info: ErrorInfo) -> dict[str, object]:
-    """Return the `error` of a response object.
-
-    A code that is not in OpenAI's list is appended to the message.
-    """
-    code = _code(info)
-    is_listed = info.code is None or info.code == code
-    return {
-        "code": code,
-        "message": info.message if is_listed else f"{info.message} ({info.code})",
-        "param": info.param,
-        "type": info.type,
-    }
-
-
-def _code(info: ErrorInfo) -> str:
-    if info.code in CODES:
-        return info.code
-    if info.status == 429:
-        return "rate_limit_exceeded"
-    return "invalid_prompt" if info.status in _INVALID_REQUEST else "server_error"
-
-
 _COMPLETED = frozenset({Reason.STOP, Reason.TOOL_CALLS})
 _INCOMPLETE = {
     Reason.LENGTH: "max_output_tokens",
@@ -74,9 +50,21 @@ _INCOMPLETE = {
 }
 
 _NAMING = (Started, RouteChanged)
+"""Events that name the model."""
 
 ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
 """Reasons that end a turn with a complete or incomplete answer; all others are errors."""
+
+_OPENAI_ONLY = (
+    "access_programs",
+    "image",
+    "input_transformations",
+    "moderation",
+    "prompt_cache_diagnostics",
+    "prompt_cache_options",
+    "tool_usage",
+)
+"""Fields that only OpenAI's service fills; they are always null."""
 
 
 class ResponseData(Struct, frozen=True, kw_only=True):
@@ -117,11 +105,6 @@ class ResponseData(Struct, frozen=True, kw_only=True):
         )
 
 
-def can_express(ended: Ended) -> bool:
-    """Return whether a non-streaming request gets the object and not an error response."""
-    return ended.reason in ANSWER_REASONS
-
-
 def response_object(
     journal: Sequence[AnyEvent],
     options: Mapping[str, JSON],
@@ -133,6 +116,11 @@ def response_object(
     items, if they have been built already.
     """
     return object_of(answer_of(journal, items), options)
+
+
+def can_express(ended: Ended) -> bool:
+    """Return whether a non-streaming request gets the object and not an error response."""
+    return ended.reason in ANSWER_REASONS
 
 
 def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> ResponseData:
@@ -244,13 +232,24 @@ def _defaults() -> Fields:
     }
 
 
-_OPENAI_ONLY = (
-    "access_programs",
-    "image",
-    "input_transformations",
-    "moderation",
-    "prompt_cache_diagnostics",
-    "prompt_cache_options",
-    "tool_usage",
-)
-"""Fields that only OpenAI's service fills; they are always null."""
+def response_error(info: ErrorInfo) -> dict[str, object]:
+    """Return the `error` of a response object.
+
+    A code that is not in OpenAI's list is appended to the message.
+    """
+    code = _code(info)
+    is_listed = info.code is None or info.code == code
+    return {
+        "code": code,
+        "message": info.message if is_listed else f"{info.message} ({info.code})",
+        "param": info.param,
+        "type": info.type,
+    }
+
+
+def _code(info: ErrorInfo) -> str:
+    if info.code in CODES:
+        return info.code
+    if info.status == 429:
+        return "rate_limit_exceeded"
+    return "invalid_prompt" if info.status in _INVALID_REQUEST else "server_error"

@@ -1,9 +1,14 @@
 """Simulated provider served over HTTP: an upstream for tests that records what it observes.
 
-`server` accepts connections, `connection` and `websocket` serve one each, `simulation` routes
-requests. `wire` is the interface of the wire formats (`openai_chat`, `openai_responses`,
-`anthropic`, `gemini`, `ollama`, `embeddings`). `stream`, `whole` and `opening` send answers with
-their faults. `witness` records what was sent and when each peer disconnected.
+- `server`: accepts connections; `connection` and `websocket` serve one each
+- `simulation`: routes requests to wire formats
+- `formats`: one wire format each
+- `stream`, `whole`: send answers with their faults
+- `http1`, `websocket_frames`: the protocols
+- `record`, `record_file`: requests and disconnects, as evidence
+
+Imports `actors.turn` and `actors.providers.simulated`. Anything without a socket that concerns an
+answer belongs in `actors.providers.simulated`.
 """
 
 from web.drill.witness.server import SimulateSettings, run_simulated, serve_simulated

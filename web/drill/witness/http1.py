@@ -1,4 +1,7 @@
-"""Minimal HTTP/1.1 for the simulated provider: requests read by h11, responses written here."""
+"""Minimal HTTP/1.1 for the simulated provider, and connections that can be closed or reset.
+
+h11 reads the requests; the responses are written here.
+"""
 
 import socket
 import struct
@@ -12,6 +15,11 @@ from msgspec import Struct
 
 _READ = 65_536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+MAX_BODY = 32 * 2**20
+"""Maximum number of bytes of a request body; a longer one gets 413."""
+
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Endpoint(Protocol):
@@ -80,12 +88,6 @@ class SocketEndpoint:
             return 0
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from None
-
-
-MAX_BODY = 32 * 2**20
-"""Most bytes of a request body; a longer one gets 413."""
-
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 class BadRequest(Exception):

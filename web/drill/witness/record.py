@@ -17,7 +17,7 @@ from actors.turn.chunks import TextChunk
 from web.drill.witness.formats.base import IncomingCall
 
 _MAX_RECORDS = 20_000
-"""Most requests that `GET /witness` reports; older ones are only in the file."""
+"""Maximum number of requests that `GET /witness` reports; older ones are only in the file."""
 
 ClosedBy = Literal["fin", "reset"]
 

@@ -10,7 +10,7 @@ import trio
 from web.drill.witness.record import WitnessEvent
 
 _MAX_WAITING = 100_000
-"""Most events that may wait for a slow disk; one more stops the server, so none is dropped."""
+"""Maximum number of events that wait for a slow disk; one more stops the server."""
 _DRAIN_S = 2.0
 
 WitnessEvents = trio.MemoryReceiveChannel[WitnessEvent]

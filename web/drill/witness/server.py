@@ -16,6 +16,10 @@ from web.drill.witness.record import Witness
 from web.drill.witness.record_file import keep_witness_file, witness_channel
 from web.drill.witness.simulation import Simulation
 
+_BACKLOG = 4096
+_PAUSE_S = 0.05
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 
 class SimulateSettings(Struct, frozen=True, kw_only=True):
     """Address, scenario and witness file of the simulated provider."""
@@ -28,11 +32,6 @@ class SimulateSettings(Struct, frozen=True, kw_only=True):
     """File to which each witness event is appended as a JSON line."""
     witness_tokens: bool = False
     """True to write an event for each batch of tokens too."""
-
-
-_BACKLOG = 4096
-_PAUSE_S = 0.05
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 async def serve_simulated(  # noqa: ASYNC128 (it passes task_status on)

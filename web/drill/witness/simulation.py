@@ -1,4 +1,7 @@
-"""Routes requests to wire formats and holds the state shared by all connections."""
+"""Routes requests to wire formats and holds the state shared by all connections.
+
+Scripts that open with a fault or an error are answered here; the others by `stream` and `whole`.
+"""
 
 import time
 from urllib.parse import parse_qs
@@ -27,40 +30,6 @@ _HTML = b"""<!DOCTYPE html>
 <body><h1>This is not the answer that you asked for.</h1></body></html>
 """
 _GARBAGE = b"\x16\x03\x01\x02\x00\x01 this is not HTTP\r\n\r\n"
-
-
-async def send_opening(
-    endpoint: Endpoint, opening: Rejection | Fault, wire: WireFormat, record: WitnessedRequest
-) -> After:
-    """Send the script's replacement for the response."""
-    if isinstance(opening, Rejection):
-        await endpoint.send(rejected(opening, wire))
-        record.head()
-        record.end("rejected")
-        return After.KEEP
-    match opening.kind:
-        case FaultKind.SILENT:
-            return await silence()
-        case FaultKind.HTML:
-            await endpoint.send(whole_response(opening.status, _HTML, "text/html; charset=utf-8"))
-            record.head()
-            after = After.KEEP
-        case FaultKind.GARBAGE:
-            await endpoint.send(_GARBAGE)
-            after = After.CLOSE
-        case _:
-            after = After.RESET
-    record.end(opening.kind)
-    return after
-
-
-def rejected(rejection: Rejection, wire: WireFormat) -> bytes:
-    """Return an error response in the shape of the wire format."""
-    retry = rejection.retry_after_s
-    headers = [] if retry is None else [("Retry-After", f"{retry:g}")]
-    body = wire.error_body(rejection)
-    return whole_response(rejection.status, body, "application/json", headers)
-
 
 _LARGE = 65_536
 """Body size in bytes from which a request is parsed and its script made in a thread."""
@@ -176,6 +145,39 @@ def renderer_of(
         incoming, include_usage=incoming.include_usage and script.has_usage
     )
     return wire.renderer(incoming, record.number, int(time.time()))
+
+
+async def send_opening(
+    endpoint: Endpoint, opening: Rejection | Fault, wire: WireFormat, record: WitnessedRequest
+) -> After:
+    """Send the script's replacement for the response."""
+    if isinstance(opening, Rejection):
+        await endpoint.send(rejected(opening, wire))
+        record.head()
+        record.end("rejected")
+        return After.KEEP
+    match opening.kind:
+        case FaultKind.SILENT:
+            return await silence()
+        case FaultKind.HTML:
+            await endpoint.send(whole_response(opening.status, _HTML, "text/html; charset=utf-8"))
+            record.head()
+            after = After.KEEP
+        case FaultKind.GARBAGE:
+            await endpoint.send(_GARBAGE)
+            after = After.CLOSE
+        case _:
+            after = After.RESET
+    record.end(opening.kind)
+    return after
+
+
+def rejected(rejection: Rejection, wire: WireFormat) -> bytes:
+    """Return an error response in the shape of the wire format."""
+    retry = rejection.retry_after_s
+    headers = [] if retry is None else [("Retry-After", f"{retry:g}")]
+    body = wire.error_body(rejection)
+    return whole_response(rejection.status, body, "application/json", headers)
 
 
 def _json(status: int, value: object) -> bytes:

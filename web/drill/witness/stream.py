@@ -1,4 +1,4 @@
-"""Sends a script as a stream: one write for all steps that are due, with the script's faults."""
+"""Sends a script as a stream in any framing, with its faults: one write for all due steps."""
 
 from enum import Enum, auto
 from typing import Protocol
@@ -12,6 +12,16 @@ from actors.providers.simulated.playhead import Playhead, TornFrame
 from web.drill.witness.formats.base import Renderer
 from web.drill.witness.http1 import LAST_CHUNK, Endpoint, chunk, response_head
 from web.drill.witness.record import WitnessedRequest
+
+NOISE = b"\xff\xfe this is not a chunk \x00\r\n"
+
+
+class After(Enum):
+    """Action on the connection after a response."""
+
+    KEEP = auto()
+    CLOSE = auto()
+    RESET = auto()
 
 
 class Framing(Protocol):
@@ -55,17 +65,6 @@ class ChunkedFraming:
 
     def end_early(self) -> bytes:
         return LAST_CHUNK
-
-
-NOISE = b"\xff\xfe this is not a chunk \x00\r\n"
-
-
-class After(Enum):
-    """Action on the connection after a response."""
-
-    KEEP = auto()
-    CLOSE = auto()
-    RESET = auto()
 
 
 class Exchange(Struct, frozen=True):

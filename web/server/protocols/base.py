@@ -14,6 +14,9 @@ from web.server.settings import Context, ProtocolConfig
 
 StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
+BURST = 16
+"""Number of messages sent in a row before other tasks get to run."""
+
 
 class DirectWriter(Protocol):
     """Direct write access to the connection, bypassing hypercorn's events."""
@@ -33,7 +36,7 @@ class ProtocolContext(Struct, frozen=True):
 
     app: AppWrapper
     config: ProtocolConfig
-    context: Context
+    worker_context: Context
     tasks: TaskGroup
     ssl: bool
     client: tuple[str, int] | None
@@ -41,10 +44,6 @@ class ProtocolContext(Struct, frozen=True):
     send: Callable[[Event], Awaitable[None]]
     wire: DirectWriter
     write_stall_s: float
-
-
-BURST = 16
-"""Number of messages sent in a row before other tasks get to run."""
 
 
 class AppStream(HTTPStream):
@@ -55,10 +54,17 @@ class AppStream(HTTPStream):
     one, and every message after the client has left.
     """
 
-    def __init__(self, surroundings: ProtocolContext, send: StreamSend, stream_id: int) -> None:
-        at = surroundings
+    def __init__(self, context: ProtocolContext, send: StreamSend, stream_id: int) -> None:
         super().__init__(
-            at.app, at.config, at.context, at.tasks, at.ssl, at.client, at.server, send, stream_id
+            context.app,
+            context.config,
+            context.worker_context,
+            context.tasks,
+            context.ssl,
+            context.client,
+            context.server,
+            send,
+            stream_id,
         )
         self._in_a_row = 0
 

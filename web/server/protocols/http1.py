@@ -49,10 +49,10 @@ class Http1Stream(AppStream):
     hypercorn's and then to h11's events. h11 only sees the head and the end.
     """
 
-    def __init__(self, surroundings: ProtocolContext, protocol: "Http1Protocol") -> None:
-        super().__init__(surroundings, protocol.stream_send, STREAM_ID)
+    def __init__(self, context: ProtocolContext, protocol: "Http1Protocol") -> None:
+        super().__init__(context, protocol.stream_send, STREAM_ID)
         self._protocol = protocol
-        self._wire: DirectWriter = surroundings.wire
+        self._wire: DirectWriter = context.wire
         self.chunked = False
         """True once the protocol has sent the head of a chunked response."""
 
@@ -85,21 +85,20 @@ class Http1Protocol(H11Protocol):
     last bytes until the end. A short response is therefore one write.
     """
 
-    def __init__(self, surroundings: ProtocolContext, *, http2: bool) -> None:
-        at = surroundings
+    def __init__(self, context: ProtocolContext, *, http2: bool) -> None:
         super().__init__(
-            at.app,
-            at.config,
-            at.context,
-            at.tasks,
+            context.app,
+            context.config,
+            context.worker_context,
+            context.tasks,
             ConnectionState({}),
-            at.ssl,
-            at.client,
-            at.server,
-            at.send,
+            context.ssl,
+            context.client,
+            context.server,
+            context.send,
         )
-        self._surroundings = at
-        self._wire: DirectWriter = at.wire
+        self._protocol_context = context
+        self._wire: DirectWriter = context.wire
         self._http2 = http2
         self._framing = Framing.LENGTH
         self._held = b""
@@ -134,12 +133,14 @@ class Http1Protocol(H11Protocol):
     async def _send_head(self, event: Response) -> None:
         framing = [field for field in event.headers if field[0].lower() in _FRAMING]
         fields = _lines([field for field in event.headers if field not in framing])
-        if self._surroundings.context.closing:
+        if self._protocol_context.worker_context.closing:
             framing.append((b"connection", b"close"))
         head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
         self._framing = self._framing_of(event)
         if head:
-            fields += b"%b: %b\r\n" % self._id_header + self._surroundings.config.response_fields()
+            fields += (
+                b"%b: %b\r\n" % self._id_header + self._protocol_context.config.response_fields()
+            )
             self._held = head[:-2] + fields + b"\r\n"
         if isinstance(self.stream, Http1Stream):
             self.stream.chunked = self._framing is Framing.CHUNKED
@@ -204,11 +205,11 @@ class Http1Protocol(H11Protocol):
             await self._send_error_response(505)
             await self.send(Closed())
         elif _is_websocket(request):
-            self.stream = WebsocketStream(self._surroundings, self.stream_send)
+            self.stream = WebsocketStream(self._protocol_context, self.stream_send)
             self.connection = H11WSConnection(cast("h11.Connection", self.connection))
             await self.stream.handle(event)
         else:
-            self.stream = Http1Stream(self._surroundings, self)
+            self.stream = Http1Stream(self._protocol_context, self)
             self._framing = Framing.LENGTH
             await self.stream.handle(event)
 
@@ -228,7 +229,7 @@ class Http1Protocol(H11Protocol):
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Return the headers as bytes. Raise `h11.LocalProtocolError` if one is invalid.
+    """Return the headers as bytes. Raises `h11.LocalProtocolError` if one is invalid.
 
     This also rejects values with line breaks, which would inject further headers.
     """

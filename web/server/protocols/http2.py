@@ -50,21 +50,20 @@ class Http2Protocol(H2Protocol):
 
     takes_bytes = True
 
-    def __init__(self, surroundings: ProtocolContext) -> None:
-        at = surroundings
+    def __init__(self, context: ProtocolContext) -> None:
         super().__init__(
-            at.app,
-            at.config,
-            at.context,
-            at.tasks,
+            context.app,
+            context.config,
+            context.worker_context,
+            context.tasks,
             AsgiState({}),
-            at.ssl,
-            at.client,
-            at.server,
-            at.send,
+            context.ssl,
+            context.client,
+            context.server,
+            context.send,
         )
-        self.connection.local_settings = _settings(at.config)
-        self._surroundings = at
+        self.connection.local_settings = _settings(context.config)
+        self._protocol_context = context
         self._finished: set[int] = set()
         self._client_is_leaving = False
 
@@ -110,7 +109,7 @@ class Http2Protocol(H2Protocol):
             await self._reset_unless_finished(event.stream_id)
         elif isinstance(event, Response) and event.stream_id in self.streams:
             event.headers.append(header_of(self.streams[event.stream_id].scope["state"]))
-        with trio.move_on_after(self._surroundings.write_stall_s) as clock:
+        with trio.move_on_after(self._protocol_context.write_stall_s) as clock:
             await super().stream_send(event)
         if clock.cancelled_caught:
             self._reset(event.stream_id, ErrorCodes.CANCEL)
@@ -171,7 +170,7 @@ class Http2Protocol(H2Protocol):
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id = request.stream_id
-        stream = AppStream(self._surroundings, self.stream_send, stream_id)
+        stream = AppStream(self._protocol_context, self.stream_send, stream_id)
         self.streams[stream_id] = stream
         self.stream_buffers[stream_id] = BoundedBuffer(self.context.event_class)
         self.priority.insert_stream(stream_id)

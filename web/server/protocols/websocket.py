@@ -38,7 +38,7 @@ class ByteBuffer(WebsocketBuffer):
     """hypercorn's message buffer, fixed to limit the bytes of a text and not its characters."""
 
     def extend(self, event: Message[str] | Message[bytes | bytearray]) -> None:
-        """Add a part of the message. Raise `FrameTooLargeError` if it becomes too large."""
+        """Add a part of the message. Raises `FrameTooLargeError` if it becomes too large."""
         super().extend(event)
         data = event.data
         if isinstance(data, str) and not data.isascii():
@@ -58,13 +58,20 @@ class WebsocketStream(WSStream):
     - Extensions are declined: hypercorn's would inflate 64 KiB to 64 MiB at a time.
     """
 
-    def __init__(self, surroundings: ProtocolContext, send: StreamSend) -> None:
-        at = surroundings
+    def __init__(self, context: ProtocolContext, send: StreamSend) -> None:
         super().__init__(
-            at.app, at.config, at.context, at.tasks, at.ssl, at.client, at.server, send, STREAM_ID
+            context.app,
+            context.config,
+            context.worker_context,
+            context.tasks,
+            context.ssl,
+            context.client,
+            context.server,
+            send,
+            STREAM_ID,
         )
-        self.buffer = ByteBuffer(at.config.websocket_max_message_size)
-        self._wire = at.wire
+        self.buffer = ByteBuffer(context.config.websocket_max_message_size)
+        self._wire = context.wire
         self._in_a_row = 0
 
     async def handle(self, event: Event) -> None:

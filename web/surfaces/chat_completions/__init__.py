@@ -1,4 +1,9 @@
-"""Chat Completions requests: validation and conversion to a model call.
+"""OpenAI's Chat Completions.
 
-`request` validates the body, `messages` its messages and `tools` its tools and tool choice.
+- `routes`: the endpoint
+- `request`: validates the body with its messages and turns it into a model call
+- `tools`: validates tools and tool choice
+
+Imports `actors.turn`, `web.http`, `web.turns`, `web.service` and `web.surfaces.content_parts`.
+Answers are rendered by `web.dialects.openai_chat`.
 """

@@ -19,22 +19,22 @@ def chat_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/chat/completions")
     async def chat_completions() -> Response:
-        ask = await receive_chat_request(await request_body(), readers)
-        turn = await begin(service, turn_request(service, ask))
-        return await answer(service, turn, stream=ask.stream)
+        request = await receive_chat_request(await request_body(), readers)
+        turn = await begin(service, turn_request(service, request))
+        return await answer(service, turn, stream=request.stream)
 
     return blueprint
 
 
-def turn_request(service: Service, ask: ChatRequest) -> TurnRequest:
+def turn_request(service: Service, request: ChatRequest) -> TurnRequest:
     """Return the turn request of a chat request; raises `ApiError` (404) for an unknown model."""
-    return service.planner.find(ask.model).turn(
-        ask.call,
-        model=ask.model,
+    return service.planner.find(request.model).turn(
+        request.call,
+        model=request.model,
         dialect=NAME,
-        dialect_options={"include_usage": ask.include_usage},
+        dialect_options={"include_usage": request.include_usage},
         tenant_id=TENANT,
-        stream=ask.stream,
-        strict=ask.strict,
-        keep_text=ask.keep_text,
+        stream=request.stream,
+        strict=request.strict,
+        keep_text=request.keep_text,
     )

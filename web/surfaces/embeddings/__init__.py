@@ -1,0 +1,8 @@
+"""OpenAI's embeddings.
+
+- `routes`: the endpoint
+- `request`: validates the body
+
+Imports `actors`, `web.http`, `web.turns`, `web.dialects.errors` and `web.service`. Requests to
+providers are built in `actors.providers.formats.embeddings`.
+"""

@@ -25,7 +25,7 @@ class EmbeddingRequest(Struct, frozen=True):
     """A validated embeddings request."""
 
     model: str
-    ask: EmbeddingCall
+    call: EmbeddingCall
 
 
 class _Body(BaseModel):
@@ -40,7 +40,7 @@ class _Body(BaseModel):
 
 
 async def receive_embedding_request(body: bytes, threads: trio.CapacityLimiter) -> EmbeddingRequest:
-    """Return the request in `body`. Raise `ApiError` (400) if it is invalid.
+    """Return the request in `body`. Raises `ApiError` (400) if it is invalid.
 
     Large bodies are read in `threads`.
     """
@@ -48,19 +48,19 @@ async def receive_embedding_request(body: bytes, threads: trio.CapacityLimiter) 
 
 
 def read_embedding_request(raw: dict[str, JSON]) -> EmbeddingRequest:
-    """Return the request from the body's object. Raise `ApiError` (400) if it is invalid."""
+    """Return the request from the body's object. Raises `ApiError` (400) if it is invalid."""
     try:
         checked = _Body.model_validate(raw)
     except ValidationError as error:
         raise first_error(error) from None
     given = raw.get("input")
-    ask = EmbeddingCall(
+    call = EmbeddingCall(
         input=given,
         texts=_texts(given),
         as_base64=checked.encoding_format == "base64",
         parameters={key: value for key, value in raw.items() if key not in _OURS},
     )
-    return EmbeddingRequest(checked.model, ask)
+    return EmbeddingRequest(checked.model, call)
 
 
 def _texts(given: JSON) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def embedding_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/embeddings")
     async def embeddings() -> Response:
         parsed = await receive_embedding_request(await request_body(), readers)
-        job = EmbeddingJob(parsed.ask)
+        job = EmbeddingJob(parsed.call)
         turn = await _begin(service, parsed, job)
         await turn.final.wait()
         return await _answer(turn, job, readers)
@@ -63,7 +63,7 @@ def _turn_request(
     return TurnRequest(
         model=parsed.model,
         routes=routes,
-        call=parsed.ask.as_call(),
+        call=parsed.call.as_call(),
         dialect=DIALECT,
         dialect_options={},
         total_s=plan.total_s,

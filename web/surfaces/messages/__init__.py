@@ -1,5 +1,11 @@
-"""Anthropic Messages requests: validation and conversion to a Chat Completions call.
+"""Anthropic's Messages.
 
-`request` validates the body, `turns` converts its messages, `content` their blocks, `tools` the
-tools, and `thinking` the reasoning effort and the output format.
+- `routes`: the endpoints
+- `request`: validates the body and turns it into a Chat Completions call
+- `conversation`, `content`: converts messages and their content blocks
+- `tools`: converts tools and tool choice
+- `thinking`: converts thinking and output format to parameters of a chat
+
+Imports `actors.turn`, `web.http`, `web.turns`, `web.service` and `web.surfaces.chat_completions`,
+which validates the result. Answers are rendered by `web.dialects.anthropic_messages`.
 """

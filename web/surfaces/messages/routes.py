@@ -27,32 +27,32 @@ def message_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/messages")
     async def messages() -> Response:
-        ask = await receive_messages_request(await request_body(), readers)
-        turn = await begin(service, turn_request(service, ask))
-        return await answer(service, turn, stream=ask.stream)
+        request = await receive_messages_request(await request_body(), readers)
+        turn = await begin(service, turn_request(service, request))
+        return await answer(service, turn, stream=request.stream)
 
     @blueprint.post("/v1/messages/count_tokens")
     async def count_tokens() -> Response:
-        ask = await receive_count_request(await request_body(), readers)
-        return json_response({"input_tokens": count(service, ask)})
+        request = await receive_count_request(await request_body(), readers)
+        return json_response({"input_tokens": count(service, request)})
 
     return blueprint
 
 
-def turn_request(service: Service, ask: MessagesRequest) -> TurnRequest:
+def turn_request(service: Service, request: MessagesRequest) -> TurnRequest:
     """Return the turn request of a request; raises `ApiError` (404) for an unknown model."""
-    return service.planner.find(ask.model).turn(
-        ask.call,
-        model=ask.model,
+    return service.planner.find(request.model).turn(
+        request.call,
+        model=request.model,
         dialect=NAME,
         dialect_options={},
         tenant_id=TENANT,
-        stream=ask.stream,
-        strict=ask.strict,
+        stream=request.stream,
+        strict=request.strict,
     )
 
 
-def count(service: Service, ask: MessagesRequest) -> int:
+def count(service: Service, request: MessagesRequest) -> int:
     """Estimate the input tokens on the model's first route, without images."""
-    route = service.planner.find(ask.model).routes[0].route
-    return service.estimates.estimate_input(str(route), ask.call)
+    route = service.planner.find(request.model).routes[0].route
+    return service.estimates.estimate_input(str(route), request.call)

@@ -1,10 +1,13 @@
-"""OpenAI's Responses API: requests, stored history, WebSocket and the response resource.
+"""OpenAI's Responses: creation, compaction, the response resource and WebSockets.
 
-- `request`, `items`, `history`, `text`, `tools`: validation of a request
-- `state`, `chain`, `unstored`: the history before a request
-- `conversation`, `units`, `window`, `shown`: history and input as messages for the model
-- `prepare`, `turn`: the steps from a request to its turn
-- `resource`, `view`, `listing`, `deletion`: the response after its creation
-- `compact`, `summary`: compaction
-- `ws`, `ws_events`: the WebSocket
+- `routes`: the endpoints
+- `request`: validates the body; `input` does so for its items, tools and format
+- `create`: starts the turn of a request
+- `history`: the messages before a request, and the messages that the model gets
+- `resource`, `listing`, `deletion`: a response after its creation
+- `compact`: compaction
+- `websocket`: WebSocket mode
+
+Imports `actors`, `store.records`, `web.http`, `web.turns`, `web.service` and
+`web.dialects`; `web.dialects.openai_responses` renders the answers.
 """

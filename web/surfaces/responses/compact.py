@@ -33,10 +33,10 @@ def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> li
     The conversation is rendered as text, function calls and outputs included, so that every
     provider format can send it.
     """
-    asked = [text for text in (instructions, _TASK) if text]
+    texts = [text for text in (instructions, _TASK) if text]
     lines = [line for group in groups for message in group.messages for line in _lines(message)]
     return [
-        {"role": "system", "content": "\n\n".join(asked)},
+        {"role": "system", "content": "\n\n".join(texts)},
         {"role": "user", "content": "\n\n".join(lines)},
     ]
 

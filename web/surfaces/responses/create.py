@@ -32,7 +32,7 @@ _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 
 async def start_response(
     service: Service,
-    ask: ResponsesRequest,
+    request: ResponsesRequest,
     threads: trio.CapacityLimiter,
     start: Start,
     unstored: Unstored = NONE_UNSTORED,
@@ -42,8 +42,8 @@ async def start_response(
     Until it has started, no other turn of its conversation can start. It may continue a response
     that is `unstored`.
     """
-    with service.conversations.claim(TENANT, ask.past.conversation, service.registry):
-        prepared = await prepare(service, ask, threads, unstored)
+    with service.conversations.claim(TENANT, request.past.conversation, service.registry):
+        prepared = await prepare(service, request, threads, unstored)
         context = await model_context(service, prepared, threads)
         return await start(_request(service, prepared, context))
 
@@ -52,19 +52,21 @@ async def start_summary(
     service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter, start: Start
 ) -> Turn:
     """Start a turn that summarises a conversation; its content is not stored."""
-    ask = prepared.ask
-    asking = partial(summary_call, prepared.conversation.groups, ask.instructions)
-    request = _request(service, prepared, ModelContext([], ()))
+    request = prepared.request
+    make_messages = partial(summary_call, prepared.conversation.groups, request.instructions)
+    turn_request = _request(service, prepared, ModelContext([], ()))
     call = ModelCall(
         upstream_model="",
-        messages=await off_loop(prepared.large, threads, asking),
+        messages=await off_loop(prepared.large, threads, make_messages),
         parameters={
-            name: ask.parameters[name] for name in _USER_PARAMETERS if name in ask.parameters
+            name: request.parameters[name]
+            for name in _USER_PARAMETERS
+            if name in request.parameters
         },
     )
     return await start(
         replace(
-            request,
+            turn_request,
             call=call,
             keep_text=False,
             input_items=None,
@@ -81,36 +83,36 @@ async def count_input(
     """Estimate the input tokens of a request on the first route, without images."""
     context = await model_context(service, prepared, threads)
     call = ModelCall(
-        upstream_model="", messages=context.messages, parameters=prepared.ask.parameters
+        upstream_model="", messages=context.messages, parameters=prepared.request.parameters
     )
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 
 
 def _request(service: Service, prepared: PreparedRequest, context: ModelContext) -> TurnRequest:
-    ask = prepared.ask
+    request = prepared.request
     turn = prepared.plan.turn(
         _call(service, prepared, context),
-        model=ask.model,
+        model=request.model,
         dialect=NAME,
         dialect_options={"echo": _echo(prepared)},
         tenant_id=TENANT,
-        stream=ask.stream,
-        strict=ask.strict,
-        keep_text=ask.store,
+        stream=request.stream,
+        strict=request.strict,
+        keep_text=request.store,
     )
     return replace(
         turn,
         previous_id=prepared.history.turn_id,
-        conversation=ask.past.conversation,
-        input_items=ask.stored_input if ask.store else None,
+        conversation=request.past.conversation,
+        input_items=request.stored_input if request.store else None,
         notes=context.notes,
     )
 
 
 def _call(service: Service, prepared: PreparedRequest, context: ModelContext) -> ModelCall:
-    ask, parameters = prepared.ask, prepared.ask.parameters
-    if ask.thinking and knows_thinking(service, prepared.plan):
-        parameters = {**parameters, "reasoning": ask.thinking}
+    request, parameters = prepared.request, prepared.request.parameters
+    if request.thinking and knows_thinking(service, prepared.plan):
+        parameters = {**parameters, "reasoning": request.thinking}
     return ModelCall(
         upstream_model="",
         messages=context.messages,
@@ -122,8 +124,8 @@ def _call(service: Service, prepared: PreparedRequest, context: ModelContext) ->
 
 def _echo(prepared: PreparedRequest) -> dict[str, JSON]:
     """Return the fields of the response object that repeat the request and its history."""
-    past = prepared.ask.past
-    return prepared.ask.echo | {
+    past = prepared.request.past
+    return prepared.request.echo | {
         "instructions": prepared.conversation.instructions,
         "previous_response_id": past.previous,
         "conversation": None if past.conversation is None else {"id": past.conversation},

@@ -52,7 +52,7 @@ def page_of(items: Sequence[Item], page: Page) -> dict[str, JSON]:
     start = 0 if page.after is None else _place(ids, page.after, "after") + 1
     end = len(listed) if page.before is None else _place(ids, page.before, "before")
     within = listed[start:end]
-    # `before` without `after` asks for the last items before that one, not the first of the list.
+    # `before` without `after` requests the items just before that one, not the start of the list.
     backwards = page.before is not None and page.after is None
     shown = within[-page.limit :] if backwards else within[: page.limit]
     return {

@@ -1,4 +1,4 @@
-"""Validates a Responses request and converts its parameters to those of a chat.
+"""Validates a Responses request and converts its parameters to those of Chat Completions.
 
 Errors name the path of the invalid field. `conversation_history` and `strict` are extensions.
 Source: OpenAI's API reference, "Create a response".
@@ -22,7 +22,7 @@ from web.surfaces.responses.input.output_options import Tools, read_tools, respo
 LONGEST_NAME = 512
 """Maximum characters of a model name and of a conversation name."""
 _METADATA = 16
-"""Maximum number of metadata pairs in OpenAI's API; keys have 64 characters, values 512."""
+"""Maximum number of metadata pairs in OpenAI's API."""
 
 _UNAVAILABLE = {
     "prompt": "prompt templates are not supported. Send input and instructions.",
@@ -47,7 +47,7 @@ _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
 
 
-class Past(Struct, frozen=True, kw_only=True):
+class HistorySource(Struct, frozen=True, kw_only=True):
     """The source of a request's history; all None if the request has no history."""
 
     previous: str | None = None
@@ -68,7 +68,7 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
 
     model: str
     input: list[Item]
-    past: Past
+    past: HistorySource
     instructions: str | None
     """Instructions, or None to inherit those of the history."""
     parameters: dict[str, JSON]
@@ -80,7 +80,7 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     stored_input: str
     """JSON array of the items that are stored as this turn's input."""
     unavailable: tuple[str, ...] = ()
-    """Requested features that no route has."""
+    """Requested features that no route supports."""
     stream: bool = False
     store: bool = True
     """True if the response is stored (the `store` parameter)."""
@@ -189,15 +189,15 @@ def check_one_past(previous: str | None, conversation: str | None) -> None:
         raise invalid(text, param="previous_response_id", code="mutually_exclusive_parameters")
 
 
-def _past(raw: dict[str, JSON], body: _Body) -> Past:
+def _past(raw: dict[str, JSON], body: _Body) -> HistorySource:
     previous, conversation = body.previous_response_id, conversation_name(raw.get("conversation"))
     check_one_past(previous, conversation)
     history = raw.get("conversation_history")
     items = None if history is None else read_history(history)
-    return Past(previous=previous, conversation=conversation, items=items)
+    return HistorySource(previous=previous, conversation=conversation, items=items)
 
 
-def _input(raw: dict[str, JSON], past: Past) -> list[Item]:
+def _input(raw: dict[str, JSON], past: HistorySource) -> list[Item]:
     given = raw.get("input")
     if given is None:
         if past.given:
@@ -206,7 +206,7 @@ def _input(raw: dict[str, JSON], past: Past) -> list[Item]:
     return read_input(given)
 
 
-def _stored_input(past: Past, input: list[Item]) -> str:
+def _stored_input(past: HistorySource, input: list[Item]) -> str:
     """Encode the items that the request adds; referenced items are in the history already."""
     own = [item for item in input if item["type"] != "item_reference"]
     return encoded_list([*(past.items or ()), *own])

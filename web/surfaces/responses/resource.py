@@ -1,4 +1,8 @@
-"""Implements the response resource: retrieve, stream, cancel, delete and list input items."""
+"""Implements the response resource: retrieve, stream, cancel, delete and list input items.
+
+The functions `live_response`, `stored_response` and `remote_response` build the object from a turn
+of this process, from the store, and for a turn that runs in another process.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,50 +36,6 @@ from web.surfaces.responses.listing import Page, input_with_ids, page_of
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
 from web.turns.stored_events import load_stored_events
-
-
-def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
-    """Return the response of a turn that is running or not in the database yet.
-
-    `journal` has its events so far.
-    """
-    request = turn.request
-    if journal:
-        items = turn.items if isinstance(journal[-1], Ended) else None
-        return response_object(journal, request.dialect_options, items)
-    answer = ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
-    return object_of(answer, request.dialect_options)
-
-
-def stored_response(stored: StoredResponse) -> Fields:
-    """Return the response of an ended turn from its record."""
-    turn = stored.turn
-    answer = ResponseData(
-        turn_id=turn.id,
-        model=turn.upstream_model or turn.model,
-        created_at=turn.created_at,
-        items=read_items(stored.answer_items),
-        reason=Reason(turn.reason) if turn.reason else None,
-        usage=_usage(turn.usage) if turn.usage else None,
-        error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,
-        ended_at=turn.ended_at,
-    )
-    return object_of(answer, turn.dialect_options)
-
-
-def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
-    """Return the response of a turn that runs in another process.
-
-    `events` are those that the other process has stored so far.
-    """
-    if not events:
-        return stored_response(stored)
-    return object_of(answer_of(events), stored.turn.dialect_options)
-
-
-def _usage(record: UsageRecord) -> Usage:
-    fields = msgspec.structs.asdict(record)
-    return msgspec.convert({k: v for k, v in fields.items() if k != "cost_micros"}, Usage)
 
 
 class ResponseResource:
@@ -181,6 +141,50 @@ class ResponseResource:
         return await off_loop(
             large, self._threads, lambda: list(input_with_ids(turn_id, input_items))
         )
+
+
+def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
+    """Return the response of a turn that is running or not in the database yet.
+
+    `journal` has its events so far.
+    """
+    request = turn.request
+    if journal:
+        items = turn.items if isinstance(journal[-1], Ended) else None
+        return response_object(journal, request.dialect_options, items)
+    answer = ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
+    return object_of(answer, request.dialect_options)
+
+
+def stored_response(stored: StoredResponse) -> Fields:
+    """Return the response of an ended turn from its record."""
+    turn = stored.turn
+    answer = ResponseData(
+        turn_id=turn.id,
+        model=turn.upstream_model or turn.model,
+        created_at=turn.created_at,
+        items=read_items(stored.answer_items),
+        reason=Reason(turn.reason) if turn.reason else None,
+        usage=_usage(turn.usage) if turn.usage else None,
+        error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,
+        ended_at=turn.ended_at,
+    )
+    return object_of(answer, turn.dialect_options)
+
+
+def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
+    """Return the response of a turn that runs in another process.
+
+    `events` are those that the other process has stored so far.
+    """
+    if not events:
+        return stored_response(stored)
+    return object_of(answer_of(events), stored.turn.dialect_options)
+
+
+def _usage(record: UsageRecord) -> Usage:
+    fields = msgspec.structs.asdict(record)
+    return msgspec.convert({k: v for k, v in fields.items() if k != "cost_micros"}, Usage)
 
 
 def _unknown(id: str) -> ApiError:

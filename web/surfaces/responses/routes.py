@@ -35,22 +35,22 @@ def response_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/responses")
     async def create() -> Response:
-        ask = await receive_responses_request(await request_body(), threads)
-        turn = await start_response(service, ask, threads, partial(begin, service))
-        return await answer(service, turn, stream=ask.stream)
+        parsed = await receive_responses_request(await request_body(), threads)
+        turn = await start_response(service, parsed, threads, partial(begin, service))
+        return await answer(service, turn, stream=parsed.stream)
 
     @blueprint.post("/v1/responses/compact")
     async def compact() -> Response:
-        ask = await receive_responses_request(await request_body(), threads)
-        prepared = await prepare(service, ask, threads)
+        parsed = await receive_responses_request(await request_body(), threads)
+        prepared = await prepare(service, parsed, threads)
         turn = await start_summary(service, prepared, threads, partial(begin, service))
         await turn.final.wait()
         return await _compacted(turn, prepared, threads)
 
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
-        ask = await receive_responses_request(await request_body(), threads)
-        tokens = await count_input(service, await prepare(service, ask, threads), threads)
+        parsed = await receive_responses_request(await request_body(), threads)
+        tokens = await count_input(service, await prepare(service, parsed, threads), threads)
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
     @blueprint.get("/v1/responses/<response_id>")

@@ -1,4 +1,4 @@
-"""Serves `/v1/routes`: the state of the routes, and opening or resetting one by hand."""
+"""Serves `/v1/routes`: the state of the routes as JSON, and opening or resetting one by hand."""
 
 from collections.abc import Sequence
 
@@ -12,29 +12,6 @@ from web.http.errors import invalid, not_found
 from web.http.responses import json_response
 from web.providers.factory import models_by_route
 from web.service import Service
-
-
-def route_json(status: RouteStatus, models: Sequence[str]) -> dict[str, object]:
-    """Return a route and its breaker; fields from `requests_last_minute` on are the provider's."""
-    route, breaker, provider = status.route, status.breaker, status.provider
-    return {
-        "route": str(route),
-        "object": "route",
-        "provider": route.provider,
-        "model": route.upstream_model,
-        "models": models,
-        "state": breaker.state,
-        "reason": breaker.reason,
-        "failures": breaker.failures,
-        "retry_in_s": None if breaker.retry_in_s is None else round(breaker.retry_in_s, 3),
-        "prefill_refused": status.prefill_refused,
-        "requests_last_minute": provider.usage.requests,
-        "tokens_last_minute": provider.usage.tokens,
-        "hot": provider.hot,
-        "in_flight": provider.in_flight,
-        "keys": provider.keys and msgspec.structs.asdict(provider.keys),
-    }
-
 
 _NAMES_SHOWN = 50
 _LONGEST_MODEL = 512
@@ -85,3 +62,25 @@ def _route(service: Service, provider: str, model: str) -> Route:
         text = f"A model name may have at most {_LONGEST_MODEL} characters."
         raise invalid(text, param="model", code="name_too_long")
     return Route(provider, model)
+
+
+def route_json(status: RouteStatus, models: Sequence[str]) -> dict[str, object]:
+    """Return a route and its breaker; fields from `requests_last_minute` on are the provider's."""
+    route, breaker, provider = status.route, status.breaker, status.provider
+    return {
+        "route": str(route),
+        "object": "route",
+        "provider": route.provider,
+        "model": route.upstream_model,
+        "models": models,
+        "state": breaker.state,
+        "reason": breaker.reason,
+        "failures": breaker.failures,
+        "retry_in_s": None if breaker.retry_in_s is None else round(breaker.retry_in_s, 3),
+        "prefill_refused": status.prefill_refused,
+        "requests_last_minute": provider.usage.requests,
+        "tokens_last_minute": provider.usage.tokens,
+        "hot": provider.hot,
+        "in_flight": provider.in_flight,
+        "keys": provider.keys and msgspec.structs.asdict(provider.keys),
+    }

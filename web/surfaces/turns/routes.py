@@ -96,11 +96,11 @@ def _requested_stream(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[R
     if turn_dialect not in DIALECTS:
         raise invalid("A turn of embeddings has no events to stream.", code="no_events")
     name = request.args.get("dialect", turn_dialect)
-    kind = DIALECTS.get(name)
-    if kind is None:
+    spec = DIALECTS.get(name)
+    if spec is None:
         raise invalid(f"dialect: must be one of {', '.join(DIALECTS)}.", param="dialect")
     own = options if name == turn_dialect else {}
-    return partial(kind.stream, own), resume_cursor(name)
+    return partial(spec.stream, own), resume_cursor(name)
 
 
 def _page_cursor(text: str | None) -> str | None:

@@ -1,7 +1,8 @@
 """Converts Chat parameters to the names and bounds of Anthropic's Messages API.
 
-Each function takes all given parameters, or the value of one, and adds the names of those that the
-API cannot express to `left_out`.
+`traits` says what a model accepts; `thinking` converts the reasoning effort. The other functions
+take all given parameters, or the value of one, and add the names of those that the API cannot
+express to `left_out`.
 """
 
 import re
@@ -16,6 +17,25 @@ _CLASSIC = (4, 0)
 
 _OLD_MODEL_MAX_TOKENS = 4096
 _MAX_TOKENS = 32_000
+
+BUDGETS = {
+    "minimal": 1024,
+    "low": 4096,
+    "medium": 8192,
+    "high": 16_384,
+    "xhigh": 24_576,
+    "max": 24_576,
+}
+"""Thinking tokens for each effort; capped at half of the client's `max_tokens`."""
+
+_MIN_BUDGET = 1024
+_EFFORTS = {effort: effort for effort in BUDGETS} | {"minimal": "low"}
+
+_MAX_USER_ID = 256
+
+_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+
+Parameters = Mapping[str, JSON]
 
 
 class Traits(Struct, frozen=True):
@@ -41,20 +61,6 @@ def traits(model: str) -> Traits:
         temperature_with_top_p=version < (4, 1),
         max_tokens=_MAX_TOKENS if version >= _CLASSIC else _OLD_MODEL_MAX_TOKENS,
     )
-
-
-BUDGETS = {
-    "minimal": 1024,
-    "low": 4096,
-    "medium": 8192,
-    "high": 16_384,
-    "xhigh": 24_576,
-    "max": 24_576,
-}
-"""Thinking tokens for each effort; capped at half of the client's `max_tokens`."""
-
-_MIN_BUDGET = 1024
-_EFFORTS = {effort: effort for effort in BUDGETS} | {"minimal": "low"}
 
 
 class Thinking(Struct, frozen=True):
@@ -116,13 +122,6 @@ def _from_effort(
         return Thinking()
     budget = max(_MIN_BUDGET, min(BUDGETS[requested], most))
     return Thinking({"type": "enabled", "budget_tokens": budget})
-
-
-_MAX_USER_ID = 256
-
-_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
-
-Parameters = Mapping[str, JSON]
 
 
 def sampling(

@@ -80,7 +80,7 @@ _READ = frozenset(
 
 
 class Translation(Struct, frozen=True):
-    """A request body with the paths of what the call contains and the body leaves out."""
+    """A request body, and the paths of the parts of the call that it leaves out."""
 
     body: dict[str, JSON]
     left_out: tuple[str, ...]

@@ -1,0 +1,10 @@
+"""Wire format of Google's Gemini API.
+
+- `decoder`: the format itself; reads streams and documents
+- `frames`: the responses that are read
+- `request`: the body of a request
+- `contents`: converts messages to `contents`
+
+Imports `turn`, `runtime.offload` and the helpers of
+`providers.formats`, no other format. Sockets belong in `providers.http`.
+"""

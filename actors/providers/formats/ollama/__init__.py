@@ -1,0 +1,9 @@
+"""Wire format of Ollama's `/api/chat`.
+
+- `decoder`: the format itself; reads JSON lines and documents
+- `frames`: the lines that are read
+- `request`: the body of a request
+
+Imports `turn`, `runtime.offload` and the helpers of
+`providers.formats`, no other format. Sockets belong in `providers.http`.
+"""

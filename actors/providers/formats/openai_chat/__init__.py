@@ -1,0 +1,10 @@
+"""Wire format of OpenAI's Chat Completions.
+
+- `decoder`: the format itself; reads streams and documents. A call has this form already, so
+  there is no `request` module
+- `frames`: the chunks that are read
+- `tool_calls`: assigns pieces of an answer to tool calls
+
+Imports `turn`, `runtime.offload` and the helpers of
+`providers.formats`, no other format. Sockets belong in `providers.http`.
+"""

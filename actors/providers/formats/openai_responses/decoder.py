@@ -1,4 +1,4 @@
-"""Turns Responses events and documents into chunks, independent of the transport.
+"""Wire format `openai-responses`: turns Responses events and documents into chunks.
 
 The events are those of OpenAI's API reference, "Streaming events" of Responses. They are the same
 over HTTP and over a WebSocket.
@@ -49,6 +49,8 @@ _DONES = {
 _STATUSES = {None, "completed", "incomplete"}
 """Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
+
+PATH = "/responses"
 
 
 class _ErrorStatus(Struct):
@@ -204,8 +206,6 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.failed": EventReader._response_failed,
 }
 """Handlers by event type; other events carry no content and are ignored."""
-
-PATH = "/responses"
 
 
 class OpenAIResponses:

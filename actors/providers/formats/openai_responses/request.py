@@ -32,7 +32,7 @@ _SET_HERE = frozenset({"stream", "stream_options", "store"})
 
 
 class Translation(Struct, frozen=True):
-    """A request body with the paths of what the call contains and the body leaves out."""
+    """A request body, and the paths of the parts of the call that it leaves out."""
 
     body: Object
     left_out: tuple[str, ...]

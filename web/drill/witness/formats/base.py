@@ -1,4 +1,7 @@
-"""Interface of the wire formats to the simulated server. Each format is a pure module."""
+"""Interface of the wire formats to the simulated server, and helpers that they share.
+
+Each format is a pure module.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -96,11 +99,6 @@ def camel(fields: Mapping[str, object]) -> dict[str, object]:
     return {_camel(name): value for name, value in fields.items()}
 
 
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)
-
-
 class WholeCall(Struct, frozen=True):
     """A complete tool call."""
 
@@ -138,3 +136,8 @@ class CallCollector:
         except msgspec.DecodeError:
             return None
         return WholeCall(self._head.id or "", self._head.name or "", Raw(arguments))
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)

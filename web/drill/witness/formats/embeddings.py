@@ -40,8 +40,8 @@ class Embeddings:
         """Parse a request body. Raises `BadCall`."""
         try:
             document = json_object(body)
-            asked = read_embedding_request(document)
-            dimensions_of(asked.ask.parameters)
+            parsed = read_embedding_request(document)
+            dimensions_of(parsed.call.parameters)
         except ApiError as error:
             raise BadCall(error.info.message, error.info.param) from None
         except BadDimensions as error:
@@ -49,12 +49,12 @@ class Embeddings:
         metadata: JSON = document.get("metadata")
         user = document.get("user")
         return SimulatedEmbeddingCall(
-            call=one_token(asked.ask, asked.model),
+            call=one_token(parsed.call, parsed.model),
             stream=False,
             include_usage=False,
             user=user if isinstance(user, str) else None,
             metadata=metadata if isinstance(metadata, dict) else None,
-            embedding=asked.ask,
+            embedding=parsed.call,
         )
 
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> "EmbeddingRenderer":

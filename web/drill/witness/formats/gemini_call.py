@@ -1,4 +1,4 @@
-"""Converts a `GenerateContentRequest` to a Chat call.
+"""Converts a `GenerateContentRequest` to a Chat call: contents, settings and tools.
 
 This is the inverse of `actors.providers.formats.gemini.contents`: a chat converted there comes back
 unchanged, so that a simulated model gives the same answer over every wire format.
@@ -26,69 +26,6 @@ _SETTINGS = {
 }
 _FORMAT = frozenset({"responseJsonSchema", "responseMimeType", "responseSchema"})
 _CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required", "VALIDATED": "auto"}
-
-
-def settings(request: Document) -> dict[str, JSON]:
-    """Return the parameters in `generationConfig`."""
-    given = request.get("generationConfig")
-    config = camel(given) if isinstance(given, dict) else {}
-    result = {_SETTINGS.get(name, name): config[name] for name in config if name not in _FORMAT}
-    schema = config.get("responseJsonSchema") or _plain(config.get("responseSchema"))
-    if schema:
-        wanted = {"name": "response", "schema": schema}
-        result["response_format"] = {"type": "json_schema", "json_schema": wanted}
-    elif config.get("responseMimeType") == "application/json":
-        result["response_format"] = {"type": "json_object"}
-    return result
-
-
-def tools(request: Document) -> dict[str, JSON]:
-    """Return `tools` and `tool_choice`."""
-    result: dict[str, JSON] = {}
-    tools = request.get("tools")
-    declared = [
-        {"type": "function", "function": _function(function)}
-        for tool in (tools if isinstance(tools, list) else [])
-        for function in _declarations(tool)
-    ]
-    if declared:
-        result["tools"] = declared
-    match request.get("toolConfig"):
-        case {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [str(name)]}}:
-            result["tool_choice"] = {"type": "function", "function": {"name": name}}
-        case {"functionCallingConfig": {"mode": str(mode)}} if mode in _CHOICES:
-            result["tool_choice"] = _CHOICES[mode]
-    return result
-
-
-def _declarations(tool: JSON) -> Iterator[Document]:
-    match tool:
-        case {"functionDeclarations": list(found)} | {"function_declarations": list(found)}:
-            yield from (one for one in found if isinstance(one, dict))
-
-
-def _function(declaration: Document) -> dict[str, JSON]:
-    result = camel(declaration)
-    function: dict[str, JSON] = {}
-    for name in ("name", "description"):
-        if name in result:
-            function[name] = result[name]
-    if schema := result.get("parametersJsonSchema") or _plain(result.get("parameters")):
-        function["parameters"] = schema
-    return function
-
-
-def _plain(schema: JSON) -> JSON:
-    """Return Google's `Schema` as JSON Schema, whose type names are in lower case."""
-    if isinstance(schema, list):
-        return [_plain(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: value.lower() if key == "type" and isinstance(value, str) else _plain(value)
-        for key, value in schema.items()
-    }
-
 
 _FIELDS = frozenset(
     {
@@ -218,3 +155,65 @@ def _chat_parts(parts: list[Document]) -> Iterator[dict[str, JSON]]:
                 yield {"type": "image_url", "image_url": {"url": url}}
             case {"fileData": {"fileUri": url}}:
                 yield {"type": "image_url", "image_url": {"url": url}}
+
+
+def settings(request: Document) -> dict[str, JSON]:
+    """Return the parameters in `generationConfig`."""
+    given = request.get("generationConfig")
+    config = camel(given) if isinstance(given, dict) else {}
+    result = {_SETTINGS.get(name, name): config[name] for name in config if name not in _FORMAT}
+    schema = config.get("responseJsonSchema") or _plain(config.get("responseSchema"))
+    if schema:
+        wanted = {"name": "response", "schema": schema}
+        result["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    elif config.get("responseMimeType") == "application/json":
+        result["response_format"] = {"type": "json_object"}
+    return result
+
+
+def tools(request: Document) -> dict[str, JSON]:
+    """Return `tools` and `tool_choice`."""
+    result: dict[str, JSON] = {}
+    tools = request.get("tools")
+    declared = [
+        {"type": "function", "function": _function(function)}
+        for tool in (tools if isinstance(tools, list) else [])
+        for function in _declarations(tool)
+    ]
+    if declared:
+        result["tools"] = declared
+    match request.get("toolConfig"):
+        case {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [str(name)]}}:
+            result["tool_choice"] = {"type": "function", "function": {"name": name}}
+        case {"functionCallingConfig": {"mode": str(mode)}} if mode in _CHOICES:
+            result["tool_choice"] = _CHOICES[mode]
+    return result
+
+
+def _declarations(tool: JSON) -> Iterator[Document]:
+    match tool:
+        case {"functionDeclarations": list(found)} | {"function_declarations": list(found)}:
+            yield from (one for one in found if isinstance(one, dict))
+
+
+def _function(declaration: Document) -> dict[str, JSON]:
+    result = camel(declaration)
+    function: dict[str, JSON] = {}
+    for name in ("name", "description"):
+        if name in result:
+            function[name] = result[name]
+    if schema := result.get("parametersJsonSchema") or _plain(result.get("parameters")):
+        function["parameters"] = schema
+    return function
+
+
+def _plain(schema: JSON) -> JSON:
+    """Return Google's `Schema` as JSON Schema, whose type names are in lower case."""
+    if isinstance(schema, list):
+        return [_plain(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.lower() if key == "type" and isinstance(value, str) else _plain(value)
+        for key, value in schema.items()
+    }

@@ -9,7 +9,7 @@ from web.http.errors import ApiError, invalid
 from web.surfaces.responses.history.history import Chain
 from web.surfaces.responses.history.message_groups import MessageGroup, MessageGroups, Mismatch
 from web.surfaces.responses.input.items import Item, wrong
-from web.surfaces.responses.request import Past, ResponsesRequest
+from web.surfaces.responses.request import HistorySource, ResponsesRequest
 
 _CALLS = "function_call_mismatch"
 _REFERENCE = "item_reference"
@@ -25,23 +25,23 @@ class Conversation(Struct, frozen=True, kw_only=True):
     """Warnings about parts of the history that cannot be sent."""
 
 
-def conversation_of(ask: ResponsesRequest, chain: Chain) -> Conversation:
+def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
     """Return the conversation of a request and its history; raises `ApiError` (400)."""
-    _check_references(ask.input, chain)
-    # The deleted or unread responses may contain the other half of a call and its output.
+    _check_references(request.input, chain)
+    # A response that was deleted or cut off may contain the call of an output, or vice versa.
     forgiving = chain.cut or chain.gaps > 0
-    history = _without_unanswered(chain.items, ask.input, forgiving=forgiving)
+    history = _without_unanswered(chain.items, request.input, forgiving=forgiving)
     groups = MessageGroups()
     try:
         groups.add(history, forgiving=forgiving)
-        groups.add(ask.input)
+        groups.add(request.input)
         finished = groups.finish()
     except Mismatch as mismatch:
-        raise _mismatch(mismatch, ask.past, len(history)) from None
+        raise _mismatch(mismatch, request.past, len(history)) from None
     if not finished:
         raise wrong("input", "must have at least one message.", "missing_required_parameter")
     return Conversation(
-        instructions=chain.instructions if ask.instructions is None else ask.instructions,
+        instructions=chain.instructions if request.instructions is None else request.instructions,
         groups=finished,
         warnings=_warnings(groups, chain, len(chain.items) - len(history)),
     )
@@ -58,7 +58,7 @@ def _check_references(items: Sequence[Item], chain: Chain) -> None:
 
 
 def _without_unanswered(
-    items: Sequence[Item], asked: Sequence[Item], *, forgiving: bool
+    items: Sequence[Item], added: Sequence[Item], *, forgiving: bool
 ) -> Sequence[Item]:
     """Return the history without incomplete calls, unless they have an output.
 
@@ -68,7 +68,7 @@ def _without_unanswered(
     if not any(map(dropped, items)):
         return items
     answered = {
-        item["call_id"] for item in (*items, *asked) if item["type"] == "function_call_output"
+        item["call_id"] for item in (*items, *added) if item["type"] == "function_call_output"
     }
     return [item for item in items if not dropped(item) or item["call_id"] in answered]
 
@@ -78,11 +78,11 @@ def _is_call(item: Item) -> bool:
 
 
 def _is_incomplete(item: Item) -> bool:
-    """Return whether this is a call with incomplete arguments, which few clients can have run."""
+    """Return whether this is a call with incomplete arguments, which hardly any client can run."""
     return _is_call(item) and item["status"] == "incomplete"
 
 
-def _mismatch(mismatch: Mismatch, past: Past, history: int) -> ApiError:
+def _mismatch(mismatch: Mismatch, past: HistorySource, history: int) -> ApiError:
     if mismatch.place >= history:
         path = f"input[{mismatch.place - history}]"
         return wrong(path, mismatch.words, _CALLS)

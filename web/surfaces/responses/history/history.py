@@ -46,17 +46,17 @@ class Chain(Struct, frozen=True, kw_only=True):
     """Number of deleted responses in it."""
 
 
-def chain_before(links: Sequence[ChainLink], asked_for: str) -> Chain:
-    """Return the history that ends with the response `asked_for`.
+def chain_before(links: Sequence[ChainLink], previous_id: str) -> Chain:
+    """Return the history that ends with the response `previous_id`.
 
     Raises `ApiError`: 404 if one of the responses does not exist or is not stored, 409 if the last
     one is still in progress.
     """
     for link in links:
         if link.lost is not None:
-            raise _lost(link, asked_for)
+            raise _lost(link, previous_id)
     if not links:
-        raise previous_not_found(asked_for)
+        raise previous_not_found(previous_id)
     return _chain(links)
 
 
@@ -87,11 +87,11 @@ def in_progress(id: str) -> ApiError:
     )
 
 
-def _lost(link: ChainLink, asked_for: str) -> ApiError:
+def _lost(link: ChainLink, previous_id: str) -> ApiError:
     id = response_id(link.turn_id)
-    if id == asked_for:
+    if id == previous_id:
         return previous_not_found(id)
-    text = f"Response {asked_for!r} continues {id!r}, which was deleted or is not stored."
+    text = f"Response {previous_id!r} continues {id!r}, which was deleted or is not stored."
     return not_found(text, code="previous_response_not_found", param="previous_response_id")
 
 

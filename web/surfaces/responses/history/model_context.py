@@ -1,4 +1,7 @@
-"""Builds the messages that a model gets of a conversation, and warnings about the rest."""
+"""Finds the routes and the history of a request, and builds the messages that the model gets.
+
+Warnings tell the client about messages and parameters that the model doesn't get.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,11 +34,16 @@ _LARGE = 131_072
 _MANY_ITEMS = 1_000
 """Input items that take at most 5 ms; item references are not counted by their characters."""
 
+_RESPONSES = frozenset({"openai-responses", "responses-ws"})
+"""Provider formats that support all settings of `reasoning`."""
+_AT_ONCE_S = 0.002
+"""Seconds of token counting between checkpoints: a group takes 10 µs, but a large one 2 ms."""
+
 
 class PreparedRequest(Struct, frozen=True, kw_only=True):
     """A request, the routes that may answer it, and its conversation."""
 
-    ask: ResponsesRequest
+    request: ResponsesRequest
     plan: TurnPlan
     history: LoadedHistory
     conversation: Conversation
@@ -45,12 +53,12 @@ class PreparedRequest(Struct, frozen=True, kw_only=True):
     @property
     def items(self) -> list[Item]:
         """All items of the conversation, oldest first."""
-        return [*self.history.chain.items, *self.ask.input]
+        return [*self.history.chain.items, *self.request.input]
 
 
 async def prepare(
     service: Service,
-    ask: ResponsesRequest,
+    request: ResponsesRequest,
     threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
 ) -> PreparedRequest:
@@ -58,20 +66,14 @@ async def prepare(
 
     A large conversation is built in one of `threads`.
     """
-    plan = service.planner.find(ask.model)
-    history = await load_history(service, ask.past, threads, unstored)
-    put_together = partial(conversation_of, ask, history.chain)
-    large = history.size + len(ask.stored_input) > _LARGE or len(ask.input) > _MANY_ITEMS
+    plan = service.planner.find(request.model)
+    history = await load_history(service, request.past, threads, unstored)
+    put_together = partial(conversation_of, request, history.chain)
+    large = history.size + len(request.stored_input) > _LARGE or len(request.input) > _MANY_ITEMS
     conversation = await off_loop(large, threads, put_together)
     return PreparedRequest(
-        ask=ask, plan=plan, history=history, conversation=conversation, large=large
+        request=request, plan=plan, history=history, conversation=conversation, large=large
     )
-
-
-_RESPONSES = frozenset({"openai-responses", "responses-ws"})
-"""Provider formats that support all settings of `reasoning`."""
-_AT_ONCE_S = 0.002
-"""Seconds of token counting between checkpoints: a group takes 10 µs, but a large one 2 ms."""
 
 
 class ModelContext(Struct, frozen=True):
@@ -90,12 +92,12 @@ async def model_context(
 
     Raises `ApiError` (400) if the request is `strict` and something has to be left out.
     """
-    ask, conversation = prepared.ask, prepared.conversation
+    request, conversation = prepared.request, prepared.conversation
     notes = [*conversation.warnings, *_ignored_parameters(service, prepared)]
-    if ask.strict and notes:
+    if request.strict and notes:
         raise invalid(" ".join(note.message for note in notes), code="unsupported_by_route")
     groups = conversation.groups
-    if ask.truncate:
+    if request.truncate:
         groups = await _truncated(service, prepared, threads)
     if dropped := len(conversation.groups) - len(groups):
         text = (
@@ -136,10 +138,10 @@ def _ignored_parameters(service: Service, prepared: PreparedRequest) -> list[War
 
     The routes report all other unsupported parameters themselves.
     """
-    ask = prepared.ask
-    ignored = [f"{name} is not available" for name in ask.unavailable]
-    if ask.thinking and not knows_thinking(service, prepared.plan):
-        names = ", ".join(f"reasoning.{name}" for name in ask.thinking)
+    request = prepared.request
+    ignored = [f"{name} is not available" for name in request.unavailable]
+    if request.thinking and not knows_thinking(service, prepared.plan):
+        names = ", ".join(f"reasoning.{name}" for name in request.thinking)
         ignored.append(f"{names} needs a model whose routes all use OpenAI's Responses API")
     return [Warning("parameter_ignored", f"Left out: {text}.") for text in ignored]
 
@@ -148,16 +150,16 @@ async def _truncated(
     service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
 ) -> list[MessageGroup]:
     """Return the groups that fit into the context window of the first route, if it is known."""
-    ask, conversation = prepared.ask, prepared.conversation
+    request, conversation = prepared.request, prepared.conversation
     first = prepared.plan.routes[0]
     window = first.capabilities.context_window
     if window is None:
         return conversation.groups
     count_tokens = partial(service.estimates.estimate_input, str(first.route))
-    longest = ask.parameters.get("max_completion_tokens")
+    longest = request.parameters.get("max_completion_tokens")
     instruction_messages = _instruction_messages(conversation.instructions)
     fixed = count_tokens(
-        ModelCall(upstream_model="", messages=instruction_messages, parameters=ask.parameters)
+        ModelCall(upstream_model="", messages=instruction_messages, parameters=request.parameters)
     )
     room = window - fixed - (longest if isinstance(longest, int) else 0)
     counted = await count_groups(conversation.groups, count_tokens)

@@ -19,7 +19,7 @@ from web.surfaces.responses.history.history import (
     in_progress,
     previous_not_found,
 )
-from web.surfaces.responses.request import Past
+from web.surfaces.responses.request import HistorySource
 from web.turns.conversation_lock import conversation_busy
 
 LARGE = 65_536
@@ -35,14 +35,14 @@ class LoadedHistory(Struct, frozen=True):
 
     chain: Chain
     turn_id: str | None
-    """The previous turn, or None if the request begins a chain or conversation."""
+    """The previous turn, or None if the request begins a new chain or conversation."""
     size: int = 0
     """Characters of the stored JSON from which it was read."""
 
 
 async def load_history(
     service: Service,
-    past: Past,
+    past: HistorySource,
     threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
 ) -> LoadedHistory:
@@ -58,7 +58,7 @@ async def load_history(
 
 
 async def _stored(
-    service: Service, past: Past, threads: trio.CapacityLimiter, unstored: Unstored
+    service: Service, past: HistorySource, threads: trio.CapacityLimiter, unstored: Unstored
 ) -> LoadedHistory:
     if past.previous is not None:
         return await _before(service, past.previous, threads, unstored)

@@ -207,7 +207,7 @@ _READERS: dict[str, Callable[[Item, str], Item]] = {
 
 
 def _named(given: Item, path: str) -> Item:
-    """Return the item's `id` as a field, or no field if the client sent none."""
+    """Return the item's `id` as an object with one field, empty if the client sent none."""
     return {} if given.get("id") is None else {"id": string_at(given, "id", path)}
 
 

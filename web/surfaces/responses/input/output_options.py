@@ -1,4 +1,4 @@
-"""Converts the tools and the tool choice of a Responses request to those of a chat.
+"""Converts tools, tool choice and text format of a Responses request to Chat Completions form.
 
 Only functions, which the client runs, are accepted. Tools that the server would have to run are
 rejected. Source: OpenAI's API reference, "Create a response".
@@ -16,6 +16,9 @@ Object = dict[str, JSON]
 MAX_TOOLS = 1_000
 _CHOICES = ("none", "auto", "required")
 _MODES = ("auto", "required")
+
+_FORMATS = ("text", "json_object", "json_schema")
+_VERBOSITIES = ("low", "medium", "high")
 
 
 class Tools(Struct, frozen=True, kw_only=True):
@@ -132,12 +135,8 @@ def _check(tool: Object, field: str, kind: type, words: str, path: str) -> None:
         raise wrong(f"{path}.{field}", f"must be {words}.")
 
 
-_FORMATS = ("text", "json_object", "json_schema")
-_VERBOSITIES = ("low", "medium", "high")
-
-
 class TextFormat(Struct, frozen=True):
-    """The format of the answer that a request asks for."""
+    """The requested format of the answer."""
 
     parameters: Object
     """Parameters of the model call, in the form of Chat Completions."""

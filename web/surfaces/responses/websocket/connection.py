@@ -7,7 +7,7 @@ import structlog
 import trio
 from quart.wrappers import Websocket
 
-from actors.answer.codec import is_long, kept_items
+from actors.answer.codec import encode_stored_items, is_long
 from actors.answer.items import items_of
 from actors.journal.reader_pace import ReaderTooSlow
 from actors.runtime.offload import off_loop
@@ -46,20 +46,20 @@ _log = structlog.stdlib.get_logger("trouper.http")
 class PendingResponse:
     """A requested response, until its last events are being sent."""
 
-    __slots__ = ("_ask", "_cancelled", "_turn", "unstored")
+    __slots__ = ("_cancelled", "_request", "_turn", "unstored")
 
-    def __init__(self, ask: ResponsesRequest) -> None:
-        self._ask: ResponsesRequest | None = ask
+    def __init__(self, request: ResponsesRequest) -> None:
+        self._request: ResponsesRequest | None = request
         self._turn: Turn | None = None
         self._cancelled = False
-        self.unstored = None if ask.store else ask.stored_input
+        self.unstored = None if request.store else request.stored_input
         """JSON array of its input items if they are not stored, else None."""
 
     def take(self) -> ResponsesRequest:
         """Return the request, once: it may be large and must be freed while the turn runs."""
-        ask, self._ask = self._ask, None
-        assert ask is not None  # noqa: S101  # only `_start` calls this, once per response
-        return ask
+        request, self._request = self._request, None
+        assert request is not None  # noqa: S101  # only `_start` calls this, once per response
+        return request
 
     def set_turn(self, turn: Turn) -> None:
         """Set its turn, and cancel the turn if the client has cancelled the response already."""
@@ -140,7 +140,7 @@ class ResponsesSocket:
         elif pending is not None:
             raise response_in_progress()
         else:
-            self._current = PendingResponse(event.ask)
+            self._current = PendingResponse(event.request)
             sender.send_nowait(self._current)
 
     async def _respond_to_all(
@@ -237,4 +237,4 @@ class ResponsesSocket:
 
 def _answer_json(turn: Turn, *, long: bool) -> str | None:
     items = items_of(turn.journal.events) if turn.items is None else turn.items
-    return kept_items(items, long=long)
+    return encode_stored_items(items, long=long)

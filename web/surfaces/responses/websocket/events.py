@@ -28,7 +28,7 @@ _ENVELOPE = frozenset({"type", "event_id", "generate", "stream_id"})
 class Create(Struct, frozen=True):
     """A `response.create` event."""
 
-    ask: ResponsesRequest
+    request: ResponsesRequest
 
 
 class Cancel(Struct, frozen=True):
