@@ -1,7 +1,49 @@
-"""Settings for all tests: Hypothesis runs without deadlines."""
+"""Settings for all tests: sizes, Hypothesis profiles, garbage collection, and the skip summary."""
 
+import gc
+from collections import Counter
+
+import pytest
 from hypothesis import settings
 
+from tests.support.sizes import FULL, SHORT_EXAMPLES
+
 # The duration of an example depends on the load of the machine, so a deadline would be flaky.
-settings.register_profile("trouper", deadline=None)
-settings.load_profile("trouper")
+# Short runs are seeded: a failure of `make test` can be repeated. New examples are for `make soak`.
+settings.register_profile("full", deadline=None)
+settings.register_profile(
+    "short", deadline=None, max_examples=SHORT_EXAMPLES, derandomize=True, database=None
+)
+settings.load_profile("full" if FULL else "short")
+
+# Imports and collection create millions of objects that live to the end of the run. Collecting
+# garbage among them again and again took a quarter of the CPU time.
+gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests marked `soak`, except when full sizes are requested."""
+    if FULL:
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    if soak:
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def pytest_collection_finish() -> None:
+    """Exempt everything that collection created from garbage collection."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one line that names the reasons of skipped tests and their numbers."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    if reasons:
+        listed = "; ".join(f"{reason} ({number})" for reason, number in reasons.items())
+        terminalreporter.write_line(f"{sum(reasons.values())} tests skipped: {listed}")

@@ -1,7 +1,7 @@
-"""Holds imports to the layout: which package, and which room of a package, may import which.
+"""Checks imports against the allowed dependencies of packages and of their subpackages.
 
-The rooms are the folders (and modules) directly below `actors`, `web` and `store`. Their maps are
-in the packages' docstrings; docs/explanation/architecture.md gives the reasons.
+The subpackages are the folders (and modules) directly below `actors`, `web` and `store`. Their maps
+are in the packages' docstrings; docs/explanation/architecture.md gives the reasons.
 """
 
 import ast
@@ -20,21 +20,21 @@ FORBIDDEN = {
 GATE = "actors.turn.records"
 """The one module of `actors` that imports the store."""
 
-GROUND = {"actors.turn", "actors.ports", "actors.runtime"}
-ROOMS: dict[str, set[str]] = {
+BASE = {"actors.turn", "actors.ports", "actors.runtime"}
+SUBPACKAGES: dict[str, set[str]] = {
     "actors.runtime": set(),
     "actors.turn": set(),
     "actors.turn.state": {"actors.answer", "actors.journal", "actors.usage"},
     "actors.ports": {"actors.turn"},
     "actors.answer": {"actors.turn"},
-    "actors.journal": GROUND,
-    "actors.usage": GROUND,
-    "actors.routing": GROUND,
-    "actors.continuation": {*GROUND, "actors.usage"},
-    "actors.providers": {*GROUND, "actors.usage"},
-    "actors.attempts": {*GROUND, "actors.continuation", "actors.routing", "actors.usage"},
+    "actors.journal": BASE,
+    "actors.usage": BASE,
+    "actors.routing": BASE,
+    "actors.continuation": {*BASE, "actors.usage"},
+    "actors.providers": {*BASE, "actors.usage"},
+    "actors.attempts": {*BASE, "actors.continuation", "actors.routing", "actors.usage"},
     "actors.finalisation": {
-        *GROUND,
+        *BASE,
         *("actors.answer", "actors.attempts", "actors.journal", "actors.usage"),
         "actors.persister",  # its events and text are what is decided on
     },
@@ -59,7 +59,10 @@ ROOMS: dict[str, set[str]] = {
     },
     "web.drill": {"web.http", "web.surfaces"},
 }
-"""The other rooms of its package that a room may import; a module has precedence over its room."""
+"""The other subpackages of its package that a subpackage may import.
+
+An entry for a module has precedence over that of its subpackage.
+"""
 
 WITHOUT_QUART = ("web.config", "web.dialects", "web.drill", "web.observability", "web.process")
 MAX_ENTRIES = 14
@@ -123,29 +126,29 @@ def test_packages_import_neither_tests_nor_benchmarks() -> None:
     assert wrong == set()
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_only_the_rooms_below(room: str) -> None:
-    package = room.partition(".")[0]
-    exceptions = [other for other in ROOMS if other.startswith(f"{room}.")]
-    own = ".".join(room.split(".")[:2])
+@pytest.mark.parametrize("subpackage", SUBPACKAGES)
+def test_subpackages_import_only_those_listed(subpackage: str) -> None:
+    package = subpackage.partition(".")[0]
+    exceptions = [other for other in SUBPACKAGES if other.startswith(f"{subpackage}.")]
+    own = ".".join(subpackage.split(".")[:2])
     wrong = {
         (name, used)
         for name, uses in IMPORTS.items()
         for used in uses
-        if within(name, room) and not any(within(name, other) for other in exceptions)
+        if within(name, subpackage) and not any(within(name, other) for other in exceptions)
         if within(used, package) and not within(used, own)
-        if not any(within(used, allowed) for allowed in ROOMS[room])
+        if not any(within(used, allowed) for allowed in SUBPACKAGES[subpackage])
     }
     assert wrong == set()
 
 
-@pytest.mark.parametrize("room", WITHOUT_QUART)
-def test_only_the_glue_imports_quart(room: str) -> None:
+@pytest.mark.parametrize("subpackage", WITHOUT_QUART)
+def test_only_the_glue_imports_quart(subpackage: str) -> None:
     wrong = {
         (name, used)
         for name, uses in IMPORTS.items()
         for used in uses
-        if within(name, room) and used.partition(".")[0] in {"quart", "quart_trio"}
+        if within(name, subpackage) and used.partition(".")[0] in {"quart", "quart_trio"}
     }
     assert wrong == set()
 

@@ -36,7 +36,7 @@ async def run(script: list[Line]) -> None:
     harness = TurnHarness(ScriptedProvider(*script))
     turn = harness.turn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, harness.backstage)
+        nursery.start_soon(run_turn, turn, harness.dependencies)
         await trio.sleep(1)
         turn.stop(Reason.CLIENT_DISCONNECTED)
         await turn.final.wait()

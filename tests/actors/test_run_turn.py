@@ -59,7 +59,7 @@ class BuggyScreen:
 
 async def run_checked(harness: TurnHarness, turn: Turn | None = None) -> Turn:
     turn = turn or harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     assert_books_agree(harness, turn)
     return turn
 
@@ -124,7 +124,7 @@ async def test_complete_tool_call_is_stored(autojump_clock: MockClock) -> None:
 async def test_turn_without_stored_text_stores_only_its_row(autojump_clock: MockClock) -> None:
     harness = TurnHarness(ScriptedProvider(text("secret"), stop()))
     turn = harness.turn(a_request("main", keep_text=False))
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     record = harness.record
     assert (record.text, record.segment, record.tool_calls) == ("", None, None)
     assert record.usage is not None
@@ -353,7 +353,7 @@ async def test_held_text_is_not_shown_in_another_turn(autojump_clock: MockClock)
     async with trio.open_nursery() as nursery:
         for number in range(3):
             turn = harness.turn(turn_id=f"turn_{number}")
-            nursery.start_soon(run_turn, turn, harness.backstage)
+            nursery.start_soon(run_turn, turn, harness.dependencies)
     assert [record.text for record in harness.store.finals] == ["mine"] * 3
 
 
@@ -361,7 +361,7 @@ async def test_store_that_refuses_new_turns(autojump_clock: MockClock) -> None:
     harness = TurnHarness(ScriptedProvider(stop()))
     harness.store.trouble["begin"] = StoreFault.REFUSES
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     end = the_end(turn)
     assert (end.status, end.reason) == (Status.FAILED, Reason.STORE_UNAVAILABLE)
     assert end.error is not None
@@ -406,7 +406,7 @@ async def test_record_refused_by_database_and_spool_is_logged(
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     harness.store.trouble = {"finalise": trouble, "spool": trouble}
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     assert outcome(turn) == (Status.COMPLETED, Reason.STOP)
     assert turn.stored == "unsaved"
     assert harness.store.records == []
@@ -422,7 +422,7 @@ async def test_lost_finalise_race_publishes_the_winners_end(
     harness = TurnHarness(ScriptedProvider(text("a"), failure))
     harness.store.winner = Finalised(False, "completed", "stop")
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     assert outcome(turn) == (Status.COMPLETED, Reason.STOP)
     assert the_end(turn).error is None
     assert turn.stored == "committed"
@@ -483,7 +483,7 @@ async def test_crash_while_building_the_record_loses_only_content(
     monkeypatch.setattr("actors.finalisation.outcome_decision.TurnEnding.record", crash)
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     (record,) = harness.store.finals
     assert (record.status, record.text, record.segment) == ("completed", "", None)
     assert record.usage is not None
@@ -501,7 +501,7 @@ async def test_crash_while_building_the_end_still_publishes_an_end(
     monkeypatch.setattr("actors.finalisation.outcome_decision.TurnEnding.ended", crash)
     harness = TurnHarness(ScriptedProvider(line, stop()))
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     assert outcome(turn) == (Status.FAILED, Reason.INTERNAL_ERROR)
     assert the_end(turn).error is not None
     assert [type(event) for event in turn.journal.events].count(Ended) == 1
@@ -523,7 +523,7 @@ async def test_crash_after_the_end_publishes_no_second_end(
     monkeypatch.setattr(Journal, "close", crash_once)
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     assert outcome(turn) == (Status.COMPLETED, Reason.STOP)
     assert [type(event) for event in turn.journal.events].count(Ended) == 1
     assert turn.stored == "committed"
@@ -570,7 +570,7 @@ async def test_bug_during_a_cancellation_is_reported(
     harness = TurnHarness(FailsOnCancel())
     turn = harness.turn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, harness.backstage)
+        nursery.start_soon(run_turn, turn, harness.dependencies)
         await trio.sleep(1)
         cancel(turn, nursery)
     assert bugs_reported(harness) == 1
@@ -582,7 +582,7 @@ async def test_cancelled_service_still_finalises(autojump_clock: MockClock, at: 
     harness = staged()
     turn = harness.turn()
     with trio.move_on_after(at) as service:
-        await run_turn(turn, harness.backstage)
+        await run_turn(turn, harness.dependencies)
     assert service.cancelled_caught
     assert outcome(turn) == (Status.INCOMPLETE, Reason.SERVER_SHUTDOWN)
     assert_books_agree(harness, turn)
@@ -609,7 +609,7 @@ async def test_fenced_turn_stops(autojump_clock: MockClock) -> None:
     harness.store.winner = Finalised(False, "failed", "owner_lost")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(harness.checkpointer.run)
-        await run_turn(turn, harness.backstage)
+        await run_turn(turn, harness.dependencies)
         nursery.cancel_scope.cancel()
     assert outcome(turn) == (Status.FAILED, Reason.OWNER_LOST)
     assert harness.store.records == []

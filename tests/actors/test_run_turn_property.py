@@ -30,6 +30,7 @@ from actors.turn.records import AttemptRecord, FinalRecord
 from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import answer_chunks
+from tests.support.sizes import examples
 from tests.support.turn_fakes import (
     FOREVER,
     AtStep,
@@ -134,7 +135,7 @@ class Run:
             if scenario.trouble.get("checkpoint") is not StoreFault.CRASHES:
                 checkpoints.start_soon(self.harness.checkpointer.run)
             async with trio.open_nursery() as service:
-                service.start_soon(run_turn, self.turn, self.harness.backstage)
+                service.start_soon(run_turn, self.turn, self.harness.dependencies)
                 await self._hold_until_the_end(service)
             checkpoints.cancel_scope.cancel()
         assert trio.lowlevel.current_statistics().tasks_living == before
@@ -288,7 +289,7 @@ def _generated(chunk: Chunk) -> str:
             return ""
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(scenarios)
 def test_every_scenario_ends_with_one_consistent_record(scenario: Scenario) -> None:
     run = Run(scenario)

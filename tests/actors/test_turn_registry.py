@@ -35,7 +35,7 @@ class RegistrySetup:
     def __init__(self, nursery: trio.Nursery, *, silence: float = FOREVER) -> None:
         self.harness = TurnHarness(ScriptedProvider(text("a"), silence, stop()))
         self.registry = Registry(
-            nursery, self.harness.backstage, owner="owner_1", max_turns=3, new_id=ids().__next__
+            nursery, self.harness.dependencies, owner="owner_1", max_turns=3, new_id=ids().__next__
         )
 
 

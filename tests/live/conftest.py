@@ -1,4 +1,7 @@
-"""Fixtures: one simulated provider for the session, and a default server for each module."""
+"""Fixtures: one simulated provider for the session, and a default server for each module.
+
+Tests that share a server stay in one xdist worker; all others are spread over the workers.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +10,44 @@ import pytest
 
 from tests.support.live import harness
 from tests.support.live.resume_checks import LINGER_SETTINGS
+
+LONGEST = (
+    "test_failover",
+    "test_rolling_restart",
+    "test_websocket",
+    "test_sigkill_recovery",
+    "test_store_outages",
+    "test_responses_websocket",
+    "test_dead_peers",
+    "test_slow_readers",
+    "test_chat_resume",
+    "test_messages_resume",
+    "test_responses_resume",
+    "test_how_to_responses",
+    "test_http_edge",
+    "test_shutdown",
+    "test_tls",
+)
+"""Modules that take longest. They come first, so that the run does not end with one of them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests by the module fixtures that they share, and put the longest modules first."""
+    here = Path(__file__).parent
+    live = [item for item in items if here in item.path.parents]
+    for item in live:
+        if isinstance(item, pytest.Function) and _shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(here))))
+    order = {name: at for at, name in enumerate(LONGEST)}
+    live.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    items[:] = [item for item in items if here not in item.path.parents] + live
+
+
+def _shares_a_fixture(item: pytest.Function) -> bool:
+    """Return True if the test uses a fixture that lives as long as its module."""
+    found = item._fixtureinfo.name2fixturedefs.values()
+    return any(definition.scope == "module" for definitions in found for definition in definitions)
 
 
 @pytest.fixture(scope="session")

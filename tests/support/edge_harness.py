@@ -145,7 +145,7 @@ async def open_harness(
     async with trio.open_nursery() as nursery:
         registry = Registry(
             nursery,
-            turns.backstage,
+            turns.dependencies,
             owner="owner_1",
             max_turns=config.limits.concurrent_turns,
             new_id=lambda: f"turn_{next(numbers)}",

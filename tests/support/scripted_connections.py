@@ -8,8 +8,10 @@ import httpx
 import trio
 
 from actors.providers.http.connection import Wire
+from actors.providers.http.credentials import Credentials
 from actors.providers.http.provider import UpstreamClient
 from actors.providers.http.transport import TrioTransport
+from actors.routing.key_ring import KeyRing
 
 Line = bytes | float | httpx.NetworkError
 """Next event of a connection: bytes (`b""` is the end), a pause in seconds, or an error.
@@ -19,6 +21,11 @@ Line = bytes | float | httpx.NetworkError
 
 SILENCE = 1e6
 """A pause in seconds that is longer than any test."""
+
+
+def credentials_of(*keys: str) -> Credentials:
+    """Return credentials with a key ring of their own, even without keys."""
+    return Credentials(keys, KeyRing(keys))
 
 
 class MemoryWire:

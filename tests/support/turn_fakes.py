@@ -342,7 +342,7 @@ class TurnHarness:
         self.upstreams = Upstreams(
             self.providers, self.board, LearningEstimator(), now, lambda: 0.5
         )
-        self.backstage = TurnDependencies(
+        self.dependencies = TurnDependencies(
             store=self.store,
             upstreams=self.upstreams,
             checkpointer=self.checkpointer,

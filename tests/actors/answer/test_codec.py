@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.answer import codec as long_answers
+from actors.answer import codec
 from actors.answer.codec import (
     LOGPROBS_COST,
     LONG_EVENTS,
     LONG_TEXT,
+    encode_stored_items,
     is_long,
-    kept_items,
     read_items,
 )
 from actors.answer.items import decode_items, encode_items, items_of
@@ -61,8 +61,8 @@ answers = st.lists(answer_events | st.builds(Text, st.text(), st.text()), max_si
 @given(answers, st.sampled_from(Reason))
 def test_piecewise_encoding_gives_the_same_json(answer: list[AnyEvent], reason: Reason) -> None:
     items = items_of([STARTED, *answer, ended(reason)])
-    kept = kept_items(items, long=True)
-    assert kept == kept_items(items, long=False)
+    kept = encode_stored_items(items, long=True)
+    assert kept == encode_stored_items(items, long=False)
     assert kept == (encode_items(items).decode() if items else None)
 
 
@@ -72,12 +72,12 @@ def test_piecewise_decoding_gives_the_same_items(answer: list[AnyEvent], reason:
     kept = encode_items(items).decode()
     with pytest.MonkeyPatch.context() as patch:
         assert read_items(kept) == items
-        patch.setattr(long_answers, "LONG_ITEMS", 0)
+        patch.setattr(codec, "LONG_ITEMS", 0)
         assert read_items(kept) == items == decode_items(kept)
 
 
 @pytest.mark.parametrize("kept", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
 def test_other_json_is_refused(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_answers, "LONG_ITEMS", -1)
+    monkeypatch.setattr(codec, "LONG_ITEMS", -1)
     with pytest.raises(msgspec.MsgspecError):
         read_items(kept)

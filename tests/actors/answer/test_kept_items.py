@@ -15,7 +15,7 @@ from actors.answer.items import (
     TextPart,
     decode_items,
 )
-from actors.finalisation import finaliser as finalise
+from actors.finalisation import finaliser
 from actors.finalisation.recovery import recover
 from actors.finalisation.unsaved_records import MAX_BYTES, Unsaved
 from actors.run_turn import run_turn
@@ -60,7 +60,7 @@ def a_stored_request(
 
 
 async def run_to_record(harness: TurnHarness, asked: TurnRequest | None = None) -> FinalRecord:
-    await run_turn(harness.turn(asked or a_stored_request()), harness.backstage)
+    await run_turn(harness.turn(asked or a_stored_request()), harness.dependencies)
     assert harness.observer.crashes == []
     return harness.record
 
@@ -106,7 +106,7 @@ async def test_interrupted_answer_is_stored_as_incomplete(autojump_clock: MockCl
     harness = TurnHarness(ScriptedProvider(text("Hel"), FOREVER))
     turn = harness.turn(a_stored_request())
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, harness.backstage)
+        nursery.start_soon(run_turn, turn, harness.dependencies)
         await trio.sleep(1)
         turn.stop(Reason.CANCEL_REQUESTED)
     assert items_in(harness.record) == [message("Hel", ItemStatus.INCOMPLETE)]
@@ -122,7 +122,7 @@ async def test_items_are_not_built_for_a_turn_that_stores_none(
     def fail(_journal: object) -> str:
         raise AssertionError("items were built for a turn that stores none")
 
-    monkeypatch.setattr(finalise, "items_of", fail)
+    monkeypatch.setattr(finaliser, "items_of", fail)
     record = await run_to_record(
         TurnHarness(ScriptedProvider(text("a"), stop())), a_stored_request(input_items=None)
     )
@@ -159,7 +159,7 @@ async def run_with_deletion(harness: TurnHarness) -> Turn:
     """Run a turn that is deleted between two pieces of text."""
     turn = harness.turn(a_stored_request())
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, harness.backstage)
+        nursery.start_soon(run_turn, turn, harness.dependencies)
         await trio.sleep(1)
         turn.mark_deleted(now())
     return turn
@@ -189,7 +189,7 @@ async def test_items_go_with_the_record_to_spool_or_log(
 ) -> None:
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     harness.store.trouble = dict.fromkeys(trouble, StoreFault.REFUSES)
-    await run_turn(harness.turn(a_stored_request()), harness.backstage)
+    await run_turn(harness.turn(a_stored_request()), harness.dependencies)
     (record,) = harness.store.spooled or harness.observer.lost
     assert items_in(record) == [message("a")]
     assert record.turn.input_items == '["asked"]'
@@ -247,7 +247,7 @@ async def test_input_items_of_an_ended_turn_are_freed(
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
     harness.store.trouble["finalise"] = StoreFault.REFUSES
     registry = Registry(
-        nursery, harness.backstage, owner="owner_1", max_turns=3, new_id=lambda: "turn_1"
+        nursery, harness.dependencies, owner="owner_1", max_turns=3, new_id=lambda: "turn_1"
     )
     turn = registry.start(a_stored_request())
     await turn.final.wait()

@@ -166,7 +166,7 @@ def test_said_notes_other_content(chunk: Chunk, flag: str) -> None:
     [
         (RefusalChunk("I"), "a refusal had begun"),
         (ToolCallChunk(0, "id", "name", ""), "a tool call had begun"),
-        (TextChunk("t", "{}"), "logprobs were asked for"),
+        (TextChunk("t", "{}"), "logprobs were requested"),
     ],
 )
 def test_answers_that_are_never_continued(chunk: Chunk, reason: str) -> None:

@@ -65,11 +65,11 @@ async def test_active_turn_is_not_nudged(autojump_clock: MockClock, nursery: tri
 async def test_ended_turns_are_forgotten(autojump_clock: MockClock) -> None:
     harness = TurnHarness()
     turns = [harness.turn(turn_id="turn_1"), harness.turn(turn_id="turn_2")]
-    pulse = HeartbeatTimer(turns, HEARTBEAT_S)
-    pulse.check()
+    heartbeat = HeartbeatTimer(turns, HEARTBEAT_S)
+    heartbeat.check()
     turns.pop()
-    pulse.check()
-    assert set(pulse._seen) == {"turn_1"}
+    heartbeat.check()
+    assert set(heartbeat._seen) == {"turn_1"}
 
 
 async def _run_with_pauses(pauses: list[float], joins_at: float) -> None:

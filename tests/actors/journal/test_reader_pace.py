@@ -32,8 +32,10 @@ class FixedSizeDialect:
 
 
 def verdicts_at(step_s: float, step_bytes: int, steps: int) -> list[bool]:
-    laggard = SlowReader(PACE, 50.0, 7)
-    return [laggard.is_too_slow(50 + n * step_s, 7 + n * step_bytes) for n in range(1, steps + 1)]
+    slow_reader = SlowReader(PACE, 50.0, 7)
+    return [
+        slow_reader.is_too_slow(50 + n * step_s, 7 + n * step_bytes) for n in range(1, steps + 1)
+    ]
 
 
 def test_reader_at_the_minimum_speed_is_kept() -> None:
@@ -52,21 +54,21 @@ def test_stalled_reader_is_dropped_sooner() -> None:
 
 
 def test_credit_does_not_exceed_the_head_start() -> None:
-    laggard = SlowReader(PACE, 0, 0)
-    assert not laggard.is_too_slow(1, 10_000_000)
-    assert laggard.is_too_slow(1 + HEAD_START / 1000, 10_000_000)
+    slow_reader = SlowReader(PACE, 0, 0)
+    assert not slow_reader.is_too_slow(1, 10_000_000)
+    assert slow_reader.is_too_slow(1 + HEAD_START / 1000, 10_000_000)
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 200_000)), max_size=50))
 def test_reader_is_dropped_exactly_when_a_head_start_behind(steps: list[tuple[float, int]]) -> None:
-    laggard, now, taken, debt = SlowReader(PACE, 0, 0), 0.0, 0, 0.0
+    slow_reader, now, taken, debt = SlowReader(PACE, 0, 0), 0.0, 0, 0.0
     for seconds, amount in steps:
         now, taken = now + seconds, taken + amount
         debt = max(0.0, debt - amount) + seconds * PACE.bytes_per_s
         if abs(debt - HEAD_START) > 1:
-            assert laggard.is_too_slow(now, taken) is (debt > HEAD_START)
+            assert slow_reader.is_too_slow(now, taken) is (debt > HEAD_START)
         else:
-            laggard.is_too_slow(now, taken)
+            slow_reader.is_too_slow(now, taken)
 
 
 def journal_of(events: int) -> Journal:

@@ -13,7 +13,6 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from actors.ports import AnswerStream
 from actors.providers.formats.openai_responses.decoder import ResponsesDecoder
-from actors.providers.http.credentials import Credentials
 from actors.providers.responses_websocket import (
     MessageReader,
     ResponsesWsProvider,
@@ -23,6 +22,7 @@ from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, Usag
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 from tests.support.decoder_feeds import drained as decoded
+from tests.support.scripted_connections import credentials_of
 from tests.support.websocket_memory import Peer, Server
 
 URL = "http://up:8000/v1/"
@@ -73,11 +73,12 @@ class Setting:
 
 @asynccontextmanager
 async def setting(
-    handler: Handler, keys: Credentials | str | None = "topsecret"
+    handler: Handler, keys: tuple[str, ...] = ("topsecret",)
 ) -> AsyncIterator[Setting]:
     async with trio.open_nursery() as nursery:
         server = Server(nursery, handler)
-        opened = open_responses_ws("p", URL, keys, connect=server.connect, now=lambda: 0.0)
+        own = credentials_of(*keys) if keys else None
+        opened = open_responses_ws("p", URL, own, connect=server.connect, now=lambda: 0.0)
         async with opened as provider:
             yield Setting(provider, server)
         assert server.open == 0
@@ -147,7 +148,7 @@ async def test_request(autojump_clock: MockClock) -> None:
         "store": False,
         "input": [{"role": "user", "content": "Hi"}],
     }
-    async with setting(handler, None) as stage:
+    async with setting(handler, ()) as stage:
         (await stage.open()).close()
     assert b"authorization" not in heard["headers"]
 
@@ -314,7 +315,7 @@ async def test_error_after_content_is_an_in_stream_error(
 
 async def test_a_refused_key_is_noted(autojump_clock: MockClock) -> None:
     refusal = event("error", status=401, error={"message": "Wrong key."})
-    async with setting(saying(refusal), Credentials(["one", "two"])) as stage:
+    async with setting(saying(refusal), ("one", "two")) as stage:
         first, second = await stage.failure(), await stage.failure()
         assert (first.another_key, second.another_key) == (True, False)
         third = await stage.failure()
@@ -322,11 +323,11 @@ async def test_a_refused_key_is_noted(autojump_clock: MockClock) -> None:
     assert len(stage.server.wires) == 2
 
 
-async def test_a_key_without_credit_rests_where_a_stream_says_so(
+async def test_key_is_paused_if_a_stream_reports_no_credit(
     autojump_clock: MockClock,
 ) -> None:
     error = event("error", error={"message": "No.", "code": "insufficient_quota"})
-    async with setting(saying(HI, error), Credentials(["one", "two"])) as stage:
+    async with setting(saying(HI, error), ("one", "two")) as stage:
         for another in (True, False):
             answer = await stage.open()
             chunks, failure = await drained(answer)

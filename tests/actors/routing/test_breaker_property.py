@@ -23,6 +23,7 @@ from actors.routing.breaker import (
     BreakerStatus,
     Permit,
 )
+from tests.support.sizes import examples
 
 FIRST_S, LONGEST_S, WINDOW_S = 4.0, 24.0, 6.0
 STEPS = st.sampled_from([0.0, 0.5, 1.0, 3.0, 4.0, 6.0, 8.0, 30.0, CREDIT_COOLDOWN_S])
@@ -181,5 +182,5 @@ class Breakers(RuleBasedStateMachine):
         assert status.retry_in_s == (None if math.isinf(left) else left)
 
 
-Breakers.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+Breakers.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=60)
 TestBreakers = Breakers.TestCase

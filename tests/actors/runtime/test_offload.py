@@ -21,6 +21,7 @@ from actors.runtime.offload import (
     off_loop,
 )
 from actors.turn.model_call import ModelCall
+from tests.support.sizes import examples
 
 HALF = LARGE_VALUES // 2
 
@@ -51,7 +52,7 @@ def user(content: object) -> dict[str, Any]:
     ],
 )
 def test_which_calls_are_large(asked: ModelCall, large: bool) -> None:
-    assert is_large(asked) is large
+    assert is_large(asked.parameters, asked.messages) is large
 
 
 def test_huge_call_is_classified_quickly() -> None:
@@ -59,7 +60,7 @@ def test_huge_call_is_classified_quickly() -> None:
     huge = call(*[user(parts) for _ in range(10_000)])
     started_at = time.process_time()
     for _ in range(100):
-        assert is_large(huge)
+        assert is_large(huge.parameters, huge.messages)
     assert time.process_time() - started_at < 0.5, "a check takes over 5 ms"
 
 
@@ -80,11 +81,14 @@ async def test_cancelled_caller_does_not_wait_for_the_thread(autojump_clock: Moc
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=20,
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.dictionaries(st.text(max_size=3), JSON), st.sampled_from([0, HALF]))
 def test_piecewise_encoding_gives_the_same_document(document: dict[str, Any], more: int) -> None:
     document |= {"many": [document.copy()] * more}

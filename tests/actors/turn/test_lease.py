@@ -31,7 +31,7 @@ class TurnSetup:
         asked = a_request("main", mode=mode, resume_window_s=WINDOW_S)
         self.turn: Turn = self.harness.turn(asked)
         self._nursery = nursery
-        nursery.start_soon(run_turn, self.turn, self.harness.backstage)
+        nursery.start_soon(run_turn, self.turn, self.harness.dependencies)
 
     async def client(self, *, duration_s: float) -> None:
         """Hold a lease for this time, or until the turn has ended."""
@@ -159,7 +159,7 @@ async def test_time_budget_ends_a_lingering_turn_before_the_window(
     harness = TurnHarness(ScriptedProvider(text("a"), FOREVER))
     asked = a_request("main", mode=Mode.LINGER, resume_window_s=WINDOW_S, total_s=20)
     turn = harness.turn(asked)
-    nursery.start_soon(run_turn, turn, harness.backstage)
+    nursery.start_soon(run_turn, turn, harness.dependencies)
     with trio.move_on_after(3):
         async with Lease(turn, settle_s=1):
             await trio.sleep_forever()

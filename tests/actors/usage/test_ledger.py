@@ -49,23 +49,23 @@ def _usage(given: int, made: int, *, reasoning: int = 0, estimated: bool = False
 def answered(
     ledger: UsageLedger, route: Route, text: str, usage: Usage | None = None
 ) -> AttemptUsage:
-    tally = cut(ledger, route, text)
+    attempt = cut(ledger, route, text)
     if usage is not None:
-        tally.add_chunk(UsageChunk(usage))
-    tally.result = "answered"
-    return tally
+        attempt.add_chunk(UsageChunk(usage))
+    attempt.result = "answered"
+    return attempt
 
 
 def cut(ledger: UsageLedger, route: Route, text: str) -> AttemptUsage:
-    tally = ledger.begin(route, 100.0)
-    tally.asked = True
-    tally.kept = bool(text) and tally.add_chunk(TextChunk(text))
-    tally.fail(UpstreamFailure(FailureKind.TRUNCATED, "cut"))
-    return tally
+    attempt = ledger.begin(route, 100.0)
+    attempt.responded = True
+    attempt.kept = bool(text) and attempt.add_chunk(TextChunk(text))
+    attempt.fail(UpstreamFailure(FailureKind.TRUNCATED, "cut"))
+    return attempt
 
 
 def test_content_chunks_are_recognised() -> None:
-    tally = UsageLedger().begin(A, 0.0)
+    attempt = UsageLedger().begin(A, 0.0)
     content: list[Chunk] = [
         TextChunk("a"),
         RefusalChunk("b"),
@@ -73,10 +73,10 @@ def test_content_chunks_are_recognised() -> None:
         ToolCallChunk(0, "id", "f", "{}"),
     ]
     other: list[Chunk] = [UsageChunk(_usage(1, 2)), SkippedChunk("x"), FinishChunk(Reason.STOP)]
-    assert [tally.add_chunk(chunk) for chunk in content] == [True] * 4
-    assert [tally.add_chunk(chunk) for chunk in other] == [False] * 3
-    assert (tally.output, tally.reasoning, tally.deltas) == (["a", "b", "{}"], ["c"], 4)
-    assert (tally.finished, tally.reported) == (True, _usage(1, 2))
+    assert [attempt.add_chunk(chunk) for chunk in content] == [True] * 4
+    assert [attempt.add_chunk(chunk) for chunk in other] == [False] * 3
+    assert (attempt.output, attempt.reasoning, attempt.deltas) == (["a", "b", "{}"], ["c"], 4)
+    assert (attempt.finished, attempt.reported) == (True, _usage(1, 2))
 
 
 def test_reported_usage_is_charged_even_if_zero() -> None:
@@ -87,11 +87,11 @@ def test_reported_usage_is_charged_even_if_zero() -> None:
 
 def test_estimated_usage_is_marked() -> None:
     ledger = UsageLedger()
-    tally = ledger.begin(A, 0.0)
-    tally.asked = True
-    tally.add_chunk(TextChunk("four"))
-    tally.end(1.0)
-    assert tally.result == "cancelled"
+    attempt = ledger.begin(A, 0.0)
+    attempt.responded = True
+    attempt.add_chunk(TextChunk("four"))
+    attempt.end(1.0)
+    assert attempt.result == "cancelled"
     assert ledger.charged(CALL, ESTIMATES) == _usage(20, 4, estimated=True)
 
 
@@ -132,7 +132,7 @@ def test_continuation_held_until_disconnect_is_not_charged() -> None:
     ledger = UsageLedger()
     cut(ledger, A, "forty")
     held = ledger.begin(B, 100.0)
-    held.asked = held.add_chunk(TextChunk("forty"))
+    held.responded = held.add_chunk(TextChunk("forty"))
     held.end(101.0)
     assert ledger.charged(CALL, ESTIMATES) == _usage(20, 5, estimated=True)
     assert ledger.records(CALL, ESTIMATES)[1].output_tokens == 5
@@ -149,8 +149,8 @@ def test_discarded_output_is_not_charged() -> None:
 def test_skipped_route_is_listed_with_its_reason() -> None:
     ledger = UsageLedger()
     ledger.skip(A, "breaker_open", 5.0)
-    tally = ledger.begin(B, 6.0)
-    tally.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
+    attempt = ledger.begin(B, 6.0)
+    attempt.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
     assert ledger.tried() == ["a/m: skipped (breaker_open)", "b/n: server error 503"]
     assert ledger.charged(CALL, ESTIMATES) is None
     record, _ = ledger.current_records()

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.live import harness
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import JSON, QUESTION, fetch, reports
 from tests.support.live.network_namespace import network_namespace
 from tests.support.live.sse_frames import read_frames
+from tests.support.sizes import FULL
 
 SETTINGS = {5.0: 6.0, 30.0: 30.0} if FULL else {5.0: 6.0}
 """Detection time limit in seconds for each `write_stall_s`, whose default is 30."""

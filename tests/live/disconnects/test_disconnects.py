@@ -17,7 +17,7 @@ from random import Random
 import pytest
 import trio
 
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import (
     JSON,
     PIPELINED,
@@ -29,8 +29,9 @@ from tests.support.live.http_client import (
     reports,
 )
 from tests.support.live.sse_frames import read_frames, text_of
+from tests.support.sizes import FULL
 
-REPEATS = 200 if FULL else 25
+REPEATS = 200 if FULL else 12
 """Disconnects of each kind."""
 CLIENTS = 1000
 ROUNDS = 5

@@ -29,7 +29,7 @@ from tests.support.live.fault_scenarios import (
     serving_faults,
     timestamp,
 )
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import (
     JSON,
     Call,
@@ -41,14 +41,15 @@ from tests.support.live.http_client import (
     turn,
 )
 from tests.support.live.sse_frames import read_frames, text_of
+from tests.support.sizes import FULL
 
-REPEATS = 200 if FULL else 25
+REPEATS = 200 if FULL else 12
 """Disconnects of each kind."""
 CLOSE_KINDS = ("fin", "rst")
 TOKENS = 500
 SHOWN_TOKENS = 20
 """Tokens that the client has received when the primary breaks off."""
-RETRY_AFTER_S = 4.0
+RETRY_AFTER_S = 4.0 if FULL else 2.0
 CUT = f"first=1ms,delay=1ms,cut={SHOWN_TOKENS}"
 STREAMING = "first=1ms,delay=10ms"
 

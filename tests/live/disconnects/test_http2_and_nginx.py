@@ -25,12 +25,13 @@ from tests.live.disconnects.test_disconnects import (
 )
 from tests.support.live import harness
 from tests.support.live.h2_client import H2Call, open_h2_chat
-from tests.support.live.harness import FULL, Process, Server
+from tests.support.live.harness import Process, Server
 from tests.support.live.http_client import open_chat
 from tests.support.live.nginx import nginx
 from tests.support.live.sse_frames import Frame, read_frames, text_of
+from tests.support.sizes import FULL
 
-REPEATS = 100 if FULL else 15
+REPEATS = 100 if FULL else 8
 """Disconnects of each kind."""
 
 _numbers = count(1)

@@ -26,11 +26,12 @@ from tests.live.disconnects.test_disconnects import (
     wait_for_report,
 )
 from tests.support.live import harness
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.network_namespace import network_namespace
 from tests.support.live.websocket_client import DISCONNECT_KINDS, LiveSocket, open_socket
+from tests.support.sizes import FULL
 
-REPEATS = 100 if FULL else 15
+REPEATS = 100 if FULL else 8
 """Disconnects of each kind."""
 QUICK = "up/v:first=0,delay=0,tokens=5"
 STALL_S = 5.0

@@ -9,9 +9,10 @@ import pytest
 import trio
 
 from tests.support.live import harness
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import JSON, Call, live_turns, open_chat, reports, turn
 from tests.support.live.measurements import first_token_s, percentile, resident_bytes
+from tests.support.sizes import FULL
 
 STALL_S = 3.0
 READERS = 500 if FULL else 100

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from tests.support.live.full_disks import DISKS, Disk
-from tests.support.live.harness import FULL, Process, Server, serving, until, write_config
+from tests.support.live.harness import Process, Server, serving, until, write_config
 from tests.support.live.http_client import (
     JSON,
     Call,
@@ -26,6 +26,7 @@ from tests.support.live.http_client import (
     turn,
 )
 from tests.support.live.sse_frames import Frame, read_frames, text_of
+from tests.support.sizes import FULL
 
 STREAMS = 20
 LOCKED_S = 20.0 if FULL else 6.0

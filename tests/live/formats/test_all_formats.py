@@ -32,11 +32,12 @@ from tests.support.live.call_recorder import (
     serving_all_formats,
 )
 from tests.support.live.format_parity import CHAT, SCHEMA, TOOL
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import JSON, Call, fetch, open_chat, reports
 from tests.support.live.sse_frames import read_frames, text_of
+from tests.support.sizes import FULL
 
-REPEATS = 100 if FULL else 15
+REPEATS = 100 if FULL else 8
 """Disconnects of each kind."""
 RETRY_AFTER_S = 1
 """A `Retry-After` longer than the default backoff, in seconds."""
@@ -312,6 +313,7 @@ DISCONNECTS = [
 upstream has no response head, so "after headers" does not exist for it."""
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("format", "name"), DISCONNECTS)
 async def test_upstream_closes_within_10_ms_of_a_disconnect(
     server: Server, upstream: Process, format: str, name: str, capsys: pytest.CaptureFixture[str]

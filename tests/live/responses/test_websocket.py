@@ -28,10 +28,13 @@ from tests.support.live.websocket_client import (
     text_in,
 )
 from tests.support.responses_socket import HANDSHAKE, masked_frame
+from tests.support.sizes import FULL
 
 QUICK = "up/v:first=0,delay=1ms,tokens=20"
 SLOW = "up/v:delay=20ms,tokens=500"
 LIMIT = 100_000
+CLIENTS = 8 if FULL else 4
+"""Clients during a rolling restart."""
 STALL_S = 3.0
 NOT_FOUND = (404, "previous_response_not_found", "previous_response_id")
 WEATHER: Any = {
@@ -380,7 +383,7 @@ async def _all_answered(clients: list[ReconnectingClient]) -> bool:
 async def test_rolling_restart_interrupts_no_response(tmp_path: Path, upstream: Process) -> None:
     config = harness.write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 30\n")
     with harness.serving(tmp_path, config, options=["--supervise", "1"]) as server:
-        clients, enough = [ReconnectingClient(server) for _ in range(8)], trio.Event()
+        clients, enough = [ReconnectingClient(server) for _ in range(CLIENTS)], trio.Event()
         async with open_socket(server, QUICK) as idle, trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run, enough)

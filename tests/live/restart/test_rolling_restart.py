@@ -11,7 +11,7 @@ import h11
 import pytest
 import trio
 
-from tests.support.live.harness import FULL, Process, Server, serving, until, write_config
+from tests.support.live.harness import Process, Server, serving, until, write_config
 from tests.support.live.http_client import (
     QUESTION,
     Call,
@@ -21,8 +21,9 @@ from tests.support.live.http_client import (
     open_turn_events,
 )
 from tests.support.live.sse_frames import read_frames
+from tests.support.sizes import FULL
 
-CLIENTS, RESTARTS = (40, 10) if FULL else (20, 3)
+CLIENTS, RESTARTS = (40, 10) if FULL else (8, 2)
 SHORT, STREAMED, WHOLE = "short", "streamed", "whole"
 KINDS = (SHORT, STREAMED, WHOLE, STREAMED)
 MODEL = "up/v:first=20ms,delay=10ms,tokens=40"

@@ -43,7 +43,7 @@ def database_template(tmp_path_factory: pytest.TempPathFactory, upstream: Proces
 
 
 def read_only(database: Path) -> None:
-    """Mark the file as read-only in its header, which, unlike file modes, binds root too.
+    """Mark the file as read-only in its header, which root cannot bypass, unlike file modes.
 
     Sets the "write version", https://www.sqlite.org/fileformat.html, section 1.3.3.
     """

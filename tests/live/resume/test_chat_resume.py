@@ -106,7 +106,7 @@ async def test_unstored_turn_cannot_be_resumed(live: Server) -> None:
     error = document["error"]
     assert isinstance(error, dict)
     assert (status, error["code"]) == (410, "events_gone")
-    assert "asked not to store its text" in error["message"]
+    assert "its request has store: false" in error["message"]
 
 
 async def read_all(call: Call, into: list[bytes]) -> None:

@@ -20,8 +20,19 @@ from tests.support.live.harness import Process, Server
 from tests.support.live.http_client import ended_turn, turn
 from tests.support.live.openai_clients import async_sdk, sdk
 from tests.support.live.responses_client import QUESTION, WEATHER, output_summary
+from tests.support.sizes import FULL
 
 FORMATS = [IN_PROCESS, *BASE_PATHS]
+SETTINGS = ["tool=2", "tokens=30", "reasoning=3", "refusal", "unicode"]
+COMBINATIONS = [
+    (format, settings)
+    for format in FORMATS
+    for settings in SETTINGS
+    # A format decides the events of a turn, and events decide the response. `test_all_formats`
+    # compares the events of all combinations.
+    if FULL or format == IN_PROCESS or settings == SETTINGS[0]
+]
+"""Formats and settings: each format once and each setting once, and under soak all pairs."""
 QUICK = "first=0,delay=0"
 LONG = f"{IN_PROCESS}/v:delay=20ms,tokens=5000"
 
@@ -61,8 +72,7 @@ def result(call: ResponseFunctionToolCall, text: str) -> ResponseInputParam:
     return [{"type": "function_call_output", "call_id": call.call_id, "output": text}]
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("settings", ["tokens=30", "reasoning=3", "tool=2", "refusal", "unicode"])
+@pytest.mark.parametrize(("format", "settings"), COMBINATIONS)
 def test_streamed_unstreamed_and_retrieved_responses_are_equal(
     client: openai.OpenAI, format: str, settings: str
 ) -> None:

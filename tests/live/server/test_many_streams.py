@@ -7,16 +7,17 @@ import pytest
 import trio
 
 from tests.support.live import harness
-from tests.support.live.harness import FULL, Process, Server, until
+from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import Call, live_turns, open_chat
 from tests.support.live.measurements import first_token_s, resident_bytes
 from tests.support.live.sse_frames import read_frames
+from tests.support.sizes import FULL
 
 STREAMS = 1000 if FULL else 300
 STALLED_COUNT = STREAMS // 10
 """Number of streams that stall after their first token."""
 AT_A_TIME = 25
-WATCHED_S = 20.0 if FULL else 8.0
+WATCHED_S = 20.0 if FULL else 6.0
 HEARTBEAT_S = 2.0
 LATE_S = 1.0
 PER_STREAM = 64 * 1024

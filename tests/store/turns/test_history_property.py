@@ -39,6 +39,7 @@ from store.turns import history, reads
 from store.turns.deletion import Deletion, Deletions, Upkeep
 from store.turns.finalise import FinalWrites
 from store.turns.writes import TurnWrites
+from tests.support.sizes import examples
 from tests.support.store_records import MAX_BYTES, a_response, a_segment, an_end
 
 T = TypeVar("T")
@@ -334,7 +335,7 @@ def test_store_matches_model_for_any_sequence_of_operations(tmp_path: Path) -> N
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]  # a factory works as well as a class
         settings=settings(
-            max_examples=30,
+            max_examples=examples(30),
             stateful_step_count=30,
             suppress_health_check=[HealthCheck.too_slow],
         ),

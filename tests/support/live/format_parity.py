@@ -16,6 +16,7 @@ from actors.turn.chunks import (
 from actors.turn.model_call import ModelCall, UpstreamFailure
 from tests.support.live.harness import Process
 from tests.support.provider_answers import receive_all
+from tests.support.scripted_connections import credentials_of
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -56,7 +57,9 @@ async def collect_chunks(
     """Return the chunks of the simulated provider's answer, and its failure if any."""
     url = f"http://127.0.0.1:{upstream.port}{path}"
     async with make_client(url) as client:
-        return await receive_all(HttpProvider("up", url, "key", client, format=format), call)
+        return await receive_all(
+            HttpProvider("up", url, credentials_of("key"), client, format=format), call
+        )
 
 
 def normalised(chunks: list[Chunk], *, ids: bool = True) -> tuple[list[Chunk], list[Chunk]]:

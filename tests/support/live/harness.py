@@ -21,8 +21,6 @@ import trio
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[3]
-FULL = os.environ.get("TROUPER_LIVE_FULL") == "1"
-"""Run with the counts and durations of the documented claims, not the shorter defaults."""
 START_TIMEOUT_S = 30.0
 TIMEOUT_S = 15.0
 POLL_S = 0.002

@@ -15,6 +15,7 @@ from tests.support import chat_readers as reading
 from tests.support import messages_readers as messages_reading
 from tests.support.responses_readers import sdk_final_response
 from tests.support.sample_events import STARTED, answer_events, ended
+from tests.support.sizes import examples
 from web.dialects.base import DialectStream
 from web.dialects.frames import START, Cursor, parse_cursor
 from web.dialects.openai_responses.response import response_object
@@ -93,7 +94,7 @@ def streams(name: str, journal: list[AnyEvent], after: Cursor = START) -> tuple[
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(journal=journals)
 def test_settled_stream_reuses_no_frame_number(name: str, journal: list[AnyEvent]) -> None:
     first, again, _ = streams(name, journal)
@@ -102,7 +103,7 @@ def test_settled_stream_reuses_no_frame_number(name: str, journal: list[AnyEvent
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(journal=journals)
 def test_settled_stream_can_be_resumed_after_any_frame(name: str, journal: list[AnyEvent]) -> None:
     _, whole, _ = streams(name, journal)

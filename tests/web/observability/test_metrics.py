@@ -19,7 +19,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 async def run(harness: TurnHarness, turn: Turn | None = None) -> tuple[Turn, FinalRecord]:
     turn = turn or harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     return turn, harness.record
 
 
@@ -70,7 +70,7 @@ def test_store_trouble_and_bugs_are_counted_separately() -> None:
         metrics.store_trouble("turn_1", StoreUnavailable("locked"))
         metrics.event_out_of_order("turn_1", OutOfOrder("text before started"))
         metrics.crashed("turn_1", ValueError("bug"))
-        metrics.task_crashed("pulse", ValueError("bug"))
+        metrics.task_crashed("heartbeat", ValueError("bug"))
     assert value(metrics, "trouper_store_trouble_total") == 1
     for kind in ("event_out_of_order", "actor_crashed", "task_crashed"):
         assert value(metrics, "trouper_bugs_total", kind=kind) == 1

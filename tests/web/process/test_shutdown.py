@@ -162,7 +162,7 @@ async def test_first_signal_drains_and_second_hurries(
     stopping = Stop()
     await nursery.start(stopping.watch_signals)
     signal.raise_signal(number)
-    await stopping.asked.wait()
+    await stopping.requested.wait()
     assert not stopping.hurried.is_set()
     signal.raise_signal(number)
     await stopping.hurried.wait()

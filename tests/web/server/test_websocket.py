@@ -61,10 +61,10 @@ class FakeConnection:
 
     async def open(self) -> WebsocketStream:
         """Return a stream whose handshake is complete."""
-        surroundings = ProtocolContext(
+        context = ProtocolContext(
             app=cast("AppWrapper", None),
             config=ProtocolConfig(SETTINGS),
-            context=Context(),
+            worker_context=Context(),
             tasks=cast("TaskGroup", self),
             ssl=False,
             client=None,
@@ -73,7 +73,7 @@ class FakeConnection:
             wire=cast("DirectWriter", self),
             write_stall_s=30,
         )
-        stream = WebsocketStream(surroundings, self.send)
+        stream = WebsocketStream(context, self.send)
         await stream.handle(
             Request(
                 stream_id=1,

@@ -1,4 +1,4 @@
-"""A supervised process obeys its supervisor, and drains when the supervisor is gone."""
+"""Tests of a supervised process: it obeys its supervisor, and drains when the supervisor exits."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def test_child_reports_that_it_is_ready() -> None:
 async def test_orders_are_obeyed(orders: list[Command], replaced: bool, hurried: bool) -> None:
     async with supervised() as (parent, _, stop):
         await parent.send_all(b"".join(order.value for order in orders))
-        await stop.asked.wait()
+        await stop.requested.wait()
         await trio.testing.wait_all_tasks_blocked()
         assert (stop.replaced, stop.hurried.is_set()) == (replaced, hurried)
 
@@ -55,6 +55,6 @@ async def test_child_hands_over_when_the_supervisor_is_gone() -> None:
     with capture_logs() as logs:
         async with supervised() as (parent, _, stop):
             await parent.aclose()
-            await stop.asked.wait()
+            await stop.requested.wait()
             assert stop.replaced
     assert [line["event"] for line in logs] == ["supervisor exited"]

@@ -1,4 +1,4 @@
-"""Decisions of the supervisor, event by event, and their invariants."""
+"""Tests of the supervisor's decisions: single events, and invariants of any sequence of them."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -21,7 +21,7 @@ from web.supervisor.plan import (
 
 
 def without_notes(actions: object) -> list[Action]:
-    """Return the actions without notes for the log."""
+    """Run a method of the plan, a generator, and return its actions without notes for the log."""
     assert hasattr(actions, "__iter__")
     return [action for action in actions if not isinstance(action, Note)]
 

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from actors.answer.codec import LONG_EVENTS
 from actors.answer.items import items_of
-from actors.finalisation import finaliser as finalise
+from actors.finalisation import finaliser
 from actors.journal.checkpointer import decode_events, encode_events
 from actors.turn.events import AnyEvent, Text
 from actors.turn.records import Segment
@@ -20,14 +20,14 @@ from tests.support.responses_requests import create_response, get_response
 from tests.support.responses_socket import serve_sockets
 from tests.support.sample_events import STARTED, ended
 from tests.support.turn_fakes import Line, ScriptedProvider, stop, text
-from web.dialects import registry as kinds
+from web.dialects import registry
 from web.dialects.anthropic_messages import message
 from web.dialects.openai_chat import completion as chat_completion
 from web.dialects.openai_responses import response as response_object
-from web.surfaces.responses import resource as view_module
+from web.surfaces.responses import resource
 from web.surfaces.responses.history.socket_cache import UnstoredResponses
-from web.surfaces.responses.websocket import connection as ws
-from web.turns import stored_events as kept_events
+from web.surfaces.responses.websocket import connection
+from web.turns import stored_events
 
 BODIES: dict[str, dict[str, object]] = {
     "/v1/chat/completions": chat_body(),
@@ -103,7 +103,7 @@ async def test_items_are_built_once(
 ) -> None:
     """The record and the answer share them."""
     async with open_harness(ScriptedProvider(*lines)) as harness:
-        for module in (finalise, response_object):
+        for module in (finaliser, response_object):
             recorder.watch(module, "items_of")
         await create_response(harness)
         assert recorder.on_loop == [lines is SHORT]
@@ -120,7 +120,7 @@ async def test_long_stored_response_is_read_in_a_thread(
     monkeypatch.setattr("web.surfaces.responses.resource.LONG_ITEMS", 1000)
     async with open_harness(ScriptedProvider(*lines)) as harness:
         response = await create_response(harness)
-        recorder.watch(view_module, "read_items")
+        recorder.watch(resource, "read_items")
         assert await get_response(harness, response["id"]) == response
         assert recorder.on_loop == [lines is SHORT]
 
@@ -140,7 +140,7 @@ async def test_items_of_an_unstored_response_are_built_in_a_thread(
         keep(self, link)
 
     monkeypatch.setattr(UnstoredResponses, "keep", note)
-    recorder.watch(ws, "kept_items")
+    recorder.watch(connection, "encode_stored_items")
     async with open_harness(ScriptedProvider(*lines)) as harness, serve_sockets(harness) as server:
         await (await server.open()).respond(store=False)
     assert recorder.on_loop == [lines is SHORT]
@@ -161,15 +161,15 @@ def store_segments(harness: EdgeHarness, journal: list[AnyEvent]) -> None:
 async def test_large_segments_are_read_in_a_thread(
     autojump_clock: MockClock, recorder: ThreadRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_events, "AT_ONCE", 200)
+    monkeypatch.setattr(stored_events, "AT_ONCE", 200)
     journal: list[AnyEvent] = [STARTED, *[Text("ab ")] * 100, ended()]
     async with open_harness(ScriptedProvider(*SHORT)) as harness:
         await create_response(harness)
         store_segments(harness, journal)
-        recorder.watch(kept_events, "_one_by_one")
+        recorder.watch(stored_events, "_one_by_one")
         segments = await harness.store.segments("turn_7")
         threads = trio.CapacityLimiter(1)
-        assert await kept_events.load_stored_events(segments, threads) == journal
+        assert await stored_events.load_stored_events(segments, threads) == journal
         assert recorder.on_loop == [False]
         assert (await harness.get("/v1/turns/turn_7/events")).status_code == 200
 
@@ -177,11 +177,11 @@ async def test_large_segments_are_read_in_a_thread(
 def test_piecewise_decoding_yields_the_same_events() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a", "{}"), ended()]
     blob = encode_events(journal)
-    assert kept_events._one_by_one(blob) == decode_events(blob) == journal
+    assert stored_events._one_by_one(blob) == decode_events(blob) == journal
 
 
-@pytest.mark.parametrize("name", kinds.DIALECTS)
+@pytest.mark.parametrize("name", registry.DIALECTS)
 def test_given_items_yield_the_same_answer(name: str) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
-    whole = kinds.DIALECTS[name].whole
+    whole = registry.DIALECTS[name].whole
     assert whole(journal, {}, items_of(journal)) == whole(journal, {})

@@ -17,6 +17,7 @@ from actors.turn.outcome import Reason
 from actors.writer import Writer
 from tests.support.edge_harness import EdgeHarness, open_harness
 from tests.support.sample_events import STARTED, answer_events, ended
+from tests.support.sizes import examples
 from tests.support.turn_fakes import ScriptedProvider, stop, text
 from web.dialects.base import DialectStream, Render
 from web.dialects.frames import START, BadCursor, Cursor
@@ -47,9 +48,9 @@ async def find_position(over: Journal, render: Render, after: Cursor) -> ResumeP
 
 async def read(place: ResumePosition) -> bytes:
     """Return everything from that position on, without the leading heartbeat."""
-    reader = Writer(place.reading, place.rendering, frames=place.frames)
+    reader = Writer(place.reading, place.stream, frames=place.frames)
     parts = b"".join([part async for part in reader])
-    return parts.removeprefix(place.rendering.heartbeat)
+    return parts.removeprefix(place.stream.heartbeat)
 
 
 async def read_after(name: str, answer: list[AnyEvent], after: Cursor) -> bytes | None:
@@ -79,7 +80,7 @@ answers = st.lists(answer_events | st.just(Text("a")), max_size=12).filter(
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     answer=answers, recovered=st.booleans(), at_once=st.integers(1, 5), long=st.sampled_from(LONG)
 )

@@ -31,7 +31,7 @@ async def test_failed_turn_has_the_same_error_live_and_stored(autojump_clock: Mo
     failure = UpstreamFailure(FailureKind.SERVER_ERROR, "overloaded", status=503, retry_after_s=4)
     harness = TurnHarness(ScriptedProvider(head=failure))
     turn = harness.turn()
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     live = as_json(live_turn(turn))
     stored = as_json(stored_turn(ended_turn_view(harness.record)))
     assert live["error"] == stored["error"]
@@ -52,7 +52,7 @@ async def test_cancelled_turn_has_the_same_error_live_and_stored(
     harness = TurnHarness(ScriptedProvider(text("a"), 5.0, stop()))
     turn = harness.turn()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_turn, turn, harness.backstage)
+        nursery.start_soon(run_turn, turn, harness.dependencies)
         await trio.sleep(1)
         turn.stop(Reason.CANCEL_REQUESTED)
     live = as_json(live_turn(turn))
@@ -70,7 +70,7 @@ async def test_attempts_are_listed_one_by_one(autojump_clock: MockClock) -> None
     harness = TurnHarness(
         ScriptedProvider(head=refused), ScriptedProvider(text("a"), stop(), name="spare")
     )
-    await run_turn(harness.turn(), harness.backstage)
+    await run_turn(harness.turn(), harness.dependencies)
     attempts = as_json(stored_turn(ended_turn_view(harness.record)))["attempts"]
     assert isinstance(attempts, list)
     assert [(a["number"], a["provider"], a["result"], a["message"]) for a in attempts] == [
@@ -85,13 +85,13 @@ async def test_unstored_turn_shows_no_text(
 ) -> None:
     harness = TurnHarness(ScriptedProvider(text("secret"), stop()))
     turn = harness.turn(a_request("main", keep_text=False))
-    await run_turn(turn, harness.backstage)
+    await run_turn(turn, harness.dependencies)
     assert live_turn(turn)["text"] == ""
 
 
 async def test_list_truncates_long_text(autojump_clock: MockClock) -> None:
     harness = TurnHarness(ScriptedProvider(text("a"), stop()))
-    await run_turn(harness.turn(), harness.backstage)
+    await run_turn(harness.turn(), harness.dependencies)
     turn = ended_turn_view(harness.record)
     short = msgspec.structs.replace(turn, text="a" * LISTED_TEXT)
     long = msgspec.structs.replace(turn, text="a" * (LISTED_TEXT + 1))

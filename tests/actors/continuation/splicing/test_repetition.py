@@ -89,4 +89,4 @@ def test_kept_tail_is_bounded() -> None:
     repetition = Repetition("a word " * WINDOW)
     repetition.feed("a word " * WINDOW)
     assert len(repetition.end.tail) <= WINDOW
-    assert len(repetition.end.said) <= WINDOW
+    assert len(repetition.end.received) <= WINDOW

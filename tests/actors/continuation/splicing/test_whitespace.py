@@ -87,12 +87,12 @@ def test_ambiguous_seam_raises_unclear(shown: str, second: str) -> None:
         missing_space(shown, second)
 
 
-def feed(joint: SeamFilter, text: str) -> str:
-    return "".join(map(joint.feed, text)) + joint.end()
+def feed(seam_filter: SeamFilter, text: str) -> str:
+    return "".join(map(seam_filter.feed, text)) + seam_filter.end()
 
 
 @pytest.mark.parametrize(
-    ("joint", "text", "expected"),
+    ("seam_filter", "text", "expected"),
     [
         (SeamFilter("", ""), " \u0301x", " \u0301x"),
         (SeamFilter("\u0301", ""), "\u0301x", "x"),
@@ -106,7 +106,7 @@ def feed(joint: SeamFilter, text: str) -> str:
     ],
 )
 def test_seam_filter_drops_shown_marks_and_space(
-    joint: SeamFilter, text: str, expected: str
+    seam_filter: SeamFilter, text: str, expected: str
 ) -> None:
-    assert feed(joint, text) == expected
-    assert joint.done
+    assert feed(seam_filter, text) == expected
+    assert seam_filter.done

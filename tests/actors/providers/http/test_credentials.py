@@ -8,6 +8,7 @@ from actors.providers.http.credentials import Credentials
 from actors.routing.breaker import CREDIT_COOLDOWN_S
 from actors.routing.key_ring import KeyRing
 from actors.turn.model_call import FailureKind, UpstreamFailure
+from tests.support.scripted_connections import credentials_of
 
 
 def rejected(status: int, code: str | None = None, message: str = "no") -> UpstreamFailure:
@@ -21,7 +22,7 @@ async def exhausted(credentials: Credentials) -> UpstreamFailure:
 
 
 async def test_keys_are_rotated() -> None:
-    credentials = Credentials(["a", "b"])
+    credentials = credentials_of("a", "b")
     assert [credentials.take() for _ in range(4)] == ["a", "b", "a", "b"]
 
 
@@ -43,10 +44,10 @@ async def test_without_keys_no_key_is_sent_and_none_is_exhausted() -> None:
     ],
     ids=str,
 )
-async def test_a_refused_key_rests_and_another_one_is_offered(
+async def test_refused_key_is_paused_and_another_one_is_offered(
     failure: UpstreamFailure, mock_clock: MockClock
 ) -> None:
-    credentials = Credentials(["a", "b"])
+    credentials = credentials_of("a", "b")
     credentials.take()
     assert credentials.record_failure("a", failure) is failure
     assert failure.another_key
@@ -69,14 +70,14 @@ async def test_a_refused_key_rests_and_another_one_is_offered(
     ids=str,
 )
 async def test_other_failures_do_not_affect_the_key(failure: UpstreamFailure) -> None:
-    credentials = Credentials(["a"])
+    credentials = credentials_of("a")
     credentials.record_failure("a", failure)
     assert not failure.another_key
     assert credentials.take() == "a"
 
 
 async def test_refusal_of_the_last_key_exhausts_the_ring() -> None:
-    credentials = Credentials(["a", "b"])
+    credentials = credentials_of("a", "b")
     credentials.record_failure("a", rejected(401))
     last = credentials.record_failure("b", rejected(401))
     assert not last.another_key
@@ -99,17 +100,17 @@ async def test_key_ring_is_shared() -> None:
 
 
 async def test_empty_ring_differs_from_no_ring() -> None:
-    assert (await exhausted(Credentials([]))).code == "no_usable_key"
+    assert (await exhausted(credentials_of())).code == "no_usable_key"
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
 def test_a_key_that_cannot_be_sent(key: str) -> None:
     with pytest.raises(ValueError, match="not visible ASCII"):
-        Credentials(["good", key])
+        credentials_of("good", key)
 
 
-async def test_forbidden_model_does_not_rest_the_key() -> None:
-    credentials = Credentials(["one", "two"])
+async def test_forbidden_model_does_not_pause_the_key() -> None:
+    credentials = credentials_of("one", "two")
     key = credentials.take()
     assert credentials.record_failure(key, rejected(403)).another_key
     assert {credentials.take(), credentials.take()} == {"one", "two"}

@@ -20,7 +20,7 @@ from actors.providers.http import embedder as http_embedder
 from actors.providers.http.embedder import HttpEmbedder, HttpEmbedding
 from actors.providers.http.provider import HttpProvider
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from tests.support.scripted_connections import SILENCE, Line, MemoryWire, Peer, head
+from tests.support.scripted_connections import SILENCE, Line, MemoryWire, Peer, credentials_of, head
 
 ASK = EmbeddingCall(input="a", texts=("a",), as_base64=False, parameters={})
 ANSWER = b'{"data":[{"index":0,"embedding":[0.5]}]}'
@@ -33,7 +33,7 @@ class Setting:
     def __init__(self, *script: Line) -> None:
         self.wire = MemoryWire(*script)
         self.client = Peer(self.wire).client()
-        provider = HttpProvider("p", "http://up/v1", "topsecret", self.client)
+        provider = HttpProvider("p", "http://up/v1", credentials_of("topsecret"), self.client)
         self.embedder = HttpEmbedder(provider, "/embeddings")
 
     async def embed(self) -> HttpEmbedding:
@@ -49,7 +49,7 @@ class Setting:
         return caught.value
 
 
-async def test_an_answer_in_pieces() -> None:
+async def test_answer_in_pieces_is_joined() -> None:
     setting = Setting(OK + ANSWER[:7], ANSWER[7:20], ANSWER[20:])
     answer = await setting.embed()
     found = await answer.read()
@@ -120,7 +120,7 @@ async def test_failure_kinds(script: list[Line], kind: FailureKind) -> None:
     assert (await Setting(*script).failure()).kind is kind
 
 
-async def test_refused_key_is_rested() -> None:
+async def test_refused_key_is_paused() -> None:
     said = msgspec.json.encode({"error": {"message": "no topsecret for you"}})
     length = f"content-length: {len(said)}"
     setting = Setting(head(401, "content-type: application/json", length) + said)
@@ -129,7 +129,7 @@ async def test_refused_key_is_rested() -> None:
     assert (await setting.failure()).code == "no_usable_key"
 
 
-async def test_a_key_without_credit_rests_where_the_answer_says_so() -> None:
+async def test_key_is_paused_if_a_200_answer_reports_no_credit() -> None:
     said = b'{"error":{"message":"No.","code":"insufficient_quota"}}'
     length = f"content-length: {len(said)}"
     setting = Setting(head(200, "content-type: application/json", length) + said)
@@ -148,7 +148,7 @@ async def test_a_cancelled_reader_closes_its_connection(autojump_clock: MockCloc
     assert setting.wire.closed
 
 
-async def test_another_content_type_leaves_nothing_open() -> None:
+async def test_unexpected_content_type_closes_the_connection() -> None:
     setting = Setting(head(200, "content-type: text/event-stream", "content-length: 5"))
     failure = await setting.failure()
     assert "text/event-stream instead of an answer" in failure.message

@@ -11,7 +11,6 @@ import trio
 from actors.ports import AnswerStream, Provider
 from actors.providers.formats.base import RequestParts
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
-from actors.providers.http.credentials import Credentials
 from actors.providers.http.provider import HttpProvider, UpstreamClient, make_client
 from actors.providers.http.transport import Statistics
 from actors.runtime.offload import LARGE_VALUES
@@ -26,6 +25,7 @@ from tests.support.scripted_connections import (
     MemoryWire,
     Peer,
     chunked,
+    credentials_of,
     head,
 )
 
@@ -46,7 +46,9 @@ class Setting:
     def __init__(self, *script: Line, api_key: str | None = "topsecret", **options: Any) -> None:
         self.wire = MemoryWire(*script)
         self.client = Peer(self.wire).client()
-        self.provider: Provider = HttpProvider("p", URL, api_key, self.client, **options)
+        self.provider: Provider = HttpProvider(
+            "p", URL, None if api_key is None else credentials_of(api_key), self.client, **options
+        )
 
     async def open(self) -> AnswerStream:
         return await self.provider.open(CALL, connect_s=5.0)
@@ -347,7 +349,7 @@ async def test_keys_are_rotated_and_never_in_messages() -> None:
     said = "bad key: first-key, second-key"
     wires = [MemoryWire(failing(status, said)) for status in (500, 401, 401)]
     provider = HttpProvider(
-        "p", URL, Credentials(["first-key", "second-key"]), Peer(*wires).client()
+        "p", URL, credentials_of("first-key", "second-key"), Peer(*wires).client()
     )
     failures = []
     for _ in range(4):
@@ -363,9 +365,9 @@ async def test_keys_are_rotated_and_never_in_messages() -> None:
 
 
 @pytest.mark.parametrize("before", [[], [TEXT]])
-async def test_a_key_without_credit_rests_where_a_stream_says_so(before: list[bytes]) -> None:
+async def test_key_is_paused_if_a_stream_reports_no_credit(before: list[bytes]) -> None:
     error = b'data: {"error":{"message":"No.","code":"insufficient_quota"}}\n\n'
-    keys = Credentials(["first-key", "second-key"])
+    keys = credentials_of("first-key", "second-key")
     wires = [MemoryWire(SSE, chunked(*before, error)) for _ in range(2)]
     provider = HttpProvider("p", URL, keys, Peer(*wires).client())
     failures = []

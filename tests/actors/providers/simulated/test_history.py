@@ -33,5 +33,5 @@ def test_conversations_differ_by_model_user_and_question() -> None:
 def test_history_keys_are_bounded() -> None:
     history = History()
     history.note(call("a" * 1_000_000, question="b" * 1_000_000), now_s=1.0)
-    ((model, user, question),) = history._asked
+    ((model, user, question),) = history._counts
     assert getsizeof(user) + getsizeof(question) + getsizeof(model) < 1000

@@ -1,4 +1,4 @@
-"""Tests of pieces, and of texts with an exact number of them."""
+"""Tests of splitting text into pieces, and of generating texts with an exact number of pieces."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def test_a_piece_is_a_word_or_mark_with_the_space_before_it() -> None:
 
 
 @given(seeds, st.integers(0, 300))
-def test_prose_has_its_length_and_ends(seed: int, length: int) -> None:
+def test_prose_has_the_requested_length_and_a_final_sentence(seed: int, length: int) -> None:
     text = prose(seed, length)
     assert len(text) == length
     assert pieces("".join(text)) == text
@@ -37,7 +37,7 @@ def test_prose_has_its_length_and_ends(seed: int, length: int) -> None:
 
 @pytest.mark.parametrize("make", [many_scripts, lambda _, length: counting(length)])
 @given(seed=seeds, length=st.integers(1, 200))
-def test_other_texts_have_their_length(make, seed: int, length: int) -> None:  # type: ignore[no-untyped-def]
+def test_counting_and_unicode_texts_have_the_requested_length(make, seed: int, length: int) -> None:  # type: ignore[no-untyped-def]
     text = make(seed, length)
     assert len(text) == length
     assert pieces("".join(text)) == text

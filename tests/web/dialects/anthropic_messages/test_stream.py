@@ -22,6 +22,7 @@ from tests.support.messages_readers import (
     sdk_events,
 )
 from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
+from tests.support.sizes import examples
 from web.dialects.anthropic_messages.errors import error_type
 from web.dialects.anthropic_messages.stream import NAME, PING, STOP_REASONS, Messages, message_id
 from web.dialects.frames import START, parse_cursor
@@ -384,7 +385,7 @@ def test_frames_lost_in_a_crash_differ_from_those_after_it(
     check_after_a_crash(rendered, content, kept, seen)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(journals)
 def test_every_event_parses_with_the_sdk_types_in_a_valid_order(journal: list[AnyEvent]) -> None:
     found = read(journal)

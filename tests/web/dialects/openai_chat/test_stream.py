@@ -12,6 +12,7 @@ from actors.turn.outcome import ErrorInfo, Reason
 from tests.support.chat_readers import Frame, comments_of, frames_of, read_chunk, sdk_events
 from tests.support.dialect_journals import check_after_a_crash, cuts, ends, recovered_journals
 from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
+from tests.support.sizes import examples
 from web.dialects.frames import PING as HEARTBEAT
 from web.dialects.frames import START, parse_cursor
 from web.dialects.openai_chat.stream import FINISH_REASONS, NAME, OpenAIChat, completion_id
@@ -195,7 +196,7 @@ def test_frames_lost_in_a_crash_differ_from_those_after_it(
     check_after_a_crash(rendered, content, kept, seen)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(journals, st.booleans())
 def test_every_frame_parses_with_the_sdk_types(journal: list[AnyEvent], usage: bool) -> None:
     for data in datas(journal, usage=usage):

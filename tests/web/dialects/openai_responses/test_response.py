@@ -19,6 +19,7 @@ from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, Too
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from tests.support.responses_readers import read_object
 from tests.support.sample_events import STARTED, answer_events, ended
+from tests.support.sizes import examples
 from tests.support.strict_types import strictly
 from tests.web.test_outcomes_doc import rows
 from web.dialects.openai_responses.items import item_id, output_items, response_id, turn_id_of
@@ -305,7 +306,7 @@ def test_error_has_param_and_message() -> None:
 answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=10)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(answers, st.sampled_from(Reason), st.integers(0, 11))
 def test_every_state_of_any_answer_parses_with_the_sdk_types(
     answer: list[AnyEvent], reason: Reason, so_far: int

@@ -17,6 +17,7 @@ from tests.support.dialect_journals import check_after_a_crash, cuts, ends, reco
 from tests.support.messages_readers import Frame, frames_of, sdk_events
 from tests.support.responses_readers import read_event, read_stream, sdk_final_response
 from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
+from tests.support.sizes import examples
 from tests.web.dialects.openai_responses.test_response import ENDS, shown
 from web.dialects.frames import PING, START, data_of, parse_cursor
 from web.dialects.openai_responses.stream import NAME, Responses
@@ -385,7 +386,7 @@ journals = st.builds(lambda answer, end: [STARTED, *answer, end], answers, ends)
 options = st.sampled_from([{}, ECHO, {"include_usage": True}, {"echo": None}])
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(journals | recovered_journals, options)
 def test_every_stream_is_valid(journal: list[AnyEvent], options: dict[str, object]) -> None:
     found = read_stream(render(journal, options=options))
@@ -394,7 +395,7 @@ def test_every_stream_is_valid(journal: list[AnyEvent], options: dict[str, objec
         assert found[-1]["response"] == shown(journal, options)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(journals | recovered_journals)
 def test_sdk_stream_helper_accepts_every_stream(journal: list[AnyEvent]) -> None:
     stream = render(journal)

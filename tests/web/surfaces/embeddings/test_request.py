@@ -41,25 +41,25 @@ def refused(body: dict[str, object]) -> tuple[str | None, str | None]:
     ],
 )
 def test_texts_are_read(given: object, texts: tuple[str, ...]) -> None:
-    ask = read(input=given).ask
+    ask = read(input=given).call
     assert (ask.input, ask.texts) == (given, texts)
     assert [message["content"] for message in ask.as_call().messages] == list(texts)
 
 
 @pytest.mark.parametrize("given", [[0], [1, 2, 3], [5] * 3000])
 def test_estimate_of_token_input_is_its_length(given: list[int]) -> None:
-    [text] = read(input=given).ask.texts
+    [text] = read(input=given).call.texts
     assert estimate_tokens(text) == len(given)
 
 
 def test_each_list_of_tokens_is_one_input() -> None:
-    ask = read(input=[[1, 2], [3]]).ask
+    ask = read(input=[[1, 2], [3]]).call
     assert ask.input == [[1, 2], [3]]
     assert [estimate_tokens(text) for text in ask.texts] == [2, 1]
 
 
 def test_parameters_are_passed_to_the_provider() -> None:
-    ask = read(dimensions=3, encoding_format="base64", user="u", input_type="query").ask
+    ask = read(dimensions=3, encoding_format="base64", user="u", input_type="query").call
     assert ask.as_base64
     assert ask.parameters == {
         "dimensions": 3,
@@ -67,8 +67,8 @@ def test_parameters_are_passed_to_the_provider() -> None:
         "user": "u",
         "input_type": "query",
     }
-    assert not read(encoding_format="float").ask.as_base64
-    assert not read(encoding_format=None, dimensions=None, user=None).ask.as_base64
+    assert not read(encoding_format="float").call.as_base64
+    assert not read(encoding_format=None, dimensions=None, user=None).call.as_base64
 
 
 INVALID, MISSING = "invalid_value", "missing_required_parameter"
@@ -119,7 +119,7 @@ def test_missing_field_is_named(field: str) -> None:
 def test_error_names_the_limit() -> None:
     with pytest.raises(ApiError, match=str(MAX_INPUTS)):
         read(input=["a"] * (MAX_INPUTS + 1))
-    assert len(read(input=["a"] * MAX_INPUTS).ask.texts) == MAX_INPUTS
+    assert len(read(input=["a"] * MAX_INPUTS).call.texts) == MAX_INPUTS
 
 
 async def test_large_body_is_parsed_alike() -> None:
@@ -138,7 +138,7 @@ values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["model", "input", "dimensions", "user"]), values))
 def test_any_object_is_parsed_or_rejected(body: dict[str, object]) -> None:
     try:
-        ask = read_embedding_request(body).ask
+        ask = read_embedding_request(body).call
     except ApiError:
         refused(body)
         return

@@ -309,7 +309,7 @@ async def test_unstored_turn_has_no_events(autojump_clock: MockClock) -> None:
         await harness.chat(store=False)
         response = await events(harness)
         assert response.status_code == 410
-        assert "not to store its text" in response.json()["error"]["message"]
+        assert "its request has store: false" in response.json()["error"]["message"]
         assert response.headers["x-turn-id"] == "turn_1"
 
 

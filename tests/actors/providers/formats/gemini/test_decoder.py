@@ -31,7 +31,15 @@ from tests.support.decoder_feeds import (
     drained,
     json_with,
 )
-from tests.support.scripted_connections import LAST, MemoryWire, Peer, chunked, head, pieces_of
+from tests.support.scripted_connections import (
+    LAST,
+    MemoryWire,
+    Peer,
+    chunked,
+    credentials_of,
+    head,
+    pieces_of,
+)
 
 COUNTS = {"promptTokenCount": 3, "candidatesTokenCount": 5, "totalTokenCount": 8}
 COUNTED = UsageChunk(Usage(input_tokens=3, output_tokens=5))
@@ -82,7 +90,7 @@ ANSWER = stream(
 )
 
 
-def test_an_answer_cut_everywhere() -> None:
+def test_answer_decodes_the_same_wherever_it_is_cut() -> None:
     chunks, failure = cut_everywhere(GeminiDecoder, b": hello\n\n" + ANSWER)
     assert failure is None
     call = chunks[4]
@@ -401,7 +409,9 @@ async def test_connection_is_reused_after_a_finished_answer() -> None:
     for end in ([last + LAST], [last, LAST]):
         wire = MemoryWire(SSE, *end)
         client = Peer(wire).client()
-        provider = HttpProvider("p", "http://up/v1beta", "k1", client, format=Gemini())
+        provider = HttpProvider(
+            "p", "http://up/v1beta", credentials_of("k1"), client, format=Gemini()
+        )
         answer = await provider.open(CALL, connect_s=5.0)
         chunks: list[Chunk] = []
         while batch := await answer.receive():

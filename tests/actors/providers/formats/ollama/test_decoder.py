@@ -30,7 +30,14 @@ from tests.support.decoder_feeds import (
     drained,
     json_with,
 )
-from tests.support.scripted_connections import MemoryWire, Peer, chunked, head, pieces_of
+from tests.support.scripted_connections import (
+    MemoryWire,
+    Peer,
+    chunked,
+    credentials_of,
+    head,
+    pieces_of,
+)
 
 FINISH = FinishChunk(Reason.STOP)
 COUNTED = UsageChunk(Usage(input_tokens=26, output_tokens=7))
@@ -319,7 +326,7 @@ async def test_connection_is_reused_after_a_finished_answer() -> None:
     fields = ("content-type: application/x-ndjson", "transfer-encoding: chunked")
     wire = MemoryWire(head(200, *fields), chunked(stream(line(content="Hi"), last())))
     client = Peer(wire).client()
-    provider = HttpProvider("p", "http://up:11434", "k1", client, format=Ollama())
+    provider = HttpProvider("p", "http://up:11434", credentials_of("k1"), client, format=Ollama())
     empty = ModelCall(upstream_model="llama3.2", messages=[], parameters={})
     answer = await provider.open(empty, connect_s=5.0)
     assert await answer.receive() == [TextChunk("Hi"), COUNTED, FINISH]

@@ -11,6 +11,7 @@ from trio_websocket import ConnectionClosed
 from tests.support.edge_harness import EdgeHarness, open_harness
 from tests.support.responses_readers import LAST, check_grammar
 from tests.support.responses_socket import Object, ResponsesSocket, serve_sockets
+from tests.support.sizes import examples
 from tests.support.turn_fakes import Line, ScriptedProvider, stop, text
 
 LINES: list[Line] = [text("a"), 1.0, text("b"), 1.0, stop()]
@@ -36,7 +37,7 @@ action_names = st.sampled_from(list(MESSAGES))
 pauses = st.sampled_from([0.0, 0.2, 0.5, 1.0, 3.0])
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(pauses, action_names), max_size=12))
 def test_every_client_event_is_answered(script: list[tuple[float, Action]]) -> None:
     async def play() -> None:
@@ -50,7 +51,7 @@ def test_every_client_event_is_answered(script: list[tuple[float, Action]]) -> N
     trio.run(play, clock=MockClock(autojump_threshold=0))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(pauses, action_names), max_size=8), st.floats(0, 6))
 def test_disconnected_client_leaves_no_turn_behind(
     script: list[tuple[float, Action]], stays_s: float
