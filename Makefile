@@ -13,11 +13,13 @@ ASYNC_RULES := --select=ASYNC1,ASYNC2 --extend-ignore=ASYNC114,ASYNC124,ASYNC127
 ARGS ?=
 PYTHON ?=
 
-.PHONY: help serve test check bench lock clean
+.PHONY: help serve test test-fast soak check bench lock clean
 
 help:
 	@echo 'make serve   run the server in the foreground; ARGS="--config trouper.toml" for options'
 	@echo 'make test    all tests: the fast ones, then those on real sockets and processes'
+	@echo 'make test-fast  only the fast tests, in memory'
+	@echo 'make soak    all tests at full size: the counts and durations that "make test" shortens'
 	@echo 'make check   linters, formatting, types'
 	@echo 'make bench   compare with a bare relay, on this machine'
 	@echo 'make lock    choose dependencies anew and write the lock files'
@@ -27,10 +29,16 @@ serve: $(VENV)/.runtime
 	@exec $(BIN)/trouper serve $(ARGS)
 
 # Real servers mostly wait, so there may be more of them than cores; but for the tests that measure.
-test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore=tests/live $(ARGS)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not alone' tests/live $(ARGS)
+test: test-fast
+	$(BIN)/python -m pytest --numprocesses 5 --dist loadgroup --no-loadscope-reorder -m 'not alone' \
+		tests/live $(ARGS)
 	$(BIN)/python -m pytest -m alone tests/live $(ARGS)
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore=tests/live $(ARGS)
+
+soak: export TROUPER_LIVE_FULL := 1
+soak: test
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

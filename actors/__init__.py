@@ -24,6 +24,6 @@ Subpackages:
 - `providers`: HTTP transport, wire formats and simulated models
 - `runtime`: channels, wait queues and threads; knows nothing of turns
 
-`web` and `store` are not imported, except that `turn.records` re-exports the store's records.
+`web` and `store` are not imported, except that `turn.store_records` re-exports the store's records.
 HTTP for clients belongs in `web`, SQL in `store`.
 """

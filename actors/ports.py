@@ -5,7 +5,7 @@ from typing import Protocol
 
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import ModelCall
-from actors.turn.records import Finalised, FinalRecord, NewTurn, Segment, TurnView
+from actors.turn.store_records import Finalised, FinalRecord, NewTurn, Segment, TurnView
 
 
 class TurnStore(Protocol):

@@ -26,8 +26,8 @@ from actors.streamer import Streamer, Upstreams
 from actors.turn.events import Warning
 from actors.turn.observer import Observer
 from actors.turn.outcome import ErrorInfo, Reason
-from actors.turn.records import ConversationBusy, StoreUnavailable
 from actors.turn.state import Clock, Turn
+from actors.turn.store_records import ConversationBusy, StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import UpstreamFailure, failure_reason
 from actors.turn.request import PlannedRoute
 from actors.turn.state import Turn
-from actors.usage.ledger import AttemptUsage
+from actors.usage.usage_ledger import AttemptUsage
 
 _FAULTS = frozenset(
     {FailureClass.CONNECTION, FailureClass.SERVER_ERROR, FailureClass.TIMEOUT, FailureClass.BROKEN}

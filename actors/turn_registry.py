@@ -12,9 +12,9 @@ from actors.ports import Provider
 from actors.run_turn import TurnDependencies, run_turn
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason
-from actors.turn.records import Stored
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
+from actors.turn.store_records import Stored
 
 UNSETTLED_KEPT = 1000
 """Maximum number of ended turns kept readable in memory until their record is in the database."""

@@ -15,7 +15,7 @@ from actors.journal.journal import Subscription
 from actors.journal.reader_pace import Pace, ReaderTooSlow, SlowReader
 from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent
-from actors.turn.records import Stored
+from actors.turn.store_records import Stored
 
 ANY_PACE = Pace(lag_bytes=2**63, bytes_per_s=0)
 """Pace that every reader meets."""

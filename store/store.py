@@ -22,7 +22,7 @@ from store.database.group_commit import GroupCommitWriter, Work
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
 from store.ownership.file_locks import Owner, owners_with
-from store.records.turns import (
+from store.records.turn_records import (
     ChainLink,
     ConversationBusy,
     Finalised,

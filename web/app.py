@@ -5,9 +5,9 @@ from quart import Response
 from werkzeug.exceptions import HTTPException
 
 from actors.turn.outcome import ErrorInfo
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
+from web.http.api_error import ApiError, store_unavailable
 from web.http.error_format import add_request_id, error_format
-from web.http.errors import ApiError, store_unavailable
 from web.http.quart_app import TrouperApp
 from web.http.responses import error_response
 from web.service import Service

@@ -17,7 +17,7 @@ from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import TurnStore
 from actors.run_turn import TurnDependencies
 from actors.streamer import Upstreams
-from actors.turn.records import StoreUnavailable
+from actors.turn.store_records import StoreUnavailable
 from actors.turn_registry import Registry
 from actors.usage.estimator import LearningEstimator
 from store.records.ids import new_id
@@ -27,17 +27,11 @@ from web.config import Config
 from web.observability.metrics import Metrics, measure_loop_lag
 from web.process.certificate_reload import reload_on_sighup
 from web.process.gc_tuning import tune_gc
-from web.process.listeners import (
-    READY,
-    STOPPING,
-    Inheritance,
-    notify,
-    open_sockets,
-    take_inheritance,
-)
+from web.process.listeners import Inheritance, open_sockets, take_inheritance
 from web.process.server_settings import server_settings
 from web.process.shutdown import Stop, drain
 from web.process.startup import StartupRefused
+from web.process.systemd import READY, STOPPING, notify
 from web.process.task_restart import keep_running
 from web.providers.factory import (
     embedders_among,

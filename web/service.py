@@ -11,8 +11,8 @@ from actors.ports import Estimator
 from actors.providers.embedding_provider import Embedder
 from actors.routing.route_board import RouteBoard
 from actors.runtime.offload import THREADS
-from actors.turn.records import Stored
 from actors.turn.state import Clock, Turn
+from actors.turn.store_records import Stored
 from actors.turn_registry import Registry
 from actors.writer import Dialect, Writer
 from store.store import Store

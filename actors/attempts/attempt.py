@@ -8,7 +8,7 @@ from collections.abc import Callable
 import trio
 
 from actors.attempts.deadlines import AttemptClock
-from actors.continuation.filter import Continuation
+from actors.continuation.filter import ContinuationFilter
 from actors.continuation.interruption import Interruption
 from actors.ports import AnswerStream, Provider
 from actors.routing.breaker import Permit
@@ -18,7 +18,7 @@ from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.state import Clock, Turn
 from actors.turn.timeouts import Timeouts
-from actors.usage.ledger import AttemptUsage
+from actors.usage.usage_ledger import AttemptUsage
 
 Item = Chunk | AnyEvent
 """Item sent by the streamer: a chunk, or an event that only the streamer can create."""
@@ -48,7 +48,7 @@ class Attempt:
         usage: AttemptUsage,
         interruption: Interruption,
         permit: Permit,
-        continuation: Continuation | None,
+        continuation: ContinuationFilter | None,
         now: Clock,
     ) -> None:
         self._turn = turn

@@ -1,4 +1,4 @@
-"""Seam filter: passes only the part of a second answer that continues the first.
+"""Continuation filter: passes only the part of a second answer that continues the first.
 
 A warning reports each seam to the client, so no splice stays hidden. The module does no I/O.
 """
@@ -15,7 +15,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
-from actors.usage.ledger import AttemptUsage
+from actors.usage.usage_ledger import AttemptUsage
 
 _SEAMS = {
     Seam.PREFILL: "it continued the existing text directly",
@@ -25,7 +25,7 @@ _SEAMS = {
 }
 
 
-class Continuation:
+class ContinuationFilter:
     """A filter that joins a second answer to the text `shown`.
 
     `prefill` means that the route continues the trailing assistant message directly.

@@ -6,7 +6,7 @@ content permit that, and fails otherwise. The module does no I/O.
 
 import msgspec
 
-from actors.continuation.filter import Continuation
+from actors.continuation.filter import ContinuationFilter
 from actors.continuation.request import ShownAnswer, continuation, prefilled, why_not_continued
 from actors.ports import Estimator
 from actors.turn.chunks import Chunk
@@ -90,7 +90,7 @@ class Interruption:
             used_tokens=estimates.estimate(str(route), shown, 0),
         )
 
-    def continuation_for(self, route: Route) -> Continuation | None:
+    def continuation_for(self, route: Route) -> ContinuationFilter | None:
         """Return the filter for the continuation that `call_for` requested from `route`.
 
         The filter passes only the rest of the answer. Return None if the attempt is not a
@@ -100,7 +100,7 @@ class Interruption:
             return None
         text = self._shown.text
         shown = prefilled(self._request.call) + text if text.strip() else ""
-        return Continuation(route, shown, prefill=self._prefilled)
+        return ContinuationFilter(route, shown, prefill=self._prefilled)
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Return True if the route refused a trailing assistant message, as many models do."""

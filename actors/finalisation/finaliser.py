@@ -20,8 +20,8 @@ from actors.ports import TurnStore
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.observer import Observer
 from actors.turn.outcome import ErrorInfo, Reason, Status
-from actors.turn.records import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable
 from actors.turn.state import Turn
+from actors.turn.store_records import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable
 
 SPOOL_TIMEOUT_S = 5.0
 ITEMS_TIMEOUT_S = 1.0

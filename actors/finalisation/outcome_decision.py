@@ -17,8 +17,8 @@ from actors.ports import Estimator
 from actors.turn.events import AnyEvent, Ended, ToolCall
 from actors.turn.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
 from actors.turn.price import cost_micros
-from actors.turn.records import FinalRecord, StepRecord, UsageRecord
 from actors.turn.state import Cause, Turn
+from actors.turn.store_records import FinalRecord, StepRecord, UsageRecord
 
 _TRUNCATED = ErrorInfo(
     status=502,

@@ -24,7 +24,7 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
 from actors.turn.outcome import ErrorInfo, Reason, Status, Usage
 from actors.turn.price import Price, cost_micros
-from actors.turn.records import FinalRecord, NewTurn, Segment, TurnView
+from actors.turn.store_records import FinalRecord, NewTurn, Segment, TurnView
 from actors.usage.estimator import estimate_tokens
 
 _LOST = ErrorInfo(

@@ -11,7 +11,7 @@ import trio
 
 from actors.ports import TurnStore
 from actors.turn.observer import Observer
-from actors.turn.records import FinalRecord, StoreUnavailable
+from actors.turn.store_records import FinalRecord, StoreUnavailable
 
 MAX_BYTES = 64 * 1024 * 1024
 """Memory limit for these records; further records are only in the log."""

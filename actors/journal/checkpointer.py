@@ -12,7 +12,7 @@ import trio
 
 from actors.ports import TurnStore
 from actors.turn.events import AnyEvent
-from actors.turn.records import Segment, StoreUnavailable
+from actors.turn.store_records import Segment, StoreUnavailable
 
 CHECKS_PER_INTERVAL = 5
 

@@ -7,7 +7,7 @@
 - `outcome`, `failure_class`: statuses and reasons; classes of upstream failures
 - `state`, `lease`: the live turn, and a client's interest in it
 - `observer`: reports events of turns to metrics and logs
-- `records`: the store's records, the only import of `store` in `actors`
+- `store_records`: the store's records, the only import of `store` in `actors`
 
 Only `state` imports other subpackages of `actors`: `answer`, `journal` and `usage`, whose objects a
 live turn holds. Rules that act on a turn belong in the subpackage of their subject.

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from actors.turn.event_order import OutOfOrder
-from actors.turn.records import FinalRecord, Stored
 from actors.turn.state import Turn
+from actors.turn.store_records import FinalRecord, Stored
 
 
 class Observer(Protocol):

@@ -9,9 +9,9 @@ from actors.answer.items import Item
 from actors.journal.journal import Journal
 from actors.turn.model_call import Route
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
-from actors.turn.records import NewTurn, Stored
 from actors.turn.request import TurnRequest
-from actors.usage.ledger import UsageLedger
+from actors.turn.store_records import NewTurn, Stored
+from actors.usage.usage_ledger import UsageLedger
 
 
 class Cause(Struct, frozen=True):

@@ -1,10 +1,10 @@
 """Token usage of attempts, reported or estimated, without I/O.
 
-- `ledger`: output and tokens of every attempt, and the usage to charge
+- `usage_ledger`: output and tokens of every attempt, and the usage to charge
 - `estimator`: entry point for estimates; learns from reported usage, for all upstream models
 - `token_fit`: tokens from the features of a text
 - `delta_fit`: tokens from the number of deltas
-- `script_features`: features of a text, by script
+- `text_features`: features of a text, by script
 - `prompt_text`: text of a call that counts as input
 
 Imports `turn`, `ports` and `runtime`. Prices are in `turn.price`; rate limits belong in `routing`.

@@ -15,7 +15,7 @@ from msgspec import Struct
 from actors.turn.model_call import ModelCall
 from actors.usage.delta_fit import DeltaFit, DeltaTurn
 from actors.usage.prompt_text import PromptText, is_all_text, prompt_text
-from actors.usage.script_features import Features, features
+from actors.usage.text_features import Features, features
 from actors.usage.token_fit import Matrix, TokenFit, Vector
 
 MAX_MODELS = 256

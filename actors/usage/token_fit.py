@@ -9,7 +9,7 @@ from typing import Self
 
 from msgspec.structs import astuple
 
-from actors.usage.script_features import Features
+from actors.usage.text_features import Features
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]

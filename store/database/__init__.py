@@ -5,7 +5,7 @@
 - `schema`: migrates the schema; `tables` defines its current form
 - `group_commit`: one thread that commits all queued requests in one transaction
 - `transactions`: runs transactions and replaces a lost connection
-- `statements`: compiled statements that the driver executes directly
+- `prepared_statements`: compiled statements that the driver executes directly
 - `settings`: settings of the store
 
 Imports `store.records` and `store.migrations`. Queries belong in `store.turns`.

@@ -16,7 +16,7 @@ from outcome import Error, Outcome, Value
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database.transactions import Transactions
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
 
 I = TypeVar("I")  # noqa: E741 (item)
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database.backend import Backend
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
 
 T = TypeVar("T")
 

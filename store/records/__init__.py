@@ -1,6 +1,6 @@
 """Plain records that the store exchanges with the other packages.
 
-- `turns`: the records of turns, and the store's errors
+- `turn_records`: the records of turns, and the store's errors
 - `ids`: ids that sort by time
 
 Imports nothing of the project, so that all packages can use it. SQL belongs in `store.turns`.

@@ -9,7 +9,7 @@ import trio
 
 from store.database.backend import Backend
 from store.database.engine import in_thread
-from store.records.turns import FinalRecord, StoreUnavailable
+from store.records.turn_records import FinalRecord, StoreUnavailable
 from store.spool.spool import Spool
 
 _DECODER = msgspec.msgpack.Decoder(FinalRecord)

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from store.ownership.file_locks import try_lock
-from store.records.turns import SpoolFailed
+from store.records.turn_records import SpoolFailed
 from store.spool import framing
 
 SUFFIX = ".spool"

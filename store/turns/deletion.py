@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Dialect, String, bindparam, delete, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from store.database.statements import PreparedStatement
+from store.database.prepared_statements import PreparedStatement
 from store.database.tables import messages, tenants, turn_segments, turns
 
 _ERASED_OPTIONS = "{}"

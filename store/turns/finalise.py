@@ -10,9 +10,9 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database import tables
 from store.database.backend import Backend
-from store.database.statements import PreparedStatement, Values
+from store.database.prepared_statements import PreparedStatement, Values
 from store.records.ids import new_id
-from store.records.turns import Finalised, FinalRecord
+from store.records.turn_records import Finalised, FinalRecord
 from store.turns.writes import BEGINNING, SEGMENT_COLUMNS, input_rows, insert_turn, is_owned, row_of
 
 _END_COLUMNS = (

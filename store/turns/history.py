@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from store.database.tables import CONTINUABLE, LIVE, messages, turns
-from store.records.turns import ChainLink, Lost
+from store.records.turn_records import ChainLink, Lost
 
 _TENANT = bindparam("tenant", type_=String)
 _FIRST = bindparam("first", type_=String)

@@ -7,7 +7,7 @@ from msgspec import json
 from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, select
 
 from store.database.tables import messages, turn_attempts, turn_segments, turns, usage_records
-from store.records.turns import (
+from store.records.turn_records import (
     AttemptRecord,
     Segment,
     StoredResponse,

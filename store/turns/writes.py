@@ -24,9 +24,9 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database import tables
 from store.database.backend import Backend
-from store.database.statements import PreparedStatement, Values
+from store.database.prepared_statements import PreparedStatement, Values
 from store.records.ids import new_id
-from store.records.turns import NewTurn, Segment
+from store.records.turn_records import NewTurn, Segment
 
 SEGMENT_COLUMNS = ("turn_id", "tenant_id", "first_seq", "last_seq", "created_at", "blob")
 

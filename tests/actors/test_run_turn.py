@@ -18,8 +18,8 @@ from actors.turn.lease import Lease
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Mode, Reason, Status
 from actors.turn.price import Price
-from actors.turn.records import Finalised
 from actors.turn.state import Turn
+from actors.turn.store_records import Finalised
 from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import USAGE

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.turn.outcome import Reason, Status
-from actors.turn.records import Stored
+from actors.turn.store_records import Stored
 from actors.turn_registry import Draining, Registry, TooManyTurns
 from tests.support.turn_fakes import (
     FOREVER,

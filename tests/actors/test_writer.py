@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.journal.journal import Journal
 from actors.turn.events import AnyEvent, Ended, Started, Text
-from actors.turn.records import Stored
+from actors.turn.store_records import Stored
 from actors.writer import Dialect, Writer
 from tests.support.sample_events import STARTED, ended
 

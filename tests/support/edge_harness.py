@@ -17,7 +17,7 @@ from actors.providers.embedding_provider import Embedder
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode
 from actors.turn_registry import Registry
-from store.records.turns import TurnPage, TurnView
+from store.records.turn_records import TurnPage, TurnView
 from store.store import Store, StoreFigures
 from tests.support.asgi_client import App, StreamingTransport, streaming_client
 from tests.support.memory_response_store import ItemStore

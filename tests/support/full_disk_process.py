@@ -9,7 +9,7 @@ from pathlib import Path
 import trio
 
 from store.database.settings import StoreSettings
-from store.records.turns import NewTurn, SpoolFailed, StoreUnavailable
+from store.records.turn_records import NewTurn, SpoolFailed, StoreUnavailable
 from store.store import Store, open_store
 from tests.support.store_records import a_turn, an_end
 

@@ -6,7 +6,7 @@ import trio
 from msgspec import json
 from msgspec.structs import replace
 
-from store.records.turns import (
+from store.records.turn_records import (
     ChainLink,
     Finalised,
     FinalRecord,

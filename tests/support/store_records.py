@@ -5,7 +5,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from store.records.ids import new_id
-from store.records.turns import (
+from store.records.turn_records import (
     AttemptRecord,
     FinalRecord,
     NewTurn,

@@ -23,7 +23,9 @@ from actors.turn.events import AnyEvent, Ended
 from actors.turn.model_call import ModelCall, Route
 from actors.turn.outcome import Mode, Reason
 from actors.turn.price import Price
-from actors.turn.records import (
+from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.state import Turn
+from actors.turn.store_records import (
     Finalised,
     FinalRecord,
     NewTurn,
@@ -33,8 +35,6 @@ from actors.turn.records import (
     StoreUnavailable,
     TurnView,
 )
-from actors.turn.request import PlannedRoute, TurnRequest
-from actors.turn.state import Turn
 from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 

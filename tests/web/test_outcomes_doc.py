@@ -11,9 +11,9 @@ from actors.run_turn import _UNAVAILABLE
 from actors.turn.events import Ended
 from actors.turn.model_call import FailureKind, UpstreamFailure, failure_reason
 from actors.turn.outcome import STATUS_OF, TERMINAL, DisconnectStage, ErrorInfo, Reason, Status
-from store.records.turns import Stored
-from web.dialects.errors import ending_error
+from store.records.turn_records import Stored
 from web.dialects.openai_chat.stream import FINISH_REASONS
+from web.dialects.turn_errors import ending_error
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "reference" / "outcomes.md").read_text("utf-8")

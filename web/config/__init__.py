@@ -2,9 +2,9 @@
 
 - `load`: reads and merges the sources, and writes a configuration as TOML
 - `config`: the configuration as a whole
-- `sections`, `providers`, `models`: its tables
+- `sections`, `provider_settings`, `model_settings`: its tables
 - `field_types`: secrets, addresses and other types of settings
-- `complaints`: error texts for the operator
+- `error_messages`: error texts for the operator
 - `reference`: lists every setting
 
 Imports the vocabulary in `actors.turn`, and `actors.providers.simulated` to check model names.
@@ -14,8 +14,8 @@ Objects built from settings belong in `web.providers`, `web.turns.planner` and `
 from web.config.config import Config
 from web.config.field_types import Address, Inherited, Secret
 from web.config.load import ConfigError, as_toml, load
-from web.config.models import Model, ModelRoute, PriceSettings
-from web.config.providers import (
+from web.config.model_settings import Model, ModelRoute, PriceSettings
+from web.config.provider_settings import (
     FORMATS,
     Anthropic,
     Gemini,

@@ -11,8 +11,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from actors.turn.outcome import Mode
 from actors.turn.price import Price
 from actors.turn.timeouts import Timeouts
-from web.config.models import Model
-from web.config.providers import Provider
+from web.config.model_settings import Model
+from web.config.provider_settings import Provider
 from web.config.sections import (
     Breaker,
     Journal,

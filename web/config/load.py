@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
-from web.config.complaints import Layer, complaints, quoted, text
 from web.config.config import Config
+from web.config.error_messages import Layer, complaints, quoted, text
 from web.config.field_types import MASK, Secret
 
 Tree = dict[str, object]

@@ -1,11 +1,11 @@
 """Dialects: client protocols, rendered from a turn's events.
 
 - `openai_chat`, `openai_responses`, `anthropic_messages`: one package per dialect
-- `registry`: stream, whole object and errors of each dialect
+- `registry`: stream and whole object of each dialect
 - `base`: the stream interface that resume needs
 - `frames`: numbers of frames
 - `settled_events`: drops events that a retry or replace has discarded
-- `errors`: errors of ended turns, and OpenAI's error object
+- `turn_errors`: errors of ended turns, and OpenAI's error object
 
 Imports `actors.turn`, `actors.answer`, `actors.journal` and `actors.writer`; neither Quart nor
 surfaces. Request validation belongs in `web.surfaces`.

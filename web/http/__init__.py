@@ -2,10 +2,10 @@
 
 - `quart_app`: the application class
 - `connection`, `websocket`: one HTTP request, one WebSocket
-- `receive_queue`: received WebSocket messages
+- `message_queue`: received WebSocket messages
 - `body`, `json_body`: reads and decodes request bodies
 - `responses`: JSON and error responses
-- `errors`, `validation_errors`: the exception for client errors, and pydantic's errors as one
+- `api_error`, `validation_errors`: the exception for client errors, and pydantic's errors as one
 - `error_format`: errors in the format of the requested surface
 
 Imports `actors.turn`, `actors.runtime`, `actors.journal.reader_pace`, `web.server`,

@@ -10,7 +10,7 @@ from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
-from web.http.errors import invalid
+from web.http.api_error import invalid
 
 
 class BoundedBody(TrioBody):

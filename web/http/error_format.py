@@ -10,7 +10,7 @@ from quart import Response, has_request_context, request
 
 from actors.turn.outcome import ErrorInfo
 from web.dialects.anthropic_messages.errors import error_event
-from web.dialects.errors import error_body
+from web.dialects.turn_errors import error_body
 from web.server.request_id import id_in
 
 MESSAGES = "/v1/messages"

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 
 AT_ONCE = 32_768
 """Maximum size in bytes of a body decoded on the event loop; any content takes under 5 ms."""

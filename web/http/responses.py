@@ -11,7 +11,7 @@ from quart.wrappers.response import ResponseBody
 
 from actors.runtime.offload import encoded, off_loop
 from actors.turn.outcome import ErrorInfo, Reason
-from web.dialects.errors import error_body
+from web.dialects.turn_errors import error_body
 
 _encode = msgspec.json.Encoder().encode
 

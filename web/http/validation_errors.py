@@ -5,7 +5,7 @@ import re
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 
 
 def first_error(error: ValidationError) -> ApiError:

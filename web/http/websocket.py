@@ -20,7 +20,7 @@ from quart_trio.asgi import TrioASGIWebsocketConnection
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from web.http.receive_queue import MessageQueue
+from web.http.message_queue import MessageQueue
 from web.observability.access_log import RequestRecord, log_request
 from web.server.protocols.websocket import TEXTS
 from web.server.request_id import id_in

@@ -20,8 +20,8 @@ from actors.routing.route_board import RouteBoard
 from actors.turn.event_order import OutOfOrder
 from actors.turn.model_call import Route
 from actors.turn.outcome import Mode, Reason
-from actors.turn.records import FinalRecord, Stored
 from actors.turn.state import Turn
+from actors.turn.store_records import FinalRecord, Stored
 from store.store import StoreFigures
 from web.observability.access_log import RequestRecord
 from web.server import Counters

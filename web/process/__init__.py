@@ -1,7 +1,7 @@
 """The server as a process: sockets, certificates, signals and restarts of tasks.
 
 - `startup`: the error that keeps a server from starting
-- `listeners`: opens the listening sockets
+- `listeners`: opens the listening sockets; `systemd`: passes some, and is notified
 - `server_settings`, `certificate_reload`: the HTTP server's settings and TLS context
 - `shutdown`: stops the server
 - `task_restart`: restarts service tasks that crash

@@ -1,7 +1,7 @@
-"""Opens the listening sockets, and sends systemd the state of the service.
+"""Opens the listening sockets.
 
 Sockets inherited from systemd or the supervisor are used if there are any, else the configured
-address. Specifications: sd_listen_fds(3) and sd_notify(3).
+address.
 """
 
 import os
@@ -13,12 +13,8 @@ from msgspec import Struct
 
 from web.config import Address, Inherited
 from web.process.startup import StartupRefused
+from web.process.systemd import passed_sockets
 from web.server import BindError, ServerSettings, bind_sockets
-
-READY = "READY=1"
-STOPPING = "STOPPING=1"
-_FIRST = 3
-"""First descriptor that systemd passes."""
 
 SUPERVISED = "TROUPER_SUPERVISED"
 """Environment variable with a supervised process's descriptors, `control:socket,socket…`."""
@@ -47,19 +43,6 @@ def take_inheritance(environ: MutableMapping[str, str], pid: int) -> Inheritance
     finally:
         for name in (SUPERVISED, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
             environ.pop(name, None)
-
-
-def passed_sockets(environ: Mapping[str, str], pid: int) -> tuple[int, ...]:
-    """Return the descriptors of the sockets passed to this process. Raises `ValueError`.
-
-    `LISTEN_PID` must match, because child processes inherit the variables too.
-    """
-    if environ.get("LISTEN_PID") != str(pid):
-        return ()
-    count = environ.get("LISTEN_FDS", "")
-    if not (count.isascii() and count.isdigit()):
-        raise ValueError(f"LISTEN_FDS must be the number of sockets, not {count!r}")
-    return tuple(range(_FIRST, _FIRST + int(count)))
 
 
 def is_supervised(environ: Mapping[str, str]) -> bool:
@@ -98,17 +81,3 @@ def _check_loopback(sock: socket.socket) -> None:
                 f"the inherited socket listens on {host}, which other machines can reach, but"
                 " requests are not authenticated yet; bind it to a loopback address"
             )
-
-
-def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Send `state` to the socket named by `NOTIFY_SOCKET`, if any; errors are ignored."""
-    name = environ.get("NOTIFY_SOCKET")
-    if not name:
-        return
-    address = "\0" + name[1:] if name.startswith("@") else name
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)
-            sock.sendto(state.encode(), address)
-    except OSError:
-        return

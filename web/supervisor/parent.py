@@ -19,9 +19,10 @@ from types import FrameType
 import structlog
 
 from web.config import Config
-from web.process.listeners import READY as SYSTEMD_READY
-from web.process.listeners import STOPPING as SYSTEMD_STOPPING
-from web.process.listeners import SUPERVISED, notify, open_sockets, take_inheritance
+from web.process.listeners import SUPERVISED, open_sockets, take_inheritance
+from web.process.systemd import READY as SYSTEMD_READY
+from web.process.systemd import STOPPING as SYSTEMD_STOPPING
+from web.process.systemd import notify
 from web.server import ServerSettings
 from web.supervisor.plan import (
     READY,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 
 Part = dict[str, JSON]
 

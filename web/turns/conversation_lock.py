@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from actors.attempts import client_errors
 from actors.turn.state import Turn
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 
 
 class ConversationLock:

@@ -7,7 +7,7 @@ from actors.turn.outcome import Mode, OnCut
 from actors.turn.price import Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from web.config import Config, Model, ModelRoute, Simulated
-from web.http.errors import ApiError, not_found, unavailable
+from web.http.api_error import ApiError, not_found, unavailable
 
 _NAMES_SHOWN = 50
 

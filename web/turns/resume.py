@@ -9,11 +9,11 @@ from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo
 from actors.turn.state import Turn
 from actors.writer import Writer
-from store.records.turns import TurnView
+from store.records.turn_records import TurnView
 from web.dialects.base import Render
 from web.dialects.frames import START, BadCursor, Cursor, parse_cursor
+from web.http.api_error import ApiError, invalid
 from web.http.connection import request_stack
-from web.http.errors import ApiError, invalid
 from web.http.responses import event_stream
 from web.service import Service
 from web.turns.resume_position import PositionSearch, ResumePosition

@@ -15,12 +15,12 @@ from actors.turn.lease import Lease
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
 from actors.turn_registry import Draining, TooManyTurns
-from web.dialects.errors import ending_error
 from web.dialects.frames import START
 from web.dialects.registry import DIALECTS, DialectSpec
+from web.dialects.turn_errors import ending_error
+from web.http.api_error import ApiError, unavailable
 from web.http.connection import request_context_of
 from web.http.error_format import error_format
-from web.http.errors import ApiError, unavailable
 from web.http.responses import error_response, event_stream, offloaded_response
 from web.observability.logs import turn_log_binder
 from web.service import Service

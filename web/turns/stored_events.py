@@ -9,7 +9,7 @@ import trio
 from actors.journal.checkpointer import decode_events
 from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent
-from store.records.turns import Segment
+from store.records.turn_records import Segment
 
 AT_ONCE = 131_072
 """Maximum size in bytes of a segment that is decoded on the event loop; this takes about 2 ms."""

@@ -6,9 +6,9 @@ from actors.finalisation.recovery import visible_text
 from actors.turn.events import Ended
 from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.state import Turn
-from store.records.turns import AttemptRecord, TurnView
-from web.dialects.errors import error_of
+from store.records.turn_records import AttemptRecord, TurnView
 from web.dialects.openai_responses.response import ANSWER_REASONS
+from web.dialects.turn_errors import error_of
 
 LISTED_TEXT = 10_000
 """Maximum characters of a turn's text in a list: a page of whole answers could be 200 MB."""

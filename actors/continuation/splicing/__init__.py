@@ -6,7 +6,7 @@
 - `fresh_start`: detects second answers that start over
 - `whitespace`: white space at the seam
 - `repetition`, `normalise`: streaming comparison of the two texts
-- `boundaries`, `scripts`: facts about lines, sentences, characters and words
+- `boundaries`, `characters`: facts about lines, sentences, characters and words
 
 Imports nothing of the project: text in, text out, without I/O. Chunks and events belong in
 `continuation.filter`.

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from actors.continuation.splicing.boundaries import begins_line, begins_sentence
-from actors.continuation.splicing.scripts import (
+from actors.continuation.splicing.characters import (
     OPENING_MARKS,
     first_word,
     splits_word,

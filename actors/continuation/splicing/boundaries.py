@@ -6,7 +6,7 @@ Only the end of the text is examined, except for code fences, which are counted 
 import re
 from typing import Final
 
-from actors.continuation.splicing.scripts import CLOSERS, MIDWAY, STOPS, is_word_char
+from actors.continuation.splicing.characters import CLOSERS, MIDWAY, STOPS, is_word_char
 
 _MARKER: Final = re.compile(
     r"\s{0,12}(?:([-*+•](?=\s|$)|[|>])|(#{1,6})(?=\s|$)|\d{1,3}([.)])(?=\s|$))"

@@ -13,8 +13,7 @@ from actors.continuation.splicing.boundaries import (
     last_line,
     stops_midway,
 )
-from actors.continuation.splicing.repetition import common_prefix_length
-from actors.continuation.splicing.scripts import (
+from actors.continuation.splicing.characters import (
     AFTER_REMARK,
     ANNOUNCEMENTS,
     BEFORE_NOUN,
@@ -26,6 +25,7 @@ from actors.continuation.splicing.scripts import (
     last_word,
     splits_word,
 )
+from actors.continuation.splicing.repetition import common_prefix_length
 
 LOOK: Final = 48
 """Characters of the second answer, after leading white space, that the rules examine."""

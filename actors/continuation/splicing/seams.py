@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from actors.continuation.splicing.anchors import Anchor, has_at_least, judge
 from actors.continuation.splicing.boundaries import in_code, stops_midway
+from actors.continuation.splicing.characters import weight
 from actors.continuation.splicing.fresh_start import LOOK, begins_with_remark, lead_in, starts_over
 from actors.continuation.splicing.normalise import fold, length_of_units, split_trailing_marks
 from actors.continuation.splicing.repetition import WINDOW, Repetition, TailMatch
-from actors.continuation.splicing.scripts import weight
 from actors.continuation.splicing.whitespace import Unclear, missing_space
 
 SLACK: Final = 1024

@@ -14,9 +14,7 @@ from actors.continuation.splicing.boundaries import (
     is_marker,
     last_line,
 )
-from actors.continuation.splicing.normalise import is_mark
-from actors.continuation.splicing.repetition import overlap
-from actors.continuation.splicing.scripts import (
+from actors.continuation.splicing.characters import (
     GOING_ON_IN_CODE,
     OPEN_IN_CODE,
     SPACED_CLOSERS,
@@ -29,6 +27,8 @@ from actors.continuation.splicing.scripts import (
     splits_word,
     words_in,
 )
+from actors.continuation.splicing.normalise import is_mark
+from actors.continuation.splicing.repetition import overlap
 
 _SEEN: Final = 4000
 """Characters at the end of the shown text that are searched for a word."""

@@ -4,7 +4,7 @@
 - `base`: the interface of a format
 - `decoding`: base classes of the decoders
 - `chat_call`, `vendor_extensions`: read the neutral call; remove what other APIs don't know
-- `lenient`, `surrogates`: tolerate wrong field types and split characters
+- `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `embeddings`: embedding requests in OpenAI's shape
 
 Imports `turn`, `runtime.offload` and the helpers of `actors.providers`. A format never imports

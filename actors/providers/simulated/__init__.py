@@ -2,8 +2,8 @@
 
 - `provider`: runs scripts in process, on trio's clock
 - `script`, `timeline`: turn a call into timed steps, with the faults
-- `playhead`: tracks which steps are due
-- `answer`, `prose`, `examples`, `messages`: the pieces of an answer
+- `steps`: a script's steps, and the playhead that tracks which are due
+- `answer`, `prose`, `schema_examples`, `messages`: the pieces of an answer
 - `rejections`: HTTP errors
 - `embeddings`: vectors from a hash of the input
 - `options`: settings that a model name carries
@@ -14,9 +14,9 @@ HTTP; anything with a socket belongs there.
 
 from actors.providers.simulated.options.grammar import BadModelName, model_name, parse_model_name
 from actors.providers.simulated.options.scenario import Scenario, load_scenario
-from actors.providers.simulated.playhead import Script, Step
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.providers.simulated.script import PriorCalls, script
+from actors.providers.simulated.steps import Script, Step
 
 __all__ = [
     "BadModelName",

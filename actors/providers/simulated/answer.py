@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.providers.simulated.examples import example
 from actors.providers.simulated.messages import Message, ends_with, last_text, text_of
 from actors.providers.simulated.options.behaviour import Behaviour, Resume, Style
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
 from actors.providers.simulated.rejections import read_limits, until_stop
+from actors.providers.simulated.schema_examples import example
 from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import Reason

@@ -13,7 +13,6 @@ from actors.providers.simulated.messages import count_input_tokens, ends_with, t
 from actors.providers.simulated.options.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
 from actors.providers.simulated.options.grammar import BadModelName
 from actors.providers.simulated.options.scenario import Scenario
-from actors.providers.simulated.playhead import Script
 from actors.providers.simulated.rejections import (
     BadParameter,
     Rejection,
@@ -22,6 +21,7 @@ from actors.providers.simulated.rejections import (
     rejection,
     unknown_model,
 )
+from actors.providers.simulated.steps import Script
 from actors.providers.simulated.timeline import lay_out
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Usage

@@ -6,7 +6,7 @@ import msgspec
 
 from actors.providers.simulated.answer import ScriptedAnswer
 from actors.providers.simulated.options.behaviour import Behaviour, Fault, FaultKind
-from actors.providers.simulated.playhead import Step, TornFrame
+from actors.providers.simulated.steps import Step, TornFrame
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,

@@ -23,9 +23,9 @@ from actors.turn import events
 from actors.turn.chunks import Chunk, ReasoningChunk, ToolCallChunk
 from actors.turn.events import AnyEvent
 from actors.turn.outcome import Reason
-from actors.turn.records import FinalRecord, TurnView
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
+from actors.turn.store_records import FinalRecord, TurnView
 from actors.turn_registry import Registry
 from tests.actors.finalisation.test_recovery import ORPHAN, recovered, store_of
 from tests.actors.finalisation.test_unsaved_records import record as unsaved_record

@@ -5,7 +5,7 @@ import pytest
 from actors.attempts.client_errors import client_error, not_continued, nothing_asked
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure, failure_reason
 from actors.turn.outcome import Reason
-from actors.usage.ledger import UsageLedger
+from actors.usage.usage_ledger import UsageLedger
 
 K = FailureKind
 OURS = "upstream_error"

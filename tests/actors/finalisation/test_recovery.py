@@ -12,7 +12,7 @@ from actors.turn.event_order import EventOrder
 from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.outcome import Reason, Status
 from actors.turn.price import Price
-from actors.turn.records import Finalised, FinalRecord, Segment, TurnView
+from actors.turn.store_records import Finalised, FinalRecord, Segment, TurnView
 from actors.usage.estimator import estimate_tokens
 from tests.support.sample_events import STARTED, cut_at
 from tests.support.turn_fakes import EPOCH, MemoryStore, now

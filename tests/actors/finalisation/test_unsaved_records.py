@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.finalisation.unsaved_records import MAX_BYTES, RETRY_S, Unsaved
-from actors.turn.records import FinalRecord, NewTurn
+from actors.turn.store_records import FinalRecord, NewTurn
 from tests.support.turn_fakes import EPOCH, MemoryStore, RecordingObserver, StoreFault
 
 TURN = NewTurn(

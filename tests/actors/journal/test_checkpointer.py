@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from actors.journal.checkpointer import CHECKS_PER_INTERVAL, Checkpointer, Tail
 from actors.turn.events import AnyEvent, Text
-from actors.turn.records import Segment
+from actors.turn.store_records import Segment
 from tests.support.turn_fakes import FLUSH_S, MemoryStore, StoreFault
 
 CHECK_S = FLUSH_S / CHECKS_PER_INTERVAL

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from actors.usage.script_features import Features
+from actors.usage.text_features import Features
 from actors.usage.token_fit import HIGHEST, LOWEST, TokenFit
 
 STRANGE = Features(

@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from store.database.engine import backend_for, open_engine
 from store.database.settings import StoreSettings
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
 from store.store import open_store
 from tests.support.store_records import TENANT, a_segment, a_turn
 

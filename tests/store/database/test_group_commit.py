@@ -14,7 +14,7 @@ from store.database.engine import backend_for, open_engine
 from store.database.group_commit import GroupCommitWriter, Work
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
 
 
 class Bench:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from store.database.settings import StoreSettings
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
 from store.store import Store, StoreRefused, open_store
 from tests.support.store_records import TENANT, a_segment, a_turn, an_end
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from store.database.settings import StoreSettings
-from store.records.turns import StoreUnavailable
+from store.records.turn_records import StoreUnavailable
 from store.spool.spool import Spool
 from store.store import Store, StoreRefused, open_store
 from tests.store.database.test_lock import exclusive_lock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from store.records.turns import SpoolFailed
+from store.records.turn_records import SpoolFailed
 from store.spool.spool import Spool
 
 LIMIT = 1 << 18

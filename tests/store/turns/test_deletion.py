@@ -13,7 +13,7 @@ from actors.finalisation.recovery import recover
 from actors.journal.checkpointer import encode_events
 from actors.turn.events import Started, Text
 from store.database.settings import StoreSettings
-from store.records.turns import Finalised, FinalRecord, NewTurn, StoreUnavailable
+from store.records.turn_records import Finalised, FinalRecord, NewTurn, StoreUnavailable
 from store.store import Store, open_store
 from tests.store.database.test_lock import exclusive_lock
 from tests.store.spool.test_replay import make_dead_spool

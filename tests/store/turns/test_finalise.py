@@ -5,7 +5,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from store.records.turns import Finalised
+from store.records.turn_records import Finalised
 from store.store import Store
 from tests.support.store_records import TENANT, a_segment, a_turn, an_end
 

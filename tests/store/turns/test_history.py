@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from store.database.engine import backend_for, open_engine
 from store.database.settings import StoreSettings
 from store.records.ids import new_id
-from store.records.turns import ChainLink, ConversationBusy, NewTurn
+from store.records.turn_records import ChainLink, ConversationBusy, NewTurn
 from store.store import Store, open_store
 from store.turns import history, reads
 from tests.support.database_inspection import captured_statement, plan, steps_taken

@@ -34,7 +34,7 @@ from actors.turn.price import Price
 from store.database.engine import backend_for, open_engine
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
-from store.records.turns import ChainLink, FinalRecord, NewTurn, StoredResponse
+from store.records.turn_records import ChainLink, FinalRecord, NewTurn, StoredResponse
 from store.turns import history, reads
 from store.turns.deletion import Deletion, Deletions, Upkeep
 from store.turns.finalise import FinalWrites

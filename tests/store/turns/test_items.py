@@ -7,7 +7,7 @@ import pytest
 from msgspec import msgpack
 
 from store.database.settings import StoreSettings
-from store.records.turns import NewTurn
+from store.records.turn_records import NewTurn
 from store.store import Store, open_store
 from tests.store.spool.test_replay import make_dead_spool
 from tests.support.database_inspection import failing_writes, rows

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from store.records.turns import Segment
+from store.records.turn_records import Segment
 from store.store import Store
 from tests.support.store_records import TENANT, a_segment, a_turn, an_end
 

@@ -7,8 +7,8 @@ from trio.testing import MockClock
 from actors.run_turn import run_turn
 from actors.turn.event_order import OutOfOrder
 from actors.turn.outcome import Reason
-from actors.turn.records import FinalRecord, StoreUnavailable
 from actors.turn.state import Turn
+from actors.turn.store_records import FinalRecord, StoreUnavailable
 from tests.support.turn_fakes import FOREVER, ScriptedProvider, TurnHarness, a_request, stop, text
 from web.observability.metrics import Metrics
 

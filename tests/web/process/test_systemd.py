@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from web.process.listeners import READY, notify, passed_sockets
+from web.process.systemd import READY, notify, passed_sockets
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.turn.records import StoreUnavailable
+from actors.turn.store_records import StoreUnavailable
 from tests.support.edge_harness import WebStore
 from web.config import load
 from web.main import RECOVER_EVERY_S, SWEEP_EVERY_S, keep_recovering, keep_sweeping, recover_turns

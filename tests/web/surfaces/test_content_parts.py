@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.surfaces.content_parts import MAX_DEPTH, MAX_PARTS, MAX_URL, flat_parts, is_base64
 
 URL = "https://example.org/a.png"

@@ -13,8 +13,8 @@ from actors.answer.items import items_of
 from actors.finalisation import finaliser
 from actors.journal.checkpointer import decode_events, encode_events
 from actors.turn.events import AnyEvent, Text
-from actors.turn.records import Segment
-from store.records.turns import ChainLink
+from actors.turn.store_records import Segment
+from store.records.turn_records import ChainLink
 from tests.support.edge_harness import EdgeHarness, chat_body, ended_turn_view, open_harness
 from tests.support.responses_requests import create_response, get_response
 from tests.support.responses_socket import serve_sockets

@@ -6,7 +6,7 @@ from actors.turn.model_call import Capabilities
 from actors.turn.outcome import Mode, OnCut
 from actors.turn.price import Price
 from web.config import Config
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.turns.planner import Planner
 
 SETTINGS: dict[str, object] = {

@@ -16,7 +16,7 @@ from actors.turn.chunks import Chunk, ToolCallChunk
 from actors.turn.events import AnyEvent, Text
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason
-from actors.turn.records import Segment
+from actors.turn.store_records import Segment
 from tests.support import chat_readers as reading
 from tests.support import messages_readers as messages_reading
 from tests.support.edge_harness import EdgeHarness, brief_pause, ended_turn_view, open_harness

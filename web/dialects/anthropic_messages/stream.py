@@ -17,9 +17,9 @@ from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.dialects.anthropic_messages.blocks import Begin, Blocks, End, Grow, Step
 from web.dialects.anthropic_messages.errors import error_event
-from web.dialects.errors import ending_error
 from web.dialects.frames import START, Cursor, Numbering, comment
 from web.dialects.openai_chat.stream import ANSWER_REPLACED
+from web.dialects.turn_errors import ending_error
 
 NAME = "anthropic-messages"
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'

@@ -15,8 +15,8 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.dialects.errors import ending_error, error_body
 from web.dialects.frames import PING, START, Cursor, Numbering, comment
+from web.dialects.turn_errors import ending_error, error_body
 
 NAME = "openai-chat"
 

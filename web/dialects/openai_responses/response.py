@@ -9,8 +9,8 @@ from actors.answer.items import Item, items_of
 from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.dialects.errors import error_of
 from web.dialects.openai_responses.items import Fields, output_items, response_id
+from web.dialects.turn_errors import error_of
 
 CODES = frozenset(
     {

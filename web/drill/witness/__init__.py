@@ -3,9 +3,9 @@
 - `server`: accepts connections; `connection` and `websocket` serve one each
 - `simulation`: routes requests to wire formats
 - `formats`: one wire format each
-- `stream`, `whole`: send answers with their faults
+- `send_stream`, `send_whole`: send answers with their faults
 - `http1`, `websocket_frames`: the protocols
-- `record`, `record_file`: requests and disconnects, as evidence
+- `observations`, `observations_file`: requests and disconnects, as evidence
 
 Imports `actors.turn` and `actors.providers.simulated`. Anything without a socket that concerns an
 answer belongs in `actors.providers.simulated`.

@@ -5,9 +5,9 @@ import trio
 from actors.providers.simulated import Script
 from web.drill.witness.formats.base import BadCall, IncomingCall, WireFormat
 from web.drill.witness.http1 import BadRequest, Endpoint, Request, RequestReader, whole_response
-from web.drill.witness.record import ClosedBy, WitnessedRequest
+from web.drill.witness.observations import ClosedBy, WitnessedRequest
+from web.drill.witness.send_stream import After
 from web.drill.witness.simulation import Simulation
-from web.drill.witness.stream import After
 from web.drill.witness.websocket import accept_socket, serve_socket
 
 

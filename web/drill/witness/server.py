@@ -12,8 +12,8 @@ from msgspec import Struct
 from actors.providers.simulated import Scenario
 from web.drill.witness.connection import handle
 from web.drill.witness.http1 import SocketEndpoint
-from web.drill.witness.record import Witness
-from web.drill.witness.record_file import keep_witness_file, witness_channel
+from web.drill.witness.observations import Witness
+from web.drill.witness.observations_file import keep_witness_file, witness_channel
 from web.drill.witness.simulation import Simulation
 
 _BACKLOG = 4096

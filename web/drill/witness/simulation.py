@@ -21,9 +21,9 @@ from web.drill.witness.formats.ollama import Ollama
 from web.drill.witness.formats.openai_chat import OpenAIChat
 from web.drill.witness.formats.openai_responses import OpenAIResponses
 from web.drill.witness.http1 import Endpoint, Request, whole_response
-from web.drill.witness.record import Witness, WitnessedRequest
-from web.drill.witness.stream import After, Exchange, send_stream, silence
-from web.drill.witness.whole import send_whole
+from web.drill.witness.observations import Witness, WitnessedRequest
+from web.drill.witness.send_stream import After, Exchange, send_stream, silence
+from web.drill.witness.send_whole import send_whole
 
 _HTML = b"""<!DOCTYPE html>
 <html><head><title>Simulated gateway</title></head>

@@ -13,9 +13,9 @@ from actors.providers.simulated.rejections import Rejection
 from web.drill.witness.formats.base import BadCall, IncomingCall, WireFormat
 from web.drill.witness.formats.openai_responses import error_event
 from web.drill.witness.http1 import Endpoint, Request, response_head
-from web.drill.witness.record import ClosedBy, WitnessedRequest
+from web.drill.witness.observations import ClosedBy, WitnessedRequest
+from web.drill.witness.send_stream import NOISE, After, Exchange, send_stream, silence
 from web.drill.witness.simulation import Simulation, renderer_of
-from web.drill.witness.stream import NOISE, After, Exchange, send_stream, silence
 from web.drill.witness.websocket_frames import MessageFraming, Messages
 
 _PATH = "/v1/responses"

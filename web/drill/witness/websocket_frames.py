@@ -76,7 +76,7 @@ class Messages:
 
 
 class MessageFraming:
-    """A `web.drill.witness.stream.Framing` that sends each event as a message."""
+    """A `web.drill.witness.send_stream.Framing` that sends each event as a message."""
 
     def __init__(self, messages: Messages) -> None:
         self._messages = messages

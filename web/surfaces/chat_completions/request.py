@@ -12,7 +12,7 @@ import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actors.turn.model_call import JSON, ModelCall
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.http.json_body import json_object, read_json
 from web.http.validation_errors import first_error
 from web.surfaces.chat_completions.tools import check_tool_choice, check_tools

@@ -7,7 +7,7 @@ Source: OpenAI's API reference, "Create chat completion".
 from collections.abc import Sequence
 
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 
 _MAX_NAME_LENGTH = 512
 _CHOICES = ("none", "auto", "required")

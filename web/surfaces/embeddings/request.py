@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actors.providers.formats.embeddings import EmbeddingCall
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
 from web.http.validation_errors import first_error
 

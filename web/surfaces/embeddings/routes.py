@@ -12,9 +12,9 @@ from actors.turn.events import Ended
 from actors.turn.outcome import Reason, Usage
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
-from web.dialects.errors import ending_error
+from web.dialects.turn_errors import ending_error
+from web.http.api_error import ApiError, invalid
 from web.http.body import request_body
-from web.http.errors import ApiError, invalid
 from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
 from web.service import TENANT, Service

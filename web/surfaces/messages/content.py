@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.surfaces.content_parts import MAX_PARTS, MAX_URL, is_base64, is_http_url
 
 Block = dict[str, JSON]

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from actors.turn.model_call import JSON
-from web.http.errors import invalid
+from web.http.api_error import invalid
 
 _BUDGETS = {"high": 16_384, "medium": 8_192}
 """Least `budget_tokens` of each effort, highest first; a smaller budget is `low`."""

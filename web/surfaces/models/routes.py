@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from web.http.errors import not_found
+from web.http.api_error import not_found
 from web.http.responses import json_response
 from web.service import Service
 

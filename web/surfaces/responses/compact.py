@@ -12,10 +12,10 @@ from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.openai_responses.items import response_id
 from web.dialects.openai_responses.response import usage_fields
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.surfaces.responses.history.message_groups import Message, MessageGroup
+from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import Item
-from web.surfaces.responses.input.summary import seal
 
 _TASK = (
     "Summarise the conversation below for a model that will continue it without having seen it."

@@ -5,7 +5,7 @@ import trio
 from actors.turn.outcome import Reason
 from actors.turn.state import Turn
 from web.dialects.openai_responses.items import response_id
-from web.http.errors import ApiError, store_unavailable, unavailable
+from web.http.api_error import ApiError, store_unavailable, unavailable
 from web.service import TENANT, Service
 
 DELETE_TIMEOUT_S = 10.0

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actors.runtime.offload import encoded_list
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
 from web.http.validation_errors import first_error
 from web.surfaces.responses.input.conversation_history import read_history

@@ -17,7 +17,7 @@ from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
-from store.records.turns import StoredResponse, UsageRecord
+from store.records.turn_records import StoredResponse, UsageRecord
 from web.dialects.openai_responses.items import Fields, turn_id_of
 from web.dialects.openai_responses.response import (
     ResponseData,
@@ -26,13 +26,13 @@ from web.dialects.openai_responses.response import (
     response_object,
 )
 from web.dialects.openai_responses.stream import NAME, Responses
-from web.http.errors import ApiError, not_found
+from web.http.api_error import ApiError, not_found
 from web.http.json_body import AT_ONCE
 from web.http.responses import json_response, offloaded_response
 from web.service import TENANT, Service
 from web.surfaces.responses.deletion import delete_content, stop
 from web.surfaces.responses.input.items import Item
-from web.surfaces.responses.listing import Page, input_with_ids, page_of
+from web.surfaces.responses.input_items import Page, input_with_ids, page_of
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
 from web.turns.stored_events import load_stored_events

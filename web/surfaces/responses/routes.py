@@ -9,8 +9,8 @@ from quart import Blueprint, Response, request
 from actors.runtime.offload import encoded, off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
-from web.dialects.errors import ending_error
 from web.dialects.openai_responses.response import can_express
+from web.dialects.turn_errors import ending_error
 from web.http.body import limit_parameter, request_body
 from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
@@ -19,7 +19,7 @@ from web.surfaces.responses.compact import compacted
 from web.surfaces.responses.create import count_input, start_response, start_summary
 from web.surfaces.responses.history.model_context import PreparedRequest, prepare
 from web.surfaces.responses.input.items import wrong
-from web.surfaces.responses.listing import DEFAULT_LIMIT, MAX_LIMIT, Page
+from web.surfaces.responses.input_items import DEFAULT_LIMIT, MAX_LIMIT, Page
 from web.surfaces.responses.request import receive_responses_request
 from web.surfaces.responses.resource import ResponseResource
 from web.turns.start import answer, begin, turn_headers

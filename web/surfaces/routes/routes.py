@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 
 from actors.routing.route_board import RouteStatus
 from actors.turn.model_call import Route
-from web.http.errors import invalid, not_found
+from web.http.api_error import invalid, not_found
 from web.http.responses import json_response
 from web.providers.factory import models_by_route
 from web.service import Service

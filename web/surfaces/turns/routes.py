@@ -8,12 +8,12 @@ from quart import Blueprint, Response, request
 
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Status
-from store.records.turns import TurnView
+from store.records.turn_records import TurnView
 from web.dialects.base import Render
 from web.dialects.frames import Cursor
 from web.dialects.registry import DIALECTS
+from web.http.api_error import invalid, not_found
 from web.http.body import limit_parameter
-from web.http.errors import invalid, not_found
 from web.http.responses import json_response
 from web.service import TENANT, Service
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere

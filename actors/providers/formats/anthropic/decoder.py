@@ -9,7 +9,7 @@ from actors.providers.formats.anthropic.frames import Block, Delta, Event, Token
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.base import Decoder, RequestParts
 from actors.providers.formats.decoding import Document, Reader, SseStream
-from actors.providers.formats.lenient import NULL
+from actors.providers.formats.lenient_fields import NULL
 from actors.providers.redaction import Scrub
 from actors.runtime.offload import encoded
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk

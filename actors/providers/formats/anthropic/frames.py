@@ -7,7 +7,15 @@ and "Streaming messages".
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient import NULL, Number, number, objects, raw, read_either, text
+from actors.providers.formats.lenient_fields import (
+    NULL,
+    Number,
+    number,
+    objects,
+    raw,
+    read_either,
+    text,
+)
 
 
 class OutputDetails(Struct, gc=False):

@@ -17,7 +17,7 @@ from actors.providers.formats.gemini.frames import (
     read_logprobs,
 )
 from actors.providers.formats.gemini.request import path_of, request_of
-from actors.providers.formats.lenient import NULL, arguments, derive_call_id
+from actors.providers.formats.lenient_fields import NULL, arguments, derive_call_id
 from actors.providers.redaction import Scrub
 from actors.runtime.offload import encoded
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk

@@ -8,7 +8,15 @@ empty, as protocol buffers do in JSON.
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient import NULL, Number, number, objects, raw, read_either, text
+from actors.providers.formats.lenient_fields import (
+    NULL,
+    Number,
+    number,
+    objects,
+    raw,
+    read_either,
+    text,
+)
 
 
 class FunctionCall(Struct, gc=False):

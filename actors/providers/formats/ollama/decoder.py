@@ -6,7 +6,7 @@ import msgspec
 
 from actors.providers.formats.base import Decoder, RequestParts
 from actors.providers.formats.decoding import Document, LineStream, Reader
-from actors.providers.formats.lenient import NULL, arguments, derive_call_id
+from actors.providers.formats.lenient_fields import NULL, arguments, derive_call_id
 from actors.providers.formats.ollama.frames import (
     Call,
     Function,

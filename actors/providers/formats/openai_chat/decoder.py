@@ -7,7 +7,7 @@ import msgspec
 
 from actors.providers.formats.base import Decoder, RequestParts
 from actors.providers.formats.decoding import Document, Reader, SseStream
-from actors.providers.formats.lenient import NULL, one_line
+from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import Choice, Delta, TokenUsage, read_frame
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat

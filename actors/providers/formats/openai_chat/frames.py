@@ -6,7 +6,7 @@ Only the fields that are used are declared.
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient import NULL, Number, number, objects, raw, read_either
+from actors.providers.formats.lenient_fields import NULL, Number, number, objects, raw, read_either
 
 
 class Function(Struct, gc=False):

@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from actors.providers.formats.base import Decoder, RequestParts
 from actors.providers.formats.decoding import Document, SseStream
-from actors.providers.formats.lenient import NULL, Number, one_line
-from actors.providers.formats.openai_responses.answer import (
+from actors.providers.formats.lenient_fields import NULL, Number, one_line
+from actors.providers.formats.openai_responses.answer_reader import (
     AnswerReader,
     parts_of,
     position_of,
     text_of,
 )
+from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition
 from actors.providers.formats.openai_responses.frames import (
     EMPTY,
     Event,
@@ -28,7 +29,6 @@ from actors.providers.formats.openai_responses.frames import (
     read_response,
 )
 from actors.providers.formats.openai_responses.request import translate
-from actors.providers.formats.openai_responses.texts import TextKind, TextPosition
 from actors.providers.redaction import Scrub
 from actors.runtime.offload import encoded
 from actors.turn.chunks import Chunk, TextChunk

@@ -9,7 +9,7 @@ from typing import TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient import NULL, Number, raw, read_either
+from actors.providers.formats.lenient_fields import NULL, Number, raw, read_either
 
 EMPTY = Raw(b"[]")
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from actors.providers.simulated import PriorCalls, Script, script
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.playhead import TornFrame
 from actors.providers.simulated.prose import pieces
 from actors.providers.simulated.rejections import Rejection
+from actors.providers.simulated.steps import TornFrame
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,

@@ -17,7 +17,7 @@ from trio.testing import (
 
 from actors.providers.simulated import Scenario
 from web.drill.witness.connection import handle
-from web.drill.witness.record import Report, Witness, WitnessEvent
+from web.drill.witness.observations import Report, Witness, WitnessEvent
 from web.drill.witness.simulation import Simulation
 
 

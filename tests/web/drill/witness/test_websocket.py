@@ -34,7 +34,7 @@ from tests.support.provider_answers import facts_of, receive_all
 from tests.support.websocket_memory import Stream, StreamWire
 from tests.web.drill.witness.test_connection import MemoryEndpoint
 from web.drill.witness.connection import handle
-from web.drill.witness.record import Witness, WitnessEvent
+from web.drill.witness.observations import Witness, WitnessEvent
 from web.drill.witness.simulation import Simulation
 from web.drill.witness.websocket_frames import MessageFraming, Messages
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.http.json_body import read_json
 from web.http.validation_errors import first_error
 from web.surfaces.chat_completions.request import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.usage.estimator import estimate_tokens
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.surfaces.embeddings.request import (
     MAX_INPUTS,
     EmbeddingRequest,

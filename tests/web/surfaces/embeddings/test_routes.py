@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import Mode, Reason, Usage
-from store.records.turns import FinalRecord
+from store.records.turn_records import FinalRecord
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.turn_fakes import ScriptedProvider, StoreFault
 from web.http.responses import json_response

@@ -19,7 +19,7 @@ from actors.providers.formats.ollama.decoder import Ollama
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.formats.openai_responses.decoder import OpenAIResponses
 from actors.turn.model_call import ModelCall
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.surfaces.chat_completions.request import MAX_MESSAGES
 from web.surfaces.content_parts import MAX_PARTS
 from web.surfaces.messages.request import (

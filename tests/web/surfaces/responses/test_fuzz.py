@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.conversation import conversation_of
 from web.surfaces.responses.history.history import Chain

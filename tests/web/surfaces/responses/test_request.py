@@ -6,9 +6,9 @@ import msgspec
 import pytest
 import trio
 
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
+from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import MAX_ITEMS
-from web.surfaces.responses.input.summary import seal
 from web.surfaces.responses.request import (
     ResponsesRequest,
     read_responses_request,

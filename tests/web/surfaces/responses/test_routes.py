@@ -12,7 +12,7 @@ from actors.journal.checkpointer import encode_events
 from actors.turn.events import Started, Text
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
-from actors.turn.records import NewTurn, Segment
+from actors.turn.store_records import NewTurn, Segment
 from tests.support.chat_readers import comments_of
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.messages_readers import Frame, frames_of

@@ -8,8 +8,8 @@ from trio.testing import MockClock
 
 from actors.turn.events import AnyEvent
 from actors.turn.outcome import Mode, Reason
-from actors.turn.records import TurnView
-from store.records.turns import StoreUnavailable
+from actors.turn.store_records import TurnView
+from store.records.turn_records import StoreUnavailable
 from tests.support.chat_readers import Frame, frames_of
 from tests.support.edge_harness import (
     EdgeHarness,

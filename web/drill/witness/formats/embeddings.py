@@ -14,7 +14,7 @@ from actors.turn.chunks import Chunk, UsageChunk
 from actors.turn.model_call import JSON
 from web.drill.witness.formats.base import BadCall, IncomingCall
 from web.drill.witness.formats.openai_chat import OpenAIChat
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.http.json_body import json_object
 from web.surfaces.embeddings.request import read_embedding_request
 

@@ -9,6 +9,7 @@
 - `model_context`: the messages for the model, and warnings
 
 Imports `actors`, `store.records`, `web.http`, `web.turns`, `web.service`, the item ids of
-`web.dialects.openai_responses`, and `request`, `listing` and `deletion` of `surfaces.responses`.
-Validation of items belongs in `responses.input`; the SQL is in `store.turns.history`.
+`web.dialects.openai_responses`, and `request`, `input_items` and `deletion` of
+`surfaces.responses`. Validation of items belongs in `responses.input`; the SQL is in
+`store.turns.history`.
 """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from actors.turn.events import Warning
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.surfaces.responses.history.history import Chain
 from web.surfaces.responses.history.message_groups import MessageGroup, MessageGroups, Mismatch
 from web.surfaces.responses.input.items import Item, wrong

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from actors.answer.items import decode_items
 from actors.turn.outcome import TERMINAL, ErrorInfo
-from store.records.turns import ChainLink
+from store.records.turn_records import ChainLink
 from web.dialects.openai_responses.items import output_items, response_id
-from web.http.errors import ApiError, not_found
+from web.http.api_error import ApiError, not_found
 from web.surfaces.responses.input.items import Item
-from web.surfaces.responses.listing import input_with_ids
+from web.surfaces.responses.input_items import input_with_ids
 
 MAX_LINKS = 2_000
 """Maximum number of responses read from one chain; a request has at most 10,000 items."""

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.turn.model_call import JSON
+from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
-from web.surfaces.responses.input.summary import summary_message
 
 Message = dict[str, JSON]
 

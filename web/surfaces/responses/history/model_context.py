@@ -14,7 +14,7 @@ from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
 from actors.turn.events import Warning
 from actors.turn.model_call import ModelCall
-from web.http.errors import invalid
+from web.http.api_error import invalid
 from web.service import Service
 from web.surfaces.responses.history.conversation import Conversation, conversation_of
 from web.surfaces.responses.history.message_groups import Message, MessageGroup

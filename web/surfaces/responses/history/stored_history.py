@@ -7,7 +7,7 @@ import trio
 from msgspec import Struct
 
 from actors.runtime.offload import off_loop
-from store.records.turns import ChainLink
+from store.records.turn_records import ChainLink
 from web.dialects.openai_responses.items import turn_id_of
 from web.service import TENANT, Service
 from web.surfaces.responses.deletion import not_in_database

@@ -3,7 +3,7 @@
 - `items`: the items of `input`
 - `conversation_history`: a history that the client sends itself
 - `output_options`: tools, tool choice and text format
-- `summary`: summaries in compaction items
+- `compaction_summary`: summaries in compaction items
 
 Imports `actors.turn`, `web.http` and `web.surfaces.content_parts`; nothing here reads the store.
 The body as a whole is validated in `responses.request`.

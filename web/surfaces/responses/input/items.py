@@ -7,9 +7,9 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 from collections.abc import Callable
 
 from actors.turn.model_call import JSON
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.surfaces.content_parts import flat_parts
-from web.surfaces.responses.input.summary import unseal
+from web.surfaces.responses.input.compaction_summary import unseal
 
 Item = dict[str, JSON]
 

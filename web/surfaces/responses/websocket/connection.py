@@ -16,13 +16,13 @@ from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
-from store.records.turns import StoreUnavailable
-from web.dialects.errors import ending_error
+from store.records.turn_records import StoreUnavailable
 from web.dialects.frames import START, data_of
 from web.dialects.openai_responses.items import response_id
 from web.dialects.openai_responses.stream import NAME
 from web.dialects.registry import DIALECTS
-from web.http.errors import ApiError, not_found, store_unavailable
+from web.dialects.turn_errors import ending_error
+from web.http.api_error import ApiError, not_found, store_unavailable
 from web.http.websocket import GOING_AWAY, POLICY, websocket_context_of
 from web.observability.access_log import RequestRecord
 from web.service import Service

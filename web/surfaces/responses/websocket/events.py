@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo
-from web.http.errors import ApiError, invalid
+from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
 from web.http.responses import http_status, retry_header
 from web.surfaces.responses.input.items import wrong

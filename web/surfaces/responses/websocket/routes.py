@@ -6,7 +6,7 @@ import trio
 from quart import Blueprint, Websocket, websocket
 
 from actors.turn.outcome import ErrorInfo
-from web.http.errors import ApiError
+from web.http.api_error import ApiError
 from web.http.json_body import READERS
 from web.service import Service
 from web.surfaces.responses.websocket.connection import ResponsesSocket

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
-from store.records.turns import ConversationBusy, NewTurn
+from store.records.turn_records import ConversationBusy, NewTurn
 from tests.support.chat_readers import comments_of
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.responses_requests import (

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from web.surfaces.responses.history.message_groups import Message, MessageGroups, Mismatch
+from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import (
     Item,
     call_item,
@@ -16,7 +17,6 @@ from web.surfaces.responses.input.items import (
     reasoning_item,
     text_part,
 )
-from web.surfaces.responses.input.summary import seal
 
 
 def user(text: str) -> Item:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.records.turns import ChainLink
+from store.records.turn_records import ChainLink
 from web.surfaces.responses.history.history import Echo, Options
 from web.surfaces.responses.history.socket_cache import UnstoredResponses
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
-from store.records.turns import ChainLink
+from store.records.turn_records import ChainLink
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.responses_requests import (
     HELLO,

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from actors.providers.simulated import Script, Step
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.playhead import Playhead, TornFrame
+from actors.providers.simulated.steps import Playhead, TornFrame
 from web.drill.witness.formats.base import Renderer
 from web.drill.witness.http1 import LAST_CHUNK, Endpoint, chunk, response_head
-from web.drill.witness.record import WitnessedRequest
+from web.drill.witness.observations import WitnessedRequest
 
 NOISE = b"\xff\xfe this is not a chunk \x00\r\n"
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.playhead import MOST_AT_ONCE, Playhead, Step
+from actors.providers.simulated.steps import MOST_AT_ONCE, Playhead, Step
 from actors.turn.chunks import TextChunk
 
 steps = st.builds(

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from actors.providers.simulated import Script
-from actors.providers.simulated.playhead import Step
+from actors.providers.simulated.steps import Step
 from actors.turn.chunks import TextChunk
 from web.drill.witness.formats.base import IncomingCall
 

@@ -20,7 +20,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import Usage
-from actors.turn.records import AttemptRecord
+from actors.turn.store_records import AttemptRecord
 
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 

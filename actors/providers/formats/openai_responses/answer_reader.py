@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from actors.providers.formats.decoding import Reader
+from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
 from actors.providers.formats.openai_responses.frames import Item, Part, Response, TokenUsage
-from actors.providers.formats.openai_responses.texts import TextKind, TextPosition, Texts
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
     Chunk,

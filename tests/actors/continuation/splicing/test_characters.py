@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.continuation.splicing.scripts import (
+from actors.continuation.splicing.characters import (
     first_word,
     is_unspaced,
     last_word,

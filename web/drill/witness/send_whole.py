@@ -4,12 +4,12 @@ import trio
 
 from actors.providers.simulated import Step
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.playhead import Playhead, TornFrame
 from actors.providers.simulated.rejections import Rejection
+from actors.providers.simulated.steps import Playhead, TornFrame
 from actors.turn.chunks import Chunk, SkippedChunk
 from web.drill.witness.formats.base import WireFormat
 from web.drill.witness.http1 import response_head, whole_response
-from web.drill.witness.stream import NOISE, After, Exchange, silence
+from web.drill.witness.send_stream import NOISE, After, Exchange, silence
 
 _JSON = "application/json"
 

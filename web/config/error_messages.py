@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from web.config.providers import FORMATS
+from web.config.provider_settings import FORMATS
 from web.config.reference import keys_at
 
 SettingPath = tuple[str | int, ...]

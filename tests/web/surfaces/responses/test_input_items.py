@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from web.http.json_body import AT_ONCE
-from web.surfaces.responses.listing import input_with_ids
+from web.surfaces.responses.input_items import input_with_ids
 
 
 def message(text: str, **more: object) -> dict[str, object]:

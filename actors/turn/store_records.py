@@ -1,6 +1,6 @@
 """Records that a turn leaves in the store, re-exported so that `actors` names the store once."""
 
-from store.records.turns import (
+from store.records.turn_records import (
     AttemptRecord,
     ConversationBusy,
     Finalised,

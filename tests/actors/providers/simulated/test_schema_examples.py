@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.simulated.examples import example
+from actors.providers.simulated.schema_examples import example
 
 JSON = object
 bounds = st.integers(-50, 50)

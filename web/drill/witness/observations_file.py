@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 import trio
 
-from web.drill.witness.record import WitnessEvent
+from web.drill.witness.observations import WitnessEvent
 
 _MAX_WAITING = 100_000
 """Maximum number of events that wait for a slow disk; one more stops the server."""

@@ -12,7 +12,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
-from actors.usage.ledger import AttemptUsage, UsageLedger
+from actors.usage.usage_ledger import AttemptUsage, UsageLedger
 
 CALL = ModelCall(upstream_model="m", messages=[{"role": "user", "content": "hi"}], parameters={})
 A, B = Route("a", "m"), Route("b", "n")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from actors.usage.script_features import SAMPLE, SLICES, Features, features
+from actors.usage.text_features import SAMPLE, SLICES, Features, features
 
 NONE = Features(words=0.0, pieces=0.0, signs=0.0, numbers=0.0)
 

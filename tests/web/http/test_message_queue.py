@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from web.http.receive_queue import MOST, MessageQueue
+from web.http.message_queue import MOST, MessageQueue
 
 
 async def test_messages_are_received_in_order() -> None:
