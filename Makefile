@@ -30,8 +30,7 @@ serve: $(VENV)/.runtime
 
 # Real servers mostly wait, so there may be more of them than cores; but for the tests that measure.
 test: test-fast
-	$(BIN)/python -m pytest --numprocesses 5 --dist loadgroup --no-loadscope-reorder -m 'not alone' \
-		tests/live $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 5 --no-loadscope-reorder -m 'not alone' tests/live $(ARGS)
 	$(BIN)/python -m pytest -m alone tests/live $(ARGS)
 
 test-fast: $(VENV)/.dev

@@ -1,53 +1,63 @@
 """Fixtures: one simulated provider for the session, and a default server for each module.
 
-Tests that share a server stay in one xdist worker; all others are spread over the workers.
+Modules run in one xdist worker each, the longest first, so that their tests can share servers.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.support.live import harness
 from tests.support.live.resume_checks import LINGER_SETTINGS
 
 LONGEST = (
     "test_failover",
-    "test_rolling_restart",
     "test_websocket",
+    "test_rolling_restart",
     "test_sigkill_recovery",
     "test_store_outages",
+    "test_chat_resume",
     "test_responses_websocket",
     "test_dead_peers",
     "test_slow_readers",
-    "test_chat_resume",
     "test_messages_resume",
     "test_responses_resume",
     "test_how_to_responses",
-    "test_http_edge",
     "test_shutdown",
     "test_tls",
+    "test_http_edge",
+    "test_startup_errors",
 )
 """Modules that take longest. They come first, so that the run does not end with one of them."""
+SPREAD = {
+    *("test_rolling_restart", "test_sigkill_recovery", "test_store_outages", "test_shutdown"),
+    *("test_tls", "test_slow_readers", "test_responses_websocket", "test_dead_peers"),
+    *("test_messages_resume", "test_responses_resume"),
+}
+"""Modules whose tests start their own servers, so that each can run in any xdist worker."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests by the module fixtures that they share, and put the longest modules first."""
-    here = Path(__file__).parent
-    live = [item for item in items if here in item.path.parents]
-    for item in live:
-        if isinstance(item, pytest.Function) and _shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(here))))
+    """Put the longest modules first."""
     order = {name: at for at, name in enumerate(LONGEST)}
-    live.sort(key=lambda item: order.get(item.path.stem, len(order)))
-    items[:] = [item for item in items if here not in item.path.parents] + live
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
-def _shares_a_fixture(item: pytest.Function) -> bool:
-    """Return True if the test uses a fixture that lives as long as its module."""
-    found = item._fixtureinfo.name2fixturedefs.values()
-    return any(definition.scope == "module" for definitions in found for definition in definitions)
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Runs a module in one worker, because its tests share servers, unless it is in `SPREAD`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if Path(module).stem in SPREAD else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """Replace xdist's scheduler; `--dist loadgroup` has the same purpose, but drops its groups."""
+    return ByModule(config, log)
 
 
 @pytest.fixture(scope="session")

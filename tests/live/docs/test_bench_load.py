@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -38,8 +39,9 @@ class Relay:
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         from_upstream, to_upstream = await asyncio.open_connection("127.0.0.1", self._upstream_port)
         responses = asyncio.create_task(self._forward_responses(from_upstream, to_client))
-        while data := await client.read(65536):
-            to_upstream.write(data)
+        with suppress(ConnectionResetError):  # the load generator aborts some of its requests
+            while data := await client.read(65536):
+                to_upstream.write(data)
         if not self._closes_upstream:
             await self._released.wait()
         to_upstream.close()
