@@ -3,7 +3,7 @@
 Modules run in one xdist worker each, the longest first, so that their tests can share servers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.support.live import harness
+from tests.support.live.prerequisites import missing
 from tests.support.live.resume_checks import LINGER_SETTINGS
 
 LONGEST = (
@@ -58,6 +59,15 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
     """Replace xdist's scheduler; `--dist loadgroup` has the same purpose, but drops its groups."""
     return ByModule(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Restore the reason of a skip in an async test, which pytest-trio drops."""
+    report = yield
+    if isinstance(report.longrepr, tuple) and report.longrepr[2] == "Skipped" and missing:
+        report.longrepr = (*report.longrepr[:2], f"Skipped: {missing[-1]}")
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import trio
 from openai.types.responses.responses_server_event import ResponsesServerEvent
 from trio_websocket import ConnectionClosed
 
-from tests.live.restart.test_rolling_restart import restart
+from tests.live.restart.test_rolling_restart import has_logged, restart
 from tests.support.live import harness
 from tests.support.live.harness import Process, Server, until
 from tests.support.live.http_client import JSON, fetch, live_turns, reports, turn
@@ -251,7 +251,7 @@ async def test_stalled_reader_is_disconnected(small_limits: Server, upstream: Pr
     assert report is not None
     assert isinstance(report["closed_at"], float)
     assert abs(report["closed_at"] - stalled_at - STALL_S) < 2
-    assert small_limits.logged("write stalled")
+    await until(lambda: has_logged(small_limits, "write stalled"))
 
 
 async def test_idle_socket_gets_pings(small_limits: Server) -> None:

@@ -137,8 +137,8 @@ async def test_old_process_finishes_streams_and_then_closes_connections(
 ) -> None:
     config = write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 30\n")
     with serving(tmp_path, config, options=["--supervise", "1"]) as server:
-        # The stream has to outlast the start of the new process, also on a busy machine.
-        async with open_chat(server, "up/v:delay=20ms,tokens=400") as call:
+        # The stream must outlast the start of the new process: 1 s, or 9 s without a free CPU.
+        async with open_chat(server, "up/v:delay=20ms,tokens=800") as call:
             await call.head()
             await call.frames(3)
             turn_id = call.turn_id

@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+missing: list[str] = []
+"""The requirements for which tests were skipped so far in this process."""
+
 
 def require(found: bool, requirement: str) -> None:
     """Skip the test unless `found`; fail it instead when the variable `CI` is set."""
@@ -11,4 +14,5 @@ def require(found: bool, requirement: str) -> None:
         return
     if os.environ.get("CI", "") not in ("", "0", "false"):
         pytest.fail(f"{requirement} (skipping is not allowed under CI)")
+    missing.append(requirement)
     pytest.skip(requirement)
