@@ -29,11 +29,9 @@ class Persister:
         "_early",
         "_observer",
         "_order",
-        "_text",
         "_turn",
         "finish",
         "tail",
-        "tool_calls",
     )
 
     def __init__(self, turn: Turn, checkpointer: Checkpointer, observer: Observer) -> None:
@@ -42,18 +40,11 @@ class Persister:
         self._observer = observer
         self._order = EventOrder()
         self._early: list[AnyEvent] = []
-        self._text: list[str] = []
         # Not a bound method of this object: it would form a reference cycle with the tail, which
         # keeps the journal in memory until a garbage collection.
         fenced = partial(turn.stop, Reason.OWNER_LOST)
         self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
         self.finish: Reason | None = None
-        self.tool_calls: list[events.ToolCall] = []
-
-    @property
-    def text(self) -> str:
-        """Visible text that has been journalled."""
-        return "".join(self._text)
 
     @property
     def started(self) -> bool:
@@ -67,11 +58,13 @@ class Persister:
         for draft in drafts:
             if type(draft) is Text:
                 if self._admit(draft, ready):
-                    self._text.append(draft.delta)
                     size += len(draft.delta)
             else:
                 self._step_other(draft, ready)
         if ready:
+            add = self._turn.answer.add
+            for event in ready:
+                add(event)
             self._turn.journal.append(ready)
             if self._turn.request.keep_text:
                 self._checkpointer.mark(self.tail, size + EVENT_OVERHEAD * len(ready))
@@ -98,8 +91,7 @@ class Persister:
                 for warning in early:
                     self._admit(warning, ready)
             case _:
-                if self._admit(draft, ready):
-                    self._keep(draft)
+                self._admit(draft, ready)
 
     def _admit(self, event: AnyEvent, ready: list[AnyEvent]) -> bool:
         try:
@@ -109,18 +101,6 @@ class Persister:
             return False
         ready.append(event)
         return True
-
-    def _keep(self, event: AnyEvent) -> None:
-        match event:
-            case events.Replace(text):
-                self._text = [text]
-            case events.Retry():
-                self._text = []
-                self.tool_calls = []
-            case events.ToolCall():
-                self.tool_calls.append(event)
-            case _:
-                pass
 
 
 def started_without_route(turn: Turn) -> Started:

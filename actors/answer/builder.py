@@ -1,13 +1,14 @@
-"""Answer builder: derives output items and their changes from a turn's events.
+"""Answer builder: the one fold of a turn's events into its answer.
 
-It also decides if a client can have received any of an answer (`reached_client`).
+It says what the text, the tool calls and the output items are, and what a retry or a replacement
+does to them. The persister feeds the builder of a live turn; `fold` builds the answer of a journal.
 
 An item is a piece of reasoning, a message, or a function call. Reasoning and messages alternate:
 one ends when the other or a call begins, so text before and after a call makes two items. Several
 calls can be open at once. The module does no I/O and is independent of the dialects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -32,7 +33,6 @@ from actors.turn.events import (
     Event,
     Refusal,
     Replace,
-    Retry,
     Text,
     ToolCall,
     ToolCallDelta,
@@ -69,6 +69,10 @@ class AnswerBuilder:
 
     def __init__(self) -> None:
         self.items: list[GrowingItem] = []
+        self.tool_calls: list[ToolCall] = []
+        """Complete calls in the order in which they were completed."""
+        self.has_content = False
+        """True if there is content since the last retry that a later turn can continue from."""
         self.delta_event: type[Event] | None = None
         """Event type for which appending the `delta` to `pieces` equals feeding the event, or None.
 
@@ -89,8 +93,18 @@ class AnswerBuilder:
         self._call_ids: set[str] = set()
         self._calls_placed = 0
 
+    def add(self, event: AnyEvent) -> None:
+        """Process an event whose changes are not needed."""
+        # Most events are text, for which `delta_event` describes a shortcut.
+        if type(event) is Text and self.delta_event is Text and event.logprobs is None:
+            self.pieces.append(event.delta)
+        else:
+            self.feed(event)
+
     def feed(self, event: AnyEvent) -> list[Change]:
         """Process an event and return the changes that it makes."""
+        if isinstance(event, _CONTENT):
+            self.has_content = True
         changes = self._changes(event)
         self._update_delta_event()
         return changes
@@ -117,9 +131,35 @@ class AnswerBuilder:
         return self.pieces if self.delta_event is Text else None
 
     @property
+    def text(self) -> str:
+        """Visible text."""
+        return self._joined(PartKind.TEXT)
+
+    @property
+    def refusal(self) -> str:
+        """Text of the provider's refusal."""
+        return self._joined(PartKind.REFUSAL)
+
+    @property
+    def reasoning(self) -> str:
+        """Text of the reasoning that the provider showed."""
+        return self._joined(PartKind.REASONING)
+
+    @property
+    def logprobs(self) -> list[str]:
+        """Provider's logprobs objects for the text, in order, as JSON texts."""
+        return [one for part in self._parts(PartKind.TEXT) for one in part.logprobs]
+
+    @property
+    def generated(self) -> str:
+        """Everything that the provider generated: text, reasoning, refusals and arguments."""
+        waiting = [call for call in self._calls.values() if call.index == UNPLACED]
+        return "".join([part.text for item in (*self.items, *waiting) for part in item.parts])
+
+    @property
     def has_text(self) -> bool:
         """True if the answer has text that a `replace` event would remove."""
-        return any(part.kind is PartKind.TEXT for _, part in self._message_parts())
+        return any(True for _ in self._parts(PartKind.TEXT))
 
     def _changes(self, event: AnyEvent) -> list[Change]:
         match event:
@@ -189,6 +229,7 @@ class AnswerBuilder:
         changes = self._settle() if whole.index in self._whole else []
         call = self._call(whole.index, whole.id, whole.name)
         self._whole[whole.index] = call
+        self.tool_calls.append(whole)
         part = call.parts[0]
         if call.index == UNPLACED:
             part.pieces = [whole.arguments] if whole.arguments else []
@@ -247,6 +288,8 @@ class AnswerBuilder:
 
     def _restart(self) -> None:
         self.items.clear()
+        self.tool_calls.clear()
+        self.has_content = False
         self._call_ids.clear()
         self._calls_placed = 0
         self._forget_open()
@@ -260,11 +303,10 @@ class AnswerBuilder:
         """Replace all texts by `text` at the position of the first one."""
         if not self.has_text:
             return self._add_delta(PartKind.TEXT, text)
-        first = next(part for _, part in self._message_parts() if part.kind is PartKind.TEXT)
+        first = next(self._parts(PartKind.TEXT))
         first.pieces, first.logprobs = [text], []
-        for item, part in list(self._message_parts()):
-            if part.kind is PartKind.TEXT and part is not first:
-                item.parts.remove(part)
+        for item in self.items:
+            item.parts = [p for p in item.parts if p.kind is not PartKind.TEXT or p is first]
         self.items = [item for item in self.items if item.parts]
         for item_index, item in enumerate(self.items):
             item.index = item_index
@@ -274,34 +316,31 @@ class AnswerBuilder:
             self._open = None
         return []
 
-    def _message_parts(self) -> Iterator[tuple[GrowingItem, GrowingPart]]:
-        return (
-            (item, part)
-            for item in self.items
-            if item.kind is ItemKind.MESSAGE
-            for part in item.parts
-        )
+    def _parts(self, kind: PartKind) -> Iterator[GrowingPart]:
+        return (part for item in self.items for part in item.parts if part.kind is kind)
+
+    def _joined(self, kind: PartKind) -> str:
+        return "".join([part.text for part in self._parts(kind)])
+
+
+def fold(journal: Iterable[AnyEvent]) -> AnswerBuilder:
+    """Return the answer of these events, which are complete or the first of a turn."""
+    answer = AnswerBuilder()
+    add = answer.add
+    for event in journal:
+        add(event)
+    return answer
 
 
 def reached_client(
-    request: TurnRequest, journal: Sequence[AnyEvent], status: Status, reason: Reason
+    request: TurnRequest, answer: AnswerBuilder, status: Status, reason: Reason
 ) -> bool:
-    """Return True if any of the answer in `journal` can have reached the client."""
+    """Return True if any of the answer can have reached the client."""
     if status is Status.COMPLETED:
         return True
     if request.replaceable and reason not in _PARTIAL_DELIVERED:
         return False
-    return has_content(journal)
-
-
-def has_content(journal: Sequence[AnyEvent]) -> bool:
-    """Return True if the journal has content since its last retry that a turn can continue from."""
-    for event in reversed(journal):
-        if isinstance(event, _CONTENT):
-            return True
-        if isinstance(event, Retry):
-            return False
-    return False
+    return answer.has_content
 
 
 def _close(item: GrowingItem, *, whole: bool) -> list[Change]:

@@ -4,7 +4,7 @@ They are independent of the dialects. An item's index is its position in the lis
 derived from that index and the turn's id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +12,6 @@ from msgspec import Struct
 from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import GrowingItem, GrowingPart, ItemKind, PartKind
 from actors.answer.changes import ItemStatus as ItemStatus
-from actors.turn.events import AnyEvent, Text
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):
@@ -62,20 +61,9 @@ class FunctionCallItem(_Item, frozen=True, tag="function_call", kw_only=True):
 Item = ReasoningItem | MessageItem | FunctionCallItem
 
 
-def items_of(journal: Iterable[AnyEvent]) -> list[Item]:
-    """Return the items of the answer so far, or all of them if the journal is complete.
-
-    After a `retry` only later events count. After a `replace` the replacement is at the position
-    of the first text.
-    """
-    growth = AnswerBuilder()
-    for event in journal:
-        # Most events of a journal are text: see `AnswerBuilder.delta_event`.
-        if type(event) is Text and growth.delta_event is Text and event.logprobs is None:
-            growth.pieces.append(event.delta)
-        else:
-            growth.feed(event)
-    return [item_of(item) for item in growth.items]
+def items_of(answer: AnswerBuilder) -> list[Item]:
+    """Return the items of an answer in their current state."""
+    return [item_of(item) for item in answer.items]
 
 
 def item_of(item: GrowingItem) -> Item:

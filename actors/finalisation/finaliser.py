@@ -11,8 +11,9 @@ from functools import partial
 import msgspec
 import trio
 
+from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.codec import encode_stored_items, is_long
-from actors.answer.items import Item, items_of
+from actors.answer.items import items_of
 from actors.finalisation.outcome_decision import TurnEnding
 from actors.finalisation.unsaved_records import Unsaved
 from actors.persister import Persister, started_without_route
@@ -63,7 +64,8 @@ class Finaliser:
         turn.stored = stored
         settled = _settled_end(last, ended, winner)
         if settled is not last:
-            turn.items = None  # built for the end that lost; rebuilt when needed
+            # The answer was closed for the end that lost.
+            turn.answer = fold([*turn.journal.events, *settled])
         publish(turn, settled)
         self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
 
@@ -71,7 +73,8 @@ class Finaliser:
         self, turn: Turn, ending: TurnEnding, ended: Ended, last: list[AnyEvent]
     ) -> FinalRecord:
         try:
-            return ending.record(ended, last, await _items(turn, last))
+            turn.answer.add(ended)
+            return ending.record(ended, last, await _items(turn))
         except Exception as error:
             # The answer's content cannot be encoded; the turn must get its record regardless.
             self._observer.crashed(turn.id, error)
@@ -109,25 +112,20 @@ class Finaliser:
         raise SpoolFailed("The spool did not answer in time.")
 
 
-async def _items(turn: Turn, last: list[AnyEvent]) -> str | None:
-    """Return the output items as JSON if they are stored; a thread builds those of long answers."""
+async def _items(turn: Turn) -> str | None:
+    """Return the output items as JSON if they are stored, for a long answer from a thread."""
     if not turn.keeps_items:
         return None
-    journal = [*turn.journal.events, *last]
-    long = is_long(journal)
+    long = is_long(turn.journal.events)
     if long:
         with trio.move_on_after(ITEMS_TIMEOUT_S, shield=True):
-            make = partial(_make_items, journal, long=long)
-            turn.items, kept = await trio.to_thread.run_sync(make)
-            return kept
+            return await trio.to_thread.run_sync(partial(_encode_items, turn.answer, long=long))
     # Also if no thread was free in time: a blocked event loop is better than lost items.
-    turn.items, kept = _make_items(journal, long=long)
-    return kept
+    return _encode_items(turn.answer, long=long)
 
 
-def _make_items(journal: list[AnyEvent], *, long: bool) -> tuple[list[Item], str | None]:
-    items = items_of(journal)
-    return items, encode_stored_items(items, long=long)
+def _encode_items(answer: AnswerBuilder, *, long: bool) -> str | None:
+    return encode_stored_items(items_of(answer), long=long)
 
 
 def publish(turn: Turn, last: list[AnyEvent]) -> None:

@@ -4,12 +4,10 @@ The first match decides: a finish consumed by the persister, the first recorded 
 otherwise `upstream_truncated`, because the provider just stopped. The module does no I/O.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 from msgspec import Struct
 
-from actors.answer.builder import reached_client
+from actors.answer.builder import AnswerBuilder, reached_client
 from actors.answer.items import encode_items, items_of
 from actors.attempts.client_errors import out_of_time
 from actors.persister import Persister
@@ -95,8 +93,8 @@ class TurnEnding:
             return msgspec.structs.replace(bare, last_event=last_event)
         return msgspec.structs.replace(
             bare,
-            text=persister.text,
-            tool_calls=tool_calls_json(persister.tool_calls),
+            text=self._turn.answer.text,
+            tool_calls=tool_calls_json(self._turn.answer.tool_calls),
             last_event=last_event,
             segment=persister.tail.cut(last),
             items=items,
@@ -126,7 +124,7 @@ class TurnEnding:
 
     def _heard(self, ended: Ended) -> bool:
         turn = self._turn
-        return reached_client(turn.request, turn.journal.events, ended.status, ended.reason)
+        return reached_client(turn.request, turn.answer, ended.status, ended.reason)
 
     def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
         attempts = self._turn.ledger.records(self._turn.request.call, self._estimates)
@@ -171,9 +169,9 @@ def tool_call(call: ToolCall) -> dict[str, object]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def items_json(journal: Iterable[AnyEvent]) -> str | None:
-    """Return the output items of a complete journal as stored JSON, or None for no items."""
-    items = items_of(journal)
+def items_json(answer: AnswerBuilder) -> str | None:
+    """Return the output items of an ended answer as stored JSON, or None for no items."""
+    items = items_of(answer)
     return encode_items(items).decode() if items else None
 
 

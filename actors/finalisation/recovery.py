@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 import trio
 
-from actors.answer.builder import has_content
+from actors.answer.builder import AnswerBuilder, fold
 from actors.finalisation.outcome_decision import (
     error_json,
     items_json,
@@ -18,7 +18,6 @@ from actors.finalisation.outcome_decision import (
     usage_record,
 )
 from actors.journal.checkpointer import decode_events, encode_events
-from actors.journal.journal import after_last
 from actors.ports import TurnStore
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
@@ -79,9 +78,12 @@ def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
 def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> FinalRecord:
     """Return the final record of a turn whose owner died, based on its stored journal."""
     started = any(isinstance(event, Started) for event in journal)
-    ended = _ended(turn, journal, now, price)
+    answer = fold(journal)
+    ended = _ended(turn, journal, answer, now, price)
     last: list[AnyEvent] = [*([] if started else [_started_without_route(turn)])]
     last += [events.Recovered(turn.epoch + 1), ended]
+    for event in last:
+        answer.add(event)
     return FinalRecord(
         turn=_as_new(turn),
         status=ended.status.value,
@@ -90,31 +92,24 @@ def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Pri
         provider=ended.provider,
         upstream_model=ended.upstream_model,
         usage=usage_record(ended),
-        text=visible_text(journal),
-        tool_calls=tool_calls_json([e for e in journal if isinstance(e, events.ToolCall)]),
+        text=answer.text,
+        tool_calls=tool_calls_json(answer.tool_calls),
         error=error_json(ended.error),
         first_token_at=None,
         ended_at=now,
         last_event=len(journal) + len(last) - 1,
         epoch=turn.epoch + 1,
         segment=_last_segment(turn, journal, last) if turn.keep_text else None,
-        items=items_json([*journal, *last]) if turn.keeps_items else None,
-        heard=has_content(journal),
+        items=items_json(answer) if turn.keeps_items else None,
+        heard=answer.has_content,
     )
 
 
-def visible_text(journal: list[AnyEvent]) -> str:
-    """Return the text that remains after all retries and replacements."""
-    start = after_last(journal, events.Retry)
-    rest = after_last(journal, events.Replace, start)
-    replaced = journal[rest - 1] if rest > start else None
-    first = replaced.text if isinstance(replaced, events.Replace) else ""
-    return first + "".join([event.delta for event in journal[rest:] if type(event) is events.Text])
-
-
-def _ended(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> Ended:
+def _ended(
+    turn: TurnView, journal: list[AnyEvent], answer: AnswerBuilder, now: float, price: Price
+) -> Ended:
     provider, upstream_model = _route(journal)
-    usage = _usage(journal) if provider else None
+    usage = _usage(journal, answer) if provider else None
     return Ended(
         status=Status.FAILED,
         reason=Reason.OWNER_LOST,
@@ -137,29 +132,12 @@ def _route(journal: list[AnyEvent]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _usage(journal: list[AnyEvent]) -> Usage:
-    generated = "".join(map(_generated, _since_retry(journal)))
+def _usage(journal: list[AnyEvent], answer: AnswerBuilder) -> Usage:
     return Usage(
         input_tokens=sum(e.input_estimate for e in journal if isinstance(e, Started)),
-        output_tokens=estimate_tokens(generated),
+        output_tokens=estimate_tokens(answer.generated),
         estimated=True,
     )
-
-
-def _since_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
-    """Return the events since the last retry."""
-    retries = [index for index, event in enumerate(journal) if isinstance(event, events.Retry)]
-    return journal[retries[-1] :] if retries else journal
-
-
-def _generated(event: AnyEvent) -> str:
-    match event:
-        case events.Text(delta) | events.Reasoning(delta) | events.Refusal(delta):
-            return delta
-        case events.ToolCallDelta():
-            return event.arguments
-        case _:
-            return ""
 
 
 def _started_without_route(turn: TurnView) -> Started:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 from msgspec import Struct
 
-from actors.answer.items import Item
+from actors.answer.builder import AnswerBuilder
 from actors.journal.journal import Journal
 from actors.turn.model_call import Route
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
@@ -33,6 +33,7 @@ class Turn:
     __slots__ = (
         "_budget_ends",
         "_leases",
+        "answer",
         "answered_by",
         "cause",
         "created_at",
@@ -40,7 +41,6 @@ class Turn:
         "final",
         "first_token_at",
         "id",
-        "items",
         "journal",
         "ledger",
         "owner",
@@ -58,8 +58,8 @@ class Turn:
         self.created_at = now
         """Creation time in seconds since the epoch."""
         self.journal = Journal()
-        self.items: list[Item] | None = None
-        """Output items of the finished answer, or None while they have not been built."""
+        self.answer = AnswerBuilder()
+        """Answer as far as it is in the journal; only the persister and the finaliser feed it."""
         self.ledger = UsageLedger()
         """Result and token usage of every attempt."""
         self.scope = trio.CancelScope()

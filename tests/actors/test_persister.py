@@ -43,7 +43,7 @@ async def test_events_are_journalled_in_order() -> None:
     setup.step([STARTED, Text("a")])
     setup.step([events.Reasoning("r"), Text("b")])
     assert setup.journal == [STARTED, Text("a"), events.Reasoning("r"), Text("b")]
-    assert setup.persister.text == "ab"
+    assert setup.turn.answer.text == "ab"
     assert setup.dropped == 0
 
 
@@ -59,8 +59,8 @@ async def test_retry_discards_text_and_tool_calls() -> None:
     setup = PersisterSetup()
     call = events.ToolCall(0, "call_1", "f", "{}")
     setup.step([STARTED, Text("gone"), call, events.Retry("truncated"), Text("stays")])
-    assert setup.persister.text == "stays"
-    assert setup.persister.tool_calls == []
+    assert setup.turn.answer.text == "stays"
+    assert setup.turn.answer.tool_calls == []
 
 
 async def test_warning_before_started_waits_for_it() -> None:
@@ -93,21 +93,21 @@ async def test_events_out_of_order_are_dropped_and_reported() -> None:
         [Text("too early"), STARTED, STARTED, Text("a"), events.Blocked("x"), Text("b"), CALL]
     )
     assert setup.journal == [STARTED, Text("a"), events.Blocked("x")]
-    assert setup.persister.text == "a"
-    assert setup.persister.tool_calls == []
+    assert setup.turn.answer.text == "a"
+    assert setup.turn.answer.tool_calls == []
     assert setup.dropped == 4
 
 
 async def test_replacement_replaces_the_text() -> None:
     setup = PersisterSetup()
     setup.step([STARTED, Text("bad"), events.Replace("good", "guard"), Text(" more")])
-    assert setup.persister.text == "good more"
+    assert setup.turn.answer.text == "good more"
 
 
 async def test_complete_tool_calls_are_collected() -> None:
     setup = PersisterSetup()
     setup.step([STARTED, events.ToolCallDelta(0, "a", "f", "{}"), CALL])
-    assert setup.persister.tool_calls == [CALL]
+    assert setup.turn.answer.tool_calls == [CALL]
 
 
 async def test_readers_are_woken_once_per_batch(nursery: trio.Nursery) -> None:
@@ -153,7 +153,7 @@ async def _batched(
     setup = PersisterSetup()
     for batch in cut_at(drafts, cuts):
         setup.step(batch)
-    return setup.journal, setup.persister.text, setup.dropped, setup.persister._order.place
+    return setup.journal, setup.turn.answer.text, setup.dropped, setup.persister._order.place
 
 
 drafts = st.lists(

@@ -1,10 +1,10 @@
 """Registry of the dialects: stream, whole object and errors of each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from actors.answer.items import Item
+from actors.answer.builder import AnswerBuilder
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
@@ -25,9 +25,9 @@ class Whole(Protocol):
     """A builder of the object that answers a non-streaming request."""
 
     def __call__(
-        self, journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None, /
+        self, journal: list[AnyEvent], options: Options, answer: AnswerBuilder | None = None, /
     ) -> object:
-        """Return the object of an ended turn, with its `items` if they have been built already."""
+        """Return the object of an ended turn; `answer` is the fold of its journal, if known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class DialectSpec:
 
 
 def _chat_whole(
-    journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None
+    journal: list[AnyEvent], options: Options, answer: AnswerBuilder | None = None
 ) -> object:
-    return chat_completion.completion(journal)
+    return chat_completion.completion(journal, answer)
 
 
 def _messages_whole(
-    journal: list[AnyEvent], options: Options, items: Sequence[Item] | None = None
+    journal: list[AnyEvent], options: Options, answer: AnswerBuilder | None = None
 ) -> object:
-    return message.message(journal, items)
+    return message.message(journal, answer)
 
 
 DIALECTS: Mapping[str, DialectSpec] = {

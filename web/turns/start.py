@@ -93,7 +93,7 @@ async def whole(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     headers = turn_headers(turn)
     if isinstance(ended, Ended) and not spec.can_express(ended):
         return error_response(ending_error(ended), headers, error_format())
-    make = partial(spec.whole, journal, turn.request.dialect_options, turn.items)
+    make = partial(spec.whole, journal, turn.request.dialect_options, turn.answer)
     return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
 
 

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from actors.finalisation.recovery import visible_text
 from actors.turn.events import Ended
 from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.state import Turn
@@ -31,7 +30,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "mode": turn.request.mode,
         "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
         "cost_micros": ended.cost_micros if ended else 0,
-        "text": visible_text(turn.journal.events) if turn.keeps_content else "",
+        "text": turn.answer.text if turn.keeps_content else "",
         "error": ended and (ended.error or _default_error(ended.reason)),
         "created_at": turn.created_at,
         "first_token_at": turn.first_token_at,

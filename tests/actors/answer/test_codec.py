@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.answer import codec
+from actors.answer.builder import fold
 from actors.answer.codec import (
     LOGPROBS_COST,
     LONG_EVENTS,
@@ -60,7 +61,7 @@ answers = st.lists(answer_events | st.builds(Text, st.text(), st.text()), max_si
 
 @given(answers, st.sampled_from(Reason))
 def test_piecewise_encoding_gives_the_same_json(answer: list[AnyEvent], reason: Reason) -> None:
-    items = items_of([STARTED, *answer, ended(reason)])
+    items = items_of(fold([STARTED, *answer, ended(reason)]))
     kept = encode_stored_items(items, long=True)
     assert kept == encode_stored_items(items, long=False)
     assert kept == (encode_items(items).decode() if items else None)
@@ -68,7 +69,7 @@ def test_piecewise_encoding_gives_the_same_json(answer: list[AnyEvent], reason: 
 
 @given(answers, st.sampled_from(Reason))
 def test_piecewise_decoding_gives_the_same_items(answer: list[AnyEvent], reason: Reason) -> None:
-    items = items_of([STARTED, *answer, ended(reason)])
+    items = items_of(fold([STARTED, *answer, ended(reason)]))
     kept = encode_items(items).decode()
     with pytest.MonkeyPatch.context() as patch:
         assert read_items(kept) == items

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.answer.builder import reached_client
+from actors.answer.builder import fold, reached_client
 from actors.turn.events import (
     AnyEvent,
     Reasoning,
@@ -27,7 +27,7 @@ PARTIAL_DELIVERED = {Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQU
 def delivered(reason: Reason, *answer: AnyEvent, whole: bool = False) -> bool:
     """Return True if this content of a turn with this end can have reached its client."""
     request = replace(a_request(), replaceable=whole)
-    return reached_client(request, [START, *answer], STATUS_OF[reason], reason)
+    return reached_client(request, fold([START, *answer]), STATUS_OF[reason], reason)
 
 
 @pytest.mark.parametrize("whole", [True, False])

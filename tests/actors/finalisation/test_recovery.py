@@ -5,7 +5,8 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.finalisation.recovery import recover, visible_text
+from actors.answer.builder import fold
+from actors.finalisation.recovery import recover
 from actors.journal.checkpointer import encode_events
 from actors.turn import events
 from actors.turn.event_order import EventOrder
@@ -141,7 +142,7 @@ async def test_replacement_is_applied_to_the_text(autojump_clock: MockClock) -> 
     journalled: list[AnyEvent] = [STARTED, Text("bad"), events.Replace("good", "guard"), Text("!")]
     record = await recovered(store_of(journalled, 1, 2, 3))
     assert record.text == "good!"
-    assert visible_text(journalled) == "good!"
+    assert fold(journalled).text == "good!"
 
 
 async def test_complete_tool_calls_are_kept(autojump_clock: MockClock) -> None:
@@ -207,3 +208,9 @@ async def test_input_estimate_is_charged_at_the_models_price(
     assert record.usage is not None
     assert (record.usage.input_tokens, record.usage.output_tokens) == (1000, 100)
     assert record.usage.cost_micros == 2000 + 1000
+
+
+async def test_calls_before_a_retry_are_not_recovered(autojump_clock: MockClock) -> None:
+    journalled: list[AnyEvent] = [STARTED, CALL, events.Retry("truncated"), Text("Hello")]
+    record = await recovered(store_of(journalled, 1, 2, 3))
+    assert (record.text, record.tool_calls) == ("Hello", None)

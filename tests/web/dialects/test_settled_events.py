@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.finalisation.recovery import visible_text
+from actors.answer.builder import fold
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall
 from actors.turn.outcome import Reason
@@ -61,7 +61,7 @@ journals = st.builds(
 @given(journals)
 def test_settled_text_is_the_text_of_the_turn(journal: list[AnyEvent]) -> None:
     expected = list(settled_events(journal))
-    assert visible_text(expected) == visible_text(journal)
+    assert fold(expected).text == fold(journal).text
     assert not any(isinstance(event, events.Retry | events.Replace) for event in expected)
 
 

@@ -8,8 +8,8 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
+from actors.answer.builder import fold
 from actors.answer.codec import LONG_EVENTS
-from actors.answer.items import items_of
 from actors.finalisation import finaliser
 from actors.journal.checkpointer import decode_events, encode_events
 from actors.turn.events import AnyEvent, Text
@@ -98,15 +98,15 @@ def _texts_of(whole: dict[str, object]) -> list[str]:
 
 
 @pytest.mark.parametrize("lines", [LONG, SHORT])
-async def test_items_are_built_once(
+async def test_items_of_a_long_answer_are_built_in_a_thread(
     autojump_clock: MockClock, recorder: ThreadRecorder, lines: list[Line]
 ) -> None:
-    """The record and the answer share them."""
+    """Once for the record and once for the response."""
     async with open_harness(ScriptedProvider(*lines)) as harness:
         for module in (finaliser, response_object):
             recorder.watch(module, "items_of")
         await create_response(harness)
-        assert recorder.on_loop == [lines is SHORT]
+        assert recorder.on_loop == [lines is SHORT] * 2
         assert harness.turns.record.items is not None
 
 
@@ -184,4 +184,4 @@ def test_piecewise_decoding_yields_the_same_events() -> None:
 def test_given_items_yield_the_same_answer(name: str) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
     whole = registry.DIALECTS[name].whole
-    assert whole(journal, {}, items_of(journal)) == whole(journal, {})
+    assert whole(journal, {}, fold(journal)) == whole(journal, {})

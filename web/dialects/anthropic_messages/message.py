@@ -1,7 +1,6 @@
 """Builds the Message object that answers a non-streaming request."""
 
-from collections.abc import Sequence
-
+from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
 from actors.providers.formats.chat_call import object_of
 from actors.turn.events import AnyEvent, Ended, Started
@@ -24,16 +23,16 @@ def has_stop(ended: Ended) -> bool:
     return ended.reason in STOP_REASONS
 
 
-def message(journal: list[AnyEvent], items: Sequence[Item] | None = None) -> dict[str, object]:
+def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dict[str, object]:
     """Return the Message object for a complete journal whose end `has_stop`.
 
-    `items` are the answer's output items, if they have been built already.
+    `answer` is the fold of the journal, if there is one already.
     """
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("the journal must begin with Started and end with Ended")
     whole = message_object(started, ended.upstream_model or started.model)
-    whole["content"] = [_block(item) for item in (items_of(journal) if items is None else items)]
+    whole["content"] = [_block(item) for item in items_of(answer or fold(journal))]
     whole |= stopped(STOP_REASONS[ended.reason])
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)

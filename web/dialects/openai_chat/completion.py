@@ -3,9 +3,8 @@
 import msgspec
 from msgspec import Raw
 
+from actors.answer.builder import AnswerBuilder, fold
 from actors.finalisation.outcome_decision import tool_call
-from actors.journal.journal import after_last
-from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.openai_chat.stream import FINISH_REASONS, completion_id, usage_object
 
@@ -20,16 +19,19 @@ def has_finish(ended: Ended) -> bool:
     return ended.reason in FINISH_REASONS
 
 
-def completion(journal: list[AnyEvent]) -> dict[str, object]:
-    """Return the completion object for a complete journal whose end `has_finish`."""
+def completion(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dict[str, object]:
+    """Return the completion object for a complete journal whose end `has_finish`.
+
+    `answer` is the fold of the journal, if there is one already.
+    """
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("the journal must begin with Started and end with Ended")
-    final = after_retry(journal)
+    answer = answer or fold(journal)
     choice: dict[str, object] = {
         "index": 0,
-        "message": _message(final),
-        "logprobs": _logprobs(final),
+        "message": _message(answer),
+        "logprobs": _logprobs(answer),
         "finish_reason": FINISH_REASONS[ended.reason],
     }
     return {
@@ -42,44 +44,22 @@ def completion(journal: list[AnyEvent]) -> dict[str, object]:
     }
 
 
-def after_retry(journal: list[AnyEvent]) -> list[AnyEvent]:
-    """Return the events after the last retry, which discards everything before it."""
-    begun = after_last(journal, events.Retry)
-    return journal[begun:] if begun else journal
-
-
-def _message(journal: list[AnyEvent]) -> dict[str, object]:
-    text, reasoning, refusal = _Joined(), _Joined(), _Joined()
-    calls: list[dict[str, object]] = []
-    for event in journal:
-        match event:
-            case events.Text(delta):
-                text.add(delta)
-            case events.Reasoning(delta):
-                reasoning.add(delta)
-            case events.Refusal(delta):
-                refusal.add(delta)
-            case events.Replace(replacement):
-                text.parts = [replacement]
-            case events.ToolCall():
-                calls.append(tool_call(event))
-            case _:
-                pass
-    content = text.value if text.parts or calls or refusal.parts else ""
-    message: dict[str, object] = {"role": "assistant", "content": content}
-    message["refusal"] = refusal.value
-    if reasoning.parts:
-        message["reasoning_content"] = reasoning.value
+def _message(answer: AnswerBuilder) -> dict[str, object]:
+    calls = [tool_call(call) for call in answer.tool_calls]
+    refusal, reasoning = answer.refusal or None, answer.reasoning
+    text = answer.text or (None if calls or refusal else "")
+    message: dict[str, object] = {"role": "assistant", "content": text, "refusal": refusal}
+    if reasoning:
+        message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = calls
     return message
 
 
-def _logprobs(journal: list[AnyEvent]) -> dict[str, object] | None:
-    found = [e.logprobs for e in journal if type(e) is events.Text and e.logprobs is not None]
-    if not found:
+def _logprobs(answer: AnswerBuilder) -> dict[str, object] | None:
+    objects = [_read_logprobs(raw) for raw in answer.logprobs]
+    if not objects:
         return None
-    objects = [_read_logprobs(raw) for raw in found]
     return {
         "content": [entry for part in objects for entry in part.content or ()],
         "refusal": None,
@@ -91,17 +71,3 @@ def _read_logprobs(raw: str) -> _Logprobs:
         return msgspec.json.decode(raw, type=_Logprobs)
     except msgspec.DecodeError:
         return _Logprobs()  # malformed logprobs of a provider must not fail a complete answer
-
-
-class _Joined:
-    """Collects the pieces of one text; its value is None if there were none."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-
-    def add(self, piece: str) -> None:
-        self.parts.append(piece)
-
-    @property
-    def value(self) -> str | None:
-        return "".join(self.parts) if self.parts else None

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.items import Item, items_of
 from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
 from actors.turn.model_call import JSON
@@ -108,14 +109,14 @@ class ResponseData(Struct, frozen=True, kw_only=True):
 def response_object(
     journal: Sequence[AnyEvent],
     options: Mapping[str, JSON],
-    items: Sequence[Item] | None = None,
+    answer: AnswerBuilder | None = None,
 ) -> Fields:
     """Return the object for the journal of a turn, ended or in progress.
 
-    `options["echo"]` holds the fields that repeat the request. `items` are the answer's output
-    items, if they have been built already.
+    `options["echo"]` holds the fields that repeat the request. `answer` is the fold of the
+    journal, if there is one already.
     """
-    return object_of(answer_of(journal, items), options)
+    return object_of(answer_of(journal, answer), options)
 
 
 def can_express(ended: Ended) -> bool:
@@ -123,19 +124,19 @@ def can_express(ended: Ended) -> bool:
     return ended.reason in ANSWER_REASONS
 
 
-def answer_of(journal: Sequence[AnyEvent], items: Sequence[Item] | None = None) -> ResponseData:
+def answer_of(journal: Sequence[AnyEvent], answer: AnswerBuilder | None = None) -> ResponseData:
     """Return the answer in a journal; raises `ValueError` if it does not begin with `Started`."""
     started = journal[0] if journal else None
     if not isinstance(started, Started):
         raise ValueError("the journal must begin with Started")
-    answer = ResponseData(
+    data = ResponseData(
         turn_id=started.turn_id,
         model=_model(journal) or started.model,
         created_at=started.created_at,
-        items=items_of(journal) if items is None else items,
+        items=items_of(answer or fold(journal)),
     )
     last = journal[-1]
-    return answer.ended(last) if isinstance(last, Ended) else answer
+    return data.ended(last) if isinstance(last, Ended) else data
 
 
 def _model(journal: Sequence[AnyEvent]) -> str | None:

@@ -6,7 +6,7 @@ the model writes. Source: OpenAI's API reference, "Compact a response".
 
 from collections.abc import Iterator, Sequence
 
-from actors.finalisation.recovery import visible_text
+from actors.answer.builder import fold
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason
@@ -49,7 +49,7 @@ def compacted(
     Raises `ApiError` (502) if that turn has not ended with a complete summary.
     """
     ended = journal[-1]
-    summary = visible_text(list(journal))
+    summary = fold(journal).text
     if not isinstance(ended, Ended) or ended.reason is not Reason.STOP or not summary.strip():
         raise _no_summary()
     bare = turn_id.removeprefix("turn_")

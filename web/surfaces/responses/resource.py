@@ -150,10 +150,11 @@ def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
     """
     request = turn.request
     if journal:
-        items = turn.items if isinstance(journal[-1], Ended) else None
-        return response_object(journal, request.dialect_options, items)
-    answer = ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
-    return object_of(answer, request.dialect_options)
+        # A thread may build this, so the answer of a turn in progress cannot be shared with it.
+        answer = turn.answer if isinstance(journal[-1], Ended) else None
+        return response_object(journal, request.dialect_options, answer)
+    empty = ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
+    return object_of(empty, request.dialect_options)
 
 
 def stored_response(stored: StoredResponse) -> Fields:

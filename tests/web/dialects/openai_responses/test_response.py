@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseError
 from openai.types.responses.response_output_item import ResponseOutputItem
 
+from actors.answer.builder import fold
 from actors.answer.changes import ItemKind
 from actors.answer.items import decode_items, encode_items, items_of
-from actors.finalisation.recovery import visible_text
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import ErrorInfo, Reason, Usage
@@ -250,14 +250,14 @@ def test_object_can_be_built_from_stored_items() -> None:
         ended(Reason.UPSTREAM_TRUNCATED, error=ErrorInfo(status=502, message="cut", code="x")),
     ]
     found = answer_of(journal)
-    kept = msgspec.structs.replace(found, items=decode_items(encode_items(items_of(journal))))
+    kept = msgspec.structs.replace(found, items=decode_items(encode_items(items_of(fold(journal)))))
     body = msgspec.json.encode(object_of(kept, {}))
     assert json.loads(body) == shown(journal)
 
 
 def test_output_items_can_be_built_alone() -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ToolCall(0, "call_a", "f", "{}"), ended()]
-    spelled = msgspec.json.encode(output_items("turn_1", items_of(journal)))
+    spelled = msgspec.json.encode(output_items("turn_1", items_of(fold(journal))))
     assert json.loads(spelled) == shown(journal)["output"]
 
 
@@ -313,10 +313,10 @@ def test_every_state_of_any_answer_parses_with_the_sdk_types(
 ) -> None:
     journal: list[AnyEvent] = [STARTED, *answer, ended(reason)]
     response = read_object(msgspec.json.encode(response_object(journal, {})))
-    assert response.output_text == visible_text(answer)
+    assert response.output_text == fold(answer).text
     part = journal[: so_far + 1]
     playing = read_object(msgspec.json.encode(response_object(part, {})))
-    assert playing.output_text == visible_text(part)
+    assert playing.output_text == fold(part).text
 
 
 def test_items_parse_with_the_sdk_types() -> None:

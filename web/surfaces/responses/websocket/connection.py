@@ -236,5 +236,4 @@ class ResponsesSocket:
 
 
 def _answer_json(turn: Turn, *, long: bool) -> str | None:
-    items = items_of(turn.journal.events) if turn.items is None else turn.items
-    return encode_stored_items(items, long=long)
+    return encode_stored_items(items_of(turn.answer), long=long)
