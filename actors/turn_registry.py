@@ -14,7 +14,7 @@ from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
-from actors.turn.store_records import Stored
+from actors.turn.store_records import Principal, Stored
 
 UNSETTLED_KEPT = 1000
 """Maximum number of ended turns kept readable in memory until their record is in the database."""
@@ -84,10 +84,12 @@ class Registry:
         context.run(partial(self._nursery.start_soon, self._run, turn, providers, name=turn.id))
         return turn
 
-    def find(self, tenant_id: str, turn_id: str) -> Turn | None:
+    def find(self, principal: Principal, turn_id: str) -> Turn | None:
         """Return the tenant's turn if it is live or its record is not in the database yet."""
         turn = self._live.get(turn_id) or self._unsettled.get(turn_id)
-        return turn if turn is not None and turn.request.tenant_id == tenant_id else None
+        if turn is None or turn.request.principal.tenant_id != principal.tenant_id:
+            return None
+        return turn
 
     def unsettled(self) -> list[Turn]:
         """Return the ended turns whose final record is not in the database yet."""

@@ -28,6 +28,7 @@ from store.records.turn_records import (
     Finalised,
     FinalRecord,
     NewTurn,
+    Principal,
     Segment,
     StoredResponse,
     StoreUnavailable,
@@ -196,31 +197,44 @@ class Store:
         """Return the stored segments of a turn's journal, in order; none if it was swept."""
         return await self._read(partial(reads.segments, turn_id=turn_id))
 
-    async def get_turn(self, tenant_id: str, turn_id: str) -> TurnView | None:
+    async def get_turn(self, principal: Principal, turn_id: str) -> TurnView | None:
         """Return one turn with its attempts; None if the tenant has no such turn."""
-        return await self._read(partial(reads.get_turn, tenant_id=tenant_id, turn_id=turn_id))
+        return await self._read(
+            partial(reads.get_turn, tenant_id=principal.tenant_id, turn_id=turn_id)
+        )
 
     async def list_turns(
-        self, tenant_id: str, *, limit: int, status: str | None = None, cursor: str | None = None
+        self,
+        principal: Principal,
+        *,
+        limit: int,
+        status: str | None = None,
+        cursor: str | None = None,
     ) -> TurnPage:
         """Return a page of at most `limit` turns, newest first, without their attempts.
 
         `cursor` is the `next` of the previous page.
         """
         query = partial(
-            reads.list_turns, tenant_id=tenant_id, limit=limit, status=status, cursor=cursor
+            reads.list_turns,
+            tenant_id=principal.tenant_id,
+            limit=limit,
+            status=status,
+            cursor=cursor,
         )
         return await self._read(query)
 
-    async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
+    async def response(self, principal: Principal, turn_id: str) -> StoredResponse | None:
         """Return one turn with its items, also while it is in flight.
 
         None if the tenant has no such turn, or the turn is deleted or stores no items.
         """
-        return await self._read(partial(reads.response, tenant_id=tenant_id, turn_id=turn_id))
+        return await self._read(
+            partial(reads.response, tenant_id=principal.tenant_id, turn_id=turn_id)
+        )
 
     async def chain(
-        self, tenant_id: str, turn_id: str, limit: int, max_bytes: int
+        self, principal: Principal, turn_id: str, limit: int, max_bytes: int
     ) -> list[ChainLink]:
         """Return a turn and its predecessors by `previous_id`, oldest first, with one query.
 
@@ -231,35 +245,39 @@ class Store:
         """
         query = partial(
             history.chain,
-            tenant_id=tenant_id,
+            tenant_id=principal.tenant_id,
             turn_id=turn_id,
             limit=limit,
             max_bytes=max_bytes,
         )
         return await self._read(query)
 
-    async def latest_turn_in(self, tenant_id: str, conversation: str) -> str | None:
+    async def latest_turn_in(self, principal: Principal, conversation: str) -> str | None:
         """Return the newest turn of a conversation that a new turn can continue, or None.
 
         That turn has ended, stores its text and is not deleted. A turn that ended without any
         answer is not part of its conversation.
         """
-        query = partial(history.latest_turn_in, tenant_id=tenant_id, conversation=conversation)
+        query = partial(
+            history.latest_turn_in, tenant_id=principal.tenant_id, conversation=conversation
+        )
         return await self._read(query)
 
-    async def conversation_live(self, tenant_id: str, conversation: str) -> bool:
+    async def conversation_live(self, principal: Principal, conversation: str) -> bool:
         """Return whether the conversation has an undeleted turn in flight, in any process."""
-        query = partial(history.conversation_live, tenant_id=tenant_id, conversation=conversation)
+        query = partial(
+            history.conversation_live, tenant_id=principal.tenant_id, conversation=conversation
+        )
         return await self._read(query)
 
-    async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:
+    async def delete_response(self, principal: Principal, turn_id: str, now: float) -> bool:
         """Delete the content of a turn of any kind; its row, attempts and usage are kept.
 
         A turn in flight stores no content from now on. Returns False if the tenant has no such
         turn or it is already deleted. A turn that was never inserted does not exist until its
         final record is written, possibly from the spool, and has to be deleted after that.
         """
-        return await self._writer.submit(self._delete, Deletion(tenant_id, turn_id, now))
+        return await self._writer.submit(self._delete, Deletion(principal.tenant_id, turn_id, now))
 
     async def sweep(self, journal_retention_s: float) -> int:
         """Delete the journals of turns that ended more than `journal_retention_s` ago.

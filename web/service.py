@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import trio
+from werkzeug.datastructures import Headers
 
 from actors.journal.journal import Subscription
 from actors.journal.reader_pace import Pace
@@ -15,14 +16,20 @@ from actors.turn.state import Clock, Turn
 from actors.turn.store_records import Stored
 from actors.turn_registry import Registry
 from actors.writer import Dialect, Writer
+from store.records.turn_records import Principal
 from store.store import Store
 from web.config import Config
 from web.observability.metrics import Metrics
 from web.turns.conversation_lock import ConversationLock
 from web.turns.planner import Planner
 
-TENANT = "tenant_default"
-"""The tenant of all turns, until API keys exist."""
+LOCAL_USER = Principal(tenant_id="tenant_default")
+"""The caller of all requests, until API keys exist."""
+
+
+def local_user(headers: Headers) -> Principal:
+    """Return the local user, whatever the request's headers are."""
+    return LOCAL_USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,9 @@ class Service:
     """Estimates of token counts that providers do not report."""
     conversations: ConversationLock = field(default_factory=ConversationLock)
     """Claims on conversations whose next turn is about to start."""
+
+    principal_of: Callable[[Headers], Principal] = local_user
+    """Authenticates a request by its headers."""
 
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
     """Limiter of the threads that render and encode large answers."""

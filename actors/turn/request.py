@@ -8,6 +8,7 @@ from actors.turn.events import Warning
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut
 from actors.turn.price import Price
+from actors.turn.store_records import Principal
 from actors.turn.timeouts import Timeouts
 
 DEFAULT_INSTRUCTION: Final = (
@@ -41,7 +42,7 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     dialect_options: dict[str, JSON]
     total_s: float
     """Time budget in seconds for the whole turn, over all attempts."""
-    tenant_id: str
+    principal: Principal
     mode: Mode = Mode.ATTACHED
     resume_window_s: float = 0.0
     keep_text: bool = True

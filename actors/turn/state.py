@@ -83,7 +83,7 @@ class Turn:
         request = self.request
         return NewTurn(
             id=self.id,
-            tenant_id=request.tenant_id,
+            tenant_id=request.principal.tenant_id,
             owner=self.owner,
             model=request.model,
             mode=request.mode.value,

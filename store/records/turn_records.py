@@ -4,6 +4,7 @@ Times are seconds since the epoch (UTC), money is integer micro-dollars, `None` 
 Vocabulary fields (`status`, `reason`, …) hold the values of `actors.turn.outcome`.
 """
 
+from enum import StrEnum
 from typing import Literal
 
 from msgspec import Struct
@@ -13,6 +14,26 @@ JSON = object
 
 Stored = Literal["committed", "spooled", "unsaved"]
 """The place that took a final record: the database, the spool file, or only the log."""
+
+
+class Authority(StrEnum):
+    """The trust in a caller, lowest first; a server tool declares the level that it needs."""
+
+    EXTERNAL = "external"
+    PEER = "peer"
+    SELF = "self"
+    CREATOR = "creator"
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """The authenticated caller, to whose tenant every read and write is limited."""
+
+    tenant_id: str
+    user: str | None = None
+    key_id: str | None = None
+    """API key of the request; None without keys."""
+    scopes: frozenset[str] = frozenset()
+    authority: Authority = Authority.CREATOR
 
 
 class NewTurn(Struct, frozen=True, kw_only=True):

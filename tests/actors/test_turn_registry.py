@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.turn.outcome import Reason, Status
-from actors.turn.store_records import Stored
+from actors.turn.store_records import Principal, Stored
 from actors.turn_registry import Draining, Registry, TooManyTurns
 from tests.support.turn_fakes import (
     FOREVER,
@@ -22,7 +22,8 @@ from tests.support.turn_fakes import (
 )
 
 REQUEST = a_request("main")
-TENANT = REQUEST.tenant_id
+CALLER = REQUEST.principal
+OTHER = Principal(tenant_id="tenant_2")
 
 
 def ids() -> Iterator[str]:
@@ -45,19 +46,19 @@ async def test_turn_is_live_until_its_record_is_stored(
     registry = RegistrySetup(nursery, silence=5.0).registry
     turn = registry.start(REQUEST)
     assert (turn.id, turn.owner) == ("turn_0", "owner_1")
-    assert registry.find(TENANT, turn.id) is turn
+    assert registry.find(CALLER, turn.id) is turn
     assert list(registry) == [turn]
     assert len(registry) == 1
     await turn.final.wait()
     await wait_all_tasks_blocked()
-    assert registry.find(TENANT, turn.id) is None
+    assert registry.find(CALLER, turn.id) is None
     assert len(registry) == 0
 
 
 async def test_turn_is_not_found_by_another_tenant(nursery: trio.Nursery) -> None:
     registry = RegistrySetup(nursery).registry
     turn = registry.start(REQUEST)
-    assert registry.find("tenant_2", turn.id) is None
+    assert registry.find(OTHER, turn.id) is None
     nursery.cancel_scope.cancel()
 
 
@@ -120,12 +121,12 @@ async def test_ended_turn_is_found_until_its_record_is_in_the_database(
     await setup.registry.wait_empty()
     assert turn.stored == stored
     assert setup.registry.unsettled() == [turn]
-    assert setup.registry.find(TENANT, turn.id) is turn
-    assert setup.registry.find("tenant_2", turn.id) is None
+    assert setup.registry.find(CALLER, turn.id) is turn
+    assert setup.registry.find(OTHER, turn.id) is None
     assert REQUEST.call.messages
     assert not turn.request.call.messages
     setup.registry.settled(stored)
-    assert setup.registry.find(TENANT, turn.id) is None
+    assert setup.registry.find(CALLER, turn.id) is None
     assert setup.registry.unsettled() == []
 
 
@@ -139,7 +140,7 @@ async def test_number_of_unsettled_turns_is_limited(
     for _ in range(3):
         turns.append(setup.registry.start(REQUEST))
         await setup.registry.wait_empty()
-    found = [setup.registry.find(TENANT, turn.id) for turn in turns]
+    found = [setup.registry.find(CALLER, turn.id) for turn in turns]
     assert found == [None, *turns[1:]]
 
 

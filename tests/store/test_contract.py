@@ -1,6 +1,6 @@
 from actors.ports import TurnStore
 from store.store import Store
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 
 async def test_store_implements_turn_store(store: Store) -> None:
@@ -13,4 +13,4 @@ async def test_store_implements_turn_store(store: Store) -> None:
     await port.spool(an_end(turn))
     assert await port.orphans() == []
     assert len(await port.segments(turn.id)) == 1
-    assert await store.get_turn(TENANT, turn.id) is not None
+    assert await store.get_turn(CALLER, turn.id) is not None

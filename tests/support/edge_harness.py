@@ -11,13 +11,14 @@ from typing import cast
 
 import httpx
 import trio
+from werkzeug.datastructures import Headers
 
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.providers.embedding_provider import Embedder
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode
 from actors.turn_registry import Registry
-from store.records.turn_records import TurnPage, TurnView
+from store.records.turn_records import Principal, TurnPage, TurnView
 from store.store import Store, StoreFigures
 from tests.support.asgi_client import App, StreamingTransport, streaming_client
 from tests.support.memory_response_store import ItemStore
@@ -27,7 +28,7 @@ from web.app import create_app
 from web.config import Config
 from web.observability.metrics import Metrics
 from web.providers.factory import models_by_route
-from web.service import Service
+from web.service import LOCAL_USER, Service
 from web.turns.planner import Planner
 
 
@@ -41,18 +42,24 @@ class WebStore(ItemStore):
         self.last_query: dict[str, object] = {}
         """Arguments of the last `list_turns` call."""
 
-    async def get_turn(self, tenant_id: str, turn_id: str) -> TurnView | None:
+    async def get_turn(self, principal: Principal, turn_id: str) -> TurnView | None:
         await trio.lowlevel.checkpoint()
         views = self.views | {record.turn.id: ended_turn_view(record) for record in self.finals}
         found = views.get(turn_id)
-        return found if found is not None and found.tenant_id == tenant_id else None
+        return found if found is not None and found.tenant_id == principal.tenant_id else None
 
     async def list_turns(
-        self, tenant_id: str, *, limit: int, status: str | None = None, cursor: str | None = None
+        self,
+        principal: Principal,
+        *,
+        limit: int,
+        status: str | None = None,
+        cursor: str | None = None,
     ) -> TurnPage:
         await trio.lowlevel.checkpoint()
         self.last_query = {"limit": limit, "status": status, "cursor": cursor}
         found = [ended_turn_view(record) for record in reversed(self.finals)]
+        found = [turn for turn in found if turn.tenant_id == principal.tenant_id]
         found = [turn for turn in found if status in (None, turn.status)]
         found = [turn for turn in found if cursor is None or turn.id < cursor]
         page = tuple(found[:limit])
@@ -112,6 +119,14 @@ class EdgeHarness:
             return [trio.current_time() async for _ in response.aiter_raw()]
 
 
+TENANT_HEADER = "x-test-tenant"
+
+
+def tenant_in_header(headers: Headers) -> Principal:
+    """Return a caller of the tenant that a test names in a header."""
+    return Principal(tenant_id=headers.get(TENANT_HEADER, LOCAL_USER.tenant_id))
+
+
 PARTIAL_ANSWERS: list[tuple[list[Line], int]] = [
     ([text("a"), UpstreamFailure(FailureKind.IN_STREAM_ERROR, "overloaded")], 502),
     ([text("a"), UpstreamFailure(FailureKind.TRUNCATED, "cut")], 502),
@@ -165,6 +180,7 @@ async def open_harness(
             board,
             {embedder.name: embedder for embedder in embedders},
             turns.upstreams.estimates,
+            principal_of=tenant_in_header,
         )
         async with streaming_client(cast("App", create_app(service))) as (client, app):
             client.timeout = httpx.Timeout(None)

@@ -11,6 +11,7 @@ from store.records.turn_records import (
     Finalised,
     FinalRecord,
     NewTurn,
+    Principal,
     Segment,
     StoredResponse,
     TurnView,
@@ -31,9 +32,9 @@ class ItemStore(MemoryStore):
         self.begun.setdefault(record.turn.id, record.turn)
         return answer
 
-    async def response(self, tenant_id: str, turn_id: str) -> StoredResponse | None:
+    async def response(self, principal: Principal, turn_id: str) -> StoredResponse | None:
         await self._read()
-        turn = self._visible_turn(tenant_id, turn_id)
+        turn = self._visible_turn(principal.tenant_id, turn_id)
         if turn is None or turn.input_items is None:
             return None
         final = self._final_of(turn_id)
@@ -44,13 +45,13 @@ class ItemStore(MemoryStore):
         )
 
     async def chain(
-        self, tenant_id: str, turn_id: str, limit: int, max_bytes: int
+        self, principal: Principal, turn_id: str, limit: int, max_bytes: int
     ) -> list[ChainLink]:
         await self._read()
         links: list[ChainLink] = []
         next_id: str | None = turn_id
         while next_id is not None and len(links) < limit:
-            link = self._link(tenant_id, next_id)
+            link = self._link(principal.tenant_id, next_id)
             max_bytes -= getsizeof(link.input_items) + getsizeof(link.answer_items)
             if max_bytes < 0 and links:
                 break
@@ -58,30 +59,31 @@ class ItemStore(MemoryStore):
             next_id = link.previous_id
         return links[::-1]
 
-    async def latest_turn_in(self, tenant_id: str, conversation: str) -> str | None:
+    async def latest_turn_in(self, principal: Principal, conversation: str) -> str | None:
         await self._read()
         ended = [
             record.turn.id
             for record in self.finals
-            if (record.turn.tenant_id, record.turn.conversation) == (tenant_id, conversation)
+            if (record.turn.tenant_id, record.turn.conversation)
+            == (principal.tenant_id, conversation)
             and record.turn.keep_text
             and record.has_answer
             and record.turn.id not in self.deleted
         ]
         return max(ended, key=_number, default=None)
 
-    async def conversation_live(self, tenant_id: str, conversation: str) -> bool:
+    async def conversation_live(self, principal: Principal, conversation: str) -> bool:
         await self._read()
         return any(
-            (turn.tenant_id, turn.conversation) == (tenant_id, conversation)
+            (turn.tenant_id, turn.conversation) == (principal.tenant_id, conversation)
             and self._final_of(turn.id) is None
             and turn.id not in self.deleted
             for turn in self.begun.values()
         )
 
-    async def delete_response(self, tenant_id: str, turn_id: str, now: float) -> bool:
+    async def delete_response(self, principal: Principal, turn_id: str, now: float) -> bool:
         await self._read()
-        if self._visible_turn(tenant_id, turn_id) is None:
+        if self._visible_turn(principal.tenant_id, turn_id) is None:
             return False
         self.deleted[turn_id] = now
         self.kept.pop(turn_id, None)

@@ -9,12 +9,14 @@ from store.records.turn_records import (
     AttemptRecord,
     FinalRecord,
     NewTurn,
+    Principal,
     Segment,
     StepRecord,
     UsageRecord,
 )
 
 TENANT = "tenant_default"
+CALLER = Principal(tenant_id=TENANT)
 MAX_BYTES = 1 << 20
 """A memory limit that no chain of a test exceeds."""
 _SECONDS = count(1)
@@ -109,3 +111,8 @@ def an_end(
             ),
         ),
     )
+
+
+def caller(tenant_id: str) -> Principal:
+    """Return a caller of this tenant."""
+    return Principal(tenant_id=tenant_id)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from actors.attempts import client_errors
 from actors.turn.state import Turn
+from store.records.turn_records import Principal
 from web.http.api_error import ApiError
 
 
@@ -19,7 +20,7 @@ class ConversationLock:
         self._claimed: set[tuple[str, str]] = set()
 
     @contextmanager
-    def claim(self, tenant_id: str, name: str | None, live: Iterable[Turn]) -> Iterator[None]:
+    def claim(self, principal: Principal, name: str | None, live: Iterable[Turn]) -> Iterator[None]:
         """Claim the conversation for the duration of the context.
 
         Raises `ApiError` (409) if it is already claimed, or if one of the `live` turns belongs to
@@ -28,7 +29,7 @@ class ConversationLock:
         if name is None:
             yield
             return
-        claimed = (tenant_id, name)
+        claimed = (principal.tenant_id, name)
         if claimed in self._claimed or any(_is_live_in(claimed, turn) for turn in live):
             raise conversation_busy(name)
         self._claimed.add(claimed)
@@ -45,4 +46,11 @@ def conversation_busy(name: str) -> ApiError:
 
 def _is_live_in(conversation: tuple[str, str], turn: Turn) -> bool:
     request = turn.request
-    return not turn.final.is_set() and (request.tenant_id, request.conversation) == conversation
+    return (
+        not turn.final.is_set()
+        and (
+            request.principal.tenant_id,
+            request.conversation,
+        )
+        == conversation
+    )

@@ -6,6 +6,7 @@ from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut
 from actors.turn.price import Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
+from actors.turn.store_records import Principal
 from web.config import Config, Model, ModelRoute, Simulated
 from web.http.api_error import ApiError, not_found, unavailable
 
@@ -33,7 +34,7 @@ class TurnPlan(Struct, frozen=True):
         model: str,
         dialect: str,
         dialect_options: dict[str, JSON],
-        tenant_id: str,
+        principal: Principal,
         stream: bool,
         strict: bool,
         keep_text: bool = True,
@@ -50,7 +51,7 @@ class TurnPlan(Struct, frozen=True):
             dialect=dialect,
             dialect_options=dialect_options,
             total_s=self.total_s,
-            tenant_id=tenant_id,
+            principal=principal,
             mode=self.mode,
             resume_window_s=self.resume_window_s,
             keep_text=keep_text,

@@ -252,5 +252,5 @@ async def test_input_items_of_an_ended_turn_are_freed(
     turn = registry.start(a_stored_request())
     await turn.final.wait()
     await wait_all_tasks_blocked()
-    assert registry.find(turn.request.tenant_id, turn.id) is turn
+    assert registry.find(turn.request.principal, turn.id) is turn
     assert turn.request.input_items is None

@@ -10,7 +10,7 @@ from store.database.engine import backend_for, open_engine
 from store.database.settings import StoreSettings
 from store.records.turn_records import StoreUnavailable
 from store.store import open_store
-from tests.support.store_records import TENANT, a_segment, a_turn
+from tests.support.store_records import CALLER, a_segment, a_turn
 
 
 def damage(database: Path) -> None:
@@ -29,7 +29,7 @@ async def test_read_and_write_report_a_damaged_file(
         await store.begin(a_turn(store.owner))
         damage(database)
         with pytest.raises(StoreUnavailable, match="the database file is damaged"):
-            await store.list_turns(TENANT, limit=9)
+            await store.list_turns(CALLER, limit=9)
         with pytest.raises(StoreUnavailable, match="the database file is damaged"):
             await store.begin(a_turn(store.owner))
 
@@ -81,7 +81,7 @@ async def test_moved_or_replaced_file_makes_store_unavailable(
             with pytest.raises(StoreUnavailable, match="deleted or replaced"):
                 await store.begin(a_turn(store.owner))
             with pytest.raises(StoreUnavailable, match="deleted or replaced"):
-                await store.list_turns(TENANT, limit=9)
+                await store.list_turns(CALLER, limit=9)
             database.touch()  # noqa: ASYNC240
         move_back(kept, database)
-        assert len((await store.list_turns(TENANT, limit=9)).data) == 1
+        assert len((await store.list_turns(CALLER, limit=9)).data) == 1

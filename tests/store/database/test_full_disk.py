@@ -9,7 +9,7 @@ import pytest
 
 from store.database.settings import StoreSettings
 from store.store import open_store
-from tests.support.store_records import TENANT
+from tests.support.store_records import CALLER
 
 STREAMS = 20
 
@@ -46,7 +46,7 @@ async def test_every_end_is_spooled_and_replayed(
     left = sorted(path.suffix for path in database.parent.iterdir())
     assert left == ([".db"] if then == "recovers" else [".db", ".spool"])
     async with open_store(settings) as store:
-        page = await store.list_turns(TENANT, limit=100)
+        page = await store.list_turns(CALLER, limit=100)
         assert {turn.status for turn in page.data} == {"completed"}
         assert len(page.data) == STREAMS
         assert {turn.text for turn in page.data} == {"x" * 1000}

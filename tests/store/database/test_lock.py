@@ -11,7 +11,7 @@ import trio
 from store.database.settings import StoreSettings
 from store.records.turn_records import StoreUnavailable
 from store.store import Store, StoreRefused, open_store
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 
 @contextmanager
@@ -54,7 +54,7 @@ async def test_reads_work_during_lock(store: Store, database: Path) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
     with exclusive_lock(database):
-        assert await store.get_turn(TENANT, turn.id) is not None
+        assert await store.get_turn(CALLER, turn.id) is not None
 
 
 async def test_hundred_ends_behind_a_lock_fail_together(

@@ -17,7 +17,7 @@ from store.database.settings import StoreSettings
 from store.migrations import HEAD, KNOWN
 from store.store import open_store
 from tests.store.spool.test_replay import make_dead_spool
-from tests.support.store_records import MAX_BYTES, TENANT, a_turn, an_end
+from tests.support.store_records import CALLER, MAX_BYTES, a_turn, an_end, caller
 
 RELEASED = Path(__file__).parent / "released"
 DUMPS = sorted(RELEASED.glob("*.sql"))
@@ -71,24 +71,24 @@ async def test_migration_keeps_all_rows(settings: StoreSettings, database: Path)
 @pytest.mark.usefixtures("released")
 async def test_migrated_turns_can_be_read(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
-        turn = await store.get_turn(TENANT, COMPLETED)
+        turn = await store.get_turn(CALLER, COMPLETED)
         assert turn is not None
         assert (turn.status, turn.text, turn.last_event) == ("completed", "Hello!", 3)
         assert (turn.previous_id, turn.conversation, turn.deleted_at) == (None, None, None)
         assert not turn.keeps_items
-        assert await store.response(TENANT, COMPLETED) is None
-        (link,) = await store.chain(TENANT, COMPLETED, 9, MAX_BYTES)
+        assert await store.response(CALLER, COMPLETED) is None
+        (link,) = await store.chain(CALLER, COMPLETED, 9, MAX_BYTES)
         assert link.lost == "not_kept"
         assert len(await store.segments(COMPLETED)) == 2
-        page = await store.list_turns(TENANT, limit=9)
+        page = await store.list_turns(CALLER, limit=9)
         assert [turn.id for turn in page.data] == [IN_FLIGHT, TEXTLESS, COMPLETED]
 
 
 @pytest.mark.usefixtures("released")
 async def test_migrated_turns_can_be_deleted(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
-        assert await store.delete_response(TENANT, COMPLETED, 2000.0)
-        turn = await store.get_turn(TENANT, COMPLETED)
+        assert await store.delete_response(CALLER, COMPLETED, 2000.0)
+        turn = await store.get_turn(CALLER, COMPLETED)
         assert turn is not None
         assert (turn.text, turn.deleted_at, turn.status) == ("", 2000.0, "completed")
 
@@ -100,10 +100,10 @@ async def test_migrated_unfinished_turns_are_recovered_and_replayed(
     make_dead_spool(database, 0, bytes.fromhex(spooled))
     async with open_store(settings) as store:
         assert await recover(store, lambda: 3000.0) == 1
-        recovered = await store.get_turn(TENANT, IN_FLIGHT)
+        recovered = await store.get_turn(CALLER, IN_FLIGHT)
         assert recovered is not None
         assert (recovered.reason, recovered.text) == ("owner_lost", "Half")
-        replayed = await store.get_turn("tenant_b", SPOOLED)
+        replayed = await store.get_turn(caller("tenant_b"), SPOOLED)
         assert replayed is not None
         assert (replayed.status, replayed.text) == ("completed", "Spooled")
 
@@ -114,7 +114,7 @@ async def test_new_turn_can_continue_a_migrated_one(settings: StoreSettings) -> 
         turn = replace(a_turn(store.owner), previous_id=COMPLETED, input_items="[1]")
         await store.begin(turn)
         await store.finalise(replace(an_end(turn), items="[2]"))
-        old, new = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
+        old, new = await store.chain(CALLER, turn.id, 9, MAX_BYTES)
         assert (old.turn_id, old.lost, new.input_items) == (COMPLETED, "not_kept", "[1]")
 
 
@@ -133,6 +133,6 @@ async def test_old_release_can_still_write_to_migrated_database(
                 f"INSERT INTO turns ({', '.join(known)}) VALUES ({places})",  # noqa: S608
                 (turn_id(9), *row[1:]),
             )
-        turn = await store.get_turn(TENANT, turn_id(9))
+        turn = await store.get_turn(CALLER, turn_id(9))
         assert turn is not None
         assert turn.status == "in_progress"

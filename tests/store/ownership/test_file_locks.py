@@ -8,7 +8,7 @@ import trio
 from store.database.settings import StoreSettings
 from store.ownership.file_locks import Owner
 from store.store import Store, open_store
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 HOLD = """
 import sys, trio
@@ -113,6 +113,6 @@ async def test_thousands_of_orphans(store: Store) -> None:
 async def test_database_without_path_is_private(url: str) -> None:
     async with open_store(StoreSettings(url=url)) as one, open_store(StoreSettings(url=url)) as two:
         await one.begin(a_turn(one.owner))
-        assert (await two.list_turns(TENANT, limit=9)).data == ()
-        assert len((await one.list_turns(TENANT, limit=9)).data) == 1
+        assert (await two.list_turns(CALLER, limit=9)).data == ()
+        assert len((await one.list_turns(CALLER, limit=9)).data) == 1
         assert await one.orphans() == []

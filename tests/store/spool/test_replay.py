@@ -14,7 +14,7 @@ from store.records.turn_records import StoreUnavailable
 from store.spool.spool import Spool
 from store.store import Store, StoreRefused, open_store
 from tests.store.database.test_lock import exclusive_lock
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 
 async def test_own_records_are_replayed(store: Store) -> None:
@@ -25,7 +25,7 @@ async def test_own_records_are_replayed(store: Store) -> None:
     assert store.figures.spooled_records == 2
     assert await store.replay_spool() == 2
     assert store.figures.spooled_records == store.figures.spooled_bytes == 0
-    page = await store.list_turns(TENANT, limit=9, status="completed")
+    page = await store.list_turns(CALLER, limit=9, status="completed")
     assert {seen.id for seen in page.data} == {turn.id, unbegun.id}
     assert len(await store.segments(turn.id)) == 1
 
@@ -35,7 +35,7 @@ async def test_record_of_ended_turn_changes_nothing(store: Store) -> None:
     await store.finalise(an_end(turn, text="stands"))
     await store.spool(an_end(turn, text="late"))
     assert await store.replay_spool() == 1
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.text == "stands"
 
@@ -49,7 +49,7 @@ async def test_failed_replay_keeps_every_record(store: Store, database: Path) ->
         await store.replay_spool()
     assert store.figures.spooled_records == 300
     assert await store.replay_spool() == 300
-    page = await store.list_turns(TENANT, limit=1000)
+    page = await store.list_turns(CALLER, limit=1000)
     assert {seen.id for seen in page.data} == {turn.id for turn in turns}
 
 
@@ -70,7 +70,7 @@ async def test_keep_replaying_replays_after_lock(
         await wait_all_tasks_blocked()
         assert await store.replay_spool() == 0
         assert store.figures.spooled_records == 0
-        assert len((await store.list_turns(TENANT, limit=9)).data) == 1
+        assert len((await store.list_turns(CALLER, limit=9)).data) == 1
         nursery.cancel_scope.cancel()
 
 
@@ -84,7 +84,7 @@ async def test_start_replays_spools_of_dead_processes(
     for number, turn in enumerate(turns):
         make_dead_spool(database, number, msgpack.encode(an_end(turn)))
     async with open_store(settings) as store:
-        page = await store.list_turns(TENANT, limit=9)
+        page = await store.list_turns(CALLER, limit=9)
         assert [turn.status for turn in page.data] == ["completed"] * 2
         assert await store.orphans() == []
     assert list(database.parent.iterdir()) == [database]
@@ -96,7 +96,7 @@ async def test_spool_is_replayed_before_recovery(store: Store, database: Path) -
     await store.begin(turn)
     make_dead_spool(database, 0, msgpack.encode(an_end(turn)))
     assert await store.orphans() == []
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.status == "completed"
 
@@ -106,7 +106,7 @@ async def test_spool_of_living_process_is_not_replayed(
 ) -> None:
     await store.spool(an_end(a_turn(store.owner)))
     async with open_store(settings) as second:
-        assert (await second.list_turns(TENANT, limit=9)).data == ()
+        assert (await second.list_turns(CALLER, limit=9)).data == ()
     assert await store.replay_spool() == 1
 
 
@@ -117,7 +117,7 @@ async def test_unreplayed_record_survives_the_process(
         turn = a_turn(store.owner)
         await store.spool(an_end(turn))
     async with open_store(settings) as store:
-        assert await store.get_turn(TENANT, turn.id) is not None
+        assert await store.get_turn(CALLER, turn.id) is not None
 
 
 async def test_record_that_database_refuses_is_set_aside(
@@ -130,7 +130,7 @@ async def test_record_that_database_refuses_is_set_aside(
     with caplog.at_level(logging.ERROR):
         assert await store.replay_spool() == 2
     assert "refused" in caplog.text
-    page = await store.list_turns(TENANT, limit=9)
+    page = await store.list_turns(CALLER, limit=9)
     assert [turn.id for turn in page.data] == [good.turn.id]
     (aside,) = database.parent.glob("*.spool-refused")
     assert bad.turn.id.encode() in aside.read_bytes()

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from store.records.turn_records import Finalised
 from store.store import Store
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 
 async def test_first_end_wins(store: Store) -> None:
@@ -18,7 +18,7 @@ async def test_first_end_wins(store: Store) -> None:
     late = an_end(turn, status="cancelled", reason="cancel_requested", text="other")
     assert await store.finalise(late) == Finalised(won=False, status="completed", reason="stop")
 
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert (seen.status, seen.reason, seen.text) == ("completed", "stop", "Hello")
     assert (seen.first_token_at, seen.ended_at, seen.last_event) == (1000.5, 1002.0, 12)
@@ -46,7 +46,7 @@ async def test_end_of_unknown_turn_inserts_it(store: Store) -> None:
     turn = a_turn(store.owner)
     answer = await store.finalise(an_end(turn, status="failed", reason="store_unavailable"))
     assert answer.won
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert (seen.status, seen.reason, seen.text) == ("failed", "store_unavailable", "Hello")
 
@@ -58,7 +58,7 @@ async def test_simultaneous_begin_and_end_are_both_committed(store: Store) -> No
         for turn in turns:
             nursery.start_soon(store.begin, turn)
             nursery.start_soon(store.finalise, an_end(turn))
-    page = await store.list_turns(TENANT, limit=100, status="completed")
+    page = await store.list_turns(CALLER, limit=100, status="completed")
     assert {turn.id for turn in page.data} == {turn.id for turn in turns}
 
 
@@ -90,7 +90,7 @@ async def test_without_text_only_row_and_usage_are_stored(store: Store, database
     turn = a_turn(store.owner, keep_text=False)
     await store.begin(turn)
     await store.finalise(an_end(turn, text="secret", segment=a_segment(turn, 0, 12, b"secret")))
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert (seen.text, seen.keep_text, seen.status) == ("", False, "completed")
     assert seen.usage is not None
@@ -107,7 +107,7 @@ async def test_failed_end_writes_nothing(store: Store, database: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         await store.finalise(twice)
     assert counts(database) == {"turns": 1, "messages": 0, "usage_records": 0, "turn_attempts": 0}
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.status == "in_progress"
 

@@ -19,7 +19,15 @@ from store.records.turn_records import ChainLink, ConversationBusy, NewTurn
 from store.store import Store, open_store
 from store.turns import history, reads
 from tests.support.database_inspection import captured_statement, plan, steps_taken
-from tests.support.store_records import MAX_BYTES, TENANT, a_response, a_turn, an_end
+from tests.support.store_records import (
+    CALLER,
+    MAX_BYTES,
+    TENANT,
+    a_response,
+    a_turn,
+    an_end,
+    caller,
+)
 
 
 async def answered(store: Store, turn: NewTurn, items: str = '["said"]') -> str:
@@ -42,7 +50,7 @@ async def a_chain(store: Store, length: int) -> list[str]:
 async def test_chain_of_first_turn_has_one_link(store: Store) -> None:
     turn = a_response(store.owner)
     await answered(store, turn)
-    assert await store.chain(TENANT, turn.id, 9, MAX_BYTES) == [
+    assert await store.chain(CALLER, turn.id, 9, MAX_BYTES) == [
         ChainLink(
             turn_id=turn.id,
             status="completed",
@@ -56,7 +64,7 @@ async def test_chain_of_first_turn_has_one_link(store: Store) -> None:
 
 async def test_chain_is_ordered_oldest_first(store: Store) -> None:
     ids = await a_chain(store, 5)
-    links = await store.chain(TENANT, ids[-1], 5, MAX_BYTES)
+    links = await store.chain(CALLER, ids[-1], 5, MAX_BYTES)
     assert [link.turn_id for link in links] == ids
     assert [link.previous_id for link in links] == [None, *ids[:-1]]
     assert [(link.input_items, link.answer_items) for link in links] == [
@@ -72,11 +80,11 @@ async def test_chain_is_ordered_oldest_first(store: Store) -> None:
 async def test_two_turns_can_continue_the_same_turn(store: Store) -> None:
     first, second = await a_chain(store, 2)
     other = await answered(store, a_response(store.owner, first))
-    assert [link.turn_id for link in await store.chain(TENANT, second, 9, MAX_BYTES)] == [
+    assert [link.turn_id for link in await store.chain(CALLER, second, 9, MAX_BYTES)] == [
         first,
         second,
     ]
-    assert [link.turn_id for link in await store.chain(TENANT, other, 9, MAX_BYTES)] == [
+    assert [link.turn_id for link in await store.chain(CALLER, other, 9, MAX_BYTES)] == [
         first,
         other,
     ]
@@ -86,16 +94,16 @@ async def test_turn_in_flight_is_a_link_without_answer(store: Store) -> None:
     (first,) = await a_chain(store, 1)
     turn = a_response(store.owner, first)
     await store.begin(turn)
-    _, link = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
+    _, link = await store.chain(CALLER, turn.id, 9, MAX_BYTES)
     assert (link.status, link.input_items, link.answer_items) == ("in_progress", '["asked"]', "[]")
 
 
 async def test_long_chain_is_cut_to_its_newest_links(store: Store) -> None:
     ids = await a_chain(store, 5)
-    links = await store.chain(TENANT, ids[-1], 3, MAX_BYTES)
+    links = await store.chain(CALLER, ids[-1], 3, MAX_BYTES)
     assert [link.turn_id for link in links] == ids[2:]
     assert links[0].previous_id == ids[1]
-    (only,) = await store.chain(TENANT, ids[-1], 1, MAX_BYTES)
+    (only,) = await store.chain(CALLER, ids[-1], 1, MAX_BYTES)
     assert only.turn_id == ids[-1]
 
 
@@ -118,15 +126,15 @@ async def test_large_chain_is_cut_to_its_newest_links(
 async def test_chain_reads_options_of_newest_turn_only(store: Store) -> None:
     """Options may hold large tool definitions, which every request of a chain repeats."""
     ids = await a_chain(store, 3)
-    links = await store.chain(TENANT, ids[-1], 9, MAX_BYTES)
+    links = await store.chain(CALLER, ids[-1], 9, MAX_BYTES)
     options = '{"echo":{"instructions":"Be nice."}}'
     assert [link.dialect_options for link in links] == ["{}", "{}", options]
 
 
 async def test_deleted_ancestor_is_reported_and_chain_continues(store: Store) -> None:
     ids = await a_chain(store, 3)
-    await store.delete_response(TENANT, ids[1], 2000.0)
-    links = await store.chain(TENANT, ids[2], 9, MAX_BYTES)
+    await store.delete_response(CALLER, ids[1], 2000.0)
+    links = await store.chain(CALLER, ids[2], 9, MAX_BYTES)
     assert [(link.turn_id, link.lost) for link in links] == [
         (ids[0], None),
         (ids[1], "deleted"),
@@ -138,7 +146,7 @@ async def test_deleted_ancestor_is_reported_and_chain_continues(store: Store) ->
 async def test_missing_ancestor_is_reported(store: Store) -> None:
     turn = a_response(store.owner, "turn_unknown")
     await answered(store, turn)
-    missing, link = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
+    missing, link = await store.chain(CALLER, turn.id, 9, MAX_BYTES)
     assert missing == ChainLink(turn_id="turn_unknown", lost="missing")
     assert link.turn_id == turn.id
 
@@ -146,13 +154,13 @@ async def test_missing_ancestor_is_reported(store: Store) -> None:
 async def test_ancestor_of_another_tenant_is_missing(store: Store) -> None:
     theirs = await answered(store, a_response(store.owner, "turn_a", tenant="tenant_b"))
     mine = await answered(store, a_response(store.owner, theirs))
-    missing, _ = await store.chain(TENANT, mine, 9, MAX_BYTES)
+    missing, _ = await store.chain(CALLER, mine, 9, MAX_BYTES)
     assert missing == ChainLink(turn_id=theirs, lost="missing")
 
 
 @pytest.mark.parametrize("turn", ["turn_unknown", "", "turn_' OR 1=1 --"])
 async def test_chain_of_unknown_turn_is_one_missing_link(store: Store, turn: str) -> None:
-    assert await store.chain(TENANT, turn, 9, MAX_BYTES) == [
+    assert await store.chain(CALLER, turn, 9, MAX_BYTES) == [
         ChainLink(turn_id=turn, lost="missing")
     ]
 
@@ -166,7 +174,7 @@ async def test_ancestor_without_items_is_reported(
     before = await answered(store, make(store.owner))
     turn = a_response(store.owner, before)
     await answered(store, turn)
-    lost, _ = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
+    lost, _ = await store.chain(CALLER, turn.id, 9, MAX_BYTES)
     assert lost == ChainLink(turn_id=before, lost="not_kept")
 
 
@@ -176,9 +184,9 @@ async def test_cyclic_chain_ends_at_the_limit(store: Store) -> None:
     await answered(store, replace(first, id="turn_a"))
     await answered(store, replace(first, id="turn_b", previous_id="turn_a"))
     await answered(store, replace(first, id="turn_c", previous_id="turn_c"))
-    links = await store.chain(TENANT, "turn_b", 5, MAX_BYTES)
+    links = await store.chain(CALLER, "turn_b", 5, MAX_BYTES)
     assert [link.turn_id for link in links] == ["turn_b", "turn_a", "turn_b", "turn_a", "turn_b"]
-    assert [link.turn_id for link in await store.chain(TENANT, "turn_c", 3, MAX_BYTES)] == [
+    assert [link.turn_id for link in await store.chain(CALLER, "turn_c", 3, MAX_BYTES)] == [
         "turn_c"
     ] * 3
 
@@ -225,27 +233,27 @@ async def test_chain_cost_is_linear_in_its_length(settings: StoreSettings, datab
 
 
 async def test_latest_turn_is_newest_of_conversation(store: Store) -> None:
-    assert await store.latest_turn_in(TENANT, "a") is None
+    assert await store.latest_turn_in(CALLER, "a") is None
     first = await answered(store, a_response(store.owner, conversation="a"))
     await answered(store, a_response(store.owner, conversation="b"))
-    assert await store.latest_turn_in(TENANT, "a") == first
+    assert await store.latest_turn_in(CALLER, "a") == first
     second = await answered(store, a_response(store.owner, first, conversation="a"))
-    assert await store.latest_turn_in(TENANT, "a") == second
-    assert await store.latest_turn_in("tenant_b", "a") is None
+    assert await store.latest_turn_in(CALLER, "a") == second
+    assert await store.latest_turn_in(caller("tenant_b"), "a") is None
 
 
 async def test_turn_in_flight_is_not_latest_turn(store: Store) -> None:
     first = await answered(store, a_response(store.owner, conversation="a"))
-    assert not await store.conversation_live(TENANT, "a")
+    assert not await store.conversation_live(CALLER, "a")
     turn = a_response(store.owner, first, conversation="a")
     await store.begin(turn)
-    assert await store.conversation_live(TENANT, "a")
-    assert not await store.conversation_live(TENANT, "b")
-    assert not await store.conversation_live("tenant_b", "a")
-    assert await store.latest_turn_in(TENANT, "a") == first
+    assert await store.conversation_live(CALLER, "a")
+    assert not await store.conversation_live(CALLER, "b")
+    assert not await store.conversation_live(caller("tenant_b"), "a")
+    assert await store.latest_turn_in(CALLER, "a") == first
     await store.finalise(an_end(turn))
-    assert not await store.conversation_live(TENANT, "a")
-    assert await store.latest_turn_in(TENANT, "a") == turn.id
+    assert not await store.conversation_live(CALLER, "a")
+    assert await store.latest_turn_in(CALLER, "a") == turn.id
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -271,9 +279,9 @@ async def test_turn_without_answer_leaves_its_conversation(
     if begun:
         await store.begin(turn)
     await store.finalise(replace(an_end(turn), **changes))
-    assert await store.latest_turn_in(TENANT, "a") == (turn.id if stays else first)
-    assert not await store.conversation_live(TENANT, "a")
-    links = await store.chain(TENANT, turn.id, 9, MAX_BYTES)
+    assert await store.latest_turn_in(CALLER, "a") == (turn.id if stays else first)
+    assert not await store.conversation_live(CALLER, "a")
+    links = await store.chain(CALLER, turn.id, 9, MAX_BYTES)
     assert [link.turn_id for link in links] == [first, turn.id]
     assert links[1].lost is None
 
@@ -281,17 +289,17 @@ async def test_turn_without_answer_leaves_its_conversation(
 async def test_deleted_or_unstored_turn_is_not_latest_turn(store: Store) -> None:
     ids = [await answered(store, a_response(store.owner, conversation="a")) for _ in range(3)]
     await answered(store, a_response(store.owner, conversation="a", keep_text=False))
-    assert await store.latest_turn_in(TENANT, "a") == ids[2]
+    assert await store.latest_turn_in(CALLER, "a") == ids[2]
     for number in (2, 1, 0):
-        await store.delete_response(TENANT, ids[number], 2000.0)
-        assert await store.latest_turn_in(TENANT, "a") == (ids[number - 1] if number else None)
+        await store.delete_response(CALLER, ids[number], 2000.0)
+        assert await store.latest_turn_in(CALLER, "a") == (ids[number - 1] if number else None)
 
 
 async def test_deleted_turn_in_flight_is_not_live(store: Store) -> None:
     turn = a_response(store.owner, conversation="a")
     await store.begin(turn)
-    await store.delete_response(TENANT, turn.id, 2000.0)
-    assert not await store.conversation_live(TENANT, "a")
+    await store.delete_response(CALLER, turn.id, 2000.0)
+    assert not await store.conversation_live(CALLER, "a")
 
 
 @pytest.mark.parametrize(
@@ -384,7 +392,7 @@ async def test_two_processes_cannot_begin_turns_in_one_conversation(
         if has_history:
             with pytest.raises(ConversationBusy):
                 await other.begin(second)
-        assert await other.get_turn(TENANT, second.id) is None
+        assert await other.get_turn(CALLER, second.id) is None
         await other.begin(a_response(other.owner, first.id, conversation="a"))
 
 
@@ -407,5 +415,5 @@ async def test_one_of_ten_simultaneous_begins_wins(store: Store) -> None:
 async def test_deleted_turn_in_flight_does_not_block_its_conversation(store: Store) -> None:
     first = a_response(store.owner, conversation="a")
     await store.begin(first)
-    await store.delete_response(TENANT, first.id, 2000.0)
+    await store.delete_response(CALLER, first.id, 2000.0)
     await store.begin(a_response(store.owner, conversation="a"))

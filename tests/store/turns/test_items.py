@@ -11,13 +11,20 @@ from store.records.turn_records import NewTurn
 from store.store import Store, open_store
 from tests.store.spool.test_replay import make_dead_spool
 from tests.support.database_inspection import failing_writes, rows
-from tests.support.store_records import TENANT, a_response, a_segment, a_turn, an_end
+from tests.support.store_records import (
+    CALLER,
+    a_response,
+    a_segment,
+    a_turn,
+    an_end,
+    caller,
+)
 
 
 async def test_input_items_are_stored_at_begin(store: Store) -> None:
     turn = a_response(store.owner)
     await store.begin(turn)
-    found = await store.response(TENANT, turn.id)
+    found = await store.response(CALLER, turn.id)
     assert found is not None
     assert (found.input_items, found.answer_items) == ('["asked"]', "[]")
     assert (found.turn.status, found.turn.text, found.turn.keeps_items) == ("in_progress", "", True)
@@ -28,12 +35,12 @@ async def test_answer_items_are_stored_at_end(store: Store) -> None:
     turn = a_response(store.owner, before.id, conversation="chat")
     await store.begin(turn)
     await store.finalise(an_end(turn, items='["said"]'))
-    found = await store.response(TENANT, turn.id)
+    found = await store.response(CALLER, turn.id)
     assert found is not None
     assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
     assert (found.turn.text, found.turn.dialect_options) == ("Hello", turn.dialect_options)
     assert (found.turn.previous_id, found.turn.conversation) == (before.id, "chat")
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert (seen.previous_id, seen.conversation, seen.keeps_items) == (before.id, "chat", True)
 
@@ -43,7 +50,7 @@ async def test_items_without_text_are_stored(store: Store) -> None:
     turn = a_response(store.owner)
     await store.begin(turn)
     await store.finalise(an_end(turn, text="", items='["thought"]'))
-    found = await store.response(TENANT, turn.id)
+    found = await store.response(CALLER, turn.id)
     assert found is not None
     assert (found.turn.text, found.answer_items) == ("", '["thought"]')
 
@@ -51,7 +58,7 @@ async def test_items_without_text_are_stored(store: Store) -> None:
 async def test_end_of_unknown_turn_stores_its_input_items(store: Store) -> None:
     turn = a_response(store.owner)
     await store.finalise(an_end(turn, items='["said"]'))
-    found = await store.response(TENANT, turn.id)
+    found = await store.response(CALLER, turn.id)
     assert found is not None
     assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
 
@@ -71,8 +78,8 @@ async def test_chat_turn_has_no_items(store: Store, database: Path) -> None:
     assert rows(database, "messages") == []
     await store.finalise(an_end(turn))
     assert [row["items"] for row in rows(database, "messages")] == [None]
-    assert await store.response(TENANT, turn.id) is None
-    seen = await store.get_turn(TENANT, turn.id)
+    assert await store.response(CALLER, turn.id) is None
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert not seen.keeps_items
 
@@ -84,15 +91,15 @@ async def test_without_text_no_items_are_stored(store: Store, database: Path, be
         await store.begin(turn)
     await store.finalise(an_end(turn, items='["said"]'))
     assert rows(database, "messages") == []
-    assert await store.response(TENANT, turn.id) is None
+    assert await store.response(CALLER, turn.id) is None
 
 
 async def test_items_are_visible_to_their_tenant_only(store: Store, database: Path) -> None:
     turn = a_response(store.owner, tenant="tenant_b")
     await store.begin(turn)
     await store.finalise(an_end(turn, items='["said"]'))
-    assert await store.response(TENANT, turn.id) is None
-    assert await store.response("tenant_b", turn.id) is not None
+    assert await store.response(CALLER, turn.id) is None
+    assert await store.response(caller("tenant_b"), turn.id) is not None
     assert {row["tenant_id"] for row in rows(database, "messages")} == {"tenant_b"}
 
 
@@ -121,7 +128,7 @@ async def test_dead_process_spool_contains_items(
 
 async def assert_kept(store: Store, turn: NewTurn) -> None:
     """Check that the turn is completed and has its input and answer items."""
-    found = await store.response(TENANT, turn.id)
+    found = await store.response(CALLER, turn.id)
     assert found is not None
     assert (found.input_items, found.answer_items) == ('["asked"]', '["said"]')
     assert found.turn.status == "completed"
@@ -133,7 +140,7 @@ async def test_failed_begin_writes_nothing(store: Store, database: Path) -> None
         await store.begin(turn)
     assert rows(database, "turns") == rows(database, "messages") == []
     await store.begin(turn)
-    assert await store.response(TENANT, turn.id) is not None
+    assert await store.response(CALLER, turn.id) is not None
 
 
 @pytest.mark.parametrize("table", ["messages", "turn_segments", "turn_attempts", "usage_records"])

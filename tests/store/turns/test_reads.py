@@ -10,14 +10,14 @@ from store.database.settings import StoreSettings
 from store.records.ids import new_id
 from store.store import Store
 from store.turns import reads
-from tests.support.store_records import TENANT, a_turn, an_end
+from tests.support.store_records import CALLER, TENANT, a_turn, an_end, caller
 
 
 async def test_turn_is_visible_to_its_tenant_only(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
-    assert await store.get_turn("tenant_b", turn.id) is None
-    assert (await store.list_turns("tenant_b", limit=9)).data == ()
+    assert await store.get_turn(caller("tenant_b"), turn.id) is None
+    assert (await store.list_turns(caller("tenant_b"), limit=9)).data == ()
 
 
 async def test_pages_cover_all_turns_newest_first(store: Store) -> None:
@@ -29,7 +29,7 @@ async def test_pages_cover_all_turns_newest_first(store: Store) -> None:
     cursor = None
     sizes = []
     while True:
-        page = await store.list_turns(TENANT, limit=3, cursor=cursor)
+        page = await store.list_turns(CALLER, limit=3, cursor=cursor)
         sizes.append(len(page.data))
         seen += [turn.id for turn in page.data]
         if (cursor := page.next) is None:
@@ -41,18 +41,18 @@ async def test_pages_cover_all_turns_newest_first(store: Store) -> None:
 async def test_full_last_page_has_no_next(store: Store) -> None:
     for _ in range(2):
         await store.begin(a_turn(store.owner))
-    assert (await store.list_turns(TENANT, limit=2)).next is None
-    assert (await store.list_turns(TENANT, limit=1)).next is not None
+    assert (await store.list_turns(CALLER, limit=2)).next is None
+    assert (await store.list_turns(CALLER, limit=1)).next is not None
 
 
 async def test_page_is_filtered_by_status(store: Store) -> None:
     in_flight, ended = a_turn(store.owner), a_turn(store.owner)
     await store.begin(in_flight)
     await store.finalise(an_end(ended))
-    assert [t.id for t in (await store.list_turns(TENANT, limit=9, status="completed")).data] == [
+    assert [t.id for t in (await store.list_turns(CALLER, limit=9, status="completed")).data] == [
         ended.id
     ]
-    assert [t.id for t in (await store.list_turns(TENANT, limit=9, status="in_progress")).data] == [
+    assert [t.id for t in (await store.list_turns(CALLER, limit=9, status="in_progress")).data] == [
         in_flight.id
     ]
 
@@ -61,7 +61,7 @@ async def test_get_turn_includes_attempts(store: Store) -> None:
     turn = a_turn(store.owner)
     end = an_end(turn)
     await store.finalise(end)
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.attempts == end.steps[0].attempts
 
@@ -72,7 +72,7 @@ async def test_many_simultaneous_reads(store: Store) -> None:
     found = []
 
     async def read() -> None:
-        found.append(await store.get_turn(TENANT, turn.id))
+        found.append(await store.get_turn(CALLER, turn.id))
 
     async with trio.open_nursery() as nursery:
         for _ in range(50):

@@ -1,6 +1,6 @@
 from store.database.settings import StoreSettings
 from store.store import open_store
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 DAY = 86_400.0
 
@@ -26,7 +26,7 @@ async def test_sweep_deletes_journals_and_keeps_turns(settings: StoreSettings) -
         assert await store.sweep(DAY + 1) == 0
         assert await store.sweep(DAY - 1) == 3
         assert await store.segments(turn.id) == []
-        seen = await store.get_turn(TENANT, turn.id)
+        seen = await store.get_turn(CALLER, turn.id)
         assert seen is not None
         assert (seen.text, seen.last_event) == ("Hello", 12)
 

@@ -5,13 +5,13 @@ import pytest
 
 from store.records.turn_records import Segment
 from store.store import Store
-from tests.support.store_records import TENANT, a_segment, a_turn, an_end
+from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 
 async def test_turn_begins_in_progress(store: Store) -> None:
     turn = a_turn(store.owner)
     await store.begin(turn)
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert (seen.status, seen.reason, seen.ended_at) == ("in_progress", None, None)
     assert (seen.owner, seen.model, seen.mode) == (store.owner, turn.model, turn.mode)
@@ -32,7 +32,7 @@ async def test_segments_are_stored_in_order(store: Store) -> None:
     parts = [a_segment(turn, 10, 19, b"b"), a_segment(turn, 0, 9, b"a")]
     assert await store.checkpoint(parts) == frozenset()
     assert list(await store.segments(turn.id)) == parts[::-1]
-    seen = await store.get_turn(TENANT, turn.id)
+    seen = await store.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.last_event == 19
 

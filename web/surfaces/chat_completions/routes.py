@@ -2,12 +2,14 @@
 
 import trio
 from quart import Blueprint, Response
+from quart import request as http_request
 
 from actors.turn.request import TurnRequest
+from store.records.turn_records import Principal
 from web.dialects.openai_chat.stream import NAME
 from web.http.body import request_body
 from web.http.json_body import READERS
-from web.service import TENANT, Service
+from web.service import Service
 from web.surfaces.chat_completions.request import ChatRequest, receive_chat_request
 from web.turns.start import answer, begin
 
@@ -20,20 +22,21 @@ def chat_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/chat/completions")
     async def chat_completions() -> Response:
         request = await receive_chat_request(await request_body(), readers)
-        turn = await begin(service, turn_request(service, request))
+        principal = service.principal_of(http_request.headers)
+        turn = await begin(service, turn_request(service, request, principal))
         return await answer(service, turn, stream=request.stream)
 
     return blueprint
 
 
-def turn_request(service: Service, request: ChatRequest) -> TurnRequest:
+def turn_request(service: Service, request: ChatRequest, principal: Principal) -> TurnRequest:
     """Return the turn request of a chat request; raises `ApiError` (404) for an unknown model."""
     return service.planner.find(request.model).turn(
         request.call,
         model=request.model,
         dialect=NAME,
         dialect_options={"include_usage": request.include_usage},
-        tenant_id=TENANT,
+        principal=principal,
         stream=request.stream,
         strict=request.strict,
         keep_text=request.keep_text,

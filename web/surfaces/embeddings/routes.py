@@ -3,7 +3,7 @@
 from functools import partial
 
 import trio
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from actors.providers.embedding_provider import DIALECT, EmbeddingJob
 from actors.providers.formats.embeddings import Embeddings
@@ -12,12 +12,13 @@ from actors.turn.events import Ended
 from actors.turn.outcome import Reason, Usage
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
+from store.records.turn_records import Principal
 from web.dialects.turn_errors import ending_error
 from web.http.api_error import ApiError, invalid
 from web.http.body import request_body
 from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
-from web.service import TENANT, Service
+from web.service import Service
 from web.surfaces.embeddings.request import EmbeddingRequest, receive_embedding_request
 from web.turns.planner import TurnPlan
 from web.turns.start import begin, turn_headers
@@ -50,7 +51,8 @@ async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) 
     if not capable:
         raise _no_embeddings(parsed.model, plan.routes)
     providers = job.providers(service.embedders)
-    turn = await begin(service, _turn_request(parsed, plan, capable), providers)
+    principal = service.principal_of(request.headers)
+    turn = await begin(service, _turn_request(parsed, plan, capable, principal), providers)
     for planned in plan.routes:
         if planned not in capable:
             turn.ledger.skip(planned.route, "no_embeddings", service.now())
@@ -58,7 +60,10 @@ async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) 
 
 
 def _turn_request(
-    parsed: EmbeddingRequest, plan: TurnPlan, routes: tuple[PlannedRoute, ...]
+    parsed: EmbeddingRequest,
+    plan: TurnPlan,
+    routes: tuple[PlannedRoute, ...],
+    principal: Principal,
 ) -> TurnRequest:
     return TurnRequest(
         model=parsed.model,
@@ -67,7 +72,7 @@ def _turn_request(
         dialect=DIALECT,
         dialect_options={},
         total_s=plan.total_s,
-        tenant_id=TENANT,
+        principal=principal,
         keep_text=False,
         price=plan.price,
     )

@@ -5,13 +5,15 @@ The headers `x-api-key` and `anthropic-version` are ignored.
 
 import trio
 from quart import Blueprint, Response
+from quart import request as http_request
 
 from actors.turn.request import TurnRequest
+from store.records.turn_records import Principal
 from web.dialects.anthropic_messages.stream import NAME
 from web.http.body import request_body
 from web.http.json_body import READERS
 from web.http.responses import json_response
-from web.service import TENANT, Service
+from web.service import Service
 from web.surfaces.messages.request import (
     MessagesRequest,
     receive_count_request,
@@ -28,7 +30,8 @@ def message_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/messages")
     async def messages() -> Response:
         request = await receive_messages_request(await request_body(), readers)
-        turn = await begin(service, turn_request(service, request))
+        principal = service.principal_of(http_request.headers)
+        turn = await begin(service, turn_request(service, request, principal))
         return await answer(service, turn, stream=request.stream)
 
     @blueprint.post("/v1/messages/count_tokens")
@@ -39,14 +42,14 @@ def message_routes(service: Service) -> Blueprint:
     return blueprint
 
 
-def turn_request(service: Service, request: MessagesRequest) -> TurnRequest:
+def turn_request(service: Service, request: MessagesRequest, principal: Principal) -> TurnRequest:
     """Return the turn request of a request; raises `ApiError` (404) for an unknown model."""
     return service.planner.find(request.model).turn(
         request.call,
         model=request.model,
         dialect=NAME,
         dialect_options={},
-        tenant_id=TENANT,
+        principal=principal,
         stream=request.stream,
         strict=request.strict,
     )

@@ -11,8 +11,9 @@ from actors.runtime.offload import off_loop
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
+from store.records.turn_records import Principal
 from web.dialects.openai_responses.stream import NAME
-from web.service import TENANT, Service
+from web.service import Service
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.model_context import (
     ModelContext,
@@ -32,6 +33,7 @@ _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 
 async def start_response(
     service: Service,
+    principal: Principal,
     request: ResponsesRequest,
     threads: trio.CapacityLimiter,
     start: Start,
@@ -42,8 +44,8 @@ async def start_response(
     Until it has started, no other turn of its conversation can start. It may continue a response
     that is `unstored`.
     """
-    with service.conversations.claim(TENANT, request.past.conversation, service.registry):
-        prepared = await prepare(service, request, threads, unstored)
+    with service.conversations.claim(principal, request.past.conversation, service.registry):
+        prepared = await prepare(service, principal, request, threads, unstored)
         context = await model_context(service, prepared, threads)
         return await start(_request(service, prepared, context))
 
@@ -95,7 +97,7 @@ def _request(service: Service, prepared: PreparedRequest, context: ModelContext)
         model=request.model,
         dialect=NAME,
         dialect_options={"echo": _echo(prepared)},
-        tenant_id=TENANT,
+        principal=prepared.principal,
         stream=request.stream,
         strict=request.strict,
         keep_text=request.store,

@@ -4,15 +4,18 @@ import trio
 
 from actors.turn.outcome import Reason
 from actors.turn.state import Turn
+from store.records.turn_records import Principal
 from web.dialects.openai_responses.items import response_id
 from web.http.api_error import ApiError, store_unavailable, unavailable
-from web.service import TENANT, Service
+from web.service import Service
 
 DELETE_TIMEOUT_S = 10.0
 """Time limit of a deletion in seconds, which also holds after its client has disconnected."""
 
 
-async def delete_content(service: Service, turn_id: str, live: Turn | None) -> None:
+async def delete_content(
+    service: Service, principal: Principal, turn_id: str, live: Turn | None
+) -> None:
     """Delete the content of a turn, and stop the turn if it is running.
 
     Raises `ApiError` (503) if the database does not answer in time, or if the final record of the
@@ -20,7 +23,7 @@ async def delete_content(service: Service, turn_id: str, live: Turn | None) -> N
     """
     # Shielded: a started deletion must not depend on the client staying connected.
     with trio.move_on_after(DELETE_TIMEOUT_S, shield=True):
-        return await _delete(service, turn_id, live)
+        return await _delete(service, principal, turn_id, live)
     if live is not None:
         # The database may still complete the deletion, after which the turn must not run.
         live.stop(Reason.CANCEL_REQUESTED)
@@ -39,9 +42,9 @@ async def stop(turn: Turn) -> None:
     await turn.final.wait()
 
 
-async def _delete(service: Service, turn_id: str, live: Turn | None) -> None:
+async def _delete(service: Service, principal: Principal, turn_id: str, live: Turn | None) -> None:
     now = service.now()
-    deleted = await service.store.delete_response(TENANT, turn_id, now)
+    deleted = await service.store.delete_response(principal, turn_id, now)
     if live is None:
         return
     if deleted:
@@ -55,5 +58,5 @@ async def _delete_late(service: Service, turn: Turn, now: float) -> None:
     """Delete a turn that the database did not have before its final record was written."""
     if turn.stored != "committed":
         raise not_in_database(f"Response {response_id(turn.id)!r}")
-    await service.store.delete_response(TENANT, turn.id, now)
+    await service.store.delete_response(turn.request.principal, turn.id, now)
     turn.mark_deleted(now)

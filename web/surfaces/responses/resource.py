@@ -10,14 +10,14 @@ from functools import partial
 import msgspec
 import trio
 from msgspec import json
-from quart import Response
+from quart import Response, request
 
 from actors.answer.codec import LONG_ITEMS, is_long, read_items
 from actors.runtime.offload import off_loop
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
-from store.records.turn_records import StoredResponse, UsageRecord
+from store.records.turn_records import Principal, StoredResponse, UsageRecord
 from web.dialects.openai_responses.items import Fields, turn_id_of
 from web.dialects.openai_responses.response import (
     ResponseData,
@@ -29,7 +29,7 @@ from web.dialects.openai_responses.stream import NAME, Responses
 from web.http.api_error import ApiError, not_found
 from web.http.json_body import AT_ONCE
 from web.http.responses import json_response, offloaded_response
-from web.service import TENANT, Service
+from web.service import Service
 from web.surfaces.responses.deletion import delete_content, stop
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.input_items import Page, input_with_ids, page_of
@@ -44,6 +44,10 @@ class ResponseResource:
     def __init__(self, service: Service, threads: trio.CapacityLimiter) -> None:
         self._service = service
         self._threads = threads
+
+    @property
+    def _principal(self) -> Principal:
+        return self._service.principal_of(request.headers)
 
     async def show(self, id: str) -> Response:
         """Return the response object in its current state."""
@@ -74,7 +78,7 @@ class ResponseResource:
         """Delete its content, and stop its turn if it is running."""
         live = self._live(id)
         turn_id = live.id if live else (await self._ended(id)).turn.id
-        await delete_content(self._service, turn_id, live)
+        await delete_content(self._service, self._principal, turn_id, live)
         gone = {"id": id, "object": "response", "deleted": True}
         return json_response(gone, headers={"X-Turn-Id": turn_id})
 
@@ -95,7 +99,7 @@ class ResponseResource:
         response can still cancel it.
         """
         turn_id = turn_id_of(id)
-        turn = self._service.registry.find(TENANT, turn_id) if turn_id else None
+        turn = self._service.registry.find(self._principal, turn_id) if turn_id else None
         if turn is None or turn.request.dialect != NAME:
             return None
         seen = turn.keeps_content if kept else turn.deleted_at is None
@@ -103,7 +107,7 @@ class ResponseResource:
 
     async def _stored(self, id: str) -> StoredResponse:
         turn_id = turn_id_of(id)
-        stored = await self._service.store.response(TENANT, turn_id) if turn_id else None
+        stored = await self._service.store.response(self._principal, turn_id) if turn_id else None
         if stored is None or stored.turn.dialect != NAME:
             raise _unknown(id)
         return stored

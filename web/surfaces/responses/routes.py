@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 from actors.runtime.offload import encoded, off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
+from store.records.turn_records import Principal
 from web.dialects.openai_responses.response import can_express
 from web.dialects.turn_errors import ending_error
 from web.http.body import limit_parameter, request_body
@@ -33,16 +34,19 @@ def response_routes(service: Service) -> Blueprint:
     threads = trio.CapacityLimiter(READERS)
     resource = ResponseResource(service, threads)
 
+    def principal() -> Principal:
+        return service.principal_of(request.headers)
+
     @blueprint.post("/v1/responses")
     async def create() -> Response:
         parsed = await receive_responses_request(await request_body(), threads)
-        turn = await start_response(service, parsed, threads, partial(begin, service))
+        turn = await start_response(service, principal(), parsed, threads, partial(begin, service))
         return await answer(service, turn, stream=parsed.stream)
 
     @blueprint.post("/v1/responses/compact")
     async def compact() -> Response:
         parsed = await receive_responses_request(await request_body(), threads)
-        prepared = await prepare(service, parsed, threads)
+        prepared = await prepare(service, principal(), parsed, threads)
         turn = await start_summary(service, prepared, threads, partial(begin, service))
         await turn.final.wait()
         return await _compacted(turn, prepared, threads)
@@ -50,7 +54,9 @@ def response_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
         parsed = await receive_responses_request(await request_body(), threads)
-        tokens = await count_input(service, await prepare(service, parsed, threads), threads)
+        tokens = await count_input(
+            service, await prepare(service, principal(), parsed, threads), threads
+        )
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
     @blueprint.get("/v1/responses/<response_id>")

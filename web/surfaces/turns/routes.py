@@ -8,14 +8,14 @@ from quart import Blueprint, Response, request
 
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Status
-from store.records.turn_records import TurnView
+from store.records.turn_records import Principal, TurnView
 from web.dialects.base import Render
 from web.dialects.frames import Cursor
 from web.dialects.registry import DIALECTS
 from web.http.api_error import invalid, not_found
 from web.http.body import limit_parameter
 from web.http.responses import json_response
-from web.service import TENANT, Service
+from web.service import Service
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
 from web.turns.turn_json import listed_turn, live_turn, stored_turn
@@ -39,7 +39,7 @@ def turn_routes(service: Service) -> Blueprint:
     @blueprint.get("/v1/turns")
     async def turns() -> Response:
         page = await service.store.list_turns(
-            TENANT,
+            _caller(service),
             limit=limit_parameter(DEFAULT_LIMIT, MAX_LIMIT),
             status=_status(request.args.get("status")),
             cursor=_page_cursor(request.args.get("cursor")),
@@ -48,26 +48,30 @@ def turn_routes(service: Service) -> Blueprint:
 
     @blueprint.get("/v1/turns/<turn_id>")
     async def turn(turn_id: str) -> Response:
-        live = service.registry.find(TENANT, turn_id)
-        described = live_turn(live) if live else stored_turn(await _stored(service, turn_id))
+        live = service.registry.find(_caller(service), turn_id)
+        described = (
+            live_turn(live)
+            if live
+            else stored_turn(await _stored(service, _caller(service), turn_id))
+        )
         return json_response(described, headers={"X-Turn-Id": turn_id})
 
     @blueprint.get("/v1/turns/<turn_id>/events")
     async def events(turn_id: str) -> Response:
-        live = service.registry.find(TENANT, turn_id)
+        live = service.registry.find(_caller(service), turn_id)
         if live is not None:
             wanted = _requested_stream(live.request.dialect, live.request.dialect_options)
             return await follow(service, live, *wanted)
-        return await _replay(service, await _stored(service, turn_id))
+        return await _replay(service, await _stored(service, _caller(service), turn_id))
 
     @blueprint.post("/v1/turns/<turn_id>/cancel")
     async def cancel(turn_id: str) -> Response:
-        live = service.registry.find(TENANT, turn_id)
+        live = service.registry.find(_caller(service), turn_id)
         if live is not None:
             live.stop(Reason.CANCEL_REQUESTED)
             await live.final.wait()
             return json_response(live_turn(live), headers=turn_headers(live))
-        stored = await _stored(service, turn_id)
+        stored = await _stored(service, _caller(service), turn_id)
         if stored.ended_at is None:
             raise turn_elsewhere(stored)
         return json_response(stored_turn(stored), headers={"X-Turn-Id": turn_id})
@@ -75,8 +79,12 @@ def turn_routes(service: Service) -> Blueprint:
     return blueprint
 
 
-async def _stored(service: Service, turn_id: str) -> TurnView:
-    turn = await service.store.get_turn(TENANT, turn_id)
+def _caller(service: Service) -> Principal:
+    return service.principal_of(request.headers)
+
+
+async def _stored(service: Service, principal: Principal, turn_id: str) -> TurnView:
+    turn = await service.store.get_turn(principal, turn_id)
     if turn is None:
         raise not_found(f"There is no turn {turn_id[:100]!r}.", code="turn_not_found")
     return turn

@@ -7,6 +7,7 @@ import pytest
 from actors.turn.outcome import OnCut
 from tests.support.edge_harness import chat_body, open_harness
 from tests.support.turn_fakes import ScriptedProvider
+from web.service import LOCAL_USER
 from web.surfaces.chat_completions.request import read_chat_request
 from web.surfaces.chat_completions.routes import turn_request
 
@@ -22,7 +23,7 @@ MODELS: dict[str, object] = {
 async def test_model_settings_decide_on_cut_and_capabilities() -> None:
     async with open_harness(ScriptedProvider(), models=MODELS) as harness:
         ask = read_chat_request(json.dumps(chat_body()).encode())
-        turn = turn_request(harness.service, ask)
+        turn = turn_request(harness.service, ask, LOCAL_USER)
     assert (turn.on_cut, turn.continue_instruction) == (OnCut.RESTART, "Go on.")
     assert [planned.capabilities.prefill for planned in turn.routes] == [False, True]
 
@@ -40,6 +41,6 @@ async def test_client_decides_strict_and_replaceable(
 ) -> None:
     async with open_harness(ScriptedProvider()) as harness:
         ask = read_chat_request(json.dumps(chat_body(**changes)).encode())
-        turn = turn_request(harness.service, ask)
+        turn = turn_request(harness.service, ask, LOCAL_USER)
     assert (turn.strict, turn.replaceable) == (strict, replaceable)
     assert "strict" not in turn.call.parameters

@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.turn.outcome import Mode
+from store.records.turn_records import Principal
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.responses_requests import HELLO, create_response, error_of, post_response
 from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, StoreFault, text
@@ -34,8 +35,8 @@ async def test_deletion_completes_after_its_client_left(
         await brief_pause()
         delete = harness.store.delete_response
 
-        async def slowly(tenant_id: str, turn_id: str, now: float) -> bool:
-            deleted = await delete(tenant_id, turn_id, now)
+        async def slowly(principal: Principal, turn_id: str, now: float) -> bool:
+            deleted = await delete(principal, turn_id, now)
             await trio.sleep(1)
             return deleted
 

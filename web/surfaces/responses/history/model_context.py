@@ -14,6 +14,7 @@ from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
 from actors.turn.events import Warning
 from actors.turn.model_call import ModelCall
+from store.records.turn_records import Principal
 from web.http.api_error import invalid
 from web.service import Service
 from web.surfaces.responses.history.conversation import Conversation, conversation_of
@@ -43,6 +44,7 @@ _AT_ONCE_S = 0.002
 class PreparedRequest(Struct, frozen=True, kw_only=True):
     """A request, the routes that may answer it, and its conversation."""
 
+    principal: Principal
     request: ResponsesRequest
     plan: TurnPlan
     history: LoadedHistory
@@ -58,6 +60,7 @@ class PreparedRequest(Struct, frozen=True, kw_only=True):
 
 async def prepare(
     service: Service,
+    principal: Principal,
     request: ResponsesRequest,
     threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
@@ -67,12 +70,17 @@ async def prepare(
     A large conversation is built in one of `threads`.
     """
     plan = service.planner.find(request.model)
-    history = await load_history(service, request.past, threads, unstored)
+    history = await load_history(service, principal, request.past, threads, unstored)
     put_together = partial(conversation_of, request, history.chain)
     large = history.size + len(request.stored_input) > _LARGE or len(request.input) > _MANY_ITEMS
     conversation = await off_loop(large, threads, put_together)
     return PreparedRequest(
-        request=request, plan=plan, history=history, conversation=conversation, large=large
+        principal=principal,
+        request=request,
+        plan=plan,
+        history=history,
+        conversation=conversation,
+        large=large,
     )
 
 

@@ -7,9 +7,9 @@ import trio
 from msgspec import Struct
 
 from actors.runtime.offload import off_loop
-from store.records.turn_records import ChainLink
+from store.records.turn_records import ChainLink, Principal
 from web.dialects.openai_responses.items import turn_id_of
-from web.service import TENANT, Service
+from web.service import Service
 from web.surfaces.responses.deletion import not_in_database
 from web.surfaces.responses.history.history import (
     MAX_LINKS,
@@ -42,6 +42,7 @@ class LoadedHistory(Struct, frozen=True):
 
 async def load_history(
     service: Service,
+    principal: Principal,
     past: HistorySource,
     threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
@@ -51,31 +52,39 @@ async def load_history(
     `conversation_history` replaces the stored items, for later turns too. A response or
     conversation named next to it must exist nevertheless, since its instructions are inherited.
     """
-    history = await _stored(service, past, threads, unstored)
+    history = await _stored(service, principal, past, threads, unstored)
     if past.items is None:
         return history
     return LoadedHistory(Chain(items=past.items, instructions=history.chain.instructions), None)
 
 
 async def _stored(
-    service: Service, past: HistorySource, threads: trio.CapacityLimiter, unstored: Unstored
+    service: Service,
+    principal: Principal,
+    past: HistorySource,
+    threads: trio.CapacityLimiter,
+    unstored: Unstored,
 ) -> LoadedHistory:
     if past.previous is not None:
-        return await _before(service, past.previous, threads, unstored)
+        return await _before(service, principal, past.previous, threads, unstored)
     if past.conversation is not None:
-        return await _in_conversation(service, past.conversation, threads)
+        return await _in_conversation(service, principal, past.conversation, threads)
     return LoadedHistory(Chain(), None)
 
 
 async def _before(
-    service: Service, id: str, threads: trio.CapacityLimiter, unstored: Unstored
+    service: Service,
+    principal: Principal,
+    id: str,
+    threads: trio.CapacityLimiter,
+    unstored: Unstored,
 ) -> LoadedHistory:
     turn_id = turn_id_of(id)
     if turn_id is None:
         raise previous_not_found(id)
     if turn_id not in unstored:
-        _check_over(service, id, turn_id)
-    stored = await _links(service, turn_id)
+        _check_over(service, principal, id, turn_id)
+    stored = await _links(service, principal, turn_id)
     links = [_known(link, unstored) for link in stored]
     size = _size(links)
     chain = await off_loop(size > LARGE, threads, lambda: chain_before(links, id))
@@ -86,18 +95,18 @@ def _size(links: Sequence[ChainLink]) -> int:
     return sum(len(link.input_items) + len(link.answer_items) for link in links)
 
 
-async def _links(service: Service, turn_id: str) -> list[ChainLink]:
+async def _links(service: Service, principal: Principal, turn_id: str) -> list[ChainLink]:
     """Return the chain, limited to the size of a request body."""
     max_bytes = service.config.limits.body_bytes
-    return await service.store.chain(TENANT, turn_id, MAX_LINKS, max_bytes)
+    return await service.store.chain(principal, turn_id, MAX_LINKS, max_bytes)
 
 
 def _known(link: ChainLink, unstored: Unstored) -> ChainLink:
     return unstored.get(link.turn_id, link) if link.lost == "not_kept" else link
 
 
-def _check_over(service: Service, id: str, turn_id: str) -> None:
-    live = service.registry.find(TENANT, turn_id)
+def _check_over(service: Service, principal: Principal, id: str, turn_id: str) -> None:
+    live = service.registry.find(principal, turn_id)
     if live is None:
         return
     if not live.final.is_set():
@@ -106,28 +115,28 @@ def _check_over(service: Service, id: str, turn_id: str) -> None:
         raise not_in_database(f"Response {id!r}")
 
 
-def _check_settled(service: Service, conversation: str) -> None:
+def _check_settled(service: Service, principal: Principal, conversation: str) -> None:
     """Raise `ApiError` (503) if an ended turn of the conversation is not in the database yet.
 
     The database still has such a turn as running.
     """
     for turn in service.registry.unsettled():
-        its = (turn.request.tenant_id, turn.request.conversation)
-        if its == (TENANT, conversation) and turn.deleted_at is None:
+        its = (turn.request.principal.tenant_id, turn.request.conversation)
+        if its == (principal.tenant_id, conversation) and turn.deleted_at is None:
             raise not_in_database(f"A response of the conversation {conversation[:100]!r}")
 
 
 async def _in_conversation(
-    service: Service, name: str, threads: trio.CapacityLimiter
+    service: Service, principal: Principal, name: str, threads: trio.CapacityLimiter
 ) -> LoadedHistory:
     store = service.store
-    _check_settled(service, name)
-    if await store.conversation_live(TENANT, name):
+    _check_settled(service, principal, name)
+    if await store.conversation_live(principal, name):
         raise conversation_busy(name)
-    turn_id = await store.latest_turn_in(TENANT, name)
+    turn_id = await store.latest_turn_in(principal, name)
     if turn_id is None:
         return LoadedHistory(Chain(), None)
-    links = await _links(service, turn_id)
+    links = await _links(service, principal, turn_id)
     size = _size(links)
     chain = await off_loop(size > LARGE, threads, lambda: chain_in_conversation(links))
     return LoadedHistory(chain, turn_id, size)

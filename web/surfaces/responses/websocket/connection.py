@@ -95,6 +95,7 @@ class ResponsesSocket:
         self, service: Service, websocket: Websocket, threads: trio.CapacityLimiter
     ) -> None:
         self._service = service
+        self._principal = service.principal_of(websocket.headers)
         self._websocket = websocket
         self._threads = threads
         self._context = websocket_context_of(websocket)
@@ -182,7 +183,8 @@ class ResponsesSocket:
 
     async def _start(self, pending: PendingResponse, stack: AsyncExitStack) -> Turn:
         begin, links = partial(self._begin, pending, stack), self._unstored.links
-        return await start_response(self._service, pending.take(), self._threads, begin, links)
+        service, principal = self._service, self._principal
+        return await start_response(service, principal, pending.take(), self._threads, begin, links)
 
     async def _begin(
         self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest

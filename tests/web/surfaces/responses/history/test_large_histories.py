@@ -11,6 +11,7 @@ from actors.turn.model_call import ModelCall
 from tests.support.edge_harness import open_harness
 from tests.support.responses_requests import HELLO
 from tests.support.turn_fakes import ScriptedProvider
+from web.service import LOCAL_USER
 from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.history.model_context import count_groups, prepare
 from web.surfaces.responses.request import read_responses_request
@@ -54,9 +55,9 @@ async def test_large_conversation_is_joined_in_a_thread(
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         ask = read_responses_request({"model": "large"} | body)
         with trio.move_on_after(1) as scope:
-            await prepare(harness.service, ask, busy)
+            await prepare(harness.service, LOCAL_USER, ask, busy)
         assert scope.cancelled_caught is large
-        prepared = await prepare(harness.service, ask, trio.CapacityLimiter(1))
+        prepared = await prepare(harness.service, LOCAL_USER, ask, trio.CapacityLimiter(1))
         assert prepared.large is large
 
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
-from store.records.turn_records import ChainLink
+from store.records.turn_records import ChainLink, Principal
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.responses_requests import (
     HELLO,
@@ -307,10 +307,10 @@ async def test_cancel_while_the_history_is_read(
         chain = harness.store.chain
 
         async def slowly(
-            tenant_id: str, turn_id: str, limit: int, max_bytes: int
+            principal: Principal, turn_id: str, limit: int, max_bytes: int
         ) -> list[ChainLink]:
             await trio.sleep(1)
-            return await chain(tenant_id, turn_id, limit, max_bytes)
+            return await chain(principal, turn_id, limit, max_bytes)
 
         monkeypatch.setattr(harness.store, "chain", slowly)
         await socket.create(previous_response_id="resp_1")
