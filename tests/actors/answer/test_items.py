@@ -294,7 +294,7 @@ def test_replacement_has_no_logprobs() -> None:
 
 
 def test_replacement_updates_item_and_part_indexes() -> None:
-    growth = AnswerBuilder()
+    builder = AnswerBuilder()
     answer: list[AnyEvent] = [
         Text("a"),
         call_start(),
@@ -304,9 +304,9 @@ def test_replacement_updates_item_and_part_indexes() -> None:
         Refusal("no"),
     ]
     for event in [STARTED, *answer, events.Replace("new", "guard")]:
-        growth.feed(event)
-    assert [item.index for item in growth.items] == [0, 1, 2, 3]
-    assert [[part.index for part in item.parts] for item in growth.items] == [[0]] * 4
+        builder.feed(event)
+    assert [item.index for item in builder.items] == [0, 1, 2, 3]
+    assert [[part.index for part in item.parts] for item in builder.items] == [[0]] * 4
 
 
 def test_replacement_takes_the_position_of_the_first_text() -> None:
@@ -406,12 +406,12 @@ def test_changes_open_and_close_everything_once_and_in_order(
     answer: list[AnyEvent], reason: Reason
 ) -> None:
     """Retry and replace are excluded: they are not reported as changes."""
-    growth = AnswerBuilder()
+    builder = AnswerBuilder()
     open: dict[int, list[str]] = {}
     closed: set[int] = set()
     answer = [event for event in answer if not isinstance(event, events.Retry | events.Replace)]
     for event in [STARTED, *answer, ended(reason)]:
-        for change in growth.feed(event):
+        for change in builder.feed(event):
             key = id(change.item)
             match change:
                 case ItemOpened(item):
@@ -429,8 +429,8 @@ def test_changes_open_and_close_everything_once_and_in_order(
                     assert [part.text for part in item.parts] == open.pop(key)
                     closed.add(key)
     assert not open
-    assert growth.delta_event is None
-    assert len(closed) == len(growth.items)
+    assert builder.delta_event is None
+    assert len(closed) == len(builder.items)
 
 
 @given(answers)

@@ -71,7 +71,7 @@ class Blocks:
     """The content blocks of one turn's answer, built from its events."""
 
     def __init__(self) -> None:
-        self._growth = AnswerBuilder()
+        self._builder = AnswerBuilder()
         self._begun = 0
         self._open: GrowingItem | None = None
         self._waiting: deque[GrowingItem] = deque()
@@ -86,7 +86,7 @@ class Blocks:
     def feed(self, event: AnyEvent) -> list[Step]:
         """Return the steps that an event causes; after `Ended`, `more` returns the rest."""
         steps: list[Step] = []
-        for change in self._growth.feed(event):
+        for change in self._builder.feed(event):
             match change:
                 case ItemOpened(item):
                     self._opened(item, steps)
@@ -115,7 +115,7 @@ class Blocks:
     @property
     def text_index(self) -> int | None:
         """The index of the text block that takes deltas without `feed`, or None."""
-        return None if self._waiting or self._growth.text_pieces is None else self._begun - 1
+        return None if self._waiting or self._builder.text_pieces is None else self._begun - 1
 
     def _opened(self, item: GrowingItem, steps: list[Step]) -> None:
         if self._waiting or (self._open is not None and not _is_complete(self._open)):

@@ -54,7 +54,7 @@ class Responses:
         self.numbering = Numbering(NAME, after)
         self._take = self.numbering.take
         self._renderer = ResponseEvents(self.numbering)
-        self._growth = AnswerBuilder()
+        self._builder = AnswerBuilder()
         self._answer: ResponseData
         """The answer so far without its items; set by `started`."""
         self._said: type[Event] | None = None
@@ -123,7 +123,7 @@ class Responses:
 
     def _begin(self, started: events.Started) -> bytes:
         self._answer = answer_of([started])
-        self._growth.feed(started)
+        self._builder.feed(started)
         renderer = self._renderer
         renderer.begin(started.turn_id)
         # Encoded once for both events: the object repeats large parts of the request.
@@ -142,20 +142,20 @@ class Responses:
             self.discarded = True
             self._said = None
             return b""
-        return self._render_changes(self._growth.feed(event))
+        return self._render_changes(self._builder.feed(event))
 
     def _discards(self, event: AnyEvent) -> bool:
         match event:
             case events.Retry():
-                return bool(self._growth.items)
+                return bool(self._builder.items)
             case events.Replace():
-                return self._growth.has_text
+                return self._builder.has_text
             case _:
                 return False
 
     def _render_changes(self, changes: list[Change]) -> bytes:
         frames = b"".join([self._renderer.change(change) for change in changes])
-        self._said, self._pieces = self._growth.delta_event, self._growth.pieces
+        self._said, self._pieces = self._builder.delta_event, self._builder.pieces
         self._form = self._renderer.form
         return frames
 
@@ -163,9 +163,9 @@ class Responses:
         answer = self._answer.ended(ended)
         if self.discarded:
             answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=_ANSWER_REPLACED)
-            changes = self._growth.end(whole=False)
+            changes = self._builder.end(whole=False)
         else:
-            changes = self._growth.feed(ended)
+            changes = self._builder.feed(ended)
         long = self.repeats_much
         self._said = None
         self._last.extend(partial(self._renderer.change, change) for change in changes)
