@@ -67,6 +67,20 @@ class AnswerBuilder:
     missing or a duplicate, the builder generates one.
     """
 
+    __slots__ = (
+        "_call_ids",
+        "_calls",
+        "_calls_placed",
+        "_open",
+        "_turn",
+        "_whole",
+        "delta_event",
+        "has_content",
+        "items",
+        "pieces",
+        "tool_calls",
+    )
+
     def __init__(self) -> None:
         self.items: list[GrowingItem] = []
         self.tool_calls: list[ToolCall] = []
