@@ -5,7 +5,7 @@ Five actors process a turn; each is a step without I/O and a small loop around i
 - `streamer`: tries routes until one completes the answer; passes on the provider's chunks
 - `accumulator`: turns chunks into draft events; enforces the size limits
 - `guard`: checks drafts before they are published
-- `persister`: appends events to the journal; collects the data of the final record
+- `persister`: appends events to the journal and to the answer
 - `writer`: renders events as bytes for one client; runs in the request's scope
 
 `run_turn` starts the first four in the turn's nursery and finalises the turn. `turn_registry`

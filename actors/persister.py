@@ -1,4 +1,4 @@
-"""Persister: appends the events to the journal and collects the data of the final record.
+"""Persister: appends the events to the journal and adds them to the turn's answer.
 
 The fourth actor of a turn. A turn counts as finished only if the finish has been consumed here,
 not if the streamer has seen one.
@@ -22,7 +22,7 @@ EVENT_OVERHEAD = 24
 
 
 class Persister:
-    """The state of the actor: event order, journal, and the data of the final record."""
+    """The state of the actor: event order, journal, and the finish that it consumed."""
 
     __slots__ = (
         "_checkpointer",
@@ -62,12 +62,12 @@ class Persister:
             else:
                 self._step_other(draft, ready)
         if ready:
-            add = self._turn.answer.add
-            for event in ready:
-                add(event)
             self._turn.journal.append(ready)
             if self._turn.request.keep_text:
                 self._checkpointer.mark(self.tail, size + EVENT_OVERHEAD * len(ready))
+            add = self._turn.answer.add
+            for event in ready:
+                add(event)
 
     def closing(self, ended: Ended) -> list[AnyEvent]:
         """Return the last events up to `ended`, without appending them to the journal."""

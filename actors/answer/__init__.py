@@ -1,6 +1,6 @@
-"""The answer that a turn's events produce, as output items.
+"""The answer that a turn's events produce: text, tool calls and output items.
 
-- `builder`: derives items and their changes from events, including retry and replace
+- `builder`: the one fold of events into the answer, including retry and replace
 - `changes`: mutable items of an answer in progress, and the changes that happen to them
 - `items`: finished items as plain records
 - `codec`: encodes and decodes items, long ones piece by piece
