@@ -106,7 +106,10 @@ async def restart(server: Server) -> None:
     await until(replaced, 60)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    "processes",
+    [pytest.param(count, marks=[pytest.mark.alone] if FULL else []) for count in (1, 2)],
+)
 async def test_rolling_restart_drops_no_request(
     tmp_path: Path, upstream: Process, processes: int
 ) -> None:
