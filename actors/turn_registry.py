@@ -19,7 +19,7 @@ from actors.turn.store_records import Principal, Stored
 UNSETTLED_KEPT = 1000
 """Maximum number of ended turns kept readable in memory until their record is in the database."""
 
-_EMPTY_CALL = ModelCall(upstream_model="", messages=[], parameters={})
+_EMPTY_CALL = ModelCall(upstream_model="", messages=(), parameters={})
 """Placeholder for an ended turn's call, so that its messages (maybe megabytes) can be freed."""
 
 

@@ -16,8 +16,8 @@ from actors.runtime.batch_channel import Sender
 from actors.turn.chunks import Chunk
 from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.request import Timeouts
 from actors.turn.state import Clock, Turn
-from actors.turn.timeouts import Timeouts
 from actors.usage.usage_ledger import AttemptUsage
 
 Item = Chunk | AnyEvent

@@ -7,7 +7,7 @@ more than the read.
 import trio
 
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.timeouts import Timeouts
+from actors.turn.request import Timeouts
 
 SLACK_S = 0.08
 """Maximum delay of an idle timeout in seconds; it saves setting a new deadline for every token."""

@@ -10,6 +10,14 @@ from typing import Final
 import msgspec
 
 from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
+from actors.turn.messages import (
+    AssistantMessage,
+    Content,
+    Message,
+    TextPart,
+    UserMessage,
+    text_of,
+)
 from actors.turn.model_call import JSON, ModelCall
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens")
@@ -138,34 +146,28 @@ def prefilled(call: ModelCall) -> str:
     A second answer that starts over may repeat it, so it precedes the shown text when the two are
     compared: `Splicer(prefilled(call) + shown, prefill=False)`.
     """
-    if not call.messages or call.messages[-1].get("role") != "assistant":
-        return ""
-    content = call.messages[-1].get("content")
-    parts = content if isinstance(content, list) else [{"text": content}]
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return "".join(text for text in texts if isinstance(text, str))
+    last = call.messages[-1] if call.messages else None
+    return text_of(last) if isinstance(last, AssistantMessage) else ""
 
 
 def _messages(
-    messages: list[dict[str, JSON]], shown: str, instruction: str | None
-) -> list[dict[str, JSON]]:
+    messages: tuple[Message, ...], shown: str, instruction: str | None
+) -> tuple[Message, ...]:
     if not shown:
         return messages
-    result: list[dict[str, JSON]] = [*messages]
-    if result and result[-1].get("role") == "assistant":
-        result[-1] = {**result[-1], "content": _extended(result[-1].get("content"), shown)}
-    else:
-        result.append({"role": "assistant", "content": shown})
-    if instruction is not None:
-        result.append({"role": "user", "content": instruction})
-    return result
+    *others, last = messages or (AssistantMessage(),)
+    if not isinstance(last, AssistantMessage):
+        others, last = [*messages], AssistantMessage()
+    last = msgspec.structs.replace(last, content=_extended(last.content, shown))
+    instructions = () if instruction is None else (UserMessage(instruction),)
+    return (*others, last, *instructions)
 
 
-def _extended(content: JSON, shown: str) -> JSON:
+def _extended(content: Content, shown: str) -> Content:
     """Append the shown text to the client's own prefill."""
-    if isinstance(content, list):
-        return [*content, {"type": "text", "text": shown}]
-    return content + shown if isinstance(content, str) else shown
+    if isinstance(content, tuple):
+        return (*content, TextPart(shown))
+    return (content or "") + shown
 
 
 def _reduced(limit: JSON, used: int) -> JSON:

@@ -13,8 +13,15 @@ from actors.attempts.client_errors import out_of_time
 from actors.persister import Persister
 from actors.ports import Estimator
 from actors.turn.events import AnyEvent, Ended, ToolCall
-from actors.turn.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Status, Usage
-from actors.turn.price import cost_micros
+from actors.turn.outcome import (
+    STATUS_OF,
+    DisconnectStage,
+    ErrorInfo,
+    Reason,
+    Status,
+    Usage,
+    cost_micros,
+)
 from actors.turn.state import Cause, Turn
 from actors.turn.store_records import FinalRecord, StepRecord, UsageRecord
 

@@ -21,8 +21,7 @@ from actors.journal.checkpointer import decode_events, encode_events
 from actors.ports import TurnStore
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
-from actors.turn.outcome import ErrorInfo, Reason, Status, Usage
-from actors.turn.price import Price, cost_micros
+from actors.turn.outcome import ErrorInfo, Price, Reason, Status, Usage, cost_micros
 from actors.turn.store_records import FinalRecord, NewTurn, Segment, TurnView
 from actors.usage.estimator import estimate_tokens
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from actors.turn.messages import AssistantMessage, ImagePart, Message, ToolMessage
 from actors.turn.model_call import JSON, Capabilities, ModelCall
 
 MARGIN = 1.5
@@ -30,7 +31,7 @@ class Requirements(Struct, frozen=True, kw_only=True):
 def requirements_of(call: ModelCall, input_tokens: int) -> Requirements:
     """Return the requirements of a call; `input_tokens` is the estimated length of its prompt."""
     return Requirements(
-        images=any(_has_image(message.get("content")) for message in call.messages),
+        images=any(map(_has_image, call.messages)),
         tools=_wants_tools(call),
         reasoning=_wants_reasoning(call.parameters),
         context_tokens=input_tokens + _longest_answer(call.parameters),
@@ -54,10 +55,9 @@ def missing_capability(needs: Requirements, capabilities: Capabilities) -> Missi
     return None
 
 
-def _has_image(content: JSON) -> bool:
-    if not isinstance(content, list):
-        return False
-    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in content)
+def _has_image(message: Message) -> bool:
+    content = message.content
+    return type(content) is tuple and any(isinstance(part, ImagePart) for part in content)
 
 
 def _wants_tools(call: ModelCall) -> bool:
@@ -65,7 +65,8 @@ def _wants_tools(call: ModelCall) -> bool:
     if call.parameters.get("tools") or call.parameters.get("functions"):
         return True
     return any(
-        message.get("role") in ("tool", "function") or message.get("tool_calls")
+        isinstance(message, ToolMessage)
+        or (isinstance(message, AssistantMessage) and bool(message.tool_calls))
         for message in call.messages
     )
 

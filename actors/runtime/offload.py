@@ -38,8 +38,10 @@ def is_large(*values: object) -> bool:
                 text_left -= len(value)
             elif type(value) is dict:
                 pending.append(value.values())
-            elif type(value) is list:
+            elif type(value) is list or type(value) is tuple:
                 pending.append(value)
+            elif isinstance(value, msgspec.Struct):
+                pending.append(msgspec.structs.astuple(value))
     return text_left < 0
 
 

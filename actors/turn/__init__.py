@@ -1,10 +1,11 @@
 """The vocabulary of a turn, which all other packages share.
 
-- `request`, `timeouts`, `price`: a turn's call with its routes, limits and prices
+- `request`: a turn's call with its routes, timeouts and limits
+- `messages`, `chat_messages`: typed messages of a conversation, and their Chat Completions form
 - `model_call`: the request to a provider, its route, and how it can fail
 - `chunks`: decoded pieces of a provider's stream
 - `events`, `event_order`: events of the journal and their order
-- `outcome`, `failure_class`: statuses and reasons; classes of upstream failures
+- `outcome`, `failure_class`: statuses, reasons, usage and cost; classes of upstream failures
 - `state`, `lease`: the live turn, and a client's interest in it
 - `observer`: reports events of turns to metrics and logs
 - `store_records`: the store's records, the only import of `store` in `actors`

@@ -4,10 +4,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from actors.turn.messages import JSON as JSON
+from actors.turn.messages import Message
 from actors.turn.outcome import Reason
-
-JSON = object
-"""A decoded JSON value of any shape."""
 
 
 class Route(Struct, frozen=True):
@@ -24,10 +23,8 @@ class ModelCall(Struct, frozen=True, kw_only=True):
     """One model call in neutral form, independent of the client's dialect and of the route."""
 
     upstream_model: str
-    messages: list[dict[str, JSON]]
-    """Messages in the shape of OpenAI's Chat Completions.
-
-    If the last one is the assistant's, the model continues its text (prefill)."""
+    messages: tuple[Message, ...]
+    """If the last one is the assistant's, the model continues its text (prefill)."""
     parameters: dict[str, JSON]
     """Sampling parameters, `tools`, `response_format` and so on.
 

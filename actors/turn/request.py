@@ -6,10 +6,8 @@ from msgspec import Struct
 
 from actors.turn.events import Warning
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
-from actors.turn.outcome import Mode, OnCut
-from actors.turn.price import Price
+from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.store_records import Principal
-from actors.turn.timeouts import Timeouts
 
 DEFAULT_INSTRUCTION: Final = (
     "Your previous message was cut off in the middle by a technical fault. Continue it exactly "
@@ -19,6 +17,21 @@ DEFAULT_INSTRUCTION: Final = (
     "change or repeat anything else."
 )
 """Prompt for a route without prefill. The repeated words show where the two texts meet."""
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """Limits in seconds for each phase of an attempt and for the whole turn (`total_s`).
+
+    `first_token_s` runs from the response head to the first content. `idle_s` runs between two
+    parts of the answer after that (comments don't count), and only while we are receiving, so
+    a slow client is never mistaken for a slow provider.
+    """
+
+    connect_s: float = 5.0
+    first_byte_s: float = 30.0
+    first_token_s: float = 30.0
+    idle_s: float = 30.0
+    total_s: float = 600.0
 
 
 class PlannedRoute(Struct, frozen=True):

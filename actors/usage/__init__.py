@@ -7,5 +7,6 @@
 - `text_features`: features of a text, by script
 - `prompt_text`: text of a call that counts as input
 
-Imports `turn`, `ports` and `runtime`. Prices are in `turn.price`; rate limits belong in `routing`.
+Imports `turn`, `ports` and `runtime`. Prices are in `turn.outcome`; rate limits belong in
+`routing`.
 """

@@ -11,6 +11,15 @@ import msgspec
 from msgspec import Struct
 
 from actors.runtime.offload import is_large
+from actors.turn.messages import (
+    AnyToolCall,
+    AssistantMessage,
+    Message,
+    Part,
+    RefusalPart,
+    TextPart,
+    ToolCall,
+)
 from actors.turn.model_call import JSON, ModelCall
 
 APART = "\0"
@@ -62,43 +71,46 @@ def prompt_text(call: ModelCall) -> PromptText:
 def is_all_text(call: ModelCall) -> bool:
     """Return True if no sampled message has an image or another part without text."""
     return not any(
-        "text" not in part and "refusal" not in part
+        not isinstance(part, (TextPart, RefusalPart))
         for message, most in _sample(call.messages)
-        for part in _objects(message.get("content"), most)[0]
+        if isinstance(message.content, tuple)
+        for part in _spread(message.content, most)
     )
 
 
-def _sample(messages: Sequence[dict[str, JSON]]) -> Iterator[tuple[dict[str, JSON], int]]:
+def _sample(messages: Sequence[Message]) -> Iterator[tuple[Message, int]]:
     """Yield the sampled messages with the maximum number of parts to read of each."""
     sampled = _spread(messages, MOST_MESSAGES)
     most = MOST_PARTS // max(1, len(sampled))
     return ((message, most) for message in sampled)
 
 
-def _of_messages(messages: Sequence[dict[str, JSON]]) -> Iterator[_Weighed]:
+def _of_messages(messages: Sequence[Message]) -> Iterator[_Weighed]:
     times = max(1.0, len(messages) / MOST_MESSAGES)
     for message, most in _sample(messages):
-        content, calls = message.get("content"), message.get("tool_calls")
-        if isinstance(content, str):
-            yield _Weighed(content, times)
-        elif content:
-            yield from _of_parts(content, times, most)
-        if calls:
-            yield from _of_calls(calls, times, most)
+        if isinstance(message.content, str):
+            yield _Weighed(message.content, times)
+        elif message.content:
+            yield from _of_parts(message.content, times, most)
+        if isinstance(message, AssistantMessage) and message.tool_calls:
+            yield from _of_calls(message.tool_calls, times, most)
 
 
-def _of_parts(content: JSON, times: float, most: int) -> Iterator[_Weighed]:
-    parts, each = _objects(content, most)
-    for part in parts:
-        yield from _weighed(times * each, part.get("text"), part.get("refusal"))
+def _of_parts(parts: Sequence[Part], times: float, most: int) -> Iterator[_Weighed]:
+    times *= max(1.0, len(parts) / most)
+    for part in _spread(parts, most):
+        if isinstance(part, TextPart):
+            yield _Weighed(part.text, times)
+        elif isinstance(part, RefusalPart):
+            yield _Weighed(part.refusal, times)
 
 
-def _of_calls(calls: JSON, times: float, most: int) -> Iterator[_Weighed]:
-    objects, each = _objects(calls, most)
-    for call in objects:
-        function = call.get("function")
-        if isinstance(function, dict):
-            yield from _weighed(times * each, function.get("name"), function.get("arguments"))
+def _of_calls(calls: Sequence[AnyToolCall], times: float, most: int) -> Iterator[_Weighed]:
+    times *= max(1.0, len(calls) / most)
+    for call in _spread(calls, most):
+        if isinstance(call, ToolCall):
+            yield _Weighed(call.name, times)
+            yield _Weighed(call.arguments, times)
 
 
 def _of_tools(tools: JSON) -> Iterator[_Weighed]:
@@ -129,14 +141,6 @@ def _of_json(value: JSON, times: float) -> Iterator[_Weighed]:
 
 def _weighed(times: float, *values: JSON) -> Iterator[_Weighed]:
     return (_Weighed(value, times) for value in values if isinstance(value, str))
-
-
-def _objects(value: JSON, most: int) -> tuple[list[dict[str, JSON]], float]:
-    """Return at most `most` objects of a list, and its length relative to `most` (at least 1)."""
-    if not isinstance(value, list):
-        return [], 1.0
-    objects = [one for one in _spread(value, most) if isinstance(one, dict)]
-    return objects, max(1.0, len(value) / most)
 
 
 def _spread(items: Sequence[T], most: int) -> Sequence[T]:

@@ -11,6 +11,7 @@ from actors.attempts.attempt import Item
 from actors.runtime.batch_channel import BatchChannel
 from actors.streamer import Streamer
 from actors.turn import events
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -112,8 +113,8 @@ async def test_interrupted_answer_is_continued_by_the_next_route(autojump_clock:
     assert setup.attempts == [("main", "truncated"), ("spare", "answered")]
     assert setup.turn.answered_by == setup.turn.request.routes[1].route
     ((call, _),) = second.calls
-    assert call.messages[-2] == {"role": "assistant", "content": "Once upon a time"}
-    assert call.messages[-1]["role"] == "user"
+    assert write_messages(call.messages)[-2] == {"role": "assistant", "content": "Once upon a time"}
+    assert write_messages(call.messages)[-1]["role"] == "user"
     assert setup.turn.cause is None
 
 
@@ -130,7 +131,7 @@ async def test_route_with_prefill_gets_the_answer_as_last_message(
     )
     assert shown(await setup.run()) == "Once upon a time there was."
     ((call, _),) = second.calls
-    assert call.messages[-1] == {"role": "assistant", "content": "Once upon a time"}
+    assert write_messages(call.messages)[-1] == {"role": "assistant", "content": "Once upon a time"}
 
 
 async def test_refused_prefill_is_remembered_and_hidden_from_the_client(
@@ -149,9 +150,12 @@ async def test_refused_prefill_is_remembered_and_hidden_from_the_client(
     )
     assert shown(await setup.run()) == "Once upon a time there."
     assert setup.turn.cause is None
-    assert [call.messages[-1]["role"] for call, _ in second.calls] == ["assistant", "user"]
+    assert [write_messages(call.messages)[-1]["role"] for call, _ in second.calls] == [
+        "assistant",
+        "user",
+    ]
     await setup.again()
-    assert [call.messages[-1]["role"] for call, _ in second.calls][2:] == ["user"]
+    assert [write_messages(call.messages)[-1]["role"] for call, _ in second.calls][2:] == ["user"]
 
 
 async def test_other_rejection_is_not_a_refused_prefill(
@@ -402,7 +406,9 @@ async def test_route_without_images_is_skipped_for_images(autojump_clock: MockCl
     request = a_request("main")
     blind = structs.replace(request.routes[0], capabilities=Capabilities(images=False))
     image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-    call = structs.replace(request.call, messages=[{"role": "user", "content": [image]}])
+    call = structs.replace(
+        request.call, messages=read_messages([{"role": "user", "content": [image]}])
+    )
     setup = StreamerSetup(
         ScriptedProvider(), asked=structs.replace(request, routes=(blind,), call=call)
     )

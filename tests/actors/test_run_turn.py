@@ -16,11 +16,10 @@ from actors.turn.chunks import ToolCallChunk, UsageChunk
 from actors.turn.events import Ended, Started, Text
 from actors.turn.lease import Lease
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
-from actors.turn.outcome import DisconnectStage, Mode, Reason, Status
-from actors.turn.price import Price
+from actors.turn.outcome import DisconnectStage, Mode, Price, Reason, Status
+from actors.turn.request import Timeouts
 from actors.turn.state import Turn
 from actors.turn.store_records import Finalised
-from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import USAGE
 from tests.support.turn_fakes import (

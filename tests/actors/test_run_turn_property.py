@@ -26,8 +26,8 @@ from actors.turn.events import Ended, Started
 from actors.turn.lease import Lease
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
+from actors.turn.request import Timeouts
 from actors.turn.store_records import AttemptRecord, FinalRecord
-from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import answer_chunks
 from tests.support.sizes import examples

@@ -18,8 +18,8 @@ from actors.turn import events
 from actors.turn.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason
+from actors.turn.request import Timeouts
 from actors.turn.state import Turn
-from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import USAGE
 from tests.support.turn_fakes import (

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from actors.providers.formats.base import Format
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 
 _MESSAGES = st.lists(
@@ -32,7 +33,10 @@ def any_calls(*own: str) -> st.SearchStrategy[ModelCall]:
             st.just("type"), st.just("function"))) | st.dictionaries(st.just("type"), st.text()),
     )  # fmt: skip
     return st.builds(
-        ModelCall, upstream_model=st.just("m"), messages=_MESSAGES, parameters=parameters
+        ModelCall,
+        upstream_model=st.just("m"),
+        messages=_MESSAGES.map(read_messages),
+        parameters=parameters,
     )
 
 

@@ -17,13 +17,13 @@ from actors.routing.route_board import RouteBoard
 from actors.run_turn import TurnDependencies
 from actors.streamer import Upstreams
 from actors.turn import events
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
 from actors.turn.event_order import OutOfOrder
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.model_call import ModelCall, Route
-from actors.turn.outcome import Mode, Reason
-from actors.turn.price import Price
-from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.outcome import Mode, Price, Reason
+from actors.turn.request import PlannedRoute, Timeouts, TurnRequest
 from actors.turn.state import Turn
 from actors.turn.store_records import (
     Finalised,
@@ -36,7 +36,6 @@ from actors.turn.store_records import (
     StoreUnavailable,
     TurnView,
 )
-from actors.turn.timeouts import Timeouts
 from actors.usage.estimator import LearningEstimator
 
 EPOCH = 1_700_000_000.0
@@ -392,7 +391,7 @@ def a_request(*providers: str, terms: Terms | None = None, **varied: object) -> 
         ),
         call=ModelCall(
             upstream_model="",
-            messages=[{"role": "user", "content": "Say something nice."}],
+            messages=read_messages([{"role": "user", "content": "Say something nice."}]),
             parameters={"temperature": 0.5},
         ),
         dialect="openai-chat",

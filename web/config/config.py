@@ -8,9 +8,8 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from actors.turn.outcome import Mode
-from actors.turn.price import Price
-from actors.turn.timeouts import Timeouts
+from actors.turn.outcome import Mode, Price
+from actors.turn.request import Timeouts
 from web.config.model_settings import Model
 from web.config.provider_settings import Provider
 from web.config.sections import (

@@ -14,8 +14,7 @@ from pydantic import (
 )
 
 from actors.turn.model_call import Capabilities, Route
-from actors.turn.outcome import Mode, OnCut
-from actors.turn.price import Price
+from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION
 from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 

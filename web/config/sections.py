@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from actors.turn.outcome import Mode
-from actors.turn.timeouts import Timeouts
+from actors.turn.request import Timeouts
 from web.config.field_types import Address, Inherited
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -3,8 +3,7 @@
 from msgspec import Struct
 
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
-from actors.turn.outcome import Mode, OnCut
-from actors.turn.price import Price
+from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from actors.turn.store_records import Principal
 from web.config import Config, Model, ModelRoute, Simulated

@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 from actors.providers.error_body import read_error
 from actors.providers.formats.base import RequestParts
 from actors.providers.redaction import Scrub
+from actors.turn.messages import UserMessage
 from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Usage
 
@@ -37,7 +38,7 @@ class EmbeddingCall(Struct, frozen=True, kw_only=True):
 
     def as_call(self) -> ModelCall:
         """Return a chat call of the same length, for counting tokens."""
-        messages: list[dict[str, JSON]] = [{"role": "user", "content": t} for t in self.texts]
+        messages = tuple(map(UserMessage, self.texts))
         return ModelCall(upstream_model="", messages=messages, parameters={})
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.chat_messages import plain_reasoning, read_message, write_message
+from actors.turn.messages import JSON, AssistantMessage, Message
+from actors.turn.model_call import ModelCall
 
 Object = dict[str, JSON]
 
@@ -30,10 +32,10 @@ def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, 
     left_out = [name for name in left_out if not foreign[name]]
     if isinstance(tools := parameters.get("tools"), list):
         parameters["tools"] = list(_each(tools, foreign, "tools", left_out))
-    messages = [
+    messages = tuple(
         _message(message, foreign, f"messages[{index}]", left_out)
         for index, message in enumerate(call.messages)
-    ]
+    )
     return replace(call, messages=messages, parameters=parameters, foreign={}), left_out
 
 
@@ -42,7 +44,11 @@ def reasoning_paths(call: ModelCall) -> list[str]:
     if THINKING not in call.foreign:
         return []
     places = enumerate(call.messages)
-    return [f"messages[{index}].{THINKING}" for index, message in places if THINKING in message]
+    return [
+        f"messages[{index}].{THINKING}"
+        for index, message in places
+        if isinstance(message, AssistantMessage) and plain_reasoning(message)
+    ]
 
 
 def redundant_parameters(call: ModelCall) -> frozenset[str]:
@@ -51,12 +57,12 @@ def redundant_parameters(call: ModelCall) -> frozenset[str]:
     return frozenset(chat for name in present for chat in call.foreign[name])
 
 
-def _message(message: Object, foreign: Mapping[str, object], path: str, out: list[str]) -> Object:
-    message = _without(message, foreign, path, out)
+def _message(message: Message, foreign: Mapping[str, object], path: str, out: list[str]) -> Message:
+    chat = _without(write_message(message), foreign, path, out)
     for field in ("content", "tool_calls"):
-        if isinstance(items := message.get(field), list):
-            message[field] = list(_each(items, foreign, f"{path}.{field}", out))
-    return message
+        if isinstance(items := chat.get(field), list):
+            chat[field] = list(_each(items, foreign, f"{path}.{field}", out))
+    return read_message(chat)
 
 
 def _each(

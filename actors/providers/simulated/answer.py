@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.providers.simulated.messages import Message, ends_with, last_text, text_of
+from actors.providers.simulated.messages import ends_with, last_text
 from actors.providers.simulated.options.behaviour import Behaviour, Resume, Style
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
 from actors.providers.simulated.rejections import read_limits, until_stop
 from actors.providers.simulated.schema_examples import example
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
+from actors.turn.messages import Message, text_of
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import Reason
 
@@ -106,7 +108,7 @@ def _json_answer(parameters: dict[str, JSON], seed: int) -> str | None:
 
 def _seed(voice: str, messages: Sequence[Message]) -> int:
     digest = hashlib.blake2b(voice.encode(), digest_size=8)
-    digest.update(msgspec.json.encode(messages))
+    digest.update(msgspec.json.encode(write_messages(messages)))
     return int.from_bytes(digest.digest())
 
 

@@ -3,13 +3,13 @@
 import trio
 
 from actors.ports import AnswerStream
-from actors.providers.simulated.messages import text_of
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.options.scenario import Scenario
 from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.script import History, script
 from actors.providers.simulated.steps import Playhead, Script, TornFrame
 from actors.turn.chunks import Chunk
+from actors.turn.messages import text_of
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
 _LONG = 16_384

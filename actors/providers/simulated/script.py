@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.providers.simulated.answer import ScriptedAnswer, answer
-from actors.providers.simulated.messages import count_input_tokens, ends_with, text_of
+from actors.providers.simulated.messages import count_input_tokens, ends_with
 from actors.providers.simulated.options.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
 from actors.providers.simulated.options.grammar import BadModelName
 from actors.providers.simulated.options.scenario import Scenario
@@ -23,6 +23,7 @@ from actors.providers.simulated.rejections import (
 )
 from actors.providers.simulated.steps import Script
 from actors.providers.simulated.timeline import lay_out
+from actors.turn.messages import text_of
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Usage
 
@@ -119,5 +120,5 @@ def _user(call: ModelCall) -> str:
 
 
 def _first_question(call: ModelCall) -> str:
-    questions = (text_of(message) for message in call.messages if message.get("role") == "user")
+    questions = (text_of(message) for message in call.messages if message.role == "user")
     return next(questions, "")[:_KEY_LENGTH]

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from actors.attempts.deadlines import SLACK_S, AttemptClock
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.timeouts import Timeouts
+from actors.turn.request import Timeouts
 
 TIMEOUTS = Timeouts(first_byte_s=3, first_token_s=5, idle_s=7)
 

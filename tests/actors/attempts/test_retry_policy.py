@@ -11,8 +11,7 @@ from actors.attempts.retry_policy import (
     Retries,
 )
 from actors.turn.model_call import Capabilities, FailureKind, Route, UpstreamFailure
-from actors.turn.request import PlannedRoute
-from actors.turn.timeouts import Timeouts
+from actors.turn.request import PlannedRoute, Timeouts
 
 K = FailureKind
 

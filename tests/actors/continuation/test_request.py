@@ -12,6 +12,7 @@ from actors.continuation.request import ShownAnswer, continuation, prefilled, wh
 from actors.continuation.splicing.splice import Seam
 from actors.providers.simulated.answer import find_partial_answer
 from actors.providers.simulated.options.behaviour import Resume
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -34,7 +35,9 @@ CONTINUE: Message = {"role": "user", "content": DEFAULT_INSTRUCTION}
 
 
 def call(*messages: Message, **parameters: object) -> ModelCall:
-    return ModelCall(upstream_model="large", messages=[*messages], parameters=parameters)
+    return ModelCall(
+        upstream_model="large", messages=read_messages([*messages]), parameters=parameters
+    )
 
 
 def answer(content: object) -> Message:
@@ -122,7 +125,7 @@ def test_simulated_model_finds_the_partial_answer(
     continued = continue_call(call(QUESTION, *begun), "was", prefill=prefill)
     partial = find_partial_answer(continued.messages, Resume.ON)
     assert partial is not None
-    assert partial.question == [QUESTION]
+    assert write_messages(partial.question) == [QUESTION]
     assert partial.text == ("It was" if begun else "was")
     assert partial.prefill is prefill
 

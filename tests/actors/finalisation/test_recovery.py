@@ -11,8 +11,7 @@ from actors.journal.checkpointer import encode_events
 from actors.turn import events
 from actors.turn.event_order import EventOrder
 from actors.turn.events import AnyEvent, Ended, Started, Text
-from actors.turn.outcome import Reason, Status
-from actors.turn.price import Price
+from actors.turn.outcome import Price, Reason, Status
 from actors.turn.store_records import Finalised, FinalRecord, Segment, TurnView
 from actors.usage.estimator import estimate_tokens
 from tests.support.sample_events import STARTED, cut_at

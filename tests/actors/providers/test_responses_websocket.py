@@ -18,6 +18,7 @@ from actors.providers.responses_websocket import (
     ResponsesWsProvider,
     open_responses_ws,
 )
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
@@ -27,7 +28,9 @@ from tests.support.websocket_memory import Peer, Server
 
 URL = "http://up:8000/v1/"
 CALL = ModelCall(
-    upstream_model="m", messages=[{"role": "user", "content": "Hi"}], parameters={"seed": 1}
+    upstream_model="m",
+    messages=read_messages([{"role": "user", "content": "Hi"}]),
+    parameters={"seed": 1},
 )
 Handler = Callable[[Peer], Awaitable[None]]
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.routing.requirements import MARGIN, Requirements, missing_capability, requirements_of
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, Capabilities, ModelCall
 
 ALL = Capabilities()
@@ -16,7 +17,7 @@ TOOL = {"type": "function", "function": {"name": "clock"}}
 
 def call(*messages: dict[str, JSON], **parameters: JSON) -> ModelCall:
     content = list(messages) or [{"role": "user", "content": "Hi"}]
-    return ModelCall(upstream_model="m", messages=content, parameters=parameters)
+    return ModelCall(upstream_model="m", messages=read_messages(content), parameters=parameters)
 
 
 def test_text_requires_only_context_tokens() -> None:
@@ -143,7 +144,9 @@ keys = st.sampled_from(["role", "content", "tool_calls"])
 def test_arbitrary_client_input_does_not_crash(
     messages: list[dict[str, JSON]], parameters: dict[str, JSON]
 ) -> None:
-    arbitrary = ModelCall(upstream_model="m", messages=messages, parameters=parameters)
+    arbitrary = ModelCall(
+        upstream_model="m", messages=read_messages(messages), parameters=parameters
+    )
     needs = requirements_of(arbitrary, 7)
     assert needs.context_tokens >= 7
     assert missing_capability(needs, ALL) is None

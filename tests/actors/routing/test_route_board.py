@@ -14,8 +14,7 @@ from actors.routing.rate_window import RateUsage
 from actors.routing.requirements import Requirements
 from actors.routing.route_board import ROUTES_KEPT, RouteBoard, Skipped
 from actors.turn.model_call import Capabilities, Route
-from actors.turn.request import PlannedRoute
-from actors.turn.timeouts import Timeouts
+from actors.turn.request import PlannedRoute, Timeouts
 
 TEXT = Requirements(context_tokens=10)
 A, B, C = Route("a", "one"), Route("b", "two"), Route("c", "three")

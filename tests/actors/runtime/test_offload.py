@@ -20,6 +20,7 @@ from actors.runtime.offload import (
     is_large,
     off_loop,
 )
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 from tests.support.sizes import examples
 
@@ -27,7 +28,9 @@ HALF = LARGE_VALUES // 2
 
 
 def call(*messages: dict[str, Any], **parameters: Any) -> ModelCall:
-    return ModelCall(upstream_model="m", messages=list(messages), parameters=parameters)
+    return ModelCall(
+        upstream_model="m", messages=read_messages(list(messages)), parameters=parameters
+    )
 
 
 def user(content: object) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 from actors.usage.estimator import (
     ENOUGH_PROMPTS,
@@ -25,7 +26,7 @@ OFTEN = 12
 
 def call(*contents: object, **parameters: object) -> ModelCall:
     messages: list[dict[str, object]] = [{"role": "user", "content": c} for c in contents]
-    return ModelCall(upstream_model="m", messages=messages, parameters=parameters)
+    return ModelCall(upstream_model="m", messages=read_messages(messages), parameters=parameters)
 
 
 def taught(model: str = "m", *, tokens: int = 30, deltas: int = 30) -> LearningEstimator:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.model_call import ModelCall
 from actors.usage.prompt_text import APART, MOST_TEXT, PromptText, is_all_text, prompt_text
 
@@ -15,7 +16,9 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://x/" + "a" * 100}}
 
 
 def call(*messages: dict[str, object], **parameters: object) -> ModelCall:
-    return ModelCall(upstream_model="m", messages=list(messages), parameters=parameters)
+    return ModelCall(
+        upstream_model="m", messages=read_messages(list(messages)), parameters=parameters
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,17 +106,22 @@ def test_long_prompt_is_sampled() -> None:
 
 PARTS = [{"type": "text", "text": LINE}, {"type": "text", "text": "Well"}]
 CALLS = [{"function": {"name": "f", "arguments": "{}" * 9}}]
+MIXED: dict[str, object] = {
+    "role": "assistant",
+    "content": PARTS * 25,
+    "tool_calls": CALLS * 30,
+}
 TOOL = {"type": "function", "function": {"name": "f" * 40, "parameters": {"a": [1, 2]}}}
 
 
 @pytest.mark.parametrize(
     ("one", "times"),
     [
-        (call({"content": LINE}, {"content": "Well"}), 20_000),
-        (call({"content": PARTS * 50}), 2_000),
-        (call({"content": PARTS * 10_000}), 5),
-        (call({"tool_calls": CALLS * 50_000}), 1),
-        (call(*[{"content": PARTS * 25, "tool_calls": CALLS * 30}] * 2), 3000),
+        (call({"role": "user", "content": LINE}, {"content": "Well"}), 20_000),
+        (call({"role": "user", "content": PARTS * 50}), 2_000),
+        (call({"role": "user", "content": PARTS * 10_000}), 5),
+        (call({"role": "assistant", "tool_calls": CALLS * 50_000}), 1),
+        (call(MIXED, MIXED), 3000),
         (call(tools=[TOOL] * 10_000), 1),
         (call(tools=[{**TOOL, "more": [LINE] * 10_000}]), 1),
         (call(tools={"odd": [LINE] * 10_000}), 1),
@@ -133,7 +141,7 @@ def test_size_of_a_huge_prompt_is_approximated(one: ModelCall, times: int) -> No
 def text_size(call: ModelCall) -> int:
     """Return the number of characters of all texts and of the tools as JSON."""
     size = 0
-    for message in call.messages:
+    for message in write_messages(call.messages):
         found: Any = message
         content = found.get("content") or []
         size += len(content) if isinstance(content, str) else sum(len(p["text"]) for p in content)

@@ -1,5 +1,6 @@
 """Tests of the usage ledger: recorded attempts and charged usage."""
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -14,7 +15,9 @@ from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailur
 from actors.turn.outcome import Reason, Usage
 from actors.usage.usage_ledger import AttemptUsage, UsageLedger
 
-CALL = ModelCall(upstream_model="m", messages=[{"role": "user", "content": "hi"}], parameters={})
+CALL = ModelCall(
+    upstream_model="m", messages=read_messages([{"role": "user", "content": "hi"}]), parameters={}
+)
 A, B = Route("a", "m"), Route("b", "n")
 
 

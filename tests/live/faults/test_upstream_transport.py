@@ -16,6 +16,7 @@ import trustme
 from actors.ports import AnswerStream
 from actors.providers.http.provider import HttpProvider, UpstreamClient
 from actors.providers.http.transport import Statistics, TrioTransport
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason
@@ -26,7 +27,7 @@ TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 HI = TextChunk("Hi")
-CALL = ModelCall(upstream_model="m", messages=[{"role": "user"}], parameters={})
+CALL = ModelCall(upstream_model="m", messages=read_messages([{"role": "user"}]), parameters={})
 IDLE = Statistics(connecting=0, open=1, idle=1)
 NOTHING = Statistics(connecting=0, open=0, idle=0)
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -336,7 +337,7 @@ async def test_large_request_is_sent_completely(start: Start) -> None:
 
     upstream = await start(handler)
     text = "x" * 5_000_000
-    call = ModelCall(upstream_model="m", messages=[{"content": text}], parameters={})
+    call = ModelCall(upstream_model="m", messages=read_messages([{"content": text}]), parameters={})
     answer = await upstream.provider.open(call, connect_s=5.0)
     await read_all_chunks(answer)
     answer.release()

@@ -18,6 +18,7 @@ from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.formats.openai_responses.decoder import OpenAIResponses
 from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.responses_websocket import open_responses_ws
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from tests.support.live.format_parity import TOOL
@@ -26,7 +27,9 @@ from tests.support.live.http_client import reports
 from tests.support.provider_answers import receive_all
 from tests.web.drill.witness.test_websocket import ANSWERS, FAULTS, UNSTARTED, summed
 
-TOO_LONG = [{"role": "user", "content": [{"type": "text", "text": "Who? " * 30_000}]}]
+TOO_LONG: list[dict[str, object]] = [
+    {"role": "user", "content": [{"type": "text", "text": "Who? " * 30_000}]}
+]
 ABORT_S = 0.05
 
 
@@ -55,10 +58,12 @@ async def collect_answer(way: str, upstream: Process, call: ModelCall) -> tuple[
     return summed(chunks), failure.kind, failure.status, failure.code
 
 
-def make_call(settings: str, messages: object = None) -> ModelCall:
+def make_call(settings: str, messages: list[dict[str, object]] | None = None) -> ModelCall:
     voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
     provider_in_use = messages or [{"role": "user", "content": "Who is on stage?"}]
-    return ModelCall(upstream_model=voice, messages=provider_in_use, parameters={"tools": [TOOL]})  # type: ignore[arg-type]
+    return ModelCall(
+        upstream_model=voice, messages=read_messages(provider_in_use), parameters={"tools": [TOOL]}
+    )
 
 
 @pytest.mark.parametrize("settings", [*ANSWERS, *FAULTS, "html", "html=502", "garbage"])
@@ -104,7 +109,7 @@ async def test_closed_answer_is_detected_at_once(upstream: Process, way: str, mo
     user = f"{way}/{model}"
     call = ModelCall(
         upstream_model=model,
-        messages=[{"role": "user", "content": "?"}],
+        messages=read_messages([{"role": "user", "content": "?"}]),
         parameters={"user": user},
     )
     async with provider(way, upstream) as provider_in_use:
@@ -143,7 +148,7 @@ async def test_websocket_over_tls_verifies_the_certificate(tmp_path: Path, trust
     authority.issue_cert("localhost").configure_cert(context)
     ca_file = tmp_path / "ca.pem"
     (authority if trusted else trustme.CA()).cert_pem.write_to_path(ca_file)
-    call = ModelCall(upstream_model="m", messages=[], parameters={})
+    call = ModelCall(upstream_model="m", messages=read_messages([]), parameters={})
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             served = await nursery.start(

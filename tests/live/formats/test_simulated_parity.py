@@ -6,6 +6,7 @@ import trio
 from actors.ports import Provider
 from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.simulated import SimulatedProvider
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, SkippedChunk
 from actors.turn.model_call import ModelCall
 from tests.support.live.format_parity import TOOL
@@ -41,7 +42,9 @@ def without_skipped_text(chunks: list[Chunk]) -> list[Chunk]:
 async def test_in_process_and_http_give_the_same_chunks_and_failures(settings: str) -> None:
     voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
     messages: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
-    call = ModelCall(upstream_model=voice, messages=messages, parameters={"tools": [TOOL]})
+    call = ModelCall(
+        upstream_model=voice, messages=read_messages(messages), parameters={"tools": [TOOL]}
+    )
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             port = await nursery.start(serve_simulated, SimulateSettings())

@@ -12,6 +12,7 @@ from actors.providers.formats.ollama.decoder import Ollama
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.http.transport import Statistics
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall
 from actors.turn.outcome import Reason
@@ -84,7 +85,9 @@ async def test_format_gives_the_same_answer_as_chat(
 ) -> None:
     timing = "" if "delay" in settings else "first=0,delay=1ms,"
     model = f"sim-{IDS[TARGETS.index(target)]}:{timing}{settings}"
-    call = ModelCall(upstream_model=model, messages=CHAT, parameters={"tools": [TOOL]})
+    call = ModelCall(
+        upstream_model=model, messages=read_messages(CHAT), parameters={"tools": [TOOL]}
+    )
     await assert_same(upstream, target, call)
 
 
@@ -106,7 +109,9 @@ async def test_parameters_have_the_same_effect_as_in_chat(
     upstream: Process, target: tuple[Format, str], parameters: dict[str, Any]
 ) -> None:
     call = ModelCall(
-        upstream_model="sim:first=0,delay=1ms", messages=QUESTION, parameters=parameters
+        upstream_model="sim:first=0,delay=1ms",
+        messages=read_messages(QUESTION),
+        parameters=parameters,
     )
     await assert_same(upstream, target, call)
 
@@ -116,7 +121,7 @@ async def test_gemini_receives_the_tool_choice(upstream: Process, choice: Any) -
     other = {"type": "function", "function": {"name": "g", "parameters": SCHEMA}}
     call = ModelCall(
         upstream_model="sim:first=0,delay=1ms",
-        messages=QUESTION,
+        messages=read_messages(QUESTION),
         parameters={"tools": [TOOL, other], "tool_choice": choice},
     )
     received, _ = await assert_same(upstream, TARGETS[0], call)
@@ -127,7 +132,7 @@ async def test_gemini_receives_the_tool_choice(upstream: Process, choice: Any) -
 @pytest.mark.parametrize("target", TARGETS, ids=IDS)
 async def test_prefill_is_continued(upstream: Process, target: tuple[Format, str]) -> None:
     model = "sim:first=0,delay=1ms,tokens=20"
-    call = ModelCall(upstream_model=model, messages=QUESTION, parameters={})
+    call = ModelCall(upstream_model=model, messages=read_messages(QUESTION), parameters={})
     received, _ = await collect_answer(upstream, target, call)
     pieces = [chunk.text for chunk in received if isinstance(chunk, TextChunk)]
     begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(pieces[:9])}]
@@ -141,7 +146,9 @@ async def test_connection_is_reused(upstream: Process, target: tuple[Format, str
     format, path = target
     url = f"http://127.0.0.1:{upstream.port}{path}"
     call = ModelCall(
-        upstream_model="sim:first=0,delay=0,tokens=5", messages=QUESTION, parameters={}
+        upstream_model="sim:first=0,delay=0,tokens=5",
+        messages=read_messages(QUESTION),
+        parameters={},
     )
     async with make_client(url) as client:
         provider = HttpProvider("up", url, None, client, format=format)

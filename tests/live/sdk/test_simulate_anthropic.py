@@ -24,6 +24,7 @@ from anthropic.types.shared import ErrorResponse
 from actors.providers.formats.anthropic.decoder import Anthropic
 from actors.providers.formats.base import Format
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.model_call import FailureKind, ModelCall
 from tests.support.live import format_parity as parity
@@ -264,26 +265,32 @@ def test_our_requests_match_the_sdk_parameter_types() -> None:
     }
     call = ModelCall(
         upstream_model="claude-opus-4-6",
-        messages=[
-            {"role": "system", "content": "Be brief."},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "Look:", "cache_control": {"type": "ephemeral"}},
-                    {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-                ],
-            },
-            {
-                "role": "assistant",
-                "content": "Well.",
-                "tool_calls": [
-                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-                ],
-            },
-            {"role": "tool", "tool_call_id": "a", "content": "42"},
-            {"role": "user", "content": "So?"},
-        ],
+        messages=read_messages(
+            [
+                {"role": "system", "content": "Be brief."},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "Look:", "cache_control": {"type": "ephemeral"}},
+                        {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                    ],
+                },
+                {
+                    "role": "assistant",
+                    "content": "Well.",
+                    "tool_calls": [
+                        {
+                            "id": "a",
+                            "type": "function",
+                            "function": {"name": "f", "arguments": "{}"},
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "a", "content": "42"},
+                {"role": "user", "content": "So?"},
+            ]
+        ),
         parameters={
             "tools": [function],
             "tool_choice": "required",
@@ -323,7 +330,9 @@ async def collect_answer(upstream: Process, format: Format, call: ModelCall) -> 
 async def test_messages_give_the_same_answer_as_chat(upstream: Process, settings: str) -> None:
     timing = "" if "delay" in settings else "first=0,delay=1ms,"
     call = ModelCall(
-        upstream_model=f"sim:{timing}{settings}", messages=CHAT, parameters={"tools": [TOOL]}
+        upstream_model=f"sim:{timing}{settings}",
+        messages=read_messages(CHAT),
+        parameters={"tools": [TOOL]},
     )
     assert Anthropic().unsupported(call) == ()
     with trio.fail_after(20):
@@ -347,7 +356,9 @@ async def test_parameters_have_the_same_effect_as_in_chat(upstream: Process) -> 
     ]
     for parameters in everything:
         call = ModelCall(
-            upstream_model="sim:first=0,delay=1ms", messages=question, parameters=parameters
+            upstream_model="sim:first=0,delay=1ms",
+            messages=read_messages(question),
+            parameters=parameters,
         )
         as_messages = await collect_answer(upstream, Anthropic(), call)
         as_chat = await collect_answer(upstream, OpenAIChat(), call)
@@ -357,12 +368,12 @@ async def test_parameters_have_the_same_effect_as_in_chat(upstream: Process) -> 
 async def test_prefill_is_continued(upstream: Process) -> None:
     question: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
     model = "sim:first=0,delay=1ms,tokens=20"
-    call = ModelCall(upstream_model=model, messages=question, parameters={})
+    call = ModelCall(upstream_model=model, messages=read_messages(question), parameters={})
     said = [
         c.text for c in (await collect_answer(upstream, Anthropic(), call))[0] if hasattr(c, "text")
     ]
     begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(said[:9]) + " "}]
-    rest = ModelCall(upstream_model=model, messages=question + begun, parameters={})
+    rest = ModelCall(upstream_model=model, messages=read_messages(question + begun), parameters={})
     as_messages, failure = await collect_answer(upstream, Anthropic(), rest)
     continued = "".join(c.text for c in as_messages if isinstance(c, TextChunk))
     assert (continued, failure) == ("".join(said[9:]), None)
@@ -370,6 +381,6 @@ async def test_prefill_is_continued(upstream: Process) -> None:
 
 async def test_unknown_parameter_is_rejected(upstream: Process) -> None:
     question: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
-    call = ModelCall(upstream_model="sim", messages=question, parameters={"odd": 1})
+    call = ModelCall(upstream_model="sim", messages=read_messages(question), parameters={"odd": 1})
     _, failure = await collect_answer(upstream, Anthropic(), call)
     assert failure == (FailureKind.REJECTED, 400)

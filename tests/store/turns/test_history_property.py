@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from actors.finalisation.recovery import final_record, readable
 from actors.journal.checkpointer import encode_events
 from actors.turn.events import AnyEvent, Started, Text
-from actors.turn.price import Price
+from actors.turn.outcome import Price
 from store.database.engine import backend_for, open_engine
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions

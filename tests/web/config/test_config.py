@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.turn.model_call import Capabilities, Route
-from actors.turn.outcome import Mode, OnCut
-from actors.turn.price import Price
+from actors.turn.outcome import Mode, OnCut, Price
 from web.config import (
     FORMATS,
     Address,

@@ -10,13 +10,14 @@ from actors.ports import Provider
 from actors.providers.http.provider import HttpProvider
 from actors.providers.simulated import SimulatedProvider
 from actors.routing.key_ring import KeyRing
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from web.config import FORMATS, Config
 from web.process.startup import StartupRefused
 from web.providers.factory import key_rings, open_providers
 
 UP: dict[str, object] = {"format": "openai-chat", "base_url": "http://127.0.0.1:1"}
-CALL = ModelCall(upstream_model="m", messages=[], parameters={})
+CALL = ModelCall(upstream_model="m", messages=read_messages([]), parameters={})
 
 
 def configured(**providers: dict[str, object]) -> Config:
@@ -38,7 +39,9 @@ async def test_every_format_has_a_provider() -> None:
 
 async def test_formats_report_unsupported_parameters() -> None:
     config = configured(gemini={"format": "gemini"}, chat=UP, sim={"format": "simulated"})
-    call = ModelCall(upstream_model="m", messages=[], parameters={"logit_bias": {"1": 1}})
+    call = ModelCall(
+        upstream_model="m", messages=read_messages([]), parameters={"logit_bias": {"1": 1}}
+    )
     async with open_providers(config, {}) as made:
         assert isinstance(made["gemini"], HttpProvider)
         assert isinstance(made["sim"], SimulatedProvider)

@@ -4,8 +4,7 @@ from actors.routing.breaker import Permit
 from actors.routing.requirements import Requirements
 from actors.routing.route_board import ROUTES_KEPT, Skipped
 from actors.turn.model_call import Route
-from actors.turn.request import PlannedRoute
-from actors.turn.timeouts import Timeouts
+from actors.turn.request import PlannedRoute, Timeouts
 from web.config import Config
 from web.providers.factory import key_rings, make_board
 

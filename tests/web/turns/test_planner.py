@@ -3,8 +3,7 @@
 import pytest
 
 from actors.turn.model_call import Capabilities
-from actors.turn.outcome import Mode, OnCut
-from actors.turn.price import Price
+from actors.turn.outcome import Mode, OnCut, Price
 from web.config import Config
 from web.http.api_error import ApiError
 from web.turns.planner import Planner

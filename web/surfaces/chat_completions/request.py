@@ -11,6 +11,7 @@ import msgspec
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import json_object, read_json
@@ -102,7 +103,7 @@ def _request(raw: dict[str, JSON]) -> ChatRequest:
         model=checked.model,
         call=ModelCall(
             upstream_model="",
-            messages=chat_messages(checked.messages),
+            messages=read_messages(chat_messages(checked.messages)),
             parameters={key: value for key, value in raw.items() if key not in _NOT_FORWARDED},
         ),
         stream=bool(checked.stream),

@@ -11,6 +11,7 @@ import msgspec
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.http.api_error import invalid
 from web.http.json_body import read_json
@@ -153,7 +154,7 @@ def _request(raw: dict[str, JSON], shape: type[_CountBody]) -> MessagesRequest:
         model=checked.model,
         call=ModelCall(
             upstream_model="",
-            messages=messages,
+            messages=read_messages(messages),
             parameters=parameters,
             foreign={name: chat_equivalents(name, raw.get(name)) for name in sorted(vendor_fields)},
         ),

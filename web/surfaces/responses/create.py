@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
@@ -59,7 +60,7 @@ async def start_summary(
     turn_request = _request(service, prepared, ModelContext([], ()))
     call = ModelCall(
         upstream_model="",
-        messages=await off_loop(prepared.large, threads, make_messages),
+        messages=read_messages(await off_loop(prepared.large, threads, make_messages)),
         parameters={
             name: request.parameters[name]
             for name in _USER_PARAMETERS
@@ -85,7 +86,9 @@ async def count_input(
     """Estimate the input tokens of a request on the first route, without images."""
     context = await model_context(service, prepared, threads)
     call = ModelCall(
-        upstream_model="", messages=context.messages, parameters=prepared.request.parameters
+        upstream_model="",
+        messages=read_messages(context.messages),
+        parameters=prepared.request.parameters,
     )
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 
@@ -117,7 +120,7 @@ def _call(service: Service, prepared: PreparedRequest, context: ModelContext) ->
         parameters = {**parameters, "reasoning": request.thinking}
     return ModelCall(
         upstream_model="",
-        messages=context.messages,
+        messages=read_messages(context.messages),
         parameters=parameters,
         # Formats that cannot send reasoning of earlier answers warn about it by this name.
         foreign={THINKING: ()} if context.has_reasoning else {},

@@ -21,6 +21,7 @@ from actors.providers.formats.anthropic.parameters import (
 from actors.providers.formats.anthropic.tools import tool_choice, tools
 from actors.providers.formats.chat_call import is_default_value, with_effort
 from actors.providers.formats.vendor_extensions import reasoning_paths, redundant_parameters
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import JSON, ModelCall
 
 _ANSWER = 4096
@@ -95,7 +96,7 @@ def translate(call: ModelCall) -> Translation:
     parameters = with_effort(parameters, left_out)
     model_traits = traits(call.upstream_model)
     left_out += reasoning_paths(call)
-    chat = conversation(call.messages, left_out)
+    chat = conversation(write_messages(call.messages), left_out)
     if chat.lacks_thinking and _has_budget(parameters.get("thinking")):
         left_out.append("thinking")
         del parameters["thinking"]

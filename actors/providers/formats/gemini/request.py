@@ -10,6 +10,7 @@ from urllib.parse import quote
 from actors.providers.formats.chat_call import is_default_value, stop_words, with_effort
 from actors.providers.formats.gemini.contents import JSONObject, conversation
 from actors.providers.formats.vendor_extensions import as_chat
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import JSON, ModelCall
 
 _SETTINGS = {
@@ -68,7 +69,7 @@ def path_of(model: str) -> str:
 def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
     """Return the request document and the paths of what it leaves out."""
     call, left_out = as_chat(call)
-    chat = conversation(call.messages, call.upstream_model, left_out)
+    chat = conversation(write_messages(call.messages), call.upstream_model, left_out)
     document: JSONObject = {"contents": chat.contents}
     if chat.system:
         document["systemInstruction"] = {"parts": chat.system}

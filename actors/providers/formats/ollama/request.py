@@ -20,6 +20,7 @@ from actors.providers.formats.chat_call import (
     with_effort,
 )
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import JSON, ModelCall
 
 JSONObject = dict[str, JSON]
@@ -72,10 +73,10 @@ _THINK: dict[str, bool | str] = {
 def request_of(call: ModelCall) -> tuple[JSONObject, tuple[str, ...]]:
     """Return the request document and the paths of what it leaves out."""
     call, left_out = as_chat(call, keep_field=THINKING)
-    names = tool_names(call.messages)
+    names = tool_names(write_messages(call.messages))
     document: JSONObject = {
         "model": call.upstream_model,
-        "messages": list(_messages(call.messages, names, left_out)),
+        "messages": list(_messages(write_messages(call.messages), names, left_out)),
         "stream": True,
     }
     parameters = with_effort(call.parameters, left_out)

@@ -13,6 +13,7 @@ from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
 from actors.runtime.offload import encoded
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
     ReasoningChunk,
@@ -54,7 +55,7 @@ class OpenAIChat:
         body = {
             **call.parameters,
             "model": call.upstream_model,
-            "messages": call.messages,
+            "messages": write_messages(call.messages),
             "stream": True,
             "stream_options": {"include_usage": True},
         }

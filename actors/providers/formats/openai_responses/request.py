@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from actors.providers.formats.openai_responses.input_items import LeaveOut, Object, items_of
 from actors.providers.formats.vendor_extensions import as_chat
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import JSON, ModelCall
 
 _LOGPROBS = "message.output_text.logprobs"
@@ -46,7 +47,7 @@ def translate(call: ModelCall) -> Translation:
     """
     call, left_out = as_chat(call)
     body: Object = {"model": call.upstream_model, "store": False}
-    body["input"] = items_of(call.messages, left_out.append)
+    body["input"] = items_of(write_messages(call.messages), left_out.append)
     for name, value in call.parameters.items():
         if value is None or name in _SET_HERE:
             continue

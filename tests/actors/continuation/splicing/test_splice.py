@@ -13,6 +13,7 @@ from actors.continuation.splicing.seams import SLACK
 from actors.continuation.splicing.splice import DoesNotFit, Seam, Splicer
 from actors.providers.simulated import script
 from actors.providers.simulated.prose import pieces
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import ModelCall
 from actors.turn.request import DEFAULT_INSTRUCTION
@@ -193,7 +194,7 @@ def test_held_text_is_bounded(shown: str, second: str) -> None:
 
 def call(model: str, question: str) -> ModelCall:
     messages: list[dict[str, object]] = [{"role": "user", "content": question}]
-    return ModelCall(upstream_model=model, messages=messages, parameters={})
+    return ModelCall(upstream_model=model, messages=read_messages(messages), parameters={})
 
 
 def said(asked: ModelCall) -> str:

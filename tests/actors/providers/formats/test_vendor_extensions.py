@@ -11,6 +11,7 @@ from actors.providers.formats.vendor_extensions import (
     reasoning_paths,
     redundant_parameters,
 )
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.model_call import ModelCall
 
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -20,7 +21,7 @@ TEXT = {"type": "text", "text": "Hi"}
 def call(*messages: dict[str, Any], **parameters: Any) -> ModelCall:
     return ModelCall(
         upstream_model="m",
-        messages=list(messages),
+        messages=read_messages(list(messages)),
         parameters=parameters,
         foreign={"cache_control": (), "thinking": ("reasoning_effort",)},
     )
@@ -45,11 +46,13 @@ def test_vendor_fields_are_left_out_everywhere() -> None:
     plain, left_out = as_chat(asked)
     assert plain == ModelCall(
         upstream_model="m",
-        messages=[
-            {"role": "user", "content": [TEXT, "odd", TEXT]},
-            {"role": "assistant", "content": None, "tool_calls": [function]},
-            {"role": "tool", "tool_call_id": "a", "content": "b"},
-        ],
+        messages=read_messages(
+            [
+                {"role": "user", "content": [TEXT, "odd", TEXT]},
+                {"role": "assistant", "content": None, "tool_calls": [function]},
+                {"role": "tool", "tool_call_id": "a", "content": "b"},
+            ]
+        ),
         parameters={"tools": [function, function], "temperature": 1},
     )
     assert left_out == [
@@ -59,7 +62,9 @@ def test_vendor_fields_are_left_out_everywhere() -> None:
         "messages[1].tool_calls[0].cache_control",
         "messages[2].cache_control",
     ]
-    assert asked.messages[2]["cache_control"] == MARK["cache_control"], "the call was modified"
+    assert write_messages(asked.messages)[2]["cache_control"] == MARK["cache_control"], (
+        "the call was modified"
+    )
 
 
 def test_redundant_vendor_fields_are_left_out_without_a_report() -> None:
@@ -78,7 +83,7 @@ def test_thinking_can_be_kept(takes: bool) -> None:
     thought = {"role": "assistant", "content": "a", THINKING: "hm"}
     asked = replace(call(thought), foreign={THINKING: ()})
     plain, left_out = as_chat(asked, keep_field=THINKING if takes else None)
-    assert (THINKING in plain.messages[0]) is takes
+    assert (THINKING in write_messages(plain.messages)[0]) is takes
     assert left_out == ([] if takes else [f"messages[0].{THINKING}"])
     assert reasoning_paths(asked) == [f"messages[0].{THINKING}"]
     assert reasoning_paths(replace(asked, foreign={})) == []

@@ -14,6 +14,7 @@ from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.http.provider import HttpProvider, UpstreamClient, make_client
 from actors.providers.http.transport import Statistics
 from actors.runtime.offload import LARGE_VALUES
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
@@ -30,7 +31,7 @@ from tests.support.scripted_connections import (
 )
 
 URL = "http://up:8000/v1/"
-CALL = ModelCall(upstream_model="m", messages=[], parameters={})
+CALL = ModelCall(upstream_model="m", messages=read_messages([]), parameters={})
 SSE = head(200, "content-type: text/event-stream; charset=utf-8", "transfer-encoding: chunked")
 TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -452,7 +453,7 @@ async def test_large_calls_are_translated_in_a_thread(parts: int, inline: bool) 
     setting = Setting(SSE, format=format)
     content: list[Any] = [{"type": "text", "text": "a"}] * parts
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-    call = ModelCall(upstream_model="m", messages=messages, parameters={"speed": 1})
+    call = ModelCall(upstream_model="m", messages=read_messages(messages), parameters={"speed": 1})
     call = msgspec.structs.replace(call, foreign=FOREIGN)
     answer = await setting.provider.open(call, connect_s=5.0)
     assert answer.ignored == ("speed",)

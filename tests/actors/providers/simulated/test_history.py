@@ -3,13 +3,14 @@
 from sys import getsizeof
 
 from actors.providers.simulated.script import History
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 
 
 def call(user: str, question: str = "Hi", model: str = "sim") -> ModelCall:
     return ModelCall(
         upstream_model=model,
-        messages=[{"role": "user", "content": question}],
+        messages=read_messages([{"role": "user", "content": question}]),
         parameters={"user": user},
     )
 

@@ -6,6 +6,7 @@ from trio.testing import MockClock
 
 from actors.ports import Provider
 from actors.providers.simulated import SimulatedProvider, load_scenario
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
@@ -14,7 +15,7 @@ QUESTION = "Tell me of the stage."
 
 def ask(model: str, question: str = QUESTION, **parameters: object) -> ModelCall:
     messages: list[dict[str, object]] = [{"role": "user", "content": question}]
-    return ModelCall(upstream_model=model, messages=messages, parameters=parameters)
+    return ModelCall(upstream_model=model, messages=read_messages(messages), parameters=parameters)
 
 
 async def answer(provider: Provider, call: ModelCall) -> list[tuple[float, Chunk]]:

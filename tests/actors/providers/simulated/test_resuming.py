@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from actors.providers.simulated import Script, script
 from actors.providers.simulated.prose import pieces
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import ModelCall
 
@@ -15,7 +16,9 @@ GO_ON: dict[str, object] = {"role": "user", "content": "Continue exactly where y
 
 
 def ask(model: str, *messages: dict[str, object]) -> Script:
-    return script(ModelCall(upstream_model=model, messages=[*messages], parameters={}))
+    return script(
+        ModelCall(upstream_model=model, messages=read_messages([*messages]), parameters={})
+    )
 
 
 def text(result: Script) -> str:

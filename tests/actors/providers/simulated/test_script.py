@@ -10,6 +10,7 @@ from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.prose import pieces
 from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.steps import TornFrame
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -45,7 +46,7 @@ def message(role: str, content: object) -> Message:
 
 def ask(model: str, *messages: Message, **parameters: object) -> ModelCall:
     asked = list(messages) or [message("user", "Tell me of the stage.")]
-    return ModelCall(upstream_model=model, messages=asked, parameters=parameters)
+    return ModelCall(upstream_model=model, messages=read_messages(asked), parameters=parameters)
 
 
 def chunks(result: Script) -> list[Chunk]:
@@ -78,7 +79,7 @@ def calls(result: Script) -> dict[str | None, list[str]]:
 
 @given(st.lists(st.builds(message, st.sampled_from(["system", "user", "tool"]), st.text())))
 def test_the_same_call_has_the_same_script(messages: list[Message]) -> None:
-    call = ModelCall(upstream_model="sim", messages=messages, parameters={})
+    call = ModelCall(upstream_model="sim", messages=read_messages(messages), parameters={})
     again = msgspec.json.decode(msgspec.json.encode(call), type=ModelCall)
     assert script(call) == script(again)
 

@@ -18,6 +18,7 @@ from actors.ports import Provider
 from actors.providers.http.connection import Wire
 from actors.providers.responses_websocket import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -117,7 +118,9 @@ def summed(chunks: list[Chunk]) -> dict[str, object]:
 async def test_answer_equals_the_one_in_process(autojump_clock: MockClock, settings: str) -> None:
     voice = f"sim:{settings}" if "delay" in settings else f"sim:first=0,delay=2ms,{settings}"
     messages: list[dict[str, object]] = [{"role": "user", "content": "Who is on stage?"}]
-    call = ModelCall(upstream_model=voice, messages=messages, parameters={"tools": [TOOL]})
+    call = ModelCall(
+        upstream_model=voice, messages=read_messages(messages), parameters={"tools": [TOOL]}
+    )
     async with open_simulation() as simulation:
         opened = open_responses_ws("s", "http://up/v1", None, connect=simulation.connect)
         async with opened as provider:
@@ -131,7 +134,7 @@ async def test_answer_equals_the_one_in_process(autojump_clock: MockClock, setti
 
 @pytest.mark.parametrize("settings", ["html", "html=502", "garbage"])
 async def test_http_faults_refuse_the_connection(autojump_clock: MockClock, settings: str) -> None:
-    call = ModelCall(upstream_model=f"sim:{settings}", messages=[], parameters={})
+    call = ModelCall(upstream_model=f"sim:{settings}", messages=read_messages([]), parameters={})
     async with open_simulation() as simulation:
         opened = open_responses_ws("s", "http://up/v1", None, connect=simulation.connect)
         async with opened as provider:

@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Mode, Reason
 from tests.support.chat_readers import comments_of, frames_of, read_chunk, read_completion
@@ -285,7 +286,7 @@ async def test_parameters_reach_the_provider(autojump_clock: MockClock) -> None:
             "tools": tools,
             "unknown_parameter": {"a": [1]},
         }
-        assert call.messages == [{"role": "user", "content": "Hi"}]
+        assert write_messages(call.messages) == [{"role": "user", "content": "Hi"}]
 
 
 async def test_unstored_turn_has_only_its_row(autojump_clock: MockClock) -> None:

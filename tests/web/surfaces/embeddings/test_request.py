@@ -7,6 +7,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.turn.chat_messages import write_messages
 from actors.usage.estimator import estimate_tokens
 from web.http.api_error import ApiError
 from web.surfaces.embeddings.request import (
@@ -43,7 +44,7 @@ def refused(body: dict[str, object]) -> tuple[str | None, str | None]:
 def test_texts_are_read(given: object, texts: tuple[str, ...]) -> None:
     ask = read(input=given).call
     assert (ask.input, ask.texts) == (given, texts)
-    assert [message["content"] for message in ask.as_call().messages] == list(texts)
+    assert [message["content"] for message in write_messages(ask.as_call().messages)] == list(texts)
 
 
 @pytest.mark.parametrize("given", [[0], [1, 2, 3], [5] * 3000])

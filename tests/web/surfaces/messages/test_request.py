@@ -18,6 +18,7 @@ from actors.providers.formats.gemini.decoder import Gemini
 from actors.providers.formats.ollama.decoder import Ollama
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import ModelCall
 from web.http.api_error import ApiError
 from web.surfaces.chat_completions.request import MAX_MESSAGES
@@ -57,7 +58,7 @@ def parameters(**changes: object) -> Mapping[str, object]:
 
 
 def chat(*messages: object, **changes: object) -> list[dict[str, object]]:
-    return read(messages=list(messages), **changes).call.messages
+    return write_messages(read(messages=list(messages), **changes).call.messages)
 
 
 def refusal(**changes: object) -> tuple[str | None, str | None, str]:
@@ -72,7 +73,7 @@ def refusal(**changes: object) -> tuple[str | None, str | None, str]:
 def test_minimal_request_has_the_defaults() -> None:
     ask = read()
     assert (ask.model, ask.stream, ask.strict) == ("large", False, False)
-    assert ask.call.messages == [USER]
+    assert write_messages(ask.call.messages) == [USER]
     assert ask.call.parameters == {"max_tokens": 2000}
     assert ask.call.foreign == {}
 
@@ -226,13 +227,13 @@ def test_plain_thinking_becomes_reasoning_and_signed_thinking_stays() -> None:
     redacted = {"type": "redacted_thinking", "data": "ZGF0YQ=="}
     text = {"type": "text", "text": "Well."}
     ask = read(messages=[USER, {"role": "assistant", "content": [unsigned, more, text]}])
-    assert ask.call.messages[1] == {
+    assert write_messages(ask.call.messages)[1] == {
         "role": "assistant",
         "content": "Well.",
         "reasoning_content": "Hm.\n\nAha.",
     }
     ask = read(messages=[USER, {"role": "assistant", "content": [signed, redacted, text]}])
-    assert ask.call.messages[1] == {
+    assert write_messages(ask.call.messages)[1] == {
         "role": "assistant",
         "content": "Well.",
         "thinking_blocks": [signed, redacted],
@@ -773,8 +774,8 @@ def test_fields_unknown_to_another_api_are_dropped_and_named(name: str) -> None:
         "messages[1].content[0].cache_control",
         "messages[2].thinking_blocks",
         "messages[2].tool_calls[0].cache_control",
-        "messages[3].cache_control",
         "messages[3].is_error",
+        "messages[3].cache_control",
     )
     sent = format.build(call, None).body
     for word in (b"cache_control", b"is_error", b"thinking_blocks", b"budget_tokens", b"speed"):

@@ -10,6 +10,7 @@ from anthropic.types import MessageTokensCount
 from anthropic.types.shared import ErrorResponse
 from trio.testing import MockClock
 
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import Chunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Reason
@@ -114,7 +115,7 @@ async def test_request_reaches_the_provider_as_a_chat(autojump_clock: MockClock)
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         await ask(harness, system="Be kind.", stop_sequences=["END"], thinking={"type": "adaptive"})
         ((call, _),) = harness.turns.providers["main"].calls
-        assert call.messages == [
+        assert write_messages(call.messages) == [
             {"role": "system", "content": "Be kind."},
             {"role": "user", "content": "Hi"},
         ]

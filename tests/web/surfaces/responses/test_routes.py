@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from actors.journal.checkpointer import encode_events
+from actors.turn.chat_messages import write_messages
 from actors.turn.events import Started, Text
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
@@ -144,7 +145,7 @@ async def test_parameters_and_images_reach_the_provider(autojump_clock: MockCloc
             tools=[WEATHER_TOOL],
         )
         url = {"url": "https://example.org/a.png", "detail": "low"}
-        assert last_call(harness).messages == [
+        assert write_messages(last_call(harness).messages) == [
             {"role": "system", "content": "Be kind."},
             {
                 "role": "user",
@@ -580,7 +581,7 @@ async def test_conversation_is_compacted(autojump_clock: MockClock) -> None:
         assert kept == ["Be brief.", "Weather?", "And now?"]
         assert compacted["output"][-1]["type"] == "compaction"
         assert compacted["usage"]["output_tokens"] > 0
-        system, transcript = last_call(harness).messages
+        system, transcript = write_messages(last_call(harness).messages)
         assert str(system["content"]).startswith("In French.")
         assert str(transcript["content"]).split("\n\n") == [
             "developer: Be brief.",
@@ -595,7 +596,7 @@ async def test_conversation_is_compacted(autojump_clock: MockClock) -> None:
         await create_response(
             harness, input=[*compacted["output"], {"role": "user", "content": "So?"}]
         )
-        *_, summary, question = last_call(harness).messages
+        *_, summary, question = write_messages(last_call(harness).messages)
         assert str(summary["content"]).endswith("It was about rain.")
         assert question["content"] == "So?"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 
 Document = Mapping[str, JSON]
@@ -36,7 +37,9 @@ def chat_call(document: Document) -> ModelCall:
     kept = {name: value for name, value in document.items() if name not in _CONVERTED}
     return ModelCall(
         upstream_model=str(document["model"]),
-        messages=[*_system(document.get("system")), *_messages(document["messages"])],
+        messages=read_messages(
+            [*_system(document.get("system")), *_messages(document["messages"])]
+        ),
         parameters={name: v for name, v in _parameters(document) if v is not None} | kept,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.drill.witness.formats.base import BadCall, camel
 
@@ -58,7 +59,7 @@ def chat_call(model: str, document: Document) -> ModelCall:
     kept = {name: value for name, value in request.items() if name not in _CONVERTED}
     return ModelCall(
         upstream_model=model,
-        messages=chat.messages,
+        messages=read_messages(chat.messages),
         parameters={**kept, **settings(request), **tools(request)},
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.drill.witness.formats.base import BadCall
 
@@ -27,7 +28,9 @@ def chat_call(document: Document) -> ModelCall:
     if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
         raise BadCall("messages has to be a list of objects", "messages")
     return ModelCall(
-        upstream_model=model, messages=_chat(messages), parameters=_parameters(document)
+        upstream_model=model,
+        messages=read_messages(_chat(messages)),
+        parameters=_parameters(document),
     )
 
 

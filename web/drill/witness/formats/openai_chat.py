@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -49,7 +50,7 @@ class OpenAIChat:
         return IncomingCall(
             ModelCall(
                 upstream_model=model,
-                messages=messages,
+                messages=read_messages(messages),
                 parameters={k: v for k, v in document.items() if k not in _NOT_PARAMETERS},
             ),
             stream=document.get("stream") is True,

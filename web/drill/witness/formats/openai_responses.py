@@ -9,6 +9,7 @@ import msgspec
 from msgspec import field
 
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.drill.witness.formats.base import BadCall, IncomingCall
 from web.drill.witness.formats.responses_input import messages_of, parameters_of
@@ -59,7 +60,7 @@ class OpenAIResponses:
         return ResponsesCall(
             ModelCall(
                 upstream_model=model,
-                messages=messages_of(document),
+                messages=read_messages(messages_of(document)),
                 parameters=parameters_of(document),
             ),
             stream=document.get("stream") is True,

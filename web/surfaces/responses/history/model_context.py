@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
+from actors.turn.chat_messages import read_messages
 from actors.turn.events import Warning
 from actors.turn.model_call import ModelCall
 from store.records.turn_records import Principal
@@ -167,7 +168,11 @@ async def _truncated(
     longest = request.parameters.get("max_completion_tokens")
     instruction_messages = _instruction_messages(conversation.instructions)
     fixed = count_tokens(
-        ModelCall(upstream_model="", messages=instruction_messages, parameters=request.parameters)
+        ModelCall(
+            upstream_model="",
+            messages=read_messages(instruction_messages),
+            parameters=request.parameters,
+        )
     )
     room = window - fixed - (longest if isinstance(longest, int) else 0)
     counted = await count_groups(conversation.groups, count_tokens)
@@ -187,6 +192,6 @@ async def count_groups(
         if perf_counter() - since > _AT_ONCE_S:
             await trio.lowlevel.checkpoint()
             since = perf_counter()
-        call = ModelCall(upstream_model="", messages=group.messages, parameters={})
+        call = ModelCall(upstream_model="", messages=read_messages(group.messages), parameters={})
         counted.append(CountedGroup(group, count_tokens(call)))
     return counted

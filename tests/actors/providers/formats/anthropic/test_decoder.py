@@ -12,6 +12,7 @@ from actors.providers.formats.anthropic.decoder import (
     AnthropicDecoder,
     AnthropicWholeDecoder,
 )
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -495,7 +496,9 @@ def test_a_frame_that_is_nested_too_deeply_is_skipped() -> None:
 
 def test_a_request_names_the_version_and_the_key() -> None:
     call = ModelCall(
-        upstream_model="claude", messages=[{"role": "user", "content": "Hi"}], parameters={}
+        upstream_model="claude",
+        messages=read_messages([{"role": "user", "content": "Hi"}]),
+        parameters={},
     )
     parts = Anthropic().build(call, "sk-1")
     assert parts.path == "/messages"

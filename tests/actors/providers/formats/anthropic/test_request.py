@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors.providers.formats.anthropic.decoder import Anthropic
 from actors.providers.formats.anthropic.parameters import BUDGETS, traits
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 
 OLD, MIDDLE, NEW = "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5-5"
@@ -26,7 +27,9 @@ WEATHER = {
 
 def call(*messages: dict[str, Any], model: str = OLD, **parameters: Any) -> ModelCall:
     return ModelCall(
-        upstream_model=model, messages=list(messages or (QUESTION,)), parameters=parameters
+        upstream_model=model,
+        messages=read_messages(list(messages or (QUESTION,))),
+        parameters=parameters,
     )
 
 
@@ -621,7 +624,7 @@ PARAMETERS = st.dictionaries(
 def test_arbitrary_client_input_does_not_crash(
     messages: list[dict[str, Any]], parameters: dict[str, Any], model: str
 ) -> None:
-    asked = ModelCall(upstream_model=model, messages=messages, parameters=parameters)
+    asked = ModelCall(upstream_model=model, messages=read_messages(messages), parameters=parameters)
     before = msgspec.json.encode(asked)
     left_out = Anthropic().unsupported(asked)
     document = sent(asked)

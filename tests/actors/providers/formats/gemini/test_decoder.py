@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from actors.providers.formats.gemini.decoder import Gemini, GeminiDecoder, GeminiWholeDecoder
 from actors.providers.http.provider import HttpProvider
 from actors.providers.http.transport import Statistics
+from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -401,7 +402,7 @@ def test_document_that_is_not_an_answer() -> None:
 
 
 SSE = head(200, "content-type: text/event-stream", "transfer-encoding: chunked")
-CALL = ModelCall(upstream_model="sim:a/b", messages=[], parameters={})
+CALL = ModelCall(upstream_model="sim:a/b", messages=read_messages([]), parameters={})
 
 
 async def test_connection_is_reused_after_a_finished_answer() -> None:

@@ -9,6 +9,7 @@ from google.genai import types
 from hypothesis import given
 
 from actors.providers.formats.gemini.decoder import Gemini
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 from tests.support.malformed_calls import any_calls, check_builds
 
@@ -28,7 +29,11 @@ _OF_REQUEST = {
 
 
 def call(*messages: Any, model: str = "gemini-2.5-flash", **parameters: Any) -> ModelCall:
-    return ModelCall(upstream_model=model, messages=list(messages) or [USER], parameters=parameters)
+    return ModelCall(
+        upstream_model=model,
+        messages=read_messages(list(messages) or [USER]),
+        parameters=parameters,
+    )
 
 
 def built(asked: ModelCall) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from ollama._types import ChatRequest, Options
 
 from actors.providers.formats.ollama.decoder import Ollama
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 from tests.support.malformed_calls import any_calls, check_builds
 
@@ -21,7 +22,9 @@ _NEWER = frozenset({"truncate", "shift"})
 
 def call(*messages: Any, **parameters: Any) -> ModelCall:
     return ModelCall(
-        upstream_model="llama3.2", messages=list(messages) or [USER], parameters=parameters
+        upstream_model="llama3.2",
+        messages=read_messages(list(messages) or [USER]),
+        parameters=parameters,
     )
 
 

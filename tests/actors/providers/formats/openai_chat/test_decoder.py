@@ -13,6 +13,7 @@ from actors.providers.formats.openai_chat.decoder import (
     OpenAIChatDecoder,
     OpenAIWholeDecoder,
 )
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -375,7 +376,9 @@ def test_document_that_is_not_an_answer() -> None:
 def test_request_contains_all_client_parameters() -> None:
     call = ModelCall(
         upstream_model="gpt",
-        messages=[{"role": "user", "content": [{"type": "text", "text": "ü"}], "name": "x"}],
+        messages=read_messages(
+            [{"role": "user", "content": [{"type": "text", "text": "ü"}], "name": "x"}]
+        ),
         parameters={
             "temperature": 0,
             "tools": [{"type": "function"}],
@@ -388,7 +391,7 @@ def test_request_contains_all_client_parameters() -> None:
     assert dict(parts.headers)["authorization"] == "Bearer sk-1"
     assert msgspec.json.decode(parts.body) == {
         "model": "gpt",
-        "messages": call.messages,
+        "messages": write_messages(call.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
         **call.parameters,

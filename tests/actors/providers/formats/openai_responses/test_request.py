@@ -10,6 +10,7 @@ from openai.types.responses.response_create_params import ResponseCreateParamsSt
 from pydantic import TypeAdapter
 
 from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 
 Object = dict[str, object]
@@ -19,7 +20,9 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "
 
 
 def call(*messages: Object, **parameters: object) -> ModelCall:
-    return ModelCall(upstream_model="gpt", messages=list(messages), parameters=parameters)
+    return ModelCall(
+        upstream_model="gpt", messages=read_messages(list(messages)), parameters=parameters
+    )
 
 
 def body_of(*messages: Object, **parameters: object) -> Object:

@@ -12,6 +12,7 @@ from actors.providers.formats.anthropic.decoder import Anthropic as Format
 from actors.providers.formats.anthropic.decoder import AnthropicDecoder
 from actors.providers.simulated import script
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -86,7 +87,7 @@ def test_request_is_read_as_a_chat() -> None:
         output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}},
         temperature=0.5,
     )
-    assert ask.call.messages == [
+    assert write_messages(ask.call.messages) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Weather?"},
         {
@@ -251,10 +252,12 @@ def test_chat_survives_our_request_format(
         *(message for exchange in history for message in exchange),
         {"role": "user", "content": question},
     ]
-    call = ModelCall(upstream_model="sim", messages=messages, parameters={"user": "u"})
+    call = ModelCall(
+        upstream_model="sim", messages=read_messages(messages), parameters={"user": "u"}
+    )
     assert Format().unsupported(call) == ()
     sent = Anthropic().read(_PATH, Format().build(call, None).body).call
-    assert msgspec.json.encode(sent.messages) == msgspec.json.encode(messages)
+    assert write_messages(sent.messages) == messages
     assert sent.parameters == {"max_tokens": 32_000, "user": "u"}
 
 
@@ -477,5 +480,7 @@ def test_error_codes_become_messages(code: str, words: str) -> None:
     [("tokens=3", True), ("hang", True), ("nousage", False), ("hang,nousage", False)],
 )
 def test_script_knows_if_it_reports_usage(settings: str, reports: bool) -> None:
-    question = ModelCall(upstream_model=f"sim:{settings}", messages=[HI], parameters={})
+    question = ModelCall(
+        upstream_model=f"sim:{settings}", messages=read_messages([HI]), parameters={}
+    )
     assert script(question).has_usage is reports

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -116,7 +117,7 @@ def test_conversation_is_read() -> None:
         {"role": "model", "parts": [{"text": "Once"}]},
     ]
     ask = read(contents=contents, systemInstruction={"parts": [{"text": "s"}, {"text": "t"}]})
-    assert ask.call.messages == [
+    assert write_messages(ask.call.messages) == [
         {"role": "system", "content": "s"},
         {"role": "system", "content": "t"},
         {"role": "user", "content": "a"},

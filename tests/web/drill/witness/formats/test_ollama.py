@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -78,7 +79,7 @@ def test_conversation_is_read() -> None:
         function = {"name": "f", "arguments": '{"x":1}'}
         return {"id": id, "type": "function", "function": function}
 
-    assert ask.call.messages == [
+    assert write_messages(ask.call.messages) == [
         {"role": "system", "content": "s"},
         {
             "role": "user",

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -46,7 +47,7 @@ def test_request_is_read() -> None:
         b'"temperature":0.5,"stream":true}',
     )
     assert ask.call.upstream_model == "m"
-    assert ask.call.messages == [{"role": "user"}]
+    assert write_messages(ask.call.messages) == [{"role": "user", "content": None}]
     assert ask.call.parameters == {"user": "u", "metadata": {"a": 1}, "temperature": 0.5}
     assert (ask.stream, ask.include_usage) == (True, False)
     assert (ask.user, ask.metadata) == ("u", {"a": 1})

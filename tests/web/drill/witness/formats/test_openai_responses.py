@@ -24,6 +24,7 @@ from actors.providers.formats.openai_responses.decoder import (
     ResponsesWholeDecoder,
 )
 from actors.providers.simulated.rejections import Rejection
+from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -87,7 +88,7 @@ def test_request_is_read() -> None:
         stream=True,
     )  # fmt: skip
     assert ask.call.upstream_model == "sim"
-    assert ask.call.messages == [
+    assert write_messages(ask.call.messages) == [
         {"role": "system", "content": "Be brief."},
         {
             "role": "user",
@@ -122,7 +123,7 @@ def test_request_is_read() -> None:
 
 
 def test_string_input_is_a_user_message() -> None:
-    assert read().call.messages == [{"role": "user", "content": "Hi"}]
+    assert write_messages(read().call.messages) == [{"role": "user", "content": "Hi"}]
     assert read().stream is False
 
 
@@ -132,13 +133,15 @@ def test_request_of_our_format_round_trips() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://x.example/a", "detail": "low"}}
     call = ModelCall(
         upstream_model="sim",
-        messages=[
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]},
-            {"role": "assistant", "content": "Wait.", "tool_calls": [tool_call]},
-            {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
-            {"role": "assistant", "content": None, "tool_calls": [tool_call]},
-        ],
+        messages=read_messages(
+            [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]},
+                {"role": "assistant", "content": "Wait.", "tool_calls": [tool_call]},
+                {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+                {"role": "assistant", "content": None, "tool_calls": [tool_call]},
+            ]
+        ),
         parameters={
             "max_completion_tokens": 9,
             "response_format": {"type": "json_object"},
@@ -148,7 +151,7 @@ def test_request_of_our_format_round_trips() -> None:
     )
     ask = OpenAIResponses().read(PATH, Format().build(call, None).body)
     assert ask.call.upstream_model == "sim"
-    assert ask.call.messages == call.messages
+    assert write_messages(ask.call.messages) == write_messages(call.messages)
     assert ask.call.parameters == {**call.parameters, "store": False}
     assert ask.stream
 

@@ -4,6 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
@@ -27,7 +28,10 @@ from tests.support.turn_fakes import FOREVER, Line, Scene, ScriptedProvider, Sto
 
 def last_messages(harness: EdgeHarness) -> list[tuple[object, object]]:
     """Return role and content of each message of the last model call."""
-    return [(message["role"], message["content"]) for message in last_call(harness).messages]
+    return [
+        (message["role"], message["content"])
+        for message in write_messages(last_call(harness).messages)
+    ]
 
 
 def calling_provider() -> ScriptedProvider:
@@ -133,10 +137,10 @@ async def test_tool_call_and_its_output_reach_the_model(autojump_clock: MockCloc
             },
             {"role": "tool", "tool_call_id": "call_a", "content": "Rain."},
         ]
-        assert last_call(harness).messages == history
+        assert write_messages(last_call(harness).messages) == history
         assert last_call(harness).foreign == {"reasoning_content": ()}
         await create_response(harness, input="Thanks", previous_response_id="resp_2")
-        assert last_call(harness).messages[:3] == history
+        assert write_messages(last_call(harness).messages)[:3] == history
 
 
 async def test_missing_and_unmatched_outputs_are_rejected(autojump_clock: MockClock) -> None:

@@ -8,6 +8,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
+from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
@@ -56,7 +57,7 @@ THEN_HELLO = Scene(tuple(HELLO))
 
 def last_contents(harness: EdgeHarness) -> list[object]:
     """Return the contents of the messages in the last model call, without their roles."""
-    return [message["content"] for message in last_call(harness).messages]
+    return [message["content"] for message in write_messages(last_call(harness).messages)]
 
 
 def last_record(harness: EdgeHarness) -> tuple[str, str, str | None, str]:
@@ -126,7 +127,7 @@ async def test_conversation_with_a_tool(autojump_clock: MockClock) -> None:
             store=False,
         )
         assert second["status"] == "completed"
-        roles = [message["role"] for message in last_call(harness).messages]
+        roles = [message["role"] for message in write_messages(last_call(harness).messages)]
         assert roles == ["user", "assistant", "tool"]
 
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.turn.outcome import Usage
-from actors.turn.price import Price, cost_micros
+from actors.turn.outcome import Price, Usage, cost_micros
 
 
 def usage(input: int, output: int = 0, cached: int = 0) -> Usage:
