@@ -22,13 +22,14 @@ class Route(Struct, frozen=True):
 class ModelCall(Struct, frozen=True, kw_only=True):
     """One model call in neutral form, independent of the client's dialect and of the route."""
 
-    upstream_model: str
     messages: tuple[Message, ...]
     """If the last one is the assistant's, the model continues its text (prefill)."""
-    parameters: dict[str, JSON]
+    parameters: dict[str, JSON] = {}
     """Sampling parameters, `tools`, `response_format` and so on.
 
     Everything the client sent except `model`, `messages`, `stream` and `stream_options`."""
+    upstream_model: str = ""
+    """Set by each attempt."""
     foreign: dict[str, tuple[str, ...]] = {}
     """Vendor extensions: parameters and fields (of messages, parts, tools) that Chat doesn't have.
 

@@ -8,12 +8,24 @@ from collections.abc import Iterator, Sequence
 
 from actors.answer.builder import fold
 from actors.turn.events import AnyEvent, Ended
+from actors.turn.messages import (
+    AssistantMessage,
+    ImagePart,
+    Message,
+    Part,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ToolCall,
+    UserMessage,
+    parts_of,
+)
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.openai_responses.items import response_id
 from web.dialects.openai_responses.response import usage_fields
 from web.http.api_error import ApiError
-from web.surfaces.responses.history.message_groups import Message, MessageGroup
+from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import Item
 
@@ -27,7 +39,7 @@ _TASK = (
 _KEPT_ROLES = frozenset({"user", "system", "developer"})
 
 
-def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> list[Message]:
+def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> tuple[Message, ...]:
     """Return the messages that ask the model for a summary of a conversation.
 
     The conversation is rendered as text, function calls and outputs included, so that every
@@ -35,10 +47,7 @@ def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> li
     """
     texts = [text for text in (instructions, _TASK) if text]
     lines = [line for group in groups for message in group.messages for line in _lines(message)]
-    return [
-        {"role": "system", "content": "\n\n".join(texts)},
-        {"role": "user", "content": "\n\n".join(lines)},
-    ]
+    return SystemMessage("\n\n".join(texts)), UserMessage("\n\n".join(lines))
 
 
 def compacted(
@@ -71,28 +80,19 @@ def _kept_messages(bare: str, items: Sequence[Item]) -> Iterator[Item]:
 
 
 def _lines(message: Message) -> Iterator[str]:
-    role = message["role"]
-    if text := _text(message.get("content")):
+    role = message.role
+    if text := "\n".join(map(_text, parts_of(message.content))):
         yield f"{'function result' if role == 'tool' else role}: {text}"
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
-        match call:
-            case {"function": {"name": name, "arguments": arguments}}:
-                yield f"assistant calls {name}({arguments})"
+    for call in message.tool_calls if isinstance(message, AssistantMessage) else ():
+        if isinstance(call, ToolCall):
+            yield f"assistant calls {call.name}({call.arguments})"
 
 
-def _text(content: JSON) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(_part(part) for part in parts)
-
-
-def _part(part: JSON) -> str:
+def _text(part: Part) -> str:
     match part:
-        case {"text": str(text)} | {"refusal": str(text)}:
+        case TextPart(text=text) | RefusalPart(refusal=text):
             return text
-        case {"type": "image_url"}:
+        case ImagePart():
             return "[image]"
     return "[something else]"
 

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
-from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
@@ -57,10 +56,9 @@ async def start_summary(
     """Start a turn that summarises a conversation; its content is not stored."""
     request = prepared.request
     make_messages = partial(summary_call, prepared.conversation.groups, request.instructions)
-    turn_request = _request(service, prepared, ModelContext([], ()))
+    turn_request = _request(service, prepared, ModelContext((), ()))
     call = ModelCall(
-        upstream_model="",
-        messages=read_messages(await off_loop(prepared.large, threads, make_messages)),
+        messages=await off_loop(prepared.large, threads, make_messages),
         parameters={
             name: request.parameters[name]
             for name in _USER_PARAMETERS
@@ -85,11 +83,7 @@ async def count_input(
 ) -> int:
     """Estimate the input tokens of a request on the first route, without images."""
     context = await model_context(service, prepared, threads)
-    call = ModelCall(
-        upstream_model="",
-        messages=read_messages(context.messages),
-        parameters=prepared.request.parameters,
-    )
+    call = ModelCall(messages=context.messages, parameters=prepared.request.parameters)
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 
 
@@ -119,8 +113,7 @@ def _call(service: Service, prepared: PreparedRequest, context: ModelContext) ->
     if request.thinking and knows_thinking(service, prepared.plan):
         parameters = {**parameters, "reasoning": request.thinking}
     return ModelCall(
-        upstream_model="",
-        messages=read_messages(context.messages),
+        messages=context.messages,
         parameters=parameters,
         # Formats that cannot send reasoning of earlier answers warn about it by this name.
         foreign={THINKING: ()} if context.has_reasoning else {},

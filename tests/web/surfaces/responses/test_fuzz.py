@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.turn.chat_messages import write_messages
 from web.http.api_error import ApiError
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.conversation import conversation_of
@@ -125,7 +126,7 @@ def test_accepted_requests_become_valid_chat_messages(
     groups = joined_groups(ask, Chain(items=past.input))
     called: set[object] = set()
     for group in groups:
-        for message in group.messages:
+        for message in write_messages(group.messages):
             assert message["role"] in {"system", "developer", "user", "assistant", "tool"}
             assert isinstance(message["content"], str | list | None)
             calls = message.get("tool_calls") or []
@@ -133,4 +134,4 @@ def test_accepted_requests_become_valid_chat_messages(
             called = {call["id"] for call in calls} if calls else called
             assert message["role"] != "tool" or message["tool_call_id"] in called
             assert message["content"] is not None or calls or "reasoning_content" in message
-    assert all(isinstance(one["content"], str) for one in summary_call(groups, "Briefly."))
+    assert all(isinstance(one.content, str) for one in summary_call(groups, "Briefly."))

@@ -1,35 +1,63 @@
-"""Converts items to chat messages, in groups that are kept or dropped together. Pure.
+"""Converts items to messages, in groups that are kept or dropped together. Pure.
 
 Chat Completions requires the calls of a model in one message, directly followed by their results,
 wherever they were among the items. These messages are one group, with the reasoning that led to the
 calls. Every other message is a group by itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from actors.providers.formats.vendor_extensions import THINKING
+from actors.turn.messages import (
+    AssistantMessage,
+    Content,
+    ImagePart,
+    Message,
+    OtherPart,
+    Part,
+    Reasoning,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+    parts_of,
+)
 from actors.turn.model_call import JSON
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
 
-Message = dict[str, JSON]
 
+class MessageGroup(Struct, frozen=True):
+    """Messages that are valid only together."""
 
-class MessageGroup(Struct):
-    """Chat messages that are valid only together."""
-
-    messages: list[Message]
-    pending: int = 0
-    """Number of its calls without a result so far."""
-    reasoning: list[str] | None = None
-    """Reasoning that preceded the first message; `MessageGroups.finish` adds it to that message."""
+    messages: tuple[Message, ...]
 
     @property
-    def role(self) -> JSON:
+    def role(self) -> str:
         """The role of the first message."""
-        return self.messages[0]["role"]
+        return self.messages[0].role
+
+
+class _Answer(Struct):
+    """An assistant's message to which items are still added, and the results of its calls."""
+
+    contents: list[Content] = []
+    reasoning: list[str] = []
+    calls: list[ToolCall] = []
+    results: list[ToolMessage] = []
+
+    def group(self) -> MessageGroup:
+        """Return its group; it must not grow after that."""
+        thinking = "\n\n".join(self.reasoning)
+        message = AssistantMessage(
+            content=_joined(self.contents),
+            reasoning=(Reasoning(thinking),) if thinking else (),
+            tool_calls=tuple(self.calls),
+        )
+        return MessageGroup((message, *self.results))
 
 
 class Mismatch(Exception):
@@ -45,16 +73,16 @@ class MessageGroups:
     """A builder that converts items to message groups, in their order."""
 
     def __init__(self) -> None:
-        self.groups: list[MessageGroup] = []
+        self._groups: list[MessageGroup | _Answer] = []
         self.dropped_reasoning = 0
         """Number of dropped reasoning items, which have no text or precede no message."""
         self.orphans = 0
         """Number of results that were dropped because their calls are missing."""
-        self._open: MessageGroup | None = None
-        """The group of the last message, while further items may extend that message."""
+        self._open: _Answer | None = None
+        """The last message, while further items may extend it."""
         self._waiting_reasoning: list[str] = []
         """Reasoning that waits for the message it led to."""
-        self._calls: dict[str, tuple[MessageGroup, int]] = {}
+        self._calls: dict[str, tuple[_Answer, int]] = {}
         """Calls without a result, by call id, with the index of the item."""
         self._answered: set[str] = set()
         self._place = 0
@@ -80,10 +108,7 @@ class MessageGroups:
                 f"there is no output for the function call {call_id!r:.200}."
                 " Send its function_call_output.",
             )
-        for group in self.groups:
-            if group.reasoning is not None:
-                group.messages[0][THINKING] = "\n\n".join(group.reasoning)
-        return self.groups
+        return [one.group() if isinstance(one, _Answer) else one for one in self._groups]
 
     def _is_orphan(self, item: Item) -> bool:
         return item["type"] == "function_call_output" and item["call_id"] not in self._calls
@@ -91,9 +116,9 @@ class MessageGroups:
     def _add(self, item: Item) -> None:
         match item["type"]:
             case "message" if item["role"] == "assistant":
-                self._assistant_content(assistant_content(item["content"]))
+                self._assistant_content(content_of(item["content"]) or "")
             case "message":
-                self._other({"role": item["role"], "content": input_content(item["content"])})
+                self._other(_message(item["role"], content_of(item["content"])))
             case "function_call":
                 self._call(item)
             case "function_call_output":
@@ -106,56 +131,40 @@ class MessageGroups:
     def _other(self, message: Message) -> None:
         self._drop_reasoning()
         self._open = None
-        self.groups.append(MessageGroup([message]))
+        self._groups.append(MessageGroup((message,)))
 
-    def _assistant(self) -> MessageGroup:
-        """Return the open assistant group, or a new one, with the reasoning before it."""
-        group = self._open
-        if group is None:
-            group = self._open = MessageGroup([{"role": "assistant", "content": None}])
-            self.groups.append(group)
-        if self._waiting_reasoning:
-            group.reasoning = group.reasoning or []
-            group.reasoning += self._waiting_reasoning
-            self._waiting_reasoning.clear()
-        return group
+    def _answer(self) -> _Answer:
+        """Return the open assistant's message, or a new one, with the reasoning before it."""
+        if self._open is None:
+            self._open = _Answer()
+            self._groups.append(self._open)
+        self._open.reasoning += self._waiting_reasoning
+        self._waiting_reasoning.clear()
+        return self._open
 
-    def _assistant_content(self, content: JSON) -> None:
-        if self._open is not None and not self._open.pending:
+    def _assistant_content(self, content: Content) -> None:
+        if self._open is not None and len(self._open.calls) == len(self._open.results):
             self._open = None
-        message = self._assistant().messages[0]
-        match message["content"]:
-            case None:
-                message["content"] = content
-            case list(there):  # may be changed in place: this message owns its list
-                there += _parts(content)
-            case there:
-                message["content"] = [*_parts(there), *_parts(content)]
+        self._answer().contents.append(content)
 
     def _call(self, item: Item) -> None:
         call_id = str(item["call_id"])
         if call_id in self._calls:
             raise Mismatch(self._place, f"there are two function calls with id {call_id!r:.200}.")
-        function = {"name": item["name"], "arguments": item["arguments"]}
-        call = {"id": call_id, "type": "function", "function": function}
-        group = self._assistant()
-        calls = group.messages[0].setdefault("tool_calls", [])
-        if isinstance(calls, list):
-            calls.append(call)
-        group.pending += 1
-        self._calls[call_id] = group, self._place
+        answer = self._answer()
+        answer.calls.append(ToolCall(call_id, str(item["name"]), str(item["arguments"])))
+        self._calls[call_id] = answer, self._place
         self._answered.discard(call_id)
 
     def _result(self, item: Item) -> None:
         call_id = str(item["call_id"])
-        group, _ = self._calls.pop(call_id, (None, 0))
-        if group is None:
+        answer, _ = self._calls.pop(call_id, (None, 0))
+        if answer is None:
             why = "already has an output" if call_id in self._answered else "is missing"
             text = f"the function call {call_id!r:.200} of this output {why}."
             raise Mismatch(self._place, text)
-        content = output_content(item["output"])
-        group.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
-        group.pending -= 1
+        content = content_of(item["output"])
+        answer.results.append(ToolMessage(content=content, tool_call_id=call_id))
         self._answered.add(call_id)
         self._drop_reasoning()
         self._open = None
@@ -173,55 +182,42 @@ class MessageGroups:
         self._waiting_reasoning.clear()
 
 
-def input_content(parts: JSON) -> JSON:
-    """Convert message content to the form of Chat Completions; a single plain text is a string."""
-    match parts:
-        case [{"type": "input_text", "text": text, **others}] if not others:
+def _message(role: JSON, content: Content) -> Message:
+    if role == "system" or role == "developer":
+        return SystemMessage(content, role)
+    return UserMessage(content)
+
+
+def content_of(parts: JSON) -> Content:
+    """Convert an item's content or output to a message's; a single plain text is a string."""
+    if not isinstance(parts, list):
+        return str(parts)
+    content = tuple(_part(part) for part in parts if isinstance(part, dict))
+    match content:
+        case (TextPart(text=text, extras=extras),) if not extras:
             return text
-        case [*_]:
-            return [_input_part(part) for part in parts if isinstance(part, dict)]
-    return parts
+    return content
 
 
-def output_content(output: JSON) -> JSON:
-    """Convert a function's output to the content of a tool message."""
-    return input_content(output) if isinstance(output, list) else output
-
-
-def assistant_content(parts: JSON) -> JSON:
-    """Convert the content of an assistant message, without its annotations and logprobs."""
-    match parts:
-        case [{"type": "output_text", "text": text}]:
-            return text
-        case []:
-            return ""
-        case [*_]:
-            return [_output_part(part) for part in parts if isinstance(part, dict)]
-    return parts
-
-
-def _input_part(part: Item) -> Item:
+def _part(part: Item) -> Part:
     match part:
-        case {"type": "input_text", "text": text, **others}:
-            return {"type": "text", "text": text, **others}
-        case {"type": "input_image", "image_url": url, **others}:
+        case {"type": "input_text", "text": str(text), **others}:
+            return TextPart(text, others)
+        case {"type": "output_text", "text": str(text)}:
+            # Annotations and logprobs belong to answers; requests have no field for them.
+            return TextPart(text)
+        case {"type": "refusal", "refusal": str(refusal)}:
+            return RefusalPart(refusal)
+        case {"type": "input_image", "image_url": str(url), **others}:
             detail = others.pop("detail", None)
-            image = {"url": url} if detail in (None, "auto") else {"url": url, "detail": detail}
-            return {"type": "image_url", "image_url": image, **others}
-    return part
+            return ImagePart(url, None if detail in (None, "auto") else str(detail), others)
+    return OtherPart(part)
 
 
-def _output_part(part: Item) -> Item:
-    match part:
-        case {"type": "output_text", "text": text}:
-            return {"type": "text", "text": text}
-    return part
-
-
-def _parts(content: JSON) -> list[JSON]:
-    if isinstance(content, list):
-        return content
-    return [{"type": "text", "text": content}] if content else []
+def _joined(contents: Sequence[Content]) -> Content:
+    if len(contents) < 2:
+        return contents[0] if contents else None
+    return tuple(part for content in contents if content for part in parts_of(content))
 
 
 def _texts(parts: JSON) -> list[str]:

@@ -10,16 +10,15 @@ from time import perf_counter
 import trio
 from msgspec import Struct
 
-from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
-from actors.turn.chat_messages import read_messages
 from actors.turn.events import Warning
+from actors.turn.messages import AssistantMessage, Message, SystemMessage
 from actors.turn.model_call import ModelCall
 from store.records.turn_records import Principal
 from web.http.api_error import invalid
 from web.service import Service
 from web.surfaces.responses.history.conversation import Conversation, conversation_of
-from web.surfaces.responses.history.message_groups import Message, MessageGroup
+from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.history.stored_history import (
     NONE_UNSTORED,
     LoadedHistory,
@@ -88,10 +87,16 @@ async def prepare(
 class ModelContext(Struct, frozen=True):
     """The messages for the model, and warnings for the client about omissions."""
 
-    messages: list[Message]
+    messages: tuple[Message, ...]
     notes: tuple[Warning, ...]
-    has_reasoning: bool = False
-    """True if the messages include reasoning of earlier answers."""
+
+    @property
+    def has_reasoning(self) -> bool:
+        """True if the messages include reasoning of earlier answers."""
+        return any(
+            isinstance(message, AssistantMessage) and bool(message.reasoning)
+            for message in self.messages
+        )
 
 
 async def model_context(
@@ -114,22 +119,9 @@ async def model_context(
             " and were left out."
         )
         notes.append(Warning("truncated", text))
-    instruction_messages = _instruction_messages(conversation.instructions)
-    return await off_loop(
-        prepared.large,
-        threads,
-        lambda: _with_instructions(instruction_messages, groups, tuple(notes)),
-    )
-
-
-def _with_instructions(
-    instruction_messages: Sequence[Message],
-    groups: Sequence[MessageGroup],
-    notes: tuple[Warning, ...],
-) -> ModelContext:
-    messages = [message for group in groups for message in group.messages]
-    has_reasoning = any(THINKING in message for message in messages)
-    return ModelContext([*instruction_messages, *messages], notes, has_reasoning)
+    instructions = _instruction_messages(conversation.instructions)
+    messages = (message for group in groups for message in group.messages)
+    return ModelContext((*instructions, *messages), tuple(notes))
 
 
 def knows_thinking(service: Service, plan: TurnPlan) -> bool:
@@ -138,8 +130,8 @@ def knows_thinking(service: Service, plan: TurnPlan) -> bool:
     return all(providers[one.route.provider].format in _RESPONSES for one in plan.routes)
 
 
-def _instruction_messages(instructions: str | None) -> list[Message]:
-    return [{"role": "system", "content": instructions}] if instructions else []
+def _instruction_messages(instructions: str | None) -> tuple[Message, ...]:
+    return (SystemMessage(instructions),) if instructions else ()
 
 
 def _ignored_parameters(service: Service, prepared: PreparedRequest) -> list[Warning]:
@@ -166,14 +158,8 @@ async def _truncated(
         return conversation.groups
     count_tokens = partial(service.estimates.estimate_input, str(first.route))
     longest = request.parameters.get("max_completion_tokens")
-    instruction_messages = _instruction_messages(conversation.instructions)
-    fixed = count_tokens(
-        ModelCall(
-            upstream_model="",
-            messages=read_messages(instruction_messages),
-            parameters=request.parameters,
-        )
-    )
+    instructions = _instruction_messages(conversation.instructions)
+    fixed = count_tokens(ModelCall(messages=instructions, parameters=request.parameters))
     room = window - fixed - (longest if isinstance(longest, int) else 0)
     counted = await count_groups(conversation.groups, count_tokens)
     return await off_loop(prepared.large, threads, lambda: fitting(counted, room))
@@ -192,6 +178,6 @@ async def count_groups(
         if perf_counter() - since > _AT_ONCE_S:
             await trio.lowlevel.checkpoint()
             since = perf_counter()
-        call = ModelCall(upstream_model="", messages=read_messages(group.messages), parameters={})
+        call = ModelCall(messages=group.messages)
         counted.append(CountedGroup(group, count_tokens(call)))
     return counted

@@ -6,6 +6,7 @@ client that forges one can say no more than it could in a message.
 
 from base64 import b64decode, b64encode
 
+from actors.turn.messages import UserMessage
 from actors.turn.model_call import JSON
 
 _MARK = "trouper1."
@@ -27,10 +28,10 @@ def unseal(content: str) -> str | None:
         return None
 
 
-def summary_message(content: JSON) -> dict[str, JSON]:
-    """Return a compaction item as a chat message.
+def summary_message(content: JSON) -> UserMessage:
+    """Return a compaction item as a message.
 
     It has the role `user`, since the client controls its content.
     """
     summary = unseal(content) if isinstance(content, str) else None
-    return {"role": "user", "content": _HEAD + (summary or "")}
+    return UserMessage(_HEAD + (summary or ""))

@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.turn.messages import UserMessage
 from actors.turn.model_call import ModelCall
 from tests.support.edge_harness import open_harness
 from tests.support.responses_requests import HELLO
@@ -76,7 +77,7 @@ async def test_token_counting_yields_to_other_tasks() -> None:
             pass
         return 1
 
-    groups = [MessageGroup([user("Hi")]) for _ in range(10)]
+    groups = [MessageGroup((UserMessage("Hi"),)) for _ in range(10)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
         counted = await count_groups(groups, count_tokens)

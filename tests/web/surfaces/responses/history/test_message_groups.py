@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.surfaces.responses.history.message_groups import Message, MessageGroups, Mismatch
+from actors.turn.chat_messages import write_messages
+from web.surfaces.responses.history.message_groups import MessageGroups, Mismatch
 from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import (
     Item,
@@ -17,6 +18,8 @@ from web.surfaces.responses.input.items import (
     reasoning_item,
     text_part,
 )
+
+Message = dict[str, object]
 
 
 def user(text: str) -> Item:
@@ -42,7 +45,11 @@ def reasoning(text: str) -> Item:
 def messages(*items: Item) -> list[Message]:
     groups = MessageGroups()
     groups.add(items)
-    return [message for group in groups.finish() for message in group.messages]
+    return finished(groups)
+
+
+def finished(groups: MessageGroups) -> list[Message]:
+    return [message for group in groups.finish() for message in write_messages(group.messages)]
 
 
 def assistant_calls(*ids: str, content: object = None, **fields: object) -> Message:
@@ -182,7 +189,7 @@ def test_reasoning_without_a_following_message_is_dropped_and_counted() -> None:
     groups = MessageGroups()
     sealed = reasoning_item([], []) | {"encrypted_content": "x"}
     groups.add([reasoning("a"), user("Hi"), sealed, reasoning("b"), model("Yes."), reasoning("c")])
-    found = [message for group in groups.finish() for message in group.messages]
+    found = finished(groups)
     assert found == [
         chat_message("user", "Hi"),
         chat_message("assistant", "Yes.") | {"reasoning_content": "b"},
@@ -243,7 +250,7 @@ def test_mismatched_calls_and_results_are_rejected(
 def test_forgiving_drops_results_without_calls() -> None:
     groups = MessageGroups()
     groups.add([output("1"), user("Hi")], forgiving=True)
-    assert [group.messages for group in groups.finish()] == [[chat_message("user", "Hi")]]
+    assert finished(groups) == [chat_message("user", "Hi")]
     assert groups.orphans == 1
 
 
@@ -277,8 +284,10 @@ def test_results_follow_their_calls_in_any_order(
     groups = MessageGroups()
     groups.add(items)
     texts: list[str] = []
+    heads: list[object] = []
     for group in groups.finish():
-        first, *rest = group.messages
+        first, *rest = write_messages(group.messages)
+        heads.append(first.get("reasoning_content"))
         called = first.get("tool_calls") or []
         assert isinstance(called, list)
         assert {c["id"] for c in called} == {message["tool_call_id"] for message in rest}
@@ -289,6 +298,5 @@ def test_results_follow_their_calls_in_any_order(
     expected = [item["content"][0]["text"] for item in items if item["type"] == "message"]  # type: ignore[index]
     assert sorted(texts) == sorted(expected)
     thoughts = sum(item["type"] == "reasoning" for item in items)
-    heads = [group.messages[0].get("reasoning_content") for group in groups.groups]
     kept = sum(head.count("t") for head in heads if isinstance(head, str))
     assert kept + groups.dropped_reasoning == thoughts

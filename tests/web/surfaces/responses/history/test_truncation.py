@@ -3,12 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.turn.chat_messages import read_messages
 from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.history.truncation import CountedGroup, fitting
 
 
 def group(role: str) -> MessageGroup:
-    return MessageGroup([{"role": role, "content": "x"}])
+    return MessageGroup(read_messages([{"role": role, "content": "x"}]))
 
 
 def counted(*roles: str, tokens: int = 10) -> list[CountedGroup]:
