@@ -26,7 +26,7 @@ SUBPACKAGES: dict[str, set[str]] = {
     "actors.turn": set(),
     "actors.turn.state": {"actors.answer", "actors.journal", "actors.usage"},
     "actors.ports": {"actors.turn"},
-    "actors.answer": {"actors.turn"},
+    "actors.answer": {"actors.turn", "actors.runtime"},
     "actors.journal": BASE,
     "actors.usage": BASE,
     "actors.routing": BASE,

@@ -3,8 +3,8 @@
 - `builder`: the one fold of events into the answer, including retry and replace
 - `changes`: mutable items of an answer in progress, and the changes that happen to them
 - `items`: finished items as plain records
-- `codec`: encodes and decodes items, long ones piece by piece
+- `codec`: encodes and decodes items, and detects long answers
 
-Imports `turn` only. The JSON of a client protocol belongs in `web.dialects`; text joined across
-attempts belongs in `continuation`.
+Imports `turn` and `runtime`. The JSON of a client protocol belongs in `web.dialects`; text joined
+across attempts belongs in `continuation`.
 """

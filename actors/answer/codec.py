@@ -1,40 +1,18 @@
-"""Long answers: detects them and encodes and decodes their items piece by piece.
+"""Encode and decode the items of an answer, and detect long answers.
 
-Work on a long answer is offloaded to a thread so that it doesn't block the event loop. But a
-single call into a C library keeps the GIL, so long items are encoded and decoded in pieces.
+Work on a long answer is offloaded to a thread so that it doesn't block the event loop.
 """
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 import msgspec
-from msgspec import Raw, Struct
 
-from actors.answer.items import (
-    FunctionCallItem,
-    Item,
-    ItemStatus,
-    MessageItem,
-    MessagePart,
-    ReasoningItem,
-    RefusalPart,
-    TextPart,
-    decode_items,
-    encode_items,
-)
+from actors.answer.items import Item
+from actors.runtime.json_pieces import decoded, encoded
+from actors.runtime.offload import BUDGET, Cost, is_much
 from actors.turn import events
 from actors.turn.events import AnyEvent, Text
-
-LONG_EVENTS = 1024
-"""Number of events from which an answer can be assembled within 5 ms."""
-LONG_TEXT = 1_048_576
-"""Characters of text from which an answer can be assembled within 5 ms."""
-LOGPROBS_COST = 16
-"""Cost of one character of logprobs relative to one of text."""
-LONG_ITEMS = 65_536
-"""Characters of stored items that can be decoded and rendered again within 5 ms."""
-
-_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 _TEXTS: dict[type[AnyEvent], Callable[[AnyEvent], str]] = {
     **dict.fromkeys((Text, events.Reasoning, events.Refusal), attrgetter("delta")),
@@ -42,10 +20,12 @@ _TEXTS: dict[type[AnyEvent], Callable[[AnyEvent], str]] = {
     events.Replace: attrgetter("text"),
 }
 
+_decode = msgspec.json.Decoder(list[Item]).decode
+
 
 def is_long(journal: Sequence[AnyEvent]) -> bool:
     """Return True if assembling the answer may take over 5 ms; the check takes under 1 ms."""
-    return len(journal) > LONG_EVENTS or sum(map(_cost, journal)) > LONG_TEXT
+    return is_much(len(journal), Cost.EVENT) or sum(map(_cost, journal)) > BUDGET
 
 
 def _cost(event: AnyEvent) -> int:
@@ -53,66 +33,17 @@ def _cost(event: AnyEvent) -> int:
     if text_of is None:
         return 0
     logprobs = event.logprobs if type(event) is Text else None
-    return len(text_of(event)) + (LOGPROBS_COST * len(logprobs) if logprobs else 0)
+    cost = Cost.ANSWER_TEXT * len(text_of(event))
+    return cost + (Cost.LOGPROBS * len(logprobs) if logprobs else 0)
 
 
-def encode_stored_items(items: Sequence[Item], *, long: bool) -> str | None:
-    """Encode the items for storage, or return None for no items."""
-    if not items:
-        return None
-    return (_encoded(items) if long else encode_items(items)).decode()
+def encode_items(items: Sequence[Item]) -> str | None:
+    """Encode items as a JSON array for storage, or return None for no items."""
+    return encoded(items).decode() if items else None
 
 
-def read_items(kept: str) -> list[Item]:
+def decode_items(data: str) -> list[Item]:
     """Decode stored items; raises `msgspec.MsgspecError` for any other content."""
-    if len(kept) <= LONG_ITEMS:
-        return decode_items(kept)
-    return [_item(_split_item(item)) for item in _split(kept)]
-
-
-def _encoded(items: Sequence[Item]) -> bytes:
-    return b"[%b]" % b",".join([_encoded_item(item) for item in items])
-
-
-def _encoded_item(item: Item) -> bytes:
-    if not isinstance(item, MessageItem):
-        return _encode(item)
-    return _encode(_RawMessage(status=item.status, parts=list(map(_encoded_part, item.parts))))
-
-
-def _encoded_part(part: MessagePart) -> Raw:
-    if not isinstance(part, TextPart):
-        return Raw(_encode(part))
-    logprobs = [Raw(_encode(piece)) for piece in part.logprobs]
-    return Raw(_encode(_RawText(part.text, logprobs)))
-
-
-class _RawText(Struct, tag="text", tag_field="type", omit_defaults=True):
-    text: str
-    logprobs: list[Raw] = []
-
-
-class _RawMessage(Struct, tag="message", tag_field="type", kw_only=True):
-    status: ItemStatus
-    parts: list[Raw]
-
-
-_split = msgspec.json.Decoder(list[Raw]).decode
-_split_item = msgspec.json.Decoder(ReasoningItem | _RawMessage | FunctionCallItem).decode
-_split_part: Callable[[Raw], _RawText | RefusalPart] = msgspec.json.Decoder(
-    _RawText | RefusalPart
-).decode
-_piece = msgspec.json.Decoder(str).decode
-
-
-def _item(raw_item: ReasoningItem | _RawMessage | FunctionCallItem) -> Item:
-    if not isinstance(raw_item, _RawMessage):
-        return raw_item
-    return MessageItem(status=raw_item.status, parts=tuple(map(_part, raw_item.parts)))
-
-
-def _part(raw: Raw) -> MessagePart:
-    part = _split_part(raw)
-    if not isinstance(part, _RawText):
-        return part
-    return TextPart(part.text, tuple(map(_piece, part.logprobs)))
+    if is_much(len(data), Cost.ITEM_TEXT):
+        return msgspec.convert(decoded(data), list[Item])
+    return _decode(data)

@@ -4,9 +4,6 @@ They are independent of the dialects. An item's index is its position in the lis
 derived from that index and the turn's id.
 """
 
-from collections.abc import Sequence
-
-import msgspec
 from msgspec import Struct
 
 from actors.answer.builder import AnswerBuilder
@@ -87,16 +84,3 @@ def part_of(part: GrowingPart) -> MessagePart:
     if part.kind is PartKind.TEXT:
         return TextPart(part.text, tuple(part.logprobs))
     return RefusalPart(part.text)
-
-
-def encode_items(items: Sequence[Item]) -> bytes:
-    """Encode items as a JSON array."""
-    return msgspec.json.encode(items)
-
-
-def decode_items(data: bytes | str) -> list[Item]:
-    """Decode the items of a JSON array; raises `msgspec.MsgspecError` for any other content."""
-    return _decoder.decode(data)
-
-
-_decoder = msgspec.json.Decoder(list[Item])

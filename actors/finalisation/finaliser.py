@@ -6,15 +6,13 @@ own shield and deadline, so that a cancelled turn is still finalised.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import msgspec
 import trio
 
-from actors.answer.builder import AnswerBuilder, fold
-from actors.answer.codec import encode_stored_items, is_long
-from actors.answer.items import items_of
-from actors.finalisation.outcome_decision import TurnEnding
+from actors.answer.builder import fold
+from actors.answer.codec import is_long
+from actors.finalisation.outcome_decision import TurnEnding, items_json
 from actors.finalisation.unsaved_records import Unsaved
 from actors.persister import Persister, started_without_route
 from actors.ports import TurnStore
@@ -116,16 +114,11 @@ async def _items(turn: Turn) -> str | None:
     """Return the output items as JSON if they are stored, for a long answer from a thread."""
     if not turn.keeps_items:
         return None
-    long = is_long(turn.journal.events)
-    if long:
+    if is_long(turn.journal.events):
         with trio.move_on_after(ITEMS_TIMEOUT_S, shield=True):
-            return await trio.to_thread.run_sync(partial(_encode_items, turn.answer, long=long))
+            return await trio.to_thread.run_sync(items_json, turn.answer)
     # Also if no thread was free in time: a blocked event loop is better than lost items.
-    return _encode_items(turn.answer, long=long)
-
-
-def _encode_items(answer: AnswerBuilder, *, long: bool) -> str | None:
-    return encode_stored_items(items_of(answer), long=long)
+    return items_json(turn.answer)
 
 
 def publish(turn: Turn, last: list[AnyEvent]) -> None:

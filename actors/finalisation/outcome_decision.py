@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.answer.builder import AnswerBuilder, reached_client
-from actors.answer.items import encode_items, items_of
+from actors.answer.codec import encode_items
+from actors.answer.items import items_of
 from actors.attempts.client_errors import out_of_time
 from actors.persister import Persister
 from actors.ports import Estimator
@@ -178,8 +179,7 @@ def tool_call(call: ToolCall) -> dict[str, object]:
 
 def items_json(answer: AnswerBuilder) -> str | None:
     """Return the output items of an ended answer as stored JSON, or None for no items."""
-    items = items_of(answer)
-    return encode_items(items).decode() if items else None
+    return encode_items(items_of(answer))
 
 
 def error_json(error: ErrorInfo | None) -> str | None:

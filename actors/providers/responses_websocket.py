@@ -28,7 +28,8 @@ from actors.providers.http.response import fail_after
 from actors.providers.http.transport import Connect
 from actors.providers.http.websocket import Refused, Socket, SocketClosed, Upgrade
 from actors.providers.redaction import Scrub, scrubber
-from actors.runtime.offload import THREADS, encoded, is_large, off_loop
+from actors.runtime.json_pieces import encoded
+from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 

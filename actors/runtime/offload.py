@@ -1,10 +1,11 @@
-"""Offload work on large values to threads so that it does not block the event loop.
+"""Offload large work to threads so that it does not block the event loop.
 
-A single call into a C library keeps the GIL and blocks the event loop even from a thread, so
-large documents are encoded in pieces.
+`Cost` is the one rule for what large work is. Work on JSON is also cut into pieces
+(`actors.runtime.json_pieces`), because a single call into a C library keeps the GIL.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
+from enum import IntEnum
 from typing import TypeVar
 
 import msgspec
@@ -12,22 +13,48 @@ import trio
 
 THREADS = 2
 """Number of threads; they share the GIL with the event loop, so more would not help."""
-LARGE_VALUES = 2048
-"""JSON values (messages, parts, tool calls …) that can be processed within 5 ms."""
-LARGE_TEXT = 262_144
-"""Characters of text that can be processed within 5 ms."""
+BUDGET = 1_048_576
+"""Units of work that take at most about 5 ms on the event loop, as measured."""
 
-_DEPTH = 5
-"""Nesting depth of a request down to message parts and tools."""
+
+class Cost(IntEnum):
+    """Units of work for each character, byte or object of a kind."""
+
+    ANSWER_TEXT = 1
+    """A character of an answer that is put together from its events."""
+    TEXT = 4
+    """A character of text that is encoded, analysed or rendered."""
+    EVENT_BYTE = 8
+    """A byte of stored events that are decoded."""
+    CONVERSATION = 8
+    """A character of stored items that become messages."""
+    LOGPROBS = 16
+    """A character of logprobs in an answer."""
+    ITEM_TEXT = 16
+    """A character of stored items that are decoded and rendered again."""
+    VECTOR = 16
+    """A byte of embeddings, or a character of their texts."""
+    BODY = 32
+    """A byte of a request body that is decoded and validated."""
+    VALUE = 512
+    """A JSON value, such as a message, a part or a tool call."""
+    EVENT = 1024
+    """An event of an answer that is put together, or an item of a request."""
+
 
 T = TypeVar("T")
+
+
+def is_much(amount: int, cost: Cost) -> bool:
+    """Return True if this much work may take over 5 ms."""
+    return amount * cost > BUDGET
 
 
 def is_large(*values: object) -> bool:
     """Return True if work on the JSON values may take over 5 ms; the check takes under 1 ms."""
     # Iterative: clients choose the nesting depth. It stops at the limits, so it is always fast.
     pending: list[Collection[object]] = [values]
-    values_left, text_left = LARGE_VALUES + len(values), LARGE_TEXT
+    values_left, text_left = BUDGET // Cost.VALUE + len(values), BUDGET // Cost.TEXT
     while pending:
         children = pending.pop()
         values_left -= len(children)
@@ -54,22 +81,3 @@ async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Call
     if not large:
         return work()
     return await trio.to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True)
-
-
-def encoded(document: object) -> bytes:
-    """Encode the document as JSON, piece by piece if it is large."""
-    return msgspec.json.encode(_in_pieces(document, _DEPTH) if is_large(document) else document)
-
-
-def encoded_list(objects: Iterable[Mapping[str, object]]) -> str:
-    """Encode the objects as a JSON array, one at a time."""
-    return f"[{','.join([msgspec.json.encode(one).decode() for one in objects])}]"
-
-
-def _in_pieces(value: object, depth: int) -> object:
-    """Return the value with the items of its lists encoded already."""
-    if depth and isinstance(value, dict):
-        return {name: _in_pieces(one, depth - 1) for name, one in value.items()}
-    if depth and isinstance(value, list):
-        return [msgspec.Raw(msgspec.json.encode(_in_pieces(one, depth - 1))) for one in value]
-    return value

@@ -12,7 +12,7 @@ from actors.attempts.attempt import Item
 from actors.attempts.deadlines import SLACK_S
 from actors.routing.requirements import Requirements, requirements_of
 from actors.runtime.batch_channel import BatchChannel
-from actors.runtime.offload import LARGE_VALUES
+from actors.runtime.offload import BUDGET, Cost
 from actors.streamer import Streamer
 from actors.turn import events
 from actors.turn.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
@@ -93,7 +93,7 @@ async def test_call_has_the_routes_model_and_the_clients_parameters(
     assert connect_s == QUICK.connect_s
 
 
-@pytest.mark.parametrize(("messages", "inline"), [(1, True), (LARGE_VALUES + 1, False)])
+@pytest.mark.parametrize(("messages", "inline"), [(1, True), (BUDGET // Cost.VALUE + 1, False)])
 async def test_only_a_large_call_is_analysed_in_a_thread(
     messages: int, inline: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

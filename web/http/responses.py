@@ -9,7 +9,8 @@ import trio
 from quart import Response
 from quart.wrappers.response import ResponseBody
 
-from actors.runtime.offload import encoded, off_loop
+from actors.runtime.json_pieces import encoded
+from actors.runtime.offload import off_loop
 from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.turn_errors import error_body
 

@@ -7,12 +7,9 @@ import msgspec
 import trio
 
 from actors.journal.checkpointer import decode_events
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import AnyEvent
 from store.records.turn_records import Segment
-
-AT_ONCE = 131_072
-"""Maximum size in bytes of a segment that is decoded on the event loop; this takes about 2 ms."""
 
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode = msgspec.msgpack.Decoder(AnyEvent).decode
@@ -27,7 +24,7 @@ async def load_stored_events(
     """
     events: list[AnyEvent] = []
     for segment in segments:
-        large = len(segment.blob) > AT_ONCE
+        large = is_much(len(segment.blob), Cost.EVENT_BYTE)
         decode = partial(_one_by_one if large else decode_events, segment.blob)
         events += await off_loop(large, threads, decode)
         await trio.lowlevel.checkpoint()

@@ -13,13 +13,11 @@ from actors.providers.formats.embeddings import (
 )
 from actors.providers.http.provider import HttpProvider, OpenResponse, media_type, not_an_answer
 from actors.providers.redaction import Scrub
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Maximum number of bytes of an answer; 2048 vectors of 3072 numbers take about as many."""
-_LARGE = 65_536
-"""Size above which a request (characters) or answer (bytes) is processed in a thread."""
 
 
 class HttpEmbedder:
@@ -71,7 +69,7 @@ class HttpEmbedding:
         try:
             data = await self._read_all()
             read = partial(read_embeddings, data, self._request, self._scrub)
-            return await off_loop(len(data) > _LARGE, self._threads, read)
+            return await off_loop(is_much(len(data), Cost.VECTOR), self._threads, read)
         except UpstreamFailure as failure:
             self._record_failure(failure)
             raise
@@ -93,4 +91,4 @@ class HttpEmbedding:
 
 
 def _is_large(request: EmbeddingCall) -> bool:
-    return sum(map(len, request.texts)) > _LARGE
+    return is_much(sum(map(len, request.texts)), Cost.VECTOR)

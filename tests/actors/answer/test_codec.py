@@ -7,22 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.answer import codec
 from actors.answer.builder import fold
-from actors.answer.codec import (
-    LOGPROBS_COST,
-    LONG_EVENTS,
-    LONG_TEXT,
-    encode_stored_items,
-    is_long,
-    read_items,
-)
-from actors.answer.items import decode_items, encode_items, items_of
+from actors.answer.codec import decode_items, encode_items, is_long
+from actors.answer.items import items_of
+from actors.runtime import offload
+from actors.runtime.offload import BUDGET, Cost
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import Reason
 from tests.support.sample_events import STARTED, answer_events, ended
 
+LONG_EVENTS = BUDGET // Cost.EVENT
+LONG_TEXT = BUDGET // Cost.ANSWER_TEXT
 HALF = "a" * (LONG_TEXT // 2)
 
 
@@ -39,8 +35,8 @@ HALF = "a" * (LONG_TEXT // 2)
         ([ToolCallDelta(0, "c", "f", HALF), ToolCall(0, "c", "f", HALF)], False),
         ([ToolCallDelta(0, "c", "f", HALF), ToolCall(0, "c", "f", HALF + "a")], True),
         ([events.Replace(HALF + HALF + "a", "guard")], True),
-        ([Text("", "x" * (LONG_TEXT // LOGPROBS_COST))], False),
-        ([Text("", "x" * (LONG_TEXT // LOGPROBS_COST + 1))], True),
+        ([Text("", "x" * (LONG_TEXT // Cost.LOGPROBS))], False),
+        ([Text("", "x" * (LONG_TEXT // Cost.LOGPROBS + 1))], True),
         ([events.Retry("guard"), events.Warning("a", HALF + HALF + "a")], False),
     ],
 )
@@ -60,25 +56,20 @@ answers = st.lists(answer_events | st.builds(Text, st.text(), st.text()), max_si
 
 
 @given(answers, st.sampled_from(Reason))
-def test_piecewise_encoding_gives_the_same_json(answer: list[AnyEvent], reason: Reason) -> None:
+def test_pieces_give_the_same_json_and_items(answer: list[AnyEvent], reason: Reason) -> None:
     items = items_of(fold([STARTED, *answer, ended(reason)]))
-    kept = encode_stored_items(items, long=True)
-    assert kept == encode_stored_items(items, long=False)
-    assert kept == (encode_items(items).decode() if items else None)
-
-
-@given(answers, st.sampled_from(Reason))
-def test_piecewise_decoding_gives_the_same_items(answer: list[AnyEvent], reason: Reason) -> None:
-    items = items_of(fold([STARTED, *answer, ended(reason)]))
-    kept = encode_items(items).decode()
+    stored = encode_items(items)
+    assert stored == (msgspec.json.encode(items).decode() if items else None)
     with pytest.MonkeyPatch.context() as patch:
-        assert read_items(kept) == items
-        patch.setattr(codec, "LONG_ITEMS", 0)
-        assert read_items(kept) == items == decode_items(kept)
+        patch.setattr(offload, "BUDGET", 0)
+        assert encode_items(items) == stored
+        assert decode_items(stored or "[]") == items
+    assert decode_items(stored or "[]") == items
 
 
-@pytest.mark.parametrize("kept", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
-def test_other_json_is_refused(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "LONG_ITEMS", -1)
+@pytest.mark.parametrize("budget", [0, BUDGET])
+@pytest.mark.parametrize("stored", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
+def test_other_json_is_refused(stored: str, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offload, "BUDGET", budget)
     with pytest.raises(msgspec.MsgspecError):
-        read_items(kept)
+        decode_items(stored)

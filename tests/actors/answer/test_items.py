@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.changes import Grew, ItemClosed, ItemOpened, PartClosed, PartOpened
+from actors.answer.codec import decode_items, encode_items
 from actors.answer.items import (
     FunctionCallItem,
     Item,
@@ -18,8 +19,6 @@ from actors.answer.items import (
     ReasoningItem,
     RefusalPart,
     TextPart,
-    decode_items,
-    encode_items,
     items_of,
 )
 from actors.turn import events
@@ -360,7 +359,8 @@ def test_items_are_encoded_as_json() -> None:
         Reasoning("hm"), Text("a", '{"content":[]}'), Refusal("no"), call_start(), call_more("{}")
     )
     kept = encode_items(items)
-    assert decode_items(kept) == decode_items(kept.decode()) == items
+    assert kept is not None
+    assert decode_items(kept) == items
     assert msgspec.json.decode(kept) == [
         {"type": "reasoning", "status": "completed", "text": "hm"},
         {
@@ -381,12 +381,6 @@ def test_items_are_encoded_as_json() -> None:
     ]
 
 
-@pytest.mark.parametrize("data", ["", "{}", '[{"type":"other"}]', '[{"type":"message"}]'])
-def test_other_json_is_refused(data: str) -> None:
-    with pytest.raises(msgspec.MsgspecError):
-        decode_items(data)
-
-
 answers = st.lists(answer_events | st.just(events.Retry("guard")), max_size=12)
 
 
@@ -396,7 +390,7 @@ def test_items_contain_the_text_of_the_journal(answer: list[AnyEvent], reason: R
     texts = [part for item in items if isinstance(item, MessageItem) for part in item.parts]
     assert "".join(part.text for part in texts if isinstance(part, TextPart)) == text_of(answer)
     assert all(item.status in (DONE, CUT) for item in items)
-    assert decode_items(encode_items(items)) == items
+    assert decode_items(encode_items(items) or "[]") == items
     calls = [item.call_id for item in items if isinstance(item, FunctionCallItem)]
     assert len(set(calls)) == len(calls)
 

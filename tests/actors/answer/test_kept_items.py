@@ -5,7 +5,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.answer.codec import LONG_EVENTS
+from actors.answer.codec import decode_items
 from actors.answer.items import (
     FunctionCallItem,
     Item,
@@ -13,12 +13,12 @@ from actors.answer.items import (
     MessageItem,
     ReasoningItem,
     TextPart,
-    decode_items,
 )
-from actors.finalisation import finaliser
+from actors.finalisation import outcome_decision
 from actors.finalisation.recovery import recover
 from actors.finalisation.unsaved_records import MAX_BYTES, Unsaved
 from actors.run_turn import run_turn
+from actors.runtime.offload import BUDGET, Cost
 from actors.turn import events
 from actors.turn.chunks import Chunk, ReasoningChunk, ToolCallChunk
 from actors.turn.events import AnyEvent
@@ -122,7 +122,7 @@ async def test_items_are_not_built_for_a_turn_that_stores_none(
     def fail(_journal: object) -> str:
         raise AssertionError("items were built for a turn that stores none")
 
-    monkeypatch.setattr(finaliser, "items_of", fail)
+    monkeypatch.setattr(outcome_decision, "items_of", fail)
     record = await run_to_record(
         TurnHarness(ScriptedProvider(text("a"), stop())), a_stored_request(input_items=None)
     )
@@ -134,7 +134,7 @@ async def test_items_are_not_built_for_a_turn_that_stores_none(
 
 
 async def test_long_answer_has_the_same_items(autojump_clock: MockClock) -> None:
-    pieces = ["ab "] * (LONG_EVENTS + 1)
+    pieces = ["ab "] * (BUDGET // Cost.EVENT + 1)
     record = await run_to_record(TurnHarness(ScriptedProvider(text(*pieces), stop())))
     assert items_in(record) == [message("".join(pieces))]
 
@@ -143,7 +143,7 @@ async def test_long_answer_is_stored_without_a_free_thread(
     autojump_clock: MockClock,
 ) -> None:
     limiter = trio.to_thread.current_default_thread_limiter()
-    harness = TurnHarness(ScriptedProvider(text(*["a"] * (LONG_EVENTS + 1)), stop()))
+    harness = TurnHarness(ScriptedProvider(text(*["a"] * (BUDGET // Cost.EVENT + 1)), stop()))
     holders = [object() for _ in range(int(limiter.available_tokens))]
     for holder in holders:
         limiter.acquire_on_behalf_of_nowait(holder)
@@ -152,7 +152,7 @@ async def test_long_answer_is_stored_without_a_free_thread(
     finally:
         for holder in holders:
             limiter.release_on_behalf_of(holder)
-    assert items_in(record) == [message("a" * (LONG_EVENTS + 1))]
+    assert items_in(record) == [message("a" * (BUDGET // Cost.EVENT + 1))]
 
 
 async def run_with_deletion(harness: TurnHarness) -> Turn:

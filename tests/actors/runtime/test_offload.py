@@ -1,29 +1,19 @@
-"""Tests of offloading: which calls are large, and piecewise encoding."""
+"""Tests of offloading: which calls are large, and where the work on them runs."""
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.runtime.offload import (
-    LARGE_TEXT,
-    LARGE_VALUES,
-    encoded,
-    encoded_list,
-    is_large,
-    off_loop,
-)
+from actors.runtime.offload import BUDGET, Cost, is_large, off_loop
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
-from tests.support.sizes import examples
 
+LARGE_VALUES = BUDGET // Cost.VALUE
+LARGE_TEXT = BUDGET // Cost.TEXT
 HALF = LARGE_VALUES // 2
 
 
@@ -80,45 +70,3 @@ async def test_cancelled_caller_does_not_wait_for_the_thread(autojump_clock: Moc
         await off_loop(True, threads, released.wait)
     assert scope.cancelled_caught
     released.set()
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
-    ),
-    max_leaves=20,
-)
-
-
-@settings(max_examples=examples(30))
-@given(st.dictionaries(st.text(max_size=3), JSON), st.sampled_from([0, HALF]))
-def test_piecewise_encoding_gives_the_same_document(document: dict[str, Any], more: int) -> None:
-    document |= {"many": [document.copy()] * more}
-    assert encoded(document) == msgspec.json.encode(document)
-
-
-def test_deep_documents_are_encoded() -> None:
-    deep: object = "end"
-    for _ in range(100):
-        deep = [{"in": deep}]
-    document = {"deep": deep, "many": [0] * LARGE_VALUES}
-    assert encoded(document) == msgspec.json.encode(document)
-
-
-@given(st.lists(st.dictionaries(st.text(max_size=3), JSON), max_size=4))
-def test_piecewise_list_gives_the_same_list(objects: list[dict[str, Any]]) -> None:
-    assert encoded_list(objects) == msgspec.json.encode(objects).decode()
-
-
-def test_each_object_of_a_list_is_encoded_alone() -> None:
-    taken: list[int] = []
-
-    def objects() -> Iterator[dict[str, Any]]:
-        for number, value in enumerate(["a", object(), "c"]):
-            taken.append(number)
-            yield {"value": value}
-
-    with pytest.raises(TypeError):
-        encoded_list(objects())
-    assert taken == [0, 1]

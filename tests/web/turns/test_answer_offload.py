@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from actors.answer.builder import fold
-from actors.answer.codec import LONG_EVENTS
-from actors.finalisation import finaliser
+from actors.finalisation import outcome_decision
 from actors.journal.checkpointer import decode_events, encode_events
+from actors.runtime import offload
+from actors.runtime.offload import BUDGET, Cost
 from actors.turn.events import AnyEvent, Text
 from actors.turn.store_records import Segment
 from store.records.turn_records import ChainLink
@@ -34,7 +35,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/messages": chat_body(max_tokens=99),
     "/v1/responses": {"model": "large", "input": "Hi"},
 }
-PIECES = ["ab "] * (LONG_EVENTS + 1)
+PIECES = ["ab "] * (BUDGET // Cost.EVENT + 1)
 LONG: list[Line] = [text(*PIECES), stop()]
 SHORT: list[Line] = [text("a", "b"), stop()]
 
@@ -103,7 +104,7 @@ async def test_items_of_a_long_answer_are_built_in_a_thread(
 ) -> None:
     """Once for the record and once for the response."""
     async with open_harness(ScriptedProvider(*lines)) as harness:
-        for module in (finaliser, response_object):
+        for module in (outcome_decision, response_object):
             recorder.watch(module, "items_of")
         await create_response(harness)
         assert recorder.on_loop == [lines is SHORT] * 2
@@ -117,10 +118,10 @@ async def test_long_stored_response_is_read_in_a_thread(
     monkeypatch: pytest.MonkeyPatch,
     lines: list[Line],
 ) -> None:
-    monkeypatch.setattr("web.surfaces.responses.resource.LONG_ITEMS", 1000)
+    monkeypatch.setattr(offload, "BUDGET", 1000 * Cost.ITEM_TEXT)
     async with open_harness(ScriptedProvider(*lines)) as harness:
         response = await create_response(harness)
-        recorder.watch(resource, "read_items")
+        recorder.watch(resource, "decode_items")
         assert await get_response(harness, response["id"]) == response
         assert recorder.on_loop == [lines is SHORT]
 
@@ -140,7 +141,7 @@ async def test_items_of_an_unstored_response_are_built_in_a_thread(
         keep(self, link)
 
     monkeypatch.setattr(UnstoredResponses, "keep", note)
-    recorder.watch(connection, "encode_stored_items")
+    recorder.watch(connection, "encode_items")
     async with open_harness(ScriptedProvider(*lines)) as harness, serve_sockets(harness) as server:
         await (await server.open()).respond(store=False)
     assert recorder.on_loop == [lines is SHORT]
@@ -161,7 +162,7 @@ def store_segments(harness: EdgeHarness, journal: list[AnyEvent]) -> None:
 async def test_large_segments_are_read_in_a_thread(
     autojump_clock: MockClock, recorder: ThreadRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_events, "AT_ONCE", 200)
+    monkeypatch.setattr(offload, "BUDGET", 200 * Cost.EVENT_BYTE)
     journal: list[AnyEvent] = [STARTED, *[Text("ab ")] * 100, ended()]
     async with open_harness(ScriptedProvider(*SHORT)) as harness:
         await create_response(harness)

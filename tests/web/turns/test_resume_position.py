@@ -11,6 +11,8 @@ from trio.testing import MockClock
 
 from actors.journal import journal
 from actors.journal.journal import AT_ONCE, Journal
+from actors.runtime import offload
+from actors.runtime.offload import Cost
 from actors.turn import events
 from actors.turn.events import AnyEvent, Recovered, Replace, Retry, Text
 from actors.turn.outcome import Reason
@@ -22,7 +24,6 @@ from tests.support.turn_fakes import ScriptedProvider, stop, text
 from web.dialects.base import DialectStream, Render
 from web.dialects.frames import START, BadCursor, Cursor
 from web.dialects.openai_chat.stream import OpenAIChat
-from web.dialects.openai_responses import stream as responses
 from web.dialects.registry import DIALECTS
 from web.turns.resume_position import PositionSearch, ResumePosition
 
@@ -98,7 +99,7 @@ def test_replay_in_batches_equals_a_single_render(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "AT_ONCE", at_once)
-        patch.setattr(responses, "_LONG", long)
+        patch.setattr(offload, "BUDGET", long * Cost.TEXT)
         trio.run(check)
 
 

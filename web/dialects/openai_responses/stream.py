@@ -16,6 +16,7 @@ from msgspec import Raw, structs
 
 from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import Change
+from actors.runtime.offload import Cost, is_much
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
 from actors.turn.model_call import JSON
@@ -38,8 +39,6 @@ _ANSWER_REPLACED = ErrorInfo(
     type="upstream_error",
     code="answer_replaced",
 )
-_LONG = 262_144
-"""Characters of an answer whose repetition in the last events takes 3 ms."""
 _LAST_EVENTS = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
 
@@ -82,7 +81,7 @@ class Responses:
     def repeats_much(self) -> bool:
         """True if the last events, which repeat the whole answer, take more than 5 ms."""
         size = self._renderer.weight + sum(map(len, self._pieces))
-        return size > _LONG
+        return is_much(size, Cost.TEXT)
 
     def render(self, batch: list[AnyEvent]) -> bytes:
         """Return the frames of these events; they depend only on the events so far.
@@ -181,13 +180,13 @@ class Responses:
             yield self._last.popleft()
 
     def _more(self) -> bytes:
-        """Return the next of the last frames, up to about `_LONG` bytes."""
+        """Return the next of the last frames, as many as take 5 ms."""
         parts: list[bytes] = []
         size = 0
         for frames in self._take_last():
             parts.append(frames())
             size += len(parts[-1])
-            if size > _LONG:
+            if is_much(size, Cost.TEXT):
                 break
         return b"".join(parts)
 

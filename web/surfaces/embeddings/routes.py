@@ -7,7 +7,7 @@ from quart import Blueprint, Response, request
 
 from actors.providers.embedding_provider import DIALECT, EmbeddingJob
 from actors.providers.formats.embeddings import Embeddings
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import Ended
 from actors.turn.outcome import Reason, Usage
 from actors.turn.request import PlannedRoute, TurnRequest
@@ -24,8 +24,6 @@ from web.turns.planner import TurnPlan
 from web.turns.start import begin, turn_headers
 
 _MODELS_SHOWN = 20
-_LARGE = 65_536
-"""Bytes of vectors beyond which the response is encoded in a thread."""
 
 
 def embedding_routes(service: Service) -> Blueprint:
@@ -87,7 +85,7 @@ async def _answer(turn: Turn, job: EmbeddingJob, threads: trio.CapacityLimiter) 
         return error_response(ending_error(ended), headers)
     model = ended.upstream_model or turn.request.model
     body = embedding_list(job.result, model, ended.usage)
-    large = sum(memoryview(vector).nbytes for vector in job.result.vectors) > _LARGE
+    large = is_much(sum(memoryview(v).nbytes for v in job.result.vectors), Cost.VECTOR)
     return await off_loop(large, threads, partial(json_response, body, headers=headers))
 
 

@@ -6,10 +6,11 @@ Source: OpenAI's API reference, "List input items".
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
+from actors.runtime.json_pieces import decoded
 from actors.turn.model_call import JSON
-from web.http.json_body import json_objects
 from web.surfaces.responses.input.items import Item, wrong
 
 DEFAULT_LIMIT = 20
@@ -38,7 +39,7 @@ class Page(Struct, frozen=True, kw_only=True):
 def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
     """Yield the input items of a turn; items without an id get one from their index."""
     bare = turn_id.removeprefix("turn_")
-    for index, item in enumerate(json_objects(input_items)):
+    for index, item in enumerate(msgspec.convert(decoded(input_items), list[Item])):
         if "id" not in item:
             prefix = _PREFIXES.get(str(item["type"]), "item")
             item["id"] = f"{prefix}_{bare}_in_{index}"

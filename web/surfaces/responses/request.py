@@ -10,7 +10,7 @@ import trio
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actors.runtime.offload import encoded_list
+from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
@@ -209,7 +209,7 @@ def _input(raw: dict[str, JSON], past: HistorySource) -> list[Item]:
 def _stored_input(past: HistorySource, input: list[Item]) -> str:
     """Encode the items that the request adds; referenced items are in the history already."""
     own = [item for item in input if item["type"] != "item_reference"]
-    return encoded_list([*(past.items or ()), *own])
+    return encoded([*(past.items or ()), *own]).decode()
 
 
 def _check_available(raw: dict[str, JSON], body: _Body) -> None:

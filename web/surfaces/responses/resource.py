@@ -12,8 +12,8 @@ import trio
 from msgspec import json
 from quart import Response, request
 
-from actors.answer.codec import LONG_ITEMS, is_long, read_items
-from actors.runtime.offload import off_loop
+from actors.answer.codec import decode_items, is_long
+from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
@@ -27,7 +27,6 @@ from web.dialects.openai_responses.response import (
 )
 from web.dialects.openai_responses.stream import NAME, Responses
 from web.http.api_error import ApiError, not_found
-from web.http.json_body import AT_ONCE
 from web.http.responses import json_response, offloaded_response
 from web.service import Service
 from web.surfaces.responses.deletion import delete_content, stop
@@ -127,7 +126,7 @@ class ResponseResource:
     async def _stored_response(self, stored: StoredResponse) -> Response:
         headers = {"X-Turn-Id": stored.turn.id}
         if stored.turn.ended_at is not None:
-            long = len(stored.answer_items) > LONG_ITEMS
+            long = is_much(len(stored.answer_items), Cost.ITEM_TEXT)
             return await self._response(partial(stored_response, stored), headers, long=long)
         segments = await self._service.store.segments(stored.turn.id)
         events = await load_stored_events(segments, self._service.threads)
@@ -141,7 +140,7 @@ class ResponseResource:
         return await offloaded_response(make, headers, long=long, threads=threads)
 
     async def _items(self, turn_id: str, input_items: str) -> list[Item]:
-        large = len(input_items) > AT_ONCE
+        large = is_much(len(input_items), Cost.BODY)
         return await off_loop(
             large, self._threads, lambda: list(input_with_ids(turn_id, input_items))
         )
@@ -168,7 +167,7 @@ def stored_response(stored: StoredResponse) -> Fields:
         turn_id=turn.id,
         model=turn.upstream_model or turn.model,
         created_at=turn.created_at,
-        items=read_items(stored.answer_items),
+        items=decode_items(stored.answer_items),
         reason=Reason(turn.reason) if turn.reason else None,
         usage=_usage(turn.usage) if turn.usage else None,
         error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,

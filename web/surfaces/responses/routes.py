@@ -6,7 +6,8 @@ import trio
 from msgspec import Raw
 from quart import Blueprint, Response, request
 
-from actors.runtime.offload import encoded, off_loop
+from actors.runtime.json_pieces import encoded
+from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
 from store.records.turn_records import Principal

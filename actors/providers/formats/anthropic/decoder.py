@@ -11,7 +11,7 @@ from actors.providers.formats.base import Decoder, RequestParts
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL
 from actors.providers.redaction import Scrub
-from actors.runtime.offload import encoded
+from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage

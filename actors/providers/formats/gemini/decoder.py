@@ -19,7 +19,7 @@ from actors.providers.formats.gemini.frames import (
 from actors.providers.formats.gemini.request import path_of, request_of
 from actors.providers.formats.lenient_fields import NULL, arguments, derive_call_id
 from actors.providers.redaction import Scrub
-from actors.runtime.offload import encoded
+from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage

@@ -17,7 +17,7 @@ from actors.providers.formats.ollama.frames import (
 )
 from actors.providers.formats.ollama.request import request_of
 from actors.providers.redaction import Scrub
-from actors.runtime.offload import encoded
+from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason, Usage

@@ -12,7 +12,7 @@ from actors.providers.formats.openai_chat.frames import Choice, Delta, TokenUsag
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
-from actors.runtime.offload import encoded
+from actors.runtime.json_pieces import encoded
 from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,

@@ -30,7 +30,7 @@ from actors.providers.formats.openai_responses.frames import (
 )
 from actors.providers.formats.openai_responses.request import translate
 from actors.providers.redaction import Scrub
-from actors.runtime.offload import encoded
+from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.model_call import ModelCall, UpstreamFailure
 

@@ -19,6 +19,8 @@ from actors.providers.formats.embeddings import (
 from actors.providers.http import embedder as http_embedder
 from actors.providers.http.embedder import HttpEmbedder, HttpEmbedding
 from actors.providers.http.provider import HttpProvider
+from actors.runtime import offload
+from actors.runtime.offload import Cost
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from tests.support.scripted_connections import SILENCE, Line, MemoryWire, Peer, credentials_of, head
 
@@ -71,7 +73,7 @@ async def test_long_answers_are_parsed_in_a_thread(
         threads.append(threading.get_ident())
         return read_embeddings(*args)
 
-    monkeypatch.setattr(http_embedder, "_LARGE", len(ANSWER) + spare)
+    monkeypatch.setattr(offload, "BUDGET", (len(ANSWER) + spare) * Cost.VECTOR)
     monkeypatch.setattr(http_embedder, "read_embeddings", noted)
     answer = await Setting(OK + ANSWER).embed()
     assert bytes((await answer.read()).vectors[0]) == b"[0.5]"
@@ -88,7 +90,7 @@ async def test_large_requests_are_built_in_a_thread(
         threads.append(threading.get_ident())
         return embedding_parts(*args)
 
-    monkeypatch.setattr(http_embedder, "_LARGE", len(ASK.texts[0]) + spare)
+    monkeypatch.setattr(offload, "BUDGET", (len(ASK.texts[0]) + spare) * Cost.VECTOR)
     monkeypatch.setattr(http_embedder, "embedding_parts", noted)
     await Setting(OK + ANSWER).embed()
     assert [thread == threading.get_ident() for thread in threads] == [inline]

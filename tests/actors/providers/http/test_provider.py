@@ -13,7 +13,7 @@ from actors.providers.formats.base import RequestParts
 from actors.providers.formats.openai_chat.decoder import OpenAIChat
 from actors.providers.http.provider import HttpProvider, UpstreamClient, make_client
 from actors.providers.http.transport import Statistics
-from actors.runtime.offload import LARGE_VALUES
+from actors.runtime.offload import BUDGET, Cost
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
@@ -447,7 +447,7 @@ class ThreadRecorder(OpenAIChat):
 FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
 
 
-@pytest.mark.parametrize(("parts", "inline"), [(10, True), (LARGE_VALUES, False)])
+@pytest.mark.parametrize(("parts", "inline"), [(10, True), (BUDGET // Cost.VALUE, False)])
 async def test_large_calls_are_translated_in_a_thread(parts: int, inline: bool) -> None:
     format = ThreadRecorder()
     setting = Setting(SSE, format=format)

@@ -13,7 +13,8 @@ from openai.types.responses.response_output_item import ResponseOutputItem
 
 from actors.answer.builder import fold
 from actors.answer.changes import ItemKind
-from actors.answer.items import decode_items, encode_items, items_of
+from actors.answer.codec import decode_items, encode_items
+from actors.answer.items import items_of
 from actors.turn import events
 from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import ErrorInfo, Reason, Usage
@@ -250,7 +251,9 @@ def test_object_can_be_built_from_stored_items() -> None:
         ended(Reason.UPSTREAM_TRUNCATED, error=ErrorInfo(status=502, message="cut", code="x")),
     ]
     found = answer_of(journal)
-    kept = msgspec.structs.replace(found, items=decode_items(encode_items(items_of(fold(journal)))))
+    kept = msgspec.structs.replace(
+        found, items=decode_items(encode_items(items_of(fold(journal))) or "[]")
+    )
     body = msgspec.json.encode(object_of(kept, {}))
     assert json.loads(body) == shown(journal)
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.answer.items import decode_items
+from actors.answer.codec import decode_items
 from actors.turn.outcome import TERMINAL, ErrorInfo
 from store.records.turn_records import ChainLink
 from web.dialects.openai_responses.items import output_items, response_id

@@ -200,18 +200,23 @@ def content_of(parts: JSON) -> Content:
 
 
 def _part(part: Item) -> Part:
-    match part:
-        case {"type": "input_text", "text": str(text), **others}:
-            return TextPart(text, others)
-        case {"type": "output_text", "text": str(text)}:
+    match part["type"]:
+        case "output_text":
             # Annotations and logprobs belong to answers; requests have no field for them.
-            return TextPart(text)
-        case {"type": "refusal", "refusal": str(refusal)}:
-            return RefusalPart(refusal)
-        case {"type": "input_image", "image_url": str(url), **others}:
-            detail = others.pop("detail", None)
-            return ImagePart(url, None if detail in (None, "auto") else str(detail), others)
+            return TextPart(str(part["text"]))
+        case "input_text":
+            return TextPart(str(part["text"]), _others(part, "text"))
+        case "refusal":
+            return RefusalPart(str(part["refusal"]))
+        case "input_image":
+            detail = part.get("detail")
+            shown = None if detail in (None, "auto") else str(detail)
+            return ImagePart(str(part["image_url"]), shown, _others(part, "image_url", "detail"))
     return OtherPart(part)
+
+
+def _others(part: Item, *known: str) -> Item:
+    return {name: value for name, value in part.items() if name not in ("type", *known)}
 
 
 def _joined(contents: Sequence[Content]) -> Content:

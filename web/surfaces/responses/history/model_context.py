@@ -10,7 +10,7 @@ from time import perf_counter
 import trio
 from msgspec import Struct
 
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import Warning
 from actors.turn.messages import AssistantMessage, Message, SystemMessage
 from actors.turn.model_call import ModelCall
@@ -29,11 +29,6 @@ from web.surfaces.responses.history.truncation import CountedGroup, fitting
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import TurnPlan
-
-_LARGE = 131_072
-"""Characters of JSON items that take at most 5 ms, whatever the number of items and parts."""
-_MANY_ITEMS = 1_000
-"""Input items that take at most 5 ms; item references are not counted by their characters."""
 
 _RESPONSES = frozenset({"openai-responses", "responses-ws"})
 """Provider formats that support all settings of `reasoning`."""
@@ -72,7 +67,9 @@ async def prepare(
     plan = service.planner.find(request.model)
     history = await load_history(service, principal, request.past, threads, unstored)
     put_together = partial(conversation_of, request, history.chain)
-    large = history.size + len(request.stored_input) > _LARGE or len(request.input) > _MANY_ITEMS
+    # References are counted as items, since their stored form is short.
+    large = is_much(history.size + len(request.stored_input), Cost.CONVERSATION)
+    large = large or is_much(len(request.input), Cost.EVENT)
     conversation = await off_loop(large, threads, put_together)
     return PreparedRequest(
         principal=principal,

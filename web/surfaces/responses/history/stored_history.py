@@ -6,7 +6,7 @@ from types import MappingProxyType
 import trio
 from msgspec import Struct
 
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import Cost, is_much, off_loop
 from store.records.turn_records import ChainLink, Principal
 from web.dialects.openai_responses.items import turn_id_of
 from web.service import Service
@@ -21,9 +21,6 @@ from web.surfaces.responses.history.history import (
 )
 from web.surfaces.responses.request import HistorySource
 from web.turns.conversation_lock import conversation_busy
-
-LARGE = 65_536
-"""Characters of JSON items that are read in 5 ms, whatever the number of items and parts."""
 
 Unstored = Mapping[str, ChainLink]
 """Unstored responses cached by the client's socket, by turn id."""
@@ -87,7 +84,8 @@ async def _before(
     stored = await _links(service, principal, turn_id)
     links = [_known(link, unstored) for link in stored]
     size = _size(links)
-    chain = await off_loop(size > LARGE, threads, lambda: chain_before(links, id))
+    large = is_much(size, Cost.ITEM_TEXT)
+    chain = await off_loop(large, threads, lambda: chain_before(links, id))
     return LoadedHistory(chain, turn_id, size)
 
 
@@ -138,5 +136,6 @@ async def _in_conversation(
         return LoadedHistory(Chain(), None)
     links = await _links(service, principal, turn_id)
     size = _size(links)
-    chain = await off_loop(size > LARGE, threads, lambda: chain_in_conversation(links))
+    large = is_much(size, Cost.ITEM_TEXT)
+    chain = await off_loop(large, threads, lambda: chain_in_conversation(links))
     return LoadedHistory(chain, turn_id, size)

@@ -7,7 +7,7 @@ import structlog
 import trio
 from quart.wrappers import Websocket
 
-from actors.answer.codec import encode_stored_items, is_long
+from actors.answer.codec import encode_items, is_long
 from actors.answer.items import items_of
 from actors.journal.reader_pace import ReaderTooSlow
 from actors.runtime.offload import off_loop
@@ -221,8 +221,9 @@ class ResponsesSocket:
         ended = journal[-1]
         if pending.unstored is None or turn.deleted_at is not None or not isinstance(ended, Ended):
             return
-        long = is_long(journal)
-        answer = await off_loop(long, self._service.threads, partial(_answer_json, turn, long=long))
+        answer = await off_loop(
+            is_long(journal), self._service.threads, lambda: encode_items(items_of(turn.answer))
+        )
         self._unstored.keep(link_of(turn, ended, pending.unstored, answer or "[]"))
 
     async def _send_error(
@@ -235,7 +236,3 @@ class ResponsesSocket:
         """Allow the client to request another response."""
         if self._current is pending:
             self._current = None
-
-
-def _answer_json(turn: Turn, *, long: bool) -> str | None:
-    return encode_stored_items(items_of(turn.answer), long=long)
