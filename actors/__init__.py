@@ -20,6 +20,7 @@ Subpackages:
 - `continuation`: joins a second answer to an interrupted one
 - `routing`: which routes may be called now
 - `usage`: token usage of attempts, and estimates of it
+- `guards`: one folder for each guard
 - `finalisation`: the outcome and the final record; recovery of dead owners' turns
 - `providers`: HTTP transport, wire formats and simulated models
 - `runtime`: channels, wait queues and threads; knows nothing of turns

@@ -4,7 +4,10 @@ The third actor of a turn: a chain of screens between the accumulator and the pe
 chain forwards each batch as it is, so it costs nothing and holds nothing back.
 """
 
+from collections.abc import Callable
 from typing import Protocol
+
+from msgspec import Struct
 
 from actors.accumulator import Draft
 from actors.runtime.batch_channel import Receiver, Sender
@@ -19,6 +22,13 @@ class Screen(Protocol):
 
     def end(self) -> list[Draft]:
         """Return the held drafts that may pass at the end of the answer."""
+
+
+class GuardSpec(Struct, frozen=True):
+    """A guard that every turn has."""
+
+    screen: Callable[[], Screen]
+    """Makes the screen of one turn: each turn has its own, because screens hold text back."""
 
 
 class Guard:

@@ -31,6 +31,7 @@ SUBPACKAGES: dict[str, set[str]] = {
     "actors.usage": BASE,
     "actors.routing": BASE,
     "actors.continuation": {*BASE, "actors.usage"},
+    "actors.guards": {*BASE, "actors.guard", "actors.accumulator"},
     "actors.providers": {*BASE, "actors.usage"},
     "actors.attempts": {*BASE, "actors.continuation", "actors.routing", "actors.usage"},
     "actors.finalisation": {
@@ -44,7 +45,7 @@ SUBPACKAGES: dict[str, set[str]] = {
     "store.ownership": {"store.records"},
     "store.turns": {"store.records", "store.database"},
     "store.spool": {"store.records", "store.database", "store.ownership"},
-    "web.config": set(),
+    "web.config": {"web.registry"},
     "web.server": set(),
     "web.dialects": set(),
     "web.observability": {"web.server"},

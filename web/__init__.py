@@ -2,6 +2,7 @@
 
 - `cli`: command line; `main`: the server process; `app`: the Quart application
 - `service`: holds everything that lives as long as the server
+- `registry`: one line for each surface, provider format and guard
 - `version`: version of the distribution
 
 Subpackages:

@@ -11,15 +11,6 @@ from web.http.error_format import add_request_id, error_format
 from web.http.quart_app import TrouperApp
 from web.http.responses import error_response
 from web.service import Service
-from web.surfaces.chat_completions.routes import chat_routes
-from web.surfaces.embeddings.routes import embedding_routes
-from web.surfaces.messages.routes import message_routes
-from web.surfaces.models.routes import model_routes
-from web.surfaces.ops.routes import ops_routes
-from web.surfaces.responses.routes import response_routes
-from web.surfaces.responses.websocket.routes import response_ws_routes
-from web.surfaces.routes.routes import routes_routes
-from web.surfaces.turns.routes import turn_routes
 
 _log = structlog.get_logger("trouper.web")
 
@@ -30,18 +21,8 @@ def create_app(service: Service) -> TrouperApp:
     app = TrouperApp(
         "trouper", max_body_bytes=config.limits.body_bytes, body_s=config.server.body_s
     )
-    for routes in (
-        chat_routes,
-        message_routes,
-        response_routes,
-        response_ws_routes,
-        embedding_routes,
-        model_routes,
-        turn_routes,
-        routes_routes,
-        ops_routes,
-    ):
-        app.register_blueprint(routes(service))
+    for surface in service.surfaces:
+        app.register_blueprint(surface.routes(service))
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(StoreUnavailable, _store_unavailable)
     app.register_error_handler(HTTPException, _http_error)

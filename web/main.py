@@ -12,6 +12,7 @@ import trio
 
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
+from actors.guard import GuardSpec, Screen
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import TurnStore
@@ -22,6 +23,7 @@ from actors.turn_registry import Registry
 from actors.usage.estimator import LearningEstimator
 from store.records.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
+from web import registry
 from web.app import create_app
 from web.config import Config
 from web.observability.metrics import Metrics, measure_loop_lag
@@ -110,19 +112,19 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         upstreams = Upstreams(providers, board, LearningEstimator(), time.time, random.random)
         metrics = Metrics()
         dependencies = make_dependencies(config, store, upstreams, metrics)
-        registry = Registry(
+        turns = Registry(
             nursery,
             dependencies,
             owner=store.owner,
             max_turns=config.limits.concurrent_turns,
             new_id=partial(new_id, "turn_"),
         )
-        metrics.watch(registry, lambda: store.figures)
+        metrics.watch(turns, lambda: store.figures)
         metrics.watch_routes(board, models_by_route(config))
         service = Service(
             config,
             store,
-            registry,
+            turns,
             Planner(config),
             metrics,
             time.time,
@@ -154,7 +156,14 @@ def make_dependencies(
         finaliser=finaliser,
         observer=metrics,
         now=time.time,
+        screens=screen_factory(),
     )
+
+
+def screen_factory() -> Callable[[], tuple[Screen, ...]]:
+    """Return a factory of the chain that the registered guards form."""
+    guards = registry.load(registry.GUARDS, GuardSpec)
+    return lambda: tuple(guard.screen() for guard in guards)
 
 
 def service_tasks(

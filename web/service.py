@@ -1,9 +1,15 @@
-"""The service object: holds everything that lives as long as the server, for use by routes."""
+"""The service object: holds everything that lives as long as the server, for use by routes.
 
-from collections.abc import Callable, Mapping
+A surface is a folder with routes; its `Surface` has a line in `web.registry`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import trio
+from msgspec import Struct
+from quart import Blueprint
 from werkzeug.datastructures import Headers
 
 from actors.journal.journal import Subscription
@@ -18,7 +24,9 @@ from actors.turn_registry import Registry
 from actors.writer import Dialect, Writer
 from store.records.turn_records import Principal
 from store.store import Store
+from web import registry
 from web.config import Config
+from web.dialects.base import DialectSpec
 from web.observability.metrics import Metrics
 from web.turns.conversation_lock import ConversationLock
 from web.turns.planner import Planner
@@ -32,7 +40,16 @@ def local_user(headers: Headers) -> Principal:
     return LOCAL_USER
 
 
-@dataclass(frozen=True, slots=True)
+class Surface(Struct, frozen=True):
+    """A family of endpoints."""
+
+    routes: "Callable[[Service], Blueprint]"
+    """Makes the blueprint."""
+    dialect: DialectSpec | None = None
+    """Dialect of the turns that it starts; None if it starts none or another surface has it."""
+
+
+@dataclass(frozen=True)
 class Service:
     """Dependencies of the HTTP routes. None of them outlives the service nursery."""
 
@@ -53,8 +70,18 @@ class Service:
     principal_of: Callable[[Headers], Principal] = local_user
     """Authenticates a request by its headers."""
 
+    surfaces: Sequence[Surface] = field(
+        default_factory=lambda: registry.load(registry.SURFACES, Surface)
+    )
+
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
     """Limiter of the threads that render and encode large answers."""
+
+    @cached_property
+    def dialects(self) -> Mapping[str, DialectSpec]:
+        """The surfaces' dialects by name."""
+        specs = [surface.dialect for surface in self.surfaces if surface.dialect is not None]
+        return {spec.name: spec for spec in specs}
 
     @property
     def settle_s(self) -> float:

@@ -18,7 +18,13 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from actors.providers.formats.openai_responses.decoder import PATH, EventReader
+from actors.providers.formats.base import FormatSpec
+from actors.providers.formats.openai_responses.decoder import (
+    BASE_URL,
+    PATH,
+    EventReader,
+    OpenAIResponses,
+)
 from actors.providers.formats.openai_responses.request import translate
 from actors.providers.http.connection import Wire, open_wire
 from actors.providers.http.credentials import Credentials, FailureRecorder
@@ -274,3 +280,6 @@ def _retry_header(data: bytes) -> str | None:
     headers = {**(event.headers or {}), **((event.error and event.error.headers) or {})}
     value = {name.lower(): value for name, value in headers.items()}.get("retry-after")
     return value if isinstance(value, str) else None
+
+
+FORMAT = FormatSpec("responses-ws", OpenAIResponses, BASE_URL, open=open_responses_ws)

@@ -14,9 +14,9 @@ from bench.frames import Frames, http_chunk, role, tail
 from bench.httpwire import BadResponse, ResponseReader
 from bench.spec import Spec, parse, text, token
 from bench.surfaces import Name
+from tests.support.dialect_journals import DIALECTS
 from tests.support.sample_events import STARTED, USAGE, ended
 from web.dialects.frames import START
-from web.dialects.registry import DIALECTS
 
 SPEC = Spec(chunks=30, seed=3)
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-turn-id: t1\r\n\r\n"

@@ -9,6 +9,8 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import Reason
 from tests.support.sample_events import STARTED, answer_events, ended
+from web.registry import SURFACES, load
+from web.service import Surface
 
 
 class _Frame(Protocol):
@@ -17,6 +19,9 @@ class _Frame(Protocol):
 
 
 F = TypeVar("F", bound=_Frame)
+
+DIALECTS = {s.dialect.name: s.dialect for s in load(SURFACES, Surface) if s.dialect}
+"""All registered dialects by name."""
 
 ends = st.sampled_from(list(Reason)).map(ended)
 

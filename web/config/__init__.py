@@ -7,7 +7,8 @@
 - `error_messages`: error texts for the operator
 - `reference`: lists every setting
 
-Imports the vocabulary in `actors.turn`, and `actors.providers.simulated` to check model names.
+Imports the vocabulary in `actors.turn`, `web.registry` to know the formats, and
+`actors.providers.simulated` to check model names.
 Objects built from settings belong in `web.providers`, `web.turns.planner` and `web.process`.
 """
 
@@ -16,40 +17,28 @@ from web.config.field_types import Address, Inherited, Secret
 from web.config.load import ConfigError, as_toml, load
 from web.config.model_settings import Model, ModelRoute, PriceSettings
 from web.config.provider_settings import (
-    FORMATS,
-    Anthropic,
-    Gemini,
-    Ollama,
-    OpenAIChat,
-    OpenAIResponses,
     Provider,
-    ResponsesWs,
     Simulated,
     Upstream,
     UpstreamLimits,
+    format_names,
+    formats,
 )
 from web.config.sections import Breaker, Journal, Limits, Logs, Server, Store, Turns
 
 __all__ = [
-    "FORMATS",
     "Address",
-    "Anthropic",
     "Breaker",
     "Config",
     "ConfigError",
-    "Gemini",
     "Inherited",
     "Journal",
     "Limits",
     "Logs",
     "Model",
     "ModelRoute",
-    "Ollama",
-    "OpenAIChat",
-    "OpenAIResponses",
     "PriceSettings",
     "Provider",
-    "ResponsesWs",
     "Secret",
     "Server",
     "Simulated",
@@ -58,5 +47,7 @@ __all__ = [
     "Upstream",
     "UpstreamLimits",
     "as_toml",
+    "format_names",
+    "formats",
     "load",
 ]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from web.config.provider_settings import FORMATS
+from web.config.provider_settings import format_names
 from web.config.reference import keys_at
 
 SettingPath = tuple[str | int, ...]
@@ -50,10 +50,10 @@ def _problems(detail: ErrorDetails) -> list[tuple[SettingPath, str]]:
         # The list is only too short because items were refused, and these have their own lines.
         return []
     if detail["type"] == "union_tag_not_found":
-        return [((*path, "format"), f"is required; one of {', '.join(FORMATS)}")]
+        return [((*path, "format"), f"is required; one of {', '.join(format_names())}")]
     if detail["type"] == "union_tag_invalid":
-        return [((*path, "format"), f"must be one of {', '.join(FORMATS)}")]
-    return [(_without_format(path), _message(detail, path))]
+        return [((*path, "format"), f"must be one of {', '.join(format_names())}")]
+    return [(_without_tag(path), _message(detail, path))]
 
 
 def _message(detail: ErrorDetails, path: SettingPath) -> str:
@@ -87,8 +87,8 @@ def _unknown(path: SettingPath) -> str:
     return f"unknown {kind}; the {kind}s are {', '.join(known)}"
 
 
-def _without_format(path: SettingPath) -> SettingPath:
-    """Drop the provider's format, which pydantic adds to the path of a discriminated union."""
+def _without_tag(path: SettingPath) -> SettingPath:
+    """Drop the tag of the provider's class, which pydantic adds to the path of a union."""
     return (*path[:2], *path[3:]) if path[0] == "providers" and len(path) > 2 else path
 
 

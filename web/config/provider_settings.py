@@ -4,17 +4,29 @@ import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from actors.providers.formats.base import FormatSpec
 from actors.providers.simulated import load_scenario
+from web import registry
 from web.config.field_types import Secret
 from web.config.sections import Count, Pause, Section, TimeoutOverrides
 
 _VISIBLE = re.compile(r"[!-~]+")
+
+
+def formats() -> dict[str, FormatSpec]:
+    """Return the registered formats by name."""
+    return {spec.name: spec for spec in registry.load(registry.FORMATS, FormatSpec)}
+
+
+def format_names() -> tuple[str, ...]:
+    """Return all formats that a provider may have."""
+    return (*formats(), "simulated")
 
 
 def _base_url(text: str) -> str:
@@ -79,6 +91,15 @@ class Upstream(Section):
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Timeouts that differ from `[timeouts]`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _base_url_by_format(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        format = formats().get(str(given["format"]))
+        url = {"base_url": format.base_url} if format is not None and format.base_url else {}
+        return url | given
+
     @model_validator(mode="after")
     def _check_single_key_setting(self) -> Self:
         if self.api_key is not None and self.api_keys is not None:
@@ -131,50 +152,6 @@ class Upstream(Section):
                 yield f"{place}: is the same key as {before}; it is used once"
 
 
-class OpenAIChat(Upstream):
-    """An upstream that speaks OpenAI's Chat Completions.
-
-    Many servers do, so `base_url` has no default.
-    """
-
-    format: Literal["openai-chat"]
-
-
-class OpenAIResponses(Upstream):
-    """An upstream that speaks OpenAI's Responses."""
-
-    format: Literal["openai-responses"]
-    base_url: BaseUrl = "https://api.openai.com/v1"
-
-
-class ResponsesWs(Upstream):
-    """An upstream that speaks OpenAI's Responses over WebSocket."""
-
-    format: Literal["responses-ws"]
-    base_url: BaseUrl = "https://api.openai.com/v1"
-
-
-class Anthropic(Upstream):
-    """An upstream that speaks Anthropic's Messages."""
-
-    format: Literal["anthropic"]
-    base_url: BaseUrl = "https://api.anthropic.com/v1"
-
-
-class Gemini(Upstream):
-    """An upstream that speaks Gemini's `streamGenerateContent`."""
-
-    format: Literal["gemini"]
-    base_url: BaseUrl = "https://generativelanguage.googleapis.com/v1beta"
-
-
-class Ollama(Upstream):
-    """An upstream that speaks Ollama's own API."""
-
-    format: Literal["ollama"]
-    base_url: BaseUrl = "http://127.0.0.1:11434"
-
-
 class Simulated(Section):
     """The upstream inside the process: deterministic answers, and faults on demand."""
 
@@ -207,9 +184,18 @@ class Simulated(Section):
         yield from ()
 
 
-_Any = OpenAIChat | OpenAIResponses | ResponsesWs | Anthropic | Gemini | Ollama | Simulated
-Provider = Annotated[_Any, Field(discriminator="format")]
-FORMATS: tuple[str, ...] = tuple(
-    get_args(member.model_fields["format"].annotation)[0] for member in get_args(_Any)
-)
-"""All wire formats that a provider may have."""
+def _kind(settings: object) -> str | None:
+    """Return the tag of the class that validates a provider: `upstream` or `simulated`.
+
+    Any other tag is an unknown format, and None a missing one: pydantic refuses both.
+    """
+    if isinstance(settings, dict):
+        format = settings.get("format")
+        return "upstream" if str(format) in formats() else format
+    return "simulated" if isinstance(settings, Simulated) else "upstream"
+
+
+Provider = Annotated[
+    Annotated[Upstream, Tag("upstream")] | Annotated[Simulated, Tag("simulated")],
+    Discriminator(_kind),
+]

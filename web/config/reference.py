@@ -4,7 +4,7 @@ Used to suggest keys in error messages and to test that the reference is complet
 """
 
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -16,7 +16,7 @@ ANY_NAME = "*"
 """Placeholder in a path for the name of a provider or model, and for a list index."""
 
 SettingPath = tuple[str, ...]
-"""The path of a setting as pydantic's errors give it, with a provider's format after its name."""
+"""The path of a setting as pydantic's errors give it: a provider's name is followed by a tag."""
 
 
 class Setting(NamedTuple):
@@ -58,7 +58,7 @@ def _tables(annotation: object) -> list[tuple[SettingPath, type[BaseModel]]]:
     if _is_list(annotation):
         return [((ANY_NAME, *tag), table) for tag, table in _tables(get_args(annotation)[0])]
     if get_origin(annotation) is dict:
-        values = _formats(get_args(annotation)[1])
+        values = _tagged(get_args(annotation)[1])
         return [((ANY_NAME, *tag), table) for tag, table in values]
     return []
 
@@ -67,11 +67,8 @@ def _is_list(annotation: object) -> bool:
     return get_origin(annotation) is tuple
 
 
-def _formats(value: object) -> list[tuple[SettingPath, type[BaseModel]]]:
+def _tagged(value: object) -> list[tuple[SettingPath, type[BaseModel]]]:
     if get_origin(value) is not Annotated:
         return _tables(value)
-    union = get_args(value)[0]
-    members = (
-        get_args(union) if get_origin(union) is Union or len(get_args(union)) > 1 else (union,)
-    )
-    return [((get_args(m.model_fields["format"].annotation)[0],), m) for m in members]
+    members = [get_args(member) for member in get_args(get_args(value)[0])]
+    return [((tag.tag,), table) for table, tag in members]

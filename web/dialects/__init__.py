@@ -1,8 +1,7 @@
 """Dialects: client protocols, rendered from a turn's events.
 
 - `openai_chat`, `openai_responses`, `anthropic_messages`: one package per dialect
-- `registry`: stream and whole object of each dialect
-- `base`: the stream interface that resume needs
+- `base`: what a dialect consists of: its stream and the object for non-streaming requests
 - `frames`: numbers of frames
 - `settled_events`: drops events that a retry or replace has discarded
 - `turn_errors`: errors of ended turns, and OpenAI's error object

@@ -1,10 +1,19 @@
-"""Defines the stream interface that resume needs from a dialect."""
+"""Defines what a dialect consists of: its stream, and the object for non-streaming requests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from msgspec import Struct
+
+from actors.answer.builder import AnswerBuilder
+from actors.turn.events import AnyEvent
+from actors.turn.model_call import JSON
+from actors.turn.outcome import Reason
 from actors.writer import Dialect
 from web.dialects.frames import Cursor, Numbering
+
+Options = Mapping[str, JSON]
+"""The dialect's options from the client's request, as stored with the turn."""
 
 
 class DialectStream(Dialect, Protocol):
@@ -21,3 +30,28 @@ class DialectStream(Dialect, Protocol):
 
 Render = Callable[[Cursor], DialectStream]
 """Starts the stream of a turn after the cursor."""
+
+
+class Whole(Protocol):
+    """A builder of the object that answers a non-streaming request."""
+
+    def __call__(
+        self, journal: list[AnyEvent], options: Options, answer: AnswerBuilder | None = None, /
+    ) -> object:
+        """Return the object of an ended turn; `answer` is the fold of its journal, if known."""
+
+
+class DialectSpec(Struct, frozen=True):
+    """Specification of one dialect."""
+
+    name: str
+    """The name used in turns and in frame ids."""
+    stream: Callable[[Options, Cursor], DialectStream]
+    """Starts a stream after the cursor."""
+    whole: Whole
+    """Builds the object for a non-streaming request."""
+    finishes: frozenset[Reason]
+    """Reasons that the object and a stream without content can express.
+
+    Any other end is an error response.
+    """

@@ -6,16 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from actors.ports import Provider
 from actors.providers.embedding_provider import Embedder
-from actors.providers.formats.anthropic.decoder import Anthropic
-from actors.providers.formats.base import Format
-from actors.providers.formats.gemini.decoder import Gemini
-from actors.providers.formats.ollama.decoder import Ollama
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
-from actors.providers.formats.openai_responses.decoder import OpenAIResponses
 from actors.providers.http.credentials import Credentials
 from actors.providers.http.embedder import HttpEmbedder
 from actors.providers.http.provider import HttpProvider, make_client
-from actors.providers.responses_websocket import open_responses_ws
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
 from actors.providers.simulated.embeddings import SimulatedEmbedder
 from actors.routing.breaker import BreakerSettings
@@ -23,24 +16,11 @@ from actors.routing.key_ring import KeyRing
 from actors.routing.provider_limits import ProviderLimits
 from actors.routing.route_board import RouteBoard
 from actors.turn.model_call import Route
-from web.config import Config, ResponsesWs, Simulated, Upstream
+from web.config import Config, Simulated, Upstream, formats
 from web.process.startup import StartupRefused
 
 _MOST_IDLE = 1000
 """Idle connections kept per provider if `limits.concurrent` is not set."""
-_FORMATS: Mapping[str, Callable[[], Format]] = {
-    "openai-chat": OpenAIChat,
-    "openai-responses": OpenAIResponses,
-    "anthropic": Anthropic,
-    "gemini": Gemini,
-    "ollama": Ollama,
-}
-_EMBEDDINGS = {
-    "openai-chat": "/embeddings",
-    "openai-responses": "/embeddings",
-    "ollama": "/v1/embeddings",
-}
-"""Paths of the embeddings endpoints below the base URL, by format."""
 
 
 def key_rings(config: Config) -> dict[str, KeyRing]:
@@ -56,11 +36,12 @@ def embedders_among(config: Config, providers: Mapping[str, Provider]) -> dict[s
     """Return an embedder for each provider that supports embeddings."""
     found: dict[str, Embedder] = {}
     for name, provider in providers.items():
-        path = _EMBEDDINGS.get(config.providers[name].format)
         if isinstance(provider, SimulatedProvider):
             found[name] = SimulatedEmbedder(provider)
-        elif isinstance(provider, HttpProvider) and path is not None:
-            found[name] = HttpEmbedder(provider, path)
+        elif isinstance(provider, HttpProvider):
+            path = formats()[config.providers[name].format].embeddings_path
+            if path is not None:
+                found[name] = HttpEmbedder(provider, path)
     return found
 
 
@@ -88,17 +69,18 @@ async def open_providers(
 async def _upstream(
     stack: AsyncExitStack, name: str, settings: Upstream, credentials: Credentials
 ) -> Provider:
+    format = formats()[settings.format]
     url, ca_file = settings.base_url, str(settings.ca_file) if settings.ca_file else None
     try:
-        if isinstance(settings, ResponsesWs):
-            sockets = open_responses_ws(name, url, credentials, ca_file=ca_file)
-            return await stack.enter_async_context(sockets)
+        if format.open is not None:
+            opened = format.open(name, url, credentials, ca_file=ca_file)
+            return await stack.enter_async_context(opened)
         most_idle = settings.limits.concurrent or _MOST_IDLE
         client = make_client(url, ca_file=ca_file, max_idle=most_idle)
     except (OSError, ssl.SSLError) as error:
         raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
     await stack.enter_async_context(client)
-    return HttpProvider(name, url, credentials, client, format=_FORMATS[settings.format]())
+    return HttpProvider(name, url, credentials, client, format=format.make())
 
 
 def _credentials(settings: Upstream, rings: Mapping[str, KeyRing], name: str) -> Credentials:

@@ -15,8 +15,8 @@ from actors.turn.lease import Lease
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
 from actors.turn_registry import Draining, TooManyTurns
+from web.dialects.base import DialectSpec
 from web.dialects.frames import START
-from web.dialects.registry import DIALECTS, DialectSpec
 from web.dialects.turn_errors import ending_error
 from web.http.api_error import ApiError, unavailable
 from web.http.connection import request_context_of
@@ -66,7 +66,7 @@ def no_new_turns() -> ApiError:
 
 async def answer(service: Service, turn: Turn, *, stream: bool) -> Response:
     """Return the response to the request that started `turn`, in the turn's dialect."""
-    spec = DIALECTS[turn.request.dialect]
+    spec = service.dialects[turn.request.dialect]
     return await streamed(service, turn, spec) if stream else await whole(service, turn, spec)
 
 
@@ -91,7 +91,7 @@ async def whole(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     journal = turn.journal.events
     ended = journal[-1]
     headers = turn_headers(turn)
-    if isinstance(ended, Ended) and not spec.can_express(ended):
+    if isinstance(ended, Ended) and ended.reason not in spec.finishes:
         return error_response(ending_error(ended), headers, error_format())
     make = partial(spec.whole, journal, turn.request.dialect_options, turn.answer)
     return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)

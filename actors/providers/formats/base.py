@@ -1,9 +1,13 @@
 """Interface of a wire format: builds the request of a call and decodes its answer."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from msgspec import Struct
 
+from actors.ports import Provider
+from actors.providers.http.credentials import Credentials
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import ModelCall
@@ -70,3 +74,26 @@ class Format(Protocol):
 
     def whole_decoder(self, scrub: Scrub) -> Decoder:
         """Return a decoder for an answer that is one JSON document."""
+
+
+class OpenProvider(Protocol):
+    """A function that opens a provider with connections of its own."""
+
+    def __call__(
+        self, name: str, base_url: str, credentials: Credentials, /, *, ca_file: str | None
+    ) -> AbstractAsyncContextManager[Provider]:
+        """Return a context that closes the connections."""
+
+
+class FormatSpec(Struct, frozen=True):
+    """Specification of one wire format."""
+
+    name: str
+    """The `format` in the configuration."""
+    make: Callable[[], Format]
+    base_url: str | None = None
+    """Default of `base_url` in the configuration; None if it must be given."""
+    embeddings_path: str | None = None
+    """Path of the embeddings endpoint below the base URL; None without one."""
+    open: OpenProvider | None = None
+    """Opens a provider that does not use HTTP requests; None for `HttpProvider` with `make`."""

@@ -9,15 +9,14 @@ import pytest
 from actors.turn.model_call import Capabilities, Route
 from actors.turn.outcome import Mode, OnCut, Price
 from web.config import (
-    FORMATS,
     Address,
     Config,
     ConfigError,
     Model,
-    OpenAIChat,
     Simulated,
     Upstream,
     as_toml,
+    format_names,
     load,
 )
 from web.config.reference import settings
@@ -95,7 +94,7 @@ def test_file_is_read(file: Path) -> None:
     assert config.mode_of(None) is Mode.ATTACHED
     assert config.resume_window_of(None) == config.turns.resume_window_s
     openai = config.providers["openai"]
-    assert isinstance(openai, OpenAIChat)
+    assert isinstance(openai, Upstream)
     assert openai.base_url == "https://api.openai.com/v1"
 
 
@@ -180,10 +179,10 @@ def test_configuration_is_immutable() -> None:
 
 
 class TestSecrets:
-    def key(self, written: str) -> OpenAIChat:
+    def key(self, written: str) -> Upstream:
         config = Config.model_validate({"providers": {"p": {**UP, "api_key": written}}})
         provider = config.providers["p"]
-        assert isinstance(provider, OpenAIChat)
+        assert isinstance(provider, Upstream)
         return provider
 
     def test_key_is_read_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +264,7 @@ class TestSecrets:
 
 
 def test_formats_with_a_public_address_default_to_it() -> None:
-    known = {name: {"format": name} for name in FORMATS if name != "openai-chat"}
+    known = {name: {"format": name} for name in format_names() if name != "openai-chat"}
     config = Config.model_validate({"providers": known})
     urls = {n: p.base_url for n, p in config.providers.items() if isinstance(p, Upstream)}
     assert urls == {

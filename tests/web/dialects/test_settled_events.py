@@ -13,13 +13,13 @@ from actors.turn.events import AnyEvent, Reasoning, Refusal, Text, ToolCall
 from actors.turn.outcome import Reason
 from tests.support import chat_readers as reading
 from tests.support import messages_readers as messages_reading
+from tests.support.dialect_journals import DIALECTS
 from tests.support.responses_readers import sdk_final_response
 from tests.support.sample_events import STARTED, answer_events, ended
 from tests.support.sizes import examples
 from web.dialects.base import DialectStream
 from web.dialects.frames import START, Cursor, parse_cursor
 from web.dialects.openai_responses.response import response_object
-from web.dialects.registry import DIALECTS
 from web.dialects.settled_events import settled_events
 
 SPARE = events.RouteChanged("spare", "spare-model", "truncated")

@@ -16,12 +16,12 @@ from actors.runtime.offload import BUDGET, Cost
 from actors.turn.events import AnyEvent, Text
 from actors.turn.store_records import Segment
 from store.records.turn_records import ChainLink
+from tests.support.dialect_journals import DIALECTS
 from tests.support.edge_harness import EdgeHarness, chat_body, ended_turn_view, open_harness
 from tests.support.responses_requests import create_response, get_response
 from tests.support.responses_socket import serve_sockets
 from tests.support.sample_events import STARTED, ended
 from tests.support.turn_fakes import Line, ScriptedProvider, stop, text
-from web.dialects import registry
 from web.dialects.anthropic_messages import message
 from web.dialects.openai_chat import completion as chat_completion
 from web.dialects.openai_responses import response as response_object
@@ -181,8 +181,8 @@ def test_piecewise_decoding_yields_the_same_events() -> None:
     assert stored_events._one_by_one(blob) == decode_events(blob) == journal
 
 
-@pytest.mark.parametrize("name", registry.DIALECTS)
+@pytest.mark.parametrize("name", DIALECTS)
 def test_given_items_yield_the_same_answer(name: str) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
-    whole = registry.DIALECTS[name].whole
+    whole = DIALECTS[name].whole
     assert whole(journal, {}, fold(journal)) == whole(journal, {})

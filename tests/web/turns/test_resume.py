@@ -19,11 +19,11 @@ from actors.turn.outcome import Reason
 from actors.turn.store_records import Segment
 from tests.support import chat_readers as reading
 from tests.support import messages_readers as messages_reading
+from tests.support.dialect_journals import DIALECTS
 from tests.support.edge_harness import EdgeHarness, brief_pause, ended_turn_view, open_harness
 from tests.support.sample_events import STARTED, ended
 from tests.support.turn_fakes import FOREVER, Scene, ScriptedProvider, stop, text
 from web.dialects.frames import START
-from web.dialects.registry import DIALECTS
 
 DIALECT_NAMES = list(DIALECTS)
 CUT = UpstreamFailure(FailureKind.TRUNCATED, "The answer broke off.")

@@ -17,6 +17,7 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Recovered, Replace, Retry, Text
 from actors.turn.outcome import Reason
 from actors.writer import Writer
+from tests.support.dialect_journals import DIALECTS
 from tests.support.edge_harness import EdgeHarness, open_harness
 from tests.support.sample_events import STARTED, answer_events, ended
 from tests.support.sizes import examples
@@ -24,7 +25,6 @@ from tests.support.turn_fakes import ScriptedProvider, stop, text
 from web.dialects.base import DialectStream, Render
 from web.dialects.frames import START, BadCursor, Cursor
 from web.dialects.openai_chat.stream import OpenAIChat
-from web.dialects.registry import DIALECTS
 from web.turns.resume_position import PositionSearch, ResumePosition
 
 LINES = [text(*["word "] * AT_ONCE)] * 20

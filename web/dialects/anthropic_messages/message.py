@@ -5,11 +5,14 @@ from actors.answer.items import FunctionCallItem, Item, ReasoningItem, TextPart,
 from actors.providers.formats.chat_call import object_of
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.anthropic_messages.stream import (
+    NAME,
     STOP_REASONS,
+    Messages,
     message_object,
     stopped,
     usage_object,
 )
+from web.dialects.base import DialectSpec
 
 INVALID = "INVALID_JSON"
 """Field of `input` that holds arguments which are not a JSON object.
@@ -18,13 +21,8 @@ The name is from Anthropic's page "Fine-grained tool streaming". An empty `input
 a call without arguments. A stream shows such arguments unchanged."""
 
 
-def has_stop(ended: Ended) -> bool:
-    """Return whether the end has a stop reason; any other end is an error response."""
-    return ended.reason in STOP_REASONS
-
-
 def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dict[str, object]:
-    """Return the Message object for a complete journal whose end `has_stop`.
+    """Return the Message object for a complete journal whose end has a stop reason.
 
     `answer` is the fold of the journal, if there is one already.
     """
@@ -55,3 +53,11 @@ def _input(arguments: str) -> dict[str, object]:
         return {}
     found = object_of(arguments)
     return {INVALID: arguments} if found is None else found
+
+
+DIALECT = DialectSpec(
+    name=NAME,
+    stream=Messages,
+    whole=lambda journal, options, answer=None: message(journal, answer),
+    finishes=frozenset(STOP_REASONS),
+)

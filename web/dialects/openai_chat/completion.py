@@ -6,7 +6,14 @@ from msgspec import Raw
 from actors.answer.builder import AnswerBuilder, fold
 from actors.finalisation.outcome_decision import tool_call
 from actors.turn.events import AnyEvent, Ended, Started
-from web.dialects.openai_chat.stream import FINISH_REASONS, completion_id, usage_object
+from web.dialects.base import DialectSpec
+from web.dialects.openai_chat.stream import (
+    FINISH_REASONS,
+    NAME,
+    OpenAIChat,
+    completion_id,
+    usage_object,
+)
 
 
 class _Logprobs(msgspec.Struct):
@@ -14,13 +21,8 @@ class _Logprobs(msgspec.Struct):
     refusal: list[Raw] | None = None
 
 
-def has_finish(ended: Ended) -> bool:
-    """Return whether the end has a finish reason; any other end is an error response."""
-    return ended.reason in FINISH_REASONS
-
-
 def completion(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dict[str, object]:
-    """Return the completion object for a complete journal whose end `has_finish`.
+    """Return the completion object for a complete journal whose end has a finish reason.
 
     `answer` is the fold of the journal, if there is one already.
     """
@@ -71,3 +73,11 @@ def _read_logprobs(raw: str) -> _Logprobs:
         return msgspec.json.decode(raw, type=_Logprobs)
     except msgspec.DecodeError:
         return _Logprobs()  # malformed logprobs of a provider must not fail a complete answer
+
+
+DIALECT = DialectSpec(
+    name=NAME,
+    stream=OpenAIChat,
+    whole=lambda journal, options, answer=None: completion(journal, answer),
+    finishes=frozenset(FINISH_REASONS),
+)

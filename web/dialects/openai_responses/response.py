@@ -119,11 +119,6 @@ def response_object(
     return object_of(answer_of(journal, answer), options)
 
 
-def can_express(ended: Ended) -> bool:
-    """Return whether a non-streaming request gets the object and not an error response."""
-    return ended.reason in ANSWER_REASONS
-
-
 def answer_of(journal: Sequence[AnyEvent], answer: AnswerBuilder | None = None) -> ResponseData:
     """Return the answer in a journal; raises `ValueError` if it does not begin with `Started`."""
     started = journal[0] if journal else None

@@ -21,10 +21,17 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason
+from web.dialects.base import DialectSpec
 from web.dialects.frames import PING, START, Cursor, Numbering, comment
 from web.dialects.openai_responses.events import ResponseEvents
 from web.dialects.openai_responses.items import Fields
-from web.dialects.openai_responses.response import ResponseData, answer_of, object_of
+from web.dialects.openai_responses.response import (
+    ANSWER_REASONS,
+    ResponseData,
+    answer_of,
+    object_of,
+    response_object,
+)
 
 NAME = "openai-responses"
 
@@ -192,3 +199,6 @@ class Responses:
 
     def _object(self, answer: ResponseData) -> Fields:
         return object_of(answer, self._options, self._renderer.output)
+
+
+DIALECT = DialectSpec(name=NAME, stream=Responses, whole=response_object, finishes=ANSWER_REASONS)

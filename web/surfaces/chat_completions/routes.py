@@ -6,10 +6,11 @@ from quart import request as http_request
 
 from actors.turn.request import TurnRequest
 from store.records.turn_records import Principal
+from web.dialects.openai_chat.completion import DIALECT
 from web.dialects.openai_chat.stream import NAME
 from web.http.body import request_body
 from web.http.json_body import READERS
-from web.service import Service
+from web.service import Service, Surface
 from web.surfaces.chat_completions.request import ChatRequest, receive_chat_request
 from web.turns.start import answer, begin
 
@@ -41,3 +42,6 @@ def turn_request(service: Service, request: ChatRequest, principal: Principal) -
         strict=request.strict,
         keep_text=request.keep_text,
     )
+
+
+SURFACE = Surface(chat_routes, DIALECT)

@@ -18,7 +18,7 @@ from web.http.api_error import ApiError, invalid
 from web.http.body import request_body
 from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
-from web.service import Service
+from web.service import Service, Surface
 from web.surfaces.embeddings.request import EmbeddingRequest, receive_embedding_request
 from web.turns.planner import TurnPlan
 from web.turns.start import begin, turn_headers
@@ -107,3 +107,6 @@ def _no_embeddings(model: str, routes: tuple[PlannedRoute, ...]) -> ApiError:
     shown = ", ".join(str(planned.route) for planned in routes[:_MODELS_SHOWN])
     text = f"The model {model!r} has no route that makes embeddings. Its routes are {shown}."
     return invalid(text, param="model", code="no_embeddings")
+
+
+SURFACE = Surface(embedding_routes)

@@ -9,11 +9,12 @@ from quart import request as http_request
 
 from actors.turn.request import TurnRequest
 from store.records.turn_records import Principal
+from web.dialects.anthropic_messages.message import DIALECT
 from web.dialects.anthropic_messages.stream import NAME
 from web.http.body import request_body
 from web.http.json_body import READERS
 from web.http.responses import json_response
-from web.service import Service
+from web.service import Service, Surface
 from web.surfaces.messages.request import (
     MessagesRequest,
     receive_count_request,
@@ -59,3 +60,6 @@ def count(service: Service, request: MessagesRequest) -> int:
     """Estimate the input tokens on the model's first route, without images."""
     route = service.planner.find(request.model).routes[0].route
     return service.estimates.estimate_input(str(route), request.call)
+
+
+SURFACE = Surface(message_routes, DIALECT)

@@ -4,7 +4,7 @@ from quart import Blueprint, Response
 
 from web.http.api_error import not_found
 from web.http.responses import json_response
-from web.service import Service
+from web.service import Service, Surface
 
 
 def model_routes(service: Service) -> Blueprint:
@@ -28,3 +28,6 @@ def model_routes(service: Service) -> Blueprint:
         return json_response(described(name))
 
     return blueprint
+
+
+SURFACE = Surface(model_routes)

@@ -3,7 +3,7 @@
 from quart import Blueprint, Response
 
 from web.http.responses import json_response
-from web.service import Service
+from web.service import Service, Surface
 
 
 def ops_routes(service: Service) -> Blueprint:
@@ -26,3 +26,6 @@ def ops_routes(service: Service) -> Blueprint:
         return Response(service.metrics.exposition(), content_type=service.metrics.content_type)
 
     return blueprint
+
+
+SURFACE = Surface(ops_routes)

@@ -11,12 +11,13 @@ from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
 from store.records.turn_records import Principal
-from web.dialects.openai_responses.response import can_express
+from web.dialects.openai_responses.response import ANSWER_REASONS
+from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
 from web.http.body import limit_parameter, request_body
 from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
-from web.service import Service
+from web.service import Service, Surface
 from web.surfaces.responses.compact import compacted
 from web.surfaces.responses.create import count_input, start_response, start_summary
 from web.surfaces.responses.history.model_context import PreparedRequest, prepare
@@ -85,7 +86,7 @@ async def _compacted(
 ) -> Response:
     journal, headers = turn.journal.events, turn_headers(turn)
     ended = journal[-1]
-    if isinstance(ended, Ended) and not can_express(ended):
+    if isinstance(ended, Ended) and ended.reason not in ANSWER_REASONS:
         return error_response(ending_error(ended), headers)
 
     def encode() -> bytes:
@@ -111,3 +112,6 @@ def _page() -> Page:
         after=request.args.get("after"),
         before=request.args.get("before"),
     )
+
+
+SURFACE = Surface(response_routes, DIALECT)

@@ -11,7 +11,7 @@ from actors.turn.model_call import Route
 from web.http.api_error import invalid, not_found
 from web.http.responses import json_response
 from web.providers.factory import models_by_route
-from web.service import Service
+from web.service import Service, Surface
 
 _NAMES_SHOWN = 50
 _LONGEST_MODEL = 512
@@ -84,3 +84,6 @@ def route_json(status: RouteStatus, models: Sequence[str]) -> dict[str, object]:
         "in_flight": provider.in_flight,
         "keys": provider.keys and msgspec.structs.asdict(provider.keys),
     }
+
+
+SURFACE = Surface(routes_routes)

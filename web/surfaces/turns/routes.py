@@ -1,21 +1,19 @@
 """Serves `/v1/turns`: list and show turns, replay their events, and cancel them."""
 
 import re
-from collections.abc import Mapping
 from functools import partial
 
 from quart import Blueprint, Response, request
 
-from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Status
+from actors.turn.request import TurnRequest
 from store.records.turn_records import Principal, TurnView
 from web.dialects.base import Render
 from web.dialects.frames import Cursor
-from web.dialects.registry import DIALECTS
 from web.http.api_error import invalid, not_found
 from web.http.body import limit_parameter
 from web.http.responses import json_response
-from web.service import Service
+from web.service import Service, Surface
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
 from web.turns.turn_json import listed_turn, live_turn, stored_turn
@@ -60,8 +58,7 @@ def turn_routes(service: Service) -> Blueprint:
     async def events(turn_id: str) -> Response:
         live = service.registry.find(_caller(service), turn_id)
         if live is not None:
-            wanted = _requested_stream(live.request.dialect, live.request.dialect_options)
-            return await follow(service, live, *wanted)
+            return await follow(service, live, *_requested_stream(service, live.request))
         return await _replay(service, await _stored(service, _caller(service), turn_id))
 
     @blueprint.post("/v1/turns/<turn_id>/cancel")
@@ -93,21 +90,21 @@ async def _stored(service: Service, principal: Principal, turn_id: str) -> TurnV
 async def _replay(service: Service, turn: TurnView) -> Response:
     if turn.ended_at is None:
         raise turn_elsewhere(turn)
-    return await replay(service, turn, *_requested_stream(turn.dialect, turn.dialect_options))
+    return await replay(service, turn, *_requested_stream(service, turn))
 
 
-def _requested_stream(turn_dialect: str, options: Mapping[str, JSON]) -> tuple[Render, Cursor]:
+def _requested_stream(service: Service, turn: TurnRequest | TurnView) -> tuple[Render, Cursor]:
     """Return the stream and the cursor that the request asks for.
 
     The dialect is that of the turn, or the one in the query parameter `dialect`.
     """
-    if turn_dialect not in DIALECTS:
+    if turn.dialect not in service.dialects:
         raise invalid("A turn of embeddings has no events to stream.", code="no_events")
-    name = request.args.get("dialect", turn_dialect)
-    spec = DIALECTS.get(name)
+    name = request.args.get("dialect", turn.dialect)
+    spec = service.dialects.get(name)
     if spec is None:
-        raise invalid(f"dialect: must be one of {', '.join(DIALECTS)}.", param="dialect")
-    own = options if name == turn_dialect else {}
+        raise invalid(f"dialect: must be one of {', '.join(service.dialects)}.", param="dialect")
+    own = turn.dialect_options if name == turn.dialect else {}
     return partial(spec.stream, own), resume_cursor(name)
 
 
@@ -123,3 +120,6 @@ def _status(text: str | None) -> str | None:
     if text not in set(Status):
         raise invalid(f"status: must be one of {', '.join(Status)}.", param="status")
     return text
+
+
+SURFACE = Surface(turn_routes)

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actors.providers.formats.anthropic.frames import Block, Delta, Event, TokenUsage, read_event
 from actors.providers.formats.anthropic.request import translate
-from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL
 from actors.providers.redaction import Scrub
@@ -237,3 +237,6 @@ def _usage(usage: TokenUsage) -> Usage | None:
         cached_input_tokens=read,
         reasoning_tokens=max(0, (details and details.thinking_tokens) or 0),
     )
+
+
+FORMAT = FormatSpec("anthropic", Anthropic, "https://api.anthropic.com/v1")

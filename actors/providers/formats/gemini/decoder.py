@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.frames import (
     Candidate,
@@ -224,3 +224,6 @@ def _logprobs(candidate: Candidate) -> str | None:
 
 def _token(token: Token) -> dict[str, object]:
     return {"token": token.token, "logprob": token.log_probability, "bytes": None}
+
+
+FORMAT = FormatSpec("gemini", Gemini, "https://generativelanguage.googleapis.com/v1beta")

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
 from actors.providers.formats.decoding import Document, LineStream, Reader
 from actors.providers.formats.lenient_fields import NULL, arguments, derive_call_id
 from actors.providers.formats.ollama.frames import (
@@ -126,3 +126,6 @@ def _logprobs(line: Line) -> str | None:
     """Return the log probabilities as JSON in the shape of Chat Completions."""
     content = None if line.logprobs == NULL else read_logprobs(line.logprobs)
     return None if content is None else msgspec.json.encode({"content": content}).decode()
+
+
+FORMAT = FormatSpec("ollama", Ollama, "http://127.0.0.1:11434", "/v1/embeddings")

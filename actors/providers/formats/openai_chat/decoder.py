@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import Choice, Delta, TokenUsage, read_frame
@@ -153,3 +153,6 @@ def _usage(usage: TokenUsage) -> Usage | None:
         cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
         reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
     )
+
+
+FORMAT = FormatSpec("openai-chat", OpenAIChat, embeddings_path="/embeddings")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from actors.providers.formats.base import Decoder, RequestParts
+from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
 from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.lenient_fields import NULL, Number, one_line
 from actors.providers.formats.openai_responses.answer_reader import (
@@ -50,6 +50,7 @@ _STATUSES = {None, "completed", "incomplete"}
 """Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
 
+BASE_URL = "https://api.openai.com/v1"
 PATH = "/responses"
 
 
@@ -240,3 +241,6 @@ class ResponsesDecoder(EventReader, SseStream):
 
 class ResponsesWholeDecoder(WholeReader, Document):
     """Decoder for an answer sent as one document although a stream was requested."""
+
+
+FORMAT = FormatSpec("openai-responses", OpenAIResponses, BASE_URL, embeddings_path="/embeddings")

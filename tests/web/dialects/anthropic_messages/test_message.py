@@ -14,7 +14,7 @@ from actors.turn.events import AnyEvent, Text, ToolCall, ToolCallDelta
 from actors.turn.outcome import Reason
 from tests.support.messages_readers import accumulated, frames_of, read_event, read_message
 from tests.support.sample_events import STARTED, answer_events, ended
-from web.dialects.anthropic_messages.message import INVALID, has_stop, message
+from web.dialects.anthropic_messages.message import INVALID, message
 from web.dialects.anthropic_messages.stream import STOP_REASONS, Messages
 
 
@@ -93,11 +93,6 @@ def test_content_discarded_by_retry_or_replace_is_omitted() -> None:
 def test_usage_is_the_estimate_if_unknown() -> None:
     whole = message([STARTED, Text("a"), ended(usage=None)])
     assert read_message(msgspec.json.encode(whole)).usage.output_tokens == 0
-
-
-@pytest.mark.parametrize("reason", sorted(Reason))
-def test_object_expresses_only_ends_with_a_reason(reason: Reason) -> None:
-    assert has_stop(ended(reason)) == (reason in STOP_REASONS)
 
 
 @pytest.mark.parametrize("reason", sorted(STOP_REASONS))

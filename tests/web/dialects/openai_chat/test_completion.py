@@ -10,7 +10,7 @@ from actors.turn.events import AnyEvent, Text
 from actors.turn.outcome import Reason
 from tests.support.chat_readers import read_completion
 from tests.support.sample_events import STARTED, answer_events, ended
-from web.dialects.openai_chat.completion import completion, has_finish
+from web.dialects.openai_chat.completion import completion
 from web.dialects.openai_chat.stream import FINISH_REASONS
 
 CALL = events.ToolCall(0, "call_1", "f", "{}")
@@ -87,11 +87,6 @@ def test_logprobs_are_joined() -> None:
     whole = read_completion(msgspec.json.encode(completion(journal)))
     assert whole.choices[0].logprobs is not None
     assert [e.token for e in whole.choices[0].logprobs.content or []] == ["a", "b"]
-
-
-@pytest.mark.parametrize("reason", sorted(Reason))
-def test_object_expresses_only_ends_with_a_reason(reason: Reason) -> None:
-    assert has_finish(ended(reason)) == (reason in FINISH_REASONS)
 
 
 def test_incomplete_journal_is_rejected() -> None:

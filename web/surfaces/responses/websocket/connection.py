@@ -19,8 +19,7 @@ from actors.turn.state import Turn
 from store.records.turn_records import StoreUnavailable
 from web.dialects.frames import START, data_of
 from web.dialects.openai_responses.items import response_id
-from web.dialects.openai_responses.stream import NAME
-from web.dialects.registry import DIALECTS
+from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
 from web.http.api_error import ApiError, not_found, store_unavailable
 from web.http.websocket import GOING_AWAY, POLICY, websocket_context_of
@@ -37,8 +36,6 @@ from web.surfaces.responses.websocket.events import (
     response_in_progress,
 )
 from web.turns.start import failed_without_content, first_event, start_turn, turn_headers
-
-_KIND = DIALECTS[NAME]
 
 _log = structlog.stdlib.get_logger("trouper.http")
 
@@ -202,11 +199,11 @@ class ResponsesSocket:
 
     async def _stream(self, pending: PendingResponse, turn: Turn) -> None:
         await first_event(turn.journal)
-        ended = failed_without_content(turn.journal, _KIND)
+        ended = failed_without_content(turn.journal, DIALECT)
         if ended is not None:
             await self._send_error(pending, ending_error(ended), turn_headers(turn))
             return
-        dialect = _KIND.stream(turn.request.dialect_options, START)
+        dialect = DIALECT.stream(turn.request.dialect_options, START)
         writer = self._service.writer(turn, dialect)
         async for frames in writer:
             if writer.exhausted:

@@ -8,7 +8,7 @@ from quart import Blueprint, Websocket, websocket
 from actors.turn.outcome import ErrorInfo
 from web.http.api_error import ApiError
 from web.http.json_body import READERS
-from web.service import Service
+from web.service import Service, Surface
 from web.surfaces.responses.websocket.connection import ResponsesSocket
 from web.turns.start import no_new_turns
 
@@ -49,3 +49,6 @@ def _host_of(origin: str) -> str | None:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return None
+
+
+SURFACE = Surface(response_ws_routes)

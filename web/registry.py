@@ -1,0 +1,49 @@
+"""Registry: one line for each surface, provider format and guard.
+
+An entry is `module:attribute`. Entries are text and not imports, so that every module can read
+them without a cycle. The type of each object is checked when it is loaded.
+"""
+
+import pkgutil
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SURFACES: Sequence[str] = (
+    "web.surfaces.chat_completions.routes:SURFACE",
+    "web.surfaces.responses.routes:SURFACE",
+    "web.surfaces.responses.websocket.routes:SURFACE",
+    "web.surfaces.messages.routes:SURFACE",
+    "web.surfaces.embeddings.routes:SURFACE",
+    "web.surfaces.models.routes:SURFACE",
+    "web.surfaces.turns.routes:SURFACE",
+    "web.surfaces.routes.routes:SURFACE",
+    "web.surfaces.ops.routes:SURFACE",
+)
+"""`web.service.Surface` objects."""
+
+FORMATS: Sequence[str] = (
+    "actors.providers.formats.openai_chat.decoder:FORMAT",
+    "actors.providers.formats.openai_responses.decoder:FORMAT",
+    "actors.providers.responses_websocket:FORMAT",
+    "actors.providers.formats.anthropic.decoder:FORMAT",
+    "actors.providers.formats.gemini.decoder:FORMAT",
+    "actors.providers.formats.ollama.decoder:FORMAT",
+)
+"""`actors.providers.formats.base.FormatSpec` objects."""
+
+GUARDS: Sequence[str] = ()
+"""`actors.guard.GuardSpec` objects, in the order of the chain."""
+
+
+def load(entries: Sequence[str], kind: type[T]) -> list[T]:
+    """Return the objects that the entries name. Raises `TypeError` if one is not a `kind`."""
+    return [_load(entry, kind) for entry in entries]
+
+
+def _load(entry: str, kind: type[T]) -> T:
+    found: object = pkgutil.resolve_name(entry)
+    if not isinstance(found, kind):
+        raise TypeError(f"{entry} is a {type(found).__name__}, not a {kind.__name__}")
+    return found
