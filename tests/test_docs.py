@@ -96,7 +96,8 @@ def test_reference_has_the_default_url_of_every_format() -> None:
     section = text.split("## Formats\n")[1].split("\n## ")[0]
     for name, format in formats().items():
         row = next(row for row in section.splitlines() if row.startswith(f"| `{name}`"))
-        assert "| required |" in row if format.base_url is None else f"`{format.base_url}`" in row
+        default = "required" if format.base_url is None else f'`"{format.base_url}"`'
+        assert f"| {default} |" in row
 
 
 def route_name(rule: str) -> str:
