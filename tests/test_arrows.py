@@ -197,6 +197,8 @@ def test_folders_stay_small(package: str) -> None:
 
 @pytest.mark.parametrize("package", [*PACKAGES, *SUBFOLDERS])
 def test_package_docstrings_name_every_entry(package: str) -> None:
+    if package.rpartition(".")[2] in REGISTRIES:
+        return  # `web.registry` lists their entries
     described = ast.get_docstring(ast.parse(MODULES[package].read_text("utf-8"))) or ""
     assert {name for name in entries(package) if f"`{name}`" not in described} == set()
 

@@ -10,7 +10,7 @@ from actors.turn.events import AnyEvent
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
 from actors.writer import Dialect
-from web.dialects.frames import Cursor, Numbering
+from web.dialects.frames import PING, Cursor, Numbering, comment
 
 Options = Mapping[str, JSON]
 """The dialect's options from the client's request, as stored with the turn."""
@@ -26,6 +26,32 @@ class DialectStream(Dialect, Protocol):
     @property
     def discarded(self) -> bool:
         """True if streamed content was discarded later, so that the stream ends in an error."""
+
+
+class PlainStream:
+    """Base of streams whose frames follow at once from each event."""
+
+    heartbeat = PING
+    repeats_much = False
+    pending = False
+    discarded = False
+
+    def __init__(self, dialect: str, after: Cursor) -> None:
+        self.numbering = Numbering(dialect, after)
+
+    def comment(self, text: str) -> bytes:
+        """Return `text` as a comment line."""
+        return comment(text)
+
+    def render(self, batch: list[AnyEvent]) -> bytes:
+        """Return the frames of these events; they depend only on the events so far."""
+        if len(batch) == 1:
+            return self._render(batch[0])
+        return b"".join([self._render(event) for event in batch])
+
+    def _render(self, event: AnyEvent) -> bytes:
+        """Return the frames of one event."""
+        raise NotImplementedError
 
 
 Render = Callable[[Cursor], DialectStream]

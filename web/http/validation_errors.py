@@ -1,11 +1,22 @@
-"""Converts pydantic's validation errors to one API error with the path of the field."""
+"""Validates request bodies; pydantic's errors become one API error with the path of the field."""
 
 import re
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from web.http.api_error import ApiError, invalid
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], raw: object) -> M:
+    """Return the body's object as `model`. Raises `ApiError` (400) if it is invalid."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise first_error(error) from None
 
 
 def first_error(error: ValidationError) -> ApiError:

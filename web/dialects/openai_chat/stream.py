@@ -15,7 +15,8 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.dialects.frames import PING, START, Cursor, Numbering, comment
+from web.dialects.base import PlainStream
+from web.dialects.frames import START, Cursor
 from web.dialects.turn_errors import ending_error, error_body
 
 NAME = "openai-chat"
@@ -44,12 +45,12 @@ ANSWER_REPLACED = ErrorInfo(
 )
 
 
-class OpenAIChat:
+class OpenAIChat(PlainStream):
     """A Chat Completions stream of one turn, after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
+        super().__init__(NAME, after)
         self._include_usage = options.get("include_usage") is True
-        self.numbering = Numbering(NAME, after)
         self._frame = self.numbering.frame
         self._head = b""
         self._tail = b""
@@ -58,21 +59,6 @@ class OpenAIChat:
         self._role_sent = False
         self._plain = False
         """Text needs only a delta frame: the role was sent and nothing was discarded."""
-        self.discarded = False
-
-    heartbeat = PING
-    repeats_much = False
-    pending = False
-
-    def comment(self, text: str) -> bytes:
-        """Return `text` as a comment line."""
-        return comment(text)
-
-    def render(self, batch: list[AnyEvent]) -> bytes:
-        """Return the frames of these events; they depend only on the events so far."""
-        if len(batch) == 1:
-            return self._render(batch[0])
-        return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
         if type(event) is Text and self._plain and event.logprobs is None:

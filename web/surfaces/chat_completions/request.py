@@ -9,13 +9,13 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import trio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import json_object, read_json
-from web.http.validation_errors import first_error
+from web.http.validation_errors import validated
 from web.surfaces.chat_completions.tools import check_tool_choice, check_tools
 from web.surfaces.content_parts import flat_parts
 
@@ -90,10 +90,7 @@ async def receive_chat_request(body: bytes, threads: trio.CapacityLimiter) -> Ch
 
 
 def _request(raw: dict[str, JSON]) -> ChatRequest:
-    try:
-        checked = _Body.model_validate(raw)
-    except ValidationError as error:
-        raise first_error(error) from None
+    checked = validated(_Body, raw)
     if checked.tools is not None:
         check_tools(checked.tools)
     if checked.tool_choice is not None:

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import trio
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from actors.providers.formats.embeddings import EmbeddingCall
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
-from web.http.validation_errors import first_error
+from web.http.validation_errors import validated
 
 MAX_INPUTS = 2_048
 """Maximum number of inputs of a request; OpenAI's limit."""
@@ -49,10 +49,7 @@ async def receive_embedding_request(body: bytes, threads: trio.CapacityLimiter) 
 
 def read_embedding_request(raw: dict[str, JSON]) -> EmbeddingRequest:
     """Return the request from the body's object. Raises `ApiError` (400) if it is invalid."""
-    try:
-        checked = _Body.model_validate(raw)
-    except ValidationError as error:
-        raise first_error(error) from None
+    checked = validated(_Body, raw)
     given = raw.get("input")
     call = EmbeddingCall(
         input=given,

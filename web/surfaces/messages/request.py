@@ -9,13 +9,13 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import trio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.http.api_error import invalid
 from web.http.json_body import read_json
-from web.http.validation_errors import first_error
+from web.http.validation_errors import validated
 from web.surfaces.chat_completions.request import MAX_MESSAGES
 from web.surfaces.messages.conversation import converted_messages
 from web.surfaces.messages.thinking import (
@@ -140,10 +140,7 @@ def read_count_request(raw: dict[str, JSON]) -> MessagesRequest:
 
 
 def _request(raw: dict[str, JSON], shape: type[_CountBody]) -> MessagesRequest:
-    try:
-        checked = shape.model_validate(raw)
-    except ValidationError as error:
-        raise first_error(error) from None
+    checked = validated(shape, raw)
     for name, words in _UNSUPPORTED.items():
         if raw.get(name) is not None:
             raise invalid(f"{name}: {words}", param=name, code="unsupported_parameter")

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import trio
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
-from web.http.validation_errors import first_error
+from web.http.validation_errors import validated
 from web.surfaces.responses.input.conversation_history import read_history
 from web.surfaces.responses.input.items import Item, read_input, wrong
 from web.surfaces.responses.input.output_options import Tools, read_tools, response_format
@@ -138,10 +138,7 @@ async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) 
 
 def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
     """Validate the request in `raw`; raises `ApiError` (400)."""
-    try:
-        body = _Body.model_validate(raw)
-    except ValidationError as error:
-        raise first_error(error) from None
+    body = validated(_Body, raw)
     _check_available(raw, body)
     tools = read_tools(body.tools, raw.get("tool_choice"))
     past = _past(raw, body)

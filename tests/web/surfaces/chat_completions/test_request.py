@@ -252,7 +252,7 @@ def test_list_validation_stops_at_the_first_error(
         counts.append(error.error_count())
         return first_error(error)
 
-    monkeypatch.setattr("web.surfaces.chat_completions.request.first_error", count_errors)
+    monkeypatch.setattr("web.http.validation_errors.first_error", count_errors)
     body = {"model": "large", "messages": [USER]} | {field: [0] * 1000}
     assert refusal(json.dumps(body).encode())[0] == f"{field}[0]"
     assert max(counts) <= 2  # a union complains once for each branch

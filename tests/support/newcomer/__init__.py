@@ -1,0 +1,1 @@
+"""Toy extensions, as CONTRIBUTING.md shows them: a surface, a guard and a provider format."""

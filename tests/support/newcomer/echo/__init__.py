@@ -1,0 +1,1 @@
+"""Echo: a surface for one text, answered as JSON strings."""
