@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import typer.main
@@ -50,6 +51,8 @@ def written(default: object) -> str:
     """Format a default value as TOML."""
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, Decimal):
+        return str(default)
     return f"{default:_}" if isinstance(default, int | float) else f'"{default}"'
 
 

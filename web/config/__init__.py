@@ -12,42 +12,16 @@ Imports the vocabulary in `actors.turn`, `web.registry` to know the formats, and
 Objects built from settings belong in `web.providers`, `web.turns.planner` and `web.process`.
 """
 
-from web.config.config import Config
-from web.config.field_types import Address, Inherited, Secret
-from web.config.load import ConfigError, as_toml, load
-from web.config.model_settings import Model, ModelRoute, PriceSettings
-from web.config.provider_settings import (
-    Provider,
-    Simulated,
-    Upstream,
-    UpstreamLimits,
-    format_names,
-    formats,
-)
-from web.config.sections import Breaker, Journal, Limits, Logs, Server, Store, Turns
-
-__all__ = [
-    "Address",
-    "Breaker",
-    "Config",
-    "ConfigError",
-    "Inherited",
-    "Journal",
-    "Limits",
-    "Logs",
-    "Model",
-    "ModelRoute",
-    "PriceSettings",
-    "Provider",
-    "Secret",
-    "Server",
-    "Simulated",
-    "Store",
-    "Turns",
-    "Upstream",
-    "UpstreamLimits",
-    "as_toml",
-    "format_names",
-    "formats",
-    "load",
-]
+from web.config.config import Config as Config
+from web.config.field_types import Address as Address
+from web.config.field_types import Inherited as Inherited
+from web.config.load import ConfigError as ConfigError
+from web.config.load import as_toml as as_toml
+from web.config.load import load as load
+from web.config.model_settings import Model as Model
+from web.config.model_settings import ModelRoute as ModelRoute
+from web.config.provider_settings import Simulated as Simulated
+from web.config.provider_settings import Upstream as Upstream
+from web.config.provider_settings import format_names as format_names
+from web.config.provider_settings import formats as formats
+from web.config.sections import Server as Server

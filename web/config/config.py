@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from actors.turn.outcome import Mode, Price
 from actors.turn.request import Timeouts
@@ -17,6 +16,7 @@ from web.config.sections import (
     Journal,
     Limits,
     Logs,
+    Section,
     Server,
     Store,
     TimeoutOverrides,
@@ -29,18 +29,8 @@ _SIM = {"sim": {"routes": ["simulated/sim"]}}
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Config(BaseSettings):
+class Config(Section):
     """All settings. `load` builds one from a file, the environment and the command line."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        env_prefix="TROUPER_",
-        env_nested_delimiter="__",
-        validate_default=True,
-        hide_input_in_errors=True,
-    )
 
     server: Server = Server()
     store: Store = Store()
@@ -50,25 +40,10 @@ class Config(BaseSettings):
     breaker: Breaker = Breaker()
     journal: Journal = Journal()
     logs: Logs = Logs()
-    providers: dict[str, Provider] = {}
+    providers: dict[str, Provider] = Field(default_factory=dict)
     """Providers by name; by default `simulated` alone, together with the model `sim`."""
-    models: dict[str, Model] = {}
+    models: dict[str, Model] = Field(default_factory=dict)
     """Models by the name that clients request."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use only the arguments.
-
-        `load` reads the sources itself, so that an error can name the source of a wrong value.
-        """
-        return (init_settings,)
 
     @model_validator(mode="before")
     @classmethod

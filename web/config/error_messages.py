@@ -19,7 +19,7 @@ from web.config.reference import keys_at
 SettingPath = tuple[str | int, ...]
 _NAMED = ("providers", "models")
 """Sections whose tables are named by the operator."""
-_SHOWABLE = re.compile(r"int|float|bool|greater|less|literal|enum|finite")
+_SHOWABLE = re.compile(r"int|float|decimal|bool|greater|less|literal|enum|finite")
 """Types of errors whose input is never a secret and may be repeated in the message."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -72,7 +72,7 @@ def _message(detail: ErrorDetails, path: SettingPath) -> str:
             return "must be a URL, such as sqlite:///trouper.db"
         case "value_error":
             return str(detail["ctx"]["error"])
-    text = detail["msg"].replace("Input should be", "must be", 1).split(", unable to parse")[0]
+    text = re.sub(r"^(Decimal i|I)nput should", "must", detail["msg"]).split(", unable to parse")[0]
     if _SHOWABLE.search(detail["type"]) and not isinstance(detail["input"], dict | list):
         return f"{text}, not {detail['input']!r}"
     return text

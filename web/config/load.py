@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from web.config.config import Config
 from web.config.error_messages import Layer, complaints, quoted, text
-from web.config.field_types import MASK, Secret
+from web.config.field_types import MASK
 
 Tree = dict[str, object]
 _PREFIX = "TROUPER_"
@@ -88,7 +88,12 @@ def environment(beneath: Mapping[str, object]) -> Tree:
     Unknown sections are kept, so that they are reported. Variables without `__` are ignored:
     Kubernetes sets `TROUPER_PORT` for a service called `trouper`.
     """
-    known = _Variables(Config, env_ignore_empty=True)()
+    known = _Variables(
+        cast("type[BaseSettings]", Config),
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+    )()
     return _aligned({**_unknown_sections(), **known}, beneath)
 
 
@@ -139,32 +144,20 @@ def as_toml(config: Config) -> str:
 
     The text can be loaded again unless it has a masked secret, `***`, in it.
     """
-    return "\n".join(_table((), config)).strip() + "\n"
+    tree: dict[str, Tree] = config.model_dump(mode="json", exclude_none=True)
+    tree["store"]["url"] = _without_password(config.store.url)
+    return "\n".join(_table((), tree)).strip() + "\n"
 
 
-def _table(path: tuple[str, ...], table: BaseModel | Mapping[str, object]) -> Iterator[str]:
-    items = dict(table)
-    values = {k: v for k, v in items.items() if v is not None and not _is_table(v)}
+def _table(path: tuple[str, ...], table: Mapping[str, object]) -> Iterator[str]:
+    values = {key: value for key, value in table.items() if not isinstance(value, dict)}
     if path and values:
         yield f"\n[{'.'.join(quoted(part) for part in path)}]"
     for key, value in values.items():
-        yield f"{quoted(key)} = {_value(table, key, value)}"
-    for key, value in items.items():
-        if isinstance(value, BaseModel | Mapping) and _is_table(value):
+        yield f"{quoted(key)} = {_written(value)}"
+    for key, value in table.items():
+        if isinstance(value, dict):
             yield from _table((*path, key), value)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, BaseModel | Mapping) and not isinstance(value, Secret)
-
-
-def _value(table: object, key: str, value: object) -> str:
-    if key == "url":
-        return text(_without_password(str(value)))
-    written = (
-        table.model_dump(mode="json", include={key})[key] if isinstance(table, BaseModel) else value
-    )
-    return _written(written)
 
 
 def _written(value: object) -> str:

@@ -18,8 +18,6 @@ from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION
 from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 
-_DEAREST = 10**12
-"""Highest price, in micro-dollars per million tokens: one dollar per token."""
 _LONGEST_INSTRUCTION = 4000
 
 
@@ -32,48 +30,30 @@ def _route(written: object) -> Route:
     return Route(provider, model)
 
 
-def _micros(dollars: object) -> int:
-    """Convert dollars (1.25) to micro-dollars, exactly.
-
-    Goes through `Decimal` because a binary fraction would round prices.
-    """
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float | str):
-        raise ValueError("must be dollars per million tokens, such as 1.25")
-    try:
-        micros = Decimal(str(dollars)) * 1_000_000
-        whole = int(micros)
-    except (ArithmeticError, ValueError):
-        raise ValueError("must be dollars per million tokens, such as 1.25") from None
-    if whole > _DEAREST:
-        raise ValueError("must not be more than 1000000 dollars per million tokens")
-    if micros < 0 or micros != whole:
-        raise ValueError("must not be negative, nor finer than a millionth of a dollar")
-    return whole
-
-
-def _dollars(micros: int) -> float:
-    return micros / 1_000_000
-
-
 RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
-MicrosPerMillion = Annotated[int, PlainValidator(_micros), PlainSerializer(_dollars)]
-"""Price in micro-dollars per million tokens; the file has dollars per million tokens."""
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6), PlainSerializer(float)]
+"""Price of a million tokens; a token costs at most a dollar."""
 Capability = Literal["tools", "images", "reasoning", "prefill"]
 
 
 class PriceSettings(Section):
-    """The price of a million tokens, held as integer micro-dollars."""
+    """The price of a million tokens."""
 
-    input: MicrosPerMillion = 0
+    input: Dollars = Decimal(0)
     """Dollars per million input tokens."""
-    output: MicrosPerMillion = 0
+    output: Dollars = Decimal(0)
     """Dollars per million output tokens."""
-    cached_input: MicrosPerMillion | None = None
+    cached_input: Dollars | None = None
     """Dollars per million cached input tokens; by default the same as `input`."""
 
     def in_micros(self) -> Price:
         """Return the price as turns use it."""
-        return Price(input=self.input, output=self.output, cached_input=self.cached_input)
+        cached = None if self.cached_input is None else _micros(self.cached_input)
+        return Price(input=_micros(self.input), output=_micros(self.output), cached_input=cached)
+
+
+def _micros(dollars: Decimal) -> int:
+    return int(dollars * 1_000_000)
 
 
 class ModelRoute(Section):

@@ -11,15 +11,8 @@ Imports `actors.runtime` and `store.records.ids`. It serves any ASGI app: turns 
 `web.http` and `web.turns`.
 """
 
-from web.server.counters import Counters
-from web.server.server import HttpServer
-from web.server.settings import ServerSettings
-from web.server.sockets import BindError, bind_sockets
-
-__all__ = [
-    "BindError",
-    "Counters",
-    "HttpServer",
-    "ServerSettings",
-    "bind_sockets",
-]
+from web.server.counters import Counters as Counters
+from web.server.server import HttpServer as HttpServer
+from web.server.settings import ServerSettings as ServerSettings
+from web.server.sockets import BindError as BindError
+from web.server.sockets import bind_sockets as bind_sockets
