@@ -13,7 +13,7 @@ from hypercorn.utils import parse_socket_addr
 
 from actors.runtime.wait_queue import WaitQueue
 from web.server.counters import Counters
-from web.server.protocols.base import ProtocolContext
+from web.server.protocols.base import ProtocolContext, Served
 from web.server.protocols.http1 import Http1Protocol
 from web.server.protocols.http2 import Http2Protocol
 from web.server.settings import Context, ProtocolConfig, ServerSettings
@@ -101,13 +101,13 @@ class Connection:
         async with trio.open_nursery() as self._machinery:
             tasks = Tasks(requests, self._machinery, self._context, self._counters)
             self._protocol_context = ProtocolContext(
-                cast("AppWrapper", self._app),
-                self._config,
-                self._context,
-                cast("TaskGroup", tasks),
-                isinstance(self._stream, trio.SSLStream),
-                self.client,
-                self._server,
+                Served(
+                    cast("AppWrapper", self._app),
+                    self._config,
+                    self._context,
+                    cast("TaskGroup", tasks),
+                ),
+                (isinstance(self._stream, trio.SSLStream), self.client, self._server),
                 self.handle_protocol_event,
                 self._writer,
                 self._settings.write_stall_s,

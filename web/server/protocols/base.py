@@ -1,7 +1,7 @@
 """Base of the protocol adapters: their context, and the stream between a request and the app."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 from hypercorn.events import Event
@@ -31,16 +31,21 @@ class DirectWriter(Protocol):
         """Close with RST, so that the client cannot mistake a partial response for a whole one."""
 
 
-class ProtocolContext(Struct, frozen=True):
-    """Dependencies of hypercorn's protocol classes."""
+class Served(NamedTuple):
+    """The first arguments of hypercorn's protocol classes."""
 
     app: AppWrapper
     config: ProtocolConfig
     worker_context: Context
     tasks: TaskGroup
-    ssl: bool
-    client: tuple[str, int] | None
-    server: tuple[str, int] | None
+
+
+class ProtocolContext(Struct, frozen=True):
+    """Dependencies of hypercorn's protocol classes."""
+
+    served: Served
+    peers: tuple[bool, tuple[str, int] | None, tuple[str, int] | None]
+    """Further arguments: true with TLS, the client's address, and ours."""
     send: Callable[[Event], Awaitable[None]]
     wire: DirectWriter
     write_stall_s: float
@@ -55,17 +60,7 @@ class AppStream(HTTPStream):
     """
 
     def __init__(self, context: ProtocolContext, send: StreamSend, stream_id: int) -> None:
-        super().__init__(
-            context.app,
-            context.config,
-            context.worker_context,
-            context.tasks,
-            context.ssl,
-            context.client,
-            context.server,
-            send,
-            stream_id,
-        )
+        super().__init__(*context.served, *context.peers, send, stream_id)
         self._in_a_row = 0
 
     async def app_send(self, message: ASGISendEvent | None) -> None:

@@ -86,18 +86,9 @@ class Http1Protocol(H11Protocol):
     """
 
     def __init__(self, context: ProtocolContext, *, http2: bool) -> None:
-        super().__init__(
-            context.app,
-            context.config,
-            context.worker_context,
-            context.tasks,
-            ConnectionState({}),
-            context.ssl,
-            context.client,
-            context.server,
-            context.send,
-        )
+        super().__init__(*context.served, ConnectionState({}), *context.peers, context.send)
         self._protocol_context = context
+        self._served = context.served
         self._wire: DirectWriter = context.wire
         self._http2 = http2
         self._framing = Framing.LENGTH
@@ -133,14 +124,12 @@ class Http1Protocol(H11Protocol):
     async def _send_head(self, event: Response) -> None:
         framing = [field for field in event.headers if field[0].lower() in _FRAMING]
         fields = _lines([field for field in event.headers if field not in framing])
-        if self._protocol_context.worker_context.closing:
+        if self._served.worker_context.closing:
             framing.append((b"connection", b"close"))
         head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
         self._framing = self._framing_of(event)
         if head:
-            fields += (
-                b"%b: %b\r\n" % self._id_header + self._protocol_context.config.response_fields()
-            )
+            fields += b"%b: %b\r\n" % self._id_header + self._served.config.response_fields()
             self._held = head[:-2] + fields + b"\r\n"
         if isinstance(self.stream, Http1Stream):
             self.stream.chunked = self._framing is Framing.CHUNKED

@@ -51,18 +51,8 @@ class Http2Protocol(H2Protocol):
     takes_bytes = True
 
     def __init__(self, context: ProtocolContext) -> None:
-        super().__init__(
-            context.app,
-            context.config,
-            context.worker_context,
-            context.tasks,
-            AsgiState({}),
-            context.ssl,
-            context.client,
-            context.server,
-            context.send,
-        )
-        self.connection.local_settings = _settings(context.config)
+        super().__init__(*context.served, AsgiState({}), *context.peers, context.send)
+        self.connection.local_settings = _settings(context.served.config)
         self._protocol_context = context
         self._finished: set[int] = set()
         self._client_is_leaving = False

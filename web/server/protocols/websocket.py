@@ -59,18 +59,8 @@ class WebsocketStream(WSStream):
     """
 
     def __init__(self, context: ProtocolContext, send: StreamSend) -> None:
-        super().__init__(
-            context.app,
-            context.config,
-            context.worker_context,
-            context.tasks,
-            context.ssl,
-            context.client,
-            context.server,
-            send,
-            STREAM_ID,
-        )
-        self.buffer = ByteBuffer(context.config.websocket_max_message_size)
+        super().__init__(*context.served, *context.peers, send, STREAM_ID)
+        self.buffer = ByteBuffer(context.served.config.websocket_max_message_size)
         self._wire = context.wire
         self._in_a_row = 0
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from wsproto.events import BytesMessage, TextMessage
 
 from tests.web.server.test_connection import GET, SETTINGS, connected
-from web.server.protocols.base import DirectWriter, ProtocolContext
+from web.server.protocols.base import DirectWriter, ProtocolContext, Served
 from web.server.protocols.websocket import TEXTS, ByteBuffer, WebsocketStream
 from web.server.settings import Context, ProtocolConfig
 
@@ -62,13 +62,13 @@ class FakeConnection:
     async def open(self) -> WebsocketStream:
         """Return a stream whose handshake is complete."""
         context = ProtocolContext(
-            app=cast("AppWrapper", None),
-            config=ProtocolConfig(SETTINGS),
-            worker_context=Context(),
-            tasks=cast("TaskGroup", self),
-            ssl=False,
-            client=None,
-            server=None,
+            served=Served(
+                app=cast("AppWrapper", None),
+                config=ProtocolConfig(SETTINGS),
+                worker_context=Context(),
+                tasks=cast("TaskGroup", self),
+            ),
+            peers=(False, None, None),
             send=cast("Callable[[object], Awaitable[None]]", self.send),
             wire=cast("DirectWriter", self),
             write_stall_s=30,
