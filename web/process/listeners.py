@@ -4,9 +4,10 @@ Sockets inherited from systemd or the supervisor are used if there are any, else
 address.
 """
 
-import os
+import errno
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from ipaddress import ip_address
 
 from msgspec import Struct
@@ -14,7 +15,16 @@ from msgspec import Struct
 from web.config import Address, Inherited
 from web.process.startup import StartupRefused
 from web.process.systemd import passed_sockets
-from web.server import BindError, ServerSettings, bind_sockets
+from web.server import ServerSettings
+
+_WORDS = {
+    errno.EADDRINUSE: "the port is in use by another process; stop it or choose another port",
+    errno.EACCES: "no permission; ports below 1024 need it",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+_UNSENT = {"TCP_NOTSENT_LOWAT": 128 * 1024}
+"""Socket option that bounds the unsent bytes in the kernel; see `_set_options`."""
 
 SUPERVISED = "TROUPER_SUPERVISED"
 """Environment variable with a supervised process's descriptors, `control:socket,socket…`."""
@@ -54,23 +64,100 @@ def open_sockets(
     bind: Address | Inherited, passed: tuple[int, ...], settings: ServerSettings
 ) -> list[socket.socket]:
     """Listen on the passed descriptors, or else on `bind`. Raises `StartupRefused`."""
-    descriptors = passed or ((bind.fd,) if isinstance(bind, Inherited) else ())
-    binds = [str(Inherited(number)) for number in descriptors] or [str(bind)]
-    try:
-        sockets = bind_sockets(binds, settings)
-    except BindError as error:
-        raise StartupRefused(str(error)) from error
-    for number in descriptors:
-        # `bind_sockets` duplicated the descriptor. A copy would keep a closed listener alive.
-        os.close(number)
-    try:
+    if isinstance(bind, Inherited):
+        sockets = adopt(passed or (bind.fd,), settings)
+    else:
+        sockets = adopt(passed, settings) if passed else listen(bind, settings)
+    with closed_if_refused(sockets):
         for sock in sockets:
             _check_loopback(sock)
+    return sockets
+
+
+def adopt(descriptors: Iterable[int], settings: ServerSettings) -> list[socket.socket]:
+    """Take over inherited listening sockets. Raises `StartupRefused`."""
+    sockets: list[socket.socket] = []
+    with closed_if_refused(sockets):
+        for number in descriptors:
+            sock = _listening_socket(number)
+            _set_options(sock, settings.write_stall_s)
+            sockets.append(sock)
+    return sockets
+
+
+def _listening_socket(descriptor: int) -> socket.socket:
+    message = f"cannot use fd://{descriptor}: it is not an inherited listening socket"
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise StartupRefused(message) from error
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.detach()
+        raise StartupRefused(message)
+    return sock
+
+
+def listen(bind: Address, settings: ServerSettings) -> list[socket.socket]:
+    """Listen on each address that the host's name resolves to. Raises `StartupRefused`.
+
+    Port 0 lets the system choose.
+    """
+    flags = socket.AI_PASSIVE | socket.AI_NUMERICSERV
+    sockets: list[socket.socket] = []
+    with closed_if_refused(sockets):
+        try:
+            found = socket.getaddrinfo(*bind, type=socket.SOCK_STREAM, flags=flags)
+            for family, _, _, _, address in dict.fromkeys(found):
+                sock = socket.create_server(address, family=family, backlog=settings.backlog)
+                sockets.append(sock)
+                _set_options(sock, settings.write_stall_s)
+        except socket.gaierror as error:
+            text = f"cannot listen on {bind}: {bind.host!r} is not a known address"
+            raise StartupRefused(text) from error
+        except OSError as error:
+            text = _WORDS.get(error.errno or 0, error.strerror or str(error))
+            raise StartupRefused(f"cannot listen on {bind}: {text}") from error
+    return sockets
+
+
+@contextmanager
+def closed_if_refused(sockets: list[socket.socket]) -> Iterator[None]:
+    """Close the sockets if the block raises `StartupRefused`."""
+    try:
+        yield
     except StartupRefused:
         for sock in sockets:
             sock.close()
         raise
-    return sockets
+
+
+def _set_options(sock: socket.socket, write_stall_s: float) -> None:
+    """Set the options that accepted TCP connections inherit: no delay, and dead-peer detection.
+
+    Keep-alive detects a peer that vanished while we were silent, a little before `write_stall_s`;
+    `web.server.dead_peer` detects one that vanished while we were writing. TCP_USER_TIMEOUT would
+    detect it too, but it also cuts off a peer whose window stays smaller than the next segment,
+    however well it reads. The bound on unsent bytes keeps a slow reader from looking stalled:
+    without it Linux accepts no more data until a third of a buffer of megabytes is free.
+    """
+    sock.setblocking(False)
+    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in {**_dead_peer_options(write_stall_s), **_UNSENT}.items():
+        option = getattr(socket, name, None)  # some systems lack some of the options
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _dead_peer_options(write_stall_s: float) -> dict[str, int]:
+    interval = max(1, round(write_stall_s * 2 / 15))
+    return {
+        "TCP_KEEPIDLE": 2 * interval,
+        "TCP_KEEPINTVL": interval,
+        "TCP_KEEPCNT": 5,
+    }
 
 
 def _check_loopback(sock: socket.socket) -> None:

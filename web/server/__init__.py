@@ -4,7 +4,6 @@
 - `protocols`: adapters of hypercorn's protocols
 - `tasks`, `receive_queue`: the requests of a connection, and what each receives
 - `writer`, `stream`, `dead_peer`: write to a socket and detect vanished peers
-- `sockets`: opens listening sockets
 - `settings`, `counters`, `request_id`: configuration, metrics, and ids of requests
 
 Imports `actors.runtime` and `store.records.ids`. It serves any ASGI app: turns and Quart belong in
@@ -14,5 +13,3 @@ Imports `actors.runtime` and `store.records.ids`. It serves any ASGI app: turns 
 from web.server.counters import Counters as Counters
 from web.server.server import HttpServer as HttpServer
 from web.server.settings import ServerSettings as ServerSettings
-from web.server.sockets import BindError as BindError
-from web.server.sockets import bind_sockets as bind_sockets

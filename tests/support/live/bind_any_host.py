@@ -10,7 +10,8 @@ import sys
 
 import web.main
 from web.config import Address, Inherited
-from web.server import ServerSettings, bind_sockets
+from web.process.listeners import listen as open_any
+from web.server import ServerSettings
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     def listen(
         bind: Address | Inherited, passed: tuple[int, ...], settings: ServerSettings
     ) -> list[socket.socket]:
-        return bind_sockets([f"{host}:0"], settings)
+        return open_any(Address(host, 0), settings)
 
     vars(web.main)["open_sockets"] = listen
     sys.argv = [module, *arguments]

@@ -6,11 +6,18 @@ import socket
 import pytest
 
 from web.config import Address, Inherited
-from web.process.listeners import Inheritance, is_supervised, open_sockets, take_inheritance
+from web.process.listeners import (
+    Inheritance,
+    adopt,
+    is_supervised,
+    listen,
+    open_sockets,
+    take_inheritance,
+)
 from web.process.startup import StartupRefused
 from web.server import ServerSettings
 
-SETTINGS = ServerSettings()
+SETTINGS = ServerSettings(write_stall_s=30)
 ANYWHERE = Address("127.0.0.1", 0)
 
 
@@ -45,8 +52,7 @@ def test_passed_sockets_are_used_instead_of_the_configured_address() -> None:
     (sock,) = open_sockets(Address("127.0.0.1", 1), (number,), SETTINGS)
     with sock:
         assert sock.getsockname()[1] != 1
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(number)
+        assert sock.fileno() == number, "a copy would keep a closed listener alive"
 
 
 def test_descriptor_can_be_configured() -> None:
@@ -69,9 +75,45 @@ def test_socket_that_does_not_listen_is_refused() -> None:
         open_sockets(ANYWHERE, (sock.fileno(),), SETTINGS)
 
 
-def test_address_in_use_is_refused() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(StartupRefused, match="in use"),
-    ):
-        open_sockets(Address(*taken.getsockname()), (), SETTINGS)
+def test_address_in_use_is_refused_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = Address(*taken.getsockname())
+        with pytest.raises(StartupRefused, match="in use") as caught:
+            open_sockets(bind, (), SETTINGS)
+    assert str(bind) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("bind", "why"),
+    [
+        (Address("nowhere.invalid", 1), "not a known address"),
+        (Address("192.0.2.1", 0), "no such address"),
+        (Inherited(999), "not an inherited"),
+    ],
+)
+def test_bad_address_is_refused(bind: Address | Inherited, why: str) -> None:
+    with pytest.raises(StartupRefused, match=why):
+        open_sockets(bind, (), SETTINGS)
+
+
+def test_bad_descriptor_closes_the_other_sockets() -> None:
+    number = listener_descriptor()
+    with pytest.raises(StartupRefused):
+        adopt([number, 999], SETTINGS)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+
+
+def test_keepalive_finds_a_dead_peer_within_the_stall_time() -> None:
+    (sock,) = listen(ANYWHERE, SETTINGS)
+    with sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        interval = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+        count = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+        # TCP_USER_TIMEOUT would also drop live peers whose receive window is full.
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+        assert not sock.getblocking()
+    assert idle + interval * count == 28
