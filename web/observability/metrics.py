@@ -5,6 +5,7 @@
 
 import collections
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import get_args
 
 import msgspec
@@ -29,6 +30,18 @@ from web.server import Counters
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Bounds of the histograms' buckets in seconds."""
 
+_SERVER_COUNTERS = {
+    "connections": "Accepted connections.",
+    "connections_refused": "Connections answered with 503 because limits.connections were open.",
+    "connections_crashed": "Connections ended by an unexpected error in protocol code: a bug.",
+    "requests_crashed": "Requests failed by an error outside the app's error handlers: a bug.",
+    "write_stalls": "Connections closed after limits.write_stall_s without progress of a write.",
+    "vanished_peers": "Connections closed because the client's machine stopped responding.",
+    "slow_heads": "Connections closed because headers took longer than server.header_s.",
+    "pipelining_overflows": "Connections closed for sending too much behind an open request.",
+}
+"""Descriptions of the fields of `Counters`."""
+
 EVERY_S = 0.5
 """Seconds between two measurements of the loop's lag."""
 
@@ -40,51 +53,36 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
+        seconds = partial(Histogram, buckets=_SECONDS, registry=registry)
         self._log = structlog.get_logger("trouper.turns")
-        self._turns = Counter(
-            "trouper_turns", "Ended turns.", ("status", "reason"), registry=registry
-        )
-        self._disconnects = Counter(
+        self._turns = counter("trouper_turns", "Ended turns.", ("status", "reason"))
+        self._disconnects = counter(
             "trouper_disconnects",
             "Turns whose last client disconnected before the end.",
             ("stage",),
-            registry=registry,
         )
-        self._tokens = Counter(
-            "trouper_tokens", "Charged tokens.", ("direction", "source"), registry=registry
+        self._tokens = counter("trouper_tokens", "Charged tokens.", ("direction", "source"))
+        self._first_token = seconds(
+            "trouper_first_token_seconds", "Time from the request to the first content of a route."
         )
-        self._first_token = Histogram(
-            "trouper_first_token_seconds",
-            "Time from the request to the first content of a route.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._finalise = Histogram(
+        self._finalise = seconds(
             "trouper_finalise_seconds",
             "Time from the end of the answer to the stored final record.",
-            buckets=_SECONDS,
-            registry=registry,
         )
-        self._abort = Histogram(
+        self._abort = seconds(
             "trouper_abort_seconds",
             "Time from detecting a client's disconnect to the closed upstream call.",
-            buckets=_SECONDS,
-            registry=registry,
         )
-        self._records = Counter(
+        self._records = counter(
             "trouper_final_records",
             "Final records by the place where they were stored.",
             ("stored",),
-            registry=registry,
         )
-        self._store_trouble = Counter(
-            "trouper_store_trouble",
-            "Operations that the database or the spool refused.",
-            registry=registry,
+        self._store_trouble = counter(
+            "trouper_store_trouble", "Operations that the database or the spool refused."
         )
-        self._bugs = Counter(
-            "trouper_bugs", "Internal errors: bugs in Trouper.", ("kind",), registry=registry
-        )
+        self._bugs = counter("trouper_bugs", "Internal errors: bugs in Trouper.", ("kind",))
         self.loop_lag = Gauge(
             "trouper_loop_lag_seconds",
             "Delay of the event loop at the last measurement.",
@@ -97,15 +95,15 @@ class Metrics:
 
     def watch(self, turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> None:
         """Export the live turns and the store's figures, read at each scrape."""
-        self.registry.register(_Live(turns, figures))
+        self.registry.register(_AtScrape(partial(_live, turns, figures)))
 
     def watch_routes(self, board: RouteBoard, configured: Collection[Route]) -> None:
         """Export the breakers of the configured routes, read at each scrape."""
-        self.registry.register(_Routes(board, configured))
+        self.registry.register(_AtScrape(partial(_routes, board, configured)))
 
     def watch_server(self, counters: Counters) -> None:
         """Export the HTTP server's counters, read at each scrape."""
-        self.registry.register(_Edge(counters))
+        self.registry.register(_AtScrape(partial(_server, counters)))
 
     def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
         """Count an ended turn and log it in one line."""
@@ -174,100 +172,56 @@ async def measure_loop_lag(metrics: Metrics) -> None:
         metrics.loop_lag.set(trio.current_time() - due)
 
 
-class _Edge(Collector):
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
+class _AtScrape(Collector):
+    """A collector of what a function yields at each scrape."""
+
+    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        self._collect = collect
 
     def collect(self) -> Iterator[Metric]:
-        counted = self._counters
-        yield _gauge("trouper_connections_open", "Open connections.", counted.open)
-        for name, help, value in (
-            ("connections", "Accepted connections.", counted.accepted),
-            (
-                "connections_refused",
-                "Connections answered with 503 because limits.connections were open.",
-                counted.refused,
-            ),
-            (
-                "connections_crashed",
-                "Connections ended by an unexpected error in protocol code: a bug.",
-                counted.crashed,
-            ),
-            (
-                "requests_crashed",
-                "Requests failed because of an error outside the app's error handlers: a bug.",
-                counted.app_errors,
-            ),
-            (
-                "write_stalls",
-                "Connections closed after limits.write_stall_s without progress of a write.",
-                counted.write_stalls,
-            ),
-            (
-                "vanished_peers",
-                "Connections closed because the client's machine stopped responding.",
-                counted.vanished,
-            ),
-            (
-                "slow_heads",
-                "Connections closed because a request's headers took longer than server.header_s.",
-                counted.slow_heads,
-            ),
-            (
-                "pipelining_overflows",
-                "Connections closed for sending too much behind an unanswered request.",
-                counted.overflows,
-            ),
-        ):
-            yield CounterMetricFamily(f"trouper_{name}", help, value=value)
+        return self._collect()
 
 
-class _Live(Collector):
-    def __init__(self, turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> None:
-        self._turns = turns
-        self._figures = figures
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        stages = collections.Counter(turn.stage for turn in self._turns)
-        live = GaugeMetricFamily("trouper_live_turns", "Live turns by stage.", labels=["stage"])
-        for stage in ("queued", "waiting", "streaming", "finalising"):
-            live.add_metric([stage], stages[stage])
-        yield live
-        figures = self._figures()
-        yield _gauge(
-            "trouper_store_queue",
-            "Store writes that are waiting for the database.",
-            figures.queued,
-        )
-        yield _gauge(
-            "trouper_spooled_records",
-            "Final records in the spool, not yet in the database.",
-            figures.spooled_records,
-        )
-        yield _gauge("trouper_spool_bytes", "Bytes used by the spool.", figures.spooled_bytes)
+def _server(counters: Counters) -> Iterator[Metric]:
+    yield _gauge("trouper_connections_open", "Open connections.", counters.open)
+    for name, help in _SERVER_COUNTERS.items():
+        value: int = getattr(counters, name)
+        yield CounterMetricFamily(f"trouper_{name}", help, value=value)
 
 
-class _Routes(Collector):
-    """Breaker states of the configured routes.
+def _live(turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> Iterator[Metric]:
+    stages = collections.Counter(turn.stage for turn in turns)
+    live = GaugeMetricFamily("trouper_live_turns", "Live turns by stage.", labels=["stage"])
+    for stage in ("queued", "waiting", "streaming", "finalising"):
+        live.add_metric([stage], stages[stage])
+    yield live
+    now = figures()
+    yield _gauge(
+        "trouper_store_queue", "Store writes that are waiting for the database.", now.queued
+    )
+    yield _gauge(
+        "trouper_spooled_records",
+        "Final records in the spool, not yet in the database.",
+        now.spooled_records,
+    )
+    yield _gauge("trouper_spool_bytes", "Bytes used by the spool.", now.spooled_bytes)
+
+
+def _routes(board: RouteBoard, configured: Collection[Route]) -> Iterator[Metric]:
+    """Yield breaker states of the configured routes.
 
     Other routes are left out: clients can name any, and Prometheus keeps each series.
     """
-
-    def __init__(self, board: RouteBoard, configured: Collection[Route]) -> None:
-        self._board = board
-        self._configured = configured
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "trouper_route_state",
-            "1 for the current state of the route's breaker, 0 for the others.",
-            labels=["route", "state"],
-        )
-        for route in self._configured:
-            now = self._board.status(route).breaker.state
-            for state in get_args(State):
-                family.add_metric([str(route), state], state == now)
-        yield family
+    family = GaugeMetricFamily(
+        "trouper_route_state",
+        "1 for the current state of the route's breaker, 0 for the others.",
+        labels=["route", "state"],
+    )
+    for route in configured:
+        now = board.status(route).breaker.state
+        for state in get_args(State):
+            family.add_metric([str(route), state], state == now)
+    yield family
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:

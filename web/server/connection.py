@@ -181,7 +181,7 @@ class Connection:
         the current response, and waiting for that would hide a disconnect.
         """
         if not self._protocol.takes_bytes:
-            self._counters.overflows += 1
+            self._counters.pipelining_overflows += 1
             _log.warning("pipelining limit exceeded", client=self.client)
             self._clock.cancel()
             return
@@ -225,7 +225,7 @@ class Connection:
     def close_if_vanished(self) -> None:
         """Close if the client has not acknowledged sent data for too long."""
         if self._writer.peer_has_vanished(self._settings.dead_peer_s):
-            self._counters.vanished += 1
+            self._counters.vanished_peers += 1
             _log.info("client vanished", client=self.client)
             self.cut()
 

@@ -142,9 +142,9 @@ class HttpServer:
 
     async def handle(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> None:
         """Serve one client until it is gone. Errors affect only this client."""
-        self.counters.accepted += 1
+        self.counters.connections += 1
         if len(self._connections) >= self._settings.max_connections:
-            self.counters.refused += 1
+            self.counters.connections_refused += 1
             await refuse(stream)
             return
         connection = self._connection(stream)
@@ -164,7 +164,7 @@ class HttpServer:
         except BaseException as error:  # noqa: ASYNC103 (the Cancelled in it is raised below)
             cancelled, real = split_cancelled(error)
             if real is not None:
-                self.counters.crashed += 1
+                self.counters.connections_crashed += 1
                 _log.error("connection failed", client=connection.client, error=in_one_line(real))
             if cancelled is not None:
                 raise cancelled from None  # noqa: ASYNC104 (the rest was logged)

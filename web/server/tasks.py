@@ -72,7 +72,7 @@ class Tasks:
         except BaseException as error:  # noqa: ASYNC103 (the Cancelled in it is raised below)
             cancelled, real = split_cancelled(error)
             if real is not None:
-                self._counters.app_errors += 1
+                self._counters.requests_crashed += 1
                 _log.error("request failed", path=scope.get("path"), exc_info=real)
             if cancelled is not None:
                 raise cancelled from None  # noqa: ASYNC104 (the rest was logged)

@@ -114,7 +114,7 @@ async def test_error_in_the_body_resets_only_its_stream() -> None:
                     if stream_id in kinds:
                         kinds[stream_id].append(type(event).__name__)
         assert kinds[broken][-1] == "StreamReset"
-        assert served.server.counters.app_errors == 1
+        assert served.server.counters.requests_crashed == 1
 
 
 async def test_client_without_flow_control_window_is_dropped_as_stalled() -> None:
@@ -152,4 +152,4 @@ async def test_many_cancelled_streams_leave_nothing_behind() -> None:
             assert (await _read_until_event(client, h2.events.StreamEnded, last)).endswith(
                 b"data: 2\n\n"
             )
-        assert served.server.counters.crashed == 0
+        assert served.server.counters.connections_crashed == 0

@@ -165,7 +165,7 @@ async def _assert_survives(served: RunningServer, attack: Attack) -> None:
             assert b'{"a":1}' in await served.get()
             beside = await neighbour.read_until(b"\r\n0\r\n\r\n")
     assert [b"data: %d\n" % number in beside for number in range(12)] == [True] * 12
-    assert served.server.counters.crashed == 0
+    assert served.server.counters.connections_crashed == 0
 
 
 async def _run_attack(client: RawClient, attack: Attack) -> None:

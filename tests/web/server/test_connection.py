@@ -207,7 +207,7 @@ async def test_error_in_the_body_aborts_the_response(
         async with connected() as peer:
             await peer.ask(FAILING[framing])
             got = await peer.read_all()
-            assert peer.server.counters.app_errors == 1
+            assert peer.server.counters.requests_crashed == 1
     assert b"part 2;" in got
     assert b"0\r\n\r\n" not in got
     assert [entry["event"] for entry in logs] == ["request ended", "request failed"]

@@ -799,7 +799,7 @@ async def test_bug_is_logged_after_a_disconnect(
         (line,) = [line for line in logs if line["log_level"] == "error"]
         assert line["event"] == "request failed"
         assert line["exc_info"].subgroup(Bug) is not None
-        assert server.http_server.counters.app_errors == 1
+        assert server.http_server.counters.requests_crashed == 1
 
 
 class Bug(Exception):
