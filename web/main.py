@@ -76,7 +76,7 @@ async def serve(
         server = HttpServer(create_app(service), settings)
         service.metrics.watch_server(server.counters)
         await nursery.start(stop.watch_signals)
-        await nursery.start(reload_on_sighup, config, server)
+        await nursery.start(reload_on_sighup, config.server, server)
         urls = await nursery.start(server.serve, sockets)
         tune_gc()
         _log.info("server started", url=", ".join(urls), models=service.planner.names)
@@ -202,14 +202,12 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
 async def recover_turns(store: TurnStore, planner: Planner) -> None:
     """Finalise turns that dead processes left unfinished. Raises `StartupRefused`."""
     try:
-        lost = await recover(store, time.time, planner.price_of)
+        await _recover(store, planner)
     except StoreUnavailable as error:
         raise StartupRefused(
             f"the turns of a dead process cannot be finalised: {error}; restart when the store is"
             " available"
         ) from error
-    if lost:
-        _log.warning("turns recovered", turns=lost)
 
 
 async def keep_recovering(store: TurnStore, planner: Planner) -> None:
@@ -217,12 +215,15 @@ async def keep_recovering(store: TurnStore, planner: Planner) -> None:
     while True:
         await trio.sleep(RECOVER_EVERY_S)
         try:
-            lost = await recover(store, time.time, planner.price_of)
+            await _recover(store, planner)
         except StoreUnavailable as error:
             _log.warning("recovery postponed", error=str(error))
-        else:
-            if lost:
-                _log.warning("turns recovered", turns=lost)
+
+
+async def _recover(store: TurnStore, planner: Planner) -> None:
+    lost = await recover(store, time.time, planner.price_of)
+    if lost:
+        _log.warning("turns recovered", turns=lost)
 
 
 async def keep_sweeping(store: Store, retention_s: float) -> None:

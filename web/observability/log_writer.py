@@ -3,8 +3,10 @@
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 _CLOSE_S = 1.0
 """Seconds that closing waits for the remaining lines."""
@@ -12,41 +14,25 @@ _GATHER_S = 0.05
 """Seconds for which lines are collected: waking the thread for each would cost the event loop."""
 
 
-class Sink(Protocol):
-    """A destination for bytes."""
-
-    def write(self, data: bytes, /) -> int:
-        """Write some of the data and return how much. Raises `OSError` or `ValueError` if none."""
-
-
-class _File:
-    """A file or pipe, written unbuffered: Python's buffers lose data that a full disk refuses."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def write(self, data: bytes) -> int:
-        return os.write(self._descriptor, data)
-
-
-class _Text:
-    """A text stream without a file descriptor."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, data: bytes) -> int:
-        self._stream.write(data.decode())
-        self._stream.flush()
-        return len(data)
+Sink = Callable[[bytes], int]
+"""Writes some of the data and returns how much. Raises `OSError` or `ValueError` if none."""
 
 
 def sink_of(stream: TextIO) -> Sink:
-    """Return a sink that writes to the file of `stream`, or else to the stream itself."""
+    """Return a sink that writes to the file of `stream`, or else to the stream itself.
+
+    Files are written unbuffered: Python's buffers lose data that a full disk refuses.
+    """
     try:
-        return _File(stream.fileno())
+        return partial(os.write, stream.fileno())
     except OSError:  # io.UnsupportedOperation
-        return _Text(stream)
+        return partial(_write_text, stream)
+
+
+def _write_text(stream: TextIO, data: bytes) -> int:
+    stream.write(data.decode())
+    stream.flush()
+    return len(data)
 
 
 class LogWriter:
@@ -109,7 +95,7 @@ class LogWriter:
         """Write the data and return the rest that the sink refuses now."""
         try:
             while data:
-                data = data[self._sink.write(data) :]
+                data = data[self._sink(data) :]
         except (OSError, ValueError):
             pass
         return data

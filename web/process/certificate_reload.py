@@ -1,18 +1,16 @@
-"""Loads the certificate into a TLS context, and again at each SIGHUP.
-
-`server_ssl_context` makes the context; `Certificate` explains why files are unusable.
-"""
+"""Loads the certificate into a TLS context, and again at each SIGHUP."""
 
 import signal
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 import trio
-from msgspec import Struct
 
-from web.config import Config
+from web.config import Server
+from web.process.startup import StartupRefused
 from web.server import HttpServer
 
 _log = structlog.get_logger("trouper.server")
@@ -23,44 +21,22 @@ _TEXTS = {
 }
 
 
-class CertificateError(Exception):
-    """An unusable certificate or key; the message is one line that says which and why."""
+def tls_context(settings: Server) -> ssl.SSLContext | None:
+    """Read the certificate into a context for `ServerSettings.ssl_context`; None without one.
 
-
-class Certificate(Struct, frozen=True):
-    """The PEM files of a certificate with its chain, and of its key (None: the same file)."""
-
-    chain: Path
-    key: Path | None
-
-    def context(self, *, http2: bool) -> ssl.SSLContext:
-        """Read the files into a context for `ServerSettings.ssl_context`.
-
-        Raises `CertificateError`. This blocks.
-        """
-        try:
-            return server_ssl_context(self.chain, self.key, http2=http2)
-        except OSError as error:  # also ssl.SSLError, which does not name the file
-            raise CertificateError(self._why(error)) from error
-
-    def _why(self, error: OSError) -> str:
-        for path in filter(None, (self.chain, self.key)):
-            try:
-                path.read_bytes()
-            except OSError as unreadable:
-                return f"{path}: cannot be read: {unreadable.strerror}"
-        both = f"{self.chain}" if self.key is None else f"{self.chain}, {self.key}"
-        reason = getattr(error, "reason", None) or error.strerror or str(error)
-        return f"{both}: {_TEXTS.get(reason, f'no certificate with its key in PEM ({reason})')}"
-
-
-def server_ssl_context(certificate: Path, key: Path | None, *, http2: bool) -> ssl.SSLContext:
-    """Return a context for `ServerSettings.ssl_context`. Raises `OSError` or `ssl.SSLError`."""
+    Raises `StartupRefused`, which says in one line which file is unusable and why. Blocks.
+    """
+    if settings.tls_cert is None:
+        return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION  # RFC 9113 §9.2.1
-    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
-    context.load_cert_chain(certificate, key, password=_refuse_to_ask)
+    context.set_alpn_protocols(["h2", "http/1.1"] if settings.http2 else ["http/1.1"])
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_refuse_to_ask)
+    except OSError as error:  # also ssl.SSLError, which does not name the file
+        files = [path for path in (settings.tls_cert, settings.tls_key) if path is not None]
+        raise StartupRefused(f"[server] tls_cert: {_why(files, error)}") from error
     return context
 
 
@@ -68,36 +44,39 @@ def _refuse_to_ask() -> NoReturn:
     raise OSError(0, "BAD_PASSWORD_READ")  # otherwise OpenSSL would ask on the terminal
 
 
-def certificate_of(config: Config) -> Certificate | None:
-    """Return the configured certificate's files; None without TLS."""
-    if config.server.tls_cert is None:
-        return None
-    return Certificate(config.server.tls_cert, config.server.tls_key)
+def _why(files: Sequence[Path], error: OSError) -> str:
+    for path in files:
+        try:
+            path.read_bytes()
+        except OSError as unreadable:
+            return f"{path}: cannot be read: {unreadable.strerror}"
+    reason = getattr(error, "reason", None) or error.strerror or str(error)
+    text = _TEXTS.get(reason, f"no certificate with its key in PEM ({reason})")
+    return f"{', '.join(map(str, files))}: {text}"
 
 
 async def reload_on_sighup(
-    config: Config,
+    settings: Server,
     server: HttpServer,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Reload the certificate on each SIGHUP. A service task."""
-    certificate = certificate_of(config)
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         task_status.started()
         async for _ in signals:
-            if certificate is None:
-                _log.info("certificate reload skipped")
-            else:
-                await reload_certificate(certificate, server, http2=config.server.http2)
+            await _reload(settings, server)
 
 
-async def reload_certificate(certificate: Certificate, server: HttpServer, *, http2: bool) -> None:
+async def _reload(settings: Server, server: HttpServer) -> None:
     """Read the certificate again and use it; keep the old one if the new one is unusable."""
     try:
-        context = await trio.to_thread.run_sync(lambda: certificate.context(http2=http2))
-    except CertificateError as error:
+        context = await trio.to_thread.run_sync(tls_context, settings)
+    except StartupRefused as error:
         _log.error("certificate reload failed", error=str(error))
+        return
+    if context is None:
+        _log.info("certificate reload skipped")
         return
     server.use_certificate(context)
     _log.info("certificate reloaded")

@@ -1,8 +1,7 @@
 """Derives the HTTP server's settings from the configuration."""
 
 from web.config import Config
-from web.process.certificate_reload import CertificateError, certificate_of
-from web.process.startup import StartupRefused
+from web.process.certificate_reload import tls_context
 from web.server import ServerSettings
 
 
@@ -11,14 +10,9 @@ def server_settings(config: Config) -> ServerSettings:
 
     Blocks, because it reads the certificate.
     """
-    certificate = certificate_of(config)
-    try:
-        tls = None if certificate is None else certificate.context(http2=config.server.http2)
-    except CertificateError as error:
-        raise StartupRefused(f"[server] tls_cert: {error}") from error
     return ServerSettings(
         http2=config.server.http2,
-        ssl_context=tls,
+        ssl_context=tls_context(config.server),
         keep_alive_s=config.server.keep_alive_s,
         header_s=config.server.header_s,
         write_stall_s=config.limits.write_stall_s,

@@ -13,6 +13,7 @@ from contextlib import suppress
 import structlog
 import trio
 from hypercorn.typing import ASGIFramework
+from hypercorn.utils import repr_socket_addr
 
 from web.server.connection import Connection
 from web.server.counters import Counters
@@ -212,13 +213,7 @@ class HttpServer:
 
     def _url(self, sock: socket.socket) -> str:
         scheme = "http" if self._ssl_context is None else "https"
-        if sock.family == socket.AF_INET6:
-            host, port = sock.getsockname()[:2]
-            return f"{scheme}://[{host}]:{port}"
-        if sock.family == socket.AF_INET:
-            host, port = sock.getsockname()
-            return f"{scheme}://{host}:{port}"
-        return f"{scheme}+unix:{sock.getsockname()}"
+        return f"{scheme}://{repr_socket_addr(sock.family, sock.getsockname())}"
 
 
 async def refuse(stream: trio.abc.HalfCloseableStream) -> None:

@@ -34,7 +34,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     http2: bool = False
     """Serve HTTP/2, by ALPN with TLS and by prior knowledge without; else it is answered 505."""
     ssl_context: ssl.SSLContext | None = None
-    """TLS context for every listener, from `server_ssl_context`; None serves plain HTTP."""
+    """TLS context for every listener; None serves plain HTTP."""
     tls_handshake_s: float = 10.0
     keep_alive_s: float = 75.0
     """Maximum idle time of a connection, before the first request and between requests."""

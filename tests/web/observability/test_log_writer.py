@@ -42,7 +42,7 @@ class FullDisk:
 def test_lines_are_written_in_order_and_completely_before_it_closes() -> None:
     gate = Gate()
     gate.opened.set()
-    with LogWriter(gate) as writer:
+    with LogWriter(gate.write) as writer:
         for number in range(100):
             writer.write(f"{number}\n")
     assert "".join(gate.lines) == "".join(f"{number}\n" for number in range(100))
@@ -50,7 +50,7 @@ def test_lines_are_written_in_order_and_completely_before_it_closes() -> None:
 
 def test_stalled_sink_drops_lines_and_reports_their_number() -> None:
     gate = Gate()
-    with LogWriter(gate, capacity=4) as writer:
+    with LogWriter(gate.write, capacity=4) as writer:
         writer.write("a\n")
         assert gate.reached.wait(10)
         writer.write("b\n")
@@ -64,7 +64,7 @@ def test_stalled_sink_drops_lines_and_reports_their_number() -> None:
 
 def test_refused_line_is_written_later() -> None:
     disk = FullDisk()
-    with LogWriter(disk, retry_s=0.001) as writer:
+    with LogWriter(disk.write, retry_s=0.001) as writer:
         writer.write("the only record\n")
         assert disk.whole.wait(10)
     assert disk.taken == b"the only record\n"

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from web.process.certificate_reload import Certificate, CertificateError
+from web.config import Server
+from web.process.certificate_reload import tls_context
+from web.process.startup import StartupRefused
 
 AUTHORITY = trustme.CA()
 ISSUED, OTHER = AUTHORITY.issue_cert("localhost"), AUTHORITY.issue_cert("localhost")
@@ -26,21 +28,19 @@ def encrypted(key: bytes) -> bytes:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Certificate:
-    """Return a valid certificate in two files."""
+def settings(tmp_path: Path) -> Server:
+    """Return settings with a valid certificate in two files."""
     (tmp_path / "cert.pem").write_bytes(ISSUED.cert_chain_pems[0].bytes())
     (tmp_path / "key.pem").write_bytes(ISSUED.private_key_pem.bytes())
-    return Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return Server(tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "key.pem", http2=True)
 
 
 @pytest.mark.parametrize("http2", [False, True])
-def test_certificate_may_be_two_files_or_one(
-    certificate: Certificate, tmp_path: Path, http2: bool
-) -> None:
-    certificate.context(http2=http2)
+def test_certificate_may_be_two_files_or_one(settings: Server, tmp_path: Path, http2: bool) -> None:
+    assert tls_context(settings.model_copy(update={"http2": http2})) is not None
     both = tmp_path / "both.pem"
     both.write_bytes(ISSUED.private_key_and_cert_chain_pem.bytes())
-    Certificate(both, None).context(http2=http2)
+    assert tls_context(Server(tls_cert=both, http2=http2)) is not None
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_certificate_may_be_two_files_or_one(
     ],
 )
 def test_bad_file_is_reported_in_one_line(
-    certificate: Certificate, tmp_path: Path, file: str, content: bytes | None, why: str
+    settings: Server, tmp_path: Path, file: str, content: bytes | None, why: str
 ) -> None:
     change: Callable[[], object] = (tmp_path / file).unlink
     if content is not None:
         change = lambda: (tmp_path / file).write_bytes(content)  # noqa: E731
     change()
-    with pytest.raises(CertificateError, match=why) as caught:
-        certificate.context(http2=True)
+    with pytest.raises(StartupRefused, match=why) as caught:
+        tls_context(settings)
     assert "\n" not in str(caught.value)
