@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.messages import UserMessage
+from actors.turn.model_call import ModelCall
 
 
 class EchoRequest(BaseModel):
@@ -19,5 +20,4 @@ class EchoRequest(BaseModel):
     @property
     def call(self) -> ModelCall:
         """Call that sends the text as the only message."""
-        messages: list[dict[str, JSON]] = [{"role": "user", "content": self.text}]
-        return ModelCall(upstream_model="", messages=messages, parameters={})
+        return ModelCall(upstream_model="", messages=(UserMessage(self.text),), parameters={})

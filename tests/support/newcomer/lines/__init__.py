@@ -7,6 +7,7 @@ from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
 from actors.providers.formats.decoding import LineStream
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, TextChunk
+from actors.turn.messages import text_of
 from actors.turn.model_call import FailureKind, ModelCall
 from actors.turn.outcome import Reason
 
@@ -25,8 +26,8 @@ class Lines:
         headers = [("content-type", "text/plain")]
         if api_key is not None:
             headers.append(("x-key", api_key))
-        text = str(call.messages[-1]["content"])
-        return RequestParts("/ask", tuple(headers), text.encode(), self.unsupported(call))
+        text = text_of(call.messages[-1]).encode()
+        return RequestParts("/ask", tuple(headers), text, self.unsupported(call))
 
     def stream_decoder(self, scrub: Scrub) -> Decoder:
         """Return a decoder for a stream."""
