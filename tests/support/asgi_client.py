@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
+from typing import cast
 
 import httpx
 import trio
@@ -11,11 +12,11 @@ from quart_trio import QuartTrio
 from quart_trio.testing import TrioClient
 from quart_trio.testing.connections import TestHTTPConnection
 
+from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
+
 Message = dict[str, object]
-App = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Awaitable[None],
-]
+Receive = Callable[[], Awaitable[Message]]
+App = Callable[[Message, Receive, Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
 class Exchange:
@@ -26,15 +27,17 @@ class Exchange:
         self.head: Message = {}
         self.started = trio.Event()
         self.done = trio.Event()
-        self.disconnected = trio.Event()
         self.error: BaseException | None = None
-        self._body: bytes | None = body
+        self._queue = ReceiveQueue()
+        scope["extensions"] = {RECEIVE_QUEUE: self._queue}
+        self._body = body
         self._send, self.chunks = trio.open_memory_channel[bytes](0)
 
     async def run(self, app: App) -> None:
         """Run the app and keep its error, which a server would log."""
         try:
-            await app(self.scope, self._receive, self._send_message)
+            await self._queue.put({"type": "http.request", "body": self._body, "more_body": False})
+            await app(self.scope, cast("Receive", self._queue.get), self._send_message)
         except Exception as error:
             self.error = error
         finally:
@@ -44,15 +47,8 @@ class Exchange:
 
     def disconnect(self) -> None:
         """Disconnect the client, as seen by the app."""
-        self.disconnected.set()
+        self._queue._end({"type": "http.disconnect"})
         self.chunks.close()
-
-    async def _receive(self) -> Message:
-        body, self._body = self._body, None
-        if body is not None:
-            return {"type": "http.request", "body": body, "more_body": False}
-        await self.disconnected.wait()
-        return {"type": "http.disconnect"}
 
     async def _send_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -65,7 +61,7 @@ class Exchange:
             await self._send_chunk(chunk)
         if not message.get("more_body"):
             self._send.close()
-            self.disconnected.set()
+            self._queue._end({"type": "http.disconnect"})
         await trio.lowlevel.checkpoint()
 
     async def _send_chunk(self, chunk: bytes) -> None:
@@ -135,7 +131,6 @@ def _scope(request: httpx.Request) -> Message:
         "headers": [(name.lower(), value) for name, value in request.headers.raw],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
-        "extensions": {},
     }
 
 
@@ -163,6 +158,8 @@ class FixedHTTPConnection(TestHTTPConnection):
         self._client_send, self._client_receive = trio.open_memory_channel[bytes | Exception](
             math.inf
         )
+        self._queue = ReceiveQueue()
+        cast("dict[str, object]", self.scope["extensions"])[RECEIVE_QUEUE] = self._queue
         self._nursery_manager = trio.open_nursery()
         nursery = await self._nursery_manager.__aenter__()
         nursery.start_soon(self._run)
@@ -171,7 +168,15 @@ class FixedHTTPConnection(TestHTTPConnection):
     async def _run(self) -> None:
         # The original never closes the channel, so reading up to its end never returns.
         with self._client_send:
-            await self.app(self.scope, self._asgi_receive, self._asgi_send)  # type: ignore[arg-type]
+            await self.app(self.scope, self._queue.get, self._asgi_send)  # type: ignore[arg-type]
+
+    async def send(self, data: bytes) -> None:
+        """Send a part of the body."""
+        await self._queue.put({"type": "http.request", "body": data, "more_body": True})
+
+    async def send_complete(self) -> None:
+        """Send the end of the body."""
+        await self._queue.put({"type": "http.request", "body": b"", "more_body": False})
 
     async def __aexit__(
         self,
@@ -183,10 +188,7 @@ class FixedHTTPConnection(TestHTTPConnection):
 
     async def disconnect(self) -> None:
         """Disconnect; a second call does nothing."""
-        try:
-            await super().disconnect()
-        except trio.ClosedResourceError:
-            return
+        await self._queue.put({"type": "http.disconnect"})
 
 
 class FixedClient(TrioClient):

@@ -92,41 +92,30 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     async def _answer(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer in a scope that is cancelled when the client leaves.
 
-        If our server has already received the whole body, its queue calls back on a disconnect,
-        and no task is needed to wait for it. A task with its nursery is a tenth of the memory of
-        an open stream.
+        If the whole body has been received, no task is needed to feed it. A task with its nursery
+        is a tenth of the memory of an open stream.
         """
-        queue = cast("dict[str, ReceiveQueue]", self.scope["extensions"]).get(RECEIVE_QUEUE)
-        if queue is not None and queue.has_whole_body:
+        queue = cast("dict[str, ReceiveQueue]", self.scope["extensions"])[RECEIVE_QUEUE]
+        if queue.has_whole_body:
             with trio.CancelScope() as scope:
-                await self._respond(await self._received(scope, receive, send, queue), send)
+                queue.when_over(partial(self._on_disconnect, scope))
+                await self._respond(await self._received(receive, send), send)
         else:
             async with trio.open_nursery() as nursery:
-                await self._respond(self._receiving(nursery, receive, send, queue), send)
+                queue.when_over(partial(self._on_disconnect, nursery.cancel_scope))
+                await self._respond(self._receiving(nursery, receive, send), send)
                 nursery.cancel_scope.cancel()
 
-    async def _received(
-        self,
-        scope: trio.CancelScope,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
-        queue: ReceiveQueue,
-    ) -> Request:
+    async def _received(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Request:
         request = self._create_request_from_scope(send)
         await self._feed(cast("BoundedBody", request.body), receive)
-        queue.when_over(partial(self._on_disconnect, scope))
         return request
 
     def _receiving(
-        self,
-        nursery: trio.Nursery,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
-        queue: ReceiveQueue | None,
+        self, nursery: trio.Nursery, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> Request:
         request = self._create_request_from_scope(send)
-        body = cast("BoundedBody", request.body)
-        nursery.start_soon(self._watch, nursery.cancel_scope, body, receive, queue)
+        nursery.start_soon(self._receive_body, cast("BoundedBody", request.body), receive)
         return request
 
     async def _respond(self, request: Request, send: ASGISendCallable) -> None:
@@ -139,26 +128,6 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
             # Returning with the response unfinished makes the server close the connection.
             self._context.left_at = trio.current_time()
             _log.info("slow reader dropped", path=self.scope["path"], lag=str(error))
-
-    async def _watch(
-        self,
-        scope: trio.CancelScope,
-        body: BoundedBody,
-        receive: ASGIReceiveCallable,
-        queue: ReceiveQueue | None,
-    ) -> None:
-        """Receive the body, then wait for a disconnect.
-
-        Our server calls back on a disconnect; with any other one this task has to wait for it.
-        """
-        await self._receive_body(body, receive)
-        if queue is not None:
-            queue.when_over(partial(self._on_disconnect, scope))
-            return
-        while not self._ended:
-            if (await receive())["type"] == "http.disconnect":
-                break
-        self._on_disconnect(scope)
 
     def _on_disconnect(self, scope: trio.CancelScope) -> None:
         if not self._ended:

@@ -48,8 +48,7 @@ class WebsocketContext(RequestRecord):
         super().__init__()
         self._send: ASGISendCallable
         self.stack = AsyncExitStack()
-        leaving = cast("dict[str, trio.Event]", scope["extensions"]).get(LEAVING)
-        self.server_leaves = trio.Event() if leaving is None else leaving
+        self.server_leaves = cast("dict[str, trio.Event]", scope["extensions"])[LEAVING]
 
     def begin(self, send: ASGISendCallable) -> None:
         """Set the ASGI `send` function for all messages."""

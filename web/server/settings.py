@@ -10,9 +10,8 @@ from wsgiref.handlers import format_date_time
 
 import trio
 from hypercorn.config import Config
-from hypercorn.logging import Logger
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
-from hypercorn.typing import Event, ResponseSummary, WWWScope
+from hypercorn.typing import Event
 from msgspec import Struct
 
 SAFETY = [
@@ -68,23 +67,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         return self.write_stall_s * 14 / 15
 
 
-class SilentLogger(Logger):
-    """A logger that writes nothing: we log ourselves, and hypercorn's loggers are global."""
-
-    def __init__(self, config: Config) -> None:  # super() is not called: it installs handlers
-        self.access_logger = None
-        self.error_logger = None
-
-    async def access(
-        self, request: WWWScope, response: ResponseSummary, request_time: float
-    ) -> None:
-        """Do nothing."""
-
-
 class ProtocolConfig(Config):
     """A `Config` for the protocol classes only; it opens no sockets or log files."""
 
-    logger_class = SilentLogger
+    errorlog = None  # we log ourselves
     include_server_header = False
     keep_alive_max_requests = 1_000_000
 

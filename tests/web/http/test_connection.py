@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import httpx
 import pytest
@@ -10,10 +11,17 @@ import trio
 from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
-from tests.support.asgi_client import App, StreamingTransport, streaming_client, use_fixed_client
+from tests.support.asgi_client import (
+    App,
+    Receive,
+    StreamingTransport,
+    streaming_client,
+    use_fixed_client,
+)
 from web.http.body import BoundedBody
 from web.http.connection import request_context_of, request_stack
 from web.http.quart_app import TrouperApp
+from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 
 
 @dataclass
@@ -146,18 +154,18 @@ async def test_disconnect_between_handler_and_body_cancels(
 ) -> None:
     lease = Lease()
     app = make_app(lease)
-    send, receive = trio.open_memory_channel[dict[str, object]](3)
+    queue = ReceiveQueue()
     sent_types: list[str] = []
 
     async def take(message: dict[str, object]) -> None:
         sent_types.append(str(message["type"]))
-        await send.send({"type": "http.disconnect"})
+        await queue.put({"type": "http.disconnect"})
         await trio.sleep(1)
 
     async with streaming_client(_asgi(app)) as (client, _):
-        scope = _request_scope(client, "/whole")
-        await send.send({"type": "http.request", "body": b"", "more_body": False})
-        await _asgi(app)(scope, receive.receive, take)
+        scope = _request_scope(client, "/whole", queue)
+        await queue.put({"type": "http.request", "body": b"", "more_body": False})
+        await _asgi(app)(scope, cast("Receive", queue.get), take)
     assert sent_types == ["http.response.start"]
     assert lease.releases == [True]
 
@@ -181,8 +189,7 @@ async def test_body_error_aborts_the_response_and_reaches_the_server(
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/body_raises")
         error = transport.exchanges[0].error
-    assert isinstance(error, ExceptionGroup)
-    assert error.subgroup(Boom) is not None
+    assert isinstance(error, Boom)
     assert lease.releases == [False]
 
 
@@ -306,7 +313,7 @@ def _asgi(app: TrouperApp) -> App:
     return app  # type: ignore[return-value]  # messages are TypedDicts there
 
 
-def _request_scope(client: httpx.AsyncClient, path: str) -> dict[str, object]:
+def _request_scope(client: httpx.AsyncClient, path: str, queue: ReceiveQueue) -> dict[str, object]:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -320,5 +327,5 @@ def _request_scope(client: httpx.AsyncClient, path: str) -> dict[str, object]:
         "headers": [(b"host", b"test")],
         "client": None,
         "server": None,
-        "extensions": {},
+        "extensions": {RECEIVE_QUEUE: queue},
     }
