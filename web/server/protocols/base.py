@@ -51,17 +51,29 @@ class ProtocolContext(Struct, frozen=True):
     write_stall_s: float
 
 
-class AppStream(HTTPStream):
-    """hypercorn's stream with a `send` that is sometimes a checkpoint.
+class Yielding:
+    """Mixin for streams whose `send` is sometimes a checkpoint.
 
     A write that the socket takes at once does not wait, so an app that always has more to send
     would never yield. A checkpoint costs a scheduler pass, so only one in `BURST` messages has
     one, and every message after the client has left.
     """
 
+    closed: bool
+    _in_a_row = 0
+
+    async def _yield_sometimes(self) -> None:
+        self._in_a_row += 1
+        if self._in_a_row >= BURST or self.closed:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()
+
+
+class AppStream(Yielding, HTTPStream):
+    """hypercorn's stream that yields sometimes."""
+
     def __init__(self, context: ProtocolContext, send: StreamSend, stream_id: int) -> None:
         super().__init__(*context.served, *context.peers, send, stream_id)
-        self._in_a_row = 0
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Handle a message from the app; None means that the app has returned."""
@@ -73,9 +85,3 @@ class AppStream(HTTPStream):
             self.response = {**message, "headers": ()}
         elif message.get("more_body"):
             await self._yield_sometimes()
-
-    async def _yield_sometimes(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= BURST or self.closed:
-            self._in_a_row = 0
-            await trio.lowlevel.checkpoint()

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import cast
 
-import trio
 from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID
 from hypercorn.protocol.ws_stream import (
@@ -17,7 +16,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from web.server.protocols.base import BURST, ProtocolContext, StreamSend
+from web.server.protocols.base import ProtocolContext, StreamSend, Yielding
 
 TEXTS = "trouper.texts"
 """Extra field of a `websocket.send` event: several text messages in UTF-8."""
@@ -47,7 +46,7 @@ class ByteBuffer(WebsocketBuffer):
                 raise FrameTooLargeError
 
 
-class WebsocketStream(WSStream):
+class WebsocketStream(Yielding, WSStream):
     """hypercorn's stream, fixed to close properly on errors.
 
     - Invalid frames are answered with 1002 or 1007; hypercorn closes without a close frame.
@@ -62,7 +61,6 @@ class WebsocketStream(WSStream):
         super().__init__(*context.served, *context.peers, send, STREAM_ID)
         self.buffer = ByteBuffer(context.served.config.websocket_max_message_size)
         self._wire = context.wire
-        self._in_a_row = 0
 
     async def handle(self, event: Event) -> None:
         """Handle a handshake, data, or the end."""
@@ -78,7 +76,7 @@ class WebsocketStream(WSStream):
         """Handle a message from the app; None means that the app has returned.
 
         Some calls are checkpoints, so that an app that always has more to send yields (see
-        `AppStream`). A `websocket.send` with `TEXTS` has many messages, framed here and written
+        `Yielding`). A `websocket.send` with `TEXTS` has many messages, framed here and written
         at once.
         """
         texts = None if message is None else cast("dict[str, list[bytes]]", message).get(TEXTS)
@@ -96,12 +94,6 @@ class WebsocketStream(WSStream):
         """True if messages can be sent: neither side has sent a close frame."""
         accepted = not self.closed and self.state is ASGIWebsocketState.CONNECTED
         return accepted and self.connection.state is ConnectionState.OPEN
-
-    async def _yield_sometimes(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= BURST or self.closed:
-            self._in_a_row = 0
-            await trio.lowlevel.checkpoint()
 
     async def _handle_events(self) -> None:
         for event in self.connection.events():
