@@ -44,15 +44,11 @@ class WebsocketContext(RequestRecord):
 
     __slots__ = ("_send", "server_leaves", "stack")
 
-    def __init__(self, scope: WebsocketScope) -> None:
+    def __init__(self, scope: WebsocketScope, send: ASGISendCallable) -> None:
         super().__init__()
-        self._send: ASGISendCallable
+        self._send = send
         self.stack = AsyncExitStack()
         self.server_leaves = cast("dict[str, trio.Event]", scope["extensions"])[LEAVING]
-
-    def begin(self, send: ASGISendCallable) -> None:
-        """Set the ASGI `send` function for all messages."""
-        self._send = send
 
     async def send_texts(self, texts: list[bytes]) -> None:
         """Send UTF-8 text messages with one write, which is much cheaper than one write each."""
@@ -82,12 +78,13 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         self._queue = MessageQueue(app.config["MAX_CONTENT_LENGTH"])
         self.receive_channel = self._queue  # type: ignore[assignment]  # only receive is used
         self._id = id_in(scope)
-        self._context = WebsocketContext(scope)
-        cast("dict[str, object]", scope)[_CONTEXT] = self._context
+        self._context: WebsocketContext
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Run the handler until it returns or the client leaves; an error closes with 1011."""
         structlog.contextvars.bind_contextvars(request=self._id)
+        self._context = WebsocketContext(self.scope, send)
+        cast("dict[str, object]", self.scope)[_CONTEXT] = self._context
         try:
             await self._serve(receive, send)
         finally:
@@ -95,7 +92,6 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
 
     async def _serve(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         websocket = self._create_websocket_from_scope(send)
-        self._context.begin(send)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope, receive, send)
             try:
@@ -112,7 +108,7 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
                 self._end(scope)
                 # The handler is cancelled first, because the close may take long. It is sent in
                 # spite of the cancelled scope: the server shields its writes.
-                await self._close(send, POLICY)
+                await self.close_connection(send, POLICY)
                 return
         self._end(scope)
 
@@ -142,25 +138,24 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         else:
             await send({"type": "websocket.send", "bytes": data, "text": None})
 
-    async def close_connection(self, send: ASGISendCallable, code: int, reason: str) -> None:
+    async def close_connection(
+        self, send: ASGISendCallable, code: int, reason: str | None = None
+    ) -> None:
         """Send a close frame, unless one was sent."""
-        await self._close(send, code, reason)
+        if not self._closed:
+            self._closed = True
+            await send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _finish(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse | None
     ) -> None:
         if self._accepted:
             crashed = response is not None and response.status_code >= 500
-            await self._close(send, INTERNAL_ERROR if crashed else NORMAL)
+            await self.close_connection(send, INTERNAL_ERROR if crashed else NORMAL)
         elif isinstance(response, Response):
             await self._reject(send, response)
         else:
-            await self._close(send, NORMAL)
-
-    async def _close(self, send: ASGISendCallable, code: int, reason: str | None = None) -> None:
-        if not self._closed:
-            self._closed = True
-            await send({"type": "websocket.close", "code": code, "reason": reason})
+            await self.close_connection(send, NORMAL)
 
     async def _reject(self, send: ASGISendCallable, response: Response) -> None:
         """Answer the handshake with an HTTP response instead of accepting it."""
