@@ -2,10 +2,9 @@
 
 - `startup`: the error that keeps a server from starting
 - `listeners`: opens the listening sockets; `systemd`: passes some, and is notified
-- `server_settings`, `certificate_reload`: the HTTP server's settings and TLS context
+- `certificate_reload`: the TLS context
 - `shutdown`: stops the server
 - `task_restart`: restarts service tasks that crash
-- `gc_tuning`: settings of the garbage collector
 
 Imports `web.config`, `web.server` and `web.observability`; `shutdown` also `actors.turn_registry`
 and `actors.turn`. Requests belong in `web.http`, several processes in `web.supervisor`.

@@ -1,7 +1,7 @@
 """Server settings derived from the configuration."""
 
 from web.config import Config
-from web.process.server_settings import server_settings
+from web.main import server_settings
 
 
 def test_websockets_have_the_limits_of_requests() -> None:
