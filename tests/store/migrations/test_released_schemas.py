@@ -2,7 +2,8 @@
 
 `released/NNNN.sql` is the dump of a database with schema NNNN, written by the code of that
 release: a completed turn, one without text, one in flight when its process died, and one of another
-tenant, whose final record is in `released/NNNN.spooled.hex`. The files are never changed.
+tenant, whose final record is in `released/NNNN.spooled.hex`. From 0002 on a third tenant has a
+conversation of three turns with items, the second of which is deleted. The files are never changed.
 """
 
 import sqlite3
@@ -13,8 +14,10 @@ import pytest
 from msgspec.structs import replace
 
 from actors.finalisation.recovery import recover
+from actors.journal.checkpointer import decode_events
+from actors.turn.events import Started
 from store.database.settings import StoreSettings
-from store.migrations import HEAD, KNOWN
+from store.migrations import KNOWN
 from store.store import open_store
 from tests.store.spool.test_replay import make_dead_spool
 from tests.support.store_records import CALLER, MAX_BYTES, a_turn, an_end, caller
@@ -28,7 +31,7 @@ def turn_id(number: int) -> str:
     return f"turn_{number:026d}"
 
 
-COMPLETED, TEXTLESS, IN_FLIGHT, SPOOLED = map(turn_id, range(1, 5))
+COMPLETED, TEXTLESS, IN_FLIGHT, SPOOLED, FIRST, DELETED, LAST = map(turn_id, range(1, 8))
 
 
 @pytest.fixture(params=DUMPS, ids=lambda path: path.stem)
@@ -56,8 +59,8 @@ def rows(database: Path) -> dict[str, list[dict[str, object]]]:
         }
 
 
-def test_every_older_schema_has_a_dump() -> None:
-    assert [path.stem for path in DUMPS] == [name for name in KNOWN if name != HEAD]
+def test_every_schema_has_a_dump() -> None:
+    assert [path.stem for path in DUMPS] == list(KNOWN)
 
 
 @pytest.mark.usefixtures("released")
@@ -82,6 +85,33 @@ async def test_migrated_turns_can_be_read(settings: StoreSettings) -> None:
         assert len(await store.segments(COMPLETED)) == 2
         page = await store.list_turns(CALLER, limit=9)
         assert [turn.id for turn in page.data] == [IN_FLIGHT, TEXTLESS, COMPLETED]
+
+
+@pytest.mark.parametrize("released", DUMPS[1:], indirect=True, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("released")
+async def test_conversation_with_items_can_be_read_and_continued(settings: StoreSettings) -> None:
+    tenant = caller("tenant_c")
+    async with open_store(settings) as store:
+        assert await store.latest_turn_in(tenant, "conv_a") == LAST
+        chain = await store.chain(tenant, LAST, 9, MAX_BYTES)
+        assert [(link.turn_id, link.lost) for link in chain] == [
+            (FIRST, None),
+            (DELETED, "deleted"),
+            (LAST, None),
+        ]
+        last = await store.response(tenant, LAST)
+        assert last is not None
+        assert last.turn.dialect_options == {"echo": {"instructions": "Be nice."}}
+        assert "Third?" in last.input_items
+        assert "Third." in last.answer_items
+        (segment,) = await store.segments(LAST)
+        assert isinstance(decode_events(segment.blob)[0], Started)
+        following = replace(
+            a_turn(store.owner, tenant="tenant_c"), previous_id=LAST, conversation="conv_a"
+        )
+        await store.begin(following)
+        await store.finalise(an_end(following))
+        assert await store.latest_turn_in(tenant, "conv_a") == following.id
 
 
 @pytest.mark.usefixtures("released")
