@@ -23,7 +23,7 @@ Subpackages:
 - `guards`: one folder for each guard
 - `finalisation`: the outcome and the final record; recovery of dead owners' turns
 - `providers`: HTTP transport, wire formats and simulated models
-- `runtime`: channels, wait queues and threads; knows nothing of turns
+- `runtime`: channels, wait queues, threads, event bus; knows nothing of turns
 
 `web` and `store` are not imported, except that `turn.store_records` re-exports the store's records.
 HTTP for clients belongs in `web`, SQL in `store`.

@@ -8,12 +8,13 @@ from functools import partial
 
 from actors.accumulator import Draft
 from actors.journal.checkpointer import Checkpointer, Tail
+from actors.ports import EventBus
 from actors.runtime.batch_channel import Receiver
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
 from actors.turn.event_order import EventOrder, JournalState, OutOfOrder
 from actors.turn.events import AnyEvent, Ended, Started, Text
-from actors.turn.observer import Observer
+from actors.turn.lifecycle_events import EventDropped
 from actors.turn.outcome import Reason
 from actors.turn.state import Turn
 
@@ -25,19 +26,19 @@ class Persister:
     """The state of the actor: event order, journal, and the finish that it consumed."""
 
     __slots__ = (
+        "_bus",
         "_checkpointer",
         "_early",
-        "_observer",
         "_order",
         "_turn",
         "finish",
         "tail",
     )
 
-    def __init__(self, turn: Turn, checkpointer: Checkpointer, observer: Observer) -> None:
+    def __init__(self, turn: Turn, checkpointer: Checkpointer, bus: EventBus) -> None:
         self._turn = turn
         self._checkpointer = checkpointer
-        self._observer = observer
+        self._bus = bus
         self._order = EventOrder()
         self._early: list[AnyEvent] = []
         # Not a bound method of this object: it would form a reference cycle with the tail, which
@@ -97,7 +98,7 @@ class Persister:
         try:
             self._order.advance(event)
         except OutOfOrder as error:
-            self._observer.event_out_of_order(self._turn.id, error)
+            self._bus.publish(EventDropped(self._turn.id, error))
             return False
         ready.append(event)
         return True

@@ -1,9 +1,10 @@
-"""Interfaces that a turn needs from the outside: storage, providers and token estimates."""
+"""Interfaces that a turn needs from the outside: storage, events, providers, token estimates."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from actors.turn.chunks import Chunk
+from actors.turn.lifecycle_events import LifecycleEvent
 from actors.turn.model_call import ModelCall
 from actors.turn.store_records import Finalised, FinalRecord, NewTurn, Segment, TurnView
 
@@ -26,17 +27,31 @@ class TurnStore(Protocol):
         Inserts the turn too if `begin` was never written. Raises `StoreUnavailable`.
         """
 
-    async def spool(self, record: FinalRecord) -> None:
-        """Keep the record in the local spool, fsynced, to be finalised later.
-
-        Raises `SpoolFailed`.
-        """
-
     async def orphans(self) -> Sequence[TurnView]:
         """Return the turns in progress whose owner is gone; raises `StoreUnavailable`."""
 
     async def segments(self, turn_id: str) -> Sequence[Segment]:
         """Return the stored segments of a turn in order; raises `StoreUnavailable`."""
+
+
+class RecordSpool(Protocol):
+    """Local storage that takes final records while the database cannot."""
+
+    async def append(self, record: FinalRecord) -> None:
+        """Keep the record, fsynced, to be finalised later. Raises `SpoolFailed`."""
+
+    async def adopt(self) -> int:
+        """Finalise the records that dead processes left and return their number.
+
+        Raises `StoreUnavailable`.
+        """
+
+
+class EventBus(Protocol):
+    """The way of lifecycle events from turns to metrics, logs and other subscribers."""
+
+    def publish(self, event: LifecycleEvent) -> None:
+        """Pass the event to the subscribers of its type. Never waits or raises."""
 
 
 class AnswerStream(Protocol):

@@ -20,11 +20,11 @@ from actors.finalisation.outcome_decision import TurnEnding
 from actors.guard import Guard, Screen, watch
 from actors.journal.checkpointer import Checkpointer
 from actors.persister import Persister, persist
-from actors.ports import Provider, TurnStore
+from actors.ports import EventBus, Provider, TurnStore
 from actors.runtime.batch_channel import BatchChannel, Receiver
 from actors.streamer import Streamer, Upstreams
 from actors.turn.events import Warning
-from actors.turn.observer import Observer
+from actors.turn.lifecycle_events import ActorCrashed, StoreRefusal
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.state import Clock, Turn
 from actors.turn.store_records import ConversationBusy, StoreUnavailable
@@ -38,7 +38,7 @@ class TurnDependencies:
     upstreams: Upstreams
     checkpointer: Checkpointer
     finaliser: Finaliser
-    observer: Observer
+    bus: EventBus
     now: Clock
     screens: Callable[[], tuple[Screen, ...]] = tuple
     """Factory of a guard's chain; each turn has its own, because screens hold text back."""
@@ -58,12 +58,12 @@ async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
         if turn.scope.cancelled_caught:
             turn.set_deadline_cause()
     except Exception as error:
-        set_error_cause(turn, dependencies.observer, error)
+        set_error_cause(turn, dependencies.bus, error)
     except BaseException as error:
         turn.set_cause(Reason.SERVER_SHUTDOWN)
         cancelled, bug = split_cancelled(error)
         if bug is not None:
-            dependencies.observer.crashed(turn.id, bug)
+            dependencies.bus.publish(ActorCrashed(turn.id, bug))
         raise cancelled from None  # noqa: ASYNC104 (re-raises all of it except the bug)
     finally:
         turn.produced_at = trio.current_time()
@@ -71,15 +71,15 @@ async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
         await production.finalise()  # noqa: ASYNC102 (shielded inside, with deadlines)
 
 
-def set_error_cause(turn: Turn, observer: Observer, error: Exception) -> None:
+def set_error_cause(turn: Turn, bus: EventBus, error: Exception) -> None:
     """Report an exception that escaped the actors and record it as the turn's cause."""
     if isinstance(error, StoreUnavailable):
-        observer.store_trouble(turn.id, error)
+        bus.publish(StoreRefusal(turn.id, error))
         turn.set_cause(Reason.STORE_UNAVAILABLE, _UNAVAILABLE)
     elif isinstance(error, ConversationBusy):
         turn.set_cause(Reason.STORE_UNAVAILABLE, conversation_busy(str(error)))
     else:
-        observer.crashed(turn.id, error)
+        bus.publish(ActorCrashed(turn.id, error))
         turn.set_cause(Reason.INTERNAL_ERROR, INTERNAL)
 
 
@@ -117,7 +117,7 @@ class Production:
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard()
         self._events: BatchChannel[Draft] = BatchChannel()
-        self._persister = Persister(turn, dependencies.checkpointer, dependencies.observer)
+        self._persister = Persister(turn, dependencies.checkpointer, dependencies.bus)
         self._refused = False
 
     async def begin(self) -> None:
@@ -158,14 +158,14 @@ class Production:
             self._persister.step(self._guard.step(last))
         except Exception as error:
             # A step that raised while the actors ran may raise again here.
-            self._dependencies.observer.crashed(self._turn.id, error)
+            self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))
 
     async def finalise(self) -> None:
         """Write the final record, and publish an end even if that crashes: readers wait for it."""
         try:
             await self._finalise()
         except Exception as error:
-            self._dependencies.observer.crashed(self._turn.id, error)
+            self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))
             if not self._turn.final.is_set():
                 publish_crash(self._turn, self._dependencies.now())
 

@@ -43,7 +43,7 @@ SUBPACKAGES: dict[str, set[str]] = {
     "store.migrations": {"store.database"},
     "store.database": {"store.records", "store.migrations"},
     "store.ownership": {"store.records"},
-    "store.turns": {"store.records", "store.database"},
+    "store.turns": {"store.records", "store.database", "store.ownership.ownership"},
     "store.spool": {"store.records", "store.database", "store.ownership"},
     "web.config": {"web.registry"},
     "web.server": set(),

@@ -23,7 +23,7 @@ from web.observability.metrics import Metrics
 from web.server import Counters
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-IDLE = StoreFigures(queued=0, commits=0, failing=False, spooled_records=0, spooled_bytes=0)
+IDLE = StoreFigures(queued=0, spooled_records=0, spooled_bytes=0)
 
 
 def heading_and_key(place: tuple[str, ...]) -> tuple[str, str]:

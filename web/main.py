@@ -16,14 +16,16 @@ from actors.finalisation.recovery import recover
 from actors.guard import GuardSpec, Screen
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
-from actors.ports import TurnStore
+from actors.ports import EventBus
 from actors.run_turn import TurnDependencies
+from actors.runtime.event_bus import LocalEventBus
 from actors.streamer import Upstreams
 from actors.turn.store_records import StoreUnavailable
 from actors.turn_registry import Registry
 from actors.usage.estimator import LearningEstimator
 from store.records.ids import new_id
 from store.store import Store, StoreRefused, StoreSettings, open_store
+from store.turns.repository import TurnRepository
 from web import registry
 from web.app import create_app
 from web.config import Config
@@ -139,11 +141,13 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         board = make_board(config, rings, trio.current_time)
         upstreams = Upstreams(providers, board, LearningEstimator(), time.time, random.random)
         metrics = Metrics()
-        dependencies = make_dependencies(config, store, upstreams, metrics)
+        bus = LocalEventBus()
+        metrics.subscribe_to(bus)
+        dependencies = make_dependencies(config, store, upstreams, bus)
         turns = Registry(
             nursery,
             dependencies,
-            owner=store.owner,
+            owner=store.ownership.id,
             max_turns=config.limits.concurrent_turns,
             new_id=partial(new_id, "turn_"),
         )
@@ -167,22 +171,22 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
 
 
 def make_dependencies(
-    config: Config, store: Store, upstreams: Upstreams, metrics: Metrics
+    config: Config, store: Store, upstreams: Upstreams, bus: EventBus
 ) -> TurnDependencies:
     """Return the dependencies of turns."""
     journal = config.journal
     checkpointer = Checkpointer(
-        store, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
+        store.turns, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
     )
     finaliser = Finaliser(
-        store, metrics, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
+        store.turns, store.spool, bus, time.time, finalise_timeout_s=config.turns.finalise_timeout_s
     )
     return TurnDependencies(
-        store=store,
+        store=store.turns,
         upstreams=upstreams,
         checkpointer=checkpointer,
         finaliser=finaliser,
-        observer=metrics,
+        bus=bus,
         now=time.time,
         screens=screen_factory(),
     )
@@ -203,10 +207,10 @@ def service_tasks(
     return {
         "checkpointer": dependencies.checkpointer.run,
         "heartbeat": HeartbeatTimer(registry, config.turns.heartbeat_s).run,
-        "spool": partial(store.keep_replaying, partial(registry.settled, "spooled")),
+        "spool": partial(store.spool.keep_replaying, partial(registry.settled, "spooled")),
         "unsaved": partial(unsaved.run, partial(registry.settled, "unsaved")),
         "recovery": partial(keep_recovering, store, service.planner),
-        "sweep": partial(keep_sweeping, store, config.journal.retention_s),
+        "sweep": partial(keep_sweeping, store.turns, config.journal.retention_s),
         "loop lag": partial(measure_loop_lag, service.metrics),
     }
 
@@ -227,7 +231,7 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
         raise StartupRefused(str(error)) from error
 
 
-async def recover_turns(store: TurnStore, planner: Planner) -> None:
+async def recover_turns(store: Store, planner: Planner) -> None:
     """Finalise turns that dead processes left unfinished. Raises `StartupRefused`."""
     try:
         await _recover(store, planner)
@@ -238,7 +242,7 @@ async def recover_turns(store: TurnStore, planner: Planner) -> None:
         ) from error
 
 
-async def keep_recovering(store: TurnStore, planner: Planner) -> None:
+async def keep_recovering(store: Store, planner: Planner) -> None:
     """Finalise turns of other processes that died while using the database. A service task."""
     while True:
         await trio.sleep(RECOVER_EVERY_S)
@@ -248,17 +252,17 @@ async def keep_recovering(store: TurnStore, planner: Planner) -> None:
             _log.warning("recovery postponed", error=str(error))
 
 
-async def _recover(store: TurnStore, planner: Planner) -> None:
-    lost = await recover(store, time.time, planner.price_of)
+async def _recover(store: Store, planner: Planner) -> None:
+    lost = await recover(store.turns, store.spool, time.time, planner.price_of)
     if lost:
         _log.warning("turns recovered", turns=lost)
 
 
-async def keep_sweeping(store: Store, retention_s: float) -> None:
+async def keep_sweeping(turns: TurnRepository, retention_s: float) -> None:
     """Delete journals past their retention. A service task."""
     while True:
         try:
-            await store.sweep(retention_s)
+            await turns.sweep(retention_s)
         except StoreUnavailable as error:
             _log.warning("journal sweep postponed", error=str(error))
         await trio.sleep(SWEEP_EVERY_S)

@@ -15,9 +15,14 @@ from actors.answer.codec import is_long
 from actors.finalisation.outcome_decision import TurnEnding, items_json
 from actors.finalisation.unsaved_records import Unsaved
 from actors.persister import Persister, started_without_route
-from actors.ports import TurnStore
+from actors.ports import EventBus, RecordSpool, TurnStore
 from actors.turn.events import AnyEvent, Ended
-from actors.turn.observer import Observer
+from actors.turn.lifecycle_events import (
+    ActorCrashed,
+    RecordUnsaved,
+    StoreRefusal,
+    TurnEnded,
+)
 from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.state import Turn
 from actors.turn.store_records import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable
@@ -40,16 +45,18 @@ class Finaliser:
     def __init__(
         self,
         store: TurnStore,
-        observer: Observer,
+        spool: RecordSpool,
+        bus: EventBus,
         now: Callable[[], float],
         *,
         finalise_timeout_s: float,
     ) -> None:
         self._store = store
-        self._observer = observer
+        self._spool = spool
+        self._bus = bus
         self._now = now
         self._timeout_s = finalise_timeout_s
-        self.unsaved = Unsaved(store, observer)
+        self.unsaved = Unsaved(store, bus)
 
     async def finalise(self, turn: Turn, ending: TurnEnding, persister: Persister) -> None:
         """Store the record, publish `ended` and close the journal; store errors are handled."""
@@ -65,7 +72,7 @@ class Finaliser:
             # The answer was closed for the end that lost.
             turn.answer = fold([*turn.journal.events, *settled])
         publish(turn, settled)
-        self._observer.turn_ended(turn, record, stored, trio.current_time() - began)
+        self._bus.publish(TurnEnded(record, stored, trio.current_time() - began))
 
     async def _record(
         self, turn: Turn, ending: TurnEnding, ended: Ended, last: list[AnyEvent]
@@ -75,7 +82,7 @@ class Finaliser:
             return ending.record(ended, last, await _items(turn))
         except Exception as error:
             # The answer's content cannot be encoded; the turn must get its record regardless.
-            self._observer.crashed(turn.id, error)
+            self._bus.publish(ActorCrashed(turn.id, error))
             return ending.bare_record(ended)
 
     async def _keep(self, turn: Turn, record: FinalRecord) -> tuple[Stored, Finalised | None]:
@@ -84,10 +91,10 @@ class Finaliser:
         except Exception as error:
             self._report(turn, error)
         try:
-            await self._spool(record)
+            await self._append(record)
         except Exception as error:
             self._report(turn, error)
-            self._observer.unsaved(record)
+            self._bus.publish(RecordUnsaved(record))
             self.unsaved.keep(record)
             return "unsaved", None
         return "spooled", None
@@ -95,18 +102,18 @@ class Finaliser:
     def _report(self, turn: Turn, error: Exception) -> None:
         # Any other exception is a bug in the store. The record must survive that too.
         if isinstance(error, StoreUnavailable | SpoolFailed):
-            self._observer.store_trouble(turn.id, error)
+            self._bus.publish(StoreRefusal(turn.id, error))
         else:
-            self._observer.crashed(turn.id, error)
+            self._bus.publish(ActorCrashed(turn.id, error))
 
     async def _commit(self, record: FinalRecord) -> Finalised:
         with trio.move_on_after(self._timeout_s, shield=True):
             return await self._store.finalise(record)
         raise StoreUnavailable("The database did not answer in time (finalise_timeout_s).")
 
-    async def _spool(self, record: FinalRecord) -> None:
+    async def _append(self, record: FinalRecord) -> None:
         with trio.move_on_after(SPOOL_TIMEOUT_S, shield=True):
-            return await self._store.spool(record)
+            return await self._spool.append(record)
         raise SpoolFailed("The spool did not answer in time.")
 
 

@@ -151,17 +151,9 @@ class TurnEnding:
 
 def usage_record(ended: Ended) -> UsageRecord | None:
     """Return the charged usage as the store keeps it."""
-    usage = ended.usage
-    if usage is None:
+    if ended.usage is None:
         return None
-    return UsageRecord(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_input_tokens=usage.cached_input_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        estimated=usage.estimated,
-        cost_micros=ended.cost_micros,
-    )
+    return UsageRecord(**msgspec.structs.asdict(ended.usage), cost_micros=ended.cost_micros)
 
 
 def tool_calls_json(calls: list[ToolCall]) -> str | None:

@@ -18,7 +18,7 @@ from actors.finalisation.outcome_decision import (
     usage_record,
 )
 from actors.journal.checkpointer import decode_events, encode_events
-from actors.ports import TurnStore
+from actors.ports import RecordSpool, TurnStore
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
 from actors.turn.outcome import ErrorInfo, Price, Reason, Status, Usage, cost_micros
@@ -38,12 +38,18 @@ def _free(model: str) -> Price:
 
 
 async def recover(
-    store: TurnStore, now: Callable[[], float], price_of: Callable[[str], Price] = _free
+    store: TurnStore,
+    spool: RecordSpool,
+    now: Callable[[], float],
+    price_of: Callable[[str], Price] = _free,
 ) -> int:
     """Finalise every orphaned turn as `failed / owner_lost` and return their number.
 
+    The spools of dead processes come first: a turn that had ended before must not count as lost.
+
     `price_of` returns the price of a model by its requested name. Raises `StoreUnavailable`.
     """
+    await spool.adopt()
     recovered = 0
     for turn in await store.orphans():
         segments = await store.segments(turn.id)
@@ -84,7 +90,7 @@ def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Pri
     for event in last:
         answer.add(event)
     return FinalRecord(
-        turn=_as_new(turn),
+        turn=msgspec.convert(turn, NewTurn, from_attributes=True),
         status=ended.status.value,
         reason=ended.reason.value,
         disconnect_stage=None,
@@ -152,19 +158,3 @@ def _started_without_route(turn: TurnView) -> Started:
 def _last_segment(turn: TurnView, journal: list[AnyEvent], last: list[AnyEvent]) -> Segment:
     first = len(journal)
     return Segment(turn.id, turn.owner, first, first + len(last) - 1, encode_events(last))
-
-
-def _as_new(turn: TurnView) -> NewTurn:
-    return NewTurn(
-        id=turn.id,
-        tenant_id=turn.tenant_id,
-        owner=turn.owner,
-        model=turn.model,
-        mode=turn.mode,
-        dialect=turn.dialect,
-        dialect_options=turn.dialect_options,
-        created_at=turn.created_at,
-        keep_text=turn.keep_text,
-        previous_id=turn.previous_id,
-        conversation=turn.conversation,
-    )

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import trio
 
-from actors.ports import TurnStore
-from actors.turn.observer import Observer
+from actors.ports import EventBus, TurnStore
+from actors.turn.lifecycle_events import ActorCrashed
 from actors.turn.store_records import FinalRecord, StoreUnavailable
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -22,9 +22,9 @@ RETRY_S = 1.0
 class Unsaved:
     """A queue of unsaved records, oldest first."""
 
-    def __init__(self, store: TurnStore, observer: Observer) -> None:
+    def __init__(self, store: TurnStore, bus: EventBus) -> None:
         self._store = store
-        self._observer = observer
+        self._bus = bus
         self._records: deque[FinalRecord] = deque()
         self._bytes = 0
         self._not_empty = trio.Event()
@@ -58,7 +58,7 @@ class Unsaved:
                 return
             except Exception as error:
                 # A bug: the record would be refused for ever and block all later ones.
-                self._observer.crashed(record.turn.id, error)
+                self._bus.publish(ActorCrashed(record.turn.id, error))
             self._records.popleft()
             self._bytes -= _size(record)
 

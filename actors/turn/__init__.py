@@ -7,7 +7,7 @@
 - `events`, `event_order`: events of the journal and their order
 - `outcome`, `failure_class`: statuses, reasons, usage and cost; classes of upstream failures
 - `state`, `lease`: the live turn, and a client's interest in it
-- `observer`: reports events of turns to metrics and logs
+- `lifecycle_events`: facts about a turn as a whole, for the event bus
 - `store_records`: the store's records, the only import of `store` in `actors`
 
 Only `state` imports other subpackages of `actors`: `answer`, `journal` and `usage`, whose objects a

@@ -1,8 +1,9 @@
 """The database: connections, schema and transactions, whatever the rows mean.
 
-- `engine`: opens the database with its backend and schema
+- `database`: what repositories share: the writer, the readers, and their base class
+- `engine`: opens the database with its backend, and migrates its schema
 - `backend`: interface of database-specific operations; `sqlite` implements it
-- `schema`: migrates the schema; `tables` defines its current form
+- `tables`: the current schema
 - `group_commit`: one thread that commits all queued requests in one transaction
 - `transactions`: runs transactions and replaces a lost connection
 - `prepared_statements`: compiled statements that the driver executes directly

@@ -1,6 +1,5 @@
 """Backend interface: the database-specific operations that the store needs beyond common SQL."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -43,12 +42,11 @@ class Backend(Protocol):
         None if the error does not come from the database or the file system.
         """
 
-    def insert_or_extend(
-        self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
-    ) -> Insert:
+    def insert_or_extend(self, table: Table, rows: Select[*tuple[object, ...]] | None) -> Insert:
         """Build an upsert of segments that never replaces a longer segment by a shorter one.
 
-        The values come from the query `rows`, or from parameters if `rows` is None.
+        The values come from the query `rows`, which selects all columns in the order of the
+        table, or from parameters if `rows` is None.
         """
 
     def sync_to_disk(self) -> None:

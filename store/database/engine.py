@@ -4,18 +4,21 @@
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import trio
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Connection, Engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from store.database.backend import Backend, StoreRefused
-from store.database.schema import bring_up_to_date
 from store.database.settings import StoreSettings
 from store.database.sqlite import SQLite
+from store.migrations import HEAD, KNOWN
 
 T = TypeVar("T")
+
+_VERSIONS = "alembic_version"
 
 
 def backend_for(settings: StoreSettings) -> Backend:
@@ -32,12 +35,12 @@ def backend_for(settings: StoreSettings) -> Backend:
     return SQLite(url, settings)
 
 
-def open_engine(backend: Backend, settings: StoreSettings) -> Engine:
+def open_engine(backend: Backend) -> Engine:
     """Open the database, check it and migrate it; raises `StoreRefused`. Blocks: use a thread."""
     engine = backend.engine()
     try:
         backend.check(engine)
-        bring_up_to_date(engine, backend, settings.migrate)
+        bring_up_to_date(engine, backend)
     except BaseException as error:
         engine.dispose()
         line = None if isinstance(error, StoreRefused) else backend.opening_error(error)
@@ -45,6 +48,48 @@ def open_engine(backend: Backend, settings: StoreSettings) -> Engine:
             raise
         raise StoreRefused(line) from error  # noqa: ASYNC104 (in a thread, no cancellation)
     return engine
+
+
+def bring_up_to_date(engine: Engine, backend: Backend) -> None:
+    """Migrate to the newest revision if needed; raises `StoreRefused`."""
+    with engine.connect() as connection:
+        if _revision(connection, backend) == HEAD:
+            return
+    upgrade(engine, backend)
+
+
+def upgrade(engine: Engine, backend: Backend) -> None:
+    """Run the missing revisions in one transaction; a second process that migrates waits."""
+    # Imported here because importing Alembic takes 0.1 s, which most starts do not need.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    with engine.connect() as connection:
+        backend.lock_schema(connection)
+        with connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _revision(connection: Connection, backend: Backend) -> str | None:
+    """Read the schema's revision; None for a blank database."""
+    names = inspect(connection).get_table_names()
+    if _VERSIONS not in names:
+        if names:
+            raise StoreRefused(
+                f"{backend.base_path}: holds another program's tables; give another store.url"
+            )
+        return None
+    # S608: the table name is a constant.
+    found: str | None = connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608
+    if found is not None and found not in KNOWN:
+        raise StoreRefused(
+            f"{backend.base_path}: written by a newer Trouper (schema {found}, this one knows"
+            f" {HEAD}); upgrade Trouper, or give another store.url"
+        )
+    return found
 
 
 async def in_thread(action: Callable[[], T], limiter: trio.CapacityLimiter | None = None) -> T:

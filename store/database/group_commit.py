@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum, auto
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
@@ -24,15 +25,26 @@ R = TypeVar("R")
 _CLOSED = "the store is closed"
 
 
+class Priority(IntEnum):
+    """Order of writes within one transaction, so that for example a turn begins before it ends."""
+
+    CREATE = auto()
+    APPEND = auto()
+    FINISH = auto()
+    DELETE = auto()
+    MAINTAIN = auto()
+
+
 @dataclass(frozen=True)
 class Work(Generic[I, R]):
     """A kind of write request. `run` executes many items and returns a result for each, in order.
 
-    Within one transaction work with a lower `rank` runs first, so that a turn begins before it
-    ends.
+    Within one transaction the requests run by priority, and by name if that is the same, so that
+    all requests of one kind run together.
     """
 
-    rank: int
+    name: str
+    priority: Priority
     run: Callable[[DBAPICursor, Sequence[I]], Sequence[R]]
 
 
@@ -65,6 +77,8 @@ class GroupCommitWriter:
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._closing = False
+        self._ended = False
+        """True once the thread has read the mark that `aclose` puts at the end of the queue."""
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
         self._thread.start()
 
@@ -100,45 +114,31 @@ class GroupCommitWriter:
             await trio.to_thread.run_sync(self._thread.join, deadline_s, abandon_on_cancel=True)
 
     def _run(self) -> None:
-        open_ = True
-        while open_:
-            batch, open_ = self._gather(self._batch_size)
+        while not self._ended:
+            batch = self._gather(self._batch_size, wait=True)
             failed_before = self._transactions.failure is not None
             answers = self._process(batch)
             failure = self._transactions.failure
             if failure is not None and not failed_before:
                 # Fail the rest of the queue now: otherwise each would wait for the same lock.
-                behind, still_open = self._gather_queued(self._queue_size)
-                open_ = open_ and still_open
-                answers += _refused(behind, failure)
+                answers += _refused(self._gather(self._queue_size, wait=False), failure)
             self._post(answers)
         self._transactions.close()
 
-    def _gather(self, limit: int) -> tuple[list[_Request], bool]:
-        """Wait for a request and take all that are queued behind it, up to `limit`.
-
-        The second value is False if the writer is to close.
-        """
-        first = self._queue.get()
-        if first is None:
-            return [], False
-        more, open_ = self._gather_queued(limit - 1)
-        return [first, *more], open_
-
-    def _gather_queued(self, limit: int) -> tuple[list[_Request], bool]:
+    def _gather(self, limit: int, *, wait: bool) -> list[_Request]:
+        """Take all queued requests up to `limit`; if `wait` is true, wait for the first."""
         batch: list[_Request] = []
-        try:
+        with suppress(Empty):
             while len(batch) < limit:
-                request = self._queue.get_nowait()
+                request = self._queue.get(block=wait and not batch)
                 if request is None:
-                    return batch, False
+                    self._ended = True
+                    break
                 batch.append(request)
-        except Empty:
-            pass
-        return batch, True
+        return batch
 
     def _process(self, batch: list[_Request]) -> _Answers:
-        batch.sort(key=lambda request: request.work.rank)
+        batch.sort(key=lambda request: (request.work.priority, request.work.name))
         answers: list[Outcome[object]] = []
         try:
             self._commit(batch, answers)

@@ -51,3 +51,7 @@ def _binder(names: Sequence[str] | None) -> Callable[[Values], Bound]:
     if len(names) < 2:
         return lambda values: [values[name] for name in names]
     return itemgetter(*names)
+
+
+Prepare = Callable[[ClauseElement], PreparedStatement]
+"""Compiles a statement for the database in use."""

@@ -5,7 +5,6 @@ from typing import Literal
 from msgspec import Struct
 
 Synchronous = Literal["NORMAL", "FULL"]
-Migrate = Literal["auto", "never"]
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
@@ -15,8 +14,6 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     """SQLAlchemy URL; `sqlite://` is a temporary database, deleted when the process ends."""
     synchronous: Synchronous = "NORMAL"
     """Durability of commits: `NORMAL` survives a crash of the process, `FULL` of the machine."""
-    migrate: Migrate = "auto"
-    """`auto` migrates an older or empty database at start-up; `never` refuses it."""
     busy_timeout_ms: int = 2000
     """Time that a write waits for another process's lock before it raises `StoreUnavailable`."""
     start_wait_s: float = 5.0

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, Insert, Select, Table, create_engine, event
@@ -22,33 +22,31 @@ _CHECK_WHOLE_BYTES = 8 * 1024 * 1024
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _RETRY_S = 0.05
 
-# Primary result codes (https://www.sqlite.org/rescode.html) that are not the caller's fault.
-_UNAVAILABLE_REASONS = {
-    sqlite3.SQLITE_BUSY: "another process holds a lock on the database",
-    sqlite3.SQLITE_LOCKED: "another connection holds a lock on the database",
-    sqlite3.SQLITE_PROTOCOL: "another process holds a lock on the database",
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk fails to read or write",
-    sqlite3.SQLITE_READONLY: "the database cannot be written",
-    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened",
-    sqlite3.SQLITE_PERM: "the database may not be accessed",
-    sqlite3.SQLITE_AUTH: "the database may not be accessed",
-    sqlite3.SQLITE_NOMEM: "the database ran out of memory",
-    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
-    sqlite3.SQLITE_NOTADB: "the database file is damaged",
+_DAMAGED = "the database file is damaged"
+_BUSY = "stop the process that holds it, then start again"
+_RESTORE = "restore a backup, or move the file away to start with an empty one"
+_ALLOW = "let this user write the file and its directory"
+_LOOK = "look at the disk"
+
+# Primary result codes (https://www.sqlite.org/rescode.html) that are not the caller's fault, with
+# the problem and the remedy.
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: ("another process holds a lock on the database", _BUSY),
+    sqlite3.SQLITE_LOCKED: ("another connection holds a lock on the database", _BUSY),
+    sqlite3.SQLITE_PROTOCOL: ("another process holds a lock on the database", _BUSY),
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space, then start again"),
+    sqlite3.SQLITE_IOERR: ("the disk fails to read or write", _LOOK),
+    sqlite3.SQLITE_READONLY: ("the database cannot be written", _ALLOW),
+    sqlite3.SQLITE_CANTOPEN: ("the database cannot be opened", _ALLOW),
+    sqlite3.SQLITE_PERM: ("the database may not be accessed", _ALLOW),
+    sqlite3.SQLITE_AUTH: ("the database may not be accessed", _LOOK),
+    sqlite3.SQLITE_NOMEM: ("the database ran out of memory", _LOOK),
+    sqlite3.SQLITE_CORRUPT: (_DAMAGED, _RESTORE),
+    sqlite3.SQLITE_NOTADB: (_DAMAGED, _RESTORE),
 }
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-_REMEDIES = {
-    sqlite3.SQLITE_BUSY: "stop the process that holds it, then start again",
-    sqlite3.SQLITE_FULL: "free some space, then start again",
-    sqlite3.SQLITE_CORRUPT: "restore a backup, or move the file away to start with an empty one",
-    sqlite3.SQLITE_NOTADB: "restore a backup, or move the file away to start with an empty one",
-    sqlite3.SQLITE_READONLY: "let this user write the file and its directory",
-    sqlite3.SQLITE_CANTOPEN: "let this user write the file and its directory",
-    sqlite3.SQLITE_PERM: "let this user write the file and its directory",
-}
 
 
 class _Misplaced(Exception):
@@ -140,7 +138,7 @@ class SQLite:
             return
         cursor.execute("PRAGMA quick_check(1)")
         if cursor.fetchone() != ("ok",):
-            raise StoreRefused(self._opening_error(sqlite3.SQLITE_CORRUPT))
+            raise StoreRefused(f"{self.base_path}: {_DAMAGED}; {_RESTORE}")
 
     def _when_unlocked(self, action: Callable[[], object]) -> None:
         """Retry `action` while the database is locked, for `start_wait_s`.
@@ -179,25 +177,20 @@ class SQLite:
         """Return the reason for the error's primary result code, or None."""
         if isinstance(error, _Misplaced):
             return "the database file was deleted or replaced; put it back, or start again"
-        return _UNAVAILABLE_REASONS.get(_code(error))
+        found = _UNAVAILABLE.get(_code(error))
+        return None if found is None else found[0]
 
     def opening_error(self, error: BaseException) -> str | None:
         """Return one line with the file, the problem and the remedy, or None."""
         if isinstance(error, OSError):
             advice = "free some space" if error.errno in _NO_SPACE else "let this user write there"
             return f"{self.base_path.parent}: {error.strerror}; {advice}, or change store.url"
-        code = _code(error)
-        return self._opening_error(code) if code in _UNAVAILABLE_REASONS else None
+        found = _UNAVAILABLE.get(_code(error))
+        return None if found is None else f"{self.base_path}: {found[0]}; {found[1]}"
 
-    def _opening_error(self, code: int) -> str:
-        advice = _REMEDIES.get(sqlite3.SQLITE_BUSY if code in _LOCKED else code, "look at the disk")
-        return f"{self.base_path}: {_UNAVAILABLE_REASONS[code]}; {advice}"
-
-    def insert_or_extend(
-        self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
-    ) -> Insert:
+    def insert_or_extend(self, table: Table, rows: Select[*tuple[object, ...]] | None) -> Insert:
         """Build an insert that replaces a shorter segment beginning at the same event."""
-        base = insert(table) if rows is None else insert(table).from_select(list(columns), rows)
+        base = insert(table) if rows is None else insert(table).from_select(table.c.keys(), rows)
         return base.on_conflict_do_update(
             index_elements=[table.c.turn_id, table.c.first_seq],
             set_={"last_seq": base.excluded.last_seq, "blob": base.excluded.blob},

@@ -61,7 +61,9 @@ class Transactions:
             if self._backend.unavailable_reason(error) is None:
                 raise
         finally:
-            self._drop()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _attempt(self, steps: Callable[[DBAPICursor], T]) -> T:
         if self._connection is None:
@@ -100,8 +102,3 @@ class Transactions:
             lock_timeout = self._lock_timeout_s if self.failure is None else _FAILING_LOCK_TIMEOUT_S
             self._backend.set_lock_timeout(cursor, lock_timeout)
             cursor.close()
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -4,7 +4,7 @@
 - `env`: Alembic's entry point
 
 Imports `store.database.tables` in `env` only, because a start without migrations must not load
-Alembic. `store.database.schema` decides if they run.
+Alembic. `store.database.engine` decides if they run.
 """
 
 KNOWN = ("0001", "0002")

@@ -1,4 +1,4 @@
-"""Process liveness: each process locks its own file next to the database.
+"""Ownership by lock files: each process locks its own file next to the database.
 
 The kernel releases the lock when the process dies in any way, so no clock is involved.
 """
@@ -14,8 +14,8 @@ _PREFIX = "own_"
 _SUFFIX = ".lock"
 
 
-class Owner:
-    """This process's identity among those that use the database. Blocks: call in a thread."""
+class FileLocks:
+    """The owner ids of the processes of one machine. Implements `Ownership`."""
 
     def __init__(self, base_path: Path) -> None:
         """Claim a new id. Raises `OSError` if the directory is not writable."""
@@ -23,13 +23,9 @@ class Owner:
         self.id = new_id(_PREFIX)
         self._descriptor = self._claim()
 
-    def path_of(self, owner: str, suffix: str) -> Path:
-        """Return the path of an owner's file: `<database>-<owner><suffix>`."""
-        return self._base_path.with_name(f"{self._base_path.name}-{owner}{suffix}")
-
     def is_alive(self, owner: str) -> bool:
         """Return whether a process holds the lock of `owner`; remove the file of a dead one."""
-        path = self.path_of(owner, _SUFFIX)
+        path = owner_file(self._base_path, owner, _SUFFIX)
         try:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError:
@@ -49,12 +45,12 @@ class Owner:
 
     def release(self) -> None:
         """Give up the lock, so that other processes consider this owner dead."""
-        self.path_of(self.id, _SUFFIX).unlink(missing_ok=True)
+        owner_file(self._base_path, self.id, _SUFFIX).unlink(missing_ok=True)
         os.close(self._descriptor)
 
     def _claim(self) -> int:
         """Lock the file before renaming it, so that no process ever sees it unlocked."""
-        path = self.path_of(self.id, _SUFFIX)
+        path = owner_file(self._base_path, self.id, _SUFFIX)
         unnamed = path.with_suffix(".new")
         descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -69,6 +65,11 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def owner_file(base_path: Path, owner: str, suffix: str) -> Path:
+    """Return the path of an owner's file: `<database>-<owner><suffix>`."""
+    return base_path.with_name(f"{base_path.name}-{owner}{suffix}")
 
 
 def owners_with(base_path: Path, suffix: str) -> Iterator[str]:

@@ -36,8 +36,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     authority: Authority = Authority.CREATOR
 
 
-class NewTurn(Struct, frozen=True, kw_only=True):
-    """A turn as it is inserted, before the first request to a provider."""
+class BegunTurn(Struct, frozen=True, kw_only=True):
+    """The facts about a turn that are known when it begins."""
 
     id: str
     tenant_id: str
@@ -47,7 +47,6 @@ class NewTurn(Struct, frozen=True, kw_only=True):
     dialect: str
     dialect_options: dict[str, JSON]
     created_at: float
-    session_id: str | None = None
     keep_text: bool = True
     """False for `store: false`: only the row and its usage are stored, no text or segments."""
     previous_id: str | None = None
@@ -57,6 +56,12 @@ class NewTurn(Struct, frozen=True, kw_only=True):
 
     A turn that ends without an answer is removed from it.
     """
+
+
+class NewTurn(BegunTurn, frozen=True, kw_only=True):
+    """A turn as it is inserted, before the first request to a provider."""
+
+    session_id: str | None = None
     input_items: str | None = None
     """JSON array of the input items. None if the turn stores no items, of input or answer."""
 
@@ -158,34 +163,23 @@ class Finalised(Struct, frozen=True):
     reason: str
 
 
-class TurnView(Struct, frozen=True, kw_only=True):
+class TurnView(BegunTurn, frozen=True, kw_only=True):
     """A turn as the store has it."""
 
-    id: str
-    tenant_id: str
-    owner: str
     status: str
     reason: str | None
     disconnect_stage: str | None
-    model: str
     provider: str | None
     upstream_model: str | None
-    mode: str
-    dialect: str
-    dialect_options: dict[str, JSON]
-    keep_text: bool
     usage: UsageRecord | None
     text: str
     error: str | None
-    created_at: float
     first_token_at: float | None
     ended_at: float | None
     last_event: int | None
     """Number of the last stored event; None if no event was journalled yet."""
     epoch: int
     attempts: tuple[AttemptRecord, ...] = ()
-    previous_id: str | None = None
-    conversation: str | None = None
     deleted_at: float | None = None
     """Time at which the turn's content was deleted."""
     keeps_items: bool = False

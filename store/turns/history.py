@@ -7,46 +7,31 @@ from collections.abc import Iterable
 from itertools import count, takewhile
 from sys import getsizeof
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Connection,
-    Integer,
-    Row,
-    Select,
-    String,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    exists,
-    literal,
-    select,
-)
+import sqlalchemy as sa
 
 from store.database.tables import CONTINUABLE, LIVE, messages, turns
-from store.records.turn_records import ChainLink, Lost
+from store.records.turn_records import ChainLink, Lost, Principal
 
-_TENANT = bindparam("tenant", type_=String)
-_FIRST = bindparam("first", type_=String)
-_LIMIT = bindparam("most", type_=Integer)
+_TENANT = sa.bindparam("tenant", type_=sa.String)
+_FIRST = sa.bindparam("first", type_=sa.String)
+_LIMIT = sa.bindparam("most", type_=sa.Integer)
 _NO_OPTIONS = "{}"
 _input = messages.alias("input")
 _answer = messages.alias("answer")
 
 
 def chain(
-    connection: Connection, tenant_id: str, turn_id: str, limit: int, max_bytes: int
+    connection: sa.Connection, principal: Principal, turn_id: str, limit: int, max_bytes: int
 ) -> list[ChainLink]:
-    """Read a turn and its predecessors by `previous_id`, oldest first, in one query.
+    """Return a turn and its predecessors by `previous_id`, oldest first, with one query.
 
-    A chain that is longer than `limit` turns, or takes more than `max_bytes` of memory, is cut
-    to its newest turns, but always holds at least one; its first link then has a `previous_id`.
-    A missing ancestor is a link whose `lost` is set. Only the turn itself is read with its
-    dialect options.
+    A chain that is longer than `limit` turns (at least 1), or takes more than `max_bytes` of
+    memory, is cut to its newest turns, but always holds at least one; its first link then has a
+    `previous_id`. A turn that is missing, deleted or stores no items is a link whose `lost` is
+    set. Only the turn itself has its dialect options.
     """
     links: dict[int, ChainLink] = {}
-    parameters = {"tenant": tenant_id, "first": turn_id, "most": limit}
+    parameters = {"tenant": principal.tenant_id, "first": turn_id, "most": limit}
     for row in connection.execute(_LINKS, parameters):
         max_bytes -= sum(map(getsizeof, (row.input_items, row.answer_items, row.dialect_options)))
         if max_bytes < 0 and links:
@@ -58,50 +43,47 @@ def chain(
     return newest_first[::-1]
 
 
-def latest_turn_in(connection: Connection, tenant_id: str, conversation: str) -> str | None:
-    """Return the newest turn of a conversation that has ended, keeps its text and isn't deleted.
+def latest_turn_in(
+    connection: sa.Connection, principal: Principal, conversation: str
+) -> str | None:
+    """Return the newest turn of a conversation that a new turn can continue, or None.
 
-    Turns that ended without an answer are not part of their conversation (`store.turns.finalise`).
+    That turn has ended, stores its text and is not deleted. A turn that ended without any answer
+    is not part of its conversation (`store.turns.finalise`).
     """
     query = (
-        select(turns.c.id)
-        .where(
-            *_in_conversation(tenant_id, conversation), CONTINUABLE, turns.c.ended_at.is_not(None)
-        )
+        sa.select(turns.c.id)
+        .where(_in(principal, conversation), CONTINUABLE, turns.c.ended_at.is_not(None))
         .order_by(turns.c.id.desc())
         .limit(1)
     )
     return connection.scalar(query)
 
 
-def conversation_live(connection: Connection, tenant_id: str, conversation: str) -> bool:
-    """Return whether the conversation has a turn that is in flight and not deleted."""
-    query = select(
-        exists().where(
-            *_in_conversation(tenant_id, conversation), LIVE, turns.c.deleted_at.is_(None)
-        )
-    )
-    return bool(connection.scalar(query))
+def conversation_live(connection: sa.Connection, principal: Principal, conversation: str) -> bool:
+    """Return whether the conversation has an undeleted turn in flight, in any process."""
+    live = sa.exists().where(_in(principal, conversation), LIVE, turns.c.deleted_at.is_(None))
+    return bool(connection.scalar(sa.select(live)))
 
 
-def _in_conversation(tenant_id: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
-    return turns.c.tenant_id == tenant_id, turns.c.conversation == conversation
+def _in(principal: Principal, conversation: str) -> sa.ColumnElement[bool]:
+    return sa.and_(turns.c.tenant_id == principal.tenant_id, turns.c.conversation == conversation)
 
 
-def _links() -> Select[*tuple[object, ...]]:
+def _links() -> sa.Select[*tuple[object, ...]]:
     """Select the links with their depth, and their input and answer items if they have any."""
     links = _turns()
     return (
-        select(
+        sa.select(
             links, _input.c["items"].label("input_items"), _answer.c["items"].label("answer_items")
         )
         .select_from(links)
-        .outerjoin(_input, and_(_input.c.turn_id == links.c.id, _input.c.role == "input"))
-        .outerjoin(_answer, and_(_answer.c.turn_id == links.c.id, _answer.c.role == "assistant"))
+        .outerjoin(_input, sa.and_(_input.c.turn_id == links.c.id, _input.c.role == "input"))
+        .outerjoin(_answer, sa.and_(_answer.c.turn_id == links.c.id, _answer.c.role == "assistant"))
     )
 
 
-def _turns() -> CTE:
+def _turns() -> sa.CTE:
     """Walk from a turn to its predecessors, at most `most` turns even if they form a cycle.
 
     `dialect_options` may hold all tools of a request, so they are read for the first turn only.
@@ -111,15 +93,15 @@ def _turns() -> CTE:
     """
     row = (turns.c.id, turns.c.previous_id, turns.c.status, turns.c.deleted_at, turns.c.dialect)
     links = (
-        select(*row, turns.c.dialect_options, literal(0).label("depth"))
+        sa.select(*row, turns.c.dialect_options, sa.literal(0).label("depth"))
         .where(turns.c.id == _FIRST, turns.c.tenant_id == _TENANT)
         .cte("links", recursive=True)
     )
     # PostgreSQL requires the same column type in both halves of a recursive query.
     before = (
-        select(*row, cast(literal(_NO_OPTIONS), Text), links.c.depth + 1)
+        sa.select(*row, sa.cast(sa.literal(_NO_OPTIONS), sa.Text), links.c.depth + 1)
         .join_from(
-            links, turns, and_(turns.c.id == links.c.previous_id, turns.c.tenant_id == _TENANT)
+            links, turns, sa.and_(turns.c.id == links.c.previous_id, turns.c.tenant_id == _TENANT)
         )
         .where(links.c.depth + 1 < _LIMIT)
     )
@@ -129,7 +111,7 @@ def _turns() -> CTE:
 _LINKS = _links()
 
 
-def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
+def _link(row: sa.Row[*tuple[object, ...]]) -> ChainLink:
     lost = _lost_reason(row)
     if lost is not None:
         return ChainLink(turn_id=row.id, lost=lost, previous_id=row.previous_id)
@@ -144,7 +126,7 @@ def _link(row: Row[*tuple[object, ...]]) -> ChainLink:
     )
 
 
-def _lost_reason(row: Row[*tuple[object, ...]]) -> Lost | None:
+def _lost_reason(row: sa.Row[*tuple[object, ...]]) -> Lost | None:
     if row.deleted_at is not None:
         return "deleted"
     return "not_kept" if row.input_items is None else None

@@ -3,121 +3,94 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+import sqlalchemy as sa
 from msgspec import json
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Dialect,
-    Double,
-    Insert,
-    LargeBinary,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    insert,
-    literal_column,
-    or_,
-    select,
-)
+from msgspec.structs import asdict
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database import tables
 from store.database.backend import Backend
-from store.database.prepared_statements import PreparedStatement, Values
+from store.database.group_commit import Priority, Work
+from store.database.prepared_statements import Prepare, Values
 from store.records.ids import new_id
 from store.records.turn_records import NewTurn, Segment
 
-SEGMENT_COLUMNS = ("turn_id", "tenant_id", "first_seq", "last_seq", "created_at", "blob")
-
 # Literals instead of parameters, because `IN` with parameters is expanded at each execution and
 # could not be compiled once.
-IN_FLIGHT = tables.turns.c.status.in_([literal_column("'queued'"), literal_column("'in_progress'")])
-
-BEGINNING = (
-    "id",
-    "tenant_id",
-    "session_id",
-    "owner",
-    "status",
-    "model",
-    "mode",
-    "dialect",
-    "dialect_options",
-    "keep_text",
-    "created_at",
-    "epoch",
-    "previous_id",
-    "conversation",
+IN_FLIGHT = tables.turns.c.status.in_(
+    [sa.literal_column("'queued'"), sa.literal_column("'in_progress'")]
 )
+
+BEGINNING = (*(n for n in NewTurn.__struct_fields__ if n in tables.turns.c), "status", "epoch")
 """Columns that are set when a turn begins; all others are null until it ends."""
 
 
-def is_owned() -> ColumnElement[bool]:
+def is_owned() -> sa.ColumnElement[bool]:
     """Return a condition: `the_owner` owns the turn `the_turn`, and the turn is not final."""
     turns = tables.turns.c
-    return and_(turns.id == bindparam("the_turn"), turns.owner == bindparam("the_owner"), IN_FLIGHT)
+    return sa.and_(
+        turns.id == sa.bindparam("the_turn"), turns.owner == sa.bindparam("the_owner"), IN_FLIGHT
+    )
 
 
-def insert_turn(columns: Iterable[str]) -> Insert:
+def insert_turn(columns: Iterable[str]) -> sa.Insert:
     """Build an insert of a turn with these columns as parameters."""
-    return insert(tables.turns).values({name: bindparam(name) for name in columns})
+    return sa.insert(tables.turns).values({name: sa.bindparam(name) for name in columns})
 
 
 def row_of(turn: NewTurn) -> dict[str, object]:
     """Return the row of a turn that begins."""
-    return {
-        "id": turn.id,
-        "tenant_id": turn.tenant_id,
-        "session_id": turn.session_id,
-        "owner": turn.owner,
-        "status": "in_progress",
-        "model": turn.model,
-        "mode": turn.mode,
-        "dialect": turn.dialect,
-        "dialect_options": json.encode(turn.dialect_options).decode(),
-        "keep_text": turn.keep_text,
-        "created_at": turn.created_at,
-        "epoch": 0,
-        "previous_id": turn.previous_id,
-        "conversation": turn.conversation,
-    }
+    options = json.encode(turn.dialect_options).decode()
+    return asdict(turn) | {"status": "in_progress", "epoch": 0, "dialect_options": options}
 
 
 def input_rows(turns: Iterable[NewTurn]) -> Iterator[Values]:
     """Yield a message row with the input items of each turn that stores items."""
     for turn in turns:
         if turn.input_items is not None and turn.keep_text:
-            yield {
-                "id": new_id("msg_", turn.created_at),
-                "tenant_id": turn.tenant_id,
-                "session_id": turn.session_id,
-                "turn_id": turn.id,
-                "role": "input",
-                "text": "",
-                "tool_calls": None,
-                "created_at": turn.created_at,
-                "items": turn.input_items,
-            }
+            yield message_row(turn, "input", turn.created_at, items=turn.input_items)
+
+
+def message_row(
+    turn: NewTurn,
+    role: str,
+    created_at: float,
+    *,
+    text: str = "",
+    tool_calls: str | None = None,
+    items: str | None,
+) -> Values:
+    """Return the row of a turn's input or answer."""
+    return {
+        "id": new_id("msg_", created_at),
+        "tenant_id": turn.tenant_id,
+        "session_id": turn.session_id,
+        "turn_id": turn.id,
+        "role": role,
+        "text": text,
+        "tool_calls": tool_calls,
+        "created_at": created_at,
+        "items": items,
+    }
 
 
 class TurnWrites:
-    """Statements that begin and checkpoint many turns at once, in the caller's transaction.
+    """Writes that begin and checkpoint many turns at once.
 
     `clock` returns the creation time of segments, in seconds since the epoch.
     """
 
-    def __init__(self, backend: Backend, dialect: Dialect, clock: Callable[[], float]) -> None:
+    def __init__(self, prepare: Prepare, backend: Backend, clock: Callable[[], float]) -> None:
+        self.begin = Work("turns.begin", Priority.CREATE, self._begin)
+        self.checkpoint = Work("turns.checkpoint", Priority.APPEND, self._checkpoint)
         self._clock = clock
-        self._insert = PreparedStatement(insert_turn(BEGINNING), dialect)
-        self._input = PreparedStatement(insert(tables.messages), dialect)
-        self._conversation_busy = PreparedStatement(_conversation_busy(), dialect)
-        self._owned = PreparedStatement(select(tables.turns.c.id).where(is_owned()), dialect)
-        self._append = PreparedStatement(
-            backend.insert_or_extend(tables.turn_segments, SEGMENT_COLUMNS, _fenced_row()), dialect
-        )
+        self._insert = prepare(insert_turn(BEGINNING))
+        self._input = prepare(sa.insert(tables.messages))
+        self._conversation_busy = prepare(_conversation_busy())
+        self._owned = prepare(sa.select(tables.turns.c.id).where(is_owned()))
+        self._append = prepare(backend.insert_or_extend(tables.turn_segments, _fenced_row()))
 
-    def begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[bool]:
+    def _begin(self, cursor: DBAPICursor, turns: Sequence[NewTurn]) -> Sequence[bool]:
         """Insert the turns as `in_progress`, except those whose conversation is busy.
 
         Return for each turn whether it was inserted.
@@ -141,7 +114,7 @@ class TurnWrites:
         self._insert.run(cursor, row)
         return True
 
-    def checkpoint(
+    def _checkpoint(
         self, cursor: DBAPICursor, requests: Sequence[Sequence[Segment]]
     ) -> Sequence[frozenset[str]]:
         """Append the segments of each request; return for each the turns that were fenced off."""
@@ -166,42 +139,39 @@ class TurnWrites:
         )
 
 
-def _fenced_row() -> Select[*tuple[object, ...]]:
-    """Select one segment from parameters.
+def _fenced_row() -> sa.Select[*tuple[object, ...]]:
+    """Select one segment from parameters, with the columns in the order of the table.
 
     Selects no row if the turn is fenced off, was deleted, or keeps no text.
     """
     turns = tables.turns.c
-    return select(
+    return sa.select(
         turns.id,
+        sa.bindparam("first_seq", type_=sa.BigInteger),
+        sa.bindparam("last_seq", type_=sa.BigInteger),
         turns.tenant_id,
-        bindparam("first_seq", type_=BigInteger),
-        bindparam("last_seq", type_=BigInteger),
-        bindparam("created_at", type_=Double),
-        bindparam("blob", type_=LargeBinary),
+        sa.bindparam("created_at", type_=sa.Double),
+        sa.bindparam("blob", type_=sa.LargeBinary),
     ).where(is_owned(), turns.keep_text, turns.deleted_at.is_(None))
 
 
-def _conversation_busy() -> Select[*tuple[object, ...]]:
+def _conversation_busy() -> sa.Select[*tuple[object, ...]]:
     """Select a row if the conversation has a turn in flight, or one newer than `previous_id`."""
     turns = tables.turns.c
     same = (
-        turns.tenant_id == bindparam("tenant_id"),
-        turns.conversation == bindparam("conversation"),
+        turns.tenant_id == sa.bindparam("tenant_id"),
+        turns.conversation == sa.bindparam("conversation"),
     )
-    live = exists().where(*same, tables.LIVE, turns.deleted_at.is_(None))
-    newer = exists().where(
-        *same, tables.CONTINUABLE, turns.ended_at.is_not(None), turns.id > bindparam("previous_id")
+    live = sa.exists().where(*same, tables.LIVE, turns.deleted_at.is_(None))
+    newer = sa.exists().where(
+        *same,
+        tables.CONTINUABLE,
+        turns.ended_at.is_not(None),
+        turns.id > sa.bindparam("previous_id"),
     )
-    return select(literal_column("1")).where(or_(live, newer))
+    return sa.select(sa.literal_column("1")).where(sa.or_(live, newer))
 
 
 def _row(segment: Segment, now: float) -> Values:
-    return {
-        "the_turn": segment.turn_id,
-        "the_owner": segment.owner,
-        "first_seq": segment.first_seq,
-        "last_seq": segment.last_seq,
-        "created_at": now,
-        "blob": segment.blob,
-    }
+    owned = {"the_turn": segment.turn_id, "the_owner": segment.owner}
+    return asdict(segment) | owned | {"created_at": now}

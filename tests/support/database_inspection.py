@@ -17,7 +17,7 @@ Statement = tuple[str, tuple[object, ...]]
 
 def captured_statement(settings: StoreSettings, read: Callable[[Connection], object]) -> Statement:
     """Return the one statement that `read` executes."""
-    engine = open_engine(backend_for(settings), settings)
+    engine = open_engine(backend_for(settings))
     executed: list[Statement] = []
     event.listen(
         engine,

@@ -5,6 +5,7 @@ Providers are scripted, the store is in memory and time is virtual.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import cast
@@ -70,13 +71,21 @@ class WebStore(ItemStore):
 
     @property
     def figures(self) -> StoreFigures:
-        return StoreFigures(
-            queued=0,
-            commits=len(self.finals),
-            failing=False,
-            spooled_records=len(self.spooled),
-            spooled_bytes=0,
-        )
+        return StoreFigures(queued=0, spooled_records=len(self.spooled), spooled_bytes=0)
+
+
+@dataclass(frozen=True)
+class ComposedStore:
+    """The parts of `store.store.Store` that the server uses, in memory."""
+
+    turns: WebStore
+    spool: WebStore
+    database: WebStore
+
+
+def composed(store: WebStore) -> Store:
+    """Return a store whose parts are all this one."""
+    return cast("Store", ComposedStore(turns=store, spool=store, database=store))
 
 
 class EdgeHarness:
@@ -172,7 +181,7 @@ async def open_harness(
         planner = Planner(config)
         service = Service(
             config,
-            cast("Store", store),
+            composed(store),
             registry,
             planner,
             metrics,

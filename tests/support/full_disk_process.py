@@ -29,15 +29,15 @@ async def fill(store: Store) -> None:
     """Write until the write-ahead log has reached the limit."""
     with suppress(StoreUnavailable):
         while True:
-            await store.begin(a_turn(store.owner, tenant="tenant_filler"))
+            await store.turns.begin(a_turn(store.ownership.id, tenant="tenant_filler"))
 
 
 async def spool_all(store: Store, turns: list[NewTurn]) -> None:
     """Spool the final records of all turns, then one that is too large for the spool."""
     for turn in turns:
-        await store.spool(an_end(turn, text="x" * 1000))
+        await store.spool.append(an_end(turn, text="x" * 1000))
     try:
-        await store.spool(an_end(turns[0], text="x" * 10_000_000))
+        await store.spool.append(an_end(turns[0], text="x" * 10_000_000))
     except SpoolFailed:
         print(f"spooled {store.figures.spooled_records}, beyond that: SpoolFailed")  # noqa: T201
 
@@ -45,22 +45,24 @@ async def spool_all(store: Store, turns: list[NewTurn]) -> None:
 async def recover(store: Store) -> None:
     """Remove the limit, replay the spool and begin another turn."""
     remove_file_size_limit()
-    print(f"replayed {await store.replay_spool()}, failing: {store.figures.failing}")  # noqa: T201
-    await store.begin(a_turn(store.owner, tenant="tenant_filler"))
+    replayed = await store.spool.replay()
+    failing = store.database.transactions.failure is not None
+    print(f"replayed {replayed}, failing: {failing}")  # noqa: T201
+    await store.turns.begin(a_turn(store.ownership.id, tenant="tenant_filler"))
 
 
 async def main(database: str, streams: int, *, recovers: bool) -> None:
     """Print the exception of each call on a full disk, and the result of the recovery."""
     settings = StoreSettings(url=f"sqlite:///{database}", spool_bytes=1 << 18)
     async with open_store(settings) as store:
-        turns = [a_turn(store.owner) for _ in range(streams)]
+        turns = [a_turn(store.ownership.id) for _ in range(streams)]
         for turn in turns:
-            await store.begin(turn)
+            await store.turns.begin(turn)
         limit_file_size(Path(database).parent)
         await fill(store)
         for name, action in (
-            ("begin", lambda: store.begin(a_turn(store.owner))),
-            ("finalise", lambda: store.finalise(an_end(turns[0], text="x" * 1000))),
+            ("begin", lambda: store.turns.begin(a_turn(store.ownership.id))),
+            ("finalise", lambda: store.turns.finalise(an_end(turns[0], text="x" * 1000))),
         ):
             try:
                 await action()

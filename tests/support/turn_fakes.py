@@ -19,8 +19,15 @@ from actors.streamer import Upstreams
 from actors.turn import events
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
-from actors.turn.event_order import OutOfOrder
 from actors.turn.events import AnyEvent, Ended
+from actors.turn.lifecycle_events import (
+    ActorCrashed,
+    EventDropped,
+    LifecycleEvent,
+    RecordUnsaved,
+    StoreRefusal,
+    TurnEnded,
+)
 from actors.turn.model_call import ModelCall, Route
 from actors.turn.outcome import Mode, Price, Reason
 from actors.turn.request import PlannedRoute, Timeouts, TurnRequest
@@ -202,7 +209,7 @@ class StoreBug(Exception):
 
 
 class MemoryStore:
-    """A store in memory. `trouble` maps methods to faults; each method takes `takes_s`."""
+    """A store and spool in memory. `trouble` maps operations to faults; each takes `takes_s`."""
 
     def __init__(self) -> None:
         self.begun: dict[str, NewTurn] = {}
@@ -244,10 +251,14 @@ class MemoryStore:
         await trio.sleep(self.takes_s)
         return Finalised(True, record.status, record.reason)
 
-    async def spool(self, record: FinalRecord) -> None:
+    async def append(self, record: FinalRecord) -> None:
         await self._try("spool", SpoolFailed("spool full"))
         self.spooled.append(record)
         await trio.sleep(self.takes_s)
+
+    async def adopt(self) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
 
     async def orphans(self) -> Sequence[TurnView]:
         await trio.lowlevel.checkpoint()
@@ -297,29 +308,27 @@ class MemoryStore:
 
 @dataclass
 class RecordingObserver:
-    """An observer that records all reports."""
+    """An event bus that records all lifecycle events."""
 
     ended: list[tuple[str, FinalRecord, Stored]] = field(default_factory=list)
     lost: list[FinalRecord] = field(default_factory=list)
-    troubles: list[Exception] = field(default_factory=list)
-    out_of_order: list[OutOfOrder] = field(default_factory=list)
+    troubles: list[BaseException] = field(default_factory=list)
+    out_of_order: list[BaseException] = field(default_factory=list)
     crashes: list[BaseException] = field(default_factory=list)
 
-    def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
-        assert took_s >= 0
-        self.ended.append((turn.id, record, stored))
-
-    def unsaved(self, record: FinalRecord) -> None:
-        self.lost.append(record)
-
-    def store_trouble(self, turn_id: str, error: Exception) -> None:
-        self.troubles.append(error)
-
-    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
-        self.out_of_order.append(error)
-
-    def crashed(self, turn_id: str, error: BaseException) -> None:
-        self.crashes.append(error)
+    def publish(self, event: LifecycleEvent) -> None:
+        match event:
+            case TurnEnded(record, stored, took_s):
+                assert took_s >= 0
+                self.ended.append((record.turn.id, record, stored))
+            case RecordUnsaved(record):
+                self.lost.append(record)
+            case StoreRefusal(_, error):
+                self.troubles.append(error)
+            case EventDropped(_, error):
+                self.out_of_order.append(error)
+            case ActorCrashed(_, error):
+                self.crashes.append(error)
 
 
 Screens = Callable[[], tuple[Screen, ...]]
@@ -346,8 +355,10 @@ class TurnHarness:
             store=self.store,
             upstreams=self.upstreams,
             checkpointer=self.checkpointer,
-            finaliser=Finaliser(self.store, self.observer, now, finalise_timeout_s=FINALISE_S),
-            observer=self.observer,
+            finaliser=Finaliser(
+                self.store, self.store, self.observer, now, finalise_timeout_s=FINALISE_S
+            ),
+            bus=self.observer,
             now=now,
             screens=screens,
         )

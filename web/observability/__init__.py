@@ -5,5 +5,5 @@
 - `logs`: configures logging; `log_writer` writes lines from a thread
 
 Imports `actors.turn`, `actors.routing`, `store` and the counters of `web.server`. What is worth
-reporting is declared in `actors.turn.observer`.
+reporting is declared in `actors.turn.lifecycle_events`.
 """

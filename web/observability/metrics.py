@@ -18,11 +18,17 @@ from prometheus_client.registry import Collector
 
 from actors.routing.breaker import State
 from actors.routing.route_board import RouteBoard
-from actors.turn.event_order import OutOfOrder
+from actors.runtime.event_bus import LocalEventBus
+from actors.turn.lifecycle_events import (
+    ActorCrashed,
+    EventDropped,
+    RecordUnsaved,
+    StoreRefusal,
+    TurnEnded,
+)
 from actors.turn.model_call import Route
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
-from actors.turn.store_records import FinalRecord, Stored
 from store.store import StoreFigures
 from web.observability.access_log import RequestRecord
 from web.server import Counters
@@ -47,7 +53,7 @@ EVERY_S = 0.5
 
 
 class Metrics:
-    """All metrics of the process, in their own registry. Also the observer of all turns."""
+    """All metrics of the process, in their own registry. Also counts and logs lifecycle events."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -89,6 +95,14 @@ class Metrics:
             registry=registry,
         )
 
+    def subscribe_to(self, bus: LocalEventBus) -> None:
+        """Count and log the lifecycle events of turns."""
+        bus.subscribe(TurnEnded, self.turn_ended)
+        bus.subscribe(RecordUnsaved, self.record_unsaved)
+        bus.subscribe(StoreRefusal, self.store_refusal)
+        bus.subscribe(EventDropped, self.event_dropped)
+        bus.subscribe(ActorCrashed, self.actor_crashed)
+
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus text format."""
         return generate_latest(self.registry)
@@ -105,29 +119,30 @@ class Metrics:
         """Export the HTTP server's counters, read at each scrape."""
         self.registry.register(_AtScrape(partial(_server, counters)))
 
-    def turn_ended(self, turn: Turn, record: FinalRecord, stored: Stored, took_s: float) -> None:
+    def turn_ended(self, event: TurnEnded) -> None:
         """Count an ended turn and log it in one line."""
+        record = event.record
         self._turns.labels(record.status, record.reason).inc()
-        self._records.labels(stored).inc()
-        self._finalise.observe(took_s)
+        self._records.labels(event.stored).inc()
+        self._finalise.observe(event.took_s)
         if record.disconnect_stage is not None:
             self._disconnects.labels(record.disconnect_stage).inc()
-        if turn.first_token_at is not None:
-            self._first_token.observe(max(0.0, turn.first_token_at - turn.created_at))
+        if record.first_token_at is not None:
+            self._first_token.observe(max(0.0, record.first_token_at - record.turn.created_at))
         if record.usage is not None:
             source = "estimated" if record.usage.estimated else "provider"
             self._tokens.labels("input", source).inc(record.usage.input_tokens)
             self._tokens.labels("output", source).inc(record.usage.output_tokens)
         self._log.info(
             "turn ended",
-            turn=turn.id,
+            turn=record.turn.id,
             status=record.status,
             reason=record.reason,
             stage=record.disconnect_stage,
             model=record.turn.model,
             provider=record.provider,
-            stored=stored,
-            seconds=round(record.ended_at - turn.created_at, 3),
+            stored=event.stored,
+            seconds=round(record.ended_at - record.turn.created_at, 3),
         )
 
     def request_over(self, request: RequestRecord) -> None:
@@ -139,24 +154,25 @@ class Metrics:
         if stopped and turn.produced_at is not None and turn.produced_at >= left_at:
             self._abort.observe(turn.produced_at - left_at)
 
-    def unsaved(self, record: FinalRecord) -> None:
+    def record_unsaved(self, event: RecordUnsaved) -> None:
         """Log the whole record: the log is the last place where it can be kept."""
-        self._log.error("final record not stored", record=msgspec.json.encode(record).decode())
+        record = msgspec.json.encode(event.record).decode()
+        self._log.error("final record not stored", record=record)
 
-    def store_trouble(self, turn_id: str, error: Exception) -> None:
+    def store_refusal(self, event: StoreRefusal) -> None:
         """Count and log an operation that the database or the spool refused."""
         self._store_trouble.inc()
-        self._log.warning("store operation failed", turn=turn_id, error=str(error))
+        self._log.warning("store operation failed", turn=event.turn_id, error=str(event.error))
 
-    def event_out_of_order(self, turn_id: str, error: OutOfOrder) -> None:
+    def event_dropped(self, event: EventDropped) -> None:
         """Count and log an event that was dropped because it violates the event order."""
         self._bugs.labels("event_out_of_order").inc()
-        self._log.error("out-of-order event dropped", turn=turn_id, error=str(error))
+        self._log.error("out-of-order event dropped", turn=event.turn_id, error=str(event.error))
 
-    def crashed(self, turn_id: str, error: BaseException) -> None:
+    def actor_crashed(self, event: ActorCrashed) -> None:
         """Count and log a bug in an actor, with its traceback."""
         self._bugs.labels("actor_crashed").inc()
-        self._log.error("actor crashed", turn=turn_id, exc_info=error)
+        self._log.error("actor crashed", turn=event.turn_id, exc_info=event.error)
 
     def task_crashed(self, name: str, error: BaseException) -> None:
         """Count and log a bug in a service task, with its traceback; the task is restarted."""

@@ -90,7 +90,7 @@ def _invalid_cursor(error: BadCursor) -> ApiError:
 async def _stored_events(service: Service, turn: TurnView) -> list[AnyEvent]:
     if turn.deleted_at is not None:
         raise _gone(turn, _DELETED)
-    segments = await service.store.segments(turn.id)
+    segments = await service.store.turns.segments(turn.id)
     try:
         events = await load_stored_events(segments, service.threads)
     except msgspec.MsgspecError:

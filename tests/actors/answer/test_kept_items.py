@@ -224,7 +224,7 @@ async def test_recovery_builds_no_items_if_none_are_stored(autojump_clock: MockC
 
 async def test_recovery_of_an_empty_journal_builds_no_items(autojump_clock: MockClock) -> None:
     store = store_of([], orphan=orphan_of())
-    assert await recover(store, now) == 1
+    assert await recover(store, store, now) == 1
     assert store.finals[0].items is None
 
 

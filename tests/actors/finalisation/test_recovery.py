@@ -56,7 +56,7 @@ def store_of(journal: list[AnyEvent], *cuts: int, orphan: TurnView = ORPHAN) -> 
 
 
 async def recovered(store: MemoryStore) -> FinalRecord:
-    assert await recover(store, now) == 1
+    assert await recover(store, store, now) == 1
     (record,) = store.finals
     return record
 
@@ -185,14 +185,14 @@ async def test_turn_without_stored_text_keeps_only_its_row(autojump_clock: MockC
 async def test_turn_finalised_by_another_process_is_skipped(autojump_clock: MockClock) -> None:
     store = store_of([STARTED])
     store.winner = Finalised(False, "completed", "stop")
-    assert await recover(store, now) == 0
+    assert await recover(store, store, now) == 0
     assert store.finals == []
 
 
 async def test_every_orphan_is_finalised(autojump_clock: MockClock) -> None:
     store = store_of([STARTED])
     store.in_flight = [replace(ORPHAN, id=f"turn_{number}") for number in range(5)]
-    assert await recover(store, now) == 5
+    assert await recover(store, store, now) == 5
     assert {record.turn.id for record in store.finals} == {t.id for t in store.in_flight}
 
 
@@ -202,7 +202,7 @@ async def test_input_estimate_is_charged_at_the_models_price(
     asked = msgspec.structs.replace(STARTED, input_estimate=1000)
     store = store_of([asked, Text("a" * 400)])
     prices = {ORPHAN.model: Price(input=2_000_000, output=10_000_000)}
-    assert await recover(store, now, prices.__getitem__) == 1
+    assert await recover(store, store, now, prices.__getitem__) == 1
     (record,) = store.finals
     assert record.usage is not None
     assert (record.usage.input_tokens, record.usage.output_tokens) == (1000, 100)

@@ -26,19 +26,19 @@ async def test_read_and_write_report_a_damaged_file(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
-        await store.begin(a_turn(store.owner))
+        await store.turns.begin(a_turn(store.ownership.id))
         damage(database)
         with pytest.raises(StoreUnavailable, match="the database file is damaged"):
-            await store.list_turns(CALLER, limit=9)
+            await store.turns.list_turns(CALLER, limit=9)
         with pytest.raises(StoreUnavailable, match="the database file is damaged"):
-            await store.begin(a_turn(store.owner))
+            await store.turns.begin(a_turn(store.ownership.id))
 
 
 async def test_probe_writes_to_the_log(settings: StoreSettings, database: Path) -> None:
     async with open_store(settings) as store:
         log = database.with_name(f"{database.name}-wal")
         before = log.stat().st_size
-        await store.probe()
+        await store.database.probe()
         assert log.stat().st_size > before
 
 
@@ -46,10 +46,10 @@ async def test_large_database_opens_without_full_check(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
-        turn = a_turn(store.owner)
-        await store.begin(turn)
+        turn = a_turn(store.ownership.id)
+        await store.turns.begin(turn)
         for number in range(5):
-            await store.checkpoint([a_segment(turn, number, number, b"x" * (2 << 20))])
+            await store.turns.checkpoint([a_segment(turn, number, number, b"x" * (2 << 20))])
     backend = backend_for(settings)
     executed: list[str] = []
     engine = backend.engine()
@@ -60,7 +60,7 @@ async def test_large_database_opens_without_full_check(
     engine.dispose()
     assert executed
     assert not any("quick_check" in text for text in executed)
-    open_engine(backend, settings).dispose()
+    open_engine(backend).dispose()
 
 
 def move_away(database: Path) -> Path:
@@ -75,13 +75,13 @@ async def test_moved_or_replaced_file_makes_store_unavailable(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
-        await store.begin(a_turn(store.owner))
+        await store.turns.begin(a_turn(store.ownership.id))
         kept = move_away(database)
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="deleted or replaced"):
-                await store.begin(a_turn(store.owner))
+                await store.turns.begin(a_turn(store.ownership.id))
             with pytest.raises(StoreUnavailable, match="deleted or replaced"):
-                await store.list_turns(CALLER, limit=9)
+                await store.turns.list_turns(CALLER, limit=9)
             database.touch()  # noqa: ASYNC240
         move_back(kept, database)
-        assert len((await store.list_turns(CALLER, limit=9)).data) == 1
+        assert len((await store.turns.list_turns(CALLER, limit=9)).data) == 1

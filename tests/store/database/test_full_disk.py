@@ -46,9 +46,9 @@ async def test_every_end_is_spooled_and_replayed(
     left = sorted(path.suffix for path in database.parent.iterdir())
     assert left == ([".db"] if then == "recovers" else [".db", ".spool"])
     async with open_store(settings) as store:
-        page = await store.list_turns(CALLER, limit=100)
+        page = await store.turns.list_turns(CALLER, limit=100)
         assert {turn.status for turn in page.data} == {"completed"}
         assert len(page.data) == STREAMS
         assert {turn.text for turn in page.data} == {"x" * 1000}
-        assert await store.replay_spool() == 0
+        assert await store.spool.replay() == 0
     assert [path.name for path in database.parent.iterdir()] == [database.name]

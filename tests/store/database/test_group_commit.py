@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from trio.testing import wait_all_tasks_blocked
 
 from store.database.engine import backend_for, open_engine
-from store.database.group_commit import GroupCommitWriter, Work
+from store.database.group_commit import GroupCommitWriter, Priority, Work
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
 from store.records.turn_records import StoreUnavailable
@@ -22,14 +22,14 @@ class Bench:
 
     def __init__(self, settings: StoreSettings, *, queue_size: int = 100) -> None:
         backend = backend_for(settings)
-        self.engine = open_engine(backend, settings)
+        self.engine = open_engine(backend)
         self.transactions = Transactions(self.engine, backend, 0.1)
         self.transactions.run(lambda cursor: cursor.execute("CREATE TABLE numbers (n UNIQUE)"))
         self.writer = GroupCommitWriter(self.transactions, queue_size=queue_size, batch_size=50)
         self.gate = threading.Event()
         self.held = threading.Event()
-        self.hold = Work(0, self._hold)
-        self.add = Work(1, self._add)
+        self.hold = Work("hold", Priority.CREATE, self._hold)
+        self.add = Work("add", Priority.APPEND, self._add)
         self.commits_before = self.transactions.commits
 
     @property
@@ -173,17 +173,17 @@ async def test_close_gives_up_on_a_stuck_thread(bench: Bench) -> None:
         bench.gate.set()
 
 
-async def test_lower_rank_runs_first_within_a_transaction(bench: Bench) -> None:
+async def test_earlier_priority_runs_first_within_a_transaction(bench: Bench) -> None:
     order: list[str] = []
 
-    def noting(name: str) -> Work[None, None]:
+    def noting(name: str, priority: Priority) -> Work[None, None]:
         def run(_cursor: DBAPICursor, items: Sequence[None]) -> Sequence[None]:
             order.append(name)
             return items
 
-        return Work({"begin": 1, "end": 2}[name], run)
+        return Work(name, priority, run)
 
-    begin, end = noting("begin"), noting("end")
+    begin, end = noting("begin", Priority.CREATE), noting("end", Priority.FINISH)
     async with trio.open_nursery() as nursery:
         await bench.hold_writer(nursery)
         nursery.start_soon(bench.writer.submit, end, None)
@@ -194,12 +194,32 @@ async def test_lower_rank_runs_first_within_a_transaction(bench: Bench) -> None:
     assert order == ["begin", "end"]
 
 
+async def test_requests_of_one_kind_run_together(bench: Bench) -> None:
+    runs: list[tuple[str, int]] = []
+
+    def noting(name: str) -> Work[int, int]:
+        def run(_cursor: DBAPICursor, items: Sequence[int]) -> Sequence[int]:
+            runs.append((name, len(items)))
+            return items
+
+        return Work(name, Priority.APPEND, run)
+
+    one, two = noting("one"), noting("two")
+    async with trio.open_nursery() as nursery:
+        await bench.hold_writer(nursery)
+        for number in range(6):
+            nursery.start_soon(bench.writer.submit, (one, two)[number % 2], number)
+        await wait_all_tasks_blocked()
+        bench.gate.set()
+    assert runs == [("one", 3), ("two", 3)]
+
+
 async def test_lost_connection_is_replaced(bench: Bench) -> None:
     def close(cursor: DBAPICursor, items: Sequence[None]) -> Sequence[None]:
         cast("sqlite3.Cursor", cursor).connection.close()
         return items
 
     with pytest.raises(StoreUnavailable, match="connection to the database is lost"):
-        await bench.writer.submit(Work(0, close), None)
+        await bench.writer.submit(Work("close", Priority.CREATE, close), None)
     assert await bench.writer.submit(bench.add, 1) == 10
     assert bench.numbers() == [1]

@@ -27,34 +27,34 @@ def exclusive_lock(database: Path) -> Iterator[None]:
 
 
 async def test_every_write_is_unavailable_during_lock(store: Store, database: Path) -> None:
-    turn, begun = a_turn(store.owner), a_turn(store.owner)
-    await store.begin(begun)
+    turn, begun = a_turn(store.ownership.id), a_turn(store.ownership.id)
+    await store.turns.begin(begun)
     with exclusive_lock(database), trio.fail_after(5):
         with pytest.raises(StoreUnavailable, match="lock"):
-            await store.begin(turn)
+            await store.turns.begin(turn)
         with pytest.raises(StoreUnavailable, match="lock"):
-            await store.checkpoint([a_segment(begun)])
+            await store.turns.checkpoint([a_segment(begun)])
         with pytest.raises(StoreUnavailable, match="lock"):
-            await store.finalise(an_end(begun))
+            await store.turns.finalise(an_end(begun))
         with pytest.raises(StoreUnavailable, match="lock"):
-            await store.probe()
-        assert store.figures.failing
+            await store.database.probe()
+        assert store.database.transactions.failure is not None
 
 
 async def test_store_recovers_after_lock(store: Store, database: Path) -> None:
-    turn = a_turn(store.owner)
+    turn = a_turn(store.ownership.id)
     with exclusive_lock(database), pytest.raises(StoreUnavailable):
-        await store.begin(turn)
-    await store.begin(turn)
-    assert not store.figures.failing
-    assert (await store.finalise(an_end(turn))).won
+        await store.turns.begin(turn)
+    await store.turns.begin(turn)
+    assert store.database.transactions.failure is None
+    assert (await store.turns.finalise(an_end(turn))).won
 
 
 async def test_reads_work_during_lock(store: Store, database: Path) -> None:
-    turn = a_turn(store.owner)
-    await store.begin(turn)
+    turn = a_turn(store.ownership.id)
+    await store.turns.begin(turn)
     with exclusive_lock(database):
-        assert await store.get_turn(CALLER, turn.id) is not None
+        assert await store.turns.get_turn(CALLER, turn.id) is not None
 
 
 async def test_hundred_ends_behind_a_lock_fail_together(
@@ -67,7 +67,7 @@ async def test_hundred_ends_behind_a_lock_fail_together(
 
         async def finalise() -> None:
             with pytest.raises(StoreUnavailable) as caught:
-                await store.finalise(an_end(a_turn(store.owner)))
+                await store.turns.finalise(an_end(a_turn(store.ownership.id)))
             refused.append(caught.value)
 
         with exclusive_lock(database), trio.fail_after(4):
@@ -83,7 +83,7 @@ async def test_hundred_ends_behind_a_lock_fail_together(
 async def test_close_does_not_wait_for_lock(settings: StoreSettings, database: Path) -> None:
     with trio.fail_after(5):
         async with open_store(settings) as store:
-            await store.begin(a_turn(store.owner))
+            await store.turns.begin(a_turn(store.ownership.id))
             lock = exclusive_lock(database)
             lock.__enter__()
         lock.__exit__(None, None, None)

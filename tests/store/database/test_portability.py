@@ -1,7 +1,8 @@
 """Tests that only the backend module depends on SQLite: all SQL compiles for PostgreSQL."""
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,12 +14,14 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 import store
 from store.database import tables
+from store.database.prepared_statements import PreparedStatement
 from store.database.settings import StoreSettings
 from store.database.sqlite import SQLite
 from store.turns import history, reads
-from store.turns.deletion import Deletions, Upkeep
+from store.turns.deletion import Deletions
 from store.turns.finalise import FinalWrites
 from store.turns.writes import TurnWrites
+from tests.support.store_records import CALLER
 
 SOURCES = sorted(p for p in Path(store.__file__).parent.rglob("*.py") if p.name != "sqlite.py")
 
@@ -45,10 +48,8 @@ def _names(node: ast.Import) -> list[str | None]:
 class PostgresInserts(SQLite):
     """A backend whose one database-specific statement is in PostgreSQL's dialect."""
 
-    def insert_or_extend(
-        self, table: Table, columns: Sequence[str], rows: Select[*tuple[object, ...]] | None
-    ) -> Insert:
-        base = insert(table) if rows is None else insert(table).from_select(list(columns), rows)
+    def insert_or_extend(self, table: Table, rows: Select[*tuple[object, ...]] | None) -> Insert:
+        base = insert(table) if rows is None else insert(table).from_select(table.c.keys(), rows)
         return base.on_conflict_do_update(
             index_elements=[table.c.turn_id, table.c.first_seq],
             set_={"last_seq": base.excluded.last_seq, "blob": base.excluded.blob},
@@ -59,20 +60,23 @@ class PostgresInserts(SQLite):
 def test_every_write_compiles_for_postgresql(settings: StoreSettings) -> None:
     backend = PostgresInserts(make_url(settings.url), settings)
     dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
-    for writes in (TurnWrites(backend, dialect, float), FinalWrites(backend, dialect)):
+    prepare = partial(PreparedStatement, dialect=dialect)
+    for writes in (
+        TurnWrites(prepare, backend, float),
+        FinalWrites(prepare, backend),
+        Deletions(prepare),
+    ):
         texts = [value.text for value in vars(writes).values() if hasattr(value, "text")]
         assert texts
         assert not any("?" in text for text in texts)
-    Upkeep(dialect)
-    Deletions(dialect)
 
 
 READS: list[Callable[[Connection], object]] = [
-    lambda connection: history.chain(connection, "tenant_a", "turn_a", 9, 99),
-    lambda connection: history.latest_turn_in(connection, "tenant_a", "chat"),
-    lambda connection: history.conversation_live(connection, "tenant_a", "chat"),
-    lambda connection: reads.response(connection, "tenant_a", "turn_a"),
-    lambda connection: reads.list_turns(connection, "tenant_a", 9, None, None),
+    lambda connection: history.chain(connection, CALLER, "turn_a", 9, 99),
+    lambda connection: history.latest_turn_in(connection, CALLER, "chat"),
+    lambda connection: history.conversation_live(connection, CALLER, "chat"),
+    lambda connection: reads.response(connection, CALLER, "turn_a"),
+    lambda connection: reads.list_turns(connection, CALLER, limit=9),
 ]
 
 

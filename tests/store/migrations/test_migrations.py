@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
 import store.migrations
-from store.database.backend import StoreRefused
+from store.database import engine
 from store.database.engine import backend_for, open_engine
 from store.database.settings import StoreSettings
 from store.database.tables import metadata
@@ -40,7 +40,7 @@ def _index_as_text(index: ReflectedIndex) -> dict[str, str]:
 
 
 def test_migrated_schema_equals_tables(settings: StoreSettings) -> None:
-    migrated = open_engine(backend_for(settings), settings)
+    migrated = open_engine(backend_for(settings))
     declared = create_engine("sqlite://")
     metadata.create_all(declared)
     assert described(migrated) == described(declared)
@@ -61,20 +61,22 @@ def test_migration_logs_nothing_above_info(
     settings: StoreSettings, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        open_engine(backend_for(settings), settings).dispose()
+        open_engine(backend_for(settings)).dispose()
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
 
 
-def test_second_start_migrates_nothing(settings: StoreSettings) -> None:
-    open_engine(backend_for(settings), settings).dispose()
-    once = StoreSettings(url=settings.url, migrate="never")
-    open_engine(backend_for(once), once).dispose()
+def test_second_start_migrates_nothing(
+    settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_engine(backend_for(settings)).dispose()
+    monkeypatch.delattr(engine, "upgrade")
+    open_engine(backend_for(settings)).dispose()
 
 
 def test_simultaneous_starts_migrate_once(settings: StoreSettings) -> None:
     opened = "from store.database.engine import *; s = StoreSettings(url=sys.argv[1]);"
-    opened += " open_engine(backend_for(s), s).dispose()"
+    opened += " open_engine(backend_for(s)).dispose()"
     started = [
         subprocess.Popen(
             [sys.executable, "-c", f"import sys; {opened}", settings.url],
@@ -87,9 +89,3 @@ def test_simultaneous_starts_migrate_once(settings: StoreSettings) -> None:
     errors = [process.communicate(timeout=60)[1] for process in started]
     assert errors == [""] * 3
     assert [process.returncode for process in started] == [0] * 3
-
-
-def test_migrate_never_refuses_blank_database(settings: StoreSettings) -> None:
-    never = StoreSettings(url=settings.url, migrate="never")
-    with pytest.raises(StoreRefused, match="not up to date; run `trouper migrate`"):
-        open_engine(backend_for(never), never)

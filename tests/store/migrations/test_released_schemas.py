@@ -74,16 +74,16 @@ async def test_migration_keeps_all_rows(settings: StoreSettings, database: Path)
 @pytest.mark.usefixtures("released")
 async def test_migrated_turns_can_be_read(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
-        turn = await store.get_turn(CALLER, COMPLETED)
+        turn = await store.turns.get_turn(CALLER, COMPLETED)
         assert turn is not None
         assert (turn.status, turn.text, turn.last_event) == ("completed", "Hello!", 3)
         assert (turn.previous_id, turn.conversation, turn.deleted_at) == (None, None, None)
         assert not turn.keeps_items
-        assert await store.response(CALLER, COMPLETED) is None
-        (link,) = await store.chain(CALLER, COMPLETED, 9, MAX_BYTES)
+        assert await store.turns.response(CALLER, COMPLETED) is None
+        (link,) = await store.turns.chain(CALLER, COMPLETED, 9, MAX_BYTES)
         assert link.lost == "not_kept"
-        assert len(await store.segments(COMPLETED)) == 2
-        page = await store.list_turns(CALLER, limit=9)
+        assert len(await store.turns.segments(COMPLETED)) == 2
+        page = await store.turns.list_turns(CALLER, limit=9)
         assert [turn.id for turn in page.data] == [IN_FLIGHT, TEXTLESS, COMPLETED]
 
 
@@ -92,33 +92,33 @@ async def test_migrated_turns_can_be_read(settings: StoreSettings) -> None:
 async def test_conversation_with_items_can_be_read_and_continued(settings: StoreSettings) -> None:
     tenant = caller("tenant_c")
     async with open_store(settings) as store:
-        assert await store.latest_turn_in(tenant, "conv_a") == LAST
-        chain = await store.chain(tenant, LAST, 9, MAX_BYTES)
+        assert await store.turns.latest_turn_in(tenant, "conv_a") == LAST
+        chain = await store.turns.chain(tenant, LAST, 9, MAX_BYTES)
         assert [(link.turn_id, link.lost) for link in chain] == [
             (FIRST, None),
             (DELETED, "deleted"),
             (LAST, None),
         ]
-        last = await store.response(tenant, LAST)
+        last = await store.turns.response(tenant, LAST)
         assert last is not None
         assert last.turn.dialect_options == {"echo": {"instructions": "Be nice."}}
         assert "Third?" in last.input_items
         assert "Third." in last.answer_items
-        (segment,) = await store.segments(LAST)
+        (segment,) = await store.turns.segments(LAST)
         assert isinstance(decode_events(segment.blob)[0], Started)
         following = replace(
-            a_turn(store.owner, tenant="tenant_c"), previous_id=LAST, conversation="conv_a"
+            a_turn(store.ownership.id, tenant="tenant_c"), previous_id=LAST, conversation="conv_a"
         )
-        await store.begin(following)
-        await store.finalise(an_end(following))
-        assert await store.latest_turn_in(tenant, "conv_a") == following.id
+        await store.turns.begin(following)
+        await store.turns.finalise(an_end(following))
+        assert await store.turns.latest_turn_in(tenant, "conv_a") == following.id
 
 
 @pytest.mark.usefixtures("released")
 async def test_migrated_turns_can_be_deleted(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
-        assert await store.delete_response(CALLER, COMPLETED, 2000.0)
-        turn = await store.get_turn(CALLER, COMPLETED)
+        assert await store.turns.delete_response(CALLER, COMPLETED, 2000.0)
+        turn = await store.turns.get_turn(CALLER, COMPLETED)
         assert turn is not None
         assert (turn.text, turn.deleted_at, turn.status) == ("", 2000.0, "completed")
 
@@ -129,11 +129,11 @@ async def test_migrated_unfinished_turns_are_recovered_and_replayed(
     spooled = released.with_suffix(".spooled.hex").read_text()
     make_dead_spool(database, 0, bytes.fromhex(spooled))
     async with open_store(settings) as store:
-        assert await recover(store, lambda: 3000.0) == 1
-        recovered = await store.get_turn(CALLER, IN_FLIGHT)
+        assert await recover(store.turns, store.spool, lambda: 3000.0) == 1
+        recovered = await store.turns.get_turn(CALLER, IN_FLIGHT)
         assert recovered is not None
         assert (recovered.reason, recovered.text) == ("owner_lost", "Half")
-        replayed = await store.get_turn(caller("tenant_b"), SPOOLED)
+        replayed = await store.turns.get_turn(caller("tenant_b"), SPOOLED)
         assert replayed is not None
         assert (replayed.status, replayed.text) == ("completed", "Spooled")
 
@@ -141,10 +141,10 @@ async def test_migrated_unfinished_turns_are_recovered_and_replayed(
 @pytest.mark.usefixtures("released")
 async def test_new_turn_can_continue_a_migrated_one(settings: StoreSettings) -> None:
     async with open_store(settings) as store:
-        turn = replace(a_turn(store.owner), previous_id=COMPLETED, input_items="[1]")
-        await store.begin(turn)
-        await store.finalise(replace(an_end(turn), items="[2]"))
-        old, new = await store.chain(CALLER, turn.id, 9, MAX_BYTES)
+        turn = replace(a_turn(store.ownership.id), previous_id=COMPLETED, input_items="[1]")
+        await store.turns.begin(turn)
+        await store.turns.finalise(replace(an_end(turn), items="[2]"))
+        old, new = await store.turns.chain(CALLER, turn.id, 9, MAX_BYTES)
         assert (old.turn_id, old.lost, new.input_items) == (COMPLETED, "not_kept", "[1]")
 
 
@@ -163,6 +163,6 @@ async def test_old_release_can_still_write_to_migrated_database(
                 f"INSERT INTO turns ({', '.join(known)}) VALUES ({places})",  # noqa: S608
                 (turn_id(9), *row[1:]),
             )
-        turn = await store.get_turn(CALLER, turn_id(9))
+        turn = await store.turns.get_turn(CALLER, turn_id(9))
         assert turn is not None
         assert turn.status == "in_progress"

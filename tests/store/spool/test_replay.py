@@ -9,6 +9,7 @@ from msgspec import msgpack
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from actors.finalisation.recovery import recover
 from store.database.settings import StoreSettings
 from store.records.turn_records import StoreUnavailable
 from store.spool.spool import Spool
@@ -18,38 +19,38 @@ from tests.support.store_records import CALLER, a_segment, a_turn, an_end
 
 
 async def test_own_records_are_replayed(store: Store) -> None:
-    turn, unbegun = a_turn(store.owner), a_turn(store.owner)
-    await store.begin(turn)
-    await store.spool(an_end(turn, segment=a_segment(turn, 0, 12)))
-    await store.spool(an_end(unbegun))
+    turn, unbegun = a_turn(store.ownership.id), a_turn(store.ownership.id)
+    await store.turns.begin(turn)
+    await store.spool.append(an_end(turn, segment=a_segment(turn, 0, 12)))
+    await store.spool.append(an_end(unbegun))
     assert store.figures.spooled_records == 2
-    assert await store.replay_spool() == 2
+    assert await store.spool.replay() == 2
     assert store.figures.spooled_records == store.figures.spooled_bytes == 0
-    page = await store.list_turns(CALLER, limit=9, status="completed")
+    page = await store.turns.list_turns(CALLER, limit=9, status="completed")
     assert {seen.id for seen in page.data} == {turn.id, unbegun.id}
-    assert len(await store.segments(turn.id)) == 1
+    assert len(await store.turns.segments(turn.id)) == 1
 
 
 async def test_record_of_ended_turn_changes_nothing(store: Store) -> None:
-    turn = a_turn(store.owner)
-    await store.finalise(an_end(turn, text="stands"))
-    await store.spool(an_end(turn, text="late"))
-    assert await store.replay_spool() == 1
-    seen = await store.get_turn(CALLER, turn.id)
+    turn = a_turn(store.ownership.id)
+    await store.turns.finalise(an_end(turn, text="stands"))
+    await store.spool.append(an_end(turn, text="late"))
+    assert await store.spool.replay() == 1
+    seen = await store.turns.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.text == "stands"
 
 
 async def test_failed_replay_keeps_every_record(store: Store, database: Path) -> None:
-    turns = [a_turn(store.owner) for _ in range(300)]
+    turns = [a_turn(store.ownership.id) for _ in range(300)]
     async with trio.open_nursery() as nursery:
         for turn in turns:
-            nursery.start_soon(store.spool, an_end(turn))
+            nursery.start_soon(store.spool.append, an_end(turn))
     with exclusive_lock(database), pytest.raises(StoreUnavailable, match="lock"):
-        await store.replay_spool()
+        await store.spool.replay()
     assert store.figures.spooled_records == 300
-    assert await store.replay_spool() == 300
-    page = await store.list_turns(CALLER, limit=1000)
+    assert await store.spool.replay() == 300
+    page = await store.turns.list_turns(CALLER, limit=1000)
     assert {seen.id for seen in page.data} == {turn.id for turn in turns}
 
 
@@ -57,20 +58,20 @@ async def test_keep_replaying_replays_after_lock(
     settings: StoreSettings, database: Path, mock_clock: MockClock
 ) -> None:
     async with open_store(settings) as store, trio.open_nursery() as nursery:
-        nursery.start_soon(store.keep_replaying)
+        nursery.start_soon(store.spool.keep_replaying)
         with exclusive_lock(database):
-            await store.spool(an_end(a_turn(store.owner)))
+            await store.spool.append(an_end(a_turn(store.ownership.id)))
             await wait_all_tasks_blocked()
             mock_clock.jump(0.5)
             await wait_all_tasks_blocked()
             with pytest.raises(StoreUnavailable, match="lock"):
                 # One replay runs at a time, so this waits for the task's attempt first.
-                await store.replay_spool()
+                await store.spool.replay()
         mock_clock.jump(1.0)
         await wait_all_tasks_blocked()
-        assert await store.replay_spool() == 0
+        assert await store.spool.replay() == 0
         assert store.figures.spooled_records == 0
-        assert len((await store.list_turns(CALLER, limit=9)).data) == 1
+        assert len((await store.turns.list_turns(CALLER, limit=9)).data) == 1
         nursery.cancel_scope.cancel()
 
 
@@ -78,25 +79,25 @@ async def test_start_replays_spools_of_dead_processes(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
-        turns = [a_turn(store.owner) for _ in range(2)]
+        turns = [a_turn(store.ownership.id) for _ in range(2)]
         for turn in turns:
-            await store.begin(turn)
+            await store.turns.begin(turn)
     for number, turn in enumerate(turns):
         make_dead_spool(database, number, msgpack.encode(an_end(turn)))
     async with open_store(settings) as store:
-        page = await store.list_turns(CALLER, limit=9)
+        page = await store.turns.list_turns(CALLER, limit=9)
         assert [turn.status for turn in page.data] == ["completed"] * 2
-        assert await store.orphans() == []
+        assert await store.turns.orphans() == []
     assert list(database.parent.iterdir()) == [database]
 
 
 async def test_spool_is_replayed_before_recovery(store: Store, database: Path) -> None:
     """Otherwise a turn that had ended would be recovered as lost."""
     turn = a_turn("own_dead")
-    await store.begin(turn)
+    await store.turns.begin(turn)
     make_dead_spool(database, 0, msgpack.encode(an_end(turn)))
-    assert await store.orphans() == []
-    seen = await store.get_turn(CALLER, turn.id)
+    assert await recover(store.turns, store.spool, lambda: 3000.0) == 0
+    seen = await store.turns.get_turn(CALLER, turn.id)
     assert seen is not None
     assert seen.status == "completed"
 
@@ -104,33 +105,33 @@ async def test_spool_is_replayed_before_recovery(store: Store, database: Path) -
 async def test_spool_of_living_process_is_not_replayed(
     settings: StoreSettings, store: Store
 ) -> None:
-    await store.spool(an_end(a_turn(store.owner)))
+    await store.spool.append(an_end(a_turn(store.ownership.id)))
     async with open_store(settings) as second:
-        assert (await second.list_turns(CALLER, limit=9)).data == ()
-    assert await store.replay_spool() == 1
+        assert (await second.turns.list_turns(CALLER, limit=9)).data == ()
+    assert await store.spool.replay() == 1
 
 
 async def test_unreplayed_record_survives_the_process(
     settings: StoreSettings, database: Path
 ) -> None:
     async with open_store(settings) as store:
-        turn = a_turn(store.owner)
-        await store.spool(an_end(turn))
+        turn = a_turn(store.ownership.id)
+        await store.spool.append(an_end(turn))
     async with open_store(settings) as store:
-        assert await store.get_turn(CALLER, turn.id) is not None
+        assert await store.turns.get_turn(CALLER, turn.id) is not None
 
 
 async def test_record_that_database_refuses_is_set_aside(
     store: Store, database: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = an_end(a_turn(store.owner))
-    bad = an_end(a_turn(store.owner))
-    await store.spool(replace(bad, steps=bad.steps * 2))
-    await store.spool(good)
+    good = an_end(a_turn(store.ownership.id))
+    bad = an_end(a_turn(store.ownership.id))
+    await store.spool.append(replace(bad, steps=bad.steps * 2))
+    await store.spool.append(good)
     with caplog.at_level(logging.ERROR):
-        assert await store.replay_spool() == 2
+        assert await store.spool.replay() == 2
     assert "refused" in caplog.text
-    page = await store.list_turns(CALLER, limit=9)
+    page = await store.turns.list_turns(CALLER, limit=9)
     assert [turn.id for turn in page.data] == [good.turn.id]
     (aside,) = database.parent.glob("*.spool-refused")
     assert bad.turn.id.encode() in aside.read_bytes()
@@ -143,19 +144,19 @@ async def test_record_that_cannot_be_set_aside_stays_in_spool(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Spool, "set_aside", no_space)
-    bad = an_end(a_turn(store.owner))
-    await store.spool(replace(bad, steps=bad.steps * 2))
+    bad = an_end(a_turn(store.ownership.id))
+    await store.spool.append(replace(bad, steps=bad.steps * 2))
     with pytest.raises(StoreUnavailable, match="No space left"):
-        await store.replay_spool()
+        await store.spool.replay()
     assert store.figures.spooled_records == 1
 
 
 async def test_unreadable_record_is_reported_and_not_cleared(store: Store, database: Path) -> None:
-    await store.spool(an_end(a_turn(store.owner)))
+    await store.spool.append(an_end(a_turn(store.ownership.id)))
     (path,) = database.parent.glob("*.spool")
     overwrite(path, b"\0" * 100)
     with pytest.raises(StoreUnavailable, match="a record cannot be read back"):
-        await store.replay_spool()
+        await store.spool.replay()
     assert store.figures.spooled_records == 1
 
 

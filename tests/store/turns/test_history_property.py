@@ -7,6 +7,7 @@ each other.
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, product
 from pathlib import Path
 from typing import TypeVar
@@ -32,15 +33,16 @@ from actors.journal.checkpointer import encode_events
 from actors.turn.events import AnyEvent, Started, Text
 from actors.turn.outcome import Price
 from store.database.engine import backend_for, open_engine
+from store.database.prepared_statements import PreparedStatement
 from store.database.settings import StoreSettings
 from store.database.transactions import Transactions
 from store.records.turn_records import ChainLink, FinalRecord, NewTurn, StoredResponse
 from store.turns import history, reads
-from store.turns.deletion import Deletion, Deletions, Upkeep
+from store.turns.deletion import Deletion, Deletions
 from store.turns.finalise import FinalWrites
 from store.turns.writes import TurnWrites
 from tests.support.sizes import examples
-from tests.support.store_records import MAX_BYTES, a_response, a_segment, an_end
+from tests.support.store_records import MAX_BYTES, a_response, a_segment, an_end, caller
 
 T = TypeVar("T")
 
@@ -107,10 +109,10 @@ class Machine(RuleBasedStateMachine):
         backend = backend_for(store_settings)
         self._engine = engine
         self._transactions = Transactions(engine, backend, 1.0)
-        self._turns = TurnWrites(backend, engine.dialect, lambda: 1000.0)
-        self._finals = FinalWrites(backend, engine.dialect)
-        self._deletions = Deletions(engine.dialect)
-        self._upkeep = Upkeep(engine.dialect)
+        prepare = partial(PreparedStatement, dialect=engine.dialect)
+        self._turns = TurnWrites(prepare, backend, lambda: 1000.0)
+        self._finals = FinalWrites(prepare, backend)
+        self._deletions = Deletions(prepare)
         self._numbers = count(1)
         self._known: dict[str, Known] = {}
 
@@ -159,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         latest, live = self._conversation_state(tenant, conversation)
         busy = live or (before is not None and latest is not None and latest > before)
         if begun:
-            assert self._write(lambda cursor: self._turns.begin(cursor, [turn])) == [not busy]
+            assert self._write(lambda cursor: self._turns.begin.run(cursor, [turn])) == [not busy]
             if busy:
                 return multiple()
         self._known[turn.id] = Known(turn)
@@ -174,7 +176,7 @@ class Machine(RuleBasedStateMachine):
         if first == 0:
             events = [a_start(id)]
         segment = a_segment(known.turn, first, first, encode_events(events))
-        fenced = self._write(lambda cursor: self._turns.checkpoint(cursor, [[segment]]))
+        fenced = self._write(lambda cursor: self._turns.checkpoint.run(cursor, [[segment]]))
         assert fenced == [frozenset({id} if known.ended else set())]
         if known.keeps and not known.ended:
             known.segments[first] = segment.blob
@@ -207,7 +209,7 @@ class Machine(RuleBasedStateMachine):
     def delete(self, id: str, mine: bool, now: int) -> None:
         known = self._known[id]
         deletion = Deletion(known.turn.tenant_id if mine else "tenant_c", id, float(now))
-        (deleted,) = self._write(lambda cursor: self._deletions.delete(cursor, [deletion]))
+        (deleted,) = self._write(lambda cursor: self._deletions.delete.run(cursor, [deletion]))
         assert deleted == (mine and known.delete(float(now)))
 
     @rule(id=turns)
@@ -215,7 +217,7 @@ class Machine(RuleBasedStateMachine):
         """Sweep the journal of an ended turn."""
         known = self._known[id]
         if known.ended:
-            self._write(lambda cursor: self._upkeep.sweep(cursor, [[id]]))
+            self._write(lambda cursor: self._deletions.sweep.run(cursor, [[id]]))
             known.segments.clear()
 
     @rule()
@@ -224,13 +226,15 @@ class Machine(RuleBasedStateMachine):
         with self._engine.connect() as connection:
             for id, known in self._known.items():
                 self._compare_turn(connection, id, known)
-                found = history.chain(connection, known.turn.tenant_id, id, LIMIT, MAX_BYTES)
+                found = history.chain(
+                    connection, caller(known.turn.tenant_id), id, LIMIT, MAX_BYTES
+                )
                 assert found == list(self._chain(known.turn.tenant_id, id))[::-1]
             for tenant, name in product(TENANTS, CONVERSATIONS):
                 self._compare_conversation(connection, tenant, name)
 
     def _compare_turn(self, connection: Connection, id: str, known: Known) -> None:
-        tenant = known.turn.tenant_id
+        tenant = caller(known.turn.tenant_id)
         seen = reads.get_turn(connection, tenant, id)
         assert seen is not None
         assert (seen.status, seen.text) == (known.status, known.text)
@@ -260,8 +264,8 @@ class Machine(RuleBasedStateMachine):
 
     def _compare_conversation(self, connection: Connection, tenant: str, name: str) -> None:
         latest, live = self._conversation_state(tenant, name)
-        assert history.latest_turn_in(connection, tenant, name) == latest
-        assert history.conversation_live(connection, tenant, name) == live
+        assert history.latest_turn_in(connection, caller(tenant), name) == latest
+        assert history.conversation_live(connection, caller(tenant), name) == live
 
     def _conversation_state(self, tenant: str, name: str | None) -> tuple[str | None, bool]:
         """Return the conversation's latest turn, and whether it has a turn in flight."""
@@ -289,7 +293,7 @@ class Machine(RuleBasedStateMachine):
 
     def _finalise(self, record: FinalRecord) -> None:
         known = self._known[record.turn.id]
-        (answer,) = self._write(lambda cursor: self._finals.finalise(cursor, [record]))
+        (answer,) = self._write(lambda cursor: self._finals.finalise.run(cursor, [record]))
         assert answer.won == (not known.ended)
         known.end(record)
         assert answer.status == known.status
@@ -323,7 +327,7 @@ def _link(known: Known, *, last: bool) -> ChainLink:
 def test_store_matches_model_for_any_sequence_of_operations(tmp_path: Path) -> None:
     template = StoreSettings(url=f"sqlite:///{tmp_path}/template.db")
     backend = backend_for(template)
-    open_engine(backend, template).dispose()
+    open_engine(backend).dispose()
     numbers = count()
 
     def machine() -> Machine:

@@ -5,7 +5,15 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.run_turn import run_turn
+from actors.runtime.event_bus import LocalEventBus
 from actors.turn.event_order import OutOfOrder
+from actors.turn.lifecycle_events import (
+    ActorCrashed,
+    EventDropped,
+    RecordUnsaved,
+    StoreRefusal,
+    TurnEnded,
+)
 from actors.turn.outcome import Reason
 from actors.turn.state import Turn
 from actors.turn.store_records import FinalRecord, StoreUnavailable
@@ -17,6 +25,13 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
+def subscribed() -> tuple[Metrics, LocalEventBus]:
+    """Return metrics and the bus whose events they count."""
+    metrics, bus = Metrics(), LocalEventBus()
+    metrics.subscribe_to(bus)
+    return metrics, bus
+
+
 async def run(harness: TurnHarness, turn: Turn | None = None) -> tuple[Turn, FinalRecord]:
     turn = turn or harness.turn()
     await run_turn(turn, harness.dependencies)
@@ -25,9 +40,9 @@ async def run(harness: TurnHarness, turn: Turn | None = None) -> tuple[Turn, Fin
 
 async def test_turn_is_counted_by_its_outcome(autojump_clock: MockClock) -> None:
     turn, record = await run(TurnHarness(ScriptedProvider(2.0, text("a"), stop())))
-    metrics = Metrics()
+    metrics, bus = subscribed()
     with capture_logs() as logs:
-        metrics.turn_ended(turn, record, "committed", 0.5)
+        bus.publish(TurnEnded(record, "committed", 0.5))
     assert value(metrics, "trouper_turns_total", status="completed", reason="stop") == 1
     assert value(metrics, "trouper_final_records_total", stored="committed") == 1
     assert value(metrics, "trouper_finalise_seconds_sum") == 0.5
@@ -43,33 +58,36 @@ async def test_disconnect_is_counted_by_its_stage(autojump_clock: MockClock) -> 
     turn = harness.turn(a_request("main", total_s=5))
     turn.set_cause(Reason.CLIENT_DISCONNECTED)
     _, record = await run(harness, turn)
-    metrics = Metrics()
-    metrics.turn_ended(turn, record, "committed", 0.0)
+    metrics, bus = subscribed()
+    bus.publish(TurnEnded(record, "committed", 0.0))
     assert value(metrics, "trouper_disconnects_total", stage="mid_stream") == 1
 
 
 async def test_prompt_and_answer_are_not_logged(autojump_clock: MockClock) -> None:
-    turn, record = await run(TurnHarness(ScriptedProvider(text("the secret"), stop())))
+    _, record = await run(TurnHarness(ScriptedProvider(text("the secret"), stop())))
+    _, bus = subscribed()
     with capture_logs() as logs:
-        Metrics().turn_ended(turn, record, "committed", 0.0)
+        bus.publish(TurnEnded(record, "committed", 0.0))
+    assert len(logs) == 1
     assert "secret" not in str(logs)
 
 
 async def test_unsaved_record_can_be_read_from_the_log(autojump_clock: MockClock) -> None:
     _, record = await run(TurnHarness(ScriptedProvider(text("a"), stop())))
+    _, bus = subscribed()
     with capture_logs() as logs:
-        Metrics().unsaved(record)
+        bus.publish(RecordUnsaved(record))
     (line,) = logs
     assert line["log_level"] == "error"
     assert msgspec.json.decode(line["record"], type=FinalRecord) == record
 
 
 def test_store_trouble_and_bugs_are_counted_separately() -> None:
-    metrics = Metrics()
+    metrics, bus = subscribed()
     with capture_logs() as logs:
-        metrics.store_trouble("turn_1", StoreUnavailable("locked"))
-        metrics.event_out_of_order("turn_1", OutOfOrder("text before started"))
-        metrics.crashed("turn_1", ValueError("bug"))
+        bus.publish(StoreRefusal("turn_1", StoreUnavailable("locked")))
+        bus.publish(EventDropped("turn_1", OutOfOrder("text before started")))
+        bus.publish(ActorCrashed("turn_1", ValueError("bug")))
         metrics.task_crashed("heartbeat", ValueError("bug"))
     assert value(metrics, "trouper_store_trouble_total") == 1
     for kind in ("event_out_of_order", "actor_crashed", "task_crashed"):

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.turn.store_records import StoreUnavailable
-from tests.support.edge_harness import WebStore
+from tests.support.edge_harness import WebStore, composed
 from web.config import load
 from web.main import RECOVER_EVERY_S, SWEEP_EVERY_S, keep_recovering, keep_sweeping, recover_turns
 from web.observability.metrics import Metrics
@@ -127,7 +127,7 @@ async def test_start_is_refused_if_turns_cannot_be_recovered(
     with pytest.raises(
         StartupRefused, match="database is locked; restart when the store is available"
     ) as caught:
-        await recover_turns(store, Planner(load()))
+        await recover_turns(composed(store), Planner(load()))
     assert "\n" not in str(caught.value)
 
 
@@ -145,5 +145,5 @@ async def test_orphaned_turns_are_recovered_while_serving(
 
     monkeypatch.setattr(store, "orphans", orphans)
     with trio.move_on_after(2 * RECOVER_EVERY_S + 1):
-        await keep_recovering(store, Planner(load()))
+        await keep_recovering(composed(store), Planner(load()))
     assert asked_at == [RECOVER_EVERY_S, 2 * RECOVER_EVERY_S]

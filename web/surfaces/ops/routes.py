@@ -18,7 +18,7 @@ def ops_routes(service: Service) -> Blueprint:
     async def ready() -> Response:
         if service.registry.draining:
             return json_response({"status": "draining"}, 503, {"Retry-After": "1"})
-        await service.store.probe()
+        await service.store.database.probe()
         return json_response({"status": "ready"})
 
     @blueprint.get("/metrics")

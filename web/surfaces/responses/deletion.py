@@ -44,7 +44,7 @@ async def stop(turn: Turn) -> None:
 
 async def _delete(service: Service, principal: Principal, turn_id: str, live: Turn | None) -> None:
     now = service.now()
-    deleted = await service.store.delete_response(principal, turn_id, now)
+    deleted = await service.store.turns.delete_response(principal, turn_id, now)
     if live is None:
         return
     if deleted:
@@ -58,5 +58,5 @@ async def _delete_late(service: Service, turn: Turn, now: float) -> None:
     """Delete a turn that the database did not have before its final record was written."""
     if turn.stored != "committed":
         raise not_in_database(f"Response {response_id(turn.id)!r}")
-    await service.store.delete_response(turn.request.principal, turn.id, now)
+    await service.store.turns.delete_response(turn.request.principal, turn.id, now)
     turn.mark_deleted(now)

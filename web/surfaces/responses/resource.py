@@ -106,7 +106,9 @@ class ResponseResource:
 
     async def _stored(self, id: str) -> StoredResponse:
         turn_id = turn_id_of(id)
-        stored = await self._service.store.response(self._principal, turn_id) if turn_id else None
+        stored = (
+            await self._service.store.turns.response(self._principal, turn_id) if turn_id else None
+        )
         if stored is None or stored.turn.dialect != NAME:
             raise _unknown(id)
         return stored
@@ -128,7 +130,7 @@ class ResponseResource:
         if stored.turn.ended_at is not None:
             long = is_much(len(stored.answer_items), Cost.ITEM_TEXT)
             return await self._response(partial(stored_response, stored), headers, long=long)
-        segments = await self._service.store.segments(stored.turn.id)
+        segments = await self._service.store.turns.segments(stored.turn.id)
         events = await load_stored_events(segments, self._service.threads)
         make = partial(remote_response, stored, events)
         return await self._response(make, headers, long=is_long(events))

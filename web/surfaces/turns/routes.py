@@ -36,7 +36,7 @@ def turn_routes(service: Service) -> Blueprint:
 
     @blueprint.get("/v1/turns")
     async def turns() -> Response:
-        page = await service.store.list_turns(
+        page = await service.store.turns.list_turns(
             _caller(service),
             limit=limit_parameter(DEFAULT_LIMIT, MAX_LIMIT),
             status=_status(request.args.get("status")),
@@ -81,7 +81,7 @@ def _caller(service: Service) -> Principal:
 
 
 async def _stored(service: Service, principal: Principal, turn_id: str) -> TurnView:
-    turn = await service.store.get_turn(principal, turn_id)
+    turn = await service.store.turns.get_turn(principal, turn_id)
     if turn is None:
         raise not_found(f"There is no turn {turn_id[:100]!r}.", code="turn_not_found")
     return turn

@@ -96,7 +96,7 @@ def _size(links: Sequence[ChainLink]) -> int:
 async def _links(service: Service, principal: Principal, turn_id: str) -> list[ChainLink]:
     """Return the chain, limited to the size of a request body."""
     max_bytes = service.config.limits.body_bytes
-    return await service.store.chain(principal, turn_id, MAX_LINKS, max_bytes)
+    return await service.store.turns.chain(principal, turn_id, MAX_LINKS, max_bytes)
 
 
 def _known(link: ChainLink, unstored: Unstored) -> ChainLink:
@@ -127,11 +127,11 @@ def _check_settled(service: Service, principal: Principal, conversation: str) ->
 async def _in_conversation(
     service: Service, principal: Principal, name: str, threads: trio.CapacityLimiter
 ) -> LoadedHistory:
-    store = service.store
+    turns = service.store.turns
     _check_settled(service, principal, name)
-    if await store.conversation_live(principal, name):
+    if await turns.conversation_live(principal, name):
         raise conversation_busy(name)
-    turn_id = await store.latest_turn_in(principal, name)
+    turn_id = await turns.latest_turn_in(principal, name)
     if turn_id is None:
         return LoadedHistory(Chain(), None)
     links = await _links(service, principal, turn_id)

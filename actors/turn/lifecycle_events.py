@@ -1,0 +1,44 @@
+"""Lifecycle events: facts about a turn as a whole that are published on the event bus.
+
+The events of its answer are in `actors.turn.events`; clients read those from the journal.
+"""
+
+from msgspec import Struct
+
+from actors.turn.store_records import FinalRecord, Stored
+
+
+class TurnEnded(Struct, frozen=True):
+    """The end of a turn; storing its final record took `took_s` seconds."""
+
+    record: FinalRecord
+    stored: Stored
+    took_s: float
+
+
+class RecordUnsaved(Struct, frozen=True):
+    """A final record that neither database nor spool took."""
+
+    record: FinalRecord
+
+
+class Trouble(Struct, frozen=True):
+    """An error during a turn; another event reports its consequence for the turn."""
+
+    turn_id: str
+    error: BaseException
+
+
+class StoreRefusal(Trouble, frozen=True):
+    """An operation that the store or the spool refused."""
+
+
+class EventDropped(Trouble, frozen=True):
+    """An event that was dropped because the order table does not allow it: a bug."""
+
+
+class ActorCrashed(Trouble, frozen=True):
+    """An exception in an actor: a bug. The turn ends as `internal_error`."""
+
+
+LifecycleEvent = TurnEnded | RecordUnsaved | StoreRefusal | EventDropped | ActorCrashed
