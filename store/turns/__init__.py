@@ -7,7 +7,7 @@
 - `reads`: turns, their journals and their items
 - `history`: the chain of a turn's predecessors, and conversations
 
-Each write is a `Work` with a name and a priority, declared beside its SQL. Imports
-`store.database`, `store.records` and the interface of `store.ownership`. Writes run in the writer's thread, reads in reader
-threads. Connections and tables belong in `store.database`.
+Each write is a `Work` with a name and a priority, declared beside its SQL. Writes run in the
+writer's thread, reads in reader threads. Imports `store.database`, `store.records` and the
+interface of `store.ownership`. Connections and tables belong in `store.database`.
 """
