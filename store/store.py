@@ -78,7 +78,7 @@ async def open_store(
         await _first_replay(store)
         yield store
     finally:
-        await database.writer.aclose(_CLOSE_S)
+        await database.writer.aclose(_CLOSE_S)  # noqa: ASYNC102 (shielded inside, with a deadline)
         with trio.move_on_after(_CLOSE_S, shield=True):
             await trio.to_thread.run_sync(closing.close, abandon_on_cancel=True)
 
