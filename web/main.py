@@ -202,13 +202,13 @@ def service_tasks(
     service: Service, dependencies: TurnDependencies
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return the background tasks of the service by name; each is restarted if it crashes."""
-    config, store, registry = service.config, service.store, service.registry
+    config, store, turns = service.config, service.store, service.registry
     unsaved = dependencies.finaliser.unsaved
     return {
         "checkpointer": dependencies.checkpointer.run,
-        "heartbeat": HeartbeatTimer(registry, config.turns.heartbeat_s).run,
-        "spool": partial(store.spool.keep_replaying, partial(registry.settled, "spooled")),
-        "unsaved": partial(unsaved.run, partial(registry.settled, "unsaved")),
+        "heartbeat": HeartbeatTimer(turns, config.turns.heartbeat_s).run,
+        "spool": partial(store.spool.keep_replaying, partial(turns.settled, "spooled")),
+        "unsaved": partial(unsaved.run, partial(turns.settled, "unsaved")),
         "recovery": partial(keep_recovering, store, service.planner),
         "sweep": partial(keep_sweeping, store.turns, config.journal.retention_s),
         "loop lag": partial(measure_loop_lag, service.metrics),
