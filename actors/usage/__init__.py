@@ -2,8 +2,7 @@
 
 - `usage_ledger`: output and tokens of every attempt, and the usage to charge
 - `estimator`: entry point for estimates; learns from reported usage, for all upstream models
-- `token_fit`: tokens from the features of a text
-- `delta_fit`: tokens from the number of deltas
+- `token_fit`: tokens as a weighted sum, with weights learnt per model
 - `text_features`: features of a text, by script
 - `prompt_text`: text of a call that counts as input
 

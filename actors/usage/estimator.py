@@ -1,6 +1,6 @@
 """Token estimator: estimates usage that a provider doesn't report and learns from reported usage.
 
-Each upstream model has two fits: by text (`token_fit`) and by number of deltas (`delta_fit`). They
+Each upstream model has two fits: by the features of a text and by the number of its deltas. They
 are weighted by their past accuracy, so a model that sends one token per delta is estimated by its
 deltas, and one that sends whole answers by their text. `estimate_tokens` is a rule of thumb without
 learnt state, for embeddings and recovered turns.
@@ -10,19 +10,34 @@ import re
 from collections import deque
 from statistics import median
 
-from msgspec import Struct
-
 from actors.turn.model_call import ModelCall
-from actors.usage.delta_fit import DeltaFit, DeltaTurn
-from actors.usage.prompt_text import PromptText, is_all_text, prompt_text
+from actors.usage.prompt_text import PromptText, prompt_text
 from actors.usage.text_features import Features, features
-from actors.usage.token_fit import Matrix, TokenFit, Vector
+from actors.usage.token_fit import TokenFit
 
 MAX_MODELS = 256
 """Maximum number of models kept; a new one replaces the least recently used."""
 
 TOKENS_PER_MESSAGE = 4
 """Tokens that a chat template adds to each message."""
+
+TEXT_SPREAD = Features(
+    words=0.1, pieces=0.4, signs=0.25, numbers=0.35, cjk=0.35, rare=0.5, syllables=0.5, others=0.5
+)
+"""Standard deviation of each feature's weight among vocabularies."""
+DELTA_SPREAD = (0.5, 0.5)
+"""Standard deviation of the tokens per delta, and of the tokens without a delta of their own."""
+
+ENOUGH_TURNS = 5
+"""Minimum number of turns with enough deltas before deltas are used at all."""
+LEAST_DELTAS = 8
+"""Minimum deltas of a turn to learn from; with fewer, merged deltas distort the ratio too much."""
+LEAST_ERROR = 1e-6
+"""Minimum squared relative error that is assumed, however accurate the estimates were so far."""
+
+LEAST_BY_DELTAS, MOST_BY_DELTAS = 1 / 1.5, 4.0
+"""Bounds of the estimate by deltas, relative to the estimate by text; below the lower bound a proxy
+has merged the deltas."""
 
 PROMPTS = 16
 """Number of recent prompts kept per model."""
@@ -56,17 +71,6 @@ SAMPLE = 16_384
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
-class Learnt(Struct, frozen=True):
-    """Learnt state of one model, to be stored and loaded again."""
-
-    model: str
-    weights: Vector
-    covariance: Matrix
-    turns: tuple[DeltaTurn, ...]
-    prompts: Vector
-    """Reported tokens of recent prompts, relative to their estimates."""
-
-
 class LearningEstimator:
     """Estimator for all upstream models of a process, without I/O, clock or randomness."""
 
@@ -84,7 +88,7 @@ class LearningEstimator:
         """
         if not text:
             return 0
-        return max(1, round(self._known(model).tokens(features(text), deltas)))
+        return max(1, round(self._model(model).tokens(features(text), deltas)))
 
     def learn(self, model: str, text: str, deltas: int, tokens: int) -> None:
         """Learn that the provider counted `tokens` for the complete `text` of a finished turn.
@@ -92,48 +96,33 @@ class LearningEstimator:
         Both must cover the same output: subtract the tokens of reasoning that isn't in the text.
         Implausible counts and zero are ignored.
         """
-        if _is_plausible(len(text), tokens) and self._created(model).is_due():
-            self._created(model).learn(features(text), deltas, tokens)
+        if not _is_plausible(len(text), tokens):
+            return
+        state = self._model(model, create=True)
+        if state.is_due():
+            state.learn(features(text), deltas, tokens)
+        state.reports += 1
 
     def estimate_input(self, model: str, call: ModelCall) -> int:
         """Return the estimated tokens of the prompt, without images and files."""
-        return round(self._known(model).prompt_tokens(prompt_text(call), len(call.messages)))
+        return round(self._model(model).prompt_tokens(prompt_text(call), len(call.messages)))
 
     def learn_input(self, model: str, call: ModelCall, tokens: int) -> None:
         """Learn that the provider counted `tokens` for the prompt, including cached ones."""
-        if not self._known(model).wants_prompts():
+        if not self._model(model).is_due():
             return
         prompt = prompt_text(call)
-        if _is_plausible(prompt.size, tokens) and is_all_text(call):
-            self._created(model).learn_prompt(prompt, len(call.messages), tokens)
+        if _is_plausible(prompt.size, tokens) and prompt.is_complete:
+            self._model(model, create=True).learn_prompt(prompt, len(call.messages), tokens)
 
-    def dump(self) -> tuple[Learnt, ...]:
-        """Return the state of all models, the most recently used last."""
-        return tuple(state.dump(model) for model, state in self._models.items())
-
-    def load(self, learnt: tuple[Learnt, ...]) -> None:
-        """Replace the state by that from `dump`; models with invalid state are left out."""
-        self._models = {}
-        for state in learnt[-MAX_MODELS:]:
-            fit = TokenFit.of(state.weights, state.covariance)
-            if fit is not None:
-                self._models[state.model] = _Model(fit, state.turns, state.prompts)
-
-    def _known(self, model: str) -> "_Model":
+    def _model(self, name: str, *, create: bool = False) -> "_Model":
         """Return the model's state, marked as the most recently used, or the default."""
-        state = self._models.pop(model, None)
-        if state is None:
+        state = self._models.pop(name, None)
+        if state is None and not create:
             return self._default
-        self._models[model] = state
-        return state
-
-    def _created(self, model: str) -> "_Model":
-        """Return the model's state, created if needed."""
-        state = self._known(model)
-        if state is self._default:
-            if len(self._models) >= MAX_MODELS:
-                del self._models[next(iter(self._models))]
-            state = self._models[model] = _Model()
+        state = self._models[name] = state or _Model()
+        if len(self._models) > MAX_MODELS:
+            del self._models[next(iter(self._models))]
         return state
 
 
@@ -148,42 +137,35 @@ def estimate_tokens(text: str) -> int:
 
 
 class _Model:
-    __slots__ = ("_by_deltas", "_by_text", "_prompts", "_reports")
+    """Learnt state of one model."""
 
-    def __init__(
-        self,
-        by_text: TokenFit | None = None,
-        turns: tuple[DeltaTurn, ...] = (),
-        prompts: Vector = (),
-    ) -> None:
-        self._by_text = by_text or TokenFit()
-        self._by_deltas = DeltaFit(turns)
-        self._reports = 0
-        self._prompts = deque([factor for factor in prompts if factor > 0.0], PROMPTS)
+    __slots__ = ("_by_deltas", "_by_text", "_prompts", "reports")
+
+    def __init__(self) -> None:
+        self._by_text = TokenFit(TEXT_SPREAD)
+        self._by_deltas = TokenFit(DELTA_SPREAD)
+        self._prompts: deque[float] = deque(maxlen=PROMPTS)
+        """Reported tokens of recent prompts, relative to their estimates."""
+        self.reports = 0
 
     def is_due(self) -> bool:
-        """Count a report and return True if it should be learnt from."""
-        self._reports += 1
-        return self._reports <= EAGER or self._reports % STRIDE == 0
-
-    def wants_prompts(self) -> bool:
-        """Return True if a prompt should be learnt from, which is as often as for answers."""
-        return self._reports < EAGER or self._reports % STRIDE == 0
-
-    def dump(self, model: str) -> Learnt:
-        fit = self._by_text
-        return Learnt(
-            model, fit.weights, fit.covariance, self._by_deltas.turns, tuple(self._prompts)
-        )
+        """Return True if the next report should be learnt from."""
+        return self.reports < EAGER or self.reports % STRIDE == 0
 
     def tokens(self, found: Features, deltas: int) -> float:
         by_text = self._by_text.tokens(found)
-        return self._by_deltas.adjust(by_text, deltas, *_beyond_latin(found))
+        if deltas <= 0 or self._by_deltas.answers < ENOUGH_TURNS:
+            return by_text
+        by_deltas = self._by_deltas.tokens((deltas, _split(found)))
+        by_deltas = min(MOST_BY_DELTAS * by_text, max(LEAST_BY_DELTAS * by_text, by_deltas))
+        text_error, delta_error = self._by_text.error, self._by_deltas.error + LEAST_ERROR
+        share = text_error / (text_error + delta_error)
+        return share * by_deltas + (1.0 - share) * by_text
 
     def learn(self, found: Features, deltas: int, tokens: int) -> None:
-        by_text = self._by_text.tokens(found)
-        self._by_deltas.learn(DeltaTurn(deltas, tokens, by_text, *_beyond_latin(found)))
         self._by_text.learn(found, tokens)
+        if deltas >= LEAST_DELTAS:
+            self._by_deltas.learn((deltas, _split(found)), tokens)
 
     def prompt_tokens(self, prompt: PromptText, messages: int) -> float:
         enough = len(self._prompts) >= ENOUGH_PROMPTS
@@ -200,10 +182,9 @@ class _Model:
         return TOKENS_PER_MESSAGE * messages + tokens
 
 
-def _beyond_latin(found: Features) -> tuple[float, float]:
-    """Return the tokens outside Latin script, and those that may be parts of a character."""
-    split = found.rare + found.syllables + found.others
-    return found.cjk + split, split
+def _split(found: Features) -> float:
+    """Return the tokens that may be parts of a character, which arrives in one delta."""
+    return found.rare + found.syllables + found.others
 
 
 def _is_plausible(length: int, tokens: int) -> bool:

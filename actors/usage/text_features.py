@@ -8,7 +8,7 @@ The factors are means over five public vocabularies of 32 000 to 200 000 tokens,
 several languages, Markdown and source code; see docs/explanation/token-estimates.md.
 """
 
-from msgspec import Struct
+from typing import NamedTuple
 
 COMMON_HAN = frozenset(
     "一七万三上下不与专且世业东两严个中为主举久么义之乎乐九也习书买乱了争事二于云五亚些交产京亲人什仅"
@@ -33,8 +33,8 @@ COMMON_HAN = frozenset(
 SAMPLE = 12_288
 """Maximum number of characters examined; the counts of a longer text are scaled up."""
 
-SLICES = 48
-"""Number of evenly spaced slices in the sample of a longer text."""
+SLICE = 256
+"""Length in characters of one slice of a longer text."""
 
 _KIND_UP_TO = (
     (0xC2, "y"),  # signs such as § and °
@@ -58,16 +58,16 @@ _IDEOGRAPHIC = b"\xe3\x80"
 _FULL_WIDTH = b"\xef\xbc"
 
 
-class Features(Struct, frozen=True, gc=False):
+class Features(NamedTuple):
     """Tokens of a text by kind, estimated with the constants below."""
 
-    words: float
+    words: float = 0.0
     """Tokens of runs of Latin letters, one per run."""
-    pieces: float
+    pieces: float = 0.0
     """Additional tokens of long words, CamelCase and CAPITALS."""
-    signs: float
+    signs: float = 0.0
     """Tokens of punctuation, operators, indentation, line ends, symbols and emoji."""
-    numbers: float
+    numbers: float = 0.0
     cjk: float = 0.0
     """Tokens of Han characters and ideographic punctuation."""
     rare: float = 0.0
@@ -82,20 +82,22 @@ def features(text: str) -> Features:
     """Return the features of `text`, all at least 0; lone surrogates count as signs."""
     if len(text) <= SAMPLE:
         return _counted(text, 1.0)
-    return _counted(_sample(text), len(text) / SAMPLE)
+    return _counted(sample(text, SAMPLE), len(text) / SAMPLE)
 
 
-def _sample(text: str) -> str:
-    size = SAMPLE // SLICES
-    last = len(text) - size
-    starts = (last * i // (SLICES - 1) for i in range(SLICES))
-    return "\0".join([text[start : start + size] for start in starts])
+def sample(text: str, size: int) -> str:
+    """Return evenly spaced slices of a text, of this size in total or a little less."""
+    slices = size // SLICE
+    if size >= len(text) or slices < 2:
+        return text[:size]
+    last = len(text) - SLICE
+    starts = [last * number // (slices - 1) for number in range(slices)]
+    return "".join([text[start : start + SLICE] for start in starts])
 
 
 def _counted(text: str, scale: float) -> Features:
     raw = text.encode("utf-8", "replace")
-    # The leading dot gives the first run a predecessor of another kind, as the separator NUL does,
-    # which is translated to a dot.
+    # The leading dot gives the first run a predecessor of another kind.
     kinds = b"." + raw.translate(_KINDS, _CONTINUATIONS)
     words, pieces, signs = _runs(kinds, _LETTERS), _pieces(kinds), _signs(kinds)
     numbers = 0.75 * kinds.count(b"0") + 1.1 * _runs(kinds, _DIGITS)

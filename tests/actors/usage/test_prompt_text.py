@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.model_call import ModelCall
-from actors.usage.prompt_text import APART, MOST_TEXT, PromptText, is_all_text, prompt_text
+from actors.usage.prompt_text import APART, MOST_TEXT, prompt_text
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://x/" + "a" * 100}}
 
@@ -37,7 +37,8 @@ def call(*messages: dict[str, object], **parameters: object) -> ModelCall:
     ],
 )
 def test_the_text_of_a_message(message: dict[str, object], text: str) -> None:
-    assert prompt_text(call(message)) == PromptText(text, len(text))
+    found = prompt_text(call(message))
+    assert (found.text, found.size) == (text, len(text))
 
 
 def test_tool_calls_are_text() -> None:
@@ -71,8 +72,8 @@ def test_offered_tools_are_text() -> None:
         ([{"type": "file", "file": {"file_id": "f"}}], False),
     ],
 )
-def test_is_all_text(content: object, whole: bool) -> None:
-    assert is_all_text(call({"role": "user", "content": content})) == whole
+def test_prompt_with_parts_without_text_is_incomplete(content: object, whole: bool) -> None:
+    assert prompt_text(call({"role": "user", "content": content})).is_complete == whole
 
 
 json = st.recursive(
@@ -91,7 +92,6 @@ json = st.recursive(
 def test_arbitrary_messages_do_not_crash(content: object, tool_calls: object) -> None:
     odd = call({"role": "user", "content": content, "tool_calls": tool_calls})
     assert prompt_text(odd).times == 1
-    assert is_all_text(odd) in (True, False)
 
 
 LINE = "The lighthouse had been dark for eleven years. "
@@ -131,11 +131,10 @@ def test_size_of_a_huge_prompt_is_approximated(one: ModelCall, times: int) -> No
     huge = msgspec.structs.replace(one, messages=one.messages * times)
     started = time.process_time()
     found = prompt_text(huge)
-    all_text = is_all_text(huge)
     assert time.process_time() - started < 0.1
     assert len(found.text) <= MOST_TEXT + 10_000, "including separators"
     assert found.size == pytest.approx(text_size(huge), rel=0.25)
-    assert all_text
+    assert found.is_complete
 
 
 def text_size(call: ModelCall) -> int:

@@ -1,24 +1,15 @@
 """Tests of the text features: values, sampling and monotonicity."""
 
-from typing import cast
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import astuple
 
-from actors.usage.text_features import SAMPLE, SLICES, Features, features
-
-NONE = Features(words=0.0, pieces=0.0, signs=0.0, numbers=0.0)
+from actors.usage.text_features import SAMPLE, SLICE, Features, features, sample
 
 any_text = st.text(st.characters(), max_size=40)
 """Strategy that includes lone surrogates, since a decoder may let one pass."""
 
 feature_text = st.text("aZ é_1.-\n\t 漢的かカ한жт।。\uff0c\uff01€😀\0\r", max_size=60)
-
-
-def values(found: Features) -> tuple[float, ...]:
-    return cast(tuple[float, ...], astuple(found))
 
 
 @pytest.mark.parametrize(
@@ -54,34 +45,31 @@ def values(found: Features) -> tuple[float, ...]:
     ],
 )
 def test_features_of_short_texts(text: str, worth: dict[str, float]) -> None:
-    found = features(text)
-    assert {n: getattr(found, n) for n in found.__struct_fields__} == pytest.approx(
-        {n: worth.get(n, 0.0) for n in found.__struct_fields__}
-    )
+    assert features(text) == pytest.approx(Features(**worth))
 
 
 @given(any_text)
 def test_any_text_has_features(text: str) -> None:
-    assert all(value >= 0.0 for value in values(features(text)))
+    assert all(value >= 0.0 for value in features(text))
 
 
 @given(feature_text, feature_text)
 def test_features_never_shrink_when_text_is_appended(text: str, more: str) -> None:
-    before, after = values(features(text)), values(features(text + more))
+    before, after = features(text), features(text + more)
     assert all(b <= a for b, a in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("line", ["The quick brown fox, again.\n", "敏捷的狐狸跳过了懒狗。\n"])
 def test_a_long_text_counts_in_proportion(line: str) -> None:
     times = 200_000 // len(line)
-    once, all_of_it = sum(values(features(line * 10))) / 10, sum(values(features(line * times)))
+    once, all_of_it = sum(features(line * 10)) / 10, sum(features(line * times))
     assert all_of_it == pytest.approx(times * once, rel=0.03)
 
 
 def test_long_text_is_sampled_evenly() -> None:
     words = "word " * 40_000
-    mixed = sum(values(features(words + "漢" * len(words))))
-    apart = sum(values(features(words))) + sum(values(features("漢" * len(words))))
+    mixed = sum(features(words + "漢" * len(words)))
+    apart = sum(features(words)) + sum(features("漢" * len(words)))
     assert mixed == pytest.approx(apart, rel=0.03)
 
 
@@ -90,9 +78,14 @@ def test_every_character_counts_up_to_the_sample_size() -> None:
     assert features("漢" * (2 * SAMPLE) + "x").words == (2 * SAMPLE + 1) / SAMPLE
 
 
-def test_slices_make_up_the_sample() -> None:
-    assert SAMPLE % SLICES == 0
+@pytest.mark.parametrize("size", [10, SLICE, 2 * SLICE, 10 * SLICE + 9, 99_999, 10**6])
+def test_sample_has_the_size_and_both_ends(size: int) -> None:
+    text = "".join(map(str, range(30_000)))
+    found = sample(text, size)
+    assert min(size, len(text)) - SLICE < len(found) <= size
+    assert text.startswith(found[:10])
+    assert size < 2 * SLICE or text.endswith(found[-SLICE:])
 
 
 def test_empty_text_has_no_features() -> None:
-    assert features("") == NONE
+    assert features("") == Features()
