@@ -45,14 +45,13 @@ class ContinuationFilter:
         for chunk in chunks:
             match chunk:
                 case TextChunk(text):
-                    _pass(self._feed(text), passed)
+                    passed += self._spliced(text)
                 case ReasoningChunk(text):
                     usage.withheld += len(text)
                 case RefusalChunk():
                     raise _misfit("it is a refusal")
                 case FinishChunk() | ToolCallChunk():
-                    _pass(self._end(), passed)
-                    passed.append(chunk)
+                    passed += [*self._spliced(None), chunk]
                 case _:
                     passed.append(chunk)
         usage.dropped = self._splicer.dropped
@@ -61,28 +60,19 @@ class ContinuationFilter:
             return passed, []
         return passed, self._report(seam, usage)
 
-    def _feed(self, text: str) -> str:
+    def _spliced(self, text: str | None) -> list[Chunk]:
+        """Return what to show after this text of the second answer, or at its end (None)."""
         try:
-            return self._splicer.feed(text)
+            rest = self._splicer.end() if text is None else self._splicer.feed(text)
         except DoesNotFit as error:
             raise _misfit(str(error)) from None
-
-    def _end(self) -> str:
-        try:
-            return self._splicer.end()
-        except DoesNotFit as error:
-            raise _misfit(str(error)) from None
+        return [TextChunk(rest)] if rest else []
 
     def _report(self, seam: Seam, usage: AttemptUsage) -> list[AnyEvent]:
         self._reported = True
         usage.kept = usage.continued = True
         usage.note = f"continued the answer ({seam})"
         return [_warning(seam, self._route)]
-
-
-def _pass(text: str, passed: list[Chunk]) -> None:
-    if text:
-        passed.append(TextChunk(text))
 
 
 def _warning(seam: Seam, route: Route) -> events.Warning:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
+from actors.turn.chunks import Chunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.messages import (
     AssistantMessage,
     Content,
@@ -34,38 +34,31 @@ _OVERLAP_TOKENS: Final = 16
 _MIN_LIMIT: Final = 16
 """Smallest output limit that all providers accept."""
 
+_OBSTACLES: Final = {
+    RefusalChunk: "a refusal had begun",
+    ToolCallChunk: "a tool call had begun",
+}
+"""Output that a second answer cannot continue."""
+
 
 class ShownAnswer:
     """The part of an answer that was passed on. `note` runs for every chunk and must be fast."""
 
-    __slots__ = ("_pieces", "logprobs", "reasoning", "refusal", "tool_call")
+    __slots__ = ("_pieces", "obstacle")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self.logprobs = False
-        self.reasoning = False
-        self.refusal = False
-        self.tool_call = False
+        self.obstacle: str | None = None
+        """Reason why the answer cannot be continued, or None."""
 
     def note(self, chunk: Chunk) -> None:
         """Record a chunk that was passed on."""
         if type(chunk) is TextChunk:
             self._pieces.append(chunk.text)
             if chunk.logprobs is not None:
-                self.logprobs = True
+                self.obstacle = "logprobs were requested"
         else:
-            self._note_other(chunk)
-
-    def _note_other(self, chunk: Chunk) -> None:
-        match chunk:
-            case ReasoningChunk():
-                self.reasoning = True
-            case RefusalChunk():
-                self.refusal = True
-            case ToolCallChunk():
-                self.tool_call = True
-            case _:
-                pass
+            self.obstacle = _OBSTACLES.get(type(chunk), self.obstacle)
 
     @property
     def text(self) -> str:
@@ -81,15 +74,11 @@ def why_not_continued(call: ModelCall, shown: ShownAnswer) -> str | None:
     An answer without visible text may always be continued, because there is nothing to splice. The
     call is then sent unchanged, and the reasoning of the second answer is not shown.
     """
-    if shown.tool_call:
-        return "a tool call had begun"
-    if shown.refusal:
-        return "a refusal had begun"
+    if shown.obstacle is not None:
+        return shown.obstacle
     if wants_structure(call.parameters):
         return "structured output was requested"
-    if shown.logprobs or wants_logprobs(call.parameters):
-        return "logprobs were requested"
-    return None
+    return "logprobs were requested" if wants_logprobs(call.parameters) else None
 
 
 def wants_structure(parameters: Mapping[str, JSON]) -> bool:

@@ -8,14 +8,8 @@ import re
 from enum import Enum, auto
 from typing import Final
 
+from actors.continuation.splicing import characters
 from actors.continuation.splicing.boundaries import begins_line, begins_sentence
-from actors.continuation.splicing.characters import (
-    OPENING_MARKS,
-    first_word,
-    splits_word,
-    weight,
-    words_in,
-)
 
 _PROOF: Final = 3
 """Minimum letters of whole words; `a`, `is` and the like are too common."""
@@ -53,9 +47,9 @@ class Anchor(Enum):
 
 def judge(before: str, anchor: str, after: str) -> Anchor:
     """Rate `anchor`, given the shown text before it and the second answer after it."""
-    if splits_word(before, anchor):
+    if characters.splits_word(before, anchor):
         return _judge_inside(anchor)
-    if not (weight(anchor) or is_markup(anchor)):
+    if not (characters.weight(anchor) or is_markup(anchor)):
         return Anchor.PROOF if is_long(anchor) else Anchor.CHANCE
     if opens_no_answer(anchor):
         return _judge_words(before, anchor, after, alone=Anchor.PROOF)
@@ -68,7 +62,7 @@ def _judge_words(before: str, anchor: str, after: str, *, alone: Anchor) -> Anch
     """Rate whole words; `alone` is the rating of a single word."""
     if is_long(anchor) or has_at_least(anchor, *_WORDS):
         return Anchor.PROOF
-    proven = weight(anchor) >= _PROOF and not continues_word(before, anchor, after)
+    proven = characters.weight(anchor) >= _PROOF and not continues_word(before, anchor, after)
     return alone if proven else Anchor.UNCLEAR
 
 
@@ -76,7 +70,7 @@ def _judge_inside(anchor: str) -> Anchor:
     """Rate an anchor that begins inside a word, such as `study` after `understudy`."""
     if is_long(anchor):
         return Anchor.PROOF
-    more = weight(anchor) > _BY_CHANCE or len(anchor.split()) > 1
+    more = characters.weight(anchor) > _BY_CHANCE or len(anchor.split()) > 1
     return Anchor.UNCLEAR if more else Anchor.CHANCE
 
 
@@ -88,7 +82,7 @@ def _judge_opening(before: str, anchor: str, after: str) -> Anchor:
 
 def opens_no_answer(anchor: str) -> bool:
     """Return True if the anchor begins with a lower-case letter, as no answer's opening does."""
-    return anchor.lstrip(OPENING_MARKS)[:1].islower()
+    return anchor.lstrip(characters.OPENING_MARKS)[:1].islower()
 
 
 def is_long(anchor: str) -> bool:
@@ -96,14 +90,16 @@ def is_long(anchor: str) -> bool:
 
     A row of equal marks, such as dashes, is never proof, since it can have any length.
     """
-    if len(anchor.split()) >= _PARTS and weight(anchor):
+    if len(anchor.split()) >= _PARTS and characters.weight(anchor):
         return True
-    return len(anchor) >= _LONG and (weight(anchor) >= _LONG or len(set(anchor)) >= _PROOF)
+    return len(anchor) >= _LONG and (
+        characters.weight(anchor) >= _LONG or len(set(anchor)) >= _PROOF
+    )
 
 
 def has_at_least(anchor: str, letters: int, words: int) -> bool:
     """Return True if the anchor has at least this many letters and words."""
-    return weight(anchor) >= letters and len(words_in(anchor)) >= words
+    return characters.weight(anchor) >= letters and len(characters.words_in(anchor)) >= words
 
 
 def repeats_number(before: str, second: str) -> bool:
@@ -117,9 +113,9 @@ def continues_word(before: str, anchor: str, after: str) -> bool:
     An example is `in the` and `theatre`: the cut may be inside the word or before it. A long
     anchor that isn't a word of the shown text is taken to be cut inside, so it returns False.
     """
-    if first_word(anchor) != anchor or not splits_word(anchor, after):
+    if characters.first_word(anchor) != anchor or not characters.splits_word(anchor, after):
         return False
-    return weight(anchor) < _FRAGMENT or anchor in words_in(before)
+    return characters.weight(anchor) < _FRAGMENT or anchor in characters.words_in(before)
 
 
 def is_markup(anchor: str) -> bool:

@@ -6,25 +6,7 @@ Applies to answers that repeat nothing of the shown text. The rules look at form
 import re
 from typing import Final
 
-from actors.continuation.splicing.boundaries import (
-    block_marker,
-    in_code,
-    in_fence,
-    last_line,
-    stops_midway,
-)
-from actors.continuation.splicing.characters import (
-    AFTER_REMARK,
-    ANNOUNCEMENTS,
-    BEFORE_NOUN,
-    OPENERS,
-    OPENING_MARKS,
-    REMARKS,
-    SPACED_DASHES,
-    first_word,
-    last_word,
-    splits_word,
-)
+from actors.continuation.splicing import boundaries, characters
 from actors.continuation.splicing.repetition import common_prefix_length
 
 LOOK: Final = 48
@@ -47,48 +29,50 @@ _DOTS: Final = re.compile(r"(?:\.{3}|…)\s{0,2}")
 
 def begins_with_remark(second: str) -> bool:
     """Return True if the answer begins by addressing the user: `Sure!`, `Here is the rest`."""
-    text = second.lstrip().lstrip(OPENING_MARKS)[:LOOK]
+    text = second.lstrip().lstrip(characters.OPENING_MARKS)[:LOOK]
     if text[:1].islower():
         return False
     text = text.casefold().replace("\u2019", "'")
-    return any(_is_remark(text, words) for words in REMARKS) or any(
-        text.startswith(words) and not splits_word(words, text[len(words) :])
-        for words in ANNOUNCEMENTS
+    return any(_is_remark(text, words) for words in characters.REMARKS) or any(
+        text.startswith(words) and not characters.splits_word(words, text[len(words) :])
+        for words in characters.ANNOUNCEMENTS
     )
 
 
 def starts_over(shown: str, second: str) -> bool:
     """Return True if the shown text stops midway and the second answer begins like a new one."""
     start = second.lstrip()[:LOOK]
-    if in_code(shown):
+    if boundaries.in_code(shown):
         return _REOPENED.match(start) is not None or _is_prose(start)
-    if not stops_midway(shown):
+    if not boundaries.stops_midway(shown):
         return False
-    block = block_marker(start)
-    if block and block == block_marker(last_line(shown).lstrip()):
+    block = boundaries.block_marker(start)
+    if block and block == boundaries.block_marker(boundaries.last_line(shown).lstrip()):
         return False
     return block.startswith(_NEW_BLOCKS) or _has_capital(shown, start)
 
 
 def _is_remark(text: str, words: str) -> bool:
     rest = text[len(words) : len(words) + 2]
-    return text.startswith(words) and (rest[:1] in AFTER_REMARK or rest in SPACED_DASHES)
+    return text.startswith(words) and (
+        rest[:1] in characters.AFTER_REMARK or rest in characters.SPACED_DASHES
+    )
 
 
 def _is_prose(start: str) -> bool:
     """Return True for a sentence in place of code: `You can use`, but not `Foo(` or `if x`."""
-    word = first_word(start)
+    word = characters.first_word(start)
     rest = start[len(word) :]
-    opener = word[:1].isupper() and word.casefold() in OPENERS
+    opener = word[:1].isupper() and word.casefold() in characters.OPENERS
     return opener and rest[:1] == " " and rest[1:2].islower()
 
 
 def _has_capital(shown: str, start: str) -> bool:
     """Return True for a leading capital that would be wrong in the middle of the sentence."""
-    word = first_word(start.lstrip(OPENING_MARKS))
+    word = characters.first_word(start.lstrip(characters.OPENING_MARKS))
     if not word[:1].isupper():
         return False
-    if word.casefold() in OPENERS:
+    if word.casefold() in characters.OPENERS:
         return True
     shown = shown[-_SEEN:]
     return not (is_always_capitalised(word) or is_known_name(word, shown) or awaits_noun(shown))
@@ -110,7 +94,7 @@ def awaits_noun(shown: str) -> bool:
     words = _INSIDE.findall(shown)
     if len(words) < least or sum(word[0].isupper() for word in words) < share * len(words):
         return False
-    return last_word(shown.rstrip()).casefold() in BEFORE_NOUN
+    return characters.last_word(shown.rstrip()).casefold() in characters.BEFORE_NOUN
 
 
 def lead_in(shown: str, second: str) -> int:
@@ -120,7 +104,9 @@ def lead_in(shown: str, second: str) -> int:
     shown text begins with them too.
     """
     start = len(second) - len(second.lstrip())
-    lead = _DOTS.match(second, start) or (in_fence(shown) and _FENCE_LINE.match(second, start))
+    lead = _DOTS.match(second, start) or (
+        boundaries.in_fence(shown) and _FENCE_LINE.match(second, start)
+    )
     if not lead or common_prefix_length(shown.lstrip(), lead[0]) in (
         len(lead[0]),
         len(shown.strip()),

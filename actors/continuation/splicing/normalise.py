@@ -3,6 +3,7 @@
 Two models that write the same text may differ in both. A *unit* is one character of folded text.
 """
 
+from itertools import takewhile
 from typing import Final
 from unicodedata import combining, normalize
 
@@ -31,7 +32,7 @@ class Folder:
     def feed(self, text: str) -> str:
         """Add text and return the units that are final; the last marks may still be reordered."""
         text = self._open + text
-        end = len(text) - _open_marks(text)
+        end = len(text) - len(_trailing_marks(text))
         self._open = text[end:]
         return self._fold(text[:end])
 
@@ -63,9 +64,7 @@ def split_trailing_marks(text: str) -> tuple[str, str]:
     white space are not split off.
     """
     end = normalize("NFD", text[-_MOST_MARKS:])
-    size = len(end)
-    while size and combining(end[size - 1]):
-        size -= 1
+    size = len(end) - len(_trailing_marks(end))
     if not size or end[size - 1].isspace():
         return text, ""
     return text[:-_MOST_MARKS] + end[:size], end[size:]
@@ -110,13 +109,10 @@ def _whole_blocks(text: str, units: int) -> tuple[int, int, bool]:
     return at, counted, gap
 
 
-def _open_marks(text: str) -> int:
-    """Return the number of last characters that a following mark could be sorted into."""
-    if text.isascii():
-        return 0
-    count = 0
-    while count < min(len(text), _MOST_MARKS):
-        if not combining(normalize("NFD", text[-1 - count])[-1]):
-            break
-        count += 1
-    return count
+def _trailing_marks(text: str) -> list[str]:
+    """Return the last characters, in reverse, that a following mark could be sorted into."""
+    return list(takewhile(_ends_with_mark, reversed(text[-_MOST_MARKS:])))
+
+
+def _ends_with_mark(char: str) -> bool:
+    return combining(normalize("NFD", char)[-1]) != 0

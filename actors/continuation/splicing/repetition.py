@@ -4,6 +4,8 @@ The second answer is compared with the start and with the end of the shown text,
 text (`normalise`). The work is linear in the length of both texts, however small the pieces are.
 """
 
+from bisect import bisect_left
+from collections.abc import Callable
 from typing import Final
 
 from actors.continuation.splicing.normalise import Folder, fold
@@ -141,25 +143,19 @@ class TailMatch:
 
     def longest_quote(self) -> int:
         """Return the length of the longest beginning of the answer that occurs in `tail`."""
-        received = self.received
-        low, high = 0, min(len(received), len(self.tail))
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if received[:middle] in self.tail else (low, middle - 1)
-        return low
+        return _longest(self.received, lambda start: start in self.tail)
 
 
 def common_prefix_length(one: str, other: str) -> int:
     """Return the number of equal characters at the start of two texts."""
+    return _longest(one, other.startswith)
+
+
+def _longest(text: str, matches: Callable[[str], bool]) -> int:
+    """Return the length of the longest beginning of the text that matches, as all shorter ones."""
     # A binary search over slices: comparing slices is far faster than a loop over characters.
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    lengths = range(1, len(text) + 1)
+    return bisect_left(lengths, True, key=lambda length: not matches(text[:length]))
 
 
 def overlap(one: str, other: str) -> int:

@@ -73,18 +73,6 @@ class SeamSearch:
     `shown` is the text of the first answer, `bare` the same without trailing white space.
     """
 
-    __slots__ = (
-        "_bare",
-        "_base",
-        "_held",
-        "_lead",
-        "_marks",
-        "_repetition",
-        "_room",
-        "_seen",
-        "_shown",
-    )
-
     def __init__(self, shown: str, bare: str) -> None:
         self._shown = shown
         self._bare = bare

@@ -7,26 +7,7 @@ begin a message without leading white space.
 from typing import Final
 from unicodedata import normalize
 
-from actors.continuation.splicing.boundaries import (
-    block_marker,
-    ends_fence,
-    in_code,
-    is_marker,
-    last_line,
-)
-from actors.continuation.splicing.characters import (
-    GOING_ON_IN_CODE,
-    OPEN_IN_CODE,
-    SPACED_CLOSERS,
-    SPACED_MARKS,
-    first_word,
-    is_unspaced,
-    is_wide,
-    is_word_char,
-    last_word,
-    splits_word,
-    words_in,
-)
+from actors.continuation.splicing import boundaries, characters
 from actors.continuation.splicing.normalise import is_mark
 from actors.continuation.splicing.repetition import overlap
 
@@ -59,22 +40,22 @@ def missing_space(shown: str, second: str) -> str:
     """Return the white space to insert between two texts without any; raises `Unclear`."""
     if not shown or not second or shown[-1].isspace() or second[0].isspace():
         return ""
-    line = last_line(shown)
-    if begins_block(line, second) or ends_fence(shown):
+    line = boundaries.last_line(shown)
+    if begins_block(line, second) or boundaries.ends_fence(shown):
         return "\n"
-    if is_marker(line) and is_between(line, second):
+    if boundaries.is_marker(line) and is_between(line, second):
         return " "
-    if in_code(shown):
+    if boundaries.in_code(shown):
         return _in_code(shown[-1], second[0])
-    if splits_word(shown, second):
+    if characters.splits_word(shown, second):
         return _between_words(shown[-_SEEN:], second)
     return " " if _is_apart(shown[-_SEEN:], second) else ""
 
 
 def begins_block(line: str, second: str) -> bool:
     """Return True for a fence, or the next item of the line's list, quotation or table."""
-    block = block_marker(second)
-    return block == "```" or bool(block and block == block_marker(line.lstrip()))
+    block = boundaries.block_marker(second)
+    return block == "```" or bool(block and block == boundaries.block_marker(line.lstrip()))
 
 
 def is_between(line: str, second: str) -> bool:
@@ -87,7 +68,7 @@ def _in_code(last: str, first: str) -> str:
 
     Elsewhere a line break and its indentation may be lost, so it raises `Unclear`.
     """
-    if last in OPEN_IN_CODE or first in GOING_ON_IN_CODE:
+    if last in characters.OPEN_IN_CODE or first in characters.GOING_ON_IN_CODE:
         return ""
     raise Unclear("a line of code may have ended at the cut")
 
@@ -98,14 +79,18 @@ def _between_words(shown: str, second: str) -> str:
     Most cuts are between words. Two numbers are joined only by a space in a row of numbers; else
     a number may have been cut, which raises `Unclear`.
     """
-    before, after = last_word(shown), first_word(second)
-    if is_unspaced(shown[-1]) or is_unspaced(second[0]) or not after[0].isalnum():
+    before, after = characters.last_word(shown), characters.first_word(second)
+    if (
+        characters.is_unspaced(shown[-1])
+        or characters.is_unspaced(second[0])
+        or not after[0].isalnum()
+    ):
         return ""
     if shown[-1].isdigit() and second[0].isdigit():
         if numbers_in_row(shown, second):
             return " "
         raise Unclear("a number may have been cut")
-    return "" if before + after in words_in(shown) else " "
+    return "" if before + after in characters.words_in(shown) else " "
 
 
 def numbers_in_row(shown: str, second: str) -> bool:
@@ -119,12 +104,12 @@ def numbers_in_row(shown: str, second: str) -> bool:
 
 def _is_apart(shown: str, second: str) -> bool:
     """Return True if a space belongs after the punctuation mark that the shown text ends with."""
-    if not (second[0].isalpha() and not is_wide(second[0])):
+    if not (second[0].isalpha() and not characters.is_wide(second[0])):
         return False
     mark = shown[-1]
-    if mark in SPACED_MARKS:
+    if mark in characters.SPACED_MARKS:
         return not is_address(shown)
-    if mark in SPACED_CLOSERS:
+    if mark in characters.SPACED_CLOSERS:
         return True
     return mark in '"*_`' and closes(shown)
 
@@ -134,7 +119,7 @@ def is_address(shown: str) -> bool:
     last = shown.split()[-1]
     return (
         last.startswith(("www.", "http"))
-        or not is_word_char(last[-2:-1] or " ")
+        or not characters.is_word_char(last[-2:-1] or " ")
         or any(mark in last for mark in "/_=(@\\")
     )
 
