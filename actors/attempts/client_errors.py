@@ -15,19 +15,13 @@ _REQUEST_REASONS = ("no_images", "no_tools", "no_reasoning", "context_window", "
 """Prefixes of the skip reasons that are caused by the request."""
 
 _GATEWAY_STATUS = {
-    FailureKind.REFUSED: 502,
     FailureKind.CONNECT_TIMEOUT: 504,
     FailureKind.FIRST_BYTE_TIMEOUT: 504,
     FailureKind.FIRST_TOKEN_TIMEOUT: 504,
     FailureKind.IDLE_TIMEOUT: 504,
-    FailureKind.REJECTED: 502,
-    FailureKind.SERVER_ERROR: 502,
-    FailureKind.IN_STREAM_ERROR: 502,
-    FailureKind.MALFORMED: 502,
-    FailureKind.TRUNCATED: 502,
-    FailureKind.MISFIT: 502,
     FailureKind.BUSY: 503,
 }
+"""Statuses of failures that are not a 502."""
 
 
 def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorInfo:
@@ -120,4 +114,4 @@ def _client_status(failure: UpstreamFailure) -> int:
         return 503
     if failure.kind is FailureKind.REJECTED and failure.status not in _OPERATOR_STATUSES:
         return failure.status or 502
-    return _GATEWAY_STATUS[failure.kind]
+    return _GATEWAY_STATUS.get(failure.kind, 502)

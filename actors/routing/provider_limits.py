@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from actors.routing.concurrency_gate import ConcurrencyGate
 from actors.routing.key_ring import KeyCounts, KeyRing
-from actors.routing.rate_window import RateLimits, RateUsage, RateWindow
+from actors.routing.rate_window import RateUsage, RateWindow
 
 
 class ProviderLimits(Struct, frozen=True, kw_only=True):
@@ -34,12 +34,7 @@ class ProviderState:
     __slots__ = ("capacity", "gate", "keys")
 
     def __init__(self, limits: ProviderLimits, keys: KeyRing | None) -> None:
-        self.capacity = RateWindow(
-            RateLimits(
-                requests_per_minute=limits.requests_per_minute,
-                tokens_per_minute=limits.tokens_per_minute,
-            )
-        )
+        self.capacity = RateWindow(limits.requests_per_minute, limits.tokens_per_minute)
         self.gate = ConcurrencyGate(limits.concurrent, limits.wait_s)
         self.keys = keys
 

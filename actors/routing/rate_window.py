@@ -13,13 +13,6 @@ HOT = 0.9
 """Share of a limit from which other routes are preferred."""
 
 
-class RateLimits(Struct, frozen=True, kw_only=True):
-    """Limits of a provider within any 60 seconds; None means unlimited."""
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-
-
 class RateUsage(Struct, frozen=True):
     """Requests and tokens of a provider within the last 60 seconds."""
 
@@ -27,24 +20,25 @@ class RateUsage(Struct, frozen=True):
     tokens: int
 
 
-class _Second:
+class _Second(Struct):
     """Counts of one second of the clock."""
 
-    __slots__ = ("number", "requests", "tokens")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.requests = 0
-        self.tokens = 0
+    number: int
+    requests: int = 0
+    tokens: int = 0
 
 
 class RateWindow:
-    """Counter of one provider's requests and tokens in a sliding window of one-second steps."""
+    """Counter of one provider's requests and tokens in a sliding window of one-second steps.
 
-    __slots__ = ("_limits", "_requests", "_seconds", "_tokens")
+    The limits are those of any 60 seconds; None means unlimited.
+    """
 
-    def __init__(self, limits: RateLimits) -> None:
-        self._limits = limits
+    __slots__ = ("_most_requests", "_most_tokens", "_requests", "_seconds", "_tokens")
+
+    def __init__(self, requests: int | None, tokens: int | None) -> None:
+        self._most_requests = requests
+        self._most_tokens = tokens
         self._seconds: deque[_Second] = deque()
         self._requests = 0
         self._tokens = 0
@@ -66,10 +60,8 @@ class RateWindow:
 
     def hot(self, now: float) -> bool:
         """Return True if at least 90 % of a limit is used."""
-        used, limits = self.usage(now), self._limits
-        return _near(used.requests, limits.requests_per_minute) or _near(
-            used.tokens, limits.tokens_per_minute
-        )
+        used = self.usage(now)
+        return _near(used.requests, self._most_requests) or _near(used.tokens, self._most_tokens)
 
     def _second(self, now: float) -> _Second:
         number = int(now)

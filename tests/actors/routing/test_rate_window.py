@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.routing.rate_window import WINDOW_S, RateLimits, RateUsage, RateWindow
+from actors.routing.rate_window import WINDOW_S, RateUsage, RateWindow
 
 
 def requests(limit: int | None, *times: float) -> RateWindow:
-    capacity = RateWindow(RateLimits(requests_per_minute=limit))
+    capacity = RateWindow(limit, None)
     for now in times:
         capacity.note_request(now)
     return capacity
 
 
 def test_nothing_is_limited_by_default() -> None:
-    capacity = RateWindow(RateLimits())
+    capacity = RateWindow(None, None)
     for _ in range(1000):
         capacity.note_request(0)
         capacity.note_tokens(0, 1_000_000)
@@ -30,7 +30,7 @@ def test_hot_from_nine_tenths_of_the_requests(count: int, hot: bool) -> None:
 
 @pytest.mark.parametrize(("tokens", "hot"), [(899, False), (900, True), (5000, True)])
 def test_hot_from_nine_tenths_of_the_tokens(tokens: int, hot: bool) -> None:
-    capacity = RateWindow(RateLimits(requests_per_minute=10, tokens_per_minute=1000))
+    capacity = RateWindow(10, 1000)
     capacity.note_request(0)
     capacity.note_tokens(0, tokens)
     assert capacity.hot(0) is hot
@@ -65,7 +65,7 @@ def test_memory_is_bounded_by_the_window() -> None:
 def test_sums_cover_the_last_sixty_clock_seconds(
     steps: list[tuple[float, int]],
 ) -> None:
-    capacity, now, noted = RateWindow(RateLimits()), 1000.0, list[tuple[float, int]]()
+    capacity, now, noted = RateWindow(None, None), 1000.0, list[tuple[float, int]]()
     for passed, tokens in steps:
         now += passed
         capacity.note_request(now)

@@ -241,12 +241,18 @@ async def test_slots_are_per_provider(autojump_clock: MockClock) -> None:
         {},
         trio.current_time,
     )
-    async with board.gate(A).slot():
-        assert board.status(Route("a", "another")).provider.in_flight == 1
+    await board.gate(A).acquire()
+    assert board.status(Route("a", "another")).provider.in_flight == 1
+
+    async def find_busy() -> None:
         with pytest.raises(ProviderBusy):
             await board.gate(Route("a", "another")).acquire()
-        assert trio.current_time() == 2
-        await board.gate(B).acquire()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(find_busy)
+    assert trio.current_time() == 2
+    await board.gate(B).acquire()
+    board.gate(A).release()
     assert board.status(A).provider.in_flight == 0
 
 

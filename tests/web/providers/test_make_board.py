@@ -45,8 +45,9 @@ def test_board_uses_configured_breakers_limits_and_keys() -> None:
 async def test_gate_uses_configured_concurrency() -> None:
     board = make_board(CONFIG, {}, lambda: 100.0)
     gate = board.gate(ROUTES[0])
-    async with gate.slot():
-        assert (gate.in_flight, board.gate(ROUTES[2]).in_flight) == (1, 0)
+    await gate.acquire()
+    assert (gate.in_flight, board.gate(ROUTES[2]).in_flight) == (1, 0)
+    gate.release()
 
 
 def test_configured_route_outlives_many_invented_routes() -> None:
