@@ -4,7 +4,8 @@ The weights are the state of a Kalman filter, which each reported count updates.
 already in tokens of an average vocabulary, so weights start at 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import mul
 
 NOISE = 0.1
 """Standard deviation of a count, relative to the weighted sum."""
@@ -73,4 +74,5 @@ class TokenFit:
 
 
 def _dot(left: Sequence[float], right: Sequence[float]) -> float:
-    return sum([a * b for a, b in zip(left, right, strict=True)])
+    products: Iterable[float] = map(mul, left, right)
+    return sum(products)
