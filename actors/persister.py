@@ -31,7 +31,6 @@ class Persister:
         "_early",
         "_order",
         "_turn",
-        "finish",
         "tail",
     )
 
@@ -45,7 +44,6 @@ class Persister:
         # keeps the journal in memory until a garbage collection.
         fenced = partial(turn.stop, Reason.OWNER_LOST)
         self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
-        self.finish: Reason | None = None
 
     @property
     def started(self) -> bool:
@@ -82,7 +80,7 @@ class Persister:
     def _step_other(self, draft: Draft, ready: list[AnyEvent]) -> None:
         match draft:
             case FinishChunk(reason):
-                self.finish = reason
+                self._turn.steps[-1].finish = reason
             case events.Warning() if not self.started:
                 # `started` must be first: warnings before it wait.
                 self._early.append(draft)

@@ -6,8 +6,8 @@ The first four run in the production nursery below. Writers read the journal and
 of their requests (`actors.writer`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -20,7 +20,7 @@ from actors.finalisation.outcome_decision import TurnEnding
 from actors.guard import Guard, Screen, watch
 from actors.journal.checkpointer import Checkpointer
 from actors.persister import Persister, persist
-from actors.ports import EventBus, Provider, TurnStore
+from actors.ports import EventBus, TurnStore
 from actors.runtime.batch_channel import BatchChannel, Receiver
 from actors.streamer import Streamer, Upstreams
 from actors.turn.events import Warning
@@ -42,10 +42,6 @@ class TurnDependencies:
     now: Clock
     screens: Callable[[], tuple[Screen, ...]] = tuple
     """Factory of a guard's chain; each turn has its own, because screens hold text back."""
-
-    def with_providers(self, providers: Mapping[str, Provider]) -> "TurnDependencies":
-        """Return a copy with other providers."""
-        return replace(self, upstreams=replace(self.upstreams, providers=providers))
 
 
 async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
@@ -112,7 +108,7 @@ class Production:
         self._dependencies = dependencies
         self._chunks: BatchChannel[Item] = BatchChannel()
         self._drafts: BatchChannel[Draft] = BatchChannel()
-        self._streamer = Streamer(turn, dependencies.upstreams)
+        self._streamer = Streamer(turn, turn.begin_step(turn.request.call), dependencies.upstreams)
         oversize = partial(turn.stop, Reason.SIZE_LIMIT)
         self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
         self._guard = Guard()
@@ -170,8 +166,9 @@ class Production:
                 publish_crash(self._turn, self._dependencies.now())
 
     async def _finalise(self) -> None:
-        self._dependencies.checkpointer.forget(self._persister.tail)
-        ending = TurnEnding(self._turn, self._persister, self._dependencies.upstreams.estimates)
+        tail = self._persister.tail
+        self._dependencies.checkpointer.forget(tail)
+        ending = TurnEnding(self._turn, tail, self._dependencies.upstreams.estimates)
         if self._refused:
             publish(self._turn, self._persister.closing(ending.ended(self._dependencies.now())))
         else:

@@ -1,16 +1,13 @@
 """Registry of the live turns of this process; starts them in the service's nursery."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import partial
 
 import trio
-from msgspec.structs import replace
 
-from actors.ports import Provider
 from actors.run_turn import TurnDependencies, run_turn
-from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
@@ -18,9 +15,6 @@ from actors.turn.store_records import Principal, Stored
 
 UNSETTLED_KEPT = 1000
 """Maximum number of ended turns kept readable in memory until their record is in the database."""
-
-_EMPTY_CALL = ModelCall(upstream_model="", messages=(), parameters={})
-"""Placeholder for an ended turn's call, so that its messages (maybe megabytes) can be freed."""
 
 
 class TooManyTurns(Exception):
@@ -61,17 +55,12 @@ class Registry:
     def __iter__(self) -> Iterator[Turn]:
         return iter(list(self._live.values()))
 
-    def start(
-        self,
-        request: TurnRequest,
-        mark: Callable[[str], object] = str,
-        providers: Mapping[str, Provider] | None = None,
-    ) -> Turn:
+    def start(self, request: TurnRequest, mark: Callable[[str], object] = str) -> Turn:
         """Start a turn in the background; raises `TooManyTurns` or `Draining`.
 
         Take a lease before the next checkpoint: a turn without a lease runs until it finishes.
         `mark` is called with the turn's id; context variables that it sets apply to the turn's
-        tasks. `providers` replace the service's own.
+        tasks.
         """
         if self.draining:
             raise Draining
@@ -81,7 +70,7 @@ class Registry:
         self._live[turn.id] = turn
         context = self._context.copy()
         context.run(mark, turn.id)
-        context.run(partial(self._nursery.start_soon, self._run, turn, providers, name=turn.id))
+        context.run(partial(self._nursery.start_soon, self._run, turn, name=turn.id))
         return turn
 
     def find(self, principal: Principal, turn_id: str) -> Turn | None:
@@ -113,12 +102,9 @@ class Registry:
         for turn in [turn for turn in self._unsettled.values() if turn.stored == stored]:
             del self._unsettled[turn.id]
 
-    async def _run(self, turn: Turn, providers: Mapping[str, Provider] | None) -> None:
-        dependencies = self._dependencies
-        if providers is not None:
-            dependencies = dependencies.with_providers(providers)
+    async def _run(self, turn: Turn) -> None:
         try:
-            await run_turn(turn, dependencies)
+            await run_turn(turn, self._dependencies)
         finally:
             del self._live[turn.id]
             if turn.stored in ("spooled", "unsaved"):
@@ -127,7 +113,7 @@ class Registry:
                 self._empty.set()
 
     def _keep_unsettled(self, turn: Turn) -> None:
-        turn.request = replace(turn.request, call=_EMPTY_CALL, input_items=None)
+        turn.forget_calls()
         self._unsettled[turn.id] = turn
         if len(self._unsettled) > UNSETTLED_KEPT:
             self._unsettled.popitem(last=False)

@@ -3,10 +3,10 @@
 - `attempt`: sends the request, records usage, passes the chunks on
 - `deadlines`: first byte, first token, then idle
 - `opening_events`: events that an attempt sends when its provider begins to answer
-- `retry_policy`: the retry table and its limits
+- `retry_policy`: the retry table, its limits, and the next action of a step
 - `client_errors`: the client's errors for upstream failures and refusals
 
-Imports `turn`, `ports`, `runtime`, `usage`, `continuation` and `routing`. The loop over the routes
-is in `actors.streamer`; classes of failures are in `turn.failure_class`; route health is in
-`routing`.
+Imports `turn`, `ports`, `runtime`, `continuation` and `routing`. The loop that carries out the
+decisions is in `actors.streamer`; classes of failures are in `turn.failure_class`; route health is
+in `routing`.
 """

@@ -3,11 +3,10 @@
 The upstream connection is always closed or released before the attempt ends.
 """
 
-from collections.abc import Callable
-
 import trio
 
 from actors.attempts.deadlines import AttemptClock
+from actors.attempts.opening_events import opening
 from actors.continuation.filter import ContinuationFilter
 from actors.continuation.interruption import Interruption
 from actors.ports import AnswerStream, Provider
@@ -18,14 +17,10 @@ from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.request import Timeouts
 from actors.turn.state import Clock, Turn
-from actors.usage.usage_ledger import AttemptUsage
+from actors.turn.step import AttemptUsage
 
 Item = Chunk | AnyEvent
 """Item sent by the streamer: a chunk, or an event that only the streamer can create."""
-
-
-Opening = Callable[[tuple[str, ...]], list[AnyEvent]]
-"""Function from the ignored parameters to the opening events of an attempt."""
 
 
 class Attempt:
@@ -65,19 +60,18 @@ class Attempt:
         provider: Provider,
         call: ModelCall,
         timeouts: Timeouts,
-        opening: Opening,
+        changed: str,
         outbox: Sender[Item],
     ) -> None:
         """Send the request and pass on the answer until it ends; raises `UpstreamFailure`.
 
-        `opening` is called once the response head has arrived, with the parameters that the
-        provider ignores, and returns the events to send first.
+        `changed` is the reason for trying this route if another one was tried before.
         """
         clock = AttemptClock(timeouts)
         try:
             with clock.scope:
                 answer = await provider.open(call, connect_s=timeouts.connect_s)
-                await self._relay(answer, clock, opening, outbox)
+                await self._relay(answer, clock, changed, outbox)
             clock.check()
         except UpstreamFailure:
             # A finish reason makes an answer complete, however its stream ends after that.
@@ -88,14 +82,14 @@ class Attempt:
         self,
         answer: AnswerStream,
         clock: AttemptClock,
-        opening: Opening,
+        changed: str,
         outbox: Sender[Item],
     ) -> None:
         in_order = False
         try:
             clock.head_arrived()
             self._usage.responded = True
-            await outbox.put(list(opening(answer.ignored)))
+            await outbox.put([*self._opening(changed, answer.ignored)])
             while chunks := await answer.receive():
                 items = self._take(chunks, clock)
                 if items:
@@ -111,6 +105,11 @@ class Attempt:
                 FailureKind.TRUNCATED, "The provider's answer ended without a finish reason."
             )
 
+    def _opening(self, changed: str, ignored: tuple[str, ...]) -> list[AnyEvent]:
+        restart = self._interruption.take_restart()
+        route = self._usage.route
+        return opening(self._turn, route, changed=changed, restart=restart, ignored=ignored)
+
     def _take(self, chunks: list[Chunk], clock: AttemptClock) -> list[Item]:
         """Record the chunks of one read and return the items to pass on."""
         content = self._has_content
@@ -123,8 +122,9 @@ class Attempt:
         notes: list[AnyEvent] = []
         if self._continuation is not None:
             chunks, notes = self._continuation.step(chunks, self._usage)
+        note = self._interruption.shown.note
         for chunk in chunks:
-            self._interruption.note(chunk)
+            note(chunk)
         self._finished = self._usage.finished
         # Without notes the list isn't copied. Its wider element type is safe: it is given away.
         return [*notes, *chunks] if notes else chunks  # type: ignore[return-value]
@@ -133,7 +133,8 @@ class Attempt:
         self._has_content = True
         self._permit.succeeded(trio.current_time())
         if self._continuation is None:
-            self._usage.kept = self._interruption.seen = True
+            self._usage.kept = True
+            self._interruption.content_passed()
         if self._turn.first_token_at is None:
             self._turn.first_token_at = self._now()
             self._turn.stage = "streaming"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, Reason
-from actors.usage.usage_ledger import AttemptUsage
+from actors.turn.step import AttemptUsage
 
 _OPERATOR_STATUSES = frozenset({401, 402, 403})
 """Refusals of our API key or credit, which only the operator can fix."""

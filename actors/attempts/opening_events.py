@@ -16,29 +16,26 @@ _MAX_PATH_CHARS = 100
 
 
 def opening(
-    turn: Turn, route: Route, *, input_estimate: int, changed: str, restart: str | None
+    turn: Turn, route: Route, *, changed: str, restart: str | None, ignored: tuple[str, ...] = ()
 ) -> list[AnyEvent]:
     """Return the opening events of an attempt and record `route` as the one that answers.
 
     `changed` is the reason for a change of route; `restart` the reason for a retry, or None.
+    `ignored` are the parameters that the route ignores.
     """
     before, turn.answered_by = turn.answered_by, route
-    if before is None:
-        return [_started(turn, route, input_estimate), *turn.request.notes]
     opened: list[AnyEvent] = []
-    if before != route:
+    if before is None:
+        opened += [_started(turn, route), *turn.request.notes]
+    elif before != route:
         opened.append(events.RouteChanged(route.provider, route.upstream_model, changed))
     if restart is not None:
+        turn.steps[-1].discard()
         opened.append(events.Retry(restart))
+    if ignored:
+        text = f"{route} does not support {join_paths(ignored)}."
+        opened.append(events.Warning("parameter_ignored", text))
     return opened
-
-
-def ignored_warning(route: Route, ignored: tuple[str, ...]) -> list[AnyEvent]:
-    """Return a warning about the parameters that the route ignores, or no event."""
-    if not ignored:
-        return []
-    text = f"{route} does not support {join_paths(ignored)}."
-    return [events.Warning("parameter_ignored", text)]
 
 
 def join_paths(paths: tuple[str, ...]) -> str:
@@ -48,12 +45,12 @@ def join_paths(paths: tuple[str, ...]) -> str:
     return shown + (f" and {more} more" if more > 0 else "")
 
 
-def _started(turn: Turn, route: Route, input_estimate: int) -> events.Started:
+def _started(turn: Turn, route: Route) -> events.Started:
     return events.Started(
         turn_id=turn.id,
         model=turn.request.model,
         provider=route.provider,
         upstream_model=route.upstream_model,
         created_at=turn.created_at,
-        input_estimate=input_estimate,
+        input_estimate=turn.steps[-1].input_estimate,
     )

@@ -1,19 +1,22 @@
-"""Retry policy: decides what follows a failed attempt.
+"""Retry policy: decides what a step does first, and after each skipped route or failed attempt.
 
 The table is reproduced in `docs/reference/retries.md`. Retries have three limits: the table row,
 the number of attempts per route and in total, and the turn's time budget. The turn's cancel scope
 enforces the budget; this module only avoids a wait that would exceed it. The module does no I/O.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 
 from msgspec import Struct
 
+from actors.attempts.client_errors import not_continued, nothing_asked
+from actors.continuation.interruption import Interruption
+from actors.routing.route_board import RouteChoice
 from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.request import PlannedRoute
+from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.step import Step
 
 MAX_ATTEMPTS_PER_ROUTE = 3
 MAX_ATTEMPTS = 6
@@ -73,40 +76,110 @@ TABLE: dict[FailureClass, Rule] = {
 }
 
 
-class Retries:
-    """The progress of one step through its routes."""
+_FAULTS = frozenset(
+    {FailureClass.CONNECTION, FailureClass.SERVER_ERROR, FailureClass.TIMEOUT, FailureClass.BROKEN}
+)
+"""Failure classes that count against the health of a route."""
 
-    def __init__(self, routes: Sequence[PlannedRoute], jitter: Jitter) -> None:
-        self._routes = list(routes)
+
+class Blame(Enum):
+    """The thing that a failure counts against, for later turns."""
+
+    ROUTE = auto()
+    KEYS = auto()
+    """The provider refused every key that the step may use."""
+    PREFILL = auto()
+    """The route refused to continue a trailing assistant message."""
+
+
+class Try(Struct, frozen=True):
+    """The action to try a route, after a wait."""
+
+    planned: PlannedRoute
+    wait_s: float = 0.0
+
+
+class GiveUp(Struct, frozen=True):
+    """The action to end the step with a failure, as no route is left."""
+
+    failure: UpstreamFailure
+
+
+Action = Try | GiveUp
+
+
+class Failover:
+    """The decisions of one step: each method takes a fact and returns the next action."""
+
+    __slots__ = (
+        "_attempts",
+        "_attempts_on_route",
+        "_failures",
+        "_jitter",
+        "_routes",
+        "_step",
+        "interruption",
+        "last",
+    )
+
+    def __init__(self, request: TurnRequest, step: Step, jitter: Jitter) -> None:
+        self._step = step
         self._jitter = jitter
+        self._routes: list[PlannedRoute] = []
+        """Routes that are left; the first one is tried."""
         self._failures: list[FailureClass] = []
         """Failures on the current route."""
         self._attempts_on_route = 0
         self._attempts = 0
+        self.interruption = Interruption(request, step.call)
+        self.last: UpstreamFailure | None = None
+        """Last failure, or None."""
 
-    @property
-    def route(self) -> PlannedRoute | None:
-        """Route of the next attempt, or None if there is none."""
-        return self._routes[0] if self._routes and self._attempts < MAX_ATTEMPTS else None
+    def begin(self, choice: RouteChoice) -> Action:
+        """Begin with the first of the chosen routes."""
+        self._routes = list(choice.open)
+        return self._next_action(retry_in_s=choice.retry_in_s)
 
-    def attempt_started(self) -> None:
-        """Count an attempt on `route`."""
+    def skipped(self, retry_in_s: float | None) -> Action:
+        """Continue with the next route, because the current one is not available now.
+
+        `retry_in_s` is the time until a skipped route may be called, or None if that is unknown.
+        """
+        self._next_route()
+        return self._next_action(retry_in_s=retry_in_s)
+
+    def failed(self, failure: UpstreamFailure, left_s: float) -> Action:
+        """Continue after a failed attempt; `left_s` is the rest of the turn's time budget."""
+        self.last = failure
         self._attempts_on_route += 1
         self._attempts += 1
+        if not self.interruption.may_retry(failure):
+            self._routes.clear()
+        elif self.interruption.prefill_refused(failure):
+            # The next call to the route differs from the last one.
+            self._failures.clear()
+        else:
+            return self._next_action(self._choose_after(failure, left_s))
+        return self._next_action()
 
-    def skip_route(self) -> None:
-        """Move to the next route, because `route` is not available now."""
-        self._next()
+    def blame(self, failure: UpstreamFailure) -> Blame | None:
+        """Return what the failure of the current attempt counts against. Call before `failed`."""
+        failure_class = failure_class_of(failure)
+        if failure_class in _FAULTS:
+            return Blame.ROUTE
+        if failure_class is FailureClass.CREDENTIALS and self._no_other_key(failure):
+            return Blame.KEYS
+        return Blame.PREFILL if self.interruption.prefill_refused(failure) else None
 
-    def after(
-        self, failure: UpstreamFailure, *, continuing: bool = False, left_s: float = math.inf
-    ) -> float:
-        """Choose the next `route` and return the seconds to wait before it is tried.
+    def _next_action(self, wait_s: float = 0.0, retry_in_s: float | None = None) -> Action:
+        if self._routes and self._attempts < MAX_ATTEMPTS:
+            return Try(self._routes[0], wait_s)
+        if self.last is None:
+            return GiveUp(nothing_asked(self._step.skipped(), retry_in_s))
+        return GiveUp(not_continued(self.interruption.failure or self.last, self.last))
 
-        `continuing` means that the client has already seen text. A rejection then refers to the
-        continuation request and not to the client's own, so later routes are still tried.
-        `left_s` is the rest of the turn's time budget.
-        """
+    def _choose_after(self, failure: UpstreamFailure, left_s: float) -> float:
+        """Choose the next route and return the seconds to wait before it is tried."""
         failure_class = failure_class_of(failure)
         rule = TABLE[failure_class]
         self._failures.append(failure_class)
@@ -115,21 +188,18 @@ class Retries:
             if pause_s < left_s:
                 return pause_s
         match rule.then:
-            case Then.STOP if not continuing:
+            # After shown text, a rejection refers to the continuation, not to the client's call.
+            case Then.STOP if not self.interruption.seen:
                 self._routes.clear()
             case Then.LARGER:
                 self._drop_smaller()
             case _:
-                self._next()
+                self._next_route()
         return 0.0
 
-    def no_other_key(self, failure: UpstreamFailure) -> bool:
+    def _no_other_key(self, failure: UpstreamFailure) -> bool:
         """Return True if no other API key of the current route is tried after this refusal."""
-        return not failure.another_key or self._attempts_on_route >= MAX_ATTEMPTS_PER_ROUTE
-
-    def retry_without_prefill(self) -> None:
-        """Keep the current route and forget its failures: the next call differs from the last."""
-        self._failures.clear()
+        return not failure.another_key or self._attempts_on_route + 1 >= MAX_ATTEMPTS_PER_ROUTE
 
     def _may_repeat(
         self, failure_class: FailureClass, rule: Rule, failure: UpstreamFailure
@@ -153,7 +223,7 @@ class Retries:
         doubled = 2.0 ** (len(self._failures) - 1)
         return _BACKOFF_S * doubled * (0.75 + 0.5 * self._jitter())
 
-    def _next(self) -> None:
+    def _next_route(self) -> None:
         del self._routes[:1]
         self._failures.clear()
         self._attempts_on_route = 0
@@ -161,7 +231,7 @@ class Retries:
     def _drop_smaller(self) -> None:
         """Keep only routes whose context window may be larger than the current one's."""
         failed = self._routes[0]
-        self._next()
+        self._next_route()
         self._routes = [one for one in self._routes if _may_be_larger(one, failed)]
 
 

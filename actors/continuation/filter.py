@@ -15,7 +15,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
-from actors.usage.usage_ledger import AttemptUsage
+from actors.turn.step import AttemptUsage
 
 _SEAMS = {
     Seam.PREFILL: "it continued the existing text directly",

@@ -9,7 +9,6 @@ import msgspec
 from actors.continuation.filter import ContinuationFilter
 from actors.continuation.request import ShownAnswer, continuation, prefilled, why_not_continued
 from actors.ports import Estimator
-from actors.turn.chunks import Chunk
 from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import OnCut
@@ -22,11 +21,13 @@ _BAD_REQUEST = frozenset({400, 422})
 class Interruption:
     """The part of an answer that was passed on over all attempts, and its first interruption."""
 
-    __slots__ = ("_prefilled", "_request", "_restart", "_shown", "failure", "seen")
+    __slots__ = ("_call", "_prefilled", "_request", "_restart", "failure", "seen", "shown")
 
-    def __init__(self, request: TurnRequest) -> None:
+    def __init__(self, request: TurnRequest, call: ModelCall) -> None:
         self._request = request
-        self._shown = ShownAnswer()
+        self._call = call
+        self.shown = ShownAnswer()
+        """Part of the answer that was passed on; note each chunk in it."""
         self._restart: str | None = None
         self._prefilled = False
         self.seen = False
@@ -34,9 +35,9 @@ class Interruption:
         self.failure: UpstreamFailure | None = None
         """First failure that interrupted the answer, or None."""
 
-    def note(self, chunk: Chunk) -> None:
-        """Record a chunk that is passed on."""
-        self._shown.note(chunk)
+    def content_passed(self) -> None:
+        """Record that content of an answer that is not a continuation has been passed on."""
+        self.seen = True
 
     def may_retry(self, failure: UpstreamFailure) -> bool:
         """Return True if another attempt may follow; discard the answer if it is to be restarted.
@@ -55,7 +56,7 @@ class Interruption:
             return True
         if self._request.on_cut is OnCut.RESTART:
             return False
-        return why_not_continued(self._request.call, self._shown) is None
+        return why_not_continued(self._call, self.shown) is None
 
     @property
     def _was_filtered(self) -> bool:
@@ -66,7 +67,7 @@ class Interruption:
         )
 
     def _restart_answer(self, kind: FailureKind) -> None:
-        self._shown = ShownAnswer()
+        self.shown = ShownAnswer()
         self._restart = kind.value
         self.seen = False
 
@@ -77,8 +78,8 @@ class Interruption:
 
     def call_for(self, route: Route, estimates: Estimator, *, prefill: bool) -> ModelCall:
         """Return the call for this route: the client's own, or one that continues the answer."""
-        call = msgspec.structs.replace(self._request.call, upstream_model=route.upstream_model)
-        shown = self._shown.text
+        call = msgspec.structs.replace(self._call, upstream_model=route.upstream_model)
+        shown = self.shown.text
         self._prefilled = prefill and bool(shown.strip())
         if not shown.strip():
             return call
@@ -98,14 +99,14 @@ class Interruption:
         """
         if not self.seen:
             return None
-        text = self._shown.text
-        shown = prefilled(self._request.call) + text if text.strip() else ""
+        text = self.shown.text
+        shown = prefilled(self._call) + text if text.strip() else ""
         return ContinuationFilter(route, shown, prefill=self._prefilled)
 
     def prefill_refused(self, failure: UpstreamFailure) -> bool:
         """Return True if the route refused a trailing assistant message, as many models do."""
-        had_prefill, self._prefilled = self._prefilled, False
-        refused = (
-            failure.status in _BAD_REQUEST and failure_class_of(failure) is FailureClass.REJECTED
+        return (
+            self._prefilled
+            and failure.status in _BAD_REQUEST
+            and failure_class_of(failure) is FailureClass.REJECTED
         )
-        return had_prefill and refused

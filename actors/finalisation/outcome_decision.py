@@ -11,20 +11,13 @@ from actors.answer.builder import AnswerBuilder, reached_client
 from actors.answer.codec import encode_items
 from actors.answer.items import items_of
 from actors.attempts.client_errors import out_of_time
-from actors.persister import Persister
+from actors.journal.checkpointer import Tail
 from actors.ports import Estimator
 from actors.turn.events import AnyEvent, Ended, ToolCall
-from actors.turn.outcome import (
-    STATUS_OF,
-    DisconnectStage,
-    ErrorInfo,
-    Reason,
-    Status,
-    Usage,
-    cost_micros,
-)
+from actors.turn.outcome import STATUS_OF, ErrorInfo, Reason, Status, cost_micros
 from actors.turn.state import Cause, Turn
-from actors.turn.store_records import FinalRecord, StepRecord, UsageRecord
+from actors.turn.step import charged, tried
+from actors.turn.store_records import FinalRecord, UsageRecord
 
 _TRUNCATED = ErrorInfo(
     status=502,
@@ -53,20 +46,16 @@ def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
 class TurnEnding:
     """The end of one turn: its `ended` event and its final record."""
 
-    def __init__(self, turn: Turn, persister: Persister, estimates: Estimator) -> None:
+    def __init__(self, turn: Turn, tail: Tail, estimates: Estimator) -> None:
         self._turn = turn
-        self._persister = persister
+        self._tail = tail
         self._estimates = estimates
-
-    def usage(self) -> Usage | None:
-        """Return the charged usage, or None if no provider produced anything for the client."""
-        return self._turn.ledger.charged(self._turn.request.call, self._estimates)
 
     def ended(self, now: float) -> Ended:
         """Return the last event, at `now` seconds since the epoch."""
         turn = self._turn
-        outcome = decide(self._persister.finish, turn.cause)
-        usage = self.usage()
+        outcome = decide(turn.finish, turn.cause)
+        usage = charged(turn.steps, self._estimates)
         route = turn.answered_by
         return Ended(
             status=outcome.status,
@@ -78,24 +67,21 @@ class TurnEnding:
             created_at=turn.created_at,
             first_token_at=turn.first_token_at,
             ended_at=now,
-            disconnect_stage=self._stage(),
+            disconnect_stage=turn.disconnect_stage,
             error=self._error(outcome),
         )
 
     def _error(self, outcome: Outcome) -> ErrorInfo | None:
         if outcome.reason is Reason.TIME_BUDGET and outcome.error is None:
-            return out_of_time(self._turn.ledger.tried())
+            return out_of_time(tried(self._turn.steps))
         return outcome.error
-
-    def _stage(self) -> DisconnectStage | None:
-        return self._turn.disconnect_stage(finished=self._persister.finish is not None)
 
     def record(self, ended: Ended, last: list[AnyEvent], items: str | None = None) -> FinalRecord:
         """Return the final record, with `last` as the end of the journal.
 
         `items` is the JSON array of the output items, or None if they aren't stored.
         """
-        bare, persister = self.bare_record(ended), self._persister
+        bare = self.bare_record(ended)
         last_event = len(self._turn.journal.events) + len(last) - 1
         if not self._turn.keeps_content:
             return msgspec.structs.replace(bare, last_event=last_event)
@@ -104,14 +90,15 @@ class TurnEnding:
             text=self._turn.answer.text,
             tool_calls=tool_calls_json(self._turn.answer.tool_calls),
             last_event=last_event,
-            segment=persister.tail.cut(last),
+            segment=self._tail.cut(last),
             items=items,
         )
 
     def bare_record(self, ended: Ended) -> FinalRecord:
         """Return the final record without any content of the answer."""
+        turn = self._turn
         return FinalRecord(
-            turn=self._turn.as_new(),
+            turn=turn.as_new(),
             status=ended.status.value,
             reason=ended.reason.value,
             disconnect_stage=ended.disconnect_stage.value if ended.disconnect_stage else None,
@@ -123,30 +110,12 @@ class TurnEnding:
             error=error_json(ended.error),
             first_token_at=ended.first_token_at,
             ended_at=ended.ended_at,
-            last_event=len(self._turn.journal.events),
+            last_event=len(turn.journal.events),
             epoch=0,
             segment=None,
-            steps=self._steps(ended),
-            heard=self._heard(ended),
+            steps=tuple(step.record(self._estimates) for step in turn.steps if step.attempts),
+            heard=reached_client(turn.request, turn.answer, ended.status, ended.reason),
         )
-
-    def _heard(self, ended: Ended) -> bool:
-        turn = self._turn
-        return reached_client(turn.request, turn.answer, ended.status, ended.reason)
-
-    def _steps(self, ended: Ended) -> tuple[StepRecord, ...]:
-        attempts = self._turn.ledger.records(self._turn.request.call, self._estimates)
-        if not attempts:
-            return ()
-        finish = self._persister.finish
-        step = StepRecord(
-            number=1,
-            started_at=attempts[0].started_at,
-            ended_at=ended.ended_at,
-            finish=finish.value if finish else None,
-            attempts=attempts,
-        )
-        return (step,)
 
 
 def usage_record(ended: Ended) -> UsageRecord | None:

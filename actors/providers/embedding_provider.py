@@ -4,7 +4,6 @@ The vectors are not events of the turn. They are stored in its `EmbeddingJob`, f
 endpoint reads them once the turn has completed.
 """
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
@@ -51,10 +50,6 @@ class EmbeddingJob:
         self.request = request
         self.result: Embeddings | None = None
         """Embeddings, once a provider has answered."""
-
-    def providers(self, embedders: Mapping[str, Embedder]) -> dict[str, "EmbeddingProvider"]:
-        """Return the providers for this turn, in place of the chat providers."""
-        return {name: EmbeddingProvider(embedder, self) for name, embedder in embedders.items()}
 
 
 class EmbeddingProvider:

@@ -39,7 +39,7 @@ class Skipped(Struct, frozen=True):
 
     route: Route
     reason: str
-    """`breaker_open`, `credit`, `operator`, `no_key`, or a `needs.MissingCapability`."""
+    """`breaker_open`, `credit`, `operator`, `no_key`, or the reason why the route is unfit."""
     retry_in_s: float | None = None
     """Seconds until the route may be called, or None if waiting doesn't help."""
 
@@ -49,6 +49,8 @@ class RouteChoice(Struct, frozen=True):
 
     open: tuple[PlannedRoute, ...]
     skipped: tuple[Skipped, ...]
+    retry_in_s: float | None = None
+    """Seconds until a skipped route may be called, if there is no route to try."""
 
 
 class RouteStatus(Struct, frozen=True):
@@ -116,14 +118,14 @@ class RouteBoard:
         can: list[PlannedRoute] = []
         skipped: list[Skipped] = []
         for planned in routes:
-            lack = missing_capability(needs, planned.capabilities)
+            lack = planned.unfit or missing_capability(needs, planned.capabilities)
             skip = Skipped(planned.route, lack) if lack else self._skip(planned.route, now)
             if skip is None:
                 can.append(planned)
             else:
                 skipped.append(skip)
         can.sort(key=lambda planned: self._provider(planned.route).capacity.hot(now))
-        return RouteChoice(tuple(can), tuple(skipped))
+        return RouteChoice(tuple(can), tuple(skipped), None if can else self.retry_in_s(routes))
 
     def enter(self, route: Route) -> Permit | Skipped:
         """Begin an attempt, or return the reason why the route must not be called.
@@ -148,10 +150,10 @@ class RouteBoard:
         """Count `tokens` as used at the route's provider."""
         self._provider(route).capacity.note_tokens(self._clock(), tokens)
 
-    def retry_in_s(self, routes: Iterable[Route]) -> float | None:
+    def retry_in_s(self, routes: Iterable[PlannedRoute]) -> float | None:
         """Return the seconds until the first skipped route may be called, or None for never."""
         now = self._clock()
-        skips = (self._skip(route, now) for route in routes)
+        skips = (self._skip(planned.route, now) for planned in routes if planned.unfit is None)
         waits = (skip.retry_in_s for skip in skips if skip is not None)
         return min((wait for wait in waits if wait is not None), default=None)
 

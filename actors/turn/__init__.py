@@ -6,10 +6,11 @@
 - `chunks`: decoded pieces of a provider's stream
 - `events`, `event_order`: events of the journal and their order
 - `outcome`, `failure_class`: statuses, reasons, usage and cost; classes of upstream failures
-- `state`, `lease`: the live turn, and a client's interest in it
+- `state`, `step`, `lease`: the live turn, its model calls, and a client's interest in it
 - `lifecycle_events`: facts about a turn as a whole, for the event bus
 - `store_records`: the store's records, the only import of `store` in `actors`
 
-Only `state` imports other subpackages of `actors`: `answer`, `journal` and `usage`, whose objects a
-live turn holds. Rules that act on a turn belong in the subpackage of their subject.
+Only `state` imports other subpackages of `actors`: `answer` and `journal`, whose objects a live
+turn holds. `request` and `step` import the interfaces in `ports`. Rules that act on a turn belong
+in the subpackage of their subject.
 """

@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from actors.ports import Provider
 from actors.turn.events import Warning
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut, Price
@@ -40,6 +41,10 @@ class PlannedRoute(Struct, frozen=True):
     route: Route
     timeouts: Timeouts
     capabilities: Capabilities = Capabilities()
+    provider: Provider | None = None
+    """Provider for this turn alone, or None for the service's provider of the route."""
+    unfit: str | None = None
+    """Reason for which the turn must skip the route, or None."""
 
 
 class TurnRequest(Struct, frozen=True, kw_only=True):

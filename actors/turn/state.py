@@ -4,14 +4,18 @@ from collections.abc import Callable
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.answer.builder import AnswerBuilder
 from actors.journal.journal import Journal
-from actors.turn.model_call import Route
+from actors.turn.model_call import ModelCall, Route
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
 from actors.turn.request import TurnRequest
+from actors.turn.step import Step
 from actors.turn.store_records import NewTurn, Stored
-from actors.usage.usage_ledger import UsageLedger
+
+_NO_CALL = ModelCall(upstream_model="", messages=(), parameters={})
+"""Placeholder for an ended turn's call, so that its messages (maybe megabytes) can be freed."""
 
 
 class Cause(Struct, frozen=True):
@@ -22,7 +26,9 @@ class Cause(Struct, frozen=True):
 
 
 class Turn:
-    """A live turn. Only `run_turn` and the actors it starts write to it.
+    """A live turn: its request and its state. Only `run_turn` and its actors set attributes.
+
+    All others change it through its methods.
 
     `scope` is the production scope: cancelling it stops everything upstream of the journal and
     nothing else. `final` is set once the terminal record is decided and `ended` is published.
@@ -42,12 +48,12 @@ class Turn:
         "first_token_at",
         "id",
         "journal",
-        "ledger",
         "owner",
         "produced_at",
         "request",
         "scope",
         "stage",
+        "steps",
         "stored",
     )
 
@@ -60,8 +66,8 @@ class Turn:
         self.journal = Journal()
         self.answer = AnswerBuilder()
         """Answer as far as it is in the journal; only the persister and the finaliser feed it."""
-        self.ledger = UsageLedger()
-        """Result and token usage of every attempt."""
+        self.steps: list[Step] = []
+        """Model calls of the turn, in order."""
         self.scope = trio.CancelScope()
         self.cause: Cause | None = None
         self.final = trio.Event()
@@ -105,6 +111,23 @@ class Turn:
     def keeps_items(self) -> bool:
         """True if the output items of the answer are stored in addition to its text."""
         return self.request.input_items is not None and self.keeps_content
+
+    @property
+    def finish(self) -> Reason | None:
+        """Finish reason of the last step, once the persister has consumed it."""
+        return self.steps[-1].finish if self.steps else None
+
+    def begin_step(self, call: ModelCall) -> Step:
+        """Add a step that makes this call, and return it."""
+        step = Step(len(self.steps) + 1, call)
+        self.steps.append(step)
+        return step
+
+    def forget_calls(self) -> None:
+        """Free the calls, the input items and the routes of an ended turn."""
+        self.request = replace(self.request, call=_NO_CALL, input_items=None, routes=())
+        for step in self.steps:
+            step.call = _NO_CALL
 
     def mark_deleted(self, now: float) -> None:
         """Record that the store has deleted the turn: its content is no longer stored or shown."""
@@ -155,11 +178,12 @@ class Turn:
         """Time on trio's clock at which half of the time budget is used up."""
         return self._budget_ends - self.request.total_s / 2
 
-    def disconnect_stage(self, *, finished: bool) -> DisconnectStage | None:
-        """Return the stage at which the last client left, or None if the end had another cause."""
+    @property
+    def disconnect_stage(self) -> DisconnectStage | None:
+        """Stage at which the last client left, or None if the end had another cause."""
         if self.cause is None or self.cause.reason is not Reason.CLIENT_DISCONNECTED:
             return None
-        if finished:
+        if self.finish is not None:
             return DisconnectStage.AFTER_END
         if self.first_token_at is None:
             return DisconnectStage.BEFORE_FIRST_TOKEN

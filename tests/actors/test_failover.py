@@ -23,6 +23,7 @@ from actors.turn.chunks import (
 from actors.turn.model_call import Capabilities, FailureKind, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, OnCut, Reason, Usage
 from actors.turn.request import TurnRequest
+from actors.turn.step import charged
 from tests.support.turn_fakes import (
     FOREVER,
     Line,
@@ -49,7 +50,8 @@ class StreamerSetup:
 
     async def run(self) -> Sequence[Item]:
         link: BatchChannel[Item] = BatchChannel(1000)
-        await Streamer(self.turn, self.harness.upstreams).run(link.sender)
+        step = self.turn.begin_step(self.turn.request.call)
+        await Streamer(self.turn, step, self.harness.upstreams).run(link.sender)
         return link.leftovers()
 
     async def again(self) -> Sequence[Item]:
@@ -59,7 +61,11 @@ class StreamerSetup:
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
-        return [(a.provider, a.result) for a in self.turn.ledger.current_records()]
+        return [(a.provider, a.result) for a in self.turn.steps[0].current_records()]
+
+    @property
+    def charged(self) -> Usage | None:
+        return charged(self.turn.steps, self.harness.upstreams.estimates)
 
     @property
     def error(self) -> ErrorInfo:
@@ -245,7 +251,7 @@ async def test_rejection_of_a_continuation_is_only_in_the_attempts(
     setup = StreamerSetup(ScriptedProvider(text("a b c"), CUT), spare(head=no))
     await setup.run()
     assert "org-9" not in setup.error.message
-    assert [a.message for a in setup.turn.ledger.current_records()][1] == no.message
+    assert [a.message for a in setup.turn.steps[0].current_records()][1] == no.message
 
 
 async def test_rejection_after_an_unseen_interruption_is_not_a_client_mistake(
@@ -278,8 +284,7 @@ async def test_usage_reported_too_early_is_not_charged_as_is(autojump_clock: Moc
     setup = StreamerSetup(ScriptedProvider(early, text("many words " * 50), FOREVER))
     with trio.move_on_after(1):
         await setup.run()
-    call, estimates = setup.turn.request.call, setup.harness.upstreams.estimates
-    charged = setup.turn.ledger.charged(call, estimates)
+    charged = setup.charged
     assert charged is not None
     assert charged.output_tokens > 50
     assert (charged.input_tokens, charged.estimated) == (10, True)
@@ -304,8 +309,7 @@ async def test_unseen_answer_is_restarted(autojump_clock: MockClock) -> None:
     items = await setup.run()
     place = items.index(events.Retry("truncated"))
     assert shown(items[place:]) == "The whole answer."
-    call, estimates = setup.turn.request.call, setup.harness.upstreams.estimates
-    assert setup.turn.ledger.charged(call, estimates) == USAGE
+    assert setup.charged == USAGE
 
 
 USAGE = Usage(input_tokens=9, output_tokens=4)
@@ -319,8 +323,7 @@ async def test_answer_that_cannot_be_restarted_is_kept_and_charged(
     )
     items = await setup.run()
     assert shown(items) == "four"
-    call, estimates = setup.turn.request.call, setup.harness.upstreams.estimates
-    charged = setup.turn.ledger.charged(call, estimates)
+    charged = setup.charged
     assert charged is not None
     assert charged.output_tokens > 0
 

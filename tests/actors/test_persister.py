@@ -26,6 +26,7 @@ class PersisterSetup:
     def __init__(self, *, keep_text: bool = True) -> None:
         self.harness = TurnHarness()
         self.turn = self.harness.turn(a_request(keep_text=keep_text))
+        self.turn.begin_step(self.turn.request.call)
         self.persister = Persister(self.turn, self.harness.checkpointer, self.harness.observer)
         self.step = self.persister.step
 
@@ -52,7 +53,7 @@ async def test_finish_is_remembered_but_not_journalled() -> None:
     setup.step([STARTED])
     setup.step([FinishChunk(Reason.LENGTH)])
     assert setup.journal == [STARTED]
-    assert setup.persister.finish is Reason.LENGTH
+    assert setup.turn.finish is Reason.LENGTH
 
 
 async def test_retry_discards_text_and_tool_calls() -> None:

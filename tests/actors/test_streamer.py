@@ -46,8 +46,12 @@ class StreamerSetup:
         asked = a_request(*(p.name for p in providers), timeouts=timeouts)
         self.harness = TurnHarness(*providers)
         self.turn: Turn = self.harness.turn(asked)
-        self.streamer = Streamer(self.turn, self.harness.upstreams)
         self.link: BatchChannel[Item] = BatchChannel(1000)
+
+    @property
+    def streamer(self) -> Streamer:
+        step = self.turn.begin_step(self.turn.request.call)
+        return Streamer(self.turn, step, self.harness.upstreams)
 
     async def run(self) -> Sequence[Item]:
         await self.streamer.run(self.link.sender)
@@ -55,7 +59,7 @@ class StreamerSetup:
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
-        return [(a.provider, a.result) for a in self.turn.ledger.current_records()]
+        return [(a.provider, a.result) for a in self.turn.steps[0].current_records()]
 
     @property
     def reason(self) -> Reason | None:
@@ -271,7 +275,7 @@ async def test_each_attempt_has_its_own_timeouts(autojump_clock: MockClock) -> N
     )
     await setup.run()
     assert setup.attempts == [("main", "first_byte_timeout"), ("spare", "answered")]
-    first, second = setup.turn.ledger.current_records()
+    first, second = setup.turn.steps[0].current_records()
     assert second.started_at == first.ended_at
 
 

@@ -1,6 +1,5 @@
 """Starts turns for all surfaces: begin a turn, hold a lease on it, and respond with its answer."""
 
-from collections.abc import Mapping
 from functools import partial
 from urllib.parse import quote
 
@@ -9,7 +8,6 @@ from quart import Request, Response, request
 
 from actors.answer.codec import is_long
 from actors.journal.journal import Journal
-from actors.ports import Provider
 from actors.turn.events import Ended, RouteChanged, Started, Warning
 from actors.turn.lease import Lease
 from actors.turn.request import TurnRequest
@@ -30,14 +28,12 @@ _UNSEEN = (Started, RouteChanged, Warning, Ended)
 """Types of events that contain no part of the answer."""
 
 
-async def begin(
-    service: Service, turn_request: TurnRequest, providers: Mapping[str, Provider] | None = None
-) -> Turn:
+async def begin(service: Service, turn_request: TurnRequest) -> Turn:
     """Start a turn and hold a lease on it until the current request ends.
 
     Raises `ApiError` (503) while the server drains or if too many turns are live.
     """
-    turn = start_turn(service, turn_request, providers)
+    turn = start_turn(service, turn_request)
     context = request_context_of(current_request())
     context.turn = turn
     context.stack.callback(service.metrics.request_over, context)
@@ -45,12 +41,10 @@ async def begin(
     return turn
 
 
-def start_turn(
-    service: Service, turn_request: TurnRequest, providers: Mapping[str, Provider] | None = None
-) -> Turn:
+def start_turn(service: Service, turn_request: TurnRequest) -> Turn:
     """Start a turn without a lease. Raise the same errors as `begin`."""
     try:
-        return service.registry.start(turn_request, turn_log_binder(), providers)
+        return service.registry.start(turn_request, turn_log_binder())
     except Draining:
         raise no_new_turns() from None
     except TooManyTurns:

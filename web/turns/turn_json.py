@@ -38,7 +38,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "deleted_at": turn.deleted_at,
         "last_event": len(turn.journal.events) - 1 if turn.journal.events else None,
         "stored": turn.stored,
-        "attempts": [_attempt(attempt) for attempt in turn.ledger.current_records()],
+        "attempts": [_attempt(one) for step in turn.steps for one in step.current_records()],
     }
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from actors.attempts.client_errors import client_error, not_continued, nothing_asked
-from actors.turn.model_call import FailureKind, Route, UpstreamFailure, failure_reason
+from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure, failure_reason
 from actors.turn.outcome import Reason
-from actors.usage.usage_ledger import UsageLedger
+from actors.turn.step import Step, tried
 
 K = FailureKind
 OURS = "upstream_error"
@@ -98,23 +98,23 @@ def test_attempts_are_listed_if_the_last_route_was_busy(status: int) -> None:
     assert expected.status == status
 
 
-def ledger_of_skips(*reasons: str) -> UsageLedger:
-    ledger = UsageLedger()
+def step_of_skips(*reasons: str) -> Step:
+    step = Step(1, ModelCall(upstream_model="", messages=[], parameters={}))
     for reason in reasons:
-        ledger.skip(Route("a", "m"), reason, 0.0)
-    return ledger
+        step.skip(Route("a", "m"), reason, 0.0)
+    return step
 
 
 def test_request_that_no_route_supports_is_a_400() -> None:
-    failure = nothing_asked(ledger_of_skips("no_images", "unsupported: seed").skipped(), None)
+    failure = nothing_asked(step_of_skips("no_images", "unsupported: seed").skipped(), None)
     error = client_error(failure)
     assert (error.status, error.code) == (400, "unsupported_by_route")
     assert "a/m: no_images; a/m: unsupported: seed" in error.message
 
 
 def test_unavailable_routes_are_a_503_with_retry_after() -> None:
-    ledger = ledger_of_skips("no_images", "breaker_open")
-    error = client_error(nothing_asked(ledger.skipped(), 12.0), ledger.tried())
+    step = step_of_skips("no_images", "breaker_open")
+    error = client_error(nothing_asked(step.skipped(), 12.0), tried([step]))
     assert (error.status, error.code, error.retry_after_s) == (503, "no_route_available", 12.0)
     assert "a/m: skipped (breaker_open)" in error.message
 

@@ -16,10 +16,11 @@ async def test_notes_follow_started_and_come_once(
     autojump_clock: MockClock,
 ) -> None:
     turn = TurnHarness().turn(replace(a_request(), notes=NOTES))
-    started, *notes = opening(turn, MAIN, input_estimate=3, changed="", restart=None)
+    turn.begin_step(turn.request.call).input_estimate = 3
+    started, *notes = opening(turn, MAIN, changed="", restart=None)
     assert isinstance(started, Started)
     assert (started.provider, started.input_estimate) == ("main", 3)
     assert tuple(notes) == NOTES
-    assert opening(turn, MAIN, input_estimate=3, changed="", restart=None) == []
-    changed = opening(turn, SPARE, input_estimate=3, changed="refused", restart=None)
+    assert opening(turn, MAIN, changed="", restart=None) == []
+    changed = opening(turn, SPARE, changed="refused", restart=None)
     assert changed == [RouteChanged("spare", "s", "refused")]

@@ -1,17 +1,30 @@
-"""Tests of the retry table, row by row, and of the limits on retries."""
+"""Tests of a step's decisions: the retry table row by row, limits, and when it gives up."""
+
+import math
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from actors.attempts.retry_policy import (
     MAX_ATTEMPTS,
     MAX_ATTEMPTS_PER_ROUTE,
     MAX_RETRY_AFTER_S,
-    Retries,
+    Blame,
+    Failover,
+    GiveUp,
+    Try,
 )
+from actors.routing.route_board import RouteChoice
+from actors.turn.chunks import Chunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import Capabilities, FailureKind, Route, UpstreamFailure
+from actors.turn.outcome import OnCut
 from actors.turn.request import PlannedRoute, Timeouts
+from actors.turn.step import Step
+from actors.usage.estimator import LearningEstimator
+from tests.support.turn_fakes import a_request
 
 K = FailureKind
 
@@ -37,25 +50,32 @@ def failure(
     )
 
 
+def a_failover(jitter: float = 0.5, varied: Mapping[str, object] = {}) -> Failover:
+    request = structs.replace(a_request(), **varied)
+    return Failover(request, Step(1, request.call), lambda: jitter)
+
+
+def choice(*routes: PlannedRoute, retry_in_s: float | None = None) -> RouteChoice:
+    return RouteChoice(routes, (), retry_in_s)
+
+
 def run_attempts(
-    retries: Retries, *failures: UpstreamFailure, continuing: bool = False
+    failover: Failover, routes: Sequence[PlannedRoute], *failures: UpstreamFailure
 ) -> list[tuple[str, float]]:
     """Return the routes tried, each with the wait before it, for attempts that fail like this."""
     tried: list[tuple[str, float]] = []
-    wait = 0.0
+    action = failover.begin(choice(*routes))
     for one in failures:
-        if retries.route is None:
-            break
-        tried.append((retries.route.route.provider, wait))
-        retries.attempt_started()
-        wait = retries.after(one, continuing=continuing)
-    if retries.route is not None:
-        tried.append((retries.route.route.provider, wait))
+        if isinstance(action, Try):
+            tried.append((action.planned.route.provider, action.wait_s))
+            action = failover.failed(one, math.inf)
+    if isinstance(action, Try):
+        tried.append((action.planned.route.provider, action.wait_s))
     return tried
 
 
 def routes_tried(*failures: UpstreamFailure) -> list[str]:
-    return [name for name, _ in run_attempts(Retries((MAIN, SPARE), lambda: 0.5), *failures)]
+    return [name for name, _ in run_attempts(a_failover(), (MAIN, SPARE), *failures)]
 
 
 ROWS: list[tuple[UpstreamFailure, int, bool]] = [
@@ -92,18 +112,19 @@ def test_retry_table_row(failed: UpstreamFailure, tries: int, spare: bool) -> No
     assert tried == ["main"] * tries + ["spare"] * spare
 
 
+def wait_after(failed: UpstreamFailure, jitter: float) -> float:
+    (_, (_, wait_s)) = run_attempts(a_failover(jitter), (MAIN,), failed)
+    return wait_s
+
+
 def test_retry_after_is_never_shortened() -> None:
     for jitter in (0.0, 1.0):
-        retries = Retries((MAIN,), lambda value=jitter: value)  # type: ignore[misc]
-        retries.attempt_started()
-        waited = retries.after(failure(K.REJECTED, 429, retry_after_s=2))
-        assert 2.0 <= waited <= 2.2
+        assert 2.0 <= wait_after(failure(K.REJECTED, 429, retry_after_s=2), jitter) <= 2.2
 
 
 def test_backoff_doubles_and_stays_under_three_seconds() -> None:
     for jitter in (0.0, 1.0):
-        retries = Retries((MAIN, SPARE), lambda value=jitter: value)  # type: ignore[misc]
-        tried = run_attempts(retries, *[failure(K.REJECTED, 429)] * 3)
+        tried = run_attempts(a_failover(jitter), (MAIN, SPARE), *[failure(K.REJECTED, 429)] * 3)
         (_, none), (_, first), (_, second), (spare, at_once) = tried
         assert (none, spare, at_once) == (0.0, "spare", 0.0)
         assert 0.3 <= first <= 0.7
@@ -112,26 +133,21 @@ def test_backoff_doubles_and_stays_under_three_seconds() -> None:
 
 
 def test_lost_connection_is_retried_at_once() -> None:
-    tried = run_attempts(Retries((MAIN, SPARE), lambda: 0.5), *[failure(K.REFUSED)] * 2)
+    tried = run_attempts(a_failover(), (MAIN, SPARE), *[failure(K.REFUSED)] * 2)
     assert tried == [("main", 0.0), ("main", 0.0), ("spare", 0.0)]
 
 
 def test_server_error_with_retry_after_is_waited_for() -> None:
-    retries = Retries((MAIN,), lambda: 0.0)
-    retries.attempt_started()
-    assert retries.after(failure(K.SERVER_ERROR, 503, retry_after_s=3)) == 3.0
-    retries = Retries((MAIN,), lambda: 0.0)
-    retries.attempt_started()
-    assert 0 < retries.after(failure(K.SERVER_ERROR, 503)) < 0.5
+    assert wait_after(failure(K.SERVER_ERROR, 503, retry_after_s=3), 0.0) == 3.0
+    assert 0 < wait_after(failure(K.SERVER_ERROR, 503), 0.0) < 0.5
 
 
 def test_wait_beyond_the_time_budget_is_skipped() -> None:
     busy = failure(K.REJECTED, 429, retry_after_s=2)
-    retries = Retries((MAIN, SPARE), lambda: 0.0)
-    retries.attempt_started()
-    assert (retries.after(busy, left_s=2.1), retries.route) == (2.0, MAIN)
-    retries.attempt_started()
-    assert (retries.after(busy, left_s=1.9), retries.route) == (0.0, SPARE)
+    failover = a_failover(0.0)
+    assert failover.begin(choice(MAIN, SPARE)) == Try(MAIN)
+    assert failover.failed(busy, 2.1) == Try(MAIN, 2.0)
+    assert failover.failed(busy, 1.9) == Try(SPARE)
 
 
 def test_other_keys_are_tried_at_once_within_the_limit() -> None:
@@ -143,32 +159,143 @@ def test_too_long_call_goes_only_to_a_larger_window() -> None:
     too_long = failure(K.REJECTED, 400, code="context_length_exceeded")
     routes = (a_route("main", 8000), a_route("small", 4000), a_route("same", 8000))
     large = a_route("large", 128_000)
-    assert [n for n, _ in run_attempts(Retries((*routes, large), lambda: 0.5), too_long)] == [
+    assert [n for n, _ in run_attempts(a_failover(), (*routes, large), too_long)] == [
         "main",
         "large",
     ]
-    assert [n for n, _ in run_attempts(Retries(routes, lambda: 0.5), too_long)] == ["main"]
+    assert [n for n, _ in run_attempts(a_failover(), routes, too_long)] == ["main"]
 
 
 def test_unknown_window_may_be_larger_except_for_the_same_model() -> None:
     too_long = failure(K.REJECTED, 400, code="context_length_exceeded")
     twin = PlannedRoute(Route("twin", "main-model"), Timeouts())
-    tried = run_attempts(Retries((MAIN, twin, SPARE), lambda: 0.5), too_long)
+    tried = run_attempts(a_failover(), (MAIN, twin, SPARE), too_long)
     assert [name for name, _ in tried] == ["main", "spare"]
+
+
+def after_content(*chunks: Chunk, **varied: object) -> Failover:
+    """Return the decisions of a step whose first attempt has passed these chunks on."""
+    failover = a_failover(varied=varied)
+    failover.begin(choice(MAIN, SPARE))
+    failover.interruption.content_passed()
+    for chunk in chunks:
+        failover.interruption.shown.note(chunk)
+    return failover
+
+
+def gives_up(failover: Failover, failed: UpstreamFailure) -> UpstreamFailure:
+    action = failover.failed(failed, math.inf)
+    assert isinstance(action, GiveUp)
+    return action.failure
 
 
 def test_rejection_of_a_continuation_does_not_stop_retries() -> None:
-    refused = failure(K.REJECTED, 400)
-    tried = run_attempts(Retries((MAIN, SPARE), lambda: 0.5), refused, continuing=True)
-    assert [name for name, _ in tried] == ["main", "spare"]
+    failover = after_content(TextChunk("a"))
+    assert failover.failed(failure(K.REJECTED, 400), math.inf) == Try(SPARE)
 
 
 def test_skipped_route_does_not_count_as_an_attempt() -> None:
-    retries = Retries((MAIN, SPARE), lambda: 0.5)
-    retries.skip_route()
-    assert retries.route is SPARE
-    retries.skip_route()
-    assert retries.route is None
+    failover = a_failover()
+    failover.begin(choice(MAIN, SPARE))
+    assert failover.skipped(None) == Try(SPARE)
+    assert isinstance(failover.skipped(None), GiveUp)
+
+
+def test_step_without_any_attempt_says_when_to_retry() -> None:
+    failover = a_failover()
+    failover.begin(choice(MAIN))
+    for action in (a_failover().begin(choice(retry_in_s=12.0)), failover.skipped(12.0)):
+        assert isinstance(action, GiveUp)
+        assert (action.failure.kind, action.failure.retry_after_s) == (K.BUSY, 12.0)
+
+
+def test_request_that_no_route_supports_is_rejected() -> None:
+    request = a_request()
+    step = Step(1, request.call)
+    step.skip(MAIN.route, "no_images", 0.0)
+    action = Failover(request, step, lambda: 0.5).begin(choice())
+    assert isinstance(action, GiveUp)
+    assert (action.failure.kind, action.failure.status) == (K.REJECTED, 400)
+
+
+def test_last_failure_is_the_clients_failure() -> None:
+    failover = a_failover()
+    failover.begin(choice(MAIN, SPARE))
+    failover.failed(failure(K.FIRST_BYTE_TIMEOUT), math.inf)
+    last = failure(K.REJECTED, 400)
+    assert gives_up(failover, last) is last
+
+
+def test_interruption_is_the_clients_failure_if_continuing_fails() -> None:
+    failover = after_content(TextChunk("a"))
+    failover.failed(failure(K.TRUNCATED), math.inf)
+    failed = gives_up(failover, failure(K.FIRST_BYTE_TIMEOUT))
+    assert failed.kind is K.TRUNCATED
+    assert "could not be continued" in failed.message
+
+
+@pytest.mark.parametrize(
+    "failover",
+    [
+        after_content(TextChunk("a"), on_cut=OnCut.FAIL),
+        after_content(TextChunk("a"), on_cut=OnCut.RESTART),
+        after_content(ToolCallChunk(0, "a", "f", "{")),
+    ],
+    ids=["fail", "restart after text", "tool call"],
+)
+def test_interrupted_answer_that_cannot_be_continued_ends_the_step(failover: Failover) -> None:
+    cut = failure(K.TRUNCATED)
+    assert gives_up(failover, cut) is cut
+
+
+def test_answer_that_no_client_has_seen_is_restarted() -> None:
+    failover = after_content(TextChunk("a"), replaceable=True)
+    assert failover.failed(failure(K.TRUNCATED), math.inf) == Try(SPARE)
+    assert failover.interruption.take_restart() == "truncated"
+    assert failover.interruption.shown.text == ""
+    assert not failover.interruption.seen
+
+
+def test_refused_prefill_is_followed_by_another_call_to_the_same_route() -> None:
+    failover = after_content(TextChunk("a"))
+    assert failover.failed(failure(K.TRUNCATED), math.inf) == Try(SPARE)
+    failover.interruption.call_for(SPARE.route, LearningEstimator(), prefill=True)
+    refused = failure(K.REJECTED, 400)
+    assert failover.blame(refused) is Blame.PREFILL
+    assert failover.failed(refused, math.inf) == Try(SPARE)
+    failover.interruption.call_for(SPARE.route, LearningEstimator(), prefill=False)
+    assert failover.blame(refused) is None
+    assert isinstance(failover.failed(refused, math.inf), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("failed", "blame"),
+    [
+        (failure(K.REFUSED), Blame.ROUTE),
+        (failure(K.SERVER_ERROR, 500), Blame.ROUTE),
+        (failure(K.FIRST_TOKEN_TIMEOUT), Blame.ROUTE),
+        (failure(K.TRUNCATED), Blame.ROUTE),
+        (failure(K.REJECTED, 401), Blame.KEYS),
+        (failure(K.REJECTED, 401, another_key=True), None),
+        (failure(K.REJECTED, 400), None),
+        (failure(K.REJECTED, 429), None),
+    ],
+)
+def test_failure_counts_against(failed: UpstreamFailure, blame: Blame | None) -> None:
+    failover = a_failover()
+    failover.begin(choice(MAIN, SPARE))
+    assert failover.blame(failed) is blame
+
+
+def test_keys_are_to_blame_when_no_attempt_is_left_for_another_one() -> None:
+    refused = failure(K.REJECTED, 401, another_key=True)
+    failover = a_failover()
+    failover.begin(choice(MAIN))
+    blames = []
+    for _ in range(MAX_ATTEMPTS_PER_ROUTE):
+        blames.append(failover.blame(refused))
+        failover.failed(refused, math.inf)
+    assert blames == [None, None, Blame.KEYS]
 
 
 FAILURES = st.builds(
@@ -193,7 +320,10 @@ def test_no_sequence_of_failures_exceeds_the_limits(
     jitter: float,
     continuing: bool,
 ) -> None:
-    tried = run_attempts(Retries(routes, lambda: jitter), *failures, continuing=continuing)
+    failover = a_failover(jitter)
+    if continuing:
+        failover.interruption.content_passed()
+    tried = run_attempts(failover, routes, *failures)
     order = [name for name, _ in tried]
     assert len(order) <= MAX_ATTEMPTS
     assert all(order.count(route.route.provider) <= MAX_ATTEMPTS_PER_ROUTE for route in routes)

@@ -187,15 +187,15 @@ def test_provider_near_token_limit_is_hot() -> None:
 def test_retry_in_s_is_the_earliest_of_several_routes() -> None:
     harness = BoardHarness()
     assert harness.board.retry_in_s([]) is None
-    assert harness.board.retry_in_s([A, B]) is None, "neither is skipped"
+    assert harness.board.retry_in_s([planned(A), planned(B)]) is None, "neither is skipped"
     harness.board.open(A)
-    assert harness.board.retry_in_s([A]) is None, "waiting does not help"
+    assert harness.board.retry_in_s([planned(A)]) is None, "waiting does not help"
     harness.refuse(B)
     harness.now += 10
     harness.fail(C)
     harness.now += 5
-    assert harness.board.retry_in_s([A, B]) == CREDIT_COOLDOWN_S - 15
-    assert harness.board.retry_in_s([A, B, C]) == 55
+    assert harness.board.retry_in_s([planned(A), planned(B)]) == CREDIT_COOLDOWN_S - 15
+    assert harness.board.retry_in_s([planned(A), planned(B), planned(C)]) == 55
 
 
 def test_declared_prefill_is_used_until_refused() -> None:

@@ -3,9 +3,10 @@
 from functools import partial
 
 import trio
+from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
-from actors.providers.embedding_provider import DIALECT, EmbeddingJob
+from actors.providers.embedding_provider import DIALECT, EmbeddingJob, EmbeddingProvider
 from actors.providers.formats.embeddings import Embeddings
 from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import Ended
@@ -45,16 +46,18 @@ def embedding_routes(service: Service) -> Blueprint:
 async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) -> Turn:
     """Start the turn; raises `ApiError` for an unknown model or one without embeddings."""
     plan = service.planner.find(parsed.model)
-    capable = tuple(p for p in plan.routes if p.route.provider in service.embedders)
-    if not capable:
+    routes = tuple(_planned(service, planned, job) for planned in plan.routes)
+    if all(planned.unfit for planned in routes):
         raise _no_embeddings(parsed.model, plan.routes)
-    providers = job.providers(service.embedders)
     principal = service.principal_of(request.headers)
-    turn = await begin(service, _turn_request(parsed, plan, capable, principal), providers)
-    for planned in plan.routes:
-        if planned not in capable:
-            turn.ledger.skip(planned.route, "no_embeddings", service.now())
-    return turn
+    return await begin(service, _turn_request(parsed, plan, routes, principal))
+
+
+def _planned(service: Service, planned: PlannedRoute, job: EmbeddingJob) -> PlannedRoute:
+    embedder = service.embedders.get(planned.route.provider)
+    if embedder is None:
+        return replace(planned, unfit="no_embeddings")
+    return replace(planned, provider=EmbeddingProvider(embedder, job))
 
 
 def _turn_request(

@@ -1,4 +1,4 @@
-"""Tests of the usage ledger: recorded attempts and charged usage."""
+"""Tests of steps: recorded attempts and charged usage."""
 
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
@@ -13,7 +13,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
-from actors.usage.usage_ledger import AttemptUsage, UsageLedger
+from actors.turn.step import AttemptUsage, Step, charged, tried
 
 CALL = ModelCall(
     upstream_model="m", messages=read_messages([{"role": "user", "content": "hi"}]), parameters={}
@@ -49,18 +49,16 @@ def _usage(given: int, made: int, *, reasoning: int = 0, estimated: bool = False
     )
 
 
-def answered(
-    ledger: UsageLedger, route: Route, text: str, usage: Usage | None = None
-) -> AttemptUsage:
-    attempt = cut(ledger, route, text)
+def answered(step: Step, route: Route, text: str, usage: Usage | None = None) -> AttemptUsage:
+    attempt = cut(step, route, text)
     if usage is not None:
         attempt.add_chunk(UsageChunk(usage))
     attempt.result = "answered"
     return attempt
 
 
-def cut(ledger: UsageLedger, route: Route, text: str) -> AttemptUsage:
-    attempt = ledger.begin(route, 100.0)
+def cut(step: Step, route: Route, text: str) -> AttemptUsage:
+    attempt = step.begin(route, 100.0)
     attempt.responded = True
     attempt.kept = bool(text) and attempt.add_chunk(TextChunk(text))
     attempt.fail(UpstreamFailure(FailureKind.TRUNCATED, "cut"))
@@ -68,7 +66,7 @@ def cut(ledger: UsageLedger, route: Route, text: str) -> AttemptUsage:
 
 
 def test_content_chunks_are_recognised() -> None:
-    attempt = UsageLedger().begin(A, 0.0)
+    attempt = Step(1, CALL).begin(A, 0.0)
     content: list[Chunk] = [
         TextChunk("a"),
         RefusalChunk("b"),
@@ -83,93 +81,122 @@ def test_content_chunks_are_recognised() -> None:
 
 
 def test_reported_usage_is_charged_even_if_zero() -> None:
-    ledger = UsageLedger()
-    answered(ledger, A, "hello", _usage(0, 0))
-    assert ledger.charged(CALL, ESTIMATES) == _usage(0, 0)
+    step = Step(1, CALL)
+    answered(step, A, "hello", _usage(0, 0))
+    assert step.charged(ESTIMATES) == _usage(0, 0)
 
 
 def test_estimated_usage_is_marked() -> None:
-    ledger = UsageLedger()
-    attempt = ledger.begin(A, 0.0)
+    step = Step(1, CALL)
+    attempt = step.begin(A, 0.0)
     attempt.responded = True
     attempt.add_chunk(TextChunk("four"))
     attempt.end(1.0)
     assert attempt.result == "cancelled"
-    assert ledger.charged(CALL, ESTIMATES) == _usage(20, 4, estimated=True)
+    assert step.charged(ESTIMATES) == _usage(20, 4, estimated=True)
 
 
 def test_nothing_is_charged_before_a_provider_answers() -> None:
-    ledger = UsageLedger()
-    ledger.begin(A, 0.0).end(1.0)
-    assert ledger.charged(CALL, ESTIMATES) is None
+    step = Step(1, CALL)
+    step.begin(A, 0.0).end(1.0)
+    assert step.charged(ESTIMATES) is None
 
 
 def test_failed_attempts_are_recorded_but_not_charged() -> None:
-    ledger = UsageLedger()
-    cut(ledger, A, "")
-    answered(ledger, B, "fine", _usage(7, 3))
-    assert ledger.charged(CALL, ESTIMATES) == _usage(7, 3)
-    first, second = ledger.records(CALL, ESTIMATES)
+    step = Step(1, CALL)
+    cut(step, A, "")
+    answered(step, B, "fine", _usage(7, 3))
+    assert step.charged(ESTIMATES) == _usage(7, 3)
+    first, second = step.record(ESTIMATES).attempts
     assert (first.result, first.input_tokens, first.output_tokens) == ("truncated", 20, 0)
     assert (second.result, second.input_tokens, second.output_tokens) == ("answered", 7, 3)
 
 
 def test_nothing_is_charged_if_all_fail_before_content() -> None:
-    ledger = UsageLedger()
-    cut(ledger, A, "")
-    cut(ledger, B, "")
-    assert ledger.charged(CALL, ESTIMATES) is None
+    step = Step(1, CALL)
+    cut(step, A, "")
+    cut(step, B, "")
+    assert step.charged(ESTIMATES) is None
 
 
 def test_continued_answer_is_charged_once_for_its_shown_text() -> None:
-    ledger = UsageLedger()
-    cut(ledger, A, "forty")
-    rest = answered(ledger, B, "forty two", _usage(90, 18))
+    step = Step(1, CALL)
+    cut(step, A, "forty")
+    rest = answered(step, B, "forty two", _usage(90, 18))
     rest.dropped = 6
-    charged = ledger.charged(CALL, ESTIMATES)
-    assert charged == _usage(20, 5 + 6, estimated=True)
+    assert step.charged(ESTIMATES) == _usage(20, 5 + 6, estimated=True)
     assert rest.usage(CALL, ESTIMATES) == _usage(90, 18)
 
 
 def test_continuation_held_until_disconnect_is_not_charged() -> None:
-    ledger = UsageLedger()
-    cut(ledger, A, "forty")
-    held = ledger.begin(B, 100.0)
+    step = Step(1, CALL)
+    cut(step, A, "forty")
+    held = step.begin(B, 100.0)
     held.responded = held.add_chunk(TextChunk("forty"))
     held.end(101.0)
-    assert ledger.charged(CALL, ESTIMATES) == _usage(20, 5, estimated=True)
-    assert ledger.records(CALL, ESTIMATES)[1].output_tokens == 5
+    assert step.charged(ESTIMATES) == _usage(20, 5, estimated=True)
+    assert step.record(ESTIMATES).attempts[1].output_tokens == 5
 
 
 def test_discarded_output_is_not_charged() -> None:
-    ledger = UsageLedger()
-    cut(ledger, A, "gone")
-    ledger.discard()
-    answered(ledger, B, "all of it", _usage(9, 9))
-    assert ledger.charged(CALL, ESTIMATES) == _usage(9, 9)
+    step = Step(1, CALL)
+    cut(step, A, "gone")
+    step.discard()
+    answered(step, B, "all of it", _usage(9, 9))
+    assert step.charged(ESTIMATES) == _usage(9, 9)
 
 
 def test_skipped_route_is_listed_with_its_reason() -> None:
-    ledger = UsageLedger()
-    ledger.skip(A, "breaker_open", 5.0)
-    attempt = ledger.begin(B, 6.0)
+    step = Step(1, CALL)
+    step.skip(A, "breaker_open", 5.0)
+    attempt = step.begin(B, 6.0)
     attempt.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
-    assert ledger.tried() == ["a/m: skipped (breaker_open)", "b/n: server error 503"]
-    assert ledger.charged(CALL, ESTIMATES) is None
-    record, _ = ledger.current_records()
+    assert tried([step]) == ["a/m: skipped (breaker_open)", "b/n: server error 503"]
+    assert step.charged(ESTIMATES) is None
+    record, _ = step.current_records()
     assert (record.result, record.message, record.input_tokens) == ("skipped", "breaker_open", None)
 
 
 def test_estimator_learns_from_visible_output() -> None:
     estimates = LetterEstimates()
-    ledger = UsageLedger()
-    answered(ledger, A, "seen", _usage(1, 5)).teach(CALL, estimates)
-    hidden = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
+    step = Step(1, CALL)
+    answered(step, A, "seen", _usage(1, 5)).teach(CALL, estimates)
+    hidden = answered(step, A, "seen", _usage(1, 30, reasoning=25))
     hidden.teach(CALL, estimates)
-    shown = answered(ledger, A, "seen", _usage(1, 30, reasoning=25))
+    shown = answered(step, A, "seen", _usage(1, 30, reasoning=25))
     shown.add_chunk(ReasoningChunk("aloud"))
     shown.teach(CALL, estimates)
-    answered(ledger, A, "seen").teach(CALL, estimates)
+    answered(step, A, "seen").teach(CALL, estimates)
     answers = [learnt for learnt in estimates.learnt if learnt[1]]
     assert answers == [("a/m", "seen", 1, 5), ("a/m", "seen", 1, 5)]
     assert estimates.learnt.count(("a/m", "", 0, 1)) == 3
+
+
+def two_steps() -> tuple[Step, Step]:
+    """Return a step that calls a tool and one that fails over to another route."""
+    first, second = Step(1, CALL), Step(2, CALL)
+    answered(first, A, "call", _usage(7, 3, reasoning=1))
+    first.finish = Reason.TOOL_CALLS
+    cut(second, A, "")
+    answered(second, B, "fine")
+    second.finish = Reason.STOP
+    return first, second
+
+
+def test_usage_of_steps_is_added_up() -> None:
+    expected = _usage(7 + 20, 3 + 4, reasoning=1, estimated=True)
+    assert charged(two_steps(), ESTIMATES) == expected
+    assert charged((), ESTIMATES) is None
+
+
+def test_attempts_of_all_steps_are_listed() -> None:
+    assert tried(two_steps()) == ["a/m: answered", "a/m: truncated", "b/n: answered"]
+
+
+def test_record_of_a_step_has_its_number_finish_and_times() -> None:
+    step = two_steps()[1]
+    step.attempts[-1].end(105.0)
+    record = step.record(ESTIMATES)
+    assert (record.number, record.finish) == (2, "stop")
+    assert (record.started_at, record.ended_at) == (100.0, 105.0)
+    assert [attempt.number for attempt in record.attempts] == [1, 2]

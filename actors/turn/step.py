@@ -1,9 +1,11 @@
-"""Usage ledger: records the output and tokens of every attempt and the usage to charge.
+"""Step: one model call of a turn, with its attempts, its timing and the usage to charge.
 
-Failed attempts whose text is not part of the client's answer are recorded but not charged. The
-module does no I/O.
+A turn without a tool loop has one step. Failed attempts whose text is not part of the client's
+answer are recorded but not charged. The module does no I/O.
 """
 
+from collections.abc import Sequence
+from functools import reduce
 from itertools import groupby
 
 import msgspec
@@ -19,8 +21,8 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import ModelCall, Route, UpstreamFailure
-from actors.turn.outcome import Usage
-from actors.turn.store_records import AttemptRecord
+from actors.turn.outcome import Reason, Usage
+from actors.turn.store_records import AttemptRecord, StepRecord
 
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 
@@ -182,13 +184,19 @@ class AttemptUsage:
         )
 
 
-class UsageLedger:
-    """The attempts of one step, in order."""
+class Step:
+    """A model call of a turn and its attempts, in order. `number` counts the steps from 1."""
 
-    __slots__ = ("attempts",)
+    __slots__ = ("attempts", "call", "finish", "input_estimate", "number")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, call: ModelCall) -> None:
+        self.number = number
+        self.call = call
+        self.input_estimate = 0
+        """Estimated input tokens of the call."""
         self.attempts: list[AttemptUsage] = []
+        self.finish: Reason | None = None
+        """Finish reason, once the persister has consumed it."""
 
     def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""
@@ -205,12 +213,6 @@ class UsageLedger:
         """Return the entries of skipped routes."""
         return [attempt for attempt in self.attempts if attempt.result == "skipped"]
 
-    def tried(self) -> list[str]:
-        """Return a short text for each attempt's result; equal neighbours are merged."""
-        outcomes = [f"{attempt.route}: {attempt.outcome}" for attempt in self.attempts]
-        runs = [(one, len(list(same))) for one, same in groupby(outcomes)]
-        return [one if times == 1 else f"{one}, {times} times" for one, times in runs]
-
     def discard(self) -> None:
         """Mark the output of all attempts so far as discarded, for a restart of the answer."""
         for attempt in self.attempts:
@@ -220,18 +222,25 @@ class UsageLedger:
         """Return the records of a live turn's attempts, without estimates."""
         return tuple(t.record(n, t.reported) for n, t in enumerate(self.attempts, 1))
 
-    def records(self, call: ModelCall, estimates: Estimator) -> tuple[AttemptRecord, ...]:
-        """Return the records of the attempts; usage that wasn't reported is estimated."""
-        return tuple(t.record(n, t.usage(call, estimates)) for n, t in enumerate(self.attempts, 1))
+    def record(self, estimates: Estimator) -> StepRecord:
+        """Return the stored record of a step with attempts; usage not reported is estimated."""
+        attempts = enumerate(self.attempts, 1)
+        return StepRecord(
+            number=self.number,
+            started_at=self.attempts[0].started_at,
+            ended_at=self.attempts[-1].ended_at,
+            finish=self.finish.value if self.finish else None,
+            attempts=tuple(t.record(n, t.usage(self.call, estimates)) for n, t in attempts),
+        )
 
-    def charged(self, call: ModelCall, estimates: Estimator) -> Usage | None:
+    def charged(self, estimates: Estimator) -> Usage | None:
         """Return the usage to charge: the input once, and the output that the client received.
 
         None if no provider began to answer, or if all that did failed before any content.
         """
         kept = self._chargeable()
         usages = [
-            usage for attempt in kept if (usage := attempt.usage(call, estimates)) is not None
+            usage for attempt in kept if (usage := attempt.usage(self.call, estimates)) is not None
         ]
         if len(usages) < 2:
             return usages[0] if usages else None
@@ -248,6 +257,29 @@ class UsageLedger:
         answering = [attempt for attempt in self.attempts if attempt.responded]
         kept = [attempt for attempt in answering if attempt.kept]
         return kept or [attempt for attempt in answering if attempt.result in _NOT_FAILED]
+
+
+def tried(steps: Sequence[Step]) -> list[str]:
+    """Return a short text for each attempt's result; equal neighbours are merged."""
+    outcomes = [f"{one.route}: {one.outcome}" for step in steps for one in step.attempts]
+    runs = [(one, len(list(same))) for one, same in groupby(outcomes)]
+    return [one if times == 1 else f"{one}, {times} times" for one, times in runs]
+
+
+def charged(steps: Sequence[Step], estimates: Estimator) -> Usage | None:
+    """Return the usage to charge for all steps, or None if none is charged."""
+    usages = [usage for step in steps if (usage := step.charged(estimates)) is not None]
+    return reduce(_sum, usages) if usages else None
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+        estimated=one.estimated or other.estimated,
+    )
 
 
 def _shown(attempt: AttemptUsage, usage: Usage) -> int:
