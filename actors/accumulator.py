@@ -4,8 +4,6 @@ The second actor of a turn. The finish passes through unchanged, because the per
 outcome.
 """
 
-from collections.abc import Callable
-
 from actors.runtime.batch_channel import Receiver, Sender
 from actors.turn import events
 from actors.turn.chunks import (
@@ -19,6 +17,8 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.events import AnyEvent
+from actors.turn.outcome import Reason
+from actors.turn.state import Turn
 
 Draft = AnyEvent | FinishChunk
 """Item sent from the accumulator to the persister: an event without a number, or the finish."""
@@ -31,24 +31,15 @@ MAX_EVENTS = 200_000
 
 
 class Accumulator:
-    """The state of the actor; calls `on_oversize` once, when the answer exceeds a limit."""
+    """The state of the actor: the room that is left in the answer."""
 
-    __slots__ = (
-        "_bytes_left",
-        "_calls",
-        "_events_left",
-        "_full",
-        "_logprobs_left",
-        "_max_bytes",
-        "_on_oversize",
-    )
+    __slots__ = ("_bytes_left", "_events_left", "_logprobs_left", "_max_bytes", "full")
 
-    def __init__(self, max_answer_bytes: int, on_oversize: Callable[[], None]) -> None:
+    def __init__(self, max_answer_bytes: int) -> None:
         self._max_bytes = max_answer_bytes
         self._reset_limits()
-        self._on_oversize = on_oversize
-        self._calls: dict[int, _GrowingCall] = {}
-        self._full = False
+        self.full = False
+        """True once the answer has exceeded a limit."""
 
     def _reset_limits(self) -> None:
         """Reset the limits, at the start and after a retry."""
@@ -73,18 +64,17 @@ class Accumulator:
                 self._grow(drafts, text, events.Reasoning(text))
             case RefusalChunk(text):
                 self._grow(drafts, text, events.Refusal(text))
-            case ToolCallChunk():
-                self._grow_call(drafts, item)
+            case ToolCallChunk(index, id, name, arguments):
+                self._grow(drafts, arguments, events.ToolCallDelta(index, id, name, arguments))
             case FinishChunk():
                 # An answer that was cut at the limit is incomplete even if the provider finished.
-                if not self._full:
-                    drafts += [*self._finish_calls(), item]
+                if not self.full:
+                    drafts.append(item)
             case SkippedChunk(detail):
                 self._grow(drafts, "", events.Warning("malformed_frame", detail))
             case UsageChunk():
-                pass  # recorded in the ledger
+                pass  # recorded in the step
             case events.Retry():
-                self._calls.clear()
                 self._reset_limits()
                 drafts.append(item)
             case TextChunk():
@@ -110,7 +100,7 @@ class Accumulator:
         return None
 
     def _grow(self, drafts: list[Draft], text: str, event: AnyEvent) -> None:
-        if self._full:
+        if self.full:
             return
         self._events_left -= 1
         # `isascii` is a flag test, so nearly all deltas are measured without an encoded copy.
@@ -118,40 +108,28 @@ class Accumulator:
         if self._bytes_left >= 0 and self._events_left >= 0:
             drafts.append(event)
             return
-        self._full = True
+        self.full = True
         text = f"The answer exceeds max_answer_bytes or {MAX_EVENTS:,} events; the rest is omitted."
         drafts.append(events.Warning("size_limit", text))
-        self._on_oversize()
-
-    def _grow_call(self, drafts: list[Draft], piece: ToolCallChunk) -> None:
-        call = self._calls.setdefault(piece.index, _GrowingCall())
-        call.id = call.id or piece.id
-        call.name = call.name or piece.name
-        call.arguments.append(piece.arguments)
-        delta = events.ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments)
-        self._grow(drafts, piece.arguments, delta)
-
-    def _finish_calls(self) -> list[Draft]:
-        calls, self._calls = self._calls, {}
-        return [
-            events.ToolCall(index, call.id or "", call.name or "", "".join(call.arguments))
-            for index, call in sorted(calls.items())
-        ]
 
 
-class _GrowingCall:
-    def __init__(self) -> None:
-        self.id: str | None = None
-        self.name: str | None = None
-        self.arguments: list[str] = []
+def take(accumulator: Accumulator, turn: Turn, items: list[Chunk | AnyEvent]) -> list[Draft]:
+    """Return the draft events for these items, and stop the turn if its answer is full."""
+    drafts = accumulator.step(items)
+    if accumulator.full:
+        turn.stop(Reason.SIZE_LIMIT)
+    return drafts
 
 
 async def accumulate(
-    accumulator: Accumulator, inbox: Receiver[Chunk | AnyEvent], outbox: Sender[Draft]
+    accumulator: Accumulator,
+    turn: Turn,
+    inbox: Receiver[Chunk | AnyEvent],
+    outbox: Sender[Draft],
 ) -> None:
     """Run the actor: receive, step and send until the streamer is done."""
     with outbox:
         async for items in inbox:
-            drafts = accumulator.step(items)
+            drafts = take(accumulator, turn, items)
             if drafts:
                 await outbox.put(drafts)

@@ -1,9 +1,11 @@
-"""Persister: appends the events to the journal and adds them to the turn's answer.
+"""Persister: puts the events in order, adds them to the turn's answer, and journals them.
 
-The fourth actor of a turn. A turn counts as finished only if the finish has been consumed here,
-not if the streamer has seen one.
+The fourth actor of a turn. It feeds the answer, not the accumulator, because the guard is between
+them. A turn counts as finished only if the finish has been consumed here, not if the streamer has
+seen one.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from actors.accumulator import Draft
@@ -23,35 +25,43 @@ EVENT_OVERHEAD = 24
 
 
 class Persister:
-    """The state of the actor: event order, journal, and the finish that it consumed."""
+    """The state of the actor: event order, answer, and the results of the last step."""
 
     __slots__ = (
-        "_bus",
-        "_checkpointer",
+        "_answer",
         "_early",
         "_order",
-        "_turn",
+        "added_bytes",
+        "finish",
+        "misplaced",
         "tail",
+        "turn",
     )
 
-    def __init__(self, turn: Turn, checkpointer: Checkpointer, bus: EventBus) -> None:
-        self._turn = turn
-        self._checkpointer = checkpointer
-        self._bus = bus
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self._answer = turn.answer
         self._order = EventOrder()
         self._early: list[AnyEvent] = []
         # Not a bound method of this object: it would form a reference cycle with the tail, which
         # keeps the journal in memory until a garbage collection.
         fenced = partial(turn.stop, Reason.OWNER_LOST)
         self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
+        self.added_bytes = 0
+        """Approximate bytes of the events."""
+        self.finish: Reason | None = None
+        """Finish reason, or None if it was not among the drafts."""
+        self.misplaced: tuple[OutOfOrder, ...] = ()
+        """Errors for events that were dropped."""
 
     @property
     def started(self) -> bool:
         """True if `started` is in the journal."""
         return self._order.place is not JournalState.EMPTY
 
-    def step(self, drafts: list[Draft]) -> None:
-        """Append the events to the journal and remember the finish."""
+    def step(self, drafts: list[Draft]) -> list[AnyEvent]:
+        """Add the events to the answer, and return them in the order for the journal."""
+        self.finish, self.misplaced = None, ()
         ready: list[AnyEvent] = []
         size = 0
         for draft in drafts:
@@ -60,19 +70,14 @@ class Persister:
                     size += len(draft.delta)
             else:
                 self._step_other(draft, ready)
-        if ready:
-            self._turn.journal.append(ready)
-            if self._turn.request.keep_text:
-                self._checkpointer.mark(self.tail, size + EVENT_OVERHEAD * len(ready))
-            add = self._turn.answer.add
-            for event in ready:
-                add(event)
+        self.added_bytes = size + EVENT_OVERHEAD * len(ready)
+        return ready
 
     def closing(self, ended: Ended) -> list[AnyEvent]:
         """Return the last events up to `ended`, without appending them to the journal."""
         last: list[AnyEvent] = []
         if not self.started:
-            last.append(started_without_route(self._turn))
+            last.append(started_without_route(self.turn))
         last += self._early
         last.append(ended)
         return last
@@ -80,24 +85,31 @@ class Persister:
     def _step_other(self, draft: Draft, ready: list[AnyEvent]) -> None:
         match draft:
             case FinishChunk(reason):
-                self._turn.steps[-1].finish = reason
+                self.finish = reason
+                if self._order.place is JournalState.OPEN:
+                    self._admit_all(self._answer.whole_calls(), ready)
             case events.Warning() if not self.started:
                 # `started` must be first: warnings before it wait.
                 self._early.append(draft)
             case Started():
                 self._admit(draft, ready)
                 early, self._early = self._early, []
-                for warning in early:
-                    self._admit(warning, ready)
+                self._admit_all(early, ready)
             case _:
                 self._admit(draft, ready)
+
+    def _admit_all(self, more: Sequence[AnyEvent], ready: list[AnyEvent]) -> None:
+        for event in more:
+            self._admit(event, ready)
 
     def _admit(self, event: AnyEvent, ready: list[AnyEvent]) -> bool:
         try:
             self._order.advance(event)
         except OutOfOrder as error:
-            self._bus.publish(EventDropped(self._turn.id, error))
+            # Without its traceback, which would form a reference cycle with this object.
+            self.misplaced += (error.with_traceback(None),)
             return False
+        self._answer.add(event)
         ready.append(event)
         return True
 
@@ -113,7 +125,23 @@ def started_without_route(turn: Turn) -> Started:
     )
 
 
-async def persist(persister: Persister, inbox: Receiver[Draft]) -> None:
-    """Run the actor: journal all drafts until the guard is done."""
+def record(
+    persister: Persister, checkpointer: Checkpointer, bus: EventBus, drafts: list[Draft]
+) -> None:
+    """Process drafts: journal their events, and record the finish in the turn's last step."""
+    turn = persister.turn
+    ready = persister.step(drafts)
+    if ready:
+        turn.journal.append(ready)
+        if turn.request.keep_text:
+            checkpointer.mark(persister.tail, persister.added_bytes)
+    if persister.finish is not None:
+        turn.steps[-1].finish = persister.finish
+    for error in persister.misplaced:
+        bus.publish(EventDropped(turn.id, error))
+
+
+async def persist(record: Callable[[list[Draft]], None], inbox: Receiver[Draft]) -> None:
+    """Run the actor: call the turn's `record` with all drafts until the guard is done."""
     async for drafts in inbox:
-        persister.step(drafts)
+        record(drafts)

@@ -8,18 +8,17 @@ of their requests (`actors.writer`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import trio
 
-from actors.accumulator import Accumulator, Draft, accumulate
+from actors.accumulator import Accumulator, Draft, accumulate, take
 from actors.attempts.attempt import Item
 from actors.attempts.client_errors import conversation_busy
 from actors.finalisation.finaliser import INTERNAL, Finaliser, publish, publish_crash
 from actors.finalisation.outcome_decision import TurnEnding
 from actors.guard import Guard, Screen, watch
 from actors.journal.checkpointer import Checkpointer
-from actors.persister import Persister, persist
+from actors.persister import Persister, persist, record
 from actors.ports import EventBus, TurnStore
 from actors.runtime.batch_channel import BatchChannel, Receiver
 from actors.streamer import Streamer, Upstreams
@@ -109,11 +108,10 @@ class Production:
         self._chunks: BatchChannel[Item] = BatchChannel()
         self._drafts: BatchChannel[Draft] = BatchChannel()
         self._streamer = Streamer(turn, turn.begin_step(turn.request.call), dependencies.upstreams)
-        oversize = partial(turn.stop, Reason.SIZE_LIMIT)
-        self._accumulator = Accumulator(turn.request.max_answer_bytes, oversize)
+        self._accumulator = Accumulator(turn.request.max_answer_bytes)
         self._guard = Guard()
         self._events: BatchChannel[Draft] = BatchChannel()
-        self._persister = Persister(turn, dependencies.checkpointer, dependencies.bus)
+        self._persister = Persister(turn)
         self._refused = False
 
     async def begin(self) -> None:
@@ -129,9 +127,10 @@ class Production:
     async def run(self) -> None:
         """Run the actors until the persister has seen the end of the answer."""
         chunks, drafts, events = self._chunks, self._drafts, self._events
+        accumulator, turn = self._accumulator, self._turn
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._streamer.run, chunks.sender)
-            nursery.start_soon(accumulate, self._accumulator, chunks.receiver, drafts.sender)
+            nursery.start_soon(accumulate, accumulator, turn, chunks.receiver, drafts.sender)
             nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
             await self._persist(events.receiver)
             nursery.cancel_scope.cancel()
@@ -139,19 +138,23 @@ class Production:
     async def _persist(self, inbox: Receiver[Draft]) -> None:
         """Run the persister and add the half-time warning, even while no drafts arrive."""
         with trio.move_on_at(self._turn.half_time):
-            await persist(self._persister, inbox)
+            await persist(self._record, inbox)
             return
-        self._persister.step([_HALF_TIME])
-        await persist(self._persister, inbox)
+        self._record([_HALF_TIME])
+        await persist(self._record, inbox)
+
+    def _record(self, drafts: list[Draft]) -> None:
+        dependencies = self._dependencies
+        record(self._persister, dependencies.checkpointer, dependencies.bus, drafts)
 
     def consume_leftovers(self) -> None:
         """Process the items that a cancellation left in the channels, oldest first."""
         # From the last channel back to the first: items further along the pipeline are older.
         try:
-            self._persister.step(self._events.leftovers())
-            self._persister.step(self._guard.step(self._drafts.leftovers()))
-            last = self._accumulator.step(self._chunks.leftovers())
-            self._persister.step(self._guard.step(last))
+            self._record(self._events.leftovers())
+            self._record(self._guard.step(self._drafts.leftovers()))
+            drafts = take(self._accumulator, self._turn, self._chunks.leftovers())
+            self._record(self._guard.step(drafts))
         except Exception as error:
             # A step that raised while the actors ran may raise again here.
             self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))

@@ -139,6 +139,14 @@ class AnswerBuilder:
         self.delta_event = None
         return changes
 
+    def whole_calls(self) -> list[ToolCall]:
+        """Return the calls that are complete if the answer ends now, by index, to be fed next."""
+        return [
+            ToolCall(index, call.given_id, call.name, call.parts[0].text)
+            for index, call in sorted(self._calls.items())
+            if index not in self._whole
+        ]
+
     @property
     def text_pieces(self) -> list[str] | None:
         """List to which text deltas may be appended directly, or None if they must be fed."""
@@ -262,14 +270,14 @@ class AnswerBuilder:
         if call is None:
             call = self._calls[index] = GrowingItem(ItemKind.FUNCTION_CALL)
             call.parts.append(GrowingPart(PartKind.ARGUMENTS))
-        if call.index == UNPLACED:
-            call.call_id = call.call_id or id or ""
-            call.name = call.name or name or ""
+        call.given_id = call.given_id or id or ""
+        call.name = call.name or name or ""
         return call
 
     def _place(self, call: GrowingItem) -> list[Change]:
         """Make a call visible as an item, with the arguments received so far."""
         changes = self._close_open()
+        call.call_id = call.given_id
         if not call.call_id or call.call_id in self._call_ids:
             call.call_id = f"call_{self._turn}_{self._calls_placed}"
         self._call_ids.add(call.call_id)

@@ -58,7 +58,7 @@ class GrowingPart:
 class GrowingItem:
     """An item in its current state. `index` is its position in the answer."""
 
-    __slots__ = ("call_id", "index", "kind", "name", "parts", "status")
+    __slots__ = ("call_id", "given_id", "index", "kind", "name", "parts", "status")
 
     def __init__(self, kind: ItemKind) -> None:
         self.kind = kind
@@ -66,6 +66,8 @@ class GrowingItem:
         self.status = ItemStatus.IN_PROGRESS
         self.parts: list[GrowingPart] = []
         self.call_id = ""
+        self.given_id = ""
+        """Id of a call as the provider sent it."""
         self.name = ""
 
     @property

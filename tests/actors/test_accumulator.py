@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
+from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate, take
 from actors.attempts.attempt import Item
 from actors.runtime.batch_channel import BatchChannel
 from actors.turn import events
@@ -20,20 +20,13 @@ from actors.turn.chunks import (
 )
 from actors.turn.outcome import Reason
 from tests.support.sample_events import STARTED, USAGE, answer_chunks, cut_at
+from tests.support.turn_fakes import TurnHarness
 
 FINISH = FinishChunk(Reason.STOP)
 
 
-class Oversize:
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self) -> None:
-        self.calls += 1
-
-
-def accumulator(max_answer_bytes: int = 1000, oversize: Oversize | None = None) -> Accumulator:
-    return Accumulator(max_answer_bytes, oversize or Oversize())
+def accumulator(max_answer_bytes: int = 1000) -> Accumulator:
+    return Accumulator(max_answer_bytes)
 
 
 def test_text_keeps_its_logprobs() -> None:
@@ -55,67 +48,25 @@ def test_events_and_finish_pass_through_in_order_and_usage_is_dropped() -> None:
     assert accumulator().step(items) == [STARTED, events.Text("a"), FINISH]
 
 
-def test_retry_discards_open_tool_calls() -> None:
-    step = accumulator().step
-    step([ToolCallChunk(0, "call_1", "f", '{"a":')])
-    assert step([events.Retry("truncated"), FINISH]) == [events.Retry("truncated"), FINISH]
-
-
 def test_skipped_frame_becomes_a_warning() -> None:
     assert accumulator().step([SkippedChunk("<html>")]) == [
         events.Warning("malformed_frame", "<html>")
     ]
 
 
-def test_tool_call_pieces_are_joined_at_the_finish() -> None:
-    step = accumulator().step
-    pieces = [
-        ToolCallChunk(0, "call_1", "weather", ""),
-        ToolCallChunk(0, None, None, '{"city":'),
-        ToolCallChunk(0, None, None, '"Kyiv"}'),
-    ]
-    for piece in pieces:
-        assert step([piece]) == [
-            events.ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments)
-        ]
-    whole = events.ToolCall(0, "call_1", "weather", '{"city":"Kyiv"}')
-    assert step([FinishChunk(Reason.TOOL_CALLS)]) == [whole, FinishChunk(Reason.TOOL_CALLS)]
-
-
-def test_parallel_tool_calls_are_separate_and_ordered_by_index() -> None:
-    drafts = accumulator().step(
-        [
-            ToolCallChunk(1, "b", "two", "["),
-            ToolCallChunk(0, "a", "one", "{"),
-            ToolCallChunk(1, None, None, "]"),
-            ToolCallChunk(0, None, None, "}"),
-            FINISH,
-        ]
-    )
-    assert drafts[4:] == [
-        events.ToolCall(0, "a", "one", "{}"),
-        events.ToolCall(1, "b", "two", "[]"),
+def test_tool_call_pieces_become_deltas() -> None:
+    pieces: list[Item] = [ToolCallChunk(1, "b", "two", "["), ToolCallChunk(0, None, None, "{")]
+    assert accumulator().step([*pieces, FINISH]) == [
+        events.ToolCallDelta(1, "b", "two", "["),
+        events.ToolCallDelta(0, None, None, "{"),
         FINISH,
     ]
 
 
-def test_first_id_and_name_of_a_call_are_kept() -> None:
-    drafts = accumulator().step(
-        [ToolCallChunk(0, "a", "one", "1"), ToolCallChunk(0, "other", "two", "2"), FINISH]
-    )
-    assert drafts[-2] == events.ToolCall(0, "a", "one", "12")
-
-
-def test_no_complete_tool_call_without_a_finish() -> None:
-    drafts = accumulator().step([ToolCallChunk(0, "a", "one", "{}")])
-    assert not any(isinstance(draft, events.ToolCall) for draft in drafts)
-
-
 def test_answer_of_exactly_the_limit_passes() -> None:
-    oversize = Oversize()
-    step = accumulator(6, oversize).step
-    assert step([TextChunk("abc"), TextChunk("äx"), FINISH])[-1] is FINISH
-    assert oversize.calls == 0
+    state = accumulator(6)
+    assert state.step([TextChunk("abc"), TextChunk("äx"), FINISH])[-1] is FINISH
+    assert not state.full
 
 
 @pytest.mark.parametrize(
@@ -129,11 +80,10 @@ def test_answer_of_exactly_the_limit_passes() -> None:
     ids=lambda chunk: type(chunk).__name__,
 )
 def test_beyond_the_limit_one_warning_replaces_the_rest(chunk: Chunk) -> None:
-    oversize = Oversize()
-    state = accumulator(3, oversize)
+    state = accumulator(3)
     drafts = state.step([chunk, TextChunk("more"), chunk])
     assert [type(draft) for draft in drafts] == [events.Warning]
-    assert oversize.calls == 1
+    assert state.full
 
 
 def test_answer_cut_at_the_limit_has_no_finish() -> None:
@@ -146,18 +96,18 @@ def test_answer_cut_at_the_limit_has_no_finish() -> None:
 
 def test_number_of_events_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.accumulator.MAX_EVENTS", 2)
-    oversize = Oversize()
-    drafts = accumulator(1000, oversize).step([TextChunk("")] * 4)
+    state = accumulator()
+    drafts = state.step([TextChunk("")] * 4)
     assert [type(draft) for draft in drafts] == [events.Text, events.Text, events.Warning]
-    assert oversize.calls == 1
+    assert state.full
 
 
 def test_skipped_frames_count_as_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.accumulator.MAX_EVENTS", 2)
-    oversize = Oversize()
-    drafts = accumulator(1000, oversize).step([SkippedChunk("?")] * 9)
+    state = accumulator()
+    drafts = state.step([SkippedChunk("?")] * 9)
     assert len(drafts) == 3
-    assert oversize.calls == 1
+    assert state.full
 
 
 @given(st.lists(answer_chunks | st.just(FINISH)), st.integers(0, 20), st.lists(st.integers(0, 99)))
@@ -177,9 +127,20 @@ async def test_actor_ends_with_its_inbox() -> None:
     with chunks.sender:
         await chunks.sender.put([TextChunk("a")])
         await chunks.sender.put([TextChunk("b"), FINISH])
-    await accumulate(accumulator(), chunks.receiver, drafts.sender)
+    turn = TurnHarness().turn()
+    await accumulate(accumulator(), turn, chunks.receiver, drafts.sender)
     received = [draft async for batch in drafts.receiver for draft in batch]
     assert received == [events.Text("a"), events.Text("b"), FINISH]
+    assert turn.cause is None
+
+
+async def test_full_answer_stops_the_turn() -> None:
+    turn = TurnHarness().turn()
+    drafts = take(accumulator(3), turn, [TextChunk("long"), FINISH])
+    assert [type(draft) for draft in drafts] == [events.Warning]
+    assert turn.cause is not None
+    assert turn.cause.reason is Reason.SIZE_LIMIT
+    assert turn.scope.cancel_called
 
 
 def test_logprobs_have_their_own_limit() -> None:

@@ -1,5 +1,7 @@
 """Tests of the persister: event order, journal, and the data of the final record."""
 
+from functools import partial
+
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from trio.testing import MockClock
 
 from actors.accumulator import Draft
 from actors.journal.checkpointer import decode_events
-from actors.persister import Persister
+from actors.persister import Persister, record
 from actors.turn import events
 from actors.turn.chunks import FinishChunk, UsageChunk
 from actors.turn.event_order import JournalState
@@ -27,8 +29,9 @@ class PersisterSetup:
         self.harness = TurnHarness()
         self.turn = self.harness.turn(a_request(keep_text=keep_text))
         self.turn.begin_step(self.turn.request.call)
-        self.persister = Persister(self.turn, self.harness.checkpointer, self.harness.observer)
-        self.step = self.persister.step
+        self.persister = Persister(self.turn)
+        observer = self.harness.observer
+        self.step = partial(record, self.persister, self.harness.checkpointer, observer)
 
     @property
     def journal(self) -> list[AnyEvent]:
@@ -103,6 +106,70 @@ async def test_replacement_replaces_the_text() -> None:
     setup = PersisterSetup()
     setup.step([STARTED, Text("bad"), events.Replace("good", "guard"), Text(" more")])
     assert setup.turn.answer.text == "good more"
+
+
+async def test_tool_call_pieces_are_joined_at_the_finish() -> None:
+    setup = PersisterSetup()
+    pieces = [
+        events.ToolCallDelta(0, "call_1", "weather", ""),
+        events.ToolCallDelta(0, None, None, '{"city":'),
+        events.ToolCallDelta(0, None, None, '"Kyiv"}'),
+    ]
+    setup.step([STARTED, *pieces])
+    setup.step([FinishChunk(Reason.TOOL_CALLS)])
+    whole = events.ToolCall(0, "call_1", "weather", '{"city":"Kyiv"}')
+    assert setup.journal == [STARTED, *pieces, whole]
+    assert setup.turn.answer.tool_calls == [whole]
+
+
+async def test_parallel_tool_calls_are_separate_and_ordered_by_index() -> None:
+    setup = PersisterSetup()
+    pieces = [
+        events.ToolCallDelta(1, "b", "two", "["),
+        events.ToolCallDelta(0, "a", "one", "{"),
+        events.ToolCallDelta(1, None, None, "]"),
+        events.ToolCallDelta(0, None, None, "}"),
+    ]
+    setup.step([STARTED, *pieces, FinishChunk(Reason.TOOL_CALLS)])
+    assert setup.journal[5:] == [
+        events.ToolCall(0, "a", "one", "{}"),
+        events.ToolCall(1, "b", "two", "[]"),
+    ]
+
+
+async def test_first_id_and_name_of_a_call_are_kept() -> None:
+    """The id may come after the name. Without one, the journal has no id, either."""
+    setup = PersisterSetup()
+    setup.step(
+        [
+            STARTED,
+            events.ToolCallDelta(0, None, "one", "1"),
+            events.ToolCallDelta(0, "a", "two", "2"),
+            events.ToolCallDelta(0, "b", None, "3"),
+            events.ToolCallDelta(1, None, "one", ""),
+            events.ToolCallDelta(2, "c", None, "4"),
+            FinishChunk(Reason.TOOL_CALLS),
+        ]
+    )
+    assert setup.journal[-3:] == [
+        events.ToolCall(0, "a", "one", "123"),
+        events.ToolCall(1, "", "one", ""),
+        events.ToolCall(2, "c", "", "4"),
+    ]
+
+
+async def test_no_complete_tool_call_without_a_finish_or_after_a_retry_or_block() -> None:
+    piece = events.ToolCallDelta(0, "a", "one", "{}")
+    finish = FinishChunk(Reason.STOP)
+    for drafts in (
+        [piece],
+        [piece, events.Retry("truncated"), finish],
+        [piece, events.Blocked("x"), finish],
+    ):
+        setup = PersisterSetup()
+        setup.step([STARTED, *drafts])
+        assert not any(isinstance(event, events.ToolCall) for event in setup.journal)
+        assert setup.dropped == 0
 
 
 async def test_complete_tool_calls_are_collected() -> None:
