@@ -4,23 +4,11 @@ One task appends (the persister); any number of subscriptions read, each at its 
 reader can block the writer or another reader.
 """
 
-from collections.abc import Sequence
-
 from actors.runtime.wait_queue import WaitQueue
 from actors.turn.events import AnyEvent
 
 AT_ONCE = 128
 """Maximum number of events per read; it limits the rendered bytes that a slow reader holds."""
-
-
-def after_last(events: Sequence[AnyEvent], kind: type[AnyEvent], least: int = 0) -> int:
-    """Return the index after the last event of this type, or `least` if none follows that index.
-
-    Searches 100,000 events in one or two milliseconds.
-    """
-    # `map` and `list.index` run in C; a Python loop over the events would be much slower.
-    kinds = list(map(type, reversed(events[least:])))
-    return len(events) - kinds.index(kind) if kind in kinds else least
 
 
 class Journal:

@@ -3,7 +3,6 @@
 - `openai_chat`, `openai_responses`, `anthropic_messages`: one package per dialect
 - `base`: what a dialect consists of: its stream and the object for non-streaming requests
 - `frames`: numbers of frames
-- `settled_events`: drops events that a retry or replace has discarded
 - `turn_errors`: errors of ended turns, and OpenAI's error object
 
 Imports `actors.turn`, `actors.answer`, `actors.journal` and `actors.writer`; neither Quart nor

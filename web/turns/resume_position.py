@@ -3,12 +3,12 @@
 import trio
 from msgspec import Struct
 
+from actors.answer.builder import settled_events
 from actors.journal.journal import Journal, Subscription
 from actors.turn.events import Replace, Retry
 from actors.writer import last_frames
 from web.dialects.base import DialectStream, Render
 from web.dialects.frames import START, Cursor
-from web.dialects.settled_events import settled_events
 
 _PAST_ALL = Cursor(2**31, 0)
 

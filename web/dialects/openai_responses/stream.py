@@ -144,20 +144,11 @@ class Responses:
         return self.numbering.comment("recovered, the tail of this answer was lost")
 
     def _content(self, event: AnyEvent) -> bytes:
-        if self.discarded or self._discards(event):
+        if self.discarded or self._builder.discards(event):
             self.discarded = True
             self._said = None
             return b""
         return self._render_changes(self._builder.feed(event))
-
-    def _discards(self, event: AnyEvent) -> bool:
-        match event:
-            case events.Retry():
-                return bool(self._builder.items)
-            case events.Replace():
-                return self._builder.has_text
-            case _:
-                return False
 
     def _render_changes(self, changes: list[Change]) -> bytes:
         frames = b"".join([self._renderer.change(change) for change in changes])
