@@ -6,7 +6,8 @@
 - `chunks`: decoded pieces of a provider's stream
 - `events`, `event_order`: events of the journal and their order
 - `outcome`, `failure_class`: statuses, reasons, usage and cost; classes of upstream failures
-- `state`, `step`, `lease`: the live turn, its model calls, and a client's interest in it
+- `state`: the live turn, and the lease that a client holds on it
+- `step`: a model call of a turn
 - `lifecycle_events`: facts about a turn as a whole, for the event bus
 - `store_records`: the store's records, the only import of `store` in `actors`
 

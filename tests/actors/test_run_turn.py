@@ -14,11 +14,10 @@ from actors.run_turn import run_turn
 from actors.turn import events
 from actors.turn.chunks import ToolCallChunk, UsageChunk
 from actors.turn.events import Ended, Started, Text
-from actors.turn.lease import Lease
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Mode, Price, Reason, Status
 from actors.turn.request import Timeouts
-from actors.turn.state import Turn
+from actors.turn.state import Lease, Turn
 from actors.turn.store_records import Finalised
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import USAGE

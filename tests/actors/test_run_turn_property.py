@@ -23,10 +23,10 @@ from actors.turn.chunks import (
 )
 from actors.turn.event_order import EventOrder
 from actors.turn.events import Ended, Started
-from actors.turn.lease import Lease
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import TERMINAL, Mode, OnCut, Reason, Status, Usage
 from actors.turn.request import Timeouts
+from actors.turn.state import Lease
 from actors.turn.store_records import AttemptRecord, FinalRecord
 from actors.usage.estimator import LearningEstimator
 from tests.support.sample_events import answer_chunks

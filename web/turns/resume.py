@@ -5,9 +5,8 @@ from quart import Response, request
 
 from actors.journal.journal import Journal
 from actors.turn.events import AnyEvent
-from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo
-from actors.turn.state import Turn
+from actors.turn.state import Lease, Turn
 from actors.writer import Writer
 from store.records.turn_records import TurnView
 from web.dialects.base import Render

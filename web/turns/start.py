@@ -9,9 +9,8 @@ from quart import Request, Response, request
 from actors.answer.codec import is_long
 from actors.journal.journal import Journal
 from actors.turn.events import Ended, RouteChanged, Started, Warning
-from actors.turn.lease import Lease
 from actors.turn.request import TurnRequest
-from actors.turn.state import Turn
+from actors.turn.state import Lease, Turn
 from actors.turn_registry import Draining, TooManyTurns
 from web.dialects.base import DialectSpec
 from web.dialects.frames import START

@@ -99,7 +99,7 @@ def test_attempts_are_listed_if_the_last_route_was_busy(status: int) -> None:
 
 
 def step_of_skips(*reasons: str) -> Step:
-    step = Step(1, ModelCall(upstream_model="", messages=[], parameters={}))
+    step = Step(1, ModelCall(upstream_model="", messages=(), parameters={}))
     for reason in reasons:
         step.skip(Route("a", "m"), reason, 0.0)
     return step

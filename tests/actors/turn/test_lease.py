@@ -6,9 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from actors.run_turn import run_turn
-from actors.turn.lease import Lease
 from actors.turn.outcome import DisconnectStage, Mode, Reason, Status
-from actors.turn.state import Turn
+from actors.turn.state import Lease, Turn
 from tests.support.turn_fakes import (
     FOREVER,
     ScriptedProvider,

@@ -12,10 +12,9 @@ from actors.answer.items import items_of
 from actors.journal.reader_pace import ReaderTooSlow
 from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
-from actors.turn.lease import Lease
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.request import TurnRequest
-from actors.turn.state import Turn
+from actors.turn.state import Lease, Turn
 from store.records.turn_records import StoreUnavailable
 from web.dialects.frames import START, data_of
 from web.dialects.openai_responses.items import response_id
