@@ -113,14 +113,6 @@ class Accumulator:
         drafts.append(events.Warning("size_limit", text))
 
 
-def take(accumulator: Accumulator, turn: Turn, items: list[Chunk | AnyEvent]) -> list[Draft]:
-    """Return the draft events for these items, and stop the turn if its answer is full."""
-    drafts = accumulator.step(items)
-    if accumulator.full:
-        turn.stop(Reason.SIZE_LIMIT)
-    return drafts
-
-
 async def accumulate(
     accumulator: Accumulator,
     turn: Turn,
@@ -130,6 +122,8 @@ async def accumulate(
     """Run the actor: receive, step and send until the streamer is done."""
     with outbox:
         async for items in inbox:
-            drafts = take(accumulator, turn, items)
+            drafts = accumulator.step(items)
+            if accumulator.full:
+                turn.stop(Reason.SIZE_LIMIT)
             if drafts:
                 await outbox.put(drafts)

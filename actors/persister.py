@@ -61,13 +61,16 @@ class Persister:
 
     def step(self, drafts: list[Draft]) -> list[AnyEvent]:
         """Add the events to the answer, and return them in the order for the journal."""
-        self.finish, self.misplaced = None, ()
+        self.finish = None
+        self.misplaced = ()
         ready: list[AnyEvent] = []
         size = 0
         for draft in drafts:
-            if type(draft) is Text:
-                if self._admit(draft, ready):
-                    size += len(draft.delta)
+            # Text, which nearly all events are, may always follow in an open journal.
+            if type(draft) is Text and self._order.place is JournalState.OPEN:
+                self._answer.add(draft)
+                ready.append(draft)
+                size += len(draft.delta)
             else:
                 self._step_other(draft, ready)
         self.added_bytes = size + EVENT_OVERHEAD * len(ready)
@@ -102,16 +105,15 @@ class Persister:
         for event in more:
             self._admit(event, ready)
 
-    def _admit(self, event: AnyEvent, ready: list[AnyEvent]) -> bool:
+    def _admit(self, event: AnyEvent, ready: list[AnyEvent]) -> None:
         try:
             self._order.advance(event)
         except OutOfOrder as error:
             # Without its traceback, which would form a reference cycle with this object.
             self.misplaced += (error.with_traceback(None),)
-            return False
-        self._answer.add(event)
-        ready.append(event)
-        return True
+        else:
+            self._answer.add(event)
+            ready.append(event)
 
 
 def started_without_route(turn: Turn) -> Started:

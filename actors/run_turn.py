@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
-from actors.accumulator import Accumulator, Draft, accumulate, take
+from actors.accumulator import Accumulator, Draft, accumulate
 from actors.attempts.attempt import Item
 from actors.attempts.client_errors import conversation_busy
 from actors.finalisation.finaliser import INTERNAL, Finaliser, publish, publish_crash
@@ -153,8 +153,9 @@ class Production:
         try:
             self._record(self._events.leftovers())
             self._record(self._guard.step(self._drafts.leftovers()))
-            drafts = take(self._accumulator, self._turn, self._chunks.leftovers())
-            self._record(self._guard.step(drafts))
+            self._record(self._guard.step(self._accumulator.step(self._chunks.leftovers())))
+            if self._accumulator.full:
+                self._turn.set_cause(Reason.SIZE_LIMIT)
         except Exception as error:
             # A step that raised while the actors ran may raise again here.
             self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))

@@ -17,6 +17,7 @@ from actors.attempts.attempt import Attempt, Item
 from actors.attempts.client_errors import client_error
 from actors.attempts.opening_events import join_paths
 from actors.attempts.retry_policy import Action, Blame, Failover, GiveUp, Jitter, Try
+from actors.continuation.interruption import Interruption
 from actors.ports import Estimator, Provider
 from actors.routing.breaker import Permit
 from actors.routing.concurrency_gate import ProviderBusy
@@ -53,7 +54,7 @@ class Streamer:
         self._turn = turn
         self._step = step
         self._upstreams = upstreams
-        self._failover = Failover(turn.request, step, upstreams.jitter)
+        self._failover = Failover(Interruption(turn.request, step.call), step, upstreams.jitter)
 
     async def run(self, outbox: Sender[Item]) -> None:
         """Run the actor: try the routes in order until one completes the answer or none is left."""

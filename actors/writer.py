@@ -5,6 +5,7 @@ the client that started the turn, a client that resumes it and a second reader a
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -54,6 +55,7 @@ async def last_frames(
     return await off_loop(long, threads, partial(dialect.render, events))
 
 
+@dataclass(slots=True, eq=False)
 class Writer:
     """An async iterator of bytes: a heartbeat at once, then frames and heartbeats.
 
@@ -64,40 +66,18 @@ class Writer:
     `threads`.
     """
 
-    __slots__ = (
-        "_dialect",
-        "_events",
-        "_frames",
-        "_opened",
-        "_pace",
-        "_slow_reader",
-        "_stored",
-        "_subscription",
-        "_taken",
-        "_threads",
-    )
-
-    def __init__(
-        self,
-        subscription: Subscription,
-        dialect: Dialect,
-        stored: Callable[[], Stored | None] = lambda: "committed",
-        pace: Pace = ANY_PACE,
-        frames: bytes = b"",
-        threads: trio.CapacityLimiter | None = None,
-    ) -> None:
-        self._subscription = subscription
-        self._dialect = dialect
-        self._stored = stored
-        self._pace = pace
-        self._frames = frames
-        self._threads = threads
-        self._opened = False
-        self._taken = 0
-        """Bytes of frames returned so far."""
-        self._events = 0
-        """Number of events that these frames show."""
-        self._slow_reader: SlowReader | None = None
+    subscription: Subscription
+    dialect: Dialect
+    stored: Callable[[], Stored | None] = lambda: "committed"
+    pace: Pace = ANY_PACE
+    frames: bytes = b""
+    threads: trio.CapacityLimiter | None = None
+    _opened: bool = False
+    _taken: int = 0
+    """Bytes of frames returned so far."""
+    _events: int = 0
+    """Number of events that these frames show."""
+    _slow_reader: SlowReader | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -106,25 +86,25 @@ class Writer:
 
     @property
     def _at_end(self) -> bool:
-        return self._subscription.exhausted and not self._dialect.pending
+        return self.subscription.exhausted and not self.dialect.pending
 
     def __aiter__(self) -> "Writer":
         return self
 
     async def __anext__(self) -> bytes:
-        subscription = self._subscription
+        subscription = self.subscription
         if not self._opened:
             self._opened = True
-            before, self._frames = self._frames, b""
+            before, self.frames = self.frames, b""
             frames = before + await self._render(subscription.read_nowait())
-            return self._dialect.heartbeat + self._storage_note() + frames
+            return self.dialect.heartbeat + self._storage_note() + frames
         while True:
             if subscription.behind:
                 self._check_pace()
             elif self._slow_reader is not None:
                 self._slow_reader = None
             events: list[AnyEvent] = []
-            if not self._dialect.pending:
+            if not self.dialect.pending:
                 events = await subscription.read()
                 if not events:
                     return self._end_or_heartbeat()
@@ -135,10 +115,10 @@ class Writer:
             await trio.lowlevel.checkpoint()
 
     async def _render(self, events: list[AnyEvent]) -> bytes:
-        if self._subscription.exhausted:
-            frames = await last_frames(self._dialect, events, self._threads)
+        if self.subscription.exhausted:
+            frames = await last_frames(self.dialect, events, self.threads)
         else:
-            frames = self._dialect.render(events)
+            frames = self.dialect.render(events)
         if frames:
             self._taken += len(frames)
             self._events += len(events)
@@ -147,21 +127,21 @@ class Writer:
     def _check_pace(self) -> None:
         """Raise `ReaderTooSlow` if the reader lags too far for too long."""
         # Unread events aren't rendered yet: estimate their size from the average so far.
-        lag = self._subscription.behind * self._taken // max(1, self._events)
-        if lag <= self._pace.lag_bytes:
+        lag = self.subscription.behind * self._taken // max(1, self._events)
+        if lag <= self.pace.lag_bytes:
             self._slow_reader = None
         elif self._slow_reader is None:
-            self._slow_reader = SlowReader(self._pace, trio.current_time(), self._taken)
+            self._slow_reader = SlowReader(self.pace, trio.current_time(), self._taken)
         elif self._slow_reader.is_too_slow(trio.current_time(), self._taken):
             raise ReaderTooSlow(f"{lag} bytes behind")
 
     def _end_or_heartbeat(self) -> bytes:
-        if self._subscription.exhausted:
+        if self.subscription.exhausted:
             raise StopAsyncIteration
-        return self._dialect.heartbeat
+        return self.dialect.heartbeat
 
     def _storage_note(self) -> bytes:
         if not self._at_end:
             return b""
-        stored = self._stored()
-        return b"" if stored in (None, "committed") else self._dialect.comment(f"stored {stored}")
+        stored = self.stored()
+        return b"" if stored in (None, "committed") else self.dialect.comment(f"stored {stored}")

@@ -3,6 +3,7 @@
 `actors.answer.builder` reports the effect of an event to a dialect as a list of these changes.
 """
 
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from msgspec import Struct
@@ -37,17 +38,15 @@ UNPLACED = -1
 """Index of a call that is not visible yet because its name has not arrived."""
 
 
+@dataclass(slots=True, eq=False)
 class GrowingPart:
     """A part of an item in its current state."""
 
-    __slots__ = ("index", "kind", "logprobs", "pieces")
-
-    def __init__(self, kind: PartKind, index: int = 0) -> None:
-        self.kind = kind
-        self.index = index
-        self.pieces: list[str] = []
-        self.logprobs: list[str] = []
-        """Provider's logprobs objects for the text, in order, as JSON texts from the journal."""
+    kind: PartKind
+    index: int = 0
+    pieces: list[str] = field(default_factory=list)
+    logprobs: list[str] = field(default_factory=list)
+    """Provider's logprobs objects for the text, in order, as JSON texts from the journal."""
 
     @property
     def text(self) -> str:
@@ -55,20 +54,18 @@ class GrowingPart:
         return "".join(self.pieces)
 
 
+@dataclass(slots=True, eq=False)
 class GrowingItem:
     """An item in its current state. `index` is its position in the answer."""
 
-    __slots__ = ("call_id", "given_id", "index", "kind", "name", "parts", "status")
-
-    def __init__(self, kind: ItemKind) -> None:
-        self.kind = kind
-        self.index = UNPLACED
-        self.status = ItemStatus.IN_PROGRESS
-        self.parts: list[GrowingPart] = []
-        self.call_id = ""
-        self.given_id = ""
-        """Id of a call as the provider sent it."""
-        self.name = ""
+    kind: ItemKind
+    index: int = UNPLACED
+    status: ItemStatus = ItemStatus.IN_PROGRESS
+    parts: list[GrowingPart] = field(default_factory=list)
+    call_id: str = ""
+    given_id: str = ""
+    """Id of a call as the provider sent it."""
+    name: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -3,6 +3,8 @@
 The upstream connection is always closed or released before the attempt ends.
 """
 
+from dataclasses import dataclass
+
 import trio
 
 from actors.attempts.deadlines import AttemptClock
@@ -23,37 +25,18 @@ Item = Chunk | AnyEvent
 """Item sent by the streamer: a chunk, or an event that only the streamer can create."""
 
 
+@dataclass(slots=True, eq=False)
 class Attempt:
     """The state of one attempt. With a `continuation` it continues an interrupted answer."""
 
-    __slots__ = (
-        "_continuation",
-        "_finished",
-        "_has_content",
-        "_interruption",
-        "_now",
-        "_permit",
-        "_turn",
-        "_usage",
-    )
-
-    def __init__(
-        self,
-        turn: Turn,
-        usage: AttemptUsage,
-        interruption: Interruption,
-        permit: Permit,
-        continuation: ContinuationFilter | None,
-        now: Clock,
-    ) -> None:
-        self._turn = turn
-        self._usage = usage
-        self._interruption = interruption
-        self._permit = permit
-        self._continuation = continuation
-        self._now = now
-        self._has_content = False
-        self._finished = False
+    _turn: Turn
+    _usage: AttemptUsage
+    _interruption: Interruption
+    _permit: Permit
+    _continuation: ContinuationFilter | None
+    _now: Clock
+    _has_content: bool = False
+    _finished: bool = False
 
     async def run(
         self,

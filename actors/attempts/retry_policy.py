@@ -6,6 +6,7 @@ enforces the budget; this module only avoids a wait that would exceed it. The mo
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from actors.continuation.interruption import Interruption
 from actors.routing.route_board import RouteChoice
 from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.request import PlannedRoute, TurnRequest
+from actors.turn.request import PlannedRoute
 from actors.turn.step import Step
 
 MAX_ATTEMPTS_PER_ROUTE = 3
@@ -108,32 +109,21 @@ class GiveUp(Struct, frozen=True):
 Action = Try | GiveUp
 
 
+@dataclass(slots=True, eq=False)
 class Failover:
     """The decisions of one step: each method takes a fact and returns the next action."""
 
-    __slots__ = (
-        "_attempts",
-        "_attempts_on_route",
-        "_failures",
-        "_jitter",
-        "_routes",
-        "_step",
-        "interruption",
-        "last",
-    )
-
-    def __init__(self, request: TurnRequest, step: Step, jitter: Jitter) -> None:
-        self._step = step
-        self._jitter = jitter
-        self._routes: list[PlannedRoute] = []
-        """Routes that are left; the first one is tried."""
-        self._failures: list[FailureClass] = []
-        """Failures on the current route."""
-        self._attempts_on_route = 0
-        self._attempts = 0
-        self.interruption = Interruption(request, step.call)
-        self.last: UpstreamFailure | None = None
-        """Last failure, or None."""
+    interruption: Interruption
+    _step: Step
+    _jitter: Jitter
+    _routes: list[PlannedRoute] = field(default_factory=list)
+    """Routes that are left; the first one is tried."""
+    _failures: list[FailureClass] = field(default_factory=list)
+    """Failures on the current route."""
+    _attempts_on_route: int = 0
+    _attempts: int = 0
+    last: UpstreamFailure | None = None
+    """Last failure, or None."""
 
     def begin(self, choice: RouteChoice) -> Action:
         """Begin with the first of the chosen routes."""

@@ -4,6 +4,7 @@ When the last lease of a turn is released, the turn's mode decides what happens 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import trio
@@ -29,6 +30,7 @@ class Cause(Struct, frozen=True):
     error: ErrorInfo | None = None
 
 
+@dataclass(slots=True, eq=False)
 class Turn:
     """A live turn: its request and its state. Only `run_turn` and its actors set attributes.
 
@@ -38,55 +40,37 @@ class Turn:
     nothing else. `final` is set once the terminal record is decided and `ended` is published.
     """
 
-    # There may be thousands of live turns: slots save memory and make attribute access faster.
+    id: str
+    request: TurnRequest
+    owner: str
+    created_at: float
+    """Creation time in seconds since the epoch."""
+    journal: Journal = field(default_factory=Journal)
+    answer: AnswerBuilder = field(default_factory=AnswerBuilder)
+    """Answer as far as it is in the journal; only the persister and the finaliser feed it."""
+    steps: list[Step] = field(default_factory=list)
+    """Model calls of the turn, in order."""
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    cause: Cause | None = None
+    final: trio.Event = field(default_factory=trio.Event)
+    stored: Stored | None = None
+    first_token_at: float | None = None
+    deleted_at: float | None = None
+    """Deletion time in seconds since the epoch; no content is stored or shown after it."""
+    answered_by: Route | None = None
+    produced_at: float | None = None
+    """End of production, with upstream closed, on trio's clock."""
+    stage: str = "queued"
+    """Current stage of the turn, for metrics and the dashboard."""
+    leases: int = 0
+    """Number of clients that start or read the turn."""
+    budget_ends: float = 0.0
+    """End of the time budget on trio's clock."""
 
-    __slots__ = (
-        "_budget_ends",
-        "_leases",
-        "answer",
-        "answered_by",
-        "cause",
-        "created_at",
-        "deleted_at",
-        "final",
-        "first_token_at",
-        "id",
-        "journal",
-        "owner",
-        "produced_at",
-        "request",
-        "scope",
-        "stage",
-        "steps",
-        "stored",
-    )
-
-    def __init__(self, turn_id: str, request: TurnRequest, owner: str, now: float) -> None:
-        self.id = turn_id
-        self.request = request
-        self.owner = owner
-        self.created_at = now
-        """Creation time in seconds since the epoch."""
-        self.journal = Journal()
-        self.answer = AnswerBuilder()
-        """Answer as far as it is in the journal; only the persister and the finaliser feed it."""
-        self.steps: list[Step] = []
-        """Model calls of the turn, in order."""
-        self.scope = trio.CancelScope()
-        self.cause: Cause | None = None
-        self.final = trio.Event()
-        self.stored: Stored | None = None
-        self.first_token_at: float | None = None
-        self.deleted_at: float | None = None
-        """Deletion time in seconds since the epoch; no content is stored or shown after it."""
-        self.answered_by: Route | None = None
-        self.produced_at: float | None = None
-        """End of production, with upstream closed, on trio's clock."""
-        self.stage = "queued"
-        """Current stage of the turn, for metrics and the dashboard."""
-        self._leases = 0
-        self._budget_ends = trio.current_time() + request.total_s
-        self.scope.deadline = self._budget_ends
+    def __post_init__(self) -> None:
+        """Start the time budget."""
+        self.budget_ends = trio.current_time() + self.request.total_s
+        self.scope.deadline = self.budget_ends
 
     def as_new(self) -> NewTurn:
         """Return the record that the store inserts when the turn begins."""
@@ -149,30 +133,25 @@ class Turn:
 
     def acquire(self) -> None:
         """Count one more client and restore the deadline to the full time budget."""
-        self._leases += 1
+        self.leases += 1
         if not self.final.is_set():
             # Cancels the earlier deadline that `release` set for a lingering turn.
-            self.scope.deadline = self._budget_ends
+            self.scope.deadline = self.budget_ends
 
     def release(self) -> None:
         """Count one client less and apply the turn's mode when the last one leaves."""
-        self._leases -= 1
-        if self._leases or self.final.is_set():
+        self.leases -= 1
+        if self.leases or self.final.is_set():
             return
         if self.request.mode is Mode.ATTACHED:
             self.stop(Reason.CLIENT_DISCONNECTED)
         elif self.request.mode is Mode.LINGER:
             leave = trio.current_time() + self.request.resume_window_s
-            self.scope.deadline = min(self._budget_ends, leave)
-
-    @property
-    def leases(self) -> int:
-        """Number of clients that start or read the turn."""
-        return self._leases
+            self.scope.deadline = min(self.budget_ends, leave)
 
     def set_deadline_cause(self) -> None:
         """Record the cause after the production scope has reached its deadline."""
-        if trio.current_time() >= self._budget_ends:
+        if trio.current_time() >= self.budget_ends:
             self.set_cause(Reason.TIME_BUDGET)
         else:
             self.set_cause(Reason.CLIENT_DISCONNECTED)
@@ -180,7 +159,7 @@ class Turn:
     @property
     def half_time(self) -> float:
         """Time on trio's clock at which half of the time budget is used up."""
-        return self._budget_ends - self.request.total_s / 2
+        return self.budget_ends - self.request.total_s / 2
 
     @property
     def disconnect_stage(self) -> DisconnectStage | None:

@@ -5,10 +5,11 @@ answer are recorded but not charged. The module does no I/O.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import groupby
 
-import msgspec
+from msgspec.structs import replace
 
 from actors.ports import Estimator
 from actors.turn.chunks import (
@@ -27,56 +28,36 @@ from actors.turn.store_records import AttemptRecord, StepRecord
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
 
 
+@dataclass(slots=True, eq=False)
 class AttemptUsage:
     """The result and token usage of one attempt."""
 
-    __slots__ = (
-        "continued",
-        "counted",
-        "deltas",
-        "dropped",
-        "ended_at",
-        "finished",
-        "kept",
-        "note",
-        "output",
-        "reasoning",
-        "reported",
-        "responded",
-        "result",
-        "route",
-        "started_at",
-        "status",
-        "withheld",
-    )
-
-    def __init__(self, route: Route, started_at: float) -> None:
-        self.route = route
-        self.started_at = started_at
-        self.ended_at = started_at
-        self.result = "running"
-        """Final result: `answered`, `skipped`, `cancelled`, `crashed`, or the failure kind."""
-        self.status: int | None = None
-        self.note: str | None = None
-        self.responded = False
-        """True once the provider has begun to answer, so the attempt may be charged."""
-        self.kept = False
-        """True if the output is part of the client's answer."""
-        self.output: list[str] = []
-        """Text, refusals and arguments as they were generated, shown or not."""
-        self.reasoning: list[str] = []
-        self.deltas = 0
-        self.withheld = 0
-        """Characters of reasoning that were not shown."""
-        self.dropped = 0
-        """Characters of text that were removed because they had been shown already."""
-        self.reported: Usage | None = None
-        self.counted = 0
-        """Number of deltas that had arrived when usage was reported."""
-        self.continued = False
-        """True if the attempt continued an interrupted answer."""
-        self.finished = False
-        """True once a finish reason has arrived."""
+    route: Route
+    started_at: float
+    ended_at: float
+    result: str = "running"
+    """Final result: `answered`, `skipped`, `cancelled`, `crashed`, or the failure kind."""
+    status: int | None = None
+    note: str | None = None
+    responded: bool = False
+    """True once the provider has begun to answer, so the attempt may be charged."""
+    kept: bool = False
+    """True if the output is part of the client's answer."""
+    output: list[str] = field(default_factory=list)
+    """Text, refusals and arguments as they were generated, shown or not."""
+    reasoning: list[str] = field(default_factory=list)
+    deltas: int = 0
+    withheld: int = 0
+    """Characters of reasoning that were not shown."""
+    dropped: int = 0
+    """Characters of text that were removed because they had been shown already."""
+    reported: Usage | None = None
+    counted: int = 0
+    """Number of deltas that had arrived when usage was reported."""
+    continued: bool = False
+    """True if the attempt continued an interrupted answer."""
+    finished: bool = False
+    """True once a finish reason has arrived."""
 
     def add_chunk(self, chunk: Chunk) -> bool:
         """Record a chunk and return True if it is content."""
@@ -140,7 +121,7 @@ class AttemptUsage:
             return estimated
         # Reported before the last delta, by a provider that counts during the stream.
         most = max(reported.output_tokens, estimated.output_tokens)
-        return msgspec.structs.replace(reported, output_tokens=most, estimated=True)
+        return replace(reported, output_tokens=most, estimated=True)
 
     def _estimated(self, call: ModelCall, estimates: Estimator) -> Usage:
         model = str(self.route)
@@ -184,23 +165,21 @@ class AttemptUsage:
         )
 
 
+@dataclass(slots=True, eq=False)
 class Step:
     """A model call of a turn and its attempts, in order. `number` counts the steps from 1."""
 
-    __slots__ = ("attempts", "call", "finish", "input_estimate", "number")
-
-    def __init__(self, number: int, call: ModelCall) -> None:
-        self.number = number
-        self.call = call
-        self.input_estimate = 0
-        """Estimated input tokens of the call."""
-        self.attempts: list[AttemptUsage] = []
-        self.finish: Reason | None = None
-        """Finish reason, once the persister has consumed it."""
+    number: int
+    call: ModelCall
+    attempts: list[AttemptUsage] = field(default_factory=list)
+    input_estimate: int = 0
+    """Estimated input tokens of the call."""
+    finish: Reason | None = None
+    """Finish reason, once the persister has consumed it."""
 
     def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""
-        attempt = AttemptUsage(route, now)
+        attempt = AttemptUsage(route, now, now)
         self.attempts.append(attempt)
         return attempt
 
@@ -245,7 +224,7 @@ class Step:
         if len(usages) < 2:
             return usages[0] if usages else None
         shown = [_shown(attempt, usage) for attempt, usage in zip(kept, usages, strict=True)]
-        return msgspec.structs.replace(
+        return replace(
             usages[0],
             output_tokens=sum(shown),
             reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),

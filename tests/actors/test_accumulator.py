@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate, take
+from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
 from actors.attempts.attempt import Item
 from actors.runtime.batch_channel import BatchChannel
 from actors.turn import events
@@ -136,8 +136,10 @@ async def test_actor_ends_with_its_inbox() -> None:
 
 async def test_full_answer_stops_the_turn() -> None:
     turn = TurnHarness().turn()
-    drafts = take(accumulator(3), turn, [TextChunk("long"), FINISH])
-    assert [type(draft) for draft in drafts] == [events.Warning]
+    chunks: BatchChannel[Item] = BatchChannel()
+    with chunks.sender:
+        await chunks.sender.put([TextChunk("long")])
+    await accumulate(accumulator(3), turn, chunks.receiver, BatchChannel[Draft]().sender)
     assert turn.cause is not None
     assert turn.cause.reason is Reason.SIZE_LIMIT
     assert turn.scope.cancel_called

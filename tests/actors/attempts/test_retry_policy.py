@@ -17,11 +17,12 @@ from actors.attempts.retry_policy import (
     GiveUp,
     Try,
 )
+from actors.continuation.interruption import Interruption
 from actors.routing.route_board import RouteChoice
 from actors.turn.chunks import Chunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import Capabilities, FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import OnCut
-from actors.turn.request import PlannedRoute, Timeouts
+from actors.turn.request import PlannedRoute, Timeouts, TurnRequest
 from actors.turn.step import Step
 from actors.usage.estimator import LearningEstimator
 from tests.support.turn_fakes import a_request
@@ -50,9 +51,13 @@ def failure(
     )
 
 
+def new_failover(request: TurnRequest, step: Step, jitter: float = 0.5) -> Failover:
+    return Failover(Interruption(request, step.call), step, lambda: jitter)
+
+
 def a_failover(jitter: float = 0.5, varied: Mapping[str, object] = {}) -> Failover:
     request = structs.replace(a_request(), **varied)
-    return Failover(request, Step(1, request.call), lambda: jitter)
+    return new_failover(request, Step(1, request.call), jitter)
 
 
 def choice(*routes: PlannedRoute, retry_in_s: float | None = None) -> RouteChoice:
@@ -213,7 +218,7 @@ def test_request_that_no_route_supports_is_rejected() -> None:
     request = a_request()
     step = Step(1, request.call)
     step.skip(MAIN.route, "no_images", 0.0)
-    action = Failover(request, step, lambda: 0.5).begin(choice())
+    action = new_failover(request, step).begin(choice())
     assert isinstance(action, GiveUp)
     assert (action.failure.kind, action.failure.status) == (K.REJECTED, 400)
 
