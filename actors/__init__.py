@@ -13,13 +13,13 @@ holds the live turns of the process. `ports` declares what a turn needs from the
 
 Subpackages:
 
-- `turn`: the vocabulary of a turn: request, events, outcomes, model call, live state
+- `turn`: the vocabulary of a turn: request, events, outcomes, model call, live state, steps
 - `journal`: numbered events with their subscriptions; checkpoints, heartbeats, slow readers
 - `answer`: the answer as output items, built from events
 - `attempts`: one try of a route, its deadlines, and the choice of the next one
 - `continuation`: joins a second answer to an interrupted one
 - `routing`: which routes may be called now
-- `usage`: token usage of attempts, and estimates of it
+- `usage`: estimates of token usage
 - `guards`: one folder for each guard
 - `finalisation`: the outcome and the final record; recovery of dead owners' turns
 - `providers`: HTTP transport, wire formats and simulated models

@@ -80,7 +80,7 @@ class Persister:
         """Return the last events up to `ended`, without appending them to the journal."""
         last: list[AnyEvent] = []
         if not self.started:
-            last.append(started_without_route(self.turn))
+            last.append(self.turn.started(None))
         last += self._early
         last.append(ended)
         return last
@@ -114,17 +114,6 @@ class Persister:
         else:
             self._answer.add(event)
             ready.append(event)
-
-
-def started_without_route(turn: Turn) -> Started:
-    """Return the `started` event of a turn that no route has answered."""
-    return Started(
-        turn_id=turn.id,
-        model=turn.request.model,
-        provider=None,
-        upstream_model=None,
-        created_at=turn.created_at,
-    )
 
 
 def record(

@@ -21,7 +21,7 @@ _GATEWAY_STATUS = {
     FailureKind.IDLE_TIMEOUT: 504,
     FailureKind.BUSY: 503,
 }
-"""Statuses of failures that are not a 502."""
+"""Statuses of the failures that are not a 502."""
 
 
 def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorInfo:

@@ -26,7 +26,7 @@ def opening(
     before, turn.answered_by = turn.answered_by, route
     opened: list[AnyEvent] = []
     if before is None:
-        opened += [_started(turn, route), *turn.request.notes]
+        opened += [turn.started(route), *turn.request.notes]
     elif before != route:
         opened.append(events.RouteChanged(route.provider, route.upstream_model, changed))
     if restart is not None:
@@ -43,14 +43,3 @@ def join_paths(paths: tuple[str, ...]) -> str:
     shown = ", ".join(path[:_MAX_PATH_CHARS] for path in paths[:_MAX_PATHS])
     more = len(paths) - _MAX_PATHS
     return shown + (f" and {more} more" if more > 0 else "")
-
-
-def _started(turn: Turn, route: Route) -> events.Started:
-    return events.Started(
-        turn_id=turn.id,
-        model=turn.request.model,
-        provider=route.provider,
-        upstream_model=route.upstream_model,
-        created_at=turn.created_at,
-        input_estimate=turn.steps[-1].input_estimate,
-    )

@@ -14,7 +14,7 @@ from actors.answer.builder import fold
 from actors.answer.codec import is_long
 from actors.finalisation.outcome_decision import TurnEnding, items_json
 from actors.finalisation.unsaved_records import Unsaved
-from actors.persister import Persister, started_without_route
+from actors.persister import Persister
 from actors.ports import EventBus, RecordSpool, TurnStore
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.lifecycle_events import (
@@ -140,7 +140,7 @@ def publish_crash(turn: Turn, now: float) -> None:
     """Publish an `internal_error` end after finalisation crashed, since readers wait for an end."""
     turn.stored = turn.stored or "unsaved"
     journal = turn.journal.events
-    last: list[AnyEvent] = [] if journal else [started_without_route(turn)]
+    last: list[AnyEvent] = [] if journal else [turn.started(None)]
     if not journal or not isinstance(journal[-1], Ended):
         last.append(_crashed(turn, now))
     publish(turn, last)

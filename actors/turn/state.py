@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from actors.answer.builder import AnswerBuilder
 from actors.journal.journal import Journal
+from actors.turn.events import Started
 from actors.turn.model_call import ModelCall, Route
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
 from actors.turn.request import TurnRequest
@@ -88,6 +89,17 @@ class Turn:
             previous_id=request.previous_id,
             conversation=request.conversation,
             input_items=request.input_items if self.keeps_content else None,
+        )
+
+    def started(self, route: Route | None) -> Started:
+        """Return the `started` event if `route` is the first that answers, or if none does."""
+        return Started(
+            turn_id=self.id,
+            model=self.request.model,
+            provider=route.provider if route else None,
+            upstream_model=route.upstream_model if route else None,
+            created_at=self.created_at,
+            input_estimate=self.steps[-1].input_estimate if route else 0,
         )
 
     @property
