@@ -4,7 +4,10 @@ The vectors are not events of the turn. They are stored in its `EmbeddingJob`, f
 endpoint reads them once the turn has completed.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+from msgspec import Struct
 
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
@@ -15,17 +18,15 @@ from actors.usage.estimator import estimate_tokens
 DIALECT = "embeddings"
 
 
-class OpenEmbedding(Protocol):
+class OpenEmbedding(Struct, frozen=True):
     """A response in progress. The caller calls exactly one of `release` and `close`."""
 
-    async def read(self) -> Embeddings:
-        """Read the complete response; raises `UpstreamFailure`."""
-
-    def release(self) -> None:
-        """Return the connection for reuse after a complete response."""
-
-    def close(self) -> None:
-        """Abort the response; the socket is closed before this returns."""
+    read: Callable[[], Awaitable[Embeddings]]
+    """Reads the complete response; raises `UpstreamFailure`."""
+    release: Callable[[], None]
+    """Returns the connection for reuse after a complete response."""
+    close: Callable[[], None]
+    """Aborts the response; the socket is closed before this returns."""
 
 
 class Embedder(Protocol):

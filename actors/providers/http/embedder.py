@@ -3,8 +3,8 @@
 from functools import partial
 
 import httpx
-import trio
 
+from actors.providers.embedding_provider import OpenEmbedding
 from actors.providers.formats.embeddings import (
     EmbeddingCall,
     Embeddings,
@@ -12,7 +12,7 @@ from actors.providers.formats.embeddings import (
     read_embeddings,
 )
 from actors.providers.http.provider import HttpProvider, OpenResponse, media_type, not_an_answer
-from actors.providers.redaction import Scrub
+from actors.providers.http.response import ResponseBody
 from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
@@ -34,60 +34,45 @@ class HttpEmbedder:
 
     async def embed(
         self, request: EmbeddingCall, upstream_model: str, *, connect_s: float
-    ) -> "HttpEmbedding":
+    ) -> OpenEmbedding:
         """See `actors.providers.embedding_provider.Embedder.embed`."""
         build = partial(embedding_parts, request, self._path, upstream_model)
         opened = await self._provider.send_request(
             build, large=_is_large(request), connect_s=connect_s
         )
+        body = opened.body
         if media_type(opened.response) != "application/json":
-            opened.body.close()
+            body.close()
             raise not_an_answer(opened.response, self._provider.scrub)
-        return HttpEmbedding(opened, request, self._provider.scrub, self._provider.threads)
+        return OpenEmbedding(
+            partial(self._read, opened, request), body.release_if_complete, body.close
+        )
 
-
-class HttpEmbedding:
-    """An open embedding answer (`actors.providers.embedding_provider.OpenEmbedding`)."""
-
-    def __init__(
-        self,
-        opened: OpenResponse,
-        request: EmbeddingCall,
-        scrub: Scrub,
-        threads: trio.CapacityLimiter,
-    ) -> None:
-        self._body = opened.body
-        self._threads = threads
-        self._record_failure = opened.record_failure
-        self._request = request
-        self._scrub = scrub
-        self.release = opened.body.release_if_complete
-        self.close = opened.body.close
-
-    async def read(self) -> Embeddings:
-        """See `actors.providers.embedding_provider.OpenEmbedding.read`."""
+    async def _read(self, opened: OpenResponse, request: EmbeddingCall) -> Embeddings:
         try:
-            data = await self._read_all()
-            read = partial(read_embeddings, data, self._request, self._scrub)
-            return await off_loop(is_much(len(data), Cost.VECTOR), self._threads, read)
+            data = await _read_all(opened.body)
+            read = partial(read_embeddings, data, request, self._provider.scrub)
+            large = is_much(len(data), Cost.VECTOR)
+            return await off_loop(large, self._provider.threads, read)
         except UpstreamFailure as failure:
-            self._record_failure(failure)
+            opened.record_failure(failure)
             raise
 
-    async def _read_all(self) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        try:
-            while data := await self._body.receive():
-                parts.append(data)
-                size += len(data)
-                if size > MAX_ANSWER:
-                    text = f"the provider sent an answer of over {MAX_ANSWER} bytes"
-                    raise UpstreamFailure(FailureKind.MALFORMED, text)
-        except httpx.TransportError as error:
-            text = "the connection to the provider broke"
-            raise UpstreamFailure(FailureKind.TRUNCATED, text) from error
-        return b"".join(parts)
+
+async def _read_all(body: ResponseBody) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while data := await body.receive():
+            parts.append(data)
+            size += len(data)
+            if size > MAX_ANSWER:
+                text = f"the provider sent an answer of over {MAX_ANSWER} bytes"
+                raise UpstreamFailure(FailureKind.MALFORMED, text)
+    except httpx.TransportError as error:
+        text = "the connection to the provider broke"
+        raise UpstreamFailure(FailureKind.TRUNCATED, text) from error
+    return b"".join(parts)
 
 
 def _is_large(request: EmbeddingCall) -> bool:

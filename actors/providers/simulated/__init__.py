@@ -1,7 +1,7 @@
 """Simulated models: deterministic answers and faults on demand, without a network.
 
 - `provider`: runs scripts in process, on trio's clock
-- `script`, `timeline`: turn a call into timed steps, with the faults
+- `script`: turns a call into timed steps, with the faults
 - `steps`: a script's steps, and the playhead that tracks which are due
 - `answer`, `prose`, `schema_examples`, `messages`: the pieces of an answer
 - `rejections`: HTTP errors
@@ -12,7 +12,7 @@ Imports `turn`, `ports` and `formats.embeddings`. `web.drill.witness` serves the
 HTTP; anything with a socket belongs there.
 """
 
-from actors.providers.simulated.options.grammar import BadModelName, model_name, parse_model_name
+from actors.providers.simulated.options.grammar import BadModelName, parse_model_name
 from actors.providers.simulated.options.scenario import Scenario, load_scenario
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.providers.simulated.script import PriorCalls, script
@@ -26,7 +26,6 @@ __all__ = [
     "SimulatedProvider",
     "Step",
     "load_scenario",
-    "model_name",
     "parse_model_name",
     "script",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from actors.providers.simulated.messages import ends_with, last_text
+from actors.providers.simulated.messages import count_input_tokens, ends_with, last_text
 from actors.providers.simulated.options.behaviour import Behaviour, Resume, Style
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
 from actors.providers.simulated.rejections import read_limits, until_stop
@@ -19,7 +19,7 @@ from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.messages import Message, text_of
 from actors.turn.model_call import JSON, ModelCall
-from actors.turn.outcome import Reason
+from actors.turn.outcome import Reason, Usage
 
 _OVERLAP = 5
 """Pieces that `Resume.OVERLAP` repeats."""
@@ -28,11 +28,11 @@ _Function = Mapping[str, JSON]
 
 
 class ScriptedAnswer(Struct, frozen=True):
-    """A complete answer: one chunk per piece, and the finish reason."""
+    """A complete answer: one chunk per piece, the finish reason and the usage."""
 
     chunks: tuple[Chunk, ...]
     finish: Reason
-    reasoning_tokens: int
+    usage: Usage
 
 
 def answer(call: ModelCall, behaviour: Behaviour) -> ScriptedAnswer:
@@ -53,45 +53,47 @@ def answer(call: ModelCall, behaviour: Behaviour) -> ScriptedAnswer:
     ):
         if limit is not None and len(chunks) > limit:
             chunks, finish = chunks[:limit], reason
-    return ScriptedAnswer(tuple(chunks), finish, min(len(reasoning), len(chunks)))
+    usage = Usage(
+        input_tokens=count_input_tokens(call.messages),
+        output_tokens=len(chunks),
+        reasoning_tokens=min(len(reasoning), len(chunks)),
+    )
+    return ScriptedAnswer(tuple(chunks), finish, usage)
 
 
 def _text(
     call: ModelCall, behaviour: Behaviour, stop: tuple[str, ...]
 ) -> Sequence[TextChunk | RefusalChunk]:
-    text = until_stop("".join(_words(call, behaviour)), stop)
     kind = RefusalChunk if behaviour.refusal else TextChunk
-    return [kind(piece) for piece in pieces(text)]
+    return [kind(piece) for piece in pieces(until_stop(_whole_text(call, behaviour), stop))]
 
 
-def _words(call: ModelCall, behaviour: Behaviour) -> Sequence[str]:
+def _whole_text(call: ModelCall, behaviour: Behaviour) -> str:
     partial = find_partial_answer(call.messages, behaviour.resume)
-    if partial is None:
-        return _fresh(call.messages, call.parameters, behaviour)
-    before = _fresh(partial.question, call.parameters, behaviour)
-    rest = remainder(partial, before)
-    return _fresh(call.messages, call.parameters, behaviour) if rest is None else rest
+    if partial is not None:
+        rest = remainder(partial, _fresh(partial.question, call.parameters, behaviour))
+        if rest is not None:
+            return rest
+    return _fresh(call.messages, call.parameters, behaviour)
 
 
-def _fresh(
-    messages: Sequence[Message], parameters: dict[str, JSON], behaviour: Behaviour
-) -> Sequence[str]:
+def _fresh(messages: Sequence[Message], parameters: dict[str, JSON], behaviour: Behaviour) -> str:
     seed = _seed(behaviour.voice, messages)
     if (document := _json_answer(parameters, seed)) is not None:
-        return pieces(document)
+        return document
     length = behaviour.tokens or 40 + seed % 81
     if ends_with(messages, "tool"):
-        mention = pieces(f"The tool says: {last_text(messages, 'tool')} ")
-        return [*mention, *prose(seed, length)]
+        return f"The tool says: {last_text(messages, 'tool')} " + "".join(prose(seed, length))
     match behaviour.style:
         case Style.ECHO:
-            return pieces(last_text(messages, "user"))[: behaviour.tokens]
+            words = pieces(last_text(messages, "user"))[: behaviour.tokens]
         case Style.COUNT:
-            return counting(length)
+            words = counting(length)
         case Style.UNICODE:
-            return many_scripts(seed, length)
+            words = many_scripts(seed, length)
         case Style.PROSE:
-            return prose(seed, length)
+            words = prose(seed, length)
+    return "".join(words)
 
 
 def _json_answer(parameters: dict[str, JSON], seed: int) -> str | None:
@@ -135,21 +137,20 @@ def find_partial_answer(messages: Sequence[Message], resume: Resume) -> PartialA
     return PartialAnswer(messages[:-2], text_of(messages[-2]), resume, False)
 
 
-def remainder(partial: PartialAnswer, whole: Sequence[str]) -> Sequence[str] | None:
-    """Return the pieces that follow in the `whole` answer, or None if it starts differently."""
+def remainder(partial: PartialAnswer, whole: str) -> str | None:
+    """Return the text that follows in the `whole` answer, or None if it starts differently."""
     shown = partial.text.rstrip()
-    text = "".join(whole)
-    if not text.startswith(shown) or (shown == text and not partial.prefill):
+    if not whole.startswith(shown) or (shown == whole and not partial.prefill):
         return None
-    rest = text[len(shown) :]
+    rest = whole[len(shown) :]
     match partial.resume:
         case Resume.AGAIN:
             return whole
         case Resume.OVERLAP:
-            return ["".join(pieces(shown)[-_OVERLAP:]).lstrip(), rest]
+            return "".join(pieces(shown)[-_OVERLAP:]).lstrip() + rest
         case _:
             # A prefill continues inside the message; a new message doesn't begin with a space.
-            return [rest if partial.prefill else rest.lstrip()]
+            return rest if partial.prefill else rest.lstrip()
 
 
 def tool_calls(call: ModelCall, wanted: int, seed: int) -> list[ToolCallChunk]:

@@ -4,12 +4,15 @@ import hashlib
 import math
 import sys
 from array import array
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import trio
 from msgspec import Raw
 
 from actors.ports import AnswerStream
+from actors.providers.embedding_provider import OpenEmbedding
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.turn.chunks import UsageChunk
@@ -78,7 +81,7 @@ class SimulatedEmbedder:
 
     async def embed(
         self, request: EmbeddingCall, upstream_model: str, *, connect_s: float
-    ) -> "SimulatedEmbedding":
+    ) -> OpenEmbedding:
         """Implement `actors.providers.embedding_provider.Embedder.embed`."""
         try:
             dimensions = dimensions_of(request.parameters)
@@ -86,47 +89,25 @@ class SimulatedEmbedder:
             raise UpstreamFailure(
                 FailureKind.REJECTED, str(error), status=400, param="dimensions"
             ) from None
-        call = one_token(request, upstream_model)
-        answer = await self._provider.open(call, connect_s=connect_s)
-        return SimulatedEmbedding(answer, request, upstream_model, dimensions)
+        answer = await self._provider.open(one_token(request, upstream_model), connect_s=connect_s)
+        texts, as_base64 = request.texts, request.as_base64
+        compute = partial(vectors, upstream_model, texts, dimensions, as_base64=as_base64)
+        read = partial(_read, answer, compute, large=len(texts) * dimensions >= _MANY)
+        return OpenEmbedding(read, answer.release, answer.close)
 
 
-class SimulatedEmbedding:
-    """An embedding response in progress (`actors.providers.embedding_provider.OpenEmbedding`)."""
+async def _read(
+    answer: AnswerStream, compute: Callable[[], tuple[Raw, ...]], *, large: bool
+) -> Embeddings:
+    usage = await _usage(answer)
+    return Embeddings(await trio.to_thread.run_sync(compute) if large else compute(), usage)
 
-    def __init__(
-        self, answer: AnswerStream, request: EmbeddingCall, upstream_model: str, dimensions: int
-    ) -> None:
-        self._answer = answer
-        self._request = request
-        self._model = upstream_model
-        self._dimensions = dimensions
-        self.release = answer.release
-        self.close = answer.close
 
-    async def read(self) -> Embeddings:
-        """Implement `actors.providers.embedding_provider.OpenEmbedding.read`."""
-        usage = await self._usage()
-        return Embeddings(await self._vectors(), usage)
-
-    async def _usage(self) -> Usage | None:
-        """Wait for the end of the answer and return its usage, without output tokens."""
-        usage: Usage | None = None
-        while chunks := await self._answer.receive():
-            for chunk in chunks:
-                if isinstance(chunk, UsageChunk):
-                    usage = msgspec.structs.replace(chunk.usage, output_tokens=0)
-        return usage
-
-    async def _vectors(self) -> tuple[Raw, ...]:
-        def compute() -> tuple[Raw, ...]:
-            return vectors(
-                self._model,
-                self._request.texts,
-                self._dimensions,
-                as_base64=self._request.as_base64,
-            )
-
-        if len(self._request.texts) * self._dimensions < _MANY:
-            return compute()
-        return await trio.to_thread.run_sync(compute)
+async def _usage(answer: AnswerStream) -> Usage | None:
+    """Wait for the end of the answer and return its usage, without output tokens."""
+    usage: Usage | None = None
+    while chunks := await answer.receive():
+        for chunk in chunks:
+            if isinstance(chunk, UsageChunk):
+                usage = msgspec.structs.replace(chunk.usage, output_tokens=0)
+    return usage

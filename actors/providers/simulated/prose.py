@@ -17,68 +17,33 @@ def pieces(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
-def _phrases(*texts: str) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(pieces(text)) for text in texts)
+def _phrases(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(pieces(f" {phrase}")) for phrase in text.split(", "))
 
 
 _WHO = _phrases(
-    "The understudy",
-    "A stagehand",
-    "The lighting crew",
-    "Our prompter",
-    "The whole company",
-    "An old trouper",
-    "The conductor",
-    "Every dancer",
-    "The wardrobe master",
-    "A late arrival",
-    "The second violin",
-    "The audience",
+    "The understudy, A stagehand, The lighting crew, Our prompter, The whole company, An old "
+    "trouper, The conductor, Every dancer, The wardrobe master, A late arrival, The second "
+    "violin, The audience"
 )
 _DOES = _phrases(
-    " waits behind",
-    " remembers",
-    " quietly rebuilds",
-    " counts the beats of",
-    " carries",
-    " keeps an eye on",
-    " has rehearsed",
-    " never forgets",
-    " follows",
-    " improvises around",
-    " trusts",
-    " steps into",
+    "waits behind, remembers, quietly rebuilds, counts the beats of, carries, keeps an eye on, "
+    "has rehearsed, never forgets, follows, improvises around, trusts, steps into"
 )
 _WHAT = _phrases(
-    " the velvet curtain",
-    " a difficult scene",
-    " the opening song",
-    " a borrowed lantern",
-    " the missing line",
-    " the turning stage",
-    " every quiet entrance",
-    " the painted harbour",
-    " a broken spotlight",
-    " the final act",
-    " the long dialogue",
-    " an empty chair",
+    "the velvet curtain, a difficult scene, the opening song, a borrowed lantern, the missing "
+    "line, the turning stage, every quiet entrance, the painted harbour, a broken spotlight, the "
+    "final act, the long dialogue, an empty chair"
 )
 _HOW = _phrases(
-    " until the music returns",
-    " while the rain falls outside",
-    " before the first bell",
-    " without losing a word",
-    " as if nothing had happened",
-    " with a steady hand",
-    " long after midnight",
-    " because the show goes on",
-    " and nobody notices",
-    " night after night",
+    "until the music returns, while the rain falls outside, before the first bell, without losing "
+    "a word, as if nothing had happened, with a steady hand, long after midnight, because the "
+    "show goes on, and nobody notices, night after night"
 )
 _CURTAIN = " Curtain"
 _SENTENCES_PER_PARAGRAPH = 5
 
-_SCRIPTS = _phrases(
+_SCRIPTS = (
     "Naïve café, jalapeño: déjà vu.",
     " Приглушённый свет гаснет.",
     " 幕が上がると、静寂。",
@@ -111,15 +76,15 @@ def counting(length: int) -> list[str]:
 def many_scripts(seed: int, length: int) -> list[str]:
     """Return text in many scripts with exactly `length` pieces; the seed picks the first script."""
     start = seed % len(_SCRIPTS)
-    ordered = _SCRIPTS[start:] + _SCRIPTS[:start]
-    return list(islice(cycle([piece for sentence in ordered for piece in sentence]), length))
+    text = "".join(_SCRIPTS[start:] + _SCRIPTS[:start])
+    return list(islice(cycle(pieces(text)), length))
 
 
 def _sentence(rng: random.Random, number: int) -> list[str]:
     who, does, what, how = (
         phrases[int(rng.random() * len(phrases))] for phrases in (_WHO, _DOES, _WHAT, _HOW)
     )
-    return [_gap(number) + who[0], *who[1:], *does, *what, *how, "."]
+    return [_gap(number) + who[0].lstrip(), *who[1:], *does, *what, *how, "."]
 
 
 def _gap(number: int) -> str:

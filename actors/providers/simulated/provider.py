@@ -1,5 +1,6 @@
 """The in-process simulated provider: runs scripts against trio's clock, without a network."""
 
+import msgspec
 import trio
 
 from actors.ports import AnswerStream
@@ -119,26 +120,15 @@ async def _run_fault(fault: Fault) -> None:
     if fault.kind in (FaultKind.SILENT, FaultKind.STALL):
         await trio.sleep_forever()
     if fault.kind is FaultKind.HTML:
-        raise _failed_with_status(fault.status, "The response is an HTML page.")
+        kind = _kind_of_status(fault.status)
+        raise UpstreamFailure(kind, "The response is an HTML page.", status=fault.status)
     kind, message = _FAILURES[fault.kind]
     type = "server_error" if fault.kind is FaultKind.ERROR_FRAME else None
     raise UpstreamFailure(kind, message, code=fault.code, type=type)
 
 
 def _rejected(rejection: Rejection) -> UpstreamFailure:
-    return UpstreamFailure(
-        _kind_of_status(rejection.status),
-        rejection.message,
-        status=rejection.status,
-        code=rejection.code,
-        type=rejection.type,
-        param=rejection.param,
-        retry_after_s=rejection.retry_after_s,
-    )
-
-
-def _failed_with_status(status: int, message: str) -> UpstreamFailure:
-    return UpstreamFailure(_kind_of_status(status), message, status=status)
+    return UpstreamFailure(_kind_of_status(rejection.status), **msgspec.structs.asdict(rejection))
 
 
 def _kind_of_status(status: int) -> FailureKind:

@@ -83,6 +83,15 @@ class Rejection(Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
 
 
+NO_PREFILL = Rejection(
+    status=400,
+    message="This model does not support assistant message prefill: "
+    "the conversation must end with a user message.",
+    param="messages",
+)
+"""Error of a model that doesn't continue a trailing assistant message."""
+
+
 def rejection(fault: Fault) -> Rejection:
     """Return the error for an `ERROR` fault."""
     server = ("server_error", None, "The simulated model failed.")
@@ -94,24 +103,4 @@ def rejection(fault: Fault) -> Rejection:
         type=type,
         code=fault.code or code,
         retry_after_s=fault.retry_after_s,
-    )
-
-
-def unknown_model(problem: str) -> Rejection:
-    """Return the error for a model name that the grammar doesn't allow."""
-    return Rejection(status=404, message=problem, code="model_not_found", param="model")
-
-
-def bad_parameter(problem: BadParameter) -> Rejection:
-    """Return the error for a parameter that can't be honoured."""
-    return Rejection(status=400, message=str(problem), param=problem.param)
-
-
-def no_prefill() -> Rejection:
-    """Return the error of a model that doesn't continue a trailing assistant message."""
-    return Rejection(
-        status=400,
-        message="This model does not support assistant message prefill: "
-        "the conversation must end with a user message.",
-        param="messages",
     )

@@ -4,29 +4,30 @@
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from actors.providers.simulated.answer import ScriptedAnswer, answer
-from actors.providers.simulated.messages import count_input_tokens, ends_with
+from actors.providers.simulated.messages import ends_with
 from actors.providers.simulated.options.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
 from actors.providers.simulated.options.grammar import BadModelName
 from actors.providers.simulated.options.scenario import Scenario
-from actors.providers.simulated.rejections import (
-    BadParameter,
-    Rejection,
-    bad_parameter,
-    no_prefill,
-    rejection,
-    unknown_model,
+from actors.providers.simulated.rejections import NO_PREFILL, BadParameter, Rejection, rejection
+from actors.providers.simulated.steps import Script, Step, TornFrame
+from actors.turn.chunks import (
+    Chunk,
+    FinishChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
 )
-from actors.providers.simulated.steps import Script
-from actors.providers.simulated.timeline import lay_out
 from actors.turn.messages import text_of
 from actors.turn.model_call import ModelCall
-from actors.turn.outcome import Usage
 
+_MALFORMED = SkippedChunk("malformed JSON in a simulated frame")
 _KEPT = 10_000
 """Maximum number of conversations and of models remembered; the oldest are dropped first."""
 _KEY_LENGTH = 200
@@ -53,19 +54,17 @@ def script(
     try:
         behaviour = (scenario or Scenario()).behaviour(call.upstream_model)
     except BadModelName as problem:
-        return Script(head_s=0.0, opening=unknown_model(str(problem)))
+        unknown = Rejection(status=404, message=str(problem), code="model_not_found", param="model")
+        return Script(head_s=0.0, opening=unknown)
     fault = _active(behaviour.fault, past or PriorCalls())
     if (opening := _opening(call, behaviour, fault)) is not None:
         return Script(head_s=behaviour.head_s, opening=opening)
     try:
-        built = answer(call, behaviour)
+        steps = _timeline(answer(call, behaviour), behaviour, fault)
     except BadParameter as problem:
-        return Script(head_s=behaviour.head_s, opening=bad_parameter(problem))
-    return Script(
-        head_s=behaviour.head_s,
-        steps=lay_out(built, _usage(call, built), behaviour, fault),
-        done=behaviour.done,
-    )
+        rejected = Rejection(status=400, message=str(problem), param=problem.param)
+        return Script(head_s=behaviour.head_s, opening=rejected)
+    return Script(head_s=behaviour.head_s, steps=steps, done=behaviour.done)
 
 
 def _active(fault: Fault | None, past: PriorCalls) -> Fault | None:
@@ -80,16 +79,92 @@ def _opening(
     if fault is not None and fault.kind in OPENING_FAULTS:
         return rejection(fault) if fault.kind is FaultKind.ERROR else fault
     if not behaviour.prefill and ends_with(call.messages, "assistant"):
-        return no_prefill()
+        return NO_PREFILL
     return None
 
 
-def _usage(call: ModelCall, built: ScriptedAnswer) -> Usage:
-    return Usage(
-        input_tokens=count_input_tokens(call.messages),
-        output_tokens=len(built.chunks),
-        reasoning_tokens=built.reasoning_tokens,
-    )
+def _timeline(
+    answer: ScriptedAnswer, behaviour: Behaviour, fault: Fault | None
+) -> tuple[Step, ...]:
+    """Return the timed steps of the answer.
+
+    `fault` ends the steps if the answer is long enough to reach it; a torn frame does not end them.
+    """
+    marks = {mark for mark in (behaviour.badjson, fault.at if fault else None) if mark}
+    steps = [*_chunks(answer, behaviour, marks), Step(0.0, FinishChunk(answer.finish))]
+    if behaviour.usage:
+        steps.append(Step(0.0, UsageChunk(answer.usage)))
+    if behaviour.badjson is not None:
+        steps = _with_malformed(steps, behaviour.badjson)
+    return tuple(_with_fault(steps, fault, behaviour.delay_s) if fault else steps)
+
+
+def _chunks(answer: ScriptedAnswer, behaviour: Behaviour, marks: set[int]) -> Iterator[Step]:
+    after_s = behaviour.first_s
+    for group in _groups(answer.chunks, behaviour.chunk, marks):
+        yield Step(after_s, _joined(group), len(group))
+        after_s = behaviour.delay_s * len(group)
+
+
+def _groups(chunks: Sequence[Chunk], size: int, marks: set[int]) -> Iterator[Sequence[Chunk]]:
+    """Yield runs of adjacent chunks of one kind, at most `size` long and never across a mark."""
+    start = 0
+    for end in range(1, len(chunks) + 1):
+        full = end - start == size or end in marks or end == len(chunks)
+        if full or not _can_join(chunks[end - 1], chunks[end]):
+            yield chunks[start:end]
+            start = end
+
+
+def _can_join(one: Chunk, other: Chunk) -> bool:
+    if isinstance(one, ToolCallChunk) and isinstance(other, ToolCallChunk):
+        return one.index == other.index
+    return type(one) is type(other)
+
+
+def _joined(group: Sequence[Chunk]) -> Chunk:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    field = "arguments" if isinstance(first, ToolCallChunk) else "text"
+    joined = "".join(getattr(chunk, field) for chunk in group)
+    return msgspec.structs.replace(first, **{field: joined})
+
+
+def _with_malformed(steps: list[Step], at: int) -> list[Step]:
+    index = _index_after(steps, at)
+    return steps if index is None else [*steps[:index], Step(0.0, _MALFORMED), *steps[index:]]
+
+
+def _with_fault(steps: list[Step], fault: Fault, delay_s: float) -> list[Step]:
+    if fault.kind is FaultKind.HANG:
+        return [*steps, Step(0.0, fault)]
+    index = _index_after(steps, fault.at)
+    if index is None:
+        return steps
+    if fault.kind is FaultKind.TORN:
+        return _torn(steps, index)
+    # The fault is due when the next chunk was. The finish that follows the last token has no delay,
+    # so a fault there is due one token delay later.
+    return [*steps[:index], Step(steps[index].after_s or delay_s, fault)]
+
+
+def _torn(steps: list[Step], index: int) -> list[Step]:
+    step = steps[index]
+    if not isinstance(step.act, TextChunk):
+        return steps
+    torn = msgspec.structs.replace(step, act=TornFrame(step.act))
+    return [*steps[:index], torn, *steps[index + 1 :]]
+
+
+def _index_after(steps: list[Step], tokens: int) -> int | None:
+    """Return the index of the step after the first `tokens` tokens, or None if there are fewer."""
+    sent = 0
+    for index, step in enumerate(steps):
+        if sent >= tokens and not isinstance(step.act, SkippedChunk):
+            return index
+        sent += step.tokens
+    return None
 
 
 class History:

@@ -65,15 +65,7 @@ class FaultKind(StrEnum):
     """A complete answer whose body doesn't end."""
 
 
-OPENING_FAULTS = frozenset(
-    {
-        FaultKind.ERROR,
-        FaultKind.HTML,
-        FaultKind.REFUSE,
-        FaultKind.SILENT,
-        FaultKind.GARBAGE,
-    }
-)
+OPENING_FAULTS = frozenset(map(FaultKind, ("error", "html", "refuse", "silent", "garbage")))
 """Faults that replace the response head."""
 
 

@@ -1,4 +1,4 @@
-"""Grammar of simulated model names: parses a name into a `Behaviour` and formats one as a name.
+"""Grammar of simulated model names: parses a name into a `Behaviour`.
 
     name     = voice [ ":" setting *( "," setting ) ]
     setting  = key [ "=" value ]
@@ -21,74 +21,156 @@ N is an integer, D a duration: `20ms`, `1.5s`, `2m` or `0`. The voice is any tex
 Each setting is allowed once, and a name may have one style and one fault.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec import Struct
 
-from actors.providers.simulated.options.behaviour import Behaviour, Fault, FaultKind, Resume, Style
-from actors.providers.simulated.options.values import (
-    BadSetting,
-    count,
-    duration,
-    one_of,
-    seconds,
-    show_duration,
-    show_number,
-    status,
-    word,
+from actors.providers.simulated.options.behaviour import (
+    OPENING_FAULTS,
+    Behaviour,
+    Fault,
+    FaultKind,
+    Resume,
+    Style,
 )
 
 MAX_TOKENS = 100_000
 """Maximum length of an answer; building a longer one would block other tasks for too long."""
-
-_Read = Callable[[str], object]
-_Show = Callable[[object], str]
+_DAY_S = 86_400.0
+_DURATION = re.compile(r"([0-9.e+-]+)(ms|s|m)")
+_PER_UNIT: dict[str, Callable[[float], float]] = {
+    "ms": lambda n: n / 1000,
+    "s": lambda n: n,
+    "m": lambda n: n * 60,
+}
 
 
 class BadModelName(ValueError):
     """A model name or scenario that the grammar doesn't allow; the message names the error."""
 
 
-_tokens = count(0, MAX_TOKENS)
+class BadSetting(ValueError):
+    """A setting that the grammar doesn't allow; the message says what is allowed."""
 
-_FIELDS: dict[str, tuple[str, str | None, _Read, _Show]] = {
-    "tokens": ("tokens", None, count(1, MAX_TOKENS), str),
-    "head": ("head_s", None, duration, show_duration),
-    "first": ("first_s", None, duration, show_duration),
-    "delay": ("delay_s", None, duration, show_duration),
-    "chunk": ("chunk", None, count(1, 1000), str),
-    "tool": ("tool", "1", count(1, 16), str),
-    "reasoning": ("reasoning", "24", count(1, MAX_TOKENS), str),
-    "filter": ("filter", None, _tokens, str),
-    "badjson": ("badjson", None, _tokens, str),
-    "resume": ("resume", None, one_of(Resume), str),
+
+def _count(least: int, most: int = MAX_TOKENS) -> Callable[[str], int]:
+    """Return a parser of integers from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise BadSetting(f"{text!r} is not an integer")
+        if not least <= int(text) <= most:
+            raise BadSetting(f"{text} is not between {least} and {most}")
+        return int(text)
+
+    return read
+
+
+def _duration(text: str) -> float:
+    """Parse a duration such as `20ms`, `1.5s`, `2m` or `0` into seconds."""
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise BadSetting(f"{text!r} is not a duration; write 20ms, 1.5s, 2m or 0")
+    return _seconds(match[1], match[2])
+
+
+def _seconds(text: str, unit: str = "s") -> float:
+    """Parse a bare number, as in a `Retry-After` header, into seconds."""
+    try:
+        value = _PER_UNIT[unit](float(text))
+    except ValueError:
+        raise BadSetting(f"{text!r} is not a number") from None
+    if not 0 <= value <= _DAY_S:  # nan isn't either
+        raise BadSetting(f"{value:g} s is not between 0 and {_DAY_S:g} s")
+    return value
+
+
+def _word(text: str) -> str:
+    """Parse an error code, which consists of letters, digits, `_`, `.` and `-`."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        raise BadSetting(f"{text!r} may contain only letters, digits, '_', '.' and '-'")
+    return text
+
+
+def _resume(text: str) -> Resume:
+    try:
+        return Resume(text)
+    except ValueError:
+        raise BadSetting(f"{text!r} is not one of {', '.join(Resume)}") from None
+
+
+class _Setting(Struct, frozen=True):
+    """A key of the grammar: the attribute that it sets, and the parser of its value."""
+
+    attribute: str
+    read: Callable[[str], object] | None = None
+    """Parser; None for a key that takes no value."""
+    alone: object = None
+    """Value of the attribute if only the key is given; None for a key that needs a value."""
+    faults: Iterable[FaultKind] = FaultKind
+    """Faults that an option of a fault applies to."""
+
+
+def _after_tokens(kind: FaultKind) -> _Setting:
+    read = _count(0)
+    return _Setting("fault", lambda text: Fault(kind=kind, at=read(text)))
+
+
+def _with_status(kind: FaultKind, least: int, alone: Fault | None = None) -> _Setting:
+    read = _count(least, 599)
+    return _Setting("fault", lambda text: Fault(kind=kind, status=read(text)), alone)
+
+
+def _rate_limited(text: str) -> Fault:
+    return Fault(kind=FaultKind.ERROR, status=429, retry_after_s=_seconds(text), times=1)
+
+
+def _rejected(code: str) -> _Setting:
+    return _Setting("fault", alone=Fault(kind=FaultKind.ERROR, status=400, code=code))
+
+
+_SETTINGS = {
+    "tokens": _Setting("tokens", _count(1)),
+    "head": _Setting("head_s", _duration),
+    "first": _Setting("first_s", _duration),
+    "delay": _Setting("delay_s", _duration),
+    "chunk": _Setting("chunk", _count(1, 1000)),
+    "tool": _Setting("tool", _count(1, 16), alone=1),
+    "reasoning": _Setting("reasoning", _count(1), alone=24),
+    "filter": _Setting("filter", _count(0)),
+    "badjson": _Setting("badjson", _count(0)),
+    "resume": _Setting("resume", _resume),
+    "echo": _Setting("style", alone=Style.ECHO),
+    "count": _Setting("style", alone=Style.COUNT),
+    "unicode": _Setting("style", alone=Style.UNICODE),
+    "refusal": _Setting("refusal", alone=True),
+    "nousage": _Setting("usage", alone=False),
+    "nodone": _Setting("done", alone=False),
+    "noprefill": _Setting("prefill", alone=False),
+    **{str(kind): _after_tokens(kind) for kind in set(FaultKind) - OPENING_FAULTS},
+    "hang": _Setting("fault", alone=Fault(kind=FaultKind.HANG)),
+    "error": _with_status(FaultKind.ERROR, 400),
+    "html": _with_status(FaultKind.HTML, 200, Fault(kind=FaultKind.HTML)),
+    "refuse": _Setting("fault", alone=Fault(kind=FaultKind.REFUSE)),
+    "silent": _Setting("fault", alone=Fault(kind=FaultKind.SILENT)),
+    "garbage": _Setting("fault", alone=Fault(kind=FaultKind.GARBAGE)),
+    "429": _Setting("fault", _rate_limited, alone=Fault(kind=FaultKind.ERROR, status=429)),
+    "context": _rejected("context_length_exceeded"),
+    "policy": _rejected("content_policy_violation"),
 }
-"""Key → attribute of `Behaviour`, value if only the key is given, parser, formatter."""
+"""Settings of a `Behaviour`."""
 
-_FLAGS: dict[str, tuple[str, object]] = {
-    "echo": ("style", Style.ECHO),
-    "count": ("style", Style.COUNT),
-    "unicode": ("style", Style.UNICODE),
-    "refusal": ("refusal", True),
-    "nousage": ("usage", False),
-    "nodone": ("done", False),
-    "noprefill": ("prefill", False),
+_FAULT_OPTIONS = {
+    "code": _Setting("code", _word, faults=(FaultKind.ERROR, FaultKind.ERROR_FRAME)),
+    "retry": _Setting("retry_after_s", _seconds, faults=(FaultKind.ERROR,)),
+    "times": _Setting("times", _count(1, 1_000_000)),
+    "for": _Setting("for_s", _duration),
 }
-
-_PLAIN_FAULTS = frozenset({FaultKind.REFUSE, FaultKind.SILENT, FaultKind.GARBAGE, FaultKind.HANG})
-
-_SHORTHANDS = {
-    "429": {"error": "429"},
-    "context": {"error": "400", "code": "context_length_exceeded"},
-    "policy": {"error": "400", "code": "content_policy_violation"},
-}
-
-_MODIFIERS: dict[str, tuple[str, _Read, _Show]] = {
-    "code": ("code", word, str),
-    "retry": ("retry_after_s", seconds, show_number),
-    "times": ("times", count(1, 1_000_000), str),
-    "for": ("for_s", duration, show_duration),
-}
+"""Settings of its `Fault`."""
 
 
 def parse_model_name(name: str, base: Behaviour | None = None) -> Behaviour:
@@ -97,147 +179,68 @@ def parse_model_name(name: str, base: Behaviour | None = None) -> Behaviour:
     Raises `BadModelName`.
     """
     voice, colon, rest = name.partition(":")
-    settings: dict[str, str | None] = {}
-    for item in rest.split(",") if colon else ():
-        key, equals, value = item.partition("=")
-        if key in settings:
-            raise BadModelName(f"model name {name!r}: {key!r} is set twice")
-        settings[key] = value if equals else None
-    return behaviour(voice, settings, base)
+    return behaviour(voice, rest.split(",") if colon else (), base)
 
 
-def behaviour(
-    voice: str, settings: Mapping[str, str | None], base: Behaviour | None = None
-) -> Behaviour:
-    """Return the behaviour of `voice` with these settings, where None is a key without a value.
+def behaviour(voice: str, settings: Iterable[str], base: Behaviour | None = None) -> Behaviour:
+    """Return the behaviour of `voice` with these settings, each a key or `key=value`.
 
     Raises `BadModelName`.
     """
     if not voice or ":" in voice:
         raise BadModelName(f"a model name must begin with a word without a colon, not {voice!r}")
     try:
-        changes = _behaviour_changes(_expand(settings))
+        changes = _changes(settings)
     except BadSetting as problem:
         raise BadModelName(f"simulated model {voice!r}: {problem}") from None
     return msgspec.structs.replace(base or Behaviour(), voice=voice, **changes)
 
 
-def model_name(behaviour: Behaviour) -> str:
-    """Return the shortest name of this behaviour; the inverse of `parse_model_name`."""
-    items = [*_show_fields(behaviour), *_show_flags(behaviour), *_show_fault(behaviour.fault)]
-    return behaviour.voice + (":" + ",".join(items) if items else "")
-
-
-def _expand(settings: Mapping[str, str | None]) -> dict[str, str | None]:
-    expanded: dict[str, str | None] = {}
-    for key, value in settings.items():
-        additions: dict[str, str | None] = {key: value}
-        if key in _SHORTHANDS:
-            additions = dict(_SHORTHANDS[key])
-            if key == "429" and value is not None:
-                additions |= {"retry": value, "times": "1"}
-            elif value is not None:
-                raise BadSetting(f"{key!r} takes no value")
-        for name, item in additions.items():
-            if name in expanded:
-                raise BadSetting(f"{name!r} is set twice")
-            expanded[name] = item
-    return expanded
-
-
-def _behaviour_changes(settings: Mapping[str, str | None]) -> dict[str, object]:
+def _changes(settings: Iterable[str]) -> dict[str, object]:
+    """Return the attributes of `Behaviour` that the settings set."""
     changes: dict[str, object] = {}
-    modifiers: dict[str, object] = {}
-    for key, value in settings.items():
-        if key in _MODIFIERS:
-            attribute, read, _ = _MODIFIERS[key]
-            modifiers[attribute] = read(_given(key, value))
-            continue
-        attribute, item = _setting(key, value)
-        if attribute in changes:
-            raise BadSetting(f"{key!r}: the name already sets another {attribute}")
-        changes[attribute] = item
-    return changes | _with_modifiers(changes.get("fault"), modifiers)
+    options: dict[str, object] = {}
+    for item in settings:
+        key, equals, text = item.partition("=")
+        setting, found = _setting(key), options if key in _FAULT_OPTIONS else changes
+        if setting.attribute in found:
+            raise BadSetting(f"{key!r}: {setting.attribute} is set twice")
+        found[setting.attribute] = _value(key, setting, text if equals else None)
+    if options:
+        changes["fault"] = _with_options(changes.get("fault"), options)
+    return changes
 
 
-def _setting(key: str, value: str | None) -> tuple[str, object]:
-    if key in _FIELDS:
-        attribute, default, read, _ = _FIELDS[key]
-        return attribute, _located(key, read, _given(key, default if value is None else value))
-    if key in _FLAGS:
-        if value is not None:
-            raise BadSetting(f"{key!r} takes no value")
-        return _FLAGS[key]
-    if key in set(FaultKind):
-        return "fault", _fault(FaultKind(key), value)
-    known = sorted([*_FIELDS, *_FLAGS, *FaultKind, *_SHORTHANDS, *_MODIFIERS])
-    raise BadSetting(f"unknown setting {key!r}; the known settings are {', '.join(known)}")
+def _setting(key: str) -> _Setting:
+    setting = _SETTINGS.get(key) or _FAULT_OPTIONS.get(key)
+    if setting is None:
+        known = ", ".join(sorted([*_SETTINGS, *_FAULT_OPTIONS]))
+        raise BadSetting(f"unknown setting {key!r}; the known settings are {known}")
+    return setting
 
 
-def _fault(kind: FaultKind, value: str | None) -> Fault:
-    if kind in _PLAIN_FAULTS:
-        if value is not None:
-            raise BadSetting(f"{str(kind)!r} takes no value")
-        return Fault(kind=kind)
-    if kind is FaultKind.HTML:
-        return Fault(kind=kind, status=200 if value is None else status(value, 200))
-    if kind is FaultKind.ERROR:
-        return Fault(kind=kind, status=status(_given("error", value), 400))
-    return Fault(kind=kind, at=int(str(_located(kind, _tokens, _given(kind, value)))))
+def _value(key: str, setting: _Setting, text: str | None) -> object:
+    if text is None and setting.alone is None:
+        raise BadSetting(f"{key!r} needs a value, as in '{key}=20'")
+    if text is None:
+        return setting.alone
+    if setting.read is None:
+        raise BadSetting(f"{key!r} takes no value")
+    try:
+        return setting.read(text)
+    except BadSetting as problem:
+        raise BadSetting(f"{key!r}: {problem}") from None
 
 
-def _with_modifiers(fault: object, modifiers: dict[str, object]) -> dict[str, object]:
-    if not modifiers:
-        return {}
+def _with_options(fault: object, options: dict[str, object]) -> Fault:
     if not isinstance(fault, Fault):
         raise BadSetting("'code', 'retry', 'times' and 'for' need a fault in the same name")
-    if "retry_after_s" in modifiers and fault.kind is not FaultKind.ERROR:
-        raise BadSetting("'retry' is allowed only with 'error'")
-    if "code" in modifiers and fault.kind not in (FaultKind.ERROR, FaultKind.ERROR_FRAME):
-        raise BadSetting("'code' is allowed only with 'error' and 'errorframe'")
-    return {"fault": msgspec.structs.replace(fault, **modifiers)}
-
-
-def _given(key: str, value: str | None) -> str:
-    if value is None:
-        raise BadSetting(f"{str(key)!r} needs a value, as in '{key}=20'")
-    return value
-
-
-def _located(key: str, read: _Read, value: str) -> object:
-    try:
-        return read(value)
-    except BadSetting as problem:
-        raise BadSetting(f"{str(key)!r}: {problem}") from None
-
-
-def _show_fields(behaviour: Behaviour) -> list[str]:
-    plain = Behaviour()
-    return [
-        f"{key}={show(getattr(behaviour, attribute))}"
-        for key, (attribute, _, _, show) in _FIELDS.items()
-        if getattr(behaviour, attribute) != getattr(plain, attribute)
-    ]
-
-
-def _show_flags(behaviour: Behaviour) -> list[str]:
-    return [key for key, (name, value) in _FLAGS.items() if getattr(behaviour, name) == value]
-
-
-def _show_fault(fault: Fault | None) -> list[str]:
-    if fault is None:
-        return []
-    plain = Fault(kind=fault.kind)
-    return [_show_kind(fault)] + [
-        f"{key}={show(getattr(fault, attribute))}"
-        for key, (attribute, _, show) in _MODIFIERS.items()
-        if getattr(fault, attribute) != getattr(plain, attribute)
-    ]
-
-
-def _show_kind(fault: Fault) -> str:
-    if fault.kind in _PLAIN_FAULTS:
-        return str(fault.kind)
-    if fault.kind in (FaultKind.ERROR, FaultKind.HTML):
-        return f"{fault.kind}={fault.status}"
-    return f"{fault.kind}={fault.at}"
+    for key, option in _FAULT_OPTIONS.items():
+        if option.attribute not in options:
+            continue
+        if getattr(fault, option.attribute):  # `429=2` and `context` set some
+            raise BadSetting(f"{key!r}: {option.attribute} is set twice")
+        if fault.kind not in option.faults:
+            kinds = " and ".join(map(repr, map(str, option.faults)))
+            raise BadSetting(f"{key!r} is allowed only with {kinds}")
+    return msgspec.structs.replace(fault, **options)

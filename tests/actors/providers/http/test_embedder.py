@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.providers.embedding_provider import OpenEmbedding
 from actors.providers.formats.base import RequestParts
 from actors.providers.formats.embeddings import (
     EmbeddingCall,
@@ -17,7 +18,7 @@ from actors.providers.formats.embeddings import (
     read_embeddings,
 )
 from actors.providers.http import embedder as http_embedder
-from actors.providers.http.embedder import HttpEmbedder, HttpEmbedding
+from actors.providers.http.embedder import HttpEmbedder
 from actors.providers.http.provider import HttpProvider
 from actors.runtime import offload
 from actors.runtime.offload import Cost
@@ -38,7 +39,7 @@ class Setting:
         provider = HttpProvider("p", "http://up/v1", credentials_of("topsecret"), self.client)
         self.embedder = HttpEmbedder(provider, "/embeddings")
 
-    async def embed(self) -> HttpEmbedding:
+    async def embed(self) -> OpenEmbedding:
         return await self.embedder.embed(ASK, "m", connect_s=5.0)
 
     async def embed_and_read(self) -> None:

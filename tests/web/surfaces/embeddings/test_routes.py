@@ -13,6 +13,7 @@ from msgspec import Raw
 from quart import Response
 from trio.testing import MockClock
 
+from actors.providers.embedding_provider import OpenEmbedding
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import Mode, Reason, Usage
@@ -41,10 +42,10 @@ class ScriptedEmbedder:
 
     async def embed(
         self, ask: EmbeddingCall, upstream_model: str, *, connect_s: float
-    ) -> "ScriptedEmbedder":
+    ) -> OpenEmbedding:
         self.calls.append((ask, upstream_model))
         await _wait_or_raise(self._heads.pop(0) if self._heads else 0.0)
-        return self
+        return OpenEmbedding(self.read, self.release, self.close)
 
     async def read(self) -> Embeddings:
         await _wait_or_raise(self._then)

@@ -1,4 +1,6 @@
-"""Tests of the model-name grammar: round trips and error messages."""
+"""Tests of the model-name grammar: all settings, and error messages."""
+
+from random import Random
 
 import msgspec
 import pytest
@@ -13,61 +15,106 @@ from actors.providers.simulated.options.behaviour import (
     Resume,
     Style,
 )
-from actors.providers.simulated.options.grammar import BadModelName, model_name, parse_model_name
+from actors.providers.simulated.options.grammar import BadModelName, parse_model_name
 
-seconds = st.floats(0, 86_400, allow_nan=False)
-tokens = st.integers(0, 100_000)
-codes = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
 ITEMS = [
     *("tool", "cut=1", "cut", "429=2", "429", "retry=1", "times=3", "for=1.5s", "echo", "html"),
     *("delay=1", "delay=0", "context", "error=500", "code=a", "tokens=1=2", "hang", "badjson=0"),
 ]
-PLAIN = {FaultKind.REFUSE, FaultKind.SILENT, FaultKind.GARBAGE, FaultKind.HANG}
+DAY_S = 86_400
+AFTER_TOKENS = ["cut", "break", "reset", "end", "stall", "errorframe", "noise", "torn"]
+
+Setting = tuple[str, dict[str, object]]
+"""A setting as text, and the attributes that it sets."""
+
+
+def integers(key: str, least: int, most: int) -> st.SearchStrategy[Setting]:
+    return st.integers(least, most).map(lambda number: (f"{key}={number}", {key: number}))
+
+
+def durations(key: str) -> st.SearchStrategy[Setting]:
+    return st.one_of(
+        st.just(("0", 0.0)),
+        st.floats(0, DAY_S).map(lambda length: (f"{length!r}s", length)),
+        st.integers(0, DAY_S * 1000).map(lambda length: (f"{length}ms", length / 1000)),
+        st.integers(0, DAY_S // 60).map(lambda length: (f"{length}m", length * 60.0)),
+    ).map(lambda pair: (f"{key}={pair[0]}", {f"{key}_s": pair[1]}))
+
+
+def constants(**settings: dict[str, object]) -> st.SearchStrategy[Setting]:
+    return st.sampled_from([*settings.items()])
+
+
+SETTINGS = [
+    integers("tokens", 1, 100_000),
+    *map(durations, ("head", "first", "delay")),
+    integers("chunk", 1, 1000),
+    integers("tool", 1, 16) | constants(tool={"tool": 1}),
+    integers("reasoning", 1, 100_000) | constants(reasoning={"reasoning": 24}),
+    integers("filter", 0, 100_000),
+    integers("badjson", 0, 100_000),
+    st.sampled_from(Resume).map(lambda resume: (f"resume={resume}", {"resume": resume})),
+    constants(
+        echo={"style": Style.ECHO}, count={"style": Style.COUNT}, unicode={"style": Style.UNICODE}
+    ),
+    constants(refusal={"refusal": True}),
+    constants(nousage={"usage": False}),
+    constants(nodone={"done": False}),
+    constants(noprefill={"prefill": False}),
+]
+CODE: st.SearchStrategy[Setting] = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True).map(
+    lambda code: (f"code={code}", {"code": code})
+)
+RETRY: st.SearchStrategy[Setting] = st.floats(0, DAY_S).map(
+    lambda after: (f"retry={after!r}", {"retry_after_s": after})
+)
+FAULTS = [
+    st.integers(400, 599).map(lambda n: (f"error={n}", {"kind": "error", "status": n})),
+    st.integers(200, 599).map(lambda n: (f"html={n}", {"kind": "html", "status": n})),
+    constants(
+        html={"kind": "html"},
+        refuse={"kind": "refuse"},
+        silent={"kind": "silent"},
+        garbage={"kind": "garbage"},
+        hang={"kind": "hang"},
+    ),
+    st.tuples(st.sampled_from(AFTER_TOKENS), st.integers(0, 100_000)).map(
+        lambda pair: (f"{pair[0]}={pair[1]}", {"kind": pair[0], "at": pair[1]})
+    ),
+]
 
 
 @st.composite
-def faults(draw: st.DrawFn) -> Fault:
-    kind = draw(st.sampled_from(FaultKind))
-    fault = Fault(kind=kind, times=draw(st.integers(0, 1_000_000)), for_s=draw(seconds))
-    if kind is FaultKind.ERROR:
-        return msgspec.structs.replace(
-            fault,
-            status=draw(st.integers(400, 599)),
-            code=draw(st.none() | codes),
-            retry_after_s=draw(st.none() | seconds),
-        )
-    if kind is FaultKind.HTML:
-        return msgspec.structs.replace(fault, status=draw(st.integers(200, 599)))
-    if kind is FaultKind.ERROR_FRAME:
-        fault = msgspec.structs.replace(fault, code=draw(st.none() | codes))
-    return fault if kind in PLAIN else msgspec.structs.replace(fault, at=draw(tokens))
+def faults(draw: st.DrawFn) -> list[Setting]:
+    fault = draw(st.one_of(FAULTS))
+    options = [integers("times", 1, 1_000_000), durations("for")]
+    if fault[1]["kind"] in ("error", "errorframe"):
+        options.append(CODE)
+    if fault[1]["kind"] == "error":
+        options.append(RETRY)
+    return [fault, *[draw(option) for option in options if draw(st.booleans())]]
 
 
-behaviours = st.builds(
-    Behaviour,
-    voice=st.text(st.characters(exclude_characters=":"), min_size=1),
-    tokens=st.none() | st.integers(1, 100_000),
-    head_s=seconds,
-    first_s=seconds,
-    delay_s=seconds,
-    chunk=st.integers(1, 1000),
-    style=st.sampled_from(Style),
-    tool=st.integers(0, 16),
-    reasoning=st.integers(0, 100_000),
-    refusal=st.booleans(),
-    filter=st.none() | tokens,
-    usage=st.booleans(),
-    done=st.booleans(),
-    badjson=st.none() | tokens,
-    prefill=st.booleans(),
-    resume=st.sampled_from(Resume),
-    fault=st.none() | faults(),
+@given(
+    st.text(st.characters(exclude_characters=":"), min_size=1),
+    st.sets(st.sampled_from(range(len(SETTINGS)))).flatmap(
+        lambda chosen: st.tuples(*[SETTINGS[index] for index in chosen])
+    ),
+    st.just([]) | faults(),
+    st.randoms(),
 )
-
-
-@given(behaviours)
-def test_behaviour_round_trips_through_its_name(behaviour: Behaviour) -> None:
-    assert parse_model_name(model_name(behaviour)) == behaviour
+def test_settings_in_any_order_set_their_attributes(
+    voice: str, settings: tuple[Setting, ...], faulty: list[Setting], random: Random
+) -> None:
+    attributes = {name: value for _, changes in settings for name, value in changes.items()}
+    if faulty:
+        options = {name: value for _, changes in faulty for name, value in changes.items()}
+        attributes["fault"] = msgspec.convert(options, Fault)
+    texts = [text for text, _ in (*settings, *faulty)]
+    random.shuffle(texts)
+    name = ":".join(filter(None, (voice, ",".join(texts))))
+    expected = msgspec.structs.replace(Behaviour(voice=voice), **attributes)
+    assert parse_model_name(name) == expected
 
 
 @given(st.text() | st.lists(st.sampled_from(ITEMS), max_size=4).map(lambda i: f"x:{','.join(i)}"))
@@ -76,7 +123,7 @@ def test_arbitrary_text_is_a_name_or_an_error(text: str) -> None:
         behaviour = parse_model_name(text)
     except BadModelName:
         return
-    assert parse_model_name(model_name(behaviour)) == behaviour
+    assert behaviour.voice == text.partition(":")[0]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +146,20 @@ def test_arbitrary_text_is_a_name_or_an_error(text: str) -> None:
         (
             "sim:error=503,for=60s",
             Behaviour(fault=Fault(kind=FaultKind.ERROR, status=503, for_s=60)),
+        ),
+        (
+            "sim:context,times=2",
+            Behaviour(
+                fault=Fault(
+                    kind=FaultKind.ERROR, status=400, code="context_length_exceeded", times=2
+                )
+            ),
+        ),
+        (
+            "sim:policy",
+            Behaviour(
+                fault=Fault(kind=FaultKind.ERROR, status=400, code="content_policy_violation")
+            ),
         ),
         ("sim:html", Behaviour(fault=Fault(kind=FaultKind.HTML, status=200))),
         ("sim:cut=40", Behaviour(fault=Fault(kind=FaultKind.CUT, at=40))),
@@ -126,10 +187,11 @@ def test_names(name: str, expected: Behaviour) -> None:
         ("sim:silent=3", "'silent' takes no value"),
         ("sim:echo=1", "'echo' takes no value"),
         ("sim:context=1", "'context' takes no value"),
-        ("sim:cut=1,stall=2", "'stall': the name already sets another fault"),
-        ("sim:echo,unicode", "'unicode': the name already sets another style"),
-        ("sim:cut=1,cut=2", "'cut' is set twice"),
-        ("sim:429=2,retry=3", "'retry' is set twice"),
+        ("sim:cut=1,stall=2", "'stall': fault is set twice"),
+        ("sim:echo,unicode", "'unicode': style is set twice"),
+        ("sim:cut=1,cut=2", "'cut': fault is set twice"),
+        ("sim:429=2,retry=3", "'retry': retry_after_s is set twice"),
+        ("sim:context,code=x", "'code': code is set twice"),
         ("sim:times=2", "need a fault in the same name"),
         ("sim:cut=3,retry=2", "'retry' is allowed only with 'error'"),
         ("sim:cut=3,code=x", "'code' is allowed only with"),
