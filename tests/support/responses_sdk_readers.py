@@ -3,22 +3,23 @@
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.support.chat_readers import assert_known
+from tests.support.responses_readers import DOCUMENTED
+from tests.support.strict_types import assert_known
 
 _EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 
 
 def read_event(data: bytes | str) -> ResponseStreamEvent:
-    """Parse an event; it must have every field that the SDK requires and no unknown one."""
+    """Parse an event; it must have every field that the SDK requires and no undocumented one."""
     event: ResponseStreamEvent = _EVENT.validate_json(data, strict=True)
-    assert_known(event)
+    assert_known(event, DOCUMENTED)
     return event
 
 
 def read_response(body: bytes | str) -> Response:
     """Parse a response object as strictly as an event."""
     response = Response.model_validate_json(body, strict=True)
-    assert_known(response)
+    assert_known(response, DOCUMENTED)
     return response
 
 

@@ -3,12 +3,13 @@
 import trio
 
 from actors.providers.simulated import Script
-from web.drill.witness.formats.base import BadCall, IncomingCall, WireFormat
+from web.drill.witness.formats.base import IncomingCall, WireFormat
 from web.drill.witness.http1 import BadRequest, Endpoint, Request, RequestReader, whole_response
 from web.drill.witness.observations import ClosedBy, WitnessedRequest
 from web.drill.witness.send_stream import After
 from web.drill.witness.simulation import Simulation
 from web.drill.witness.websocket import accept_socket, serve_socket
+from web.http.api_error import ApiError
 
 
 async def handle(endpoint: Endpoint, simulation: Simulation) -> None:
@@ -66,7 +67,7 @@ class _Connection:
             return After.KEEP
         try:
             wire, incoming, script = await self._simulation.prepare(request)
-        except BadCall as error:
+        except ApiError as error:
             await self._endpoint.send(self._simulation.bad_call(request, error))
             return After.KEEP
         self._record = self._simulation.record_call(request, incoming, script)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from actors.providers.simulated import Script
 from actors.providers.simulated.steps import Step
 from actors.turn.chunks import TextChunk
+from actors.turn.model_call import JSON
 from web.drill.witness.formats.base import IncomingCall
 
 _MAX_RECORDS = 20_000
@@ -33,8 +34,8 @@ class WitnessEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     how: str | None = None
     """For `end`: `complete`, `rejected`, `stopped` or a fault; for `closed`: `fin` or `reset`."""
     id: str | None = None
-    user: str | None = None
-    metadata: dict[str, object] | None = None
+    user: JSON = None
+    metadata: JSON = None
     model: str | None = None
     stream: bool | None = None
 
@@ -44,8 +45,8 @@ class Report(Struct, frozen=True, kw_only=True):
 
     request: int
     id: str | None
-    user: str | None
-    metadata: dict[str, object] | None
+    user: JSON
+    metadata: JSON
     model: str
     stream: bool
     began: float

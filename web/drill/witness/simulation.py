@@ -14,7 +14,7 @@ from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.script import History
 from web.drill.witness.formats.anthropic import Anthropic
-from web.drill.witness.formats.base import BadCall, IncomingCall, Renderer, WireFormat
+from web.drill.witness.formats.base import IncomingCall, Renderer, WireFormat
 from web.drill.witness.formats.embeddings import Embeddings
 from web.drill.witness.formats.gemini import Gemini
 from web.drill.witness.formats.ollama import Ollama
@@ -24,6 +24,7 @@ from web.drill.witness.http1 import Endpoint, Request, whole_response
 from web.drill.witness.observations import Witness, WitnessedRequest
 from web.drill.witness.send_stream import After, Exchange, send_stream, silence
 from web.drill.witness.send_whole import send_whole
+from web.http.api_error import ApiError
 
 _HTML = b"""<!DOCTYPE html>
 <html><head><title>Simulated gateway</title></head>
@@ -71,7 +72,7 @@ class Simulation:
                 return _json(404, {"error": {"message": message, "type": "not_found"}})
 
     async def prepare(self, request: Request) -> tuple[WireFormat, IncomingCall, Script]:
-        """Parse a call and make its script. Raises `BadCall`."""
+        """Parse a call and make its script. Raises `ApiError`."""
         wire = self._wire_for(request)
         if len(request.body) < _LARGE:
             incoming = wire.read(request.target, request.body)
@@ -106,15 +107,15 @@ class Simulation:
         await trio.sleep(script.head_s)
         if script.opening is not None:
             return await send_opening(endpoint, script.opening, wire, record)
-        stream_type = incoming.stream_type or wire.stream_type
+        stream_type = incoming.stream_type
         exchange = Exchange(
             endpoint, script, renderer_of(wire, incoming, script, record), record, stream_type
         )
         return await (send_stream(exchange) if incoming.stream else send_whole(exchange, wire))
 
-    def bad_call(self, request: Request, error: BadCall) -> bytes:
+    def bad_call(self, request: Request, error: ApiError) -> bytes:
         """Return the response to an invalid call."""
-        rejection = Rejection(status=400, message=str(error), param=error.param)
+        rejection = Rejection(status=400, message=error.info.message, param=error.info.param)
         wire = self._wire_for(request)
         return rejected(rejection, wire)
 

@@ -10,13 +10,14 @@ from wsproto.utilities import generate_accept_token
 from actors.providers.simulated import Script
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.rejections import Rejection
-from web.drill.witness.formats.base import BadCall, IncomingCall, WireFormat
-from web.drill.witness.formats.openai_responses import error_event
+from web.drill.witness.formats.base import IncomingCall, WireFormat
 from web.drill.witness.http1 import Endpoint, Request, response_head
 from web.drill.witness.observations import ClosedBy, WitnessedRequest
 from web.drill.witness.send_stream import NOISE, After, Exchange, send_stream, silence
 from web.drill.witness.simulation import Simulation, renderer_of
 from web.drill.witness.websocket_frames import MessageFraming, Messages
+from web.http.api_error import ApiError, invalid
+from web.http.json_body import json_object
 
 _PATH = "/v1/responses"
 
@@ -102,21 +103,18 @@ class _Session:
         try:
             request = self._request(message)
             wire, incoming, script = await self._simulation.prepare(request)
-        except BadCall as error:
-            rejection = Rejection(status=400, message=str(error), param=error.param)
+        except ApiError as error:
+            rejection = Rejection(status=400, message=error.info.message, param=error.info.param)
             await self._endpoint.send(self._messages.text(error_event(rejection)))
             return After.KEEP
         self._record = self._simulation.record_call(request, incoming, script)
         return await self._watched(wire, incoming, script, self._record)
 
     def _request(self, message: bytes) -> Request:
-        """Return the call in a message as the equivalent POST request. Raises `BadCall`."""
-        try:
-            document = msgspec.json.decode(message, type=dict[str, object])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadCall(f"the message is no JSON object: {error}") from None
+        """Return the call in a message as the equivalent POST request. Raises `ApiError`."""
+        document = json_object(message, "message")
         if document.pop("type", None) != "response.create":
-            raise BadCall("type has to be response.create", "type")
+            raise invalid("type must be response.create", param="type")
         body = msgspec.json.encode({**document, "stream": True})
         return msgspec.structs.replace(self._handshake, method="POST", body=body)
 
@@ -170,3 +168,17 @@ class _Session:
     def _peer_left(self, by: ClosedBy) -> None:
         if self._record is not None:
             self._record.closed(by)
+
+
+def error_event(rejection: Rejection) -> bytes:
+    """Return a rejection as an error event, with status and headers in the event."""
+    retry = rejection.retry_after_s
+    headers = {} if retry is None else {"headers": {"Retry-After": f"{retry:g}"}}
+    error = {
+        "message": rejection.message,
+        "type": rejection.type,
+        "param": rejection.param,
+        "code": rejection.code,
+        **headers,
+    }
+    return msgspec.json.encode({"type": "error", "status": rejection.status, "error": error})

@@ -1,4 +1,4 @@
-"""Interface of the wire formats to the simulated server, and helpers that they share.
+"""Interface of the wire formats to the simulated server, and the parts that renderers share.
 
 Each format is a pure module.
 """
@@ -7,65 +7,119 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from actors.providers.simulated.rejections import Rejection
-from actors.turn.chunks import Chunk, ToolCallChunk
-from actors.turn.model_call import ModelCall
+from actors.turn.chunks import (
+    Chunk,
+    FinishChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+)
+from actors.turn.model_call import JSON, ModelCall
+from actors.turn.outcome import ErrorInfo, Reason, Usage
+
+FAILED = "The simulated model failed midway."
+SSE = "text/event-stream; charset=utf-8"
+
+Content = TextChunk | ReasoningChunk | RefusalChunk | ToolCallChunk
+
+encode = msgspec.json.encode
 
 
-class BadCall(ValueError):
-    """Raised for an invalid call; `param` names the field."""
-
-    def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.param = param
-
-
-class IncomingCall(Struct, frozen=True):
+class IncomingCall(Struct, frozen=True, kw_only=True):
     """A call parsed from a request, with what the renderer needs."""
 
     call: ModelCall
     stream: bool
-    include_usage: bool
+    include_usage: bool = True
     """True if the client wants usage; for a renderer, true if usage follows the finish."""
-    user: str | None
-    metadata: dict[str, object] | None
+    stream_type: str = SSE
+    """Content type of a streamed answer."""
+    user: JSON = None
+    metadata: JSON = None
+    input_tokens: int = 0
+    """Input tokens, if a stream reports them before its end."""
+    options: Mapping[str, JSON] = {}
+    """Further options of the renderer."""
 
-    @property
-    def stream_type(self) -> str | None:
-        """Content type of this stream if it differs from the wire format's, else None."""
-        return None
 
+class Renderer:
+    """Base of the renderers of one answer, which keep only what is still open.
 
-class Renderer(Protocol):
-    """A renderer of one answer; it keeps only what is still open."""
+    In most formats finish and usage share one frame, so the finish waits for the usage if the call
+    includes it. A format that never streams only overrides `document`.
+    """
+
+    frame_end = b"\n\n"
+
+    def __init__(self, incoming: IncomingCall) -> None:
+        self._include_usage = incoming.include_usage
+        self._reason = Reason.STOP
 
     def frame(self, chunk: Chunk) -> bytes:
         """Return the stream frames of a chunk."""
+        match chunk:
+            case FinishChunk(reason=reason):
+                self._reason = reason
+                return b"" if self._include_usage else self.finish(reason, None)
+            case UsageChunk(usage=usage):
+                return self.finish(self._reason, usage) if self._include_usage else b""
+            case SkippedChunk():
+                return self.malformed()
+            case _:
+                return self.content(chunk)
 
     def torn_frame(self, chunk: Chunk) -> bytes:
         """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
-
-    def half_frame(self) -> bytes:
-        """Return the first half of a frame."""
-
-    def error_frame(self, code: str | None) -> bytes:
-        """Return a frame with an in-stream error."""
-
-    def end(self) -> bytes:
-        """Return the stream's end marker."""
+        frames = self.frame(chunk)
+        text = encode(chunk.text)[:-1] if isinstance(chunk, TextChunk) else b""
+        return frames[: frames.rfind(text) + len(text)] + self.frame_end
 
     def whole(self, chunks: Sequence[Chunk]) -> bytes:
         """Return the body of a non-streamed answer."""
+        usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
+        reasons = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
+        content = [chunk for chunk in chunks if isinstance(chunk, Content)]
+        return self.document(
+            content, reasons[-1] if reasons else Reason.STOP, usages[-1] if usages else None
+        )
+
+    def content(self, chunk: Content) -> bytes:
+        """Return the frames of a piece of the answer."""
+        return b""
+
+    def finish(self, reason: Reason, usage: Usage | None) -> bytes:
+        """Return the frames with the finish and, if given, the usage."""
+        return b""
+
+    def malformed(self) -> bytes:
+        """Return a frame without text whose JSON is malformed."""
+        return b""
+
+    def half_frame(self) -> bytes:
+        """Return the first half of a frame."""
+        return b""
+
+    def error_frame(self, code: str | None) -> bytes:
+        """Return a frame with an in-stream error."""
+        return b""
+
+    def end(self) -> bytes:
+        """Return the stream's end marker."""
+        return b""
+
+    def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
+        """Return the body of a non-streamed answer."""
+        raise NotImplementedError
 
 
 class WireFormat(Protocol):
     """A wire format."""
-
-    @property
-    def stream_type(self) -> str:
-        """Content type of a stream."""
 
     def matches(self, path: str) -> bool:
         """Return whether calls in this format are posted to `path`."""
@@ -73,7 +127,7 @@ class WireFormat(Protocol):
     def read(self, path: str, body: bytes) -> IncomingCall:
         """Parse a request; the call is in the shape of OpenAI's Chat in every format.
 
-        `path` includes the query, if any. Raises `BadCall`.
+        `path` includes the query, if any. Raises `ApiError`.
         """
 
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
@@ -83,61 +137,6 @@ class WireFormat(Protocol):
         """Return the body of an error response."""
 
 
-def json_object(body: bytes) -> dict[str, object]:
-    """Return the JSON object in a request body. Raises `BadCall`."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCall(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise BadCall("the body is not a JSON object")
-    return document
-
-
-def camel(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields with camel-case names; protocol buffer APIs accept snake case too."""
-    return {_camel(name): value for name, value in fields.items()}
-
-
-class WholeCall(Struct, frozen=True):
-    """A complete tool call."""
-
-    id: str
-    name: str
-    arguments: Raw
-
-
-class CallCollector:
-    """A collector of the pieces of tool calls."""
-
-    def __init__(self) -> None:
-        self._head: ToolCallChunk | None = None
-        self._arguments: list[str] = []
-
-    def completed_by(self, chunk: Chunk) -> WholeCall | None:
-        """Return the call that `chunk` shows to be complete, or None.
-
-        A call whose arguments were cut off is dropped.
-        """
-        if isinstance(chunk, ToolCallChunk) and chunk.id is None:
-            self._arguments.append(chunk.arguments)
-            return None
-        whole = self._whole()
-        self._head = chunk if isinstance(chunk, ToolCallChunk) else None
-        self._arguments = [] if self._head is None else [self._head.arguments]
-        return whole
-
-    def _whole(self) -> WholeCall | None:
-        if self._head is None:
-            return None
-        arguments = "".join(self._arguments).encode()
-        try:
-            msgspec.json.decode(arguments)
-        except msgspec.DecodeError:
-            return None
-        return WholeCall(self._head.id or "", self._head.name or "", Raw(arguments))
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)
+def error_info(rejection: Rejection) -> ErrorInfo:
+    """Return a rejection as an error of the dialects."""
+    return msgspec.convert(rejection, ErrorInfo, from_attributes=True)

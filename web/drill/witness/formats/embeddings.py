@@ -1,24 +1,18 @@
-"""Server side of OpenAI's embeddings API, sans IO, simulated as an answer of one token.
+"""Server side of OpenAI's embeddings API, simulated as an answer of one token.
 
 Shapes come from OpenAI's API reference, "Create embeddings".
 """
 
 from collections.abc import Sequence
 
-import msgspec
-
 from actors.providers.formats.embeddings import EmbeddingCall
 from actors.providers.simulated.embeddings import BadDimensions, dimensions_of, one_token, vectors
-from actors.providers.simulated.rejections import Rejection
-from actors.turn.chunks import Chunk, UsageChunk
-from actors.turn.model_call import JSON
-from web.drill.witness.formats.base import BadCall, IncomingCall
+from actors.turn.outcome import Reason, Usage
+from web.drill.witness.formats.base import Content, IncomingCall, Renderer, encode
 from web.drill.witness.formats.openai_chat import OpenAIChat
-from web.http.api_error import ApiError
+from web.http.api_error import invalid
 from web.http.json_body import json_object
 from web.surfaces.embeddings.request import read_embedding_request
-
-_encode = msgspec.json.encode
 
 
 class SimulatedEmbeddingCall(IncomingCall, frozen=True, kw_only=True):
@@ -27,34 +21,24 @@ class SimulatedEmbeddingCall(IncomingCall, frozen=True, kw_only=True):
     embedding: EmbeddingCall
 
 
-class Embeddings:
-    """Wire format of embeddings, which are never streamed."""
-
-    stream_type = "application/json"
+class Embeddings(OpenAIChat):
+    """Wire format of embeddings, which are never streamed; errors are those of a chat."""
 
     def matches(self, path: str) -> bool:
-        """Return whether `path` is the path of embedding requests."""
         return path == "/v1/embeddings"
 
     def read(self, path: str, body: bytes) -> IncomingCall:
-        """Parse a request body. Raises `BadCall`."""
+        request = read_embedding_request(json_object(body))
         try:
-            document = json_object(body)
-            parsed = read_embedding_request(document)
-            dimensions_of(parsed.call.parameters)
-        except ApiError as error:
-            raise BadCall(error.info.message, error.info.param) from None
+            dimensions_of(request.call.parameters)
         except BadDimensions as error:
-            raise BadCall(str(error), "dimensions") from None
-        metadata: JSON = document.get("metadata")
-        user = document.get("user")
+            raise invalid(str(error), param="dimensions") from None
         return SimulatedEmbeddingCall(
-            call=one_token(parsed.call, parsed.model),
+            call=one_token(request.call, request.model),
             stream=False,
-            include_usage=False,
-            user=user if isinstance(user, str) else None,
-            metadata=metadata if isinstance(metadata, dict) else None,
-            embedding=parsed.call,
+            user=request.call.parameters.get("user"),
+            metadata=request.call.parameters.get("metadata"),
+            embedding=request.call,
         )
 
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> "EmbeddingRenderer":
@@ -63,54 +47,25 @@ class Embeddings:
             raise TypeError("the call was not read by this wire format")
         return EmbeddingRenderer(incoming)
 
-    def error_body(self, rejection: Rejection) -> bytes:
-        """Return the body of an error response, in the shape of Chat Completions."""
-        return OpenAIChat().error_body(rejection)
 
-
-class EmbeddingRenderer:
+class EmbeddingRenderer(Renderer):
     """A renderer of one embeddings answer."""
 
     def __init__(self, incoming: SimulatedEmbeddingCall) -> None:
-        self._ask = incoming.embedding
+        super().__init__(incoming)
+        self._call = incoming.embedding
         self._model = incoming.call.upstream_model
 
-    def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """Return the body."""
-        incoming = self._ask
-        made = vectors(
-            self._model,
-            incoming.texts,
-            dimensions_of(incoming.parameters),
-            as_base64=incoming.as_base64,
-        )
+    def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
+        call = self._call
+        dimensions = dimensions_of(call.parameters)
+        made = vectors(self._model, call.texts, dimensions, as_base64=call.as_base64)
         items = [
             {"object": "embedding", "index": index, "embedding": vector}
             for index, vector in enumerate(made)
         ]
         body: dict[str, object] = {"object": "list", "data": items, "model": self._model}
-        for chunk in chunks:
-            if isinstance(chunk, UsageChunk):
-                tokens = chunk.usage.input_tokens
-                body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return _encode(body)
-
-    def frame(self, chunk: Chunk) -> bytes:
-        """Return nothing: embeddings are never streamed."""
-        return b""
-
-    def torn_frame(self, chunk: Chunk) -> bytes:
-        """Return nothing: embeddings are never streamed."""
-        return b""
-
-    def half_frame(self) -> bytes:
-        """Return nothing: embeddings are never streamed."""
-        return b""
-
-    def error_frame(self, code: str | None) -> bytes:
-        """Return nothing: embeddings are never streamed."""
-        return b""
-
-    def end(self) -> bytes:
-        """Return nothing: embeddings are never streamed."""
-        return b""
+        if usage is not None:
+            tokens = usage.input_tokens
+            body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return encode(body)

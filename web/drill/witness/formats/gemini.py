@@ -4,40 +4,45 @@ Shapes come from the Gemini API reference, "Generating content" and "GenerateCon
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, unquote
 
-import msgspec
+from pydantic import ConfigDict, Field
 
 from actors.providers.simulated.messages import count_input_tokens
 from actors.providers.simulated.rejections import Rejection
-from actors.turn.chunks import (
-    Chunk,
-    FinishChunk,
-    ReasoningChunk,
-    RefusalChunk,
-    SkippedChunk,
-    TextChunk,
-    ToolCallChunk,
-    UsageChunk,
-)
+from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk
+from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Usage
-from web.drill.witness.formats.base import (
-    BadCall,
+from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
+from web.drill.witness.formats.foreign_call import (
     CallCollector,
-    IncomingCall,
+    CamelFields,
+    Chat,
+    Part,
     WholeCall,
-    json_object,
+    image_part,
+    json_schema,
+    read_fields,
+    text_part,
 )
-from web.drill.witness.formats.gemini_call import chat_call
+from web.http.api_error import invalid
 
-_encode = msgspec.json.encode
 _PATH = re.compile(r"/v1(?:alpha|beta)?/models/([^/?]{1,500}):(g|streamG)enerateContent")
+_SSE = "text/event-stream"
 _JSON = "application/json; charset=UTF-8"
-_SSE_END = b"\r\n\r\n"
 _TYPE = "type.googleapis.com/google.rpc."
-_FAILED = "The simulated model failed midway."
 
+_SETTINGS = {
+    "candidate_count": "n",
+    "logprobs": "top_logprobs",
+    "max_output_tokens": "max_tokens",
+    "response_logprobs": "logprobs",
+    "stop_sequences": "stop",
+}
+_FORMAT = {"response_json_schema", "response_mime_type", "response_schema"}
+_CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required", "VALIDATED": "auto"}
 _FINISHES = {
     Reason.STOP: "STOP",
     Reason.TOOL_CALLS: "STOP",
@@ -57,48 +62,121 @@ _STATUSES = {
 }
 
 
-class CountedCall(IncomingCall, frozen=True):
-    """A call with its input tokens, which every frame contains, and its stream type.
+class _Call(CamelFields):
+    name: str
+    id: str | None = None
+    args: dict[str, JSON] | None = None
 
-    `array` is true if the client wants the frames as one JSON array.
-    """
 
-    input_tokens: int = 0
-    array: bool = False
+class _Result(CamelFields):
+    name: str
+    id: str | None = None
+    response: dict[str, JSON]
 
     @property
-    def stream_type(self) -> str | None:
-        """Content type of a stream without `alt=sse`, which is one JSON array; else None."""
-        return _JSON if self.array else None
+    def text(self) -> str:
+        match self.response:
+            case {"output": str(text), **rest} if not rest:
+                return text
+        return encode(self.response).decode()
+
+
+class _Blob(CamelFields):
+    mime_type: str
+    data: str
+
+
+class _File(CamelFields):
+    file_uri: str
+
+
+class _Part(CamelFields):
+    text: str | None = None
+    thought: bool = False
+    function_call: _Call | None = None
+    function_response: _Result | None = None
+    inline_data: _Blob | None = None
+    file_data: _File | None = None
+
+
+class _Content(CamelFields):
+    parts: Annotated[list[_Part], Field(min_length=1)]
+    role: Literal["user", "model", "function"] | None = None
+
+
+class _Function(CamelFields):
+    name: str
+    description: str | None = None
+    parameters: dict[str, JSON] | None = None
+    parameters_json_schema: dict[str, JSON] | None = None
+
+
+class _Tool(CamelFields):
+    function_declarations: list[_Function] | None = None
+
+
+class _Choice(CamelFields):
+    mode: str = "AUTO"
+    allowed_function_names: list[str] | None = None
+
+
+class _ToolConfig(CamelFields):
+    function_calling_config: _Choice | None = None
+
+
+class _Settings(CamelFields):
+    model_config = ConfigDict(extra="allow")
+
+    candidate_count: JSON = None
+    frequency_penalty: JSON = None
+    logprobs: JSON = None
+    max_output_tokens: JSON = None
+    presence_penalty: JSON = None
+    response_json_schema: JSON = None
+    response_logprobs: JSON = None
+    response_mime_type: str | None = None
+    response_schema: JSON = None
+    stop_sequences: JSON = None
+    top_k: JSON = None
+    top_p: JSON = None
+
+
+class _Request(CamelFields):
+    model_config = ConfigDict(extra="forbid")
+
+    contents: Annotated[list[_Content], Field(min_length=1)]
+    system_instruction: _Content | None = None
+    generation_config: _Settings = _Settings()
+    tools: list[_Tool] | None = None
+    tool_config: _ToolConfig = _ToolConfig()
+    cached_content: JSON = None
+    labels: JSON = None
+    safety_settings: JSON = None
+    service_tier: JSON = None
+    store: JSON = None
 
 
 class Gemini:
-    """Wire format `gemini`."""
-
-    stream_type = "text/event-stream"
+    """Wire format `gemini`; a stream without `alt=sse` is one JSON array."""
 
     def matches(self, path: str) -> bool:
-        """Return whether calls in this format are posted to `path`."""
         return _PATH.fullmatch(path) is not None
 
     def read(self, path: str, body: bytes) -> IncomingCall:
-        """Parse a request. Raises `BadCall`."""
         target, _, query = path.partition("?")
         found = _PATH.fullmatch(target)
         if found is None:
-            raise BadCall("the path contains no model")
+            raise invalid("the path contains no model")
         try:
-            call = chat_call(unquote(found[1]), json_object(body))
+            request = read_fields(body, _Request)
+            call = _chat(request).call(unquote(found[1]), _parameters(request))
         except RecursionError:
-            raise BadCall("the body is nested too deeply") from None
-        return CountedCall(
-            call,
+            raise invalid("the body is nested too deeply") from None
+        return IncomingCall(
+            call=call,
             stream=found[2] == "streamG",
-            include_usage=True,
-            user=None,
-            metadata=None,
+            stream_type=_SSE if parse_qs(query).get("alt") == ["sse"] else _JSON,
             input_tokens=count_input_tokens(call.messages),
-            array=parse_qs(query).get("alt") != ["sse"],
         )
 
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> "ResponseRenderer":
@@ -106,55 +184,118 @@ class Gemini:
         return ResponseRenderer(incoming, number)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """Return the body of an error response."""
-        details: list[dict[str, object]] = []
+        details: list[Part] = []
         if rejection.param is not None:
             violation = {"field": rejection.param, "description": rejection.message}
             details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})
         if rejection.retry_after_s is not None:
             delay = f"{rejection.retry_after_s:g}s"
             details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": delay})
-        return _encode(_error(rejection.status, rejection.message, rejection.code, details))
+        return encode(_error(rejection.status, rejection.message, rejection.code, details))
 
 
-class ResponseRenderer:
-    """A renderer of one response.
+def _chat(request: _Request) -> Chat:
+    chat = Chat()
+    for part in request.system_instruction.parts if request.system_instruction else ():
+        chat.say("system", list(_chat_parts([part])))
+    for content in request.contents:
+        calls = [part.function_call for part in content.parts if part.function_call]
+        if content.role == "model":
+            texts = [part.text or "" for part in content.parts if not part.thought]
+            chat.answer("".join(texts), [(call.id, call.name, call.args or {}) for call in calls])
+            continue
+        for result in [part.function_response for part in content.parts if part.function_response]:
+            chat.result(result.id, result.name, result.text)
+        chat.say("user", list(_chat_parts(content.parts)))
+    return chat
 
-    Finish and usage share one frame, so the finish waits for the usage if `include_usage` is true.
-    Function calls are sent whole; refusals are text.
-    """
+
+def _chat_parts(parts: Sequence[_Part]) -> Iterator[Part]:
+    for part in parts:
+        if part.text is not None:
+            yield text_part(part.text)
+        elif part.inline_data is not None:
+            yield image_part(f"data:{part.inline_data.mime_type};base64,{part.inline_data.data}")
+        elif part.file_data is not None:
+            yield image_part(part.file_data.file_uri)
+
+
+def _parameters(request: _Request) -> dict[str, JSON]:
+    settings = request.generation_config
+    given = settings.model_dump(exclude=_FORMAT, exclude_none=True)
+    parameters = {_SETTINGS.get(name, name): value for name, value in given.items()}
+    if schema := settings.response_json_schema or _plain(settings.response_schema):
+        parameters["response_format"] = json_schema(schema)
+    elif settings.response_mime_type == "application/json":
+        parameters["response_format"] = {"type": "json_object"}
+    declared = [tool.function_declarations or () for tool in request.tools or ()]
+    if functions := [_function(one) for group in declared for one in group]:
+        parameters["tools"] = functions
+    if (choice := request.tool_config.function_calling_config) is not None:
+        parameters["tool_choice"] = _tool_choice(choice)
+    return parameters
+
+
+def _function(declared: _Function) -> Part:
+    schema = declared.parameters_json_schema or _plain(declared.parameters)
+    fields = {"name": declared.name, "description": declared.description, "parameters": schema}
+    function = {name: value for name, value in fields.items() if value}
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: _Choice) -> JSON:
+    match choice.mode, choice.allowed_function_names:
+        case "ANY", [name]:
+            return {"type": "function", "function": {"name": name}}
+    return _CHOICES.get(choice.mode)
+
+
+def _plain(schema: JSON) -> JSON:
+    """Return Google's `Schema` as JSON Schema, whose type names are in lower case."""
+    if isinstance(schema, list):
+        return [_plain(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.lower() if key == "type" and isinstance(value, str) else _plain(value)
+        for key, value in schema.items()
+    }
+
+
+class ResponseRenderer(Renderer):
+    """A renderer of one response; function calls are sent whole, and refusals are text."""
 
     def __init__(self, incoming: IncomingCall, number: int) -> None:
-        self._events = incoming.stream_type is None
-        self._include_usage = incoming.include_usage
+        super().__init__(incoming)
+        self._events = incoming.stream_type == _SSE
+        self.frame_end = b"\r\n\r\n" if self._events else b""
         self._started = False
         self._calls = CallCollector()
-        self._finish: Reason | None = None
         model = incoming.call.upstream_model
         self._meta = {"modelVersion": model, "responseId": f"simulated-{number}"}
-        given = incoming.input_tokens if isinstance(incoming, CountedCall) else 0
+        given = incoming.input_tokens
         so_far = {"usageMetadata": {"promptTokenCount": given, "totalTokenCount": given}}
-        rest = _encode((so_far if self._include_usage else {}) | self._meta)
+        rest = encode((so_far if self._include_usage else {}) | self._meta)
         self._start = b'{"candidates":[{"content":{"parts":['
         self._end = b'],"role":"model"},"index":0}],' + rest[1:]
 
-    def frame(self, chunk: Chunk) -> bytes:
-        """Return the stream frames of a chunk."""
-        call = self._calls.completed_by(chunk)
-        return (b"" if call is None else self._part(_call_part(call))) + self._frame(chunk)
+    def content(self, chunk: Content | None) -> bytes:
+        parts = self._parts(chunk)
+        return b"".join([self._framed(self._start + encode(part) + self._end) for part in parts])
 
-    def torn_frame(self, chunk: Chunk) -> bytes:
-        """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
-        after = _SSE_END if self._events else b""
-        return self.frame(chunk).removesuffix(b'"}' + self._end + after) + after
+    def finish(self, reason: Reason, usage: Usage | None) -> bytes:
+        calls = self.content(None)
+        parts: list[Part] = [{"text": ""}] if self._started else []
+        return calls + self._framed(encode(self._last(reason, parts, usage)))
+
+    def malformed(self) -> bytes:
+        return self._framed(b'{"candidates":[}')
 
     def half_frame(self) -> bytes:
-        """Return the first half of a frame."""
         return (b"data: " if self._events else b",\r\n") + self._start[: len(self._start) // 2]
 
     def error_frame(self, code: str | None) -> bytes:
-        """Return a frame with an in-stream error."""
-        return self._framed(_encode(_error(500, _FAILED, code, [])))
+        return self._framed(encode(_error(500, FAILED, code, [])))
 
     def end(self) -> bytes:
         """Return the end of the array; server-sent events have no end marker."""
@@ -162,73 +303,49 @@ class ResponseRenderer:
             return b""
         return b"]" if self._started else b"[]"
 
-    def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """Return the body of a non-streamed answer."""
-        parts: list[dict[str, object]] = []
-        calls = CallCollector()
-        for chunk in chunks:
-            if (call := calls.completed_by(chunk)) is not None:
-                parts.append(_call_part(call))
-            if isinstance(chunk, TextChunk | RefusalChunk | ReasoningChunk):
-                _grow(parts, _text_part(chunk))
-        usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
-        finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
-        usage = usages[-1] if usages else None
-        return _encode(self._last(finishes[-1], parts, usage) if finishes else self._meta)
+    def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
+        parts: list[Part] = []
+        for chunk in (*content, None):
+            for part in self._parts(chunk):
+                _grow(parts, part)
+        return encode(self._last(reason, parts, usage))
 
-    def _frame(self, chunk: Chunk) -> bytes:
-        match chunk:
-            case TextChunk() | RefusalChunk() | ReasoningChunk():
-                return self._part(_text_part(chunk))
-            case ToolCallChunk():
-                return b""
-            case FinishChunk(reason=reason):
-                self._finish = reason
-                return b"" if self._include_usage else self._finished(None)
-            case UsageChunk(usage=usage):
-                return self._finished(usage)
-            case SkippedChunk():
-                return self._framed(b'{"candidates":[}')
+    def _parts(self, chunk: Content | None) -> list[Part]:
+        """Return the parts that a chunk, or the end of the answer, completes."""
+        calls = [_call_part(call) for call in self._calls.completed_by(chunk)]
+        return [*calls, *([] if chunk is None else _text_parts(chunk))]
 
-    def _part(self, part: Mapping[str, object]) -> bytes:
-        return self._framed(self._start + _encode(part) + self._end)
-
-    def _finished(self, usage: Usage | None) -> bytes:
-        parts: list[dict[str, object]] = [{"text": ""}] if self._started else []
-        return self._framed(_encode(self._last(self._finish or Reason.STOP, parts, usage)))
-
-    def _last(
-        self, reason: Reason, parts: list[dict[str, object]], usage: Usage | None
-    ) -> dict[str, object]:
+    def _last(self, reason: Reason, parts: list[Part], usage: Usage | None) -> Part:
         """Return the response with the finish; a filter without any content blocks the prompt."""
         counted = {} if usage is None else {"usageMetadata": _usage(usage)}
         if reason is Reason.CONTENT_FILTER and not parts:
             return {"promptFeedback": {"blockReason": "SAFETY"}, **counted, **self._meta}
-        candidate = {
-            "content": {"parts": parts, "role": "model"},
-            "finishReason": _FINISHES[reason],
-            "index": 0,
-        }
+        content = {"parts": parts, "role": "model"}
+        candidate = {"content": content, "finishReason": _FINISHES[reason], "index": 0}
         return {"candidates": [candidate], **counted, **self._meta}
 
     def _framed(self, document: bytes) -> bytes:
         before = b"data: " if self._events else b",\r\n" if self._started else b"["
         self._started = True
-        return before + document + (_SSE_END if self._events else b"")
+        return before + document + self.frame_end
 
 
-def _text_part(chunk: TextChunk | RefusalChunk | ReasoningChunk) -> dict[str, object]:
-    thought = {"thought": True} if isinstance(chunk, ReasoningChunk) else {}
-    return {**thought, "text": chunk.text}
+def _text_parts(chunk: Content) -> list[Part]:
+    match chunk:
+        case ReasoningChunk(text=text):
+            return [{"thought": True, "text": text}]
+        case TextChunk(text=text) | RefusalChunk(text=text):
+            return [{"text": text}]
+    return []
 
 
-def _call_part(call: WholeCall) -> dict[str, object]:
+def _call_part(call: WholeCall) -> Part:
     return {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}}
 
 
-def _grow(parts: list[dict[str, object]], part: dict[str, object]) -> None:
-    """Append a part; neighbours of one kind are merged."""
-    if parts and parts[-1].keys() == part.keys():
+def _grow(parts: list[Part], part: Part) -> None:
+    """Append a part; neighbouring texts of one kind are merged."""
+    if parts and "text" in part and parts[-1].keys() == part.keys():
         parts[-1]["text"] = f"{parts[-1]['text']}{part['text']}"
     else:
         parts.append(part)
@@ -247,11 +364,9 @@ def _usage(usage: Usage) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count or name == "promptTokenCount"}
 
 
-def _error(
-    status: int, message: str, code: str | None, details: list[dict[str, object]]
-) -> dict[str, object]:
+def _error(status: int, message: str, code: str | None, details: list[Part]) -> Part:
     if code is not None:
         details = [*details, {"@type": f"{_TYPE}ErrorInfo", "reason": code, "domain": "trouper"}]
     name = _STATUSES.get(status, "INTERNAL" if status >= 500 else "FAILED_PRECONDITION")
-    error: dict[str, object] = {"code": status, "message": message, "status": name}
+    error: Part = {"code": status, "message": message, "status": name}
     return {"error": error | ({"details": details} if details else {})}

@@ -5,47 +5,74 @@ Shapes come from Ollama's API documentation, "Generate a chat completion".
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-import msgspec
+from pydantic import ConfigDict, Field
 
 from actors.providers.simulated.rejections import Rejection
-from actors.turn.chunks import (
-    Chunk,
-    FinishChunk,
-    ReasoningChunk,
-    RefusalChunk,
-    SkippedChunk,
-    TextChunk,
-    ToolCallChunk,
-    UsageChunk,
-)
+from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk
+from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Usage
-from web.drill.witness.formats.base import CallCollector, IncomingCall, WholeCall, json_object
-from web.drill.witness.formats.ollama_call import chat_call
+from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
+from web.drill.witness.formats.foreign_call import (
+    CallCollector,
+    Chat,
+    Fields,
+    Part,
+    image_part,
+    json_schema,
+    read_fields,
+    text_part,
+)
 
-_encode = msgspec.json.encode
-_FAILED = "The simulated model failed midway."
 _MORE = b',"done":false}\n'
+_EFFORTS = {True: "medium", False: "none"}
+
+
+class _Function(Fields):
+    name: str
+    arguments: dict[str, JSON]
+
+
+class _Call(Fields):
+    function: _Function
+    id: str | None = None
+
+
+class _Message(Fields):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    images: list[str] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+
+
+class _Request(Fields):
+    """A request; all other fields are parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[str, Field(min_length=1)]
+    messages: list[_Message]
+    stream: bool | None = None
+    think: bool | str | None = None
+    options: dict[str, JSON] | None = None
+    format: str | dict[str, JSON] | None = None
 
 
 class Ollama:
     """Wire format `ollama`."""
 
-    stream_type = "application/x-ndjson"
-
     def matches(self, path: str) -> bool:
-        """Return whether calls in this format are posted to `path`."""
         return path == "/api/chat"
 
     def read(self, path: str, body: bytes) -> IncomingCall:
-        """Parse a request body. Raises `BadCall`."""
-        document = json_object(body)
+        request = read_fields(body, _Request)
         return IncomingCall(
-            chat_call(document),
-            stream=document.get("stream") is not False,
-            include_usage=True,
-            user=None,
-            metadata=None,
+            call=_chat(request.messages).call(request.model, _parameters(request)),
+            stream=request.stream is not False,
+            stream_type="application/x-ndjson",
         )
 
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> "LineRenderer":
@@ -54,91 +81,106 @@ class Ollama:
 
     def error_body(self, rejection: Rejection) -> bytes:
         """Return the body of an error response, which contains only the message."""
-        return _encode({"error": rejection.message})
+        return encode({"error": rejection.message})
 
 
-class LineRenderer:
+def _chat(messages: Sequence[_Message]) -> Chat:
+    chat = Chat()
+    for message in messages:
+        if message.role == "assistant":
+            made = [(call.id, call.function) for call in message.tool_calls or ()]
+            calls = [(id, function.name, function.arguments) for id, function in made]
+            chat.answer(message.content, calls)
+        elif message.role == "tool":
+            chat.result(message.tool_call_id, message.tool_name, message.content)
+        else:
+            chat.say(message.role, _parts(message))
+    return chat
+
+
+def _parts(message: _Message) -> list[Part]:
+    """Return text and images; Ollama's images have no media type, so PNG."""
+    images = [image_part(f"data:image/png;base64,{image}") for image in message.images or ()]
+    return [text_part(message.content), *images] if message.content or not images else images
+
+
+def _parameters(request: _Request) -> dict[str, JSON]:
+    options = request.options or {}
+    chat = {**(request.model_extra or {}), **options}
+    if "num_predict" in chat:
+        chat["max_tokens"] = chat.pop("num_predict")
+    if request.think is not None:
+        think = request.think
+        chat["reasoning_effort"] = _EFFORTS[think] if isinstance(think, bool) else think
+    if isinstance(request.format, dict):
+        chat["response_format"] = json_schema(request.format)
+    elif request.format == "json":
+        chat["response_format"] = {"type": "json_object"}
+    return chat
+
+
+class LineRenderer(Renderer):
     """A renderer of one answer.
 
-    Finish and usage share one line, so the finish waits for the usage if `include_usage` is true.
     Tool calls are sent whole. Ollama has no refusals and no content filter: refusals are text and
     a filtered answer ends with `stop`.
     """
 
+    frame_end = b"\n"
+
     def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
-        self._include_usage = incoming.include_usage
+        super().__init__(incoming)
         self._calls = CallCollector()
-        self._finish: Reason | None = None
         second = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         self._meta = {
             "model": incoming.call.upstream_model,
             "created_at": f"{second}.{number % 10**9:09}Z",
         }
-        self._start = _encode(self._meta)[:-1] + b',"message":{"role":"assistant","content":'
+        self._start = encode(self._meta)[:-1] + b',"message":{"role":"assistant","content":'
 
-    def frame(self, chunk: Chunk) -> bytes:
-        """Return the stream lines of a chunk."""
-        call = self._calls.completed_by(chunk)
-        return (
-            b"" if call is None else self._line({"tool_calls": [_call_part(call)]})
-        ) + self._frame(chunk)
+    def content(self, chunk: Content | None) -> bytes:
+        calls = self._call_parts([chunk])
+        frames = self._line({"tool_calls": calls}) if calls else b""
+        match chunk:
+            case TextChunk(text=text) | RefusalChunk(text=text):
+                return frames + self._start + encode(text) + b"}" + _MORE
+            case ReasoningChunk(text=text):
+                return frames + self._line({"thinking": text})
+        return frames
 
-    def torn_frame(self, chunk: Chunk) -> bytes:
-        """Return a line whose JSON is cut inside the chunk's text, ended as if complete."""
-        return self.frame(chunk).removesuffix(b'"}' + _MORE) + b"\n"
+    def finish(self, reason: Reason, usage: Usage | None) -> bytes:
+        return self.content(None) + self._last(reason, {"content": ""}, usage) + b"\n"
+
+    def malformed(self) -> bytes:
+        return encode(self._meta)[:-1] + b',"message":}\n'
 
     def half_frame(self) -> bytes:
-        """Return the first half of a line."""
         return self._start[: len(self._start) // 2]
 
     def error_frame(self, code: str | None) -> bytes:
         """Return a line with an in-stream error, which has no code field."""
-        return _encode({"error": _FAILED}) + b"\n"
+        return encode({"error": FAILED}) + b"\n"
 
-    def end(self) -> bytes:
-        """Return nothing: the line with the finish is the end marker."""
-        return b""
+    def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
+        texts = [one.text for one in content if isinstance(one, TextChunk | RefusalChunk)]
+        thoughts = [one.text for one in content if isinstance(one, ReasoningChunk)]
+        message: Part = {"content": "".join(texts)}
+        if thoughts:
+            message["thinking"] = "".join(thoughts)
+        if calls := self._call_parts([*content, None]):
+            message["tool_calls"] = calls
+        return self._last(reason, message, usage)
 
-    def whole(self, chunks: Sequence[Chunk]) -> bytes:
-        """Return the body of a non-streamed answer."""
-        found = [call for chunk in chunks if (call := self._calls.completed_by(chunk)) is not None]
-        texts = [chunk for chunk in chunks if isinstance(chunk, TextChunk | RefusalChunk)]
-        thought = "".join(chunk.text for chunk in chunks if isinstance(chunk, ReasoningChunk))
-        message: dict[str, object] = {"content": "".join(chunk.text for chunk in texts)}
-        if thought:
-            message["thinking"] = thought
-        if found:
-            message["tool_calls"] = [_call_part(call) for call in found]
-        usages = [chunk.usage for chunk in chunks if isinstance(chunk, UsageChunk)]
-        finishes = [chunk.reason for chunk in chunks if isinstance(chunk, FinishChunk)]
-        return self._last(
-            finishes[-1] if finishes else Reason.STOP, message, usages[-1] if usages else None
-        )
-
-    def _frame(self, chunk: Chunk) -> bytes:
-        match chunk:
-            case TextChunk(text=text) | RefusalChunk(text=text):
-                return self._start + _encode(text) + b"}" + _MORE
-            case ReasoningChunk(text=text):
-                return self._line({"thinking": text})
-            case ToolCallChunk():
-                return b""
-            case FinishChunk(reason=reason):
-                self._finish = reason
-                return b"" if self._include_usage else self._finished(None)
-            case UsageChunk(usage=usage):
-                return self._finished(usage)
-            case SkippedChunk():
-                return _encode(self._meta)[:-1] + b',"message":}\n'
+    def _call_parts(self, chunks: Sequence[Content | None]) -> list[Part]:
+        """Return the calls that the chunks complete, without ids, as older versions send them."""
+        calls = [call for chunk in chunks for call in self._calls.completed_by(chunk)]
+        return [{"function": {"name": call.name, "arguments": call.arguments}} for call in calls]
 
     def _line(self, message: Mapping[str, object]) -> bytes:
-        return self._start + b'"",' + _encode(message)[1:] + _MORE
-
-    def _finished(self, usage: Usage | None) -> bytes:
-        return self._last(self._finish or Reason.STOP, {"content": ""}, usage) + b"\n"
+        return self._start + b'"",' + encode(message)[1:] + _MORE
 
     def _last(self, reason: Reason, message: Mapping[str, object], usage: Usage | None) -> bytes:
-        return _encode(
+        return encode(
             {
                 **self._meta,
                 "message": {"role": "assistant", **message},
@@ -147,11 +189,6 @@ class LineRenderer:
                 **({} if usage is None else _counts(usage)),
             }
         )
-
-
-def _call_part(call: WholeCall) -> dict[str, object]:
-    """Return a call without an id, as older Ollama versions send it."""
-    return {"function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _counts(usage: Usage) -> dict[str, int]:

@@ -1,126 +1,77 @@
-"""Server side of OpenAI's Responses API, sans IO: requests and errors.
-
-Shapes come from OpenAI's API reference, "Create a model response".
-"""
+"""Server side of OpenAI's Responses API: the surface's reader and the dialect."""
 
 from collections.abc import Mapping
 
-import msgspec
-from msgspec import field
+from msgspec.structs import replace
 
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
-from web.drill.witness.formats.base import BadCall, IncomingCall
-from web.drill.witness.formats.responses_input import messages_of, parameters_of
-from web.drill.witness.formats.responses_renderer import ResponsesRenderer
-
-_DEFAULTS: dict[str, JSON] = {
-    "instructions": None,
-    "max_output_tokens": None,
-    "max_tool_calls": None,
-    "parallel_tool_calls": True,
-    "previous_response_id": None,
-    "prompt_cache_key": None,
-    "safety_identifier": None,
-    "temperature": 1.0,
-    "tool_choice": "auto",
-    "tools": [],
-    "top_logprobs": 0,
-    "top_p": 1.0,
-    "truncation": "disabled",
-    "user": None,
-    "metadata": {},
-}
-"""Request fields that the response object echoes, with their defaults."""
+from web.dialects.openai_responses.stream import NAME
+from web.dialects.registry import DIALECTS
+from web.dialects.turn_errors import error_body
+from web.drill.witness.formats.base import FAILED, IncomingCall, Renderer, encode, error_info
+from web.drill.witness.formats.dialect_renderer import DialectRenderer
+from web.http.json_body import json_object
+from web.surfaces.responses.history.conversation import conversation_of
+from web.surfaces.responses.history.history import Chain
+from web.surfaces.responses.input.items import read_input
+from web.surfaces.responses.request import read_responses_request
 
 
-class ResponsesCall(IncomingCall, frozen=True):
-    """A call with the request fields that the response object echoes."""
+class ResponsesRenderer(DialectRenderer):
+    """A renderer of one response; an error is an `error` event before `response.failed`."""
 
-    echoed: dict[str, JSON] = field(default_factory=dict)
+    dialect = DIALECTS[NAME]
+
+    def malformed(self) -> bytes:
+        name = b"response.output_text.delta"
+        return b'event: %b\ndata: {"type":"%b","item_id":[}\n\n' % (name, name)
+
+    def half_frame(self) -> bytes:
+        return b'event: response.output_text.delta\ndata: {"type":"response.output_tex'
+
+    def error_frame(self, code: str | None) -> bytes:
+        error = {"code": code, "message": FAILED, "param": None}
+        response = self.dialect.whole([self._started, self._failed(code)], self._options)
+        return (
+            (self._render([]) if self._unsent else b"")
+            + self._event("error", error)
+            + self._event("response.failed", {"response": response})
+        )
+
+    def _event(self, name: str, fields: Mapping[str, object]) -> bytes:
+        data = {"type": name, "sequence_number": self._stream.numbering.take(), **fields}
+        return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
 
 
 class OpenAIResponses:
     """Wire format `openai-responses`."""
 
-    stream_type = "text/event-stream; charset=utf-8"
-
     def matches(self, path: str) -> bool:
-        """Return whether calls in this format are posted to `path`."""
         return path == "/v1/responses"
 
     def read(self, path: str, body: bytes) -> IncomingCall:
-        """Parse a request body. Raises `BadCall`."""
-        document = _document(body)
-        model, user = document.get("model"), document.get("user")
-        if not isinstance(model, str):
-            raise BadCall("model has to be a string", "model")
-        metadata = document.get("metadata")
-        return ResponsesCall(
-            ModelCall(
-                upstream_model=model,
-                messages=read_messages(messages_of(document)),
-                parameters=parameters_of(document),
+        request = read_responses_request(json_object(body))
+        echo = request.echo | {"instructions": request.instructions}
+        if request.instructions:
+            told: JSON = [{"role": "system", "content": request.instructions}]
+            request = replace(request, input=[*read_input(told), *request.input])
+        groups = conversation_of(request, Chain()).groups
+        return IncomingCall(
+            call=ModelCall(
+                upstream_model=request.model,
+                messages=read_messages(message for group in groups for message in group.messages),
+                parameters=request.parameters,
             ),
-            stream=document.get("stream") is True,
-            include_usage=True,
-            user=user if isinstance(user, str) else None,
-            metadata=metadata if isinstance(metadata, dict) else None,
-            echoed=_echoed(document),
+            stream=request.stream,
+            user=request.parameters.get("user"),
+            metadata=echo["metadata"],
+            options={"echo": echo},
         )
 
-    def renderer(self, incoming: IncomingCall, number: int, created: int) -> ResponsesRenderer:
-        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
-        echoed = incoming.echoed if isinstance(incoming, ResponsesCall) else {}
-        return ResponsesRenderer(
-            number,
-            {"created_at": created, "model": incoming.call.upstream_model, **echoed},
-            usage_follows=incoming.include_usage,
-        )
+    def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
+        return ResponsesRenderer(incoming, number, created)
 
     def error_body(self, rejection: Rejection) -> bytes:
-        """Return the body of an error response."""
-        return msgspec.json.encode({"error": error_object(rejection)})
-
-
-def error_event(rejection: Rejection) -> bytes:
-    """Return a rejection as a WebSocket error event, with status and headers in the event."""
-    retry = rejection.retry_after_s
-    headers = {} if retry is None else {"headers": {"Retry-After": f"{retry:g}"}}
-    error = {**error_object(rejection), **headers}
-    return msgspec.json.encode({"type": "error", "status": rejection.status, "error": error})
-
-
-def error_object(rejection: Rejection) -> dict[str, JSON]:
-    """Return a rejection as an error object."""
-    return {
-        "message": rejection.message,
-        "type": rejection.type,
-        "param": rejection.param,
-        "code": rejection.code,
-    }
-
-
-def _document(body: bytes) -> dict[str, JSON]:
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCall(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise BadCall("the body is not a JSON object")
-    return document
-
-
-def _echoed(document: Mapping[str, JSON]) -> dict[str, JSON]:
-    fields = {
-        name: default if (value := document.get(name)) is None else value
-        for name, default in _DEFAULTS.items()
-    }
-    fields["text"] = {"format": {"type": "text"}, **_object(document.get("text"))}
-    fields["reasoning"] = {"effort": None, "summary": None, **_object(document.get("reasoning"))}
-    return fields
-
-
-def _object(value: JSON) -> dict[str, JSON]:
-    return value if isinstance(value, dict) else {}
+        return encode(error_body(error_info(rejection)))

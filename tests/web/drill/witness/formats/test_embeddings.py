@@ -8,8 +8,9 @@ from actors.providers.simulated.embeddings import unit_vector
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import FinishChunk, TextChunk, UsageChunk
 from actors.turn.outcome import Reason, Usage
-from web.drill.witness.formats.base import BadCall, IncomingCall
+from web.drill.witness.formats.base import IncomingCall
 from web.drill.witness.formats.embeddings import Embeddings
+from web.http.api_error import ApiError
 
 PATH = "/v1/embeddings"
 WIRE = Embeddings()
@@ -60,14 +61,14 @@ def test_script_is_one_token() -> None:
     [({"model": 5}, "model"), ({"input": []}, "input"), ({"dimensions": 5000}, "dimensions")],
 )
 def test_invalid_field_is_rejected(changes: dict[str, object], param: str) -> None:
-    with pytest.raises(BadCall) as caught:
+    with pytest.raises(ApiError) as caught:
         read(**changes)
-    assert caught.value.param == param
+    assert caught.value.info.param == param
 
 
 def test_malformed_body_is_rejected() -> None:
     for data in (b"", b"[]", b"{"):
-        with pytest.raises(BadCall):
+        with pytest.raises(ApiError):
             WIRE.read(PATH, data)
 
 

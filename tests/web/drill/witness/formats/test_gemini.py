@@ -22,8 +22,9 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.outcome import Reason, Usage
-from web.drill.witness.formats.base import BadCall, IncomingCall
+from web.drill.witness.formats.base import IncomingCall
 from web.drill.witness.formats.gemini import Gemini, ResponseRenderer
+from web.http.api_error import ApiError
 
 PATH = "/v1beta/models/sim:streamGenerateContent"
 EVENTS = f"{PATH}?alt=sse"
@@ -87,7 +88,7 @@ def test_path_holds_model_and_stream_type() -> None:
     whole = read("/v1beta/models/sim:tool=2,a%20b:generateContent")
     assert whole.call.upstream_model == "sim:tool=2,a b"
     assert not whole.stream
-    assert (read(EVENTS).stream, read(EVENTS).stream_type) == (True, None)
+    assert (read(EVENTS).stream, read(EVENTS).stream_type) == (True, "text/event-stream")
     assert (read(PATH).stream, read(PATH).stream_type) == (True, "application/json; charset=UTF-8")
     assert read("/v1/models/sim%3Aecho:generateContent").call.upstream_model == "sim:echo"
 
@@ -111,7 +112,7 @@ def test_conversation_is_read() -> None:
                 {"functionResponse": {"name": "g", "response": {"y": [2]}}},
                 {"text": "look"},
                 {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
-                {"fileData": {"fileUri": "gs://a"}},
+                {"fileData": {"fileUri": "https://a.test/b"}},
             ],
         },
         {"role": "model", "parts": [{"text": "Once"}]},
@@ -140,7 +141,7 @@ def test_conversation_is_read() -> None:
             "content": [
                 {"type": "text", "text": "look"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
-                {"type": "image_url", "image_url": {"url": "gs://a"}},
+                {"type": "image_url", "image_url": {"url": "https://a.test/b"}},
             ],
         },
         {"role": "assistant", "content": "Once"},
@@ -183,7 +184,6 @@ def test_parameters_are_read_in_both_spellings() -> None:
             {"type": "function", "function": {"name": "h"}},
         ],
         "tool_choice": "required",
-        "safetySettings": [],
     }
 
 
@@ -223,27 +223,31 @@ def test_response_formats_are_read() -> None:
 @pytest.mark.parametrize(
     ("body", "complaint", "param"),
     [
-        (b"", "not JSON", None),
-        (b"[1]", "not a JSON object", None),
-        (b"[" * 100_000, "not JSON", None),
-        (b"{}", "contents is not specified", "contents"),
-        (b'{"contents":[]}', "contents is not specified", "contents"),
-        (b'{"contents":[5]}', "at least one parts field", "contents[0].parts"),
-        (b'{"contents":[{"parts":[]}]}', "at least one parts field", "contents[0].parts"),
-        (b'{"contents":[{"role":"tool","parts":[{}]}]}', "valid role", "contents[0].role"),
-        (b'{"contents":[{"parts":[{}]}],"stream":true}', 'Unknown name "stream"', "stream"),
+        (b"", "not valid JSON", None),
+        (b"[1]", "must be a JSON object", None),
+        (b"[" * 100_000, "must be a JSON object", None),
+        (b"{}", "field required", "contents"),
+        (b'{"contents":[]}', "at least 1 item", "contents"),
+        (b'{"contents":[5]}', "valid dictionary", "contents[0]"),
+        (b'{"contents":[{"parts":[]}]}', "at least 1 item", "contents[0].parts"),
+        (
+            b'{"contents":[{"role":"tool","parts":[{}]}]}',
+            "should be 'user', 'model'",
+            "contents[0].role",
+        ),
+        (b'{"contents":[{"parts":[{}]}],"stream":true}', "not permitted", "stream"),
     ],
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
-    with pytest.raises(BadCall, match=complaint) as problem:
+    with pytest.raises(ApiError, match=complaint) as problem:
         Gemini().read(EVENTS, body)
-    assert problem.value.param == param
+    assert problem.value.info.param == param
 
 
 def test_deep_schema_does_not_crash() -> None:
     schema = b'{"items":' * 900 + b"5" + b"}" * 900
     declared = b'[{"functionDeclarations":[{"name":"f","parameters":%b}]}]' % schema
-    with contextlib.suppress(BadCall):
+    with contextlib.suppress(ApiError):
         Gemini().read(EVENTS, BODY[:-1] + b',"tools":%b}' % declared)
 
 
@@ -270,13 +274,13 @@ ANYTHING = st.recursive(
 )
 def test_any_document_is_read_or_rejected(document: dict[str, Any]) -> None:
     for body in (document, {"contents": [{"parts": [{"text": "a"}]}]} | document):
-        with contextlib.suppress(BadCall):
+        with contextlib.suppress(ApiError):
             assert isinstance(Gemini().read(EVENTS, msgspec.json.encode(body)), IncomingCall)
 
 
 @given(st.binary())
 def test_any_body_is_read_or_rejected(body: bytes) -> None:
-    with contextlib.suppress(BadCall):
+    with contextlib.suppress(ApiError):
         assert isinstance(Gemini().read(EVENTS, body), IncomingCall)
 
 
@@ -313,8 +317,10 @@ def test_tool_calls_are_sent_complete_and_in_order() -> None:
     frames = [render.frame(piece) for piece in pieces]
     assert frames[:2] == [b"", b""]
     assert parts(frames[2]) == [{"functionCall": {"id": "c0", "name": "f", "args": {"a": 1}}}]
-    assert parts(render.frame(FinishChunk(Reason.TOOL_CALLS))) == [
-        {"functionCall": {"id": "c1", "name": "g", "args": {}}}
+    assert render.frame(FinishChunk(Reason.TOOL_CALLS)) == b""
+    assert parts(render.frame(USAGE)) == [
+        {"functionCall": {"id": "c1", "name": "g", "args": {}}},
+        {"text": ""},
     ]
 
 

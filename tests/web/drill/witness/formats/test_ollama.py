@@ -22,8 +22,9 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.outcome import Reason, Usage
-from web.drill.witness.formats.base import BadCall, IncomingCall
+from web.drill.witness.formats.base import IncomingCall
 from web.drill.witness.formats.ollama import LineRenderer, Ollama
+from web.http.api_error import ApiError
 
 PATH = "/api/chat"
 USAGE = UsageChunk(Usage(input_tokens=4, output_tokens=5, reasoning_tokens=2))
@@ -31,7 +32,7 @@ META = {"model": "sim", "created_at": "1970-01-01T00:16:40.000000007Z"}
 
 
 def read(**fields: Any) -> IncomingCall:
-    document: dict[str, Any] = {"model": "sim", "messages": []}
+    document: dict[str, Any] = {"model": "sim", "messages": [{"role": "user", "content": "Hi"}]}
     return Ollama().read(PATH, msgspec.json.encode(document | fields))
 
 
@@ -129,24 +130,24 @@ def test_response_formats_are_read() -> None:
 @pytest.mark.parametrize(
     ("body", "complaint", "param"),
     [
-        (b"", "not JSON", None),
-        (b"[1]", "not a JSON object", None),
-        (b"{}", "model is required", "model"),
-        (b'{"model":"m","messages":[1]}', "messages has to be", "messages"),
-        (b'{"model":"m","messages":[{"role":"odd"}]}', "'odd' is not a valid", "messages"),
-        (b'{"model":"m","messages":[{"role":[]}]}', "is not a valid message role", "messages"),
+        (b"", "not valid JSON", None),
+        (b"[1]", "must be a JSON object", None),
+        (b"{}", "field required", "model"),
+        (b'{"model":"m","messages":[1]}', "valid dictionary", "messages[0]"),
+        (b'{"model":"m","messages":[{"role":"odd"}]}', "should be 'system'", "messages[0].role"),
+        (b'{"model":"m","messages":[{"role":[]}]}', "should be 'system'", "messages[0].role"),
         (
             b'{"model":"m","messages":[{"role":"assistant","tool_calls":'
             b'[{"function":{"name":"f","arguments":"{}"}}]}]}',
-            "have to be an object",
-            "messages",
+            "valid dictionary",
+            "messages[0].tool_calls[0].function.arguments",
         ),
     ],
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
-    with pytest.raises(BadCall, match=complaint) as problem:
+    with pytest.raises(ApiError, match=complaint) as problem:
         Ollama().read(PATH, body)
-    assert problem.value.param == param
+    assert problem.value.info.param == param
 
 
 ANYTHING = st.recursive(
@@ -168,7 +169,7 @@ ANYTHING = st.recursive(
 def test_any_document_is_read_or_rejected(
     messages: list[dict[str, Any]], role: str, fields: dict[str, Any]
 ) -> None:
-    with contextlib.suppress(BadCall):
+    with contextlib.suppress(ApiError):
         assert isinstance(
             read(messages=[one | {"role": role} for one in messages], **fields), IncomingCall
         )

@@ -20,15 +20,17 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.outcome import Reason, Usage
-from web.drill.witness.formats.base import BadCall, IncomingCall
-from web.drill.witness.formats.openai_chat import ChatRenderer, OpenAIChat
+from web.drill.witness.formats.base import IncomingCall, Renderer
+from web.drill.witness.formats.openai_chat import OpenAIChat
+from web.http.api_error import ApiError
 
-BODY = b'{"model":"sim","messages":[],"stream":true,"stream_options":{"include_usage":true}}'
+PLAIN = b'{"model":"sim","messages":[{"role":"user"}],"stream":true}'
+BODY = PLAIN[:-1] + b',"stream_options":{"include_usage":true}}'
 
 _PATH = "/v1/chat/completions"
 
 
-def renderer(body: bytes = BODY) -> ChatRenderer:
+def renderer(body: bytes = PLAIN) -> Renderer:
     wire = OpenAIChat()
     return wire.renderer(wire.read(_PATH, body), 7, 1000)
 
@@ -56,23 +58,23 @@ def test_request_is_read() -> None:
 @pytest.mark.parametrize(
     ("body", "complaint", "param"),
     [
-        (b"", "not JSON", None),
-        (b"[1]", "not a JSON object", None),
-        (b'"\xff"', "not JSON", None),
-        (b"[" * 100_000, "not JSON", None),
-        (b"{}", "model has to be a string", "model"),
-        (b'{"model":"m","messages":[1]}', "messages has to be", "messages"),
+        (b"", "not valid JSON", None),
+        (b"[1]", "must be a JSON object", None),
+        (b'"\xff"', "must be a JSON object", None),
+        (b"[" * 100_000, "must be a JSON object", None),
+        (b"{}", "field required", "model"),
+        (b'{"model":"m","messages":[1]}', "must be an object", "messages[0]"),
     ],
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
-    with pytest.raises(BadCall, match=complaint) as problem:
+    with pytest.raises(ApiError, match=complaint) as problem:
         OpenAIChat().read(_PATH, body)
-    assert problem.value.param == param
+    assert problem.value.info.param == param
 
 
 @given(st.binary())
 def test_any_body_is_read_or_rejected(body: bytes) -> None:
-    with contextlib.suppress(BadCall):
+    with contextlib.suppress(ApiError):
         assert isinstance(OpenAIChat().read(_PATH, body), IncomingCall)
 
 
@@ -114,20 +116,21 @@ def test_text_round_trips(texts: list[str]) -> None:
 )
 def test_frames(chunk: Chunk, choice: dict[str, object]) -> None:
     _, event = events(renderer().frame(chunk))
-    plain = {"index": 0, "logprobs": None, "finish_reason": None}
+    plain = {"index": 0, "finish_reason": None}
     assert event == {
-        "id": "chatcmpl-simulated-7",
+        "id": "chatcmpl-simulated_7",
         "object": "chat.completion.chunk",
         "created": 1000,
         "model": "sim",
-        "system_fingerprint": "fp_simulated",
         "choices": [plain | choice],
     }
 
 
 def test_usage_is_sent_only_on_request() -> None:
     chunk = UsageChunk(Usage(input_tokens=2, output_tokens=3, reasoning_tokens=1))
-    event = events(renderer().frame(chunk))[-1]
+    render = renderer(BODY)
+    assert render.frame(FinishChunk(Reason.STOP)) == b""
+    event = events(render.frame(chunk))[-1]
     assert event["choices"] == []
     assert event["usage"] == {
         "prompt_tokens": 2,
@@ -136,7 +139,7 @@ def test_usage_is_sent_only_on_request() -> None:
         "prompt_tokens_details": {"cached_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 1},
     }
-    silent = renderer(b'{"model":"sim","messages":[],"stream":true}')
+    silent = renderer(PLAIN)
     silent.frame(TextChunk("a"))
     assert silent.frame(chunk) == b""
 

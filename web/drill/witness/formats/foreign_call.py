@@ -1,0 +1,147 @@
+"""Reads calls of APIs without a surface of ours: converts them to Chat Completions requests.
+
+A chat that `actors.providers.formats` converts to such an API comes back unchanged, so that a
+simulated model gives the same answer over every wire format.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from actors.turn.chunks import ToolCallChunk
+from actors.turn.model_call import JSON, ModelCall
+from web.drill.witness.formats.base import Content, encode
+from web.http.json_body import json_object
+from web.http.validation_errors import first_error
+from web.surfaces.chat_completions.request import read_chat_request
+
+Part = dict[str, JSON]
+Called = tuple[str | None, str, Mapping[str, JSON]]
+"""Id, name and arguments of a tool call."""
+
+
+class Fields(BaseModel):
+    """Base of the models of requests, which ignore unknown fields."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class CamelFields(Fields):
+    """Base of models whose fields may be in camel case or, as protocol buffers allow, snake."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+Model = TypeVar("Model", bound=Fields)
+
+
+def read_fields(body: bytes, model: type[Model]) -> Model:
+    """Return the validated request body. Raises `ApiError`."""
+    try:
+        return model.model_validate(json_object(body))
+    except ValidationError as error:
+        raise first_error(error) from None
+
+
+class Chat:
+    """A builder of a Chat Completions request."""
+
+    def __init__(self) -> None:
+        self._messages: list[Part] = []
+        self._unanswered: list[tuple[str, str]] = []
+        """Ids and names of calls without a result."""
+
+    def say(self, role: str, parts: Sequence[Part]) -> None:
+        """Add a message; a single text is a string, and a message without parts is left out."""
+        match parts:
+            case []:
+                return
+            case [{"type": "text", "text": text}]:
+                self._messages.append({"role": role, "content": text})
+            case _:
+                self._messages.append({"role": role, "content": parts})
+
+    def answer(self, text: str, calls: Sequence[Called]) -> None:
+        """Add a message of the model."""
+        message: Part = {"role": "assistant", "content": text}
+        if calls:
+            message = {
+                "role": "assistant",
+                "content": text or None,
+                "tool_calls": [self._call(*call) for call in calls],
+            }
+        self._messages.append(message)
+
+    def _call(self, id: str | None, name: str, arguments: Mapping[str, JSON]) -> Part:
+        id = id or f"call_{len(self._messages)}_{len(self._unanswered)}"
+        self._unanswered.append((id, name))
+        function = {"name": name, "arguments": encode(arguments).decode()}
+        return {"id": id, "type": "function", "function": function}
+
+    def result(self, id: str | None, name: str | None, content: str) -> None:
+        """Add the result of the call with this id, or else of the first call of this tool."""
+        known = (call for call in self._unanswered if call[0] == id or (not id and call[1] == name))
+        found = next(known, (str(id or name), ""))
+        if found in self._unanswered:
+            self._unanswered.remove(found)
+        self._messages.append({"role": "tool", "tool_call_id": found[0], "content": content})
+
+    def call(self, model: str, parameters: Mapping[str, JSON]) -> ModelCall:
+        """Return the call. Raises `ApiError` with the parameter's name in Chat Completions."""
+        document = {**parameters, "model": model, "messages": self._messages}
+        request = read_chat_request(encode(document))
+        return msgspec.structs.replace(request.call, upstream_model=request.model)
+
+
+def text_part(text: str) -> Part:
+    """Return a text part."""
+    return {"type": "text", "text": text}
+
+
+def image_part(url: str) -> Part:
+    """Return an image part."""
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def json_schema(schema: JSON) -> Part:
+    """Return the `response_format` for a schema."""
+    return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
+
+
+class WholeCall(msgspec.Struct, frozen=True):
+    """A complete tool call."""
+
+    id: str
+    name: str
+    arguments: msgspec.Raw
+
+
+class CallCollector:
+    """A collector of the pieces of tool calls, for APIs that send calls whole."""
+
+    def __init__(self) -> None:
+        self._pieces: list[ToolCallChunk] = []
+
+    def completed_by(self, chunk: Content | None) -> list[WholeCall]:
+        """Return the call that `chunk`, or the end of the answer, shows to be complete.
+
+        A call whose arguments were cut off is dropped.
+        """
+        whole: list[WholeCall] = []
+        if not (isinstance(chunk, ToolCallChunk) and chunk.id is None):
+            whole = self._take()
+        if isinstance(chunk, ToolCallChunk):
+            self._pieces.append(chunk)
+        return whole
+
+    def _take(self) -> list[WholeCall]:
+        pieces, self._pieces = self._pieces, []
+        arguments = "".join([piece.arguments for piece in pieces]).encode()
+        try:
+            msgspec.json.decode(arguments)
+        except msgspec.DecodeError:
+            return []
+        return [WholeCall(pieces[0].id or "", pieces[0].name or "", msgspec.Raw(arguments))]
