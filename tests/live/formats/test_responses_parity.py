@@ -28,7 +28,7 @@ from tests.support.provider_answers import receive_all
 from tests.web.drill.witness.test_websocket import ANSWERS, FAULTS, UNSTARTED, summed
 
 TOO_LONG: list[dict[str, object]] = [
-    {"role": "user", "content": [{"type": "text", "text": "Who? " * 30_000}]}
+    {"role": "user", "content": "Who? " * 30_000},
 ]
 ABORT_S = 0.05
 
@@ -82,7 +82,7 @@ async def test_history_has_the_same_effect_as_in_chat(upstream: Process) -> None
     function = {"name": "f", "arguments": '{"a":1}'}
     messages: list[dict[str, object]] = [
         {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "Who?"}]},
+        {"role": "user", "content": [{"type": "text", "text": text} for text in ("Who", "?")]},
         {
             "role": "assistant",
             "content": None,

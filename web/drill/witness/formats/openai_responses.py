@@ -66,7 +66,7 @@ class OpenAIResponses:
             ),
             stream=request.stream,
             user=request.parameters.get("user"),
-            metadata=echo["metadata"],
+            metadata=echo["metadata"] or None,
             options={"echo": echo},
         )
 
