@@ -1,14 +1,20 @@
-"""Serves one HTTP connection and records when its peer disconnects."""
+"""Serves one connection, HTTP or WebSocket, and records when its peer disconnects."""
 
 import trio
 
-from actors.providers.simulated import Script
-from web.drill.witness.formats.base import IncomingCall, WireFormat
-from web.drill.witness.http1 import BadRequest, Endpoint, Request, RequestReader, whole_response
+from web.drill.witness.answers import PreparedCall
+from web.drill.witness.formats.base import rejection_of
+from web.drill.witness.http1 import (
+    After,
+    Endpoint,
+    HttpTransport,
+    Request,
+    Transport,
+    whole_response,
+)
 from web.drill.witness.observations import ClosedBy, WitnessedRequest
-from web.drill.witness.send_stream import After
 from web.drill.witness.simulation import Simulation
-from web.drill.witness.websocket import accept_socket, serve_socket
+from web.drill.witness.websocket import SocketTransport, accept_socket
 from web.http.api_error import ApiError
 
 
@@ -30,25 +36,26 @@ class _Connection:
     def __init__(self, endpoint: Endpoint, simulation: Simulation) -> None:
         self._endpoint = endpoint
         self._simulation = simulation
-        self._reader = RequestReader(endpoint)
+        self._http = HttpTransport(endpoint)
+        self._transport: Transport = self._http
         self._record: WitnessedRequest | None = None
         """Record of the last call on this connection."""
 
     async def serve(self) -> After:
         after = After.KEEP
-        while after is After.KEEP:
-            try:
-                request = await self._reader.read()
+        try:
+            while after is After.KEEP:
+                request = await self._transport.read()
                 if request is None:
                     self._peer_left("fin")
                     return After.CLOSE
                 after = await self._respond(request)
-            except BadRequest as error:
-                await self._refuse(error)
-                return After.CLOSE
-            except trio.BrokenResourceError:
-                self._peer_left("reset")
-                return After.CLOSE
+        except ApiError as error:
+            await self._refuse(error)
+            return After.CLOSE
+        except trio.BrokenResourceError:
+            self._peer_left("reset")
+            return After.CLOSE
         return after
 
     def stop(self) -> None:
@@ -59,32 +66,30 @@ class _Connection:
     async def _respond(self, request: Request) -> After:
         if (upgrade := accept_socket(request)) is not None:
             await self._endpoint.send(upgrade)
-            return await serve_socket(
-                self._endpoint, self._simulation, request, self._reader.rest()
-            )
+            self._transport = SocketTransport(self._endpoint, request, self._http.rest())
+            return After.KEEP
         if (plain := await self._simulation.plain(request)) is not None:
             await self._endpoint.send(plain)
             return After.KEEP
         try:
-            wire, incoming, script = await self._simulation.prepare(request)
+            call = await self._simulation.prepare(request)
         except ApiError as error:
-            await self._endpoint.send(self._simulation.bad_call(request, error))
+            wire = self._simulation.wire_for(request)
+            await self._endpoint.send(self._transport.rejection(rejection_of(error), wire))
             return After.KEEP
-        self._record = self._simulation.record_call(request, incoming, script)
-        return await self._send_answer(wire, incoming, script, self._record)
+        self._record = self._simulation.record_call(request, call)
+        return await self._answer(call, self._record)
 
-    async def _send_answer(
-        self, wire: WireFormat, incoming: IncomingCall, script: Script, record: WitnessedRequest
-    ) -> After:
-        after = After.CLOSE
+    async def _answer(self, call: PreparedCall, record: WitnessedRequest) -> After:
+        after = After.KEEP
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope)
             try:
-                after = await self._simulation.answer(
-                    self._endpoint, wire, incoming, script, record
-                )
+                answer = self._simulation.answer(self._endpoint, self._transport, call, record)
+                after = await answer.send()
             except trio.BrokenResourceError:
                 self._peer_left("reset")
+                after = After.CLOSE
             nursery.cancel_scope.cancel()
         return after
 
@@ -92,9 +97,10 @@ class _Connection:
         """Read while answering, so that a disconnect is noticed at once, even during a pause."""
         try:
             while data := await self._endpoint.receive():
-                self._reader.keep(data)
+                if not self._transport.keep(data):
+                    break
             self._peer_left("fin")
-        except (trio.BrokenResourceError, BadRequest):
+        except trio.BrokenResourceError:
             self._peer_left("reset")
         answering.cancel()
 
@@ -102,9 +108,9 @@ class _Connection:
         if self._record is not None:
             self._record.closed(by)
 
-    async def _refuse(self, error: BadRequest) -> None:
-        body = str(error).encode()
+    async def _refuse(self, error: ApiError) -> None:
+        body = error.info.message.encode()
         try:
-            await self._endpoint.send(whole_response(error.status, body, "text/plain"))
+            await self._endpoint.send(whole_response(error.info.status, body, "text/plain"))
         except trio.BrokenResourceError:
             self._peer_left("reset")

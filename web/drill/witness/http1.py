@@ -1,11 +1,12 @@
-"""Minimal HTTP/1.1 for the simulated provider, and connections that can be closed or reset.
+"""Minimal HTTP/1.1 for the simulated provider, on connections that can be closed or reset.
 
-h11 reads the requests; the responses are written here.
+h11 reads the requests. The responses are written here, since most faults break their framing.
 """
 
 import socket
 import struct
 from collections.abc import Sequence
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Protocol
 
@@ -13,13 +14,50 @@ import h11
 import trio
 from msgspec import Struct
 
+from actors.providers.simulated.options.behaviour import Fault, FaultKind
+from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import ErrorInfo
+from web.drill.witness.formats.base import WireFormat
+from web.http.api_error import ApiError
+
 _READ = 65_536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 MAX_BODY = 32 * 2**20
 """Maximum number of bytes of a request body; a longer one gets 413."""
 
-LAST_CHUNK = b"0\r\n\r\n"
+JSON_TYPE = "application/json"
+NOISE = b"\xff\xfe this is not a chunk \x00\r\n"
+
+_LAST_CHUNK = b"0\r\n\r\n"
+_GARBAGE = b"\x16\x03\x01\x02\x00\x01 this is not HTTP\r\n\r\n"
+_HTML = b"""<!DOCTYPE html>
+<html><head><title>Simulated gateway</title></head>
+<body><h1>This is not the answer that you asked for.</h1></body></html>
+"""
+
+
+class After(Enum):
+    """Action on the connection after a response."""
+
+    KEEP = auto()
+    CLOSE = auto()
+    RESET = auto()
+
+
+class Request(Struct, frozen=True):
+    """A whole request; header names are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def target(self) -> str:
+        """Path with the query, if any."""
+        return f"{self.path}?{self.query}" if self.query else self.path
 
 
 class Endpoint(Protocol):
@@ -39,6 +77,37 @@ class Endpoint(Protocol):
 
     def reset(self) -> None:
         """End the connection with an RST."""
+
+
+class Transport(Protocol):
+    """A protocol that carries calls and the frames of their answers over an endpoint."""
+
+    async def read(self) -> Request | None:
+        """Return the next request, or None at the end of the connection.
+
+        Raises `ApiError` for a request that isn't HTTP, and `trio.BrokenResourceError`.
+        """
+
+    def keep(self, data: bytes) -> bool:
+        """Keep bytes received during an answer; return False if the peer has left with them."""
+
+    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
+        """Return an error response."""
+
+    def opening(self, fault: Fault) -> tuple[bytes, After]:
+        """Return the bytes of a fault that replaces the response, and what follows them."""
+
+    def head(self, stream_type: str) -> bytes:
+        """Return the bytes before the first frame of an answer."""
+
+    def data(self, frames: bytes) -> bytes:
+        """Return the framed data; empty if there are no frames."""
+
+    def cut_short(self, half: bytes) -> bytes:
+        """Return framed data that announces twice its length, so that the framing is cut too."""
+
+    def last(self, *, complete: bool) -> bytes:
+        """Return the regular end of a stream, whose answer may be incomplete."""
 
 
 class SocketEndpoint:
@@ -90,52 +159,22 @@ class SocketEndpoint:
             raise trio.BrokenResourceError(str(error)) from None
 
 
-class BadRequest(Exception):
-    """Raised for an invalid or unsupported request; `status` is the response's status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Request(Struct, frozen=True):
-    """A whole request; header names are in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def target(self) -> str:
-        """Path with the query, if any."""
-        return f"{self.path}?{self.query}" if self.query else self.path
-
-
-class RequestReader:
-    """A reader of the requests of one connection."""
+class HttpTransport:
+    """The `Transport` of HTTP/1.1, with chunked bodies."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._buffered = b""
 
-    def keep(self, data: bytes) -> None:
-        """Keep bytes received during a response for the next request."""
+    def keep(self, data: bytes) -> bool:
         self._buffered += data
-        if len(self._buffered) > MAX_BODY:
-            raise BadRequest(413, "too many bytes sent before the response ended")
+        return len(self._buffered) <= MAX_BODY
 
     def rest(self) -> bytes:
-        """Return and forget the bytes received after the last request."""
-        rest, self._buffered = self._buffered, b""
-        return rest
+        """Return the bytes received after the last request."""
+        return self._buffered
 
     async def read(self) -> Request | None:
-        """Return the next request, or None at the end of the connection.
-
-        Raises `BadRequest` and `trio.BrokenResourceError`.
-        """
         parser = h11.Connection(h11.SERVER)
         if self._buffered:
             parser.receive_data(self._buffered)
@@ -143,7 +182,7 @@ class RequestReader:
         try:
             request = await self._read(parser)
         except h11.RemoteProtocolError as error:
-            raise BadRequest(error.error_status_hint, str(error)) from None
+            raise _refused(error.error_status_hint, str(error)) from None
         self._buffered = parser.trailing_data[0]
         return request
 
@@ -152,21 +191,50 @@ class RequestReader:
         if not isinstance(head, h11.Request):
             return None
         if head.http_version != b"1.1":
-            raise BadRequest(505, "only HTTP/1.1 is supported")
+            raise _refused(505, "only HTTP/1.1 is supported")
         body = bytearray()
         while isinstance(event := await self._event(parser), h11.Data):
             body += event.data
             if len(body) > MAX_BODY:
-                raise BadRequest(413, f"the body is longer than {MAX_BODY} bytes")
+                raise _refused(413, f"the body is longer than {MAX_BODY} bytes")
         return _request(head, bytes(body)) if isinstance(event, h11.EndOfMessage) else None
 
     async def _event(self, parser: h11.Connection) -> object:
         while (event := parser.next_event()) is h11.NEED_DATA:
             if parser.they_are_waiting_for_100_continue:
-                await self._endpoint.send(b"HTTP/1.1 100 Continue\r\n\r\n")
                 parser.send(h11.InformationalResponse(status_code=100, headers=[]))
+                await self._endpoint.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             parser.receive_data(await self._endpoint.receive())
         return event
+
+    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
+        retry = rejection.retry_after_s
+        headers = [] if retry is None else [("Retry-After", f"{retry:g}")]
+        return whole_response(rejection.status, wire.error_body(rejection), headers=headers)
+
+    def opening(self, fault: Fault) -> tuple[bytes, After]:
+        if fault.kind is FaultKind.HTML:
+            return whole_response(fault.status, _HTML, "text/html; charset=utf-8"), After.KEEP
+        return _GARBAGE, After.CLOSE
+
+    def head(self, stream_type: str) -> bytes:
+        return chunked_head(stream_type, [("Cache-Control", "no-cache")])
+
+    def data(self, frames: bytes) -> bytes:
+        # An empty chunk would end the body.
+        return b"%x\r\n%b\r\n" % (len(frames), frames) if frames else b""
+
+    def cut_short(self, half: bytes) -> bytes:
+        return b"%x\r\n%b" % (2 * len(half), half)
+
+    def last(self, *, complete: bool) -> bytes:
+        return _LAST_CHUNK
+
+
+def chunked_head(type: str, headers: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Return the head of a response with a chunked body."""
+    framing = ("Transfer-Encoding", "chunked")
+    return response_head(200, [("Content-Type", type), *headers, framing])
 
 
 def response_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
@@ -177,16 +245,15 @@ def response_head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
 
 
 def whole_response(
-    status: int, body: bytes, type: str, headers: Sequence[tuple[str, str]] = ()
+    status: int, body: bytes, type: str = JSON_TYPE, headers: Sequence[tuple[str, str]] = ()
 ) -> bytes:
     """Return a response with a known body."""
     length = ("Content-Length", str(len(body)))
     return response_head(status, [("Content-Type", type), length, *headers]) + body
 
 
-def chunk(data: bytes) -> bytes:
-    """Return one chunk of a chunked body, or nothing for no data: an empty chunk ends the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+def _refused(status: int, message: str) -> ApiError:
+    return ApiError(ErrorInfo(status=status, message=message))
 
 
 def _request(head: h11.Request, body: bytes) -> Request:

@@ -6,12 +6,15 @@ in another process can compare them with its own.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO, Literal
 
+import msgspec
+import trio
 from msgspec import Struct
+from msgspec.structs import asdict, replace
 
-from actors.providers.simulated import Script
 from actors.providers.simulated.steps import Step
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import JSON
@@ -19,8 +22,12 @@ from web.drill.witness.formats.base import IncomingCall
 
 _MAX_RECORDS = 20_000
 """Maximum number of requests that `GET /witness` reports; older ones are only in the file."""
+_MAX_WAITING = 100_000
+"""Maximum number of events that wait for a slow disk; one more stops the server."""
+_DRAIN_S = 2.0
 
 ClosedBy = Literal["fin", "reset"]
+EventName = Literal["begin", "head", "token", "end", "closed"]
 
 
 class WitnessEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,7 +35,7 @@ class WitnessEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     t: float
     request: int
-    event: Literal["begin", "head", "token", "end", "closed"]
+    event: EventName
     tokens: int
     """Tokens sent so far, or generated so far if the answer isn't streamed."""
     how: str | None = None
@@ -40,7 +47,7 @@ class WitnessEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: bool | None = None
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class Report(Struct, kw_only=True):
     """State of one request; times are None until they happen."""
 
     request: int
@@ -50,14 +57,14 @@ class Report(Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     began: float
-    head_at: float | None
-    first_token_at: float | None
-    tokens_sent: int
-    ended_at: float | None
-    how: str | None
-    closed_at: float | None
-    closed_by: ClosedBy | None
-    text_sent: str
+    head_at: float | None = None
+    first_token_at: float | None = None
+    tokens_sent: int = 0
+    ended_at: float | None = None
+    how: str | None = None
+    closed_at: float | None = None
+    closed_by: ClosedBy | None = None
+    text_sent: str = ""
 
 
 class Witness:
@@ -76,11 +83,21 @@ class Witness:
         self._requests: OrderedDict[int, WitnessedRequest] = OrderedDict()
         self._request_count = 0
 
-    def begin(self, incoming: IncomingCall, id: str | None, script: Script) -> "WitnessedRequest":
+    def begin(
+        self, incoming: IncomingCall, id: str | None, steps: tuple[Step, ...]
+    ) -> "WitnessedRequest":
         """Start the record of a request."""
         self._request_count += 1
-        record = WitnessedRequest(self, self._request_count, incoming, id, script)
-        self._requests[self._request_count] = record
+        report = Report(
+            request=self._request_count,
+            id=id,
+            user=incoming.user,
+            metadata=incoming.metadata,
+            model=incoming.call.upstream_model,
+            stream=incoming.stream,
+            began=self.clock(),
+        )
+        record = self._requests[self._request_count] = WitnessedRequest(self, report, steps)
         if len(self._requests) > _MAX_RECORDS:
             self._requests.popitem(last=False)
         return record
@@ -91,11 +108,8 @@ class Witness:
 
     def reports(self, id: str | None = None) -> list[Report]:
         """Return the reports in order of arrival, filtered by witness id or user if `id` is set."""
-        return [
-            record.report()
-            for record in self._requests.values()
-            if id is None or id in (record.id, record.incoming.user)
-        ]
+        reports = [record.report() for record in self._requests.values()]
+        return [one for one in reports if id is None or id in (one.id, one.user)]
 
     def note(self, event: WitnessEvent) -> None:
         """Pass an event on."""
@@ -106,29 +120,18 @@ class Witness:
 class WitnessedRequest:
     """A record of one request and its answer."""
 
-    def __init__(
-        self, witness: Witness, number: int, incoming: IncomingCall, id: str | None, script: Script
-    ) -> None:
-        self.number = number
-        self.incoming = incoming
-        self.id = id
+    def __init__(self, witness: Witness, report: Report, steps: tuple[Step, ...]) -> None:
+        self.number = report.request
         self._witness = witness
-        self._steps = script.steps
+        self._report = report
+        self._steps = steps
         self._steps_sent = 0
-        self._tokens = 0
-        self._began = witness.clock()
-        self._head_at: float | None = None
-        self._first_token_at: float | None = None
-        self._ended_at: float | None = None
-        self._how: str | None = None
-        self._closed_at: float | None = None
-        self._closed_by: ClosedBy | None = None
-        self._note_begin()
+        begun = {"t": report.began, "event": "begin", "tokens": 0, **asdict(report)}
+        witness.note(msgspec.convert(begun, WitnessEvent))
 
     def head(self) -> None:
         """Record that the response head has been sent."""
-        self._head_at = self._witness.clock()
-        self._note(self._head_at, "head")
+        self._report.head_at = self._note("head")
 
     def sent(self, steps: tuple[Step, ...]) -> None:
         """Record that steps have been sent (or generated, if the answer isn't streamed)."""
@@ -136,63 +139,83 @@ class WitnessedRequest:
         tokens = sum([step.tokens for step in steps])
         if not tokens:
             return
-        self._tokens += tokens
-        if self._first_token_at is None:
-            self._first_token_at = self._witness.clock()
+        self._report.tokens_sent += tokens
+        if self._report.first_token_at is None:
+            self._report.first_token_at = self._witness.clock()
         if self._witness.records_tokens:
-            self._note(self._witness.clock(), "token")
+            self._note("token")
 
     def end(self, how: str) -> None:
         """Record the end of the answer; only the first call counts, and none after `closed`."""
-        if self._ended_at is None and self._closed_at is None:
-            self._ended_at, self._how = self._witness.clock(), how
-            self._note(self._ended_at, "end", how)
+        report = self._report
+        if report.ended_at is None and report.closed_at is None:
+            report.ended_at, report.how = self._note("end", how), how
 
     def closed(self, by: ClosedBy) -> None:
         """Record the peer's disconnect; only the first call counts."""
-        if self._closed_at is None:
-            self._closed_at, self._closed_by = self._witness.clock(), by
-            self._note(self._closed_at, "closed", by)
+        if self._report.closed_at is None:
+            self._report.closed_at, self._report.closed_by = self._note("closed", by), by
 
     def report(self) -> Report:
         """Return the current state."""
-        sent = self._steps[: self._steps_sent]
-        return Report(
-            request=self.number,
-            id=self.id,
-            user=self.incoming.user,
-            metadata=self.incoming.metadata,
-            model=self.incoming.call.upstream_model,
-            stream=self.incoming.stream,
-            began=self._began,
-            head_at=self._head_at,
-            first_token_at=self._first_token_at,
-            tokens_sent=self._tokens,
-            ended_at=self._ended_at,
-            how=self._how,
-            closed_at=self._closed_at,
-            closed_by=self._closed_by,
-            text_sent="".join([s.act.text for s in sent if isinstance(s.act, TextChunk)]),
-        )
+        acts = [step.act for step in self._steps[: self._steps_sent]]
+        texts = [act.text for act in acts if isinstance(act, TextChunk)]
+        return replace(self._report, text_sent="".join(texts))
 
-    def _note(
-        self, t: float, event: Literal["head", "token", "end", "closed"], how: str | None = None
-    ) -> None:
-        self._witness.note(
-            WitnessEvent(t=t, request=self.number, event=event, tokens=self._tokens, how=how)
-        )
+    def _note(self, event: EventName, how: str | None = None) -> float:
+        t, tokens = self._witness.clock(), self._report.tokens_sent
+        number = self._report.request
+        self._witness.note(WitnessEvent(t=t, request=number, event=event, tokens=tokens, how=how))
+        return t
 
-    def _note_begin(self) -> None:
-        self._witness.note(
-            WitnessEvent(
-                t=self._began,
-                request=self.number,
-                event="begin",
-                tokens=0,
-                id=self.id,
-                user=self.incoming.user,
-                metadata=self.incoming.metadata,
-                model=self.incoming.call.upstream_model,
-                stream=self.incoming.stream,
-            )
-        )
+
+WitnessEvents = trio.MemoryReceiveChannel[WitnessEvent]
+
+
+def witness_channel() -> tuple[trio.MemorySendChannel[WitnessEvent], WitnessEvents]:
+    """Return the channel from a witness (`send_nowait`) to `keep_witness_file`."""
+    return trio.open_memory_channel[WitnessEvent](_MAX_WAITING)
+
+
+async def keep_witness_file(
+    path: Path,
+    events: WitnessEvents,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Append events as JSON lines until the sender closes, for at most 2 s after a cancellation.
+
+    Raises `OSError` if the file cannot be written.
+    """
+    unwritten: list[WitnessEvent] = []
+    with events, await trio.to_thread.run_sync(path.open, "ab") as file:
+        task_status.started()
+        try:
+            await _append(file, events, unwritten)
+        except trio.Cancelled:
+            # Shielded: a test that stops the server still needs the events recorded so far.
+            with trio.move_on_after(_DRAIN_S, shield=True):
+                await _append(file, events, unwritten)
+            raise
+
+
+async def _append(file: BinaryIO, events: WitnessEvents, unwritten: list[WitnessEvent]) -> None:
+    """Write the events with one thread call per batch."""
+    while True:
+        if unwritten:
+            await trio.to_thread.run_sync(_write, file, unwritten)
+            unwritten.clear()
+        try:
+            unwritten.append(await events.receive())
+            while True:
+                unwritten.append(events.receive_nowait())
+        except trio.WouldBlock:
+            continue
+        except trio.EndOfChannel:
+            if not unwritten:
+                return
+
+
+def _write(file: BinaryIO, batch: Iterable[WitnessEvent]) -> None:
+    file.write(b"".join([msgspec.json.encode(one) + b"\n" for one in batch]))
+    file.flush()

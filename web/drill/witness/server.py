@@ -1,9 +1,10 @@
 """Server of `trouper simulate`: the simulated provider over HTTP."""
 
-import errno
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -12,13 +13,10 @@ from msgspec import Struct
 from actors.providers.simulated import Scenario
 from web.drill.witness.connection import handle
 from web.drill.witness.http1 import SocketEndpoint
-from web.drill.witness.observations import Witness
-from web.drill.witness.observations_file import keep_witness_file, witness_channel
+from web.drill.witness.observations import Witness, keep_witness_file, witness_channel
 from web.drill.witness.simulation import Simulation
 
 _BACKLOG = 4096
-_PAUSE_S = 0.05
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class SimulateSettings(Struct, frozen=True, kw_only=True):
@@ -44,18 +42,25 @@ async def serve_simulated(  # noqa: ASYNC128 (it passes task_status on)
     Raises `OSError` if it cannot listen on the address, and an exception group with an `OSError` if
     the witness file cannot be written.
     """
-    listener = await trio.to_thread.run_sync(_listen, settings.host, settings.port)
-    with listener:
-        if settings.witness is None:
-            await _serve(listener, Simulation(settings.scenario, Witness()), task_status)
-            return
-        sender, receiver = witness_channel()
-        witness = Witness(sender.send_nowait, tokens=settings.witness_tokens)
-        async with trio.open_nursery() as nursery:
+    listeners = await trio.open_tcp_listeners(settings.port, host=settings.host, backlog=_BACKLOG)
+    async with AsyncExitStack() as stack:
+        for listener in listeners:
+            await stack.enter_async_context(listener)
+        witness = Witness()
+        if settings.witness is not None:
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            sender, receiver = witness_channel()
             # The file's task runs until the sender closes, so it outlives the last connection.
             await nursery.start(keep_witness_file, settings.witness, receiver)
-            with sender:
-                await _serve(listener, Simulation(settings.scenario, witness), task_status)
+            note = stack.enter_context(sender).send_nowait
+            witness = Witness(note, tokens=settings.witness_tokens)
+        serve = partial(_serve, Simulation(settings.scenario, witness))
+        task_status.started(listeners[0].socket.getsockname()[1])
+        await trio.serve_listeners(serve, listeners)
+
+
+async def _serve(simulation: Simulation, stream: trio.SocketStream) -> None:
+    await handle(SocketEndpoint(socket.socket(fileno=stream.socket.detach())), simulation)
 
 
 def run_simulated(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
@@ -86,27 +91,3 @@ async def _until_signalled(settings: SimulateSettings, announce: Callable[[str],
             announce(f"http://{host}:{port}/v1")
             await anext(aiter(signals))
             nursery.cancel_scope.cancel()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-async def _serve(
-    listener: socket.socket, simulation: Simulation, task_status: trio.TaskStatus[int]
-) -> None:
-    async with trio.open_nursery() as connections:
-        task_status.started(listener.getsockname()[1])
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            try:
-                sock, _ = listener.accept()
-            except OSError as error:
-                # Without a pause, accept would fail again at once and use up the CPU.
-                if error.errno in _OUT_OF_RESOURCES:
-                    await trio.sleep(_PAUSE_S)
-                continue
-            connections.start_soon(handle, SocketEndpoint(sock), simulation)

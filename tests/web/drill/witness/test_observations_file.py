@@ -8,8 +8,7 @@ import trio
 import trio.testing
 
 from web.drill.witness import SimulateSettings, serve_simulated
-from web.drill.witness.observations import WitnessEvent
-from web.drill.witness.observations_file import keep_witness_file, witness_channel
+from web.drill.witness.observations import WitnessEvent, keep_witness_file, witness_channel
 
 
 def witness_event(number: int) -> WitnessEvent:

@@ -36,9 +36,10 @@ from tests.support.strict_types import assert_known
 from tests.support.websocket_memory import Stream, StreamWire
 from tests.web.drill.witness.test_connection import MemoryEndpoint
 from web.drill.witness.connection import handle
+from web.drill.witness.http1 import Request
 from web.drill.witness.observations import Witness, WitnessEvent
 from web.drill.witness.simulation import Simulation
-from web.drill.witness.websocket_frames import MessageFraming, Messages
+from web.drill.witness.websocket import SocketTransport
 
 EVENT: TypeAdapter[ResponsesServerEvent] = TypeAdapter(ResponsesServerEvent)
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}
@@ -254,9 +255,10 @@ async def test_other_paths_do_not_upgrade(autojump_clock: MockClock) -> None:
 
 @given(st.lists(st.binary(max_size=40)))
 def test_any_bytes_are_handled(pieces: list[bytes]) -> None:
-    messages = Messages()
+    incoming, outgoing = memory_stream_one_way_pair()[1], memory_stream_one_way_pair()[0]
+    handshake = Request("GET", "/v1/responses", "", {}, b"")
+    transport = SocketTransport(MemoryEndpoint(incoming, outgoing), handshake, b"")
+    is_open = True
     for piece in pieces:
-        if not messages.closed:
-            messages.feed(piece)
-    assert isinstance(messages.replies(), bytes)
-    assert MessageFraming(messages).data(b"event: x\ndata: {}\n\n") in (b"\x81\x02{}", b"")
+        is_open = is_open and transport.keep(piece)
+    assert transport.data(b"event: x\ndata: {}\n\n").endswith((b"\x81\x02{}", b""))

@@ -22,6 +22,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import ErrorInfo, Reason, Usage
+from web.http.api_error import ApiError
 
 FAILED = "The simulated model failed midway."
 SSE = "text/event-stream; charset=utf-8"
@@ -140,3 +141,8 @@ class WireFormat(Protocol):
 def error_info(rejection: Rejection) -> ErrorInfo:
     """Return a rejection as an error of the dialects."""
     return msgspec.convert(rejection, ErrorInfo, from_attributes=True)
+
+
+def rejection_of(error: ApiError) -> Rejection:
+    """Return the rejection of an invalid call."""
+    return Rejection(status=400, message=error.info.message, param=error.info.param)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qs, unquote
 
 from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_snake
 
 from actors.providers.simulated.messages import count_input_tokens
 from actors.providers.simulated.rejections import Rejection
@@ -124,29 +125,12 @@ class _ToolConfig(CamelFields):
     function_calling_config: _Choice | None = None
 
 
-class _Settings(CamelFields):
-    model_config = ConfigDict(extra="allow")
-
-    candidate_count: JSON = None
-    frequency_penalty: JSON = None
-    logprobs: JSON = None
-    max_output_tokens: JSON = None
-    presence_penalty: JSON = None
-    response_json_schema: JSON = None
-    response_logprobs: JSON = None
-    response_mime_type: str | None = None
-    response_schema: JSON = None
-    stop_sequences: JSON = None
-    top_k: JSON = None
-    top_p: JSON = None
-
-
 class _Request(CamelFields):
     model_config = ConfigDict(extra="forbid")
 
     contents: Annotated[list[_Content], Field(min_length=1)]
     system_instruction: _Content | None = None
-    generation_config: _Settings = _Settings()
+    generation_config: dict[str, JSON] | None = None
     tools: list[_Tool] | None = None
     tool_config: _ToolConfig = _ToolConfig()
     cached_content: JSON = None
@@ -221,12 +205,12 @@ def _chat_parts(parts: Sequence[_Part]) -> Iterator[Part]:
 
 
 def _parameters(request: _Request) -> dict[str, JSON]:
-    settings = request.generation_config
-    given = settings.model_dump(exclude=_FORMAT, exclude_none=True)
-    parameters = {_SETTINGS.get(name, name): value for name, value in given.items()}
-    if schema := settings.response_json_schema or _plain(settings.response_schema):
+    config = request.generation_config or {}
+    given = {to_snake(name): value for name, value in config.items()}
+    parameters = {_SETTINGS.get(name, name): given[name] for name in given.keys() - _FORMAT}
+    if schema := given.get("response_json_schema") or _plain(given.get("response_schema")):
         parameters["response_format"] = json_schema(schema)
-    elif settings.response_mime_type == "application/json":
+    elif given.get("response_mime_type") == "application/json":
         parameters["response_format"] = {"type": "json_object"}
     declared = [tool.function_declarations or () for tool in request.tools or ()]
     if functions := [_function(one) for group in declared for one in group]:
