@@ -14,39 +14,34 @@ from web.drill.witness.http1 import (
     NOISE,
     After,
     Endpoint,
-    Transport,
     chunked_head,
     response_head,
     whole_response,
 )
 from web.drill.witness.observations import WitnessedRequest
+from web.drill.witness.websocket import Transport
 
 
 class PreparedCall(Struct, frozen=True):
-    """A call, its wire format and the script of its answer."""
+    """A call with everything that its answer needs."""
 
     wire: WireFormat
     incoming: IncomingCall
     script: Script
+    renderer: Renderer
+    record: WitnessedRequest
 
 
 class Answer:
     """A sender of one answer; its methods raise `trio.BrokenResourceError`."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        transport: Transport,
-        call: PreparedCall,
-        renderer: Renderer,
-        record: WitnessedRequest,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, transport: Transport, call: PreparedCall) -> None:
         self._endpoint = endpoint
         self._transport = transport
         self._call = call
         self._script = call.script
-        self._renderer = renderer
-        self._record = record
+        self._renderer = call.renderer
+        self._record = call.record
 
     async def send(self) -> After:
         """Send the answer or its faults."""

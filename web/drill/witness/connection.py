@@ -2,19 +2,18 @@
 
 import trio
 
-from web.drill.witness.answers import PreparedCall
+from web.drill.witness.answers import Answer, PreparedCall
 from web.drill.witness.formats.base import rejection_of
 from web.drill.witness.http1 import (
     After,
     Endpoint,
     HttpTransport,
     Request,
-    Transport,
     whole_response,
 )
 from web.drill.witness.observations import ClosedBy, WitnessedRequest
 from web.drill.witness.simulation import Simulation
-from web.drill.witness.websocket import SocketTransport, accept_socket
+from web.drill.witness.websocket import SocketTransport, Transport, accept_socket
 from web.http.api_error import ApiError
 
 
@@ -66,7 +65,7 @@ class _Connection:
     async def _respond(self, request: Request) -> After:
         if (upgrade := accept_socket(request)) is not None:
             await self._endpoint.send(upgrade)
-            self._transport = SocketTransport(self._endpoint, request, self._http.rest())
+            self._transport = SocketTransport(self._endpoint, request, self._http.take_rest())
             return After.KEEP
         if (plain := await self._simulation.plain(request)) is not None:
             await self._endpoint.send(plain)
@@ -77,16 +76,15 @@ class _Connection:
             wire = self._simulation.wire_for(request)
             await self._endpoint.send(self._transport.rejection(rejection_of(error), wire))
             return After.KEEP
-        self._record = self._simulation.record_call(request, call)
-        return await self._answer(call, self._record)
+        self._record = call.record
+        return await self._answer(call)
 
-    async def _answer(self, call: PreparedCall, record: WitnessedRequest) -> After:
+    async def _answer(self, call: PreparedCall) -> After:
         after = After.KEEP
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, nursery.cancel_scope)
             try:
-                answer = self._simulation.answer(self._endpoint, self._transport, call, record)
-                after = await answer.send()
+                after = await Answer(self._endpoint, self._transport, call).send()
             except trio.BrokenResourceError:
                 self._peer_left("reset")
                 after = After.CLOSE

@@ -79,37 +79,6 @@ class Endpoint(Protocol):
         """End the connection with an RST."""
 
 
-class Transport(Protocol):
-    """A protocol that carries calls and the frames of their answers over an endpoint."""
-
-    async def read(self) -> Request | None:
-        """Return the next request, or None at the end of the connection.
-
-        Raises `ApiError` for a request that isn't HTTP, and `trio.BrokenResourceError`.
-        """
-
-    def keep(self, data: bytes) -> bool:
-        """Keep bytes received during an answer; return False if the peer has left with them."""
-
-    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
-        """Return an error response."""
-
-    def opening(self, fault: Fault) -> tuple[bytes, After]:
-        """Return the bytes of a fault that replaces the response, and what follows them."""
-
-    def head(self, stream_type: str) -> bytes:
-        """Return the bytes before the first frame of an answer."""
-
-    def data(self, frames: bytes) -> bytes:
-        """Return the framed data; empty if there are no frames."""
-
-    def cut_short(self, half: bytes) -> bytes:
-        """Return framed data that announces twice its length, so that the framing is cut too."""
-
-    def last(self, *, complete: bool) -> bytes:
-        """Return the regular end of a stream, whose answer may be incomplete."""
-
-
 class SocketEndpoint:
     """An `Endpoint` over a connected non-blocking socket.
 
@@ -160,31 +129,65 @@ class SocketEndpoint:
 
 
 class HttpTransport:
-    """The `Transport` of HTTP/1.1, with chunked bodies."""
+    """HTTP/1.1 with chunked bodies: carries calls and the frames of their answers."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._buffered = b""
 
-    def keep(self, data: bytes) -> bool:
-        self._buffered += data
-        return len(self._buffered) <= MAX_BODY
-
-    def rest(self) -> bytes:
-        """Return the bytes received after the last request."""
-        return self._buffered
-
     async def read(self) -> Request | None:
+        """Return the next request, or None at the end of the connection.
+
+        Raises `ApiError` for a request that isn't HTTP, and `trio.BrokenResourceError`.
+        """
         parser = h11.Connection(h11.SERVER)
         if self._buffered:
-            parser.receive_data(self._buffered)
-            self._buffered = b""
+            parser.receive_data(self.take_rest())
         try:
             request = await self._read(parser)
         except h11.RemoteProtocolError as error:
             raise _refused(error.error_status_hint, str(error)) from None
         self._buffered = parser.trailing_data[0]
         return request
+
+    def keep(self, data: bytes) -> bool:
+        """Keep bytes received during an answer; return False if there are too many."""
+        self._buffered += data
+        return len(self._buffered) <= MAX_BODY
+
+    def take_rest(self) -> bytes:
+        """Return and forget the bytes received after the last request."""
+        rest, self._buffered = self._buffered, b""
+        return rest
+
+    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
+        """Return an error response."""
+        retry = rejection.retry_after_s
+        headers = [] if retry is None else [("Retry-After", f"{retry:g}")]
+        return whole_response(rejection.status, wire.error_body(rejection), headers=headers)
+
+    def opening(self, fault: Fault) -> tuple[bytes, After]:
+        """Return the bytes of a fault that replaces the response, and what follows them."""
+        if fault.kind is FaultKind.HTML:
+            return whole_response(fault.status, _HTML, "text/html; charset=utf-8"), After.KEEP
+        return _GARBAGE, After.CLOSE
+
+    def head(self, stream_type: str) -> bytes:
+        """Return the bytes before the first frame of an answer."""
+        return chunked_head(stream_type, [("Cache-Control", "no-cache")])
+
+    def data(self, frames: bytes) -> bytes:
+        """Return the framed data; empty if there are no frames."""
+        # An empty chunk would end the body.
+        return b"%x\r\n%b\r\n" % (len(frames), frames) if frames else b""
+
+    def cut_short(self, half: bytes) -> bytes:
+        """Return framed data that announces twice its length, so that the framing is cut too."""
+        return b"%x\r\n%b" % (2 * len(half), half)
+
+    def last(self, *, complete: bool) -> bytes:
+        """Return the regular end of a stream, whose answer may be incomplete."""
+        return _LAST_CHUNK
 
     async def _read(self, parser: h11.Connection) -> Request | None:
         head = await self._event(parser)
@@ -206,29 +209,6 @@ class HttpTransport:
                 await self._endpoint.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             parser.receive_data(await self._endpoint.receive())
         return event
-
-    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
-        retry = rejection.retry_after_s
-        headers = [] if retry is None else [("Retry-After", f"{retry:g}")]
-        return whole_response(rejection.status, wire.error_body(rejection), headers=headers)
-
-    def opening(self, fault: Fault) -> tuple[bytes, After]:
-        if fault.kind is FaultKind.HTML:
-            return whole_response(fault.status, _HTML, "text/html; charset=utf-8"), After.KEEP
-        return _GARBAGE, After.CLOSE
-
-    def head(self, stream_type: str) -> bytes:
-        return chunked_head(stream_type, [("Cache-Control", "no-cache")])
-
-    def data(self, frames: bytes) -> bytes:
-        # An empty chunk would end the body.
-        return b"%x\r\n%b\r\n" % (len(frames), frames) if frames else b""
-
-    def cut_short(self, half: bytes) -> bytes:
-        return b"%x\r\n%b" % (2 * len(half), half)
-
-    def last(self, *, complete: bool) -> bytes:
-        return _LAST_CHUNK
 
 
 def chunked_head(type: str, headers: Sequence[tuple[str, str]] = ()) -> bytes:

@@ -66,21 +66,10 @@ async def _serve(simulation: Simulation, stream: trio.SocketStream) -> None:
 def run_simulated(settings: SimulateSettings, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then stop at once; call `announce` with the base URL.
 
-    Raises `OSError` if it cannot listen on the address or write the witness file.
+    Raises an exception group with an `OSError` if it cannot listen on the address or write the
+    witness file.
     """
-    try:
-        trio.run(_until_signalled, settings, announce)
-    except ExceptionGroup as group:
-        errors, others = group.split(OSError)
-        if errors is None or others is not None:
-            raise
-        raise _single(errors) from None
-
-
-def _single(errors: BaseException) -> BaseException:
-    while isinstance(errors, BaseExceptionGroup):
-        errors = errors.exceptions[0]
-    return errors
+    trio.run(_until_signalled, settings, announce)
 
 
 async def _until_signalled(settings: SimulateSettings, announce: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ import trio
 from actors.providers.simulated import Scenario, script
 from actors.providers.simulated.script import History
 from actors.runtime.offload import off_loop
-from web.drill.witness.answers import Answer, PreparedCall
+from web.drill.witness.answers import PreparedCall
 from web.drill.witness.formats.anthropic import Anthropic
 from web.drill.witness.formats.base import WireFormat
 from web.drill.witness.formats.embeddings import Embeddings
@@ -18,8 +18,8 @@ from web.drill.witness.formats.gemini import Gemini
 from web.drill.witness.formats.ollama import Ollama
 from web.drill.witness.formats.openai_chat import OpenAIChat
 from web.drill.witness.formats.openai_responses import OpenAIResponses
-from web.drill.witness.http1 import Endpoint, Request, Transport, whole_response
-from web.drill.witness.observations import Witness, WitnessedRequest
+from web.drill.witness.http1 import Request, whole_response
+from web.drill.witness.observations import Witness
 
 _LARGE = 65_536
 """Body size in bytes from which a request is parsed and its script made in a thread."""
@@ -65,28 +65,17 @@ class Simulation:
         return next(wire for wire in _WIRES if wire.matches(request.path))
 
     async def prepare(self, request: Request) -> PreparedCall:
-        """Parse a call and make its script. Raises `ApiError`."""
+        """Parse a call, make its script and start its record. Raises `ApiError`."""
         wire, large = self.wire_for(request), len(request.body) >= _LARGE
         incoming = await off_loop(large, None, partial(wire.read, request.target, request.body))
         past = self._history.note(incoming.call, trio.current_time())
         make = partial(script, incoming.call, self._scenario, past)
-        return PreparedCall(wire, incoming, await off_loop(large, None, make))
-
-    def record_call(self, request: Request, call: PreparedCall) -> WitnessedRequest:
-        """Start the witness's record of a call."""
-        return self._witness.begin(
-            call.incoming, request.headers.get("x-witness-id"), call.script.steps
-        )
-
-    def answer(
-        self, endpoint: Endpoint, transport: Transport, call: PreparedCall, record: WitnessedRequest
-    ) -> Answer:
-        """Return the sender of a call's answer."""
-        incoming = call.incoming
-        if not call.script.has_usage:
-            incoming = msgspec.structs.replace(incoming, include_usage=False)
-        renderer = call.wire.renderer(incoming, record.number, int(time.time()))
-        return Answer(endpoint, transport, call, renderer, record)
+        made = await off_loop(large, None, make)
+        record = self._witness.begin(incoming, request.headers.get("x-witness-id"), made.steps)
+        usage = incoming.include_usage and made.has_usage
+        rendered = msgspec.structs.replace(incoming, include_usage=usage)
+        renderer = wire.renderer(rendered, record.number, int(time.time()))
+        return PreparedCall(wire, incoming, made, renderer, record)
 
     def _models(self) -> dict[str, object]:
         names = [*self._scenario.models, *_EXAMPLES]

@@ -14,7 +14,15 @@ from actors.providers.simulated.options.behaviour import Fault
 from actors.providers.simulated.rejections import Rejection
 from web.drill.witness.formats.base import WireFormat, rejection_of
 from web.drill.witness.formats.openai_responses import OpenAIResponses
-from web.drill.witness.http1 import MAX_BODY, NOISE, After, Endpoint, Request, response_head
+from web.drill.witness.http1 import (
+    MAX_BODY,
+    NOISE,
+    After,
+    Endpoint,
+    HttpTransport,
+    Request,
+    response_head,
+)
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import json_object
 
@@ -39,7 +47,10 @@ def accept_socket(request: Request) -> bytes | None:
 
 
 class SocketTransport:
-    """The `Transport` of a WebSocket; `early` are bytes received after the handshake."""
+    """A WebSocket with the interface of `HttpTransport`, on which each frame is a message.
+
+    `early` are bytes received after the handshake.
+    """
 
     def __init__(self, endpoint: Endpoint, handshake: Request, early: bytes) -> None:
         self._endpoint = endpoint
@@ -55,6 +66,7 @@ class SocketTransport:
         self.keep(early)
 
     def keep(self, data: bytes) -> bool:
+        """Take received bytes; return False once the peer has closed the socket."""
         try:
             self._protocol.receive_data(data)
             for event in self._protocol.events():
@@ -64,6 +76,7 @@ class SocketTransport:
         return not self._closed
 
     async def read(self) -> Request | None:
+        """Return the next call as a POST request, or None at the end of the connection."""
         while (message := await self._message()) is not None:
             try:
                 return self._request(message)
@@ -96,19 +109,24 @@ class SocketTransport:
         return self._text(msgspec.json.encode(event))
 
     def opening(self, fault: Fault) -> tuple[bytes, After]:
+        """See `HttpTransport`."""
         return NOISE, After.CLOSE  # on a WebSocket, HTML and garbage are both just noise
 
     def head(self, stream_type: str) -> bytes:
+        """See `HttpTransport`."""
         return b""
 
     def data(self, frames: bytes) -> bytes:
+        """See `HttpTransport`."""
         messages = [self._text(_json_of(frame)) for frame in frames.split(b"\n\n") if frame]
         return self._take_replies() + b"".join(messages)
 
     def cut_short(self, half: bytes) -> bytes:
+        """See `HttpTransport`."""
         return b"\x81\x7e" + (2 * len(half)).to_bytes(2) + half
 
     def last(self, *, complete: bool) -> bytes:
+        """See `HttpTransport`."""
         return b"" if complete else self._send(CloseConnection(1000))
 
     def _take(self, event: Event) -> None:
@@ -145,6 +163,9 @@ class SocketTransport:
             return self._protocol.send(event)
         except LocalProtocolError:
             return b""
+
+
+Transport = HttpTransport | SocketTransport
 
 
 def _json_of(frame: bytes) -> bytes:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from actors.accumulator import Accumulator
-from actors.turn.chunks import Chunk, FinishChunk
-from actors.turn.events import AnyEvent, Ended, Started
+from actors.turn.chunks import Chunk, FinishChunk, TextChunk
+from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.outcome import STATUS_OF, ErrorInfo, Reason, Usage
 from web.dialects.frames import START
 from web.dialects.registry import DialectSpec
@@ -37,6 +37,11 @@ class DialectRenderer(Renderer):
             input_estimate=incoming.input_tokens,
         )
         self._unsent: list[AnyEvent] = [self._started]
+
+    def frame(self, chunk: Chunk) -> bytes:
+        if type(chunk) is TextChunk and not self._unsent:  # a fast path for most chunks
+            return _without_ids(self._stream.render([Text(chunk.text, chunk.logprobs)]))
+        return super().frame(chunk)
 
     def content(self, chunk: Content) -> bytes:
         return self._render(self._events([chunk]))
