@@ -60,7 +60,7 @@ SUBPACKAGES: dict[str, set[str]] = {
         *("web.dialects", "web.http", "web.observability", "web.providers"),
         *("web.service", "web.turns"),
     },
-    "web.drill": {"web.http", "web.surfaces"},
+    "web.drill": {"web.dialects", "web.http", "web.surfaces"},
 }
 """The other subpackages of its package that a subpackage may import.
 

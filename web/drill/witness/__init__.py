@@ -1,14 +1,15 @@
 """Simulated provider served over HTTP: an upstream for tests that records what it observes.
 
-- `server`: accepts connections; `connection` and `websocket` serve one each
+- `server`: accepts connections; `connection` serves one
 - `simulation`: routes requests to wire formats
 - `formats`: one wire format each
-- `send_stream`, `send_whole`: send answers with their faults
-- `http1`, `websocket_frames`: the protocols
-- `observations`, `observations_file`: requests and disconnects, as evidence
+- `answers`: sends answers with their faults
+- `http1`, `websocket`: the transports
+- `observations`: requests and disconnects, as evidence
 
-Imports `actors.turn` and `actors.providers.simulated`. Anything without a socket that concerns an
-answer belongs in `actors.providers.simulated`.
+Imports `actors.turn`, `actors.runtime`, `actors.providers.simulated`, and in `formats` surfaces and
+dialects; never the decoders of `actors.providers.formats`, which are tested against it. Anything
+without a socket that concerns an answer belongs in `actors.providers.simulated`.
 """
 
 from web.drill.witness.server import SimulateSettings, run_simulated, serve_simulated

@@ -1,12 +1,14 @@
 """Server side of the wire formats that the simulated provider speaks, without I/O.
 
 - `base`: the interface of a format
-- `openai_chat`, `ollama`, `gemini`, `anthropic`, `openai_responses`, `embeddings`: the formats
-- `anthropic_call`, `gemini_call`, `ollama_call`, `responses_input`: a request as a Chat call
-- `anthropic_rules`, `anthropic_content`: validation, and blocks of a whole message
-- `responses_renderer`, `responses_items`: events and items of a Responses answer
+- `openai_chat`, `openai_responses`, `anthropic`: a surface's reader and a dialect each
+- `dialect_renderer`: renders a script with a dialect
+- `anthropic_rules`: rules that only Anthropic's API enforces
+- `gemini`, `ollama`: APIs without a surface; `foreign_call` turns their calls into chats
+- `embeddings`: embeddings, which are never streamed
 
-Imports `actors.turn` and `actors.providers.simulated`. Only `embeddings` imports more: it validates
-with `web.surfaces.embeddings` and `web.http`, and uses `actors.providers.formats.embeddings`.
-Faults below the format belong in `web.drill.witness.send_stream`.
+Imports `actors.turn`, `actors.accumulator`, `actors.providers.simulated`, `web.surfaces`,
+`web.dialects` and `web.http`. Of `actors.providers.formats` only `embeddings` uses a type, so that
+the decoders are tested against other code than their own. Faults below the format belong in
+`web.drill.witness.answers`.
 """

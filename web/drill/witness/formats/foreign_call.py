@@ -111,37 +111,24 @@ def json_schema(schema: JSON) -> Part:
     return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
 
 
-class WholeCall(msgspec.Struct, frozen=True):
-    """A complete tool call."""
-
-    id: str
-    name: str
-    arguments: msgspec.Raw
-
-
 class CallCollector:
     """A collector of the pieces of tool calls, for APIs that send calls whole."""
 
     def __init__(self) -> None:
         self._pieces: list[ToolCallChunk] = []
 
-    def completed_by(self, chunk: Content | None) -> list[WholeCall]:
-        """Return the call that `chunk`, or the end of the answer, shows to be complete.
+    def completed_by(self, chunk: Content | None) -> list[ToolCallChunk]:
+        """Return the whole call that `chunk`, or the end of the answer, shows to be complete.
 
         A call whose arguments were cut off is dropped.
         """
-        whole: list[WholeCall] = []
-        if not (isinstance(chunk, ToolCallChunk) and chunk.id is None):
-            whole = self._take()
-        if isinstance(chunk, ToolCallChunk):
+        if isinstance(chunk, ToolCallChunk) and chunk.id is None:
             self._pieces.append(chunk)
-        return whole
-
-    def _take(self) -> list[WholeCall]:
-        pieces, self._pieces = self._pieces, []
-        arguments = "".join([piece.arguments for piece in pieces]).encode()
+            return []
+        pieces, self._pieces = self._pieces, [chunk] if isinstance(chunk, ToolCallChunk) else []
+        arguments = "".join([piece.arguments for piece in pieces])
         try:
             msgspec.json.decode(arguments)
         except msgspec.DecodeError:
             return []
-        return [WholeCall(pieces[0].id or "", pieces[0].name or "", msgspec.Raw(arguments))]
+        return [msgspec.structs.replace(pieces[0], arguments=arguments)]

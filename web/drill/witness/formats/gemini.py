@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, unquote
 
+from msgspec import Raw
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_snake
 
 from actors.providers.simulated.messages import count_input_tokens
 from actors.providers.simulated.rejections import Rejection
-from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk
+from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Usage
 from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
@@ -22,7 +23,6 @@ from web.drill.witness.formats.foreign_call import (
     CamelFields,
     Chat,
     Part,
-    WholeCall,
     image_part,
     json_schema,
     read_fields,
@@ -207,7 +207,7 @@ def _chat_parts(parts: Sequence[_Part]) -> Iterator[Part]:
 def _parameters(request: _Request) -> dict[str, JSON]:
     config = request.generation_config or {}
     given = {to_snake(name): value for name, value in config.items()}
-    parameters = {_SETTINGS.get(name, name): given[name] for name in given.keys() - _FORMAT}
+    parameters = {_SETTINGS.get(name, name): given[name] for name in given if name not in _FORMAT}
     if schema := given.get("response_json_schema") or _plain(given.get("response_schema")):
         parameters["response_format"] = json_schema(schema)
     elif given.get("response_mime_type") == "application/json":
@@ -323,8 +323,9 @@ def _text_parts(chunk: Content) -> list[Part]:
     return []
 
 
-def _call_part(call: WholeCall) -> Part:
-    return {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}}
+def _call_part(call: ToolCallChunk) -> Part:
+    args = Raw(call.arguments.encode())
+    return {"functionCall": {"id": call.id, "name": call.name, "args": args}}
 
 
 def _grow(parts: list[Part], part: Part) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
+from msgspec import Raw
 from pydantic import ConfigDict, Field
 
 from actors.providers.simulated.rejections import Rejection
@@ -174,7 +175,8 @@ class LineRenderer(Renderer):
     def _call_parts(self, chunks: Sequence[Content | None]) -> list[Part]:
         """Return the calls that the chunks complete, without ids, as older versions send them."""
         calls = [call for chunk in chunks for call in self._calls.completed_by(chunk)]
-        return [{"function": {"name": call.name, "arguments": call.arguments}} for call in calls]
+        given = [(call.name, Raw(call.arguments.encode())) for call in calls]
+        return [{"function": {"name": name, "arguments": arguments}} for name, arguments in given]
 
     def _line(self, message: Mapping[str, object]) -> bytes:
         return self._start + b'"",' + encode(message)[1:] + _MORE
