@@ -9,7 +9,7 @@ import trio
 
 from actors.providers.simulated import Scenario, script
 from actors.providers.simulated.script import History
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import Cost, is_much, off_loop
 from web.drill.witness.answers import PreparedCall
 from web.drill.witness.formats.anthropic import Anthropic
 from web.drill.witness.formats.base import WireFormat
@@ -21,8 +21,6 @@ from web.drill.witness.formats.openai_responses import OpenAIResponses
 from web.drill.witness.http1 import Request, whole_response
 from web.drill.witness.observations import Witness
 
-_LARGE = 65_536
-"""Body size in bytes from which a request is parsed and its script made in a thread."""
 _EXAMPLES = ("sim", "sim:tool", "sim:reasoning", "sim:echo", "sim:unicode")
 _WIRES: tuple[WireFormat, ...] = (
     OpenAIChat(),
@@ -66,7 +64,7 @@ class Simulation:
 
     async def prepare(self, request: Request) -> PreparedCall:
         """Parse a call, make its script and start its record. Raises `ApiError`."""
-        wire, large = self.wire_for(request), len(request.body) >= _LARGE
+        wire, large = self.wire_for(request), is_much(len(request.body), Cost.BODY)
         incoming = await off_loop(large, None, partial(wire.read, request.target, request.body))
         past = self._history.note(incoming.call, trio.current_time())
         make = partial(script, incoming.call, self._scenario, past)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from actors.providers.simulated.rejections import Rejection
-from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import JSON, ModelCall
 from web.dialects.openai_responses.stream import NAME
 from web.dialects.registry import DIALECTS
@@ -61,7 +60,7 @@ class OpenAIResponses:
         return IncomingCall(
             call=ModelCall(
                 upstream_model=request.model,
-                messages=read_messages(message for group in groups for message in group.messages),
+                messages=tuple(message for group in groups for message in group.messages),
                 parameters=request.parameters,
             ),
             stream=request.stream,
