@@ -10,8 +10,8 @@ from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import Chunk, ReasoningChunk
 from actors.turn.outcome import Reason, Usage
 from web.dialects.anthropic_messages.errors import error_type
-from web.dialects.anthropic_messages.stream import NAME, PING
-from web.dialects.registry import DIALECTS
+from web.dialects.anthropic_messages.message import DIALECT
+from web.dialects.anthropic_messages.stream import PING
 from web.drill.witness.formats.anthropic_rules import check
 from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
@@ -38,7 +38,7 @@ _BY_CODE = {
 class MessageRenderer(DialectRenderer):
     """A renderer of one message, with the signatures and pings that our own dialect lacks."""
 
-    dialect = DIALECTS[NAME]
+    dialect = DIALECT
     last = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     _thinking = False
     _ping = PING

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from actors.accumulator import Accumulator
+from actors.answer.builder import AnswerBuilder
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk
 from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.outcome import STATUS_OF, ErrorInfo, Reason, Usage
+from web.dialects.base import DialectSpec
 from web.dialects.frames import START
-from web.dialects.registry import DialectSpec
 from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
 
 
@@ -27,7 +28,8 @@ class DialectRenderer(Renderer):
         super().__init__(incoming)
         self._options = {**incoming.options, "include_usage": incoming.include_usage}
         self._stream = self.dialect.stream(self._options, START)
-        self._accumulator = Accumulator(sys.maxsize, lambda: None)
+        self._accumulator = Accumulator(sys.maxsize)
+        self._answer = AnswerBuilder()
         self._started = Started(
             turn_id=f"turn_simulated_{number}",
             model=incoming.call.upstream_model,
@@ -69,10 +71,13 @@ class DialectRenderer(Renderer):
 
     def _events(self, chunks: Sequence[Chunk]) -> list[AnyEvent]:
         drafts = self._accumulator.step([*chunks])
-        return [draft for draft in drafts if not isinstance(draft, FinishChunk)]
+        events = [draft for draft in drafts if not isinstance(draft, FinishChunk)]
+        for event in events:
+            self._answer.add(event)
+        return events
 
     def _end(self, reason: Reason, usage: Usage | None) -> list[AnyEvent]:
-        return [*self._events([FinishChunk(reason)]), self._ended(reason, usage)]
+        return [*self._answer.whole_calls(), self._ended(reason, usage)]
 
     def _failed(self, code: str | None) -> Ended:
         error = ErrorInfo(status=500, message=FAILED, type="server_error", code=code)

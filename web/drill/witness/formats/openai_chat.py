@@ -3,8 +3,7 @@
 from msgspec.structs import replace
 
 from actors.providers.simulated.rejections import Rejection
-from web.dialects.openai_chat.stream import NAME
-from web.dialects.registry import DIALECTS
+from web.dialects.openai_chat.completion import DIALECT
 from web.dialects.turn_errors import error_body
 from web.drill.witness.formats.base import IncomingCall, Renderer, encode, error_info
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
@@ -14,7 +13,7 @@ from web.surfaces.chat_completions.request import read_chat_request
 class ChatRenderer(DialectRenderer):
     """A renderer of one chat completion."""
 
-    dialect = DIALECTS[NAME]
+    dialect = DIALECT
     last = b"data: [DONE]\n\n"
 
     def malformed(self) -> bytes:

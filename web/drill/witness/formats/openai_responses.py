@@ -6,8 +6,7 @@ from msgspec.structs import replace
 
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.model_call import JSON, ModelCall
-from web.dialects.openai_responses.stream import NAME
-from web.dialects.registry import DIALECTS
+from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import error_body
 from web.drill.witness.formats.base import FAILED, IncomingCall, Renderer, encode, error_info
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
@@ -21,7 +20,7 @@ from web.surfaces.responses.request import read_responses_request
 class ResponsesRenderer(DialectRenderer):
     """A renderer of one response; an error is an `error` event before `response.failed`."""
 
-    dialect = DIALECTS[NAME]
+    dialect = DIALECT
 
     def malformed(self) -> bytes:
         name = b"response.output_text.delta"
