@@ -11,10 +11,10 @@ cut = 40
 noprefill = true
 """
 
+import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import msgspec
 from msgspec import Struct
 
 from actors.providers.simulated.options.behaviour import Behaviour
@@ -37,38 +37,36 @@ class Scenario(Struct, frozen=True):
         return self.models.get(name) or parse_model_name(name, self.defaults)
 
 
-class _File(Struct, forbid_unknown_fields=True):
-    defaults: dict[str, object] = {}
-    models: dict[str, object] = {}
-
-
 def load_scenario(toml: str) -> Scenario:
     """Parse the text of a scenario file.
 
     Raises `BadModelName`, whose message names the wrong table or key.
     """
     try:
-        file = msgspec.toml.decode(toml, type=_File)
-    except msgspec.DecodeError as problem:
-        raise BadModelName(f"the scenario is not valid: {problem}") from None
-    defaults = behaviour("sim", _settings(file.defaults))
+        document = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as problem:
+        raise BadModelName(f"the scenario is not valid TOML: {problem}") from None
+    if unknown := document.keys() - {"defaults", "models"}:
+        known = "the known tables are 'defaults' and 'models'"
+        raise BadModelName(f"unknown table {min(unknown)!r}; {known}")
+    defaults = behaviour("sim", _settings("defaults", document.get("defaults", {})))
     models = {
-        name: behaviour(name, _settings(_table(name, settings)), defaults)
-        for name, settings in file.models.items()
+        name: behaviour(name, _settings(f"models.{name}", settings), defaults)
+        for name, settings in _table("models", document.get("models", {})).items()
     }
     return Scenario(models, defaults)
 
 
-def _table(name: str, value: object) -> dict[str, object]:
+def _table(where: str, value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise BadModelName(f"models.{name} must be a table")
+        raise BadModelName(f"{where} must be a table")
     return value
 
 
-def _settings(table: dict[str, object]) -> list[str]:
-    """Return the settings as a model name has them: `true` is a key without a value."""
+def _settings(where: str, value: object) -> list[str]:
+    """Return a table's settings as a model name has them: `true` is a key without a value."""
     return [
-        key if value is True else f"{key}={value}"
-        for key, value in table.items()
-        if value is not False
+        key if item is True else f"{key}={item}"
+        for key, item in _table(where, value).items()
+        if item is not False
     ]

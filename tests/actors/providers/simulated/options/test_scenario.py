@@ -32,8 +32,8 @@ def test_a_file_gives_models_their_behaviour() -> None:
 @pytest.mark.parametrize(
     ("toml", "complaint"),
     [
-        ("models = [", "the scenario is not valid"),
-        ("[model.x]", "unknown field `model`"),
+        ("models = [", "not valid TOML"),
+        ("[model.x]", "unknown table 'model'"),
         ("[models]\nx = 3", "models.x must be a table"),
         ("[models.x]\ncut = [1]", "'x': 'cut': '[1]' is not an integer"),
         ("[models.x]\nslow = 1", "'x': unknown setting 'slow'"),
