@@ -136,7 +136,8 @@ async def test_prefill_is_continued(upstream: Process, target: tuple[Format, str
     received, _ = await collect_answer(upstream, target, call)
     pieces = [chunk.text for chunk in received if isinstance(chunk, TextChunk)]
     begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(pieces[:9])}]
-    rest, _ = await assert_same(upstream, target, replace(call, messages=QUESTION + begun))
+    continuing = replace(call, messages=read_messages(QUESTION + begun))
+    rest, _ = await assert_same(upstream, target, continuing)
     continued = "".join(chunk.text for chunk in rest if isinstance(chunk, TextChunk))
     assert continued == "".join(pieces[9:])
 
