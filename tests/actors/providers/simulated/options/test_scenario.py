@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from actors.providers.simulated import BadModelName, load_scenario, parse_model_name
+from actors.providers.simulated import load_scenario
+from actors.providers.simulated.options.grammar import BadModelName, parse_model_name
 
 FILE = """
 [defaults]
