@@ -158,7 +158,7 @@ async def test_format_sends_calls_and_decodes_answers(tmp_path: Path) -> None:
     head, _, body = upstream.received.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /api/ask HTTP/1.1\r\n")
     assert b"x-key: k-1" in head
-    assert body == b"hello"
+    assert body == b'{"text":"hello"}'
 
 
 @pytest.mark.usefixtures("register")

@@ -21,9 +21,9 @@ from msgspec import Struct
 from actors.providers.formats.base import FormatSpec
 from actors.providers.formats.openai_responses.decoder import (
     BASE_URL,
+    OPENAI_RESPONSES,
     PATH,
     EventReader,
-    OpenAIResponses,
 )
 from actors.providers.formats.openai_responses.request import translate
 from actors.providers.http.connection import Wire, open_wire
@@ -242,23 +242,6 @@ class MessageReader(EventReader):
         super().__init__(scrub)
         self._now = now
 
-    def feed(self, message: bytes) -> list[Chunk]:
-        """Return the chunks of a message.
-
-        Raises `UpstreamFailure`; if this call has chunks to return, the next call raises it.
-        """
-        if self._failure is not None:
-            raise self._failure
-        chunks: list[Chunk] = []
-        with self._chunks_first(chunks):
-            self._read(message, chunks)
-        return chunks
-
-    def end(self) -> list[Chunk]:
-        """Return `[]` if the answer is complete, else raise `UpstreamFailure`."""
-        self._check_finished()
-        return []
-
     def cut(self, kind: FailureKind, why: str) -> UpstreamFailure:
         """Return the failure of an answer whose connection ended too early."""
         return self._fail(kind, self._scrub(why))
@@ -282,4 +265,4 @@ def _retry_header(data: bytes) -> str | None:
     return value if isinstance(value, str) else None
 
 
-FORMAT = FormatSpec("responses-ws", OpenAIResponses, BASE_URL, open=open_responses_ws)
+FORMAT = FormatSpec("responses-ws", OPENAI_RESPONSES, BASE_URL, open=open_responses_ws)

@@ -186,7 +186,7 @@ def _write_assistant(message: AssistantMessage, written: Object) -> None:
         written["tool_calls"] = list(map(write_call, message.tool_calls))
     if plain := plain_reasoning(message):
         written[REASONING] = plain
-    if signed := [block for one in message.reasoning if (block := signed_block(one)) is not None]:
+    if signed := signed_blocks(message):
         written[SIGNED] = signed
 
 
@@ -200,12 +200,14 @@ def is_signed(reasoning: Reasoning) -> bool:
     return reasoning.signature is not None or reasoning.redacted is not None
 
 
-def signed_block(reasoning: Reasoning) -> Object | None:
-    """Return signed or redacted reasoning as Anthropic's block, or None for other reasoning."""
+def signed_blocks(message: AssistantMessage) -> list[Object]:
+    """Return the signed and redacted reasoning as Anthropic's blocks."""
+    return [_signed_block(one) for one in message.reasoning if is_signed(one)]
+
+
+def _signed_block(reasoning: Reasoning) -> Object:
     if reasoning.redacted is not None:
         return {"type": "redacted_thinking", "data": reasoning.redacted, **reasoning.extras}
-    if reasoning.signature is None:
-        return None
     return {
         "type": "thinking",
         "thinking": reasoning.text,
@@ -263,11 +265,12 @@ def _take_true(fields: Object, name: str) -> bool:
 
 
 def _take_arguments(function: Object) -> str:
+    """Remove and return a call's arguments as text; some clients send a JSON value."""
     arguments = function.get("arguments")
-    if isinstance(arguments, dict):
-        del function["arguments"]
-        return msgspec.json.encode(arguments).decode()
-    return _take_str(function, "arguments") or ""
+    if arguments is None:
+        return ""
+    del function["arguments"]
+    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
 
 
 def _rest(fields: Object, *known: str) -> Extras:

@@ -80,7 +80,7 @@ async def _upstream(
     except (OSError, ssl.SSLError) as error:
         raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
     await stack.enter_async_context(client)
-    return HttpProvider(name, url, credentials, client, format=format.make())
+    return HttpProvider(name, url, credentials, client, format=format.format)
 
 
 def _credentials(settings: Upstream, rings: Mapping[str, KeyRing], name: str) -> Credentials:

@@ -9,8 +9,9 @@ from msgspec import Struct
 from actors.ports import Provider
 from actors.providers.http.credentials import Credentials
 from actors.providers.redaction import Scrub
+from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk
-from actors.turn.model_call import ModelCall
+from actors.turn.model_call import JSON, ModelCall
 
 
 class RequestParts(Struct, frozen=True):
@@ -52,28 +53,52 @@ class Decoder(Protocol):
         """
 
 
-class Format(Protocol):
+class Translation(Struct, frozen=True):
+    """The body of a request, and the paths of the parts of the call that it leaves out."""
+
+    body: dict[str, JSON]
+    left_out: tuple[str, ...]
+
+
+class Format(Struct, frozen=True, kw_only=True):
     """A wire format: builds requests and decodes answers of one provider API."""
 
-    @property
-    def stream_type(self) -> str:
-        """Media type of the format's streams."""
+    path: Callable[[str], str]
+    """Returns the path of a call to a model; see `RequestParts.path`."""
+    translate: Callable[[ModelCall], Translation]
+    """Returns the body of the request for a call.
+
+    Parts that the API cannot express, such as `logit_bias` or `messages[0].content[1]`, are left
+    out. They are reported to the client, so that nothing is dropped silently."""
+    stream_decoder: Callable[[Scrub], Decoder]
+    """Returns a decoder for an answer of media type `stream_type`."""
+    whole_decoder: Callable[[Scrub], Decoder]
+    """Returns a decoder for an answer that is one JSON document."""
+    stream_type: str = "text/event-stream"
+    """Media type of the format's streams."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of every request, apart from `content-type`, `accept` and the credentials."""
+    key_header: tuple[str, str] = ("authorization", "Bearer ")
+    """Name of the header with the API key, and the text before the key."""
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Return the paths of the parts of a call that this format cannot express.
-
-        For example `logit_bias` or `messages[0].content[1]`. `build` leaves these parts out. They
-        are reported to the client, so that nothing is dropped silently.
-        """
+        """Return the paths of the parts of a call that `build` leaves out."""
+        return self.translate(call).left_out
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         """Return the request for a call, without credentials if `api_key` is None."""
-
-    def stream_decoder(self, scrub: Scrub) -> Decoder:
-        """Return a decoder for an answer of media type `stream_type`."""
-
-    def whole_decoder(self, scrub: Scrub) -> Decoder:
-        """Return a decoder for an answer that is one JSON document."""
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", f"{self.stream_type}, application/json"),
+            *self.headers,
+        ]
+        if api_key is not None:
+            name, prefix = self.key_header
+            headers.append((name, prefix + api_key))
+        translation = self.translate(call)
+        body = encoded(translation.body)
+        path = self.path(call.upstream_model)
+        return RequestParts(path, tuple(headers), body, translation.left_out)
 
 
 class OpenProvider(Protocol):
@@ -90,10 +115,10 @@ class FormatSpec(Struct, frozen=True):
 
     name: str
     """The `format` in the configuration."""
-    make: Callable[[], Format]
+    format: Format
     base_url: str | None = None
     """Default of `base_url` in the configuration; None if it must be given."""
     embeddings_path: str | None = None
     """Path of the embeddings endpoint below the base URL; None without one."""
     open: OpenProvider | None = None
-    """Opens a provider that does not use HTTP requests; None for `HttpProvider` with `make`."""
+    """Opens a provider that does not use HTTP requests; None for `HttpProvider`."""

@@ -6,19 +6,20 @@ class that splits bytes into frames: `SseStream`, `LineStream` or `Document`. Th
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, Generic
 
 import msgspec
+from msgspec import Raw
 
 from actors.providers.error_body import read_error
+from actors.providers.formats.lenient_fields import F, FrameType, arguments, derive_call_id
 from actors.providers.formats.surrogates import SurrogateJoiner
 from actors.providers.redaction import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
-from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk
+from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, ToolCallChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.outcome import Reason
+from actors.turn.outcome import Reason, Usage
 
 _SHOWN_CHARS = 80
 """Maximum number of characters of a malformed frame that are reported."""
@@ -28,9 +29,13 @@ _MAX_SHOWN = 100
 """Maximum number of malformed frames of an answer whose text is reported; scrubbing takes time."""
 
 
-class Reader:
-    """State of one answer: finished, ended or failed."""
+class Reader(Generic[F]):
+    """State of one answer: finished, ended or failed.
 
+    Its `feed` and `end` read data that is one frame; the subclasses below split a stream.
+    """
+
+    _frame_type: FrameType[F]
     _text_in: ClassVar[re.Pattern[bytes]]
     """Matches, in a frame that isn't JSON, content that a client would have been shown."""
 
@@ -39,6 +44,8 @@ class Reader:
         self._surrogates = SurrogateJoiner()
         self._failure: UpstreamFailure | None = None
         self._skipped_count = 0
+        self._call_count = 0
+        """Number of tool calls so far; chunks number calls separately from other content."""
         self.finished = False
         """True once a finish reason has been seen."""
         self.saw_end_marker = False
@@ -49,9 +56,71 @@ class Reader:
         """True if nothing more should be fed: the end marker or a failure has been seen."""
         return self.saw_end_marker or self._failure is not None
 
+    def feed(self, data: bytes) -> list[Chunk]:
+        """See `actors.providers.formats.base.Decoder`."""
+        if self._failure is not None:
+            raise self._failure
+        return self._chunks_of(self._split, data)
+
+    def end(self) -> list[Chunk]:
+        """See `actors.providers.formats.base.Decoder`."""
+        chunks = [] if self.over else self._chunks_of(self._split_rest, b"")
+        if self._failure is not None and not chunks:
+            raise self._failure
+        if not chunks and not self.finished:
+            raise self._fail(FailureKind.TRUNCATED, "the answer ended without a finish reason")
+        return chunks
+
+    def _chunks_of(self, split: Callable[[bytes, list[Chunk]], None], data: bytes) -> list[Chunk]:
+        """Return the chunks of `data`; defer a failure to the next call if there are any."""
+        chunks: list[Chunk] = []
+        try:
+            split(data, chunks)
+        except (UnicodeDecodeError, RecursionError) as error:
+            odd = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
+            failure = self._fail(FailureKind.MALFORMED, f"a frame that is {odd}")
+            if not chunks:
+                raise failure from None
+        except UpstreamFailure:
+            if not chunks:
+                raise
+        return chunks
+
+    def _split(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of the frames that `data` completes. Raises `UpstreamFailure`."""
+        self._read(data, chunks)
+
+    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of what is still buffered at the end. Raises `UpstreamFailure`."""
+
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Append the chunks of one JSON frame. Raises the result of `_fail` or `_fail_with`."""
+        """Append the chunks of one JSON frame. Raises `UpstreamFailure`."""
+        try:
+            try:
+                frame, strict = self._frame_type.strict(data), True
+            except msgspec.ValidationError:
+                frame, strict = self._frame_type.lenient(data), False
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._repair_or_skip(data, chunks)
+            return
+        count = len(chunks)
+        try:
+            self._read_frame(frame, data, chunks)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._skip_or_fail(data, chunks)
+        if len(chunks) == count and self._is_unreadable(frame, strict=strict):
+            chunks.append(self._skipped(data))
+
+    def _read_frame(self, frame: F, data: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunks of a frame, whose JSON is `data`.
+
+        Raises the result of `_fail` or `_fail_with`, or `msgspec.DecodeError`.
+        """
         raise NotImplementedError
+
+    def _is_unreadable(self, frame: F, *, strict: bool) -> bool:
+        """Return whether to report a frame without chunks; `strict` if it matched its type."""
+        return not strict
 
     def _repair_or_skip(self, data: bytes, chunks: list[Chunk]) -> None:
         """Read a frame that isn't JSON after joining split surrogates, or skip it."""
@@ -74,22 +143,15 @@ class Reader:
         text = data[:_SCRUBBED_BYTES].decode("utf-8", "replace").replace("\\/", "/")
         return SkippedChunk(ascii(self._scrub(text)[:_SHOWN_CHARS]))
 
-    def _unreadable(self, error: UnicodeDecodeError | RecursionError) -> UpstreamFailure:
-        odd = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
-        return self._fail(FailureKind.MALFORMED, f"a frame that is {odd}")
+    def _whole_call(self, id: str | None, name: str | None, args: Raw, seed: str) -> ToolCallChunk:
+        """Return the chunk of a tool call that came whole; without an id, it gets one.
 
-    @contextmanager
-    def _chunks_first(self, chunks: list[Chunk]) -> Iterator[None]:
-        """Defer a failure in the block to the next call if there are chunks to return."""
-        try:
-            yield
-        except (UnicodeDecodeError, RecursionError) as error:
-            failure = self._unreadable(error)
-            if not chunks:
-                raise failure from None
-        except UpstreamFailure:
-            if not chunks:
-                raise
+        `seed` makes the id unique among answers. Raises `msgspec.DecodeError`.
+        """
+        text, number = arguments(args), self._call_count
+        self._call_count += 1
+        id = id or derive_call_id(seed, str(number), name or "", text)
+        return ToolCallChunk(number, id, name or "", text)
 
     def _finish(self, reason: Reason, chunks: list[Chunk]) -> None:
         """Append the finish reason unless one has been seen: only the first counts."""
@@ -104,38 +166,18 @@ class Reader:
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         """Return the failure for an error frame, with the provider's scrubbed message."""
-        error = read_error(data)
-        if error is None:
-            return self._fail(FailureKind.IN_STREAM_ERROR, "the provider reported an error")
-        self._failure = UpstreamFailure(
-            FailureKind.IN_STREAM_ERROR,
-            self._scrub(error.message),
-            status=error.status,
-            code=error.code and self._scrub(error.code),
-            type=error.type and self._scrub(error.type),
-            param=error.param and self._scrub(error.param),
-        )
+        self._failure = in_stream_failure(data, self._scrub)
         return self._failure
 
-    def _check_finished(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if not self.finished:
-            raise self._fail(FailureKind.TRUNCATED, "the answer ended without a finish reason")
 
-
-class SseStream(Reader):
+class SseStream(Reader[F]):
     """A stream of server-sent events with JSON data."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._sse = SseDecoder()
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """See `actors.providers.formats.base.Decoder`."""
-        if self._failure is not None:
-            raise self._failure
-        chunks: list[Chunk] = []
+    def _split(self, data: bytes, chunks: list[Chunk]) -> None:
         try:
             for event in self._sse.feed(data):
                 if event.name or not event.data.startswith(b"{"):
@@ -144,15 +186,6 @@ class SseStream(Reader):
                     self._read(event.data, chunks)
         except EventTooLarge as error:
             raise self._fail(FailureKind.MALFORMED, str(error)) from error
-        # The same as `_chunks_first`, without the cost of a generator per read.
-        except (UnicodeDecodeError, RecursionError) as error:
-            failure = self._unreadable(error)
-            if not chunks:
-                raise failure from None
-        except UpstreamFailure:
-            if not chunks:
-                raise
-        return chunks
 
     def _read_special(self, event: SseEvent, chunks: list[Chunk]) -> None:
         """Read an event that has a name or isn't a JSON object."""
@@ -165,20 +198,13 @@ class SseStream(Reader):
         else:
             self._read(event.data, chunks)
 
-    def end(self) -> list[Chunk]:
-        """See `actors.providers.formats.base.Decoder`."""
-        chunks: list[Chunk] = []
-        if not self.over:
-            with self._chunks_first(chunks):
-                for event in self._sse.end():
-                    if _is_whole(event.data):
-                        self._read_special(event, chunks)
-        if not chunks:
-            self._check_finished()
-        return chunks
+    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
+        for event in self._sse.end():
+            if _is_whole(event.data):
+                self._read_special(event, chunks)
 
 
-class LineStream(Reader):
+class LineStream(Reader[F]):
     """A stream of JSON lines (NDJSON). Lines end in LF or CRLF; reads may cut them anywhere."""
 
     def __init__(self, scrub: Scrub = str) -> None:
@@ -186,26 +212,12 @@ class LineStream(Reader):
         self._buffered: list[bytes] = []
         self._buffered_size = 0
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """See `actors.providers.formats.base.Decoder`."""
-        if self._failure is not None:
-            raise self._failure
-        chunks: list[Chunk] = []
-        try:
-            for line in self._lines(data):
-                if line and not self.saw_end_marker:
-                    self._read(line, chunks)
-            if self._buffered_size > MAX_EVENT:
-                raise self._fail(FailureKind.MALFORMED, f"a line of over {MAX_EVENT} bytes")
-        # The same as `_chunks_first`, without the cost of a generator per read.
-        except (UnicodeDecodeError, RecursionError) as error:
-            failure = self._unreadable(error)
-            if not chunks:
-                raise failure from None
-        except UpstreamFailure:
-            if not chunks:
-                raise
-        return chunks
+    def _split(self, data: bytes, chunks: list[Chunk]) -> None:
+        for line in self._lines(data):
+            if line and not self.saw_end_marker:
+                self._read(line, chunks)
+        if self._buffered_size > MAX_EVENT:
+            raise self._fail(FailureKind.MALFORMED, f"a line of over {MAX_EVENT} bytes")
 
     def _lines(self, data: bytes) -> list[bytes]:
         """Return the lines that are complete now; buffer the rest."""
@@ -219,20 +231,14 @@ class LineStream(Reader):
             self._buffered_size += len(rest)
         return [line.strip() for line in whole]
 
-    def end(self) -> list[Chunk]:
-        """See `actors.providers.formats.base.Decoder`."""
-        chunks: list[Chunk] = []
+    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
         last = b"".join(self._buffered).strip()
         self._buffered.clear()
-        if last and not self.over and _is_whole(last):
-            with self._chunks_first(chunks):
-                self._read(last, chunks)
-        if not chunks:
-            self._check_finished()
-        return chunks
+        if last and _is_whole(last):
+            self._read(last, chunks)
 
 
-class Document(Reader):
+class Document(Reader[F]):
     """One JSON document, which some servers send although a stream was requested."""
 
     def __init__(self, scrub: Scrub = str) -> None:
@@ -240,25 +246,46 @@ class Document(Reader):
         self._parts: list[bytes] = []
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """See `actors.providers.formats.base.Decoder`."""
+    def _split(self, data: bytes, chunks: list[Chunk]) -> None:
         self._parts.append(data)
         self._size += len(data)
         if self._size > MAX_EVENT:
             raise self._fail(FailureKind.MALFORMED, f"an answer of over {MAX_EVENT} bytes")
-        return []
 
-    def end(self) -> list[Chunk]:
-        """See `actors.providers.formats.base.Decoder`."""
+    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
         data = b"".join(self._parts)
         self._parts.clear()
-        chunks: list[Chunk] = []
-        if data and self._failure is None:
-            with self._chunks_first(chunks):
-                self._read(data, chunks)
-        if not chunks:
-            self._check_finished()
-        return chunks
+        if data:
+            self._read(data, chunks)
+
+
+def usage_of(
+    input_tokens: int | None, output_tokens: int | None, cached: int = 0, reasoning: int = 0
+) -> Usage | None:
+    """Return the usage, or None if a count of input or output is missing or negative."""
+    if input_tokens is None or output_tokens is None or min(input_tokens, output_tokens) < 0:
+        return None
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cached_input_tokens=max(0, cached),
+        reasoning_tokens=max(0, reasoning),
+    )
+
+
+def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
+    """Return the failure for an error in an answer, with the provider's scrubbed message."""
+    error = read_error(data)
+    if error is None:
+        return UpstreamFailure(FailureKind.IN_STREAM_ERROR, "the provider reported an error")
+    return UpstreamFailure(
+        FailureKind.IN_STREAM_ERROR,
+        scrub(error.message),
+        status=error.status,
+        code=error.code and scrub(error.code),
+        type=error.type and scrub(error.type),
+        param=error.param and scrub(error.param),
+    )
 
 
 def _is_whole(data: bytes) -> bool:

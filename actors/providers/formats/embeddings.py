@@ -14,8 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from actors.providers.error_body import read_error
 from actors.providers.formats.base import RequestParts
+from actors.providers.formats.decoding import in_stream_failure
 from actors.providers.redaction import Scrub
 from actors.turn.messages import UserMessage
 from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
@@ -93,7 +93,7 @@ def read_embeddings(data: bytes, request: EmbeddingCall, scrub: Scrub) -> Embedd
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _malformed("an answer that is not one of embeddings") from None
     if document.error != _NULL:
-        raise _error_failure(data, scrub)
+        raise in_stream_failure(data, scrub)
     items = document.data or []
     if len(items) != len(request.texts):
         raise _malformed(f"{len(items)} embeddings for {len(request.texts)} inputs")
@@ -161,19 +161,6 @@ def _usage(data: bytes) -> Usage | None:
         return None
     tokens = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
     return None if tokens is None else Usage(input_tokens=tokens, output_tokens=0)
-
-
-def _error_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
-    error = read_error(data)
-    if error is None:
-        return UpstreamFailure(FailureKind.IN_STREAM_ERROR, "the provider reported an error")
-    return UpstreamFailure(
-        FailureKind.IN_STREAM_ERROR,
-        scrub(error.message),
-        status=error.status,
-        code=error.code and scrub(error.code),
-        type=error.type and scrub(error.type),
-    )
 
 
 def _malformed(what: str) -> UpstreamFailure:

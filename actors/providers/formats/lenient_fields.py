@@ -1,11 +1,11 @@
-"""Helpers for reading provider frames in which fields have wrong types."""
+"""Reads provider frames, in which fields may have wrong types."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 NULL = Raw(b"null")
 
@@ -14,59 +14,73 @@ _MAX_NUMBER = 2**53
 
 Number = Annotated[int, Meta(ge=-_MAX_NUMBER, le=_MAX_NUMBER)]
 
-
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
+F = TypeVar("F", bound=Struct)
 
 
-def read_either(
-    data: bytes, strict: Callable[[bytes], T], lenient: Callable[[dict[str, object]], T]
-) -> tuple[T, bool]:
-    """Decode a frame; return it and whether it matched the schema.
+class FrameType(Generic[F]):
+    """A type of frame: decoded strictly at first, leniently if field types are wrong.
 
-    If field types are wrong, `lenient` builds the frame from the readable fields. Raises
-    `msgspec.DecodeError` if `data` isn't a JSON object.
+    `readers` convert the values of fields, by name, that some servers send as another type.
     """
+
+    def __init__(self, kind: type[F], **readers: Callable[[object], object]) -> None:
+        self.strict: Callable[[bytes], F] = msgspec.json.Decoder(kind).decode
+        """Decode a frame. Raises `msgspec.ValidationError` if field types are wrong."""
+        self._kind = kind
+        self._readers = readers
+
+    def lenient(self, data: bytes) -> F:
+        """Decode the fields that match their types; the others keep their defaults.
+
+        Raises `msgspec.DecodeError` if `data` isn't a JSON object.
+        """
+        document: object = msgspec.json.decode(data)
+        if not isinstance(document, dict):
+            raise msgspec.ValidationError("not an object")
+        return self._salvaged(self._kind, document)
+
+    def _salvaged(self, kind: type[S], document: dict[str, object]) -> S:
+        kept = {}
+        for field in msgspec.structs.fields(kind):
+            if field.encode_name in document:
+                read = self._readers.get(field.name)
+                value = document[field.encode_name]
+                try:
+                    kept[field.name] = read(value) if read else self._fitting(field.type, value)
+                except msgspec.ValidationError:
+                    continue
+        return kind(**kept)
+
+    def _fitting(self, wanted: object, value: object) -> object:
+        """Convert a value to the type of a field. Raises `msgspec.ValidationError`."""
+        for option in get_args(wanted) or (wanted,):
+            if option is Raw:
+                return NULL if value is None else Raw(msgspec.json.encode(value))
+            if option is Number:
+                return _number(value)
+            if get_origin(option) is list and isinstance(value, list):
+                (inner,) = get_args(option)
+                return [self._salvaged(inner, one) for one in value if isinstance(one, dict)]
+            if isinstance(option, type) and issubclass(option, Struct) and isinstance(value, dict):
+                return self._salvaged(option, value)
+        return msgspec.convert(value, wanted)
+
+
+def read_or_none(read: Callable[[Raw], T], data: Raw) -> T | None:
+    """Return the decoded value, or None if it is null or doesn't match its type."""
     try:
-        try:
-            return strict(data), True
-        except msgspec.ValidationError:
-            return lenient(_object(data)), False
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not UTF-8") from error
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
+        return None if data == NULL else read(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
-def _object(data: bytes) -> dict[str, object]:
-    document: object = msgspec.json.decode(data)
-    if not isinstance(document, dict):
-        raise msgspec.ValidationError("not an object")
-    return document
-
-
-def objects(value: object) -> Iterator[dict[str, object]]:
-    """Yield the objects in a list; skip everything else."""
-    if isinstance(value, list):
-        for one in value:
-            if isinstance(one, dict):
-                yield one
-
-
-def text(value: object) -> str | None:
-    """Return the value if it is a string, else None."""
-    return value if isinstance(value, str) else None
-
-
-def number(value: object) -> int | None:
+def _number(value: object) -> int | None:
     """Return the value as an integer, or None if it isn't a number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if abs(value) <= _MAX_NUMBER else None
-
-
-def raw(value: object) -> Raw:
-    """Return a decoded value as JSON again."""
-    return NULL if value is None else Raw(msgspec.json.encode(value))
 
 
 def arguments(value: Raw) -> str:

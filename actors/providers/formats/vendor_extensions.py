@@ -3,19 +3,27 @@
 Extensions are the parameters and fields listed in `ModelCall.foreign`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from actors.turn.chat_messages import plain_reasoning, read_message, write_message
-from actors.turn.messages import JSON, AssistantMessage, Message
+from actors.turn.chat_messages import REASONING, SIGNED, is_signed, plain_reasoning
+from actors.turn.messages import (
+    JSON,
+    AnyToolCall,
+    AssistantMessage,
+    Message,
+    Part,
+    ToolMessage,
+)
 from actors.turn.model_call import ModelCall
+
+T = TypeVar("T", bound=Message | Part | AnyToolCall)
 
 Object = dict[str, JSON]
 
-
-THINKING = "reasoning_content"
-"""Message field for reasoning: not part of Chat, but used by some servers that speak it."""
+THINKING = REASONING
 
 
 def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, list[str]]:
@@ -31,9 +39,12 @@ def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, 
     parameters = _without(call.parameters, foreign, "", left_out)
     left_out = [name for name in left_out if not foreign[name]]
     if isinstance(tools := parameters.get("tools"), list):
-        parameters["tools"] = list(_each(tools, foreign, "tools", left_out))
+        parameters["tools"] = [
+            _without(tool, foreign, f"tools[{index}]", left_out) if isinstance(tool, dict) else tool
+            for index, tool in enumerate(tools)
+        ]
     messages = tuple(
-        _message(message, foreign, f"messages[{index}]", left_out)
+        _plain_message(message, foreign, f"messages[{index}]", left_out)
         for index, message in enumerate(call.messages)
     )
     return replace(call, messages=messages, parameters=parameters, foreign={}), left_out
@@ -57,20 +68,44 @@ def redundant_parameters(call: ModelCall) -> frozenset[str]:
     return frozenset(chat for name in present for chat in call.foreign[name])
 
 
-def _message(message: Message, foreign: Mapping[str, object], path: str, out: list[str]) -> Message:
-    chat = _without(write_message(message), foreign, path, out)
-    for field in ("content", "tool_calls"):
-        if isinstance(items := chat.get(field), list):
-            chat[field] = list(_each(items, foreign, f"{path}.{field}", out))
-    return read_message(chat)
+def _plain_message(
+    message: Message, foreign: Mapping[str, object], path: str, out: list[str]
+) -> Message:
+    message = _plain(message, foreign, path, out)
+    if isinstance(message, ToolMessage) and message.is_error and "is_error" in foreign:
+        out.append(f"{path}.is_error")
+        message = replace(message, is_error=False)
+    if isinstance(message, AssistantMessage) and message.reasoning:
+        message = _without_reasoning(message, foreign, path, out)
+    if isinstance(message.content, tuple):
+        parts = _each_plain(message.content, foreign, f"{path}.content", out)
+        message = replace(message, content=parts)
+    if isinstance(message, AssistantMessage) and message.tool_calls:
+        calls = _each_plain(message.tool_calls, foreign, f"{path}.tool_calls", out)
+        message = replace(message, tool_calls=calls)
+    return message
 
 
-def _each(
-    items: list[JSON], foreign: Mapping[str, object], path: str, out: list[str]
-) -> Iterator[JSON]:
-    for index, item in enumerate(items):
-        at = f"{path}[{index}]"
-        yield _without(item, foreign, at, out) if isinstance(item, dict) else item
+def _without_reasoning(
+    message: AssistantMessage, foreign: Mapping[str, object], path: str, out: list[str]
+) -> AssistantMessage:
+    fields = [SIGNED if is_signed(one) else THINKING for one in message.reasoning]
+    out += [f"{path}.{field}" for field in dict.fromkeys(fields) if field in foreign]
+    pairs = zip(message.reasoning, fields, strict=True)
+    return replace(message, reasoning=tuple(one for one, field in pairs if field not in foreign))
+
+
+def _each_plain(
+    items: tuple[T, ...], foreign: Mapping[str, object], path: str, out: list[str]
+) -> tuple[T, ...]:
+    return tuple(_plain(item, foreign, f"{path}[{at}]", out) for at, item in enumerate(items))
+
+
+def _plain(item: T, foreign: Mapping[str, object], path: str, out: list[str]) -> T:
+    """Return a message, part or call without its extra fields that are extensions."""
+    if foreign.keys().isdisjoint(item.extras):
+        return item
+    return replace(item, extras=_without(item.extras, foreign, path, out))
 
 
 def _without(value: Object, foreign: Mapping[str, object], path: str, out: list[str]) -> Object:

@@ -10,7 +10,7 @@ import trio
 from msgspec import Struct
 
 from actors.providers.formats.base import Decoder, Format, RequestParts
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.credentials import Credentials, FailureRecorder
 from actors.providers.http.failures import connection_failure, status_failure
 from actors.providers.http.response import ResponseBody, read_beginning
@@ -61,7 +61,7 @@ class HttpProvider:
         credentials: Credentials | None,
         client: UpstreamClient,
         *,
-        format: Format | None = None,
+        format: Format = OPENAI_CHAT,
         after_finish_s: float = 1.0,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -71,7 +71,7 @@ class HttpProvider:
         self._last_path: str | None = None
         self._credentials = credentials or Credentials()
         self._upstream = client.upstream
-        self._format: Format = OpenAIChat() if format is None else format
+        self._format = format
         self._after_finish_s = after_finish_s
         self._now = now
         self.threads = trio.CapacityLimiter(THREADS)

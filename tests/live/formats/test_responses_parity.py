@@ -14,8 +14,8 @@ import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from actors.ports import Provider
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
-from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
+from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.responses_websocket import open_responses_ws
 from actors.turn.chat_messages import read_messages
@@ -41,7 +41,7 @@ async def provider(way: str, upstream: Process) -> AsyncIterator[Provider]:
         async with open_responses_ws("s", url, None) as over_socket:
             yield over_socket
         return
-    format = OpenAIChat() if way == "chat" else OpenAIResponses()
+    format = OPENAI_CHAT if way == "chat" else OPENAI_RESPONSES
     async with make_client(url) as client:
         yield HttpProvider("s", url, None, client, format=format)
 

@@ -7,9 +7,9 @@ import trio
 from msgspec.structs import replace
 
 from actors.providers.formats.base import Format
-from actors.providers.formats.gemini.decoder import Gemini
-from actors.providers.formats.ollama.decoder import Ollama
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.gemini.decoder import GEMINI
+from actors.providers.formats.ollama.decoder import OLLAMA
+from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.http.transport import Statistics
 from actors.turn.chat_messages import read_messages
@@ -20,10 +20,10 @@ from tests.support.live import format_parity as parity
 from tests.support.live.format_parity import CHAT, PORTABLE_SETTINGS, SCHEMA, TOOL, normalised
 from tests.support.live.harness import Process
 
-TARGETS: list[tuple[Format, str]] = [(Gemini(), "/v1beta"), (Ollama(), "")]
+TARGETS: list[tuple[Format, str]] = [(GEMINI, "/v1beta"), (OLLAMA, "")]
 """Each format with the base path of its calls."""
 IDS = ["gemini", "ollama"]
-CHAT_COMPLETIONS = (OpenAIChat(), "/v1")
+CHAT_COMPLETIONS = (OPENAI_CHAT, "/v1")
 
 Ending = tuple[FailureKind, int | None, str] | None
 CollectedAnswer = tuple[list[Chunk], Ending]
@@ -65,7 +65,7 @@ async def assert_same(
     with trio.fail_after(20):
         received, failure = await collect_answer(upstream, target, call)
         expected, other = await collect_answer(upstream, CHAT_COMPLETIONS, call)
-    if isinstance(target[0], Ollama):
+    if target[0] is OLLAMA:
         expected = without_ollama_gaps(expected)
     assert normalised(received, ids=False) == normalised(expected, ids=False)
     assert failure == other

@@ -21,9 +21,9 @@ from anthropic.types import (
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
 
-from actors.providers.formats.anthropic.decoder import Anthropic
+from actors.providers.formats.anthropic.decoder import ANTHROPIC
 from actors.providers.formats.base import Format
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.model_call import FailureKind, ModelCall
@@ -302,8 +302,8 @@ def test_our_requests_match_the_sdk_parameter_types() -> None:
             "service_tier": "default",
         },
     )
-    assert Anthropic().unsupported(call) == ()
-    body = json.loads(Anthropic().build(call, "key").body)
+    assert ANTHROPIC.unsupported(call) == ()
+    body = json.loads(ANTHROPIC.build(call, "key").body)
     assert body.keys() <= MessageCreateParamsStreaming.__annotations__.keys() | {"stream"}
     blocks = [block for message in body["messages"] for block in message["content"]]
     assert {block["type"] for block in blocks} == BLOCKS.keys()
@@ -334,10 +334,10 @@ async def test_messages_give_the_same_answer_as_chat(upstream: Process, settings
         messages=read_messages(CHAT),
         parameters={"tools": [TOOL]},
     )
-    assert Anthropic().unsupported(call) == ()
+    assert ANTHROPIC.unsupported(call) == ()
     with trio.fail_after(20):
-        as_messages, failure = await collect_answer(upstream, Anthropic(), call)
-        as_chat, other = await collect_answer(upstream, OpenAIChat(), call)
+        as_messages, failure = await collect_answer(upstream, ANTHROPIC, call)
+        as_chat, other = await collect_answer(upstream, OPENAI_CHAT, call)
     assert normalised(as_messages) == normalised(as_chat)
     assert failure == other
 
@@ -360,8 +360,8 @@ async def test_parameters_have_the_same_effect_as_in_chat(upstream: Process) -> 
             messages=read_messages(question),
             parameters=parameters,
         )
-        as_messages = await collect_answer(upstream, Anthropic(), call)
-        as_chat = await collect_answer(upstream, OpenAIChat(), call)
+        as_messages = await collect_answer(upstream, ANTHROPIC, call)
+        as_chat = await collect_answer(upstream, OPENAI_CHAT, call)
         assert normalised(as_messages[0]) == normalised(as_chat[0]), parameters
 
 
@@ -370,11 +370,11 @@ async def test_prefill_is_continued(upstream: Process) -> None:
     model = "sim:first=0,delay=1ms,tokens=20"
     call = ModelCall(upstream_model=model, messages=read_messages(question), parameters={})
     said = [
-        c.text for c in (await collect_answer(upstream, Anthropic(), call))[0] if hasattr(c, "text")
+        c.text for c in (await collect_answer(upstream, ANTHROPIC, call))[0] if hasattr(c, "text")
     ]
     begun: list[dict[str, object]] = [{"role": "assistant", "content": "".join(said[:9]) + " "}]
     rest = ModelCall(upstream_model=model, messages=read_messages(question + begun), parameters={})
-    as_messages, failure = await collect_answer(upstream, Anthropic(), rest)
+    as_messages, failure = await collect_answer(upstream, ANTHROPIC, rest)
     continued = "".join(c.text for c in as_messages if isinstance(c, TextChunk))
     assert (continued, failure) == ("".join(said[9:]), None)
 
@@ -382,5 +382,5 @@ async def test_prefill_is_continued(upstream: Process) -> None:
 async def test_unknown_parameter_is_rejected(upstream: Process) -> None:
     question: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
     call = ModelCall(upstream_model="sim", messages=read_messages(question), parameters={"odd": 1})
-    _, failure = await collect_answer(upstream, Anthropic(), call)
+    _, failure = await collect_answer(upstream, ANTHROPIC, call)
     assert failure == (FailureKind.REJECTED, 400)

@@ -5,15 +5,14 @@ import re
 import msgspec
 from msgspec import Struct
 
-from actors.providers.formats.anthropic.frames import Block, Delta, Event, TokenUsage, read_event
+from actors.providers.formats.anthropic.frames import EVENT, Block, Delta, Event, TokenUsage
 from actors.providers.formats.anthropic.request import translate
-from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
-from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.base import Format, FormatSpec
+from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.lenient_fields import NULL
 from actors.providers.redaction import Scrub
-from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
-from actors.turn.model_call import ModelCall, UpstreamFailure
+from actors.turn.model_call import UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 
 _VERSION = "2023-06-01"
@@ -44,34 +43,6 @@ _STATUSES = {
 """HTTP status for each error type of an in-stream error (API reference, "Errors")."""
 
 
-class Anthropic:
-    """The Messages API as an `actors.providers.formats.base.Format`; the base URL ends in `/v1`."""
-
-    stream_type = "text/event-stream"
-
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return translate(call).left_out
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        headers = [
-            ("content-type", "application/json"),
-            ("accept", "text/event-stream, application/json"),
-            ("anthropic-version", _VERSION),
-        ]
-        if api_key is not None:
-            headers.append(("x-api-key", api_key))
-        translation = translate(call)
-        return RequestParts(
-            "/messages", tuple(headers), encoded(translation.body), translation.left_out
-        )
-
-    def stream_decoder(self, scrub: Scrub) -> Decoder:
-        return AnthropicDecoder(scrub)
-
-    def whole_decoder(self, scrub: Scrub) -> Decoder:
-        return AnthropicWholeDecoder(scrub)
-
-
 class _Call(Struct):
     """A tool call whose content block hasn't stopped yet."""
 
@@ -81,12 +52,13 @@ class _Call(Struct):
     started: bool = False
 
 
-class _MessageFrames(Reader):
+class _MessageFrames(Reader[Event]):
     """Reader that turns Messages events into chunks.
 
     An event's usage chunk precedes its finish chunk.
     """
 
+    _frame_type = EVENT
     _text_in = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
     """Matches text, a piece of a tool call, or the start of one; without it, pieces are useless."""
 
@@ -94,33 +66,13 @@ class _MessageFrames(Reader):
         super().__init__(scrub)
         self._calls: dict[int, _Call] = {}
         """Open calls by content block index."""
-        self._call_count = 0
-        """Number of tool calls so far; chunks number calls separately from other blocks."""
         self._current_block = 0
         """Index of the block that started last, for events that omit the index."""
         self._usage_so_far = TokenUsage()
 
-    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Append the chunks of one event. Raises `UpstreamFailure`."""
-        try:
-            event, strict = read_event(data)
-        except msgspec.DecodeError:
-            self._repair_or_skip(data, chunks)
-            return
+    def _read_frame(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
         if event.type == "error" or event.error != NULL:
             raise self._fail_with(data)
-        before = len(chunks)
-        self._read_event(event, chunks)
-        if not strict and len(chunks) == before:
-            chunks.append(self._skipped(data))
-
-    def _fail_with(self, data: bytes) -> UpstreamFailure:
-        failure = super()._fail_with(data)
-        if failure.status is None and failure.type is not None:
-            failure.status = _STATUSES.get(failure.type)
-        return failure
-
-    def _read_event(self, event: Event, chunks: list[Chunk]) -> None:
         match event.type:
             case "content_block_delta" if event.delta is not None:
                 self._append_delta(event.delta, event.index, chunks)
@@ -132,6 +84,12 @@ class _MessageFrames(Reader):
                 )
             case _:
                 self._read_message_event(event, chunks)
+
+    def _fail_with(self, data: bytes) -> UpstreamFailure:
+        failure = super()._fail_with(data)
+        if failure.status is None and failure.type is not None:
+            failure.status = _STATUSES.get(failure.type)
+        return failure
 
     def _read_message_event(self, event: Event, chunks: list[Chunk]) -> None:
         match event.type:
@@ -209,11 +167,11 @@ class _MessageFrames(Reader):
         self._end(message.usage, message.stop_reason, chunks)
 
 
-class AnthropicDecoder(_MessageFrames, SseStream):
+class AnthropicDecoder(_MessageFrames, SseStream[Event]):
     """Decoder for a stream of server-sent events."""
 
 
-class AnthropicWholeDecoder(_MessageFrames, Document):
+class AnthropicWholeDecoder(_MessageFrames, Document[Event]):
     """Decoder for a message sent as one document although a stream was requested."""
 
 
@@ -224,19 +182,23 @@ def _arguments(block: Block) -> str:
 
 
 def _usage(usage: TokenUsage) -> Usage | None:
-    """Return the usage, or None if a count is missing or negative."""
-    uncached, output_count = usage.input_tokens, usage.output_tokens
-    if uncached is None or output_count is None or uncached < 0 or output_count < 0:
+    uncached, details = usage.input_tokens, usage.output_tokens_details
+    if uncached is None or uncached < 0:
         return None
     read = max(0, usage.cache_read_input_tokens or 0)
     written = max(0, usage.cache_creation_input_tokens or 0)
-    details = usage.output_tokens_details
-    return Usage(
-        input_tokens=uncached + read + written,
-        output_tokens=output_count,
-        cached_input_tokens=read,
-        reasoning_tokens=max(0, (details and details.thinking_tokens) or 0),
-    )
+    thinking = (details and details.thinking_tokens) or 0
+    return usage_of(uncached + read + written, usage.output_tokens, read, thinking)
 
 
-FORMAT = FormatSpec("anthropic", Anthropic, "https://api.anthropic.com/v1")
+ANTHROPIC = Format(
+    path=lambda model: "/messages",
+    translate=translate,
+    stream_decoder=AnthropicDecoder,
+    whole_decoder=AnthropicWholeDecoder,
+    headers=(("anthropic-version", _VERSION),),
+    key_header=("x-api-key", ""),
+)
+"""The Messages API; the base URL ends in `/v1`."""
+
+FORMAT = FormatSpec("anthropic", ANTHROPIC, "https://api.anthropic.com/v1")

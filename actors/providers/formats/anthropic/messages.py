@@ -1,4 +1,4 @@
-"""Converts Chat messages to `system` and `messages` of Anthropic's Messages API.
+"""Converts messages to `system` and `messages` of Anthropic's Messages API.
 
 The rules come from the API reference, "Create a message", and its errors: roles alternate, text
 blocks aren't blank, tool call ids contain only letters, digits, `_` and `-`, and a final assistant
@@ -11,45 +11,39 @@ from typing import Literal
 
 import msgspec
 
-from actors.providers.formats.anthropic.blocks import (
-    Block,
-    content_blocks,
-    note_unknown_fields,
-    text_block,
-    with_cache_control,
+from actors.providers.formats.messages import (
+    arguments_of,
+    calls_of,
+    data_url,
+    extra_fields,
+    parts_of,
+)
+from actors.turn.chat_messages import signed_blocks
+from actors.turn.messages import (
+    AssistantMessage,
+    Extras,
+    ImagePart,
+    Message,
+    Part,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ToolCall,
+    ToolMessage,
 )
 from actors.turn.model_call import JSON
 
-_ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
-_PARTS = {
-    "system": frozenset({"text"}),
-    "user": frozenset({"text", "image_url"}),
-    "assistant": frozenset({"text", "refusal"}),
-    "tool": frozenset({"text", "image_url"}),
-}
-"""Content part types that have a block type, by the role of their message."""
-_FIELDS = {
-    "system": frozenset({"role", "content", "cache_control"}),
-    "user": frozenset({"role", "content", "cache_control"}),
-    "assistant": frozenset(
-        {
-            "role",
-            "content",
-            "cache_control",
-            "refusal",
-            "tool_calls",
-            "reasoning",
-            "reasoning_content",
-            "thinking_blocks",
-        }
-    ),
-    "tool": frozenset({"role", "content", "cache_control", "tool_call_id", "is_error", "name"}),
-}
-"""Message fields that are handled, by role.
+Block = dict[str, JSON]
 
-Thinking is sent back only with its signature, unchanged, from `thinking_blocks`. `reasoning` and
-`reasoning_content` have no signature, so they are dropped."""
+_ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _THINKING = frozenset({"thinking", "redacted_thinking"})
+_MEDIA = {
+    "image/jpeg": "image/jpeg",
+    "image/jpg": "image/jpeg",
+    "image/png": "image/png",
+    "image/gif": "image/gif",
+    "image/webp": "image/webp",
+}
 
 
 class MessageTurn(msgspec.Struct, frozen=True):
@@ -83,48 +77,82 @@ class MessagesBuilder(msgspec.Struct, frozen=True):
         return self.turns[-2].content[0]["type"] not in _THINKING
 
 
-def conversation(messages: Sequence[dict[str, JSON]], left_out: list[str]) -> MessagesBuilder:
+def conversation(messages: Sequence[Message], left_out: list[str]) -> MessagesBuilder:
     """Return the conversation; add the paths of unsupported content to `left_out`."""
     system: list[Block] = []
     turns: list[MessageTurn] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
-        role = "system" if message.get("role") == "developer" else message.get("role")
-        if not isinstance(role, str) or role not in _FIELDS:
+        if message.role == "function" or "role" in message.extras:
             left_out.append(path)
             continue
-        note_unknown_fields(message, _FIELDS[role], path, left_out)
-        blocks = with_cache_control(_blocks_of(role, message, path, left_out), message)
-        if role == "system":
+        left_out += extra_fields(message.extras, path, "cache_control")
+        blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
+        if isinstance(message, SystemMessage):
             system += blocks
         elif blocks:
-            _append(turns, "assistant" if role == "assistant" else "user", blocks)
+            _append(turns, "assistant" if message.role == "assistant" else "user", blocks)
     _strip_prefill(turns)
     return MessagesBuilder(system, turns)
 
 
-def _blocks_of(role: str, message: dict[str, JSON], path: str, left_out: list[str]) -> list[Block]:
-    content = message.get("content")
-    blocks = list(content_blocks(content, _PARTS[role], f"{path}.content", left_out))
-    if role == "tool":
-        return list(_result(message, content, blocks, path, left_out))
-    if role == "assistant":
-        blocks = [*_thinking(message.get("thinking_blocks"), path, left_out), *blocks]
-        if isinstance(refusal := message.get("refusal"), str):
-            blocks += text_block(refusal)
-        blocks += _tool_uses(message.get("tool_calls"), f"{path}.tool_calls", left_out)
-    return blocks
+def _blocks_of(message: Message, path: str, left_out: list[str]) -> Iterator[Block]:
+    match message:
+        case SystemMessage():
+            yield from _content(message, (TextPart,), path, left_out)
+        case AssistantMessage():
+            # Thinking is sent back only with its signature; the API refuses other thinking.
+            yield from signed_blocks(message)
+            yield from _content(message, (TextPart, RefusalPart), path, left_out)
+            yield from _tool_uses(message, path, left_out)
+        case ToolMessage():
+            yield from _result(message, path, left_out)
+        case _:
+            yield from _content(message, (TextPart, ImagePart), path, left_out)
 
 
-def _thinking(given: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
-    path = f"{path}.thinking_blocks"
-    if given and not isinstance(given, list):
-        left_out.append(path)
-    for index, block in enumerate(given if isinstance(given, list) else ()):
-        if isinstance(block, dict) and block.get("type") in _THINKING:
-            yield block
+def _content(
+    message: Message, kinds: tuple[type[Part], ...], path: str, left_out: list[str]
+) -> Iterator[Block]:
+    """Yield the blocks of a message's content; parts that aren't of these `kinds` are left out."""
+    for at, part in parts_of(message, path):
+        if isinstance(part, kinds):
+            left_out += extra_fields(part.extras, at, "cache_control", "image_url")
+            yield from _with_cache_control([*_part(part, at, left_out)], part.extras)
         else:
-            left_out.append(f"{path}[{index}]")
+            left_out.append(at)
+
+
+def _part(part: Part, path: str, left_out: list[str]) -> Iterator[Block]:
+    match part:
+        case TextPart(text) | RefusalPart(text):
+            # The API refuses blank text blocks.
+            if text and not text.isspace():
+                yield {"type": "text", "text": text}
+        case ImagePart(url, detail):
+            source = _source(url)
+            if source is None:
+                left_out.append(path)
+                return
+            if detail not in (None, "auto"):
+                left_out.append(f"{path}.image_url.detail")
+            yield {"type": "image", "source": source}
+
+
+def _source(url: str) -> Block | None:
+    if url[:8].lower().startswith(("http://", "https://")):
+        return {"type": "url", "url": url}
+    media, data = data_url(url) or ("", "")
+    if media not in _MEDIA:
+        return None
+    return {"type": "base64", "media_type": _MEDIA[media], "data": data}
+
+
+def _with_cache_control(blocks: list[Block], extras: Extras) -> list[Block]:
+    """Return the blocks of a part or message, with its `cache_control` on the last block."""
+    if blocks and extras.get("cache_control"):
+        blocks[-1].setdefault("cache_control", extras["cache_control"])
+    return blocks
 
 
 def _append(
@@ -144,63 +172,36 @@ def _strip_prefill(turns: list[MessageTurn]) -> None:
         last["text"] = text.rstrip()
 
 
-def _tool_uses(calls: JSON, path: str, left_out: list[str]) -> Iterator[Block]:
-    if calls and not isinstance(calls, list):
-        left_out.append(path)
-    for index, call in enumerate(calls if isinstance(calls, list) else ()):
-        at = f"{path}[{index}]"
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+def _tool_uses(message: AssistantMessage, path: str, left_out: list[str]) -> Iterator[Block]:
+    for at, call in calls_of(message, path):
+        if isinstance(call, ToolCall):
+            block: Block = {
+                "type": "tool_use",
+                "id": _id(call.id or ""),
+                "name": call.name,
+                "input": arguments_of(call, at, left_out),
+            }
+            yield from _with_cache_control([block], call.extras)
+        else:
             left_out.append(at)
-            continue
-        arguments = _input(function.get("arguments"))
-        if arguments is None:
-            left_out.append(f"{at}.function.arguments")
-        block = {
-            "type": "tool_use",
-            "id": _id(call.get("id")),
-            "name": function["name"],
-            "input": arguments or {},
-        }
-        yield from with_cache_control([block], call)
 
 
-def _result(
-    message: dict[str, JSON],
-    content: JSON,
-    blocks: list[Block],
-    path: str,
-    left_out: list[str],
-) -> Iterator[Block]:
-    if not isinstance(message.get("tool_call_id"), str):
+def _result(message: ToolMessage, path: str, left_out: list[str]) -> Iterator[Block]:
+    blocks = list(_content(message, (TextPart, ImagePart), path, left_out))
+    if message.tool_call_id is None:
         left_out.append(path)
         return
-    result: Block = {"type": "tool_result", "tool_use_id": _id(message["tool_call_id"])}
+    result: Block = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id)}
     if blocks:
-        result["content"] = content if isinstance(content, str) else blocks
-    if message.get("is_error") is True:
+        result["content"] = message.content if isinstance(message.content, str) else blocks
+    if message.is_error:
         result["is_error"] = True
     yield result
 
 
-def _id(id: JSON) -> str:
+def _id(id: str) -> str:
     """Return a valid id; equal inputs give equal ids, so that calls and results still match.
 
     Other providers' ids may contain dots and colons, which Anthropic refuses.
     """
-    return _ID_FORBIDDEN.sub("_", str(id)) or "_"
-
-
-def _input(arguments: JSON) -> JSON:
-    """Return the arguments as a JSON object, or None if they aren't one."""
-    if arguments is None or isinstance(arguments, dict):
-        return arguments or {}
-    if not isinstance(arguments, str):
-        return None
-    if not arguments.strip():
-        return {}
-    try:
-        msgspec.json.decode(arguments, type=dict[str, JSON])
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return msgspec.Raw(arguments.encode())
+    return _ID_FORBIDDEN.sub("_", id) or "_"

@@ -3,8 +3,6 @@
 Names and bounds come from the API reference, "Create a message".
 """
 
-from msgspec import Struct
-
 from actors.providers.formats.anthropic.messages import conversation
 from actors.providers.formats.anthropic.parameters import (
     Parameters,
@@ -19,9 +17,9 @@ from actors.providers.formats.anthropic.parameters import (
     traits,
 )
 from actors.providers.formats.anthropic.tools import tool_choice, tools
-from actors.providers.formats.chat_call import is_default_value, with_effort
+from actors.providers.formats.base import Translation
+from actors.providers.formats.parameters import is_default_value, normalised
 from actors.providers.formats.vendor_extensions import reasoning_paths, redundant_parameters
-from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import JSON, ModelCall
 
 _ANSWER = 4096
@@ -57,7 +55,6 @@ _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 
 _READ = frozenset(
     {
-        "max_completion_tokens",
         "max_tokens",
         "metadata",
         "output_config",
@@ -80,29 +77,22 @@ _READ = frozenset(
 """Parameters that are handled here; `store` controls Trouper's store, not the provider's."""
 
 
-class Translation(Struct, frozen=True):
-    """A request body, and the paths of the parts of the call that it leaves out."""
-
-    body: dict[str, JSON]
-    left_out: tuple[str, ...]
-
-
 def translate(call: ModelCall) -> Translation:
     """Return the call in the shape of the Messages API."""
     parameters = {name: value for name, value in call.parameters.items() if value is not None}
     for name in redundant_parameters(call):
         parameters.pop(name, None)
     left_out = [name for name in parameters if _is_unsupported(name, parameters[name])]
-    parameters = with_effort(parameters, left_out)
+    parameters = normalised(parameters, left_out)
     model_traits = traits(call.upstream_model)
     left_out += reasoning_paths(call)
-    chat = conversation(write_messages(call.messages), left_out)
+    chat = conversation(call.messages, left_out)
     if chat.lacks_thinking and _has_budget(parameters.get("thinking")):
         left_out.append("thinking")
         del parameters["thinking"]
     given = tools(parameters.get("tools"), left_out)
     choice = tool_choice(parameters, given, left_out)
-    limit = parameters.get("max_completion_tokens", parameters.get("max_tokens"))
+    limit = parameters.get("max_tokens")
     thinking_config = thinking(
         parameters,
         left_out,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from actors.providers.formats.anthropic.blocks import note_unknown_fields
+from actors.providers.formats.messages import extra_fields
 from actors.turn.model_call import JSON
 
 _FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
@@ -23,7 +23,7 @@ def tools(value: JSON, left_out: list[str]) -> list[Tool]:
         path = f"tools[{index}]"
         function = entry.get("function") if isinstance(entry, dict) else None
         if isinstance(function, dict) and isinstance(function.get("name"), str):
-            note_unknown_fields(function, _FUNCTION, f"{path}.function", left_out)
+            left_out += extra_fields(function, f"{path}.function", *_FUNCTION)
             found.append(dict(_tool(entry, function)))
         elif isinstance(entry, dict) and isinstance(entry.get("name"), str):
             found.append(entry)

@@ -1,4 +1,4 @@
-"""Converts Chat messages to Gemini's `systemInstruction` and `contents`. Pure.
+"""Converts messages to Gemini's `systemInstruction` and `contents`. Pure.
 
 Shapes come from the Gemini API reference, "Content", "Part", "FunctionCall" and
 "FunctionResponse".
@@ -9,19 +9,29 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from actors.providers.formats.chat_call import (
-    Message,
-    Part,
+from actors.providers.formats.messages import (
     arguments_of,
+    calls_of,
     data_url,
     object_of,
     parts_of,
-    text_of,
-    tool_calls_of,
     tool_names,
-    unknown_keys,
+    unknown_fields,
 )
-from actors.turn.model_call import JSON
+from actors.turn.messages import (
+    JSON,
+    AssistantMessage,
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+)
 
 _UNSIGNED = "skip_thought_signature_validator"
 """Documented placeholder for an unknown thought signature ("Thought signatures").
@@ -66,19 +76,18 @@ def conversation(messages: Sequence[Message], model: str, left_out: list[str]) -
     builder = _PartsBuilder(tool_names(messages), not _WITHOUT_SIGNATURES.match(model), left_out)
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        left_out += unknown_keys(message, path)
-        role = message.get("role")
-        if role in ("system", "developer"):
-            found.system.extend(builder.parts(message, path))
-        elif role == "assistant":
-            parts = [*builder.parts(message, path), *builder.calls(message, path)]
-            _append(found.contents, "model", parts)
-        elif role in ("tool", "function"):
-            _append(found.contents, "user", [builder.result(message, path)])
-        else:
-            _append(found.contents, "user", list(builder.parts(message, path)))
-            if role != "user":
-                left_out.append(f"{path}.role")
+        left_out += unknown_fields(message, path)
+        match message:
+            case SystemMessage():
+                found.system.extend(builder.parts(message, path))
+            case AssistantMessage():
+                parts = [*builder.parts(message, path), *builder.calls(message, path)]
+                _append(found.contents, "model", parts)
+            case ToolMessage():
+                _append(found.contents, "user", [builder.result(message, path)])
+            case _:
+                _append(found.contents, "user", list(builder.parts(message, path)))
+                left_out += [f"{path}.role"] if "role" in message.extras else []
     return found
 
 
@@ -96,7 +105,7 @@ class _PartsBuilder:
     `names` are function names by call id; `signs` is true if the model requires signatures.
     """
 
-    def __init__(self, names: dict[str, str], signs: bool, left_out: list[str]) -> None:
+    def __init__(self, names: dict[str | None, str], signs: bool, left_out: list[str]) -> None:
         self._names = names
         self._signs = signs
         self._left_out = left_out
@@ -104,69 +113,65 @@ class _PartsBuilder:
     def parts(self, message: Message, path: str) -> Iterator[JSONObject]:
         """Yield text and media parts; skip empty texts, which Gemini refuses."""
         for where, part in parts_of(message, path):
-            if (text := text_of(part)) is not None:
-                if text:
-                    yield {"text": text}
-            elif (media := self._media(part, where)) is not None:
-                yield media
-            else:
-                self._left_out.append(where)
+            match part:
+                case TextPart(text) | RefusalPart(text):
+                    if text:
+                        yield {"text": text}
+                case _ if (media := self._media(part, where)) is not None:
+                    yield media
+                case _:
+                    self._left_out.append(where)
 
     def _media(self, part: Part, path: str) -> JSONObject | None:
         match part:
-            case {"type": "image_url", "image_url": {"url": str(url), **rest}}:
-                if rest.get("detail") not in (None, "auto"):
+            case ImagePart(url, detail):
+                if detail not in (None, "auto"):
                     self._left_out.append(f"{path}.image_url.detail")
                 return _linked(url)
-            case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
+            case AudioPart(data, form):
                 return _inline(f"audio/{form}", data)
-            case {"type": "file", "file": {"file_data": str(url)}}:
+            case FilePart(str(url)):
                 return _linked(url)
             case _:
                 return None
 
-    def calls(self, message: Message, path: str) -> Iterator[JSONObject]:
+    def calls(self, message: AssistantMessage, path: str) -> Iterator[JSONObject]:
         """Yield tool calls as function calls; sign the first if the model requires it."""
-        unsigned = self._signs
-        for where, call in tool_calls_of(message, path):
-            match call:
-                case {"function": dict(function)} if isinstance(name := function.get("name"), str):
-                    part: JSONObject = {"functionCall": self._call(call, name, function, where)}
-                    signature = _signature(call) or (_UNSIGNED if unsigned else None)
-                    yield part | ({"thoughtSignature": signature} if signature else {})
-                    unsigned = False
-                case _:
-                    self._left_out.append(where)
+        placeholder = _UNSIGNED if self._signs else None
+        for where, call in calls_of(message, path):
+            if not isinstance(call, ToolCall):
+                self._left_out.append(where)
+                continue
+            built: JSONObject = {
+                "name": call.name,
+                "args": arguments_of(call, where, self._left_out),
+            }
+            part: JSONObject = {"functionCall": built | ({"id": call.id} if call.id else {})}
+            signature = _signature(call) or placeholder
+            yield part | ({"thoughtSignature": signature} if signature else {})
+            placeholder = None
 
-    def _call(self, call: Message, name: str, function: Message, path: str) -> JSONObject:
-        arguments = arguments_of(function)
-        if arguments is None:
-            self._left_out.append(f"{path}.function.arguments")
-        built: JSONObject = {"name": name, "args": arguments or {}}
-        return built | ({"id": id} if isinstance(id := call.get("id"), str) and id else {})
-
-    def result(self, message: Message, path: str) -> JSONObject:
+    def result(self, message: ToolMessage, path: str) -> JSONObject:
         """Return a tool's result as a function response: an object, with the tool's name."""
-        id, name = message.get("tool_call_id"), message.get("name")
-        if isinstance(id, str) and id in self._names:
-            name = self._names[id]
-        elif not (isinstance(name, str) and name):
+        id = message.tool_call_id
+        name = self._names.get(id) or message.name
+        if not name:
             self._left_out.append(f"{path}.tool_call_id")
-            name = id if isinstance(id, str) else ""
         text = "".join(self._texts(message, path))
         response = object_of(text)
         built: JSONObject = {
-            "name": name,
+            "name": name or id or "",
             "response": {"output": text} if response is None else response,
         }
-        return {"functionResponse": built | ({"id": id} if isinstance(id, str) and id else {})}
+        return {"functionResponse": built | ({"id": id} if id else {})}
 
     def _texts(self, message: Message, path: str) -> Iterator[str]:
         for where, part in parts_of(message, path):
-            if (text := text_of(part)) is not None:
-                yield text
-            else:
-                self._left_out.append(where)
+            match part:
+                case TextPart(text) | RefusalPart(text):
+                    yield text
+                case _:
+                    self._left_out.append(where)
 
 
 def _linked(url: str) -> JSONObject | None:
@@ -184,12 +189,12 @@ def _inline(media_type: str, data: str) -> JSONObject:
     return {"inlineData": {"mimeType": media_type, "data": data}}
 
 
-def _signature(call: Message) -> str | None:
+def _signature(call: ToolCall) -> str | None:
     """Return the signature of a call, at the path of Google's own OpenAI-compatible API.
 
     Source: "Thought signatures".
     """
-    match call.get("extra_content"):
+    match call.extras.get("extra_content"):
         case {"google": {"thought_signature": str(signature)}}:
             return signature
         case _:

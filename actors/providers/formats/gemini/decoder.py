@@ -4,24 +4,22 @@ import re
 
 import msgspec
 
-from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
-from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.base import Format, FormatSpec
+from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.gemini.frames import (
+    FRAME,
     Candidate,
     Frame,
-    FunctionCall,
     Token,
     UsageMetadata,
     read_array,
-    read_frame,
     read_logprobs,
 )
-from actors.providers.formats.gemini.request import path_of, request_of
-from actors.providers.formats.lenient_fields import NULL, arguments, derive_call_id
+from actors.providers.formats.gemini.request import path_of, translate
+from actors.providers.formats.lenient_fields import NULL, read_or_none
 from actors.providers.redaction import Scrub
-from actors.runtime.json_pieces import encoded
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
-from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
+from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 
 _FINISHES = {
@@ -55,50 +53,24 @@ _UNSPECIFIED = frozenset(
 )
 
 
-class Gemini:
-    """Gemini's API as an `actors.providers.formats.base.Format`."""
-
-    stream_type = "text/event-stream"
-
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return request_of(call)[1]
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        headers = [
-            ("content-type", "application/json"),
-            ("accept", "text/event-stream, application/json"),
-        ]
-        if api_key is not None:
-            headers.append(("x-goog-api-key", api_key))
-        document, left_out = request_of(call)
-        path = path_of(call.upstream_model)
-        return RequestParts(path, tuple(headers), encoded(document), left_out)
-
-    def stream_decoder(self, scrub: Scrub) -> Decoder:
-        return GeminiDecoder(scrub)
-
-    def whole_decoder(self, scrub: Scrub) -> Decoder:
-        return GeminiWholeDecoder(scrub)
-
-
-class _Frames(Reader):
+class _Frames(Reader[Frame]):
     """Reader that turns frames into chunks.
 
     Every frame has usage, but before the finish its counts are too low, so usage chunks are emitted
     only with the finish and after it.
     """
 
+    _frame_type = FRAME
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
-        self._calls = 0
         self._usage: Usage | None = None
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
         if data.lstrip()[:1] != b"[":
-            self._frame(data, chunks)
+            super()._read(data, chunks)
             return
         try:
             frames = read_array(data)
@@ -106,50 +78,29 @@ class _Frames(Reader):
             self._repair_or_skip(data, chunks)
             return
         for one in frames:
-            self._frame(one, chunks)
+            super()._read(one, chunks)
 
-    def _frame(self, data: bytes, chunks: list[Chunk]) -> None:
-        try:
-            frame, strict = read_frame(data)
-        except msgspec.DecodeError:
-            self._repair_or_skip(data, chunks)
-            return
-        try:
-            self._read_frame_parts(data, frame, strict, chunks)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._skip_or_fail(data, chunks)
-
-    def _read_frame_parts(
-        self, data: bytes, frame: Frame, strict: bool, chunks: list[Chunk]
-    ) -> None:
+    def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL:
             raise self._fail_with(data)
-        before = len(chunks)
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
             self._emit(first, frame, chunks)
         if frame.usage_metadata is not None:
             self._usage = _usage(frame.usage_metadata) or self._usage
         self._end(frame, first, chunks)
-        if not strict and len(chunks) == before:
-            chunks.append(self._skipped(data))
 
     def _emit(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
         logprobs = _logprobs(candidate)
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
-                chunks.append(self._call(part.function_call, frame.response_id or ""))
+                call, seed = part.function_call, frame.response_id or ""
+                chunks.append(self._whole_call(call.id, call.name, call.args, seed))
             elif part.text and part.thought:
                 chunks.append(ReasoningChunk(part.text))
             elif part.text:
                 chunks.append(TextChunk(part.text, logprobs))
                 logprobs = None
-
-    def _call(self, call: FunctionCall, response_id: str) -> ToolCallChunk:
-        args, name, index = arguments(call.args), call.name or "", self._calls
-        self._calls += 1
-        id = call.id or derive_call_id(response_id, str(index), name, args)
-        return ToolCallChunk(index, id, name, args)
 
     def _end(self, frame: Frame, first: Candidate | None, chunks: list[Chunk]) -> None:
         finish = first.finish_reason if first is not None else None
@@ -173,7 +124,7 @@ class _Frames(Reader):
         reason = _FINISHES.get(finish)
         if reason is None:
             raise self._failed_finish(finish, candidate.finish_message)
-        return Reason.TOOL_CALLS if reason is Reason.STOP and self._calls else reason
+        return Reason.TOOL_CALLS if reason is Reason.STOP and self._call_count else reason
 
     def _failed_finish(self, finish: str, message: str | None) -> UpstreamFailure:
         text = message or f"the provider ended the answer with {finish[:80]}"
@@ -182,36 +133,28 @@ class _Frames(Reader):
         return failure
 
 
-class GeminiDecoder(_Frames, SseStream):
+class GeminiDecoder(_Frames, SseStream[Frame]):
     """Decoder for a stream of server-sent events, which ends without an end marker."""
 
 
-class GeminiWholeDecoder(_Frames, Document):
-    """Decoder for one response, or an array of them (`streamGenerateContent` without SSE)."""
+class GeminiWholeDecoder(_Frames, Document[Frame]):
+    """Decoder for an answer sent as one document although a stream was requested."""
 
 
 def _usage(usage: UsageMetadata) -> Usage | None:
     """Return the usage, or None without a prompt count; other missing counts are zero."""
-    if usage.prompt_token_count is None:
+    prompt, thinking = usage.prompt_token_count, usage.thoughts_token_count or 0
+    if prompt is None or min(prompt, thinking) < 0:
         return None
-    thinking_tokens = usage.thoughts_token_count or 0
-    input_count = usage.prompt_token_count + (usage.tool_use_prompt_token_count or 0)
-    output_count = (usage.candidates_token_count or 0) + thinking_tokens
-    if min(usage.prompt_token_count, thinking_tokens, input_count, output_count) < 0:
-        return None
-    return Usage(
-        input_tokens=input_count,
-        output_tokens=output_count,
-        cached_input_tokens=max(0, usage.cached_content_token_count or 0),
-        reasoning_tokens=thinking_tokens,
-    )
+    input_count = prompt + (usage.tool_use_prompt_token_count or 0)
+    output_count = thinking + (usage.candidates_token_count or 0)
+    cached = usage.cached_content_token_count or 0
+    return usage_of(input_count, output_count, cached, thinking)
 
 
 def _logprobs(candidate: Candidate) -> str | None:
     """Return the log probabilities as JSON in the shape of Chat Completions."""
-    if candidate.logprobs_result == NULL:
-        return None
-    found = read_logprobs(candidate.logprobs_result)
+    found = read_or_none(read_logprobs, candidate.logprobs_result)
     if found is None:
         return None
     content = []
@@ -226,4 +169,13 @@ def _token(token: Token) -> dict[str, object]:
     return {"token": token.token, "logprob": token.log_probability, "bytes": None}
 
 
-FORMAT = FormatSpec("gemini", Gemini, "https://generativelanguage.googleapis.com/v1beta")
+GEMINI = Format(
+    path=path_of,
+    translate=translate,
+    stream_decoder=GeminiDecoder,
+    whole_decoder=GeminiWholeDecoder,
+    key_header=("x-goog-api-key", ""),
+)
+"""Gemini's API; the base URL ends in `/v1beta`."""
+
+FORMAT = FormatSpec("gemini", GEMINI, "https://generativelanguage.googleapis.com/v1beta")

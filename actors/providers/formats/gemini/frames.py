@@ -1,4 +1,4 @@
-"""Parses `GenerateContentResponse`s: strictly at first, leniently if field types are wrong.
+"""`GenerateContentResponse`s.
 
 Only the fields that are used are declared. Shapes come from the Gemini API reference,
 "GenerateContentResponse", "Candidate" and "UsageMetadata". Google omits fields that are zero or
@@ -8,15 +8,7 @@ empty, as protocol buffers do in JSON.
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient_fields import (
-    NULL,
-    Number,
-    number,
-    objects,
-    raw,
-    read_either,
-    text,
-)
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 
 
 class FunctionCall(Struct, gc=False):
@@ -83,9 +75,9 @@ class Logprobs(Struct, gc=False, rename="camel"):
     top_candidates: list[TopCandidates] = []
 
 
-_strict = msgspec.json.Decoder(Frame).decode
+FRAME = FrameType(Frame)
+read_logprobs = msgspec.json.Decoder(Logprobs).decode
 _ARRAY = msgspec.json.Decoder(list[Raw])
-_LOGPROBS = msgspec.json.Decoder(Logprobs)
 
 
 def read_array(data: bytes) -> list[bytes]:
@@ -94,71 +86,3 @@ def read_array(data: bytes) -> list[bytes]:
         return [bytes(one) for one in _ARRAY.decode(data)]
     except RecursionError as error:
         raise msgspec.DecodeError("nested too deeply") from error
-
-
-def read_frame(data: bytes) -> tuple[Frame, bool]:
-    """Return the frame and whether it matched the schema.
-
-    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
-    isn't a JSON object.
-    """
-    return read_either(data, _strict, _lenient)
-
-
-def read_logprobs(data: Raw) -> Logprobs | None:
-    """Return the log probabilities, or None if they don't match the schema."""
-    try:
-        return _LOGPROBS.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _lenient(document: dict[str, object]) -> Frame:
-    feedback, error = document.get("promptFeedback"), document.get("error")
-    return Frame(
-        candidates=[_candidate(one) for one in objects(document.get("candidates"))],
-        prompt_feedback=PromptFeedback(text(feedback.get("blockReason")))
-        if isinstance(feedback, dict)
-        else None,
-        usage_metadata=_usage(document.get("usageMetadata")),
-        response_id=text(document.get("responseId")),
-        error=raw(error),
-    )
-
-
-def _candidate(candidate: dict[str, object]) -> Candidate:
-    content = candidate.get("content")
-    return Candidate(
-        content=Content([_part(one) for one in objects(content.get("parts"))])
-        if isinstance(content, dict)
-        else None,
-        finish_reason=text(candidate.get("finishReason")),
-        finish_message=text(candidate.get("finishMessage")),
-        index=number(candidate.get("index")),
-        logprobs_result=raw(candidate.get("logprobsResult")),
-    )
-
-
-def _part(part: dict[str, object]) -> Part:
-    call = part.get("functionCall")
-    return Part(
-        text=text(part.get("text")),
-        thought=part.get("thought") is True,
-        function_call=FunctionCall(
-            text(call.get("id")), text(call.get("name")), raw(call.get("args"))
-        )
-        if isinstance(call, dict)
-        else None,
-    )
-
-
-def _usage(usage: object) -> UsageMetadata | None:
-    if not isinstance(usage, dict):
-        return None
-    return UsageMetadata(
-        prompt_token_count=number(usage.get("promptTokenCount")),
-        tool_use_prompt_token_count=number(usage.get("toolUsePromptTokenCount")),
-        cached_content_token_count=number(usage.get("cachedContentTokenCount")),
-        candidates_token_count=number(usage.get("candidatesTokenCount")),
-        thoughts_token_count=number(usage.get("thoughtsTokenCount")),
-    )

@@ -3,16 +3,13 @@
 import re
 from collections.abc import Iterator
 
-import msgspec
-
-from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
-from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.base import Format, FormatSpec, Translation
+from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.lenient_fields import NULL, one_line
-from actors.providers.formats.openai_chat.frames import Choice, Delta, TokenUsage, read_frame
+from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, TokenUsage
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
-from actors.runtime.json_pieces import encoded
 from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
@@ -36,68 +33,40 @@ _FINISHES = {
 Any other value means `stop`: a provider-specific reason is an end that the provider chose."""
 
 
-class OpenAIChat:
-    """Chat Completions as an `actors.providers.formats.base.Format`."""
-
-    stream_type = "text/event-stream"
-
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return tuple(as_chat(call, keep_field=THINKING)[1])
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        call, left_out = as_chat(call, keep_field=THINKING)
-        headers = [
-            ("content-type", "application/json"),
-            ("accept", "text/event-stream, application/json"),
-        ]
-        if api_key is not None:
-            headers.append(("authorization", f"Bearer {api_key}"))
-        body = {
-            **call.parameters,
-            "model": call.upstream_model,
-            "messages": write_messages(call.messages),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        path = "/chat/completions"
-        return RequestParts(path, tuple(headers), encoded(body), tuple(left_out))
-
-    def stream_decoder(self, scrub: Scrub) -> Decoder:
-        return OpenAIChatDecoder(scrub)
-
-    def whole_decoder(self, scrub: Scrub) -> Decoder:
-        return OpenAIWholeDecoder(scrub)
+def translate(call: ModelCall) -> Translation:
+    """Return the body for a call."""
+    call, left_out = as_chat(call, keep_field=THINKING)
+    body = {
+        **call.parameters,
+        "model": call.upstream_model,
+        "messages": write_messages(call.messages),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return Translation(body, tuple(left_out))
 
 
-class _ChatFrames(Reader):
+class _ChatFrames(Reader[Frame]):
     """Reader that turns Chat Completions frames into chunks.
 
     A frame's usage chunk precedes its finish chunk.
     """
 
+    _frame_type = FRAME
     _text_in = re.compile(rb'"(?:content|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls = ToolCalls()
 
-    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Append the chunks of one frame. Raises `UpstreamFailure`."""
-        try:
-            frame, strict = read_frame(data)
-        except msgspec.DecodeError:
-            self._repair_or_skip(data, chunks)
-            return
+    def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)
-        before = len(chunks)
         if frame.usage is not None and (usage := _usage(frame.usage)) is not None:
             chunks.append(UsageChunk(usage))
         for choice in frame.choices or ():
             if choice.index == 0:
                 self._choice(choice, chunks)
-        if not strict and len(chunks) == before:
-            chunks.append(self._skipped(data))
 
     def _choice(self, choice: Choice, chunks: list[Chunk]) -> None:
         delta = choice.delta or choice.message
@@ -133,26 +102,30 @@ class _ChatFrames(Reader):
         self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
 
 
-class OpenAIChatDecoder(_ChatFrames, SseStream):
+class OpenAIChatDecoder(_ChatFrames, SseStream[Frame]):
     """Decoder for a stream of server-sent events."""
 
 
-class OpenAIWholeDecoder(_ChatFrames, Document):
+class OpenAIWholeDecoder(_ChatFrames, Document[Frame]):
     """Decoder for an answer sent as one document although a stream was requested."""
 
 
 def _usage(usage: TokenUsage) -> Usage | None:
-    """Return the usage, or None if a count is missing or negative."""
-    input_count, output_count = usage.prompt_tokens, usage.completion_tokens
-    if input_count is None or output_count is None or input_count < 0 or output_count < 0:
-        return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return Usage(
-        input_tokens=input_count,
-        output_tokens=output_count,
-        cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
-        reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
+    return usage_of(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        (prompt and prompt.cached_tokens) or 0,
+        (completion and completion.reasoning_tokens) or 0,
     )
 
 
-FORMAT = FormatSpec("openai-chat", OpenAIChat, embeddings_path="/embeddings")
+OPENAI_CHAT = Format(
+    path=lambda model: "/chat/completions",
+    translate=translate,
+    stream_decoder=OpenAIChatDecoder,
+    whole_decoder=OpenAIWholeDecoder,
+)
+"""Chat Completions; the base URL ends in `/v1`."""
+
+FORMAT = FormatSpec("openai-chat", OPENAI_CHAT, embeddings_path="/embeddings")

@@ -1,4 +1,4 @@
-"""Parses Chat Completions frames: strictly at first, leniently if field types are wrong.
+"""Frames of Chat Completions.
 
 Only the fields that are used are declared.
 """
@@ -6,7 +6,7 @@ Only the fields that are used are declared.
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient_fields import NULL, Number, number, objects, raw, read_either
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 
 
 class Function(Struct, gc=False):
@@ -61,85 +61,25 @@ class Frame(Struct, gc=False):
     object: str | None = None
 
 
-_strict = msgspec.json.Decoder(Frame).decode
-
-
-def read_frame(data: bytes) -> tuple[Frame, bool]:
-    """Return the frame and whether it matched the schema.
-
-    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
-    isn't a JSON object.
-    """
-    return read_either(data, _strict, _lenient)
-
-
-def _lenient(document: dict[str, object]) -> Frame:
-    return Frame(
-        choices=[_choice(one) for one in objects(document.get("choices"))],
-        usage=_usage(document.get("usage")),
-        error=raw(document.get("error")),
-        object=_text(document.get("object")),
-    )
-
-
-def _choice(choice: dict[str, object]) -> Choice:
-    return Choice(
-        index=number(choice.get("index")) or 0,
-        delta=_delta(choice.get("delta")),
-        message=_delta(choice.get("message")),
-        finish_reason=_text(choice.get("finish_reason")),
-    )
-
-
-def _delta(delta: object) -> Delta | None:
-    if not isinstance(delta, dict):
-        return None
-    return Delta(
-        content=_text(delta.get("content")),
-        refusal=_text(delta.get("refusal")),
-        reasoning_content=_text(delta.get("reasoning_content")),
-        reasoning=_text(delta.get("reasoning")),
-        tool_calls=[_call(one) for one in objects(delta.get("tool_calls"))],
-        function_call=_function(delta.get("function_call")),
-    )
-
-
-def _call(call: dict[str, object]) -> Call:
-    return Call(
-        index=number(call.get("index")),
-        id=_text(call.get("id")),
-        function=_function(call.get("function")),
-    )
-
-
-def _function(function: object) -> Function | None:
-    if not isinstance(function, dict):
-        return None
-    arguments = function.get("arguments")
-    if isinstance(arguments, dict):
-        arguments = msgspec.json.encode(arguments).decode()
-    return Function(name=_text(function.get("name")), arguments=_text(arguments))
-
-
-def _usage(usage: object) -> TokenUsage | None:
-    if not isinstance(usage, dict):
-        return None
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    return TokenUsage(
-        prompt_tokens=number(usage.get("prompt_tokens")),
-        completion_tokens=number(usage.get("completion_tokens")),
-        prompt_tokens_details=PromptDetails(number(prompt.get("cached_tokens")))
-        if isinstance(prompt, dict)
-        else None,
-        completion_tokens_details=CompletionDetails(number(completion.get("reasoning_tokens")))
-        if isinstance(completion, dict)
-        else None,
-    )
+def _arguments(value: object) -> str | None:
+    """Return arguments as JSON text, which some servers send as an object."""
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else _text(value)
 
 
 def _text(value: object) -> str | None:
     """Return a string, the joined texts of a list of content parts, or None for anything else."""
     if isinstance(value, str):
         return value
-    texts = [text for part in objects(value) if isinstance(text := part.get("text"), str)]
-    return "".join(texts) or None
+    parts = value if isinstance(value, list) else ()
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join([text for text in texts if isinstance(text, str)]) or None
+
+
+FRAME = FrameType(
+    Frame,
+    content=_text,
+    refusal=_text,
+    reasoning_content=_text,
+    reasoning=_text,
+    arguments=_arguments,
+)

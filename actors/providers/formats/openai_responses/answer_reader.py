@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from actors.providers.formats.decoding import Reader
+from actors.providers.formats.decoding import Reader, usage_of
+from actors.providers.formats.lenient_fields import F
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
 from actors.providers.formats.openai_responses.frames import Item, Part, Response, TokenUsage
 from actors.providers.redaction import Scrub
@@ -42,7 +43,7 @@ class _Call(Struct, gc=False):
         return TextPosition(TextKind.ARGUMENTS, self.index)
 
 
-class AnswerReader(Reader):
+class AnswerReader(Reader[F]):
     """Base of `EventReader` and `WholeReader`."""
 
     _text_in = re.compile(rb'"(?:delta|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
@@ -56,7 +57,6 @@ class AnswerReader(Reader):
         """Calls by id."""
         self._call_at: dict[int, _Call] = {}
         """Calls by output index; the latest, as some servers give all items the same index."""
-        self._call_count = 0
 
     @property
     def _started(self) -> bool:
@@ -174,14 +174,10 @@ def parts_of(item: Item, at: int) -> Iterator[tuple[TextPosition, str]]:
 
 
 def _usage(usage: TokenUsage) -> Usage | None:
-    """Return the usage, or None if a count is missing or negative."""
-    input_count, output_count = usage.input_tokens, usage.output_tokens
-    if input_count is None or output_count is None or input_count < 0 or output_count < 0:
-        return None
     prompt, completion = usage.input_tokens_details, usage.output_tokens_details
-    return Usage(
-        input_tokens=input_count,
-        output_tokens=output_count,
-        cached_input_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
-        reasoning_tokens=max(0, (completion and completion.reasoning_tokens) or 0),
+    return usage_of(
+        usage.input_tokens,
+        usage.output_tokens,
+        (prompt and prompt.cached_tokens) or 0,
+        (completion and completion.reasoning_tokens) or 0,
     )

@@ -5,11 +5,12 @@ over HTTP and over a WebSocket.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 
-from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
+from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.lenient_fields import NULL, Number, one_line
 from actors.providers.formats.openai_responses.answer_reader import (
@@ -21,18 +22,16 @@ from actors.providers.formats.openai_responses.answer_reader import (
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition
 from actors.providers.formats.openai_responses.frames import (
     EMPTY,
+    EVENT,
+    RESPONSE,
     Event,
     Item,
     Part,
     Response,
-    read_event,
-    read_response,
 )
 from actors.providers.formats.openai_responses.request import translate
-from actors.providers.redaction import Scrub
-from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk, TextChunk
-from actors.turn.model_call import ModelCall, UpstreamFailure
+from actors.turn.model_call import UpstreamFailure
 
 _DELTAS = {
     "response.output_text.delta": TextKind.TEXT,
@@ -60,26 +59,20 @@ class _ErrorStatus(Struct):
     status: Number | None = None
 
 
-class EventReader(AnswerReader):
+class EventReader(AnswerReader[Event]):
     """Reader of an answer sent as events."""
 
-    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Append the chunks of one event. Raises `UpstreamFailure`."""
-        try:
-            event, strict = read_event(data)
-        except msgspec.DecodeError:
-            self._repair_or_skip(data, chunks)
-            return
+    _frame_type = EVENT
+
+    def _read_frame(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
         if event.error != NULL or "error" in (event.type, event.object):
             raise self._fail_with(data)
-        handler = _HANDLERS.get(event.type or "")
-        before = len(chunks)
-        if handler is not None:
+        if (handler := _HANDLERS.get(event.type or "")) is not None:
             handler(self, event, chunks)
-        # Report unreadable events, but not unknown types: the API adds new ones.
-        meant = event.type is None or (handler is not None and not strict)
-        if meant and len(chunks) == before:
-            chunks.append(self._skipped(data))
+
+    def _is_unreadable(self, event: Event, *, strict: bool) -> bool:
+        """Ignore unknown types: the API adds new ones."""
+        return event.type is None or (event.type in _HANDLERS and not strict)
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)
@@ -150,25 +143,22 @@ class EventReader(AnswerReader):
         raise self._failure_of(event.response or Response(), chunks)
 
 
-class WholeReader(AnswerReader):
+class WholeReader(AnswerReader[Response]):
     """Reader of an answer sent as one document."""
 
-    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Append the chunks of the answer. Raises `UpstreamFailure`."""
-        try:
-            response, _ = read_response(data)
-        except msgspec.DecodeError:
-            self._repair_or_skip(data, chunks)
-            return
+    _frame_type = RESPONSE
+
+    def _read_frame(self, response: Response, data: bytes, chunks: list[Chunk]) -> None:
         if response.error != NULL or response.object == "error":
             self._emit_usage(response, chunks)
             raise self._fail_with(data)
         if response.status in _FAILED:
             raise self._failure_of(response, chunks)
-        if response.status is None and response.output is None:
-            chunks.append(self._skipped(data))
-        elif response.status in _STATUSES:
+        if response.status in _STATUSES and not self._is_unreadable(response, strict=True):
             self._finish_response(response, chunks, incomplete=False)
+
+    def _is_unreadable(self, response: Response, *, strict: bool) -> bool:
+        return response.status is None and response.output is None
 
 
 def _position(kind: TextKind, event: Event) -> TextPosition:
@@ -209,38 +199,20 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
 """Handlers by event type; other events carry no content and are ignored."""
 
 
-class OpenAIResponses:
-    """The Responses API as an `actors.providers.formats.base.Format`."""
-
-    stream_type = "text/event-stream"
-
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return translate(call).left_out
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        headers = [
-            ("content-type", "application/json"),
-            ("accept", "text/event-stream, application/json"),
-        ]
-        if api_key is not None:
-            headers.append(("authorization", f"Bearer {api_key}"))
-        translation = translate(call)
-        body = {**translation.body, "stream": True}
-        return RequestParts(PATH, tuple(headers), encoded(body), translation.left_out)
-
-    def stream_decoder(self, scrub: Scrub) -> Decoder:
-        return ResponsesDecoder(scrub)
-
-    def whole_decoder(self, scrub: Scrub) -> Decoder:
-        return ResponsesWholeDecoder(scrub)
-
-
-class ResponsesDecoder(EventReader, SseStream):
+class ResponsesDecoder(EventReader, SseStream[Event]):
     """Decoder for a stream of server-sent events."""
 
 
-class ResponsesWholeDecoder(WholeReader, Document):
+class ResponsesWholeDecoder(WholeReader, Document[Response]):
     """Decoder for an answer sent as one document although a stream was requested."""
 
 
-FORMAT = FormatSpec("openai-responses", OpenAIResponses, BASE_URL, embeddings_path="/embeddings")
+OPENAI_RESPONSES = Format(
+    path=lambda model: PATH,
+    translate=partial(translate, stream=True),
+    stream_decoder=ResponsesDecoder,
+    whole_decoder=ResponsesWholeDecoder,
+)
+"""The Responses API; the base URL ends in `/v1`."""
+
+FORMAT = FormatSpec("openai-responses", OPENAI_RESPONSES, BASE_URL, embeddings_path="/embeddings")

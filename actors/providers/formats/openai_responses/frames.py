@@ -1,15 +1,11 @@
-"""Parses Responses objects and events: strictly at first, leniently if field types are wrong.
+"""Objects and events of the Responses API.
 
 Only the fields that are used are declared.
 """
 
-from functools import partial
-from typing import TypeVar, get_args, get_origin
-
-import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient_fields import NULL, Number, raw, read_either
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 
 EMPTY = Raw(b"[]")
 
@@ -82,50 +78,5 @@ class Event(Struct, gc=False):
     object: str | None = None
 
 
-S = TypeVar("S", bound=Struct)
-
-_event = msgspec.json.Decoder(Event).decode
-_response = msgspec.json.Decoder(Response).decode
-
-
-def read_event(data: bytes) -> tuple[Event, bool]:
-    """Return the event and whether it matched the schema.
-
-    If field types are wrong, the readable fields are kept. Raises `msgspec.DecodeError` if `data`
-    isn't a JSON object.
-    """
-    return read_either(data, _event, _salvage_event)
-
-
-def read_response(data: bytes) -> tuple[Response, bool]:
-    """Return the response and whether it matched the schema, like `read_event`."""
-    return read_either(data, _response, _salvage_response)
-
-
-def _salvage(kind: type[S], document: dict[str, object]) -> S:
-    """Return a struct of those fields of a document that match their types."""
-    kept = {}
-    for field in msgspec.structs.fields(kind):
-        if field.name in document:
-            try:
-                kept[field.name] = _fitting(field.type, document[field.name])
-            except msgspec.ValidationError:
-                continue
-    return kind(**kept)
-
-
-def _fitting(wanted: object, value: object) -> object:
-    """Convert a value to the type of a field. Raises `msgspec.ValidationError`."""
-    for option in get_args(wanted) or (wanted,):
-        if option is Raw:
-            return raw(value)
-        if get_origin(option) is list and isinstance(value, list):
-            (inner,) = get_args(option)
-            return [_salvage(inner, one) for one in value if isinstance(one, dict)]
-        if isinstance(option, type) and issubclass(option, Struct) and isinstance(value, dict):
-            return _salvage(option, value)
-    return msgspec.convert(value, wanted)
-
-
-_salvage_event = partial(_salvage, Event)
-_salvage_response = partial(_salvage, Response)
+EVENT = FrameType(Event)
+RESPONSE = FrameType(Response)

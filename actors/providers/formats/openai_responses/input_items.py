@@ -1,20 +1,28 @@
-"""Converts Chat messages to the `input` items of a Responses request."""
+"""Converts messages to the `input` items of a Responses request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.formats.chat_call import unknown_keys
-from actors.turn.model_call import JSON
+from actors.providers.formats.messages import calls_of, parts_of, unknown_fields
+from actors.turn.messages import (
+    JSON,
+    AssistantMessage,
+    CustomToolCall,
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    RefusalPart,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+)
 
 Object = dict[str, JSON]
-LeaveOut = Callable[[str], None]
-"""Called with the path of each thing that is left out."""
-
-_ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
-def items_of(messages: list[Object], leave_out: LeaveOut) -> list[Object]:
-    """Return the items of all messages in order; call `leave_out` for what they leave out."""
-    conversation = _Conversation(leave_out)
+def items_of(messages: Sequence[Message], left_out: list[str]) -> list[Object]:
+    """Return the items of all messages in order; add what they leave out to `left_out`."""
+    conversation = _Conversation(left_out)
     return [
         item
         for number, message in enumerate(messages)
@@ -23,117 +31,82 @@ def items_of(messages: list[Object], leave_out: LeaveOut) -> list[Object]:
 
 
 class _Conversation:
-    def __init__(self, leave_out: LeaveOut) -> None:
-        self._leave_out = leave_out
-        self._custom: set[JSON] = set()
+    def __init__(self, left_out: list[str]) -> None:
+        self._left_out = left_out
+        self._custom: set[str | None] = set()
         """Ids of custom tool calls, whose results have another item type."""
 
-    def items(self, message: Object, path: str) -> Iterator[Object]:
+    def items(self, message: Message, path: str) -> Iterator[Object]:
         """Yield the items of the message at `path`."""
-        role = message.get("role")
-        if role not in _ROLES:
-            self._leave_out(path)
+        if message.role == "function" or "role" in message.extras:
+            self._left_out.append(path)
             return
-        for odd in unknown_keys(message, path):
-            self._leave_out(odd)
-        if role == "tool":
-            yield self._tool_output(message, path)
-        elif role == "assistant":
-            yield from self._assistant(message, path)
-        else:
-            yield {"role": role, "content": self._content(message, path)}
+        self._left_out += unknown_fields(message, path)
+        translate = _output_part if isinstance(message, AssistantMessage) else _input_part
+        content = self._content(message, path, translate)
+        match message:
+            case ToolMessage(tool_call_id=id):
+                kind = "custom_tool_call" if id in self._custom else "function_call"
+                yield {"type": f"{kind}_output", "call_id": id, "output": content}
+            case AssistantMessage():
+                if content or message.content == "":
+                    yield {"role": "assistant", "content": content}
+                yield from self._calls(message, path)
+            case _:
+                yield {"role": message.role, "content": content}
 
-    def _tool_output(self, message: Object, path: str) -> Object:
-        id = message.get("tool_call_id")
-        custom = isinstance(id, str) and id in self._custom
-        return {
-            "type": "custom_tool_call_output" if custom else "function_call_output",
-            "call_id": id,
-            "output": self._content(message, path),
-        }
-
-    def _assistant(self, message: Object, path: str) -> Iterator[Object]:
-        content = self._assistant_content(message, path)
-        if content or message.get("content") == "":
-            yield {"role": "assistant", "content": content}
-        calls = message.get("tool_calls")
-        for number, call in enumerate(calls if isinstance(calls, list) else ()):
-            item = self._call(call)
-            if item is None:
-                self._leave_out(f"{path}.tool_calls[{number}]")
-            else:
-                yield item
-
-    def _assistant_content(self, message: Object, path: str) -> JSON:
-        content, refusal = message.get("content"), message.get("refusal")
-        if isinstance(content, list):
-            converted = self._parts(content, path, _assistant_part)
-        elif isinstance(content, str) and not refusal:
-            return content
-        else:
-            converted = [_output_text(content)] if content else []
-        if refusal:
-            converted.append({"type": "refusal", "refusal": refusal})
-        return converted
-
-    def _call(self, call: JSON) -> Object | None:
-        if not isinstance(call, dict):
-            return None
-        id = call.get("id")
-        match call:
-            case {"function": dict(function)}:
-                given = {"name": function.get("name"), "arguments": function.get("arguments")}
-                return {"type": "function_call", "call_id": id, **given}
-            case {"custom": dict(custom)} if isinstance(id, str):
-                self._custom.add(id)
-                given = {"name": custom.get("name"), "input": custom.get("input")}
-                return {"type": "custom_tool_call", "call_id": id, **given}
-        return None
-
-    def _content(self, message: Object, path: str) -> JSON:
-        content = message.get("content")
-        if isinstance(content, list):
-            return self._parts(content, path, _input_part)
-        return "" if content is None else content
-
-    def _parts(
-        self, content: list[JSON], path: str, translate: Callable[[Object], Object | None]
-    ) -> list[Object]:
+    def _content(
+        self, message: Message, path: str, translate: Callable[[Part], Object | None]
+    ) -> JSON:
+        refused = isinstance(message, AssistantMessage) and message.refusal
+        if not isinstance(message.content, tuple) and not refused:
+            return message.content or ""
         converted = []
-        for number, part in enumerate(content):
-            item = translate(part) if isinstance(part, dict) else None
+        for where, part in parts_of(message, path):
+            item = translate(part)
             if item is None:
-                self._leave_out(f"{path}.content[{number}]")
+                self._left_out.append(where)
             else:
                 converted.append(item)
         return converted
 
+    def _calls(self, message: AssistantMessage, path: str) -> Iterator[Object]:
+        for where, call in calls_of(message, path):
+            match call:
+                case ToolCall(id, name, arguments):
+                    yield {
+                        "type": "function_call",
+                        "call_id": id,
+                        "name": name,
+                        "arguments": arguments,
+                    }
+                case CustomToolCall(str(id), name, text):
+                    self._custom.add(id)
+                    yield {"type": "custom_tool_call", "call_id": id, "name": name, "input": text}
+                case _:
+                    self._left_out.append(where)
 
-def _input_part(part: Object) -> Object | None:
+
+def _input_part(part: Part) -> Object | None:
     match part:
-        case {"type": "text", "text": text, **others}:
-            return {**others, "type": "input_text", "text": text}
-        case {"type": "image_url", "image_url": dict(image), **others}:
-            detail = image.get("detail") or "auto"
-            return {
-                **others,
-                "type": "input_image",
-                "detail": detail,
-                "image_url": image.get("url"),
-            }
-        case {"type": "file", "file": dict(file), **others}:
-            return {**others, "type": "input_file", **file}
-    return None
+        case TextPart(text, extras):
+            return {**extras, "type": "input_text", "text": text}
+        case ImagePart(url, detail, extras):
+            kind = {"type": "input_image", "detail": detail or "auto"}
+            return {**extras, **kind, "image_url": url}
+        case FilePart(data, file_id, filename, extras):
+            given = {"file_data": data, "file_id": file_id, "filename": filename}
+            file = {name: value for name, value in given.items() if value is not None}
+            return {**extras, "type": "input_file", **file}
+        case _:
+            return None
 
 
-def _assistant_part(part: Object) -> Object | None:
+def _output_part(part: Part) -> Object | None:
     match part:
-        case {"type": "text", "text": text}:
-            return _output_text(text)
-        case {"type": "refusal", "refusal": refusal}:
+        case TextPart(text):
+            return {"type": "output_text", "text": text, "annotations": []}
+        case RefusalPart(refusal):
             return {"type": "refusal", "refusal": refusal}
-    return None
-
-
-def _output_text(text: JSON) -> Object:
-    return {"type": "output_text", "text": text, "annotations": []}
+        case _:
+            return None

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from actors.ports import AnswerStream, Provider
-from actors.providers.formats.base import RequestParts
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
+from actors.providers.formats.base import Translation
+from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.provider import HttpProvider, UpstreamClient, make_client
 from actors.providers.http.transport import Statistics
 from actors.runtime.offload import BUDGET, Cost
@@ -403,16 +403,6 @@ async def test_a_client_has_no_proxy_and_no_deadlines(monkeypatch: pytest.Monkey
     assert wire.closed
 
 
-class CustomPath(OpenAIChat):
-    """A format with a configurable request path."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        return RequestParts(self._path, (), b"{}")
-
-
 @pytest.mark.parametrize(
     ("base", "path", "target"),
     [
@@ -424,24 +414,10 @@ class CustomPath(OpenAIChat):
 )
 async def test_path_is_sent_as_the_format_builds_it(base: str, path: str, target: str) -> None:
     wire = MemoryWire(SSE)
-    provider = HttpProvider("p", base, None, Peer(wire).client(), format=CustomPath(path))
+    format = msgspec.structs.replace(OPENAI_CHAT, path=lambda model: path)
+    provider = HttpProvider("p", base, None, Peer(wire).client(), format=format)
     (await provider.open(CALL, connect_s=5.0)).close()
     assert wire.sent.startswith(f"POST {target} HTTP/1.1\r\n".encode())
-
-
-class ThreadRecorder(OpenAIChat):
-    """A format that records the thread in which a call is translated."""
-
-    def __init__(self) -> None:
-        self.threads: list[int] = []
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        self.threads.append(threading.get_ident())
-        return super().build(call, api_key)
-
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        self.threads.append(threading.get_ident())
-        return super().unsupported(call)
 
 
 FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
@@ -449,7 +425,13 @@ FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
 
 @pytest.mark.parametrize(("parts", "inline"), [(10, True), (BUDGET // Cost.VALUE, False)])
 async def test_large_calls_are_translated_in_a_thread(parts: int, inline: bool) -> None:
-    format = ThreadRecorder()
+    threads: list[int] = []
+
+    def recorded(call: ModelCall) -> Translation:
+        threads.append(threading.get_ident())
+        return OPENAI_CHAT.translate(call)
+
+    format = msgspec.structs.replace(OPENAI_CHAT, translate=recorded)
     setting = Setting(SSE, format=format)
     content: list[Any] = [{"type": "text", "text": "a"}] * parts
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
@@ -457,8 +439,8 @@ async def test_large_calls_are_translated_in_a_thread(parts: int, inline: bool) 
     call = msgspec.structs.replace(call, foreign=FOREIGN)
     answer = await setting.provider.open(call, connect_s=5.0)
     assert answer.ignored == ("speed",)
-    assert [thread == threading.get_ident() for thread in format.threads] == [inline], "just once"
+    assert [thread == threading.get_ident() for thread in threads] == [inline], "just once"
     assert await setting.provider.unsupported(call) == answer.ignored
-    assert (format.threads[1] == threading.get_ident()) is inline
+    assert (threads[1] == threading.get_ident()) is inline
     sent = setting.wire.sent.partition(b"\r\n\r\n")[2]
     assert msgspec.json.decode(sent)["messages"] == messages

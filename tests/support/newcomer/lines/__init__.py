@@ -3,37 +3,18 @@
 `.` is the end, and `!` begins an error.
 """
 
-from actors.providers.formats.base import Decoder, FormatSpec, RequestParts
+from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.decoding import LineStream
-from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.messages import text_of
 from actors.turn.model_call import FailureKind, ModelCall
 from actors.turn.outcome import Reason
 
 
-class Lines:
-    """The API as an `actors.providers.formats.base.Format`."""
-
-    stream_type = "text/x-lines"
-
-    def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """Return the parts of a call that are left out: everything but the last text."""
-        return (*(f"messages[{n}]" for n in range(len(call.messages) - 1)), *call.parameters)
-
-    def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
-        """Return the request for a call."""
-        headers = [("content-type", "text/plain")]
-        if api_key is not None:
-            headers.append(("x-key", api_key))
-        text = text_of(call.messages[-1]).encode()
-        return RequestParts("/ask", tuple(headers), text, self.unsupported(call))
-
-    def stream_decoder(self, scrub: Scrub) -> Decoder:
-        """Return a decoder for a stream."""
-        return LinesDecoder(scrub)
-
-    whole_decoder = stream_decoder
+def translate(call: ModelCall) -> Translation:
+    """Return the request for a call: its last text, and the paths of everything else."""
+    left_out = [f"messages[{n}]" for n in range(len(call.messages) - 1)]
+    return Translation({"text": text_of(call.messages[-1])}, (*left_out, *call.parameters))
 
 
 class LinesDecoder(LineStream):
@@ -52,4 +33,13 @@ class LinesDecoder(LineStream):
             chunks.append(self._skipped(data))
 
 
-FORMAT = FormatSpec("lines", Lines)
+LINES = Format(
+    path=lambda model: "/ask",
+    translate=translate,
+    stream_decoder=LinesDecoder,
+    whole_decoder=LinesDecoder,
+    stream_type="text/x-lines",
+    key_header=("x-key", ""),
+)
+
+FORMAT = FormatSpec("lines", LINES)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.providers.formats.anthropic.decoder import Anthropic
+from actors.providers.formats.anthropic.decoder import ANTHROPIC
 from actors.providers.formats.base import Format
-from actors.providers.formats.gemini.decoder import Gemini
-from actors.providers.formats.ollama.decoder import Ollama
-from actors.providers.formats.openai_chat.decoder import OpenAIChat
-from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.providers.formats.gemini.decoder import GEMINI
+from actors.providers.formats.ollama.decoder import OLLAMA
+from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
+from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import ModelCall
 from web.http.api_error import ApiError
@@ -621,11 +621,11 @@ async def test_a_large_body_is_read_in_a_thread() -> None:
 
 
 FORMATS: dict[str, Format] = {
-    "anthropic": Anthropic(),
-    "openai-chat": OpenAIChat(),
-    "openai-responses": OpenAIResponses(),
-    "gemini": Gemini(),
-    "ollama": Ollama(),
+    "anthropic": ANTHROPIC,
+    "openai-chat": OPENAI_CHAT,
+    "openai-responses": OPENAI_RESPONSES,
+    "gemini": GEMINI,
+    "ollama": OLLAMA,
 }
 
 
@@ -636,8 +636,8 @@ def call_of(**changes: object) -> ModelCall:
 def sent_body(**changes: object) -> dict[str, Any]:
     """Return the body sent to Anthropic's API, after checking that nothing is left out."""
     call = call_of(**changes)
-    assert Anthropic().unsupported(call) == ()
-    document = msgspec.json.decode(Anthropic().build(call, None).body)
+    assert ANTHROPIC.unsupported(call) == ()
+    document = msgspec.json.decode(ANTHROPIC.build(call, None).body)
     assert document.pop("stream") is True
     assert document.pop("model") == "claude-sonnet-4-5"
     assert isinstance(document, dict)
@@ -747,8 +747,8 @@ def test_fields_that_the_same_api_rejects_are_named(
     asked: dict[str, object], left_out: tuple[str, ...]
 ) -> None:
     call = call_of(**asked)
-    assert Anthropic().unsupported(call) == left_out
-    sent = msgspec.json.decode(Anthropic().build(call, None).body)
+    assert ANTHROPIC.unsupported(call) == left_out
+    sent = msgspec.json.decode(ANTHROPIC.build(call, None).body)
     assert "thinking" not in sent
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.formats.anthropic.decoder import (
-    Anthropic,
+    ANTHROPIC,
     AnthropicDecoder,
     AnthropicWholeDecoder,
 )
@@ -500,9 +500,9 @@ def test_a_request_names_the_version_and_the_key() -> None:
         messages=read_messages([{"role": "user", "content": "Hi"}]),
         parameters={},
     )
-    parts = Anthropic().build(call, "sk-1")
+    parts = ANTHROPIC.build(call, "sk-1")
     assert parts.path == "/messages"
     assert dict(parts.headers)["x-api-key"] == "sk-1"
     assert dict(parts.headers)["anthropic-version"] == "2023-06-01"
     assert json.loads(parts.body)["stream"] is True
-    assert "x-api-key" not in dict(Anthropic().build(call, None).headers)
+    assert "x-api-key" not in dict(ANTHROPIC.build(call, None).headers)

@@ -9,7 +9,7 @@ from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.formats.gemini.decoder import Gemini, GeminiDecoder, GeminiWholeDecoder
+from actors.providers.formats.gemini.decoder import GEMINI, GeminiDecoder, GeminiWholeDecoder
 from actors.providers.http.provider import HttpProvider
 from actors.providers.http.transport import Statistics
 from actors.turn.chat_messages import read_messages
@@ -411,7 +411,7 @@ async def test_connection_is_reused_after_a_finished_answer() -> None:
         wire = MemoryWire(SSE, *end)
         client = Peer(wire).client()
         provider = HttpProvider(
-            "p", "http://up/v1beta", credentials_of("k1"), client, format=Gemini()
+            "p", "http://up/v1beta", credentials_of("k1"), client, format=GEMINI
         )
         answer = await provider.open(CALL, connect_s=5.0)
         chunks: list[Chunk] = []
@@ -430,7 +430,7 @@ async def test_a_body_that_does_not_end_is_not_waited_for(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     wire = MemoryWire(SSE, chunked(event(frame({"text": "Hi"}, finish="STOP"))), 50.0, LAST)
-    provider = HttpProvider("p", "http://up", None, Peer(wire).client(), format=Gemini())
+    provider = HttpProvider("p", "http://up", None, Peer(wire).client(), format=GEMINI)
     answer = await provider.open(CALL, connect_s=5.0)
     while await answer.receive():
         pass

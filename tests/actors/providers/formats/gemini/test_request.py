@@ -8,7 +8,7 @@ import pytest
 from google.genai import types
 from hypothesis import given
 
-from actors.providers.formats.gemini.decoder import Gemini
+from actors.providers.formats.gemini.decoder import GEMINI
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 from tests.support.malformed_calls import any_calls, check_builds
@@ -38,7 +38,7 @@ def call(*messages: Any, model: str = "gemini-2.5-flash", **parameters: Any) -> 
 
 def built(asked: ModelCall) -> dict[str, Any]:
     """Return the request body, validated by the SDK's types."""
-    document = msgspec.json.decode(Gemini().build(asked, None).body, type=dict[str, Any])
+    document = msgspec.json.decode(GEMINI.build(asked, None).body, type=dict[str, Any])
     for field, value in document.items():
         pydantic.TypeAdapter[Any](_OF_REQUEST[field]).validate_python(value)
     return document
@@ -57,7 +57,7 @@ def settings(**parameters: Any) -> dict[str, Any]:
 def left_out(*messages: Any, **parameters: Any) -> tuple[str, ...]:
     asked = call(*messages, **parameters)
     built(asked)
-    return Gemini().unsupported(asked)
+    return GEMINI.unsupported(asked)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def left_out(*messages: Any, **parameters: Any) -> tuple[str, ...]:
     ],
 )
 def test_the_model_is_in_the_path(model: str, path: str) -> None:
-    parts = Gemini().build(call(model=model), None)
+    parts = GEMINI.build(call(model=model), None)
     assert parts.path == f"{path}:streamGenerateContent?alt=sse"
 
 
 def test_the_key_is_in_a_header() -> None:
-    assert dict(Gemini().build(call(), "k1").headers)["x-goog-api-key"] == "k1"
-    assert "x-goog-api-key" not in dict(Gemini().build(call(), None).headers)
+    assert dict(GEMINI.build(call(), "k1").headers)["x-goog-api-key"] == "k1"
+    assert "x-goog-api-key" not in dict(GEMINI.build(call(), None).headers)
 
 
 def test_a_question() -> None:
@@ -319,7 +319,7 @@ def test_native_parameters_pass_through() -> None:
         "cachedContent": "cachedContents/1",
         "generationConfig": {"topK": 4},
     }
-    assert Gemini().unsupported(asked) == ()
+    assert GEMINI.unsupported(asked) == ()
 
 
 TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": WEATHER}}
@@ -389,4 +389,4 @@ def test_unsupported_parameters_are_reported_and_left_out() -> None:
 
 @given(any_calls("thinkingConfig"))
 def test_arbitrary_calls_do_not_crash(asked: ModelCall) -> None:
-    check_builds(Gemini(), asked)
+    check_builds(GEMINI, asked)

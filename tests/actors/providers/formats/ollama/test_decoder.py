@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.formats.ollama.decoder import Ollama, OllamaDecoder, OllamaWholeDecoder
+from actors.providers.formats.ollama.decoder import OLLAMA, OllamaDecoder, OllamaWholeDecoder
 from actors.providers.http.provider import HttpProvider
 from actors.providers.http.transport import Statistics
 from actors.turn.chat_messages import read_messages
@@ -327,7 +327,7 @@ async def test_connection_is_reused_after_a_finished_answer() -> None:
     fields = ("content-type: application/x-ndjson", "transfer-encoding: chunked")
     wire = MemoryWire(head(200, *fields), chunked(stream(line(content="Hi"), last())))
     client = Peer(wire).client()
-    provider = HttpProvider("p", "http://up:11434", credentials_of("k1"), client, format=Ollama())
+    provider = HttpProvider("p", "http://up:11434", credentials_of("k1"), client, format=OLLAMA)
     empty = ModelCall(upstream_model="llama3.2", messages=read_messages([]), parameters={})
     answer = await provider.open(empty, connect_s=5.0)
     assert await answer.receive() == [TextChunk("Hi"), COUNTED, FINISH]

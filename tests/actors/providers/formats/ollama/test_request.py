@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from ollama._types import ChatRequest, Options
 
-from actors.providers.formats.ollama.decoder import Ollama
+from actors.providers.formats.ollama.decoder import OLLAMA
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 from tests.support.malformed_calls import any_calls, check_builds
@@ -30,7 +30,7 @@ def call(*messages: Any, **parameters: Any) -> ModelCall:
 
 def built(asked: ModelCall) -> dict[str, Any]:
     """Return the request body, validated by the SDK's types and without unknown fields."""
-    document = msgspec.json.decode(Ollama().build(asked, None).body, type=dict[str, Any])
+    document = msgspec.json.decode(OLLAMA.build(asked, None).body, type=dict[str, Any])
     ChatRequest.model_validate(document)
     assert document.keys() - _NEWER <= ChatRequest.model_fields.keys()
     for message in document["messages"]:
@@ -52,16 +52,16 @@ def rest(**parameters: Any) -> dict[str, Any]:
 
 def left_out(*asked: Any, **parameters: Any) -> tuple[str, ...]:
     built(call(*asked, **parameters))
-    return Ollama().unsupported(call(*asked, **parameters))
+    return OLLAMA.unsupported(call(*asked, **parameters))
 
 
 def test_a_question() -> None:
     assert built(call()) == {"model": "llama3.2", "messages": [USER], "stream": True}
     assert left_out() == ()
-    parts = Ollama().build(call(), "k1")
+    parts = OLLAMA.build(call(), "k1")
     assert parts.path == "/api/chat"
     assert dict(parts.headers)["authorization"] == "Bearer k1"
-    assert "authorization" not in dict(Ollama().build(call(), None).headers)
+    assert "authorization" not in dict(OLLAMA.build(call(), None).headers)
 
 
 def test_a_conversation() -> None:
@@ -227,4 +227,4 @@ def test_unsupported_parameters_are_reported_and_left_out() -> None:
 
 @given(any_calls("options"))
 def test_arbitrary_calls_do_not_crash(asked: ModelCall) -> None:
-    check_builds(Ollama(), asked)
+    check_builds(OLLAMA, asked)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.formats.openai_chat.decoder import (
-    OpenAIChat,
+    OPENAI_CHAT,
     OpenAIChatDecoder,
     OpenAIWholeDecoder,
 )
@@ -238,7 +238,12 @@ def test_wrong_types_beside_text_are_tolerated() -> None:
         event({"choices": [{"delta": {"content": "b", "tool_calls": "none"}}], "usage": "no"}),
         event({"choices": [{"delta": {"content": [{"type": "text", "text": "c"}]}}, 7]}),
         event({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"a": 1}}}]}}]}),
-    ) == [TextChunk("a"), TextChunk("b"), TextChunk("c"), ToolCallChunk(0, None, None, '{"a":1}')]
+    ) == [
+        TextChunk("a", "3"),
+        TextChunk("b"),
+        TextChunk("c"),
+        ToolCallChunk(0, None, None, '{"a":1}'),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -386,7 +391,7 @@ def test_request_contains_all_client_parameters() -> None:
             "seed": 3,
         },
     )
-    parts = OpenAIChat().build(call, "sk-1")
+    parts = OPENAI_CHAT.build(call, "sk-1")
     assert parts.path == "/chat/completions"
     assert dict(parts.headers)["authorization"] == "Bearer sk-1"
     assert msgspec.json.decode(parts.body) == {
@@ -396,7 +401,7 @@ def test_request_contains_all_client_parameters() -> None:
         "stream_options": {"include_usage": True},
         **call.parameters,
     }
-    assert "authorization" not in dict(OpenAIChat().build(call, None).headers)
+    assert "authorization" not in dict(OPENAI_CHAT.build(call, None).headers)
 
 
 def test_negative_usage_details_are_ignored() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 from pydantic import TypeAdapter
 
-from actors.providers.formats.openai_responses.decoder import OpenAIResponses
+from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 
@@ -26,7 +26,7 @@ def call(*messages: Object, **parameters: object) -> ModelCall:
 
 
 def body_of(*messages: Object, **parameters: object) -> Object:
-    parts = OpenAIResponses().build(call(*messages, **parameters), None)
+    parts = OPENAI_RESPONSES.build(call(*messages, **parameters), None)
     return msgspec.json.decode(parts.body, type=dict[str, object])
 
 
@@ -38,7 +38,7 @@ def translated(**parameters: object) -> Object:
 
 
 def left_out(*messages: Object, **parameters: object) -> tuple[str, ...]:
-    return OpenAIResponses().unsupported(call(*messages, **parameters))
+    return OPENAI_RESPONSES.unsupported(call(*messages, **parameters))
 
 
 def items(*messages: Object) -> object:
@@ -48,7 +48,7 @@ def items(*messages: Object) -> object:
 
 
 def test_a_request() -> None:
-    parts = OpenAIResponses().build(call({"role": "user", "content": "Hi"}, temperature=0), "sk-1")
+    parts = OPENAI_RESPONSES.build(call({"role": "user", "content": "Hi"}, temperature=0), "sk-1")
     assert parts.path == "/responses"
     assert dict(parts.headers) == {
         "content-type": "application/json",
@@ -62,7 +62,7 @@ def test_a_request() -> None:
         "input": [{"role": "user", "content": "Hi"}],
         "temperature": 0,
     }
-    assert "authorization" not in dict(OpenAIResponses().build(call(), None).headers)
+    assert "authorization" not in dict(OPENAI_RESPONSES.build(call(), None).headers)
 
 
 def test_messages_become_items() -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.formats.anthropic.decoder import Anthropic as Format
-from actors.providers.formats.anthropic.decoder import AnthropicDecoder
+from actors.providers.formats.anthropic.decoder import ANTHROPIC, AnthropicDecoder
 from actors.providers.simulated import script
 from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import read_messages, write_messages
@@ -262,8 +261,8 @@ def test_chat_survives_our_request_format(
     call = ModelCall(
         upstream_model="sim", messages=read_messages(messages), parameters={"user": "u"}
     )
-    assert Format().unsupported(call) == ()
-    sent = Anthropic().read(_PATH, Format().build(call, None).body).call
+    assert ANTHROPIC.unsupported(call) == ()
+    sent = Anthropic().read(_PATH, ANTHROPIC.build(call, None).body).call
     if len(system) > 1:  # the API has one system prompt of several blocks
         messages[: len(system)] = [
             {"role": "system", "content": [{"type": "text", "text": text} for text in system]}

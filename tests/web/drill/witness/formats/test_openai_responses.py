@@ -18,8 +18,8 @@ from openai.types.responses import (
 )
 from pydantic import ValidationError
 
-from actors.providers.formats.openai_responses.decoder import OpenAIResponses as Format
 from actors.providers.formats.openai_responses.decoder import (
+    OPENAI_RESPONSES,
     ResponsesDecoder,
     ResponsesWholeDecoder,
 )
@@ -151,7 +151,7 @@ def test_request_of_our_format_round_trips() -> None:
             "user": "u",
         },
     )
-    ask = OpenAIResponses().read(PATH, Format().build(call, None).body)
+    ask = OpenAIResponses().read(PATH, OPENAI_RESPONSES.build(call, None).body)
     assert ask.call.upstream_model == "sim"
     assert ask.call.messages == call.messages
     assert ask.call.parameters == call.parameters
