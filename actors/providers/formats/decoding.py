@@ -6,7 +6,6 @@ class that splits bytes into frames: `SseStream`, `LineStream` or `Document`. Th
 """
 
 import re
-from collections.abc import Callable
 from typing import ClassVar, Generic
 
 import msgspec
@@ -60,37 +59,40 @@ class Reader(Generic[F]):
         """See `actors.providers.formats.base.Decoder`."""
         if self._failure is not None:
             raise self._failure
-        return self._chunks_of(self._split, data)
+        chunks: list[Chunk] = []
+        try:
+            self._split(data, chunks)
+        except (UnicodeDecodeError, RecursionError, UpstreamFailure) as error:
+            self._raise_after(chunks, error)
+        return chunks
 
     def end(self) -> list[Chunk]:
         """See `actors.providers.formats.base.Decoder`."""
-        chunks = [] if self.over else self._chunks_of(self._split_rest, b"")
+        chunks: list[Chunk] = []
+        if not self.over:
+            try:
+                self._split_rest(chunks)
+            except (UnicodeDecodeError, RecursionError, UpstreamFailure) as error:
+                self._raise_after(chunks, error)
         if self._failure is not None and not chunks:
             raise self._failure
         if not chunks and not self.finished:
             raise self._fail(FailureKind.TRUNCATED, "the answer ended without a finish reason")
         return chunks
 
-    def _chunks_of(self, split: Callable[[bytes, list[Chunk]], None], data: bytes) -> list[Chunk]:
-        """Return the chunks of `data`; defer a failure to the next call if there are any."""
-        chunks: list[Chunk] = []
-        try:
-            split(data, chunks)
-        except (UnicodeDecodeError, RecursionError) as error:
+    def _raise_after(self, chunks: list[Chunk], error: Exception) -> None:
+        """Raise a failure if there are no chunks to return; else the next call raises it."""
+        if not isinstance(error, UpstreamFailure):
             odd = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
-            failure = self._fail(FailureKind.MALFORMED, f"a frame that is {odd}")
-            if not chunks:
-                raise failure from None
-        except UpstreamFailure:
-            if not chunks:
-                raise
-        return chunks
+            error = self._fail(FailureKind.MALFORMED, f"a frame that is {odd}")
+        if not chunks:
+            raise error from None
 
     def _split(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of the frames that `data` completes. Raises `UpstreamFailure`."""
         self._read(data, chunks)
 
-    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
+    def _split_rest(self, chunks: list[Chunk]) -> None:
         """Append the chunks of what is still buffered at the end. Raises `UpstreamFailure`."""
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
@@ -198,7 +200,7 @@ class SseStream(Reader[F]):
         else:
             self._read(event.data, chunks)
 
-    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
+    def _split_rest(self, chunks: list[Chunk]) -> None:
         for event in self._sse.end():
             if _is_whole(event.data):
                 self._read_special(event, chunks)
@@ -231,7 +233,7 @@ class LineStream(Reader[F]):
             self._buffered_size += len(rest)
         return [line.strip() for line in whole]
 
-    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
+    def _split_rest(self, chunks: list[Chunk]) -> None:
         last = b"".join(self._buffered).strip()
         self._buffered.clear()
         if last and _is_whole(last):
@@ -252,7 +254,7 @@ class Document(Reader[F]):
         if self._size > MAX_EVENT:
             raise self._fail(FailureKind.MALFORMED, f"an answer of over {MAX_EVENT} bytes")
 
-    def _split_rest(self, data: bytes, chunks: list[Chunk]) -> None:
+    def _split_rest(self, chunks: list[Chunk]) -> None:
         data = b"".join(self._parts)
         self._parts.clear()
         if data:

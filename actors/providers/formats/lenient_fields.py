@@ -1,6 +1,7 @@
 """Reads provider frames, in which fields may have wrong types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import Annotated, Generic, TypeVar, get_args, get_origin
 
@@ -19,53 +20,82 @@ S = TypeVar("S", bound=Struct)
 F = TypeVar("F", bound=Struct)
 
 
+Converter = Callable[[object], object]
+"""Converts a decoded JSON value to the type of a field. Raises `msgspec.ValidationError`."""
+
+
 class FrameType(Generic[F]):
     """A type of frame: decoded strictly at first, leniently if field types are wrong.
 
-    `readers` convert the values of fields, by name, that some servers send as another type.
+    `converters` convert the values of fields, by name, that some servers send as another type.
     """
 
-    def __init__(self, kind: type[F], **readers: Callable[[object], object]) -> None:
+    def __init__(self, kind: type[F], **converters: Converter) -> None:
         self.strict: Callable[[bytes], F] = msgspec.json.Decoder(kind).decode
         """Decode a frame. Raises `msgspec.ValidationError` if field types are wrong."""
-        self._kind = kind
-        self._readers = readers
+        self._salvage = _salvager(kind, converters)
 
     def lenient(self, data: bytes) -> F:
         """Decode the fields that match their types; the others keep their defaults.
 
         Raises `msgspec.DecodeError` if `data` isn't a JSON object.
         """
-        document: object = msgspec.json.decode(data)
-        if not isinstance(document, dict):
-            raise msgspec.ValidationError("not an object")
-        return self._salvaged(self._kind, document)
+        return self._salvage(msgspec.json.decode(data, type=dict[str, object]))
 
-    def _salvaged(self, kind: type[S], document: dict[str, object]) -> S:
+
+def _salvager(
+    kind: type[S], converters: Mapping[str, Converter]
+) -> Callable[[dict[str, object]], S]:
+    """Return a function that builds a struct from those fields of an object that match."""
+    fields = {
+        field.encode_name: (
+            field.name,
+            converters.get(field.name) or _converter(field.type, converters),
+        )
+        for field in msgspec.structs.fields(kind)
+    }
+
+    def salvage(document: dict[str, object]) -> S:
         kept = {}
-        for field in msgspec.structs.fields(kind):
-            if field.encode_name in document:
-                read = self._readers.get(field.name)
-                value = document[field.encode_name]
+        for key, value in document.items():
+            if key in fields:
+                name, convert = fields[key]
                 try:
-                    kept[field.name] = read(value) if read else self._fitting(field.type, value)
+                    kept[name] = convert(value)
                 except msgspec.ValidationError:
                     continue
         return kind(**kept)
 
-    def _fitting(self, wanted: object, value: object) -> object:
-        """Convert a value to the type of a field. Raises `msgspec.ValidationError`."""
-        for option in get_args(wanted) or (wanted,):
-            if option is Raw:
-                return NULL if value is None else Raw(msgspec.json.encode(value))
-            if option is Number:
-                return _number(value)
-            if get_origin(option) is list and isinstance(value, list):
-                (inner,) = get_args(option)
-                return [self._salvaged(inner, one) for one in value if isinstance(one, dict)]
-            if isinstance(option, type) and issubclass(option, Struct) and isinstance(value, dict):
-                return self._salvaged(option, value)
-        return msgspec.convert(value, wanted)
+    return salvage
+
+
+def _converter(wanted: object, converters: Mapping[str, Converter]) -> Converter:
+    for option in get_args(wanted) or (wanted,):
+        if option is Raw:
+            return _raw
+        if option is Number:
+            return _number
+        if get_origin(option) is list:
+            return _list_of(_salvager(get_args(option)[0], converters))
+        if isinstance(option, type) and issubclass(option, Struct):
+            return _object_of(_salvager(option, converters))
+    return partial(msgspec.convert, type=wanted)
+
+
+def _list_of(salvage: Callable[[dict[str, object]], S]) -> Converter:
+    return lambda value: (
+        [salvage(one) for one in value if isinstance(one, dict)]
+        if isinstance(value, list)
+        else None
+    )
+
+
+def _object_of(salvage: Callable[[dict[str, object]], S]) -> Converter:
+    return lambda value: salvage(value) if isinstance(value, dict) else None
+
+
+def _raw(value: object) -> Raw:
+    return NULL if value is None else Raw(msgspec.json.encode(value))
 
 
 def read_or_none(read: Callable[[Raw], T], data: Raw) -> T | None:

@@ -50,12 +50,12 @@ def unknown_fields(message: Message, path: str) -> list[str]:
 
     Reasoning without a signature isn't reported.
     """
-    found = extra_fields(message.extras, path)
+    found: list[str] = []
     if isinstance(message, ToolMessage) and message.is_error:
         found.append(f"{path}.is_error")
     if isinstance(message, AssistantMessage) and signed_blocks(message):
         found.append(f"{path}.{SIGNED}")
-    return found
+    return found + extra_fields(message.extras, path)
 
 
 def extra_fields(extras: Extras, path: str, *known: str) -> list[str]:

@@ -65,11 +65,11 @@ def beneath(name: str) -> Writer:
     """Return a writer for an object whose fields Chat also has as parameters, which win."""
 
     def write(body: Object, value: JSON, left_out: list[str]) -> None:
-        existing = body.get(name)
+        existing = body.get(name, {})
         if isinstance(value, dict) and isinstance(existing, dict):
             body[name] = {**value, **existing}
-        elif existing is None:
-            body[name] = value
+        else:
+            body.setdefault(name, value)
 
     return write
 

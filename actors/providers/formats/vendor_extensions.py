@@ -3,25 +3,23 @@
 Extensions are the parameters and fields listed in `ModelCall.foreign`.
 """
 
-from collections.abc import Mapping
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from actors.turn.chat_messages import REASONING, SIGNED, is_signed, plain_reasoning
 from actors.turn.messages import (
-    JSON,
     AnyToolCall,
     AssistantMessage,
+    Extras,
     Message,
     Part,
+    Reasoning,
     ToolMessage,
 )
 from actors.turn.model_call import ModelCall
 
 T = TypeVar("T", bound=Message | Part | AnyToolCall)
-
-Object = dict[str, JSON]
 
 THINKING = REASONING
 
@@ -35,19 +33,20 @@ def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, 
     foreign = {name: chat for name, chat in call.foreign.items() if name != keep_field}
     if not foreign:
         return call, []
-    left_out: list[str] = []
-    parameters = _without(call.parameters, foreign, "", left_out)
-    left_out = [name for name in left_out if not foreign[name]]
+    remover = _Remover(frozenset(foreign))
+    parameters = {name: value for name, value in call.parameters.items() if name not in foreign}
+    unexpressed = [name for name in call.parameters if name in foreign and not foreign[name]]
     if isinstance(tools := parameters.get("tools"), list):
         parameters["tools"] = [
-            _without(tool, foreign, f"tools[{index}]", left_out) if isinstance(tool, dict) else tool
+            remover.without(tool, f"tools[{index}]") if isinstance(tool, dict) else tool
             for index, tool in enumerate(tools)
         ]
     messages = tuple(
-        _plain_message(message, foreign, f"messages[{index}]", left_out)
+        remover.message(message, f"messages[{index}]")
         for index, message in enumerate(call.messages)
     )
-    return replace(call, messages=messages, parameters=parameters, foreign={}), left_out
+    plain = replace(call, messages=messages, parameters=parameters, foreign={})
+    return plain, unexpressed + remover.left_out
 
 
 def reasoning_paths(call: ModelCall) -> list[str]:
@@ -68,46 +67,44 @@ def redundant_parameters(call: ModelCall) -> frozenset[str]:
     return frozenset(chat for name in present for chat in call.foreign[name])
 
 
-def _plain_message(
-    message: Message, foreign: Mapping[str, object], path: str, out: list[str]
-) -> Message:
-    message = _plain(message, foreign, path, out)
-    if isinstance(message, ToolMessage) and message.is_error and "is_error" in foreign:
-        out.append(f"{path}.is_error")
-        message = replace(message, is_error=False)
-    if isinstance(message, AssistantMessage) and message.reasoning:
-        message = _without_reasoning(message, foreign, path, out)
-    if isinstance(message.content, tuple):
-        parts = _each_plain(message.content, foreign, f"{path}.content", out)
-        message = replace(message, content=parts)
-    if isinstance(message, AssistantMessage) and message.tool_calls:
-        calls = _each_plain(message.tool_calls, foreign, f"{path}.tool_calls", out)
-        message = replace(message, tool_calls=calls)
-    return message
+class _Remover:
+    """Removes the `names` from objects; `left_out` gets the paths of what it removes."""
 
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self.left_out: list[str] = []
 
-def _without_reasoning(
-    message: AssistantMessage, foreign: Mapping[str, object], path: str, out: list[str]
-) -> AssistantMessage:
-    fields = [SIGNED if is_signed(one) else THINKING for one in message.reasoning]
-    out += [f"{path}.{field}" for field in dict.fromkeys(fields) if field in foreign]
-    pairs = zip(message.reasoning, fields, strict=True)
-    return replace(message, reasoning=tuple(one for one, field in pairs if field not in foreign))
+    def without(self, fields: Extras, path: str) -> Extras:
+        """Return the fields without those that are removed."""
+        self.left_out += [f"{path}.{name}" for name in fields if name in self._names]
+        return {name: value for name, value in fields.items() if name not in self._names}
 
+    def message(self, message: Message, path: str) -> Message:
+        """Return the message without extensions in its fields, parts and calls."""
+        if isinstance(message, ToolMessage) and message.is_error and "is_error" in self._names:
+            self.left_out.append(f"{path}.is_error")
+            message = replace(message, is_error=False)
+        if isinstance(message, AssistantMessage) and message.reasoning:
+            message = replace(message, reasoning=self._reasoning(message, path))
+        message = self._plain(message, path)
+        if isinstance(message.content, tuple):
+            parts = self._each_plain(message.content, f"{path}.content")
+            message = replace(message, content=parts)
+        if isinstance(message, AssistantMessage) and message.tool_calls:
+            calls = self._each_plain(message.tool_calls, f"{path}.tool_calls")
+            message = replace(message, tool_calls=calls)
+        return message
 
-def _each_plain(
-    items: tuple[T, ...], foreign: Mapping[str, object], path: str, out: list[str]
-) -> tuple[T, ...]:
-    return tuple(_plain(item, foreign, f"{path}[{at}]", out) for at, item in enumerate(items))
+    def _reasoning(self, message: AssistantMessage, path: str) -> tuple[Reasoning, ...]:
+        fields = [SIGNED if is_signed(one) else THINKING for one in message.reasoning]
+        self.without(dict.fromkeys(fields), path)
+        pairs = zip(message.reasoning, fields, strict=True)
+        return tuple(one for one, field in pairs if field not in self._names)
 
+    def _each_plain(self, items: tuple[T, ...], path: str) -> tuple[T, ...]:
+        return tuple(self._plain(item, f"{path}[{at}]") for at, item in enumerate(items))
 
-def _plain(item: T, foreign: Mapping[str, object], path: str, out: list[str]) -> T:
-    """Return a message, part or call without its extra fields that are extensions."""
-    if foreign.keys().isdisjoint(item.extras):
-        return item
-    return replace(item, extras=_without(item.extras, foreign, path, out))
-
-
-def _without(value: Object, foreign: Mapping[str, object], path: str, out: list[str]) -> Object:
-    out += [f"{path}.{key}" if path else key for key in value if key in foreign]
-    return {key: item for key, item in value.items() if key not in foreign}
+    def _plain(self, item: T, path: str) -> T:
+        if self._names.isdisjoint(item.extras):
+            return item
+        return replace(item, extras=self.without(item.extras, path))

@@ -65,7 +65,7 @@ class _Frames(Reader[Frame]):
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
-        self._usage: Usage | None = None
+        self._usage: UsageMetadata | None = None
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
@@ -86,8 +86,8 @@ class _Frames(Reader[Frame]):
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
             self._emit(first, frame, chunks)
-        if frame.usage_metadata is not None:
-            self._usage = _usage(frame.usage_metadata) or self._usage
+        if (usage := frame.usage_metadata) is not None and usage.prompt_token_count is not None:
+            self._usage = usage
         self._end(frame, first, chunks)
 
     def _emit(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
@@ -112,8 +112,8 @@ class _Frames(Reader[Frame]):
         )
         ends = blocked or finish not in _UNSPECIFIED
         if self._usage is not None and (self.finished or ends):
-            chunks.append(UsageChunk(self._usage))
-            self._usage = None
+            usage, self._usage = _usage(self._usage), None
+            chunks += [] if usage is None else [UsageChunk(usage)]
         if blocked:
             self._finish(Reason.CONTENT_FILTER, chunks)
         elif ends and first is not None and not self.finished:
