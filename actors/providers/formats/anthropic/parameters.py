@@ -1,15 +1,16 @@
 """Converts Chat parameters to the names and bounds of Anthropic's Messages API.
 
-`traits` says what a model accepts; `thinking` converts the reasoning effort. The other functions
-take all given parameters, or the value of one, and add the names of those that the API cannot
-express to `left_out`.
+`traits` says what a model accepts; `thinking` converts the reasoning effort. The functions take the
+value of a parameter, or remove those that they read from all parameters. They add the names of those
+that the API cannot express to `left_out`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct
 
+from actors.providers.formats.parameters import Object, lookup
 from actors.turn.model_call import JSON
 
 _NAME = re.compile(r"claude-(?:[a-z]{1,20}-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
@@ -34,8 +35,6 @@ _EFFORTS = {effort: effort for effort in BUDGETS} | {"minimal": "low"}
 _MAX_USER_ID = 256
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
-
-Parameters = Mapping[str, JSON]
 
 
 class Traits(Struct, frozen=True):
@@ -82,7 +81,7 @@ class Thinking(Struct, frozen=True):
 
 
 def thinking(
-    parameters: Mapping[str, JSON],
+    parameters: Object,
     left_out: list[str],
     *,
     by_effort: bool,
@@ -95,8 +94,8 @@ def thinking(
     compatible with the rest of the call. `limit` is the client's `max_tokens`. The API's own
     `thinking` parameter is passed through unchanged.
     """
-    given, requested = parameters.get("thinking"), parameters.get("reasoning_effort")
-    effort = _EFFORTS.get(requested) if isinstance(requested, str) else None
+    given, requested = parameters.pop("thinking", None), parameters.pop("reasoning_effort", None)
+    effort = lookup(_EFFORTS, requested)
     made = _passed_through(given, effort) if isinstance(given, dict) else Thinking()
     if given is not None and made.thinking is None:
         left_out.append("thinking")
@@ -125,7 +124,7 @@ def _from_effort(
 
 
 def sampling(
-    parameters: Parameters, model_traits: Traits, thinking_config: Thinking, left_out: list[str]
+    parameters: Object, model_traits: Traits, thinking_config: Thinking, left_out: list[str]
 ) -> dict[str, JSON]:
     """Return `temperature`, `top_p` and `top_k`, as far as the model accepts them.
 
@@ -133,7 +132,7 @@ def sampling(
     """
     accepted: dict[str, JSON] = {}
     for name in ("temperature", "top_p", "top_k"):
-        value = parameters.get(name)
+        value = parameters.pop(name, None)
         if value is None or (name != "top_k" and value == 1):
             continue
         spoken_for = (
@@ -155,20 +154,20 @@ def _nearly_one(value: JSON) -> bool:
 
 
 def output_config(
-    parameters: Parameters, thinking_config: Thinking, left_out: list[str]
+    parameters: Object, thinking_config: Thinking, left_out: list[str]
 ) -> dict[str, JSON]:
     """Return `output_config`: effort and output format.
 
     The API's own `output_config` wins over `reasoning_effort` and `response_format`.
     """
-    given = parameters.get("output_config", {})
+    given = parameters.pop("output_config", {})
     if not isinstance(given, dict):
         left_out.append("output_config")
         given = {}
     config = dict(given)
     for key, name, value in (
         ("effort", "reasoning_effort", thinking_config.effort),
-        ("format", "response_format", _format(parameters.get("response_format"), left_out)),
+        ("format", "response_format", _format(parameters.pop("response_format", None), left_out)),
     ):
         if value is not None and config.setdefault(key, value) != value:
             left_out.append(name)
@@ -196,7 +195,7 @@ def stop_sequences(stop: JSON, left_out: list[str]) -> list[str]:
     return accepted
 
 
-def metadata(parameters: Parameters, left_out: list[str]) -> dict[str, JSON]:
+def metadata(parameters: Object, left_out: list[str]) -> dict[str, JSON]:
     """Return `user_id` from `user`, `safety_identifier` or `metadata`, the first that is valid."""
     accepted: dict[str, JSON] = {}
     for name, user in _users(parameters):
@@ -207,11 +206,11 @@ def metadata(parameters: Parameters, left_out: list[str]) -> dict[str, JSON]:
     return accepted
 
 
-def _users(parameters: Parameters) -> Iterator[tuple[str, JSON]]:
+def _users(parameters: Object) -> Iterator[tuple[str, JSON]]:
     for name in ("user", "safety_identifier"):
         if name in parameters:
-            yield name, parameters[name]
-    metadata = parameters.get("metadata")
+            yield name, parameters.pop(name)
+    metadata = parameters.pop("metadata", None)
     if isinstance(metadata, dict) and set(metadata) == {"user_id"}:
         yield "metadata", metadata["user_id"]
     elif metadata:
@@ -225,7 +224,7 @@ def _is_opaque(user: JSON) -> bool:
 
 def service_tier(requested: JSON, left_out: list[str]) -> str | None:
     """Return the API's service tier for Chat's."""
-    tier = _TIERS.get(requested) if isinstance(requested, str) else None
+    tier = lookup(_TIERS, requested)
     if requested is not None and tier is None:
         left_out.append("service_tier")
     return tier
