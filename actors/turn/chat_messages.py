@@ -5,6 +5,7 @@ written unchanged. Source: OpenAI's API reference, "Create chat completion".
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -31,6 +32,8 @@ from actors.turn.messages import (
     ToolMessage,
     UserMessage,
 )
+
+T = TypeVar("T")
 
 Object = dict[str, JSON]
 
@@ -59,8 +62,8 @@ def read_message(message: Mapping[str, JSON]) -> Message:
         case "tool" | "function":
             return ToolMessage(
                 content=content,
-                tool_call_id=_take_str(fields, "tool_call_id"),
-                name=_take_str(fields, "name"),
+                tool_call_id=_take(fields, "tool_call_id", str),
+                name=_take(fields, "name", str),
                 is_error=_take_true(fields, "is_error"),
                 role=role,
                 extras=fields,
@@ -79,14 +82,14 @@ def read_part(part: JSON) -> Part:
             return RefusalPart(refusal, _rest(fields, "type", "refusal"))
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             image = _take_inner(fields, "image_url", "url")
-            return ImagePart(url, _take_str(image, "detail"), _nested(fields, "image_url", image))
+            return ImagePart(url, _take(image, "detail", str), _nested(fields, "image_url", image))
         case {"type": "input_audio", "input_audio": {"data": str(audio_data), "format": str(form)}}:
             audio = _take_inner(fields, "input_audio", "data", "format")
             return AudioPart(audio_data, form, _nested(fields, "input_audio", audio))
         case {"type": "file", "file": dict()}:
             file = _take_inner(fields, "file")
             names = ("file_data", "file_id", "filename")
-            data, file_id, filename = (_take_str(file, name) for name in names)
+            data, file_id, filename = (_take(file, name, str) for name in names)
             return FilePart(data, file_id, filename, _nested(fields, "file", file))
         case _:
             return OtherPart(fields)
@@ -98,11 +101,11 @@ def read_call(call: JSON) -> AnyToolCall:
     match fields:
         case {"function": {"name": str(name)}}:
             function = _take_inner(fields, "function", "name")
-            id, arguments = _take_str(fields, "id"), _take_arguments(function)
+            id, arguments = _take(fields, "id", str), _take_arguments(function)
             return ToolCall(id, name, arguments, _nested(fields, "function", function))
         case {"custom": {"name": str(name), "input": str(text)}}:
             custom = _take_inner(fields, "custom", "name", "input")
-            id = _take_str(fields, "id")
+            id = _take(fields, "id", str)
             return CustomToolCall(id, name, text, _nested(fields, "custom", custom))
         case _:
             return OtherToolCall(fields)
@@ -115,14 +118,17 @@ def write_messages(messages: Iterable[Message]) -> list[Object]:
 
 def write_message(message: Message) -> Object:
     """Return a Chat message."""
-    content = write_content(message.content)
-    written: Object = {"role": message.role, "content": content}
-    if isinstance(message, AssistantMessage):
-        _write_assistant(message, written)
-    elif isinstance(message, ToolMessage):
-        named = {"tool_call_id": message.tool_call_id} if message.tool_call_id is not None else {}
-        written = {"role": message.role, **named, "content": content}
-        _add(written, name=message.name, is_error=message.is_error or None)
+    written: Object = {"role": message.role, "content": write_content(message.content)}
+    match message:
+        case AssistantMessage():
+            written |= _given(
+                refusal=message.refusal,
+                tool_calls=list(map(write_call, message.tool_calls)) or None,
+                reasoning_content=plain_reasoning(message) or None,
+                thinking_blocks=signed_blocks(message) or None,
+            )
+        case ToolMessage(tool_call_id=id, name=name, is_error=failed):
+            written |= _given(tool_call_id=id, name=name, is_error=failed or None)
     return written | message.extras
 
 
@@ -157,37 +163,22 @@ def write_call(call: AnyToolCall) -> Object:
     """Return a tool call of an assistant's Chat message."""
     match call:
         case ToolCall():
-            named = {"id": call.id} if call.id is not None else {}
-            rest = _with("function", call.extras, name=call.name, arguments=call.arguments)
-            return {**named, **rest}
+            written = _with("function", call.extras, name=call.name, arguments=call.arguments)
         case CustomToolCall():
-            named = {"id": call.id} if call.id is not None else {}
-            return {**named, **_with("custom", call.extras, name=call.name, input=call.input)}
+            written = _with("custom", call.extras, name=call.name, input=call.input)
         case OtherToolCall():
             return {**call.extras}
+    return _given(id=call.id) | written
 
 
 def _assistant(content: Content, fields: Object) -> AssistantMessage:
-    calls = fields.get("tool_calls")
-    if isinstance(calls, list):
-        del fields["tool_calls"]
     return AssistantMessage(
         content=content,
-        refusal=_take_str(fields, "refusal"),
+        refusal=_take(fields, "refusal", str),
         reasoning=_take_reasoning(fields),
-        tool_calls=tuple(map(read_call, calls)) if isinstance(calls, list) else (),
+        tool_calls=tuple(map(read_call, _take(fields, "tool_calls", list) or ())),
         extras=fields,
     )
-
-
-def _write_assistant(message: AssistantMessage, written: Object) -> None:
-    _add(written, refusal=message.refusal)
-    if message.tool_calls:
-        written["tool_calls"] = list(map(write_call, message.tool_calls))
-    if plain := plain_reasoning(message):
-        written[REASONING] = plain
-    if signed := signed_blocks(message):
-        written[SIGNED] = signed
 
 
 def plain_reasoning(message: AssistantMessage) -> str:
@@ -217,17 +208,14 @@ def _signed_block(reasoning: Reasoning) -> Object:
 
 
 def _take_reasoning(fields: Object) -> tuple[Reasoning, ...]:
-    text, blocks = fields.get(REASONING), fields.get(SIGNED)
-    found: list[Reasoning] = []
-    if isinstance(text, str):
-        del fields[REASONING]
-        found += [Reasoning(text)] if text else []
-    if isinstance(blocks, list):
-        read = list(map(_read_block, blocks))
-        if None not in read:
-            del fields[SIGNED]
-            found += [one for one in read if one is not None]
-    return tuple(found)
+    text, blocks = _take(fields, REASONING, str), fields.get(SIGNED)
+    plain = (Reasoning(text),) if text else ()
+    signed = [_read_block(block) for block in blocks] if isinstance(blocks, list) else [None]
+    found = tuple(one for one in signed if one is not None)
+    if len(found) < len(signed):
+        return plain
+    del fields[SIGNED]
+    return plain + found
 
 
 def _read_block(block: JSON) -> Reasoning | None:
@@ -242,19 +230,19 @@ def _read_block(block: JSON) -> Reasoning | None:
 
 
 def _take_content(fields: Object) -> Content:
-    content = fields.get("content")
+    content = fields.pop("content", None)
     if content is None or isinstance(content, str):
-        fields.pop("content", None)
         return content
     if isinstance(content, list):
-        del fields["content"]
         return tuple(map(read_part, content))
+    fields["content"] = content
     return None
 
 
-def _take_str(fields: Object, name: str) -> str | None:
+def _take(fields: Object, name: str, kind: type[T]) -> T | None:
+    """Remove and return a field if it is of this type."""
     value = fields.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, kind):
         return None
     del fields[name]
     return value
@@ -293,12 +281,12 @@ def _nested(fields: Object, kind: str, inner: Object) -> Extras:
 
 def _with(kind: str, extras: Extras, **fields: JSON) -> Object:
     """Return a part whose fields are in an object named like its type; omit what is None."""
-    given: Object = {name: value for name, value in fields.items() if value is not None}
+    given = _given(**fields)
     inner = extras.get(kind)
     if not isinstance(inner, dict):
         return {"type": kind, kind: given, **extras}
     return {"type": kind, **extras, kind: {**given, **inner}}
 
 
-def _add(written: Object, **fields: JSON) -> None:
-    written.update({name: value for name, value in fields.items() if value is not None})
+def _given(**fields: JSON) -> Object:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,9 +1,10 @@
 """Wire formats: requests and answers of provider APIs, without I/O.
 
 - `anthropic`, `gemini`, `ollama`, `openai_chat`, `openai_responses`: one package per format
-- `base`: the interface of a format
+- `base`: a format as a struct of its parts
 - `decoding`: base classes of the decoders
-- `chat_call`, `vendor_extensions`: read the neutral call; remove what other APIs don't know
+- `messages`, `parameters`: convert the messages and parameters of a call
+- `vendor_extensions`: removes what only the client's API knows
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `embeddings`: embedding requests in OpenAI's shape
 

@@ -16,12 +16,12 @@ from msgspec import Meta, Raw, Struct
 
 from actors.providers.formats.base import RequestParts
 from actors.providers.formats.decoding import in_stream_failure
+from actors.providers.formats.lenient_fields import NULL, read_or_none
 from actors.providers.redaction import Scrub
 from actors.turn.messages import UserMessage
 from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Usage
 
-_NULL = Raw(b"null")
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -62,7 +62,7 @@ class _Item(Struct):
 
 class _Document(Struct):
     data: list[_Item] | None = None
-    error: Raw = _NULL
+    error: Raw = NULL
 
 
 class _Figures(Struct):
@@ -92,7 +92,7 @@ def read_embeddings(data: bytes, request: EmbeddingCall, scrub: Scrub) -> Embedd
         document = _read_document(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _malformed("an answer that is not one of embeddings") from None
-    if document.error != _NULL:
+    if document.error != NULL:
         raise in_stream_failure(data, scrub)
     items = document.data or []
     if len(items) != len(request.texts):
@@ -153,11 +153,8 @@ def _little_endian(floats: "array[float]") -> "array[float]":
 
 
 def _usage(data: bytes) -> Usage | None:
-    try:
-        usage = _read_figures(data).usage
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if usage is None:
+    figures = read_or_none(_read_figures, Raw(data))
+    if figures is None or (usage := figures.usage) is None:
         return None
     tokens = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
     return None if tokens is None else Usage(input_tokens=tokens, output_tokens=0)

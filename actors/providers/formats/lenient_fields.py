@@ -102,7 +102,7 @@ def read_or_none(read: Callable[[Raw], T], data: Raw) -> T | None:
     """Return the decoded value, or None if it is null or doesn't match its type."""
     try:
         return None if data == NULL else read(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

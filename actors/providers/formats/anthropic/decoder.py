@@ -3,13 +3,12 @@
 import re
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from actors.providers.formats.anthropic.frames import EVENT, Block, Delta, Event, TokenUsage
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
-from actors.providers.formats.lenient_fields import NULL
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import UpstreamFailure
@@ -41,6 +40,64 @@ _STATUSES = {
     "overloaded_error": 529,
 }
 """HTTP status for each error type of an in-stream error (API reference, "Errors")."""
+
+
+class OutputDetails(Struct, gc=False):
+    thinking_tokens: Number | None = None
+
+
+class TokenUsage(Struct, gc=False):
+    """Token counts of `message_start`, or of `message_delta`, in which they are cumulative."""
+
+    input_tokens: Number | None = None
+    cache_read_input_tokens: Number | None = None
+    cache_creation_input_tokens: Number | None = None
+    output_tokens: Number | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class Block(Struct, gc=False):
+    """A content block: complete in a whole message, its start in a stream."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Raw = NULL
+
+
+class Delta(Struct, gc=False):
+    """An addition to a content block or, in `message_delta`, to the message."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class Start(Struct, gc=False):
+    """The message in `message_start`, which has no content yet."""
+
+    usage: TokenUsage | None = None
+
+
+class Event(Struct, gc=False):
+    """One event of a stream, or a whole message (its `type` is `message`)."""
+
+    type: str = ""
+    index: Number | None = None
+    delta: Delta | None = None
+    content_block: Block | None = None
+    message: Start | None = None
+    usage: TokenUsage | None = None
+    content: list[Block] | None = None
+    stop_reason: str | None = None
+    error: Raw = NULL
+
+
+EVENT = FrameType(Event)
 
 
 class _Call(Struct):

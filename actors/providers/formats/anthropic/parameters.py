@@ -1,8 +1,8 @@
 """Converts Chat parameters to the names and bounds of Anthropic's Messages API.
 
 `traits` says what a model accepts; `thinking` converts the reasoning effort. The functions take the
-value of a parameter, or remove those that they read from all parameters. They add the names of those
-that the API cannot express to `left_out`.
+value of one parameter, or all parameters, from which they remove those that they read. The names of
+those that the API cannot express are added to `left_out`.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Wire format of Google's Gemini API.
 
 - `decoder`: the format itself; reads streams and documents
-- `frames`: the responses that are read
 - `request`: the body of a request
 - `contents`: converts messages to `contents`
 

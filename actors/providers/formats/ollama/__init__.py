@@ -1,7 +1,6 @@
 """Wire format of Ollama's `/api/chat`.
 
 - `decoder`: the format itself; reads JSON lines and documents
-- `frames`: the lines that are read
 - `request`: the body of a request
 
 Imports `turn`, `runtime.offload` and the helpers of

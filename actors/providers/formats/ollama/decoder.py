@@ -3,14 +3,59 @@
 import re
 
 import msgspec
+from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, LineStream, Reader, usage_of
-from actors.providers.formats.lenient_fields import NULL, read_or_none
-from actors.providers.formats.ollama.frames import LINE, Function, Line, Message, read_logprobs
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 from actors.providers.formats.ollama.request import translate
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
 from actors.turn.outcome import Reason
+
+
+class Function(Struct, gc=False):
+    name: str | None = None
+    arguments: Raw = NULL
+
+
+class Call(Struct, gc=False):
+    id: str | None = None
+    function: Function | None = None
+
+
+class Message(Struct, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[Call] | None = None
+
+
+class Line(Struct, gc=False):
+    """One line of a stream, or a whole answer."""
+
+    message: Message | None = None
+    created_at: str | None = None
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: Number | None = None
+    eval_count: Number | None = None
+    logprobs: Raw = NULL
+    error: Raw = NULL
+
+
+class TokenLogprob(Struct):
+    """A token and its log probability, as in Chat Completions."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Logprob(TokenLogprob):
+    top_logprobs: list[TokenLogprob] = []
+
+
+LINE = FrameType(Line)
+read_logprobs = msgspec.json.Decoder(list[Logprob]).decode
 
 
 class _Lines(Reader[Line]):

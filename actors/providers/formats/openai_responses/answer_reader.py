@@ -1,7 +1,7 @@
 """Base class for reading a Responses answer: texts, tool calls, usage and finish."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -129,7 +129,7 @@ class AnswerReader(Reader[F]):
         """Emit the content that no event carried, then the usage and the finish."""
         final_texts = self._texts.final_texts()
         for at, item in enumerate(response.output or ()):
-            for position, text in parts_of(item, at):
+            for position, text in item_texts(item, at):
                 if rest := final_texts.rest(position.kind, text):
                     self._emit(position, rest, chunks)
             if item.type == "function_call":
@@ -154,23 +154,19 @@ class AnswerReader(Reader[F]):
         return self._fail_with(bytes(response.error))
 
 
-def position_of(part: Part, item: int, index: int) -> TextPosition | None:
-    """Return the position of a part's text, or None if the part isn't text."""
-    kind = _KINDS.get(part.type or "")
-    return None if kind is None else TextPosition(kind, item, index)
-
-
-def text_of(part: Part) -> str:
-    """Return the text or refusal of a part."""
-    return part.text or part.refusal or ""
-
-
-def parts_of(item: Item, at: int) -> Iterator[tuple[TextPosition, str]]:
+def item_texts(item: Item, at: int) -> Iterator[tuple[TextPosition, str]]:
     """Yield the positions and texts of the item at an output index."""
-    for parts in (item.summary, item.content):
-        for index, part in enumerate(parts or ()):
-            if (position := position_of(part, at, index)) is not None:
-                yield position, text_of(part)
+    yield from part_texts(item.summary or (), at)
+    yield from part_texts(item.content or (), at)
+
+
+def part_texts(
+    parts: Iterable[Part], item: int, first: int = 0
+) -> Iterator[tuple[TextPosition, str]]:
+    """Yield the positions and texts of an item's parts that are text."""
+    for index, part in enumerate(parts, first):
+        if (kind := _KINDS.get(part.type or "")) is not None:
+            yield TextPosition(kind, item, index), part.text or part.refusal or ""
 
 
 def _usage(usage: TokenUsage) -> Usage | None:

@@ -4,20 +4,19 @@ The events are those of OpenAI's API reference, "Streaming events" of Responses.
 over HTTP and over a WebSocket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, SseStream
-from actors.providers.formats.lenient_fields import NULL, Number, one_line
+from actors.providers.formats.lenient_fields import NULL, Number, one_line, read_or_none
 from actors.providers.formats.openai_responses.answer_reader import (
     AnswerReader,
-    parts_of,
-    position_of,
-    text_of,
+    item_texts,
+    part_texts,
 )
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition
 from actors.providers.formats.openai_responses.frames import (
@@ -26,25 +25,20 @@ from actors.providers.formats.openai_responses.frames import (
     RESPONSE,
     Event,
     Item,
-    Part,
     Response,
 )
 from actors.providers.formats.openai_responses.request import translate
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.model_call import UpstreamFailure
 
-_DELTAS = {
-    "response.output_text.delta": TextKind.TEXT,
-    "response.refusal.delta": TextKind.REFUSAL,
-    "response.reasoning_summary_text.delta": TextKind.SUMMARY,
-    "response.reasoning_text.delta": TextKind.REASONING,
+_TEXTS = {
+    "output_text": TextKind.TEXT,
+    "refusal": TextKind.REFUSAL,
+    "reasoning_summary_text": TextKind.SUMMARY,
+    "reasoning_text": TextKind.REASONING,
 }
-_DONES = {
-    "response.output_text.done": TextKind.TEXT,
-    "response.refusal.done": TextKind.REFUSAL,
-    "response.reasoning_summary_text.done": TextKind.SUMMARY,
-    "response.reasoning_text.done": TextKind.REASONING,
-}
+_DELTAS = {f"response.{name}.delta": kind for name, kind in _TEXTS.items()}
+_DONES = {f"response.{name}.done": kind for name, kind in _TEXTS.items()}
 _STATUSES = {None, "completed", "incomplete"}
 """Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
@@ -57,6 +51,9 @@ class _ErrorStatus(Struct):
     """The status of an error event, which is next to the error object."""
 
     status: Number | None = None
+
+
+_read_status = msgspec.json.Decoder(_ErrorStatus).decode
 
 
 class EventReader(AnswerReader[Event]):
@@ -78,10 +75,8 @@ class EventReader(AnswerReader[Event]):
         failure = super()._fail_with(data)
         if failure.type == "error":  # the type of the event, not of the error
             failure.type = None
-        try:
-            status = msgspec.json.decode(data, type=_ErrorStatus).status
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return failure
+        found = read_or_none(_read_status, Raw(data))
+        status = None if found is None else found.status
         if status is not None and 400 <= status <= 599:
             failure.status = status
         return failure
@@ -99,12 +94,12 @@ class EventReader(AnswerReader[Event]):
         self._complete(_position(_DONES[event.type or ""], event), whole, chunks)
 
     def _part_added(self, event: Event, chunks: list[Chunk]) -> None:
-        if (position := _position_of_part(event)) is not None:
-            self._add_piece(position, text_of(event.part or Part()), chunks)
+        for position, text in _part_texts(event):
+            self._add_piece(position, text, chunks)
 
     def _part_done(self, event: Event, chunks: list[Chunk]) -> None:
-        if (position := _position_of_part(event)) is not None:
-            self._complete(position, text_of(event.part or Part()), chunks)
+        for position, text in _part_texts(event):
+            self._complete(position, text, chunks)
 
     def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
         item = event.item
@@ -113,7 +108,7 @@ class EventReader(AnswerReader[Event]):
 
     def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
         item, at = event.item or Item(), event.output_index or 0
-        for position, text in parts_of(item, at):
+        for position, text in item_texts(item, at):
             self._complete(position, text, chunks)
         if item.type == "function_call":
             self._complete_call(item, at, chunks)
@@ -128,19 +123,13 @@ class EventReader(AnswerReader[Event]):
         at = event.output_index or 0
         return (self._call_at.get(at) or self._new_call(Item(), at, chunks)).position
 
-    def _completed(self, event: Event, chunks: list[Chunk]) -> None:
+    def _ended(self, event: Event, chunks: list[Chunk]) -> None:
         response = event.response or Response()
-        if response.status in _FAILED:
+        if event.type == "response.failed" or response.status in _FAILED:
             raise self._failure_of(response, chunks)
-        self._finish_response(response, chunks, incomplete=False)
+        incomplete = event.type == "response.incomplete"
+        self._finish_response(response, chunks, incomplete=incomplete)
         self.saw_end_marker = True
-
-    def _incomplete(self, event: Event, chunks: list[Chunk]) -> None:
-        self._finish_response(event.response or Response(), chunks, incomplete=True)
-        self.saw_end_marker = True
-
-    def _response_failed(self, event: Event, chunks: list[Chunk]) -> None:
-        raise self._failure_of(event.response or Response(), chunks)
 
 
 class WholeReader(AnswerReader[Response]):
@@ -166,11 +155,11 @@ def _position(kind: TextKind, event: Event) -> TextPosition:
     return TextPosition(kind, event.output_index or 0, part or 0)
 
 
-def _position_of_part(event: Event) -> TextPosition | None:
+def _part_texts(event: Event) -> Iterator[tuple[TextPosition, str]]:
+    """Yield the position and text of an event's part, if it is text."""
     index = event.content_index if event.summary_index is None else event.summary_index
-    if event.part is None:
-        return None
-    return position_of(event.part, event.output_index or 0, index or 0)
+    parts = () if event.part is None else (event.part,)
+    return part_texts(parts, event.output_index or 0, index or 0)
 
 
 def _logprobs(event: Event) -> str | None:
@@ -192,9 +181,9 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.output_item.done": EventReader._item_done,
     "response.function_call_arguments.delta": EventReader._arguments_delta,
     "response.function_call_arguments.done": EventReader._arguments_done,
-    "response.completed": EventReader._completed,
-    "response.incomplete": EventReader._incomplete,
-    "response.failed": EventReader._response_failed,
+    "response.completed": EventReader._ended,
+    "response.incomplete": EventReader._ended,
+    "response.failed": EventReader._ended,
 }
 """Handlers by event type; other events carry no content and are ignored."""
 
