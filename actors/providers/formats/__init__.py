@@ -8,6 +8,6 @@
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `embeddings`: embedding requests in OpenAI's shape
 
-Imports `turn`, `runtime.offload` and the helpers of `actors.providers`. A format never imports
+Imports `turn`, `runtime.json_pieces` and the helpers of `actors.providers`. A format never imports
 another one. Sockets belong in `providers.http`; formats for clients are in `web.dialects`.
 """

@@ -5,6 +5,6 @@
 - `messages`: converts messages and their content parts
 - `parameters`: converts parameters, with thinking and models' limits
 
-Imports `turn`, `runtime.offload` and the helpers of
-`providers.formats`, no other format. Sockets belong in `providers.http`.
+Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in
+`providers.http`.
 """

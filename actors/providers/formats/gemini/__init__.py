@@ -4,6 +4,6 @@
 - `request`: the body of a request
 - `contents`: converts messages to `contents`
 
-Imports `turn`, `runtime.offload` and the helpers of
-`providers.formats`, no other format. Sockets belong in `providers.http`.
+Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in
+`providers.http`.
 """

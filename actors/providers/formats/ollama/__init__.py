@@ -3,6 +3,6 @@
 - `decoder`: the format itself; reads JSON lines and documents
 - `request`: the body of a request
 
-Imports `turn`, `runtime.offload` and the helpers of
-`providers.formats`, no other format. Sockets belong in `providers.http`.
+Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in
+`providers.http`.
 """

@@ -5,6 +5,6 @@
 - `frames`: the chunks that are read
 - `tool_calls`: assigns pieces of an answer to tool calls
 
-Imports `turn`, `runtime.offload` and the helpers of
-`providers.formats`, no other format. Sockets belong in `providers.http`.
+Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in
+`providers.http`.
 """

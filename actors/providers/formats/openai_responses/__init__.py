@@ -5,6 +5,6 @@
 - `frames`: the events that are read
 - `request`, `input_items`: the body of a request and its `input`
 
-Imports `turn`, `runtime.offload` and the helpers of `providers.formats`, no other format. Sockets
-belong in `providers.http`.
+Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in
+`providers.http`.
 """
