@@ -90,14 +90,17 @@ def is_default_value(name: str, value: JSON) -> bool:
 
 
 def normalised(parameters: Mapping[str, JSON], left_out: list[str]) -> Object:
-    """Return the parameters with one name for what Chat has two names for.
+    """Return the parameters with one form for what has two in Chat.
 
-    `max_completion_tokens` becomes `max_tokens`, and `reasoning.effort` becomes `reasoning_effort`
-    unless that is given. For formats that have no `reasoning`: its other fields are left out.
+    `max_completion_tokens` becomes `max_tokens`, a single `stop` a list, and `reasoning.effort`
+    becomes `reasoning_effort` unless that is given. For formats that have no `reasoning`: its other
+    fields are left out.
     """
     result = dict(parameters)
     if (limit := result.pop("max_completion_tokens", None)) is not None:
         result["max_tokens"] = limit
+    if isinstance(stop := result.get("stop"), str):
+        result["stop"] = [stop]
     reasoning = result.pop("reasoning", None)
     if not isinstance(reasoning, dict):
         left_out += [] if reasoning in (None, []) else ["reasoning"]
@@ -114,8 +117,3 @@ def normalised(parameters: Mapping[str, JSON], left_out: list[str]) -> Object:
 def lookup(table: Mapping[str, T], value: JSON) -> T | None:
     """Return the entry for a value of any type, or None."""
     return table.get(value) if isinstance(value, str) else None
-
-
-def stop_words(value: JSON) -> JSON:
-    """Return `stop` as a list."""
-    return [value] if isinstance(value, str) else value

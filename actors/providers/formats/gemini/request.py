@@ -15,7 +15,6 @@ from actors.providers.formats.parameters import (
     into_unset,
     lookup,
     object_at,
-    stop_words,
     write_parameters,
 )
 from actors.providers.formats.vendor_extensions import as_chat
@@ -28,6 +27,7 @@ _SETTINGS = {
     "top_p": "topP",
     "top_k": "topK",
     "seed": "seed",
+    "stop": "stopSequences",
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
     "logprobs": "responseLogprobs",
@@ -76,10 +76,6 @@ def translate(call: ModelCall) -> Translation:
         document["systemInstruction"] = {"parts": chat.system}
     write_parameters(call.parameters, _WRITERS, document, left_out)
     return Translation(document, tuple(left_out))
-
-
-def _stop(document: Object, value: JSON, left_out: list[str]) -> None:
-    object_at(document, _CONFIG)["stopSequences"] = stop_words(value)
 
 
 def _tools(document: Object, tools: JSON, left_out: list[str]) -> None:
@@ -163,7 +159,6 @@ _WRITERS: dict[str, Writer] = {
     **{name: into(_CONFIG, name) for name in _OWN_SETTINGS},
     **{name: into(name) for name in _OWN},
     "topK": into_unset(_CONFIG, "topK"),
-    "stop": _stop,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,

@@ -21,8 +21,6 @@ from actors.providers.formats.parameters import (
     into,
     into_unset,
     lookup,
-    object_at,
-    stop_words,
     write_parameters,
 )
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
@@ -54,6 +52,7 @@ _OWN_OPTIONS = frozenset(
         "repeat_last_n",
         "repeat_penalty",
         "seed",
+        "stop",
         "temperature",
         "top_k",
         "top_p",
@@ -168,10 +167,6 @@ def _options(document: Object, value: JSON, left_out: list[str]) -> None:
         left_out.append("options")
 
 
-def _stop(document: Object, value: JSON, left_out: list[str]) -> None:
-    object_at(document, "options")["stop"] = stop_words(value)
-
-
 def _tools(document: Object, tools: JSON, left_out: list[str]) -> None:
     functions: list[JSON] = []
     for number, tool in enumerate(tools if isinstance(tools, list) else []):
@@ -218,7 +213,6 @@ _WRITERS: dict[str, Writer] = {
     "num_predict": into_unset("options", "num_predict"),
     "max_tokens": into("options", "num_predict"),
     "options": _options,
-    "stop": _stop,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,

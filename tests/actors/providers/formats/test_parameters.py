@@ -11,7 +11,6 @@ from actors.providers.formats.parameters import (
     into_unset,
     is_default_value,
     normalised,
-    stop_words,
     write_parameters,
 )
 
@@ -55,13 +54,16 @@ def test_limit_has_two_names(given: dict[str, Any], limit: int) -> None:
     assert normalised(given, []) == {"max_tokens": limit}
 
 
+def test_stop_may_be_a_list() -> None:
+    assert normalised({"stop": "a"}, []) == {"stop": ["a"]}
+    assert normalised({"stop": ["a", "b"]}, []) == {"stop": ["a", "b"]}
+
+
 def test_parameters_that_request_nothing() -> None:
     nothing: dict[str, Any] = {"n": 1, "stop": None, "logit_bias": {}, "store": True}
     assert all(is_default_value(name, value) for name, value in nothing.items())
     something: dict[str, Any] = {"n": 2, "temperature": 0, "parallel_tool_calls": False, "user": ""}
     assert not any(is_default_value(name, value) for name, value in something.items())
-    assert stop_words("a") == ["a"]
-    assert stop_words(["a", "b"]) == ["a", "b"]
 
 
 WRITERS: dict[str, Writer] = {
@@ -89,3 +91,9 @@ def test_fields_have_a_precedence_in_any_order(reverse: bool) -> None:
 
 def test_parameters_without_a_writer_are_left_out() -> None:
     assert written(think=True, n=1, seed=3, odd=None) == ({"think": True}, ["seed"])
+
+
+def test_objects_of_the_call_are_not_modified() -> None:
+    options: dict[str, Any] = {"x": 4}
+    assert written(options=options, top_k=1) == ({"options": {"k": 1, "x": 4}}, [])
+    assert options == {"x": 4}
