@@ -1,7 +1,7 @@
 """Providers: adapters that send a model call upstream and decode the answer.
 
 - `http`: transport, connections and the provider that uses them
-- `formats`: one package per wire format: request, decoder and frames
+- `formats`: one package per wire format: request and decoder
 - `simulated`: models without a network
 - `responses_websocket`: the provider for OpenAI's Responses API over a WebSocket
 - `embedding_provider`: embedding requests as a turn
