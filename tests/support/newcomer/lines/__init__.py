@@ -3,6 +3,8 @@
 `.` is the end, and `!` begins an error.
 """
 
+from msgspec import Struct
+
 from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.decoding import LineStream
 from actors.turn.chunks import Chunk, TextChunk
@@ -17,7 +19,7 @@ def translate(call: ModelCall) -> Translation:
     return Translation({"text": text_of(call.messages[-1])}, (*left_out, *call.parameters))
 
 
-class LinesDecoder(LineStream):
+class LinesDecoder(LineStream[Struct]):
     """Decoder for a stream of lines."""
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
