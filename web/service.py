@@ -27,6 +27,7 @@ from store.store import Store
 from web import registry
 from web.config import Config
 from web.dialects.base import DialectSpec
+from web.http.json_body import READERS
 from web.observability.metrics import Metrics
 from web.turns.conversation_lock import ConversationLock
 from web.turns.planner import Planner
@@ -82,6 +83,9 @@ class Service:
         """The surfaces' dialects by name."""
         specs = [surface.dialect for surface in self.surfaces if surface.dialect is not None]
         return {spec.name: spec for spec in specs}
+
+    readers: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(READERS))
+    """Limiter of the threads that read large requests and their histories."""
 
     @property
     def settle_s(self) -> float:

@@ -29,7 +29,7 @@ class DialectStream(Dialect, Protocol):
 
 
 class PlainStream:
-    """Base of streams whose frames follow at once from each event."""
+    """Base of streams that mostly render each event on its own."""
 
     heartbeat = PING
     repeats_much = False
@@ -44,14 +44,23 @@ class PlainStream:
         return comment(text)
 
     def render(self, batch: list[AnyEvent]) -> bytes:
-        """Return the frames of these events; they depend only on the events so far."""
+        """Return the frames of these events; they depend only on the events so far.
+
+        Without events, return the next of the frames that are `pending`.
+        """
         if len(batch) == 1:
             return self._render(batch[0])
+        if not batch:
+            return self._more()
         return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
         """Return the frames of one event."""
         raise NotImplementedError
+
+    def _more(self) -> bytes:
+        """Return the next of the frames that are `pending`."""
+        return b""
 
 
 Render = Callable[[Cursor], DialectStream]

@@ -14,6 +14,17 @@ _MESSAGES = {
     ),
 }
 
+ANSWER_REPLACED = ErrorInfo(
+    status=502,
+    message=(
+        "The answer was restarted after part of it had been streamed."
+        " Fetch the turn for the final text."
+    ),
+    type="upstream_error",
+    code="answer_replaced",
+)
+"""Error at the end of a stream in a dialect that cannot discard streamed text."""
+
 
 def ending_error(ended: Ended) -> ErrorInfo:
     """Return the error of a failed turn: its own, or the one for its reason."""

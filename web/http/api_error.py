@@ -11,16 +11,17 @@ class ApiError(Exception):
         self.info = info
 
 
-def invalid(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
-    """Return a 400: the request is invalid, at the path `param`."""
+def invalid(
+    message: str, *, param: str | None = None, code: str | None = None, status: int = 400
+) -> ApiError:
+    """Return a 400: the request is invalid, at the path `param`. Or return another 4xx."""
     kind = "invalid_request_error"
-    return ApiError(ErrorInfo(status=400, message=message, type=kind, code=code, param=param))
+    return ApiError(ErrorInfo(status=status, message=message, type=kind, code=code, param=param))
 
 
 def not_found(message: str, *, code: str, param: str | None = None) -> ApiError:
     """Return a 404. It must not differ between unknown objects and those of another tenant."""
-    kind = "invalid_request_error"
-    return ApiError(ErrorInfo(status=404, message=message, type=kind, code=code, param=param))
+    return invalid(message, param=param, code=code, status=404)
 
 
 def unavailable(message: str, *, code: str, retry_after_s: float) -> ApiError:

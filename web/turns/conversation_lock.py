@@ -45,12 +45,5 @@ def conversation_busy(name: str) -> ApiError:
 
 
 def _is_live_in(conversation: tuple[str, str], turn: Turn) -> bool:
-    request = turn.request
-    return (
-        not turn.final.is_set()
-        and (
-            request.principal.tenant_id,
-            request.conversation,
-        )
-        == conversation
-    )
+    own = (turn.request.principal.tenant_id, turn.request.conversation)
+    return own == conversation and not turn.final.is_set()

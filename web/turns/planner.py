@@ -12,6 +12,18 @@ from web.http.api_error import ApiError, not_found, unavailable
 _NAMES_SHOWN = 50
 
 
+class ModelRequest(Struct, frozen=True, kw_only=True):
+    """A valid request for an answer: the model call and the options of the answer."""
+
+    model: str
+    call: ModelCall
+    dialect_options: dict[str, JSON] = {}
+    stream: bool = False
+    strict: bool = False
+    """Extension: a parameter that a route does not support is an error, not a warning."""
+    keep_text: bool = True
+
+
 class TurnPlan(Struct, frozen=True):
     """The settings of a model's turns."""
 
@@ -26,40 +38,29 @@ class TurnPlan(Struct, frozen=True):
     continue_instruction: str
     max_answer_bytes: int
 
-    def turn(
-        self,
-        call: ModelCall,
-        *,
-        model: str,
-        dialect: str,
-        dialect_options: dict[str, JSON],
-        principal: Principal,
-        stream: bool,
-        strict: bool,
-        keep_text: bool = True,
-    ) -> TurnRequest:
-        """Return the turn request for a call with this plan.
+    def turn(self, request: ModelRequest, dialect: str, principal: Principal) -> TurnRequest:
+        """Return the turn request for a request with this plan.
 
         Without `stream` the answer can still be replaced, as the client sees nothing before its
         end.
         """
         return TurnRequest(
-            model=model,
+            model=request.model,
             routes=self.routes,
-            call=call,
+            call=request.call,
             dialect=dialect,
-            dialect_options=dialect_options,
+            dialect_options=request.dialect_options,
             total_s=self.total_s,
             principal=principal,
             mode=self.mode,
             resume_window_s=self.resume_window_s,
-            keep_text=keep_text,
+            keep_text=request.keep_text,
             max_answer_bytes=self.max_answer_bytes,
             price=self.price,
             on_cut=self.on_cut,
             continue_instruction=self.continue_instruction,
-            strict=strict,
-            replaceable=not stream,
+            strict=request.strict,
+            replaceable=not request.stream,
         )
 
 

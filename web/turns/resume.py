@@ -5,7 +5,6 @@ from quart import Response, request
 
 from actors.journal.journal import Journal
 from actors.turn.events import AnyEvent
-from actors.turn.outcome import ErrorInfo
 from actors.turn.state import Lease, Turn
 from actors.writer import Writer
 from store.records.turn_records import TurnView
@@ -51,8 +50,7 @@ async def replay(service: Service, turn: TurnView, render: Render, after: Cursor
 def turn_elsewhere(turn: TurnView) -> ApiError:
     """Return a 409: the turn belongs to another process."""
     text = f"Turn {turn.id} runs in another process. Only that process can stream or end it."
-    kind = "invalid_request_error"
-    return ApiError(ErrorInfo(status=409, message=text, type=kind, code="turn_elsewhere"))
+    return invalid(text, code="turn_elsewhere", status=409)
 
 
 def resume_cursor(dialect: str) -> Cursor:
@@ -102,11 +100,5 @@ async def _stored_events(service: Service, turn: TurnView) -> list[AnyEvent]:
 
 
 def _gone(turn: Turn | TurnView, why: str) -> ApiError:
-    return ApiError(
-        ErrorInfo(
-            status=410,
-            message=f"The events of turn {turn.id} are gone: {why}.",
-            type="invalid_request_error",
-            code="events_gone",
-        )
-    )
+    text = f"The events of turn {turn.id} are gone: {why}."
+    return invalid(text, code="events_gone", status=410)

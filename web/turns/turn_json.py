@@ -3,9 +3,9 @@
 import msgspec
 
 from actors.turn.events import Ended
-from actors.turn.outcome import ErrorInfo, Reason, Status
+from actors.turn.outcome import ErrorInfo, Reason, Status, Usage
 from actors.turn.state import Turn
-from store.records.turn_records import AttemptRecord, TurnView
+from store.records.turn_records import TurnView, UsageRecord
 from web.dialects.openai_responses.response import ANSWER_REASONS
 from web.dialects.turn_errors import error_of
 
@@ -28,7 +28,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "provider": route.provider if route else None,
         "upstream_model": route.upstream_model if route else None,
         "mode": turn.request.mode,
-        "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
+        "usage": _usage(usage),
         "cost_micros": ended.cost_micros if ended else 0,
         "text": turn.answer.text if turn.keeps_content else "",
         "error": ended and (ended.error or _default_error(ended.reason)),
@@ -38,7 +38,11 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "deleted_at": turn.deleted_at,
         "last_event": len(turn.journal.events) - 1 if turn.journal.events else None,
         "stored": turn.stored,
-        "attempts": [_attempt(one) for step in turn.steps for one in step.current_records()],
+        "attempts": [
+            msgspec.structs.asdict(attempt)
+            for step in turn.steps
+            for attempt in step.current_records()
+        ],
     }
 
 
@@ -55,7 +59,7 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
         "provider": turn.provider,
         "upstream_model": turn.upstream_model,
         "mode": turn.mode,
-        "usage": usage and _usage(usage.input_tokens, usage.output_tokens, usage.estimated),
+        "usage": _usage(usage),
         "cost_micros": usage.cost_micros if usage else 0,
         "text": turn.text,
         "error": msgspec.Raw(turn.error.encode()) if turn.error else _default_error(turn.reason),
@@ -65,7 +69,7 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
         "deleted_at": turn.deleted_at,
         "last_event": turn.last_event,
         "stored": "committed",
-        "attempts": [_attempt(attempt) for attempt in turn.attempts],
+        "attempts": [msgspec.structs.asdict(attempt) for attempt in turn.attempts],
     }
 
 
@@ -87,13 +91,6 @@ def _ended(turn: Turn) -> Ended | None:
     return last if isinstance(last, Ended) else None
 
 
-def _usage(input_tokens: int, output_tokens: int, estimated: bool) -> dict[str, object]:
-    return {
-        "input_tokens": input_tokens,
-        "output_tokens": output_tokens,
-        "estimated": estimated,
-    }
-
-
-def _attempt(attempt: AttemptRecord) -> dict[str, object]:
-    return msgspec.structs.asdict(attempt)
+def _usage(usage: Usage | UsageRecord | None) -> dict[str, object] | None:
+    names = ("input_tokens", "output_tokens", "estimated")
+    return None if usage is None else {name: getattr(usage, name) for name in names}

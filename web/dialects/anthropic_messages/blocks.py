@@ -18,29 +18,12 @@ from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemClosed, It
 from actors.turn.events import AnyEvent
 
 
-class Begin(Struct, frozen=True):
-    """The start of an empty block."""
+class BlockEvent(Struct, frozen=True):
+    """An event of the stream about a block: its start, its growth or its end."""
 
-    index: int
-    block: Mapping[str, object]
+    name: str
+    fields: Mapping[str, object]
 
-
-class Grow(Struct, frozen=True):
-    """A delta of the open block: `text` in the field `field` of a delta of type `kind`."""
-
-    index: int
-    kind: str
-    field: str
-    text: str
-
-
-class End(Struct, frozen=True):
-    """The end of the open block."""
-
-    index: int
-
-
-Step = Begin | Grow | End
 
 _DELTAS = {
     ItemKind.MESSAGE: ("text_delta", "text"),
@@ -77,64 +60,64 @@ class Blocks:
         self._waiting: deque[GrowingItem] = deque()
         self._part: GrowingPart | None = None
         self._shown_pieces = 0
-        """Number of pieces of `_part` that have been returned as steps."""
+        """Number of pieces of `_part` that have been shown."""
         self._size = 0
-        """Characters of the open block that have been returned as steps."""
+        """Characters of the open block that have been shown."""
         self._parse_budget = 0
         """Characters that may still be parsed to find out whether the open block is complete."""
 
-    def feed(self, event: AnyEvent) -> list[Step]:
-        """Return the steps that an event causes; after `Ended`, `more` returns the rest."""
-        steps: list[Step] = []
+    def feed(self, event: AnyEvent) -> list[BlockEvent]:
+        """Return the events that follow from `event`; after `Ended`, `more` returns the rest."""
+        shown: list[BlockEvent] = []
         for change in self._builder.feed(event):
             match change:
                 case ItemOpened(item):
-                    self._opened(item, steps)
+                    self._opened(item, shown)
                 case Grew(item, part) if item is self._open:
-                    self._grow(item, part, steps)
+                    self._grow(item, part, shown)
                     if self._waiting and self._became_complete(part):
-                        self._end(steps)
+                        self._end(shown)
                 case ItemClosed(item) if item is self._open:
-                    self._end(steps)
+                    self._end(shown)
                 case _:
                     pass
-        self._release(steps, _RELEASED_PER_EVENT)
-        return steps
+        self._release(shown, _RELEASED_PER_EVENT)
+        return shown
 
     @property
     def behind(self) -> bool:
         """True if items are waiting that can be released now."""
         return bool(self._waiting) and self._open is None
 
-    def more(self) -> list[Step]:
+    def more(self) -> list[BlockEvent]:
         """Release the next waiting items; call it after the last event until not `behind`."""
-        steps: list[Step] = []
-        self._release(steps, _RELEASED_AT_END)
-        return steps
+        shown: list[BlockEvent] = []
+        self._release(shown, _RELEASED_AT_END)
+        return shown
 
     @property
     def text_index(self) -> int | None:
         """The index of the text block that takes deltas without `feed`, or None."""
         return None if self._waiting or self._builder.text_pieces is None else self._begun - 1
 
-    def _opened(self, item: GrowingItem, steps: list[Step]) -> None:
+    def _opened(self, item: GrowingItem, shown: list[BlockEvent]) -> None:
         if self._waiting or (self._open is not None and not _is_complete(self._open)):
             self._waiting.append(item)
             return
         if self._open is not None:
-            self._end(steps)
-        self._begin(item, steps)
+            self._end(shown)
+        self._begin(item, shown)
 
-    def _release(self, steps: list[Step], most: int) -> None:
+    def _release(self, shown: list[BlockEvent], most: int) -> None:
         """Release at most `most` waiting items, up to the first one that may still grow."""
         while self._waiting and self._open is None and most:
             most -= 1
             item = self._waiting.popleft()
-            self._begin(item, steps)
+            self._begin(item, shown)
             for part in item.parts:
-                self._grow(item, part, steps)
+                self._grow(item, part, shown)
             if not item.is_open or (self._waiting and _is_complete(item)):
-                self._end(steps)
+                self._end(shown)
 
     def _became_complete(self, arguments: GrowingPart) -> bool:
         """Return whether the last piece completed the open call, within the parsing budget.
@@ -150,23 +133,26 @@ class Blocks:
         self._parse_budget -= cost
         return _is_object(arguments.text)
 
-    def _begin(self, item: GrowingItem, steps: list[Step]) -> None:
-        steps.append(Begin(self._begun, _empty(item)))
+    def _begin(self, item: GrowingItem, shown: list[BlockEvent]) -> None:
+        fields = {"index": self._begun, "content_block": _empty(item)}
+        shown.append(BlockEvent("content_block_start", fields))
         self._begun += 1
         self._open, self._part = item, None
         self._size, self._parse_budget = 0, _PARSE_BUDGET
 
-    def _grow(self, item: GrowingItem, part: GrowingPart, steps: list[Step]) -> None:
+    def _grow(self, item: GrowingItem, part: GrowingPart, shown: list[BlockEvent]) -> None:
         if part is not self._part:
             self._part, self._shown_pieces = part, 0
         text = "".join(part.pieces[self._shown_pieces :])
         self._shown_pieces = len(part.pieces)
         self._size += len(text)
         if text:
-            steps.append(Grow(self._begun - 1, *_DELTAS[item.kind], text))
+            kind, field = _DELTAS[item.kind]
+            fields = {"index": self._begun - 1, "delta": {"type": kind, field: text}}
+            shown.append(BlockEvent("content_block_delta", fields))
 
-    def _end(self, steps: list[Step]) -> None:
-        steps.append(End(self._begun - 1))
+    def _end(self, shown: list[BlockEvent]) -> None:
+        shown.append(BlockEvent("content_block_stop", {"index": self._begun - 1}))
         self._open = None
 
 

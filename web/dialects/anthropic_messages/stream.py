@@ -15,11 +15,11 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.dialects.anthropic_messages.blocks import Begin, Blocks, End, Grow, Step
+from web.dialects.anthropic_messages.blocks import BlockEvent, Blocks
 from web.dialects.anthropic_messages.errors import error_event
-from web.dialects.frames import START, Cursor, Numbering, comment
-from web.dialects.openai_chat.stream import ANSWER_REPLACED
-from web.dialects.turn_errors import ending_error
+from web.dialects.base import PlainStream
+from web.dialects.frames import START, Cursor
+from web.dialects.turn_errors import ANSWER_REPLACED, ending_error
 
 NAME = "anthropic-messages"
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -42,45 +42,26 @@ _DELTA = b"content_block_delta"
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
-class Messages:
+class Messages(PlainStream):
     """A Messages stream of one turn, after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
-        self.numbering = Numbering(NAME, after)
+        super().__init__(NAME, after)
         self._event = self.numbering.event
         self._started: Started | None = None
         self._model = ""
         self._blocks = Blocks()
         self._begun = False
-        self.discarded = False
         self._plain = False
         """Text needs only a delta frame: its block is open and nothing was discarded."""
         self._text_head = b""
-        self._ending: Ended | None = None
-        """The end of the turn, while other frames have to precede it."""
+        self._ending: Ended
+        """The end of the turn; set by `_stop`."""
 
     heartbeat = PING
-    repeats_much = False
 
-    def comment(self, text: str) -> bytes:
-        """Return `text` as a comment line."""
-        return comment(text)
-
-    @property
-    def pending(self) -> bool:
-        """True while the end is still to be rendered, by `render` without events."""
-        return self._ending is not None
-
-    def render(self, batch: list[AnyEvent]) -> bytes:
-        """Return the frames of these events; they depend only on the events so far.
-
-        Without events, return the next of the frames that are `pending`.
-        """
-        if len(batch) == 1:
-            return self._render(batch[0])
-        if self._ending is not None and not batch:
-            return self._show(self._blocks.more()) + self._stop(self._ending)
-        return b"".join([self._render(event) for event in batch])
+    def _more(self) -> bytes:
+        return self._show(self._blocks.more()) + self._stop(self._ending) if self.pending else b""
 
     def _render(self, event: AnyEvent) -> bytes:
         if type(event) is Text and self._plain and event.delta:
@@ -110,25 +91,15 @@ class Messages:
                 return b"" if self.discarded else self._show(self._blocks.feed(event))
         return b""
 
-    def _show(self, steps: list[Step]) -> bytes:
-        frames = [self._step(step) for step in steps]
+    def _show(self, shown: list[BlockEvent]) -> bytes:
+        frames = [self._begin()] if shown else []
+        frames += [self._named(event.name, **event.fields) for event in shown]
         index = self._blocks.text_index
         self._plain = index is not None
         if index is not None:
             head = '{"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":'
             self._text_head = (head % index).encode()
         return b"".join(frames)
-
-    def _step(self, step: Step) -> bytes:
-        start = self._begin()
-        match step:
-            case Begin(index, block):
-                return start + self._named("content_block_start", index=index, content_block=block)
-            case Grow(index, kind, field, text):
-                delta = {"type": kind, field: text}
-                return start + self._named("content_block_delta", index=index, delta=delta)
-            case End(index):
-                return start + self._named("content_block_stop", index=index)
 
     def _begin(self) -> bytes:
         if self._begun or self._started is None:
@@ -149,8 +120,8 @@ class Messages:
 
     def _stop(self, ended: Ended) -> bytes:
         """Return the last frames, or b"" while other frames have to precede them."""
-        self._ending = ended if self._blocks.behind else None
-        if self._ending is not None:
+        self._ending, self.pending = ended, self._blocks.behind
+        if self.pending:
             return b""
         delta = stopped(STOP_REASONS[ended.reason])
         frames = self._named("message_delta", delta=delta, usage=usage_delta(ended.usage))

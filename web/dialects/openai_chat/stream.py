@@ -14,10 +14,10 @@ import msgspec
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text
 from actors.turn.model_call import JSON
-from actors.turn.outcome import ErrorInfo, Reason, Usage
+from actors.turn.outcome import Reason, Usage
 from web.dialects.base import PlainStream
 from web.dialects.frames import START, Cursor
-from web.dialects.turn_errors import ending_error, error_body
+from web.dialects.turn_errors import ANSWER_REPLACED, ending_error, error_body
 
 NAME = "openai-chat"
 
@@ -32,17 +32,6 @@ FINISH_REASONS = {
     Reason.GUARD_BLOCKED: "content_filter",
 }
 """Finish reasons by the reason of the turn's end; all other reasons are errors."""
-
-
-ANSWER_REPLACED = ErrorInfo(
-    status=502,
-    message=(
-        "The answer was restarted after part of it had been streamed."
-        " Fetch the turn for the final text."
-    ),
-    type="upstream_error",
-    code="answer_replaced",
-)
 
 
 class OpenAIChat(PlainStream):

@@ -20,7 +20,7 @@ from actors.runtime.offload import Cost, is_much
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
 from actors.turn.model_call import JSON
-from actors.turn.outcome import ErrorInfo, Reason
+from actors.turn.outcome import Reason
 from web.dialects.base import DialectSpec
 from web.dialects.frames import PING, START, Cursor, Numbering, comment
 from web.dialects.openai_responses.events import ResponseEvents
@@ -32,20 +32,12 @@ from web.dialects.openai_responses.response import (
     object_of,
     response_object,
 )
+from web.dialects.turn_errors import ANSWER_REPLACED
 
 NAME = "openai-responses"
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
-_ANSWER_REPLACED = ErrorInfo(
-    status=502,
-    message=(
-        "The answer was restarted after part of it had been streamed."
-        " Fetch the response for the final text."
-    ),
-    type="upstream_error",
-    code="answer_replaced",
-)
 _LAST_EVENTS = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
 
@@ -159,7 +151,7 @@ class Responses:
     def _end(self, ended: Ended) -> bytes:
         answer = self._answer.ended(ended)
         if self.discarded:
-            answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=_ANSWER_REPLACED)
+            answer = structs.replace(answer, reason=Reason.UPSTREAM_ERROR, error=ANSWER_REPLACED)
             changes = self._builder.end(whole=False)
         else:
             changes = self._builder.feed(ended)

@@ -2,8 +2,7 @@
 
 - `routes`: the endpoint
 - `request`: validates the body with its messages and turns it into a model call
-- `tools`: validates tools and tool choice
 
-Imports `actors.turn`, `web.http`, `web.turns`, `web.service` and `web.surfaces.content_parts`.
+Imports `actors.turn`, `web.http`, `web.turns`, `web.service` and the modules of `web.surfaces`.
 Answers are rendered by `web.dialects.openai_chat`.
 """

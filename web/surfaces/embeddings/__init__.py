@@ -3,6 +3,6 @@
 - `routes`: the endpoint
 - `request`: validates the body
 
-Imports `actors`, `web.http`, `web.turns`, `web.dialects.turn_errors` and `web.service`. Requests to
-providers are built in `actors.providers.formats.embeddings`.
+Imports `actors`, `web.http`, `web.turns`, `web.dialects.turn_errors`, `web.service` and
+`web.surfaces.validation`. Requests to providers are built in `actors.providers.formats.embeddings`.
 """

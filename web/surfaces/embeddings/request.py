@@ -2,20 +2,16 @@
 
 from typing import Annotated, Literal
 
-import trio
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from actors.providers.formats.embeddings import EmbeddingCall
-from actors.turn.model_call import JSON
-from web.http.api_error import ApiError, invalid
-from web.http.json_body import read_json
-from web.http.validation_errors import validated
+from actors.turn.messages import JSON
+from web.surfaces.validation import Body, Object, missing, wrong
 
 MAX_INPUTS = 2_048
 """Maximum number of inputs of a request; OpenAI's limit."""
 _OURS = frozenset({"model", "input"})
-_LONGEST_NAME = 512
 _ABOUT_ONE = "four"
 """Placeholder text for a token; the token estimate counts it as one."""
 _KINDS = "a string, a list of strings, a list of token numbers, or a list of lists of token numbers"
@@ -28,80 +24,52 @@ class EmbeddingRequest(Struct, frozen=True):
     call: EmbeddingCall
 
 
-class _Body(BaseModel):
-    """Model of the validated fields; all others are passed on unchanged."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-
-    model: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+class _Body(Body):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     user: str | None = None
 
 
-async def receive_embedding_request(body: bytes, threads: trio.CapacityLimiter) -> EmbeddingRequest:
-    """Return the request in `body`. Raises `ApiError` (400) if it is invalid.
-
-    Large bodies are read in `threads`.
-    """
-    return await read_json(body, read_embedding_request, threads)
-
-
-def read_embedding_request(raw: dict[str, JSON]) -> EmbeddingRequest:
+def read_embedding_request(raw: Object) -> EmbeddingRequest:
     """Return the request from the body's object. Raises `ApiError` (400) if it is invalid."""
-    checked = validated(_Body, raw)
+    body = _Body.read(raw)
     given = raw.get("input")
     call = EmbeddingCall(
         input=given,
         texts=_texts(given),
-        as_base64=checked.encoding_format == "base64",
+        as_base64=body.encoding_format == "base64",
         parameters={key: value for key, value in raw.items() if key not in _OURS},
     )
-    return EmbeddingRequest(checked.model, call)
+    return EmbeddingRequest(body.model, call)
 
 
 def _texts(given: JSON) -> tuple[str, ...]:
     """Return a text for each input, for estimates: the input, or a placeholder for its tokens."""
     if given is None:
-        path = "input"
-        raise invalid(f"{path}: field required.", param=path, code="missing_required_parameter")
-    if isinstance(given, str):
+        raise missing("input")
+    if not isinstance(given, str | list):
+        raise wrong("input", f"must be {_KINDS}.")
+    if not given or isinstance(given, str) or _is_token(given[0]):
         return (_text(given, "input"),)
-    if not isinstance(given, list):
-        raise _bad("input", f"must be {_KINDS}.")
-    if not given:
-        raise _bad("input", "must not be empty.")
-    if _is_token(given[0]):
-        return (_tokens(given, "input"),)
     if len(given) > MAX_INPUTS:
-        raise _bad("input", f"may have at most {MAX_INPUTS} inputs.")
-    if isinstance(given[0], str):
-        return tuple(_text(text, f"input[{index}]") for index, text in enumerate(given))
-    return tuple(_tokens(tokens, f"input[{index}]") for index, tokens in enumerate(given))
+        raise wrong("input", f"may have at most {MAX_INPUTS} inputs.")
+    kind = str if isinstance(given[0], str) else list
+    return tuple(_text(one, f"input[{index}]", kind) for index, one in enumerate(given))
 
 
-def _text(text: JSON, path: str) -> str:
-    if not isinstance(text, str):
-        raise _bad(path, "must be a string, like the first input.")
-    if not text:
-        raise _bad(path, "must not be empty.")
-    return text
-
-
-def _tokens(tokens: JSON, path: str) -> str:
-    if not isinstance(tokens, list):
-        raise _bad(path, f"input must be {_KINDS}.")
-    if not tokens:
-        raise _bad(path, "must not be empty.")
-    for index, token in enumerate(tokens):
+def _text(given: JSON, path: str, kind: type = object) -> str:
+    """Return a text or a list of tokens as text; raises `ApiError` (400)."""
+    if not isinstance(given, str | list) or not isinstance(given, kind):
+        raise wrong(path, f"must be of the same kind as the first input. The input is {_KINDS}.")
+    if not given:
+        raise wrong(path, "must not be empty.")
+    if isinstance(given, str):
+        return given
+    for index, token in enumerate(given):
         if not _is_token(token):
-            raise _bad(f"{path}[{index}]", "must be a token number, a non-negative integer.")
-    return _ABOUT_ONE * len(tokens)
+            raise wrong(f"{path}[{index}]", "must be a token number, a non-negative integer.")
+    return _ABOUT_ONE * len(given)
 
 
 def _is_token(value: JSON) -> bool:
     return type(value) is int and value >= 0
-
-
-def _bad(path: str, message: str) -> ApiError:
-    return invalid(f"{path}: {message}", param=path, code="invalid_value")

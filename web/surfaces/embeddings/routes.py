@@ -13,15 +13,12 @@ from actors.turn.events import Ended
 from actors.turn.outcome import Reason, Usage
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
-from store.records.turn_records import Principal
 from web.dialects.turn_errors import ending_error
 from web.http.api_error import ApiError, invalid
-from web.http.body import request_body
-from web.http.json_body import READERS
 from web.http.responses import error_response, json_response
 from web.service import Service, Surface
-from web.surfaces.embeddings.request import EmbeddingRequest, receive_embedding_request
-from web.turns.planner import TurnPlan
+from web.surfaces.embeddings.request import EmbeddingRequest, read_embedding_request
+from web.surfaces.requests import receive
 from web.turns.start import begin, turn_headers
 
 _MODELS_SHOWN = 20
@@ -30,15 +27,14 @@ _MODELS_SHOWN = 20
 def embedding_routes(service: Service) -> Blueprint:
     """Return the blueprint of the embeddings surface."""
     blueprint = Blueprint("embeddings", __name__)
-    readers = trio.CapacityLimiter(READERS)
 
     @blueprint.post("/v1/embeddings")
     async def embeddings() -> Response:
-        parsed = await receive_embedding_request(await request_body(), readers)
+        parsed = await receive(service, read_embedding_request)
         job = EmbeddingJob(parsed.call)
         turn = await _begin(service, parsed, job)
         await turn.final.wait()
-        return await _answer(turn, job, readers)
+        return await _answer(turn, job, service.threads)
 
     return blueprint
 
@@ -49,8 +45,18 @@ async def _begin(service: Service, parsed: EmbeddingRequest, job: EmbeddingJob) 
     routes = tuple(_planned(service, planned, job) for planned in plan.routes)
     if all(planned.unfit for planned in routes):
         raise _no_embeddings(parsed.model, plan.routes)
-    principal = service.principal_of(request.headers)
-    return await begin(service, _turn_request(parsed, plan, routes, principal))
+    turn_request = TurnRequest(
+        model=parsed.model,
+        routes=routes,
+        call=parsed.call.as_call(),
+        dialect=DIALECT,
+        dialect_options={},
+        total_s=plan.total_s,
+        principal=service.principal_of(request.headers),
+        keep_text=False,
+        price=plan.price,
+    )
+    return await begin(service, turn_request)
 
 
 def _planned(service: Service, planned: PlannedRoute, job: EmbeddingJob) -> PlannedRoute:
@@ -58,25 +64,6 @@ def _planned(service: Service, planned: PlannedRoute, job: EmbeddingJob) -> Plan
     if embedder is None:
         return replace(planned, unfit="no_embeddings")
     return replace(planned, provider=EmbeddingProvider(embedder, job))
-
-
-def _turn_request(
-    parsed: EmbeddingRequest,
-    plan: TurnPlan,
-    routes: tuple[PlannedRoute, ...],
-    principal: Principal,
-) -> TurnRequest:
-    return TurnRequest(
-        model=parsed.model,
-        routes=routes,
-        call=parsed.call.as_call(),
-        dialect=DIALECT,
-        dialect_options={},
-        total_s=plan.total_s,
-        principal=principal,
-        keep_text=False,
-        price=plan.price,
-    )
 
 
 async def _answer(turn: Turn, job: EmbeddingJob, threads: trio.CapacityLimiter) -> Response:

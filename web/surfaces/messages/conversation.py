@@ -1,189 +1,242 @@
-"""Converts the messages of a Messages request to the messages of a chat.
+"""Reads the system prompt and the messages of a Messages request with their content blocks.
 
-Tool results become messages with the role `tool`, placed before the rest of the user message.
-Thinking from earlier answers becomes `reasoning_content`. If it is signed or redacted, only the API
-that signed it accepts it, so it is kept in `thinking_blocks`. Source: Anthropic's API reference,
-"Create a message", and its page "Extended thinking".
+Tool results become messages of their own, placed before the rest of the user message. Source:
+Anthropic's API reference, "Create a message", and its page "Extended thinking".
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import msgspec
 
-from actors.turn.model_call import JSON
-from web.surfaces.messages.content import (
-    Block,
+from actors.turn.chat_messages import REASONING, SIGNED
+from actors.turn.messages import (
+    JSON,
+    AssistantMessage,
+    Content,
+    Extras,
+    ImagePart,
+    Message,
     Part,
-    VendorFields,
-    blocks_in,
-    content_from_parts,
-    content_of,
-    extras,
-    missing,
-    part_of,
-    string,
-    text_of,
-    unknown_type,
-    wrong,
+    Reasoning,
+    SystemMessage,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
 )
-
-Message = dict[str, JSON]
+from web.http.api_error import ApiError
+from web.surfaces.content_parts import MAX_PARTS, URL_CODE, http_url, is_base64, plain_message
+from web.surfaces.validation import Fields, wrong
 
 _ROLES = ("user", "assistant", "system")
 _ASSISTANT_BLOCKS = ("text", "tool_use", "thinking", "redacted_thinking")
 _USER_BLOCKS = ("text", "image", "tool_result")
+_MEDIA = re.compile(r"image/[a-z0-9.+-]{1,100}", re.IGNORECASE)
+_CHAT_FIELDS = frozenset(
+    {
+        *("arguments", "content", "detail", "function", "id", "image_url", "name"),
+        *("reasoning_content", "refusal", "role", "text", "tool_call_id", "tool_calls"),
+        *("type", "url"),
+    }
+)
+"""Field names with a meaning in a chat; on a block they would be misread."""
+_PARTS = ("text", "image")
 
 
-def converted_messages(
-    system: JSON, messages: Sequence[JSON], vendor_fields: VendorFields
-) -> list[Message]:
-    """Convert the system prompt and the messages to chat messages.
+class Block(Fields):
+    """An object that may have fields which only Anthropic's API has.
 
-    Raises `ApiError` (400) with the path of the invalid field.
+    They become `extras`. Their names are collected in `vendor_fields`, so that routes with another
+    API can remove them by name.
     """
-    chat: list[Message] = []
-    if system is not None and (content := text_of(system, "system", vendor_fields)):
-        chat.append({"role": "system", "content": content})
+
+    __slots__ = ("vendor_fields",)
+
+    def __init__(self, given: JSON, path: str, vendor_fields: set[str]) -> None:
+        super().__init__(given, path)
+        self.vendor_fields = vendor_fields
+
+    def child(self, given: JSON, path: str) -> Self:
+        """Return an object in this one, which adds to the same names."""
+        return type(self)(given, path, self.vendor_fields)
+
+    def extras(self, *known: str) -> Extras:
+        """Return the fields that aren't `known` or null; raises `ApiError` (400)."""
+        extras = {name: value for name, value in self.rest(*known).items() if value is not None}
+        for name in extras:
+            if name in _CHAT_FIELDS:
+                raise self.wrong(name, "unknown field. Remove it.")
+        self.vendor_fields.update(extras)
+        return extras
+
+    def blocks(self, name: str) -> Iterator[Self]:
+        """Yield the blocks of a list; a string is one text block. Raises `ApiError` (400)."""
+        given, path = self.required(name), self.at(name)
+        if isinstance(given, str):
+            given = [{"type": "text", "text": given}]
+        if not isinstance(given, list):
+            raise wrong(path, "must be a string or a list of content blocks.")
+        if len(given) > MAX_PARTS:
+            raise wrong(path, f"may have at most {MAX_PARTS} content blocks.")
+        for index, block in enumerate(given):
+            yield self.child(block, f"{path}[{index}]")
+
+    def content(self, name: str, types: Sequence[str] = _PARTS) -> Content:
+        """Return content of parts of these types; raises `ApiError` (400)."""
+        return _joined([_part(block, types) for block in self.blocks(name)])
+
+
+def read_conversation(body: Block, messages: Sequence[JSON]) -> tuple[Message, ...]:
+    """Return the body's system prompt and its `messages`; raises `ApiError` (400)."""
+    read: list[Message] = []
+    if body.values.get("system") is not None and (content := body.content("system", ("text",))):
+        read.append(SystemMessage(content))
     for index, message in enumerate(messages):
-        if _is_plain(message):
-            chat.append(message)  # type: ignore[arg-type]  # it is a dict
+        if plain := plain_message(message):
+            read.append(plain)
         else:
-            chat += _messages(message, f"messages[{index}]", vendor_fields)
-    return chat
+            read += _messages(body.child(message, f"messages[{index}]"))
+    return tuple(read)
 
 
-def _is_plain(message: JSON) -> bool:
-    """Return whether the message is already a chat message, as nearly all are.
+def _messages(message: Block) -> Iterator[Message]:
+    role = message.required("role")
+    extras = message.extras("role", "content")
+    match role:
+        case "user":
+            yield from _user_messages(message, extras)
+        case "assistant":
+            yield _assistant_message(message, extras)
+        case "system":
+            yield SystemMessage(message.content("content", ("text",)), extras=extras)
+        case _:
+            raise message.wrong("role", f"must be one of {', '.join(_ROLES)}.")
 
-    A fast path: it takes a tenth of the time of the conversion.
-    """
-    return (
-        type(message) is dict
-        and len(message) == 2
-        and type(message.get("content")) is str
-        and message.get("role") in _ROLES
+
+def _user_messages(message: Block, extras: Extras) -> Iterator[Message]:
+    results: list[Message] = []
+    rest: list[Part] = []
+    for block in message.blocks("content"):
+        if block.values.get("type") == "tool_result":
+            results.append(_result(block))
+        else:
+            rest.append(_part(block, _USER_BLOCKS))
+    if not results and not rest:
+        raise message.wrong("content", "must not be empty.")
+    yield from results
+    if rest:
+        yield UserMessage(_joined(rest), extras)
+
+
+def _result(block: Block) -> Message:
+    call_id = block.text("tool_use_id")
+    content = "" if block.values.get("content") is None else block.content("content")
+    failed = block.one_of("is_error", (True, False))
+    if failed:
+        block.vendor_fields.add("is_error")
+    return ToolMessage(
+        content=content,
+        tool_call_id=call_id,
+        is_error=bool(failed),
+        extras=block.extras("type", "tool_use_id", "content", "is_error"),
     )
 
 
-def _messages(message: JSON, path: str, vendor_fields: VendorFields) -> Iterator[Message]:
-    if not isinstance(message, dict):
-        raise wrong(path, "must be an object.")
-    role, content = message.get("role"), message.get("content")
-    if role is None:
-        raise missing(f"{path}.role")
-    more = extras(message, ("role", "content"), path, vendor_fields)
-    at = f"{path}.content"
-    match role:
-        case "user":
-            yield from _user_messages(content, at, more, vendor_fields)
-        case "assistant":
-            yield _assistant_message(content, at, vendor_fields) | more
-        case "system":
-            yield {"role": "system", "content": text_of(content, at, vendor_fields), **more}
-        case _:
-            raise wrong(f"{path}.role", f"must be one of {', '.join(_ROLES)}.")
-
-
-def _user_messages(
-    content: JSON, path: str, more: Message, vendor_fields: VendorFields
-) -> Iterator[Message]:
-    results: list[Message] = []
-    rest: list[Part] = []
-    for at, block in blocks_in(content, path):
-        if block.get("type") == "tool_result":
-            results.append(_result(block, at, vendor_fields))
-        elif block.get("type") in _USER_BLOCKS:
-            rest.append(part_of(block, at, vendor_fields))
-        else:
-            raise unknown_type(at, _USER_BLOCKS)
-    if not results and not rest:
-        raise wrong(path, "must not be empty.")
-    yield from results
-    if rest:
-        yield {"role": "user", "content": content_from_parts(rest), **more}
-
-
-def _result(block: Block, path: str, vendor_fields: VendorFields) -> Message:
-    content = block.get("content")
-    result: Message = {
-        "role": "tool",
-        "tool_call_id": string(block, "tool_use_id", path),
-        "content": "" if content is None else content_of(content, f"{path}.content", vendor_fields),
-    }
-    failed = block.get("is_error")
-    if failed not in (None, True, False):
-        raise wrong(f"{path}.is_error", "must be true or false.")
-    known = ("type", "tool_use_id", "content", *(() if failed else ("is_error",)))
-    return result | extras(block, known, path, vendor_fields)
-
-
-def _assistant_message(content: JSON, path: str, vendor_fields: VendorFields) -> Message:
+def _assistant_message(message: Block, extras: Extras) -> Message:
     parts: list[Part] = []
-    calls: list[Part] = []
-    thinking: list[Block] = []
-    for at, block in blocks_in(content, path):
-        match block.get("type"):
+    calls: list[ToolCall] = []
+    thinking: list[Reasoning] = []
+    for block in message.blocks("content"):
+        match block.values.get("type"):
             case "text":
-                parts.append(part_of(block, at, vendor_fields))
+                parts.append(_part(block))
             case "tool_use":
-                calls.append(_call(block, at, vendor_fields))
+                calls.append(_call(block))
             case "thinking":
-                _check_thinking(block, at)
-                thinking.append(block)
+                thinking += _thinking(block)
             case "redacted_thinking":
-                string(block, "data", at)
-                thinking.append(block)
+                block.vendor_fields.add(SIGNED)
+                rest = block.rest("type", "data")
+                thinking.append(Reasoning(redacted=block.text("data"), extras=rest))
             case _:
-                raise unknown_type(at, _ASSISTANT_BLOCKS)
-    message: Message = {
-        "role": "assistant",
-        "content": content_from_parts(parts) if parts or not calls else None,
-    }
-    if calls:
-        message["tool_calls"] = calls
-    return message | _thinking_fields(thinking, vendor_fields)
+                raise _unknown_type(block, _ASSISTANT_BLOCKS)
+    return AssistantMessage(
+        content=_joined(parts) if parts or not calls else None,
+        reasoning=tuple(thinking),
+        tool_calls=tuple(calls),
+        extras=extras,
+    )
 
 
-def _call(block: Block, path: str, vendor_fields: VendorFields) -> Part:
-    input = block.get("input")
-    if input is None:
-        raise missing(f"{path}.input")
-    if not isinstance(input, dict):
-        raise wrong(f"{path}.input", "must be an object.")
-    arguments = msgspec.json.encode(input).decode()
-    more = extras(block, ("type", "id", "name", "input", "caller"), path, vendor_fields)
-    if more.keys() - {"cache_control"}:
-        field = sorted(more.keys() - {"cache_control"})[0]
-        raise wrong(f"{path}.{field}", "unknown field of a tool_use block. Remove it.")
-    if block.get("caller") not in (None, {"type": "direct"}):
-        raise wrong(f"{path}.caller", "must be of type direct: the model made the call itself.")
-    return {
-        "id": string(block, "id", path),
-        "type": "function",
-        "function": {"name": string(block, "name", path), "arguments": arguments},
-        **more,
-    }
+def _call(block: Block) -> ToolCall:
+    arguments = msgspec.json.encode(block.object("input").values).decode()
+    extras = block.extras("type", "id", "name", "input", "caller")
+    for field in sorted(extras.keys() - {"cache_control"}):
+        raise block.wrong(field, "unknown field of a tool_use block. Remove it.")
+    if block.values.get("caller") not in (None, {"type": "direct"}):
+        raise block.wrong("caller", "must be of type direct: the model made the call itself.")
+    return ToolCall(block.text("id"), block.text("name"), arguments, extras)
 
 
-def _check_thinking(block: Block, path: str) -> None:
-    string(block, "thinking", path)
-    if block.get("signature") is not None:
-        string(block, "signature", path)
+def _thinking(block: Block) -> Iterator[Reasoning]:
+    """Yield the thinking of an earlier answer; only the API that signed it accepts a signature."""
+    text, signature = block.text("thinking"), block.optional("signature", str, "a string")
+    if signature:
+        block.vendor_fields.add(SIGNED)
+        yield Reasoning(text, signature, extras=block.rest("type", "thinking", "signature"))
+    elif text:
+        block.vendor_fields.add(REASONING)
+        yield Reasoning(text)
 
 
-def _thinking_fields(thinking: list[Block], vendor_fields: VendorFields) -> Message:
-    signed: list[JSON] = []
-    plain: list[str] = []
-    for block in thinking:
-        if block.get("signature") or "data" in block:
-            signed.append(block)
-        elif text := block["thinking"]:
-            plain.append(str(text))
-    found: Message = {}
-    if plain:
-        vendor_fields.add("reasoning_content")
-        found["reasoning_content"] = "\n\n".join(plain)
-    if signed:
-        vendor_fields.add("thinking_blocks")
-        found["thinking_blocks"] = signed
-    return found
+def _joined(parts: list[Part]) -> Content:
+    """Return the parts as message content.
+
+    A single plain text becomes a string, the form that all servers accept.
+    """
+    match parts:
+        case []:
+            return ""
+        case [TextPart(text, extras)] if not extras:
+            return text
+        case _:
+            return tuple(parts)
+
+
+def _part(block: Block, types: Sequence[str] = _PARTS) -> Part:
+    """Return the part of a text or image block; raises `ApiError` (400)."""
+    kind = block.values.get("type")
+    if kind not in types:
+        raise _unknown_type(block, types)
+    if kind == "text":
+        return TextPart(block.text("text"), block.extras("type", "text"))
+    return ImagePart(_image_url(block.object("source")), extras=block.extras("type", "source"))
+
+
+def _unknown_type(block: Block, types: Sequence[str]) -> ApiError:
+    """Return a 400 for a content block whose type is not among `types`."""
+    words = f"must be one of {', '.join(types)}."
+    return wrong(block.at("type"), words, "unsupported_content_type")
+
+
+def _image_url(source: Fields) -> str:
+    match source.values.get("type"):
+        case "base64":
+            return _data_url(source)
+        case "url":
+            return http_url(source.text("url"), source.at("url"))
+        case _:
+            words = "must be base64 or url; files are not supported."
+            raise wrong(source.at("type"), words, URL_CODE)
+
+
+def _data_url(source: Fields) -> str:
+    media, data = source.text("media_type"), source.text("data")
+    if not _MEDIA.fullmatch(media):
+        words = "must be an image type such as image/png."
+        raise wrong(source.at("media_type"), words, URL_CODE)
+    if not is_base64(data):
+        raise wrong(source.at("data"), "must be base64 with padding.", URL_CODE)
+    return f"data:{media};base64,{data}"

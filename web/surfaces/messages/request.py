@@ -1,37 +1,33 @@
 """Validates a Messages request and turns it into a model call.
 
-The call is in the Chat Completions form, like every `ModelCall`. Fields that only Anthropic's API
-has stay in it under their own names for routes that speak that API (`ModelCall.foreign`). Errors
-name the path of the invalid field.
+The parameters get their names in Chat Completions, like those of every `ModelCall`. Those that only
+Anthropic's API has keep their own for routes that speak that API (`ModelCall.foreign`).
+
+Tools with their own schema are accepted, and so are Anthropic's tools that the client runs. Tools
+that the provider runs are rejected. Source: Anthropic's API reference, "Create a message", and its
+pages "Extended thinking", "Adaptive thinking" and "Effort".
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-import msgspec
-import trio
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from actors.turn.chat_messages import read_messages
-from actors.turn.model_call import JSON, ModelCall
-from web.http.api_error import invalid
-from web.http.json_body import read_json
-from web.http.validation_errors import validated
-from web.surfaces.chat_completions.request import MAX_MESSAGES
-from web.surfaces.messages.conversation import converted_messages
-from web.surfaces.messages.thinking import (
-    OutputConfig,
-    Thinking,
-    chat_equivalents,
-    effort_of,
-    format_of,
+from actors.turn.messages import JSON
+from actors.turn.model_call import ModelCall
+from web.surfaces.messages.conversation import Block, read_conversation
+from web.surfaces.validation import (
+    LONGEST_NAME,
+    Body,
+    FailFastList,
+    Fields,
+    Messages,
+    Object,
+    Parameters,
+    missing,
+    wrong,
 )
-from web.surfaces.messages.tools import chat_choice, chat_tools
+from web.turns.planner import ModelRequest
 
-T = TypeVar("T")
-
-_FailFastList = Annotated[list[T], Field(fail_fast=True)]
-
-_MAX_NAME_LENGTH = 512
 _LONGEST_USER = 64
 """Maximum characters of a chat's `user`; OpenAI rejects longer values."""
 _UNSUPPORTED = {
@@ -53,61 +49,51 @@ _VENDOR_PARAMETERS = frozenset(
     }
 )
 """Parameters without an equivalent name in Chat Completions."""
-_CONVERTED = frozenset(
-    {
-        "max_tokens",
-        "messages",
-        "metadata",
-        "model",
-        "service_tier",
-        "stop_sequences",
-        "stream",
-        "strict",
-        "system",
-        "tool_choice",
-        "tools",
-    }
-)
-"""Parameters that are converted; all others are passed on unchanged."""
+_BUDGETS = {"high": 16_384, "medium": 8_192}
+"""Least `budget_tokens` of each effort, highest first; a smaller budget is `low`."""
+_ADAPTIVE_EFFORT = "medium"
+"""Effort for `adaptive` thinking, in which the model decides; the middle of a chat's efforts."""
+_CONFIG = frozenset({"effort", "format"})
+"""Fields of `output_config` with an equivalent in a chat."""
+_RUN_BY_CLIENTS = ("bash_", "text_editor_", "memory_")
+"""Type prefixes of client-run tools whose schema only Anthropic's models know."""
+_TOOL_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-class MessagesRequest(msgspec.Struct, frozen=True):
-    """A valid request: the model call and the options of the answer."""
+class _Thinking(Parameters):
+    """The `thinking` parameter; its other fields are sent only to Anthropic's API."""
 
-    model: str
-    call: ModelCall
-    stream: bool
-    strict: bool
-    """Extension: a parameter that a route does not support is an error, not a warning."""
+    type: str
+    budget_tokens: Annotated[int, Field(ge=1024)] | None = None
 
 
-class _Fields(BaseModel):
-    """A model that ignores unknown fields, which are passed on unchanged."""
+class _OutputConfig(Parameters):
+    """The `output_config` parameter."""
 
-    model_config = ConfigDict(strict=True, frozen=True)
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: dict[str, JSON] | None = None
 
 
-class _Metadata(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+class _Metadata(Parameters):
+    model_config = ConfigDict(extra="forbid")
 
     user_id: str | None = None
 
 
-class _CountBody(_Fields):
+class _CountBody(Body):
     """The body of a `count_tokens` request, in which `max_tokens` is optional."""
 
-    model: Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH)]
-    messages: Annotated[list[JSON], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Messages
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stream: bool | None = None
     strict: bool | None = None
-    stop_sequences: _FailFastList[str] | None = None
+    stop_sequences: FailFastList[str] | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
     metadata: _Metadata | None = None
-    thinking: Thinking | None = None
-    output_config: OutputConfig | None = None
+    thinking: _Thinking | None = None
+    output_config: _OutputConfig | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
     tools: list[JSON] | None = None
     tool_choice: dict[str, JSON] | None = None
@@ -119,71 +105,143 @@ class _MessageBody(_CountBody):
     max_tokens: Annotated[int, Field(ge=1)]
 
 
-async def receive_messages_request(body: bytes, threads: trio.CapacityLimiter) -> MessagesRequest:
-    """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
-    return await read_json(body, read_messages_request, threads)
+_SAME = frozenset({"temperature", "top_p", "top_k", "thinking", "output_config"})
+_CONVERTED = (_CountBody.model_fields.keys() | {"system"}) - _SAME
+"""Parameters that are converted; all others are passed on unchanged."""
 
 
-async def receive_count_request(body: bytes, threads: trio.CapacityLimiter) -> MessagesRequest:
-    """Parse and validate the body of a `count_tokens` request; raises `ApiError` (400)."""
-    return await read_json(body, read_count_request, threads)
-
-
-def read_messages_request(raw: dict[str, JSON]) -> MessagesRequest:
+def read_messages_request(raw: Object) -> ModelRequest:
     """Validate a request for an answer; raises `ApiError` (400)."""
-    return _request(raw, _MessageBody)
+    return _request(raw, _MessageBody.read(raw))
 
 
-def read_count_request(raw: dict[str, JSON]) -> MessagesRequest:
+def read_count_request(raw: Object) -> ModelRequest:
     """Validate a `count_tokens` request; raises `ApiError` (400)."""
-    return _request(raw, _CountBody)
+    return _request(raw, _CountBody.read(raw))
 
 
-def _request(raw: dict[str, JSON], shape: type[_CountBody]) -> MessagesRequest:
-    checked = validated(shape, raw)
+def _request(raw: Object, body: _CountBody) -> ModelRequest:
     for name, words in _UNSUPPORTED.items():
         if raw.get(name) is not None:
-            raise invalid(f"{name}: {words}", param=name, code="unsupported_parameter")
-    vendor_fields: set[str] = set()
-    messages = converted_messages(raw.get("system"), checked.messages, vendor_fields)
-    parameters = _parameters(raw, checked, vendor_fields)
-    return MessagesRequest(
-        model=checked.model,
+            raise wrong(name, words, "unsupported_parameter")
+    fields = Block(raw, "", set())
+    messages = read_conversation(fields, body.messages)
+    parameters = _parameters(fields, body)
+    foreign = {
+        name: _chat_equivalents(name, raw.get(name)) for name in sorted(fields.vendor_fields)
+    }
+    return ModelRequest(
+        model=body.model,
         call=ModelCall(
-            upstream_model="",
-            messages=read_messages(messages),
-            parameters=parameters,
-            foreign={name: chat_equivalents(name, raw.get(name)) for name in sorted(vendor_fields)},
+            upstream_model="", messages=messages, parameters=parameters, foreign=foreign
         ),
-        stream=bool(checked.stream),
-        strict=bool(checked.strict),
+        stream=bool(body.stream),
+        strict=bool(body.strict),
     )
 
 
-def _parameters(
-    raw: dict[str, JSON], checked: _CountBody, vendor_fields: set[str]
-) -> dict[str, JSON]:
-    parameters = {name: v for name, v in raw.items() if name not in _CONVERTED and v is not None}
-    vendor_fields.update(_VENDOR_PARAMETERS & parameters.keys())
-    converted: dict[str, JSON] = {
-        "max_tokens": checked.max_tokens,
-        "stop": checked.stop_sequences,
-        "service_tier": "default" if checked.service_tier == "standard_only" else None,
-        "reasoning_effort": effort_of(checked.thinking, checked.output_config),
-        "response_format": format_of(checked.output_config),
-        **_user(checked.metadata, vendor_fields),
+def _parameters(fields: Block, body: _CountBody) -> Object:
+    parameters = {
+        name: value
+        for name, value in fields.values.items()
+        if name not in _CONVERTED and value is not None
     }
-    if checked.tools is not None:
-        converted["tools"] = chat_tools(checked.tools, vendor_fields)
-    if checked.tool_choice is not None:
-        converted |= chat_choice(checked.tool_choice)
+    fields.vendor_fields.update(_VENDOR_PARAMETERS & parameters.keys())
+    converted: Object = {
+        "max_tokens": body.max_tokens,
+        "stop": body.stop_sequences,
+        "service_tier": "default" if body.service_tier == "standard_only" else None,
+        "reasoning_effort": _effort_of(body.thinking, body.output_config),
+        "response_format": _format_of(body.output_config),
+        **_user(body.metadata, fields.vendor_fields),
+    }
+    if body.tools is not None:
+        converted["tools"] = [_chat_tool(tool) for tool in fields.objects("tools")]
+    if body.tool_choice is not None:
+        converted |= _chat_choice(fields.object("tool_choice"))
     return parameters | {name: value for name, value in converted.items() if value is not None}
 
 
-def _user(metadata: _Metadata | None, vendor_fields: set[str]) -> dict[str, JSON]:
+def _user(metadata: _Metadata | None, vendor_fields: set[str]) -> Object:
     """Return the chat's `user`, or the unchanged `metadata` if the id is too long for it."""
     user = None if metadata is None else metadata.user_id
     if user is None or len(user) <= _LONGEST_USER:
         return {"user": user}
     vendor_fields.add("metadata")
     return {"metadata": {"user_id": user}}
+
+
+def _effort_of(thinking: _Thinking | None, config: _OutputConfig | None) -> str | None:
+    """Return the chat's `reasoning_effort`, or None if none is given; raises `ApiError` (400)."""
+    kind = None if thinking is None else thinking.type
+    if kind == "disabled":
+        return "none"
+    if thinking is not None and kind == "enabled" and thinking.budget_tokens is None:
+        raise missing("thinking.budget_tokens")
+    if config is not None and config.effort is not None:
+        return "xhigh" if config.effort == "max" else config.effort
+    if thinking is None or kind not in ("enabled", "adaptive"):
+        return None
+    budget = thinking.budget_tokens
+    if kind == "adaptive" or budget is None:
+        return _ADAPTIVE_EFFORT
+    return next((effort for effort, least in _BUDGETS.items() if budget >= least), "low")
+
+
+def _format_of(config: _OutputConfig | None) -> JSON:
+    """Return the chat's `response_format`, or None if none is given; raises `ApiError` (400)."""
+    if config is None or config.format is None:
+        return None
+    match config.format:
+        case {"type": "json_schema", "schema": dict(schema)}:
+            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        case _:
+            raise wrong("output_config.format", "must have the type json_schema and a schema.")
+
+
+def _chat_equivalents(name: str, value: JSON) -> tuple[str, ...]:
+    """Return the chat parameters that fully express the parameter `name`.
+
+    Empty if the value says more than a chat can.
+    """
+    if name == "thinking":
+        known = isinstance(value, dict) and value.get("type") != "between_tools"
+        return ("reasoning_effort",) if known else ()
+    if name == "output_config" and isinstance(value, dict) and value.keys() <= _CONFIG:
+        return ("reasoning_effort", "response_format")
+    return ()
+
+
+def _chat_tool(tool: Block) -> Object:
+    """Return the tool in the form of a chat; raises `ApiError` (400)."""
+    name, kind = tool.text("name", longest=LONGEST_NAME), tool.values.get("type")
+    if isinstance(kind, str) and kind.startswith(_RUN_BY_CLIENTS):
+        return tool.values
+    if kind not in (None, "custom"):
+        words = "tools run by the provider are not supported. Send an input_schema and no type."
+        raise wrong(tool.at("type"), words, "unsupported_tool")
+    function: Object = {
+        "name": name,
+        "parameters": tool.object("input_schema").values,
+        "description": tool.optional("description", str, "a string"),
+        "strict": tool.one_of("strict", (True, False)),
+    }
+    given = {field: value for field, value in function.items() if value is not None}
+    extras = tool.extras("type", "name", "description", "input_schema", "strict")
+    return {"type": "function", "function": given, **extras}
+
+
+def _chat_choice(choice: Fields) -> Object:
+    """Return `tool_choice` and `parallel_tool_calls` of a chat; raises `ApiError` (400)."""
+    parameters: Object = {}
+    match choice.values.get("type"):
+        case "tool":
+            function = {"name": choice.text("name")}
+            parameters["tool_choice"] = {"type": "function", "function": function}
+        case str(kind) if kind in _TOOL_CHOICES:
+            parameters["tool_choice"] = _TOOL_CHOICES[kind]
+        case _:
+            raise choice.wrong("type", f"must be one of {', '.join(_TOOL_CHOICES)}, tool.")
+    if choice.one_of("disable_parallel_tool_use", (True, False)):
+        parameters["parallel_tool_calls"] = False
+    return parameters

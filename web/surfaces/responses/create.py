@@ -24,6 +24,7 @@ from web.surfaces.responses.history.model_context import (
 )
 from web.surfaces.responses.history.stored_history import NONE_UNSTORED, Unstored
 from web.surfaces.responses.request import ResponsesRequest
+from web.turns.planner import ModelRequest
 
 Start = Callable[[TurnRequest], Awaitable[Turn]]
 
@@ -89,16 +90,15 @@ async def count_input(
 
 def _request(service: Service, prepared: PreparedRequest, context: ModelContext) -> TurnRequest:
     request = prepared.request
-    turn = prepared.plan.turn(
-        _call(service, prepared, context),
+    asked = ModelRequest(
         model=request.model,
-        dialect=NAME,
+        call=_call(service, prepared, context),
         dialect_options={"echo": _echo(prepared)},
-        principal=prepared.principal,
         stream=request.stream,
         strict=request.strict,
         keep_text=request.store,
     )
+    turn = prepared.plan.turn(asked, NAME, prepared.principal)
     return replace(
         turn,
         previous_id=prepared.history.turn_id,

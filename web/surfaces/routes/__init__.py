@@ -2,6 +2,6 @@
 
 - `routes`: endpoints that show them, and that open or reset one by hand
 
-Imports `actors.turn`, `actors.routing`, `web.http`, `web.providers` and `web.service`. The states
-themselves are in `actors.routing`.
+Imports `actors.turn`, `actors.routing`, `web.http`, `web.providers`, `web.service` and
+`web.surfaces.validation`. The states themselves are in `actors.routing`.
 """

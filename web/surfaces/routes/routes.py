@@ -12,10 +12,9 @@ from web.http.api_error import invalid, not_found
 from web.http.responses import json_response
 from web.providers.factory import models_by_route
 from web.service import Service, Surface
+from web.surfaces.validation import LONGEST_NAME
 
 _NAMES_SHOWN = 50
-_LONGEST_MODEL = 512
-"""Maximum characters of a model name, the same as in a request."""
 
 _log = structlog.get_logger("trouper.routes")
 
@@ -58,8 +57,8 @@ def _route(service: Service, provider: str, model: str) -> Route:
         known = ", ".join(list(providers)[:_NAMES_SHOWN])
         text = f"There is no provider {provider[:200]!r}. The providers are: {known}."
         raise not_found(text, code="provider_not_found", param="provider")
-    if len(model) > _LONGEST_MODEL:
-        text = f"A model name may have at most {_LONGEST_MODEL} characters."
+    if len(model) > LONGEST_NAME:
+        text = f"A model name may have at most {LONGEST_NAME} characters."
         raise invalid(text, param="model", code="name_too_long")
     return Route(provider, model)
 

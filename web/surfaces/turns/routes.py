@@ -47,19 +47,17 @@ def turn_routes(service: Service) -> Blueprint:
     @blueprint.get("/v1/turns/<turn_id>")
     async def turn(turn_id: str) -> Response:
         live = service.registry.find(_caller(service), turn_id)
-        described = (
-            live_turn(live)
-            if live
-            else stored_turn(await _stored(service, _caller(service), turn_id))
+        return json_response(
+            live_turn(live) if live else stored_turn(await _stored(service, turn_id))
         )
-        return json_response(described, headers={"X-Turn-Id": turn_id})
 
     @blueprint.get("/v1/turns/<turn_id>/events")
     async def events(turn_id: str) -> Response:
         live = service.registry.find(_caller(service), turn_id)
         if live is not None:
             return await follow(service, live, *_requested_stream(service, live.request))
-        return await _replay(service, await _stored(service, _caller(service), turn_id))
+        turn = await _ended(service, turn_id)
+        return await replay(service, turn, *_requested_stream(service, turn))
 
     @blueprint.post("/v1/turns/<turn_id>/cancel")
     async def cancel(turn_id: str) -> Response:
@@ -68,10 +66,7 @@ def turn_routes(service: Service) -> Blueprint:
             live.stop(Reason.CANCEL_REQUESTED)
             await live.final.wait()
             return json_response(live_turn(live), headers=turn_headers(live))
-        stored = await _stored(service, _caller(service), turn_id)
-        if stored.ended_at is None:
-            raise turn_elsewhere(stored)
-        return json_response(stored_turn(stored), headers={"X-Turn-Id": turn_id})
+        return json_response(stored_turn(await _ended(service, turn_id)))
 
     return blueprint
 
@@ -80,17 +75,18 @@ def _caller(service: Service) -> Principal:
     return service.principal_of(request.headers)
 
 
-async def _stored(service: Service, principal: Principal, turn_id: str) -> TurnView:
-    turn = await service.store.turns.get_turn(principal, turn_id)
+async def _stored(service: Service, turn_id: str) -> TurnView:
+    turn = await service.store.turns.get_turn(_caller(service), turn_id)
     if turn is None:
         raise not_found(f"There is no turn {turn_id[:100]!r}.", code="turn_not_found")
     return turn
 
 
-async def _replay(service: Service, turn: TurnView) -> Response:
+async def _ended(service: Service, turn_id: str) -> TurnView:
+    turn = await _stored(service, turn_id)
     if turn.ended_at is None:
         raise turn_elsewhere(turn)
-    return await replay(service, turn, *_requested_stream(service, turn))
+    return turn
 
 
 def _requested_stream(service: Service, turn: TurnRequest | TurnView) -> tuple[Render, Cursor]:

@@ -2,22 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from actors.turn.messages import UserMessage
 from actors.turn.model_call import ModelCall
+from web.surfaces.validation import Body, Object
+from web.turns.planner import ModelRequest
 
 
-class EchoRequest(BaseModel):
-    """The body of an echo request."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-
-    model: str
+class _Body(Body):
     text: Annotated[str, Field(min_length=1)]
     stream: bool = False
 
-    @property
-    def call(self) -> ModelCall:
-        """Call that sends the text as the only message."""
-        return ModelCall(upstream_model="", messages=(UserMessage(self.text),), parameters={})
+
+def read_echo_request(raw: Object) -> ModelRequest:
+    """Return the request from the body's object; raises `ApiError` (400)."""
+    body = _Body.read(raw)
+    call = ModelCall(messages=(UserMessage(body.text),))
+    return ModelRequest(model=body.model, call=call, stream=body.stream)

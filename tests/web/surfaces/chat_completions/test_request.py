@@ -11,27 +11,28 @@ from pydantic import ValidationError
 
 from actors.turn.chat_messages import write_messages
 from web.http.api_error import ApiError
-from web.http.json_body import read_json
+from web.http.json_body import json_object, read_json
 from web.http.validation_errors import first_error
-from web.surfaces.chat_completions.request import (
-    MAX_MESSAGES,
-    ChatRequest,
-    read_chat_request,
-    receive_chat_request,
-)
+from web.surfaces.chat_completions.request import read_chat_request
 from web.surfaces.content_parts import MAX_PARTS
+from web.surfaces.validation import MAX_MESSAGES
+from web.turns.planner import ModelRequest
 
 USER = {"role": "user", "content": "Hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 
 
-def read(**changes: object) -> ChatRequest:
-    return read_chat_request(json.dumps({"model": "large", "messages": [USER]} | changes).encode())
+def read(**changes: object) -> ModelRequest:
+    return read_body(json.dumps({"model": "large", "messages": [USER]} | changes).encode())
+
+
+def read_body(body: bytes) -> ModelRequest:
+    return read_chat_request(json_object(body))
 
 
 def refusal(body: bytes) -> tuple[str | None, str | None, str]:
     with pytest.raises(ApiError) as caught:
-        read_chat_request(body)
+        read_body(body)
     info = caught.value.info
     assert info.status == 400
     assert info.type == "invalid_request_error"
@@ -41,24 +42,22 @@ def refusal(body: bytes) -> tuple[str | None, str | None, str]:
 
 def test_minimal_request_has_the_defaults() -> None:
     ask = read()
-    assert (ask.model, ask.stream, ask.include_usage, ask.keep_text) == (
-        "large",
-        False,
-        False,
-        True,
-    )
+    assert (ask.model, ask.stream, ask.keep_text) == ("large", False, True)
+    assert ask.dialect_options == {"include_usage": False}
     assert write_messages(ask.call.messages) == [USER]
     assert ask.call.parameters == {}
 
 
 def test_answer_options_are_read() -> None:
     ask = read(stream=True, stream_options={"include_usage": True}, store=False)
-    assert (ask.stream, ask.include_usage, ask.keep_text) == (True, True, False)
+    assert (ask.stream, ask.keep_text) == (True, False)
+    assert ask.dialect_options == {"include_usage": True}
 
 
 def test_null_counts_as_absent() -> None:
     ask = read(stream=None, stream_options=None, temperature=None, stop=None, store=None, n=None)
-    assert (ask.stream, ask.include_usage, ask.keep_text) == (False, False, True)
+    assert (ask.stream, ask.keep_text) == (False, True)
+    assert ask.dialect_options == {"include_usage": False}
 
 
 def test_other_parameters_are_passed_on_unchanged() -> None:
@@ -319,7 +318,7 @@ bodies = values | st.fixed_dictionaries(
 def test_any_json_is_a_request_or_a_400(body: object) -> None:
     encoded = msgspec.json.encode(body)
     try:
-        ask = read_chat_request(encoded)
+        ask = read_body(encoded)
     except ApiError:
         refusal(encoded)
         return
@@ -327,15 +326,15 @@ def test_any_json_is_a_request_or_a_400(body: object) -> None:
     assert len(ask.call.messages) == len(body["messages"])
     assert ask.model == body["model"]
     again = msgspec.json.encode({"model": ask.model, "messages": write_messages(ask.call.messages)})
-    assert write_messages(read_chat_request(again).call.messages) == write_messages(
-        ask.call.messages
-    ), "not stable"
+    assert write_messages(read_body(again).call.messages) == write_messages(ask.call.messages), (
+        "not stable"
+    )
 
 
 @given(st.binary(max_size=50))
 def test_any_bytes_are_a_400(body: bytes) -> None:
     with pytest.raises(ApiError):
-        read_chat_request(body)
+        read_body(body)
 
 
 def test_number_of_messages_and_parts_is_limited() -> None:
@@ -366,15 +365,15 @@ def test_tools_of_other_types_are_passed_on() -> None:
     assert read(**given).call.parameters == given
 
 
-async def received(body: object) -> ChatRequest:
-    return await receive_chat_request(json.dumps(body).encode(), trio.CapacityLimiter(1))
+async def received(body: object) -> ModelRequest:
+    return await read_json(json.dumps(body).encode(), read_chat_request, trio.CapacityLimiter(1))
 
 
 async def test_large_body_is_read_in_a_thread_with_the_same_result() -> None:
     text = {"role": "user", "content": "é" * 40_000}
     parts = {"role": "user", "content": [[{"type": "input_text", "text": "a"}], IMAGE]}
     body = {"model": "large", "messages": [text, parts], "x": [1, {"a": [None]}], "y": {"z": 1.5}}
-    assert await received(body) == read_chat_request(json.dumps(body).encode())
+    assert await received(body) == read_body(json.dumps(body).encode())
     assert await received({"model": "m", "messages": [USER]}) == read(model="m")
 
 
@@ -393,7 +392,7 @@ async def test_large_body_is_read_in_a_thread_with_the_same_result() -> None:
 )
 async def test_large_body_that_is_not_an_object_is_rejected(body: bytes, words: str) -> None:
     with pytest.raises(ApiError, match=words) as caught:
-        await receive_chat_request(body, trio.CapacityLimiter(1))
+        await read_json(body, read_chat_request, trio.CapacityLimiter(1))
     assert caught.value.info.status == 400
 
 

@@ -1,15 +1,13 @@
 """The turn request that a chat request and its model's plan result in."""
 
-import json
-
 import pytest
 
 from actors.turn.outcome import OnCut
 from tests.support.edge_harness import chat_body, open_harness
 from tests.support.turn_fakes import ScriptedProvider
+from web.dialects.openai_chat.stream import NAME
 from web.service import LOCAL_USER
 from web.surfaces.chat_completions.request import read_chat_request
-from web.surfaces.chat_completions.routes import turn_request
 
 MODELS: dict[str, object] = {
     "large": {
@@ -22,8 +20,8 @@ MODELS: dict[str, object] = {
 
 async def test_model_settings_decide_on_cut_and_capabilities() -> None:
     async with open_harness(ScriptedProvider(), models=MODELS) as harness:
-        ask = read_chat_request(json.dumps(chat_body()).encode())
-        turn = turn_request(harness.service, ask, LOCAL_USER)
+        ask = read_chat_request(chat_body())
+        turn = harness.service.planner.find(ask.model).turn(ask, NAME, LOCAL_USER)
     assert (turn.on_cut, turn.continue_instruction) == (OnCut.RESTART, "Go on.")
     assert [planned.capabilities.prefill for planned in turn.routes] == [False, True]
 
@@ -40,7 +38,7 @@ async def test_client_decides_strict_and_replaceable(
     changes: dict[str, object], strict: bool, replaceable: bool
 ) -> None:
     async with open_harness(ScriptedProvider()) as harness:
-        ask = read_chat_request(json.dumps(chat_body(**changes)).encode())
-        turn = turn_request(harness.service, ask, LOCAL_USER)
+        ask = read_chat_request(chat_body(**changes))
+        turn = harness.service.planner.find(ask.model).turn(ask, NAME, LOCAL_USER)
     assert (turn.strict, turn.replaceable) == (strict, replaceable)
     assert "strict" not in turn.call.parameters

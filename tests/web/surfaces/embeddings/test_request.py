@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 from actors.turn.chat_messages import write_messages
 from actors.usage.estimator import estimate_tokens
 from web.http.api_error import ApiError
-from web.surfaces.embeddings.request import (
-    MAX_INPUTS,
-    EmbeddingRequest,
-    read_embedding_request,
-    receive_embedding_request,
-)
+from web.http.json_body import read_json
+from web.surfaces.embeddings.request import MAX_INPUTS, EmbeddingRequest, read_embedding_request
 
 BODY: dict[str, object] = {"model": "m", "input": "Hello"}
 
@@ -125,7 +121,8 @@ def test_error_names_the_limit() -> None:
 
 async def test_large_body_is_parsed_alike() -> None:
     body = BODY | {"input": ["a" * 1000] * 100}
-    found = await receive_embedding_request(json.dumps(body).encode(), trio.CapacityLimiter(1))
+    encoded = json.dumps(body).encode()
+    found = await read_json(encoded, read_embedding_request, trio.CapacityLimiter(1))
     assert found == read_embedding_request(body)
 
 

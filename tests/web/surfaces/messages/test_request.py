@@ -21,14 +21,11 @@ from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.turn.chat_messages import write_messages
 from actors.turn.model_call import ModelCall
 from web.http.api_error import ApiError
-from web.surfaces.chat_completions.request import MAX_MESSAGES
+from web.http.json_body import read_json
 from web.surfaces.content_parts import MAX_PARTS
-from web.surfaces.messages.request import (
-    MessagesRequest,
-    read_count_request,
-    read_messages_request,
-    receive_messages_request,
-)
+from web.surfaces.messages.request import read_count_request, read_messages_request
+from web.surfaces.validation import MAX_MESSAGES
+from web.turns.planner import ModelRequest
 
 USER = {"role": "user", "content": "Hi"}
 PNG = b64encode(b"not really a picture").decode()
@@ -46,7 +43,7 @@ def body(**changes: object) -> dict[str, Any]:
     return {"model": "large", "max_tokens": 2000, "messages": [USER]} | changes
 
 
-def read(**changes: object) -> MessagesRequest:
+def read(**changes: object) -> ModelRequest:
     return read_messages_request(body(**changes))
 
 
@@ -616,7 +613,7 @@ def test_any_fields_are_a_request_or_a_400(changes: dict[str, object]) -> None:
 
 async def test_a_large_body_is_read_in_a_thread() -> None:
     large = json.dumps(body(messages=[USER] * 3000)).encode()
-    ask = await receive_messages_request(large, trio.CapacityLimiter(1))
+    ask = await read_json(large, read_messages_request, trio.CapacityLimiter(1))
     assert len(ask.call.messages) == 3000
 
 

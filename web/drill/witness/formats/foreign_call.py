@@ -92,7 +92,7 @@ class Chat:
     def call(self, model: str, parameters: Mapping[str, JSON]) -> ModelCall:
         """Return the call. Raises `ApiError` with the parameter's name in Chat Completions."""
         document = {**parameters, "model": model, "messages": self._messages}
-        request = read_chat_request(encode(document))
+        request = read_chat_request(document)
         return msgspec.structs.replace(request.call, upstream_model=request.model)
 
 

@@ -7,6 +7,7 @@ from web.dialects.openai_chat.completion import DIALECT
 from web.dialects.turn_errors import error_body
 from web.drill.witness.formats.base import IncomingCall, Renderer, encode, error_info
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
+from web.http.json_body import json_object
 from web.surfaces.chat_completions.request import read_chat_request
 
 
@@ -30,11 +31,11 @@ class OpenAIChat:
         return path == "/v1/chat/completions"
 
     def read(self, path: str, body: bytes) -> IncomingCall:
-        request = read_chat_request(body)
+        request = read_chat_request(json_object(body))
         return IncomingCall(
             call=replace(request.call, upstream_model=request.model),
             stream=request.stream,
-            include_usage=request.include_usage,
+            include_usage=request.dialect_options["include_usage"] is True,
             user=request.call.parameters.get("user"),
             metadata=request.call.parameters.get("metadata"),
         )

@@ -6,7 +6,7 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 
 from collections.abc import Callable
 
-from actors.turn.model_call import JSON
+from actors.turn.messages import JSON, ImagePart, Part, RefusalPart, TextPart
 from web.http.api_error import ApiError, invalid
 from web.surfaces.content_parts import flat_parts
 from web.surfaces.responses.input.compaction_summary import unseal
@@ -122,14 +122,14 @@ def message_parts(role: str, given: JSON, path: str) -> list[Item]:
     """Return the content parts of a message of this role; raises `ApiError` (400)."""
     if isinstance(given, str):
         return [text_part(role, given)]
-    return [_response_part(part, role, path) for part in _parts(given, path)]
+    return [_response_part(part, role, path) for part in flat_parts(given, path)]
 
 
 def output_of(given: JSON, path: str) -> JSON:
     """Return the output of a function, a string or parts; raises `ApiError` (400)."""
     if isinstance(given, str):
         return given
-    return [_response_part(part, "user", path) for part in _parts(given, path)]
+    return [_response_part(part, "user", path) for part in flat_parts(given, path)]
 
 
 def string_at(given: Item, field: str, path: str, *, longest: int | None = LONGEST_NAME) -> str:
@@ -232,24 +232,16 @@ def _texts(given: JSON, kind: str, path: str) -> list[Item]:
     return [{"type": kind, "text": part["text"]} for part in given]
 
 
-def _parts(given: JSON, path: str) -> list[Item]:
-    if not isinstance(given, list):
-        text = "must be a string or a list of content parts."
-        raise wrong(path, text, "invalid_content_part")
-    return [part for part in flat_parts(given, path) if isinstance(part, dict)]
-
-
-def _response_part(part: Item, role: str, path: str) -> Item:
+def _response_part(part: Part, role: str, path: str) -> Item:
     """Convert a chat content part to a Responses part; raises `ApiError` (400)."""
     match part:
-        case {"type": "text", "text": text, **others}:
-            return others | text_part(role, text)
-        case {"type": "refusal", "refusal": refusal} if role == "assistant":
+        case TextPart(text, extras):
+            return extras | text_part(role, text)
+        case RefusalPart(refusal) if role == "assistant":
             return {"type": "refusal", "refusal": refusal}
-        case {"type": "refusal", "refusal": refusal}:
+        case RefusalPart(refusal):
             return text_part(role, refusal)
-        case {"type": "image_url", "image_url": dict(image), **others} if role != "assistant":
-            detail = image.get("detail") or "auto"
-            shown = {"type": "input_image", "detail": detail, "image_url": image.get("url")}
-            return others | shown
+        case ImagePart(url, detail, extras) if role != "assistant":
+            shown = {"type": "input_image", "detail": detail or "auto", "image_url": url}
+            return extras | shown
     raise wrong(path, "assistant messages may only have text and refusals.", "invalid_content_part")
