@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from actors.runtime.json_pieces import decoded
 from actors.turn.model_call import JSON
-from web.surfaces.responses.input.items import Item, wrong
+from web.surfaces.responses.input.items import Item
+from web.surfaces.validation import wrong
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100

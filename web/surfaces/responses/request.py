@@ -8,19 +8,17 @@ from typing import Annotated, Literal
 
 import trio
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
-from web.http.validation_errors import validated
 from web.surfaces.responses.input.conversation_history import read_history
-from web.surfaces.responses.input.items import Item, read_input, wrong
+from web.surfaces.responses.input.items import Item, read_input
 from web.surfaces.responses.input.output_options import Tools, read_tools, response_format
+from web.surfaces.validation import LONGEST_NAME, Body, Fields, Parameters, missing, wrong
 
-LONGEST_NAME = 512
-"""Maximum characters of a model name and of a conversation name."""
 _METADATA = 16
 """Maximum number of metadata pairs in OpenAI's API."""
 
@@ -30,18 +28,6 @@ _UNAVAILABLE = {
     "moderation": "moderation is not supported. Remove the field.",
 }
 """Fields that are rejected, since ignoring them would mislead the client."""
-
-_READ = frozenset(
-    {
-        *("background", "conversation", "conversation_history", "include", "input"),
-        *("instructions", "max_output_tokens", "max_tool_calls", "metadata", "model"),
-        *("parallel_tool_calls", "previous_response_id", "prompt_cache_key", "reasoning"),
-        *("safety_identifier", "service_tier", "store", "stream", "stream_options", "strict"),
-        *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation"),
-        *("user", *_UNAVAILABLE),
-    }
-)
-"""Fields that are handled here; all others are passed on unchanged."""
 
 _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
@@ -90,22 +76,17 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     """Extension: a parameter that a route does not support is an error, not a warning."""
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
-
-class _Reasoning(_Fields):
+class _Reasoning(Parameters):
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
-class _StreamOptions(_Fields):
+class _StreamOptions(Parameters):
     include_obfuscation: bool | None = None
 
 
-class _Body(_Fields):
-    model: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+class _Body(Body):
     instructions: str | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -131,6 +112,16 @@ class _Body(_Fields):
     service_tier: str | None = None
 
 
+_READ = frozenset(
+    {
+        *_Body.model_fields,
+        *("conversation", "conversation_history", "input", "tool_choice"),
+        *_UNAVAILABLE,
+    }
+)
+"""Fields that are handled here; all others are passed on unchanged."""
+
+
 async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) -> ResponsesRequest:
     """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
     return await read_json(body, read_responses_request, threads)
@@ -138,7 +129,7 @@ async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) 
 
 def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
     """Validate the request in `raw`; raises `ApiError` (400)."""
-    body = validated(_Body, raw)
+    body = _Body.read(raw)
     _check_available(raw, body)
     tools = read_tools(body.tools, raw.get("tool_choice"))
     past = _past(raw, body)
@@ -162,21 +153,18 @@ def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
     )
 
 
-def conversation_name(given: JSON) -> str | None:
+def conversation_name(raw: dict[str, JSON]) -> str | None:
     """Return the name in `conversation`, which is a string or an object with an `id`.
 
     Raises `ApiError` (400).
     """
-    path = "conversation"
-    if isinstance(given, dict):
-        given, path = given.get("id"), "conversation.id"
-        if given is None:
-            raise wrong(path, "field required.", "missing_required_parameter")
+    request = Fields(raw, "")
+    given = raw.get("conversation")
     if given is None:
         return None
-    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_NAME:
-        raise wrong(path, f"must be a string of 1 to {LONGEST_NAME} characters.")
-    return given
+    if isinstance(given, dict):
+        return request.object("conversation").text("id", longest=LONGEST_NAME)
+    return request.text("conversation", longest=LONGEST_NAME)
 
 
 def check_one_past(previous: str | None, conversation: str | None) -> None:
@@ -187,7 +175,7 @@ def check_one_past(previous: str | None, conversation: str | None) -> None:
 
 
 def _past(raw: dict[str, JSON], body: _Body) -> HistorySource:
-    previous, conversation = body.previous_response_id, conversation_name(raw.get("conversation"))
+    previous, conversation = body.previous_response_id, conversation_name(raw)
     check_one_past(previous, conversation)
     history = raw.get("conversation_history")
     items = None if history is None else read_history(history)
@@ -199,7 +187,7 @@ def _input(raw: dict[str, JSON], past: HistorySource) -> list[Item]:
     if given is None:
         if past.given:
             return []
-        raise wrong("input", "field required.", "missing_required_parameter")
+        raise missing("input")
     return read_input(given)
 
 

@@ -21,10 +21,10 @@ from web.service import Service, Surface
 from web.surfaces.responses.compact import compacted
 from web.surfaces.responses.create import count_input, start_response, start_summary
 from web.surfaces.responses.history.model_context import PreparedRequest, prepare
-from web.surfaces.responses.input.items import wrong
 from web.surfaces.responses.input_items import DEFAULT_LIMIT, MAX_LIMIT, Page
 from web.surfaces.responses.request import receive_responses_request
 from web.surfaces.responses.resource import ResponseResource
+from web.surfaces.validation import wrong
 from web.turns.start import answer, begin, turn_headers
 
 _BOOLEANS = {"true": True, "false": False}

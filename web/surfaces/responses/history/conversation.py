@@ -8,8 +8,9 @@ from actors.turn.events import Warning
 from web.http.api_error import ApiError, invalid
 from web.surfaces.responses.history.history import Chain
 from web.surfaces.responses.history.message_groups import MessageGroup, MessageGroups, Mismatch
-from web.surfaces.responses.input.items import Item, wrong
+from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import HistorySource, ResponsesRequest
+from web.surfaces.validation import wrong
 
 _CALLS = "function_call_mismatch"
 _REFERENCE = "item_reference"

@@ -16,14 +16,10 @@ from web.surfaces.responses.input.items import (
     output_of,
     read_item,
     reasoning_item,
-    string_at,
-    wrong,
 )
+from web.surfaces.validation import LONGEST_NAME, Fields, missing, wrong
 
 PATH = "conversation_history"
-
-_CONVERTED_ROLES = ("assistant", "tool", "function")
-"""Roles of chat messages that need more than a message item."""
 
 
 def read_history(given: JSON) -> list[Item]:
@@ -31,69 +27,51 @@ def read_history(given: JSON) -> list[Item]:
     return [
         item
         for index, entry in enumerate(items_at(given, PATH))
-        for item in _items(entry, f"{PATH}[{index}]")
+        for item in _items(Fields(entry, f"{PATH}[{index}]"))
     ]
 
 
-def _items(given: JSON, path: str) -> Iterator[Item]:
-    role = given.get("role") if isinstance(given, dict) else None
-    if not isinstance(given, dict) or "type" in given or role not in _CONVERTED_ROLES:
-        yield _item(given, path)
-    elif role == "assistant":
-        yield from _assistant(given, path)
-    else:
-        yield _tool_output(given, path)
+def _items(given: Fields) -> Iterator[Item]:
+    """Yield the items of an entry; only two roles of chat messages need more than a message."""
+    match given.values:
+        case {"role": "assistant"} if "type" not in given.values:
+            yield from _assistant(given)
+        case {"role": "tool" | "function"} if "type" not in given.values:
+            output = output_of(given, "content")
+            yield output_item(given.text("tool_call_id", longest=LONGEST_NAME), output)
+        case _:
+            yield _item(given)
 
 
-def _item(given: JSON, path: str) -> Item:
-    item = read_item(given, path)
+def _item(given: Fields) -> Item:
+    item = read_item(given)
     if item["type"] == "item_reference":
         text = "must be a complete item: this history replaces the stored items."
-        raise wrong(path, text, "item_not_found")
+        raise wrong(given.path, text, "item_not_found")
     return item
 
 
-def _tool_output(given: Item, path: str) -> Item:
-    content = given.get("content")
-    if content is None:
-        raise wrong(f"{path}.content", "field required.", "missing_required_parameter")
-    call_id = string_at(given, "tool_call_id", path)
-    return output_item(call_id, output_of(content, f"{path}.content"))
-
-
-def _assistant(given: Item, path: str) -> Iterator[Item]:
+def _assistant(given: Fields) -> Iterator[Item]:
     """Yield the reasoning, text and calls of a message, in the order in which models emit them."""
-    reasoning = given.get("reasoning_content")
+    reasoning, refusal = given.values.get("reasoning_content"), given.values.get("refusal")
     if isinstance(reasoning, str) and reasoning:
         yield reasoning_item([], [{"type": "reasoning_text", "text": reasoning}])
-    content, refusal = given.get("content"), given.get("refusal")
-    parts = [] if content is None else message_parts("assistant", content, f"{path}.content")
+    has_content = given.values.get("content") is not None
+    parts = message_parts("assistant", given) if has_content else []
     if isinstance(refusal, str) and refusal:
         parts.append({"type": "refusal", "refusal": refusal})
-    calls = _calls(given.get("tool_calls"), f"{path}.tool_calls")
+    calls = [_call(call) for call in given.objects("tool_calls")]
     if parts:
         yield message_item("assistant", parts)
     elif not calls:
-        raise wrong(f"{path}.content", "field required.", "missing_required_parameter")
+        raise missing(given.at("content"))
     yield from calls
 
 
-def _calls(given: JSON, path: str) -> list[Item]:
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        raise wrong(path, "must be a list of tool calls.")
-    return [_call(call, f"{path}[{index}]") for index, call in enumerate(given)]
-
-
-def _call(given: JSON, path: str) -> Item:
-    if not isinstance(given, dict):
-        raise wrong(path, "must be an object.")
-    function = given.get("function")
-    if not isinstance(function, dict):
-        raise wrong(f"{path}.function", "must be an object.")
+def _call(given: Fields) -> Item:
+    function = given.child(given.values.get("function"), given.at("function"))
     return call_item(
-        string_at(given, "id", path),
-        string_at(function, "name", f"{path}.function"),
-        string_at(function, "arguments", f"{path}.function", longest=None),
+        given.text("id", longest=LONGEST_NAME),
+        function.text("name", longest=LONGEST_NAME),
+        function.text("arguments"),
     )

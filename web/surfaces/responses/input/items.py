@@ -7,17 +7,16 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 from collections.abc import Callable
 
 from actors.turn.messages import JSON, ImagePart, Part, RefusalPart, TextPart
-from web.http.api_error import ApiError, invalid
 from web.surfaces.content_parts import flat_parts
 from web.surfaces.responses.input.compaction_summary import unseal
+from web.surfaces.validation import LONGEST_NAME, Fields, missing, wrong
 
 Item = dict[str, JSON]
+"""An item as OpenAI's API has it; it is stored and listed in this form."""
 
 MAX_ITEMS = 10_000
 MAX_TEXTS = 1_000
 """Maximum number of texts in one reasoning item."""
-LONGEST_NAME = 512
-"""Maximum characters of an id or of a function name."""
 
 _ROLES = ("user", "assistant", "system", "developer")
 _STATUSES = ("in_progress", "completed", "incomplete")
@@ -36,7 +35,7 @@ def read_input(given: JSON) -> list[Item]:
             and type(item.get("content")) is str
             and item.get("role") in _ROLES
         )
-        else read_item(item, f"input[{index}]")
+        else read_item(Fields(item, f"input[{index}]"))
         for index, item in enumerate(items_at(given, "input"))
     ]
     _check_ids(items)
@@ -65,18 +64,20 @@ def items_at(given: JSON, path: str) -> list[JSON]:
     return given
 
 
-def read_item(given: JSON, path: str) -> Item:
-    """Validate and convert the item at `path`; raises `ApiError` (400)."""
-    if not isinstance(given, dict):
-        raise wrong(path, "must be an object.")
-    kind = given.get("type")
+def read_item(given: Fields) -> Item:
+    """Validate and convert an item; raises `ApiError` (400)."""
+    kind = given.values.get("type")
     if kind is None:
-        kind = "item_reference" if given.keys() <= {"id", "type"} and given else "message"
+        is_reference = given.values and given.values.keys() <= {"id", "type"}
+        kind = "item_reference" if is_reference else "message"
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
         text = f"must be one of {', '.join(_READERS)}."
-        raise wrong(f"{path}.type", text, "unsupported_item_type")
-    return read(given, path)
+        raise wrong(given.at("type"), text, "unsupported_item_type")
+    item = read(given)
+    if given.values.get("id") is not None:
+        item = {"id": given.text("id", longest=LONGEST_NAME), **item}
+    return item
 
 
 def message_item(role: str, content: list[Item], status: JSON = "completed") -> Item:
@@ -118,85 +119,63 @@ def reasoning_item(summary: list[Item], content: list[Item]) -> Item:
     return item | {"content": content} if content else item
 
 
-def message_parts(role: str, given: JSON, path: str) -> list[Item]:
-    """Return the content parts of a message of this role; raises `ApiError` (400)."""
-    if isinstance(given, str):
-        return [text_part(role, given)]
-    return [_response_part(part, role, path) for part in flat_parts(given, path)]
+def message_parts(role: str, given: Fields) -> list[Item]:
+    """Return the parts in the `content` of a message of this role; raises `ApiError` (400)."""
+    content, path = given.required("content"), given.at("content")
+    if isinstance(content, str):
+        return [text_part(role, content)]
+    return [_response_part(part, role, path) for part in flat_parts(content, path)]
 
 
-def output_of(given: JSON, path: str) -> JSON:
+def output_of(given: Fields, name: str) -> JSON:
     """Return the output of a function, a string or parts; raises `ApiError` (400)."""
-    if isinstance(given, str):
-        return given
-    return [_response_part(part, "user", path) for part in flat_parts(given, path)]
+    output, path = given.required(name), given.at(name)
+    if isinstance(output, str):
+        return output
+    return [_response_part(part, "user", path) for part in flat_parts(output, path)]
 
 
-def string_at(given: Item, field: str, path: str, *, longest: int | None = LONGEST_NAME) -> str:
-    """Return a required string field; raises `ApiError` (400)."""
-    path, value = f"{path}.{field}", given.get(field)
-    if value is None:
-        raise wrong(path, "field required.", "missing_required_parameter")
-    if not isinstance(value, str):
-        raise wrong(path, "must be a string.")
-    if longest is not None and not 0 < len(value) <= longest:
-        raise wrong(path, f"must be a string of 1 to {longest} characters.")
-    return value
+def _message(given: Fields) -> Item:
+    role = given.one_of("role", _ROLES)
+    if role is None:
+        raise missing(given.at("role"))
+    return message_item(role, message_parts(role, given), _status(given))
 
 
-def wrong(path: str, words: str, code: str = "invalid_value") -> ApiError:
-    """Return a 400 for an invalid value of the field at `path`."""
-    return invalid(f"{path}: {words}", param=path, code=code)
-
-
-def _message(given: Item, path: str) -> Item:
-    role = string_at(given, "role", path)
-    if role not in _ROLES:
-        raise wrong(f"{path}.role", f"must be one of {', '.join(_ROLES)}.")
-    if given.get("content") is None:
-        raise wrong(f"{path}.content", "field required.", "missing_required_parameter")
-    parts = message_parts(role, given["content"], f"{path}.content")
-    return _named(given, path) | message_item(role, parts, _status(given, path))
-
-
-def _call(given: Item, path: str) -> Item:
-    return _named(given, path) | call_item(
-        string_at(given, "call_id", path),
-        string_at(given, "name", path),
-        string_at(given, "arguments", path, longest=None),
-        _status(given, path),
+def _call(given: Fields) -> Item:
+    return call_item(
+        given.text("call_id", longest=LONGEST_NAME),
+        given.text("name", longest=LONGEST_NAME),
+        given.text("arguments"),
+        _status(given),
     )
 
 
-def _output(given: Item, path: str) -> Item:
-    if given.get("output") is None:
-        raise wrong(f"{path}.output", "field required.", "missing_required_parameter")
-    output = output_of(given["output"], f"{path}.output")
-    call_id = string_at(given, "call_id", path)
-    return _named(given, path) | output_item(call_id, output, _status(given, path))
+def _output(given: Fields) -> Item:
+    output = output_of(given, "output")
+    return output_item(given.text("call_id", longest=LONGEST_NAME), output, _status(given))
 
 
-def _reasoning(given: Item, path: str) -> Item:
-    summary = _texts(given.get("summary"), "summary_text", f"{path}.summary")
-    content = _texts(given.get("content"), "reasoning_text", f"{path}.content")
-    item = _named(given, path) | reasoning_item(summary, content)
-    if given.get("encrypted_content") is not None:
-        item["encrypted_content"] = string_at(given, "encrypted_content", path, longest=None)
+def _reasoning(given: Fields) -> Item:
+    summary = _texts(given, "summary", "summary_text")
+    item = reasoning_item(summary, _texts(given, "content", "reasoning_text"))
+    if given.values.get("encrypted_content") is not None:
+        item["encrypted_content"] = given.text("encrypted_content")
     return item
 
 
-def _reference(given: Item, path: str) -> Item:
-    return {"type": "item_reference", "id": string_at(given, "id", path)}
+def _reference(given: Fields) -> Item:
+    return {"type": "item_reference", "id": given.required("id")}
 
 
-def _compaction(given: Item, path: str) -> Item:
-    content = string_at(given, "encrypted_content", path, longest=None)
+def _compaction(given: Fields) -> Item:
+    content = given.text("encrypted_content")
     if unseal(content) is None:
-        raise wrong(f"{path}.encrypted_content", "must be that of a compaction by this server.")
-    return _named(given, path) | {"type": "compaction", "encrypted_content": content}
+        raise given.wrong("encrypted_content", "must be that of a compaction by this server.")
+    return {"type": "compaction", "encrypted_content": content}
 
 
-_READERS: dict[str, Callable[[Item, str], Item]] = {
+_READERS: dict[str, Callable[[Fields], Item]] = {
     "message": _message,
     "function_call": _call,
     "function_call_output": _output,
@@ -206,34 +185,25 @@ _READERS: dict[str, Callable[[Item, str], Item]] = {
 }
 
 
-def _named(given: Item, path: str) -> Item:
-    """Return the item's `id` as an object with one field, empty if the client sent none."""
-    return {} if given.get("id") is None else {"id": string_at(given, "id", path)}
+def _status(given: Fields) -> str:
+    return given.one_of("status", _STATUSES) or "completed"
 
 
-def _status(given: Item, path: str) -> str:
-    status = given.get("status")
-    if status is None:
-        return "completed"
-    if status not in _STATUSES:
-        raise wrong(f"{path}.status", f"must be one of {', '.join(_STATUSES)}.")
-    return str(status)
+def _texts(given: Fields, name: str, kind: str) -> list[Item]:
+    texts = given.optional(name, list, "a list of texts") or []
+    if len(texts) > MAX_TEXTS:
+        raise given.wrong(name, f"may have at most {MAX_TEXTS} texts.")
+    return [_text(part, kind, f"{given.at(name)}[{index}]") for index, part in enumerate(texts)]
 
 
-def _texts(given: JSON, kind: str, path: str) -> list[Item]:
-    if given is None:
-        return []
-    if not isinstance(given, list) or len(given) > MAX_TEXTS:
-        raise wrong(path, f"must be a list of at most {MAX_TEXTS} texts.")
-    for index, part in enumerate(given):
-        if not isinstance(part, dict) or part.get("type") != kind:
-            raise wrong(f"{path}[{index}].type", f"must be {kind}.")
-        string_at(part, "text", f"{path}[{index}]", longest=None)
-    return [{"type": kind, "text": part["text"]} for part in given]
+def _text(part: JSON, kind: str, path: str) -> Item:
+    if not isinstance(part, dict) or part.get("type") != kind:
+        raise wrong(f"{path}.type", f"must be {kind}.")
+    return {"type": kind, "text": Fields(part, path).text("text")}
 
 
 def _response_part(part: Part, role: str, path: str) -> Item:
-    """Convert a chat content part to a Responses part; raises `ApiError` (400)."""
+    """Convert a content part to a Responses part; raises `ApiError` (400)."""
     match part:
         case TextPart(text, extras):
             return extras | text_part(role, text)

@@ -15,8 +15,8 @@ from actors.turn.outcome import ErrorInfo
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import read_json
 from web.http.responses import http_status, retry_header
-from web.surfaces.responses.input.items import wrong
 from web.surfaces.responses.request import ResponsesRequest, read_responses_request
+from web.surfaces.validation import wrong
 
 CREATE = "response.create"
 CANCEL = "response.cancel"
