@@ -78,14 +78,14 @@ class Service:
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
     """Limiter of the threads that render and encode large answers."""
 
+    readers: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(READERS))
+    """Limiter of the threads that read large requests and their histories."""
+
     @cached_property
     def dialects(self) -> Mapping[str, DialectSpec]:
         """The surfaces' dialects by name."""
         specs = [surface.dialect for surface in self.surfaces if surface.dialect is not None]
         return {spec.name: spec for spec in specs}
-
-    readers: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(READERS))
-    """Limiter of the threads that read large requests and their histories."""
 
     @property
     def settle_s(self) -> float:

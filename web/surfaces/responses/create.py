@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import trio
 from msgspec.structs import replace
 
 from actors.providers.formats.vendor_extensions import THINKING
@@ -36,7 +35,6 @@ async def start_response(
     service: Service,
     principal: Principal,
     request: ResponsesRequest,
-    threads: trio.CapacityLimiter,
     start: Start,
     unstored: Unstored = NONE_UNSTORED,
 ) -> Turn:
@@ -46,20 +44,18 @@ async def start_response(
     that is `unstored`.
     """
     with service.conversations.claim(principal, request.past.conversation, service.registry):
-        prepared = await prepare(service, principal, request, threads, unstored)
-        context = await model_context(service, prepared, threads)
+        prepared = await prepare(service, principal, request, unstored)
+        context = await model_context(service, prepared)
         return await start(_request(service, prepared, context))
 
 
-async def start_summary(
-    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter, start: Start
-) -> Turn:
+async def start_summary(service: Service, prepared: PreparedRequest, start: Start) -> Turn:
     """Start a turn that summarises a conversation; its content is not stored."""
     request = prepared.request
     make_messages = partial(summary_call, prepared.conversation.groups, request.instructions)
     turn_request = _request(service, prepared, ModelContext((), ()))
     call = ModelCall(
-        messages=await off_loop(prepared.large, threads, make_messages),
+        messages=await off_loop(prepared.large, service.readers, make_messages),
         parameters={
             name: request.parameters[name]
             for name in _USER_PARAMETERS
@@ -79,11 +75,9 @@ async def start_summary(
     )
 
 
-async def count_input(
-    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
-) -> int:
+async def count_input(service: Service, prepared: PreparedRequest) -> int:
     """Estimate the input tokens of a request on the first route, without images."""
-    context = await model_context(service, prepared, threads)
+    context = await model_context(service, prepared)
     call = ModelCall(messages=context.messages, parameters=prepared.request.parameters)
     return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
 

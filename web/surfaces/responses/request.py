@@ -6,14 +6,12 @@ Source: OpenAI's API reference, "Create a response".
 
 from typing import Annotated, Literal
 
-import trio
 from msgspec import Struct
 from pydantic import Field
 
 from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
-from web.http.json_body import read_json
 from web.surfaces.responses.input.conversation_history import read_history
 from web.surfaces.responses.input.items import Item, read_input
 from web.surfaces.responses.input.output_options import Tools, read_tools, response_format
@@ -120,11 +118,6 @@ _READ = frozenset(
     }
 )
 """Fields that are handled here; all others are passed on unchanged."""
-
-
-async def receive_responses_request(body: bytes, threads: trio.CapacityLimiter) -> ResponsesRequest:
-    """Parse and validate `body`, in one of `threads` if it is large; raises `ApiError` (400)."""
-    return await read_json(body, read_responses_request, threads)
 
 
 def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:

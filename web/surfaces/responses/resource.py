@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
-import trio
 from msgspec import json
 from quart import Response, request
 
@@ -40,9 +39,8 @@ from web.turns.stored_events import load_stored_events
 class ResponseResource:
     """The responses of a service; every method raises `ApiError` (404) for an unknown id."""
 
-    def __init__(self, service: Service, threads: trio.CapacityLimiter) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._threads = threads
 
     @property
     def _principal(self) -> Principal:
@@ -144,7 +142,7 @@ class ResponseResource:
     async def _items(self, turn_id: str, input_items: str) -> list[Item]:
         large = is_much(len(input_items), Cost.BODY)
         return await off_loop(
-            large, self._threads, lambda: list(input_with_ids(turn_id, input_items))
+            large, self._service.readers, lambda: list(input_with_ids(turn_id, input_items))
         )
 
 

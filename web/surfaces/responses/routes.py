@@ -2,8 +2,6 @@
 
 from functools import partial
 
-import trio
-from msgspec import Raw
 from quart import Blueprint, Response, request
 
 from actors.runtime.json_pieces import encoded
@@ -14,15 +12,15 @@ from store.records.turn_records import Principal
 from web.dialects.openai_responses.response import ANSWER_REASONS
 from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
-from web.http.body import limit_parameter, request_body
-from web.http.json_body import READERS
-from web.http.responses import error_response, json_response
+from web.http.body import limit_parameter
+from web.http.responses import encoded_response, error_response, json_response
 from web.service import Service, Surface
+from web.surfaces.requests import receive
 from web.surfaces.responses.compact import compacted
 from web.surfaces.responses.create import count_input, start_response, start_summary
 from web.surfaces.responses.history.model_context import PreparedRequest, prepare
 from web.surfaces.responses.input_items import DEFAULT_LIMIT, MAX_LIMIT, Page
-from web.surfaces.responses.request import receive_responses_request
+from web.surfaces.responses.request import ResponsesRequest, read_responses_request
 from web.surfaces.responses.resource import ResponseResource
 from web.surfaces.validation import wrong
 from web.turns.start import answer, begin, turn_headers
@@ -33,32 +31,32 @@ _BOOLEANS = {"true": True, "false": False}
 def response_routes(service: Service) -> Blueprint:
     """Return the blueprint of the Responses surface."""
     blueprint = Blueprint("responses", __name__)
-    threads = trio.CapacityLimiter(READERS)
-    resource = ResponseResource(service, threads)
+    resource = ResponseResource(service)
 
     def principal() -> Principal:
         return service.principal_of(request.headers)
 
+    async def received() -> ResponsesRequest:
+        return await receive(service, read_responses_request)
+
     @blueprint.post("/v1/responses")
     async def create() -> Response:
-        parsed = await receive_responses_request(await request_body(), threads)
-        turn = await start_response(service, principal(), parsed, threads, partial(begin, service))
+        parsed = await received()
+        turn = await start_response(service, principal(), parsed, partial(begin, service))
         return await answer(service, turn, stream=parsed.stream)
 
     @blueprint.post("/v1/responses/compact")
     async def compact() -> Response:
-        parsed = await receive_responses_request(await request_body(), threads)
-        prepared = await prepare(service, principal(), parsed, threads)
-        turn = await start_summary(service, prepared, threads, partial(begin, service))
+        parsed = await received()
+        prepared = await prepare(service, principal(), parsed)
+        turn = await start_summary(service, prepared, partial(begin, service))
         await turn.final.wait()
-        return await _compacted(turn, prepared, threads)
+        return await _compacted(service, turn, prepared)
 
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
-        parsed = await receive_responses_request(await request_body(), threads)
-        tokens = await count_input(
-            service, await prepare(service, principal(), parsed, threads), threads
-        )
+        prepared = await prepare(service, principal(), await received())
+        tokens = await count_input(service, prepared)
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
     @blueprint.get("/v1/responses/<response_id>")
@@ -81,9 +79,7 @@ def response_routes(service: Service) -> Blueprint:
     return blueprint
 
 
-async def _compacted(
-    turn: Turn, prepared: PreparedRequest, threads: trio.CapacityLimiter
-) -> Response:
+async def _compacted(service: Service, turn: Turn, prepared: PreparedRequest) -> Response:
     journal, headers = turn.journal.events, turn_headers(turn)
     ended = journal[-1]
     if isinstance(ended, Ended) and ended.reason not in ANSWER_REASONS:
@@ -92,7 +88,8 @@ async def _compacted(
     def encode() -> bytes:
         return encoded(compacted(turn.id, turn.created_at, journal, prepared.items))
 
-    return json_response(Raw(await off_loop(prepared.large, threads, encode)), headers=headers)
+    body = await off_loop(prepared.large, service.readers, encode)
+    return encoded_response(body, headers=headers)
 
 
 def _wants_stream() -> bool:

@@ -7,12 +7,12 @@ import pytest
 import trio
 
 from web.http.api_error import ApiError
+from web.http.json_body import read_json
 from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import MAX_ITEMS
 from web.surfaces.responses.request import (
     ResponsesRequest,
     read_responses_request,
-    receive_responses_request,
 )
 
 INVALID, MISSING = "invalid_value", "missing_required_parameter"
@@ -524,9 +524,9 @@ async def test_large_request_is_read_like_a_small_one() -> None:
     items = [{"role": "user", "content": f"{number} " * 50} for number in range(1_000)]
     body: dict[str, object] = {"model": "large", "input": items}
     threads = trio.CapacityLimiter(1)
-    found = await receive_responses_request(json.dumps(body).encode(), threads)
+    found = await read_json(json.dumps(body).encode(), read_responses_request, threads)
     assert found == read_responses_request(body)
     broken = body | {"input": [*items, {"role": "user", "content": 5}]}
     with pytest.raises(ApiError) as caught:
-        await receive_responses_request(json.dumps(broken).encode(), threads)
+        await read_json(json.dumps(broken).encode(), read_responses_request, threads)
     assert caught.value.info.param == "input[1000].content"

@@ -57,20 +57,19 @@ async def prepare(
     service: Service,
     principal: Principal,
     request: ResponsesRequest,
-    threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
 ) -> PreparedRequest:
     """Find the routes and the history of a request; raises `ApiError`.
 
-    A large conversation is built in one of `threads`.
+    A large conversation is built in a thread.
     """
     plan = service.planner.find(request.model)
-    history = await load_history(service, principal, request.past, threads, unstored)
+    history = await load_history(service, principal, request.past, unstored)
     put_together = partial(conversation_of, request, history.chain)
     # References are counted as items, since their stored form is short.
     large = is_much(history.size + len(request.stored_input), Cost.CONVERSATION)
     large = large or is_much(len(request.input), Cost.EVENT)
-    conversation = await off_loop(large, threads, put_together)
+    conversation = await off_loop(large, service.readers, put_together)
     return PreparedRequest(
         principal=principal,
         request=request,
@@ -96,9 +95,7 @@ class ModelContext(Struct, frozen=True):
         )
 
 
-async def model_context(
-    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
-) -> ModelContext:
+async def model_context(service: Service, prepared: PreparedRequest) -> ModelContext:
     """Build the messages for the model, in one of `threads` if they are large.
 
     Raises `ApiError` (400) if the request is `strict` and something has to be left out.
@@ -109,7 +106,7 @@ async def model_context(
         raise invalid(" ".join(note.message for note in notes), code="unsupported_by_route")
     groups = conversation.groups
     if request.truncate:
-        groups = await _truncated(service, prepared, threads)
+        groups = await _truncated(service, prepared)
     if dropped := len(conversation.groups) - len(groups):
         text = (
             f"The {dropped} oldest parts of the conversation do not fit into the context window"
@@ -144,9 +141,7 @@ def _ignored_parameters(service: Service, prepared: PreparedRequest) -> list[War
     return [Warning("parameter_ignored", f"Left out: {text}.") for text in ignored]
 
 
-async def _truncated(
-    service: Service, prepared: PreparedRequest, threads: trio.CapacityLimiter
-) -> list[MessageGroup]:
+async def _truncated(service: Service, prepared: PreparedRequest) -> list[MessageGroup]:
     """Return the groups that fit into the context window of the first route, if it is known."""
     request, conversation = prepared.request, prepared.conversation
     first = prepared.plan.routes[0]
@@ -159,7 +154,7 @@ async def _truncated(
     fixed = count_tokens(ModelCall(messages=instructions, parameters=request.parameters))
     room = window - fixed - (longest if isinstance(longest, int) else 0)
     counted = await count_groups(conversation.groups, count_tokens)
-    return await off_loop(prepared.large, threads, lambda: fitting(counted, room))
+    return await off_loop(prepared.large, service.readers, lambda: fitting(counted, room))
 
 
 async def count_groups(

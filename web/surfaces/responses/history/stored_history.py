@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import trio
 from msgspec import Struct
 
 from actors.runtime.offload import Cost, is_much, off_loop
@@ -41,7 +40,6 @@ async def load_history(
     service: Service,
     principal: Principal,
     past: HistorySource,
-    threads: trio.CapacityLimiter,
     unstored: Unstored = NONE_UNSTORED,
 ) -> LoadedHistory:
     """Load the history of a request; raises `ApiError` (404, 409, 503).
@@ -49,7 +47,7 @@ async def load_history(
     `conversation_history` replaces the stored items, for later turns too. A response or
     conversation named next to it must exist nevertheless, since its instructions are inherited.
     """
-    history = await _stored(service, principal, past, threads, unstored)
+    history = await _stored(service, principal, past, unstored)
     if past.items is None:
         return history
     return LoadedHistory(Chain(items=past.items, instructions=history.chain.instructions), None)
@@ -59,13 +57,12 @@ async def _stored(
     service: Service,
     principal: Principal,
     past: HistorySource,
-    threads: trio.CapacityLimiter,
     unstored: Unstored,
 ) -> LoadedHistory:
     if past.previous is not None:
-        return await _before(service, principal, past.previous, threads, unstored)
+        return await _before(service, principal, past.previous, unstored)
     if past.conversation is not None:
-        return await _in_conversation(service, principal, past.conversation, threads)
+        return await _in_conversation(service, principal, past.conversation)
     return LoadedHistory(Chain(), None)
 
 
@@ -73,7 +70,6 @@ async def _before(
     service: Service,
     principal: Principal,
     id: str,
-    threads: trio.CapacityLimiter,
     unstored: Unstored,
 ) -> LoadedHistory:
     turn_id = turn_id_of(id)
@@ -85,7 +81,7 @@ async def _before(
     links = [_known(link, unstored) for link in stored]
     size = _size(links)
     large = is_much(size, Cost.ITEM_TEXT)
-    chain = await off_loop(large, threads, lambda: chain_before(links, id))
+    chain = await off_loop(large, service.readers, lambda: chain_before(links, id))
     return LoadedHistory(chain, turn_id, size)
 
 
@@ -124,9 +120,7 @@ def _check_settled(service: Service, principal: Principal, conversation: str) ->
             raise not_in_database(f"A response of the conversation {conversation[:100]!r}")
 
 
-async def _in_conversation(
-    service: Service, principal: Principal, name: str, threads: trio.CapacityLimiter
-) -> LoadedHistory:
+async def _in_conversation(service: Service, principal: Principal, name: str) -> LoadedHistory:
     turns = service.store.turns
     _check_settled(service, principal, name)
     if await turns.conversation_live(principal, name):
@@ -137,5 +131,5 @@ async def _in_conversation(
     links = await _links(service, principal, turn_id)
     size = _size(links)
     large = is_much(size, Cost.ITEM_TEXT)
-    chain = await off_loop(large, threads, lambda: chain_in_conversation(links))
+    chain = await off_loop(large, service.readers, lambda: chain_in_conversation(links))
     return LoadedHistory(chain, turn_id, size)

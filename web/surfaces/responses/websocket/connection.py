@@ -87,13 +87,10 @@ class ResponsesSocket:
     waits for the next.
     """
 
-    def __init__(
-        self, service: Service, websocket: Websocket, threads: trio.CapacityLimiter
-    ) -> None:
+    def __init__(self, service: Service, websocket: Websocket) -> None:
         self._service = service
         self._principal = service.principal_of(websocket.headers)
         self._websocket = websocket
-        self._threads = threads
         self._context = websocket_context_of(websocket)
         self._unstored = UnstoredResponses(service.config.limits.body_bytes)
         self._current: PendingResponse | None = None
@@ -122,7 +119,7 @@ class ResponsesSocket:
     async def _read_one(self, sender: PendingSender) -> None:
         message = await self._websocket.receive()
         try:
-            self._handle_event(await read_event(message, self._threads), sender)
+            self._handle_event(await read_event(message, self._service.readers), sender)
         except ApiError as error:
             await self._context.send_texts([error_event(error.info)])
 
@@ -180,7 +177,7 @@ class ResponsesSocket:
     async def _start(self, pending: PendingResponse, stack: AsyncExitStack) -> Turn:
         begin, links = partial(self._begin, pending, stack), self._unstored.links
         service, principal = self._service, self._principal
-        return await start_response(service, principal, pending.take(), self._threads, begin, links)
+        return await start_response(service, principal, pending.take(), begin, links)
 
     async def _begin(
         self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest

@@ -2,12 +2,10 @@
 
 from urllib.parse import urlsplit
 
-import trio
 from quart import Blueprint, Websocket, websocket
 
 from actors.turn.outcome import ErrorInfo
 from web.http.api_error import ApiError
-from web.http.json_body import READERS
 from web.service import Service, Surface
 from web.surfaces.responses.websocket.connection import ResponsesSocket
 from web.turns.start import no_new_turns
@@ -16,7 +14,6 @@ from web.turns.start import no_new_turns
 def response_ws_routes(service: Service) -> Blueprint:
     """Return the blueprint of the Responses WebSocket."""
     blueprint = Blueprint("responses_ws", __name__)
-    threads = trio.CapacityLimiter(READERS)
 
     @blueprint.websocket("/v1/responses")
     async def converse() -> None:
@@ -25,7 +22,7 @@ def response_ws_routes(service: Service) -> Blueprint:
         if service.registry.draining:
             raise no_new_turns()
         await socket.accept()
-        await ResponsesSocket(service, socket, threads).serve()
+        await ResponsesSocket(service, socket).serve()
 
     return blueprint
 

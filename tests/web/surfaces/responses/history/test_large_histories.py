@@ -1,5 +1,6 @@
 """Tests that large conversations are joined in a thread and small ones on the event loop."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -51,14 +52,14 @@ CALLED = [
 async def test_large_conversation_is_joined_in_a_thread(
     autojump_clock: MockClock, body: dict[str, Any], large: bool
 ) -> None:
-    busy = trio.CapacityLimiter(1)
-    busy.acquire_on_behalf_of_nowait("another task")
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         ask = read_responses_request({"model": "large"} | body)
+        busy = trio.CapacityLimiter(1)
+        busy.acquire_on_behalf_of_nowait("another task")
         with trio.move_on_after(1) as scope:
-            await prepare(harness.service, LOCAL_USER, ask, busy)
+            await prepare(dataclasses.replace(harness.service, readers=busy), LOCAL_USER, ask)
         assert scope.cancelled_caught is large
-        prepared = await prepare(harness.service, LOCAL_USER, ask, trio.CapacityLimiter(1))
+        prepared = await prepare(harness.service, LOCAL_USER, ask)
         assert prepared.large is large
 
 
