@@ -51,9 +51,9 @@ class Accumulator:
         """Return the draft events for these chunks and events, in order."""
         drafts: list[Draft] = []
         for item in items:
-            kind = type(item)
-            if kind is TextChunk:
-                self._grow_text(drafts, item)  # type: ignore[arg-type]
+            if type(item) is TextChunk:
+                logprobs = item.logprobs and self._limit_logprobs(drafts, item.logprobs)
+                self._grow(drafts, item.text, events.Text(item.text, logprobs))
             else:
                 self._step_other(drafts, item)
         return drafts
@@ -81,12 +81,6 @@ class Accumulator:
                 raise AssertionError("text is handled by step")
             case _:
                 drafts.append(item)
-
-    def _grow_text(self, drafts: list[Draft], chunk: TextChunk) -> None:
-        logprobs = chunk.logprobs
-        if logprobs is not None:
-            logprobs = self._limit_logprobs(drafts, logprobs)
-        self._grow(drafts, chunk.text, events.Text(chunk.text, logprobs))
 
     def _limit_logprobs(self, drafts: list[Draft], logprobs: str) -> str | None:
         had_room = self._logprobs_left >= 0

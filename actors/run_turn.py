@@ -8,6 +8,7 @@ of their requests (`actors.writer`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -97,6 +98,7 @@ class Production:
         "_events",
         "_guard",
         "_persister",
+        "_record",
         "_refused",
         "_streamer",
         "_turn",
@@ -112,6 +114,8 @@ class Production:
         self._guard = Guard()
         self._events: BatchChannel[Draft] = BatchChannel()
         self._persister = Persister(turn)
+        # A partial object, not a method: it is called for every batch.
+        self._record = partial(record, self._persister, dependencies.checkpointer, dependencies.bus)
         self._refused = False
 
     async def begin(self) -> None:
@@ -142,10 +146,6 @@ class Production:
             return
         self._record([_HALF_TIME])
         await persist(self._record, inbox)
-
-    def _record(self, drafts: list[Draft]) -> None:
-        dependencies = self._dependencies
-        record(self._persister, dependencies.checkpointer, dependencies.bus, drafts)
 
     def consume_leftovers(self) -> None:
         """Process the items that a cancellation left in the channels, oldest first."""
