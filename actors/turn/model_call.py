@@ -1,5 +1,6 @@
 """Model call: a request to a provider in neutral form, its route, and how it can fail."""
 
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 from msgspec import Struct
@@ -73,32 +74,24 @@ class FailureKind(StrEnum):
     """The concurrency limit of the route was reached, so the request was not sent."""
 
 
+@dataclass(eq=False)
 class UpstreamFailure(Exception):
     """The failure of an attempt. `message` is safe for clients: no secrets, no addresses."""
 
-    def __init__(
-        self,
-        kind: FailureKind,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str | None = None,
-        type: str | None = None,
-        param: str | None = None,
-        retry_after_s: float | None = None,
-        another_key: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.status = status
-        """The upstream's HTTP status; None if there was no response."""
-        self.code = code
-        self.type = type
-        self.param = param
-        self.retry_after_s = retry_after_s
-        self.another_key = another_key
-        """True if the provider refused the key and another key is still usable."""
+    kind: FailureKind
+    message: str
+    _: KW_ONLY
+    status: int | None = None
+    """The upstream's HTTP status; None if there was no response."""
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+    retry_after_s: float | None = None
+    another_key: bool = False
+    """True if the provider refused the key and another key is still usable."""
+
+    def __str__(self) -> str:
+        return self.message
 
 
 _REASONS = {

@@ -1,33 +1,15 @@
 """Records that a turn leaves in the store, re-exported so that `actors` names the store once."""
 
-from store.records.turn_records import (
-    AttemptRecord,
-    ConversationBusy,
-    Finalised,
-    FinalRecord,
-    NewTurn,
-    Principal,
-    Segment,
-    SpoolFailed,
-    StepRecord,
-    Stored,
-    StoreUnavailable,
-    TurnView,
-    UsageRecord,
-)
-
-__all__ = [
-    "AttemptRecord",
-    "ConversationBusy",
-    "FinalRecord",
-    "Finalised",
-    "NewTurn",
-    "Principal",
-    "Segment",
-    "SpoolFailed",
-    "StepRecord",
-    "StoreUnavailable",
-    "Stored",
-    "TurnView",
-    "UsageRecord",
-]
+from store.records.turn_records import AttemptRecord as AttemptRecord
+from store.records.turn_records import ConversationBusy as ConversationBusy
+from store.records.turn_records import Finalised as Finalised
+from store.records.turn_records import FinalRecord as FinalRecord
+from store.records.turn_records import NewTurn as NewTurn
+from store.records.turn_records import Principal as Principal
+from store.records.turn_records import Segment as Segment
+from store.records.turn_records import SpoolFailed as SpoolFailed
+from store.records.turn_records import StepRecord as StepRecord
+from store.records.turn_records import Stored as Stored
+from store.records.turn_records import StoreUnavailable as StoreUnavailable
+from store.records.turn_records import TurnView as TurnView
+from store.records.turn_records import UsageRecord as UsageRecord
