@@ -4,9 +4,12 @@ In a delta a token has no `bytes`. In an item `bytes` is required.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, convert
+
+T = TypeVar("T")
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
@@ -31,26 +34,26 @@ class _TokenWithBytes(_ChoiceWithBytes, kw_only=True):
 class _GivenChoice(_Choice):
     bytes: list[int] | None = None
 
+    def __post_init__(self) -> None:
+        if self.bytes is None:
+            self.bytes = list(self.token.encode())
+
 
 class _GivenToken(_GivenChoice):
     top_logprobs: list[_GivenChoice] | None = None
 
-
-class _InDelta(Struct):
-    content: list[_Token]
-
-
-class _InPart(Struct):
-    content: list[_TokenWithBytes]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.top_logprobs = self.top_logprobs or []
 
 
-class _Given(Struct):
-    content: list[_GivenToken] | None = None
+class _Logprobs(Struct, Generic[T]):
+    content: T
 
 
-_in_delta = msgspec.json.Decoder(_InDelta).decode
-_in_part = msgspec.json.Decoder(_InPart).decode
-_given = msgspec.json.Decoder(_Given).decode
+_in_delta = msgspec.json.Decoder(_Logprobs[list[_Token]]).decode
+_in_part = msgspec.json.Decoder(_Logprobs[list[_TokenWithBytes]]).decode
+_given = msgspec.json.Decoder(_Logprobs[list[_GivenToken]]).decode
 
 
 class EncodedLogprobs:
@@ -103,24 +106,8 @@ def _read(given: str) -> tuple[list[_Token], list[_TokenWithBytes]]:
 def _read_leniently(given: str) -> tuple[list[_Token], list[_TokenWithBytes]]:
     """Decode logprobs in which the provider left out optional fields."""
     try:
-        tokens = _given(given).content or []
+        tokens = _given(given).content
     except msgspec.DecodeError:
         return [], []
-    return [_without_bytes(token) for token in tokens], [_with_bytes(token) for token in tokens]
-
-
-def _without_bytes(token: _GivenToken) -> _Token:
-    top = [_Choice(choice.token, choice.logprob) for choice in token.top_logprobs or ()]
-    return _Token(token.token, token.logprob, top)
-
-
-def _with_bytes(token: _GivenToken) -> _TokenWithBytes:
-    top = [
-        _ChoiceWithBytes(choice.token, choice.logprob, bytes=_bytes(choice))
-        for choice in token.top_logprobs or ()
-    ]
-    return _TokenWithBytes(token.token, token.logprob, bytes=_bytes(token), top_logprobs=top)
-
-
-def _bytes(choice: _GivenChoice) -> list[int]:
-    return list(choice.token.encode()) if choice.bytes is None else choice.bytes
+    in_delta = convert(tokens, list[_Token], from_attributes=True)
+    return in_delta, convert(tokens, list[_TokenWithBytes], from_attributes=True)

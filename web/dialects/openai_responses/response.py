@@ -15,27 +15,13 @@ from web.dialects.turn_errors import error_of
 
 CODES = frozenset(
     {
-        "server_error",
-        "rate_limit_exceeded",
-        "invalid_prompt",
-        "data_residency_mismatch",
-        "bio_policy",
-        "misalignment_policy_violation",
-        "vector_store_timeout",
-        "invalid_image",
-        "invalid_image_format",
-        "invalid_base64_image",
-        "invalid_image_url",
-        "image_too_large",
-        "image_too_small",
-        "image_parse_error",
-        "image_content_policy_violation",
-        "invalid_image_mode",
-        "image_file_too_large",
-        "unsupported_image_media_type",
-        "empty_image_file",
-        "failed_to_download_image",
-        "image_file_not_found",
+        *("server_error", "rate_limit_exceeded", "vector_store_timeout"),
+        *("invalid_prompt", "data_residency_mismatch", "bio_policy"),
+        *("misalignment_policy_violation", "image_content_policy_violation"),
+        *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url"),
+        *("invalid_image_mode", "image_too_large", "image_too_small", "image_parse_error"),
+        *("image_file_too_large", "unsupported_image_media_type", "empty_image_file"),
+        *("failed_to_download_image", "image_file_not_found"),
     }
 )
 """All error codes of a response in OpenAI's API reference; strict clients reject others."""
@@ -56,16 +42,18 @@ _NAMING = (Started, RouteChanged)
 ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
 """Reasons that end a turn with a complete or incomplete answer; all others are errors."""
 
-_OPENAI_ONLY = (
-    "access_programs",
-    "image",
-    "input_transformations",
-    "moderation",
-    "prompt_cache_diagnostics",
-    "prompt_cache_options",
-    "tool_usage",
+_NAMES = (
+    *("id", "object", "created_at", "status", "background", "completed_at", "error"),
+    *("incomplete_details", "instructions", "max_output_tokens", "max_tool_calls", "model"),
+    *("output", "parallel_tool_calls", "previous_response_id", "conversation", "prompt"),
+    *("prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier"),
+    *("service_tier", "store", "temperature", "text", "tool_choice", "tools", "top_logprobs"),
+    *("top_p", "truncation", "usage", "user", "metadata"),
+    # Only OpenAI's service fills these.
+    *("access_programs", "image", "input_transformations", "moderation"),
+    *("prompt_cache_diagnostics", "prompt_cache_options", "tool_usage"),
 )
-"""Fields that only OpenAI's service fills; they are always null."""
+"""All fields of the object, in their order."""
 
 
 class ResponseData(Struct, frozen=True, kw_only=True):
@@ -144,12 +132,9 @@ def object_of(
     answer: ResponseData, options: Mapping[str, JSON], output: Sequence[object] | None = None
 ) -> Fields:
     """Return the object; `output` replaces the items if they have been rendered already."""
-    fields = _defaults()
     echo = options.get("echo")
-    if isinstance(echo, dict):
-        fields.update(echo)
-    status = answer.status
-    ended_at = answer.ended_at
+    fields = _defaults() | (echo if isinstance(echo, dict) else {})
+    status, ended_at = answer.status, answer.ended_at
     incomplete = _INCOMPLETE.get(answer.reason) if answer.reason else None
     return fields | {
         "id": response_id(answer.turn_id),
@@ -190,41 +175,18 @@ def usage_fields(usage: Usage) -> Fields:
 
 def _defaults() -> Fields:
     """Return all fields of the object with their defaults."""
-    return {
-        "id": None,
-        "object": None,
-        "created_at": None,
-        "status": None,
+    return dict.fromkeys(_NAMES) | {
         "background": False,
-        "completed_at": None,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "max_output_tokens": None,
-        "max_tool_calls": None,
-        "model": None,
-        "output": None,
         "parallel_tool_calls": True,
-        "previous_response_id": None,
-        "conversation": None,
-        "prompt": None,
-        "prompt_cache_key": None,
-        "prompt_cache_retention": None,
         "reasoning": {"effort": None, "summary": None},
-        "safety_identifier": None,
         "service_tier": "default",
         "store": True,
-        "temperature": None,
         "text": {"format": {"type": "text"}, "verbosity": None},
         "tool_choice": "auto",
         "tools": [],
         "top_logprobs": 0,
-        "top_p": None,
         "truncation": "disabled",
-        "usage": None,
-        "user": None,
         "metadata": {},
-        **dict.fromkeys(_OPENAI_ONLY),
     }
 
 
