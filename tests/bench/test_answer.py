@@ -156,6 +156,6 @@ def test_non_streaming_answer_of_every_surface_is_read(dialect: str) -> None:
         ended(usage=USAGE),
     ]
     answer = Answer(SPEC, stream=False, surface=SURFACES_OF[dialect])
-    answer.feed(msgspec.json.encode(DIALECTS[dialect].whole(journal, {})))
+    answer.feed(msgspec.json.encode(DIALECTS[dialect].whole(journal, {}, None)))
     answer.end()
     assert answer.problem() is None

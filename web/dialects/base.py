@@ -1,7 +1,6 @@
 """Defines what a dialect consists of: its stream, and the object for non-streaming requests."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -9,35 +8,28 @@ from actors.answer.builder import AnswerBuilder
 from actors.turn.events import AnyEvent
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
-from actors.writer import Dialect
 from web.dialects.frames import PING, Cursor, Numbering, comment
 
 Options = Mapping[str, JSON]
 """The dialect's options from the client's request, as stored with the turn."""
 
 
-class DialectStream(Dialect, Protocol):
-    """The stream of one turn in one dialect."""
-
-    @property
-    def numbering(self) -> Numbering:
-        """The numbering of its frames."""
-
-    @property
-    def discarded(self) -> bool:
-        """True if streamed content was discarded later, so that the stream ends in an error."""
-
-
-class PlainStream:
-    """Base of streams that mostly render each event on its own."""
+class DialectStream:
+    """Base of the streams of one turn in one dialect, which render each event on its own."""
 
     heartbeat = PING
-    repeats_much = False
     pending = False
+    """True if the last event has more frames than `render` returned at once."""
     discarded = False
+    """True if streamed content was discarded later, so that the stream ends in an error."""
 
     def __init__(self, dialect: str, after: Cursor) -> None:
         self.numbering = Numbering(dialect, after)
+
+    @property
+    def repeats_much(self) -> bool:
+        """True if the last frames repeat so much text that rendering takes more than 5 ms."""
+        return False
 
     def comment(self, text: str) -> bytes:
         """Return `text` as a comment line."""
@@ -67,15 +59,6 @@ Render = Callable[[Cursor], DialectStream]
 """Starts the stream of a turn after the cursor."""
 
 
-class Whole(Protocol):
-    """A builder of the object that answers a non-streaming request."""
-
-    def __call__(
-        self, journal: list[AnyEvent], options: Options, answer: AnswerBuilder | None = None, /
-    ) -> object:
-        """Return the object of an ended turn; `answer` is the fold of its journal, if known."""
-
-
 class DialectSpec(Struct, frozen=True):
     """Specification of one dialect."""
 
@@ -83,8 +66,11 @@ class DialectSpec(Struct, frozen=True):
     """The name used in turns and in frame ids."""
     stream: Callable[[Options, Cursor], DialectStream]
     """Starts a stream after the cursor."""
-    whole: Whole
-    """Builds the object for a non-streaming request."""
+    whole: Callable[[list[AnyEvent], Options, AnswerBuilder | None], object]
+    """Builds the object for a non-streaming request from the journal of an ended turn.
+
+    The last argument is the fold of that journal, if it is known.
+    """
     finishes: frozenset[Reason]
     """Reasons that the object and a stream without content can express.
 

@@ -185,4 +185,4 @@ def test_piecewise_decoding_yields_the_same_events() -> None:
 def test_given_items_yield_the_same_answer(name: str) -> None:
     journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
     whole = DIALECTS[name].whole
-    assert whole(journal, {}, fold(journal)) == whole(journal, {})
+    assert whole(journal, {}, fold(journal)) == whole(journal, {}, None)

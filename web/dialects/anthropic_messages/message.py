@@ -58,6 +58,6 @@ def _input(arguments: str) -> dict[str, object]:
 DIALECT = DialectSpec(
     name=NAME,
     stream=Messages,
-    whole=lambda journal, options, answer=None: message(journal, answer),
+    whole=lambda journal, options, answer: message(journal, answer),
     finishes=frozenset(STOP_REASONS),
 )

@@ -17,7 +17,7 @@ from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.dialects.anthropic_messages.blocks import BlockEvent, Blocks
 from web.dialects.anthropic_messages.errors import error_event
-from web.dialects.base import PlainStream
+from web.dialects.base import DialectStream
 from web.dialects.frames import START, Cursor
 from web.dialects.turn_errors import ANSWER_REPLACED, ending_error
 
@@ -42,7 +42,7 @@ _DELTA = b"content_block_delta"
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
-class Messages(PlainStream):
+class Messages(DialectStream):
     """A Messages stream of one turn, after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:

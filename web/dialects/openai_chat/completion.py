@@ -78,6 +78,6 @@ def _read_logprobs(raw: str) -> _Logprobs:
 DIALECT = DialectSpec(
     name=NAME,
     stream=OpenAIChat,
-    whole=lambda journal, options, answer=None: completion(journal, answer),
+    whole=lambda journal, options, answer: completion(journal, answer),
     finishes=frozenset(FINISH_REASONS),
 )

@@ -15,7 +15,7 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Usage
-from web.dialects.base import PlainStream
+from web.dialects.base import DialectStream
 from web.dialects.frames import START, Cursor
 from web.dialects.turn_errors import ANSWER_REPLACED, ending_error, error_body
 
@@ -34,7 +34,7 @@ FINISH_REASONS = {
 """Finish reasons by the reason of the turn's end; all other reasons are errors."""
 
 
-class OpenAIChat(PlainStream):
+class OpenAIChat(DialectStream):
     """A Chat Completions stream of one turn, after the cursor `after`."""
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:

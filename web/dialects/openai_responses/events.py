@@ -57,14 +57,6 @@ _GRAMMARS = {
     PartKind.ARGUMENTS: _Grammar("response.function_call_arguments", "arguments", None, None),
 }
 
-_PLAIN_TAILS = {
-    PartKind.TEXT: b',"logprobs":[]',
-    PartKind.REFUSAL: b"",
-    PartKind.REASONING: b"",
-    PartKind.ARGUMENTS: b"",
-}
-"""JSON that follows the delta in a delta event without logprobs."""
-
 _NOT_CLOSED = Raw(b"null")
 
 
@@ -176,17 +168,12 @@ class ResponseEvents:
         frames = self.event(f"{grammar.text}.done", done)
         if grammar.part is None:
             return frames
-        encoded_item = Raw(_encode(self._closed_part(part, text)))
+        encoded_item = Raw(_encode(part_fields(part.kind, text, self._logprobs.in_part)))
         self._parts[item.index].append(encoded_item)
         closed: Fields = {**place, "part": encoded_item}
         if part.kind is PartKind.REASONING and item.status is ItemStatus.INCOMPLETE:
             closed["status"] = item.status
         return frames + self.event(f"{grammar.part}.done", closed)
-
-    def _closed_part(self, part: GrowingPart, text: str) -> Fields:
-        if part.kind is PartKind.TEXT:
-            return part_fields(part.kind, text, self._logprobs.in_part)
-        return part_fields(part.kind, text)
 
     def _grew(self, grew: Grew) -> bytes:
         number, given = self._take(), grew.logprobs
@@ -205,7 +192,9 @@ class ResponseEvents:
         place = item.index, part.index, with_logprobs
         form = self._forms.get(place)
         if form is None:
-            tail = b',"logprobs":%b' if with_logprobs else _PLAIN_TAILS[part.kind]
+            tail = b',"logprobs":[]' if part.kind is PartKind.TEXT else b""
+            if with_logprobs:
+                tail = b',"logprobs":%b'
             form = self._forms[place] = self._delta_form(item, part, tail)
         return form
 

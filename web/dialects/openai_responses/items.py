@@ -101,7 +101,10 @@ def call_fields(id: str, status: ItemStatus, call_id: str, name: str, arguments:
 
 
 def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:
-    """Return a part of a message or a summary; `logprobs` come from `EncodedLogprobs.in_part`."""
+    """Return a part of a message or a summary.
+
+    `logprobs` come from `EncodedLogprobs.in_part`; only a text has them.
+    """
     match kind:
         case PartKind.REFUSAL:
             return {"type": "refusal", "refusal": text}

@@ -21,8 +21,8 @@ from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
-from web.dialects.base import DialectSpec
-from web.dialects.frames import PING, START, Cursor, Numbering, comment
+from web.dialects.base import DialectSpec, DialectStream
+from web.dialects.frames import START, Cursor
 from web.dialects.openai_responses.events import ResponseEvents
 from web.dialects.openai_responses.items import Fields
 from web.dialects.openai_responses.response import (
@@ -41,15 +41,15 @@ _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 _LAST_EVENTS = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
 
-class Responses:
+class Responses(DialectStream):
     """A Responses stream of one turn, after the cursor `after`.
 
     `options["echo"]` holds the fields of the response object that repeat the request.
     """
 
     def __init__(self, options: Mapping[str, JSON], after: Cursor = START) -> None:
+        super().__init__(NAME, after)
         self._options = options
-        self.numbering = Numbering(NAME, after)
         self._take = self.numbering.take
         self._renderer = ResponseEvents(self.numbering)
         self._builder = AnswerBuilder()
@@ -61,37 +61,14 @@ class Responses:
         """The pieces of the open part."""
         self._form = b""
         """The `%` format for the frame of a piece of the open part."""
-        self.discarded = False
         self._last: deque[Callable[[], bytes]] = deque()
         """Functions that render the last frames, which may be large."""
-
-    heartbeat = PING
-
-    @property
-    def pending(self) -> bool:
-        """True while some of the last events remain to be rendered, by `render` without events."""
-        return bool(self._last)
-
-    def comment(self, text: str) -> bytes:
-        """Return `text` as a comment line."""
-        return comment(text)
 
     @property
     def repeats_much(self) -> bool:
         """True if the last events, which repeat the whole answer, take more than 5 ms."""
         size = self._renderer.weight + sum(map(len, self._pieces))
         return is_much(size, Cost.TEXT)
-
-    def render(self, batch: list[AnyEvent]) -> bytes:
-        """Return the frames of these events; they depend only on the events so far.
-
-        Without events, return the next of the frames that are `pending`.
-        """
-        if len(batch) == 1:
-            return self._render(batch[0])
-        if not batch:
-            return self._more()
-        return b"".join([self._render(event) for event in batch])
 
     def _render(self, event: AnyEvent) -> bytes:
         kind = type(event)
@@ -178,6 +155,7 @@ class Responses:
             size += len(parts[-1])
             if is_much(size, Cost.TEXT):
                 break
+        self.pending = bool(self._last)
         return b"".join(parts)
 
     def _object(self, answer: ResponseData) -> Fields:

@@ -5,12 +5,12 @@ import msgspec
 from actors.answer.builder import fold
 from actors.turn.events import AnyEvent, Ended, Recovered, Replace, Retry, Text
 from actors.turn.outcome import Reason
-from web.dialects.base import DialectSpec, PlainStream
+from web.dialects.base import DialectSpec, DialectStream
 
 NAME = "echo"
 
 
-class EchoStream(PlainStream):
+class EchoStream(DialectStream):
     """An echo stream of one turn."""
 
     def _render(self, event: AnyEvent) -> bytes:
@@ -30,6 +30,6 @@ class EchoStream(PlainStream):
 DIALECT = DialectSpec(
     name=NAME,
     stream=lambda options, after: EchoStream(NAME, after),
-    whole=lambda journal, options, answer=None: {"text": (answer or fold(journal)).text},
+    whole=lambda journal, options, answer: {"text": (answer or fold(journal)).text},
     finishes=frozenset({Reason.STOP, Reason.LENGTH}),
 )

@@ -59,7 +59,7 @@ class DialectRenderer(Renderer):
 
     def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
         journal = [self._started, *self._events(content), *self._end(reason, usage)]
-        return encode(self.dialect.whole(journal, self._options))
+        return encode(self.dialect.whole(journal, self._options, None))
 
     def _render(self, events: list[AnyEvent]) -> bytes:
         if self._unsent:

@@ -31,7 +31,7 @@ class ResponsesRenderer(DialectRenderer):
 
     def error_frame(self, code: str | None) -> bytes:
         error = {"code": code, "message": FAILED, "param": None}
-        response = self.dialect.whole([self._started, self._failed(code)], self._options)
+        response = self.dialect.whole([self._started, self._failed(code)], self._options, None)
         return (
             (self._render([]) if self._unsent else b"")
             + self._event("error", error)
