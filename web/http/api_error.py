@@ -37,7 +37,7 @@ def unavailable(message: str, *, code: str, retry_after_s: float) -> ApiError:
     )
 
 
-def store_unavailable() -> ApiError:
-    """Return a 503: the database is not available."""
-    text = "The store is unavailable. Try again later."
+def store_unavailable(problem: str = "The store is unavailable.") -> ApiError:
+    """Return a 503: the database is not available, or lacks something that will be there soon."""
+    text = f"{problem} Try again later."
     return unavailable(text, code="store_unavailable", retry_after_s=2.0)

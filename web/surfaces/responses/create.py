@@ -10,18 +10,15 @@ from actors.runtime.offload import off_loop
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
-from store.records.turn_records import Principal
 from web.dialects.openai_responses.stream import NAME
-from web.service import Service
 from web.surfaces.responses.compact import summary_call
+from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.model_context import (
     ModelContext,
     PreparedRequest,
-    knows_thinking,
     model_context,
     prepare,
 )
-from web.surfaces.responses.history.stored_history import NONE_UNSTORED, Unstored
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import ModelRequest
 
@@ -31,80 +28,60 @@ _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 """Parameters of a compaction request that its summary call keeps: they identify the user."""
 
 
-async def start_response(
-    service: Service,
-    principal: Principal,
-    request: ResponsesRequest,
-    start: Start,
-    unstored: Unstored = NONE_UNSTORED,
-) -> Turn:
+async def start_response(caller: Caller, request: ResponsesRequest, start: Start) -> Turn:
     """Prepare the turn of a request and start it with `start`; raises `ApiError`.
 
-    Until it has started, no other turn of its conversation can start. It may continue a response
-    that is `unstored`.
+    Until it has started, no other turn of its conversation can start.
     """
-    with service.conversations.claim(principal, request.past.conversation, service.registry):
-        prepared = await prepare(service, principal, request, unstored)
-        context = await model_context(service, prepared)
-        return await start(_request(service, prepared, context))
-
-
-async def start_summary(service: Service, prepared: PreparedRequest, start: Start) -> Turn:
-    """Start a turn that summarises a conversation; its content is not stored."""
-    request = prepared.request
-    make_messages = partial(summary_call, prepared.conversation.groups, request.instructions)
-    turn_request = _request(service, prepared, ModelContext((), ()))
-    call = ModelCall(
-        messages=await off_loop(prepared.large, service.readers, make_messages),
-        parameters={
-            name: request.parameters[name]
-            for name in _USER_PARAMETERS
-            if name in request.parameters
-        },
-    )
-    return await start(
-        replace(
-            turn_request,
-            call=call,
-            keep_text=False,
-            input_items=None,
-            previous_id=None,
-            conversation=None,
-            replaceable=True,
+    service, conversation = caller.service, request.past.conversation
+    with service.conversations.claim(caller.principal, conversation, service.registry):
+        prepared = await prepare(caller, request)
+        context = await model_context(prepared)
+        turn_request = replace(
+            _turn_request(prepared, _call(prepared, context)),
+            previous_id=prepared.history.turn_id,
+            conversation=conversation,
+            input_items=request.stored_input if request.store else None,
+            notes=context.notes,
         )
-    )
+        return await start(turn_request)
 
 
-async def count_input(service: Service, prepared: PreparedRequest) -> int:
+async def summary_request(prepared: PreparedRequest) -> TurnRequest:
+    """Return the request for a turn that summarises a conversation; its content is not stored."""
+    request, readers = prepared.request, prepared.caller.service.readers
+    make_messages = partial(summary_call, prepared.conversation.groups, request.instructions)
+    messages = await off_loop(prepared.large, readers, make_messages)
+    given = request.parameters
+    parameters = {name: given[name] for name in _USER_PARAMETERS if name in given}
+    turn_request = _turn_request(prepared, ModelCall(messages=messages, parameters=parameters))
+    return replace(turn_request, keep_text=False, replaceable=True)
+
+
+async def count_input(prepared: PreparedRequest) -> int:
     """Estimate the input tokens of a request on the first route, without images."""
-    context = await model_context(service, prepared)
+    context = await model_context(prepared)
     call = ModelCall(messages=context.messages, parameters=prepared.request.parameters)
-    return service.estimates.estimate_input(str(prepared.plan.routes[0].route), call)
+    route = prepared.plan.routes[0].route
+    return prepared.caller.service.estimates.estimate_input(str(route), call)
 
 
-def _request(service: Service, prepared: PreparedRequest, context: ModelContext) -> TurnRequest:
+def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
     request = prepared.request
     asked = ModelRequest(
         model=request.model,
-        call=_call(service, prepared, context),
+        call=call,
         dialect_options={"echo": _echo(prepared)},
         stream=request.stream,
         strict=request.strict,
         keep_text=request.store,
     )
-    turn = prepared.plan.turn(asked, NAME, prepared.principal)
-    return replace(
-        turn,
-        previous_id=prepared.history.turn_id,
-        conversation=request.past.conversation,
-        input_items=request.stored_input if request.store else None,
-        notes=context.notes,
-    )
+    return prepared.plan.turn(asked, NAME, prepared.caller.principal)
 
 
-def _call(service: Service, prepared: PreparedRequest, context: ModelContext) -> ModelCall:
+def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:
     request, parameters = prepared.request, prepared.request.parameters
-    if request.thinking and knows_thinking(service, prepared.plan):
+    if request.thinking and prepared.knows_thinking:
         parameters = {**parameters, "reasoning": request.thinking}
     return ModelCall(
         messages=context.messages,

@@ -6,7 +6,7 @@ from actors.turn.outcome import Reason
 from actors.turn.state import Turn
 from store.records.turn_records import Principal
 from web.dialects.openai_responses.items import response_id
-from web.http.api_error import ApiError, store_unavailable, unavailable
+from web.http.api_error import store_unavailable
 from web.service import Service
 
 DELETE_TIMEOUT_S = 10.0
@@ -30,12 +30,6 @@ async def delete_content(
     raise store_unavailable()
 
 
-def not_in_database(what: str) -> ApiError:
-    """Return a 503 for a turn whose final record has not reached the database yet."""
-    text = f"{what} is not in the database yet. Try again later."
-    return unavailable(text, code="store_unavailable", retry_after_s=2.0)
-
-
 async def stop(turn: Turn) -> None:
     """Cancel a turn and wait for its final record."""
     turn.stop(Reason.CANCEL_REQUESTED)
@@ -57,6 +51,6 @@ async def _delete(service: Service, principal: Principal, turn_id: str, live: Tu
 async def _delete_late(service: Service, turn: Turn, now: float) -> None:
     """Delete a turn that the database did not have before its final record was written."""
     if turn.stored != "committed":
-        raise not_in_database(f"Response {response_id(turn.id)!r}")
+        raise store_unavailable(f"Response {response_id(turn.id)!r} is not in the database yet.")
     await service.store.turns.delete_response(turn.request.principal, turn.id, now)
     turn.mark_deleted(now)

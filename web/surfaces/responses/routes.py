@@ -8,7 +8,6 @@ from actors.runtime.json_pieces import encoded
 from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
-from store.records.turn_records import Principal
 from web.dialects.openai_responses.response import ANSWER_REASONS
 from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
@@ -17,7 +16,8 @@ from web.http.responses import encoded_response, error_response, json_response
 from web.service import Service, Surface
 from web.surfaces.requests import receive
 from web.surfaces.responses.compact import compacted
-from web.surfaces.responses.create import count_input, start_response, start_summary
+from web.surfaces.responses.create import count_input, start_response, summary_request
+from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.model_context import PreparedRequest, prepare
 from web.surfaces.responses.input_items import DEFAULT_LIMIT, MAX_LIMIT, Page
 from web.surfaces.responses.request import ResponsesRequest, read_responses_request
@@ -33,8 +33,8 @@ def response_routes(service: Service) -> Blueprint:
     blueprint = Blueprint("responses", __name__)
     resource = ResponseResource(service)
 
-    def principal() -> Principal:
-        return service.principal_of(request.headers)
+    def caller() -> Caller:
+        return Caller(service, service.principal_of(request.headers))
 
     async def received() -> ResponsesRequest:
         return await receive(service, read_responses_request)
@@ -42,21 +42,19 @@ def response_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/responses")
     async def create() -> Response:
         parsed = await received()
-        turn = await start_response(service, principal(), parsed, partial(begin, service))
+        turn = await start_response(caller(), parsed, partial(begin, service))
         return await answer(service, turn, stream=parsed.stream)
 
     @blueprint.post("/v1/responses/compact")
     async def compact() -> Response:
-        parsed = await received()
-        prepared = await prepare(service, principal(), parsed)
-        turn = await start_summary(service, prepared, partial(begin, service))
+        prepared = await prepare(caller(), await received())
+        turn = await begin(service, await summary_request(prepared))
         await turn.final.wait()
-        return await _compacted(service, turn, prepared)
+        return await _compacted(turn, prepared)
 
     @blueprint.post("/v1/responses/input_tokens")
     async def input_tokens() -> Response:
-        prepared = await prepare(service, principal(), await received())
-        tokens = await count_input(service, prepared)
+        tokens = await count_input(await prepare(caller(), await received()))
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
     @blueprint.get("/v1/responses/<response_id>")
@@ -79,7 +77,7 @@ def response_routes(service: Service) -> Blueprint:
     return blueprint
 
 
-async def _compacted(service: Service, turn: Turn, prepared: PreparedRequest) -> Response:
+async def _compacted(turn: Turn, prepared: PreparedRequest) -> Response:
     journal, headers = turn.journal.events, turn_headers(turn)
     ended = journal[-1]
     if isinstance(ended, Ended) and ended.reason not in ANSWER_REASONS:
@@ -88,7 +86,7 @@ async def _compacted(service: Service, turn: Turn, prepared: PreparedRequest) ->
     def encode() -> bytes:
         return encoded(compacted(turn.id, turn.created_at, journal, prepared.items))
 
-    body = await off_loop(prepared.large, service.readers, encode)
+    body = await off_loop(prepared.large, prepared.caller.service.readers, encode)
     return encoded_response(body, headers=headers)
 
 

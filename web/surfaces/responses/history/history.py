@@ -1,18 +1,27 @@
-"""Builds the history of a response from the stored responses before it. Pure."""
+"""Loads the history before a request, in a constant number of queries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.answer.codec import decode_items
-from actors.turn.outcome import TERMINAL, ErrorInfo
-from store.records.turn_records import ChainLink
-from web.dialects.openai_responses.items import output_items, response_id
-from web.http.api_error import ApiError, not_found
+from actors.runtime.offload import Cost, is_much, off_loop
+from actors.turn.outcome import TERMINAL
+from store.records.turn_records import ChainLink, Principal
+from web.dialects.openai_responses.items import output_items, response_id, turn_id_of
+from web.http.api_error import ApiError, invalid, not_found, store_unavailable
+from web.service import Service
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.input_items import input_with_ids
+from web.surfaces.responses.request import HistorySource
+from web.turns.conversation_lock import conversation_busy
+
+Unstored = Mapping[str, ChainLink]
+"""Unstored responses cached by the client's socket, by turn id."""
 
 MAX_LINKS = 2_000
 """Maximum number of responses read from one chain; a request has at most 10,000 items."""
@@ -46,7 +55,101 @@ class Chain(Struct, frozen=True, kw_only=True):
     """Number of deleted responses in it."""
 
 
-def chain_before(links: Sequence[ChainLink], previous_id: str) -> Chain:
+class Caller(Struct, frozen=True):
+    """The caller of a request, with the sources of its histories."""
+
+    service: Service
+    principal: Principal
+    unstored: Unstored = MappingProxyType({})
+
+
+class LoadedHistory(Struct, frozen=True):
+    """A history as loaded for a request."""
+
+    chain: Chain
+    turn_id: str | None = None
+    """The previous turn, or None if the request begins a new chain or conversation."""
+    size: int = 0
+    """Characters of the stored JSON from which it was read."""
+
+
+async def load_history(caller: Caller, past: HistorySource) -> LoadedHistory:
+    """Load the history of a request; raises `ApiError` (404, 409, 503).
+
+    `conversation_history` replaces the stored items, for later turns too. A response or
+    conversation named next to it must exist nevertheless, since its instructions are inherited.
+    """
+    history = LoadedHistory(Chain())
+    if past.previous is not None:
+        history = await _before(caller, past.previous)
+    elif past.conversation is not None:
+        history = await _in_conversation(caller, past.conversation)
+    if past.items is None:
+        return history
+    return LoadedHistory(Chain(items=past.items, instructions=history.chain.instructions))
+
+
+async def _before(caller: Caller, id: str) -> LoadedHistory:
+    turn_id = turn_id_of(id)
+    if turn_id is None:
+        raise _previous_not_found(id)
+    if turn_id not in caller.unstored:
+        _check_over(caller, id, turn_id)
+    return await _load(caller, turn_id, partial(_chain_before, id), caller.unstored)
+
+
+async def _in_conversation(caller: Caller, name: str) -> LoadedHistory:
+    turns, principal = caller.service.store.turns, caller.principal
+    _check_settled(caller, name)
+    if await turns.conversation_live(principal, name):
+        raise conversation_busy(name)
+    turn_id = await turns.latest_turn_in(principal, name)
+    if turn_id is None:
+        return LoadedHistory(Chain())
+    return await _load(caller, turn_id, _chain_in_conversation, {})
+
+
+async def _load(
+    caller: Caller,
+    turn_id: str,
+    chain_of: Callable[[Sequence[ChainLink]], Chain],
+    unstored: Unstored,
+) -> LoadedHistory:
+    """Load the chain that ends with the turn, limited to the size of a request body."""
+    service = caller.service
+    max_bytes = service.config.limits.body_bytes
+    stored = await service.store.turns.chain(caller.principal, turn_id, MAX_LINKS, max_bytes)
+    links = [unstored.get(x.turn_id, x) if x.lost == "not_kept" else x for x in stored]
+    size = sum(len(link.input_items) + len(link.answer_items) for link in links)
+    large = is_much(size, Cost.ITEM_TEXT)
+    chain = await off_loop(large, service.readers, partial(chain_of, links))
+    return LoadedHistory(chain, turn_id, size)
+
+
+def _check_over(caller: Caller, id: str, turn_id: str) -> None:
+    live = caller.service.registry.find(caller.principal, turn_id)
+    if live is None:
+        return
+    if not live.final.is_set():
+        raise _previous_not_found(id) if live.request.input_items is None else _in_progress(id)
+    if live.stored != "committed":
+        raise store_unavailable(f"Response {id!r} is not in the database yet.")
+
+
+def _check_settled(caller: Caller, conversation: str) -> None:
+    """Raise `ApiError` (503) if an ended turn of the conversation is not in the database yet.
+
+    The database still has such a turn as running.
+    """
+    wanted = (caller.principal.tenant_id, conversation)
+    for turn in caller.service.registry.unsettled():
+        its = (turn.request.principal.tenant_id, turn.request.conversation)
+        if its == wanted and turn.deleted_at is None:
+            text = f"A response of the conversation {conversation[:100]!r}"
+            raise store_unavailable(f"{text} is not in the database yet.")
+
+
+def _chain_before(previous_id: str, links: Sequence[ChainLink]) -> Chain:
     """Return the history that ends with the response `previous_id`.
 
     Raises `ApiError`: 404 if one of the responses does not exist or is not stored, 409 if the last
@@ -56,41 +159,34 @@ def chain_before(links: Sequence[ChainLink], previous_id: str) -> Chain:
         if link.lost is not None:
             raise _lost(link, previous_id)
     if not links:
-        raise previous_not_found(previous_id)
+        raise _previous_not_found(previous_id)
     return _chain(links)
 
 
-def chain_in_conversation(links: Sequence[ChainLink]) -> Chain:
+def _chain_in_conversation(links: Sequence[ChainLink]) -> Chain:
     """Return the history of a conversation without its deleted responses."""
     kept = [link for link in links if link.lost is None]
     chain = _chain(kept) if kept else Chain()
     return replace(chain, gaps=len(links) - len(kept))
 
 
-def previous_not_found(id: str) -> ApiError:
+def _previous_not_found(id: str) -> ApiError:
     """Return a 404 for a response that cannot be continued."""
     text = f"Response {id[:100]!r} does not exist, or is not stored and cannot be continued."
     return not_found(text, code="previous_response_not_found", param="previous_response_id")
 
 
-def in_progress(id: str) -> ApiError:
+def _in_progress(id: str) -> ApiError:
     """Return a 409 for a previous response that has not ended."""
     text = f"Response {id!r} is still in progress. Wait until it ends, or cancel it."
-    return ApiError(
-        ErrorInfo(
-            status=409,
-            message=text,
-            type="invalid_request_error",
-            code="previous_response_in_progress",
-            param="previous_response_id",
-        )
-    )
+    code = "previous_response_in_progress"
+    return invalid(text, param="previous_response_id", code=code, status=409)
 
 
 def _lost(link: ChainLink, previous_id: str) -> ApiError:
     id = response_id(link.turn_id)
     if id == previous_id:
-        return previous_not_found(id)
+        return _previous_not_found(id)
     text = f"Response {previous_id!r} continues {id!r}, which was deleted or is not stored."
     return not_found(text, code="previous_response_not_found", param="previous_response_id")
 
@@ -98,7 +194,7 @@ def _lost(link: ChainLink, previous_id: str) -> ApiError:
 def _chain(links: Sequence[ChainLink]) -> Chain:
     last = links[-1]
     if last.status not in TERMINAL:
-        raise in_progress(response_id(last.turn_id))
+        raise _in_progress(response_id(last.turn_id))
     return Chain(
         items=[item for link in links for item in _items(link)],
         instructions=instructions_of(last.dialect_options),

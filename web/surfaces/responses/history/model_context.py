@@ -14,18 +14,10 @@ from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import Warning
 from actors.turn.messages import AssistantMessage, Message, SystemMessage
 from actors.turn.model_call import ModelCall
-from store.records.turn_records import Principal
 from web.http.api_error import invalid
-from web.service import Service
 from web.surfaces.responses.history.conversation import Conversation, conversation_of
+from web.surfaces.responses.history.history import Caller, LoadedHistory, load_history
 from web.surfaces.responses.history.message_groups import MessageGroup
-from web.surfaces.responses.history.stored_history import (
-    NONE_UNSTORED,
-    LoadedHistory,
-    Unstored,
-    load_history,
-)
-from web.surfaces.responses.history.truncation import CountedGroup, fitting
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import TurnPlan
@@ -34,12 +26,13 @@ _RESPONSES = frozenset({"openai-responses", "responses-ws"})
 """Provider formats that support all settings of `reasoning`."""
 _AT_ONCE_S = 0.002
 """Seconds of token counting between checkpoints: a group takes 10 µs, but a large one 2 ms."""
+_INSTRUCTION_ROLES = ("system", "developer")
 
 
-class PreparedRequest(Struct, frozen=True, kw_only=True):
+class PreparedRequest(Struct, frozen=True):
     """A request, the routes that may answer it, and its conversation."""
 
-    principal: Principal
+    caller: Caller
     request: ResponsesRequest
     plan: TurnPlan
     history: LoadedHistory
@@ -52,32 +45,27 @@ class PreparedRequest(Struct, frozen=True, kw_only=True):
         """All items of the conversation, oldest first."""
         return [*self.history.chain.items, *self.request.input]
 
+    @property
+    def knows_thinking(self) -> bool:
+        """True if all routes support every setting of `reasoning`."""
+        providers = self.caller.service.config.providers
+        return all(providers[one.route.provider].format in _RESPONSES for one in self.plan.routes)
 
-async def prepare(
-    service: Service,
-    principal: Principal,
-    request: ResponsesRequest,
-    unstored: Unstored = NONE_UNSTORED,
-) -> PreparedRequest:
+
+async def prepare(caller: Caller, request: ResponsesRequest) -> PreparedRequest:
     """Find the routes and the history of a request; raises `ApiError`.
 
     A large conversation is built in a thread.
     """
+    service = caller.service
     plan = service.planner.find(request.model)
-    history = await load_history(service, principal, request.past, unstored)
+    history = await load_history(caller, request.past)
     put_together = partial(conversation_of, request, history.chain)
     # References are counted as items, since their stored form is short.
     large = is_much(history.size + len(request.stored_input), Cost.CONVERSATION)
     large = large or is_much(len(request.input), Cost.EVENT)
     conversation = await off_loop(large, service.readers, put_together)
-    return PreparedRequest(
-        principal=principal,
-        request=request,
-        plan=plan,
-        history=history,
-        conversation=conversation,
-        large=large,
-    )
+    return PreparedRequest(caller, request, plan, history, conversation, large)
 
 
 class ModelContext(Struct, frozen=True):
@@ -95,18 +83,18 @@ class ModelContext(Struct, frozen=True):
         )
 
 
-async def model_context(service: Service, prepared: PreparedRequest) -> ModelContext:
+async def model_context(prepared: PreparedRequest) -> ModelContext:
     """Build the messages for the model, in one of `threads` if they are large.
 
     Raises `ApiError` (400) if the request is `strict` and something has to be left out.
     """
     request, conversation = prepared.request, prepared.conversation
-    notes = [*conversation.warnings, *_ignored_parameters(service, prepared)]
+    notes = [*conversation.warnings, *_ignored_parameters(prepared)]
     if request.strict and notes:
         raise invalid(" ".join(note.message for note in notes), code="unsupported_by_route")
     groups = conversation.groups
     if request.truncate:
-        groups = await _truncated(service, prepared)
+        groups = await _truncated(prepared)
     if dropped := len(conversation.groups) - len(groups):
         text = (
             f"The {dropped} oldest parts of the conversation do not fit into the context window"
@@ -118,32 +106,27 @@ async def model_context(service: Service, prepared: PreparedRequest) -> ModelCon
     return ModelContext((*instructions, *messages), tuple(notes))
 
 
-def knows_thinking(service: Service, plan: TurnPlan) -> bool:
-    """Return whether all routes of the plan support every setting of `reasoning`."""
-    providers = service.config.providers
-    return all(providers[one.route.provider].format in _RESPONSES for one in plan.routes)
-
-
 def _instruction_messages(instructions: str | None) -> tuple[Message, ...]:
     return (SystemMessage(instructions),) if instructions else ()
 
 
-def _ignored_parameters(service: Service, prepared: PreparedRequest) -> list[Warning]:
+def _ignored_parameters(prepared: PreparedRequest) -> list[Warning]:
     """Return warnings about parameters that not all routes support.
 
     The routes report all other unsupported parameters themselves.
     """
     request = prepared.request
     ignored = [f"{name} is not available" for name in request.unavailable]
-    if request.thinking and not knows_thinking(service, prepared.plan):
+    if request.thinking and not prepared.knows_thinking:
         names = ", ".join(f"reasoning.{name}" for name in request.thinking)
         ignored.append(f"{names} needs a model whose routes all use OpenAI's Responses API")
     return [Warning("parameter_ignored", f"Left out: {text}.") for text in ignored]
 
 
-async def _truncated(service: Service, prepared: PreparedRequest) -> list[MessageGroup]:
+async def _truncated(prepared: PreparedRequest) -> list[MessageGroup]:
     """Return the groups that fit into the context window of the first route, if it is known."""
     request, conversation = prepared.request, prepared.conversation
+    service = prepared.caller.service
     first = prepared.plan.routes[0]
     window = first.capabilities.context_window
     if window is None:
@@ -155,6 +138,13 @@ async def _truncated(service: Service, prepared: PreparedRequest) -> list[Messag
     room = window - fixed - (longest if isinstance(longest, int) else 0)
     counted = await count_groups(conversation.groups, count_tokens)
     return await off_loop(prepared.large, service.readers, lambda: fitting(counted, room))
+
+
+class CountedGroup(Struct, frozen=True):
+    """A message group with its estimated number of tokens."""
+
+    group: MessageGroup
+    tokens: int
 
 
 async def count_groups(
@@ -173,3 +163,27 @@ async def count_groups(
         call = ModelCall(messages=group.messages)
         counted.append(CountedGroup(group, count_tokens(call)))
     return counted
+
+
+def fitting(groups: Sequence[CountedGroup], room: int) -> list[MessageGroup]:
+    """Drop the oldest groups until the others take at most `room` tokens.
+
+    Instructions and the last group always stay. If something is dropped, the rest begins with a
+    user message, provided that it contains one.
+    """
+    excess = sum(counted.tokens for counted in groups) - room
+    users = [place for place, counted in enumerate(groups) if counted.group.role == "user"]
+    last_user = users[-1] if users else 0
+    kept: list[MessageGroup] = []
+    dropping = excess > 0
+    for place, counted in enumerate(groups):
+        group = counted.group
+        headless = group.role != "user" and place < last_user
+        if group.role in _INSTRUCTION_ROLES or place == len(groups) - 1:
+            kept.append(group)
+        elif dropping and (excess > 0 or headless):
+            excess -= counted.tokens
+        else:
+            dropping = False
+            kept.append(group)
+    return kept

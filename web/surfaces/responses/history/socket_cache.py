@@ -8,8 +8,7 @@ import msgspec
 from actors.turn.events import Ended
 from actors.turn.state import Turn
 from store.records.turn_records import ChainLink
-from web.surfaces.responses.history.history import MAX_LINKS, Options
-from web.surfaces.responses.history.stored_history import Unstored
+from web.surfaces.responses.history.history import MAX_LINKS, Options, Unstored
 
 
 class UnstoredResponses:

@@ -25,6 +25,7 @@ from web.http.websocket import GOING_AWAY, POLICY, websocket_context_of
 from web.observability.access_log import RequestRecord
 from web.service import Service
 from web.surfaces.responses.create import start_response
+from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.socket_cache import UnstoredResponses, link_of
 from web.surfaces.responses.request import ResponsesRequest
 from web.surfaces.responses.websocket.events import (
@@ -89,10 +90,11 @@ class ResponsesSocket:
 
     def __init__(self, service: Service, websocket: Websocket) -> None:
         self._service = service
-        self._principal = service.principal_of(websocket.headers)
         self._websocket = websocket
         self._context = websocket_context_of(websocket)
         self._unstored = UnstoredResponses(service.config.limits.body_bytes)
+        principal = service.principal_of(websocket.headers)
+        self._caller = Caller(service, principal, self._unstored.links)
         self._current: PendingResponse | None = None
         """The response in progress; only one is allowed at a time."""
 
@@ -175,9 +177,8 @@ class ResponsesSocket:
             self._release(pending)
 
     async def _start(self, pending: PendingResponse, stack: AsyncExitStack) -> Turn:
-        begin, links = partial(self._begin, pending, stack), self._unstored.links
-        service, principal = self._service, self._principal
-        return await start_response(service, principal, pending.take(), begin, links)
+        begin = partial(self._begin, pending, stack)
+        return await start_response(self._caller, pending.take(), begin)
 
     async def _begin(
         self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest

@@ -62,11 +62,7 @@ def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> by
 def response_in_progress() -> ApiError:
     """Return a 409 for a request during another response."""
     text = f"A response is in progress on this socket. Wait for its last event, or send {CANCEL}."
-    return ApiError(
-        ErrorInfo(
-            status=409, message=text, type="invalid_request_error", code="response_in_progress"
-        )
-    )
+    return invalid(text, code="response_in_progress", status=409)
 
 
 def _event(raw: dict[str, JSON]) -> Create | Cancel:

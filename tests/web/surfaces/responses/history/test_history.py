@@ -73,7 +73,7 @@ async def test_number_of_queries_does_not_depend_on_chain_length(autojump_clock:
 async def test_chain_with_too_many_responses_loses_its_oldest(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.surfaces.responses.history.stored_history.MAX_LINKS", 2)
+    monkeypatch.setattr("web.surfaces.responses.history.history.MAX_LINKS", 2)
     async with open_harness(calling_provider()) as harness:
         await create_response(harness, input="One", tools=[WEATHER_TOOL])
         await create_response(harness, input=[function_output()], previous_response_id="resp_1")

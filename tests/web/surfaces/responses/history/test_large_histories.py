@@ -14,6 +14,7 @@ from tests.support.edge_harness import open_harness
 from tests.support.responses_requests import HELLO
 from tests.support.turn_fakes import ScriptedProvider
 from web.service import LOCAL_USER
+from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.history.model_context import count_groups, prepare
 from web.surfaces.responses.request import read_responses_request
@@ -57,9 +58,11 @@ async def test_large_conversation_is_joined_in_a_thread(
         busy = trio.CapacityLimiter(1)
         busy.acquire_on_behalf_of_nowait("another task")
         with trio.move_on_after(1) as scope:
-            await prepare(dataclasses.replace(harness.service, readers=busy), LOCAL_USER, ask)
+            await prepare(
+                Caller(dataclasses.replace(harness.service, readers=busy), LOCAL_USER), ask
+            )
         assert scope.cancelled_caught is large
-        prepared = await prepare(harness.service, LOCAL_USER, ask)
+        prepared = await prepare(Caller(harness.service, LOCAL_USER), ask)
         assert prepared.large is large
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from actors.turn.chat_messages import read_messages
 from web.surfaces.responses.history.message_groups import MessageGroup
-from web.surfaces.responses.history.truncation import CountedGroup, fitting
+from web.surfaces.responses.history.model_context import CountedGroup, fitting
 
 
 def group(role: str) -> MessageGroup:
