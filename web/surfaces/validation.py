@@ -130,6 +130,11 @@ def missing(path: str) -> ApiError:
     return wrong(path, "field required.", "missing_required_parameter")
 
 
+def unsupported(name: str, words: str) -> ApiError:
+    """Return a 400 for a parameter, or a value of it, that cannot be honoured."""
+    return wrong(name, words, "unsupported_parameter")
+
+
 def wrong(path: str, words: str, code: str = "invalid_value") -> ApiError:
     """Return a 400 for an invalid value of the field at `path`."""
     return invalid(f"{path}: {words}", param=path, code=code)

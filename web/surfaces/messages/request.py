@@ -24,6 +24,7 @@ from web.surfaces.validation import (
     Object,
     Parameters,
     missing,
+    unsupported,
     wrong,
 )
 from web.turns.planner import ModelRequest
@@ -123,7 +124,7 @@ def read_count_request(raw: Object) -> ModelRequest:
 def _request(raw: Object, body: _CountBody) -> ModelRequest:
     for name, words in _UNSUPPORTED.items():
         if raw.get(name) is not None:
-            raise wrong(name, words, "unsupported_parameter")
+            raise unsupported(name, words)
     fields = Block(raw, "", set())
     messages = read_conversation(fields, body.messages)
     parameters = _parameters(fields, body)

@@ -11,11 +11,19 @@ from pydantic import Field
 
 from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
-from web.http.api_error import ApiError, invalid
+from web.http.api_error import invalid
 from web.surfaces.responses.input.conversation_history import read_history
 from web.surfaces.responses.input.items import Item, read_input
 from web.surfaces.responses.input.output_options import Tools, read_tools, response_format
-from web.surfaces.validation import LONGEST_NAME, Body, Fields, Parameters, missing, wrong
+from web.surfaces.validation import (
+    LONGEST_NAME,
+    Body,
+    Fields,
+    Parameters,
+    missing,
+    unsupported,
+    wrong,
+)
 
 _METADATA = 16
 """Maximum number of metadata pairs in OpenAI's API."""
@@ -120,6 +128,14 @@ _READ = frozenset(
 """Fields that are handled here; all others are passed on unchanged."""
 
 
+_ECHOED = (
+    *("max_output_tokens", "max_tool_calls", "metadata", "parallel_tool_calls"),
+    *("prompt_cache_key", "safety_identifier", "store", "temperature", "top_logprobs"),
+    *("top_p", "truncation", "user"),
+)
+"""Fields that the response object repeats unchanged."""
+
+
 def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
     """Validate the request in `raw`; raises `ApiError` (400)."""
     body = _Body.read(raw)
@@ -193,20 +209,15 @@ def _stored_input(past: HistorySource, input: list[Item]) -> str:
 def _check_available(raw: dict[str, JSON], body: _Body) -> None:
     for name, words in _UNAVAILABLE.items():
         if raw.get(name) is not None:
-            raise _not_available(name, words)
+            raise unsupported(name, words)
     if body.background:
-        raise _not_available("background", "responses cannot run in the background yet.")
+        raise unsupported("background", "responses cannot run in the background yet.")
     if body.service_tier not in (None, "auto", "default"):
-        words = "must be auto or default."
-        raise _not_available("service_tier", words)
+        raise unsupported("service_tier", "must be auto or default.")
     for key, value in (body.metadata or {}).items():
         if not 0 < len(key) <= 64 or len(value) > 512:
             words = "keys may have 1 to 64 characters and values at most 512."
             raise wrong(f"metadata.{key[:64]}", words)
-
-
-def _not_available(name: str, words: str) -> ApiError:
-    return wrong(name, words, "unsupported_parameter")
 
 
 def _parameters(raw: dict[str, JSON], body: _Body, tools: Tools) -> dict[str, JSON]:
@@ -234,26 +245,9 @@ def _thinking(raw: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def _echo(body: _Body, tools: Tools) -> dict[str, JSON]:
-    reasoning = body.reasoning or _Reasoning()
-    return {
-        "background": False,
-        "max_output_tokens": body.max_output_tokens,
-        "max_tool_calls": body.max_tool_calls,
-        "metadata": body.metadata or {},
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "prompt_cache_key": body.prompt_cache_key,
-        "reasoning": {
-            "effort": reasoning.effort,
-            "summary": reasoning.summary or reasoning.generate_summary,
-        },
-        "safety_identifier": body.safety_identifier,
-        "service_tier": "default",
-        "store": body.store is not False,
-        "temperature": body.temperature,
-        "tool_choice": tools.choice,
-        "tools": list(tools.shown),
-        "top_logprobs": body.top_logprobs or 0,
-        "top_p": body.top_p,
-        "truncation": body.truncation or "disabled",
-        "user": body.user,
-    }
+    """Return what the request gives; the response object has defaults for the rest."""
+    echo = {name: value for name in _ECHOED if (value := getattr(body, name)) is not None}
+    if body.reasoning is not None:
+        summary = body.reasoning.summary or body.reasoning.generate_summary
+        echo["reasoning"] = {"effort": body.reasoning.effort, "summary": summary}
+    return echo | {"tool_choice": tools.choice, "tools": list(tools.shown)}

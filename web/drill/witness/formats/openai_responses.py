@@ -64,7 +64,7 @@ class OpenAIResponses:
             ),
             stream=request.stream,
             user=request.parameters.get("user"),
-            metadata=echo["metadata"] or None,
+            metadata=echo.get("metadata") or None,
             options={"echo": echo},
         )
 

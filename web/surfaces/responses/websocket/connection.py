@@ -20,7 +20,7 @@ from web.dialects.frames import START, data_of
 from web.dialects.openai_responses.items import response_id
 from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
-from web.http.api_error import ApiError, not_found, store_unavailable
+from web.http.api_error import ApiError, invalid, not_found, store_unavailable
 from web.http.websocket import GOING_AWAY, POLICY, websocket_context_of
 from web.observability.access_log import RequestRecord
 from web.service import Service
@@ -28,13 +28,7 @@ from web.surfaces.responses.create import start_response
 from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.socket_cache import UnstoredResponses, link_of
 from web.surfaces.responses.request import ResponsesRequest
-from web.surfaces.responses.websocket.events import (
-    Cancel,
-    Create,
-    error_event,
-    read_event,
-    response_in_progress,
-)
+from web.surfaces.responses.websocket.events import CANCEL, Cancel, error_event, read_event
 from web.turns.start import failed_without_content, first_event, start_turn, turn_headers
 
 _log = structlog.stdlib.get_logger("trouper.http")
@@ -125,7 +119,7 @@ class ResponsesSocket:
         except ApiError as error:
             await self._context.send_texts([error_event(error.info)])
 
-    def _handle_event(self, event: Create | Cancel, sender: PendingSender) -> None:
+    def _handle_event(self, event: ResponsesRequest | Cancel, sender: PendingSender) -> None:
         """Handle an event of the client; raises `ApiError` (404, 409)."""
         pending = self._current
         if isinstance(event, Cancel):
@@ -134,9 +128,10 @@ class ResponsesSocket:
                 raise not_found(text, code="response_not_found", param="response_id")
             pending.cancel()
         elif pending is not None:
-            raise response_in_progress()
+            text = "A response is in progress on this socket. Wait for its last event, or send "
+            raise invalid(f"{text}{CANCEL}.", code="response_in_progress", status=409)
         else:
-            self._current = PendingResponse(event.request)
+            self._current = PendingResponse(event)
             sender.send_nowait(self._current)
 
     async def _respond_to_all(

@@ -12,23 +12,17 @@ from msgspec import Struct
 
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo
-from web.http.api_error import ApiError, invalid
+from web.http.api_error import invalid
 from web.http.json_body import read_json
 from web.http.responses import http_status, retry_header
 from web.surfaces.responses.request import ResponsesRequest, read_responses_request
-from web.surfaces.validation import wrong
+from web.surfaces.validation import unsupported, wrong
 
 CREATE = "response.create"
 CANCEL = "response.cancel"
 
 _ENVELOPE = frozenset({"type", "event_id", "generate", "stream_id"})
 """Fields of `response.create` that a POST does not have."""
-
-
-class Create(Struct, frozen=True):
-    """A `response.create` event."""
-
-    request: ResponsesRequest
 
 
 class Cancel(Struct, frozen=True):
@@ -38,8 +32,13 @@ class Cancel(Struct, frozen=True):
     """The response to cancel, or None for the one in progress."""
 
 
-async def read_event(message: str | bytes, threads: trio.CapacityLimiter) -> Create | Cancel:
-    """Parse a client event, in one of `threads` if it is large; raises `ApiError` (400)."""
+async def read_event(
+    message: str | bytes, threads: trio.CapacityLimiter
+) -> ResponsesRequest | Cancel:
+    """Parse a client event, in one of `threads` if it is large; raises `ApiError` (400).
+
+    A `response.create` is returned as its request.
+    """
     if isinstance(message, bytes):
         raise invalid("Messages must be text, not binary.", code="unsupported_message")
     return await read_json(message, _event, threads, name="message")
@@ -59,16 +58,10 @@ def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> by
     return msgspec.json.encode(event)
 
 
-def response_in_progress() -> ApiError:
-    """Return a 409 for a request during another response."""
-    text = f"A response is in progress on this socket. Wait for its last event, or send {CANCEL}."
-    return invalid(text, code="response_in_progress", status=409)
-
-
-def _event(raw: dict[str, JSON]) -> Create | Cancel:
+def _event(raw: dict[str, JSON]) -> ResponsesRequest | Cancel:
     match raw.get("type"):
         case "response.create":
-            return Create(_ask(raw))
+            return _ask(raw)
         case "response.cancel":
             return Cancel(_response_id(raw))
         case None:
@@ -80,14 +73,12 @@ def _ask(raw: dict[str, JSON]) -> ResponsesRequest:
     if "response" in raw and "model" not in raw:
         raise wrong("response", "unknown field. Send its fields next to type.")
     if raw.get("stream_id") is not None:
-        words = "a socket has one response at a time. Open another socket."
-        raise wrong("stream_id", words, "unsupported_parameter")
+        raise unsupported("stream_id", "a socket has one response at a time. Open another socket.")
     if raw.get("generate") not in (None, True):
-        words = "warm-up requests are not supported. Remove the field."
-        raise wrong("generate", words, "unsupported_parameter")
+        raise unsupported("generate", "warm-up requests are not supported. Remove the field.")
     if raw.get("background"):
         words = "responses on a socket cannot run in the background. Use POST /v1/responses."
-        raise wrong("background", words, "unsupported_parameter")
+        raise unsupported("background", words)
     fields = {name: value for name, value in raw.items() if name not in _ENVELOPE}
     return read_responses_request(fields | {"stream": True})
 

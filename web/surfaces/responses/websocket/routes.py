@@ -4,8 +4,7 @@ from urllib.parse import urlsplit
 
 from quart import Blueprint, Websocket, websocket
 
-from actors.turn.outcome import ErrorInfo
-from web.http.api_error import ApiError
+from web.http.api_error import invalid
 from web.service import Service, Surface
 from web.surfaces.responses.websocket.connection import ResponsesSocket
 from web.turns.start import no_new_turns
@@ -37,8 +36,7 @@ def check_origin(socket: Websocket) -> None:
     if origin is None or _host_of(origin) == socket.headers.get("Host", "").lower():
         return
     text = f"Web pages of the origin {origin[:200]!r} may not use this server."
-    kind = "invalid_request_error"
-    raise ApiError(ErrorInfo(status=403, message=text, type=kind, code="origin_not_allowed"))
+    raise invalid(text, code="origin_not_allowed", status=403)
 
 
 def _host_of(origin: str) -> str | None:
