@@ -6,28 +6,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from actors.answer.changes import (
-    Change,
-    Grew,
-    GrowingItem,
-    GrowingPart,
-    ItemClosed,
-    ItemKind,
-    ItemOpened,
-    ItemStatus,
-    PartClosed,
-    PartKind,
-    PartOpened,
-)
+from actors.answer import changes
+from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemKind, ItemStatus, PartKind
 from web.dialects.frames import Numbering
-from web.dialects.openai_responses.items import (
-    Fields,
-    call_fields,
-    item_id,
-    message_fields,
-    part_fields,
-    reasoning_fields,
-)
+from web.dialects.openai_responses import items
+from web.dialects.openai_responses.items import Fields
 from web.dialects.openai_responses.logprobs import EncodedLogprobs
 
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
@@ -105,18 +88,18 @@ class ResponseEvents:
         event = name.encode()
         return self._event_form % (number, event, event, number, _encode(fields)[1:])
 
-    def change(self, change: Change) -> bytes:
+    def change(self, change: changes.Change) -> bytes:
         """Return the frames of one change."""
         match change:
             case Grew():
                 return self._grew(change)
-            case ItemOpened(item):
+            case changes.ItemOpened(item):
                 return self._item_opened(item)
-            case PartOpened(item, part):
+            case changes.PartOpened(item, part):
                 return self._part_opened(item, part)
-            case PartClosed(item, part):
+            case changes.PartClosed(item, part):
                 return self._part_closed(item, part)
-            case ItemClosed(item):
+            case changes.ItemClosed(item):
                 return self._item_closed(item)
 
     def _item_opened(self, item: GrowingItem) -> bytes:
@@ -142,11 +125,12 @@ class ResponseEvents:
         id, parts = self._id(item), self._parts[item.index]
         match item.kind:
             case ItemKind.MESSAGE:
-                return message_fields(id, item.status, parts)
+                return items.message_fields(id, item.status, parts)
             case ItemKind.REASONING:
-                return reasoning_fields(id, item.status, parts)
+                return items.reasoning_fields(id, item.status, parts)
             case ItemKind.FUNCTION_CALL:
-                return call_fields(id, item.status, item.call_id, item.name, arguments)
+                call = items.call_item(item.call_id, item.name, arguments, item.status)
+                return {"id": id, **call}
 
     def _part_opened(self, item: GrowingItem, part: GrowingPart) -> bytes:
         name = _GRAMMARS[part.kind].part
@@ -155,7 +139,7 @@ class ResponseEvents:
         self._said = item, part
         self._logprobs = EncodedLogprobs()
         self.form = self._kept_form(item, part, with_logprobs=False)
-        opened = {**self._place(item, part), "part": part_fields(part.kind, "")}
+        opened = {**self._place(item, part), "part": items.part_fields(part.kind, "")}
         return self.event(f"{name}.added", opened)
 
     def _part_closed(self, item: GrowingItem, part: GrowingPart) -> bytes:
@@ -168,7 +152,7 @@ class ResponseEvents:
         frames = self.event(f"{grammar.text}.done", done)
         if grammar.part is None:
             return frames
-        encoded_item = Raw(_encode(part_fields(part.kind, text, self._logprobs.in_part)))
+        encoded_item = Raw(_encode(items.part_fields(part.kind, text, self._logprobs.in_part)))
         self._parts[item.index].append(encoded_item)
         closed: Fields = {**place, "part": encoded_item}
         if part.kind is PartKind.REASONING and item.status is ItemStatus.INCOMPLETE:
@@ -212,4 +196,4 @@ class ResponseEvents:
         return place
 
     def _id(self, item: GrowingItem) -> str:
-        return item_id(self._turn_id, item.kind, item.index)
+        return items.item_id(self._turn_id, item.kind, item.index)

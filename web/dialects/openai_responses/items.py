@@ -10,15 +10,9 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
+from actors.answer import items
 from actors.answer.changes import ItemKind, ItemStatus, PartKind
-from actors.answer.items import (
-    FunctionCallItem,
-    Item,
-    MessageItem,
-    MessagePart,
-    ReasoningItem,
-    TextPart,
-)
+from actors.turn.model_call import JSON
 from web.dialects.openai_responses.logprobs import EncodedLogprobs
 
 Fields = dict[str, object]
@@ -47,26 +41,26 @@ def item_id(turn_id: str, kind: ItemKind, index: int) -> str:
     return f"{_ID_PREFIXES[kind]}_{turn_id.removeprefix('turn_')}_{index}"
 
 
-def output_items(turn_id: str, items: Sequence[Item]) -> list[Fields]:
+def output_items(turn_id: str, answer: Sequence[items.Item]) -> list[Fields]:
     """Return the items of a turn's answer as the `output` of its response."""
-    return [_item(turn_id, item, index) for index, item in enumerate(items)]
+    return [_item(turn_id, item, index) for index, item in enumerate(answer)]
 
 
-def _item(turn_id: str, item: Item, index: int) -> Fields:
+def _item(turn_id: str, item: items.Item, index: int) -> Fields:
     match item:
-        case ReasoningItem(text=text):
+        case items.ReasoningItem(text=text):
             id = item_id(turn_id, ItemKind.REASONING, index)
             return reasoning_fields(id, item.status, [part_fields(PartKind.REASONING, text)])
-        case MessageItem(parts=parts):
+        case items.MessageItem(parts=parts):
             id = item_id(turn_id, ItemKind.MESSAGE, index)
             return message_fields(id, item.status, [_message_part(part) for part in parts])
-        case FunctionCallItem():
+        case items.FunctionCallItem():
             id = item_id(turn_id, ItemKind.FUNCTION_CALL, index)
-            return call_fields(id, item.status, item.call_id, item.name, item.arguments)
+            return {"id": id, **call_item(item.call_id, item.name, item.arguments, item.status)}
 
 
-def _message_part(part: MessagePart) -> Fields:
-    if isinstance(part, TextPart):
+def _message_part(part: items.MessagePart) -> Fields:
+    if isinstance(part, items.TextPart):
         logprobs = EncodedLogprobs(part.logprobs).in_part if part.logprobs else _NONE
         return part_fields(PartKind.TEXT, part.text, logprobs)
     return part_fields(PartKind.REFUSAL, part.refusal)
@@ -88,10 +82,11 @@ def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fi
     }
 
 
-def call_fields(id: str, status: ItemStatus, call_id: str, name: str, arguments: str) -> Fields:
-    """Return a function call item."""
+def call_item(
+    call_id: str, name: str, arguments: str, status: str = "completed"
+) -> dict[str, JSON]:
+    """Return a function call item without its id, as it is in requests and responses."""
     return {
-        "id": id,
         "type": "function_call",
         "status": status,
         "call_id": call_id,

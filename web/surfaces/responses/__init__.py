@@ -4,7 +4,7 @@
 - `request`: validates the body; `input` does so for its items, tools and format
 - `create`: starts the turn of a request
 - `history`: the messages before a request, and the messages that the model gets
-- `resource`, `input_items`, `deletion`: a response after its creation
+- `resource`, `input_items`: a response after its creation
 - `compact`: compaction
 - `websocket`: WebSocket mode
 

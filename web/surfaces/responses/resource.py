@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
+import trio
 from msgspec import json
 from quart import Response, request
 
@@ -17,7 +18,7 @@ from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
 from store.records.turn_records import Principal, StoredResponse, UsageRecord
-from web.dialects.openai_responses.items import Fields, turn_id_of
+from web.dialects.openai_responses.items import Fields, response_id, turn_id_of
 from web.dialects.openai_responses.response import (
     ResponseData,
     answer_of,
@@ -25,15 +26,17 @@ from web.dialects.openai_responses.response import (
     response_object,
 )
 from web.dialects.openai_responses.stream import NAME, Responses
-from web.http.api_error import ApiError, not_found
+from web.http.api_error import ApiError, not_found, store_unavailable
 from web.http.responses import json_response, offloaded_response
 from web.service import Service
-from web.surfaces.responses.deletion import delete_content, stop
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.input_items import Page, input_with_ids, page_of
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
 from web.turns.stored_events import load_stored_events
+
+DELETE_TIMEOUT_S = 10.0
+"""Time limit of a deletion in seconds, which also holds after its client has disconnected."""
 
 
 class ResponseResource:
@@ -68,16 +71,43 @@ class ResponseResource:
         live = self._live(id, kept=False)
         if live is None:
             return await self._stored_response(await self._ended(id))
-        await stop(live)
+        await _stop(live)
         return await self._live_response(live)
 
     async def delete(self, id: str) -> Response:
-        """Delete its content, and stop its turn if it is running."""
+        """Delete its content, and stop its turn if it is running.
+
+        Raises `ApiError` (503) if the database does not answer in time, or if the final record of
+        the turn is not in the database yet.
+        """
         live = self._live(id)
         turn_id = live.id if live else (await self._ended(id)).turn.id
-        await delete_content(self._service, self._principal, turn_id, live)
+        # Shielded: a started deletion must not depend on the client staying connected.
+        with trio.move_on_after(DELETE_TIMEOUT_S, shield=True) as scope:
+            await self._delete(turn_id, live)
+        if scope.cancelled_caught:
+            if live is not None:
+                # The database may still complete the deletion, after which the turn must not run.
+                live.stop(Reason.CANCEL_REQUESTED)
+            raise store_unavailable()
         gone = {"id": id, "object": "response", "deleted": True}
         return json_response(gone, headers={"X-Turn-Id": turn_id})
+
+    async def _delete(self, turn_id: str, live: Turn | None) -> None:
+        now, turns = self._service.now(), self._service.store.turns
+        deleted = await turns.delete_response(self._principal, turn_id, now)
+        if live is None:
+            return
+        if deleted:
+            live.mark_deleted(now)
+        await _stop(live)
+        if live.deleted_at is None:
+            # The database did not have the turn before its final record was written.
+            if live.stored != "committed":
+                text = f"Response {response_id(turn_id)!r} is not in the database yet."
+                raise store_unavailable(text)
+            await turns.delete_response(self._principal, turn_id, now)
+            live.mark_deleted(now)
 
     async def input_items(self, id: str, page: Page) -> Response:
         """Return one page of its input items."""
@@ -187,8 +217,13 @@ def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Field
 
 
 def _usage(record: UsageRecord) -> Usage:
-    fields = msgspec.structs.asdict(record)
-    return msgspec.convert({k: v for k, v in fields.items() if k != "cost_micros"}, Usage)
+    return msgspec.convert(record, Usage, from_attributes=True)
+
+
+async def _stop(turn: Turn) -> None:
+    """Cancel a turn and wait for its final record."""
+    turn.stop(Reason.CANCEL_REQUESTED)
+    await turn.final.wait()
 
 
 def _unknown(id: str) -> ApiError:

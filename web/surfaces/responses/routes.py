@@ -57,23 +57,16 @@ def response_routes(service: Service) -> Blueprint:
         tokens = await count_input(await prepare(caller(), await received()))
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
-    @blueprint.get("/v1/responses/<response_id>")
-    async def retrieve(response_id: str) -> Response:
-        show = resource.stream if _wants_stream() else resource.show
-        return await show(response_id)
+    @blueprint.get("/v1/responses/<id>")
+    async def retrieve(id: str) -> Response:
+        return await (resource.stream(id) if _wants_stream() else resource.show(id))
 
-    @blueprint.delete("/v1/responses/<response_id>")
-    async def delete(response_id: str) -> Response:
-        return await resource.delete(response_id)
+    @blueprint.get("/v1/responses/<id>/input_items")
+    async def input_items(id: str) -> Response:
+        return await resource.input_items(id, _page())
 
-    @blueprint.post("/v1/responses/<response_id>/cancel")
-    async def cancel(response_id: str) -> Response:
-        return await resource.cancel(response_id)
-
-    @blueprint.get("/v1/responses/<response_id>/input_items")
-    async def input_items(response_id: str) -> Response:
-        return await resource.input_items(response_id, _page())
-
+    blueprint.delete("/v1/responses/<id>")(resource.delete)
+    blueprint.post("/v1/responses/<id>/cancel")(resource.cancel)
     return blueprint
 
 

@@ -9,7 +9,7 @@ from store.records.turn_records import Principal
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
 from tests.support.responses_requests import HELLO, create_response, error_of, post_response
 from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, StoreFault, text
-from web.surfaces.responses.deletion import DELETE_TIMEOUT_S
+from web.surfaces.responses.resource import DELETE_TIMEOUT_S
 
 ENDLESS: list[Line] = [text("a"), FOREVER]
 

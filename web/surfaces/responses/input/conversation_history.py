@@ -6,17 +6,9 @@ Its entries are items as in `input`, or Chat Completions messages, which are con
 from collections.abc import Iterator
 
 from actors.turn.model_call import JSON
-from web.surfaces.responses.input.items import (
-    Item,
-    call_item,
-    items_at,
-    message_item,
-    message_parts,
-    output_item,
-    output_of,
-    read_item,
-    reasoning_item,
-)
+from web.dialects.openai_responses.items import call_item
+from web.surfaces.responses.input import items
+from web.surfaces.responses.input.items import Item
 from web.surfaces.validation import LONGEST_NAME, Fields, missing, wrong
 
 PATH = "conversation_history"
@@ -26,7 +18,7 @@ def read_history(given: JSON) -> list[Item]:
     """Return the items of `conversation_history`; raises `ApiError` (400)."""
     return [
         item
-        for index, entry in enumerate(items_at(given, PATH))
+        for index, entry in enumerate(items.items_at(given, PATH))
         for item in _items(Fields(entry, f"{PATH}[{index}]"))
     ]
 
@@ -37,14 +29,14 @@ def _items(given: Fields) -> Iterator[Item]:
         case {"role": "assistant"} if "type" not in given.values:
             yield from _assistant(given)
         case {"role": "tool" | "function"} if "type" not in given.values:
-            output = output_of(given, "content")
-            yield output_item(given.text("tool_call_id", longest=LONGEST_NAME), output)
+            output = items.output_of(given, "content")
+            yield items.output_item(given.text("tool_call_id", longest=LONGEST_NAME), output)
         case _:
             yield _item(given)
 
 
 def _item(given: Fields) -> Item:
-    item = read_item(given)
+    item = items.read_item(given)
     if item["type"] == "item_reference":
         text = "must be a complete item: this history replaces the stored items."
         raise wrong(given.path, text, "item_not_found")
@@ -55,14 +47,14 @@ def _assistant(given: Fields) -> Iterator[Item]:
     """Yield the reasoning, text and calls of a message, in the order in which models emit them."""
     reasoning, refusal = given.values.get("reasoning_content"), given.values.get("refusal")
     if isinstance(reasoning, str) and reasoning:
-        yield reasoning_item([], [{"type": "reasoning_text", "text": reasoning}])
+        yield items.reasoning_item([], [{"type": "reasoning_text", "text": reasoning}])
     has_content = given.values.get("content") is not None
-    parts = message_parts("assistant", given) if has_content else []
+    parts = items.message_parts("assistant", given) if has_content else []
     if isinstance(refusal, str) and refusal:
         parts.append({"type": "refusal", "refusal": refusal})
     calls = [_call(call) for call in given.objects("tool_calls")]
     if parts:
-        yield message_item("assistant", parts)
+        yield items.message_item("assistant", parts)
     elif not calls:
         raise missing(given.at("content"))
     yield from calls

@@ -7,6 +7,7 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 from collections.abc import Callable
 
 from actors.turn.messages import JSON, ImagePart, Part, RefusalPart, TextPart
+from web.dialects.openai_responses.items import call_item
 from web.surfaces.content_parts import flat_parts
 from web.surfaces.responses.input.compaction_summary import unseal
 from web.surfaces.validation import LONGEST_NAME, Fields, missing, wrong
@@ -90,17 +91,6 @@ def text_part(role: str, text: JSON) -> Item:
     if role == "assistant":
         return {"type": "output_text", "text": text, "annotations": []}
     return {"type": "input_text", "text": text}
-
-
-def call_item(call_id: str, name: str, arguments: str, status: JSON = "completed") -> Item:
-    """Return a function call item."""
-    return {
-        "type": "function_call",
-        "status": status,
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
-    }
 
 
 def output_item(call_id: str, output: JSON, status: JSON = "completed") -> Item:

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from actors.turn.model_call import JSON
-from web.surfaces.validation import LONGEST_NAME, Fields, check_function, wrong
-
-Object = dict[str, JSON]
+from web.surfaces.validation import LONGEST_NAME, Fields, Object, check_function, wrong
 
 MAX_TOOLS = 1_000
 _UNSUPPORTED_TYPE = "unsupported_tool_type"

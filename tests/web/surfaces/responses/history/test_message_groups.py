@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.turn.chat_messages import write_messages
+from web.dialects.openai_responses.items import call_item
 from web.surfaces.responses.history.message_groups import MessageGroups, Mismatch
 from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import (
     Item,
-    call_item,
     message_item,
     output_item,
     reasoning_item,
