@@ -7,18 +7,9 @@ Source: OpenAI's API reference, "Create chat completion" and, for `input_text`, 
 import re
 from collections.abc import Callable, Sequence
 
+from actors.turn import messages
 from actors.turn.chat_messages import read_part
-from actors.turn.messages import (
-    JSON,
-    AssistantMessage,
-    ImagePart,
-    Message,
-    Part,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    UserMessage,
-)
+from actors.turn.messages import JSON, Content, Message, Part, TextPart
 from web.surfaces.validation import Fields, wrong
 
 MAX_PARTS = 1_000
@@ -40,10 +31,12 @@ _DATA = re.compile(
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,65536}+")
 _DETAILS = ("auto", "low", "high")
-_ROLES: dict[JSON, type[UserMessage | AssistantMessage | SystemMessage]] = {
-    "user": UserMessage,
-    "assistant": AssistantMessage,
-    "system": SystemMessage,
+_ROLES: dict[
+    JSON, type[messages.UserMessage | messages.AssistantMessage | messages.SystemMessage]
+] = {
+    "user": messages.UserMessage,
+    "assistant": messages.AssistantMessage,
+    "system": messages.SystemMessage,
 }
 
 
@@ -58,6 +51,17 @@ def plain_message(message: JSON) -> Message | None:
     if type(content) is not str or type(role) is not str or role not in _ROLES:
         return None
     return _ROLES[role](content=content)
+
+
+def joined(parts: Sequence[Part]) -> Content:
+    """Return the parts as message content.
+
+    A single plain text becomes a string, the form that all servers accept.
+    """
+    match parts:
+        case [TextPart(text, extras)] if not extras:
+            return text
+    return tuple(parts)
 
 
 def flat_parts(content: JSON, path: str) -> list[Part]:
@@ -109,7 +113,7 @@ def _output_text(part: Fields) -> Part:
 
 
 def _refusal(part: Fields) -> Part:
-    return RefusalPart(part.text("refusal"), part.rest("type", "refusal"))
+    return messages.RefusalPart(part.text("refusal"), part.rest("type", "refusal"))
 
 
 def _image(part: Fields) -> Part:
@@ -123,7 +127,7 @@ def _image(part: Fields) -> Part:
         image.one_of("detail", _DETAILS)
         return read_part({**part.values, "type": "image_url"})
     rest = part.rest("type", "image_url", "detail")
-    return ImagePart(_url(part, "image_url"), part.one_of("detail", _DETAILS), rest)
+    return messages.ImagePart(_url(part, "image_url"), part.one_of("detail", _DETAILS), rest)
 
 
 def _input_image(part: Fields) -> Part:

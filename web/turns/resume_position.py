@@ -27,19 +27,16 @@ class ResumePosition(Struct, frozen=True):
         return self.reading.exhausted and not self.frames and not self.stream.pending
 
 
-class PositionSearch:
+class PositionSearch(Struct, frozen=True):
     """A search in a turn's journal for the position after the frame `after`.
 
     Large final frames are rendered in one of `threads`.
     """
 
-    def __init__(
-        self, journal: Journal, render: Render, after: Cursor, threads: trio.CapacityLimiter
-    ) -> None:
-        self._journal = journal
-        self._render = render
-        self._after = after
-        self._threads = threads
+    journal: Journal
+    render: Render
+    after: Cursor
+    threads: trio.CapacityLimiter
 
     async def find(self) -> ResumePosition:
         """Return the resume position. Raises `BadCursor` if that frame was never sent.
@@ -48,9 +45,9 @@ class PositionSearch:
         after they are in it. If the answer of an ended turn was restarted, a client without any
         frame gets only the settled answer.
         """
-        position = await self._advance(self._journal, self._render(self._after))
-        if self._journal.closed and (
-            self._after == START or position.stream.numbering.client_is_ahead
+        position = await self._advance(self.journal, self.render(self.after))
+        if self.journal.closed and (
+            self.after == START or position.stream.numbering.client_is_ahead
         ):
             position = await self._in_settled_answer(position) or position
         position.stream.numbering.check()
@@ -61,7 +58,7 @@ class PositionSearch:
         while stream.numbering.client_is_ahead and (reading.behind or stream.pending):
             events = [] if stream.pending else reading.read_nowait()
             if reading.exhausted:
-                frames += await last_frames(stream, events, self._threads)
+                frames += await last_frames(stream, events, self.threads)
             else:
                 frames += stream.render(events)
             await trio.lowlevel.checkpoint()
@@ -74,14 +71,14 @@ class PositionSearch:
         some live frames cannot be rendered any more, what clients have seen is unknown, and the
         result is also None.
         """
-        events = self._journal.events
+        events = self.journal.events
         if {Retry, Replace}.isdisjoint(map(type, events)):
             return None
         shown = first.stream
         if not shown.numbering.client_is_ahead:
-            shown = (await self._advance(self._journal, self._render(_PAST_ALL))).stream
+            shown = (await self._advance(self.journal, self.render(_PAST_ALL))).stream
         if not shown.discarded or shown.numbering.last.epoch != START.epoch:
             return None
-        settled = self._render(self._after)
+        settled = self.render(self.after)
         settled.numbering.continue_after(shown.numbering)
         return await self._advance(Journal(settled_events(events), closed=True), settled)

@@ -10,24 +10,18 @@ from typing import Self
 
 import msgspec
 
+from actors.turn import messages
 from actors.turn.chat_messages import REASONING, SIGNED
-from actors.turn.messages import (
-    JSON,
-    AssistantMessage,
-    Content,
-    Extras,
-    ImagePart,
-    Message,
-    Part,
-    Reasoning,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-    UserMessage,
-)
+from actors.turn.messages import JSON, Content, Extras, Message, Part, Reasoning, TextPart, ToolCall
 from web.http.api_error import ApiError
-from web.surfaces.content_parts import MAX_PARTS, URL_CODE, http_url, is_base64, plain_message
+from web.surfaces.content_parts import (
+    MAX_PARTS,
+    URL_CODE,
+    http_url,
+    is_base64,
+    joined,
+    plain_message,
+)
 from web.surfaces.validation import Fields, wrong
 
 _ROLES = ("user", "assistant", "system")
@@ -85,15 +79,15 @@ class Block(Fields):
 
     def content(self, name: str, types: Sequence[str] = _PARTS) -> Content:
         """Return content of parts of these types; raises `ApiError` (400)."""
-        return _joined([_part(block, types) for block in self.blocks(name)])
+        return joined([_part(block, types) for block in self.blocks(name)]) or ""
 
 
-def read_conversation(body: Block, messages: Sequence[JSON]) -> tuple[Message, ...]:
-    """Return the body's system prompt and its `messages`; raises `ApiError` (400)."""
+def read_conversation(body: Block, given: Sequence[JSON]) -> tuple[Message, ...]:
+    """Return the body's system prompt and its `given` messages; raises `ApiError` (400)."""
     read: list[Message] = []
     if body.values.get("system") is not None and (content := body.content("system", ("text",))):
-        read.append(SystemMessage(content))
-    for index, message in enumerate(messages):
+        read.append(messages.SystemMessage(content))
+    for index, message in enumerate(given):
         if plain := plain_message(message):
             read.append(plain)
         else:
@@ -110,7 +104,7 @@ def _messages(message: Block) -> Iterator[Message]:
         case "assistant":
             yield _assistant_message(message, extras)
         case "system":
-            yield SystemMessage(message.content("content", ("text",)), extras=extras)
+            yield messages.SystemMessage(message.content("content", ("text",)), extras=extras)
         case _:
             raise message.wrong("role", f"must be one of {', '.join(_ROLES)}.")
 
@@ -127,7 +121,7 @@ def _user_messages(message: Block, extras: Extras) -> Iterator[Message]:
         raise message.wrong("content", "must not be empty.")
     yield from results
     if rest:
-        yield UserMessage(_joined(rest), extras)
+        yield messages.UserMessage(joined(rest), extras)
 
 
 def _result(block: Block) -> Message:
@@ -136,7 +130,7 @@ def _result(block: Block) -> Message:
     failed = block.one_of("is_error", (True, False))
     if failed:
         block.vendor_fields.add("is_error")
-    return ToolMessage(
+    return messages.ToolMessage(
         content=content,
         tool_call_id=call_id,
         is_error=bool(failed),
@@ -162,8 +156,8 @@ def _assistant_message(message: Block, extras: Extras) -> Message:
                 thinking.append(Reasoning(redacted=block.text("data"), extras=rest))
             case _:
                 raise _unknown_type(block, _ASSISTANT_BLOCKS)
-    return AssistantMessage(
-        content=_joined(parts) if parts or not calls else None,
+    return messages.AssistantMessage(
+        content=(joined(parts) or "") if parts or not calls else None,
         reasoning=tuple(thinking),
         tool_calls=tuple(calls),
         extras=extras,
@@ -191,20 +185,6 @@ def _thinking(block: Block) -> Iterator[Reasoning]:
         yield Reasoning(text)
 
 
-def _joined(parts: list[Part]) -> Content:
-    """Return the parts as message content.
-
-    A single plain text becomes a string, the form that all servers accept.
-    """
-    match parts:
-        case []:
-            return ""
-        case [TextPart(text, extras)] if not extras:
-            return text
-        case _:
-            return tuple(parts)
-
-
 def _part(block: Block, types: Sequence[str] = _PARTS) -> Part:
     """Return the part of a text or image block; raises `ApiError` (400)."""
     kind = block.values.get("type")
@@ -212,7 +192,9 @@ def _part(block: Block, types: Sequence[str] = _PARTS) -> Part:
         raise _unknown_type(block, types)
     if kind == "text":
         return TextPart(block.text("text"), block.extras("type", "text"))
-    return ImagePart(_image_url(block.object("source")), extras=block.extras("type", "source"))
+    return messages.ImagePart(
+        _image_url(block.object("source")), extras=block.extras("type", "source")
+    )
 
 
 def _unknown_type(block: Block, types: Sequence[str]) -> ApiError:

@@ -38,15 +38,8 @@ _UNSUPPORTED = {
 """Parameters that are rejected, with the reason."""
 _VENDOR_PARAMETERS = frozenset(
     {
-        "cache_control",
-        "context_management",
-        "diagnostics",
-        "inference_geo",
-        "output_config",
-        "output_format",
-        "speed",
-        "thinking",
-        "user_profile_id",
+        *("cache_control", "context_management", "diagnostics", "inference_geo"),
+        *("output_config", "output_format", "speed", "thinking", "user_profile_id"),
     }
 )
 """Parameters without an equivalent name in Chat Completions."""

@@ -7,19 +7,9 @@ the model writes. Source: OpenAI's API reference, "Compact a response".
 from collections.abc import Iterator, Sequence
 
 from actors.answer.builder import fold
+from actors.turn import messages
 from actors.turn.events import AnyEvent, Ended
-from actors.turn.messages import (
-    AssistantMessage,
-    ImagePart,
-    Message,
-    Part,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    UserMessage,
-    parts_of,
-)
+from actors.turn.messages import Message, Part, parts_of
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason
 from web.dialects.openai_responses.items import response_id
@@ -47,7 +37,7 @@ def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> tu
     """
     texts = [text for text in (instructions, _TASK) if text]
     lines = [line for group in groups for message in group.messages for line in _lines(message)]
-    return SystemMessage("\n\n".join(texts)), UserMessage("\n\n".join(lines))
+    return messages.SystemMessage("\n\n".join(texts)), messages.UserMessage("\n\n".join(lines))
 
 
 def compacted(
@@ -83,16 +73,16 @@ def _lines(message: Message) -> Iterator[str]:
     role = message.role
     if text := "\n".join(map(_text, parts_of(message.content))):
         yield f"{'function result' if role == 'tool' else role}: {text}"
-    for call in message.tool_calls if isinstance(message, AssistantMessage) else ():
-        if isinstance(call, ToolCall):
+    for call in message.tool_calls if isinstance(message, messages.AssistantMessage) else ():
+        if isinstance(call, messages.ToolCall):
             yield f"assistant calls {call.name}({call.arguments})"
 
 
 def _text(part: Part) -> str:
     match part:
-        case TextPart(text=text) | RefusalPart(refusal=text):
+        case messages.TextPart(text=text) | messages.RefusalPart(refusal=text):
             return text
-        case ImagePart():
+        case messages.ImagePart():
             return "[image]"
     return "[something else]"
 

@@ -9,23 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from actors.turn.messages import (
-    AssistantMessage,
-    Content,
-    ImagePart,
-    Message,
-    OtherPart,
-    Part,
-    Reasoning,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-    UserMessage,
-    parts_of,
-)
+from actors.turn import messages
+from actors.turn.messages import Content, Message, Part, TextPart, ToolCall, ToolMessage, parts_of
 from actors.turn.model_call import JSON
+from web.surfaces.content_parts import joined
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
 
@@ -52,9 +39,9 @@ class _Answer(Struct):
     def group(self) -> MessageGroup:
         """Return its group; it must not grow after that."""
         thinking = "\n\n".join(self.reasoning)
-        message = AssistantMessage(
+        message = messages.AssistantMessage(
             content=_joined(self.contents),
-            reasoning=(Reasoning(thinking),) if thinking else (),
+            reasoning=(messages.Reasoning(thinking),) if thinking else (),
             tool_calls=tuple(self.calls),
         )
         return MessageGroup((message, *self.results))
@@ -184,19 +171,15 @@ class MessageGroups:
 
 def _message(role: JSON, content: Content) -> Message:
     if role == "system" or role == "developer":
-        return SystemMessage(content, role)
-    return UserMessage(content)
+        return messages.SystemMessage(content, role)
+    return messages.UserMessage(content)
 
 
 def content_of(parts: JSON) -> Content:
     """Convert an item's content or output to a message's; a single plain text is a string."""
     if not isinstance(parts, list):
         return str(parts)
-    content = tuple(_part(part) for part in parts if isinstance(part, dict))
-    match content:
-        case (TextPart(text=text, extras=extras),) if not extras:
-            return text
-    return content
+    return joined([_part(part) for part in parts if isinstance(part, dict)])
 
 
 def _part(part: Item) -> Part:
@@ -207,12 +190,14 @@ def _part(part: Item) -> Part:
         case "input_text":
             return TextPart(str(part["text"]), _others(part, "text"))
         case "refusal":
-            return RefusalPart(str(part["refusal"]))
+            return messages.RefusalPart(str(part["refusal"]))
         case "input_image":
             detail = part.get("detail")
             shown = None if detail in (None, "auto") else str(detail)
-            return ImagePart(str(part["image_url"]), shown, _others(part, "image_url", "detail"))
-    return OtherPart(part)
+            return messages.ImagePart(
+                str(part["image_url"]), shown, _others(part, "image_url", "detail")
+            )
+    return messages.OtherPart(part)
 
 
 def _others(part: Item, *known: str) -> Item:
