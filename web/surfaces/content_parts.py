@@ -31,9 +31,7 @@ _DATA = re.compile(
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,65536}+")
 _DETAILS = ("auto", "low", "high")
-_ROLES: dict[
-    JSON, type[messages.UserMessage | messages.AssistantMessage | messages.SystemMessage]
-] = {
+_ROLES: dict[JSON, Callable[..., Message]] = {
     "user": messages.UserMessage,
     "assistant": messages.AssistantMessage,
     "system": messages.SystemMessage,

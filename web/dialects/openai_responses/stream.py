@@ -23,15 +23,9 @@ from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
 from web.dialects.base import DialectSpec, DialectStream
 from web.dialects.frames import START, Cursor
+from web.dialects.openai_responses import response
 from web.dialects.openai_responses.events import ResponseEvents
 from web.dialects.openai_responses.items import Fields
-from web.dialects.openai_responses.response import (
-    ANSWER_REASONS,
-    ResponseData,
-    answer_of,
-    object_of,
-    response_object,
-)
 from web.dialects.turn_errors import ANSWER_REPLACED
 
 NAME = "openai-responses"
@@ -53,7 +47,7 @@ class Responses(DialectStream):
         self._take = self.numbering.take
         self._renderer = ResponseEvents(self.numbering)
         self._builder = AnswerBuilder()
-        self._answer: ResponseData
+        self._answer: response.ResponseData
         """The answer so far without its items; set by `started`."""
         self._said: type[Event] | None = None
         """The event type that only adds a piece to the open part, or None."""
@@ -97,14 +91,14 @@ class Responses(DialectStream):
                 return self._content(event)
 
     def _begin(self, started: events.Started) -> bytes:
-        self._answer = answer_of([started])
+        self._answer = response.answer_of([started])
         self._builder.feed(started)
         renderer = self._renderer
         renderer.begin(started.turn_id)
         # Encoded once for both events: the object repeats large parts of the request.
-        response: Fields = {"response": Raw(_encode(self._object(self._answer)))}
-        created = renderer.event("response.created", response)
-        return created + renderer.event("response.in_progress", response)
+        fields: Fields = {"response": Raw(_encode(self._object(self._answer)))}
+        created = renderer.event("response.created", fields)
+        return created + renderer.event("response.in_progress", fields)
 
     def _recover(self, epoch: int) -> bytes:
         self.numbering.new_epoch(epoch)
@@ -138,7 +132,7 @@ class Responses(DialectStream):
         self._last.append(partial(self._finish, answer))
         return self._more() if long else b"".join([frames() for frames in self._take_last()])
 
-    def _finish(self, answer: ResponseData) -> bytes:
+    def _finish(self, answer: response.ResponseData) -> bytes:
         name = _LAST_EVENTS.get(answer.status, "response.failed")
         return self._renderer.event(name, {"response": self._object(answer)})
 
@@ -158,8 +152,10 @@ class Responses(DialectStream):
         self.pending = bool(self._last)
         return b"".join(parts)
 
-    def _object(self, answer: ResponseData) -> Fields:
-        return object_of(answer, self._options, self._renderer.output)
+    def _object(self, answer: response.ResponseData) -> Fields:
+        return response.object_of(answer, self._options, self._renderer.output)
 
 
-DIALECT = DialectSpec(name=NAME, stream=Responses, whole=response_object, finishes=ANSWER_REASONS)
+DIALECT = DialectSpec(
+    name=NAME, stream=Responses, whole=response.response_object, finishes=response.ANSWER_REASONS
+)

@@ -4,13 +4,14 @@ Source: OpenAI's API reference, "List input items".
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from quart import request
 
 from actors.runtime.json_pieces import decoded
 from actors.turn.model_call import JSON
+from web.http.body import limit_parameter
 from web.surfaces.responses.input.items import Item
 from web.surfaces.validation import wrong
 
@@ -26,15 +27,25 @@ _PREFIXES = {
 }
 
 
-class Page(Struct, frozen=True, kw_only=True):
+class Page(Struct, frozen=True):
     """The pagination parameters of a request."""
 
-    limit: int = DEFAULT_LIMIT
-    order: Literal["asc", "desc"] = "desc"
-    after: str | None = None
+    limit: int
+    newest_first: bool
+    after: str | None
     """Id of the item before the page, in the order of the list."""
-    before: str | None = None
+    before: str | None
     """Id of the item after the page, in the order of the list."""
+
+
+def requested_page() -> Page:
+    """Return the page that the current request asks for; raises `ApiError` (400)."""
+    args = request.args
+    order = args.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise wrong("order", "must be asc or desc.")
+    limit = limit_parameter(DEFAULT_LIMIT, MAX_LIMIT)
+    return Page(limit, order == "desc", args.get("after"), args.get("before"))
 
 
 def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
@@ -49,7 +60,7 @@ def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
 
 def page_of(items: Sequence[Item], page: Page) -> dict[str, JSON]:
     """Return one page as a list object; raises `ApiError` (400) for an unknown cursor."""
-    listed = list(items) if page.order == "asc" else list(items)[::-1]
+    listed = list(items)[::-1] if page.newest_first else list(items)
     ids = [item["id"] for item in listed]
     start = 0 if page.after is None else _place(ids, page.after, "after") + 1
     end = len(listed) if page.before is None else _place(ids, page.before, "before")

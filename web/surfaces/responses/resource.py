@@ -7,9 +7,8 @@ of this process, from the store, and for a turn that runs in another process.
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import msgspec
 import trio
-from msgspec import json
+from msgspec import convert, json
 from quart import Response, request
 
 from actors.answer.codec import decode_items, is_long
@@ -17,20 +16,15 @@ from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from actors.turn.state import Turn
-from store.records.turn_records import Principal, StoredResponse, UsageRecord
+from store.records.turn_records import Principal, StoredResponse
+from web.dialects.openai_responses import response
 from web.dialects.openai_responses.items import Fields, response_id, turn_id_of
-from web.dialects.openai_responses.response import (
-    ResponseData,
-    answer_of,
-    object_of,
-    response_object,
-)
 from web.dialects.openai_responses.stream import NAME, Responses
-from web.http.api_error import ApiError, not_found, store_unavailable
+from web.http.api_error import not_found, store_unavailable
 from web.http.responses import json_response, offloaded_response
 from web.service import Service
 from web.surfaces.responses.input.items import Item
-from web.surfaces.responses.input_items import Page, input_with_ids, page_of
+from web.surfaces.responses.input_items import input_with_ids, page_of, requested_page
 from web.turns.resume import follow, replay, resume_cursor, turn_elsewhere
 from web.turns.start import turn_headers
 from web.turns.stored_events import load_stored_events
@@ -66,22 +60,22 @@ class ResponseResource:
         turn = (await self._ended(id)).turn
         return await replay(self._service, turn, partial(Responses, turn.dialect_options), after)
 
-    async def cancel(self, id: str) -> Response:
+    async def cancel(self, response_id: str) -> Response:
         """Stop its turn if it is running, and return the ended response object."""
-        live = self._live(id, kept=False)
+        live = self._live(response_id, kept=False)
         if live is None:
-            return await self._stored_response(await self._ended(id))
+            return await self._stored_response(await self._ended(response_id))
         await _stop(live)
         return await self._live_response(live)
 
-    async def delete(self, id: str) -> Response:
+    async def delete(self, response_id: str) -> Response:
         """Delete its content, and stop its turn if it is running.
 
         Raises `ApiError` (503) if the database does not answer in time, or if the final record of
         the turn is not in the database yet.
         """
-        live = self._live(id)
-        turn_id = live.id if live else (await self._ended(id)).turn.id
+        live = self._live(response_id)
+        turn_id = live.id if live else (await self._ended(response_id)).turn.id
         # Shielded: a started deletion must not depend on the client staying connected.
         with trio.move_on_after(DELETE_TIMEOUT_S, shield=True) as scope:
             await self._delete(turn_id, live)
@@ -90,7 +84,7 @@ class ResponseResource:
                 # The database may still complete the deletion, after which the turn must not run.
                 live.stop(Reason.CANCEL_REQUESTED)
             raise store_unavailable()
-        gone = {"id": id, "object": "response", "deleted": True}
+        gone = {"id": response_id, "object": "response", "deleted": True}
         return json_response(gone, headers={"X-Turn-Id": turn_id})
 
     async def _delete(self, turn_id: str, live: Turn | None) -> None:
@@ -109,13 +103,14 @@ class ResponseResource:
             await turns.delete_response(self._principal, turn_id, now)
             live.mark_deleted(now)
 
-    async def input_items(self, id: str, page: Page) -> Response:
-        """Return one page of its input items."""
-        live = self._live(id)
+    async def input_items(self, response_id: str) -> Response:
+        """Return the requested page of its input items."""
+        page = requested_page()
+        live = self._live(response_id)
         if live is not None and live.request.input_items is not None:
             items = await self._items(live.id, live.request.input_items)
         else:
-            stored = await self._stored(id)
+            stored = await self._stored(response_id)
             items = await self._items(stored.turn.id, stored.input_items)
         return json_response(page_of(items, page))
 
@@ -138,7 +133,7 @@ class ResponseResource:
             await self._service.store.turns.response(self._principal, turn_id) if turn_id else None
         )
         if stored is None or stored.turn.dialect != NAME:
-            raise _unknown(id)
+            raise not_found(f"There is no response {id[:100]!r}.", code="response_not_found")
         return stored
 
     async def _ended(self, id: str) -> StoredResponse:
@@ -185,25 +180,25 @@ def live_response(turn: Turn, journal: Sequence[AnyEvent]) -> Fields:
     if journal:
         # A thread may build this, so the answer of a turn in progress cannot be shared with it.
         answer = turn.answer if isinstance(journal[-1], Ended) else None
-        return response_object(journal, request.dialect_options, answer)
-    empty = ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
-    return object_of(empty, request.dialect_options)
+        return response.response_object(journal, request.dialect_options, answer)
+    empty = response.ResponseData(turn_id=turn.id, model=request.model, created_at=turn.created_at)
+    return response.object_of(empty, request.dialect_options)
 
 
 def stored_response(stored: StoredResponse) -> Fields:
     """Return the response of an ended turn from its record."""
     turn = stored.turn
-    answer = ResponseData(
+    answer = response.ResponseData(
         turn_id=turn.id,
         model=turn.upstream_model or turn.model,
         created_at=turn.created_at,
         items=decode_items(stored.answer_items),
         reason=Reason(turn.reason) if turn.reason else None,
-        usage=_usage(turn.usage) if turn.usage else None,
+        usage=convert(turn.usage, Usage, from_attributes=True) if turn.usage else None,
         error=json.decode(turn.error, type=ErrorInfo) if turn.error else None,
         ended_at=turn.ended_at,
     )
-    return object_of(answer, turn.dialect_options)
+    return response.object_of(answer, turn.dialect_options)
 
 
 def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Fields:
@@ -213,18 +208,10 @@ def remote_response(stored: StoredResponse, events: Sequence[AnyEvent]) -> Field
     """
     if not events:
         return stored_response(stored)
-    return object_of(answer_of(events), stored.turn.dialect_options)
-
-
-def _usage(record: UsageRecord) -> Usage:
-    return msgspec.convert(record, Usage, from_attributes=True)
+    return response.object_of(response.answer_of(events), stored.turn.dialect_options)
 
 
 async def _stop(turn: Turn) -> None:
     """Cancel a turn and wait for its final record."""
     turn.stop(Reason.CANCEL_REQUESTED)
     await turn.final.wait()
-
-
-def _unknown(id: str) -> ApiError:
-    return not_found(f"There is no response {id[:100]!r}.", code="response_not_found")

@@ -4,22 +4,18 @@ from functools import partial
 
 from quart import Blueprint, Response, request
 
-from actors.runtime.json_pieces import encoded
-from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
 from actors.turn.state import Turn
 from web.dialects.openai_responses.response import ANSWER_REASONS
 from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
-from web.http.body import limit_parameter
-from web.http.responses import encoded_response, error_response, json_response
+from web.http.responses import error_response, json_response, offloaded_response
 from web.service import Service, Surface
 from web.surfaces.requests import receive
 from web.surfaces.responses.compact import compacted
 from web.surfaces.responses.create import count_input, start_response, summary_request
 from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.model_context import PreparedRequest, prepare
-from web.surfaces.responses.input_items import DEFAULT_LIMIT, MAX_LIMIT, Page
 from web.surfaces.responses.request import ResponsesRequest, read_responses_request
 from web.surfaces.responses.resource import ResponseResource
 from web.surfaces.validation import wrong
@@ -57,16 +53,14 @@ def response_routes(service: Service) -> Blueprint:
         tokens = await count_input(await prepare(caller(), await received()))
         return json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
-    @blueprint.get("/v1/responses/<id>")
-    async def retrieve(id: str) -> Response:
-        return await (resource.stream(id) if _wants_stream() else resource.show(id))
+    @blueprint.get("/v1/responses/<response_id>")
+    async def retrieve(response_id: str) -> Response:
+        show = resource.stream if _wants_stream() else resource.show
+        return await show(response_id)
 
-    @blueprint.get("/v1/responses/<id>/input_items")
-    async def input_items(id: str) -> Response:
-        return await resource.input_items(id, _page())
-
-    blueprint.delete("/v1/responses/<id>")(resource.delete)
-    blueprint.post("/v1/responses/<id>/cancel")(resource.cancel)
+    blueprint.get("/v1/responses/<response_id>/input_items")(resource.input_items)
+    blueprint.delete("/v1/responses/<response_id>")(resource.delete)
+    blueprint.post("/v1/responses/<response_id>/cancel")(resource.cancel)
     return blueprint
 
 
@@ -76,11 +70,9 @@ async def _compacted(turn: Turn, prepared: PreparedRequest) -> Response:
     if isinstance(ended, Ended) and ended.reason not in ANSWER_REASONS:
         return error_response(ending_error(ended), headers)
 
-    def encode() -> bytes:
-        return encoded(compacted(turn.id, turn.created_at, journal, prepared.items))
-
-    body = await off_loop(prepared.large, prepared.caller.service.readers, encode)
-    return encoded_response(body, headers=headers)
+    make = partial(compacted, turn.id, turn.created_at, journal, prepared.items)
+    threads = prepared.caller.service.readers
+    return await offloaded_response(make, headers, long=prepared.large, threads=threads)
 
 
 def _wants_stream() -> bool:
@@ -88,18 +80,6 @@ def _wants_stream() -> bool:
     if given not in _BOOLEANS:
         raise wrong("stream", "must be true or false.")
     return _BOOLEANS[given]
-
-
-def _page() -> Page:
-    order = request.args.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise wrong("order", "must be asc or desc.")
-    return Page(
-        limit=limit_parameter(DEFAULT_LIMIT, MAX_LIMIT),
-        order="asc" if order == "asc" else "desc",
-        after=request.args.get("after"),
-        before=request.args.get("before"),
-    )
 
 
 SURFACE = Surface(response_routes, DIALECT)
