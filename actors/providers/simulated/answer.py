@@ -13,7 +13,7 @@ from msgspec import Struct
 from actors.providers.simulated.messages import count_input_tokens, ends_with, last_text
 from actors.providers.simulated.options.behaviour import Behaviour, Resume, Style
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
-from actors.providers.simulated.rejections import read_limits, until_stop
+from actors.providers.simulated.rejections import max_tokens, stop_words
 from actors.providers.simulated.schema_examples import example
 from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import Chunk, ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
@@ -36,21 +36,18 @@ class ScriptedAnswer(Struct, frozen=True):
 
 
 def answer(call: ModelCall, behaviour: Behaviour) -> ScriptedAnswer:
-    """Return the model's answer to the call; raises `BadParameter`.
+    """Return the model's answer to the call; raises `Rejected`.
 
     The same arguments always give the same answer.
     """
-    limits = read_limits(call.parameters)
+    longest, stop = max_tokens(call.parameters), stop_words(call.parameters)
     seed = _seed(behaviour.voice, call.messages)
     # Another seed than the text's, so that the reasoning isn't a copy of its beginning.
     reasoning = [ReasoningChunk(piece) for piece in prose(seed + 1, behaviour.reasoning)]
     calls = tool_calls(call, behaviour.tool, seed)
-    output = calls or _text(call, behaviour, limits.stop)
+    output = calls or _text(call, behaviour, stop)
     chunks, finish = [*reasoning, *output], Reason.TOOL_CALLS if calls else Reason.STOP
-    for limit, reason in (
-        (behaviour.filter, Reason.CONTENT_FILTER),
-        (limits.max_tokens, Reason.LENGTH),
-    ):
+    for limit, reason in ((behaviour.filter, Reason.CONTENT_FILTER), (longest, Reason.LENGTH)):
         if limit is not None and len(chunks) > limit:
             chunks, finish = chunks[:limit], reason
     usage = Usage(
@@ -62,10 +59,12 @@ def answer(call: ModelCall, behaviour: Behaviour) -> ScriptedAnswer:
 
 
 def _text(
-    call: ModelCall, behaviour: Behaviour, stop: tuple[str, ...]
+    call: ModelCall, behaviour: Behaviour, stop: Sequence[str]
 ) -> Sequence[TextChunk | RefusalChunk]:
     kind = RefusalChunk if behaviour.refusal else TextChunk
-    return [kind(piece) for piece in pieces(until_stop(_whole_text(call, behaviour), stop))]
+    text = _whole_text(call, behaviour)
+    ends = [index for word in stop if (index := text.find(word)) >= 0]
+    return [kind(piece) for piece in pieces(text[: min(ends, default=len(text))])]
 
 
 def _whole_text(call: ModelCall, behaviour: Behaviour) -> str:

@@ -14,9 +14,10 @@ from msgspec import Raw
 from actors.ports import AnswerStream
 from actors.providers.embedding_provider import OpenEmbedding
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings, to_base64, to_numbers
-from actors.providers.simulated.provider import SimulatedProvider
+from actors.providers.simulated.provider import SimulatedProvider, failure_of
+from actors.providers.simulated.rejections import Rejected
 from actors.turn.chunks import UsageChunk
-from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
+from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import Usage
 
 DIMENSIONS = 256
@@ -26,17 +27,13 @@ _MANY = 65_536
 """Total numbers in a response from which the vectors are computed in a thread."""
 
 
-class BadDimensions(ValueError):
-    """A `dimensions` parameter outside the supported range."""
-
-
 def dimensions_of(parameters: dict[str, JSON]) -> int:
-    """Return the requested number of dimensions; raises `BadDimensions`."""
+    """Return the requested number of dimensions; raises `Rejected`."""
     wanted = parameters.get("dimensions")
     if wanted is None:
         return DIMENSIONS
     if isinstance(wanted, bool) or not isinstance(wanted, int) or not 0 < wanted <= MAX_DIMENSIONS:
-        raise BadDimensions(f"dimensions must be an integer from 1 to {MAX_DIMENSIONS}.")
+        raise Rejected("dimensions", f"dimensions must be an integer from 1 to {MAX_DIMENSIONS}.")
     return wanted
 
 
@@ -85,10 +82,8 @@ class SimulatedEmbedder:
         """Implement `actors.providers.embedding_provider.Embedder.embed`."""
         try:
             dimensions = dimensions_of(request.parameters)
-        except BadDimensions as error:
-            raise UpstreamFailure(
-                FailureKind.REJECTED, str(error), status=400, param="dimensions"
-            ) from None
+        except Rejected as rejected:
+            raise failure_of(rejected.error) from None
         answer = await self._provider.open(one_token(request, upstream_model), connect_s=connect_s)
         texts, as_base64 = request.texts, request.as_base64
         compute = partial(vectors, upstream_model, texts, dimensions, as_base64=as_base64)

@@ -6,12 +6,12 @@ import trio
 from actors.ports import AnswerStream
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.options.scenario import Scenario
-from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.script import History, script
 from actors.providers.simulated.steps import Playhead, Script, TornFrame
 from actors.turn.chunks import Chunk
 from actors.turn.messages import text_of
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.outcome import ErrorInfo
 
 _LONG = 16_384
 """Length of a call's messages, in characters, from which the script is built in a thread."""
@@ -60,8 +60,8 @@ class SimulatedProvider:
         script = await self._script(call, started_at)
         # From the start, so that the time a long script takes to build doesn't add to the delay.
         await trio.sleep_until(started_at + script.head_s)
-        if isinstance(script.opening, Rejection):
-            raise _rejected(script.opening)
+        if isinstance(script.opening, ErrorInfo):
+            raise failure_of(script.opening)
         if script.opening is not None:
             await _run_fault(script.opening)
         return SimulatedAnswer(script)
@@ -127,8 +127,9 @@ async def _run_fault(fault: Fault) -> None:
     raise UpstreamFailure(kind, message, code=fault.code, type=type)
 
 
-def _rejected(rejection: Rejection) -> UpstreamFailure:
-    return UpstreamFailure(_kind_of_status(rejection.status), **msgspec.structs.asdict(rejection))
+def failure_of(error: ErrorInfo) -> UpstreamFailure:
+    """Return the failure of a call that got an HTTP error."""
+    return UpstreamFailure(_kind_of_status(error.status), **msgspec.structs.asdict(error))
 
 
 def _kind_of_status(status: int) -> FailureKind:

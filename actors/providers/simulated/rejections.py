@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from actors.providers.simulated.options.behaviour import Fault
 from actors.turn.model_call import JSON
+from actors.turn.outcome import ErrorInfo
 
 _BY_STATUS: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "The simulated model refuses this request."),
@@ -24,80 +23,45 @@ _BY_CODE = {
 }
 
 
-class BadParameter(ValueError):
-    """A parameter value that is rejected with 400; `param` is the parameter's name."""
+class Rejected(ValueError):
+    """A call that gets an HTTP error because of its parameter `param`."""
 
-    def __init__(self, param: str, message: str) -> None:
+    def __init__(
+        self, param: str, message: str, *, status: int = 400, code: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.param = param
+        kind = "invalid_request_error"
+        self.error = ErrorInfo(status=status, message=message, type=kind, code=code, param=param)
 
 
-class Limits(Struct, frozen=True):
-    """Conditions that end an answer early; `max_tokens` is None without a limit."""
-
-    max_tokens: int | None
-    stop: tuple[str, ...]
-
-
-def read_limits(parameters: Mapping[str, JSON]) -> Limits:
-    """Read `max_completion_tokens` (or `max_tokens`) and `stop`; raises `BadParameter`.
-
-    `n` other than 1 is rejected too, since a simulated model gives one answer.
-    """
-    if parameters.get("n") not in (None, 1):
-        raise BadParameter("n", "n must be 1: a simulated model gives one answer.")
+def max_tokens(parameters: Mapping[str, JSON]) -> int | None:
+    """Return `max_completion_tokens` or else `max_tokens`; raises `Rejected`."""
     for name in ("max_completion_tokens", "max_tokens"):
-        if parameters.get(name) is not None:
-            return Limits(_whole(name, parameters[name]), _stop(parameters.get("stop")))
-    return Limits(None, _stop(parameters.get("stop")))
+        value = parameters.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise Rejected(name, f"{name} must be an integer of at least 1.")
+        return value
+    return None
 
 
-def until_stop(text: str, stop: tuple[str, ...]) -> str:
-    """Return the text before the first stop string."""
-    found = [index for word in stop if (index := text.find(word)) >= 0]
-    return text[: min(found, default=len(text))]
-
-
-def _whole(name: str, value: JSON) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BadParameter(name, f"{name} must be an integer of at least 1.")
-    return value
-
-
-def _stop(value: JSON) -> tuple[str, ...]:
+def stop_words(parameters: Mapping[str, JSON]) -> list[str]:
+    """Return the `stop` strings that are not empty; raises `Rejected`."""
+    value = parameters.get("stop")
     given = value if isinstance(value, list) else [value]
-    words = tuple(word for word in given if isinstance(word, str))
+    words = [word for word in given if isinstance(word, str)]
     if value is not None and len(words) < len(given):
-        raise BadParameter("stop", "stop must be a string or a list of strings.")
-    return tuple(word for word in words if word)
+        raise Rejected("stop", "stop must be a string or a list of strings.")
+    return [word for word in words if word]
 
 
-class Rejection(Struct, frozen=True, kw_only=True):
-    """An HTTP error: status, fields of OpenAI's error object, and `Retry-After` in seconds."""
-
-    status: int
-    message: str
-    type: str = "invalid_request_error"
-    code: str | None = None
-    param: str | None = None
-    retry_after_s: float | None = None
-
-
-NO_PREFILL = Rejection(
-    status=400,
-    message="This model does not support assistant message prefill: "
-    "the conversation must end with a user message.",
-    param="messages",
-)
-"""Error of a model that doesn't continue a trailing assistant message."""
-
-
-def rejection(fault: Fault) -> Rejection:
+def rejection(fault: Fault) -> ErrorInfo:
     """Return the error for an `ERROR` fault."""
     server = ("server_error", None, "The simulated model failed.")
-    other = ("invalid_request_error", None, "The simulated model refuses this request.")
+    other = _BY_STATUS[400]
     type, code, message = _BY_STATUS.get(fault.status, server if fault.status >= 500 else other)
-    return Rejection(
+    return ErrorInfo(
         status=fault.status,
         message=_BY_CODE.get(fault.code or "", message),
         type=type,

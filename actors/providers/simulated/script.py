@@ -14,7 +14,7 @@ from actors.providers.simulated.messages import ends_with
 from actors.providers.simulated.options.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
 from actors.providers.simulated.options.grammar import BadModelName
 from actors.providers.simulated.options.scenario import Scenario
-from actors.providers.simulated.rejections import NO_PREFILL, BadParameter, Rejection, rejection
+from actors.providers.simulated.rejections import Rejected, rejection
 from actors.providers.simulated.steps import Script, Step, TornFrame
 from actors.turn.chunks import (
     Chunk,
@@ -54,16 +54,17 @@ def script(
     try:
         behaviour = (scenario or Scenario()).behaviour(call.upstream_model)
     except BadModelName as problem:
-        unknown = Rejection(status=404, message=str(problem), code="model_not_found", param="model")
-        return Script(head_s=0.0, opening=unknown)
+        unknown = Rejected("model", str(problem), status=404, code="model_not_found")
+        return Script(head_s=0.0, opening=unknown.error)
     fault = _active(behaviour.fault, past or PriorCalls())
-    if (opening := _opening(call, behaviour, fault)) is not None:
+    if fault is not None and fault.kind in OPENING_FAULTS:
+        opening = rejection(fault) if fault.kind is FaultKind.ERROR else fault
         return Script(head_s=behaviour.head_s, opening=opening)
     try:
-        steps = _timeline(answer(call, behaviour), behaviour, fault)
-    except BadParameter as problem:
-        rejected = Rejection(status=400, message=str(problem), param=problem.param)
-        return Script(head_s=behaviour.head_s, opening=rejected)
+        _check(call, behaviour)
+        steps = tuple(_timeline(answer(call, behaviour), behaviour, fault))
+    except Rejected as problem:
+        return Script(head_s=behaviour.head_s, opening=problem.error)
     return Script(head_s=behaviour.head_s, steps=steps, done=behaviour.done)
 
 
@@ -73,40 +74,58 @@ def _active(fault: Fault | None, past: PriorCalls) -> Fault | None:
     return None if fault.for_s and past.age_s >= fault.for_s else fault
 
 
-def _opening(
-    call: ModelCall, behaviour: Behaviour, fault: Fault | None
-) -> Rejection | Fault | None:
-    if fault is not None and fault.kind in OPENING_FAULTS:
-        return rejection(fault) if fault.kind is FaultKind.ERROR else fault
+def _check(call: ModelCall, behaviour: Behaviour) -> None:
+    """Raise `Rejected` if the model doesn't accept the call."""
     if not behaviour.prefill and ends_with(call.messages, "assistant"):
-        return NO_PREFILL
-    return None
+        message = "This model does not support assistant message prefill: "
+        raise Rejected("messages", f"{message}the conversation must end with a user message.")
+    if call.parameters.get("n") not in (None, 1):
+        raise Rejected("n", "n must be 1: a simulated model gives one answer.")
 
 
-def _timeline(
-    answer: ScriptedAnswer, behaviour: Behaviour, fault: Fault | None
-) -> tuple[Step, ...]:
-    """Return the timed steps of the answer.
+def _timeline(answer: ScriptedAnswer, behaviour: Behaviour, fault: Fault | None) -> Iterator[Step]:
+    """Yield the timed steps of the answer.
 
     `fault` ends the steps if the answer is long enough to reach it; a torn frame does not end them.
     """
-    marks = {mark for mark in (behaviour.badjson, fault.at if fault else None) if mark}
-    steps = [*_chunks(answer, behaviour, marks), Step(0.0, FinishChunk(answer.finish))]
+    at = fault.at if fault and fault.kind is not FaultKind.HANG else None
+    chunks = _chunks(answer, behaviour, {at, behaviour.badjson})
+    sent = 0
+    for step in (*chunks, Step(0.0, FinishChunk(answer.finish))):
+        if sent == behaviour.badjson:
+            yield Step(0.0, _MALFORMED)
+        changed = _faulty(step, fault, behaviour.delay_s) if fault and sent == at else step
+        yield changed
+        if changed.act is fault:
+            return
+        sent += step.tokens
     if behaviour.usage:
-        steps.append(Step(0.0, UsageChunk(answer.usage)))
-    if behaviour.badjson is not None:
-        steps = _with_malformed(steps, behaviour.badjson)
-    return tuple(_with_fault(steps, fault, behaviour.delay_s) if fault else steps)
+        yield Step(0.0, UsageChunk(answer.usage))
+    if fault and fault.kind is FaultKind.HANG:
+        yield Step(0.0, fault)
 
 
-def _chunks(answer: ScriptedAnswer, behaviour: Behaviour, marks: set[int]) -> Iterator[Step]:
+def _faulty(step: Step, fault: Fault, delay_s: float) -> Step:
+    """Return the step with its frame torn, or the fault that replaces it."""
+    if fault.kind is not FaultKind.TORN:
+        # The fault is due when the next chunk was. The finish that follows the last token has no
+        # delay, so a fault there is due one token delay later.
+        return Step(step.after_s or delay_s, fault)
+    if not isinstance(step.act, TextChunk):
+        return step
+    return msgspec.structs.replace(step, act=TornFrame(step.act))
+
+
+def _chunks(answer: ScriptedAnswer, behaviour: Behaviour, marks: set[int | None]) -> Iterator[Step]:
     after_s = behaviour.first_s
     for group in _groups(answer.chunks, behaviour.chunk, marks):
         yield Step(after_s, _joined(group), len(group))
         after_s = behaviour.delay_s * len(group)
 
 
-def _groups(chunks: Sequence[Chunk], size: int, marks: set[int]) -> Iterator[Sequence[Chunk]]:
+def _groups(
+    chunks: Sequence[Chunk], size: int, marks: set[int | None]
+) -> Iterator[Sequence[Chunk]]:
     """Yield runs of adjacent chunks of one kind, at most `size` long and never across a mark."""
     start = 0
     for end in range(1, len(chunks) + 1):
@@ -129,42 +148,6 @@ def _joined(group: Sequence[Chunk]) -> Chunk:
     field = "arguments" if isinstance(first, ToolCallChunk) else "text"
     joined = "".join(getattr(chunk, field) for chunk in group)
     return msgspec.structs.replace(first, **{field: joined})
-
-
-def _with_malformed(steps: list[Step], at: int) -> list[Step]:
-    index = _index_after(steps, at)
-    return steps if index is None else [*steps[:index], Step(0.0, _MALFORMED), *steps[index:]]
-
-
-def _with_fault(steps: list[Step], fault: Fault, delay_s: float) -> list[Step]:
-    if fault.kind is FaultKind.HANG:
-        return [*steps, Step(0.0, fault)]
-    index = _index_after(steps, fault.at)
-    if index is None:
-        return steps
-    if fault.kind is FaultKind.TORN:
-        return _torn(steps, index)
-    # The fault is due when the next chunk was. The finish that follows the last token has no delay,
-    # so a fault there is due one token delay later.
-    return [*steps[:index], Step(steps[index].after_s or delay_s, fault)]
-
-
-def _torn(steps: list[Step], index: int) -> list[Step]:
-    step = steps[index]
-    if not isinstance(step.act, TextChunk):
-        return steps
-    torn = msgspec.structs.replace(step, act=TornFrame(step.act))
-    return [*steps[:index], torn, *steps[index + 1 :]]
-
-
-def _index_after(steps: list[Step], tokens: int) -> int | None:
-    """Return the index of the step after the first `tokens` tokens, or None if there are fewer."""
-    sent = 0
-    for index, step in enumerate(steps):
-        if sent >= tokens and not isinstance(step.act, SkippedChunk):
-            return index
-        sent += step.tokens
-    return None
 
 
 class History:

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from actors.providers.simulated.options.behaviour import Fault
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import Chunk, SkippedChunk, UsageChunk
+from actors.turn.outcome import ErrorInfo
 
 MOST_AT_ONCE = 64
 """Maximum steps in one batch, so that a flood doesn't block other tasks."""
@@ -33,8 +33,8 @@ class Script(Struct, frozen=True, kw_only=True):
 
     head_s: float
     """Seconds before the response head, or before the opening that replaces it."""
-    opening: Rejection | Fault | None = None
-    """Rejection or fault that replaces the head and the steps."""
+    opening: ErrorInfo | Fault | None = None
+    """HTTP error or fault that replaces the head and the steps."""
     steps: tuple[Step, ...] = ()
     """Chunks, then finish and usage; a fault is always the last step."""
     done: bool = True

@@ -5,9 +5,9 @@ from msgspec import Struct
 
 from actors.providers.simulated import Script, Step
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.steps import Playhead, TornFrame
 from actors.turn.chunks import Chunk, SkippedChunk
+from actors.turn.outcome import ErrorInfo
 from web.drill.witness.formats.base import FAILED, IncomingCall, Renderer, WireFormat
 from web.drill.witness.http1 import (
     JSON_TYPE,
@@ -50,9 +50,9 @@ class Answer:
             return await self._open(self._script.opening)
         return await (self._stream() if self._call.incoming.stream else self._whole())
 
-    async def _open(self, opening: Rejection | Fault) -> After:
+    async def _open(self, opening: ErrorInfo | Fault) -> After:
         """Send the script's replacement for the response."""
-        if isinstance(opening, Rejection):
+        if isinstance(opening, ErrorInfo):
             return await self._reject(opening, "rejected")
         if opening.kind is FaultKind.SILENT:
             return await _silence()
@@ -137,7 +137,7 @@ class Answer:
             case FaultKind.END:
                 return await self._deliver(body[: len(body) // 2], fault.kind)
             case FaultKind.ERROR_FRAME:
-                error = Rejection(status=500, message=FAILED, type="server_error", code=fault.code)
+                error = ErrorInfo(status=500, message=FAILED, type="server_error", code=fault.code)
                 return await self._reject(error, fault.kind)
             case FaultKind.NOISE:
                 part = chunked_head(JSON_TYPE) + NOISE
@@ -157,7 +157,7 @@ class Answer:
         await self._endpoint.send(whole_response(200, body))
         return self._ended(how, After.KEEP, headed=True)
 
-    async def _reject(self, rejection: Rejection, how: str) -> After:
+    async def _reject(self, rejection: ErrorInfo, how: str) -> After:
         await self._endpoint.send(self._transport.rejection(rejection, self._call.wire))
         return self._ended(how, After.KEEP, headed=True)
 

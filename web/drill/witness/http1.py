@@ -15,7 +15,6 @@ import trio
 from msgspec import Struct
 
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.outcome import ErrorInfo
 from web.drill.witness.formats.base import WireFormat
 from web.http.api_error import ApiError
@@ -160,7 +159,7 @@ class HttpTransport:
         rest, self._buffered = self._buffered, b""
         return rest
 
-    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
+    def rejection(self, rejection: ErrorInfo, wire: WireFormat) -> bytes:
         """Return an error response."""
         retry = rejection.retry_after_s
         headers = [] if retry is None else [("Retry-After", f"{retry:g}")]

@@ -11,7 +11,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_accept_token
 
 from actors.providers.simulated.options.behaviour import Fault
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import ErrorInfo
 from web.drill.witness.formats.base import WireFormat, rejection_of
 from web.drill.witness.formats.openai_responses import OpenAIResponses
 from web.drill.witness.http1 import (
@@ -100,7 +100,7 @@ class SocketTransport:
         body = msgspec.json.encode({**document, "stream": True})
         return msgspec.structs.replace(self._handshake, method="POST", body=body)
 
-    def rejection(self, rejection: Rejection, wire: WireFormat) -> bytes:
+    def rejection(self, rejection: ErrorInfo, wire: WireFormat) -> bytes:
         """Return a rejection as an error event, with status and headers in the event."""
         error = msgspec.json.decode(wire.error_body(rejection))["error"]
         if rejection.retry_after_s is not None:

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from actors.providers.simulated import Script, script
 from actors.providers.simulated.prose import pieces
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import ModelCall
+from actors.turn.outcome import ErrorInfo
 
 QUESTION: dict[str, object] = {"role": "user", "content": "Who is on stage?"}
 GO_ON: dict[str, object] = {"role": "user", "content": "Continue exactly where you stopped."}
@@ -42,7 +42,7 @@ def test_unrelated_prefill_is_answered() -> None:
 
 def test_prefill_can_be_refused() -> None:
     opening = ask("sim:noprefill", QUESTION, assistant("The")).opening
-    assert isinstance(opening, Rejection)
+    assert isinstance(opening, ErrorInfo)
     assert opening.status == 400
     assert ask("sim:noprefill", QUESTION).opening is None
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from actors.providers.simulated import PriorCalls, Script, script
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.prose import pieces
-from actors.providers.simulated.rejections import Rejection
 from actors.providers.simulated.steps import TornFrame
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
@@ -22,7 +21,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import ModelCall
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 
 Message = dict[str, object]
 
@@ -136,7 +135,7 @@ def test_stop_ends_the_text_before_the_word() -> None:
 )
 def test_invalid_parameter_is_a_400(parameters: dict[str, object], param: str) -> None:
     opening = script(ask("sim", **parameters)).opening
-    assert isinstance(opening, Rejection)
+    assert isinstance(opening, ErrorInfo)
     assert (opening.status, opening.param) == (400, param)
 
 
@@ -146,7 +145,7 @@ def test_null_parameters_are_ignored() -> None:
 
 def test_an_unknown_setting_is_a_404() -> None:
     opening = script(ask("sim:oops")).opening
-    assert isinstance(opening, Rejection)
+    assert isinstance(opening, ErrorInfo)
     assert (opening.status, opening.code) == (404, "model_not_found")
     assert "oops" in opening.message
 
@@ -287,7 +286,7 @@ def test_hanging_comes_after_a_whole_answer() -> None:
 )
 def test_errors(model: str, status: int, code: str | None, retry_after_s: float | None) -> None:
     opening = script(ask(model)).opening
-    assert isinstance(opening, Rejection)
+    assert isinstance(opening, ErrorInfo)
     assert (opening.status, opening.code, opening.retry_after_s) == (status, code, retry_after_s)
 
 

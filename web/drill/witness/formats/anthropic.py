@@ -6,9 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.providers.simulated.messages import count_input_tokens
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import Chunk, ReasoningChunk
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.dialects.anthropic_messages.errors import error_type
 from web.dialects.anthropic_messages.message import DIALECT
 from web.dialects.anthropic_messages.stream import PING
@@ -98,7 +97,7 @@ class Anthropic:
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
         return MessageRenderer(incoming, number, created)
 
-    def error_body(self, rejection: Rejection) -> bytes:
+    def error_body(self, rejection: ErrorInfo) -> bytes:
         message = _BY_CODE.get(rejection.code or "", rejection.message)
         return encode(_error(error_type(rejection.status), message))
 

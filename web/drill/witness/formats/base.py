@@ -9,7 +9,6 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
@@ -134,15 +133,10 @@ class WireFormat(Protocol):
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
         """Return a renderer for request `number`; `created` is in seconds since the epoch."""
 
-    def error_body(self, rejection: Rejection) -> bytes:
+    def error_body(self, rejection: ErrorInfo) -> bytes:
         """Return the body of an error response."""
 
 
-def error_info(rejection: Rejection) -> ErrorInfo:
-    """Return a rejection as an error of the dialects."""
-    return msgspec.convert(rejection, ErrorInfo, from_attributes=True)
-
-
-def rejection_of(error: ApiError) -> Rejection:
-    """Return the rejection of an invalid call."""
-    return Rejection(status=400, message=error.info.message, param=error.info.param)
+def rejection_of(error: ApiError) -> ErrorInfo:
+    """Return the rejection of an invalid call, which has no code."""
+    return msgspec.structs.replace(error.info, status=400, code=None)

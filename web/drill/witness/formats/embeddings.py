@@ -6,11 +6,12 @@ Shapes come from OpenAI's API reference, "Create embeddings".
 from collections.abc import Sequence
 
 from actors.providers.formats.embeddings import EmbeddingCall
-from actors.providers.simulated.embeddings import BadDimensions, dimensions_of, one_token, vectors
+from actors.providers.simulated.embeddings import dimensions_of, one_token, vectors
+from actors.providers.simulated.rejections import Rejected
 from actors.turn.outcome import Reason, Usage
 from web.drill.witness.formats.base import Content, IncomingCall, Renderer, encode
 from web.drill.witness.formats.openai_chat import OpenAIChat
-from web.http.api_error import invalid
+from web.http.api_error import ApiError
 from web.http.json_body import json_object
 from web.surfaces.embeddings.request import read_embedding_request
 
@@ -31,8 +32,8 @@ class Embeddings(OpenAIChat):
         request = read_embedding_request(json_object(body))
         try:
             dimensions_of(request.call.parameters)
-        except BadDimensions as error:
-            raise invalid(str(error), param="dimensions") from None
+        except Rejected as rejected:
+            raise ApiError(rejected.error) from None
         return SimulatedEmbeddingCall(
             call=one_token(request.call, request.model),
             stream=False,

@@ -13,10 +13,9 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_snake
 
 from actors.providers.simulated.messages import count_input_tokens
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import JSON
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
 from web.drill.witness.formats.foreign_call import (
     CallCollector,
@@ -167,7 +166,7 @@ class Gemini:
         """Return a renderer for request `number`; responses have no creation time."""
         return ResponseRenderer(incoming, number)
 
-    def error_body(self, rejection: Rejection) -> bytes:
+    def error_body(self, rejection: ErrorInfo) -> bytes:
         details: list[Part] = []
         if rejection.param is not None:
             violation = {"field": rejection.param, "description": rejection.message}

@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 from msgspec import Raw
 from pydantic import ConfigDict, Field
 
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk
 from actors.turn.model_call import JSON
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
 from web.drill.witness.formats.foreign_call import (
     CallCollector,
@@ -80,7 +79,7 @@ class Ollama:
         """Return a renderer for request `number`; `created` is in seconds since the epoch."""
         return LineRenderer(incoming, number, created)
 
-    def error_body(self, rejection: Rejection) -> bytes:
+    def error_body(self, rejection: ErrorInfo) -> bytes:
         """Return the body of an error response, which contains only the message."""
         return encode({"error": rejection.message})
 

@@ -2,10 +2,10 @@
 
 from msgspec.structs import replace
 
-from actors.providers.simulated.rejections import Rejection
+from actors.turn.outcome import ErrorInfo
 from web.dialects.openai_chat.completion import DIALECT
 from web.dialects.turn_errors import error_body
-from web.drill.witness.formats.base import IncomingCall, Renderer, encode, error_info
+from web.drill.witness.formats.base import IncomingCall, Renderer, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
 from web.http.json_body import json_object
 from web.surfaces.chat_completions.request import read_chat_request
@@ -43,5 +43,5 @@ class OpenAIChat:
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
         return ChatRenderer(incoming, number, created)
 
-    def error_body(self, rejection: Rejection) -> bytes:
-        return encode(error_body(error_info(rejection)))
+    def error_body(self, rejection: ErrorInfo) -> bytes:
+        return encode(error_body(rejection))

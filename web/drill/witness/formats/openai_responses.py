@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.model_call import JSON, ModelCall
+from actors.turn.outcome import ErrorInfo
 from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import error_body
-from web.drill.witness.formats.base import FAILED, IncomingCall, Renderer, encode, error_info
+from web.drill.witness.formats.base import FAILED, IncomingCall, Renderer, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
 from web.http.json_body import json_object
 from web.surfaces.responses.history.conversation import conversation_of
@@ -71,5 +71,5 @@ class OpenAIResponses:
     def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
         return ResponsesRenderer(incoming, number, created)
 
-    def error_body(self, rejection: Rejection) -> bytes:
-        return encode(error_body(error_info(rejection)))
+    def error_body(self, rejection: ErrorInfo) -> bytes:
+        return encode(error_body(rejection))

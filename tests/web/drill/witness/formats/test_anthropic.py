@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from actors.providers.formats.anthropic.decoder import ANTHROPIC, AnthropicDecoder
 from actors.providers.simulated import script
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
@@ -23,7 +22,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.anthropic import Anthropic
 from web.drill.witness.formats.base import IncomingCall, Renderer
 from web.http.api_error import ApiError
@@ -458,7 +457,7 @@ def test_non_streaming_answer() -> None:
     ],
 )
 def test_error_bodies(status: int, type: str) -> None:
-    body = Anthropic().error_body(Rejection(status=status, message="Slow", code="rate", param="p"))
+    body = Anthropic().error_body(ErrorInfo(status=status, message="Slow", code="rate", param="p"))
     assert msgspec.json.decode(body) == {
         "type": "error",
         "error": {"type": type, "message": "Slow"},
@@ -474,7 +473,7 @@ def test_error_bodies(status: int, type: str) -> None:
     ],
 )
 def test_error_codes_become_messages(code: str, words: str) -> None:
-    body = Anthropic().error_body(Rejection(status=400, message="x", code=code))
+    body = Anthropic().error_body(ErrorInfo(status=400, message="x", code=code))
     assert words in msgspec.json.decode(body)["error"]["message"]
 
 

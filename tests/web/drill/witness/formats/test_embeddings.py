@@ -5,9 +5,8 @@ import pytest
 
 from actors.providers.simulated import script
 from actors.providers.simulated.embeddings import unit_vector
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chunks import FinishChunk, TextChunk, UsageChunk
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import IncomingCall
 from web.drill.witness.formats.embeddings import Embeddings
 from web.http.api_error import ApiError
@@ -73,5 +72,5 @@ def test_malformed_body_is_rejected() -> None:
 
 
 def test_errors_have_the_format_of_chats() -> None:
-    error = msgspec.json.decode(WIRE.error_body(Rejection(status=429, message="Slow", code="r")))
+    error = msgspec.json.decode(WIRE.error_body(ErrorInfo(status=429, message="Slow", code="r")))
     assert error["error"]["code"] == "r"

@@ -9,7 +9,6 @@ from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
@@ -21,7 +20,7 @@ from actors.turn.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import IncomingCall
 from web.drill.witness.formats.gemini import Gemini, ResponseRenderer
 from web.http.api_error import ApiError
@@ -424,7 +423,7 @@ def test_non_streaming_answer() -> None:
 
 def test_error_body() -> None:
     kind = "type.googleapis.com/google.rpc."
-    rejection = Rejection(status=429, message="Slow", code="rate", param="p", retry_after_s=2.5)
+    rejection = ErrorInfo(status=429, message="Slow", code="rate", param="p", retry_after_s=2.5)
     assert msgspec.json.decode(Gemini().error_body(rejection)) == {
         "error": {
             "code": 429,
@@ -440,7 +439,7 @@ def test_error_body() -> None:
             ],
         }
     }
-    plain = Gemini().error_body(Rejection(status=529, message="Busy"))
+    plain = Gemini().error_body(ErrorInfo(status=529, message="Busy"))
     assert msgspec.json.decode(plain) == {
         "error": {"code": 529, "message": "Busy", "status": "INTERNAL"}
     }

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
@@ -21,7 +20,7 @@ from actors.turn.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import IncomingCall
 from web.drill.witness.formats.ollama import LineRenderer, Ollama
 from web.http.api_error import ApiError
@@ -278,5 +277,5 @@ def test_non_streaming_answer() -> None:
 
 
 def test_error_body() -> None:
-    rejection = Rejection(status=404, message="No such model", code="c", param="model")
+    rejection = ErrorInfo(status=404, message="No such model", code="c", param="model")
     assert msgspec.json.decode(Ollama().error_body(rejection)) == {"error": "No such model"}

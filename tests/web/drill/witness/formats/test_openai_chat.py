@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
@@ -19,7 +18,7 @@ from actors.turn.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import IncomingCall, Renderer
 from web.drill.witness.formats.openai_chat import OpenAIChat
 from web.http.api_error import ApiError
@@ -187,11 +186,11 @@ def test_non_streaming_answer() -> None:
 
 
 def test_error_body() -> None:
-    body = OpenAIChat().error_body(Rejection(status=429, message="Slow", code="rate", param="p"))
-    assert msgspec.json.decode(body) == {
+    error = ErrorInfo(status=429, message="Slow", type="limit_error", code="rate", param="p")
+    assert msgspec.json.decode(OpenAIChat().error_body(error)) == {
         "error": {
             "message": "Slow",
-            "type": "invalid_request_error",
+            "type": "limit_error",
             "param": "p",
             "code": "rate",
         }

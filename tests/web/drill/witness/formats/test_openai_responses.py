@@ -23,7 +23,6 @@ from actors.providers.formats.openai_responses.decoder import (
     ResponsesDecoder,
     ResponsesWholeDecoder,
 )
-from actors.providers.simulated.rejections import Rejection
 from actors.turn.chat_messages import read_messages, write_messages
 from actors.turn.chunks import (
     Chunk,
@@ -36,7 +35,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import ModelCall
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import ErrorInfo, Reason, Usage
 from tests.support.decoder_feeds import drained
 from tests.support.responses_sdk_readers import read_event, read_events, read_response
 from web.drill.witness.formats.base import IncomingCall, Renderer
@@ -372,11 +371,11 @@ def test_error_in_the_stream_is_two_events(code: str | None, started: bool) -> N
 
 
 def test_error_body() -> None:
-    rejection = Rejection(status=429, message="Slow", code="rate", param="p")
-    assert msgspec.json.decode(OpenAIResponses().error_body(rejection)) == {
+    error = ErrorInfo(status=429, message="Slow", type="limit_error", code="rate", param="p")
+    assert msgspec.json.decode(OpenAIResponses().error_body(error)) == {
         "error": {
             "message": "Slow",
-            "type": "invalid_request_error",
+            "type": "limit_error",
             "param": "p",
             "code": "rate",
         }
