@@ -12,7 +12,7 @@ from web.drill.witness.http1 import (
     whole_response,
 )
 from web.drill.witness.observations import ClosedBy, WitnessedRequest
-from web.drill.witness.simulation import Simulation
+from web.drill.witness.simulation import Simulation, wire_for
 from web.drill.witness.websocket import SocketTransport, Transport, accept_socket
 from web.http.api_error import ApiError
 
@@ -67,13 +67,12 @@ class _Connection:
             await self._endpoint.send(upgrade)
             self._transport = SocketTransport(self._endpoint, request, self._http.take_rest())
             return After.KEEP
-        if (plain := await self._simulation.plain(request)) is not None:
-            await self._endpoint.send(plain)
+        if (wire := wire_for(request)) is None:
+            await self._endpoint.send(await self._simulation.plain(request))
             return After.KEEP
         try:
-            call = await self._simulation.prepare(request)
+            call = await self._simulation.prepare(wire, request)
         except ApiError as error:
-            wire = self._simulation.wire_for(request)
             await self._endpoint.send(self._transport.rejection(rejection_of(error), wire))
             return After.KEEP
         self._record = call.record

@@ -11,25 +11,18 @@ from actors.providers.simulated import Scenario, script
 from actors.providers.simulated.script import History
 from actors.runtime.offload import Cost, is_much, off_loop
 from web.drill.witness.answers import PreparedCall
-from web.drill.witness.formats.anthropic import Anthropic
+from web.drill.witness.formats.anthropic import WIRE as ANTHROPIC
 from web.drill.witness.formats.base import WireFormat
-from web.drill.witness.formats.embeddings import Embeddings
-from web.drill.witness.formats.gemini import Gemini
-from web.drill.witness.formats.ollama import Ollama
-from web.drill.witness.formats.openai_chat import OpenAIChat
-from web.drill.witness.formats.openai_responses import OpenAIResponses
+from web.drill.witness.formats.embeddings import WIRE as EMBEDDINGS
+from web.drill.witness.formats.gemini import WIRE as GEMINI
+from web.drill.witness.formats.ollama import WIRE as OLLAMA
+from web.drill.witness.formats.openai_chat import WIRE as OPENAI_CHAT
+from web.drill.witness.formats.openai_responses import WIRE as OPENAI_RESPONSES
 from web.drill.witness.http1 import Request, whole_response
 from web.drill.witness.observations import Witness
 
 _EXAMPLES = ("sim", "sim:tool", "sim:reasoning", "sim:echo", "sim:unicode")
-_WIRES: tuple[WireFormat, ...] = (
-    OpenAIChat(),
-    OpenAIResponses(),
-    Anthropic(),
-    Gemini(),
-    Ollama(),
-    Embeddings(),
-)
+_WIRES = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC, GEMINI, OLLAMA, EMBEDDINGS)
 
 
 class Simulation:
@@ -40,10 +33,8 @@ class Simulation:
         self._witness = witness
         self._history = History()
 
-    async def plain(self, request: Request) -> bytes | None:
-        """Return the response to a request that isn't a model call; None for a model call."""
-        if request.method == "POST" and any(wire.matches(request.path) for wire in _WIRES):
-            return None
+    async def plain(self, request: Request) -> bytes:
+        """Return the response to a request that isn't a model call."""
         match request.method, request.path:
             case "GET", "/health":
                 return _json(200, {"status": "ok"})
@@ -58,13 +49,9 @@ class Simulation:
                 message = f"There is no {request.method} {request.path} here."
                 return _json(404, {"error": {"message": message, "type": "not_found"}})
 
-    def wire_for(self, request: Request) -> WireFormat:
-        """Return the wire format of a model call."""
-        return next(wire for wire in _WIRES if wire.matches(request.path))
-
-    async def prepare(self, request: Request) -> PreparedCall:
+    async def prepare(self, wire: WireFormat, request: Request) -> PreparedCall:
         """Parse a call, make its script and start its record. Raises `ApiError`."""
-        wire, large = self.wire_for(request), is_much(len(request.body), Cost.BODY)
+        large = is_much(len(request.body), Cost.BODY)
         incoming = await off_loop(large, None, partial(wire.read, request.target, request.body))
         past = self._history.note(incoming.call, trio.current_time())
         make = partial(script, incoming.call, self._scenario, past)
@@ -86,6 +73,12 @@ class Simulation:
         wanted = parse_qs(query).get("id")
         reports = self._witness.reports(wanted[0] if wanted else None)
         return await trio.to_thread.run_sync(_json, 200, {"requests": reports})
+
+
+def wire_for(request: Request) -> WireFormat | None:
+    """Return the wire format of a model call; None for any other request."""
+    wires = (wire for wire in _WIRES if request.method == "POST" and wire.matches(request.path))
+    return next(wires, None)
 
 
 def _json(status: int, value: object) -> bytes:

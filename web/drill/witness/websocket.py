@@ -13,7 +13,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_
 from actors.providers.simulated.options.behaviour import Fault
 from actors.turn.outcome import ErrorInfo
 from web.drill.witness.formats.base import WireFormat, rejection_of
-from web.drill.witness.formats.openai_responses import OpenAIResponses
+from web.drill.witness.formats.openai_responses import WIRE
 from web.drill.witness.http1 import (
     MAX_BODY,
     NOISE,
@@ -26,8 +26,6 @@ from web.drill.witness.http1 import (
 from web.http.api_error import ApiError, invalid
 from web.http.json_body import json_object
 
-_WIRE = OpenAIResponses()
-
 
 def accept_socket(request: Request) -> bytes | None:
     """Return the response to a handshake (RFC 6455 §4.2.1), or None for any other request."""
@@ -35,7 +33,7 @@ def accept_socket(request: Request) -> bytes | None:
     upgrade = request.headers.get("upgrade", "").lower()
     if key is None or (request.method, upgrade) != ("GET", "websocket"):
         return None
-    if not _WIRE.matches(request.path):
+    if not WIRE.matches(request.path):
         return None
     accept = generate_accept_token(key.encode("latin-1")).decode()
     headers = [
@@ -81,7 +79,7 @@ class SocketTransport:
             try:
                 return self._request(message)
             except ApiError as error:
-                await self._endpoint.send(self.rejection(rejection_of(error), _WIRE))
+                await self._endpoint.send(self.rejection(rejection_of(error), WIRE))
         return None
 
     async def _message(self) -> bytes | None:

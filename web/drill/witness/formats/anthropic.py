@@ -7,14 +7,14 @@ from msgspec.structs import replace
 
 from actors.providers.simulated.messages import count_input_tokens
 from actors.turn.chunks import Chunk, ReasoningChunk
+from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.dialects.anthropic_messages.errors import error_type
 from web.dialects.anthropic_messages.message import DIALECT
 from web.dialects.anthropic_messages.stream import PING
 from web.drill.witness.formats.anthropic_rules import check
-from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
+from web.drill.witness.formats.base import FAILED, Content, IncomingCall, WireFormat, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
-from web.http.json_body import json_object
 from web.surfaces.messages.request import read_messages_request
 
 _SIGNATURE = "c2ltdWxhdGVkIHRoaW5raW5n"
@@ -75,33 +75,27 @@ class MessageRenderer(DialectRenderer):
         return encode(message)
 
 
-class Anthropic:
-    """Wire format `anthropic`."""
+def _parse(document: dict[str, JSON], path: str) -> IncomingCall:
+    request = read_messages_request(document)
+    check(document)
+    metadata = document.get("metadata")
+    return IncomingCall(
+        call=replace(request.call, upstream_model=request.model),
+        stream=request.stream,
+        user=metadata.get("user_id") if isinstance(metadata, dict) else None,
+        metadata=metadata,
+        input_tokens=count_input_tokens(request.call.messages),
+    )
 
-    def matches(self, path: str) -> bool:
-        return path == "/v1/messages"
 
-    def read(self, path: str, body: bytes) -> IncomingCall:
-        document = json_object(body)
-        request = read_messages_request(document)
-        check(document)
-        metadata = document.get("metadata")
-        return IncomingCall(
-            call=replace(request.call, upstream_model=request.model),
-            stream=request.stream,
-            user=metadata.get("user_id") if isinstance(metadata, dict) else None,
-            metadata=metadata,
-            input_tokens=count_input_tokens(request.call.messages),
-        )
-
-    def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
-        return MessageRenderer(incoming, number, created)
-
-    def error_body(self, rejection: ErrorInfo) -> bytes:
-        message = _BY_CODE.get(rejection.code or "", rejection.message)
-        return encode(_error(error_type(rejection.status), message))
+def _error_body(error: ErrorInfo) -> bytes:
+    message = _BY_CODE.get(error.code or "", error.message)
+    return encode(_error(error_type(error.status), message))
 
 
 def _error(kind: str, message: str) -> dict[str, object]:
     error = {"type": kind, "message": message}
     return {"type": "error", "error": error, "request_id": "req_simulated"}
+
+
+WIRE = WireFormat("/v1/messages", _parse, MessageRenderer, _error_body)

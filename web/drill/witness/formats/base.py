@@ -3,8 +3,8 @@
 Each format is a pure module.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,9 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import ErrorInfo, Reason, Usage
+from web.dialects.turn_errors import error_body
 from web.http.api_error import ApiError
+from web.http.json_body import json_object
 
 FAILED = "The simulated model failed midway."
 SSE = "text/event-stream; charset=utf-8"
@@ -57,8 +59,9 @@ class Renderer:
 
     frame_end = b"\n\n"
 
-    def __init__(self, incoming: IncomingCall) -> None:
-        self._include_usage = incoming.include_usage
+    def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
+        """Start the answer to request `number`; `created` is in seconds since the epoch."""
+        self._incoming = incoming
         self._reason = Reason.STOP
 
     def frame(self, chunk: Chunk) -> bytes:
@@ -66,9 +69,9 @@ class Renderer:
         match chunk:
             case FinishChunk(reason=reason):
                 self._reason = reason
-                return b"" if self._include_usage else self.finish(reason, None)
+                return b"" if self._incoming.include_usage else self.finish(reason, None)
             case UsageChunk(usage=usage):
-                return self.finish(self._reason, usage) if self._include_usage else b""
+                return self.finish(self._reason, usage) if self._incoming.include_usage else b""
             case SkippedChunk():
                 return self.malformed()
             case _:
@@ -118,23 +121,29 @@ class Renderer:
         raise NotImplementedError
 
 
-class WireFormat(Protocol):
-    """A wire format."""
+def openai_error(error: ErrorInfo) -> bytes:
+    """Return the body of an error response as OpenAI sends it."""
+    return encode(error_body(error))
+
+
+class WireFormat(Struct, frozen=True):
+    """A wire format; its functions are pure."""
+
+    path: str
+    """Regular expression of the paths to which calls in this format are posted."""
+    parse: Callable[[dict[str, JSON], str], IncomingCall]
+    """Parses a request body and its path; the call is in the shape of OpenAI's Chat."""
+    renderer: Callable[[IncomingCall, int, int], Renderer]
+    error_body: Callable[[ErrorInfo], bytes] = openai_error
+    """Returns the body of an error response."""
 
     def matches(self, path: str) -> bool:
         """Return whether calls in this format are posted to `path`."""
+        return re.fullmatch(self.path, path) is not None
 
     def read(self, path: str, body: bytes) -> IncomingCall:
-        """Parse a request; the call is in the shape of OpenAI's Chat in every format.
-
-        `path` includes the query, if any. Raises `ApiError`.
-        """
-
-    def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
-        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
-
-    def error_body(self, rejection: ErrorInfo) -> bytes:
-        """Return the body of an error response."""
+        """Parse a request; `path` includes the query, if any. Raises `ApiError`."""
+        return self.parse(json_object(body), path)
 
 
 def rejection_of(error: ApiError) -> ErrorInfo:

@@ -25,7 +25,7 @@ class DialectRenderer(Renderer):
     """The frame that ends a complete stream."""
 
     def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
-        super().__init__(incoming)
+        super().__init__(incoming, number, created)
         self._options = {**incoming.options, "include_usage": incoming.include_usage}
         self._stream = self.dialect.stream(self._options, START)
         self._accumulator = Accumulator(sys.maxsize)

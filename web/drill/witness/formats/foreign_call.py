@@ -5,17 +5,14 @@ simulated model gives the same answer over every wire format.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from actors.turn.chunks import ToolCallChunk
 from actors.turn.model_call import JSON, ModelCall
-from web.drill.witness.formats.base import Content, encode
-from web.http.json_body import json_object
-from web.http.validation_errors import first_error
+from web.drill.witness.formats.base import Content, IncomingCall, Renderer, encode
 from web.surfaces.chat_completions.request import read_chat_request
 
 Part = dict[str, JSON]
@@ -35,17 +32,6 @@ class CamelFields(Fields):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-Model = TypeVar("Model", bound=Fields)
-
-
-def read_fields(body: bytes, model: type[Model]) -> Model:
-    """Return the validated request body. Raises `ApiError`."""
-    try:
-        return model.model_validate(json_object(body))
-    except ValidationError as error:
-        raise first_error(error) from None
-
-
 class Chat:
     """A builder of a Chat Completions request."""
 
@@ -57,22 +43,17 @@ class Chat:
     def say(self, role: str, parts: Sequence[Part]) -> None:
         """Add a message; a single text is a string, and a message without parts is left out."""
         match parts:
-            case []:
-                return
-            case [{"type": "text", "text": text}]:
-                self._messages.append({"role": role, "content": text})
-            case _:
+            case [{"type": "text", "text": content}]:
+                self._messages.append({"role": role, "content": content})
+            case [_, *_]:
                 self._messages.append({"role": role, "content": parts})
 
     def answer(self, text: str, calls: Sequence[Called]) -> None:
         """Add a message of the model."""
         message: Part = {"role": "assistant", "content": text}
         if calls:
-            message = {
-                "role": "assistant",
-                "content": text or None,
-                "tool_calls": [self._call(*call) for call in calls],
-            }
+            made = [self._call(*call) for call in calls]
+            message |= {"content": text or None, "tool_calls": made}
         self._messages.append(message)
 
     def _call(self, id: str | None, name: str, arguments: Mapping[str, JSON]) -> Part:
@@ -111,24 +92,39 @@ def json_schema(schema: JSON) -> Part:
     return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
 
 
-class CallCollector:
-    """A collector of the pieces of tool calls, for APIs that send calls whole."""
+class WholeCallRenderer(Renderer):
+    """Base of renderers for APIs that send tool calls whole; a call that is cut off is dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
+        super().__init__(incoming, number, created)
         self._pieces: list[ToolCallChunk] = []
+        """Pieces of a call that may be incomplete."""
 
-    def completed_by(self, chunk: Content | None) -> list[ToolCallChunk]:
-        """Return the whole call that `chunk`, or the end of the answer, shows to be complete.
+    def content(self, chunk: Content | None) -> bytes:
+        """Return the frames of everything that a chunk, or the end of the answer, completes."""
+        return b"".join([self.whole_frame(one) for one in self.completed(chunk)])
 
-        A call whose arguments were cut off is dropped.
-        """
-        if isinstance(chunk, ToolCallChunk) and chunk.id is None:
-            self._pieces.append(chunk)
-            return []
-        pieces, self._pieces = self._pieces, [chunk] if isinstance(chunk, ToolCallChunk) else []
-        arguments = "".join([piece.arguments for piece in pieces])
-        try:
-            msgspec.json.decode(arguments)
-        except msgspec.DecodeError:
-            return []
-        return [msgspec.structs.replace(pieces[0], arguments=arguments)]
+    def whole_frame(self, content: Content) -> bytes:
+        """Return the frame of a whole call, or of a piece of anything else."""
+        raise NotImplementedError
+
+    def completed(self, *chunks: Content | None) -> list[Content]:
+        """Return the chunks with whole calls, each before the chunk, or None, that follows it."""
+        completed: list[Content] = []
+        for chunk in chunks:
+            if isinstance(chunk, ToolCallChunk) and chunk.id is None:
+                self._pieces.append(chunk)
+                continue
+            completed += _whole_call(self._pieces)
+            self._pieces = [chunk] if isinstance(chunk, ToolCallChunk) else []
+            completed += [] if chunk is None or self._pieces else [chunk]
+        return completed
+
+
+def _whole_call(pieces: Sequence[ToolCallChunk]) -> list[ToolCallChunk]:
+    arguments = "".join([piece.arguments for piece in pieces])
+    try:
+        msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return []
+    return [msgspec.structs.replace(pieces[0], arguments=arguments)]

@@ -16,20 +16,20 @@ from actors.providers.simulated.messages import count_input_tokens
 from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
+from web.drill.witness.formats.base import FAILED, Content, IncomingCall, WireFormat, encode
 from web.drill.witness.formats.foreign_call import (
-    CallCollector,
     CamelFields,
     Chat,
     Part,
+    WholeCallRenderer,
     image_part,
     json_schema,
-    read_fields,
     text_part,
 )
 from web.http.api_error import invalid
+from web.http.validation_errors import validated
 
-_PATH = re.compile(r"/v1(?:alpha|beta)?/models/([^/?]{1,500}):(g|streamG)enerateContent")
+_PATH = r"/v1(?:alpha|beta)?/models/([^/?]{1,500}):(g|streamG)enerateContent"
 _SSE = "text/event-stream"
 _JSON = "application/json; charset=UTF-8"
 _TYPE = "type.googleapis.com/google.rpc."
@@ -139,42 +139,33 @@ class _Request(CamelFields):
     store: JSON = None
 
 
-class Gemini:
-    """Wire format `gemini`; a stream without `alt=sse` is one JSON array."""
+def _parse(document: dict[str, JSON], path: str) -> IncomingCall:
+    target, _, query = path.partition("?")
+    found = re.fullmatch(_PATH, target)
+    if found is None:
+        raise invalid("the path contains no model")
+    try:
+        request = validated(_Request, document)
+        call = _chat(request).call(unquote(found[1]), _parameters(request))
+    except RecursionError:
+        raise invalid("the body is nested too deeply") from None
+    return IncomingCall(
+        call=call,
+        stream=found[2] == "streamG",
+        stream_type=_SSE if parse_qs(query).get("alt") == ["sse"] else _JSON,
+        input_tokens=count_input_tokens(call.messages),
+    )
 
-    def matches(self, path: str) -> bool:
-        return _PATH.fullmatch(path) is not None
 
-    def read(self, path: str, body: bytes) -> IncomingCall:
-        target, _, query = path.partition("?")
-        found = _PATH.fullmatch(target)
-        if found is None:
-            raise invalid("the path contains no model")
-        try:
-            request = read_fields(body, _Request)
-            call = _chat(request).call(unquote(found[1]), _parameters(request))
-        except RecursionError:
-            raise invalid("the body is nested too deeply") from None
-        return IncomingCall(
-            call=call,
-            stream=found[2] == "streamG",
-            stream_type=_SSE if parse_qs(query).get("alt") == ["sse"] else _JSON,
-            input_tokens=count_input_tokens(call.messages),
-        )
-
-    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "ResponseRenderer":
-        """Return a renderer for request `number`; responses have no creation time."""
-        return ResponseRenderer(incoming, number)
-
-    def error_body(self, rejection: ErrorInfo) -> bytes:
-        details: list[Part] = []
-        if rejection.param is not None:
-            violation = {"field": rejection.param, "description": rejection.message}
-            details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})
-        if rejection.retry_after_s is not None:
-            delay = f"{rejection.retry_after_s:g}s"
-            details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": delay})
-        return encode(_error(rejection.status, rejection.message, rejection.code, details))
+def _error_body(error: ErrorInfo) -> bytes:
+    details: list[Part] = []
+    if error.param is not None:
+        violation = {"field": error.param, "description": error.message}
+        details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})
+    if error.retry_after_s is not None:
+        delay = f"{error.retry_after_s:g}s"
+        details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": delay})
+    return encode(_error(error.status, error.message, error.code, details))
 
 
 def _chat(request: _Request) -> Chat:
@@ -245,26 +236,24 @@ def _plain(schema: JSON) -> JSON:
     }
 
 
-class ResponseRenderer(Renderer):
-    """A renderer of one response; function calls are sent whole, and refusals are text."""
+class ResponseRenderer(WholeCallRenderer):
+    """A renderer of one response; refusals are text, and responses have no creation time."""
 
-    def __init__(self, incoming: IncomingCall, number: int) -> None:
-        super().__init__(incoming)
+    def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
+        super().__init__(incoming, number, created)
         self._events = incoming.stream_type == _SSE
         self.frame_end = b"\r\n\r\n" if self._events else b""
         self._started = False
-        self._calls = CallCollector()
         model = incoming.call.upstream_model
         self._meta = {"modelVersion": model, "responseId": f"simulated-{number}"}
         given = incoming.input_tokens
         so_far = {"usageMetadata": {"promptTokenCount": given, "totalTokenCount": given}}
-        rest = encode((so_far if self._include_usage else {}) | self._meta)
+        rest = encode((so_far if incoming.include_usage else {}) | self._meta)
         self._start = b'{"candidates":[{"content":{"parts":['
         self._end = b'],"role":"model"},"index":0}],' + rest[1:]
 
-    def content(self, chunk: Content | None) -> bytes:
-        parts = self._parts(chunk)
-        return b"".join([self._framed(self._start + encode(part) + self._end) for part in parts])
+    def whole_frame(self, content: Content) -> bytes:
+        return self._framed(self._start + encode(_part(content)) + self._end)
 
     def finish(self, reason: Reason, usage: Usage | None) -> bytes:
         calls = self.content(None)
@@ -288,15 +277,9 @@ class ResponseRenderer(Renderer):
 
     def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
         parts: list[Part] = []
-        for chunk in (*content, None):
-            for part in self._parts(chunk):
-                _grow(parts, part)
+        for one in self.completed(*content, None):
+            _grow(parts, _part(one))
         return encode(self._last(reason, parts, usage))
-
-    def _parts(self, chunk: Content | None) -> list[Part]:
-        """Return the parts that a chunk, or the end of the answer, completes."""
-        calls = [_call_part(call) for call in self._calls.completed_by(chunk)]
-        return [*calls, *([] if chunk is None else _text_parts(chunk))]
 
     def _last(self, reason: Reason, parts: list[Part], usage: Usage | None) -> Part:
         """Return the response with the finish; a filter without any content blocks the prompt."""
@@ -313,18 +296,14 @@ class ResponseRenderer(Renderer):
         return before + document + self.frame_end
 
 
-def _text_parts(chunk: Content) -> list[Part]:
-    match chunk:
+def _part(content: Content) -> Part:
+    match content:
+        case ToolCallChunk(id=id, name=name, arguments=arguments):
+            return {"functionCall": {"id": id, "name": name, "args": Raw(arguments.encode())}}
         case ReasoningChunk(text=text):
-            return [{"thought": True, "text": text}]
+            return {"thought": True, "text": text}
         case TextChunk(text=text) | RefusalChunk(text=text):
-            return [{"text": text}]
-    return []
-
-
-def _call_part(call: ToolCallChunk) -> Part:
-    args = Raw(call.arguments.encode())
-    return {"functionCall": {"id": call.id, "name": call.name, "args": args}}
+            return {"text": text}
 
 
 def _grow(parts: list[Part], part: Part) -> None:
@@ -354,3 +333,7 @@ def _error(status: int, message: str, code: str | None, details: list[Part]) -> 
     name = _STATUSES.get(status, "INTERNAL" if status >= 500 else "FAILED_PRECONDITION")
     error: Part = {"code": status, "message": message, "status": name}
     return {"error": error | ({"details": details} if details else {})}
+
+
+WIRE = WireFormat(_PATH, _parse, ResponseRenderer, _error_body)
+"""Wire format `gemini`; a stream without `alt=sse` is one JSON array."""

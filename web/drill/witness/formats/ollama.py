@@ -10,20 +10,20 @@ from typing import Annotated, Literal
 from msgspec import Raw
 from pydantic import ConfigDict, Field
 
-from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk
+from actors.turn.chunks import ReasoningChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.drill.witness.formats.base import FAILED, Content, IncomingCall, Renderer, encode
+from web.drill.witness.formats.base import FAILED, Content, IncomingCall, WireFormat, encode
 from web.drill.witness.formats.foreign_call import (
-    CallCollector,
     Chat,
     Fields,
     Part,
+    WholeCallRenderer,
     image_part,
     json_schema,
-    read_fields,
     text_part,
 )
+from web.http.validation_errors import validated
 
 _MORE = b',"done":false}\n'
 _EFFORTS = {True: "medium", False: "none"}
@@ -61,27 +61,18 @@ class _Request(Fields):
     format: str | dict[str, JSON] | None = None
 
 
-class Ollama:
-    """Wire format `ollama`."""
+def _parse(document: dict[str, JSON], path: str) -> IncomingCall:
+    request = validated(_Request, document)
+    return IncomingCall(
+        call=_chat(request.messages).call(request.model, _parameters(request)),
+        stream=request.stream is not False,
+        stream_type="application/x-ndjson",
+    )
 
-    def matches(self, path: str) -> bool:
-        return path == "/api/chat"
 
-    def read(self, path: str, body: bytes) -> IncomingCall:
-        request = read_fields(body, _Request)
-        return IncomingCall(
-            call=_chat(request.messages).call(request.model, _parameters(request)),
-            stream=request.stream is not False,
-            stream_type="application/x-ndjson",
-        )
-
-    def renderer(self, incoming: IncomingCall, number: int, created: int) -> "LineRenderer":
-        """Return a renderer for request `number`; `created` is in seconds since the epoch."""
-        return LineRenderer(incoming, number, created)
-
-    def error_body(self, rejection: ErrorInfo) -> bytes:
-        """Return the body of an error response, which contains only the message."""
-        return encode({"error": rejection.message})
+def _error_body(error: ErrorInfo) -> bytes:
+    """Return the body of an error response, which contains only the message."""
+    return encode({"error": error.message})
 
 
 def _chat(messages: Sequence[_Message]) -> Chat:
@@ -119,18 +110,17 @@ def _parameters(request: _Request) -> dict[str, JSON]:
     return chat
 
 
-class LineRenderer(Renderer):
+class LineRenderer(WholeCallRenderer):
     """A renderer of one answer.
 
-    Tool calls are sent whole. Ollama has no refusals and no content filter: refusals are text and
-    a filtered answer ends with `stop`.
+    Ollama has no refusals and no content filter: refusals are text and a filtered answer ends with
+    `stop`.
     """
 
     frame_end = b"\n"
 
     def __init__(self, incoming: IncomingCall, number: int, created: int) -> None:
-        super().__init__(incoming)
-        self._calls = CallCollector()
+        super().__init__(incoming, number, created)
         second = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         self._meta = {
             "model": incoming.call.upstream_model,
@@ -138,15 +128,15 @@ class LineRenderer(Renderer):
         }
         self._start = encode(self._meta)[:-1] + b',"message":{"role":"assistant","content":'
 
-    def content(self, chunk: Content | None) -> bytes:
-        calls = self._call_parts([chunk])
-        frames = self._line({"tool_calls": calls}) if calls else b""
-        match chunk:
+    def whole_frame(self, content: Content) -> bytes:
+        match content:
             case TextChunk(text=text) | RefusalChunk(text=text):
-                return frames + self._start + encode(text) + b"}" + _MORE
+                return self._start + encode(text) + b"}" + _MORE
             case ReasoningChunk(text=text):
-                return frames + self._line({"thinking": text})
-        return frames
+                fields: Part = {"thinking": text}
+            case ToolCallChunk():
+                fields = {"tool_calls": [_call(content)]}
+        return self._start + b'"",' + encode(fields)[1:] + _MORE
 
     def finish(self, reason: Reason, usage: Usage | None) -> bytes:
         return self.content(None) + self._last(reason, {"content": ""}, usage) + b"\n"
@@ -162,23 +152,16 @@ class LineRenderer(Renderer):
         return encode({"error": FAILED}) + b"\n"
 
     def document(self, content: Sequence[Content], reason: Reason, usage: Usage | None) -> bytes:
-        texts = [one.text for one in content if isinstance(one, TextChunk | RefusalChunk)]
-        thoughts = [one.text for one in content if isinstance(one, ReasoningChunk)]
+        whole = self.completed(*content, None)
+        texts = [one.text for one in whole if isinstance(one, TextChunk | RefusalChunk)]
+        thoughts = [one.text for one in whole if isinstance(one, ReasoningChunk)]
+        calls = [_call(one) for one in whole if isinstance(one, ToolCallChunk)]
         message: Part = {"content": "".join(texts)}
         if thoughts:
             message["thinking"] = "".join(thoughts)
-        if calls := self._call_parts([*content, None]):
+        if calls:
             message["tool_calls"] = calls
         return self._last(reason, message, usage)
-
-    def _call_parts(self, chunks: Sequence[Content | None]) -> list[Part]:
-        """Return the calls that the chunks complete, without ids, as older versions send them."""
-        calls = [call for chunk in chunks for call in self._calls.completed_by(chunk)]
-        given = [(call.name, Raw(call.arguments.encode())) for call in calls]
-        return [{"function": {"name": name, "arguments": arguments}} for name, arguments in given]
-
-    def _line(self, message: Mapping[str, object]) -> bytes:
-        return self._start + b'"",' + encode(message)[1:] + _MORE
 
     def _last(self, reason: Reason, message: Mapping[str, object], usage: Usage | None) -> bytes:
         return encode(
@@ -192,6 +175,11 @@ class LineRenderer(Renderer):
         )
 
 
+def _call(call: ToolCallChunk) -> Part:
+    """Return a call without its id, as older versions send it."""
+    return {"function": {"name": call.name, "arguments": Raw(call.arguments.encode())}}
+
+
 def _counts(usage: Usage) -> dict[str, int]:
     """Return token counts and durations in nanoseconds, at one millisecond per token."""
     given, made = usage.input_tokens * 10**6, usage.output_tokens * 10**6
@@ -203,3 +191,6 @@ def _counts(usage: Usage) -> dict[str, int]:
         "eval_count": usage.output_tokens,
         "eval_duration": made,
     }
+
+
+WIRE = WireFormat("/api/chat", _parse, LineRenderer, _error_body)

@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from actors.turn.model_call import JSON, ModelCall
-from actors.turn.outcome import ErrorInfo
 from web.dialects.openai_responses.stream import DIALECT
-from web.dialects.turn_errors import error_body
-from web.drill.witness.formats.base import FAILED, IncomingCall, Renderer, encode
+from web.drill.witness.formats.base import FAILED, IncomingCall, WireFormat, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
-from web.http.json_body import json_object
 from web.surfaces.responses.history.conversation import conversation_of
 from web.surfaces.responses.history.history import Chain
 from web.surfaces.responses.input.items import read_input
@@ -43,33 +40,24 @@ class ResponsesRenderer(DialectRenderer):
         return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
 
 
-class OpenAIResponses:
-    """Wire format `openai-responses`."""
+def _parse(document: dict[str, JSON], path: str) -> IncomingCall:
+    request = read_responses_request(document)
+    echo = request.echo | {"instructions": request.instructions}
+    if request.instructions:
+        told: JSON = [{"role": "system", "content": request.instructions}]
+        request = replace(request, input=[*read_input(told), *request.input])
+    groups = conversation_of(request, Chain()).groups
+    return IncomingCall(
+        call=ModelCall(
+            upstream_model=request.model,
+            messages=tuple(message for group in groups for message in group.messages),
+            parameters=request.parameters,
+        ),
+        stream=request.stream,
+        user=request.parameters.get("user"),
+        metadata=echo.get("metadata") or None,
+        options={"echo": echo},
+    )
 
-    def matches(self, path: str) -> bool:
-        return path == "/v1/responses"
 
-    def read(self, path: str, body: bytes) -> IncomingCall:
-        request = read_responses_request(json_object(body))
-        echo = request.echo | {"instructions": request.instructions}
-        if request.instructions:
-            told: JSON = [{"role": "system", "content": request.instructions}]
-            request = replace(request, input=[*read_input(told), *request.input])
-        groups = conversation_of(request, Chain()).groups
-        return IncomingCall(
-            call=ModelCall(
-                upstream_model=request.model,
-                messages=tuple(message for group in groups for message in group.messages),
-                parameters=request.parameters,
-            ),
-            stream=request.stream,
-            user=request.parameters.get("user"),
-            metadata=echo.get("metadata") or None,
-            options={"echo": echo},
-        )
-
-    def renderer(self, incoming: IncomingCall, number: int, created: int) -> Renderer:
-        return ResponsesRenderer(incoming, number, created)
-
-    def error_body(self, rejection: ErrorInfo) -> bytes:
-        return encode(error_body(rejection))
+WIRE = WireFormat("/v1/responses", _parse, ResponsesRenderer)

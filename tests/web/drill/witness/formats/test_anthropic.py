@@ -23,7 +23,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.drill.witness.formats.anthropic import Anthropic
+from web.drill.witness.formats.anthropic import WIRE
 from web.drill.witness.formats.base import IncomingCall, Renderer
 from web.http.api_error import ApiError
 
@@ -34,12 +34,12 @@ USED = UsageChunk(Usage(input_tokens=9, output_tokens=3, cached_input_tokens=4, 
 
 def read(**fields: Any) -> IncomingCall:
     document = {"model": "sim", "max_tokens": 100, "messages": [HI], **fields}
-    return Anthropic().read(_PATH, msgspec.json.encode(document))
+    return WIRE.read(_PATH, msgspec.json.encode(document))
 
 
 def renderer(*, usage: bool = True) -> Renderer:
     ask = msgspec.structs.replace(read(stream=True), include_usage=usage)
-    return Anthropic().renderer(ask, 7, 1000)
+    return WIRE.renderer(ask, 7, 1000)
 
 
 def events(frames: bytes) -> list[dict[str, Any]]:
@@ -207,13 +207,13 @@ def test_invalid_request_is_rejected(fields: dict[str, Any], complaint: str) -> 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'"\xff"', b"[" * 100_000, b"{}"])
 def test_malformed_body_is_rejected(body: bytes) -> None:
     with pytest.raises(ApiError):
-        Anthropic().read(_PATH, body)
+        WIRE.read(_PATH, body)
 
 
 @given(st.binary())
 def test_any_body_is_read_or_rejected(body: bytes) -> None:
     with contextlib.suppress(ApiError):
-        assert isinstance(Anthropic().read(_PATH, body), IncomingCall)
+        assert isinstance(WIRE.read(_PATH, body), IncomingCall)
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
@@ -261,7 +261,7 @@ def test_chat_survives_our_request_format(
         upstream_model="sim", messages=read_messages(messages), parameters={"user": "u"}
     )
     assert ANTHROPIC.unsupported(call) == ()
-    sent = Anthropic().read(_PATH, ANTHROPIC.build(call, None).body).call
+    sent = WIRE.read(_PATH, ANTHROPIC.build(call, None).body).call
     if len(system) > 1:  # the API has one system prompt of several blocks
         messages[: len(system)] = [
             {"role": "system", "content": [{"type": "text", "text": text} for text in system]}
@@ -457,7 +457,7 @@ def test_non_streaming_answer() -> None:
     ],
 )
 def test_error_bodies(status: int, type: str) -> None:
-    body = Anthropic().error_body(ErrorInfo(status=status, message="Slow", code="rate", param="p"))
+    body = WIRE.error_body(ErrorInfo(status=status, message="Slow", code="rate", param="p"))
     assert msgspec.json.decode(body) == {
         "type": "error",
         "error": {"type": type, "message": "Slow"},
@@ -473,7 +473,7 @@ def test_error_bodies(status: int, type: str) -> None:
     ],
 )
 def test_error_codes_become_messages(code: str, words: str) -> None:
-    body = Anthropic().error_body(ErrorInfo(status=400, message="x", code=code))
+    body = WIRE.error_body(ErrorInfo(status=400, message="x", code=code))
     assert words in msgspec.json.decode(body)["error"]["message"]
 
 

@@ -8,11 +8,10 @@ from actors.providers.simulated.embeddings import unit_vector
 from actors.turn.chunks import FinishChunk, TextChunk, UsageChunk
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import IncomingCall
-from web.drill.witness.formats.embeddings import Embeddings
+from web.drill.witness.formats.embeddings import WIRE
 from web.http.api_error import ApiError
 
 PATH = "/v1/embeddings"
-WIRE = Embeddings()
 
 
 def read(**changes: object) -> IncomingCall:
@@ -72,5 +71,5 @@ def test_malformed_body_is_rejected() -> None:
 
 
 def test_errors_have_the_format_of_chats() -> None:
-    error = msgspec.json.decode(WIRE.error_body(ErrorInfo(status=429, message="Slow", code="r")))
-    assert error["error"]["code"] == "r"
+    body = WIRE.error_body(ErrorInfo(status=429, message="Slow", code="r"))
+    assert msgspec.json.decode(body)["error"]["code"] == "r"

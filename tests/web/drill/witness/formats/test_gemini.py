@@ -21,8 +21,8 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.drill.witness.formats.base import IncomingCall
-from web.drill.witness.formats.gemini import Gemini, ResponseRenderer
+from web.drill.witness.formats.base import IncomingCall, Renderer
+from web.drill.witness.formats.gemini import WIRE
 from web.http.api_error import ApiError
 
 PATH = "/v1beta/models/sim:streamGenerateContent"
@@ -41,12 +41,12 @@ COUNTS = {
 
 def read(path: str = EVENTS, **fields: Any) -> IncomingCall:
     document = msgspec.json.decode(BODY) | fields
-    return Gemini().read(path, msgspec.json.encode(document))
+    return WIRE.read(path, msgspec.json.encode(document))
 
 
-def renderer(path: str = EVENTS, *, usage: bool = True) -> ResponseRenderer:
+def renderer(path: str = EVENTS, *, usage: bool = True) -> Renderer:
     ask = msgspec.structs.replace(read(path), include_usage=usage)
-    return Gemini().renderer(ask, 7, 1000)
+    return WIRE.renderer(ask, 7, 1000)
 
 
 def checked(document: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def parts(frames: bytes) -> list[Any]:
     ],
 )
 def test_paths_are_recognised(path: str, taken: bool) -> None:
-    assert Gemini().matches(path) == taken
+    assert WIRE.matches(path) == taken
 
 
 def test_path_holds_model_and_stream_type() -> None:
@@ -239,7 +239,7 @@ def test_response_formats_are_read() -> None:
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(ApiError, match=complaint) as problem:
-        Gemini().read(EVENTS, body)
+        WIRE.read(EVENTS, body)
     assert problem.value.info.param == param
 
 
@@ -247,7 +247,7 @@ def test_deep_schema_does_not_crash() -> None:
     schema = b'{"items":' * 900 + b"5" + b"}" * 900
     declared = b'[{"functionDeclarations":[{"name":"f","parameters":%b}]}]' % schema
     with contextlib.suppress(ApiError):
-        Gemini().read(EVENTS, BODY[:-1] + b',"tools":%b}' % declared)
+        WIRE.read(EVENTS, BODY[:-1] + b',"tools":%b}' % declared)
 
 
 FIELDS = ["contents", "systemInstruction", "tools", "toolConfig", "generationConfig"]
@@ -274,13 +274,13 @@ ANYTHING = st.recursive(
 def test_any_document_is_read_or_rejected(document: dict[str, Any]) -> None:
     for body in (document, {"contents": [{"parts": [{"text": "a"}]}]} | document):
         with contextlib.suppress(ApiError):
-            assert isinstance(Gemini().read(EVENTS, msgspec.json.encode(body)), IncomingCall)
+            assert isinstance(WIRE.read(EVENTS, msgspec.json.encode(body)), IncomingCall)
 
 
 @given(st.binary())
 def test_any_body_is_read_or_rejected(body: bytes) -> None:
     with contextlib.suppress(ApiError):
-        assert isinstance(Gemini().read(EVENTS, body), IncomingCall)
+        assert isinstance(WIRE.read(EVENTS, body), IncomingCall)
 
 
 @given(st.lists(st.text(), min_size=1))
@@ -424,7 +424,7 @@ def test_non_streaming_answer() -> None:
 def test_error_body() -> None:
     kind = "type.googleapis.com/google.rpc."
     rejection = ErrorInfo(status=429, message="Slow", code="rate", param="p", retry_after_s=2.5)
-    assert msgspec.json.decode(Gemini().error_body(rejection)) == {
+    assert msgspec.json.decode(WIRE.error_body(rejection)) == {
         "error": {
             "code": 429,
             "message": "Slow",
@@ -439,7 +439,7 @@ def test_error_body() -> None:
             ],
         }
     }
-    plain = Gemini().error_body(ErrorInfo(status=529, message="Busy"))
+    plain = WIRE.error_body(ErrorInfo(status=529, message="Busy"))
     assert msgspec.json.decode(plain) == {
         "error": {"code": 529, "message": "Busy", "status": "INTERNAL"}
     }

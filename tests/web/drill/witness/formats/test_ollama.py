@@ -21,8 +21,8 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.outcome import ErrorInfo, Reason, Usage
-from web.drill.witness.formats.base import IncomingCall
-from web.drill.witness.formats.ollama import LineRenderer, Ollama
+from web.drill.witness.formats.base import IncomingCall, Renderer
+from web.drill.witness.formats.ollama import WIRE
 from web.http.api_error import ApiError
 
 PATH = "/api/chat"
@@ -32,11 +32,11 @@ META = {"model": "sim", "created_at": "1970-01-01T00:16:40.000000007Z"}
 
 def read(**fields: Any) -> IncomingCall:
     document: dict[str, Any] = {"model": "sim", "messages": [{"role": "user", "content": "Hi"}]}
-    return Ollama().read(PATH, msgspec.json.encode(document | fields))
+    return WIRE.read(PATH, msgspec.json.encode(document | fields))
 
 
-def renderer(*, usage: bool = True) -> LineRenderer:
-    return Ollama().renderer(msgspec.structs.replace(read(), include_usage=usage), 7, 1000)
+def renderer(*, usage: bool = True) -> Renderer:
+    return WIRE.renderer(msgspec.structs.replace(read(), include_usage=usage), 7, 1000)
 
 
 def checked(document: dict[str, Any]) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def lines(frames: bytes) -> list[dict[str, Any]]:
 
 
 def test_stream_is_the_default() -> None:
-    assert Ollama().matches(PATH)
-    assert not Ollama().matches("/api/generate")
+    assert WIRE.matches(PATH)
+    assert not WIRE.matches("/api/generate")
     assert read().stream
     assert read(stream=True).stream
     assert not read(stream=False).stream
@@ -145,7 +145,7 @@ def test_response_formats_are_read() -> None:
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(ApiError, match=complaint) as problem:
-        Ollama().read(PATH, body)
+        WIRE.read(PATH, body)
     assert problem.value.info.param == param
 
 
@@ -278,4 +278,4 @@ def test_non_streaming_answer() -> None:
 
 def test_error_body() -> None:
     rejection = ErrorInfo(status=404, message="No such model", code="c", param="model")
-    assert msgspec.json.decode(Ollama().error_body(rejection)) == {"error": "No such model"}
+    assert msgspec.json.decode(WIRE.error_body(rejection)) == {"error": "No such model"}

@@ -20,7 +20,7 @@ from actors.turn.chunks import (
 )
 from actors.turn.outcome import ErrorInfo, Reason, Usage
 from web.drill.witness.formats.base import IncomingCall, Renderer
-from web.drill.witness.formats.openai_chat import OpenAIChat
+from web.drill.witness.formats.openai_chat import WIRE
 from web.http.api_error import ApiError
 
 PLAIN = b'{"model":"sim","messages":[{"role":"user"}],"stream":true}'
@@ -30,8 +30,7 @@ _PATH = "/v1/chat/completions"
 
 
 def renderer(body: bytes = PLAIN) -> Renderer:
-    wire = OpenAIChat()
-    return wire.renderer(wire.read(_PATH, body), 7, 1000)
+    return WIRE.renderer(WIRE.read(_PATH, body), 7, 1000)
 
 
 def events(frames: bytes) -> list[dict[str, object]]:
@@ -42,7 +41,7 @@ def events(frames: bytes) -> list[dict[str, object]]:
 
 
 def test_request_is_read() -> None:
-    ask = OpenAIChat().read(
+    ask = WIRE.read(
         _PATH,
         b'{"model":"m","messages":[{"role":"user"}],"user":"u","metadata":{"a":1},'
         b'"temperature":0.5,"stream":true}',
@@ -67,14 +66,14 @@ def test_request_is_read() -> None:
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(ApiError, match=complaint) as problem:
-        OpenAIChat().read(_PATH, body)
+        WIRE.read(_PATH, body)
     assert problem.value.info.param == param
 
 
 @given(st.binary())
 def test_any_body_is_read_or_rejected(body: bytes) -> None:
     with contextlib.suppress(ApiError):
-        assert isinstance(OpenAIChat().read(_PATH, body), IncomingCall)
+        assert isinstance(WIRE.read(_PATH, body), IncomingCall)
 
 
 @given(st.lists(st.text(), min_size=1))
@@ -187,7 +186,7 @@ def test_non_streaming_answer() -> None:
 
 def test_error_body() -> None:
     error = ErrorInfo(status=429, message="Slow", type="limit_error", code="rate", param="p")
-    assert msgspec.json.decode(OpenAIChat().error_body(error)) == {
+    assert msgspec.json.decode(WIRE.error_body(error)) == {
         "error": {
             "message": "Slow",
             "type": "limit_error",

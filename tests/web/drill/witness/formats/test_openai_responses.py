@@ -39,7 +39,7 @@ from actors.turn.outcome import ErrorInfo, Reason, Usage
 from tests.support.decoder_feeds import drained
 from tests.support.responses_sdk_readers import read_event, read_events, read_response
 from web.drill.witness.formats.base import IncomingCall, Renderer
-from web.drill.witness.formats.openai_responses import OpenAIResponses
+from web.drill.witness.formats.openai_responses import WIRE
 from web.http.api_error import ApiError
 
 PATH = "/v1/responses"
@@ -49,11 +49,11 @@ TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "stri
 
 def read(**document: object) -> IncomingCall:
     body = msgspec.json.encode({"model": "sim", "input": "Hi", **document})
-    return OpenAIResponses().read(PATH, body)
+    return WIRE.read(PATH, body)
 
 
 def renderer(**document: object) -> Renderer:
-    return OpenAIResponses().renderer(read(stream=True, **document), 7, 1000)
+    return WIRE.renderer(read(stream=True, **document), 7, 1000)
 
 
 def rendered(*chunks: Chunk) -> bytes:
@@ -150,7 +150,7 @@ def test_request_of_our_format_round_trips() -> None:
             "user": "u",
         },
     )
-    ask = OpenAIResponses().read(PATH, OPENAI_RESPONSES.build(call, None).body)
+    ask = WIRE.read(PATH, OPENAI_RESPONSES.build(call, None).body)
     assert ask.call.upstream_model == "sim"
     assert ask.call.messages == call.messages
     assert ask.call.parameters == call.parameters
@@ -177,7 +177,7 @@ def test_request_of_our_format_round_trips() -> None:
 )
 def test_invalid_request_is_rejected(body: bytes, complaint: str, param: str | None) -> None:
     with pytest.raises(ApiError, match=complaint) as problem:
-        OpenAIResponses().read(PATH, body)
+        WIRE.read(PATH, body)
     assert problem.value.info.param == param
 
 
@@ -202,7 +202,7 @@ ANY = st.recursive(
 def test_any_body_is_read_or_rejected(document: dict[str, object]) -> None:
     with contextlib.suppress(ApiError):
         ask = read(**document)
-        assert OpenAIResponses().renderer(ask, 1, 1).frame(TextChunk("a"))
+        assert WIRE.renderer(ask, 1, 1).frame(TextChunk("a"))
 
 
 def answers() -> st.SearchStrategy[list[Chunk]]:
@@ -323,7 +323,7 @@ def test_answer_at_the_length_limit_is_incomplete() -> None:
 def test_finish_waits_for_expected_usage() -> None:
     assert b"response.completed" not in rendered(TextChunk("a"), FinishChunk(Reason.STOP))
     ask = msgspec.structs.replace(read(stream=True), include_usage=False)
-    frames = OpenAIResponses().renderer(ask, 7, 1000).frame(FinishChunk(Reason.STOP))
+    frames = WIRE.renderer(ask, 7, 1000).frame(FinishChunk(Reason.STOP))
     *_, last = read_events(frames)
     assert isinstance(last, ResponseCompletedEvent)
     assert last.response.usage is None
@@ -372,7 +372,7 @@ def test_error_in_the_stream_is_two_events(code: str | None, started: bool) -> N
 
 def test_error_body() -> None:
     error = ErrorInfo(status=429, message="Slow", type="limit_error", code="rate", param="p")
-    assert msgspec.json.decode(OpenAIResponses().error_body(error)) == {
+    assert msgspec.json.decode(WIRE.error_body(error)) == {
         "error": {
             "message": "Slow",
             "type": "limit_error",
