@@ -1,9 +1,8 @@
 """Simulated provider served over HTTP: an upstream for tests that records what it observes.
 
-- `server`: accepts connections; `connection` serves one
+- `server`: accepts connections; `connection` serves one, and sends answers with their faults
 - `simulation`: routes requests to wire formats
 - `formats`: one wire format each
-- `answers`: sends answers with their faults
 - `http1`, `websocket`: the transports
 - `observations`: requests and disconnects, as evidence
 

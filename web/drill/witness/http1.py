@@ -8,7 +8,6 @@ import struct
 from collections.abc import Sequence
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Protocol
 
 import h11
 import trio
@@ -17,7 +16,7 @@ from msgspec import Struct
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.turn.outcome import ErrorInfo
 from web.drill.witness.formats.base import WireFormat
-from web.http.api_error import ApiError
+from web.http.api_error import invalid
 
 _READ = 65_536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -59,27 +58,8 @@ class Request(Struct, frozen=True):
         return f"{self.path}?{self.query}" if self.query else self.path
 
 
-class Endpoint(Protocol):
-    """A connection that can be closed or reset."""
-
-    async def receive(self) -> bytes:
-        """Wait for bytes; `b""` is the peer's FIN. Raises `trio.BrokenResourceError`."""
-
-    async def send(self, data: bytes) -> None:
-        """Send all of `data`. Raises `trio.BrokenResourceError`.
-
-        Not a checkpoint if the socket accepts everything at once; callers sleep between sends.
-        """
-
-    def close(self) -> None:
-        """End the connection with a FIN; idempotent."""
-
-    def reset(self) -> None:
-        """End the connection with an RST."""
-
-
-class SocketEndpoint:
-    """An `Endpoint` over a connected non-blocking socket.
+class Endpoint:
+    """A connected socket, which can be closed or reset.
 
     It bypasses trio's streams, because in a benchmark the simulated provider should cost no more
     than one `send` per token.
@@ -91,7 +71,7 @@ class SocketEndpoint:
         self._socket = sock
 
     async def receive(self) -> bytes:
-        """See `Endpoint`."""
+        """Wait for bytes; `b""` is the peer's FIN. Raises `trio.BrokenResourceError`."""
         while True:
             await trio.lowlevel.wait_readable(self._socket)
             try:
@@ -102,20 +82,20 @@ class SocketEndpoint:
                 raise trio.BrokenResourceError(str(error)) from None
 
     async def send(self, data: bytes) -> None:
-        """See `Endpoint`."""
+        """Send all of `data`. Raises `trio.BrokenResourceError`.
+
+        Not a checkpoint if the socket accepts everything at once; callers sleep between sends.
+        """
         sent = self._send_some(data)
         while sent < len(data):
             await trio.lowlevel.wait_writable(self._socket)
             sent += self._send_some(data[sent:])
 
-    def close(self) -> None:
-        """See `Endpoint`."""
-        self._socket.close()
-
-    def reset(self) -> None:
-        """See `Endpoint`."""
-        # With a linger time of 0 the kernel sends RST instead of FIN and drops unsent data.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    def close(self, *, reset: bool) -> None:
+        """End the connection with a FIN or an RST."""
+        if reset:
+            # With a linger time of 0 the kernel sends RST instead of FIN and drops unsent data.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._socket.close()
 
     def _send_some(self, data: bytes) -> int:
@@ -145,7 +125,7 @@ class HttpTransport:
         try:
             request = await self._read(parser)
         except h11.RemoteProtocolError as error:
-            raise _refused(error.error_status_hint, str(error)) from None
+            raise invalid(str(error), status=error.error_status_hint) from None
         self._buffered = parser.trailing_data[0]
         return request
 
@@ -193,12 +173,12 @@ class HttpTransport:
         if not isinstance(head, h11.Request):
             return None
         if head.http_version != b"1.1":
-            raise _refused(505, "only HTTP/1.1 is supported")
+            raise invalid("only HTTP/1.1 is supported", status=505)
         body = bytearray()
         while isinstance(event := await self._event(parser), h11.Data):
             body += event.data
             if len(body) > MAX_BODY:
-                raise _refused(413, f"the body is longer than {MAX_BODY} bytes")
+                raise invalid(f"the body is longer than {MAX_BODY} bytes", status=413)
         return _request(head, bytes(body)) if isinstance(event, h11.EndOfMessage) else None
 
     async def _event(self, parser: h11.Connection) -> object:
@@ -229,10 +209,6 @@ def whole_response(
     """Return a response with a known body."""
     length = ("Content-Length", str(len(body)))
     return response_head(status, [("Content-Type", type), length, *headers]) + body
-
-
-def _refused(status: int, message: str) -> ApiError:
-    return ApiError(ErrorInfo(status=status, message=message))
 
 
 def _request(head: h11.Request, body: bytes) -> Request:

@@ -72,12 +72,12 @@ class Witness:
 
     def __init__(
         self,
-        note: Callable[[WitnessEvent], None] | None = None,
+        note: Callable[[WitnessEvent], None] = lambda event: None,
         *,
         tokens: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._note = note
+        self.note = note
         self.records_tokens = tokens
         self.clock = clock
         self._requests: OrderedDict[int, WitnessedRequest] = OrderedDict()
@@ -110,11 +110,6 @@ class Witness:
         """Return the reports in order of arrival, filtered by witness id or user if `id` is set."""
         reports = [record.report() for record in self._requests.values()]
         return [one for one in reports if id is None or id in (one.id, one.user)]
-
-    def note(self, event: WitnessEvent) -> None:
-        """Pass an event on."""
-        if self._note is not None:
-            self._note(event)
 
 
 class WitnessedRequest:
@@ -187,33 +182,24 @@ async def keep_witness_file(
 
     Raises `OSError` if the file cannot be written.
     """
-    unwritten: list[WitnessEvent] = []
     with events, await trio.to_thread.run_sync(path.open, "ab") as file:
         task_status.started()
         try:
-            await _append(file, events, unwritten)
+            await _append(file, events)
         except trio.Cancelled:
             # Shielded: a test that stops the server still needs the events recorded so far.
             with trio.move_on_after(_DRAIN_S, shield=True):
-                await _append(file, events, unwritten)
+                await _append(file, events)
             raise
 
 
-async def _append(file: BinaryIO, events: WitnessEvents, unwritten: list[WitnessEvent]) -> None:
+async def _append(file: BinaryIO, events: WitnessEvents) -> None:
     """Write the events with one thread call per batch."""
-    while True:
-        if unwritten:
-            await trio.to_thread.run_sync(_write, file, unwritten)
-            unwritten.clear()
-        try:
-            unwritten.append(await events.receive())
-            while True:
-                unwritten.append(events.receive_nowait())
-        except trio.WouldBlock:
-            continue
-        except trio.EndOfChannel:
-            if not unwritten:
-                return
+    async for first in events:
+        waiting = range(events.statistics().current_buffer_used)
+        batch = [first, *[events.receive_nowait() for _ in waiting]]
+        with trio.CancelScope(shield=True):  # a cancellation must not lose the batch
+            await trio.to_thread.run_sync(_write, file, batch)
 
 
 def _write(file: BinaryIO, batch: Iterable[WitnessEvent]) -> None:

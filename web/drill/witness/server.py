@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.providers.simulated import Scenario
 from web.drill.witness.connection import handle
-from web.drill.witness.http1 import SocketEndpoint
+from web.drill.witness.http1 import Endpoint
 from web.drill.witness.observations import Witness, keep_witness_file, witness_channel
 from web.drill.witness.simulation import Simulation
 
@@ -60,7 +60,7 @@ async def serve_simulated(  # noqa: ASYNC128 (it passes task_status on)
 
 
 async def _serve(simulation: Simulation, stream: trio.SocketStream) -> None:
-    await handle(SocketEndpoint(socket.socket(fileno=stream.socket.detach())), simulation)
+    await handle(Endpoint(socket.socket(fileno=stream.socket.detach())), simulation)
 
 
 def run_simulated(settings: SimulateSettings, announce: Callable[[str], None]) -> None:

@@ -6,23 +6,33 @@ from urllib.parse import parse_qs
 
 import msgspec
 import trio
+from msgspec import Struct
 
-from actors.providers.simulated import Scenario, script
+from actors.providers.simulated import Scenario, Script, script
 from actors.providers.simulated.script import History
 from actors.runtime.offload import Cost, is_much, off_loop
-from web.drill.witness.answers import PreparedCall
 from web.drill.witness.formats.anthropic import WIRE as ANTHROPIC
-from web.drill.witness.formats.base import WireFormat
+from web.drill.witness.formats.base import IncomingCall, Renderer, WireFormat
 from web.drill.witness.formats.embeddings import WIRE as EMBEDDINGS
 from web.drill.witness.formats.gemini import WIRE as GEMINI
 from web.drill.witness.formats.ollama import WIRE as OLLAMA
 from web.drill.witness.formats.openai_chat import WIRE as OPENAI_CHAT
 from web.drill.witness.formats.openai_responses import WIRE as OPENAI_RESPONSES
 from web.drill.witness.http1 import Request, whole_response
-from web.drill.witness.observations import Witness
+from web.drill.witness.observations import Witness, WitnessedRequest
 
 _EXAMPLES = ("sim", "sim:tool", "sim:reasoning", "sim:echo", "sim:unicode")
 _WIRES = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC, GEMINI, OLLAMA, EMBEDDINGS)
+
+
+class PreparedCall(Struct, frozen=True):
+    """A call with everything that its answer needs."""
+
+    wire: WireFormat
+    incoming: IncomingCall
+    script: Script
+    renderer: Renderer
+    record: WitnessedRequest
 
 
 class Simulation:

@@ -31,17 +31,11 @@ def accept_socket(request: Request) -> bytes | None:
     """Return the response to a handshake (RFC 6455 §4.2.1), or None for any other request."""
     key = request.headers.get("sec-websocket-key")
     upgrade = request.headers.get("upgrade", "").lower()
-    if key is None or (request.method, upgrade) != ("GET", "websocket"):
+    wanted = (request.method, upgrade) == ("GET", "websocket") and WIRE.matches(request.path)
+    if key is None or not wanted:
         return None
-    if not WIRE.matches(request.path):
-        return None
-    accept = generate_accept_token(key.encode("latin-1")).decode()
-    headers = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", accept),
-    ]
-    return response_head(101, headers)
+    accept = ("Sec-WebSocket-Accept", generate_accept_token(key.encode("latin-1")).decode())
+    return response_head(101, [("Upgrade", "websocket"), ("Connection", "Upgrade"), accept])
 
 
 class SocketTransport:
@@ -54,8 +48,8 @@ class SocketTransport:
         self._endpoint = endpoint
         self._handshake = handshake
         self._protocol = Connection(ConnectionType.SERVER)
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._partial = bytearray()
+        """Beginning of a message that is not complete yet."""
         self._received: deque[bytes] = deque()
         self._replies = b""
         """Pongs and close frames that are not sent yet."""
@@ -140,13 +134,11 @@ class SocketTransport:
                 self._replies += self._send(event.response())
 
     def _add(self, part: bytes, finished: bool) -> None:
-        self._parts.append(part)
-        self._size += len(part)
-        self._closed = self._closed or self._size > MAX_BODY
+        self._partial += part
+        self._closed = self._closed or len(self._partial) > MAX_BODY
         if finished:
-            self._received.append(b"".join(self._parts))
-            self._parts.clear()
-            self._size = 0
+            self._received.append(bytes(self._partial))
+            self._partial.clear()
 
     def _take_replies(self) -> bytes:
         replies, self._replies = self._replies, b""

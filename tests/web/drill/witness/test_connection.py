@@ -17,12 +17,13 @@ from trio.testing import (
 
 from actors.providers.simulated import Scenario
 from web.drill.witness.connection import handle
+from web.drill.witness.http1 import Endpoint
 from web.drill.witness.observations import Report, Witness, WitnessEvent
 from web.drill.witness.simulation import Simulation
 
 
-class MemoryEndpoint:
-    """An `Endpoint` in memory; records if it was ended by `close` or `reset`."""
+class MemoryEndpoint(Endpoint):
+    """An `Endpoint` in memory; records if it was closed or reset."""
 
     def __init__(self, incoming: MemoryReceiveStream, outgoing: MemorySendStream) -> None:
         self._incoming = incoming
@@ -35,12 +36,8 @@ class MemoryEndpoint:
     async def send(self, data: bytes) -> None:
         await self._outgoing.send_all(data)
 
-    def close(self) -> None:
-        self.ended = self.ended or "fin"
-        self._outgoing.close()
-
-    def reset(self) -> None:
-        self.ended = "reset"
+    def close(self, *, reset: bool) -> None:
+        self.ended = "reset" if reset else "fin"
         self._outgoing.close()
 
 
