@@ -12,7 +12,7 @@ Imports `turn`, `ports` and `formats.embeddings`. `web.drill.witness` serves the
 HTTP; anything with a socket belongs there.
 """
 
-from actors.providers.simulated.options.scenario import Scenario, load_scenario
+from actors.providers.simulated.options.grammar import Scenario, load_scenario
 from actors.providers.simulated.provider import SimulatedProvider
 from actors.providers.simulated.script import PriorCalls, script
 from actors.providers.simulated.steps import Script, Step

@@ -5,7 +5,7 @@ import trio
 
 from actors.ports import AnswerStream
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
-from actors.providers.simulated.options.scenario import Scenario
+from actors.providers.simulated.options.grammar import Scenario
 from actors.providers.simulated.script import History, script
 from actors.providers.simulated.steps import Playhead, Script, TornFrame
 from actors.turn.chunks import Chunk

@@ -12,8 +12,7 @@ from msgspec import Struct
 from actors.providers.simulated.answer import ScriptedAnswer, answer
 from actors.providers.simulated.messages import ends_with
 from actors.providers.simulated.options.behaviour import OPENING_FAULTS, Behaviour, Fault, FaultKind
-from actors.providers.simulated.options.grammar import BadModelName
-from actors.providers.simulated.options.scenario import Scenario
+from actors.providers.simulated.options.grammar import BadModelName, Scenario
 from actors.providers.simulated.rejections import Rejected, rejection
 from actors.providers.simulated.steps import Script, Step, TornFrame
 from actors.turn.chunks import (
