@@ -26,6 +26,10 @@ class Disconnected(httpx.RemoteProtocolError):
     """Raised if the peer closes or resets the connection before any byte of the response."""
 
 
+class SocketClosed(httpx.ReadError):
+    """Raised when a WebSocket brings no more messages; clients may see the text, the reason."""
+
+
 class Wire(Protocol):
     """An open connection; at most one task reads and one task writes at a time."""
 
@@ -97,6 +101,8 @@ class TlsWire:
         self._raw = raw
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        # Over ALPN, a server could choose HTTP/2, which nothing here speaks.
+        context.set_alpn_protocols(["http/1.1"])
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._ended = False
         self._flushing = False

@@ -11,7 +11,8 @@ from actors.providers.formats.embeddings import (
     embedding_parts,
     read_embeddings,
 )
-from actors.providers.http.provider import HttpProvider, OpenResponse, media_type, not_an_answer
+from actors.providers.http.failures import cut_failure
+from actors.providers.http.provider import WHOLE, HttpProvider, OpenResponse
 from actors.providers.http.response import ResponseBody
 from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.model_call import FailureKind, UpstreamFailure
@@ -24,29 +25,22 @@ class HttpEmbedder:
     """An `Embedder` over HTTP; `path` is below the base URL of `provider`."""
 
     def __init__(self, provider: HttpProvider, path: str) -> None:
+        self.name = provider.name
+        """Name of the provider in the configuration."""
         self._provider = provider
         self._path = path
-
-    @property
-    def name(self) -> str:
-        """The provider's name in the configuration."""
-        return self._provider.name
 
     async def embed(
         self, request: EmbeddingCall, upstream_model: str, *, connect_s: float
     ) -> OpenEmbedding:
         """See `actors.providers.embedding_provider.Embedder.embed`."""
         build = partial(embedding_parts, request, self._path, upstream_model)
+        large = is_much(sum(map(len, request.texts)), Cost.VECTOR)
         opened = await self._provider.send_request(
-            build, large=_is_large(request), connect_s=connect_s
+            build, (WHOLE,), large=large, connect_s=connect_s
         )
-        body = opened.body
-        if media_type(opened.response) != "application/json":
-            body.close()
-            raise not_an_answer(opened.response, self._provider.scrub)
-        return OpenEmbedding(
-            partial(self._read, opened, request), body.release_if_complete, body.close
-        )
+        read = partial(self._read, opened, request)
+        return OpenEmbedding(read, opened.body.release, opened.body.close)
 
     async def _read(self, opened: OpenResponse, request: EmbeddingCall) -> Embeddings:
         try:
@@ -70,10 +64,5 @@ async def _read_all(body: ResponseBody) -> bytes:
                 text = f"the provider sent an answer of over {MAX_ANSWER} bytes"
                 raise UpstreamFailure(FailureKind.MALFORMED, text)
     except httpx.TransportError as error:
-        text = "the connection to the provider broke"
-        raise UpstreamFailure(FailureKind.TRUNCATED, text) from error
+        raise cut_failure(error) from error
     return b"".join(parts)
-
-
-def _is_large(request: EmbeddingCall) -> bool:
-    return is_much(sum(map(len, request.texts)), Cost.VECTOR)

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from actors.providers.error_body import read_error
-from actors.providers.http.connection import Disconnected
+from actors.providers.http.connection import Disconnected, SocketClosed
 from actors.providers.redaction import Scrub
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
@@ -22,7 +22,16 @@ def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFai
         )
     if isinstance(error, httpx.RemoteProtocolError) and not isinstance(error, Disconnected):
         return UpstreamFailure(FailureKind.SERVER_ERROR, "the provider's answer is not valid HTTP")
+    if isinstance(error, SocketClosed):
+        return UpstreamFailure(FailureKind.REFUSED, str(error))
     return UpstreamFailure(FailureKind.REFUSED, scrub(f"the provider cannot be reached: {error}"))
+
+
+def cut_failure(error: httpx.TransportError) -> UpstreamFailure:
+    """Return the failure of an answer whose connection ended too early."""
+    known = isinstance(error, SocketClosed)
+    text = str(error) if known else "the connection to the provider broke"
+    return UpstreamFailure(FailureKind.TRUNCATED, text)
 
 
 def status_failure(

@@ -82,9 +82,12 @@ def _unusual_request(request: httpx.Request, content: bytes) -> bytes:
         raise httpx.LocalProtocolError("the request is not valid HTTP") from None
 
 
-async def receive_head(wire: Wire, method: str) -> Head:
-    """Receive the head of the final response to a request; skip interim (1xx) responses."""
-    data = await _first_bytes(wire)
+async def receive_head(wire: Wire, method: str, data: bytes = b"") -> Head:
+    """Receive the head of the final response to a request; skip interim (1xx) responses.
+
+    `data` has been received already.
+    """
+    data = data or await _first_bytes(wire)
     return _plain_head(data) or await _unusual_head(wire, method, data)
 
 
@@ -123,15 +126,12 @@ async def _unusual_head(wire: Wire, method: str, data: bytes) -> Head:
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError(str(error)) from error
         if isinstance(event, h11.Response):
-            return _from_h11(event, protocol.trailing_data[0])
+            headers, rest = list(event.headers), protocol.trailing_data[0]
+            return Head(event.status_code, event.http_version, event.reason, headers, rest)
         if event is h11.NEED_DATA:
             protocol.receive_data(await wire.receive())
         elif not isinstance(event, h11.InformationalResponse):
             raise httpx.RemoteProtocolError("the server wants to switch protocols")
-
-
-def _from_h11(head: h11.Response, rest: bytes) -> Head:
-    return Head(head.status_code, head.http_version, head.reason, list(head.headers), rest)
 
 
 async def _first_bytes(wire: Wire) -> bytes:

@@ -3,7 +3,9 @@
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol, cast
 
 import httpx
 import trio
@@ -12,16 +14,18 @@ from msgspec import Struct
 from actors.providers.formats.base import Decoder, Format, RequestParts
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.credentials import Credentials, FailureRecorder
-from actors.providers.http.failures import connection_failure, status_failure
+from actors.providers.http.failures import connection_failure, cut_failure, status_failure
 from actors.providers.http.response import ResponseBody, read_beginning
-from actors.providers.http.transport import BODY, TrioTransport
-from actors.providers.redaction import Scrub, scrubber
+from actors.providers.http.transport import TrioTransport
+from actors.providers.redaction import scrubber
 from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
-_WHOLE = "application/json"
+WHOLE = "application/json"
 """Media type of an answer that is one document."""
+AFTER_FINISH_S = 1.0
+"""Seconds to wait for the rest of an answer after its finish reason."""
 
 
 class UpstreamClient(httpx.AsyncClient):
@@ -39,7 +43,7 @@ class UpstreamClient(httpx.AsyncClient):
 class OpenResponse(Struct, frozen=True):
     """A response of status 200 whose body hasn't been read; the caller must finish the body."""
 
-    response: httpx.Response
+    media_type: str
     body: ResponseBody
     ignored: tuple[str, ...]
     """Paths that the request leaves out."""
@@ -47,12 +51,55 @@ class OpenResponse(Struct, frozen=True):
     """Records a failure of the answer for the key that was sent."""
 
 
-class HttpProvider:
-    """An upstream over HTTP (`actors.ports.Provider`).
+class UpstreamProvider:
+    """Base class of providers that have an address and credentials (`actors.ports.Provider`).
 
-    Without `credentials` no key is sent. `client` comes from `make_client` and is closed by its
-    creator. Raises `ValueError` if the base URL cannot be used.
+    Without `credentials` no key is sent. Raises `ValueError` if the base URL cannot be used.
     """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        credentials: Credentials | None,
+        format: Format,
+        now: Callable[[], float],
+    ) -> None:
+        url = _endpoint(name, base_url)
+        self.name = name
+        """Name of the provider in the configuration."""
+        self._url = self._last_url = url
+        self._last_path: str | None = None
+        self._credentials = credentials or Credentials()
+        self._format = format
+        self._now = now
+        self.threads = trio.CapacityLimiter(THREADS)
+        """Limit on threads that build large requests and parse large documents."""
+        self.scrub = scrubber(self._credentials.secrets, [url.host])
+        """Removes the keys and the address from the provider's texts."""
+
+    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
+        """See `actors.ports.Provider.unsupported`."""
+        left_out = partial(self._format.unsupported, call)
+        return await off_loop(is_large(call.parameters, call.messages), self.threads, left_out)
+
+    def _url_of(self, path: str) -> httpx.URL:
+        """Return the URL of a path, caching the last one.
+
+        httpx takes longer to assemble a URL than to send a request.
+        """
+        if self._last_path != path:
+            self._last_path = path
+            below, _, query = path.encode("ascii").partition(b"?")
+            base = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
+            queries = b"&".join(filter(None, (query, self._url.query)))
+            raw = base + below + (b"?" + queries if queries else b"")
+            self._last_url = self._url.copy_with(raw_path=raw)
+        return self._last_url
+
+
+class HttpProvider(UpstreamProvider):
+    """An upstream over HTTP. `client` comes from `make_client` and is closed by its creator."""
 
     def __init__(
         self,
@@ -62,63 +109,54 @@ class HttpProvider:
         client: UpstreamClient,
         *,
         format: Format = OPENAI_CHAT,
-        after_finish_s: float = 1.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        url = endpoint(name, base_url)
-        self._name = name
-        self._url = self._last_url = url
-        self._last_path: str | None = None
-        self._credentials = credentials or Credentials()
+        super().__init__(name, base_url, credentials, format, now)
         self._upstream = client.upstream
-        self._format = format
-        self._after_finish_s = after_finish_s
-        self._now = now
-        self.threads = trio.CapacityLimiter(THREADS)
-        """Limit on threads that build large requests and parse large documents."""
-        self.scrub = scrubber(self._credentials.secrets, [url.host])
-        """Removes the keys and the address from the provider's texts."""
 
-    @property
-    def name(self) -> str:
-        """The provider's name in the configuration."""
-        return self._name
-
-    async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        """See `actors.ports.Provider.unsupported`."""
-        left_out = partial(self._format.unsupported, call)
-        return await off_loop(is_large(call.parameters, call.messages), self.threads, left_out)
-
-    async def open(self, call: ModelCall, *, connect_s: float) -> "HttpAnswer":
+    async def open(self, call: ModelCall, *, connect_s: float) -> "UpstreamAnswer":
         """See `actors.ports.Provider.open`."""
-        build = partial(self._format.build, call)
-        return self._answer(
-            await self.send_request(
-                build, large=is_large(call.parameters, call.messages), connect_s=connect_s
-            )
+        format, large = self._format, is_large(call.parameters, call.messages)
+        opened = await self.send_request(
+            partial(format.build, call),
+            (format.stream_type, WHOLE),
+            large=large,
+            connect_s=connect_s,
         )
+        streamed = opened.media_type == format.stream_type
+        decoder = (format.stream_decoder if streamed else format.whole_decoder)(self.scrub)
+        return UpstreamAnswer(opened.body, decoder, opened.ignored, opened.record_failure)
 
     async def send_request(
-        self, build: Callable[[str | None], RequestParts], *, large: bool, connect_s: float
+        self,
+        build: Callable[[str | None], RequestParts],
+        media_types: tuple[str, ...],
+        *,
+        large: bool,
+        connect_s: float,
     ) -> OpenResponse:
         """Send the request that `build` returns for a key; `large` ones are built in a thread.
 
-        Raises `UpstreamFailure` for any status other than 200.
+        Raises `UpstreamFailure` for any status other than 200, and any other media type.
         """
         key = self._credentials.take()
         parts = await off_loop(large, self.threads, partial(build, key))
-        request = self._request(parts, connect_s)
         try:
-            response = await self._upstream.handle_async_request(request)
+            response = await self._upstream.handle_async_request(self._request(parts, connect_s))
         except httpx.TransportError as error:
             raise connection_failure(error, self.scrub) from error
-        body = _body_of(response)
-        if response.status_code == 200:
-            return OpenResponse(
-                response, body, parts.ignored, partial(self._credentials.record_failure, key)
-            )
-        failure = status_failure(response, await read_beginning(body), self.scrub, self._now)
-        raise self._credentials.record_failure(key, failure)
+        body = cast("ResponseBody", response.stream)
+        record_failure = partial(self._credentials.record_failure, key)
+        if response.status_code != 200:
+            beginning = await read_beginning(body)
+            raise record_failure(status_failure(response, beginning, self.scrub, self._now))
+        media_type = str(response.headers.get("content-type", "")).partition(";")[0].strip()
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding != "identity" or media_type.lower() not in media_types:
+            body.close()
+            text = f"the provider sent {media_type[:80] or 'something'} instead of an answer"
+            raise UpstreamFailure(FailureKind.SERVER_ERROR, self.scrub(text), status=200)
+        return OpenResponse(media_type.lower(), body, parts.ignored, record_failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
         url = self._url_of(parts.path)
@@ -138,54 +176,31 @@ class HttpProvider:
             extensions={"timeout": {"connect": connect_s}},
         )
 
-    def _url_of(self, path: str) -> httpx.URL:
-        """Return the URL of a path, caching the last one.
 
-        httpx takes longer to assemble a URL than to send a request.
-        """
-        if self._last_path != path:
-            self._last_path = path
-            below, _, query = path.encode("ascii").partition(b"?")
-            base = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
-            queries = b"&".join(filter(None, (query, self._url.query)))
-            raw = base + below + (b"?" + queries if queries else b"")
-            self._last_url = self._url.copy_with(raw_path=raw)
-        return self._last_url
+class AnswerBody(Protocol):
+    """The connection of an answer."""
 
-    def _answer(self, opened: OpenResponse) -> "HttpAnswer":
-        kind = media_type(opened.response)
-        if kind == self._format.stream_type:
-            decoder = self._format.stream_decoder(self.scrub)
-        elif kind == _WHOLE:
-            decoder = self._format.whole_decoder(self.scrub)
-        else:
-            opened.body.close()
-            raise not_an_answer(opened.response, self.scrub)
-        return HttpAnswer(opened, decoder, self._after_finish_s)
+    async def receive(self) -> bytes:
+        """Return the next bytes, or `b""` at the end. Raises `httpx.TransportError`."""
+
+    def release(self, *, saw_end_marker: bool) -> None:
+        """Finish the body, whose end may still be to come after an end marker."""
+
+    def close(self) -> None:
+        """Close the connection before returning."""
 
 
-class HttpAnswer:
-    """An open answer over HTTP (`actors.ports.AnswerStream`)."""
+@dataclass(slots=True, eq=False)
+class UpstreamAnswer:
+    """An open answer (`actors.ports.AnswerStream`)."""
 
-    __slots__ = (
-        "_after_finish_s",
-        "_body",
-        "_decoder",
-        "_ended",
-        "_record_failure",
-        "_rest_until",
-        "ignored",
-    )
-
-    def __init__(self, opened: OpenResponse, decoder: Decoder, after_finish_s: float) -> None:
-        self._body = opened.body
-        self._decoder = decoder
-        self._record_failure = opened.record_failure
-        self.ignored = opened.ignored
-        self._after_finish_s = after_finish_s
-        self._rest_until: float | None = None
-        """Time at which waiting for the rest of a finished answer ends; None before the finish."""
-        self._ended = False
+    _body: AnswerBody
+    _decoder: Decoder
+    ignored: tuple[str, ...]
+    _record_failure: FailureRecorder
+    _rest_until: float | None = None
+    """Time at which waiting for the rest of a finished answer ends; None before the finish."""
+    _ended: bool = False
 
     async def receive(self) -> list[Chunk]:
         """See `actors.ports.AnswerStream.receive`."""
@@ -200,9 +215,7 @@ class HttpAnswer:
             return decoder.end()
         except httpx.TransportError as error:
             self._ended = True
-            raise UpstreamFailure(
-                FailureKind.TRUNCATED, "the connection to the provider broke"
-            ) from error
+            raise cut_failure(error) from error
         except UpstreamFailure as failure:
             self._record_failure(failure)
             raise
@@ -213,7 +226,7 @@ class HttpAnswer:
         The answer is complete, so neither may delay the client or fail the turn.
         """
         if self._rest_until is None:
-            self._rest_until = trio.current_time() + self._after_finish_s
+            self._rest_until = trio.current_time() + AFTER_FINISH_S
         with trio.move_on_at(self._rest_until):
             try:
                 return await self._body.receive()
@@ -223,10 +236,7 @@ class HttpAnswer:
 
     def release(self) -> None:
         """See `actors.ports.AnswerStream.release`."""
-        if self._decoder.saw_end_marker:
-            self._body.release()
-        else:
-            self._body.release_if_complete()
+        self._body.release(saw_end_marker=self._decoder.saw_end_marker)
 
     def close(self) -> None:
         """See `actors.ports.AnswerStream.close`."""
@@ -238,15 +248,23 @@ def make_client(
 ) -> UpstreamClient:
     """Return a client for one provider, with its own connection pool and without a proxy.
 
-    Close it with `async with`. Certificates are verified with the system's authorities or those in
-    `ca_file`. Loading them blocks the thread for 16 ms, so it is done once and only for https.
+    Close it with `async with`.
     """
-    https = httpx.URL(base_url).scheme == "https"
-    tls = ssl.create_default_context(cafile=ca_file) if https else None
+    tls = tls_context(base_url, ca_file)
     return UpstreamClient(TrioTransport(tls=tls, max_idle=max_idle, idle_s=idle_s))
 
 
-def endpoint(name: str, base_url: str) -> httpx.URL:
+def tls_context(base_url: str, ca_file: str | None) -> ssl.SSLContext | None:
+    """Return the TLS context for an address, or None if it isn't https.
+
+    Certificates are verified with the system's authorities or those in `ca_file`. Loading them
+    blocks the thread for 16 ms, so it is done once for each provider.
+    """
+    https = httpx.URL(base_url).scheme == "https"
+    return ssl.create_default_context(cafile=ca_file) if https else None
+
+
+def _endpoint(name: str, base_url: str) -> httpx.URL:
     """Return the parsed base URL of a provider. Raises `ValueError` if it cannot be used."""
     url = httpx.URL(base_url)
     if url.scheme not in ("http", "https") or not url.host:
@@ -254,24 +272,3 @@ def endpoint(name: str, base_url: str) -> httpx.URL:
     if url.userinfo:
         raise ValueError(f"the base URL of provider {name} has credentials in it: use api_key")
     return url
-
-
-def media_type(response: httpx.Response) -> str | None:
-    """Return the media type of a response, or None if its body is compressed."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return None
-    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
-
-
-def not_an_answer(response: httpx.Response, scrub: Scrub) -> UpstreamFailure:
-    """Return the failure for a response of status 200 whose media type isn't an answer's."""
-    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip()[:80]
-    text = scrub(f"the provider sent {kind or 'something'} instead of an answer")
-    return UpstreamFailure(FailureKind.SERVER_ERROR, text, status=200)
-
-
-def _body_of(response: httpx.Response) -> ResponseBody:
-    body = response.extensions.get(BODY)
-    if not isinstance(body, ResponseBody):
-        raise TypeError("the client was not made by make_client")
-    return body

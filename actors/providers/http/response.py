@@ -61,16 +61,14 @@ class ResponseBody(httpx.AsyncByteStream):
                 return payload
         return b""
 
-    def release(self) -> None:
-        """Finish the body and keep its connection, even if the end of the body is still to come.
+    def release(self, *, saw_end_marker: bool = False) -> None:
+        """Keep the connection if the body is complete, else close it at once.
 
-        For answers whose end marker has been read: the pool reads the rest before reuse.
+        If the end marker of the answer has been read, the end of the body may still be to come: the
+        pool reads it before reuse.
         """
-        self._finish_with(keep=self._body.clean)
-
-    def release_if_complete(self) -> None:
-        """Keep the connection if the body is complete, else close it at once."""
-        self._finish_with(keep=self._body.complete and self._body.clean)
+        body = self._body
+        self._finish_with(keep=body.clean and (saw_end_marker or body.complete))
 
     def close(self) -> None:
         """Close the connection before returning."""
@@ -86,8 +84,8 @@ class ResponseBody(httpx.AsyncByteStream):
             yield data
 
     async def aclose(self) -> None:
-        """Do the same as `release_if_complete`; httpx calls it."""
-        self.release_if_complete()
+        """Do the same as `release`; httpx calls it."""
+        self.release()
 
 
 async def read_beginning(body: ResponseBody) -> bytes:
@@ -102,7 +100,7 @@ async def read_beginning(body: ResponseBody) -> bytes:
     except httpx.TransportError:
         pass  # the status alone is useful too
     finally:
-        body.release_if_complete()
+        body.release()
     return b"".join(parts)[:_MAX_ERROR_BODY]
 
 

@@ -31,9 +31,6 @@ _MAX_DRAINED = 262144
 Connect = Callable[[str, int, ssl.SSLContext | None], Awaitable[Wire]]
 """Opens a wire to a host and port; `open_wire` outside of tests."""
 
-BODY = "trouper.body"
-"""Response extension with the `ResponseBody` itself; httpx wraps the stream twice."""
-
 
 class Statistics(Struct, frozen=True):
     """Numbers of connections of a transport."""
@@ -54,7 +51,7 @@ class _IdleConnection(Struct, frozen=True):
 class TrioTransport(httpx.AsyncBaseTransport):
     """A transport with its own connection pool; idle connections are kept for `idle_s` seconds.
 
-    https needs a `tls` context, whose ALPN is set to HTTP/1.1 only.
+    https needs a `tls` context.
     """
 
     def __init__(
@@ -66,8 +63,6 @@ class TrioTransport(httpx.AsyncBaseTransport):
         connect: Connect = open_wire,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
-        if tls is not None:
-            tls.set_alpn_protocols(["http/1.1"])
         self._tls = tls
         self._connect = connect
         self._clock = clock
@@ -80,6 +75,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
         return Statistics(self._connecting, len(self._open), len(self._pool))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; the stream of the response is a `ResponseBody`."""
         content = await _content(request)
         origin = _origin(request.url)
         wire = self._take_idle(origin)
@@ -149,7 +145,6 @@ class TrioTransport(httpx.AsyncBaseTransport):
             extensions={
                 "http_version": b"HTTP/" + head.http_version,
                 "reason_phrase": head.reason,
-                BODY: body,
             },
         )
 

@@ -10,19 +10,23 @@ loses the status of a rejection whose body has no length, and reads a body witho
 sees the response if that is an upgrade; any other response is read here.
 """
 
+from collections.abc import Iterable
+
 import h11
 import httpx
 import trio
-from msgspec import Struct
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 from wsproto.utilities import ProtocolError
 
 from actors.providers.http.body import body_for
-from actors.providers.http.connection import Disconnected, Wire
+from actors.providers.http.connection import SocketClosed, Wire
+from actors.providers.http.heads import MAX_HEAD, receive_head
 from actors.providers.http.response import ResponseBody, read_beginning
+from actors.providers.redaction import Scrub
 from actors.providers.sse import MAX_EVENT
 
-_MAX_HEAD = 65536
+Headers = Iterable[tuple[str, str]]
+
 _HEAD_END = b"\r\n\r\n"
 _UPGRADED = b"HTTP/1.1 101"
 _CLOSE_HANDSHAKE_S = 1.0
@@ -38,23 +42,17 @@ class Refused(Exception):
         self.body = body
 
 
-class SocketClosed(Exception):
-    """Raised when no more messages will come; the text is the reason, with the server's words."""
-
-
-class Upgrade(Struct, frozen=True):
-    """Parameters of the handshake request."""
-
-    host: str
-    """Value of the `Host` header, with the port if it isn't the scheme's default."""
-    target: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 class Socket:
-    """A WebSocket over a wire, which the socket owns and closes."""
+    """A WebSocket over a wire, which the socket owns and closes.
 
-    def __init__(self, wire: Wire) -> None:
+    `url` and `headers` are those of the handshake. `scrub` is applied to the server's reason for
+    closing the socket.
+    """
+
+    def __init__(self, wire: Wire, url: httpx.URL, headers: Headers, scrub: Scrub) -> None:
+        self._url = url
+        self._headers = headers
+        self._scrub = scrub
         self._stream = _WireStream(wire)
         self._scope = trio.CancelScope()
         self._connection: WebSocketConnection | None = None
@@ -62,16 +60,14 @@ class Socket:
         self._ended = trio.Event()
         self._error: Exception | None = None
 
-    async def run(  # noqa: ASYNC128 (it passes task_status on)
-        self, upgrade: Upgrade, *, task_status: trio.TaskStatus[None]
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 (it passes task_status on)
         """Do the handshake, then run the socket until it is closed, released or ended by the peer.
 
         Raises `Refused` and `httpx.TransportError` during the handshake and nothing afterwards.
         """
         try:
             with self._scope:
-                await self._run_connection(upgrade, task_status)
+                await self._run_connection(task_status)
         except* Exception as errors:
             self._error = _first(errors)
         finally:
@@ -86,16 +82,16 @@ class Socket:
         if self._error is not None:
             raise self._error
 
-    async def _run_connection(self, upgrade: Upgrade, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_connection(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._close_gracefully)
             async with trio.open_nursery() as reading:
                 self._connection = await wrap_client_stream(
                     reading,
                     self._stream,  # type: ignore[arg-type]  # any stream will do, its docs say
-                    upgrade.host,
-                    upgrade.target,
-                    extra_headers=[(n.encode(), v.encode()) for n, v in upgrade.headers],
+                    self._url.netloc.decode("ascii"),
+                    self._url.raw_path.decode("ascii"),
+                    extra_headers=[(n.encode(), v.encode()) for n, v in self._headers],
                     max_message_size=MAX_EVENT,
                     receive_buffer_size=None,  # the wire chooses the size of its reads
                 )
@@ -127,7 +123,7 @@ class Socket:
         # Without a close frame the cause is an error of the reader task, known once that has ended.
         if closed.reason is None:
             await self._ended.wait()
-        raise SocketClosed(_close_text(closed)) from self._error or closed
+        raise SocketClosed(self._scrub(_close_text(closed))) from self._error or closed
 
     @property
     def _open(self) -> WebSocketConnection:
@@ -135,9 +131,12 @@ class Socket:
             raise RuntimeError("this socket is not open yet")
         return self._connection
 
-    def release(self) -> None:
-        """Close the socket with a closing handshake in the background."""
-        self._released.set()
+    def release(self, *, saw_end_marker: bool = False) -> None:
+        """Close the socket, with a closing handshake in the background after a complete answer."""
+        if saw_end_marker:
+            self._released.set()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close the socket before returning; closing twice is harmless."""
@@ -193,39 +192,15 @@ async def _upgrade_response(wire: Wire) -> bytes:
     Raises `Refused` and `httpx.TransportError` otherwise.
     """
     read = b""
-    while _HEAD_END not in read and len(read) < _MAX_HEAD:
-        data = await wire.receive()
-        if not data:
-            break
+    while _HEAD_END not in read and len(read) < MAX_HEAD and (data := await wire.receive()):
         read += data
     if _HEAD_END in read and read.startswith(_UPGRADED):
         return read
-    raise await _read_refusal(wire, read)
-
-
-async def _read_refusal(wire: Wire, read: bytes) -> Refused:
-    if not read:
-        raise Disconnected("connection closed without an answer")
-    head, rest = _head(read)
-    body = body_for("GET", head.status_code, head.headers)
-    content = ResponseBody(wire, body, rest, lambda keep: wire.close(), read_s=None)
-    response = httpx.Response(head.status_code, headers=head.headers.raw_items())
-    return Refused(response, await read_beginning(content))
-
-
-def _head(read: bytes) -> tuple[h11.Response, bytes]:
-    """Parse the head of a response that isn't an upgrade; return it and the bytes after it."""
-    protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
-    protocol.send(h11.Request(method="GET", target="/", headers=[("host", "")]))
-    protocol.send(h11.EndOfMessage())
-    try:
-        protocol.receive_data(read)
-        event = protocol.next_event()
-    except h11.RemoteProtocolError as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
-    if not isinstance(event, h11.Response):
-        raise httpx.RemoteProtocolError("the handshake's answer is not valid")
-    return event, protocol.trailing_data[0]
+    head = await receive_head(wire, "GET", read)
+    body = body_for("GET", head.status, head.headers)
+    content = ResponseBody(wire, body, head.rest, lambda keep: wire.close(), read_s=None)
+    response = httpx.Response(head.status, headers=head.headers)
+    raise Refused(response, await read_beginning(content))
 
 
 def _close_text(closed: ConnectionClosed) -> str:

@@ -8,7 +8,7 @@ import trio
 
 from actors.providers.http.connection import Disconnected
 from actors.providers.http.response import ResponseBody
-from actors.providers.http.transport import BODY, Statistics, TrioTransport
+from actors.providers.http.transport import Statistics, TrioTransport
 from tests.support.scripted_connections import (
     LAST,
     SILENCE,
@@ -34,7 +34,7 @@ def post(url: str = "http://up:8000/v1/x?y=1", **timeout: float) -> httpx.Reques
 
 async def opened(transport: TrioTransport) -> ResponseBody:
     response = await transport.handle_async_request(post())
-    body = response.extensions[BODY]
+    body = response.stream
     assert isinstance(body, ResponseBody)
     return body
 
@@ -189,7 +189,7 @@ async def test_a_body_left_at_its_end_marker_keeps_its_connection() -> None:
     transport = Peer(wire).transport()
     body = await opened(transport)
     assert await body.receive() == b"[DONE]"
-    body.release()
+    body.release(saw_end_marker=True)
     assert transport.statistics() == IDLE
     wire.script += [LAST[:3], LAST[3:], 0.0, answer]
     again = await opened(transport)
@@ -222,7 +222,7 @@ async def test_released_connection_without_a_clean_end_is_closed(
     transport = Peer(old, new).transport()
     body = await opened(transport)
     await body.receive()
-    body.release()
+    body.release(saw_end_marker=True)
     old.script += came
     assert await read(transport) == b"a"
     assert old.closed
@@ -354,14 +354,14 @@ async def test_per_request_timeouts(autojump_clock: trio.testing.MockClock) -> N
 
 
 async def test_an_abandoned_body_closes_its_connection_before_returning() -> None:
-    for leave in (ResponseBody.close, ResponseBody.release_if_complete):
+    for leave in (ResponseBody.close, ResponseBody.release):
         wire = MemoryWire(head(200, CHUNKED) + chunked(b"a"))
         transport = Peer(wire).transport()
         body = await opened(transport)
         leave(body)
         assert wire.closed
         assert transport.statistics() == NOTHING
-        body.release()
+        body.release(saw_end_marker=True)
         assert transport.statistics() == NOTHING
 
 
