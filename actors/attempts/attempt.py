@@ -117,7 +117,7 @@ class Attempt:
         self._permit.succeeded(trio.current_time())
         if self._continuation is None:
             self._usage.kept = True
-            self._interruption.content_passed()
+            self._interruption.seen = True
         if self._turn.first_token_at is None:
             self._turn.first_token_at = self._now()
             self._turn.stage = "streaming"

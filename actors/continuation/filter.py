@@ -72,13 +72,9 @@ class ContinuationFilter:
         self._reported = True
         usage.kept = usage.continued = True
         usage.note = f"continued the answer ({seam})"
-        return [_warning(seam, self._route)]
-
-
-def _warning(seam: Seam, route: Route) -> events.Warning:
-    code = "seam_unproven" if seam is Seam.APPENDED else "continued"
-    text = f"The answer was interrupted. {route} continued it: {_SEAMS[seam]}."
-    return events.Warning(code, text)
+        code = "seam_unproven" if seam is Seam.APPENDED else "continued"
+        text = f"The answer was interrupted. {self._route} continued it: {_SEAMS[seam]}."
+        return [events.Warning(code, text)]
 
 
 def _misfit(reason: str) -> UpstreamFailure:

@@ -10,7 +10,7 @@ from actors.continuation.filter import ContinuationFilter
 from actors.continuation.request import ShownAnswer, continuation, prefilled, why_not_continued
 from actors.ports import Estimator
 from actors.turn.failure_class import FailureClass, failure_class_of
-from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
+from actors.turn.model_call import ModelCall, Route, UpstreamFailure
 from actors.turn.outcome import OnCut
 from actors.turn.request import DEFAULT_INSTRUCTION, TurnRequest
 
@@ -31,13 +31,9 @@ class Interruption:
         self._restart: str | None = None
         self._prefilled = False
         self.seen = False
-        """True once content has been passed on."""
+        """True once content of an answer that is not a continuation has been passed on."""
         self.failure: UpstreamFailure | None = None
         """First failure that interrupted the answer, or None."""
-
-    def content_passed(self) -> None:
-        """Record that content of an answer that is not a continuation has been passed on."""
-        self.seen = True
 
     def may_retry(self, failure: UpstreamFailure) -> bool:
         """Return True if another attempt may follow; discard the answer if it is to be restarted.
@@ -49,27 +45,18 @@ class Interruption:
             return True
         if self.failure is None:
             self.failure = failure
-        if self._request.on_cut is OnCut.FAIL or self._was_filtered:
+        # If a content filter ended the answer, other routes must not complete it.
+        was_filtered = failure_class_of(self.failure) is FailureClass.CONTENT_FILTER
+        if self._request.on_cut is OnCut.FAIL or was_filtered:
             return False
         if self._request.replaceable:
-            self._restart_answer(failure.kind)
+            self.shown = ShownAnswer()
+            self._restart = failure.kind.value
+            self.seen = False
             return True
         if self._request.on_cut is OnCut.RESTART:
             return False
         return why_not_continued(self._call, self.shown) is None
-
-    @property
-    def _was_filtered(self) -> bool:
-        """True if a content filter ended the answer; other routes must not complete it then."""
-        return (
-            self.failure is not None
-            and failure_class_of(self.failure) is FailureClass.CONTENT_FILTER
-        )
-
-    def _restart_answer(self, kind: FailureKind) -> None:
-        self.shown = ShownAnswer()
-        self._restart = kind.value
-        self.seen = False
 
     def take_restart(self) -> str | None:
         """Return the reason for a restart of the answer, or None; each restart only once."""

@@ -10,10 +10,10 @@ from itertools import takewhile
 from typing import Final
 from unicodedata import category
 
-_WIDE: Final = ((0x3040, 0x30FF), (0x31F0, 0x31FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF))
-_FIRST_WIDE_PLANE: Final = 0x20000
-_LAST_WIDE_PLANE: Final = 0x3FFFF
-_UNSPACED: Final = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF))
+_WIDE: Final = re.compile(
+    r"[\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 """Thai, Lao, Burmese and Khmer, which are written without spaces between words."""
 _MARKS: Final = frozenset(("Mn", "Mc"))
 _VARIANTS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
@@ -80,13 +80,12 @@ BEFORE_NOUN: Final = frozenset(
 
 def is_wide(char: str) -> bool:
     """Return True for Chinese characters and kana, which are weighted as two letters each."""
-    code = ord(char)
-    return _FIRST_WIDE_PLANE <= code <= _LAST_WIDE_PLANE or any(a <= code <= b for a, b in _WIDE)
+    return _WIDE.match(char) is not None
 
 
 def is_unspaced(char: str) -> bool:
     """Return True for scripts without spaces between words."""
-    return is_wide(char) or any(a <= ord(char) <= b for a, b in _UNSPACED)
+    return is_wide(char) or _UNSPACED.match(char) is not None
 
 
 def is_word_char(char: str) -> bool:

@@ -18,7 +18,7 @@ from actors.continuation.splicing.characters import weight
 from actors.continuation.splicing.fresh_start import LOOK, begins_with_remark, lead_in, starts_over
 from actors.continuation.splicing.normalise import fold, length_of_units, split_trailing_marks
 from actors.continuation.splicing.repetition import WINDOW, Repetition, TailMatch
-from actors.continuation.splicing.whitespace import Unclear, missing_space
+from actors.continuation.splicing.whitespace import DoesNotFit, missing_space
 
 SLACK: Final = 1024
 """Characters of the second answer that may be held beyond the length of the shown text."""
@@ -47,10 +47,6 @@ class Seam(StrEnum):
     APPENDED = "appended"
     """The seam is not proven, but nothing speaks against it: the answer repeated nothing, or too
     few words to prove it, which were dropped."""
-
-
-class DoesNotFit(Exception):
-    """The second answer doesn't continue the first; the message gives the reason."""
 
 
 class FoundSeam(Struct, frozen=True):
@@ -175,10 +171,7 @@ class SeamSearch:
             raise DoesNotFit("it begins with a remark")
         if starts_over(self._shown, second):
             raise DoesNotFit("it begins like a new answer, and the shown text stops midway")
-        try:
-            return FoundSeam(Seam.APPENDED, gap=missing_space(self._shown, second[:LOOK]))
-        except Unclear as reason:
-            raise DoesNotFit(str(reason)) from None
+        return FoundSeam(Seam.APPENDED, gap=missing_space(self._shown, second[:LOOK]))
 
     def _check_start(self, repetition: Repetition, second: str, ended: bool) -> None:
         start = repetition.start

@@ -4,8 +4,8 @@
 table.
 """
 
-from actors.continuation.splicing.seams import DoesNotFit, FoundSeam, Seam, SeamSearch
-from actors.continuation.splicing.whitespace import SeamFilter
+from actors.continuation.splicing.seams import Seam, SeamSearch
+from actors.continuation.splicing.whitespace import DoesNotFit, SeamFilter
 
 __all__ = ["DoesNotFit", "Seam", "Splicer"]
 
@@ -76,13 +76,8 @@ class Splicer:
             raise
         finally:
             self._search = None
-        return self._after_seam(search.second, found)
-
-    def _after_seam(self, second: str, found: FoundSeam) -> str:
         self.seam = found.seam
-        repeats = found.at > 0
-        self._seam_filter = SeamFilter(
-            found.marks, self._white, closed=repeats and self._white != ""
-        )
+        closed = found.at > 0 and self._white != ""
+        self._seam_filter = SeamFilter(found.marks, self._white, closed=closed)
         self._kept += len(found.gap)
-        return found.gap + found.left + second[found.at :]
+        return found.gap + found.left + search.second[found.at :]

@@ -17,8 +17,8 @@ _LONGEST: Final = 1024
 """Maximum number of white space characters that are searched for an overlap of two runs."""
 
 
-class Unclear(Exception):
-    """The white space between the two texts is unknown, and a wrong guess changes the meaning."""
+class DoesNotFit(Exception):
+    """The second answer doesn't continue the first; the message gives the reason."""
 
 
 def drop_shared_space(shown: str, run: str) -> str:
@@ -37,7 +37,10 @@ def drop_shared_space(shown: str, run: str) -> str:
 
 
 def missing_space(shown: str, second: str) -> str:
-    """Return the white space to insert between two texts without any; raises `Unclear`."""
+    """Return the white space to insert between two texts without any.
+
+    Raises `DoesNotFit` if it is unknown, because a wrong guess would change the meaning.
+    """
     if not shown or not second or shown[-1].isspace() or second[0].isspace():
         return ""
     line = boundaries.last_line(shown)
@@ -66,18 +69,18 @@ def is_between(line: str, second: str) -> bool:
 def _in_code(last: str, first: str) -> str:
     """Return no white space where a line of code can't have ended, as after an open bracket.
 
-    Elsewhere a line break and its indentation may be lost, so it raises `Unclear`.
+    Elsewhere a line break and its indentation may be lost, so it raises `DoesNotFit`.
     """
     if last in characters.OPEN_IN_CODE or first in characters.GOING_ON_IN_CODE:
         return ""
-    raise Unclear("a line of code may have ended at the cut")
+    raise DoesNotFit("a line of code may have ended at the cut")
 
 
 def _between_words(shown: str, second: str) -> str:
     """Return a space between two words, or '' if the shown text already has the joined word.
 
     Most cuts are between words. Two numbers are joined only by a space in a row of numbers; else
-    a number may have been cut, which raises `Unclear`.
+    a number may have been cut, which raises `DoesNotFit`.
     """
     before, after = characters.last_word(shown), characters.first_word(second)
     if (
@@ -89,7 +92,7 @@ def _between_words(shown: str, second: str) -> str:
     if shown[-1].isdigit() and second[0].isdigit():
         if numbers_in_row(shown, second):
             return " "
-        raise Unclear("a number may have been cut")
+        raise DoesNotFit("a number may have been cut")
     return "" if before + after in characters.words_in(shown) else " "
 
 

@@ -182,7 +182,7 @@ def after_content(*chunks: Chunk, **varied: object) -> Failover:
     """Return the decisions of a step whose first attempt has passed these chunks on."""
     failover = a_failover(varied=varied)
     failover.begin(choice(MAIN, SPARE))
-    failover.interruption.content_passed()
+    failover.interruption.seen = True
     for chunk in chunks:
         failover.interruption.shown.note(chunk)
     return failover
@@ -327,7 +327,7 @@ def test_no_sequence_of_failures_exceeds_the_limits(
 ) -> None:
     failover = a_failover(jitter)
     if continuing:
-        failover.interruption.content_passed()
+        failover.interruption.seen = True
     tried = run_attempts(failover, routes, *failures)
     order = [name for name, _ in tried]
     assert len(order) <= MAX_ATTEMPTS

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.continuation.splicing.whitespace import (
+    DoesNotFit,
     SeamFilter,
-    Unclear,
     drop_shared_space,
     missing_space,
 )
@@ -83,7 +83,7 @@ def test_missing_white_space_is_inserted(shown: str, second: str, expected: str)
     ("shown", "second"), [("in 19", "45"), ("```\nimport csv", "import re"), ("`foo", "bar`")]
 )
 def test_ambiguous_seam_raises_unclear(shown: str, second: str) -> None:
-    with pytest.raises(Unclear):
+    with pytest.raises(DoesNotFit):
         missing_space(shown, second)
 
 
