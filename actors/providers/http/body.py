@@ -6,7 +6,6 @@ chunk is mostly one token.
 
 import re
 from collections.abc import Iterable
-from typing import Protocol
 
 import httpx
 
@@ -18,39 +17,43 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]{0,9}(?:;[^\r\n\0]{0,4000})?
 _FIELD_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*")
 
 
-class Body(Protocol):
-    """A reader of one response body."""
+class Body:
+    """Base class of readers of one response body; its own body ends with its connection."""
 
-    complete: bool
-    """True once all of the body has been fed."""
-    clean: bool
-    """True if nothing was fed beyond the body's end, so that the connection can be reused."""
-    broken: httpx.RemoteProtocolError | None
-    """Framing error that follows the payload returned by the last `feed`; reading must stop."""
+    __slots__ = ("broken", "clean", "complete")
+
+    def __init__(self, *, clean: bool = False) -> None:
+        self.complete = False
+        """True once all of the body has been fed."""
+        self.clean = clean
+        """True if nothing was fed beyond the body's end, so that the connection can be reused."""
+        self.broken: httpx.RemoteProtocolError | None = None
+        """Framing error that follows the payload returned by the last `feed`: stop reading."""
 
     def feed(self, data: bytes) -> bytes:
         """Take the bytes of one read and return their payload.
 
         Raises `httpx.RemoteProtocolError`.
         """
+        return data
 
     def end(self) -> None:
         """Take the end of the connection.
 
         Raises `httpx.RemoteProtocolError` if it cuts the body off.
         """
+        self.complete = True
 
 
-class LengthBody:
+class LengthBody(Body):
     """A body with a known number of bytes."""
 
-    __slots__ = ("_left", "broken", "clean", "complete")
+    __slots__ = ("_left",)
 
     def __init__(self, length: int) -> None:
-        self.broken: httpx.RemoteProtocolError | None = None
+        super().__init__(clean=True)
         self._left = length
         self.complete = length == 0
-        self.clean = True
 
     def feed(self, data: bytes) -> bytes:
         if len(data) > self._left:
@@ -65,35 +68,19 @@ class LengthBody:
             raise httpx.RemoteProtocolError(f"connection closed {self._left} bytes too early")
 
 
-class UntilCloseBody:
-    """A body that ends with its connection."""
-
-    complete = False
-    clean = False
-    broken: httpx.RemoteProtocolError | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        return data
-
-    def end(self) -> None:
-        self.complete = True
-
-
-class ChunkedBody:
+class ChunkedBody(Body):
     """A chunked body. Extensions and trailers are validated and dropped."""
 
-    __slots__ = ("_buffered", "_in_chunk", "_in_trailers", "_left", "broken", "clean", "complete")
+    __slots__ = ("_buffered", "_in_chunk", "_in_trailers", "_left")
 
     def __init__(self) -> None:
+        super().__init__(clean=True)
         self._left = 0
         """Bytes missing from the current chunk, without its CRLF."""
         self._in_chunk = False
         self._in_trailers = False
         self._buffered = b""
         """Start of a line that isn't complete yet."""
-        self.complete = False
-        self.clean = True
-        self.broken: httpx.RemoteProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
         if not (self._buffered or self._in_chunk or self._in_trailers):
@@ -206,7 +193,7 @@ def body_for(method: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -
         return ChunkedBody()
     length = fields.get(b"content-length")
     if length is None:
-        return UntilCloseBody()
+        return Body()
     if len(length) > 18:
         raise httpx.RemoteProtocolError("content length too large")
     return LengthBody(int(length))

@@ -1,4 +1,4 @@
-"""Pool of idle connections: decides which one to reuse and which to close, without IO."""
+"""Pool of idle connections: decides which one to reuse and which to close."""
 
 from collections import deque
 from collections.abc import Callable
@@ -23,28 +23,32 @@ class _Idle(Struct, Generic[C], frozen=True):
 class IdlePool(Generic[C]):
     """Idle connections. The most recently used is reused first, so that the rest can expire.
 
-    At most `max_idle` are kept, each for `idle_s` seconds of `clock`.
+    At most `max_idle` are kept, each for `idle_s` seconds of `clock`. The others are given to
+    `close`.
     """
 
-    def __init__(self, max_idle: int, idle_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, max_idle: int, idle_s: float, clock: Callable[[], float], close: Callable[[C], None]
+    ) -> None:
         self._max_idle = max_idle
         self._idle_s = idle_s
         self._clock = clock
+        self._close = close
         self._idle: deque[_Idle[C]] = deque()
 
     def __len__(self) -> int:
         return len(self._idle)
 
-    def put(self, origin: Origin, connection: C) -> list[C]:
-        """Keep a connection; return those that must be closed, maybe this one."""
+    def put(self, origin: Origin, connection: C) -> None:
+        """Keep a connection; close those that are too many, maybe this one."""
         self._idle.append(_Idle(origin, connection, self._clock() + self._idle_s))
-        closing = self.expired()
+        self._close_expired()
         while len(self._idle) > self._max_idle:
-            closing.append(self._idle.popleft().connection)
-        return closing
+            self._close(self._idle.popleft().connection)
 
     def take(self, origin: Origin) -> C | None:
         """Remove and return the connection to `origin` that was put last, or None."""
+        self._close_expired()
         # Newest first: the oldest connections then expire instead of being kept alive in turn.
         for index in range(len(self._idle) - 1, -1, -1):
             idle = self._idle[index]
@@ -53,16 +57,11 @@ class IdlePool(Generic[C]):
                 return idle.connection
         return None
 
-    def expired(self) -> list[C]:
-        """Remove and return the expired connections, which the caller must close."""
-        now = self._clock()
-        closing: list[C] = []
-        while self._idle and self._idle[0].expires_at <= now:
-            closing.append(self._idle.popleft().connection)
-        return closing
-
-    def clear(self) -> list[C]:
-        """Remove and return all connections, which the caller must close."""
-        closing = [idle.connection for idle in self._idle]
+    def clear(self) -> None:
+        """Remove all connections without closing them."""
         self._idle.clear()
-        return closing
+
+    def _close_expired(self) -> None:
+        now = self._clock()
+        while self._idle and self._idle[0].expires_at <= now:
+            self._close(self._idle.popleft().connection)

@@ -66,7 +66,9 @@ class TrioTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._connect = connect
         self._clock = clock
-        self._pool: IdlePool[_IdleConnection] = IdlePool(max_idle, idle_s, clock)
+        self._pool: IdlePool[_IdleConnection] = IdlePool(
+            max_idle, idle_s, clock, lambda kept: self._drop(kept.wire)
+        )
         self._open: set[Wire] = set()
         self._connecting = 0
 
@@ -91,12 +93,10 @@ class TrioTransport(httpx.AsyncBaseTransport):
         return await self._exchange(wire, origin, request, content)
 
     def _take_idle(self, origin: Origin) -> Wire | None:
-        for kept in self._pool.expired():
+        while (kept := self._pool.take(origin)) is not None:
+            if _is_reusable(kept):
+                return kept.wire
             self._drop(kept.wire)
-        while (kept_or_none := self._pool.take(origin)) is not None:
-            if _is_reusable(kept_or_none):
-                return kept_or_none.wire
-            self._drop(kept_or_none.wire)
         return None
 
     async def _connect_new(self, origin: Origin, request: httpx.Request) -> Wire:
@@ -133,7 +133,7 @@ class TrioTransport(httpx.AsyncBaseTransport):
 
         def finish(keep: bool) -> None:
             if keep and persistent:
-                self._keep(origin, _IdleConnection(wire, reader))
+                self._pool.put(origin, _IdleConnection(wire, reader))
             else:
                 self._drop(wire)
 
@@ -147,10 +147,6 @@ class TrioTransport(httpx.AsyncBaseTransport):
                 "reason_phrase": head.reason,
             },
         )
-
-    def _keep(self, origin: Origin, kept: _IdleConnection) -> None:
-        for closing in self._pool.put(origin, kept):
-            self._drop(closing.wire)
 
     def _drop(self, wire: Wire) -> None:
         self._open.discard(wire)

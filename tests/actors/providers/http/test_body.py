@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.http.body import Body, ChunkedBody, LengthBody, UntilCloseBody, body_for
+from actors.providers.http.body import Body, ChunkedBody, LengthBody, body_for
 from tests.support.scripted_connections import pieces_of, splits
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
@@ -115,7 +115,7 @@ def test_content_length_is_enforced() -> None:
 
 
 def test_a_body_without_framing_ends_with_its_connection() -> None:
-    body = UntilCloseBody()
+    body = Body()
     assert body.feed(b"abc") == b"abc"
     before = body.complete
     body.end()
@@ -127,7 +127,7 @@ def test_a_body_without_framing_ends_with_its_connection() -> None:
     [
         ("POST", 200, [(b"transfer-encoding", b"chunked"), (b"content-length", b"3")], ChunkedBody),
         ("POST", 200, [(b"content-length", b"3")], LengthBody),
-        ("POST", 200, [], UntilCloseBody),
+        ("POST", 200, [], Body),
         ("HEAD", 200, [(b"content-length", b"3")], LengthBody),
         ("POST", 204, [], LengthBody),
         ("GET", 304, [(b"transfer-encoding", b"chunked")], LengthBody),
