@@ -8,15 +8,14 @@ import structlog
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H2ProtocolAssumedError
-from hypercorn.typing import AppWrapper, ASGIFramework, TaskGroup
+from hypercorn.typing import TaskGroup
 from hypercorn.utils import parse_socket_addr
 
 from actors.runtime.wait_queue import WaitQueue
-from web.server.counters import Counters
-from web.server.protocols.base import ProtocolContext, Served
+from web.server.protocols.base import ProtocolContext
 from web.server.protocols.http1 import Http1Protocol
-from web.server.protocols.http2 import Http2Protocol
-from web.server.settings import Context, ProtocolConfig, ServerSettings
+from web.server.protocols.http2 import LAST_STREAM_ID, Http2Protocol
+from web.server.settings import Context
 from web.server.stream import MAX_RECEIVE, SocketStream
 from web.server.tasks import Tasks
 from web.server.writer import Address, ConnectionWriter, ServerStream, socket_stream
@@ -35,23 +34,13 @@ class Connection:
     lingering after the last response, and is off while requests run.
     """
 
-    def __init__(
-        self,
-        stream: ServerStream,
-        app: ASGIFramework,
-        settings: ServerSettings,
-        config: ProtocolConfig,
-        context: Context,
-        counters: Counters,
-    ) -> None:
+    def __init__(self, stream: ServerStream, context: Context) -> None:
         self._stream = stream
-        self._app = app
-        self._settings = settings
-        self._config = config
         self._context = context
-        self._counters = counters
+        self._settings = context.settings
+        self._counters = context.counters
         self.client, self._server = _addresses(socket_stream(stream))
-        self._writer = ConnectionWriter(stream, self.client, settings.write_stall_s, counters)
+        self._writer = ConnectionWriter(stream, self.client, context)
         self._clock = trio.CancelScope()
         self._idle = True
         self._head_begun = False
@@ -78,13 +67,10 @@ class Connection:
                     await self._protocol.handle(Closed())
         finally:
             self._gone = True
-            self._break_reference_cycle()
+            # They refer back to us, and full garbage collections are rare.
+            for name in ("_protocol", "_protocol_context"):
+                vars(self).pop(name, None)
             await trio.aclose_forcefully(self._stream)
-
-    def _break_reference_cycle(self) -> None:
-        """Drop the protocol, which refers back to us: full garbage collections are rare."""
-        for name in ("_protocol", "_protocol_context"):
-            vars(self).pop(name, None)
 
     async def _shake_hands(self) -> bool:
         if not isinstance(self._stream, trio.SSLStream):
@@ -99,18 +85,13 @@ class Connection:
 
     async def _serve(self, requests: trio.Nursery) -> None:
         async with trio.open_nursery() as self._machinery:
-            tasks = Tasks(requests, self._machinery, self._context, self._counters)
+            tasks = Tasks(requests, self._machinery, self._context)
             self._protocol_context = ProtocolContext(
-                Served(
-                    cast("AppWrapper", self._app),
-                    self._config,
-                    self._context,
-                    cast("TaskGroup", tasks),
-                ),
+                self._context,
+                cast("TaskGroup", tasks),
                 (isinstance(self._stream, trio.SSLStream), self.client, self._server),
                 self.handle_protocol_event,
                 self._writer,
-                self._settings.write_stall_s,
             )
             self._protocol = self._first_protocol()
             await self._initiate()
@@ -134,7 +115,7 @@ class Connection:
         """Announce the close over HTTP/2; in HTTP/1.1 each response says `Connection: close`."""
         protocol: object = getattr(self, "_protocol", None)  # missing until TLS is established
         if isinstance(protocol, Http2Protocol) and not self._gone:
-            self._machinery.start_soon(protocol.announce_goaway)
+            self._machinery.start_soon(protocol.goaway, LAST_STREAM_ID)
 
     @property
     def _idle_s(self) -> float:
@@ -218,10 +199,6 @@ class Connection:
         if self._context.terminated.is_set():
             self._clock.cancel()
 
-    def _on_busy(self) -> None:
-        self._idle = False
-        self._clock.deadline = math.inf
-
     def close_if_vanished(self) -> None:
         """Close if the client has not acknowledged sent data for too long."""
         if self._writer.peer_has_vanished(self._settings.dead_peer_s):
@@ -256,7 +233,8 @@ class Connection:
             if event.idle:
                 self._on_idle()
             else:
-                self._on_busy()
+                self._idle = False
+                self._clock.deadline = math.inf
         elif isinstance(event, Closed):
             await self._begin_close()
 

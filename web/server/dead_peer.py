@@ -9,11 +9,11 @@ import socket
 import struct
 import sys
 
-_UNACKED = 24
-_LAST_ACK_RECEIVED = 56
-_NOT_SENT = 144
-_INFO_BYTES = 148
-"""Minimum size of Linux's `struct tcp_info`, which only grows; it has this size since 4.6."""
+_INFO = struct.Struct("=24xI28xI84xI")
+"""Linux's `struct tcp_info`: unacknowledged segments, time since the last ACK, unsent bytes.
+
+It only grows; it has this size since 4.6.
+"""
 
 
 def has_vanished(sock: socket.socket, patience_s: float) -> bool:
@@ -26,15 +26,13 @@ def has_vanished(sock: socket.socket, patience_s: float) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
     except OSError:
         return False  # the socket was closed, or is not TCP
-    return len(info) == _INFO_BYTES and is_overdue(info, patience_s)
+    return len(info) == _INFO.size and is_overdue(info, patience_s)
 
 
 def is_overdue(info: bytes, patience_s: float) -> bool:
     """Apply the rule to the kernel's `tcp_info`."""
-    (unacknowledged,) = struct.unpack_from("=I", info, _UNACKED)
-    (unsent,) = struct.unpack_from("=I", info, _NOT_SENT)
-    (last_ms,) = struct.unpack_from("=I", info, _LAST_ACK_RECEIVED)
+    unacknowledged, last_ms, unsent = _INFO.unpack(info)
     return bool(unacknowledged or unsent) and last_ms >= patience_s * 1000

@@ -16,12 +16,10 @@ from hypercorn.typing import ASGIFramework
 from hypercorn.utils import repr_socket_addr
 
 from web.server.connection import Connection
-from web.server.counters import Counters
 from web.server.request_id import header_of, state_with_id
-from web.server.settings import SAFETY, Context, ProtocolConfig, ServerSettings
+from web.server.settings import SAFETY, Context, ServerSettings
 from web.server.stream import SocketStream
 from web.server.tasks import split_cancelled
-from web.server.writer import ServerStream
 
 _TIMEOUT_S = 1.0
 """Seconds that the client has to send a request and read the response."""
@@ -65,16 +63,13 @@ class HttpServer:
     """
 
     def __init__(self, app: ASGIFramework, settings: ServerSettings) -> None:
-        self._app = app
-        self._settings = settings
         self._ssl_context = settings.ssl_context
-        self._config = ProtocolConfig(settings)
-        self._context = Context()
+        self._context = Context(app, settings)
         self._accepting = trio.CancelScope()
         self._serving = trio.CancelScope()
         self._connections: set[Connection] = set()
         self._emptied = trio.Event()
-        self.counters = Counters()
+        self.counters = self._context.counters
 
     async def serve(
         self,
@@ -141,10 +136,10 @@ class HttpServer:
             connection.cut()
         self._serving.cancel()
 
-    async def handle(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> None:
+    async def handle(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one client until it is gone. Errors affect only this client."""
         self.counters.connections += 1
-        if len(self._connections) >= self._settings.max_connections:
+        if len(self._connections) >= self._context.settings.max_connections:
             self.counters.connections_refused += 1
             await refuse(stream)
             return
@@ -170,15 +165,11 @@ class HttpServer:
             if cancelled is not None:
                 raise cancelled from None  # noqa: ASYNC104 (the rest was logged)
 
-    def _connection(self, stream: SocketStream | trio.abc.HalfCloseableStream) -> Connection:
-        served: ServerStream = stream
-        if self._ssl_context is not None and isinstance(stream, SocketStream):
-            served = trio.SSLStream(
-                stream, self._ssl_context, server_side=True, https_compatible=True
-            )
-        return Connection(
-            served, self._app, self._settings, self._config, self._context, self.counters
-        )
+    def _connection(self, stream: trio.abc.HalfCloseableStream) -> Connection:
+        if self._ssl_context is None or not isinstance(stream, SocketStream):
+            return Connection(stream, self._context)
+        tls = trio.SSLStream(stream, self._ssl_context, server_side=True, https_compatible=True)
+        return Connection(tls, self._context)
 
     async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
         """Accept one connection per scheduler pass; the others wait in the kernel's queue.
@@ -205,7 +196,7 @@ class HttpServer:
     async def _close_vanished_peers(self) -> None:
         """Close connections whose peers vanished. Not needed while draining, which ends sooner."""
         while True:
-            await trio.sleep(self._settings.write_stall_s / _CHECKS_PER_STALL)
+            await trio.sleep(self._context.settings.write_stall_s / _CHECKS_PER_STALL)
             for number, connection in enumerate(list(self._connections), 1):
                 connection.close_if_vanished()
                 if number % _CHECKS_IN_A_ROW == 0:

@@ -11,8 +11,10 @@ from wsgiref.handlers import format_date_time
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
-from hypercorn.typing import Event
+from hypercorn.typing import ASGIFramework, Event
 from msgspec import Struct
+
+from web.server.counters import Counters
 
 SAFETY = [
     (b"x-content-type-options", b"nosniff"),
@@ -100,10 +102,14 @@ class ProtocolConfig(Config):
 
 
 class Context(WorkerContext):
-    """The state of a server that its connections share."""
+    """The app, settings and state of a server, which its connections share."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: ASGIFramework, settings: ServerSettings) -> None:
         super().__init__(max_requests=None)
+        self.app = app
+        self.settings = settings
+        self.config = ProtocolConfig(settings)
+        self.counters = Counters()
         self._closed = SettableEvent()
         self.terminated: Event = self._closed
         """Event, named by hypercorn, after which no new request is answered."""

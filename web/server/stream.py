@@ -20,7 +20,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
 
-    def try_send(self, data: bytes) -> int:
+    def try_send(self, data: bytes | memoryview) -> int:
         """Send as much as possible without waiting, and return the number of bytes, maybe 0."""
         try:
             return self.socket.send(data)
@@ -33,19 +33,11 @@ class SocketStream(trio.abc.HalfCloseableStream):
         """Send everything. If cancelled, a part may have been sent."""
         await trio.lowlevel.checkpoint()
         with memoryview(data) as view:
-            sent = 0
+            sent = self.try_send(view)
             while sent < len(view):
-                with view[sent:] as rest:
-                    sent += await self._send_some(rest)
-
-    async def _send_some(self, view: memoryview) -> int:
-        while True:
-            try:
-                return self.socket.send(view)
-            except BlockingIOError:
                 await self.wait_send_all_might_not_block()
-            except OSError as error:
-                raise self._translated(error) from error
+                with view[sent:] as rest:
+                    sent += self.try_send(rest)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the socket is writable."""

@@ -14,8 +14,8 @@ from hypercorn.typing import (
     ASGISendEvent,
     Scope,
 )
+from msgspec import Struct
 
-from web.server.counters import Counters
 from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 from web.server.settings import LEAVING, Context
 
@@ -24,24 +24,16 @@ AppSend = Callable[[ASGISendEvent | None], Awaitable[None]]
 _log = structlog.stdlib.get_logger("trouper.http")
 
 
-class Tasks:
+class Tasks(Struct, frozen=True):
     """hypercorn's `TaskGroup` for one connection, on two nurseries of that connection.
 
     `requests` outlives the connection until its requests have cleaned up. `machinery` (the
     reader, pings, HTTP/2's sender) is cancelled with the connection.
     """
 
-    def __init__(
-        self,
-        requests: trio.Nursery,
-        machinery: trio.Nursery,
-        context: Context,
-        counters: Counters,
-    ) -> None:
-        self._requests = requests
-        self._machinery = machinery
-        self._context = context
-        self._counters = counters
+    requests: trio.Nursery
+    machinery: trio.Nursery
+    context: Context
 
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: AppSend
@@ -51,13 +43,13 @@ class Tasks:
         extensions = cast("dict[str, dict[str, object]]", scope)["extensions"]
         extensions[RECEIVE_QUEUE] = queue
         if scope["type"] == "websocket":
-            extensions[LEAVING] = self._context.leaving
-        self._requests.start_soon(self._run, cast("ASGIFramework", app), scope, queue, send)
+            extensions[LEAVING] = self.context.leaving
+        self.requests.start_soon(self._run, cast("ASGIFramework", app), scope, queue, send)
         return queue.put
 
     def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
         """Start a task that is cancelled with the connection."""
-        self._machinery.start_soon(func, *args)
+        self.machinery.start_soon(func, *args)
 
     async def _run(
         self, app: ASGIFramework, scope: Scope, queue: ReceiveQueue, send: AppSend
@@ -72,7 +64,7 @@ class Tasks:
         except BaseException as error:  # noqa: ASYNC103 (the Cancelled in it is raised below)
             cancelled, real = split_cancelled(error)
             if real is not None:
-                self._counters.requests_crashed += 1
+                self.context.counters.requests_crashed += 1
                 _log.error("request failed", path=scope.get("path"), exc_info=real)
             if cancelled is not None:
                 raise cancelled from None  # noqa: ASYNC104 (the rest was logged)

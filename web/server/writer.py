@@ -3,15 +3,15 @@
 import structlog
 import trio
 
-from web.server.counters import Counters
 from web.server.dead_peer import has_vanished
+from web.server.settings import Context
 from web.server.stream import SocketStream
 
 _PIECE = 16 * 1024
 """Size in bytes of a write; each has to finish within the stall deadline."""
 
 Address = tuple[str, int] | None
-ServerStream = SocketStream | trio.SSLStream[SocketStream] | trio.abc.HalfCloseableStream
+ServerStream = trio.SSLStream[SocketStream] | trio.abc.HalfCloseableStream
 
 _log = structlog.stdlib.get_logger("trouper.http")
 
@@ -22,15 +22,12 @@ class ConnectionWriter:
     Data for a broken connection is dropped silently, because the reader notices the end.
     """
 
-    def __init__(
-        self, stream: ServerStream, client: Address, stall_s: float, counters: Counters
-    ) -> None:
+    def __init__(self, stream: ServerStream, client: Address, context: Context) -> None:
         self._stream = stream
         self._socket_stream = socket_stream(stream)
         self._direct = stream if isinstance(stream, SocketStream) else None
         self._client = client
-        self._stall_s = stall_s
-        self._counters = counters
+        self._context = context
         self._lock: trio.Lock | None = None
         """Lock for waiting writes, created on first use, which is rare."""
 
@@ -63,13 +60,13 @@ class ConnectionWriter:
             await self.write_rest(rest)
 
     async def _write_piece(self, piece: bytes) -> bool:
-        with trio.move_on_after(self._stall_s):
+        with trio.move_on_after(self._context.settings.write_stall_s):
             try:
                 await self._stream.send_all(piece)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return False
             return True
-        self._counters.write_stalls += 1
+        self._context.counters.write_stalls += 1
         _log.info("write stalled", client=self._client)
         await trio.aclose_forcefully(self._socket_stream)
         return False

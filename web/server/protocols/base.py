@@ -1,7 +1,7 @@
 """Base of the protocol adapters: their context, and the stream between a request and the app."""
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import cast
 
 import trio
 from hypercorn.events import Event
@@ -11,6 +11,7 @@ from hypercorn.typing import AppWrapper, ASGISendEvent, TaskGroup
 from msgspec import Struct
 
 from web.server.settings import Context, ProtocolConfig
+from web.server.writer import Address, ConnectionWriter
 
 StreamSend = Callable[[StreamEvent], Awaitable[None]]
 
@@ -18,37 +19,21 @@ BURST = 16
 """Number of messages sent in a row before other tasks get to run."""
 
 
-class DirectWriter(Protocol):
-    """Direct write access to the connection, bypassing hypercorn's events."""
-
-    def write_now(self, data: bytes) -> bytes:
-        """Send as much as possible without waiting; return the rest, `b""` if all was sent."""
-
-    async def write_rest(self, data: bytes) -> None:
-        """Send the rest that `write_now` returned, in order, with the stall deadline."""
-
-    def reset(self) -> None:
-        """Close with RST, so that the client cannot mistake a partial response for a whole one."""
-
-
-class Served(NamedTuple):
-    """The first arguments of hypercorn's protocol classes."""
-
-    app: AppWrapper
-    config: ProtocolConfig
-    worker_context: Context
-    tasks: TaskGroup
-
-
 class ProtocolContext(Struct, frozen=True):
     """Dependencies of hypercorn's protocol classes."""
 
-    served: Served
-    peers: tuple[bool, tuple[str, int] | None, tuple[str, int] | None]
-    """Further arguments: true with TLS, the client's address, and ours."""
+    shared: Context
+    tasks: TaskGroup
+    peers: tuple[bool, Address, Address]
+    """True with TLS, the client's address, and ours."""
     send: Callable[[Event], Awaitable[None]]
-    wire: DirectWriter
-    write_stall_s: float
+    wire: ConnectionWriter
+    """Direct write access to the connection, bypassing hypercorn's events."""
+
+    @property
+    def served(self) -> tuple[AppWrapper, ProtocolConfig, Context, TaskGroup]:
+        """The first arguments of hypercorn's protocol classes."""
+        return cast("AppWrapper", self.shared.app), self.shared.config, self.shared, self.tasks
 
 
 class Yielding:

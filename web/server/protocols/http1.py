@@ -14,7 +14,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ASGISendEvent, ConnectionState
 from hypercorn.utils import suppress_body
 
-from web.server.protocols.base import AppStream, DirectWriter, ProtocolContext
+from web.server.protocols.base import AppStream, ProtocolContext
 from web.server.protocols.websocket import WebsocketStream
 from web.server.request_id import header_of, state_with_id
 
@@ -52,7 +52,7 @@ class Http1Stream(AppStream):
     def __init__(self, context: ProtocolContext, protocol: "Http1Protocol") -> None:
         super().__init__(context, protocol.stream_send, STREAM_ID)
         self._protocol = protocol
-        self._wire: DirectWriter = context.wire
+        self._wire = context.wire
         self.chunked = False
         """True once the protocol has sent the head of a chunked response."""
 
@@ -88,8 +88,7 @@ class Http1Protocol(H11Protocol):
     def __init__(self, context: ProtocolContext, *, http2: bool) -> None:
         super().__init__(*context.served, ConnectionState({}), *context.peers, context.send)
         self._protocol_context = context
-        self._served = context.served
-        self._wire: DirectWriter = context.wire
+        self._wire = context.wire
         self._http2 = http2
         self._framing = Framing.LENGTH
         self._held = b""
@@ -124,12 +123,13 @@ class Http1Protocol(H11Protocol):
     async def _send_head(self, event: Response) -> None:
         framing = [field for field in event.headers if field[0].lower() in _FRAMING]
         fields = _lines([field for field in event.headers if field not in framing])
-        if self._served.worker_context.closing:
+        if self._protocol_context.shared.closing:
             framing.append((b"connection", b"close"))
         head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
         self._framing = self._framing_of(event)
         if head:
-            fields += b"%b: %b\r\n" % self._id_header + self._served.config.response_fields()
+            common = self._protocol_context.shared.config.response_fields()
+            fields += b"%b: %b\r\n" % self._id_header + common
             self._held = head[:-2] + fields + b"\r\n"
         if isinstance(self.stream, Http1Stream):
             self.stream.chunked = self._framing is Framing.CHUNKED
@@ -167,9 +167,7 @@ class Http1Protocol(H11Protocol):
     async def _write(self, data: bytes) -> None:
         data = self.take_held() + data
         if data:
-            rest = self._wire.write_now(data)
-            if rest:
-                await self._wire.write_rest(rest)
+            await self._wire.write(data)
 
     async def _maybe_recycle(self) -> None:
         # Without Content-Length or chunks, only a reset shows the client that the body is cut off.
@@ -203,7 +201,9 @@ class Http1Protocol(H11Protocol):
             await self.stream.handle(event)
 
     async def _send_error_response(self, status_code: int) -> None:
-        body = _error_body(status_code)
+        message = _MESSAGES.get(status_code, _MESSAGES[400])
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+        body = msgspec.json.encode({"error": error})
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
@@ -249,9 +249,3 @@ def _is_websocket(request: h11.Request) -> bool:
     return headers.get(b"upgrade", b"").strip().lower() == b"websocket" and (
         b"upgrade" in {token.strip() for token in connection}
     )
-
-
-def _error_body(status_code: int) -> bytes:
-    message = _MESSAGES.get(status_code, _MESSAGES[400])
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    return msgspec.json.encode({"error": error})

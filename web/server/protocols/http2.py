@@ -20,7 +20,8 @@ from priority.priority import MissingStreamError
 from web.server.protocols.base import AppStream, ProtocolContext
 from web.server.request_id import header_of, state_with_id
 
-_LAST_STREAM_ID = 2**31 - 1
+LAST_STREAM_ID = 2**31 - 1
+"""The highest possible id of a stream."""
 
 
 class BoundedBuffer(StreamBuffer):
@@ -52,7 +53,7 @@ class Http2Protocol(H2Protocol):
 
     def __init__(self, context: ProtocolContext) -> None:
         super().__init__(*context.served, AsgiState({}), *context.peers, context.send)
-        self.connection.local_settings = _settings(context.served.config)
+        self.connection.local_settings = _settings(context.shared.config)
         self._protocol_context = context
         self._finished: set[int] = set()
         self._client_is_leaving = False
@@ -61,22 +62,15 @@ class Http2Protocol(H2Protocol):
         """Send GOAWAY: no request is open, so a 408 has no recipient."""
         await self.goaway()
 
-    async def goaway(self) -> None:
+    async def goaway(self, last_stream_id: int | None = None) -> None:
         """Send GOAWAY, so that the client opens no more streams; open ones continue.
 
         `h2`'s `close_connection` cannot be used: it would send no more data of open streams.
+        `LAST_STREAM_ID` only announces the GOAWAY (RFC 9113 §6.8): requests that are on their way
+        are still answered, until one with the real id follows.
         """
-        await self._goaway(self.connection.highest_inbound_stream_id)
-
-    async def announce_goaway(self) -> None:
-        """Announce a GOAWAY, while requests that are on their way are still answered.
-
-        As in RFC 9113 §6.8, it has the highest possible stream id, and is followed later by one
-        with the real id.
-        """
-        await self._goaway(_LAST_STREAM_ID)
-
-    async def _goaway(self, last_stream_id: int) -> None:
+        if last_stream_id is None:
+            last_stream_id = self.connection.highest_inbound_stream_id
         frame = GoAwayFrame(0, last_stream_id=last_stream_id)
         await self.send(RawData(data=frame.serialize()))
 
@@ -99,7 +93,7 @@ class Http2Protocol(H2Protocol):
             await self._reset_unless_finished(event.stream_id)
         elif isinstance(event, Response) and event.stream_id in self.streams:
             event.headers.append(header_of(self.streams[event.stream_id].scope["state"]))
-        with trio.move_on_after(self._protocol_context.write_stall_s) as clock:
+        with trio.move_on_after(self._protocol_context.shared.settings.write_stall_s) as clock:
             await super().stream_send(event)
         if clock.cancelled_caught:
             self._reset(event.stream_id, ErrorCodes.CANCEL)

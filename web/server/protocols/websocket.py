@@ -59,7 +59,7 @@ class WebsocketStream(Yielding, WSStream):
 
     def __init__(self, context: ProtocolContext, send: StreamSend) -> None:
         super().__init__(*context.served, *context.peers, send, STREAM_ID)
-        self.buffer = ByteBuffer(context.served.config.websocket_max_message_size)
+        self.buffer = ByteBuffer(context.shared.config.websocket_max_message_size)
         self._wire = context.wire
 
     async def handle(self, event: Event) -> None:

@@ -8,14 +8,21 @@ import trio
 import wsproto.connection
 from hypercorn.protocol.events import Data, Event, Request, Response
 from hypercorn.protocol.ws_stream import FrameTooLargeError
-from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, TaskGroup
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    ConnectionState,
+    TaskGroup,
+)
 from trio.testing import MockClock
 from wsproto.events import BytesMessage, TextMessage
 
 from tests.web.server.test_connection import GET, SETTINGS, connected
-from web.server.protocols.base import DirectWriter, ProtocolContext, Served
+from web.server.protocols.base import ProtocolContext
 from web.server.protocols.websocket import TEXTS, ByteBuffer, WebsocketStream
-from web.server.settings import Context, ProtocolConfig
+from web.server.settings import Context
+from web.server.writer import ConnectionWriter
 
 HEADERS = [
     (b"host", b"t"),
@@ -62,16 +69,11 @@ class FakeConnection:
     async def open(self) -> WebsocketStream:
         """Return a stream whose handshake is complete."""
         context = ProtocolContext(
-            served=Served(
-                app=cast("AppWrapper", None),
-                config=ProtocolConfig(SETTINGS),
-                worker_context=Context(),
-                tasks=cast("TaskGroup", self),
-            ),
+            shared=Context(cast("ASGIFramework", None), SETTINGS),
+            tasks=cast("TaskGroup", self),
             peers=(False, None, None),
             send=cast("Callable[[object], Awaitable[None]]", self.send),
-            wire=cast("DirectWriter", self),
-            write_stall_s=30,
+            wire=cast("ConnectionWriter", self),
         )
         stream = WebsocketStream(context, self.send)
         await stream.handle(
