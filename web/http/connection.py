@@ -3,43 +3,27 @@
 from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 import structlog
 import trio
-from hypercorn.typing import (
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    HTTPResponseBodyEvent,
-    HTTPResponseStartEvent,
-    HTTPScope,
-)
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from quart import Quart
 from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody, Response, ResponseBody
-from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.journal.reader_pace import ReaderTooSlow
 from web.http.body import BoundedBody
-from web.observability.access_log import RequestRecord, log_request
+from web.observability.access_log import RequestContext, log_request
 from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 from web.server.request_id import id_in
 
 _CONTEXT = "trouper.request"
 
 _log = structlog.stdlib.get_logger("trouper.http")
-
-
-class RequestContext(RequestRecord):
-    """Context of one request: its access record, and a stack that is closed at its end."""
-
-    __slots__ = ("stack",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stack = AsyncExitStack()
 
 
 def request_context_of(request: Request) -> RequestContext:
@@ -59,13 +43,6 @@ def request_stack(request: Request) -> AsyncExitStack:
     return request_context_of(request).stack
 
 
-class BodyTimedApp(QuartTrio):
-    """An app that limits the time a request's body may take, which the connection enforces."""
-
-    body_s: float
-    body_bytes_per_s: float
-
-
 class TurnHTTPConnection(TrioASGIHTTPConnection):
     """A connection that runs handler and body in one scope, cancelled only by a disconnect.
 
@@ -73,9 +50,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     sees `Cancelled`. A response timeout is not needed: turns have their own timeouts.
     """
 
-    app: BodyTimedApp
-
-    def __init__(self, app: BodyTimedApp, scope: HTTPScope) -> None:
+    def __init__(self, app: Quart, scope: HTTPScope) -> None:
         super().__init__(app, scope)
         self._context = RequestContext()
         self._ended = False
@@ -99,26 +74,24 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         if queue.has_whole_body:
             with trio.CancelScope() as scope:
                 queue.when_over(partial(self._on_disconnect, scope))
-                await self._respond(await self._received(receive, send), send)
+                await self._respond(receive, send, None)
         else:
             async with trio.open_nursery() as nursery:
                 queue.when_over(partial(self._on_disconnect, nursery.cancel_scope))
-                await self._respond(self._receiving(nursery, receive, send), send)
+                await self._respond(receive, send, nursery)
                 nursery.cancel_scope.cancel()
 
-    async def _received(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Request:
+    async def _respond(
+        self, receive: ASGIReceiveCallable, send: ASGISendCallable, nursery: trio.Nursery | None
+    ) -> None:
+        """Answer while a task in `nursery` receives the body; without one, receive it first."""
         request = self._create_request_from_scope(send)
-        await self._feed(cast("BoundedBody", request.body), receive)
-        return request
-
-    def _receiving(
-        self, nursery: trio.Nursery, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> Request:
-        request = self._create_request_from_scope(send)
-        nursery.start_soon(self._receive_body, cast("BoundedBody", request.body), receive)
-        return request
-
-    async def _respond(self, request: Request, send: ASGISendCallable) -> None:
+        body = cast("BoundedBody", request.body)
+        if nursery is None:
+            await self._receive_body(body, receive)
+        else:
+            nursery.start_soon(self._receive_body, body, receive)
+        del body
         try:
             async with self._context.stack:
                 answering = self.app.handle_request(request)
@@ -137,37 +110,33 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
     async def _receive_body(self, body: BoundedBody, receive: ASGIReceiveCallable) -> None:
         """Feed the body, with a deadline that each received byte extends.
 
-        The extension is the time for the byte at `body_bytes_per_s`, so a client cannot keep the
+        The extension is the time for the byte at `BODY_BYTES_PER_S`, so a client cannot keep the
         request open by trickling.
         """
-        deadline = trio.current_time() + self.app.body_s
-        with trio.CancelScope(deadline=deadline) as clock:
-            await self._feed(body, receive, clock)
+        with trio.move_on_after(self.app.config["BODY_S"]) as clock:
+            while not body.complete:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return
+                data = message.get("body", b"")
+                clock.deadline += len(data) / self.app.config["BODY_BYTES_PER_S"]
+                body.append(data)
+                if not message.get("more_body", False):
+                    body.set_complete()
         if clock.cancelled_caught:
             body.time_out()
-
-    async def _feed(
-        self,
-        body: BoundedBody,
-        receive: ASGIReceiveCallable,
-        clock: trio.CancelScope | None = None,
-    ) -> None:
-        while not body.complete:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            data = message.get("body", b"")
-            if clock is not None:
-                clock.deadline += len(data) / self.app.body_bytes_per_s
-            body.append(data)
-            if not message.get("more_body", False):
-                body.set_complete()
 
     async def _send_response(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse
     ) -> None:
         self._context.status = response.status_code
-        await send(_start(response))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status_code,
+                "headers": encode_headers(response.headers),
+            }
+        )
         self.scope["headers"] = ()  # not read again; a stream may hold the scope for long
         if isinstance(response, WerkzeugResponse):
             last = b"".join(
@@ -184,36 +153,16 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-class Exhaustible(Protocol):
-    """An iterable of body parts that knows when it has returned the last one."""
-
-    exhausted: bool
-
-
-def _start(response: Response | WerkzeugResponse) -> HTTPResponseStartEvent:
-    return {
-        "type": "http.response.start",
-        "status": response.status_code,
-        "headers": encode_headers(response.headers),
-    }
-
-
 async def _send_parts(send: ASGISendCallable, body: ResponseBody, context: RequestContext) -> bytes:
-    """Send the parts of a body and return the last one unsent, if the body can identify it.
+    """Send the parts of a body and return the last one unsent, if the body knows it (`exhausted`).
 
     The caller sends the last part together with the end of the response, in one write.
     """
     async with body as parts:
-        exhaustible = cast("Exhaustible", parts) if hasattr(parts, "exhausted") else None
         async for part in cast("AsyncIterable[str | bytes]", parts):
             data = part.encode() if isinstance(part, str) else part
-            if exhaustible is not None and exhaustible.exhausted:
+            if getattr(parts, "exhausted", False):
                 return data
             context.sent += len(data)
-            message: HTTPResponseBodyEvent = {
-                "type": "http.response.body",
-                "body": data,
-                "more_body": True,
-            }
-            await send(message)
+            await send({"type": "http.response.body", "body": data, "more_body": True})
     return b""

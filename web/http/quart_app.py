@@ -7,23 +7,24 @@ from quart import Request, Response
 from quart.typing import ResponseReturnValue
 from quart.wrappers import Websocket
 from quart.wrappers.base import BaseRequestWebsocket
+from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from web.http.body import BoundedRequest
-from web.http.connection import BodyTimedApp, TurnHTTPConnection
+from web.http.connection import TurnHTTPConnection
 from web.http.websocket import TurnWebsocketConnection
 
 
-class TrouperApp(BodyTimedApp):
+class TrouperApp(QuartTrio):
     """A Quart-Trio app with our connection classes, no response timeout, and no lost errors.
 
     `max_body_bytes` limits the size of a request's body (413). The body may take `body_s`
     seconds, plus one for each `body_bytes_per_s` bytes received (408).
     """
 
-    asgi_http_class = TurnHTTPConnection  # type: ignore[assignment]  # takes our app only
+    asgi_http_class = TurnHTTPConnection
     asgi_websocket_class = TurnWebsocketConnection
     request_class = BoundedRequest
 
@@ -39,8 +40,8 @@ class TrouperApp(BodyTimedApp):
         # A path with a double slash is a 404. Werkzeug would redirect, and because the adapter is
         # bound to "localhost", the redirect would name the wrong host.
         self.url_map.merge_slashes = False
-        self.body_s = body_s
-        self.body_bytes_per_s = body_bytes_per_s
+        self.config["BODY_S"] = body_s
+        self.config["BODY_BYTES_PER_S"] = body_bytes_per_s
         self.config["MAX_CONTENT_LENGTH"] = max_body_bytes
         self.config["BODY_TIMEOUT"] = None
         self.config["RESPONSE_TIMEOUT"] = None

@@ -1,6 +1,5 @@
 """ASGI connection of one WebSocket; a full queue or a crash closes it with a fitting code."""
 
-from contextlib import AsyncExitStack
 from typing import cast
 
 import structlog
@@ -21,7 +20,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from web.http.message_queue import MessageQueue
-from web.observability.access_log import RequestRecord, log_request
+from web.observability.access_log import RequestContext, log_request
 from web.server.protocols.websocket import TEXTS
 from web.server.request_id import id_in
 from web.server.settings import LEAVING
@@ -35,19 +34,18 @@ _CONTEXT = "trouper.websocket"
 _SWITCHING = 101
 
 
-class WebsocketContext(RequestRecord):
-    """Context of one WebSocket: its access record, and a stack that is closed at its end.
+class WebsocketContext(RequestContext):
+    """Context of one WebSocket.
 
-    `stack` is closed once, in a cancelled scope if the client left. `server_leaves` is set when
+    `stack` is closed in a cancelled scope if the client left. `server_leaves` is set when
     the server is about to stop; the handler then has to end the socket.
     """
 
-    __slots__ = ("_send", "server_leaves", "stack")
+    __slots__ = ("_send", "server_leaves")
 
     def __init__(self, scope: WebsocketScope, send: ASGISendCallable) -> None:
         super().__init__()
         self._send = send
-        self.stack = AsyncExitStack()
         self.server_leaves = cast("dict[str, trio.Event]", scope["extensions"])[LEAVING]
 
     async def send_texts(self, texts: list[bytes]) -> None:
@@ -133,10 +131,7 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
     async def send_data(self, send: ASGISendCallable, data: str | bytes) -> None:
         """Send a text or binary message."""
         self._context.sent += len(data)
-        if isinstance(data, str):
-            await send({"type": "websocket.send", "bytes": None, "text": data})
-        else:
-            await send({"type": "websocket.send", "bytes": data, "text": None})
+        await super().send_data(send, data)
 
     async def close_connection(
         self, send: ASGISendCallable, code: int, reason: str | None = None

@@ -5,6 +5,7 @@ probes. At `info` each request therefore has exactly one line (`docs/reference/l
 """
 
 import logging
+from contextlib import AsyncExitStack
 
 import structlog
 import trio
@@ -17,10 +18,10 @@ _PROBES = frozenset({"/health", "/ready", "/metrics"})
 _log = structlog.get_logger("trouper.access")
 
 
-class RequestRecord:
-    """Facts about a request, collected while it is served."""
+class RequestContext:
+    """Facts about a request, collected while it is served, and the stack of its resources."""
 
-    __slots__ = ("began_at", "left_at", "sent", "status", "turn")
+    __slots__ = ("began_at", "left_at", "sent", "stack", "status", "turn")
 
     def __init__(self) -> None:
         self.began_at = trio.current_time()
@@ -32,9 +33,11 @@ class RequestRecord:
         """Bytes sent of the response's body."""
         self.turn: Turn | None = None
         """Turn that the request started, if any."""
+        self.stack = AsyncExitStack()
+        """Stack that is closed once, at the end of the request."""
 
 
-def log_request(scope: WWWScope, record: RequestRecord) -> None:
+def log_request(scope: WWWScope, record: RequestContext) -> None:
     """Write the request's line, unless its level is filtered out."""
     quiet = record.turn is not None or scope["path"] in _PROBES
     level = logging.DEBUG if quiet else logging.INFO

@@ -30,7 +30,7 @@ from actors.turn.model_call import Route
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
 from store.store import StoreFigures
-from web.observability.access_log import RequestRecord
+from web.observability.access_log import RequestContext
 from web.server import Counters
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -145,7 +145,7 @@ class Metrics:
             seconds=round(record.ended_at - record.turn.created_at, 3),
         )
 
-    def request_over(self, request: RequestRecord) -> None:
+    def request_over(self, request: RequestContext) -> None:
         """Measure how long the abort took, if the client ended an attached turn by leaving."""
         turn, left_at = request.turn, request.left_at
         if turn is None or left_at is None or turn.request.mode is not Mode.ATTACHED:

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from tests.support.edge_harness import brief_pause, open_harness
 from tests.support.turn_fakes import FOREVER, ScriptedProvider, stop, text
-from web.observability.access_log import RequestRecord, log_request
+from web.observability.access_log import RequestContext, log_request
 from web.observability.logs import logging_to
 
 PROVIDER = ScriptedProvider(text("a"), stop())
@@ -91,9 +91,9 @@ async def test_request_below_the_log_level_is_not_written(autojump_clock: MockCl
     stream = io.StringIO()
     scope = cast("HTTPScope", {"method": "GET", "path": "/v1/models"})
     with logging_to(stream, "warning"):
-        log_request(scope, RequestRecord())
+        log_request(scope, RequestContext())
     with logging_to(stream, "info"), structlog.contextvars.bound_contextvars(request="r"):
-        log_request(scope, RequestRecord())
+        log_request(scope, RequestContext())
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert (line["event"], line["request"], line["status"]) == ("request ended", "r", None)
     assert logging.getLevelName(logging.INFO).lower() == line["level"]

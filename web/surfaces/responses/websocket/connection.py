@@ -22,7 +22,7 @@ from web.dialects.openai_responses.stream import DIALECT
 from web.dialects.turn_errors import ending_error
 from web.http.api_error import ApiError, invalid, not_found, store_unavailable
 from web.http.websocket import GOING_AWAY, POLICY, websocket_context_of
-from web.observability.access_log import RequestRecord
+from web.observability.access_log import RequestContext
 from web.service import Service
 from web.surfaces.responses.create import start_response
 from web.surfaces.responses.history.history import Caller
@@ -185,7 +185,7 @@ class ResponsesSocket:
         return turn
 
     def _record_request(self, turn: Turn) -> None:
-        record = RequestRecord()
+        record = RequestContext()
         record.turn, record.left_at = turn, self._context.left_at
         self._service.metrics.request_over(record)
 
