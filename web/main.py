@@ -36,13 +36,7 @@ from web.process.shutdown import Stop, drain
 from web.process.startup import StartupRefused
 from web.process.systemd import READY, STOPPING, notify
 from web.process.task_restart import keep_running
-from web.providers.factory import (
-    embedders_among,
-    key_rings,
-    make_board,
-    models_by_route,
-    open_providers,
-)
+from web.providers import factory
 from web.server import HttpServer, ServerSettings
 from web.service import Service
 from web.supervisor.child import SupervisorLink
@@ -132,13 +126,13 @@ async def report_ready(inheritance: Inheritance, stop: Stop, nursery: trio.Nurse
 @asynccontextmanager
 async def open_service(config: Config) -> AsyncIterator[Service]:
     """Open everything but the listener: store, providers, registry and background tasks."""
-    rings = key_rings(config)
+    rings = factory.key_rings(config)
     async with (
         opened_store(config) as store,
-        open_providers(config, rings) as providers,
+        factory.open_providers(config, rings) as providers,
         trio.open_nursery() as nursery,
     ):
-        board = make_board(config, rings, trio.current_time)
+        board = factory.make_board(config, rings, trio.current_time)
         upstreams = Upstreams(providers, board, LearningEstimator(), time.time, random.random)
         metrics = Metrics()
         bus = LocalEventBus()
@@ -152,7 +146,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             new_id=partial(new_id, "turn_"),
         )
         metrics.watch(turns, lambda: store.figures)
-        metrics.watch_routes(board, models_by_route(config))
+        metrics.watch_routes(board, factory.models_by_route(config))
         service = Service(
             config,
             store,
@@ -161,7 +155,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             metrics,
             time.time,
             board,
-            embedders_among(config, providers),
+            factory.embedders_among(config, providers),
             upstreams.estimates,
         )
         for name, task in service_tasks(service, dependencies).items():
@@ -218,13 +212,8 @@ def service_tasks(
 @asynccontextmanager
 async def opened_store(config: Config) -> AsyncIterator[Store]:
     """Open the configured store and recover lost turns. Raises `StartupRefused`."""
-    settings = StoreSettings(
-        url=config.store.url,
-        synchronous="FULL" if config.store.synchronous == "full" else "NORMAL",
-        spool_bytes=config.store.spool_bytes,
-    )
     try:
-        async with open_store(settings) as store:
+        async with open_store(StoreSettings(**config.store.model_dump())) as store:
             await recover_turns(store, Planner(config))
             yield store
     except StoreRefused as error:

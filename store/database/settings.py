@@ -4,16 +4,14 @@ from typing import Literal
 
 from msgspec import Struct
 
-Synchronous = Literal["NORMAL", "FULL"]
-
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """The database, its durability, and the limits and timeouts of the store."""
 
     url: str = "sqlite:///trouper.db"
     """SQLAlchemy URL; `sqlite://` is a temporary database, deleted when the process ends."""
-    synchronous: Synchronous = "NORMAL"
-    """Durability of commits: `NORMAL` survives a crash of the process, `FULL` of the machine."""
+    synchronous: Literal["normal", "full"] = "normal"
+    """Durability of commits: `normal` survives a crash of the process, `full` of the machine."""
     busy_timeout_ms: int = 2000
     """Time that a write waits for another process's lock before it raises `StoreUnavailable`."""
     start_wait_s: float = 5.0

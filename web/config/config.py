@@ -9,37 +9,26 @@ from pydantic_core import PydanticCustomError
 
 from actors.turn.outcome import Mode, Price
 from actors.turn.request import Timeouts
+from web.config import sections
 from web.config.model_settings import Model
 from web.config.provider_settings import Provider
-from web.config.sections import (
-    Breaker,
-    Journal,
-    Limits,
-    Logs,
-    Section,
-    Server,
-    Store,
-    TimeoutOverrides,
-    TimeoutSettings,
-    Turns,
-)
 
 _SIMULATED = {"simulated": {"format": "simulated"}}
 _SIM = {"sim": {"routes": ["simulated/sim"]}}
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Config(Section):
+class Config(sections.Section):
     """All settings. `load` builds one from a file, the environment and the command line."""
 
-    server: Server = Server()
-    store: Store = Store()
-    turns: Turns = Turns()
-    timeouts: TimeoutSettings = TimeoutSettings()
-    limits: Limits = Limits()
-    breaker: Breaker = Breaker()
-    journal: Journal = Journal()
-    logs: Logs = Logs()
+    server: sections.Server = sections.Server()
+    store: sections.Store = sections.Store()
+    turns: sections.Turns = sections.Turns()
+    timeouts: sections.TimeoutSettings = sections.TimeoutSettings()
+    limits: sections.Limits = sections.Limits()
+    breaker: sections.Breaker = sections.Breaker()
+    journal: sections.Journal = sections.Journal()
+    logs: sections.Logs = sections.Logs()
     providers: dict[str, Provider] = Field(default_factory=dict)
     """Providers by name; by default `simulated` alone, together with the model `sim`."""
     models: dict[str, Model] = Field(default_factory=dict)
@@ -94,7 +83,7 @@ class Config(Section):
         ]
 
 
-def _given(overrides: TimeoutOverrides) -> dict[str, float]:
+def _given(overrides: sections.TimeoutOverrides) -> dict[str, float]:
     return overrides.model_dump(exclude_none=True)
 
 

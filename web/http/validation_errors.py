@@ -22,21 +22,14 @@ def validated(model: type[M], raw: object) -> M:
 def first_error(error: ValidationError) -> ApiError:
     """Return the most specific error, with a note if other fields are invalid too."""
     errors = error.errors(include_url=False, include_context=True, include_input=False)
-    first = min(errors, key=_specificity)
+    # A union reports an error for each member. "List too long" is more useful than "must be a
+    # string", and a longer path is more specific.
+    first = min(errors, key=lambda error: (error["type"] != "too_long", -len(error["loc"])))
     path = _path(first)
     others = len({error["loc"][:1] for error in errors}) > 1
     more = " (other fields are invalid too)" if others else ""
-    return invalid(f"{path}: {_message(first)}{more}", param=path, code=_code(first))
-
-
-def _specificity(error: ErrorDetails) -> tuple[bool, int]:
-    # A union reports an error for each member. "List too long" is more useful than "must be a
-    # string", and a longer path is more specific.
-    return error["type"] != "too_long", -len(error["loc"])
-
-
-def _code(error: ErrorDetails) -> str:
-    return "missing_required_parameter" if error["type"] == "missing" else "invalid_value"
+    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
+    return invalid(f"{path}: {_message(first)}{more}", param=path, code=code)
 
 
 def _message(error: ErrorDetails) -> str:

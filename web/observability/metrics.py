@@ -19,13 +19,7 @@ from prometheus_client.registry import Collector
 from actors.routing.breaker import State
 from actors.routing.route_board import RouteBoard
 from actors.runtime.event_bus import LocalEventBus
-from actors.turn.lifecycle_events import (
-    ActorCrashed,
-    EventDropped,
-    RecordUnsaved,
-    StoreRefusal,
-    TurnEnded,
-)
+from actors.turn import lifecycle_events as events
 from actors.turn.model_call import Route
 from actors.turn.outcome import Mode, Reason
 from actors.turn.state import Turn
@@ -97,11 +91,11 @@ class Metrics:
 
     def subscribe_to(self, bus: LocalEventBus) -> None:
         """Count and log the lifecycle events of turns."""
-        bus.subscribe(TurnEnded, self.turn_ended)
-        bus.subscribe(RecordUnsaved, self.record_unsaved)
-        bus.subscribe(StoreRefusal, self.store_refusal)
-        bus.subscribe(EventDropped, self.event_dropped)
-        bus.subscribe(ActorCrashed, self.actor_crashed)
+        bus.subscribe(events.TurnEnded, self.turn_ended)
+        bus.subscribe(events.RecordUnsaved, self.record_unsaved)
+        bus.subscribe(events.StoreRefusal, self.store_refusal)
+        bus.subscribe(events.EventDropped, self.event_dropped)
+        bus.subscribe(events.ActorCrashed, self.actor_crashed)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus text format."""
@@ -119,7 +113,7 @@ class Metrics:
         """Export the HTTP server's counters, read at each scrape."""
         self.registry.register(_AtScrape(partial(_server, counters)))
 
-    def turn_ended(self, event: TurnEnded) -> None:
+    def turn_ended(self, event: events.TurnEnded) -> None:
         """Count an ended turn and log it in one line."""
         record = event.record
         self._turns.labels(record.status, record.reason).inc()
@@ -154,22 +148,22 @@ class Metrics:
         if stopped and turn.produced_at is not None and turn.produced_at >= left_at:
             self._abort.observe(turn.produced_at - left_at)
 
-    def record_unsaved(self, event: RecordUnsaved) -> None:
+    def record_unsaved(self, event: events.RecordUnsaved) -> None:
         """Log the whole record: the log is the last place where it can be kept."""
         record = msgspec.json.encode(event.record).decode()
         self._log.error("final record not stored", record=record)
 
-    def store_refusal(self, event: StoreRefusal) -> None:
+    def store_refusal(self, event: events.StoreRefusal) -> None:
         """Count and log an operation that the database or the spool refused."""
         self._store_trouble.inc()
         self._log.warning("store operation failed", turn=event.turn_id, error=str(event.error))
 
-    def event_dropped(self, event: EventDropped) -> None:
+    def event_dropped(self, event: events.EventDropped) -> None:
         """Count and log an event that was dropped because it violates the event order."""
         self._bugs.labels("event_out_of_order").inc()
         self._log.error("out-of-order event dropped", turn=event.turn_id, error=str(event.error))
 
-    def actor_crashed(self, event: ActorCrashed) -> None:
+    def actor_crashed(self, event: events.ActorCrashed) -> None:
         """Count and log a bug in an actor, with its traceback."""
         self._bugs.labels("actor_crashed").inc()
         self._log.error("actor crashed", turn=event.turn_id, exc_info=event.error)

@@ -33,14 +33,11 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = trio.Event()
+        """Event that a shutdown is requested; by itself it means to drain."""
         self.hurried = trio.Event()
         self.replaced = False
         """True if another process accepts connections now."""
         self._signalled = False
-
-    def request_drain(self) -> None:
-        """Request a drain. Repeated calls have no effect."""
-        self.requested.set()
 
     def hand_over(self) -> None:
         """Request a drain while another process accepts connections."""
@@ -64,7 +61,7 @@ class Stop:
                 if again:
                     self.hurry()
                 else:
-                    self.request_drain()
+                    self.requested.set()
 
     async def wait_or_hurry(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Run `wait` for at most `seconds`, or until `hurry` is called."""

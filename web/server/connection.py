@@ -108,7 +108,7 @@ class Connection:
 
     async def _initiate(self) -> None:
         await self._protocol.initiate()
-        if self._context.closing:
+        if self._context.leaving.is_set():
             self._announce_close()
 
     def _announce_close(self) -> None:

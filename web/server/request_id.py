@@ -13,19 +13,14 @@ _KEY = "request_id"
 _VALID = re.compile(rb"[!-~]{1,128}")
 
 
-def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return the first `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a new id."""
-    for name, value in headers:
-        if name == _HEADER:
-            if _VALID.fullmatch(value):
-                return value.decode("ascii")
-            break
-    return new_id("req_")
-
-
 def state_with_id(headers: Iterable[tuple[bytes, bytes]]) -> ConnectionState:
-    """Return the `state` of a request's ASGI scope, which holds the request's id."""
-    return ConnectionState({_KEY: request_id(headers)})
+    """Return the `state` of a request's ASGI scope, which holds the request's id.
+
+    That is the first `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a new id.
+    """
+    given = next((value for name, value in headers if name == _HEADER), b"")
+    id = given.decode("ascii") if _VALID.fullmatch(given) else new_id("req_")
+    return ConnectionState({_KEY: id})
 
 
 def header_of(state: ConnectionState) -> tuple[bytes, bytes]:

@@ -113,22 +113,18 @@ class Context(WorkerContext):
         self._closed = SettableEvent()
         self.terminated: Event = self._closed
         """Event, named by hypercorn, after which no new request is answered."""
-        self.closing = False
-        """True if each response is its connection's last and announces it."""
         self.leaving = trio.Event()
-        """Event that is set together with `closing`."""
+        """Event after which each response is its connection's last and announces it."""
         self.idle_s = math.inf
-        """Maximum idle time of a connection in seconds while `closing`."""
+        """Maximum idle time of a connection in seconds while `leaving`."""
 
     def begin_leaving(self, idle_s: float) -> None:
         """Answer requests that still arrive, and close each connection after its response."""
-        self.closing = True
         self.leaving.set()
         self.idle_s = idle_s
 
     def begin_close(self) -> None:
         """Close each connection after its response, and idle ones at once."""
-        self.closing = True
         self.leaving.set()
         self._closed.set_now()
 

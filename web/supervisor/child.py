@@ -29,10 +29,15 @@ class SupervisorLink:
 
         If the supervisor dies, this process hands over, because it would not be replaced.
         """
+        orders = {
+            Command.LEAVE: stop.hand_over,
+            Command.DRAIN: stop.requested.set,
+            Command.HURRY: stop.hurry,
+        }
         with self._socket:
-            while orders := await self._receive():
-                for byte in orders:
-                    _carry_out(Command(bytes([byte])), stop)
+            while received := await self._receive():
+                for byte in received:
+                    orders[Command(bytes([byte]))]()
         if not stop.requested.is_set():
             _log.error("supervisor exited")
             stop.hand_over()
@@ -42,13 +47,3 @@ class SupervisorLink:
             return await self._socket.recv(16)
         except OSError:
             return b""
-
-
-def _carry_out(order: Command, stop: Stop) -> None:
-    match order:
-        case Command.LEAVE:
-            stop.hand_over()
-        case Command.DRAIN:
-            stop.request_drain()
-        case Command.HURRY:
-            stop.hurry()

@@ -19,23 +19,10 @@ from types import FrameType
 import structlog
 
 from web.config import Config
+from web.process import systemd
 from web.process.listeners import SUPERVISED, open_sockets, take_inheritance
-from web.process.systemd import READY as SYSTEMD_READY
-from web.process.systemd import STOPPING as SYSTEMD_STOPPING
-from web.process.systemd import notify
 from web.server import ServerSettings
-from web.supervisor.plan import (
-    READY,
-    Action,
-    Announce,
-    Command,
-    Finish,
-    Kill,
-    Note,
-    Send,
-    Start,
-    SupervisorPlan,
-)
+from web.supervisor import plan
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -61,7 +48,7 @@ class Process:
                 process_group=0,  # Ctrl-C must reach only us: we forward it as one order
             )
 
-    def send(self, order: Command) -> None:
+    def send(self, order: plan.Command) -> None:
         """Send an order; errors are ignored, because a dead process needs no orders."""
         with suppress(OSError):
             self.control.send(order.value)
@@ -80,7 +67,7 @@ class Supervisor:
     def __init__(
         self, processes: int, command: Sequence[str], sockets: Sequence[socket.socket]
     ) -> None:
-        self._plan = SupervisorPlan(processes)
+        self._plan = plan.SupervisorPlan(processes)
         self._command = command
         self._sockets = sockets
         self._processes: dict[int, Process] = {}
@@ -111,7 +98,7 @@ class Supervisor:
                 self._do(self._plan.reload(time.monotonic()))
             elif number != signal.SIGCHLD:
                 _log.info("signal received", name=signal.Signals(number).name)
-                notify(SYSTEMD_STOPPING)
+                systemd.notify(systemd.STOPPING)
                 self._do(self._plan.stop())
         self._reap()
 
@@ -137,25 +124,25 @@ class Supervisor:
         message = process.receive()
         if not message:
             self._selector.unregister(process.control)
-        elif READY in message:
+        elif plan.READY in message:
             _log.info("process ready", process=process.popen.pid)
             self._do(self._plan.ready(number, time.monotonic()))
 
-    def _do(self, actions: Iterable[Action]) -> None:
+    def _do(self, actions: Iterable[plan.Action]) -> None:
         for action in list(actions):
             match action:
-                case Start(number):
+                case plan.Start(number):
                     self._start(number)
-                case Send(number, order):
+                case plan.Send(number, order):
                     if number in self._processes:
                         self._processes[number].send(order)
-                case Kill(number):
+                case plan.Kill(number):
                     self._processes[number].popen.kill()
-                case Announce():
-                    notify(SYSTEMD_READY)
-                case Note():
+                case plan.Announce():
+                    systemd.notify(systemd.READY)
+                case plan.Note():
                     self._note(action)
-                case Finish(code):
+                case plan.Finish(code):
                     self._code = code
 
     def _start(self, number: int) -> None:
@@ -169,7 +156,7 @@ class Supervisor:
         self._selector.register(process.control, selectors.EVENT_READ, number)
         _log.info("process started", process=process.popen.pid)
 
-    def _note(self, note: Note) -> None:
+    def _note(self, note: plan.Note) -> None:
         process = self._processes.get(note.number) if note.number is not None else None
         fields = {} if process is None else {"process": process.popen.pid}
         (_log.error if note.is_error else _log.info)(note.event, **fields)

@@ -5,10 +5,14 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.server.request_id import header_of, id_in, request_id, state_with_id
+from web.server.request_id import header_of, id_in, state_with_id
 
 GENERATED = re.compile("req_[0-9a-hjkmnp-tv-z]{26}")
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+
+
+def request_id(headers: list[tuple[bytes, bytes]]) -> str:
+    return id_in({"state": state_with_id(headers)})
 
 
 @given(st.text(VISIBLE, min_size=1, max_size=128))

@@ -123,7 +123,7 @@ class Http1Protocol(H11Protocol):
     async def _send_head(self, event: Response) -> None:
         framing = [field for field in event.headers if field[0].lower() in _FRAMING]
         fields = _lines([field for field in event.headers if field not in framing])
-        if self._protocol_context.shared.closing:
+        if self._protocol_context.shared.leaving.is_set():
             framing.append((b"connection", b"close"))
         head = self._encode(h11.Response(headers=framing, status_code=event.status_code))
         self._framing = self._framing_of(event)
