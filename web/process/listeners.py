@@ -6,8 +6,8 @@ address.
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import ExitStack
 from ipaddress import ip_address
 
 from msgspec import Struct
@@ -23,8 +23,8 @@ _WORDS = {
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 
-_UNSENT = {"TCP_NOTSENT_LOWAT": 128 * 1024}
-"""Socket option that bounds the unsent bytes in the kernel; see `_set_options`."""
+_UNSENT_BYTES = 128 * 1024
+"""Bound on the unsent bytes in the kernel; see `_set_options`."""
 
 SUPERVISED = "TROUPER_SUPERVISED"
 """Environment variable with a supervised process's descriptors, `control:socket,socket…`."""
@@ -65,27 +65,22 @@ def open_sockets(
 ) -> list[socket.socket]:
     """Listen on the passed descriptors, or else on `bind`. Raises `StartupRefused`."""
     if isinstance(bind, Inherited):
-        sockets = adopt(passed or (bind.fd,), settings)
+        found: Iterator[socket.socket] = map(_inherited, passed or (bind.fd,))
     else:
-        sockets = adopt(passed, settings) if passed else listen(bind, settings)
-    with closed_if_refused(sockets):
-        for sock in sockets:
-            _check_loopback(sock)
-    return sockets
-
-
-def adopt(descriptors: Iterable[int], settings: ServerSettings) -> list[socket.socket]:
-    """Take over inherited listening sockets. Raises `StartupRefused`."""
+        found = map(_inherited, passed) if passed else _listening(bind, settings.backlog)
     sockets: list[socket.socket] = []
-    with closed_if_refused(sockets):
-        for number in descriptors:
-            sock = _listening_socket(number)
-            _set_options(sock, settings.write_stall_s)
-            sockets.append(sock)
+    with ExitStack() as opened:
+        for sock in found:
+            sockets.append(opened.enter_context(sock))
+            sock.setblocking(False)
+            if sock.family in {socket.AF_INET, socket.AF_INET6}:
+                _set_options(sock, settings.write_stall_s)
+                _check_loopback(sock)
+        opened.pop_all()
     return sockets
 
 
-def _listening_socket(descriptor: int) -> socket.socket:
+def _inherited(descriptor: int) -> socket.socket:
     message = f"cannot use fd://{descriptor}: it is not an inherited listening socket"
     try:
         sock = socket.socket(fileno=descriptor)
@@ -97,38 +92,19 @@ def _listening_socket(descriptor: int) -> socket.socket:
     return sock
 
 
-def listen(bind: Address, settings: ServerSettings) -> list[socket.socket]:
-    """Listen on each address that the host's name resolves to. Raises `StartupRefused`.
-
-    Port 0 lets the system choose.
-    """
+def _listening(bind: Address, backlog: int) -> Iterator[socket.socket]:
+    """Listen on each address that the host's name resolves to. Port 0 lets the system choose."""
     flags = socket.AI_PASSIVE | socket.AI_NUMERICSERV
-    sockets: list[socket.socket] = []
-    with closed_if_refused(sockets):
-        try:
-            found = socket.getaddrinfo(*bind, type=socket.SOCK_STREAM, flags=flags)
-            for family, _, _, _, address in dict.fromkeys(found):
-                sock = socket.create_server(address, family=family, backlog=settings.backlog)
-                sockets.append(sock)
-                _set_options(sock, settings.write_stall_s)
-        except socket.gaierror as error:
-            text = f"cannot listen on {bind}: {bind.host!r} is not a known address"
-            raise StartupRefused(text) from error
-        except OSError as error:
-            text = _WORDS.get(error.errno or 0, error.strerror or str(error))
-            raise StartupRefused(f"cannot listen on {bind}: {text}") from error
-    return sockets
-
-
-@contextmanager
-def closed_if_refused(sockets: list[socket.socket]) -> Iterator[None]:
-    """Close the sockets if the block raises `StartupRefused`."""
     try:
-        yield
-    except StartupRefused:
-        for sock in sockets:
-            sock.close()
-        raise
+        found = socket.getaddrinfo(*bind, type=socket.SOCK_STREAM, flags=flags)
+        for family, _, _, _, address in dict.fromkeys(found):
+            yield socket.create_server(address, family=family, backlog=backlog)
+    except socket.gaierror as error:
+        text = f"cannot listen on {bind}: {bind.host!r} is not a known address"
+        raise StartupRefused(text) from error
+    except OSError as error:
+        text = _WORDS.get(error.errno or 0, error.strerror or str(error))
+        raise StartupRefused(f"cannot listen on {bind}: {text}") from error
 
 
 def _set_options(sock: socket.socket, write_stall_s: float) -> None:
@@ -140,31 +116,25 @@ def _set_options(sock: socket.socket, write_stall_s: float) -> None:
     however well it reads. The bound on unsent bytes keeps a slow reader from looking stalled:
     without it Linux accepts no more data until a third of a buffer of megabytes is free.
     """
-    sock.setblocking(False)
-    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in {**_dead_peer_options(write_stall_s), **_UNSENT}.items():
+    interval = max(1, round(write_stall_s * 2 / 15))
+    options = {
+        "TCP_KEEPIDLE": 2 * interval,
+        "TCP_KEEPINTVL": interval,
+        "TCP_KEEPCNT": 5,
+        "TCP_NOTSENT_LOWAT": _UNSENT_BYTES,
+    }
+    for name, value in options.items():
         option = getattr(socket, name, None)  # some systems lack some of the options
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _dead_peer_options(write_stall_s: float) -> dict[str, int]:
-    interval = max(1, round(write_stall_s * 2 / 15))
-    return {
-        "TCP_KEEPIDLE": 2 * interval,
-        "TCP_KEEPINTVL": interval,
-        "TCP_KEEPCNT": 5,
-    }
-
-
 def _check_loopback(sock: socket.socket) -> None:
-    if sock.family in {socket.AF_INET, socket.AF_INET6}:
-        host = str(sock.getsockname()[0])
-        if not ip_address(host).is_loopback:
-            raise StartupRefused(
-                f"the inherited socket listens on {host}, which other machines can reach, but"
-                " requests are not authenticated yet; bind it to a loopback address"
-            )
+    host = str(sock.getsockname()[0])
+    if not ip_address(host).is_loopback:
+        raise StartupRefused(
+            f"the inherited socket listens on {host}, which other machines can reach, but"
+            " requests are not authenticated yet; bind it to a loopback address"
+        )

@@ -12,7 +12,7 @@ from trio.lowlevel import wait_readable, wait_writable
 from web.config import Address
 from web.http.connection import request_stack
 from web.http.quart_app import TrouperApp
-from web.process.listeners import listen
+from web.process.listeners import open_sockets
 from web.server import HttpServer, ServerSettings
 
 GET = b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -173,7 +173,7 @@ async def serving(
     """Serve the app on these sockets, or else on a free loopback port."""
     app = RecordingApp()
     server = HttpServer(app.quart, settings)
-    sockets = sockets or listen(Address("127.0.0.1", 0), settings)
+    sockets = sockets or open_sockets(Address("127.0.0.1", 0), (), settings)
     address = sockets[0].getsockname()
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, sockets)

@@ -8,9 +8,7 @@ import pytest
 from web.config import Address, Inherited
 from web.process.listeners import (
     Inheritance,
-    adopt,
     is_supervised,
-    listen,
     open_sockets,
     take_inheritance,
 )
@@ -100,13 +98,13 @@ def test_bad_address_is_refused(bind: Address | Inherited, why: str) -> None:
 def test_bad_descriptor_closes_the_other_sockets() -> None:
     number = listener_descriptor()
     with pytest.raises(StartupRefused):
-        adopt([number, 999], SETTINGS)
+        open_sockets(ANYWHERE, (number, 999), SETTINGS)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
 
 
 def test_keepalive_finds_a_dead_peer_within_the_stall_time() -> None:
-    (sock,) = listen(ANYWHERE, SETTINGS)
+    (sock,) = open_sockets(ANYWHERE, (), SETTINGS)
     with sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
