@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 from actors.turn.outcome import ErrorInfo
 from store.records.turn_records import StoreUnavailable
 from web.http.api_error import ApiError, store_unavailable
-from web.http.error_format import add_request_id, error_format
+from web.http.error_format import add_request_id
 from web.http.quart_app import TrouperApp
 from web.http.responses import error_response
 from web.service import Service
@@ -23,20 +23,17 @@ def create_app(service: Service) -> TrouperApp:
     )
     for surface in service.surfaces:
         app.register_blueprint(surface.routes(service))
-    app.register_error_handler(ApiError, _api_error)
-    app.register_error_handler(StoreUnavailable, _store_unavailable)
+    app.register_error_handler(ApiError, _known_error)
+    app.register_error_handler(StoreUnavailable, _known_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
     app.after_request(add_request_id)
     return app
 
 
-async def _api_error(error: ApiError) -> Response:
-    return error_response(error.info, body=error_format())
-
-
-async def _store_unavailable(error: StoreUnavailable) -> Response:
-    return error_response(store_unavailable().info, body=error_format())
+async def _known_error(error: ApiError | StoreUnavailable) -> Response:
+    known = error if isinstance(error, ApiError) else store_unavailable()
+    return error_response(known.info)
 
 
 async def _http_error(error: HTTPException) -> Response:
@@ -46,11 +43,11 @@ async def _http_error(error: HTTPException) -> Response:
     headers = {k: v for k, v in error.get_headers() if k == "Allow"}
     code = error.name.lower().replace(" ", "_")
     info = ErrorInfo(status=status, message=text, type=kind, code=code)
-    return error_response(info, headers, error_format())
+    return error_response(info, headers)
 
 
 async def _crash(error: Exception) -> Response:
     _log.error("request crashed", exc_info=error)
     text = "Internal error while processing the request."
     info = ErrorInfo(status=500, message=text, type="server_error", code="internal")
-    return error_response(info, body=error_format())
+    return error_response(info)

@@ -13,7 +13,7 @@ import trio
 
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
-from actors.guard import GuardSpec, Screen
+from actors.guard import GuardSpec
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import EventBus
@@ -168,7 +168,7 @@ def make_dependencies(
     config: Config, store: Store, upstreams: Upstreams, bus: EventBus
 ) -> TurnDependencies:
     """Return the dependencies of turns."""
-    journal = config.journal
+    journal, guards = config.journal, registry.load(registry.GUARDS, GuardSpec)
     checkpointer = Checkpointer(
         store.turns, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
     )
@@ -182,14 +182,8 @@ def make_dependencies(
         finaliser=finaliser,
         bus=bus,
         now=time.time,
-        screens=screen_factory(),
+        screens=lambda: tuple(guard.screen() for guard in guards),
     )
-
-
-def screen_factory() -> Callable[[], tuple[Screen, ...]]:
-    """Return a factory of the chain that the registered guards form."""
-    guards = registry.load(registry.GUARDS, GuardSpec)
-    return lambda: tuple(guard.screen() for guard in guards)
 
 
 def service_tasks(

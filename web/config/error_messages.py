@@ -53,7 +53,9 @@ def _problems(detail: ErrorDetails) -> list[tuple[SettingPath, str]]:
         return [((*path, "format"), f"is required; one of {', '.join(format_names())}")]
     if detail["type"] == "union_tag_invalid":
         return [((*path, "format"), f"must be one of {', '.join(format_names())}")]
-    return [(_without_tag(path), _message(detail, path))]
+    # pydantic adds the tag of the provider's class to the path of a union.
+    tagged = path[0] == "providers" and len(path) > 2
+    return [((*path[:2], *path[3:]) if tagged else path, _message(detail, path))]
 
 
 def _message(detail: ErrorDetails, path: SettingPath) -> str:
@@ -85,11 +87,6 @@ def _unknown(path: SettingPath) -> str:
     if close:
         return f"unknown {kind}, did you mean {close[0]}?"
     return f"unknown {kind}; the {kind}s are {', '.join(known)}"
-
-
-def _without_tag(path: SettingPath) -> SettingPath:
-    """Drop the tag of the provider's class, which pydantic adds to the path of a union."""
-    return (*path[:2], *path[3:]) if path[0] == "providers" and len(path) > 2 else path
 
 
 def _source(path: SettingPath, layers: Sequence[Layer], text: str) -> str:

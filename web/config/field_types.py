@@ -26,19 +26,11 @@ class Secret(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, written: object) -> object:
-        if isinstance(written, str):
-            return cls._resolved(written)
+        """Resolve a secret as the configuration gives it, now."""
         if isinstance(written, Secret):
             return written
-        raise ValueError("must be a string: env:NAME, file:PATH or the secret itself")
-
-    @classmethod
-    def parse(cls, written: str) -> Self:
-        """Resolve a secret as the configuration gives it, now."""
-        return cls.model_validate(written)
-
-    @staticmethod
-    def _resolved(written: str) -> dict[str, str | None]:
+        if not isinstance(written, str):
+            raise ValueError("must be a string: env:NAME, file:PATH or the secret itself")
         kind, colon, name = written.partition(":")
         if colon and kind == "env":
             return {"reference": written, "value": os.environ.get(name, "").strip() or None}

@@ -40,7 +40,8 @@ def load(
     `path` is the file; by default the one that `TROUPER_CONFIG` names, if any. `flags` holds the
     command-line settings by section and key. Secrets are resolved here, once.
     """
-    named = path or _path_of_environment()
+    variable = os.environ.get("TROUPER_CONFIG")
+    named = path or (Path(variable) if variable else None)
     file = _read(named) if named else {}
     layers = [
         Layer("command line", flags or {}),
@@ -54,11 +55,6 @@ def load(
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(complaints(error, layers)) from None
-
-
-def _path_of_environment() -> Path | None:
-    named = os.environ.get("TROUPER_CONFIG")
-    return Path(named) if named else None
 
 
 def _read(path: Path) -> Tree:

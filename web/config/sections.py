@@ -41,11 +41,10 @@ class Section(BaseModel):
 def _address(written: object) -> Address | Inherited:
     if isinstance(written, Address | Inherited):
         return written
-    if not isinstance(written, str):
-        raise ValueError("must be host:port, such as 127.0.0.1:8700 or [::1]:8700")
-    if written.startswith("fd:"):
-        return Inherited.parse(written)
-    address = Address.parse(written)
+    text = written if isinstance(written, str) else ""
+    if text.startswith("fd:"):
+        return Inherited.parse(text)
+    address = Address.parse(text)
     if not address.is_loopback:
         raise ValueError(
             f"{written} can be reached from other machines, but requests are not authenticated"

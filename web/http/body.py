@@ -8,7 +8,7 @@ from functools import cached_property
 from quart import request
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from web.http.api_error import invalid
 
@@ -36,10 +36,6 @@ class BoundedBody(TrioBody):
             self.abort(RequestEntityTooLarge())
         else:
             super().append(data)
-
-    def time_out(self) -> None:
-        """Abort the body with 408."""
-        self.abort(RequestTimeout())
 
     def abort(self, error: Exception) -> None:
         """Abort the body: raise `error` in its reader, now or later. The first error wins."""

@@ -13,6 +13,7 @@ from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody, Response, ResponseBody
 from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.exceptions import RequestTimeout
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.journal.reader_pace import ReaderTooSlow
@@ -124,7 +125,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
                 if not message.get("more_body", False):
                     body.set_complete()
         if clock.cancelled_caught:
-            body.time_out()
+            body.abort(RequestTimeout())
 
     async def _send_response(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse

@@ -4,8 +4,6 @@ The surface is chosen by path, so that errors of the framework (404, 405, 408, 4
 have the same format as all others.
 """
 
-from collections.abc import Callable
-
 from quart import Response, has_request_context, request
 
 from actors.turn.outcome import ErrorInfo
@@ -16,15 +14,11 @@ from web.server.request_id import id_in
 MESSAGES = "/v1/messages"
 
 
-def error_format() -> Callable[[ErrorInfo], object]:
-    """Return the function that builds error bodies on the current request's surface."""
-    return messages_error if _is_messages() else error_body
-
-
-def messages_error(info: ErrorInfo) -> dict[str, object]:
-    """Return Anthropic's error object with the `request_id` of the current request."""
-    id = id_in(request.scope) if has_request_context() else None
-    return error_event(info) | {"request_id": id}
+def error_object(info: ErrorInfo) -> dict[str, object]:
+    """Return the error's body on the current request's surface; Anthropic's has the request id."""
+    if not _is_messages():
+        return error_body(info)
+    return error_event(info) | {"request_id": id_in(request.scope)}
 
 
 async def add_request_id(response: Response) -> Response:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
 
 import msgspec
 import trio
@@ -12,7 +11,7 @@ from quart.wrappers.response import ResponseBody
 from actors.runtime.json_pieces import encoded
 from actors.runtime.offload import off_loop
 from actors.turn.outcome import ErrorInfo, Reason
-from web.dialects.turn_errors import error_body
+from web.http.error_format import error_object
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,14 +50,10 @@ def encoded_response(
     return Response(body, status=status, headers=headers, content_type="application/json")
 
 
-def error_response(
-    info: ErrorInfo,
-    headers: dict[str, str] | None = None,
-    body: Callable[[ErrorInfo], object] = error_body,
-) -> Response:
-    """Return the error with its status and retry header."""
+def error_response(info: ErrorInfo, headers: dict[str, str] | None = None) -> Response:
+    """Return the error in the surface's format, with its status and retry header."""
     headers = (headers or {}) | retry_header(info)
-    return json_response(body(info), http_status(info.status), headers)
+    return json_response(error_object(info), http_status(info.status), headers)
 
 
 def retry_header(info: ErrorInfo) -> dict[str, str]:
@@ -87,7 +82,7 @@ class StreamBody(ResponseBody):
     async def __aenter__(self) -> AsyncIterator[bytes]:
         return self._parts
 
-    async def __aexit__(self, exc_type: type, exc_value: BaseException, tb: TracebackType) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Do nothing: leases are closed by the request's exit stack."""
 
 

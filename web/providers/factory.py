@@ -60,9 +60,8 @@ async def open_providers(
             if isinstance(settings, Simulated):
                 made[name] = SimulatedProvider(name, _scenario(name, settings))
             else:
-                made[name] = await _upstream(
-                    stack, name, settings, _credentials(settings, rings, name)
-                )
+                credentials = Credentials(settings.usable_keys, rings.get(name))
+                made[name] = await _upstream(stack, name, settings, credentials)
         yield made
 
 
@@ -81,10 +80,6 @@ async def _upstream(
         raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
     await stack.enter_async_context(client)
     return HttpProvider(name, url, credentials, client, format=format.format)
-
-
-def _credentials(settings: Upstream, rings: Mapping[str, KeyRing], name: str) -> Credentials:
-    return Credentials() if settings.keyless else Credentials(settings.usable_keys, rings[name])
 
 
 def _scenario(name: str, settings: Simulated) -> Scenario:

@@ -201,7 +201,8 @@ class Connection:
 
     def close_if_vanished(self) -> None:
         """Close if the client has not acknowledged sent data for too long."""
-        if self._writer.peer_has_vanished(self._settings.dead_peer_s):
+        # Less than `write_stall_s`, because the check runs only every 1/30 of that.
+        if self._writer.peer_has_vanished(self._settings.write_stall_s * 14 / 15):
             self._counters.vanished_peers += 1
             _log.info("client vanished", client=self.client)
             self.cut()

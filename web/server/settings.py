@@ -60,14 +60,6 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     http2_streams: int = 100
     """Maximum number of open requests of an HTTP/2 connection."""
 
-    @property
-    def dead_peer_s(self) -> float:
-        """Time without an acknowledgement after which a peer has vanished.
-
-        Less than `write_stall_s`, because the check runs only every 1/30 of that.
-        """
-        return self.write_stall_s * 14 / 15
-
 
 class ProtocolConfig(Config):
     """A `Config` for the protocol classes only; it opens no sockets or log files."""

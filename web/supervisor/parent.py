@@ -80,17 +80,15 @@ class Supervisor:
             self._selector.register(signals, selectors.EVENT_READ)
             self._do(self._plan.begin(time.monotonic()))
             while self._code is None:
-                for key, _ in self._selector.select(self._timeout()):
+                due = self._plan.wake_at
+                timeout = None if due is None else max(0.0, due - time.monotonic())
+                for key, _ in self._selector.select(timeout):
                     if key.data is None:
                         self._take_signals(signals.recv(4096))
                     else:
                         self._receive_from(key.data)
                 self._do(self._plan.tick(time.monotonic()))
         return self._code
-
-    def _timeout(self) -> float | None:
-        due = self._plan.wake_at
-        return None if due is None else max(0.0, due - time.monotonic())
 
     def _take_signals(self, numbers: bytes) -> None:
         for number in numbers:

@@ -17,7 +17,6 @@ from web.dialects.frames import START
 from web.dialects.turn_errors import ending_error
 from web.http.api_error import ApiError, unavailable
 from web.http.connection import request_context_of
-from web.http.error_format import error_format
 from web.http.responses import error_response, event_stream, offloaded_response
 from web.observability.logs import turn_log_binder
 from web.service import Service
@@ -73,7 +72,7 @@ async def streamed(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     headers = turn_headers(turn)
     ended = failed_without_content(turn.journal, spec)
     if ended is not None:
-        return error_response(ending_error(ended), headers, error_format())
+        return error_response(ending_error(ended), headers)
     dialect = spec.stream(turn.request.dialect_options, START)
     return event_stream(service.writer(turn, dialect), headers)
 
@@ -85,7 +84,7 @@ async def whole(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     ended = journal[-1]
     headers = turn_headers(turn)
     if isinstance(ended, Ended) and ended.reason not in spec.finishes:
-        return error_response(ending_error(ended), headers, error_format())
+        return error_response(ending_error(ended), headers)
     make = partial(spec.whole, journal, turn.request.dialect_options, turn.answer)
     return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
 

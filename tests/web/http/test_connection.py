@@ -273,7 +273,7 @@ async def test_body_at_the_minimum_rate_is_accepted(
 async def test_rejected_body_raises_at_every_read() -> None:
     body = BoundedBody(None, 10)
     body.append(b"x" * 11)
-    body.time_out()
+    body.abort(RequestTimeout())
     for _ in range(2):
         with pytest.raises(RequestEntityTooLarge):
             await body
@@ -293,7 +293,7 @@ async def test_slow_body_error_wakes_a_waiting_reader(
 
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
-        body.time_out()
+        body.abort(RequestTimeout())
 
 
 async def test_fixed_client_can_disconnect(

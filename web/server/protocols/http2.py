@@ -1,5 +1,7 @@
 """HTTP/2: hypercorn's protocol, with errors of a stream confined to that stream."""
 
+from contextlib import suppress
+
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -138,10 +140,8 @@ class Http2Protocol(H2Protocol):
         self._reset(event.stream_id, ErrorCodes.NO_ERROR)
 
     def _reset(self, stream_id: int, code: ErrorCodes) -> None:
-        try:
+        with suppress(h2.exceptions.ProtocolError):  # if the stream has already ended
             self.connection.reset_stream(stream_id, code)
-        except h2.exceptions.ProtocolError:
-            return  # the stream has already ended
 
     async def _forget(self, stream_id: int) -> None:
         """Clean up after a stream was reset, by the client or by us."""
@@ -169,10 +169,8 @@ class Http2Protocol(H2Protocol):
             self._unqueue(stream_id)
 
     def _unqueue(self, stream_id: int) -> None:
-        try:
+        with suppress(MissingStreamError):
             self.priority.remove_stream(stream_id)
-        except MissingStreamError:
-            return
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         return  # priorities are ignored, see the class
