@@ -1,14 +1,14 @@
 """Settings of the models: the names that clients may request, and their routes."""
 
 from decimal import Decimal
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import (
+    AfterValidator,
     Field,
     PlainSerializer,
     PlainValidator,
     SerializerFunctionWrapHandler,
-    field_validator,
     model_serializer,
     model_validator,
 )
@@ -28,6 +28,15 @@ def _route(written: object) -> Route:
     if not (provider and slash and model):
         raise ValueError("must be provider/upstream-model, such as openai/gpt-5.2")
     return Route(provider, model)
+
+
+def _instruction(text: str) -> str:
+    if not 0 < len(text.strip()) <= _LONGEST_INSTRUCTION:
+        raise ValueError(
+            f"must have 1 to {_LONGEST_INSTRUCTION} characters, not counting white space at"
+            " either end"
+        )
+    return text
 
 
 RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
@@ -97,7 +106,7 @@ class Model(Section):
     """Reaction to an answer that breaks off after the client has received part of it: `continue`
     resumes it with another attempt, `restart` replaces it if the client's API can express that,
     `fail` ends the turn."""
-    continue_instruction: str = DEFAULT_INSTRUCTION
+    continue_instruction: Annotated[str, AfterValidator(_instruction)] = DEFAULT_INSTRUCTION
     """Prompt that asks a route without `prefill` to continue an interrupted answer. It should ask
     for the last words to be repeated, because they show where the two texts meet."""
     price: PriceSettings = PriceSettings()
@@ -109,26 +118,11 @@ class Model(Section):
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Timeouts that differ from `[timeouts]` and from the provider's."""
 
-    @field_validator("continue_instruction")
-    @classmethod
-    def _check_length(cls, text: str) -> str:
-        if not 0 < len(text.strip()) <= _LONGEST_INSTRUCTION:
-            raise ValueError(
-                f"must have 1 to {_LONGEST_INSTRUCTION} characters, not counting white space at"
-                " either end"
-            )
-        return text
-
     def capabilities_of(self, route: ModelRoute) -> Capabilities:
         """Return the capabilities of one of the routes; the route's settings override ours."""
         declared = self.capabilities if route.capabilities is None else route.capabilities
         window = route.context_window or self.context_window
         if declared is None:
             return Capabilities(context_window=window)
-        return Capabilities(
-            tools="tools" in declared,
-            images="images" in declared,
-            reasoning="reasoning" in declared,
-            prefill="prefill" in declared,
-            context_window=window,
-        )
+        able = {capability: capability in declared for capability in get_args(Capability)}
+        return Capabilities(**able, context_window=window)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from actors.providers.formats.base import FormatSpec
 from actors.providers.simulated import load_scenario
@@ -72,6 +72,24 @@ class UpstreamLimits(Section):
     """Seconds that a request waits for a free slot before the next route is tried."""
 
 
+def _ca_file(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise ValueError(f"{path}: contains no certificate in PEM format") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    return path
+
+
+def _scenario(path: Path) -> Path:
+    try:
+        load_scenario(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    return path
+
+
 class Upstream(Section):
     """Settings that all providers with a network address share."""
 
@@ -84,7 +102,7 @@ class Upstream(Section):
     resolved, a warning is logged; if no key is left, the provider's routes are skipped."""
     api_keys: Annotated[tuple[Key, ...], Field(min_length=1)] | None = None
     """Several API keys, used in rotation instead of `api_key`; a key that is refused is paused."""
-    ca_file: Path | None = None
+    ca_file: Annotated[Path, AfterValidator(_ca_file)] | None = None
     """PEM file of the authorities that sign the upstream's certificate. Default: the system's."""
     limits: UpstreamLimits = UpstreamLimits()
     """Limits on the use of this provider."""
@@ -105,18 +123,6 @@ class Upstream(Section):
         if self.api_key is not None and self.api_keys is not None:
             raise ValueError("api_key and api_keys are both set; set one of them")
         return self
-
-    @field_validator("ca_file")
-    @classmethod
-    def _check_ca_file(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            try:
-                ssl.create_default_context(cafile=path)
-            except ssl.SSLError:
-                raise ValueError(f"{path}: contains no certificate in PEM format") from None
-            except OSError as error:
-                raise ValueError(f"{path}: {error.strerror}") from None
-        return path
 
     @property
     def secrets(self) -> dict[str, Secret]:
@@ -157,22 +163,12 @@ class Simulated(Section):
 
     format: Literal["simulated"]
     """Wire format of the upstream."""
-    scenario: Path | None = None
+    scenario: Annotated[Path, AfterValidator(_scenario)] | None = None
     """Scenario file. Without one, the name of the upstream model defines the behaviour."""
     limits: UpstreamLimits = UpstreamLimits()
     """Limits on the use of this provider."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Timeouts that differ from `[timeouts]`."""
-
-    @field_validator("scenario")
-    @classmethod
-    def _check_scenario(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            try:
-                load_scenario(path.read_text(encoding="utf-8"))
-            except OSError as error:
-                raise ValueError(f"{path}: {error.strerror}") from None
-        return path
 
     @property
     def usable(self) -> bool:

@@ -31,9 +31,13 @@ class Setting(NamedTuple):
         return bool(_tables(self.field.annotation)) and not _is_list(self.field.annotation)
 
 
-def settings() -> Iterator[Setting]:
+def settings(model: type[BaseModel] = Config, path: SettingPath = ()) -> Iterator[Setting]:
     """Yield all keys, each table before its contents."""
-    yield from _walk(Config, ())
+    for key, field in model.model_fields.items():
+        here = Setting((*path, key), field)
+        yield here
+        for between, table in _tables(field.annotation):
+            yield from settings(table, (*here.path, *between))
 
 
 def keys_at(path: SettingPath) -> list[str]:
@@ -41,14 +45,6 @@ def keys_at(path: SettingPath) -> list[str]:
     depth = len(path)
     inside = (s.path for s in settings() if len(s.path) == depth + 1)
     return [p[-1] for p in inside if all(k in (ANY_NAME, g) for k, g in zip(p, path, strict=False))]
-
-
-def _walk(model: type[BaseModel], path: SettingPath) -> Iterator[Setting]:
-    for key, field in model.model_fields.items():
-        here = Setting((*path, key), field)
-        yield here
-        for between, table in _tables(field.annotation):
-            yield from _walk(table, (*here.path, *between))
 
 
 def _tables(annotation: object) -> list[tuple[SettingPath, type[BaseModel]]]:

@@ -193,7 +193,7 @@ class _AtScrape(Collector):
 
 
 def _server(counters: Counters) -> Iterator[Metric]:
-    yield _gauge("trouper_connections_open", "Open connections.", counters.open)
+    yield GaugeMetricFamily("trouper_connections_open", "Open connections.", counters.open)
     for name, help in _SERVER_COUNTERS.items():
         value: int = getattr(counters, name)
         yield CounterMetricFamily(f"trouper_{name}", help, value=value)
@@ -206,15 +206,15 @@ def _live(turns: Iterable[Turn], figures: Callable[[], StoreFigures]) -> Iterato
         live.add_metric([stage], stages[stage])
     yield live
     now = figures()
-    yield _gauge(
+    yield GaugeMetricFamily(
         "trouper_store_queue", "Store writes that are waiting for the database.", now.queued
     )
-    yield _gauge(
+    yield GaugeMetricFamily(
         "trouper_spooled_records",
         "Final records in the spool, not yet in the database.",
         now.spooled_records,
     )
-    yield _gauge("trouper_spool_bytes", "Bytes used by the spool.", now.spooled_bytes)
+    yield GaugeMetricFamily("trouper_spool_bytes", "Bytes used by the spool.", now.spooled_bytes)
 
 
 def _routes(board: RouteBoard, configured: Collection[Route]) -> Iterator[Metric]:
@@ -232,9 +232,3 @@ def _routes(board: RouteBoard, configured: Collection[Route]) -> Iterator[Metric
         for state in get_args(State):
             family.add_metric([str(route), state], state == now)
     yield family
-
-
-def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, help)
-    family.add_metric([], value)
-    return family

@@ -78,5 +78,5 @@ async def _reload(settings: Server, server: HttpServer) -> None:
     if context is None:
         _log.info("certificate reload skipped")
         return
-    server.use_certificate(context)
+    server.ssl_context = context
     _log.info("certificate reloaded")

@@ -5,7 +5,6 @@ Beyond the limit on connections, `refuse` answers a new one with 503 and closes 
 
 import errno
 import socket
-import ssl
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -38,12 +37,11 @@ _HEADERS = [
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.1
 _OF_ONE_CONNECTION = {
-    getattr(errno, name)
+    getattr(errno, name, 0)
     for name in (
         *("ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "ETIMEDOUT", "ENOPROTOOPT"),
         *("ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "EOPNOTSUPP", "ENONET"),
     )
-    if hasattr(errno, name)
 }
 """Errors of `accept` that concern only one connection, so that accepting continues: accept(2)."""
 _CHECKS_IN_A_ROW = 256
@@ -63,7 +61,8 @@ class HttpServer:
     """
 
     def __init__(self, app: ASGIFramework, settings: ServerSettings) -> None:
-        self._ssl_context = settings.ssl_context
+        self.ssl_context = settings.ssl_context
+        """TLS context of new connections."""
         self._context = Context(app, settings)
         self._accepting = trio.CancelScope()
         self._serving = trio.CancelScope()
@@ -112,10 +111,6 @@ class HttpServer:
         while self._connections:
             self._emptied = trio.Event()
             await self._emptied.wait()
-
-    def use_certificate(self, context: ssl.SSLContext) -> None:
-        """Use `context` for new TLS connections."""
-        self._ssl_context = context
 
     async def drain(self, seconds: float) -> int:
         """Close idle connections at once, others after their current responses.
@@ -166,9 +161,9 @@ class HttpServer:
                 raise cancelled from None  # noqa: ASYNC104 (the rest was logged)
 
     def _connection(self, stream: trio.abc.HalfCloseableStream) -> Connection:
-        if self._ssl_context is None or not isinstance(stream, SocketStream):
+        if self.ssl_context is None or not isinstance(stream, SocketStream):
             return Connection(stream, self._context)
-        tls = trio.SSLStream(stream, self._ssl_context, server_side=True, https_compatible=True)
+        tls = trio.SSLStream(stream, self.ssl_context, server_side=True, https_compatible=True)
         return Connection(tls, self._context)
 
     async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
@@ -203,7 +198,7 @@ class HttpServer:
                     await trio.lowlevel.checkpoint()
 
     def _url(self, sock: socket.socket) -> str:
-        scheme = "http" if self._ssl_context is None else "https"
+        scheme = "http" if self.ssl_context is None else "https"
         return f"{scheme}://{repr_socket_addr(sock.family, sock.getsockname())}"
 
 

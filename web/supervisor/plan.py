@@ -185,17 +185,14 @@ class SupervisorPlan:
             yield Note("reload failed", worker.number, is_error=True)
             yield from self._abandon_next(now)
         elif not self._up:
-            yield from self._refuse(code)
+            # The first processes fail to start: the operator has to fix the cause.
+            self._code = code if code > 0 else 1
+            yield from self.stop()
         else:
             yield Note("process died", worker.number, is_error=True)
             if now - worker.since >= STEADY_S:
                 self._failures = 0
             self._start_soon(now)
-
-    def _refuse(self, code: int) -> Iterator[Action]:
-        """Stop if the first processes fail to start: the operator has to fix the cause."""
-        self._code = code if code > 0 else 1
-        yield from self.stop()
 
     def _abandon_next(self, now: float) -> Iterator[Action]:
         yield from self._order_to_leave(self._next)
