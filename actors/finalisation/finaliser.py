@@ -1,34 +1,34 @@
 """Finalisation: stores the terminal record of a turn and then closes its journal.
 
 The record goes to the database. If that fails it goes to the spool, and if that fails too to the
-log, with later retries on the database (`actors.finalisation.unsaved_records`). Each write has its
-own shield and deadline, so that a cancelled turn is still finalised.
+log, with later retries on the database (`Unsaved`). Each write has its own shield and deadline, so
+that a cancelled turn is still finalised.
 """
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 
 import msgspec
 import trio
 
 from actors.answer.builder import fold
 from actors.answer.codec import is_long
-from actors.finalisation.outcome_decision import TurnEnding, items_json
-from actors.finalisation.unsaved_records import Unsaved
+from actors.finalisation.outcome_decision import TurnEnding, ended_event, items_json
 from actors.persister import Persister
 from actors.ports import EventBus, RecordSpool, TurnStore
 from actors.turn.events import AnyEvent, Ended
-from actors.turn.lifecycle_events import (
-    ActorCrashed,
-    RecordUnsaved,
-    StoreRefusal,
-    TurnEnded,
-)
+from actors.turn.lifecycle_events import ActorCrashed, RecordUnsaved, StoreRefusal, TurnEnded
 from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.state import Turn
 from actors.turn.store_records import Finalised, FinalRecord, SpoolFailed, Stored, StoreUnavailable
 
 SPOOL_TIMEOUT_S = 5.0
 ITEMS_TIMEOUT_S = 1.0
+MAX_BYTES = 64 * 1024 * 1024
+"""Memory limit for unsaved records; further records are only in the log."""
+RETRY_S = 1.0
+"""Seconds between two attempts to store them."""
 
 INTERNAL = ErrorInfo(
     status=500,
@@ -39,24 +39,68 @@ INTERNAL = ErrorInfo(
 """Error sent to the client after a bug; the details are in the log."""
 
 
+class Unsaved:
+    """A retry queue for records that neither the database nor the spool took, oldest first.
+
+    They are in the log too. After a temporary failure, such as a full disk, they still reach the
+    database unless the server restarts before that.
+    """
+
+    def __init__(self, store: TurnStore, bus: EventBus) -> None:
+        self._store = store
+        self._bus = bus
+        self._records: deque[FinalRecord] = deque()
+        self._bytes = 0
+        self._not_empty = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def keep(self, record: FinalRecord) -> None:
+        """Queue a record if the memory limit allows it."""
+        if self._bytes + _size(record) <= MAX_BYTES:
+            self._records.append(record)
+            self._bytes += _size(record)
+            self._not_empty.set()
+
+    async def run(self, settled: Callable[[], None]) -> None:
+        """Store queued records until cancelled; call `settled` each time all are stored."""
+        while True:
+            await self._not_empty.wait()
+            await trio.sleep(RETRY_S)
+            await self._store_records()
+            if not self._records:
+                self._not_empty = trio.Event()
+                settled()
+
+    async def _store_records(self) -> None:
+        while self._records:
+            record = self._records[0]
+            try:
+                await self._store.finalise(record)
+            except StoreUnavailable:
+                return
+            except Exception as error:
+                # A bug: the record would be refused for ever and block all later ones.
+                self._bus.publish(ActorCrashed(record.turn.id, error))
+            self._records.popleft()
+            self._bytes -= _size(record)
+
+
+@dataclass(eq=False)
 class Finaliser:
     """The only writer of terminal records for the live turns of this process."""
 
-    def __init__(
-        self,
-        store: TurnStore,
-        spool: RecordSpool,
-        bus: EventBus,
-        now: Callable[[], float],
-        *,
-        finalise_timeout_s: float,
-    ) -> None:
-        self._store = store
-        self._spool = spool
-        self._bus = bus
-        self._now = now
-        self._timeout_s = finalise_timeout_s
-        self.unsaved = Unsaved(store, bus)
+    _store: TurnStore
+    _spool: RecordSpool
+    _bus: EventBus
+    _now: Callable[[], float]
+    _: KW_ONLY
+    finalise_timeout_s: float
+
+    def __post_init__(self) -> None:
+        """Create the queue of unsaved records."""
+        self.unsaved = Unsaved(self._store, self._bus)
 
     async def finalise(self, turn: Turn, ending: TurnEnding, persister: Persister) -> None:
         """Store the record, publish `ended` and close the journal; store errors are handled."""
@@ -107,7 +151,7 @@ class Finaliser:
             self._bus.publish(ActorCrashed(turn.id, error))
 
     async def _commit(self, record: FinalRecord) -> Finalised:
-        with trio.move_on_after(self._timeout_s, shield=True):
+        with trio.move_on_after(self.finalise_timeout_s, shield=True):
             return await self._store.finalise(record)
         raise StoreUnavailable("The database did not answer in time (finalise_timeout_s).")
 
@@ -142,24 +186,8 @@ def publish_crash(turn: Turn, now: float) -> None:
     journal = turn.journal.events
     last: list[AnyEvent] = [] if journal else [turn.started(None)]
     if not journal or not isinstance(journal[-1], Ended):
-        last.append(_crashed(turn, now))
+        last.append(ended_event(turn, Reason.INTERNAL_ERROR, INTERNAL, now))
     publish(turn, last)
-
-
-def _crashed(turn: Turn, now: float) -> Ended:
-    route = turn.answered_by
-    return Ended(
-        status=Status.FAILED,
-        reason=Reason.INTERNAL_ERROR,
-        usage=None,
-        cost_micros=0,
-        provider=route.provider if route else None,
-        upstream_model=route.upstream_model if route else None,
-        created_at=turn.created_at,
-        first_token_at=turn.first_token_at,
-        ended_at=now,
-        error=INTERNAL,
-    )
 
 
 def _settled_end(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -> list[AnyEvent]:
@@ -177,3 +205,8 @@ def _settled_end(last: list[AnyEvent], ended: Ended, winner: Finalised | None) -
         error=None,
     )
     return [*last[:-1], theirs]
+
+
+def _size(record: FinalRecord) -> int:
+    content = len(record.text) + len(record.items or "") + len(record.turn.input_items or "")
+    return content + (len(record.segment.blob) if record.segment else 0)

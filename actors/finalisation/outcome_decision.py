@@ -5,7 +5,7 @@ otherwise `upstream_truncated`, because the provider just stopped. The module do
 """
 
 import msgspec
-from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from actors.answer.builder import AnswerBuilder, reached_client
 from actors.answer.codec import encode_items
@@ -14,10 +14,10 @@ from actors.attempts.client_errors import out_of_time
 from actors.journal.checkpointer import Tail
 from actors.ports import Estimator
 from actors.turn.events import AnyEvent, Ended, ToolCall
-from actors.turn.outcome import STATUS_OF, ErrorInfo, Reason, Status, cost_micros
+from actors.turn.outcome import STATUS_OF, DisconnectStage, ErrorInfo, Reason, Usage, cost_micros
 from actors.turn.state import Cause, Turn
 from actors.turn.step import charged, tried
-from actors.turn.store_records import FinalRecord, UsageRecord
+from actors.turn.store_records import FinalRecord, NewTurn, StepRecord, UsageRecord
 
 _TRUNCATED = ErrorInfo(
     status=502,
@@ -26,21 +26,13 @@ _TRUNCATED = ErrorInfo(
 )
 
 
-class Outcome(Struct, frozen=True):
-    """The status, the reason and, for a failure, the error for the client."""
-
-    status: Status
-    reason: Reason
-    error: ErrorInfo | None = None
-
-
-def decide(finish: Reason | None, cause: Cause | None) -> Outcome:
-    """Return the outcome of a turn with this finish reason or this cause of an early end."""
+def decide(finish: Reason | None, cause: Cause | None) -> tuple[Reason, ErrorInfo | None]:
+    """Return the reason of the end, which decides its status, and the error for the client."""
     if finish is not None:
-        return Outcome(STATUS_OF[finish], finish)
+        return finish, None
     if cause is not None:
-        return Outcome(STATUS_OF[cause.reason], cause.reason, cause.error)
-    return Outcome(Status.FAILED, Reason.UPSTREAM_TRUNCATED, _TRUNCATED)
+        return cause.reason, cause.error
+    return Reason.UPSTREAM_TRUNCATED, _TRUNCATED
 
 
 class TurnEnding:
@@ -54,27 +46,11 @@ class TurnEnding:
     def ended(self, now: float) -> Ended:
         """Return the last event, at `now` seconds since the epoch."""
         turn = self._turn
-        outcome = decide(turn.finish, turn.cause)
+        reason, error = decide(turn.finish, turn.cause)
+        if reason is Reason.TIME_BUDGET and error is None:
+            error = out_of_time(tried(turn.steps))
         usage = charged(turn.steps, self._estimates)
-        route = turn.answered_by
-        return Ended(
-            status=outcome.status,
-            reason=outcome.reason,
-            usage=usage,
-            cost_micros=cost_micros(usage, turn.request.price) if usage else 0,
-            provider=route.provider if route else None,
-            upstream_model=route.upstream_model if route else None,
-            created_at=turn.created_at,
-            first_token_at=turn.first_token_at,
-            ended_at=now,
-            disconnect_stage=turn.disconnect_stage,
-            error=self._error(outcome),
-        )
-
-    def _error(self, outcome: Outcome) -> ErrorInfo | None:
-        if outcome.reason is Reason.TIME_BUDGET and outcome.error is None:
-            return out_of_time(tried(self._turn.steps))
-        return outcome.error
+        return ended_event(turn, reason, error, now, usage, turn.disconnect_stage)
 
     def record(self, ended: Ended, last: list[AnyEvent], items: str | None = None) -> FinalRecord:
         """Return the final record, with `last` as the end of the journal.
@@ -84,8 +60,8 @@ class TurnEnding:
         bare = self.bare_record(ended)
         last_event = len(self._turn.journal.events) + len(last) - 1
         if not self._turn.keeps_content:
-            return msgspec.structs.replace(bare, last_event=last_event)
-        return msgspec.structs.replace(
+            return replace(bare, last_event=last_event)
+        return replace(
             bare,
             text=self._turn.answer.text,
             tool_calls=tool_calls_json(self._turn.answer.tool_calls),
@@ -97,32 +73,65 @@ class TurnEnding:
     def bare_record(self, ended: Ended) -> FinalRecord:
         """Return the final record without any content of the answer."""
         turn = self._turn
-        return FinalRecord(
-            turn=turn.as_new(),
-            status=ended.status.value,
-            reason=ended.reason.value,
-            disconnect_stage=ended.disconnect_stage.value if ended.disconnect_stage else None,
-            provider=ended.provider,
-            upstream_model=ended.upstream_model,
-            usage=usage_record(ended),
-            text="",
-            tool_calls=None,
-            error=error_json(ended.error),
-            first_token_at=ended.first_token_at,
-            ended_at=ended.ended_at,
+        return bare_record(
+            turn.as_new(),
+            ended,
             last_event=len(turn.journal.events),
-            epoch=0,
-            segment=None,
             steps=tuple(step.record(self._estimates) for step in turn.steps if step.attempts),
             heard=reached_client(turn.request, turn.answer, ended.status, ended.reason),
         )
 
 
-def usage_record(ended: Ended) -> UsageRecord | None:
-    """Return the charged usage as the store keeps it."""
-    if ended.usage is None:
-        return None
-    return UsageRecord(**msgspec.structs.asdict(ended.usage), cost_micros=ended.cost_micros)
+def ended_event(
+    turn: Turn,
+    reason: Reason,
+    error: ErrorInfo | None,
+    now: float,
+    usage: Usage | None = None,
+    disconnect_stage: DisconnectStage | None = None,
+) -> Ended:
+    """Return the last event of a turn that ends for this reason."""
+    route = turn.answered_by
+    return Ended(
+        status=STATUS_OF[reason],
+        reason=reason,
+        usage=usage,
+        cost_micros=cost_micros(usage, turn.request.price) if usage else 0,
+        provider=route.provider if route else None,
+        upstream_model=route.upstream_model if route else None,
+        created_at=turn.created_at,
+        first_token_at=turn.first_token_at,
+        ended_at=now,
+        disconnect_stage=disconnect_stage,
+        error=error,
+    )
+
+
+def bare_record(
+    turn: NewTurn,
+    ended: Ended,
+    *,
+    last_event: int,
+    heard: bool,
+    steps: tuple[StepRecord, ...] = (),
+) -> FinalRecord:
+    """Return the final record of any turn that ended so, without any content of the answer."""
+    stage, usage, error = ended.disconnect_stage, ended.usage, ended.error
+    return FinalRecord(
+        turn=turn,
+        status=ended.status.value,
+        reason=ended.reason.value,
+        disconnect_stage=stage.value if stage else None,
+        provider=ended.provider,
+        upstream_model=ended.upstream_model,
+        usage=UsageRecord(**asdict(usage), cost_micros=ended.cost_micros) if usage else None,
+        error=msgspec.json.encode(error).decode() if error else None,
+        first_token_at=ended.first_token_at,
+        ended_at=ended.ended_at,
+        last_event=last_event,
+        steps=steps,
+        heard=heard,
+    )
 
 
 def tool_calls_json(calls: list[ToolCall]) -> str | None:
@@ -141,8 +150,3 @@ def tool_call(call: ToolCall) -> dict[str, object]:
 def items_json(answer: AnswerBuilder) -> str | None:
     """Return the output items of an ended answer as stored JSON, or None for no items."""
     return encode_items(items_of(answer))
-
-
-def error_json(error: ErrorInfo | None) -> str | None:
-    """Return the error as stored JSON, or None."""
-    return msgspec.json.encode(error).decode() if error else None

@@ -11,13 +11,8 @@ import msgspec
 import trio
 
 from actors.answer.builder import AnswerBuilder, fold
-from actors.finalisation.outcome_decision import (
-    error_json,
-    items_json,
-    tool_calls_json,
-    usage_record,
-)
-from actors.journal.checkpointer import decode_events, encode_events
+from actors.finalisation.outcome_decision import bare_record, items_json, tool_calls_json
+from actors.journal.checkpointer import decode_events, segment_of
 from actors.ports import RecordSpool, TurnStore
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Started
@@ -33,15 +28,11 @@ _LOST = ErrorInfo(
 )
 
 
-def _free(model: str) -> Price:
-    return Price()
-
-
 async def recover(
     store: TurnStore,
     spool: RecordSpool,
     now: Callable[[], float],
-    price_of: Callable[[str], Price] = _free,
+    price_of: Callable[[str], Price] = lambda model: Price(),
 ) -> int:
     """Finalise every orphaned turn as `failed / owner_lost` and return their number.
 
@@ -53,17 +44,11 @@ async def recover(
     recovered = 0
     for turn in await store.orphans():
         segments = await store.segments(turn.id)
-        lost = partial(_lost_record, turn, segments, now(), price_of(turn.model))
+        lost = partial(final_record, turn, segments, now(), price_of(turn.model))
         # In a thread: a long journal takes a second, and other turns run in the meantime.
         finalised = await store.finalise(await trio.to_thread.run_sync(lost))
         recovered += finalised.won
     return recovered
-
-
-def _lost_record(
-    turn: TurnView, segments: Sequence[Segment], now: float, price: Price
-) -> FinalRecord:
-    return final_record(turn, readable(segments), now, price)
 
 
 def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
@@ -80,33 +65,40 @@ def readable(segments: Sequence[Segment]) -> list[AnyEvent]:
     return journal
 
 
-def final_record(turn: TurnView, journal: list[AnyEvent], now: float, price: Price) -> FinalRecord:
+def final_record(
+    turn: TurnView, segments: Sequence[Segment], now: float, price: Price
+) -> FinalRecord:
     """Return the final record of a turn whose owner died, based on its stored journal."""
-    started = any(isinstance(event, Started) for event in journal)
+    journal = readable(segments)
     answer = fold(journal)
+    last: list[AnyEvent] = []
+    if not any(isinstance(event, Started) for event in journal):
+        last.append(
+            Started(
+                turn_id=turn.id,
+                model=turn.model,
+                provider=None,
+                upstream_model=None,
+                created_at=turn.created_at,
+            )
+        )
     ended = _ended(turn, journal, answer, now, price)
-    last: list[AnyEvent] = [*([] if started else [_started_without_route(turn)])]
     last += [events.Recovered(turn.epoch + 1), ended]
     for event in last:
         answer.add(event)
-    return FinalRecord(
-        turn=msgspec.convert(turn, NewTurn, from_attributes=True),
-        status=ended.status.value,
-        reason=ended.reason.value,
-        disconnect_stage=None,
-        provider=ended.provider,
-        upstream_model=ended.upstream_model,
-        usage=usage_record(ended),
+    bare = bare_record(
+        msgspec.convert(turn, NewTurn, from_attributes=True),
+        ended,
+        last_event=len(journal) + len(last) - 1,
+        heard=answer.has_content,
+    )
+    return msgspec.structs.replace(
+        bare,
         text=answer.text,
         tool_calls=tool_calls_json(answer.tool_calls),
-        error=error_json(ended.error),
-        first_token_at=None,
-        ended_at=now,
-        last_event=len(journal) + len(last) - 1,
         epoch=turn.epoch + 1,
-        segment=_last_segment(turn, journal, last) if turn.keep_text else None,
+        segment=segment_of(turn.id, turn.owner, len(journal), last) if turn.keep_text else None,
         items=items_json(answer) if turn.keeps_items else None,
-        heard=answer.has_content,
     )
 
 
@@ -143,18 +135,3 @@ def _usage(journal: list[AnyEvent], answer: AnswerBuilder) -> Usage:
         output_tokens=estimate_tokens(answer.generated),
         estimated=True,
     )
-
-
-def _started_without_route(turn: TurnView) -> Started:
-    return Started(
-        turn_id=turn.id,
-        model=turn.model,
-        provider=None,
-        upstream_model=None,
-        created_at=turn.created_at,
-    )
-
-
-def _last_segment(turn: TurnView, journal: list[AnyEvent], last: list[AnyEvent]) -> Segment:
-    first = len(journal)
-    return Segment(turn.id, turn.owner, first, first + len(last) - 1, encode_events(last))

@@ -6,6 +6,7 @@ crash loses at most the last `flush_s` of a turn.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 import trio
@@ -21,42 +22,31 @@ decode_events = msgspec.msgpack.Decoder(list[AnyEvent]).decode
 """Decoder for a segment's blob, the msgpack array of its events; ignores unknown fields."""
 
 
+def segment_of(turn_id: str, owner: str, first: int, events: list[AnyEvent]) -> Segment:
+    """Return the segment with these events, numbered from `first`."""
+    return Segment(turn_id, owner, first, first + len(events) - 1, encode_events(events))
+
+
+@dataclass(slots=True, eq=False)
 class Tail:
     """The part of one journal that the store does not have yet."""
 
-    __slots__ = (
-        "_events",
-        "dirty_since",
-        "flushed",
-        "forgotten",
-        "on_fenced",
-        "owner",
-        "turn_id",
-        "urgent",
-    )
-
-    def __init__(
-        self, turn_id: str, owner: str, events: list[AnyEvent], on_fenced: Callable[[], None]
-    ) -> None:
-        self.turn_id = turn_id
-        self.owner = owner
-        self.flushed = 0
-        """Number of events that the store has confirmed."""
-        self.dirty_since: float | None = None
-        self.urgent = False
-        """True if the tail has reached `flush_bytes` and is due at the next check."""
-        self.forgotten = False
-        """True once the tail is left to the final record."""
-        self.on_fenced = on_fenced
-        self._events = events
+    turn_id: str
+    owner: str
+    _events: list[AnyEvent]
+    on_fenced: Callable[[], None]
+    flushed: int = 0
+    """Number of events that the store has confirmed."""
+    dirty_since: float | None = None
+    urgent: bool = False
+    """True if the tail has reached `flush_bytes` and is due at the next check."""
+    forgotten: bool = False
+    """True once the tail is left to the final record."""
 
     def cut(self, upcoming: list[AnyEvent] | None = None) -> Segment | None:
         """Return the events that the store lacks, followed by `upcoming`, as one segment."""
         events = self._events[self.flushed :] + (upcoming or [])
-        if not events:
-            return None
-        last = self.flushed + len(events) - 1
-        return Segment(self.turn_id, self.owner, self.flushed, last, encode_events(events))
+        return segment_of(self.turn_id, self.owner, self.flushed, events) if events else None
 
 
 class Checkpointer:

@@ -128,16 +128,16 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     upstream_model: str | None
     usage: UsageRecord | None
     """Usage of the turn; None if no request was ever sent to a provider."""
-    text: str
-    tool_calls: str | None
+    text: str = ""
+    tool_calls: str | None = None
     """JSON array of the complete tool calls, in OpenAI's format."""
     error: str | None
     """JSON object of `actors.turn.outcome.ErrorInfo`."""
     first_token_at: float | None
     ended_at: float
     last_event: int
-    epoch: int
-    segment: Segment | None
+    epoch: int = 0
+    segment: Segment | None = None
     """The events that no checkpoint has stored yet, including the `ended` event."""
     steps: tuple[StepRecord, ...] = ()
     items: str | None = None

@@ -20,7 +20,7 @@ TEXT = (ROOT / "docs" / "reference" / "outcomes.md").read_text("utf-8")
 
 OWN_ERRORS = {
     Reason.INTERNAL_ERROR: INTERNAL,
-    Reason.UPSTREAM_TRUNCATED: decide(None, None).error,
+    Reason.UPSTREAM_TRUNCATED: decide(None, None)[1],
 }
 """Errors that the actors themselves set, by reason."""
 

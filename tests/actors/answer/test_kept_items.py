@@ -15,8 +15,8 @@ from actors.answer.items import (
     TextPart,
 )
 from actors.finalisation import outcome_decision
+from actors.finalisation.finaliser import MAX_BYTES, Unsaved
 from actors.finalisation.recovery import recover
-from actors.finalisation.unsaved_records import MAX_BYTES, Unsaved
 from actors.run_turn import run_turn
 from actors.runtime.offload import BUDGET, Cost
 from actors.turn import events

@@ -4,7 +4,7 @@ import msgspec
 import trio
 from trio.testing import MockClock
 
-from actors.finalisation.unsaved_records import MAX_BYTES, RETRY_S, Unsaved
+from actors.finalisation.finaliser import MAX_BYTES, RETRY_S, Unsaved
 from actors.turn.store_records import FinalRecord, NewTurn
 from tests.support.turn_fakes import EPOCH, MemoryStore, RecordingObserver, StoreFault
 

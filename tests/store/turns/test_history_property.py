@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from actors.finalisation.recovery import final_record, readable
+from actors.finalisation.recovery import final_record
 from actors.journal.checkpointer import encode_events
 from actors.turn.events import AnyEvent, Started, Text
 from actors.turn.outcome import Price
@@ -198,7 +198,7 @@ class Machine(RuleBasedStateMachine):
         """Recover all turns in flight, as if their owner were dead."""
         with self._engine.connect() as connection:
             orphans = reads.turns_in_flight(connection, OWNER)
-            journals = [readable(reads.segments(connection, turn.id)) for turn in orphans]
+            journals = [reads.segments(connection, turn.id) for turn in orphans]
         in_flight = [id for id, known in self._known.items() if not known.ended]
         assert [turn.id for turn in orphans] == in_flight
         for turn, journal in zip(orphans, journals, strict=True):
