@@ -13,9 +13,9 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from actors.attempts.attempt import Attempt, Item
+from actors.attempts.attempt import Attempt, Item, join_paths
 from actors.attempts.client_errors import client_error
-from actors.attempts.opening_events import join_paths
+from actors.attempts.deadlines import AttemptClock
 from actors.attempts.retry_policy import Action, Blame, Failover, GiveUp, Jitter, Try
 from actors.continuation.interruption import Interruption
 from actors.ports import Estimator, Provider
@@ -149,9 +149,10 @@ class Streamer:
         prefill = upstreams.board.takes_prefill(planned)
         call = interruption.call_for(route, upstreams.estimates, prefill=prefill)
         continuation = interruption.continuation_for(route)
-        attempt = Attempt(self._turn, usage, interruption, permit, continuation, upstreams.now)
+        clock, now = AttemptClock(planned.timeouts), upstreams.now
+        attempt = Attempt(self._turn, usage, interruption, permit, continuation, now, clock, outbox)
         changed = last.kind.value if last else "skipped"
-        await attempt.run(self._provider(planned), call, planned.timeouts, changed, outbox)
+        await attempt.run(self._provider(planned), call, changed)
 
     def _report(self, planned: PlannedRoute, permit: Permit, failure: UpstreamFailure) -> None:
         match self._failover.blame(failure):

@@ -1,8 +1,7 @@
 """Attempts: one try of a step on one route, and the decision about the next one.
 
-- `attempt`: sends the request, records usage, passes the chunks on
+- `attempt`: sends the request, records usage, passes the opening events and the chunks on
 - `deadlines`: first byte, first token, then idle
-- `opening_events`: events that an attempt sends when its provider begins to answer
 - `retry_policy`: the retry table, its limits, and the next action of a step
 - `client_errors`: the client's errors for upstream failures and refusals
 

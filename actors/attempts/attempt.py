@@ -8,21 +8,25 @@ from dataclasses import dataclass
 import trio
 
 from actors.attempts.deadlines import AttemptClock
-from actors.attempts.opening_events import opening
 from actors.continuation.filter import ContinuationFilter
 from actors.continuation.interruption import Interruption
 from actors.ports import AnswerStream, Provider
 from actors.routing.breaker import Permit
 from actors.runtime.batch_channel import Sender
+from actors.turn import events
 from actors.turn.chunks import Chunk
 from actors.turn.events import AnyEvent
-from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
-from actors.turn.request import Timeouts
+from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.state import Clock, Turn
 from actors.turn.step import AttemptUsage
 
 Item = Chunk | AnyEvent
 """Item sent by the streamer: a chunk, or an event that only the streamer can create."""
+
+_MAX_PATHS = 20
+"""Maximum number of parameter paths listed in a message."""
+_MAX_PATH_CHARS = 100
+"""Maximum number of characters shown of each path."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,48 +39,40 @@ class Attempt:
     _permit: Permit
     _continuation: ContinuationFilter | None
     _now: Clock
+    _clock: AttemptClock
+    _outbox: Sender[Item]
     _has_content: bool = False
     _finished: bool = False
 
-    async def run(
-        self,
-        provider: Provider,
-        call: ModelCall,
-        timeouts: Timeouts,
-        changed: str,
-        outbox: Sender[Item],
-    ) -> None:
+    async def run(self, provider: Provider, call: ModelCall, changed: str) -> None:
         """Send the request and pass on the answer until it ends; raises `UpstreamFailure`.
 
         `changed` is the reason for trying this route if another one was tried before.
         """
-        clock = AttemptClock(timeouts)
         try:
-            with clock.scope:
-                answer = await provider.open(call, connect_s=timeouts.connect_s)
-                await self._relay(answer, clock, changed, outbox)
-            clock.check()
+            with self._clock.scope:
+                answer = await provider.open(call, connect_s=self._clock.timeouts.connect_s)
+                await self._relay(answer, changed)
+            self._clock.check()
         except UpstreamFailure:
             # A finish reason makes an answer complete, however its stream ends after that.
             if not self._finished:
                 raise
 
-    async def _relay(
-        self,
-        answer: AnswerStream,
-        clock: AttemptClock,
-        changed: str,
-        outbox: Sender[Item],
-    ) -> None:
+    async def _relay(self, answer: AnswerStream, changed: str) -> None:
         in_order = False
         try:
-            clock.head_arrived()
+            self._clock.head_arrived()
             self._usage.responded = True
-            await outbox.put([*self._opening(changed, answer.ignored)])
+            restart = self._interruption.take_restart()
+            route, ignored = self._usage.route, answer.ignored
+            await self._outbox.put(
+                opening(self._turn, route, changed=changed, restart=restart, ignored=ignored)
+            )
             while chunks := await answer.receive():
-                items = self._take(chunks, clock)
+                items = self._take(chunks)
                 if items:
-                    await outbox.put(items)
+                    await self._outbox.put(items)
             in_order = self._finished
         finally:
             if in_order:
@@ -88,18 +84,13 @@ class Attempt:
                 FailureKind.TRUNCATED, "The provider's answer ended without a finish reason."
             )
 
-    def _opening(self, changed: str, ignored: tuple[str, ...]) -> list[AnyEvent]:
-        restart = self._interruption.take_restart()
-        route = self._usage.route
-        return opening(self._turn, route, changed=changed, restart=restart, ignored=ignored)
-
-    def _take(self, chunks: list[Chunk], clock: AttemptClock) -> list[Item]:
+    def _take(self, chunks: list[Chunk]) -> list[Item]:
         """Record the chunks of one read and return the items to pass on."""
         content = self._has_content
         for chunk in chunks:
             content = self._usage.add_chunk(chunk) or content
         if content:
-            clock.content_arrived()
+            self._clock.content_arrived()
             if not self._has_content:
                 self._on_first_content()
         notes: list[AnyEvent] = []
@@ -121,3 +112,36 @@ class Attempt:
         if self._turn.first_token_at is None:
             self._turn.first_token_at = self._now()
             self._turn.stage = "streaming"
+
+
+def opening(
+    turn: Turn, route: Route, *, changed: str, restart: str | None, ignored: tuple[str, ...] = ()
+) -> list[Item]:
+    """Return the events that an attempt sends when its provider begins to answer.
+
+    The first attempt sends `started` and the notes on the request, later ones a change of route
+    and a retry of the answer. `route` is recorded as the one that answers.
+
+    `changed` is the reason for a change of route; `restart` the reason for a retry, or None.
+    `ignored` are the parameters that the route ignores.
+    """
+    before, turn.answered_by = turn.answered_by, route
+    opened: list[Item] = []
+    if before is None:
+        opened += [turn.started(route), *turn.request.notes]
+    elif before != route:
+        opened.append(events.RouteChanged(route.provider, route.upstream_model, changed))
+    if restart is not None:
+        turn.steps[-1].discard()
+        opened.append(events.Retry(restart))
+    if ignored:
+        text = f"{route} does not support {join_paths(ignored)}."
+        opened.append(events.Warning("parameter_ignored", text))
+    return opened
+
+
+def join_paths(paths: tuple[str, ...]) -> str:
+    """List parameter paths, shortened, because the client controls their number and length."""
+    shown = ", ".join(path[:_MAX_PATH_CHARS] for path in paths[:_MAX_PATHS])
+    more = len(paths) - _MAX_PATHS
+    return shown + (f" and {more} more" if more > 0 else "")

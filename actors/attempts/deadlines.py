@@ -22,10 +22,10 @@ _MESSAGES = {
 class AttemptClock:
     """A deadline that moves from phase to phase. Enter `scope` around the whole attempt."""
 
-    __slots__ = ("_moved_at", "_phase", "_timeouts", "scope")
+    __slots__ = ("_moved_at", "_phase", "scope", "timeouts")
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._phase = FailureKind.FIRST_BYTE_TIMEOUT
         self._moved_at = trio.current_time()
         self.scope = trio.CancelScope(deadline=self._moved_at + timeouts.first_byte_s)
@@ -34,7 +34,7 @@ class AttemptClock:
         """Start the first-token timeout after the response head."""
         self._phase = FailureKind.FIRST_TOKEN_TIMEOUT
         self._moved_at = trio.current_time()
-        self.scope.deadline = self._moved_at + self._timeouts.first_token_s
+        self.scope.deadline = self._moved_at + self.timeouts.first_token_s
 
     def content_arrived(self) -> None:
         """Restart the idle timeout."""
@@ -42,7 +42,7 @@ class AttemptClock:
         if self._phase is not FailureKind.IDLE_TIMEOUT or now - self._moved_at >= SLACK_S:
             self._phase = FailureKind.IDLE_TIMEOUT
             self._moved_at = now
-            self.scope.deadline = now + self._timeouts.idle_s + SLACK_S
+            self.scope.deadline = now + self.timeouts.idle_s + SLACK_S
 
     def check(self) -> None:
         """Raise the `UpstreamFailure` of the current phase if its deadline has passed."""

@@ -64,18 +64,11 @@ TABLE: dict[FailureClass, Rule] = {
     FailureClass.CONNECTION: Rule(retries=1),
     FailureClass.RATE_LIMITED: Rule(retries=2, pause=Pause.BACKOFF),
     FailureClass.SERVER_ERROR: Rule(retries=1, pause=Pause.BRIEF),
-    FailureClass.TIMEOUT: Rule(),
     FailureClass.CONTEXT_LENGTH: Rule(then=Then.LARGER),
     FailureClass.CONTENT_FILTER: Rule(then=Then.STOP),
-    FailureClass.CREDENTIALS: Rule(),
-    FailureClass.UNPAID: Rule(),
-    FailureClass.ERRED: Rule(),
     FailureClass.REJECTED: Rule(then=Then.STOP),
-    FailureClass.BROKEN: Rule(),
-    FailureClass.MISFIT: Rule(),
-    FailureClass.BUSY: Rule(),
 }
-
+"""Rules by failure class; after all others, the next route is tried at once."""
 
 _FAULTS = frozenset(
     {FailureClass.CONNECTION, FailureClass.SERVER_ERROR, FailureClass.TIMEOUT, FailureClass.BROKEN}
@@ -170,10 +163,9 @@ class Failover:
 
     def _choose_after(self, failure: UpstreamFailure, left_s: float) -> float:
         """Choose the next route and return the seconds to wait before it is tried."""
-        failure_class = failure_class_of(failure)
-        rule = TABLE[failure_class]
-        self._failures.append(failure_class)
-        if self._may_repeat(failure_class, rule, failure):
+        self._failures.append(failure_class_of(failure))
+        rule = TABLE.get(self._failures[-1], Rule())
+        if self._may_repeat(rule, failure):
             pause_s = self._pause(rule, failure)
             if pause_s < left_s:
                 return pause_s
@@ -191,16 +183,14 @@ class Failover:
         """Return True if no other API key of the current route is tried after this refusal."""
         return not failure.another_key or self._attempts_on_route + 1 >= MAX_ATTEMPTS_PER_ROUTE
 
-    def _may_repeat(
-        self, failure_class: FailureClass, rule: Rule, failure: UpstreamFailure
-    ) -> bool:
+    def _may_repeat(self, rule: Rule, failure: UpstreamFailure) -> bool:
         if self._attempts_on_route >= MAX_ATTEMPTS_PER_ROUTE:
             return False
         if failure.another_key:
             return True
         if (failure.retry_after_s or 0.0) > MAX_RETRY_AFTER_S:
             return False
-        return self._failures.count(failure_class) <= rule.retries
+        return self._failures.count(self._failures[-1]) <= rule.retries
 
     def _pause(self, rule: Rule, failure: UpstreamFailure) -> float:
         if failure.another_key or rule.pause is Pause.NONE:

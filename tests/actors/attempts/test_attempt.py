@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from actors.attempts.opening_events import opening
+from actors.attempts.attempt import opening
 from actors.turn.events import RouteChanged, Started, Warning
 from actors.turn.model_call import Route
 from tests.support.turn_fakes import TurnHarness, a_request
