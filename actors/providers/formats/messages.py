@@ -8,87 +8,108 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from actors.turn.chat_messages import SIGNED, signed_blocks
-from actors.turn.messages import (
-    JSON,
-    AnyToolCall,
-    AssistantMessage,
-    Extras,
-    Message,
-    Part,
-    RefusalPart,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-)
+from actors.turn import messages as chat
+from actors.turn.chat_messages import SIGNED, Object, signed_blocks
 
 _UNREPORTED = ("reasoning", "role", "tool_call_id")
 """Extra fields of messages that formats read, or drop as they drop reasoning without signature."""
 
 
-def parts_of(message: Message, path: str) -> Iterator[tuple[str, Part]]:
+def parts_of(message: chat.Message, path: str) -> Iterator[tuple[str, chat.Part]]:
     """Yield the paths and parts of a message; a plain string and a refusal are parts too."""
     if isinstance(message.content, tuple):
         for index, part in enumerate(message.content):
             yield f"{path}.content[{index}]", part
     elif message.content:
-        yield f"{path}.content", TextPart(message.content)
-    if isinstance(message, AssistantMessage) and message.refusal:
-        yield f"{path}.refusal", RefusalPart(message.refusal)
+        yield f"{path}.content", chat.TextPart(message.content)
+    if isinstance(message, chat.AssistantMessage) and message.refusal:
+        yield f"{path}.refusal", chat.RefusalPart(message.refusal)
 
 
-def calls_of(message: AssistantMessage, path: str) -> Iterator[tuple[str, AnyToolCall]]:
-    """Yield the paths and tool calls of a message."""
+def calls_of(
+    message: chat.AssistantMessage, path: str, left_out: list[str]
+) -> Iterator[tuple[chat.ToolCall, Raw]]:
+    """Yield the function calls of a message with their arguments, unchanged.
+
+    Other calls are reported, as are arguments that aren't a JSON object: they become `{}`.
+    """
     for index, call in enumerate(message.tool_calls):
-        yield f"{path}.tool_calls[{index}]", call
+        where = f"{path}.tool_calls[{index}]"
+        if isinstance(call, chat.ToolCall):
+            yield call, _arguments(call.arguments, where, left_out)
+        else:
+            left_out.append(where)
 
 
-def unknown_fields(message: Message, path: str) -> list[str]:
+def _arguments(arguments: str, path: str, left_out: list[str]) -> Raw:
+    blank = not arguments.strip()
+    if blank or object_of(arguments) is None:
+        left_out += [] if blank else [f"{path}.function.arguments"]
+        return Raw(b"{}")
+    return Raw(arguments.encode())
+
+
+def unknown_fields(message: chat.Message, path: str) -> list[str]:
     """Return the paths of message fields that not all APIs have.
 
     Reasoning without a signature isn't reported.
     """
     found: list[str] = []
-    if isinstance(message, ToolMessage) and message.is_error:
+    if isinstance(message, chat.ToolMessage) and message.is_error:
         found.append(f"{path}.is_error")
-    if isinstance(message, AssistantMessage) and signed_blocks(message):
+    if isinstance(message, chat.AssistantMessage) and signed_blocks(message):
         found.append(f"{path}.{SIGNED}")
     return found + extra_fields(message.extras, path)
 
 
-def extra_fields(extras: Extras, path: str, *known: str) -> list[str]:
+def extra_fields(extras: chat.Extras, path: str, *known: str) -> list[str]:
     """Return the paths of non-empty extra fields that aren't `known`."""
     known = (*known, *_UNREPORTED)
     return [f"{path}.{name}" for name, value in extras.items() if value and name not in known]
 
 
-def tool_names(messages: Iterable[Message]) -> dict[str | None, str]:
+def tool_names(messages: Iterable[chat.Message]) -> dict[str | None, str]:
     """Return the function name of each tool call of the conversation, by call id."""
     return {
         call.id: call.name
         for message in messages
-        if isinstance(message, AssistantMessage)
+        if isinstance(message, chat.AssistantMessage)
         for call in message.tool_calls
-        if isinstance(call, ToolCall) and call.id
+        if isinstance(call, chat.ToolCall) and call.id
     }
 
 
-def arguments_of(call: ToolCall, path: str, left_out: list[str]) -> Raw:
-    """Return a call's arguments unchanged, or `{}` with a report if they aren't a JSON object."""
-    if not call.arguments.strip():
-        return Raw(b"{}")
-    if object_of(call.arguments) is None:
-        left_out.append(f"{path}.function.arguments")
-        return Raw(b"{}")
-    return Raw(call.arguments.encode())
+def tool_name(
+    message: chat.ToolMessage, names: dict[str | None, str], path: str, left_out: list[str]
+) -> str | None:
+    """Return the name of the tool that a result is of; report the call id if it is unknown."""
+    name = names.get(message.tool_call_id) or message.name
+    if not name:
+        left_out.append(f"{path}.tool_call_id")
+    return name
 
 
-def object_of(text: str) -> dict[str, JSON] | None:
+class Turn(Struct, frozen=True):
+    """The parts of consecutive messages of one role."""
+
+    role: str
+    parts: list[Object]
+
+
+def append_turn(turns: list[Turn], role: str, parts: list[Object]) -> None:
+    """Append parts to the last turn if it has the same role, or else as a new turn."""
+    if turns and turns[-1].role == role:
+        turns[-1].parts.extend(parts)
+    elif parts:
+        turns.append(Turn(role, parts))
+
+
+def object_of(text: str) -> Object | None:
     """Return the object in a JSON text, or None if it is another value or invalid."""
     try:
-        value: JSON = msgspec.json.decode(text)
+        value: chat.JSON = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

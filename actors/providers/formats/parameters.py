@@ -41,24 +41,30 @@ def write_parameters(
             left_out.append(name)
 
 
-def into(*path: str) -> Writer:
-    """Return a writer that sets the field at a path of the body."""
+def into(*path: str, keep: bool = False) -> Writer:
+    """Return a writer that sets the field at a path of the body.
+
+    With `keep`, a value that is there already is kept.
+    """
     *outer, name = path
 
     def write(body: Object, value: JSON, left_out: list[str]) -> None:
-        object_at(body, *outer)[name] = value
+        fields = object_at(body, *outer)
+        fields[name] = fields.get(name, value) if keep else value
 
     return write
 
 
-def into_unset(*path: str) -> Writer:
-    """Return a writer that sets the field at a path of the body unless it is set already."""
-    *outer, name = path
+def mapped(name: str, table: Mapping[str, JSON], write: Writer) -> Writer:
+    """Return a writer of the table's entry for a value; without an entry, `name` is left out."""
 
-    def write(body: Object, value: JSON, left_out: list[str]) -> None:
-        object_at(body, *outer).setdefault(name, value)
+    def write_entry(body: Object, value: JSON, left_out: list[str]) -> None:
+        if isinstance(value, str) and value in table:
+            write(body, table[value], left_out)
+        else:
+            left_out.append(name)
 
-    return write
+    return write_entry
 
 
 def beneath(name: str) -> Writer:

@@ -7,33 +7,19 @@ message (prefill) doesn't end in white space.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import msgspec
 
 from actors.providers.formats.messages import (
-    arguments_of,
+    Turn,
+    append_turn,
     calls_of,
     data_url,
     extra_fields,
     parts_of,
 )
-from actors.turn.chat_messages import signed_blocks
-from actors.turn.messages import (
-    AssistantMessage,
-    Extras,
-    ImagePart,
-    Message,
-    Part,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-)
-from actors.turn.model_call import JSON
-
-Block = dict[str, JSON]
+from actors.turn import messages as chat
+from actors.turn.chat_messages import Object, signed_blocks
 
 _ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _THINKING = frozenset({"thinking", "redacted_thinking"})
@@ -46,18 +32,11 @@ _MEDIA = {
 }
 
 
-class MessageTurn(msgspec.Struct, frozen=True):
-    """A message of the Messages API; `content` is never empty."""
-
-    role: Literal["user", "assistant"]
-    content: list[Block]
-
-
 class MessagesBuilder(msgspec.Struct, frozen=True):
     """A conversation in the shape of the Messages API."""
 
-    system: list[Block]
-    turns: list[MessageTurn]
+    system: list[Object]
+    turns: list[Turn]
 
     @property
     def prefilled(self) -> bool:
@@ -67,20 +46,20 @@ class MessagesBuilder(msgspec.Struct, frozen=True):
     @property
     def within_tool_loop(self) -> bool:
         """True if the last message holds tool results."""
-        return bool(self.turns) and self.turns[-1].content[0]["type"] == "tool_result"
+        return bool(self.turns) and self.turns[-1].parts[0]["type"] == "tool_result"
 
     @property
     def lacks_thinking(self) -> bool:
         """True if tool results come last and the thinking that led to the calls is missing."""
         if not self.within_tool_loop or len(self.turns) < 2:
             return False
-        return self.turns[-2].content[0]["type"] not in _THINKING
+        return self.turns[-2].parts[0]["type"] not in _THINKING
 
 
-def conversation(messages: Sequence[Message], left_out: list[str]) -> MessagesBuilder:
+def conversation(messages: Sequence[chat.Message], left_out: list[str]) -> MessagesBuilder:
     """Return the conversation; add the paths of unsupported content to `left_out`."""
-    system: list[Block] = []
-    turns: list[MessageTurn] = []
+    system: list[Object] = []
+    turns: list[Turn] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         if message.role == "function" or "role" in message.extras:
@@ -88,32 +67,32 @@ def conversation(messages: Sequence[Message], left_out: list[str]) -> MessagesBu
             continue
         left_out += extra_fields(message.extras, path, "cache_control")
         blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
-        if isinstance(message, SystemMessage):
+        if isinstance(message, chat.SystemMessage):
             system += blocks
-        elif blocks:
-            _append(turns, "assistant" if message.role == "assistant" else "user", blocks)
+        else:
+            append_turn(turns, "assistant" if message.role == "assistant" else "user", blocks)
     _strip_prefill(turns)
     return MessagesBuilder(system, turns)
 
 
-def _blocks_of(message: Message, path: str, left_out: list[str]) -> Iterator[Block]:
+def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
     match message:
-        case SystemMessage():
-            yield from _content(message, (TextPart,), path, left_out)
-        case AssistantMessage():
+        case chat.SystemMessage():
+            yield from _content(message, (chat.TextPart,), path, left_out)
+        case chat.AssistantMessage():
             # Thinking is sent back only with its signature; the API refuses other thinking.
             yield from signed_blocks(message)
-            yield from _content(message, (TextPart, RefusalPart), path, left_out)
+            yield from _content(message, (chat.TextPart, chat.RefusalPart), path, left_out)
             yield from _tool_uses(message, path, left_out)
-        case ToolMessage():
+        case chat.ToolMessage():
             yield from _result(message, path, left_out)
         case _:
-            yield from _content(message, (TextPart, ImagePart), path, left_out)
+            yield from _content(message, (chat.TextPart, chat.ImagePart), path, left_out)
 
 
 def _content(
-    message: Message, kinds: tuple[type[Part], ...], path: str, left_out: list[str]
-) -> Iterator[Block]:
+    message: chat.Message, kinds: tuple[type[chat.Part], ...], path: str, left_out: list[str]
+) -> Iterator[Object]:
     """Yield the blocks of a message's content; parts that aren't of these `kinds` are left out."""
     for at, part in parts_of(message, path):
         if isinstance(part, kinds):
@@ -123,13 +102,13 @@ def _content(
             left_out.append(at)
 
 
-def _part(part: Part, path: str, left_out: list[str]) -> Iterator[Block]:
+def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
     match part:
-        case TextPart(text) | RefusalPart(text):
+        case chat.TextPart(text) | chat.RefusalPart(text):
             # The API refuses blank text blocks.
             if text and not text.isspace():
                 yield {"type": "text", "text": text}
-        case ImagePart(url, detail):
+        case chat.ImagePart(url, detail):
             source = _source(url)
             if source is None:
                 left_out.append(path)
@@ -139,7 +118,7 @@ def _part(part: Part, path: str, left_out: list[str]) -> Iterator[Block]:
             yield {"type": "image", "source": source}
 
 
-def _source(url: str) -> Block | None:
+def _source(url: str) -> Object | None:
     if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
     media, data = data_url(url) or ("", "")
@@ -148,50 +127,38 @@ def _source(url: str) -> Block | None:
     return {"type": "base64", "media_type": _MEDIA[media], "data": data}
 
 
-def _with_cache_control(blocks: list[Block], extras: Extras) -> list[Block]:
+def _with_cache_control(blocks: list[Object], extras: chat.Extras) -> list[Object]:
     """Return the blocks of a part or message, with its `cache_control` on the last block."""
     if blocks and extras.get("cache_control"):
         blocks[-1].setdefault("cache_control", extras["cache_control"])
     return blocks
 
 
-def _append(
-    turns: list[MessageTurn], role: Literal["user", "assistant"], blocks: list[Block]
-) -> None:
-    if turns and turns[-1].role == role:
-        turns[-1].content.extend(blocks)
-    else:
-        turns.append(MessageTurn(role, blocks))
-
-
-def _strip_prefill(turns: list[MessageTurn]) -> None:
+def _strip_prefill(turns: list[Turn]) -> None:
     if not turns or turns[-1].role != "assistant":
         return
-    last = turns[-1].content[-1]
+    last = turns[-1].parts[-1]
     if isinstance(text := last.get("text"), str):
         last["text"] = text.rstrip()
 
 
-def _tool_uses(message: AssistantMessage, path: str, left_out: list[str]) -> Iterator[Block]:
-    for at, call in calls_of(message, path):
-        if isinstance(call, ToolCall):
-            block: Block = {
-                "type": "tool_use",
-                "id": _id(call.id or ""),
-                "name": call.name,
-                "input": arguments_of(call, at, left_out),
-            }
-            yield from _with_cache_control([block], call.extras)
-        else:
-            left_out.append(at)
+def _tool_uses(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Iterator[Object]:
+    for call, arguments in calls_of(message, path, left_out):
+        block: Object = {
+            "type": "tool_use",
+            "id": _id(call.id or ""),
+            "name": call.name,
+            "input": arguments,
+        }
+        yield from _with_cache_control([block], call.extras)
 
 
-def _result(message: ToolMessage, path: str, left_out: list[str]) -> Iterator[Block]:
-    blocks = list(_content(message, (TextPart, ImagePart), path, left_out))
+def _result(message: chat.ToolMessage, path: str, left_out: list[str]) -> Iterator[Object]:
+    blocks = list(_content(message, (chat.TextPart, chat.ImagePart), path, left_out))
     if message.tool_call_id is None:
         left_out.append(path)
         return
-    result: Block = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id)}
+    result: Object = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id)}
     if blocks:
         result["content"] = message.content if isinstance(message.content, str) else blocks
     if message.is_error:

@@ -88,7 +88,7 @@ def translate(call: ModelCall) -> Translation:
         "model": call.upstream_model,
         "max_tokens": _max_tokens(limit, model_traits, thinking_config),
         "system": chat.system,
-        "messages": chat.turns,
+        "messages": [{"role": turn.role, "content": turn.parts} for turn in chat.turns],
         "tools": given,
         "tool_choice": choice,
         "thinking": thinking_config.thinking,

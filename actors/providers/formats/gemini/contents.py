@@ -7,31 +7,19 @@ Shapes come from the Gemini API reference, "Content", "Part", "FunctionCall" and
 import re
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
-
 from actors.providers.formats.messages import (
-    arguments_of,
+    Turn,
+    append_turn,
     calls_of,
     data_url,
     object_of,
     parts_of,
+    tool_name,
     tool_names,
     unknown_fields,
 )
-from actors.turn.messages import (
-    JSON,
-    AssistantMessage,
-    AudioPart,
-    FilePart,
-    ImagePart,
-    Message,
-    Part,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-)
+from actors.turn import messages as chat
+from actors.turn.chat_messages import Object
 
 _UNSIGNED = "skip_thought_signature_validator"
 """Documented placeholder for an unknown thought signature ("Thought signatures").
@@ -52,129 +40,99 @@ _MEDIA_TYPES = {
 }
 _LINKED = ("http://", "https://", "gs://")
 
-JSONObject = dict[str, JSON]
 
+def conversation(messages: Sequence[chat.Message], model: str, left_out: list[str]) -> Object:
+    """Return `contents` and, if there is one, `systemInstruction`.
 
-class Content(Struct, frozen=True):
-    """A message of one role with its parts."""
-
-    role: str
-    parts: list[JSONObject]
-
-
-class ContentsBuilder(Struct, frozen=True):
-    """A conversation in Gemini's shape."""
-
-    system: list[JSONObject]
-    """The parts of `systemInstruction`."""
-    contents: list[Content]
-
-
-def conversation(messages: Sequence[Message], model: str, left_out: list[str]) -> ContentsBuilder:
-    """Return the conversation; add the paths of what Gemini cannot express to `left_out`."""
-    found = ContentsBuilder([], [])
-    builder = _PartsBuilder(tool_names(messages), not _WITHOUT_SIGNATURES.match(model), left_out)
+    The paths of what Gemini cannot express are added to `left_out`.
+    """
+    system: list[Object] = []
+    contents: list[Turn] = []
+    names = tool_names(messages)
+    placeholder = None if _WITHOUT_SIGNATURES.match(model) else _UNSIGNED
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
         left_out += unknown_fields(message, path)
+        if isinstance(message, chat.ToolMessage):
+            append_turn(contents, "user", [_result(message, path, names, left_out)])
+            continue
+        parts = list(_parts(message, path, left_out))
         match message:
-            case SystemMessage():
-                found.system.extend(builder.parts(message, path))
-            case AssistantMessage():
-                parts = [*builder.parts(message, path), *builder.calls(message, path)]
-                _append(found.contents, "model", parts)
-            case ToolMessage():
-                _append(found.contents, "user", [builder.result(message, path)])
+            case chat.SystemMessage():
+                system += parts
+            case chat.AssistantMessage():
+                parts += _calls(message, path, placeholder, left_out)
+                append_turn(contents, "model", parts)
             case _:
-                _append(found.contents, "user", list(builder.parts(message, path)))
+                append_turn(contents, "user", parts)
                 left_out += [f"{path}.role"] if "role" in message.extras else []
-    return found
+    instruction: Object = {"systemInstruction": {"parts": system}} if system else {}
+    return {"contents": contents} | instruction
 
 
-def _append(contents: list[Content], role: str, parts: list[JSONObject]) -> None:
-    """Append parts, merging neighbours of one role: Gemini requires it for parallel results."""
-    if contents and contents[-1].role == role:
-        contents[-1].parts.extend(parts)
-    elif parts:
-        contents.append(Content(role, parts))
-
-
-class _PartsBuilder:
-    """A converter of messages to parts.
-
-    `names` are function names by call id; `signs` is true if the model requires signatures.
-    """
-
-    def __init__(self, names: dict[str | None, str], signs: bool, left_out: list[str]) -> None:
-        self._names = names
-        self._signs = signs
-        self._left_out = left_out
-
-    def parts(self, message: Message, path: str) -> Iterator[JSONObject]:
-        """Yield text and media parts; skip empty texts, which Gemini refuses."""
-        for where, part in parts_of(message, path):
-            match part:
-                case TextPart(text) | RefusalPart(text):
-                    if text:
-                        yield {"text": text}
-                case _ if (media := self._media(part, where)) is not None:
-                    yield media
-                case _:
-                    self._left_out.append(where)
-
-    def _media(self, part: Part, path: str) -> JSONObject | None:
+def _parts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
+    """Yield text and media parts; skip empty texts, which Gemini refuses."""
+    for where, part in parts_of(message, path):
         match part:
-            case ImagePart(url, detail):
-                if detail not in (None, "auto"):
-                    self._left_out.append(f"{path}.image_url.detail")
-                return _linked(url)
-            case AudioPart(data, form):
-                return _inline(f"audio/{form}", data)
-            case FilePart(str(url)):
-                return _linked(url)
+            case chat.TextPart(text) | chat.RefusalPart(text):
+                if text:
+                    yield {"text": text}
+            case _ if (media := _media(part, where, left_out)) is not None:
+                yield media
             case _:
-                return None
-
-    def calls(self, message: AssistantMessage, path: str) -> Iterator[JSONObject]:
-        """Yield tool calls as function calls; sign the first if the model requires it."""
-        placeholder = _UNSIGNED if self._signs else None
-        for where, call in calls_of(message, path):
-            if not isinstance(call, ToolCall):
-                self._left_out.append(where)
-                continue
-            built: JSONObject = {
-                "name": call.name,
-                "args": arguments_of(call, where, self._left_out),
-            }
-            part: JSONObject = {"functionCall": built | ({"id": call.id} if call.id else {})}
-            signature = _signature(call) or placeholder
-            yield part | ({"thoughtSignature": signature} if signature else {})
-            placeholder = None
-
-    def result(self, message: ToolMessage, path: str) -> JSONObject:
-        """Return a tool's result as a function response: an object, with the tool's name."""
-        id = message.tool_call_id
-        name = self._names.get(id) or message.name
-        if not name:
-            self._left_out.append(f"{path}.tool_call_id")
-        text = "".join(self._texts(message, path))
-        response = object_of(text)
-        built: JSONObject = {
-            "name": name or id or "",
-            "response": {"output": text} if response is None else response,
-        }
-        return {"functionResponse": built | ({"id": id} if id else {})}
-
-    def _texts(self, message: Message, path: str) -> Iterator[str]:
-        for where, part in parts_of(message, path):
-            match part:
-                case TextPart(text) | RefusalPart(text):
-                    yield text
-                case _:
-                    self._left_out.append(where)
+                left_out.append(where)
 
 
-def _linked(url: str) -> JSONObject | None:
+def _media(part: chat.Part, path: str, left_out: list[str]) -> Object | None:
+    match part:
+        case chat.ImagePart(url, detail):
+            if detail not in (None, "auto"):
+                left_out.append(f"{path}.image_url.detail")
+            return _linked(url)
+        case chat.AudioPart(data, form):
+            return _inline(f"audio/{form}", data)
+        case chat.FilePart(str(url)):
+            return _linked(url)
+        case _:
+            return None
+
+
+def _calls(
+    message: chat.AssistantMessage, path: str, placeholder: str | None, left_out: list[str]
+) -> Iterator[Object]:
+    """Yield tool calls as function calls; the first gets the placeholder if it isn't signed."""
+    for call, arguments in calls_of(message, path, left_out):
+        built: Object = {"name": call.name, "args": arguments}
+        part: Object = {"functionCall": built | ({"id": call.id} if call.id else {})}
+        signature = _signature(call) or placeholder
+        yield part | ({"thoughtSignature": signature} if signature else {})
+        placeholder = None
+
+
+def _result(
+    message: chat.ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
+) -> Object:
+    """Return a tool's result as a function response: an object, with the tool's name."""
+    id, name = message.tool_call_id, tool_name(message, names, path, left_out)
+    text = "".join(_texts(message, path, left_out))
+    response = object_of(text)
+    built: Object = {
+        "name": name or id or "",
+        "response": {"output": text} if response is None else response,
+    }
+    return {"functionResponse": built | ({"id": id} if id else {})}
+
+
+def _texts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[str]:
+    for where, part in parts_of(message, path):
+        match part:
+            case chat.TextPart(text) | chat.RefusalPart(text):
+                yield text
+            case _:
+                left_out.append(where)
+
+
+def _linked(url: str) -> Object | None:
     """Return the part for media at a URL, or None if Gemini doesn't support the URL."""
     if (found := data_url(url)) is not None:
         return _inline(*found)
@@ -185,11 +143,11 @@ def _linked(url: str) -> JSONObject | None:
     return {"fileData": {"fileUri": url} | ({"mimeType": media_type} if media_type else {})}
 
 
-def _inline(media_type: str, data: str) -> JSONObject:
+def _inline(media_type: str, data: str) -> Object:
     return {"inlineData": {"mimeType": media_type, "data": data}}
 
 
-def _signature(call: ToolCall) -> str | None:
+def _signature(call: chat.ToolCall) -> str | None:
     """Return the signature of a call, at the path of Google's own OpenAI-compatible API.
 
     Source: "Thought signatures".

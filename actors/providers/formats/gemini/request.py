@@ -12,8 +12,7 @@ from actors.providers.formats.parameters import (
     Object,
     Writer,
     into,
-    into_unset,
-    lookup,
+    mapped,
     object_at,
     write_parameters,
 )
@@ -53,6 +52,10 @@ _BUDGETS = {
 
 24,576 is the most that all thinking models accept."""
 
+_THINKING: dict[str, JSON] = {
+    effort: {"includeThoughts": True, "thinkingBudget": budget} if budget else {"thinkingBudget": 0}
+    for effort, budget in _BUDGETS.items()
+}
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -70,10 +73,7 @@ def path_of(model: str) -> str:
 def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
     call, left_out = as_chat(call)
-    chat = conversation(call.messages, call.upstream_model, left_out)
-    document: Object = {"contents": chat.contents}
-    if chat.system:
-        document["systemInstruction"] = {"parts": chat.system}
+    document = conversation(call.messages, call.upstream_model, left_out)
     write_parameters(call.parameters, _WRITERS, document, left_out)
     return Translation(document, tuple(left_out))
 
@@ -144,23 +144,15 @@ def _response_format(document: Object, requested: JSON, left_out: list[str]) -> 
     object_at(document, _CONFIG)["responseMimeType"] = "application/json"
 
 
-def _reasoning_effort(document: Object, effort: JSON, left_out: list[str]) -> None:
-    budget = lookup(_BUDGETS, effort)
-    if budget is None:
-        left_out.append("reasoning_effort")
-    else:
-        shown = {"includeThoughts": True} if budget else {}
-        config = shown | {"thinkingBudget": budget}
-        object_at(document, _CONFIG).setdefault("thinkingConfig", config)
-
-
 _WRITERS: dict[str, Writer] = {
     **{name: into(_CONFIG, field) for name, field in _SETTINGS.items()},
     **{name: into(_CONFIG, name) for name in _OWN_SETTINGS},
     **{name: into(name) for name in _OWN},
-    "topK": into_unset(_CONFIG, "topK"),
+    "topK": into(_CONFIG, "topK", keep=True),
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,
-    "reasoning_effort": _reasoning_effort,
+    "reasoning_effort": mapped(
+        "reasoning_effort", _THINKING, into(_CONFIG, "thinkingConfig", keep=True)
+    ),
 }

@@ -3,14 +3,14 @@
 Shapes come from Ollama's API documentation, "Generate a chat completion".
 """
 
-from collections.abc import Iterator
+from msgspec import Raw
 
 from actors.providers.formats.base import Translation
 from actors.providers.formats.messages import (
-    arguments_of,
     calls_of,
     data_url,
     parts_of,
+    tool_name,
     tool_names,
     unknown_fields,
 )
@@ -19,51 +19,26 @@ from actors.providers.formats.parameters import (
     Writer,
     beneath,
     into,
-    into_unset,
-    lookup,
+    mapped,
     write_parameters,
 )
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
+from actors.turn import messages as chat
 from actors.turn.chat_messages import plain_reasoning
-from actors.turn.messages import (
-    AssistantMessage,
-    ImagePart,
-    Message,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-)
 from actors.turn.model_call import JSON, ModelCall
 
 _OWN_OPTIONS = frozenset(
     {
-        "draft_num_predict",
-        "frequency_penalty",
-        "main_gpu",
-        "min_p",
-        "num_batch",
-        "num_ctx",
-        "num_gpu",
-        "num_keep",
-        "num_thread",
-        "presence_penalty",
-        "repeat_last_n",
-        "repeat_penalty",
-        "seed",
-        "stop",
-        "temperature",
-        "top_k",
-        "top_p",
-        "typical_p",
-        "use_mmap",
+        *("frequency_penalty", "min_p", "presence_penalty", "repeat_last_n", "repeat_penalty"),
+        *("seed", "stop", "temperature", "top_k", "top_p", "typical_p"),
+        *("draft_num_predict", "main_gpu", "num_batch", "num_ctx", "num_gpu", "num_keep"),
+        *("num_thread", "use_mmap"),
     }
 )
 _UNCHANGED = frozenset({"keep_alive", "logprobs", "shift", "top_logprobs", "truncate"})
 """Ollama's own top-level request fields, passed through if given as parameters."""
 
-_THINK: dict[str, bool | str] = {
+_THINK: dict[str, JSON] = {
     "none": False,
     "minimal": "low",
     "low": "low",
@@ -93,30 +68,30 @@ def translate(call: ModelCall) -> Translation:
 
 
 def _message(
-    message: Message, path: str, names: dict[str | None, str], left_out: list[str]
+    message: chat.Message, path: str, names: dict[str | None, str], left_out: list[str]
 ) -> Object:
     left_out += unknown_fields(message, path)
     content = _content(message, path, left_out)
     match message:
-        case SystemMessage():
+        case chat.SystemMessage():
             return {"role": "system", **content}
-        case AssistantMessage():
+        case chat.AssistantMessage():
             return {"role": "assistant", **content, **_assistant(message, path, left_out)}
-        case ToolMessage():
+        case chat.ToolMessage():
             return {"role": "tool", **content, **_tool_reference(message, path, names, left_out)}
         case _:
             return {"role": message.extras.get("role", "user"), **content}
 
 
-def _content(message: Message, path: str, left_out: list[str]) -> Object:
+def _content(message: chat.Message, path: str, left_out: list[str]) -> Object:
     """Return `content` (text parts joined by line breaks) and `images`, if any."""
     texts: list[str] = []
     images: list[str] = []
     for where, part in parts_of(message, path):
         match part:
-            case TextPart(text) | RefusalPart(text):
+            case chat.TextPart(text) | chat.RefusalPart(text):
                 texts.append(text)
-            case ImagePart(url, detail) if (found := data_url(url)) is not None:
+            case chat.ImagePart(url, detail) if (found := data_url(url)) is not None:
                 images.append(found[1])
                 if detail not in (None, "auto"):
                     left_out.append(f"{where}.image_url.detail")
@@ -126,38 +101,29 @@ def _content(message: Message, path: str, left_out: list[str]) -> Object:
     return content | ({"images": images} if images else {})
 
 
-def _assistant(message: AssistantMessage, path: str, left_out: list[str]) -> Object:
+def _assistant(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Object:
     """Return `thinking` and `tool_calls`, if any."""
     thought = plain_reasoning(message) or message.extras.get("reasoning")
-    calls = list(_calls(message, path, left_out))
+    calls = [_call(*call) for call in calls_of(message, path, left_out)]
     fields: Object = {"thinking": thought} if isinstance(thought, str) and thought else {}
     return fields | ({"tool_calls": calls} if calls else {})
 
 
-def _calls(message: AssistantMessage, path: str, left_out: list[str]) -> Iterator[Object]:
-    for where, call in calls_of(message, path):
-        if isinstance(call, ToolCall):
-            arguments = arguments_of(call, where, left_out)
-            built: Object = {"function": {"name": call.name, "arguments": arguments}}
-            yield built | ({"id": call.id} if call.id else {})
-        else:
-            left_out.append(where)
+def _call(call: chat.ToolCall, arguments: Raw) -> Object:
+    built: Object = {"function": {"name": call.name, "arguments": arguments}}
+    return built | ({"id": call.id} if call.id else {})
 
 
 def _tool_reference(
-    message: ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
+    message: chat.ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
 ) -> Object:
     """Return the fields that link a tool result to its call.
 
     Ollama requires the tool's name; newer versions accept the call id too.
     """
-    id = message.tool_call_id
+    id, name = message.tool_call_id, tool_name(message, names, path, left_out)
     reference: Object = {"tool_call_id": id} if id else {}
-    if name := names.get(id) or message.name:
-        reference["tool_name"] = name
-    else:
-        left_out.append(f"{path}.tool_call_id")
-    return reference
+    return reference | ({"tool_name": name} if name else {})
 
 
 def _options(document: Object, value: JSON, left_out: list[str]) -> None:
@@ -199,22 +165,14 @@ def _response_format(document: Object, requested: JSON, left_out: list[str]) -> 
             left_out.append("response_format")
 
 
-def _reasoning_effort(document: Object, effort: JSON, left_out: list[str]) -> None:
-    think = lookup(_THINK, effort)
-    if think is None:
-        left_out.append("reasoning_effort")
-    else:
-        document["think"] = think
-
-
 _WRITERS: dict[str, Writer] = {
     **{name: into("options", name) for name in _OWN_OPTIONS},
     **{name: into(name) for name in _UNCHANGED},
-    "num_predict": into_unset("options", "num_predict"),
+    "num_predict": into("options", "num_predict", keep=True),
     "max_tokens": into("options", "num_predict"),
     "options": _options,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,
-    "reasoning_effort": _reasoning_effort,
+    "reasoning_effort": mapped("reasoning_effort", _THINK, into("think")),
 }

@@ -2,25 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.formats.messages import calls_of, parts_of, unknown_fields
-from actors.turn.messages import (
-    JSON,
-    AssistantMessage,
-    CustomToolCall,
-    FilePart,
-    ImagePart,
-    Message,
-    Part,
-    RefusalPart,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-)
-
-Object = dict[str, JSON]
+from actors.providers.formats.messages import parts_of, unknown_fields
+from actors.turn import messages as chat
+from actors.turn.chat_messages import Object
 
 
-def items_of(messages: Sequence[Message], left_out: list[str]) -> list[Object]:
+def items_of(messages: Sequence[chat.Message], left_out: list[str]) -> list[Object]:
     """Return the items of all messages in order; add what they leave out to `left_out`."""
     conversation = _Conversation(left_out)
     return [
@@ -36,19 +23,19 @@ class _Conversation:
         self._custom: set[str | None] = set()
         """Ids of custom tool calls, whose results have another item type."""
 
-    def items(self, message: Message, path: str) -> Iterator[Object]:
+    def items(self, message: chat.Message, path: str) -> Iterator[Object]:
         """Yield the items of the message at `path`."""
         if message.role == "function" or "role" in message.extras:
             self._left_out.append(path)
             return
         self._left_out += unknown_fields(message, path)
-        translate = _output_part if isinstance(message, AssistantMessage) else _input_part
+        translate = _output_part if isinstance(message, chat.AssistantMessage) else _input_part
         content = self._content(message, path, translate)
         match message:
-            case ToolMessage(tool_call_id=id):
+            case chat.ToolMessage(tool_call_id=id):
                 kind = "custom_tool_call" if id in self._custom else "function_call"
                 yield {"type": f"{kind}_output", "call_id": id, "output": content}
-            case AssistantMessage():
+            case chat.AssistantMessage():
                 if content or message.content == "":
                     yield {"role": "assistant", "content": content}
                 yield from self._calls(message, path)
@@ -56,9 +43,9 @@ class _Conversation:
                 yield {"role": message.role, "content": content}
 
     def _content(
-        self, message: Message, path: str, translate: Callable[[Part], Object | None]
-    ) -> JSON:
-        refused = isinstance(message, AssistantMessage) and message.refusal
+        self, message: chat.Message, path: str, translate: Callable[[chat.Part], Object | None]
+    ) -> chat.JSON:
+        refused = isinstance(message, chat.AssistantMessage) and message.refusal
         if not isinstance(message.content, tuple) and not refused:
             return message.content or ""
         converted = []
@@ -70,31 +57,31 @@ class _Conversation:
                 converted.append(item)
         return converted
 
-    def _calls(self, message: AssistantMessage, path: str) -> Iterator[Object]:
-        for where, call in calls_of(message, path):
+    def _calls(self, message: chat.AssistantMessage, path: str) -> Iterator[Object]:
+        for index, call in enumerate(message.tool_calls):
             match call:
-                case ToolCall(id, name, arguments):
+                case chat.ToolCall(id, name, arguments):
                     yield {
                         "type": "function_call",
                         "call_id": id,
                         "name": name,
                         "arguments": arguments,
                     }
-                case CustomToolCall(str(id), name, text):
+                case chat.CustomToolCall(str(id), name, text):
                     self._custom.add(id)
                     yield {"type": "custom_tool_call", "call_id": id, "name": name, "input": text}
                 case _:
-                    self._left_out.append(where)
+                    self._left_out.append(f"{path}.tool_calls[{index}]")
 
 
-def _input_part(part: Part) -> Object | None:
+def _input_part(part: chat.Part) -> Object | None:
     match part:
-        case TextPart(text, extras):
+        case chat.TextPart(text, extras):
             return {**extras, "type": "input_text", "text": text}
-        case ImagePart(url, detail, extras):
+        case chat.ImagePart(url, detail, extras):
             kind = {"type": "input_image", "detail": detail or "auto"}
             return {**extras, **kind, "image_url": url}
-        case FilePart(data, file_id, filename, extras):
+        case chat.FilePart(data, file_id, filename, extras):
             given = {"file_data": data, "file_id": file_id, "filename": filename}
             file = {name: value for name, value in given.items() if value is not None}
             return {**extras, "type": "input_file", **file}
@@ -102,11 +89,11 @@ def _input_part(part: Part) -> Object | None:
             return None
 
 
-def _output_part(part: Part) -> Object | None:
+def _output_part(part: chat.Part) -> Object | None:
     match part:
-        case TextPart(text):
+        case chat.TextPart(text):
             return {"type": "output_text", "text": text, "annotations": []}
-        case RefusalPart(refusal):
+        case chat.RefusalPart(refusal):
             return {"type": "refusal", "refusal": refusal}
         case _:
             return None

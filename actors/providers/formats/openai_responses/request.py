@@ -7,7 +7,6 @@ from actors.providers.formats.parameters import (
     Writer,
     beneath,
     into,
-    into_unset,
     object_at,
 )
 from actors.providers.formats.vendor_extensions import as_chat
@@ -124,7 +123,7 @@ def _include(body: Object, value: JSON, left_out: list[str]) -> None:
 
 
 _WRITERS: dict[str, Writer] = {
-    "max_tokens": into_unset("max_output_tokens"),
+    "max_tokens": into("max_output_tokens", keep=True),
     "max_completion_tokens": into("max_output_tokens"),
     "tools": _tools,
     "tool_choice": _tool_choice,

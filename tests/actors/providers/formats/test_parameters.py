@@ -8,7 +8,6 @@ from actors.providers.formats.parameters import (
     Writer,
     beneath,
     into,
-    into_unset,
     is_default_value,
     normalised,
     write_parameters,
@@ -68,7 +67,7 @@ def test_parameters_that_request_nothing() -> None:
 
 WRITERS: dict[str, Writer] = {
     "top_k": into("options", "k"),
-    "k": into_unset("options", "k"),
+    "k": into("options", "k", keep=True),
     "options": beneath("options"),
     "think": into("think"),
 }
