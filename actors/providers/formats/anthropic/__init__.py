@@ -1,9 +1,8 @@
 """Wire format of Anthropic's Messages API.
 
 - `decoder`: the format itself; reads streams and documents
-- `request`: the body of a request, with its tools
+- `request`: the body of a request, with its parameters, tools, thinking and models' limits
 - `messages`: converts messages and their content parts
-- `parameters`: converts parameters, with thinking and models' limits
 
 Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in
 `providers.http`.

@@ -1,52 +1,52 @@
 """Converts a call, with its tools, to the body of an Anthropic Messages request.
 
-Names and bounds come from the API reference, "Create a message".
+Names and bounds come from the API reference, "Create a message". `traits` says what a model takes.
 """
 
+import re
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from actors.providers.formats.anthropic.messages import conversation
-from actors.providers.formats.anthropic.parameters import (
-    Thinking,
-    Traits,
-    metadata,
-    output_config,
-    sampling,
-    service_tier,
-    stop_sequences,
-    thinking,
-    traits,
-)
 from actors.providers.formats.base import Translation
 from actors.providers.formats.messages import extra_fields
-from actors.providers.formats.parameters import Object, is_default_value, normalised
+from actors.providers.formats.parameters import Object, is_default_value, lookup, normalised
 from actors.providers.formats.vendor_extensions import reasoning_paths, redundant_parameters
 from actors.turn.model_call import JSON, ModelCall
 
+_NAME = re.compile(r"claude-(?:[a-z]{1,20}-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_CLASSIC = (4, 0)
+
+_OLD_MODEL_MAX_TOKENS = 4096
+_MAX_TOKENS = 32_000
 _ANSWER = 4096
 """Tokens reserved for the answer when the client sets a thinking budget but no `max_tokens`."""
 
+BUDGETS = {
+    "minimal": 1024,
+    "low": 4096,
+    "medium": 8192,
+    "high": 16_384,
+    "xhigh": 24_576,
+    "max": 24_576,
+}
+"""Thinking tokens for each effort; capped at half of the client's `max_tokens`."""
+
+_MIN_BUDGET = 1024
+_EFFORTS = {effort: effort for effort in BUDGETS} | {"minimal": "low"}
+
+_MAX_USER_ID = 256
+
+_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+
 _UNSUPPORTED = frozenset(
     {
-        "audio",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "modalities",
-        "moderation",
-        "n",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "seed",
-        "system",
-        "top_logprobs",
-        "verbosity",
-        "web_search_options",
+        *("audio", "function_call", "functions", "logit_bias", "logprobs", "modalities"),
+        *("moderation", "n", "prediction", "prompt_cache_key", "prompt_cache_options"),
+        *("prompt_cache_retention", "seed", "system", "top_logprobs", "verbosity"),
+        *("frequency_penalty", "presence_penalty", "web_search_options"),
     }
 )
 """Chat parameters that the Messages API cannot express."""
@@ -55,56 +55,261 @@ _NOT_SENT = _UNSUPPORTED | {"store"}
 """Parameters that are not passed through; `store` controls Trouper's store, not the provider's."""
 
 _FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
-_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 """Parameters whose default is 0, so that 0 doesn't count as left out."""
 
 
+class Traits(Struct, frozen=True):
+    """Request parameters that a model accepts."""
+
+    effort: bool
+    """True if thinking is adaptive and steered by an effort; budgets are refused or deprecated."""
+    sampling: bool
+    """True if the model accepts `temperature`, `top_p` and `top_k`."""
+    temperature_with_top_p: bool
+    """True if the model accepts `temperature` and `top_p` in one request."""
+    max_tokens: int
+    """Default `max_tokens`, accepted by all models of the generation."""
+
+
+def traits(model: str) -> Traits:
+    """Return the traits of the named model."""
+    found = _NAME.search(model)
+    version = (int(found[1]), int(found[2] or 0)) if found else _CLASSIC
+    return Traits(
+        effort=version >= (4, 6),
+        sampling=version < (4, 7),
+        temperature_with_top_p=version < (4, 1),
+        max_tokens=_MAX_TOKENS if version >= _CLASSIC else _OLD_MODEL_MAX_TOKENS,
+    )
+
+
 def translate(call: ModelCall) -> Translation:
     """Return the call in the shape of the Messages API."""
-    parameters = {name: value for name, value in call.parameters.items() if value is not None}
-    for name in redundant_parameters(call):
-        parameters.pop(name, None)
-    left_out = [name for name in parameters if _is_unsupported(name, parameters[name])]
-    parameters = normalised(parameters, left_out)
-    model_traits = traits(call.upstream_model)
-    left_out += reasoning_paths(call)
-    chat = conversation(call.messages, left_out)
-    if chat.lacks_thinking and _has_budget(parameters.get("thinking")):
-        left_out.append("thinking")
-        del parameters["thinking"]
-    given = _tools(parameters.pop("tools", None), left_out)
-    choice = _tool_choice(parameters, given, left_out)
-    limit = parameters.pop("max_tokens", None)
-    thinking_config = thinking(
-        parameters,
-        left_out,
-        by_effort=model_traits.effort,
-        possible=not (_forced(choice) or chat.prefilled or chat.within_tool_loop),
-        limit=limit,
-    )
-    body: Object = {
-        "model": call.upstream_model,
-        "max_tokens": _max_tokens(limit, model_traits, thinking_config),
-        "system": chat.system,
-        "messages": [{"role": turn.role, "content": turn.parts} for turn in chat.turns],
-        "tools": given,
-        "tool_choice": choice,
-        "thinking": thinking_config.thinking,
-        "output_config": output_config(parameters, thinking_config, left_out),
-        "stop_sequences": stop_sequences(parameters.pop("stop", None), left_out),
-        "metadata": metadata(parameters, left_out),
-        "service_tier": service_tier(parameters.pop("service_tier", None), left_out),
-        **sampling(parameters, model_traits, thinking_config, left_out),
-        "stream": True,
-    }
+    request = _Request(call)
+    body = request.body()
     sent = {name: value for name, value in body.items() if value not in (None, [], {})}
     sent.setdefault("messages", [])
     # Parameters unknown to Chat may be the API's own, so they are passed through.
-    own = {name: value for name, value in parameters.items() if name not in _NOT_SENT}
-    left_out += [name for name in own if name in sent]
+    own = {name: value for name, value in request.given.items() if name not in _NOT_SENT}
+    left_out = request.left_out + [name for name in own if name in sent]
     return Translation(own | sent, tuple(left_out))
+
+
+class _Request:
+    """The request for a call.
+
+    Its methods take the parameters that they read out of `given`, and add to `left_out` the names
+    of those that the API cannot express.
+    """
+
+    def __init__(self, call: ModelCall) -> None:
+        redundant = redundant_parameters(call)
+        given = {
+            name: value
+            for name, value in call.parameters.items()
+            if value is not None and name not in redundant
+        }
+        self.left_out = [name for name, value in given.items() if _is_unsupported(name, value)]
+        self.given = normalised(given, self.left_out)
+        self._model = call.upstream_model
+        self._traits = traits(call.upstream_model)
+        self.left_out += reasoning_paths(call)
+        self._chat = conversation(call.messages, self.left_out)
+
+    def body(self) -> Object:
+        """Return the body, with fields that are empty."""
+        if self._chat.lacks_thinking and _has_budget(self.given.get("thinking")):
+            self.left_out.append("thinking")
+            del self.given["thinking"]
+        tools = self._tools()
+        choice = self._tool_choice(tools)
+        forced = choice is not None and choice["type"] in ("any", "tool")
+        limit = self._take("max_tokens")
+        thinking, effort = self._thinking(limit, forced=forced)
+        return {
+            "model": self._model,
+            "max_tokens": self._max_tokens(thinking) if limit is None else limit,
+            "system": self._chat.system,
+            "messages": [{"role": turn.role, "content": turn.parts} for turn in self._chat.turns],
+            "tools": tools,
+            "tool_choice": choice,
+            "thinking": thinking,
+            "output_config": self._output_config(effort),
+            "stop_sequences": self._stop_sequences(),
+            "metadata": self._metadata(),
+            "service_tier": self._service_tier(),
+            **self._sampling(thinks=thinking is not None and thinking.get("type") != "disabled"),
+            "stream": True,
+        }
+
+    def _take(self, name: str) -> JSON:
+        return self.given.pop(name, None)
+
+    def _tools(self) -> list[Object]:
+        """Return the tools; add the paths of entries that aren't tools to `left_out`.
+
+        An entry with a `name` but no `function` is one of the API's own tools and passes unchanged.
+        """
+        found: list[Object] = []
+        value = self._take("tools")
+        if value and not isinstance(value, list):
+            self.left_out.append("tools")
+        for index, entry in enumerate(value if isinstance(value, list) else ()):
+            match entry:
+                case {"function": dict(function)} if isinstance(function.get("name"), str):
+                    path = f"tools[{index}].function"
+                    self.left_out += extra_fields(function, path, *_FUNCTION)
+                    found.append(dict(_tool(entry, function)))
+                case {"name": str()}:
+                    found.append(entry)
+                case _:
+                    self.left_out.append(f"tools[{index}]")
+        return found
+
+    def _tool_choice(self, tools: list[Object]) -> Object | None:
+        """Return the API's `tool_choice`, or None if the default (the model decides) applies."""
+        requested, alone = self._take("tool_choice"), self._take("parallel_tool_calls") is False
+        choice = _choice(requested)
+        if choice is None or (not tools and choice["type"] not in ("auto", "none")):
+            self.left_out.append("tool_choice")
+            choice = {"type": "auto"}
+        if not tools or (requested is None and not alone):
+            return None
+        if alone and choice["type"] != "none":
+            choice["disable_parallel_tool_use"] = True
+        return choice
+
+    def _thinking(self, limit: JSON, *, forced: bool) -> tuple[Object | None, str | None]:
+        """Return `thinking` and the effort for `thinking` and `reasoning_effort`.
+
+        The API's own `thinking` parameter is passed through unchanged. `limit` is the client's
+        `max_tokens`. A budget is only possible if no tool is `forced`.
+        """
+        given, requested = self._take("thinking"), self._take("reasoning_effort")
+        effort = lookup(_EFFORTS, requested)
+        thinking: Object | None = None
+        if isinstance(given, dict):
+            thinking, effort = given, effort if given.get("type") == "adaptive" else None
+        elif given is not None:
+            self.left_out.append("thinking")
+            effort = None
+        elif effort is not None and self._traits.effort:
+            # The newest models omit their thinking unless the request sets `display`.
+            thinking = {"type": "adaptive", "display": "summarized"}
+        elif effort is not None:
+            possible = not (forced or self._chat.prefilled or self._chat.within_tool_loop)
+            thinking = _budget(BUDGETS[str(requested)], limit) if possible else None
+            effort = None
+        expressed = effort or (given is None and thinking)
+        if requested not in (None, "none") and not expressed:
+            self.left_out.append("reasoning_effort")
+        return thinking, effort
+
+    def _max_tokens(self, thinking: Object | None) -> int:
+        """Return the default of `max_tokens`, which the API requires."""
+        budget = (thinking or {}).get("budget_tokens")
+        most = budget + _ANSWER if isinstance(budget, int) and budget else 0
+        return max(self._traits.max_tokens, most)
+
+    def _output_config(self, effort: str | None) -> Object:
+        """Return `output_config`: effort and output format.
+
+        The API's own `output_config` wins over `reasoning_effort` and `response_format`.
+        """
+        given = self.given.pop("output_config", {})
+        if not isinstance(given, dict):
+            self.left_out.append("output_config")
+            given = {}
+        config: Object = {**given}
+        for key, name, value in (
+            ("effort", "reasoning_effort", effort),
+            ("format", "response_format", self._format()),
+        ):
+            if value is not None and config.setdefault(key, value) != value:
+                self.left_out.append(name)
+        return config
+
+    def _format(self) -> Object | None:
+        """Return the output format; the API has no JSON mode without a schema."""
+        match self._take("response_format"):
+            case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
+                return {"type": "json_schema", "schema": schema}
+            case None | {"type": "text"}:
+                return None
+            case _:
+                self.left_out.append("response_format")
+                return None
+
+    def _stop_sequences(self) -> list[str]:
+        """Return the stop sequences; the API refuses those of white space only."""
+        stop = self._take("stop")
+        words = stop if isinstance(stop, list) else [stop]
+        accepted = [word for word in words if isinstance(word, str) and word.strip()]
+        if stop is not None and len(accepted) < len(words):
+            self.left_out.append("stop")
+        return accepted
+
+    def _metadata(self) -> Object:
+        """Return `user_id` from `user`, `safety_identifier` or `metadata`, the first that is valid.
+
+        The API accepts no e-mail address, and at most 256 characters.
+        """
+        names = ("user", "safety_identifier")
+        users = [(name, self.given.pop(name)) for name in names if name in self.given]
+        match self._take("metadata"):
+            case {"user_id": user, **rest} if not rest:
+                users.append(("metadata", user))
+            case metadata if metadata:
+                users.append(("metadata", None))
+        accepted: Object = {}
+        for name, user in users:
+            valid = isinstance(user, str) and 0 < len(user) <= _MAX_USER_ID and "@" not in user
+            if valid and not accepted:
+                accepted = {"user_id": user}
+            else:
+                self.left_out.append(name)
+        return accepted
+
+    def _service_tier(self) -> str | None:
+        requested = self._take("service_tier")
+        tier = lookup(_TIERS, requested)
+        if requested is not None and tier is None:
+            self.left_out.append("service_tier")
+        return tier
+
+    def _sampling(self, *, thinks: bool) -> Object:
+        """Return `temperature`, `top_p` and `top_k`, as far as the model accepts them.
+
+        With thinking on, only a `top_p` of at least 0.95 is accepted. `temperature` is at most 1.
+        """
+        accepted: Object = {}
+        for name in ("temperature", "top_p", "top_k"):
+            value = self._take(name)
+            if value is None or (name != "top_k" and value == 1):
+                continue
+            fits = not thinks
+            if name == "temperature":
+                fits = fits and not (isinstance(value, int | float) and value > 1)
+            elif name == "top_p":
+                nearly_one = isinstance(value, int | float) and 0.95 <= value <= 1
+                alone = self._traits.temperature_with_top_p or "temperature" not in accepted
+                fits = (fits or nearly_one) and alone
+            if self._traits.sampling and fits:
+                accepted[name] = value
+            else:
+                self.left_out.append(name)
+        return accepted
+
+
+def _budget(wanted: int, limit: JSON) -> Object | None:
+    """Return thinking with a budget, or None if the client's `max_tokens` is too low."""
+    if not isinstance(limit, int):
+        limit = 2 * wanted
+    elif limit <= _MIN_BUDGET:
+        return None
+    return {"type": "enabled", "budget_tokens": max(_MIN_BUDGET, min(wanted, limit // 2))}
 
 
 def _has_budget(thinking: JSON) -> bool:
@@ -118,40 +323,6 @@ def _has_budget(thinking: JSON) -> bool:
 def _is_unsupported(name: str, value: JSON) -> bool:
     idle = is_default_value(name, value) or (name in _PENALTIES and value == 0)
     return name in _UNSUPPORTED and not idle
-
-
-def _forced(choice: Object | None) -> bool:
-    return choice is not None and choice["type"] in ("any", "tool")
-
-
-def _max_tokens(limit: JSON, model_traits: Traits, thinking_config: Thinking) -> JSON:
-    """Return the client's limit or a default; the API requires `max_tokens`."""
-    if limit is not None:
-        return limit
-    return max(
-        model_traits.max_tokens, thinking_config.budget + _ANSWER if thinking_config.budget else 0
-    )
-
-
-def _tools(value: JSON, left_out: list[str]) -> list[Object]:
-    """Return the tools; add the paths of entries that aren't tools to `left_out`.
-
-    An entry with a `name` but no `function` is one of the API's own tools and passes unchanged.
-    """
-    found: list[Object] = []
-    if value and not isinstance(value, list):
-        left_out.append("tools")
-    for index, entry in enumerate(value if isinstance(value, list) else ()):
-        path = f"tools[{index}]"
-        function = entry.get("function") if isinstance(entry, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            left_out += extra_fields(function, f"{path}.function", *_FUNCTION)
-            found.append(dict(_tool(entry, function)))
-        elif isinstance(entry, dict) and isinstance(entry.get("name"), str):
-            found.append(entry)
-        else:
-            left_out.append(path)
-    return found
 
 
 def _tool(entry: Object, function: Object) -> Iterator[tuple[str, JSON]]:
@@ -170,21 +341,6 @@ def _schema(parameters: JSON) -> JSON:
     """Return the schema with a type: the API requires an object schema."""
     given = parameters if isinstance(parameters, dict) else {}
     return given if given.get("type") else {"type": "object", "properties": {}} | given
-
-
-def _tool_choice(parameters: Object, given: list[Object], left_out: list[str]) -> Object | None:
-    """Return the API's `tool_choice`, or None if the default (the model decides) applies."""
-    requested = parameters.pop("tool_choice", None)
-    alone = parameters.pop("parallel_tool_calls", None) is False
-    choice = _choice(requested)
-    if choice is None or (not given and choice["type"] not in ("auto", "none")):
-        left_out.append("tool_choice")
-        choice = {"type": "auto"}
-    if not given or (requested is None and not alone):
-        return None
-    if alone and choice["type"] != "none":
-        choice["disable_parallel_tool_use"] = True
-    return choice
 
 
 def _choice(requested: JSON) -> Object | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.providers.formats.anthropic.decoder import ANTHROPIC
-from actors.providers.formats.anthropic.parameters import BUDGETS, traits
+from actors.providers.formats.anthropic.request import BUDGETS, traits
 from actors.turn.chat_messages import read_messages
 from actors.turn.model_call import ModelCall
 
