@@ -206,8 +206,10 @@ class SseStream(Reader[F]):
                 self._read_special(event, chunks)
 
 
-class LineStream(Reader[F]):
-    """A stream of JSON lines (NDJSON). Lines end in LF or CRLF; reads may cut them anywhere."""
+class Document(Reader[F]):
+    """One JSON document, which some servers send although a stream was requested."""
+
+    _kind = "an answer"
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -215,50 +217,40 @@ class LineStream(Reader[F]):
         self._buffered_size = 0
 
     def _split(self, data: bytes, chunks: list[Chunk]) -> None:
-        for line in self._lines(data):
-            if line and not self.saw_end_marker:
-                self._read(line, chunks)
+        self._buffered.append(data)
+        self._buffered_size += len(data)
         if self._buffered_size > MAX_EVENT:
-            raise self._fail(FailureKind.MALFORMED, f"a line of over {MAX_EVENT} bytes")
-
-    def _lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that are complete now; buffer the rest."""
-        if b"\n" in data:
-            data = b"".join((*self._buffered, data))
-            self._buffered.clear()
-            self._buffered_size = 0
-        *whole, rest = data.split(b"\n")
-        if rest:
-            self._buffered.append(rest)
-            self._buffered_size += len(rest)
-        return [line.strip() for line in whole]
+            raise self._fail(FailureKind.MALFORMED, f"{self._kind} of over {MAX_EVENT} bytes")
 
     def _split_rest(self, chunks: list[Chunk]) -> None:
-        last = b"".join(self._buffered).strip()
+        if data := self._buffered_data():
+            self._read(data, chunks)
+
+    def _buffered_data(self) -> bytes:
+        """Return what is buffered, and clear the buffer."""
+        data = b"".join(self._buffered)
         self._buffered.clear()
-        if last and _is_whole(last):
-            self._read(last, chunks)
+        self._buffered_size = 0
+        return data
 
 
-class Document(Reader[F]):
-    """One JSON document, which some servers send although a stream was requested."""
+class LineStream(Document[F]):
+    """A stream of JSON lines (NDJSON). Lines end in LF or CRLF; reads may cut them anywhere."""
 
-    def __init__(self, scrub: Scrub = str) -> None:
-        super().__init__(scrub)
-        self._parts: list[bytes] = []
-        self._size = 0
+    _kind = "a line"
 
     def _split(self, data: bytes, chunks: list[Chunk]) -> None:
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_EVENT:
-            raise self._fail(FailureKind.MALFORMED, f"an answer of over {MAX_EVENT} bytes")
+        if b"\n" in data:
+            *whole, data = (self._buffered_data() + data).split(b"\n")
+            for line in whole:
+                if not self.saw_end_marker and (text := line.strip()):
+                    self._read(text, chunks)
+        super()._split(data, chunks)
 
     def _split_rest(self, chunks: list[Chunk]) -> None:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        if data:
-            self._read(data, chunks)
+        last = self._buffered_data().strip()
+        if last and _is_whole(last):
+            self._read(last, chunks)
 
 
 def usage_of(

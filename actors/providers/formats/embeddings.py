@@ -38,8 +38,7 @@ class EmbeddingCall(Struct, frozen=True, kw_only=True):
 
     def as_call(self) -> ModelCall:
         """Return a chat call of the same length, for counting tokens."""
-        messages = tuple(map(UserMessage, self.texts))
-        return ModelCall(upstream_model="", messages=messages, parameters={})
+        return ModelCall(messages=tuple(map(UserMessage, self.texts)))
 
 
 class Embeddings(Struct, frozen=True):

@@ -9,7 +9,6 @@ from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.gemini.request import path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
-from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
@@ -19,16 +18,13 @@ _FINISHES = {
     "FUNCTION_CALL": Reason.STOP,  # not Google's, but sent by compatible servers
     "MAX_TOKENS": Reason.LENGTH,
     "CONTINUATION": Reason.LENGTH,
-    "SAFETY": Reason.CONTENT_FILTER,
-    "RECITATION": Reason.CONTENT_FILTER,
-    "BLOCKLIST": Reason.CONTENT_FILTER,
-    "PROHIBITED_CONTENT": Reason.CONTENT_FILTER,
-    "SPII": Reason.CONTENT_FILTER,
-    "MODEL_ARMOR": Reason.CONTENT_FILTER,
-    "ESCALATION": Reason.CONTENT_FILTER,
-    "IMAGE_SAFETY": Reason.CONTENT_FILTER,
-    "IMAGE_PROHIBITED_CONTENT": Reason.CONTENT_FILTER,
-    "IMAGE_RECITATION": Reason.CONTENT_FILTER,
+    **dict.fromkeys(
+        (
+            *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"),
+            *("ESCALATION", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+        ),
+        Reason.CONTENT_FILTER,
+    ),
 }
 """Finish reasons by `finishReason`.
 
@@ -36,11 +32,8 @@ All other values, such as `MALFORMED_FUNCTION_CALL` and `OTHER`, are failures of
 
 _UNSPECIFIED = frozenset(
     {
-        None,
-        "",
-        "FINISH_REASON_UNSPECIFIED",
-        "BLOCKED_REASON_UNSPECIFIED",
-        "BLOCK_REASON_UNSPECIFIED",
+        *(None, "", "FINISH_REASON_UNSPECIFIED"),
+        *("BLOCKED_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"),
     }
 )
 
@@ -132,9 +125,7 @@ class _Frames(Reader[Frame]):
     _frame_type = FRAME
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
-    def __init__(self, scrub: Scrub = str) -> None:
-        super().__init__(scrub)
-        self._usage: UsageMetadata | None = None
+    _usage: UsageMetadata | None = None
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
