@@ -9,29 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from actors.turn.messages import (
-    JSON,
-    AnyToolCall,
-    AssistantMessage,
-    AudioPart,
-    Content,
-    CustomToolCall,
-    DocumentPart,
-    Extras,
-    FilePart,
-    ImagePart,
-    Message,
-    OtherPart,
-    OtherToolCall,
-    Part,
-    Reasoning,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-    ToolCall,
-    ToolMessage,
-    UserMessage,
-)
+from actors.turn import messages as chat
+from actors.turn.messages import JSON
 
 T = TypeVar("T")
 
@@ -43,24 +22,24 @@ SIGNED = "thinking_blocks"
 """Message field for signed reasoning, as Anthropic's blocks, which other gateways use too."""
 
 
-def read_messages(messages: Iterable[Mapping[str, JSON]]) -> tuple[Message, ...]:
+def read_messages(messages: Iterable[Mapping[str, JSON]]) -> tuple[chat.Message, ...]:
     """Return the messages of a Chat request."""
     return tuple(map(read_message, messages))
 
 
-def read_message(message: Mapping[str, JSON]) -> Message:
+def read_message(message: Mapping[str, JSON]) -> chat.Message:
     """Return a Chat message. An unknown role is read as the user's, and kept in `extras`."""
     fields = {**message}
     role, content = fields.pop("role", None), _take_content(fields)
     match role:
         case "user":
-            return UserMessage(content, fields)
+            return chat.UserMessage(content, fields)
         case "assistant":
             return _assistant(content, fields)
         case "system" | "developer":
-            return SystemMessage(content, role, fields)
+            return chat.SystemMessage(content, role, fields)
         case "tool" | "function":
-            return ToolMessage(
+            return chat.ToolMessage(
                 content=content,
                 tool_call_id=_take(fields, "tool_call_id", str),
                 name=_take(fields, "name", str),
@@ -69,110 +48,112 @@ def read_message(message: Mapping[str, JSON]) -> Message:
                 extras=fields,
             )
         case _:
-            return UserMessage(content, {**fields, "role": role})
+            return chat.UserMessage(content, {**fields, "role": role})
 
 
-def read_part(part: JSON) -> Part:
+def read_part(part: JSON) -> chat.Part:
     """Return a content part of a Chat message."""
     fields = _object(part)
     match fields:
         case {"type": "text", "text": str(text)}:
-            return TextPart(text, _rest(fields, "type", "text"))
+            return chat.TextPart(text, _rest(fields, "type", "text"))
         case {"type": "refusal", "refusal": str(refusal)}:
-            return RefusalPart(refusal, _rest(fields, "type", "refusal"))
+            return chat.RefusalPart(refusal, _rest(fields, "type", "refusal"))
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             image = _take_inner(fields, "image_url", "url")
-            return ImagePart(url, _take(image, "detail", str), _nested(fields, "image_url", image))
+            return chat.ImagePart(
+                url, _take(image, "detail", str), _nested(fields, "image_url", image)
+            )
         case {"type": "input_audio", "input_audio": {"data": str(audio_data), "format": str(form)}}:
             audio = _take_inner(fields, "input_audio", "data", "format")
-            return AudioPart(audio_data, form, _nested(fields, "input_audio", audio))
+            return chat.AudioPart(audio_data, form, _nested(fields, "input_audio", audio))
         case {"type": "file", "file": dict()}:
             file = _take_inner(fields, "file")
             names = ("file_data", "file_id", "filename")
             data, file_id, filename = (_take(file, name, str) for name in names)
-            return FilePart(data, file_id, filename, _nested(fields, "file", file))
+            return chat.FilePart(data, file_id, filename, _nested(fields, "file", file))
         case _:
-            return OtherPart(fields)
+            return chat.OtherPart(fields)
 
 
-def read_call(call: JSON) -> AnyToolCall:
+def read_call(call: JSON) -> chat.AnyToolCall:
     """Return a tool call of an assistant's Chat message."""
     fields = _object(call)
     match fields:
         case {"function": {"name": str(name)}}:
             function = _take_inner(fields, "function", "name")
             id, arguments = _take(fields, "id", str), _take_arguments(function)
-            return ToolCall(id, name, arguments, _nested(fields, "function", function))
+            return chat.ToolCall(id, name, arguments, _nested(fields, "function", function))
         case {"custom": {"name": str(name), "input": str(text)}}:
             custom = _take_inner(fields, "custom", "name", "input")
             id = _take(fields, "id", str)
-            return CustomToolCall(id, name, text, _nested(fields, "custom", custom))
+            return chat.CustomToolCall(id, name, text, _nested(fields, "custom", custom))
         case _:
-            return OtherToolCall(fields)
+            return chat.OtherToolCall(fields)
 
 
-def write_messages(messages: Iterable[Message]) -> list[Object]:
+def write_messages(messages: Iterable[chat.Message]) -> list[Object]:
     """Return the messages of a Chat request."""
     return list(map(write_message, messages))
 
 
-def write_message(message: Message) -> Object:
+def write_message(message: chat.Message) -> Object:
     """Return a Chat message."""
     written: Object = {"role": message.role, "content": write_content(message.content)}
     match message:
-        case AssistantMessage():
+        case chat.AssistantMessage():
             written |= _given(
                 refusal=message.refusal,
                 tool_calls=list(map(write_call, message.tool_calls)) or None,
                 reasoning_content=plain_reasoning(message) or None,
                 thinking_blocks=signed_blocks(message) or None,
             )
-        case ToolMessage(tool_call_id=id, name=name, is_error=failed):
+        case chat.ToolMessage(tool_call_id=id, name=name, is_error=failed):
             written |= _given(tool_call_id=id, name=name, is_error=failed or None)
     return written | message.extras
 
 
-def write_content(content: Content) -> JSON:
+def write_content(content: chat.Content) -> JSON:
     """Return the content of a Chat message."""
     if content is None or isinstance(content, str):
         return content
     return list(map(write_part, content))
 
 
-def write_part(part: Part) -> Object:
+def write_part(part: chat.Part) -> Object:
     """Return a content part of a Chat message."""
     match part:
-        case TextPart():
+        case chat.TextPart():
             return {"type": "text", "text": part.text, **part.extras}
-        case RefusalPart():
+        case chat.RefusalPart():
             return {"type": "refusal", "refusal": part.refusal, **part.extras}
-        case ImagePart():
+        case chat.ImagePart():
             return _with("image_url", part.extras, url=part.url, detail=part.detail)
-        case AudioPart():
+        case chat.AudioPart():
             return _with("input_audio", part.extras, data=part.data, format=part.format)
-        case FilePart():
+        case chat.FilePart():
             names = {"file_data": part.data, "file_id": part.file_id, "filename": part.filename}
             return _with("file", part.extras, **names)
-        case DocumentPart():
+        case chat.DocumentPart():
             return _with("file", part.extras, file_data=part.url, filename=part.title)
-        case OtherPart():
+        case chat.OtherPart():
             return {**part.extras}
 
 
-def write_call(call: AnyToolCall) -> Object:
+def write_call(call: chat.AnyToolCall) -> Object:
     """Return a tool call of an assistant's Chat message."""
     match call:
-        case ToolCall():
+        case chat.ToolCall():
             written = _with("function", call.extras, name=call.name, arguments=call.arguments)
-        case CustomToolCall():
+        case chat.CustomToolCall():
             written = _with("custom", call.extras, name=call.name, input=call.input)
-        case OtherToolCall():
+        case chat.OtherToolCall():
             return {**call.extras}
     return _given(id=call.id) | written
 
 
-def _assistant(content: Content, fields: Object) -> AssistantMessage:
-    return AssistantMessage(
+def _assistant(content: chat.Content, fields: Object) -> chat.AssistantMessage:
+    return chat.AssistantMessage(
         content=content,
         refusal=_take(fields, "refusal", str),
         reasoning=_take_reasoning(fields),
@@ -181,22 +162,22 @@ def _assistant(content: Content, fields: Object) -> AssistantMessage:
     )
 
 
-def plain_reasoning(message: AssistantMessage) -> str:
+def plain_reasoning(message: chat.AssistantMessage) -> str:
     """Return the reasoning without a signature, joined."""
     return "\n\n".join([one.text for one in message.reasoning if not is_signed(one)])
 
 
-def is_signed(reasoning: Reasoning) -> bool:
+def is_signed(reasoning: chat.Reasoning) -> bool:
     """Return True if only the API that produced the reasoning accepts it."""
     return reasoning.signature is not None or reasoning.redacted is not None
 
 
-def signed_blocks(message: AssistantMessage) -> list[Object]:
+def signed_blocks(message: chat.AssistantMessage) -> list[Object]:
     """Return the signed and redacted reasoning as Anthropic's blocks."""
     return [_signed_block(one) for one in message.reasoning if is_signed(one)]
 
 
-def _signed_block(reasoning: Reasoning) -> Object:
+def _signed_block(reasoning: chat.Reasoning) -> Object:
     if reasoning.redacted is not None:
         return {"type": "redacted_thinking", "data": reasoning.redacted, **reasoning.extras}
     return {
@@ -207,9 +188,9 @@ def _signed_block(reasoning: Reasoning) -> Object:
     }
 
 
-def _take_reasoning(fields: Object) -> tuple[Reasoning, ...]:
+def _take_reasoning(fields: Object) -> tuple[chat.Reasoning, ...]:
     text, blocks = _take(fields, REASONING, str), fields.get(SIGNED)
-    plain = (Reasoning(text),) if text else ()
+    plain = (chat.Reasoning(text),) if text else ()
     signed = [_read_block(block) for block in blocks] if isinstance(blocks, list) else [None]
     found = tuple(one for one in signed if one is not None)
     if len(found) < len(signed):
@@ -218,18 +199,18 @@ def _take_reasoning(fields: Object) -> tuple[Reasoning, ...]:
     return plain + found
 
 
-def _read_block(block: JSON) -> Reasoning | None:
+def _read_block(block: JSON) -> chat.Reasoning | None:
     match block:
         case {"type": "thinking", "thinking": str(text), "signature": str(signature)}:
             known = ("type", "thinking", "signature")
-            return Reasoning(text, signature, extras=_rest(_object(block), *known))
+            return chat.Reasoning(text, signature, extras=_rest(_object(block), *known))
         case {"type": "redacted_thinking", "data": str(data)}:
-            return Reasoning(redacted=data, extras=_rest(_object(block), "type", "data"))
+            return chat.Reasoning(redacted=data, extras=_rest(_object(block), "type", "data"))
         case _:
             return None
 
 
-def _take_content(fields: Object) -> Content:
+def _take_content(fields: Object) -> chat.Content:
     content = fields.pop("content", None)
     if content is None or isinstance(content, str):
         return content
@@ -261,7 +242,7 @@ def _take_arguments(function: Object) -> str:
     return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
 
 
-def _rest(fields: Object, *known: str) -> Extras:
+def _rest(fields: Object, *known: str) -> chat.Extras:
     return {name: value for name, value in fields.items() if name not in known}
 
 
@@ -275,11 +256,11 @@ def _take_inner(fields: Object, kind: str, *known: str) -> Object:
     return {name: one for name, one in _object(fields.pop(kind)).items() if name not in known}
 
 
-def _nested(fields: Object, kind: str, inner: Object) -> Extras:
+def _nested(fields: Object, kind: str, inner: Object) -> chat.Extras:
     return {**fields, kind: inner} if inner else fields
 
 
-def _with(kind: str, extras: Extras, **fields: JSON) -> Object:
+def _with(kind: str, extras: chat.Extras, **fields: JSON) -> Object:
     """Return a part whose fields are in an object named like its type; omit what is None."""
     given = _given(**fields)
     inner = extras.get(kind)

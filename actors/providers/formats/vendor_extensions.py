@@ -7,19 +7,11 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from actors.turn import messages as chat
 from actors.turn.chat_messages import REASONING, SIGNED, is_signed, plain_reasoning
-from actors.turn.messages import (
-    AnyToolCall,
-    AssistantMessage,
-    Extras,
-    Message,
-    Part,
-    Reasoning,
-    ToolMessage,
-)
 from actors.turn.model_call import ModelCall
 
-T = TypeVar("T", bound=Message | Part | AnyToolCall)
+T = TypeVar("T", bound=chat.Message | chat.Part | chat.AnyToolCall)
 
 THINKING = REASONING
 
@@ -57,7 +49,7 @@ def reasoning_paths(call: ModelCall) -> list[str]:
     return [
         f"messages[{index}].{THINKING}"
         for index, message in places
-        if isinstance(message, AssistantMessage) and plain_reasoning(message)
+        if isinstance(message, chat.AssistantMessage) and plain_reasoning(message)
     ]
 
 
@@ -74,28 +66,28 @@ class _Remover:
         self._names = names
         self.left_out: list[str] = []
 
-    def without(self, fields: Extras, path: str) -> Extras:
+    def without(self, fields: chat.Extras, path: str) -> chat.Extras:
         """Return the fields without those that are removed."""
         self.left_out += [f"{path}.{name}" for name in fields if name in self._names]
         return {name: value for name, value in fields.items() if name not in self._names}
 
-    def message(self, message: Message, path: str) -> Message:
+    def message(self, message: chat.Message, path: str) -> chat.Message:
         """Return the message without extensions in its fields, parts and calls."""
-        if isinstance(message, ToolMessage) and message.is_error and "is_error" in self._names:
+        if isinstance(message, chat.ToolMessage) and message.is_error and "is_error" in self._names:
             self.left_out.append(f"{path}.is_error")
             message = replace(message, is_error=False)
-        if isinstance(message, AssistantMessage) and message.reasoning:
+        if isinstance(message, chat.AssistantMessage) and message.reasoning:
             message = replace(message, reasoning=self._reasoning(message, path))
         message = self._plain(message, path)
         if isinstance(message.content, tuple):
             parts = self._each_plain(message.content, f"{path}.content")
             message = replace(message, content=parts)
-        if isinstance(message, AssistantMessage) and message.tool_calls:
+        if isinstance(message, chat.AssistantMessage) and message.tool_calls:
             calls = self._each_plain(message.tool_calls, f"{path}.tool_calls")
             message = replace(message, tool_calls=calls)
         return message
 
-    def _reasoning(self, message: AssistantMessage, path: str) -> tuple[Reasoning, ...]:
+    def _reasoning(self, message: chat.AssistantMessage, path: str) -> tuple[chat.Reasoning, ...]:
         fields = [SIGNED if is_signed(one) else THINKING for one in message.reasoning]
         self.without(dict.fromkeys(fields), path)
         pairs = zip(message.reasoning, fields, strict=True)

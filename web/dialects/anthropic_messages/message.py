@@ -2,7 +2,7 @@
 
 from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
-from actors.providers.formats.messages import object_of
+from actors.providers.formats.conversion import object_of
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.anthropic_messages.stream import (
     NAME,

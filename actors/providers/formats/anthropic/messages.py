@@ -10,14 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.providers.formats.messages import (
-    Turn,
-    append_turn,
-    calls_of,
-    data_url,
-    extra_fields,
-    parts_of,
-)
+from actors.providers.formats import conversion
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object, signed_blocks
 
@@ -36,7 +29,7 @@ class MessagesBuilder(msgspec.Struct, frozen=True):
     """A conversation in the shape of the Messages API."""
 
     system: list[Object]
-    turns: list[Turn]
+    turns: list[conversion.Turn]
 
     @property
     def prefilled(self) -> bool:
@@ -59,18 +52,20 @@ class MessagesBuilder(msgspec.Struct, frozen=True):
 def conversation(messages: Sequence[chat.Message], left_out: list[str]) -> MessagesBuilder:
     """Return the conversation; add the paths of unsupported content to `left_out`."""
     system: list[Object] = []
-    turns: list[Turn] = []
+    turns: list[conversion.Turn] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         if message.role == "function" or "role" in message.extras:
             left_out.append(path)
             continue
-        left_out += extra_fields(message.extras, path, "cache_control")
+        left_out += conversion.extra_fields(message.extras, path, "cache_control")
         blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
         if isinstance(message, chat.SystemMessage):
             system += blocks
         else:
-            append_turn(turns, "assistant" if message.role == "assistant" else "user", blocks)
+            conversion.append_turn(
+                turns, "assistant" if message.role == "assistant" else "user", blocks
+            )
     _strip_prefill(turns)
     return MessagesBuilder(system, turns)
 
@@ -94,9 +89,9 @@ def _content(
     message: chat.Message, kinds: tuple[type[chat.Part], ...], path: str, left_out: list[str]
 ) -> Iterator[Object]:
     """Yield the blocks of a message's content; parts that aren't of these `kinds` are left out."""
-    for at, part in parts_of(message, path):
+    for at, part in conversion.parts_of(message, path):
         if isinstance(part, kinds):
-            left_out += extra_fields(part.extras, at, "cache_control", "image_url")
+            left_out += conversion.extra_fields(part.extras, at, "cache_control", "image_url")
             yield from _with_cache_control([*_part(part, at, left_out)], part.extras)
         else:
             left_out.append(at)
@@ -121,7 +116,7 @@ def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
 def _source(url: str) -> Object | None:
     if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
-    media, data = data_url(url) or ("", "")
+    media, data = conversion.data_url(url) or ("", "")
     if media not in _MEDIA:
         return None
     return {"type": "base64", "media_type": _MEDIA[media], "data": data}
@@ -134,7 +129,7 @@ def _with_cache_control(blocks: list[Object], extras: chat.Extras) -> list[Objec
     return blocks
 
 
-def _strip_prefill(turns: list[Turn]) -> None:
+def _strip_prefill(turns: list[conversion.Turn]) -> None:
     if not turns or turns[-1].role != "assistant":
         return
     last = turns[-1].parts[-1]
@@ -143,7 +138,7 @@ def _strip_prefill(turns: list[Turn]) -> None:
 
 
 def _tool_uses(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Iterator[Object]:
-    for call, arguments in calls_of(message, path, left_out):
+    for call, arguments in conversion.calls_of(message, path, left_out):
         block: Object = {
             "type": "tool_use",
             "id": _id(call.id or ""),

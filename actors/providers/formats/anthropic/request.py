@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from actors.providers.formats.anthropic.messages import conversation
 from actors.providers.formats.base import Translation
-from actors.providers.formats.messages import extra_fields
+from actors.providers.formats.conversion import extra_fields
 from actors.providers.formats.parameters import Object, is_default_value, lookup, normalised
 from actors.providers.formats.vendor_extensions import reasoning_paths, redundant_parameters
 from actors.turn.model_call import JSON, ModelCall

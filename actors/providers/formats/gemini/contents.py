@@ -7,17 +7,7 @@ Shapes come from the Gemini API reference, "Content", "Part", "FunctionCall" and
 import re
 from collections.abc import Iterator, Sequence
 
-from actors.providers.formats.messages import (
-    Turn,
-    append_turn,
-    calls_of,
-    data_url,
-    object_of,
-    parts_of,
-    tool_name,
-    tool_names,
-    unknown_fields,
-)
+from actors.providers.formats import conversion
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
@@ -47,14 +37,14 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
     The paths of what Gemini cannot express are added to `left_out`.
     """
     system: list[Object] = []
-    contents: list[Turn] = []
-    names = tool_names(messages)
+    contents: list[conversion.Turn] = []
+    names = conversion.tool_names(messages)
     placeholder = None if _WITHOUT_SIGNATURES.match(model) else _UNSIGNED
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        left_out += unknown_fields(message, path)
+        left_out += conversion.unknown_fields(message, path)
         if isinstance(message, chat.ToolMessage):
-            append_turn(contents, "user", [_result(message, path, names, left_out)])
+            conversion.append_turn(contents, "user", [_result(message, path, names, left_out)])
             continue
         parts = list(_parts(message, path, left_out))
         match message:
@@ -62,9 +52,9 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
                 system += parts
             case chat.AssistantMessage():
                 parts += _calls(message, path, placeholder, left_out)
-                append_turn(contents, "model", parts)
+                conversion.append_turn(contents, "model", parts)
             case _:
-                append_turn(contents, "user", parts)
+                conversion.append_turn(contents, "user", parts)
                 left_out += [f"{path}.role"] if "role" in message.extras else []
     instruction: Object = {"systemInstruction": {"parts": system}} if system else {}
     return {"contents": contents} | instruction
@@ -72,7 +62,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
 
 def _parts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
     """Yield text and media parts; skip empty texts, which Gemini refuses."""
-    for where, part in parts_of(message, path):
+    for where, part in conversion.parts_of(message, path):
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 if text:
@@ -101,7 +91,7 @@ def _calls(
     message: chat.AssistantMessage, path: str, placeholder: str | None, left_out: list[str]
 ) -> Iterator[Object]:
     """Yield tool calls as function calls; the first gets the placeholder if it isn't signed."""
-    for call, arguments in calls_of(message, path, left_out):
+    for call, arguments in conversion.calls_of(message, path, left_out):
         built: Object = {"name": call.name, "args": arguments}
         part: Object = {"functionCall": built | ({"id": call.id} if call.id else {})}
         signature = _signature(call) or placeholder
@@ -113,9 +103,9 @@ def _result(
     message: chat.ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
 ) -> Object:
     """Return a tool's result as a function response: an object, with the tool's name."""
-    id, name = message.tool_call_id, tool_name(message, names, path, left_out)
+    id, name = message.tool_call_id, conversion.tool_name(message, names, path, left_out)
     text = "".join(_texts(message, path, left_out))
-    response = object_of(text)
+    response = conversion.object_of(text)
     built: Object = {
         "name": name or id or "",
         "response": {"output": text} if response is None else response,
@@ -124,7 +114,7 @@ def _result(
 
 
 def _texts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[str]:
-    for where, part in parts_of(message, path):
+    for where, part in conversion.parts_of(message, path):
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 yield text
@@ -134,7 +124,7 @@ def _texts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[st
 
 def _linked(url: str) -> Object | None:
     """Return the part for media at a URL, or None if Gemini doesn't support the URL."""
-    if (found := data_url(url)) is not None:
+    if (found := conversion.data_url(url)) is not None:
         return _inline(*found)
     if not url.lower().startswith(_LINKED):
         return None

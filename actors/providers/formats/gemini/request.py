@@ -6,16 +6,10 @@ Shapes come from the Gemini API reference, "Generating content", and its guides 
 
 from urllib.parse import quote
 
+from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
 from actors.providers.formats.gemini.contents import conversation
-from actors.providers.formats.parameters import (
-    Object,
-    Writer,
-    into,
-    mapped,
-    object_at,
-    write_parameters,
-)
+from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
 from actors.turn.model_call import JSON, ModelCall
 
@@ -74,7 +68,7 @@ def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
     call, left_out = as_chat(call)
     document = conversation(call.messages, call.upstream_model, left_out)
-    write_parameters(call.parameters, _WRITERS, document, left_out)
+    parameters.write_parameters(call.parameters, _WRITERS, document, left_out)
     return Translation(document, tuple(left_out))
 
 
@@ -137,22 +131,22 @@ def _response_format(document: Object, requested: JSON, left_out: list[str]) -> 
         case {"type": "json_object"}:
             pass
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
-            object_at(document, _CONFIG)["responseJsonSchema"] = schema
+            parameters.object_at(document, _CONFIG)["responseJsonSchema"] = schema
         case _:
             left_out.append("response_format")
             return
-    object_at(document, _CONFIG)["responseMimeType"] = "application/json"
+    parameters.object_at(document, _CONFIG)["responseMimeType"] = "application/json"
 
 
-_WRITERS: dict[str, Writer] = {
-    **{name: into(_CONFIG, field) for name, field in _SETTINGS.items()},
-    **{name: into(_CONFIG, name) for name in _OWN_SETTINGS},
-    **{name: into(name) for name in _OWN},
-    "topK": into(_CONFIG, "topK", keep=True),
+_WRITERS: dict[str, parameters.Writer] = {
+    **{name: parameters.into(_CONFIG, field) for name, field in _SETTINGS.items()},
+    **{name: parameters.into(_CONFIG, name) for name in _OWN_SETTINGS},
+    **{name: parameters.into(name) for name in _OWN},
+    "topK": parameters.into(_CONFIG, "topK", keep=True),
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,
-    "reasoning_effort": mapped(
-        "reasoning_effort", _THINKING, into(_CONFIG, "thinkingConfig", keep=True)
+    "reasoning_effort": parameters.mapped(
+        "reasoning_effort", _THINKING, parameters.into(_CONFIG, "thinkingConfig", keep=True)
     ),
 }

@@ -5,23 +5,9 @@ Shapes come from Ollama's API documentation, "Generate a chat completion".
 
 from msgspec import Raw
 
+from actors.providers.formats import conversion, parameters
 from actors.providers.formats.base import Translation
-from actors.providers.formats.messages import (
-    calls_of,
-    data_url,
-    parts_of,
-    tool_name,
-    tool_names,
-    unknown_fields,
-)
-from actors.providers.formats.parameters import (
-    Object,
-    Writer,
-    beneath,
-    into,
-    mapped,
-    write_parameters,
-)
+from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.turn import messages as chat
 from actors.turn.chat_messages import plain_reasoning
@@ -52,7 +38,7 @@ _THINK: dict[str, JSON] = {
 def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
     call, left_out = as_chat(call, keep_field=THINKING)
-    names = tool_names(call.messages)
+    names = conversion.tool_names(call.messages)
     document: Object = {
         "model": call.upstream_model,
         "messages": [
@@ -61,7 +47,7 @@ def translate(call: ModelCall) -> Translation:
         ],
         "stream": True,
     }
-    write_parameters(call.parameters, _WRITERS, document, left_out)
+    parameters.write_parameters(call.parameters, _WRITERS, document, left_out)
     if call.parameters.get("tool_choice") == "none":
         document.pop("tools", None)
     return Translation(document, tuple(left_out))
@@ -70,7 +56,7 @@ def translate(call: ModelCall) -> Translation:
 def _message(
     message: chat.Message, path: str, names: dict[str | None, str], left_out: list[str]
 ) -> Object:
-    left_out += unknown_fields(message, path)
+    left_out += conversion.unknown_fields(message, path)
     content = _content(message, path, left_out)
     match message:
         case chat.SystemMessage():
@@ -87,11 +73,11 @@ def _content(message: chat.Message, path: str, left_out: list[str]) -> Object:
     """Return `content` (text parts joined by line breaks) and `images`, if any."""
     texts: list[str] = []
     images: list[str] = []
-    for where, part in parts_of(message, path):
+    for where, part in conversion.parts_of(message, path):
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 texts.append(text)
-            case chat.ImagePart(url, detail) if (found := data_url(url)) is not None:
+            case chat.ImagePart(url, detail) if (found := conversion.data_url(url)) is not None:
                 images.append(found[1])
                 if detail not in (None, "auto"):
                     left_out.append(f"{where}.image_url.detail")
@@ -104,7 +90,7 @@ def _content(message: chat.Message, path: str, left_out: list[str]) -> Object:
 def _assistant(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Object:
     """Return `thinking` and `tool_calls`, if any."""
     thought = plain_reasoning(message) or message.extras.get("reasoning")
-    calls = [_call(*call) for call in calls_of(message, path, left_out)]
+    calls = [_call(*call) for call in conversion.calls_of(message, path, left_out)]
     fields: Object = {"thinking": thought} if isinstance(thought, str) and thought else {}
     return fields | ({"tool_calls": calls} if calls else {})
 
@@ -121,14 +107,14 @@ def _tool_reference(
 
     Ollama requires the tool's name; newer versions accept the call id too.
     """
-    id, name = message.tool_call_id, tool_name(message, names, path, left_out)
+    id, name = message.tool_call_id, conversion.tool_name(message, names, path, left_out)
     reference: Object = {"tool_call_id": id} if id else {}
     return reference | ({"tool_name": name} if name else {})
 
 
 def _options(document: Object, value: JSON, left_out: list[str]) -> None:
     if isinstance(value, dict):
-        beneath("options")(document, value, left_out)
+        parameters.beneath("options")(document, value, left_out)
     else:
         left_out.append("options")
 
@@ -165,14 +151,14 @@ def _response_format(document: Object, requested: JSON, left_out: list[str]) -> 
             left_out.append("response_format")
 
 
-_WRITERS: dict[str, Writer] = {
-    **{name: into("options", name) for name in _OWN_OPTIONS},
-    **{name: into(name) for name in _UNCHANGED},
-    "num_predict": into("options", "num_predict", keep=True),
-    "max_tokens": into("options", "num_predict"),
+_WRITERS: dict[str, parameters.Writer] = {
+    **{name: parameters.into("options", name) for name in _OWN_OPTIONS},
+    **{name: parameters.into(name) for name in _UNCHANGED},
+    "num_predict": parameters.into("options", "num_predict", keep=True),
+    "max_tokens": parameters.into("options", "num_predict"),
     "options": _options,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,
-    "reasoning_effort": mapped("reasoning_effort", _THINK, into("think")),
+    "reasoning_effort": parameters.mapped("reasoning_effort", _THINK, parameters.into("think")),
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.formats.messages import parts_of, unknown_fields
+from actors.providers.formats.conversion import parts_of, unknown_fields
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 

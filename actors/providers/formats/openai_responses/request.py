@@ -1,14 +1,9 @@
 """Converts a call to the body of a Responses request."""
 
+from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
 from actors.providers.formats.openai_responses.input_items import items_of
-from actors.providers.formats.parameters import (
-    Object,
-    Writer,
-    beneath,
-    into,
-    object_at,
-)
+from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
 from actors.turn.model_call import JSON, ModelCall
 
@@ -103,9 +98,9 @@ def _tool_reference(tool: JSON) -> JSON:
 def _response_format(body: Object, value: JSON, left_out: list[str]) -> None:
     match value:
         case {"type": "json_schema", "json_schema": {**schema}}:
-            object_at(body, "text")["format"] = {"type": "json_schema", **schema}
+            parameters.object_at(body, "text")["format"] = {"type": "json_schema", **schema}
         case _:
-            object_at(body, "text")["format"] = value
+            parameters.object_at(body, "text")["format"] = value
 
 
 def _logprobs(body: Object, value: JSON, left_out: list[str]) -> None:
@@ -122,16 +117,16 @@ def _include(body: Object, value: JSON, left_out: list[str]) -> None:
     )
 
 
-_WRITERS: dict[str, Writer] = {
-    "max_tokens": into("max_output_tokens", keep=True),
-    "max_completion_tokens": into("max_output_tokens"),
+_WRITERS: dict[str, parameters.Writer] = {
+    "max_tokens": parameters.into("max_output_tokens", keep=True),
+    "max_completion_tokens": parameters.into("max_output_tokens"),
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,
-    "verbosity": into("text", "verbosity"),
-    "text": beneath("text"),
-    "reasoning_effort": into("reasoning", "effort"),
-    "reasoning": beneath("reasoning"),
+    "verbosity": parameters.into("text", "verbosity"),
+    "text": parameters.beneath("text"),
+    "reasoning_effort": parameters.into("reasoning", "effort"),
+    "reasoning": parameters.beneath("reasoning"),
     "logprobs": _logprobs,
     "include": _include,
 }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from actors.providers.formats.messages import (
+from actors.providers.formats.conversion import (
     calls_of,
     data_url,
     object_of,
