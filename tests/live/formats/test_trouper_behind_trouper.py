@@ -166,6 +166,7 @@ async def test_conversation_with_a_tool_through_both(pair: Pair) -> None:
         assert text_in(second).startswith("The tool says: sunny")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("format", FORMATS)
 async def test_disconnect_ends_the_turns_of_both(
     pair: Pair, upstream: Process, format: str, capsys: pytest.CaptureFixture[str]

@@ -108,8 +108,8 @@ class Witness:
 
     def reports(self, id: str | None = None) -> list[Report]:
         """Return the reports in order of arrival, filtered by witness id or user if `id` is set."""
-        reports = [record.report() for record in self._requests.values()]
-        return [one for one in reports if id is None or id in (one.id, one.user)]
+        records = self._requests.values()
+        return [record.report() for record in records if id is None or record.is_of(id)]
 
 
 class WitnessedRequest:
@@ -150,6 +150,10 @@ class WitnessedRequest:
         """Record the peer's disconnect; only the first call counts."""
         if self._report.closed_at is None:
             self._report.closed_at, self._report.closed_by = self._note("closed", by), by
+
+    def is_of(self, id: str) -> bool:
+        """Return True if this is the witness id or the user of the request."""
+        return id in (self._report.id, self._report.user)
 
     def report(self) -> Report:
         """Return the current state."""
