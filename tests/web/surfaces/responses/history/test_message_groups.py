@@ -213,9 +213,12 @@ def test_text_around_calls_is_joined_in_linear_time(
 ) -> None:
     ids = ["c", *(str(item["call_id"]) for item in between if item["type"] == "function_call")]
     items = [call("c"), *between, *map(output, ids)]
-    begun = time.process_time()
-    message, *_ = messages(*items)
-    assert time.process_time() - begun < 0.4
+    took_s = []
+    for _ in range(3):  # the fastest counts: a busy machine also takes more CPU time
+        begun = time.process_time()
+        message, *_ = messages(*items)
+        took_s.append(time.process_time() - begun)
+    assert min(took_s) < 0.4
     content = message["content"] or []
     assert isinstance(content, list)
     assert len(content) == parts
