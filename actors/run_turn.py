@@ -135,8 +135,11 @@ class Production:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._streamer.run, chunks.sender)
             nursery.start_soon(accumulate, accumulator, turn, chunks.receiver, drafts.sender)
-            nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
-            await self._persist(events.receiver)
+            inbox = drafts.receiver
+            if self._guard.is_needed:
+                nursery.start_soon(watch, self._guard, inbox, events.sender)
+                inbox = events.receiver
+            await self._persist(inbox)
             nursery.cancel_scope.cancel()
 
     async def _persist(self, inbox: Receiver[Draft]) -> None:
