@@ -25,6 +25,8 @@ _WORDS = {
 
 _UNSENT_BYTES = 128 * 1024
 """Bound on the unsent bytes in the kernel; see `_set_options`."""
+_LONGEST_KEEPALIVE_S = 32_767
+"""Largest TCP_KEEPIDLE and TCP_KEEPINTVL that Linux accepts (tcp(7), `MAX_TCP_KEEPIDLE`)."""
 
 SUPERVISED = "TROUPER_SUPERVISED"
 """Environment variable with a supervised process's descriptors, `control:socket,socket…`."""
@@ -84,7 +86,7 @@ def _inherited(descriptor: int) -> socket.socket:
     message = f"cannot use fd://{descriptor}: it is not an inherited listening socket"
     try:
         sock = socket.socket(fileno=descriptor)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise StartupRefused(message) from error
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         sock.detach()
@@ -118,7 +120,7 @@ def _set_options(sock: socket.socket, write_stall_s: float) -> None:
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    interval = max(1, round(write_stall_s * 2 / 15))
+    interval = max(1, round(min(write_stall_s * 2 / 15, _LONGEST_KEEPALIVE_S // 2)))
     options = {
         "TCP_KEEPIDLE": 2 * interval,
         "TCP_KEEPINTVL": interval,

@@ -87,6 +87,7 @@ def test_address_in_use_is_refused_in_one_line() -> None:
     [
         (Address("nowhere.invalid", 1), "not a known address"),
         (Address("192.0.2.1", 0), "no such address"),
+        (Inherited(10**20), "not an inherited"),
         (Inherited(999), "not an inherited"),
     ],
 )
@@ -115,3 +116,10 @@ def test_keepalive_finds_a_dead_peer_within_the_stall_time() -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
         assert not sock.getblocking()
     assert idle + interval * count == 28
+
+
+@pytest.mark.parametrize("write_stall_s", [123_000, 1e300])
+def test_stall_time_beyond_the_kernels_longest_keepalive_is_accepted(write_stall_s: float) -> None:
+    (sock,) = open_sockets(ANYWHERE, (), ServerSettings(write_stall_s=write_stall_s))
+    with sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 32_766
