@@ -111,5 +111,5 @@ class Inherited(NamedTuple):
 def _content(path: Path) -> str:
     try:
         return path.expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError, RuntimeError):  # also text that isn't UTF-8, or an unknown ~user
         return ""

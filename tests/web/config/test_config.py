@@ -197,7 +197,10 @@ class TestSecrets:
     def test_key_may_be_literal(self) -> None:
         assert self.key("sk-literal").usable_keys == ("sk-literal",)
 
-    @pytest.mark.parametrize("written", ["env:OPENAI_API_KEY", "file:/does/not/exist", ""])
+    @pytest.mark.parametrize(
+        "written",
+        ["env:OPENAI_API_KEY", "file:/does/not/exist", "file:~no-such-user/key", "file:\0", ""],
+    )
     def test_missing_key_makes_a_provider_unusable(self, written: str) -> None:
         provider = self.key(written)
         assert provider.usable_keys == ()
