@@ -81,6 +81,8 @@ class Witness:
         self.records_tokens = tokens
         self.clock = clock
         self._requests: OrderedDict[int, WitnessedRequest] = OrderedDict()
+        self._named: dict[str, list[WitnessedRequest]] = {}
+        """Requests by witness id and by user: tests ask for theirs while they wait."""
         self._request_count = 0
 
     def begin(
@@ -98,18 +100,25 @@ class Witness:
             began=self.clock(),
         )
         record = self._requests[self._request_count] = WitnessedRequest(self, report, steps)
+        for name in record.names:
+            self._named.setdefault(name, []).append(record)
         if len(self._requests) > _MAX_RECORDS:
-            self._requests.popitem(last=False)
+            _, oldest = self._requests.popitem(last=False)
+            for name in oldest.names:
+                self._named[name].pop(0)
+                if not self._named[name]:
+                    del self._named[name]
         return record
 
     def forget(self) -> None:
         """Forget all requests; the numbering continues."""
         self._requests.clear()
+        self._named.clear()
 
     def reports(self, id: str | None = None) -> list[Report]:
         """Return the reports in order of arrival, filtered by witness id or user if `id` is set."""
-        records = self._requests.values()
-        return [record.report() for record in records if id is None or record.is_of(id)]
+        records = self._requests.values() if id is None else self._named.get(id, ())
+        return [record.report() for record in records]
 
 
 class WitnessedRequest:
@@ -151,9 +160,10 @@ class WitnessedRequest:
         if self._report.closed_at is None:
             self._report.closed_at, self._report.closed_by = self._note("closed", by), by
 
-    def is_of(self, id: str) -> bool:
-        """Return True if this is the witness id or the user of the request."""
-        return id in (self._report.id, self._report.user)
+    @property
+    def names(self) -> set[str]:
+        """The witness id and the user of the request."""
+        return {name for name in (self._report.id, self._report.user) if isinstance(name, str)}
 
     def report(self) -> Report:
         """Return the current state."""
