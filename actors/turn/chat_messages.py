@@ -189,7 +189,9 @@ def _signed_block(reasoning: chat.Reasoning) -> Object:
 
 
 def _take_reasoning(fields: Object) -> tuple[chat.Reasoning, ...]:
-    text, blocks = _take(fields, REASONING, str), fields.get(SIGNED)
+    # An empty text stays a field: some servers require it on every message with tool calls.
+    text = _take(fields, REASONING, str) if fields.get(REASONING) else None
+    blocks = fields.get(SIGNED)
     plain = (chat.Reasoning(text),) if text else ()
     signed = [_read_block(block) for block in blocks] if isinstance(blocks, list) else [None]
     found = tuple(one for one in signed if one is not None)

@@ -49,7 +49,7 @@ _MESSAGES = st.one_of(
         optional={
             "refusal": _JSON,
             "tool_calls": st.lists(_CALLS, min_size=1, max_size=3) | st.just("odd"),
-            "reasoning_content": st.text(min_size=1, max_size=5) | st.integers(),
+            "reasoning_content": st.text(max_size=5) | st.integers(),
             "reasoning": _JSON,
             "thinking_blocks": st.lists(
                 st.just(SIGNED) | st.just({"type": "redacted_thinking", "data": "x"}), min_size=1
