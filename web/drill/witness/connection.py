@@ -151,8 +151,7 @@ class Answer(Struct, frozen=True):
         started_at = trio.current_time()
         playhead = Playhead(self.call.script.steps)
         while not playhead.ended():
-            await trio.sleep_until(started_at + playhead.due_s)
-            steps = playhead.take(trio.current_time() - started_at)
+            steps = await _due_steps(playhead, started_at)
             if isinstance(fault := steps[0].act, Fault):
                 return await self._break_stream(fault)
             data = transport.data(b"".join([_frame(renderer, step) for step in steps]))
@@ -195,8 +194,7 @@ class Answer(Struct, frozen=True):
         started_at = trio.current_time()
         playhead = Playhead(self.call.script.steps)
         while not playhead.ended():
-            await trio.sleep_until(started_at + playhead.due_s)
-            steps = playhead.take(trio.current_time() - started_at)
+            steps = await _due_steps(playhead, started_at)
             if isinstance(fault := steps[0].act, Fault):
                 return await self._break_whole(fault, self.call.renderer.whole(chunks))
             if isinstance(steps[0].act, TornFrame | SkippedChunk):
@@ -247,3 +245,9 @@ def _frame(renderer: Renderer, step: Step) -> bytes:
     if isinstance(step.act, TornFrame):
         return renderer.torn_frame(step.act.chunk)
     return b"" if isinstance(step.act, Fault) else renderer.frame(step.act)
+
+
+async def _due_steps(playhead: Playhead, started_at: float) -> tuple[Step, ...]:
+    """Wait for the next step and return all that are due then."""
+    await trio.sleep_until(started_at + playhead.due_s)
+    return playhead.take(trio.current_time() - started_at)
