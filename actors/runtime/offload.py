@@ -63,6 +63,8 @@ def is_large(*values: object) -> bool:
         for value in children:
             if type(value) is str:
                 text_left -= len(value)
+            elif not value:  # most fields of a message are empty
+                continue
             elif type(value) is dict:
                 pending.append(value.values())
             elif type(value) is list or type(value) is tuple:

@@ -179,7 +179,18 @@ def content_of(parts: JSON) -> Content:
     """Convert an item's content or output to a message's; a single plain text is a string."""
     if not isinstance(parts, list):
         return str(parts)
-    return joined([_part(part) for part in parts if isinstance(part, dict)])
+    text = _plain_text(parts)
+    return text or joined([_part(part) for part in parts if isinstance(part, dict)])
+
+
+def _plain_text(parts: list[JSON]) -> str | None:
+    """Return the text if it is the whole content, as in nearly all messages; a fast path."""
+    part = parts[0] if len(parts) == 1 else None
+    if type(part) is not dict:
+        return None
+    kind = part["type"]
+    is_plain = kind == "output_text" or (kind == "input_text" and len(part) == 2)
+    return str(part["text"]) if is_plain else None
 
 
 def _part(part: Item) -> Part:
