@@ -36,11 +36,6 @@ class Journal:
         """Wake waiting readers without a new event, so that they can send a heartbeat."""
         self.readers.wake()
 
-    @property
-    def has_waiting_readers(self) -> bool:
-        """True if a reader has read everything and is waiting."""
-        return bool(self.readers)
-
     def subscribe(self, position: int = 0) -> "Subscription":
         """Return a subscription that starts at the event numbered `position`."""
         return Subscription(self, position)

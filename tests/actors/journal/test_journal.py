@@ -22,7 +22,7 @@ async def test_reader_waits_for_appended_events(nursery: trio.Nursery) -> None:
     journal, got = Journal(), list[AnyEvent]()
     nursery.start_soon(follow, journal.subscribe(), got)
     await wait_all_tasks_blocked()
-    assert journal.has_waiting_readers
+    assert journal.readers
     journal.append(texts("a"))
     await wait_all_tasks_blocked()
     assert got == texts("a")
@@ -30,7 +30,7 @@ async def test_reader_waits_for_appended_events(nursery: trio.Nursery) -> None:
     journal.close()
     await wait_all_tasks_blocked()
     assert got == texts("a", "b")
-    assert not journal.has_waiting_readers
+    assert not journal.readers
 
 
 async def test_late_reader_reads_everything_at_once() -> None:

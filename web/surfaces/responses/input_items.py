@@ -4,17 +4,19 @@ Source: OpenAI's API reference, "List input items".
 """
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
+import msgspec
 from msgspec import Struct
 from quart import request
 
 from actors.runtime.json_pieces import decoded
+from actors.runtime.offload import Cost, is_much
 from actors.turn.model_call import JSON
 from web.http.body import limit_parameter
 from web.surfaces.responses.input.items import Item
 from web.surfaces.validation import wrong
 
+_decode = msgspec.json.Decoder(list[Item]).decode
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 
@@ -51,7 +53,9 @@ def requested_page() -> Page:
 def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
     """Yield the input items of a turn; items without an id get one from their index."""
     bare = turn_id.removeprefix("turn_")
-    for index, item in enumerate(cast("list[Item]", decoded(input_items))):
+    large = is_much(len(input_items), Cost.BODY)
+    items = msgspec.convert(decoded(input_items), list[Item]) if large else _decode(input_items)
+    for index, item in enumerate(items):
         if "id" not in item:
             prefix = _PREFIXES.get(str(item["type"]), "item")
             item["id"] = f"{prefix}_{bare}_in_{index}"

@@ -179,8 +179,7 @@ def content_of(parts: JSON) -> Content:
     """Convert an item's content or output to a message's; a single plain text is a string."""
     if not isinstance(parts, list):
         return str(parts)
-    text = _plain_text(parts)
-    return text or joined([_part(part) for part in parts if isinstance(part, dict)])
+    return _plain_text(parts) or joined([_part(part) for part in parts if isinstance(part, dict)])
 
 
 def _plain_text(parts: list[JSON]) -> str | None:
