@@ -49,6 +49,8 @@ CLOSE_KINDS = ("fin", "rst")
 TOKENS = 500
 SHOWN_TOKENS = 20
 """Tokens that the client has received when the primary breaks off."""
+HELD_TOKENS = SHOWN_TOKENS - 5
+"""Tokens that a held continuation repeats; it then stalls, so that it stays held."""
 RETRY_AFTER_S = 4.0 if FULL else 2.0
 CUT = f"first=1ms,delay=1ms,cut={SHOWN_TOKENS}"
 STREAMING = "first=1ms,delay=10ms"
@@ -84,11 +86,11 @@ POSITIONS = {
     "before a continuation's head": Position(CUT, "silent", "began", INTERRUPTED, "main"),
     "in a continuation that is held": Position(
         CUT,
-        f"{STREAMING},resume=again",
+        f"first=1ms,delay=1ms,resume=again,stall={HELD_TOKENS}",
         "first_token_at",
         INTERRUPTED,
         "main",
-        sent_tokens=SHOWN_TOKENS - 5,
+        sent_tokens=HELD_TOKENS,
     ),
     "behind the seam": Position(
         CUT, f"{STREAMING},resume=on", SHOWN_TOKENS + 3, INTERRUPTED, "spare"
