@@ -21,7 +21,7 @@ from tests.live.disconnects.test_disconnects import (
     check_record,
     cpu_wait_s,
     format_latencies,
-    usual_worst_s,
+    percentile,
 )
 from tests.support.live.call_recorder import (
     BASE_PATHS,
@@ -324,4 +324,4 @@ async def test_upstream_closes_within_10_ms_of_a_disconnect(
         found += [await disconnect_once(server, upstream, format, POSITIONS[name], how)]
     with capsys.disabled():
         print(f"\n{format}, {name}: {format_latencies(found)}")  # noqa: T201 (reports the measurement)
-    assert usual_worst_s(found) < BOUND_S
+    assert percentile(0.99, [disconnect.own_s for disconnect in found]) < BOUND_S
