@@ -1,20 +1,22 @@
 """Circuit breaker: decides when a route may be called, without I/O.
 
-    closed ──failures──▶ open ──cooldown──▶ half-open ──first content of a probe──▶ closed
-                           ▲                    │
-                           └── the probe fails ─┘
+    closed ──share of failures──▶ open ──cooldown──▶ half-open ──first content of a probe──▶ closed
+                                   ▲                     │
+                                   └── the probe fails ──┘
 
-Times are seconds of any monotonic clock, passed in as `now`.
+docs/explanation/breakers.md gives the reasons for the rules. Times are seconds of any monotonic
+clock, passed in as `now`.
 """
 
 import math
-from collections import deque
 from typing import Literal, Self
 
 from msgspec import Struct
 
-CREDIT_COOLDOWN_S = 3600.0
-"""Seconds until a refused key or an empty account is tried again: a person has to fix those."""
+from actors.routing.outcome_window import OutcomeWindow
+
+PROBE_EVERY_S = 1.0
+"""Minimum seconds between two probes of a route."""
 
 State = Literal["closed", "open", "half_open"]
 OpenReason = Literal["failures", "credit", "operator"]
@@ -23,12 +25,14 @@ OpenReason = Literal["failures", "credit", "operator"]
 class BreakerSettings(Struct, frozen=True, kw_only=True):
     """Conditions for opening a breaker, and the time that it stays open."""
 
-    failures: int = 3
-    """Number of failures within `window_s` seconds that opens the breaker; at least 1."""
-    window_s: float = 60.0
-    cooldown_s: float = 60.0
+    failure_share: float = 0.5
+    """Share of the calls within `window_s` seconds whose failure opens the breaker."""
+    minimum_requests: int = 5
+    """Number of calls below which the share says nothing; at least 1."""
+    window_s: float = 30.0
+    cooldown_s: float = 5.0
     """Seconds that the breaker first stays open; each failed probe doubles them."""
-    cooldown_max_s: float = 900.0
+    cooldown_max_s: float = 30.0
 
 
 class BreakerStatus(Struct, frozen=True):
@@ -36,103 +40,139 @@ class BreakerStatus(Struct, frozen=True):
 
     state: State
     reason: OpenReason | None
-    """Reason why the breaker isn't closed, or None."""
+    """Reason why the breaker isn't closed, or None. `credit` refers to the provider's keys."""
     failures: int
-    """Failures within the window, at most `BreakerSettings.failures`."""
+    """Calls that failed within the window; identical ones count once."""
+    calls: int
+    """Calls that succeeded or failed within the window."""
     retry_in_s: float | None
-    """Seconds until the next probe: 0 while half-open, None while closed or open until a reset."""
+    """Seconds until the next probe: 0 while half-open, None while closed or open until a reset.
+
+    It may come sooner, if all routes of a model are open."""
 
 
 class Breaker:
     """The breaker of one route.
 
-    An attempt gets a `Permit` and reports its result to it. Only permits of the current era count:
-    opening, closing and resetting begin a new era, and the result of an older attempt says nothing
-    about it.
+    An attempt gets a `Permit` and reports the outcome of its call to it. Only permits of the
+    current era count: opening, closing and resetting begin a new era, and the outcome of an older
+    call says nothing about it.
     """
 
-    __slots__ = ("_cooldown_s", "_era", "_failed_at", "_probing", "_reason", "_settings", "_until")
+    __slots__ = (
+        *("_cooldown_s", "_era", "_outcomes", "_probe_at", "_probing"),
+        *("_reason", "_settings", "_until"),
+    )
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
-        self._failed_at: deque[float] = deque(maxlen=settings.failures)
-        self._reason: OpenReason | None = None
+        self._outcomes = OutcomeWindow(settings.window_s)
+        self._reason: Literal["failures", "operator"] | None = None
         self._until = 0.0
         self._cooldown_s = settings.cooldown_s
         """Seconds that the breaker stays open the next time."""
+        self._probe_at = 0.0
+        """Time before which no probe is admitted."""
         self._probing = False
         self._era = 0
 
-    def admits(self, now: float) -> bool:
+    def admits(self, now: float, *, last_resort: bool = False) -> bool:
         """Return True if `admit` would give a permit."""
-        return self._reason is None or (now >= self._until and not self._probing)
+        if self._reason is None:
+            return True
+        if self._reason == "operator" or now < self._probe_at:
+            return False
+        return last_resort or (now >= self._until and not self._probing)
 
-    def admit(self, now: float) -> "Permit | None":
+    def admit(self, now: float, *, last_resort: bool = False) -> "Permit | None":
         """Return a permit for an attempt, or None if the route must not be called now.
 
-        After the cooldown one attempt at a time is admitted, as a probe.
+        After the cooldown one attempt at a time is admitted, as a probe. As a last resort, because
+        no other route can be called, one is admitted each second without waiting for the cooldown
+        or for the results of earlier ones.
         """
-        if not self.admits(now):
+        if not self.admits(now, last_resort=last_resort):
             return None
-        self._probing = self._reason is not None
-        return Permit(self, self._era)
+        is_probe = self._reason is not None
+        if is_probe:
+            self._probing = True
+            self._probe_at = now + PROBE_EVERY_S
+            if last_resort:
+                # Another route is due first the next time, in case this one doesn't answer at all.
+                self._until = max(self._until, now + self._cooldown_s)
+        return Permit(self, self._era, is_probe=is_probe)
 
-    def open(self, reason: OpenReason, now: float) -> None:
-        """Open the breaker; if an operator opened it, it stays so until `reset`."""
-        if self._reason == "operator":
-            return
-        self._reason = reason
-        self._until = now + self._pause_s(reason)
+    def last_resort_at(self) -> float:
+        """Return the time from which `admit` gives a permit as a last resort."""
+        return math.inf if self._reason == "operator" else self._probe_at
+
+    def due_at(self) -> float:
+        """Return the end of the cooldown."""
+        return self._until
+
+    def open_as_operator(self) -> None:
+        """Open the breaker until `reset`."""
+        self._reason = "operator"
+        self._until = math.inf
         self._begin_era()
 
     def reset(self) -> None:
         """Close the breaker and clear its history."""
         self._reason = None
-        self._failed_at.clear()
+        self._outcomes.clear()
         self._cooldown_s = self._settings.cooldown_s
         self._begin_era()
 
     def status(self, now: float) -> BreakerStatus:
         """Return the state at `now`."""
-        since = now - self._settings.window_s
-        failures = sum(at > since for at in self._failed_at)
+        failures, calls = self._outcomes.failures(now), self._outcomes.calls(now)
         if self._reason is None:
-            return BreakerStatus("closed", None, failures, None)
+            return BreakerStatus("closed", None, failures, calls, None)
         left = max(0.0, self._until - now)
         retry_in_s = None if math.isinf(left) else left
-        return BreakerStatus("open" if left else "half_open", self._reason, failures, retry_in_s)
+        state: State = "open" if left else "half_open"
+        return BreakerStatus(state, self._reason, failures, calls, retry_in_s)
 
-    def _pause_s(self, reason: OpenReason) -> float:
-        if reason == "operator":
-            return math.inf
-        if reason == "credit":
-            return CREDIT_COOLDOWN_S
-        pause = self._cooldown_s
-        self._cooldown_s = min(pause * 2, self._settings.cooldown_max_s)
-        return pause
+    def _open(self, now: float) -> None:
+        self._reason = "failures"
+        self._until = now + self._cooldown_s
+        self._probe_at = now + PROBE_EVERY_S
+        self._cooldown_s = min(self._cooldown_s * 2, self._settings.cooldown_max_s)
+        self._begin_era()
 
     def _begin_era(self) -> None:
         self._era += 1
         self._probing = False
 
-    def _content(self, era: int) -> int:
-        if era == self._era and self._reason is not None:
+    def _content(self, era: int, now: float) -> int:
+        if era != self._era:
+            return era
+        if self._reason is not None:
             self.reset()
-            return self._era
-        return era
+        self._outcomes.succeed(now)
+        return self._era
 
-    def _failed(self, era: int, now: float) -> None:
+    def _failed(self, era: int, now: float, call: int | None, succeeded_at: float | None) -> None:
         if era != self._era:
             return
-        self._failed_at.append(now)
-        first = self._failed_at[0]
-        many = len(self._failed_at) == self._settings.failures
-        if self._reason is not None or (many and first > now - self._settings.window_s):
-            self.open("failures", now)
+        is_new = self._outcomes.fail(now, call, succeeded_at)
+        if self._reason is None:
+            if self._fails_too_often(now):
+                self._open(now)
+            return
+        self._probing = False
+        # A probe with a call that has failed before says nothing new about the route.
+        if is_new and now >= self._until:
+            self._open(now)
 
-    def _refused(self, era: int, now: float) -> None:
-        if era == self._era:
-            self.open("credit", now)
+    def _fails_too_often(self, now: float) -> bool:
+        minimum = self._settings.minimum_requests
+        failures, calls = self._outcomes.failures(now), self._outcomes.calls(now)
+        if calls >= minimum and failures >= self._settings.failure_share * calls:
+            return True
+        # On a busy route the share rises slowly: after an hour of successes, a route that is down
+        # would reach 50 % only after half a window.
+        return self._outcomes.failures_in_a_row(now) >= minimum
 
     def _released(self, era: int) -> None:
         if era == self._era:
@@ -140,34 +180,37 @@ class Breaker:
 
 
 class Permit:
-    """Permission for one attempt, which ends with the first `failed`, `refused` or `release`.
+    """Permission for one attempt, which ends with the first `failed` or `release`.
 
     `succeeded` reports the first content, and one of the others may follow it: an answer that is
-    interrupted counts as a failure. Calls after the end have no effect. As a context manager it is
-    released at the end of the block, so that a cancelled probe doesn't block the next one.
+    interrupted counts as a failure, instead of as a success. Calls after the end have no effect.
+    As a context manager it is released at the end of the block, so that a cancelled probe doesn't
+    block the next one.
     """
 
-    __slots__ = ("_breaker", "_era", "_over")
+    __slots__ = ("_breaker", "_era", "_over", "_succeeded_at", "is_probe")
 
-    def __init__(self, breaker: Breaker, era: int) -> None:
+    def __init__(self, breaker: Breaker, era: int, *, is_probe: bool) -> None:
         self._breaker = breaker
         self._era = era
         self._over = False
+        self._succeeded_at: float | None = None
+        self.is_probe = is_probe
+        """True if the breaker wasn't closed."""
 
     def succeeded(self, now: float) -> None:
         """Report the first content of the answer; on a probe this closes the breaker."""
-        if not self._over:
-            self._era = self._breaker._content(self._era)
+        if not self._over and self._succeeded_at is None:
+            self._era = self._breaker._content(self._era, now)
+            self._succeeded_at = now
 
-    def failed(self, now: float) -> None:
-        """Report that the attempt failed, before or after its first content."""
-        if self._end():
-            self._breaker._failed(self._era, now)
+    def failed(self, now: float, call: int | None) -> None:
+        """Report that the call failed, before or after its first content.
 
-    def refused(self, now: float) -> None:
-        """Report that the key or the account was refused; this opens the breaker as `credit`."""
+        `call` is its fingerprint, or None if the request could not be sent.
+        """
         if self._end():
-            self._breaker._refused(self._era, now)
+            self._breaker._failed(self._era, now, call, self._succeeded_at)
 
     def release(self) -> None:
         """End the attempt without a failure: the client left, or the answer is complete."""

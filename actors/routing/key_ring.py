@@ -1,4 +1,4 @@
-"""Key ring: rotates the API keys of one provider and pauses refused ones, without I/O.
+"""Key ring: rotates the API keys of one provider and rests refused ones, without I/O.
 
 Times are seconds of any monotonic clock, passed in as `now`.
 """
@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from actors.routing.breaker import CREDIT_COOLDOWN_S
+REST_S = 2.0
+"""Seconds that a key rests after its first refusal; providers also refuse good keys at times."""
+REST_MAX_S = 300.0
+"""Longest rest in seconds; also the longest wait after the operator has replaced a key or paid."""
 
 
 class KeyCounts(Struct, frozen=True):
@@ -17,6 +20,13 @@ class KeyCounts(Struct, frozen=True):
     refused: int
 
 
+class _Rest(Struct, frozen=True):
+    """The rest of a refused key."""
+
+    until: float
+    seconds: float
+
+
 class KeyRing:
     """The API keys of a provider that takes one.
 
@@ -24,12 +34,12 @@ class KeyRing:
     configured key references resolve to nothing; it is never usable. `repr` doesn't show the keys.
     """
 
-    __slots__ = ("_keys", "_next", "_refused_until")
+    __slots__ = ("_keys", "_next", "_rests")
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = tuple(dict.fromkeys(keys))
         self._next = 0
-        self._refused_until: dict[str, float] = {}
+        self._rests: dict[str, _Rest] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -47,16 +57,22 @@ class KeyRing:
         return None
 
     def refused(self, key: str, now: float) -> None:
-        """Pause a key that the provider refused, for an hour or until `reset`.
+        """Rest a key that the provider refused, for `REST_S` seconds or until `reset`.
 
-        Refusals of other calls that were in flight with the key don't extend the pause.
+        The rest is twice the last one, up to `REST_MAX_S`, unless the key has been usable for as
+        long as it had rested before. Refusals of other calls that were in flight with the key
+        don't extend the rest.
         """
-        if key in self._keys and self._usable(key, now):
-            self._refused_until[key] = now + CREDIT_COOLDOWN_S
+        if key not in self._keys or not self._usable(key, now):
+            return
+        last, seconds = self._rests.get(key), REST_S
+        if last is not None and now < last.until + last.seconds:
+            seconds = min(2 * last.seconds, REST_MAX_S)
+        self._rests[key] = _Rest(now + seconds, seconds)
 
     def reset(self) -> None:
         """Make all keys usable again."""
-        self._refused_until.clear()
+        self._rests.clear()
 
     def usable(self, now: float) -> bool:
         """Return True if `next` would return a key."""
@@ -73,9 +89,9 @@ class KeyRing:
 
     def retry_in_s(self, now: float) -> float | None:
         """Return the seconds until a key is usable: 0 if one is now, None without keys."""
-        waits = (max(0.0, self._refused_until.get(key, now) - now) for key in self._keys)
-        return min(waits, default=None)
+        rests = map(self._rests.get, self._keys)
+        return min((max(0.0, rest.until - now) if rest else 0.0 for rest in rests), default=None)
 
     def _usable(self, key: str, now: float) -> bool:
-        until = self._refused_until.get(key)
-        return until is None or now >= until
+        rest = self._rests.get(key)
+        return rest is None or now >= rest.until

@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from actors.routing.breaker import Breaker, BreakerSettings, BreakerStatus, OpenReason, Permit
+from actors.routing.breaker import Breaker, BreakerSettings, BreakerStatus, Permit
 from actors.routing.concurrency_gate import ConcurrencyGate
 from actors.routing.key_ring import KeyRing
 from actors.routing.provider_limits import ProviderLimits, ProviderState, ProviderStatus
@@ -26,12 +27,6 @@ operator opened are never dropped.
 """
 _SWEEP_EVERY = 100
 """Number of new routes between two sweeps, since a sweep visits every route."""
-
-_SKIPS: dict[OpenReason, str] = {
-    "failures": "breaker_open",
-    "credit": "credit",
-    "operator": "operator",
-}
 
 
 class Skipped(Struct, frozen=True):
@@ -51,6 +46,8 @@ class RouteChoice(Struct, frozen=True):
     skipped: tuple[Skipped, ...]
     retry_in_s: float | None = None
     """Seconds until a skipped route may be called, if there is no route to try."""
+    last_resort: bool = False
+    """True if the breakers of all usable routes are open; `open` has the one that is due first."""
 
 
 class RouteStatus(Struct, frozen=True):
@@ -112,7 +109,7 @@ class RouteBoard:
         """Split off the routes that must not be called, and move those near a limit to the end.
 
         A route is skipped if it lacks a capability in `needs`, its breaker is open or its
-        provider has no usable key.
+        provider has no usable key. If that leaves none, one whose breaker is open is a last resort.
         """
         now = self._clock()
         can: list[PlannedRoute] = []
@@ -124,20 +121,28 @@ class RouteBoard:
                 can.append(planned)
             else:
                 skipped.append(skip)
-        can.sort(key=lambda planned: self._provider(planned.route).capacity.hot(now))
-        return RouteChoice(tuple(can), tuple(skipped), None if can else self.retry_in_s(routes))
+        if can:
+            can.sort(key=lambda planned: self._provider(planned.route).capacity.hot(now))
+            return RouteChoice(tuple(can), tuple(skipped))
+        resting = {skip.route for skip in skipped if skip.reason == "breaker_open"}
+        due = min(resting, key=lambda route: self._states[route].breaker.due_at(), default=None)
+        if due is None or not self._states[due].breaker.admits(now, last_resort=True):
+            return RouteChoice((), tuple(skipped), self.retry_in_s(routes))
+        first = next(planned for planned in routes if planned.route == due)
+        others = tuple(skip for skip in skipped if skip.route != due)
+        return RouteChoice((first,), others, last_resort=True)
 
-    def enter(self, route: Route) -> Permit | Skipped:
+    def enter(self, route: Route, *, last_resort: bool = False) -> Permit | Skipped:
         """Begin an attempt, or return the reason why the route must not be called.
 
-        The state may have changed since `choose`. The attempt counts as a request. Acquire a slot
-        of the route's `gate` first.
+        The state may have changed since `choose`, whose `last_resort` it takes. The attempt counts
+        as a request. Acquire a slot of the route's `gate` first.
         """
         now = self._clock()
-        skip = self._skip(route, now)
+        skip = self._skip(route, now, last_resort=last_resort)
         if skip is not None:
             return skip
-        permit = self._state(route).breaker.admit(now)
+        permit = self._state(route).breaker.admit(now, last_resort=last_resort)
         assert permit is not None, "a route without a reason to skip it is admitted"  # noqa: S101
         self._provider(route).capacity.note_request(now)
         return permit
@@ -168,7 +173,7 @@ class RouteBoard:
 
     def open(self, route: Route) -> None:
         """Take the route out of use until `reset`, on behalf of an operator."""
-        self._state(route).breaker.open("operator", self._clock())
+        self._state(route).breaker.open_as_operator()
 
     def reset(self, route: Route) -> None:
         """Clear the state of the route and the refusals of its provider's keys."""
@@ -192,19 +197,25 @@ class RouteBoard:
 
     def _route_status(self, route: Route, provider: ProviderStatus, now: float) -> RouteStatus:
         state = self._states.get(route) or _RouteState(self._settings)
-        return RouteStatus(route, state.breaker.status(now), provider, state.prefill_refused)
+        breaker, skip = state.breaker.status(now), self._key_skip(route, now)
+        if skip is not None and skip.reason == "credit" and breaker.reason != "operator":
+            breaker = replace(breaker, state="open", reason="credit", retry_in_s=skip.retry_in_s)
+        return RouteStatus(route, breaker, provider, state.prefill_refused)
 
-    def _skip(self, route: Route, now: float) -> Skipped | None:
+    def _skip(self, route: Route, now: float, *, last_resort: bool = False) -> Skipped | None:
         """Return the reason to skip the route now; of two reasons the one that lasts longer."""
-        reasons = (self._breaker_skip(route, now), self._key_skip(route, now))
+        reasons = (self._breaker_skip(route, now, last_resort), self._key_skip(route, now))
         return max((skip for skip in reasons if skip is not None), key=_wait, default=None)
 
-    def _breaker_skip(self, route: Route, now: float) -> Skipped | None:
+    def _breaker_skip(self, route: Route, now: float, last_resort: bool) -> Skipped | None:
         state = self._states.get(route)
-        if state is None or state.breaker.admits(now):
+        if state is None or state.breaker.admits(now, last_resort=last_resort):
             return None
-        status = state.breaker.status(now)
-        return Skipped(route, _SKIPS[status.reason or "failures"], status.retry_in_s)
+        # A client that comes back after this time finds the route due as a last resort.
+        wait_s = max(0.0, state.breaker.last_resort_at() - now)
+        if math.isinf(wait_s):
+            return Skipped(route, "operator")
+        return Skipped(route, "breaker_open", wait_s)
 
     def _key_skip(self, route: Route, now: float) -> Skipped | None:
         keys = self._keys.get(route.provider)
