@@ -21,6 +21,7 @@ from actors.continuation.interruption import Interruption
 from actors.ports import Estimator, Provider
 from actors.routing.breaker import Permit
 from actors.routing.concurrency_gate import ProviderBusy
+from actors.routing.outcome_window import call_fingerprint
 from actors.routing.requirements import requirements_of
 from actors.routing.route_board import RouteBoard, RouteChoice, Skipped
 from actors.runtime.batch_channel import Sender
@@ -48,22 +49,30 @@ class Upstreams:
 class Streamer:
     """The attempts of one step: carries out the actions of its `Failover`."""
 
-    __slots__ = ("_failover", "_step", "_turn", "_upstreams")
+    __slots__ = ("_failover", "_held", "_last_resort", "_step", "_turn", "_upstreams")
 
     def __init__(self, turn: Turn, step: Step, upstreams: Upstreams) -> None:
         self._turn = turn
         self._step = step
         self._upstreams = upstreams
         self._failover = Failover(Interruption(turn.request, step.call), step, upstreams.jitter)
+        self._last_resort = False
+        self._held: tuple[Permit, int | None] | None = None
+        """Failed attempt whose call is being retried on its route, with the call's fingerprint."""
 
     async def run(self, outbox: Sender[Item]) -> None:
         """Run the actor: try the routes in order until one completes the answer or none is left."""
         with outbox:
-            action: Action | None = self._failover.begin(await self._choose_routes())
-            while isinstance(action, Try):
-                if action.wait_s:
-                    await trio.sleep(action.wait_s)
-                action = await self._try_route(action.planned, outbox)
+            choice = await self._choose_routes()
+            self._last_resort = choice.last_resort
+            action: Action | None = self._failover.begin(choice)
+            try:
+                while isinstance(action, Try):
+                    if action.wait_s:
+                        await trio.sleep(action.wait_s)
+                    action = await self._try_route(action.planned, outbox)
+            finally:
+                self._report_held()
             if isinstance(action, GiveUp):
                 error = client_error(action.failure, tried(self._turn.steps))
                 self._turn.set_cause(failure_reason(action.failure.kind), error)
@@ -90,17 +99,15 @@ class Streamer:
             if self._turn.request.strict and (unsupported := await self._unsupported(planned)):
                 return self._skip(planned, f"unsupported: {join_paths(unsupported)}")
             # Checked after the wait: the route's breaker may have opened in the meantime.
-            permit = self._upstreams.board.enter(planned.route)
+            permit = self._upstreams.board.enter(planned.route, last_resort=self._last_resort)
             if isinstance(permit, Skipped):
                 return self._skip(planned, permit.reason)
-            failure = await self._attempt(planned, permit, outbox)
+            return await self._attempt(planned, permit, outbox)
         finally:
             gate.release()
-        if failure is None:
-            return None
-        return self._failover.failed(failure, self._turn.scope.deadline - trio.current_time())
 
     def _skip(self, planned: PlannedRoute, reason: str) -> Action:
+        self._report_held()
         self._step.skip(planned.route, reason, self._upstreams.now())
         return self._failover.skipped(self._upstreams.board.retry_in_s(self._turn.request.routes))
 
@@ -113,8 +120,8 @@ class Streamer:
 
     async def _attempt(
         self, planned: PlannedRoute, permit: Permit, outbox: Sender[Item]
-    ) -> UpstreamFailure | None:
-        """Make one attempt, record it however it ends, and return its failure or None."""
+    ) -> Action | None:
+        """Make one attempt and record it however it ends; return None if it was complete."""
         now, board = self._upstreams.now, self._upstreams.board
         usage = self._step.begin(planned.route, now())
         answered_by = self._turn.answered_by
@@ -126,13 +133,15 @@ class Streamer:
             # a garbage collection.
             failure = caught.with_traceback(None)
             usage.fail(failure)
-            self._report(planned, permit, failure)
-            return failure
+            return await self._next_action(planned, permit, failure)
         except Exception:
             usage.result = "crashed"
             raise
         finally:
-            permit.release()
+            if usage.deltas or usage.finished:
+                self._forget_held(permit)
+            if self._held is None or self._held[0] is not permit:
+                permit.release()
             usage.end(now())
             if self._failover.interruption.seen and not usage.kept:
                 # Nothing of a failed continuation was shown: the previous route still answers.
@@ -154,13 +163,43 @@ class Streamer:
         changed = last.kind.value if last else "skipped"
         await attempt.run(self._provider(planned), call, changed)
 
-    def _report(self, planned: PlannedRoute, permit: Permit, failure: UpstreamFailure) -> None:
-        match self._failover.blame(failure):
-            case Blame.ROUTE:
-                permit.failed(trio.current_time())
-            case Blame.KEYS:
-                permit.refused(trio.current_time())
-            case Blame.PREFILL:
-                self._upstreams.board.prefill_refused(planned.route)
-            case None:
-                pass
+    async def _next_action(
+        self, planned: PlannedRoute, permit: Permit, failure: UpstreamFailure
+    ) -> Action:
+        """Choose the next action, and report the failure unless the same call may still succeed.
+
+        Its outcome is that of its last attempt on the route. But a probe is reported at once, for
+        the route must not be called again so soon.
+        """
+        blame = self._failover.blame(failure)
+        if blame is Blame.PREFILL:
+            self._upstreams.board.prefill_refused(planned.route)
+        if blame is Blame.ROUTE:
+            fingerprint = await self._fingerprint(failure)
+            self._forget_held(permit)
+            self._held = permit, fingerprint
+        left_s = self._turn.scope.deadline - trio.current_time()
+        action = self._failover.failed(failure, left_s)
+        again = isinstance(action, Try) and action.planned is planned
+        if permit.is_probe or not again:
+            self._report_held()
+        return action
+
+    async def _fingerprint(self, failure: UpstreamFailure) -> int | None:
+        if not failure.sent:
+            return None
+        call = self._step.call
+        large = is_large(call.parameters, call.messages)
+        return await off_loop(large, self._upstreams.threads, partial(call_fingerprint, call))
+
+    def _report_held(self) -> None:
+        if self._held is not None:
+            permit, call = self._held
+            permit.failed(trio.current_time(), call)
+            self._held = None
+
+    def _forget_held(self, current: Permit) -> None:
+        """Forget an earlier failure of the call, on whose outcome the current attempt decides."""
+        if self._held is not None and self._held[0] is not current:
+            self._held[0].retried()
+            self._held = None

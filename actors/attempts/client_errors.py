@@ -2,14 +2,28 @@
 
 from collections.abc import Sequence
 
+from actors.turn.failure_class import FailureClass, failure_class_of
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.step import AttemptUsage
 
 _OPERATOR_STATUSES = frozenset({401, 402, 403})
-"""Refusals of our API key or credit, which only the operator can fix."""
+"""Refusals of our API key or credit, which only the operator can fix; 403 has other causes too."""
 _TRANSIENT_STATUSES = frozenset({408, 429})
 """4xx statuses not caused by the client: another route, or a later try, could have succeeded."""
+
+_UNAVAILABLE = 503
+_RETRY_AFTER_S = 1.0
+"""`Retry-After` of a 503 whose cause says nothing about time: a concurrency limit, an outage."""
+
+_SKIP_TEXTS = {
+    "breaker_open": "Too many of its calls failed. Retry later; it is tried again every second.",
+    "credit": "The provider refused its API keys. Check keys and account, then reset the route.",
+    "operator": "An operator took it out of use. Reset the route.",
+    "no_key": "Its provider has no API key. Set the key and restart the server.",
+    "busy": "All concurrent calls of its provider are in use. Retry later.",
+}
+"""Reason and remedy by skip reason; the others are caused by the request."""
 
 _REQUEST_REASONS = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
 """Prefixes of the skip reasons that are caused by the request."""
@@ -30,18 +44,25 @@ def client_error(failure: UpstreamFailure, tried: Sequence[str] = ()) -> ErrorIn
     The client's own mistakes keep the provider's status. Problems that only the operator can fix
     become a 502, a timeout a 504, and an upstream 503 stays a 503. `tried` has the result of each
     attempt; the message lists them if there was more than one and the last one did not fail by the
-    client's own mistake.
+    client's own mistake. A 503 always names its routes, and comes with a time to retry after.
     """
     status = _client_status(failure)
     client_fault = failure.kind is FailureKind.REJECTED and status < 500
-    list_attempts = not client_fault or status in _TRANSIENT_STATUSES
+    message, retry_after_s = failure.message, failure.retry_after_s
+    if failure.kind is FailureKind.BUSY:
+        retry_after_s = retry_after_s or _RETRY_AFTER_S  # the message names all routes
+    elif status == _UNAVAILABLE:
+        message = f"{_with_tried(message, tried, least=1).rstrip('.')}. Retry later."
+        retry_after_s = retry_after_s or _RETRY_AFTER_S
+    elif not client_fault or status in _TRANSIENT_STATUSES:
+        message = _with_tried(message, tried)
     return ErrorInfo(
         status=status,
-        message=_with_tried(failure.message, tried) if list_attempts else failure.message,
+        message=message,
         type=(failure.type or "invalid_request_error") if client_fault else "upstream_error",
         code=failure.code or failure.kind.value,
         param=failure.param if client_fault else None,
-        retry_after_s=failure.retry_after_s,
+        retry_after_s=retry_after_s,
     )
 
 
@@ -70,9 +91,12 @@ def nothing_asked(skipped: Sequence[AttemptUsage], wait_s: float | None) -> Upst
             status=400,
             code="unsupported_by_route",
         )
+    # A route that was skipped again later has the later reason.
+    notes = {attempt.route: attempt.note or "" for attempt in skipped}
+    details = " ".join(f"{route} ({note}): {_skip_text(note)}" for route, note in notes.items())
     return UpstreamFailure(
         FailureKind.BUSY,
-        "No route of this model is available now. Retry later.",
+        f"No route of this model is available now. {details}".rstrip(),
         code="no_route_available",
         retry_after_s=wait_s,
     )
@@ -103,15 +127,21 @@ def not_continued(first: UpstreamFailure, last: UpstreamFailure) -> UpstreamFail
     )
 
 
-def _with_tried(message: str, tried: Sequence[str]) -> str:
-    if len(tried) < 2:
+def _skip_text(note: str) -> str:
+    return _SKIP_TEXTS.get(note, "It does not support this request.")
+
+
+def _with_tried(message: str, tried: Sequence[str], least: int = 2) -> str:
+    if len(tried) < least:
         return message
     return f"{message.rstrip('.')}. Tried: {'; '.join(tried)}."
 
 
 def _client_status(failure: UpstreamFailure) -> int:
-    if failure.status == 503:
-        return 503
-    if failure.kind is FailureKind.REJECTED and failure.status not in _OPERATOR_STATUSES:
+    if failure.status == _UNAVAILABLE:
+        return _UNAVAILABLE
+    forbidden = failure_class_of(failure) is FailureClass.FORBIDDEN
+    passed_on = forbidden or failure.status not in _OPERATOR_STATUSES
+    if failure.kind is FailureKind.REJECTED and passed_on:
         return failure.status or 502
     return _GATEWAY_STATUS.get(failure.kind, 502)

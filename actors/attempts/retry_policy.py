@@ -58,12 +58,15 @@ class Rule(Struct, frozen=True):
     """Number of retries on the same route."""
     pause: Pause = Pause.NONE
     then: Then = Then.NEXT
+    sole_retries: int = 0
+    """Number of retries on the same route if no other route is left, before content only."""
 
 
 TABLE: dict[FailureClass, Rule] = {
     FailureClass.CONNECTION: Rule(retries=1),
     FailureClass.RATE_LIMITED: Rule(retries=2, pause=Pause.BACKOFF),
     FailureClass.SERVER_ERROR: Rule(retries=1, pause=Pause.BRIEF),
+    FailureClass.BROKEN: Rule(pause=Pause.BRIEF, sole_retries=2),
     FailureClass.CONTEXT_LENGTH: Rule(then=Then.LARGER),
     FailureClass.CONTENT_FILTER: Rule(then=Then.STOP),
     FailureClass.REJECTED: Rule(then=Then.STOP),
@@ -80,8 +83,6 @@ class Blame(Enum):
     """The thing that a failure counts against, for later turns."""
 
     ROUTE = auto()
-    KEYS = auto()
-    """The provider refused every key that the step may use."""
     PREFILL = auto()
     """The route refused to continue a trailing assistant message."""
 
@@ -147,11 +148,8 @@ class Failover:
 
     def blame(self, failure: UpstreamFailure) -> Blame | None:
         """Return what the failure of the current attempt counts against. Call before `failed`."""
-        failure_class = failure_class_of(failure)
-        if failure_class in _FAULTS:
+        if failure_class_of(failure) in _FAULTS:
             return Blame.ROUTE
-        if failure_class is FailureClass.CREDENTIALS and self._no_other_key(failure):
-            return Blame.KEYS
         return Blame.PREFILL if self.interruption.prefill_refused(failure) else None
 
     def _next_action(self, wait_s: float = 0.0, retry_in_s: float | None = None) -> Action:
@@ -179,10 +177,6 @@ class Failover:
                 self._next_route()
         return 0.0
 
-    def _no_other_key(self, failure: UpstreamFailure) -> bool:
-        """Return True if no other API key of the current route is tried after this refusal."""
-        return not failure.another_key or self._attempts_on_route + 1 >= MAX_ATTEMPTS_PER_ROUTE
-
     def _may_repeat(self, rule: Rule, failure: UpstreamFailure) -> bool:
         if self._attempts_on_route >= MAX_ATTEMPTS_PER_ROUTE:
             return False
@@ -190,7 +184,9 @@ class Failover:
             return True
         if (failure.retry_after_s or 0.0) > MAX_RETRY_AFTER_S:
             return False
-        return self._failures.count(self._failures[-1]) <= rule.retries
+        sole = len(self._routes) == 1 and not self.interruption.seen
+        retries = max(rule.retries, rule.sole_retries) if sole else rule.retries
+        return self._failures.count(self._failures[-1]) <= retries
 
     def _pause(self, rule: Rule, failure: UpstreamFailure) -> float:
         if failure.another_key or rule.pause is Pause.NONE:

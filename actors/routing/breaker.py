@@ -18,6 +18,9 @@ from actors.routing.outcome_window import OutcomeWindow
 PROBE_EVERY_S = 1.0
 """Minimum seconds between two probes of a route."""
 
+_ROW = 4
+"""Multiple of `minimum_requests` that opens the breaker if as many calls fail in a row."""
+
 State = Literal["closed", "open", "half_open"]
 OpenReason = Literal["failures", "credit", "operator"]
 
@@ -152,10 +155,14 @@ class Breaker:
         self._outcomes.succeed(now)
         return self._era
 
-    def _failed(self, era: int, now: float, call: int | None, succeeded_at: float | None) -> None:
+    def _retract(self, era: int, succeeded_at: float | None) -> None:
+        if era == self._era and succeeded_at is not None:
+            self._outcomes.retract(succeeded_at)
+
+    def _failed(self, era: int, now: float, call: int | None) -> None:
         if era != self._era:
             return
-        is_new = self._outcomes.fail(now, call, succeeded_at)
+        is_new = self._outcomes.fail(now, call)
         if self._reason is None:
             if self._fails_too_often(now):
                 self._open(now)
@@ -170,9 +177,9 @@ class Breaker:
         failures, calls = self._outcomes.failures(now), self._outcomes.calls(now)
         if calls >= minimum and failures >= self._settings.failure_share * calls:
             return True
-        # On a busy route the share rises slowly: after an hour of successes, a route that is down
-        # would reach 50 % only after half a window.
-        return self._outcomes.failures_in_a_row(now) >= minimum
+        # On a busy route the share rises slowly: a route that goes down after a window full of
+        # successes reaches 50 % only after half a window.
+        return self._outcomes.failures_in_a_row(now) >= _ROW * minimum
 
     def _released(self, era: int) -> None:
         if era == self._era:
@@ -180,7 +187,7 @@ class Breaker:
 
 
 class Permit:
-    """Permission for one attempt, which ends with the first `failed` or `release`.
+    """Permission for one attempt, which ends with the first `failed`, `retried` or `release`.
 
     `succeeded` reports the first content, and one of the others may follow it: an answer that is
     interrupted counts as a failure, instead of as a success. Calls after the end have no effect.
@@ -210,7 +217,13 @@ class Permit:
         `call` is its fingerprint, or None if the request could not be sent.
         """
         if self._end():
-            self._breaker._failed(self._era, now, call, self._succeeded_at)
+            self._breaker._retract(self._era, self._succeeded_at)
+            self._breaker._failed(self._era, now, call)
+
+    def retried(self) -> None:
+        """End a failed attempt without an outcome: another attempt decides about its call."""
+        if self._end():
+            self._breaker._retract(self._era, self._succeeded_at)
 
     def release(self) -> None:
         """End the attempt without a failure: the client left, or the answer is complete."""

@@ -4,8 +4,6 @@ A call is everything that one step asks of the route, retries included. Times ar
 monotonic clock, passed in as `now`.
 """
 
-from itertools import takewhile
-
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -20,7 +18,7 @@ class OutcomeWindow:
     route. Successes are exact to a tenth of the window.
     """
 
-    __slots__ = ("_failed_at", "_slice_s", "_succeeded", "_succeeded_at", "_window_s")
+    __slots__ = ("_failed_at", "_in_a_row", "_slice_s", "_succeeded", "_window_s")
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
@@ -29,30 +27,34 @@ class OutcomeWindow:
         """Times of the failures by call, in order."""
         self._succeeded: dict[int, int] = {}
         """Number of successes by slice of the clock, in order."""
-        self._succeeded_at = float("-inf")
+        self._in_a_row = 0
+        """Number of failures since the last success, whatever their age."""
 
     def succeed(self, now: float) -> None:
         """Count a success."""
         self._forget(now)
         number = int(now / self._slice_s)
         self._succeeded[number] = self._succeeded.get(number, 0) + 1
-        self._succeeded_at = now
+        self._in_a_row = 0
 
-    def fail(self, now: float, call: int | None, succeeded_at: float | None = None) -> bool:
+    def retract(self, at: float) -> None:
+        """Take back a success that was counted at the time `at`."""
+        number = int(at / self._slice_s)
+        if number in self._succeeded:
+            self._succeeded[number] -= 1
+
+    def fail(self, now: float, call: int | None) -> bool:
         """Count a failure; return False if the window has one of an identical call.
 
         `call` is its `call_fingerprint`, or None for a call that was never sent and therefore
-        cannot be the cause. `succeeded_at` is the time of the success that the failure replaces.
+        cannot be the cause.
         """
         self._forget(now)
-        if succeeded_at is not None:
-            number = int(succeeded_at / self._slice_s)
-            if number in self._succeeded:
-                self._succeeded[number] -= 1
         key: object = object() if call is None else call
         if key in self._failed_at:
             return False
         self._failed_at[key] = now
+        self._in_a_row += 1
         return True
 
     def failures(self, now: float) -> int:
@@ -66,14 +68,13 @@ class OutcomeWindow:
 
     def failures_in_a_row(self, now: float) -> int:
         """Return the number of failures since the last success."""
-        self._forget(now)
-        times = reversed(self._failed_at.values())
-        return sum(1 for _ in takewhile(lambda at: at > self._succeeded_at, times))
+        return min(self._in_a_row, self.failures(now))
 
     def clear(self) -> None:
         """Forget all outcomes."""
         self._failed_at.clear()
         self._succeeded.clear()
+        self._in_a_row = 0
 
     def _forget(self, now: float) -> None:
         since = now - self._window_s

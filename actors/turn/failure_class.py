@@ -23,6 +23,8 @@ class FailureClass(StrEnum):
     CONTENT_FILTER = "content_filter"
     CREDENTIALS = "credentials"
     """The API key was refused or its account has no credit."""
+    FORBIDDEN = "forbidden"
+    """Any other 403: a firewall's page for this request, or a model that the key may not use."""
     UNPAID = "unpaid"
     """The account's credit does not cover this call but may cover a smaller one."""
     ERRED = "erred"
@@ -37,7 +39,7 @@ class FailureClass(StrEnum):
     """No concurrency slot became free within the provider's `wait_s`; no request was sent."""
 
 
-_CREDIT_STATUSES = frozenset({401, 402, 403})
+_CREDIT_STATUSES = frozenset({401, 402})
 _CREDIT_CODES = frozenset(
     {
         "insufficient_quota",
@@ -46,6 +48,12 @@ _CREDIT_CODES = frozenset(
         "invalid_api_key",
         "api_key_invalid",
         "no_usable_key",
+        # Gemini's reasons for a 403 that concern the key or its project, not the model.
+        "api_key_service_blocked",
+        "billing_disabled",
+        "consumer_invalid",
+        "consumer_suspended",
+        "service_disabled",
     }
 )
 _CREDIT_WORDS = re.compile(
@@ -54,6 +62,13 @@ _CREDIT_WORDS = re.compile(
     re.IGNORECASE,
 )
 """Patterns matched only at the start of a message: providers may quote client input later in it."""
+_ACCOUNT_WORDS = re.compile(
+    r"(?:error: )?(?:your |the |this |an? )?(?:provided |invalid |incorrect |expired |disabled )*"
+    r"(?:api[ _-]?key|account|organi[sz]ation|billing|credit|credentials?|subscription|quota|token)"
+    r"\b(?! limit)",
+    re.IGNORECASE,
+)
+"""Beginnings of messages with which a 403 refers to the key or the account."""
 _TOO_DEAR = re.compile(r"max_tokens|fewer|more credits", re.IGNORECASE)
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = re.compile(
@@ -79,6 +94,7 @@ _ERRED_CODES = frozenset({"malformed_function_call", "unexpected_tool_call", "to
 _TIMEOUT_STATUSES = frozenset({408, 504})
 _VAGUE = frozenset({400, 403, 413, 422, 429})
 _PAYMENT_REQUIRED = 402
+_FORBIDDEN = 403
 _TOO_MANY = 429
 
 _BY_KIND = {
@@ -134,6 +150,9 @@ def _about_the_account(failure: UpstreamFailure) -> FailureClass | None:
         return FailureClass.UNPAID
     if failure.status in _CREDIT_STATUSES:
         return FailureClass.CREDENTIALS
+    if failure.status == _FORBIDDEN:
+        words = _CREDIT_WORDS.match(failure.message) or _ACCOUNT_WORDS.match(failure.message)
+        return FailureClass.CREDENTIALS if words else FailureClass.FORBIDDEN
     return (
         FailureClass.UNPAID if _is_vague(failure) and _CREDIT_WORDS.match(failure.message) else None
     )

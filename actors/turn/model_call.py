@@ -89,6 +89,8 @@ class UpstreamFailure(Exception):
     retry_after_s: float | None = None
     another_key: bool = False
     """True if the provider refused the key and another key is still usable."""
+    sent: bool = True
+    """False if there was no connection, so that the request cannot be the cause."""
 
     def __str__(self) -> str:
         return self.message

@@ -8,6 +8,7 @@ from msgspec import structs
 from trio.testing import MockClock
 
 from actors.attempts.attempt import Item
+from actors.routing.breaker import BreakerStatus
 from actors.runtime.batch_channel import BatchChannel
 from actors.streamer import Streamer
 from actors.turn import events
@@ -58,6 +59,18 @@ class StreamerSetup:
         """Run another turn with the same request."""
         self.turn = self.harness.turn(self.turn.request)
         return await self.run()
+
+    async def differently(self, number: int) -> Sequence[Item]:
+        """Run another turn whose call differs from the others."""
+        request = self.turn.request
+        call = structs.replace(request.call, parameters={"seed": number})
+        self.turn = self.harness.turn(structs.replace(request, call=call))
+        return await self.run()
+
+    @property
+    def breaker(self) -> BreakerStatus:
+        """State of the first route's breaker."""
+        return self.harness.board.status(self.turn.request.routes[0].route).breaker
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
@@ -267,16 +280,15 @@ async def test_rejection_after_an_unseen_interruption_is_not_a_client_mistake(
     assert (setup.error.status, setup.error.code) == (502, "truncated")
 
 
-async def test_route_that_refuses_every_key_is_skipped(
+async def test_route_stays_open_to_keys_that_a_call_could_not_try(
     autojump_clock: MockClock,
 ) -> None:
-    forbidden = UpstreamFailure(K.REJECTED, "no", status=403, another_key=True)
-    main = ScriptedProvider(head=forbidden)
+    refused = UpstreamFailure(K.REJECTED, "no", status=401, another_key=True)
+    healthy = Scene((text("b"), stop()))
+    main = ScriptedProvider(head=refused, then=[*[Scene(head=refused)] * 2, healthy])
     setup = StreamerSetup(main, spare(text("a"), stop()))
-    await setup.run()
-    assert len(main.calls) == 3
-    await setup.again()
-    assert len(main.calls) == 3
+    assert shown(await setup.run()) == "a"
+    assert shown(await setup.again()) == "b"
 
 
 async def test_usage_reported_too_early_is_not_charged_as_is(autojump_clock: MockClock) -> None:
@@ -322,47 +334,118 @@ async def test_answer_that_cannot_be_restarted_is_kept_and_charged(
         ScriptedProvider(text("four"), CUT), asked=asked("main", replaceable=True)
     )
     items = await setup.run()
-    assert shown(items) == "four"
+    restarts = [at for at, item in enumerate(items) if item == events.Retry("truncated")]
+    assert len(restarts) == 2, "the sole route is asked again"
+    assert shown(items[restarts[-1] :]) == "four"
     charged = setup.charged
     assert charged is not None
     assert charged.output_tokens > 0
 
 
-async def test_three_failures_open_the_breaker_and_the_route_is_skipped(
+async def fail_calls(setup: StreamerSetup, count: int = 5) -> None:
+    for number in range(count):
+        await setup.differently(number)
+
+
+async def test_failed_calls_open_the_breaker_and_the_route_is_skipped(
     autojump_clock: MockClock,
 ) -> None:
     main = ScriptedProvider(head=DOWN)
     setup = StreamerSetup(main, spare(text("a"), stop()))
-    await setup.run()
+    await fail_calls(setup)
+    assert len(main.calls) == 10
     await setup.again()
-    assert len(main.calls) == 3
-    await setup.again()
-    assert len(main.calls) == 3
+    assert len(main.calls) == 10
     assert setup.attempts == [("main", "skipped"), ("spare", "answered")]
+
+
+async def test_call_whose_retry_succeeds_is_not_a_failure(autojump_clock: MockClock) -> None:
+    flaky = [Scene((text("b"), stop())), Scene(head=DOWN)] * 30
+    setup = StreamerSetup(ScriptedProvider(head=DOWN, then=flaky))
+    for number in range(20):
+        assert shown(await setup.differently(number)) == "b"
+        assert setup.attempts == [("main", "server_error"), ("main", "answered")]
+    breaker = setup.breaker
+    assert (breaker.failures, breaker.calls) == (0, 20)
+
+
+async def test_interrupted_answer_counts_once_as_failure(autojump_clock: MockClock) -> None:
+    setup = StreamerSetup(ScriptedProvider(text("a"), CUT), asked=asked("main", replaceable=True))
+    await setup.run()
+    assert [result for _, result in setup.attempts] == ["truncated"] * 3
+    assert (setup.breaker.failures, setup.breaker.calls) == (1, 1)
+
+
+async def test_client_that_leaves_during_a_retry_does_not_hide_the_failure(
+    autojump_clock: MockClock,
+) -> None:
+    setup = StreamerSetup(ScriptedProvider(head=DOWN, then=[Scene(head=FOREVER)]))
+    with trio.move_on_after(1):
+        await setup.run()
+    assert setup.attempts == [("main", "server_error"), ("main", "cancelled")]
+    assert setup.breaker.failures == 1
+
+
+async def test_client_that_leaves_a_retry_with_content_leaves_no_failure(
+    autojump_clock: MockClock,
+) -> None:
+    setup = StreamerSetup(ScriptedProvider(head=DOWN, then=[Scene((text("a"), FOREVER))]))
+    with trio.move_on_after(1):
+        await setup.run()
+    assert (setup.breaker.failures, setup.breaker.calls) == (0, 1)
+
+
+async def test_rejections_and_refused_keys_do_not_touch_the_route(
+    autojump_clock: MockClock,
+) -> None:
+    for status in (400, 401, 402, 403, 404, 429):
+        no = UpstreamFailure(K.REJECTED, "no", status=status, retry_after_s=60)
+        setup = StreamerSetup(ScriptedProvider(head=no))
+        await fail_calls(setup, 20)
+        assert (setup.breaker.state, setup.breaker.calls) == ("closed", 0)
+
+
+async def test_forbidden_call_is_tried_on_the_next_route(autojump_clock: MockClock) -> None:
+    no = UpstreamFailure(K.REJECTED, "blocked by a firewall", status=403)
+    setup = StreamerSetup(ScriptedProvider(head=no), spare(head=no))
+    await setup.run()
+    assert setup.attempts == [("main", "rejected"), ("spare", "rejected")]
+    assert (setup.error.status, setup.error.message) == (403, "blocked by a firewall")
 
 
 async def test_successful_probe_closes_the_breaker(autojump_clock: MockClock) -> None:
     healthy = Scene((text("b"), stop()))
-    main = ScriptedProvider(head=DOWN, then=[Scene(head=DOWN), Scene(head=DOWN), healthy])
+    main = ScriptedProvider(head=DOWN, then=[*[Scene(head=DOWN)] * 9, healthy])
     setup = StreamerSetup(main, spare(text("a"), stop()))
-    await setup.run()
-    await setup.again()
-    await trio.sleep(61)
+    await fail_calls(setup)
+    await trio.sleep(6)
     assert shown(await setup.again()) == "b"
     assert shown(await setup.again()) == "b"
+
+
+async def test_failed_probe_is_not_repeated_for_the_same_call(autojump_clock: MockClock) -> None:
+    main = ScriptedProvider(head=DOWN)
+    setup = StreamerSetup(main, spare(text("a"), stop()))
+    await fail_calls(setup)
+    await trio.sleep(6)
+    await setup.differently(5)
+    assert len(main.calls) == 11
+    await trio.sleep(2)
+    await setup.differently(6)
+    assert len(main.calls) == 11
 
 
 async def test_open_breakers_give_one_error_with_retry_after(
     autojump_clock: MockClock,
 ) -> None:
     setup = StreamerSetup(ScriptedProvider(head=DOWN))
-    await setup.run()
-    await setup.again()
+    await fail_calls(setup)
     await setup.again()
     assert setup.error.status == 503
     assert setup.error.code == "no_route_available"
     assert setup.error.retry_after_s is not None
-    assert 50 < setup.error.retry_after_s <= 60
+    assert 0 < setup.error.retry_after_s <= 1
+    assert "main/main-model (breaker_open)" in setup.error.message
 
 
 async def test_disconnect_does_not_count_as_a_failure(autojump_clock: MockClock) -> None:

@@ -19,6 +19,11 @@ from web.config.reference import keys_at
 SettingPath = tuple[str | int, ...]
 _NAMED = ("providers", "models")
 """Sections whose tables are named by the operator."""
+_REPLACED = {
+    ("breaker", "failures"): "failure_share (0.5 opens a breaker when half of the calls fail)"
+    " and minimum_requests",
+}
+"""Keys of earlier versions, with those that replace them."""
 _SHOWABLE = re.compile(r"int|float|decimal|bool|greater|less|literal|enum|finite")
 """Types of errors whose input is never a secret and may be repeated in the message."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -81,6 +86,8 @@ def _message(detail: ErrorDetails, path: SettingPath) -> str:
 
 
 def _unknown(path: SettingPath) -> str:
+    if path in _REPLACED:
+        return f"was replaced by {_REPLACED[path]}"
     known = keys_at(tuple(str(part) for part in path[:-1]))
     close = get_close_matches(str(path[-1]).lower(), known, n=1, cutoff=0.5)
     kind = "section" if len(path) == 1 else "key"

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from actors.routing.breaker import BreakerSettings
 from actors.turn.outcome import Mode
 from actors.turn.request import Timeouts
 from web.config.field_types import Address, Inherited
@@ -148,13 +149,17 @@ class Limits(Section):
 class Breaker(Section):
     """The circuit breaker of each route."""
 
-    failures: Count = 3
-    """Failures within `window_s` after which a route's breaker opens."""
-    window_s: Seconds = 60.0
-    """Seconds for which a failure counts."""
-    cooldown_s: Seconds = 60.0
-    """Seconds after which one request tries the route again."""
-    cooldown_max_s: Seconds = 900.0
+    failure_share: Annotated[float, Field(gt=0, le=1)] = BreakerSettings().failure_share
+    """Share of a route's calls within `window_s` whose failure opens its breaker; so do 4
+    times `minimum_requests` failures in a row."""
+    minimum_requests: Count = BreakerSettings().minimum_requests
+    """Calls within `window_s` below which the breaker does not open."""
+    window_s: Seconds = BreakerSettings().window_s
+    """Seconds for which a call counts."""
+    cooldown_s: Seconds = BreakerSettings().cooldown_s
+    """Seconds after which one request tries the route again, if the model has another route. If it
+    has none, one request tries it every second."""
+    cooldown_max_s: Seconds = BreakerSettings().cooldown_max_s
     """Maximum cooldown in seconds; each failed trial doubles the cooldown up to this."""
 
     @model_validator(mode="after")

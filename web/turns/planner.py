@@ -87,7 +87,11 @@ class Planner:
         if plan is None:
             raise self._unknown(name)
         if not plan.usable:
-            text = f"No provider of model {name!r} has a usable API key."
+            routes = ", ".join(str(planned.route) for planned in plan.routes)
+            text = (
+                f"No provider of model {name!r} has an API key (routes: {routes})."
+                " Set the key of one in the server's configuration and restart the server."
+            )
             raise unavailable(text, code="no_usable_route", retry_after_s=60.0)
         return plan
 

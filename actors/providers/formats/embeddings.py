@@ -37,8 +37,11 @@ class EmbeddingCall(Struct, frozen=True, kw_only=True):
     """All other parameters that the client sent, including `encoding_format`."""
 
     def as_call(self) -> ModelCall:
-        """Return a chat call of the same length, for counting tokens."""
-        return ModelCall(messages=tuple(map(UserMessage, self.texts)))
+        """Return a chat call of the same length, which differs if the embedding calls differ."""
+        # In one parameter of its own: the names of the others mean something in a chat.
+        embedding: JSON = {"input": self.input, **self.parameters}
+        parameters = {"embedding": embedding}
+        return ModelCall(messages=tuple(map(UserMessage, self.texts)), parameters=parameters)
 
 
 class Embeddings(Struct, frozen=True):

@@ -13,8 +13,6 @@ FailureRecorder = Callable[[UpstreamFailure], UpstreamFailure]
 """`Credentials.record_failure` bound to the key of a call."""
 
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
-_FORBIDDEN = 403
-"""Status that may concern one model only, so it doesn't disable the key, only the route."""
 
 
 class Ring(Protocol):
@@ -27,7 +25,7 @@ class Ring(Protocol):
         """Return True if a key other than this one is usable."""
 
     def refused(self, key: str, now: float, /) -> None:
-        """Pause a key that the provider refused."""
+        """Rest a key that the provider refused."""
 
 
 class Credentials:
@@ -65,7 +63,7 @@ class Credentials:
     def record_failure(self, key: str | None, failure: UpstreamFailure) -> UpstreamFailure:
         """Record a failed call with `key`; return the failure to raise.
 
-        A failure of credentials disables the key, unless its status is 403.
+        A failure of credentials rests the key.
         """
         if (
             self._ring is None
@@ -75,6 +73,5 @@ class Credentials:
             return failure
         now = trio.current_time()
         failure.another_key = self._ring.has_other(key, now)
-        if failure.status != _FORBIDDEN:
-            self._ring.refused(key, now)
+        self._ring.refused(key, now)
         return failure

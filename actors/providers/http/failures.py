@@ -17,14 +17,15 @@ _DAY_S = 86_400.0
 def connection_failure(error: httpx.TransportError, scrub: Scrub) -> UpstreamFailure:
     """Return the failure of a request that got no response."""
     if isinstance(error, httpx.ConnectTimeout):
-        return UpstreamFailure(
-            FailureKind.CONNECT_TIMEOUT, "the provider cannot be reached in time"
-        )
+        text = "the provider cannot be reached in time"
+        return UpstreamFailure(FailureKind.CONNECT_TIMEOUT, text, sent=False)
     if isinstance(error, httpx.RemoteProtocolError) and not isinstance(error, Disconnected):
         return UpstreamFailure(FailureKind.SERVER_ERROR, "the provider's answer is not valid HTTP")
     if isinstance(error, SocketClosed):
         return UpstreamFailure(FailureKind.REFUSED, str(error))
-    return UpstreamFailure(FailureKind.REFUSED, scrub(f"the provider cannot be reached: {error}"))
+    text = scrub(f"the provider cannot be reached: {error}")
+    sent = not isinstance(error, httpx.ConnectError)
+    return UpstreamFailure(FailureKind.REFUSED, text, sent=sent)
 
 
 def cut_failure(error: httpx.TransportError) -> UpstreamFailure:

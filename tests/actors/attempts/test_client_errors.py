@@ -22,7 +22,7 @@ TABLE: list[tuple[FailureKind, int | None, Reason, int, str]] = [
     (K.REJECTED, 400, Reason.UPSTREAM_REJECTED, 400, THEIRS),
     (K.REJECTED, 401, Reason.UPSTREAM_REJECTED, 502, OURS),
     (K.REJECTED, 402, Reason.UPSTREAM_REJECTED, 502, OURS),
-    (K.REJECTED, 403, Reason.UPSTREAM_REJECTED, 502, OURS),
+    (K.REJECTED, 403, Reason.UPSTREAM_REJECTED, 403, THEIRS),
     (K.REJECTED, 404, Reason.UPSTREAM_REJECTED, 404, THEIRS),
     (K.REJECTED, 408, Reason.UPSTREAM_REJECTED, 408, THEIRS),
     (K.REJECTED, 413, Reason.UPSTREAM_REJECTED, 413, THEIRS),
@@ -46,7 +46,9 @@ def test_failure_maps_to_reason_and_client_error(
     failure = UpstreamFailure(kind, "words", status=status)
     assert failure_reason(kind) is reason
     error = client_error(failure)
-    assert (error.status, error.type, error.message) == (expected, type, "words")
+    assert (error.status, error.type) == (expected, type)
+    assert error.message == ("words. Retry later." if status == 503 else "words")
+    assert (error.retry_after_s is not None) is (expected == 503)
     assert error.code == kind.value
 
 
@@ -65,6 +67,17 @@ def test_client_mistake_keeps_the_providers_details() -> None:
     )
     error = client_error(failure)
     assert (error.code, error.type, error.param) == ("context_length", "bad_request", "messages")
+
+
+def test_refused_account_is_the_operators_mistake_also_with_a_403() -> None:
+    failure = UpstreamFailure(K.REJECTED, "Your account has been suspended.", status=403)
+    assert client_error(failure).status == 502
+
+
+def test_503_names_its_only_route() -> None:
+    failure = UpstreamFailure(K.SERVER_ERROR, "Overloaded.", status=503)
+    error = client_error(failure, ["a/m: server error 503, 2 times"])
+    assert error.message == "Overloaded. Tried: a/m: server error 503, 2 times. Retry later."
 
 
 def test_operator_mistake_hides_type_and_param() -> None:
@@ -116,7 +129,24 @@ def test_unavailable_routes_are_a_503_with_retry_after() -> None:
     step = step_of_skips("no_images", "breaker_open")
     error = client_error(nothing_asked(step.skipped(), 12.0), tried([step]))
     assert (error.status, error.code, error.retry_after_s) == (503, "no_route_available", 12.0)
-    assert "a/m: skipped (breaker_open)" in error.message
+
+
+@pytest.mark.parametrize(
+    ("note", "remedy"),
+    [
+        ("breaker_open", "Retry later"),
+        ("credit", "Check keys and account"),
+        ("operator", "Reset the route"),
+        ("no_key", "Set the key"),
+        ("busy", "Retry later"),
+    ],
+)
+def test_503_names_route_reason_and_remedy(note: str, remedy: str) -> None:
+    step = step_of_skips(note)
+    error = client_error(nothing_asked(step.skipped(), None), tried([step]))
+    assert f"a/m ({note}): " in error.message
+    assert remedy in error.message
+    assert error.retry_after_s is not None
 
 
 def test_interruption_is_the_cause_if_continuing_fails() -> None:

@@ -280,7 +280,6 @@ def test_refused_prefill_is_followed_by_another_call_to_the_same_route() -> None
         (failure(K.SERVER_ERROR, 500), Blame.ROUTE),
         (failure(K.FIRST_TOKEN_TIMEOUT), Blame.ROUTE),
         (failure(K.TRUNCATED), Blame.ROUTE),
-        (failure(K.REJECTED, 401), Blame.KEYS),
         (failure(K.REJECTED, 401, another_key=True), None),
         (failure(K.REJECTED, 400), None),
         (failure(K.REJECTED, 429), None),
@@ -292,15 +291,32 @@ def test_failure_counts_against(failed: UpstreamFailure, blame: Blame | None) ->
     assert failover.blame(failed) is blame
 
 
-def test_keys_are_to_blame_when_no_attempt_is_left_for_another_one() -> None:
-    refused = failure(K.REJECTED, 401, another_key=True)
+@pytest.mark.parametrize("cut", [K.TRUNCATED, K.IN_STREAM_ERROR, K.MALFORMED])
+def test_sole_route_is_asked_again_after_a_cut_before_content(cut: FailureKind) -> None:
+    tried = run_attempts(a_failover(), (MAIN,), *[failure(cut)] * 4)
+    assert [name for name, _ in tried] == ["main"] * MAX_ATTEMPTS_PER_ROUTE
+    assert all(0 < wait < 0.5 for _, wait in tried[1:])
+
+
+def test_last_route_is_asked_again_after_a_cut() -> None:
+    assert routes_tried(*[failure(K.TRUNCATED)] * 5) == ["main", "spare", "spare", "spare"]
+
+
+def test_sole_route_is_asked_again_for_a_call_that_does_not_stream() -> None:
+    failover = a_failover(varied={"replaceable": True})
+    failover.begin(choice(MAIN))
+    failover.interruption.seen = True
+    action = failover.failed(failure(K.TRUNCATED), math.inf)
+    assert isinstance(action, Try)
+    assert action.planned is MAIN
+
+
+def test_sole_route_is_not_asked_to_continue_a_streamed_answer() -> None:
     failover = a_failover()
     failover.begin(choice(MAIN))
-    blames = []
-    for _ in range(MAX_ATTEMPTS_PER_ROUTE):
-        blames.append(failover.blame(refused))
-        failover.failed(refused, math.inf)
-    assert blames == [None, None, Blame.KEYS]
+    failover.interruption.seen = True
+    failover.interruption.shown.note(TextChunk("a"))
+    assert isinstance(failover.failed(failure(K.TRUNCATED), math.inf), GiveUp)
 
 
 FAILURES = st.builds(

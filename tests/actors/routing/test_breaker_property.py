@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from actors.routing.breaker import (
-    CREDIT_COOLDOWN_S,
+    PROBE_EVERY_S,
     Breaker,
     BreakerSettings,
     BreakerStatus,
@@ -25,8 +25,8 @@ from actors.routing.breaker import (
 )
 from tests.support.sizes import examples
 
-FIRST_S, LONGEST_S, WINDOW_S = 4.0, 24.0, 6.0
-STEPS = st.sampled_from([0.0, 0.5, 1.0, 3.0, 4.0, 6.0, 8.0, 30.0, CREDIT_COOLDOWN_S])
+FIRST_S, LONGEST_S, WINDOW_S = 4.0, 24.0, 5.0
+STEPS = st.sampled_from([0.0, 0.5, 1.0, 3.0, 4.0, 5.0, 8.0, 30.0])
 """Time steps that are exact in binary and often hit deadlines to the instant."""
 
 
@@ -37,6 +37,7 @@ class Attempt:
         self.permit = permit
         self.is_probe = is_probe
         self.era = era
+        self.success = (math.nan, "")
 
 
 class Breakers(RuleBasedStateMachine):
@@ -45,13 +46,18 @@ class Breakers(RuleBasedStateMachine):
     attempts: Bundle[Attempt] = Bundle("attempts")
     ended: Bundle[Attempt] = Bundle("ended")
 
-    @initialize(failures=st.integers(1, 4), has_operator=st.booleans())
-    def make(self, failures: int, has_operator: bool) -> None:
-        self.failures = failures
+    @initialize(
+        share=st.sampled_from([0.25, 0.5, 1.0]),
+        minimum=st.integers(1, 4),
+        has_operator=st.booleans(),
+    )
+    def make(self, share: float, minimum: int, has_operator: bool) -> None:
+        self.share, self.minimum = share, minimum
         self.has_operator = has_operator
         self.breaker = Breaker(
             BreakerSettings(
-                failures=failures,
+                failure_share=share,
+                minimum_requests=minimum,
                 window_s=WINDOW_S,
                 cooldown_s=FIRST_S,
                 cooldown_max_s=LONGEST_S,
@@ -60,80 +66,115 @@ class Breakers(RuleBasedStateMachine):
         self.now = 0.0
         self.era = 0
         self.reason: str | None = None
-        self.open_until = 0.0
-        self.failed_at: list[float] = []
+        self.open_until = self.probe_at = 0.0
+        self.outcomes: list[tuple[float, str]] = []
+        """Time and call of each outcome; the call of a success is empty."""
         self.openings = 0
         """Number of openings because of failures since the breaker was last closed."""
-        self.probe: Attempt | None = None
+        self.has_probe = False
+        self.in_a_row = 0
+        """Number of failures since the last success."""
 
     def status(self) -> BreakerStatus:
         return self.breaker.status(self.now)
 
-    def recent_failures(self) -> list[float]:
-        return [at for at in self.failed_at if at > self.now - WINDOW_S]
+    def recent(self) -> list[str]:
+        since = self.now - WINDOW_S
+        # Successes are counted in slices of half a second, which is the smallest time step.
+        return [call for at, call in self.outcomes if at > since]
 
-    def open(self, reason: str, pause: float) -> None:
-        self.reason, self.open_until = reason, self.now + pause
-        self.era, self.probe = self.era + 1, None
+    def cooldown(self) -> float:
+        return min(math.ldexp(FIRST_S, self.openings), LONGEST_S)
+
+    def open(self) -> None:
+        self.reason, self.open_until = "failures", self.now + self.cooldown()
+        self.probe_at = self.now + PROBE_EVERY_S
+        self.era, self.has_probe = self.era + 1, False
+        self.openings += 1
 
     def close(self) -> None:
-        self.reason, self.probe = None, None
+        self.reason, self.has_probe = None, False
         self.era += 1
-        self.openings, self.failed_at = 0, []
+        self.openings, self.outcomes, self.in_a_row = 0, [], 0
 
     @rule(seconds=STEPS)
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.reason in {"failures", "credit"})
+    @precondition(lambda self: self.reason == "failures")
     @rule()
     def pass_cooldown(self) -> None:
         self.now = max(self.now, self.open_until)
 
-    @rule(target=attempts)
-    def admit(self) -> Attempt | MultipleResults[Attempt]:
-        free = self.reason is None or (self.now >= self.open_until and self.probe is None)
-        assert self.breaker.admits(self.now) is free
-        permit = self.breaker.admit(self.now)
+    @rule(target=attempts, last_resort=st.booleans())
+    def admit(self, last_resort: bool) -> Attempt | MultipleResults[Attempt]:
+        due = last_resort or (self.now >= self.open_until and not self.has_probe)
+        paced = self.reason == "failures" and self.now >= self.probe_at
+        free = self.reason is None or (paced and due)
+        assert self.breaker.admits(self.now, last_resort=last_resort) is free
+        permit = self.breaker.admit(self.now, last_resort=last_resort)
         assert (permit is not None) is free
         if permit is None:
             return multiple()
         attempt = Attempt(permit, is_probe=self.reason is not None, era=self.era)
+        assert permit.is_probe is attempt.is_probe
         if attempt.is_probe:
-            assert self.probe is None, "one probe at a time"
-            self.probe = attempt
+            self.has_probe, self.probe_at = True, self.now + PROBE_EVERY_S
+            if last_resort:
+                self.open_until = max(self.open_until, self.now + self.cooldown())
         return attempt
 
     @rule(attempt=attempts)
     def succeed(self, attempt: Attempt) -> None:
         attempt.permit.succeeded(self.now)
-        if attempt is self.probe and attempt.era == self.era:
-            self.close()
-            attempt.era = self.era
-
-    @rule(attempt=consumes(attempts), target=ended)
-    def fail(self, attempt: Attempt) -> Attempt:
-        attempt.permit.failed(self.now)
+        if not math.isnan(attempt.success[0]):
+            return
+        attempt.success = (self.now, "")
         if attempt.era == self.era:
-            self.failed_at.append(self.now)
-            if attempt is self.probe or len(self.recent_failures()) >= self.failures:
-                self.open("failures", min(FIRST_S * 2**self.openings, LONGEST_S))
-                self.openings += 1
+            if self.reason is not None:
+                self.close()
+                attempt.era = self.era
+            self.outcomes.append(attempt.success)
+            self.in_a_row = 0
+
+    @rule(attempt=consumes(attempts), call=st.integers(0, 5), target=ended)
+    def fail(self, attempt: Attempt, call: int) -> Attempt:
+        attempt.permit.failed(self.now, call)
+        if attempt.era != self.era:
+            return attempt
+        if attempt.success in self.outcomes:
+            self.outcomes.remove(attempt.success)
+        is_new = str(call) not in self.recent()
+        if is_new:
+            self.outcomes.append((self.now, str(call)))
+            self.in_a_row += 1
+        if self.reason is not None:
+            self.has_probe = False
+            if is_new and self.now >= self.open_until:
+                self.open()
+        elif self.fails_too_often():
+            self.open()
         return attempt
 
+    def fails_too_often(self) -> bool:
+        recent = self.recent()
+        failures = sum(map(bool, recent))
+        if len(recent) >= self.minimum and failures / len(recent) >= self.share:
+            return True
+        return min(self.in_a_row, failures) >= 4 * self.minimum
+
     @rule(attempt=consumes(attempts), target=ended)
-    def refuse(self, attempt: Attempt) -> Attempt:
-        attempt.permit.refused(self.now)
-        if attempt.era == self.era:
-            self.open("credit", CREDIT_COOLDOWN_S)
+    def retry(self, attempt: Attempt) -> Attempt:
+        attempt.permit.retried()
+        if attempt.era == self.era and attempt.success in self.outcomes:
+            self.outcomes.remove(attempt.success)
         return attempt
 
     @rule(attempt=ended)
     def report_after_end(self, attempt: Attempt) -> None:
         before = self.status()
         attempt.permit.succeeded(self.now)
-        attempt.permit.failed(self.now)
-        attempt.permit.refused(self.now)
+        attempt.permit.failed(self.now, 9)
         attempt.permit.release()
         assert self.status() == before
 
@@ -142,16 +183,16 @@ class Breakers(RuleBasedStateMachine):
         before = self.status()
         attempt.permit.release()
         assert self.status() == before
-        if attempt is self.probe:
-            self.probe = None
+        if attempt.is_probe and attempt.era == self.era:
+            self.has_probe = False
         return attempt
 
     @precondition(lambda self: self.has_operator)
     @rule()
     def open_as_operator(self) -> None:
-        self.breaker.open("operator", self.now)
-        if self.reason != "operator":
-            self.open("operator", math.inf)
+        self.breaker.open_as_operator()
+        self.reason, self.open_until = "operator", math.inf
+        self.era, self.has_probe = self.era + 1, False
 
     @precondition(lambda self: self.has_operator)
     @rule()
@@ -159,23 +200,14 @@ class Breakers(RuleBasedStateMachine):
         self.breaker.reset()
         self.close()
 
-    @rule()
-    def is_admitted_after_retry_in_s(self) -> None:
-        """Check that a permit is available after `retry_in_s`, without an operator or a probe."""
-        if self.probe is None and self.reason != "operator":
-            wait = self.status().retry_in_s or 0.0
-            assert wait <= CREDIT_COOLDOWN_S
-            assert self.breaker.admits(self.now + wait)
-            assert not wait or not self.breaker.admits(self.now + wait - 0.25)
-
     @invariant()
     def status_matches_the_model(self) -> None:
-        status = self.status()
+        status, recent = self.status(), self.recent()
         assert status.reason == self.reason
+        assert (status.failures, status.calls) == (sum(map(bool, recent)), len(recent))
         if self.reason is None:
             assert status.state == "closed"
             assert status.retry_in_s is None
-            assert status.failures == len(self.recent_failures()) < self.failures
             return
         left = max(0.0, self.open_until - self.now)
         assert status.state == ("open" if left else "half_open")

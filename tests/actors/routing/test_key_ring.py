@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.routing.breaker import CREDIT_COOLDOWN_S
-from actors.routing.key_ring import KeyCounts, KeyRing
+from actors.routing.key_ring import REST_MAX_S, REST_S, KeyCounts, KeyRing
 
 
 def taken(ring: KeyRing, count: int, now: float = 0.0) -> str:
@@ -21,34 +20,51 @@ def test_duplicate_keys_are_removed() -> None:
     assert taken(KeyRing(["a", "b", "a"]), 4) == "abab"
 
 
-def test_a_refused_key_is_passed_over_for_an_hour() -> None:
+def test_a_refused_key_is_passed_over_while_it_rests() -> None:
     ring = KeyRing("abc")
     ring.refused("b", 0)
-    assert taken(ring, 4, CREDIT_COOLDOWN_S - 1) == "acac"
-    assert ring.counts(CREDIT_COOLDOWN_S - 1) == KeyCounts(usable=2, refused=1)
-    assert taken(ring, 4, CREDIT_COOLDOWN_S) == "abca"
-    assert ring.counts(CREDIT_COOLDOWN_S) == KeyCounts(usable=3, refused=0)
+    assert taken(ring, 4, REST_S - 0.1) == "acac"
+    assert ring.counts(REST_S - 0.1) == KeyCounts(usable=2, refused=1)
+    assert taken(ring, 4, REST_S) == "abca"
+    assert ring.counts(REST_S) == KeyCounts(usable=3, refused=0)
 
 
-def test_no_key_is_usable_until_the_first_refusal_expires() -> None:
+def test_no_key_is_usable_until_the_first_rest_is_over() -> None:
     ring = KeyRing("ab")
     ring.refused("a", 0)
-    assert ring.usable(10)
-    assert ring.retry_in_s(10) == 0
-    ring.refused("b", 10)
-    assert ring.next(20) is None
-    assert not ring.usable(20)
-    assert ring.retry_in_s(20) == CREDIT_COOLDOWN_S - 20
-    assert taken(ring, 2, CREDIT_COOLDOWN_S) == "aa"
+    assert ring.usable(1)
+    assert ring.retry_in_s(1) == 0
+    ring.refused("b", 1)
+    assert ring.next(1.5) is None
+    assert not ring.usable(1.5)
+    assert ring.retry_in_s(1.5) == REST_S - 1.5
+    assert taken(ring, 2, REST_S) == "aa"
 
 
 def test_further_refusals_do_not_extend_the_rest() -> None:
     ring = KeyRing("a")
     ring.refused("a", 0)
-    ring.refused("a", 100)
-    assert ring.usable(CREDIT_COOLDOWN_S)
-    ring.refused("a", CREDIT_COOLDOWN_S)
-    assert not ring.usable(CREDIT_COOLDOWN_S + 1)
+    ring.refused("a", 1)
+    assert ring.usable(REST_S)
+    ring.refused("a", REST_S)
+    assert not ring.usable(REST_S + 1)
+
+
+def test_rest_of_a_key_that_stays_refused_doubles_up_to_the_maximum() -> None:
+    ring, now, rests = KeyRing("a"), 0.0, []
+    for _ in range(10):
+        ring.refused("a", now)
+        rests.append(ring.retry_in_s(now) or 0.0)
+        now += rests[-1]
+    assert rests == [2, 4, 8, 16, 32, 64, 128, 256, REST_MAX_S, REST_MAX_S]
+
+
+def test_rest_starts_over_when_the_key_has_been_usable_for_as_long() -> None:
+    ring = KeyRing("a")
+    ring.refused("a", 0)
+    ring.refused("a", 2)
+    ring.refused("a", 10)
+    assert ring.retry_in_s(10) == REST_S
 
 
 def test_reset_makes_all_keys_usable() -> None:

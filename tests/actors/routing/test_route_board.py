@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.routing.breaker import CREDIT_COOLDOWN_S, BreakerSettings, Permit
+from actors.routing.breaker import BreakerSettings, Permit
 from actors.routing.concurrency_gate import ProviderBusy
-from actors.routing.key_ring import KeyCounts, KeyRing
+from actors.routing.key_ring import REST_S, KeyCounts, KeyRing
 from actors.routing.provider_limits import ProviderLimits
 from actors.routing.rate_window import RateUsage
 from actors.routing.requirements import Requirements
@@ -36,12 +36,9 @@ class BoardHarness:
         assert isinstance(permit, Permit), permit
         return permit
 
-    def fail(self, route: Route, times: int = 3) -> None:
+    def fail(self, route: Route, times: int = 5) -> None:
         for _ in range(times):
-            self.enter(route).failed(self.now)
-
-    def refuse(self, route: Route) -> None:
-        self.enter(route).refused(self.now)
+            self.enter(route).failed(self.now, None)
 
     def order(self, *routes: Route) -> list[Route]:
         choice = self.board.choose([planned(route) for route in routes], TEXT)
@@ -83,19 +80,21 @@ def test_route_without_required_capability_is_skipped_without_retry_time() -> No
 def test_open_breaker_is_skipped_until_cooldown_is_over() -> None:
     harness = BoardHarness()
     harness.fail(A)
-    assert harness.skipped(A, B) == (Skipped(A, "breaker_open", 60),)
+    assert harness.skipped(A, B) == (Skipped(A, "breaker_open", 1),)
     assert harness.order(A, B) == [B]
-    harness.now += 60
+    harness.now += 4.9
+    assert harness.order(A, B) == [B]
+    harness.now += 0.1
     assert harness.order(A, B) == [A, B]
 
 
 def test_route_is_skipped_while_a_probe_is_in_flight() -> None:
     harness = BoardHarness()
     harness.fail(A)
-    harness.now += 60
+    harness.now += 5
     probe = harness.enter(A)
-    assert harness.skipped(A) == (Skipped(A, "breaker_open", 0),)
-    assert harness.board.enter(A) == Skipped(A, "breaker_open", 0)
+    assert harness.skipped(A, B) == (Skipped(A, "breaker_open", 1),)
+    assert harness.board.enter(A) == Skipped(A, "breaker_open", 1)
     probe.succeeded(harness.now)
     assert harness.order(A) == [A]
 
@@ -104,19 +103,68 @@ def test_enter_rechecks_the_breaker() -> None:
     harness = BoardHarness()
     assert harness.order(A) == [A]
     harness.fail(A)
-    assert harness.board.enter(A) == Skipped(A, "breaker_open", 60)
+    assert harness.board.enter(A) == Skipped(A, "breaker_open", 1)
+
+
+def last_resort(harness: BoardHarness, *routes: Route) -> Route | None:
+    """Choose and enter the last resort, if there is one, and return its route."""
+    choice = harness.board.choose([planned(route) for route in routes], TEXT)
+    if not choice.open:
+        assert choice.retry_in_s is not None
+        return None
+    assert choice.last_resort
+    (only,) = choice.open
+    assert isinstance(harness.board.enter(only.route, last_resort=True), Permit)
+    return only.route
+
+
+def test_sole_route_is_probed_every_second_while_its_breaker_is_open() -> None:
+    harness = BoardHarness()
+    harness.fail(A)
+    found = []
+    for _ in range(40):
+        found.append(last_resort(harness, A))
+        harness.now += 0.25
+    assert found == [None] * 4 + [A, None, None, None] * 9
+
+
+def test_route_that_is_due_first_is_the_last_resort() -> None:
+    harness = BoardHarness()
+    harness.fail(B)
+    harness.now += 1
+    harness.fail(A)
+    harness.now += 1
+    assert [last_resort(harness, A, B) for _ in range(3)] == [B, A, None]
+
+
+def test_there_is_no_last_resort_while_another_route_can_be_called() -> None:
+    harness = BoardHarness()
+    harness.fail(A)
+    harness.now += 2
+    choice = harness.board.choose([planned(A), planned(B)], TEXT)
+    assert ([one.route for one in choice.open], choice.last_resort) == ([B], False)
+    images = Requirements(images=True)
+    choice = harness.board.choose([planned(A), planned(B, images=False)], images)
+    assert ([one.route for one in choice.open], choice.last_resort) == ([A], True)
+    assert choice.skipped == (Skipped(B, "no_images"),)
+
+
+def test_last_resort_is_neither_opened_by_an_operator_nor_without_key() -> None:
+    ring = KeyRing(["k"])
+    harness = BoardHarness(keys={"a": ring})
+    harness.fail(A)
+    harness.board.open(B)
+    harness.now += 2
+    ring.refused("k", harness.now)
+    choice = harness.board.choose([planned(A), planned(B)], TEXT)
+    assert choice.open == ()
+    assert choice.retry_in_s == REST_S
 
 
 def test_breakers_are_per_route_not_per_provider() -> None:
     harness = BoardHarness()
     harness.fail(A)
     assert harness.order(Route("a", "another")) == [Route("a", "another")]
-
-
-def test_a_refused_account_is_skipped_as_credit() -> None:
-    harness = BoardHarness()
-    harness.refuse(A)
-    assert harness.skipped(A) == (Skipped(A, "credit", CREDIT_COOLDOWN_S),)
 
 
 def test_route_opened_by_operator_is_skipped_until_reset() -> None:
@@ -136,13 +184,17 @@ def test_all_routes_of_a_provider_are_skipped_when_its_keys_are_refused() -> Non
     ring.refused("k1", harness.now)
     assert harness.order(A, other, B) == [A, other, B]
     ring.refused("k2", harness.now)
-    wait = CREDIT_COOLDOWN_S
+    wait = REST_S
     assert harness.skipped(A, other, B) == (
         Skipped(A, "credit", wait),
         Skipped(other, "credit", wait),
     )
     assert harness.board.enter(A) == Skipped(A, "credit", wait)
+    for route in (A, other):
+        breaker = harness.board.status(route).breaker
+        assert (breaker.state, breaker.reason, breaker.retry_in_s) == ("open", "credit", wait)
     harness.board.reset(other)
+    assert harness.board.status(A).breaker.state == "closed"
     assert harness.order(A, other) == [A, other]
 
 
@@ -158,7 +210,7 @@ def test_longer_lasting_skip_reason_is_reported() -> None:
     harness = BoardHarness(keys={"a": ring})
     harness.fail(A)
     ring.refused("k", harness.now)
-    assert harness.skipped(A) == (Skipped(A, "credit", CREDIT_COOLDOWN_S),)
+    assert harness.skipped(A) == (Skipped(A, "credit", REST_S),)
     harness.board.open(A)
     assert harness.skipped(A) == (Skipped(A, "operator", None),)
 
@@ -190,12 +242,12 @@ def test_retry_in_s_is_the_earliest_of_several_routes() -> None:
     assert harness.board.retry_in_s([planned(A), planned(B)]) is None, "neither is skipped"
     harness.board.open(A)
     assert harness.board.retry_in_s([planned(A)]) is None, "waiting does not help"
-    harness.refuse(B)
-    harness.now += 10
+    harness.fail(B)
+    harness.now += 0.25
     harness.fail(C)
-    harness.now += 5
-    assert harness.board.retry_in_s([planned(A), planned(B)]) == CREDIT_COOLDOWN_S - 15
-    assert harness.board.retry_in_s([planned(A), planned(B), planned(C)]) == 55
+    harness.now += 0.25
+    assert harness.board.retry_in_s([planned(A), planned(C)]) == 0.75
+    assert harness.board.retry_in_s([planned(A), planned(B), planned(C)]) == 0.5
 
 
 def test_declared_prefill_is_used_until_refused() -> None:
@@ -212,13 +264,13 @@ def test_declared_prefill_is_used_until_refused() -> None:
 
 def test_status_combines_breaker_provider_and_keys() -> None:
     ring = KeyRing(["k1", "k2"])
-    harness = BoardHarness({"a": ProviderLimits(requests_per_minute=3)}, {"a": ring})
+    harness = BoardHarness({"a": ProviderLimits(requests_per_minute=5)}, {"a": ring})
     harness.fail(A)
     harness.board.note_tokens(A, 42)
     ring.refused("k1", harness.now)
     status = harness.board.status(A)
-    assert (status.route, status.breaker.state, status.breaker.retry_in_s) == (A, "open", 60)
-    assert status.provider.usage == RateUsage(3, 42)
+    assert (status.route, status.breaker.state, status.breaker.retry_in_s) == (A, "open", 5)
+    assert status.provider.usage == RateUsage(5, 42)
     assert status.provider.hot
     assert status.provider.keys == KeyCounts(usable=1, refused=1)
     assert harness.board.statuses() == (status,)
@@ -229,7 +281,7 @@ def test_statuses_include_requested_and_known_routes() -> None:
     harness.fail(C)
     harness.fail(A, 1)
     found = harness.board.statuses([A, B])
-    assert [(s.route, s.breaker.failures) for s in found] == [(A, 1), (B, 0), (C, 3)]
+    assert [(s.route, s.breaker.failures) for s in found] == [(A, 1), (B, 0), (C, 5)]
     assert [s.provider.keys for s in found] == [None] * 3
     assert harness.board.status(B) == found[1]
 
@@ -289,7 +341,7 @@ def test_recently_used_route_is_not_dropped() -> None:
     for number in range(2 * ROUTES_KEPT):
         harness.enter(named(number)).release()
         harness.enter(A).release()
-    permit.failed(harness.now)
+    permit.failed(harness.now, None)
     assert harness.board.status(A).breaker.failures == 1
 
 
@@ -302,16 +354,16 @@ def test_failing_routes_are_dropped_beyond_the_limit() -> None:
     assert harness.skipped(B) == (Skipped(B, "operator", None),), "not dropped"
     assert harness.skipped(named(0)) == ()
     last = named(2 * ROUTES_KEPT - 1)
-    assert harness.skipped(last) == (Skipped(last, "breaker_open", 60),)
+    assert harness.skipped(last) == (Skipped(last, "breaker_open", 1),)
 
 
 def test_configured_routes_are_never_dropped() -> None:
     configured = [Route("a", f"mine-{number}") for number in range(5)]
-    board = RouteBoard(BreakerSettings(failures=1), {}, {}, lambda: 0.0, configured)
+    board = RouteBoard(BreakerSettings(minimum_requests=1), {}, {}, lambda: 0.0, configured)
     for route in [*configured, *map(named, range(3 * ROUTES_KEPT))]:
         permit = board.enter(route)
         assert not isinstance(permit, Skipped)
-        permit.failed(0.0)
+        permit.failed(0.0, None)
     kept = board.statuses()
     assert len(kept) <= ROUTES_KEPT + 100
     assert [status.route for status in kept[:5]] == configured
@@ -331,6 +383,6 @@ def test_result_of_attempt_started_before_reset_is_ignored() -> None:
     permits = [harness.enter(A) for _ in range(3)]
     harness.board.reset(A)
     for permit in permits:
-        permit.failed(harness.now)
+        permit.failed(harness.now, None)
     assert harness.order(A) == [A]
     assert harness.board.status(A).breaker.failures == 0

@@ -24,7 +24,7 @@ def test_configurations_can_be_loaded(tmp_path: Path, monkeypatch: pytest.Monkey
     large, breaker, show = (load_text(block, tmp_path / "t.toml") for block in BLOCKS)
     assert [str(entry.route) for entry in large.models["gpt-large"].routes][2] == "house/llama3.3"
     assert len(large.notes()) == 3, "one note for each API key that is not set"
-    assert breaker.breaker.failures == 5
+    assert breaker.breaker.minimum_requests == 20
     assert list(show.models) == ["show"]
 
 
@@ -39,14 +39,16 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 async def test_example_fails_over_and_opens_the_breaker(show: Server) -> None:
-    attempts = [await _attempts(show) for _ in range(3)]
+    attempts = [await _attempts(show, f"Hi {number}") for number in range(1, 7)]
     assert attempts[0] == [("one", 503), ("one", 503), ("two", None)]
     assert attempts[-1] == [("one", "breaker_open"), ("two", None)]
 
 
-async def _attempts(show: Server) -> list[tuple[object, object]]:
+async def _attempts(show: Server, text: str) -> list[tuple[object, object]]:
     """Send one request; return each attempt's provider, and its status or why it was skipped."""
-    async with open_chat(show, "show", stream=False) as call:
+    async with open_chat(
+        show, "show", stream=False, messages=[{"role": "user", "content": text}]
+    ) as call:
         assert await call.head() == 200
     assert call.headers["x-trouper-route"] == "two/sim:delay=5ms"
     found = await turn(show, call.turn_id)

@@ -60,8 +60,8 @@ RECOVERS_S = 60.0
 """Duration of an outage, in seconds."""
 BACK_WITHIN_S = 30.0
 """Limit for using the primary again after an outage, in seconds."""
-PROBES = 6
-"""Limit of requests to a route that is down."""
+PROBES = 14
+"""Limit of requests to a route that is down: two for each of five calls, then four probes."""
 PROMPTLY_S = 2.0
 TOKEN_S = 0.02
 """Seconds between tokens of a simulated model."""

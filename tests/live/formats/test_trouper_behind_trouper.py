@@ -46,7 +46,7 @@ _SERVICE = """
 [store]
 url = "sqlite:///{directory}/trouper.db"
 [breaker]
-failures = 1000
+minimum_requests = 1000
 [server]
 bind = "127.0.0.1:0"
 grace_s = 0

@@ -156,14 +156,14 @@ def test_variables_take_lists_and_tables_as_json(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__API_KEYS", '["sk-1", "sk-2"]')
     monkeypatch.setenv("TROUPER_PROVIDERS__UP__LIMITS__CONCURRENT", "3")
     monkeypatch.setenv("TROUPER_MODELS__X__ROUTES", '[{"route": "up/x", "capabilities": []}]')
-    monkeypatch.setenv("TROUPER_BREAKER__FAILURES", "7")
+    monkeypatch.setenv("TROUPER_BREAKER__MINIMUM_REQUESTS", "7")
     config = load()
     up = config.providers["up"]
     assert isinstance(up, Upstream)
     assert (up.usable_keys, up.limits.concurrent) == (("sk-1", "sk-2"), 3)
     model = config.models["x"]
     assert not model.capabilities_of(model.routes[0]).tools
-    assert config.breaker.failures == 7
+    assert config.breaker.minimum_requests == 7
 
 
 def test_unrelated_and_empty_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

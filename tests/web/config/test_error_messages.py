@@ -157,6 +157,15 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
             "[providers.up] limits.requests_per_minute: must be greater than 0, not 0",
         ),
         (
+            "[breaker]\nfailures = 3",
+            "[breaker] failures: was replaced by failure_share (0.5 opens a breaker when half of"
+            " the calls fail) and minimum_requests",
+        ),
+        (
+            "[breaker]\nfailure_share = 50",
+            "[breaker] failure_share: must be less than or equal to 1, not 50",
+        ),
+        (
             "[breaker]\ncooldown_s = 1000",
             "[breaker]: cooldown_max_s is less than cooldown_s",
         ),

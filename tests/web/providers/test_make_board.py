@@ -17,7 +17,7 @@ CONFIG = Config.model_validate(
             "dark": UP | {"api_key": ""},
         },
         "models": {},
-        "breaker": {"failures": 2, "cooldown_s": 7, "cooldown_max_s": 70},
+        "breaker": {"minimum_requests": 2, "cooldown_s": 7, "cooldown_max_s": 70},
     }
 )
 ROUTES = [Route(provider, "m") for provider in ("up", "dark", "free")]
@@ -31,13 +31,14 @@ def test_board_uses_configured_breakers_limits_and_keys() -> None:
     for _ in range(2):
         permit = board.enter(up.route)
         assert isinstance(permit, Permit)
-        permit.failed(100.0)
+        permit.failed(100.0, None)
     choice = board.choose(planned, Requirements())
     assert choice.open == (free,)
     assert choice.skipped == (
-        Skipped(up.route, "breaker_open", 7.0),
+        Skipped(up.route, "breaker_open", 1.0),
         Skipped(ROUTES[1], "no_key"),
     )
+    assert board.status(up.route).breaker.retry_in_s == 7.0
     status = board.status(up.route).provider
     assert (status.hot, status.usage.requests) == (True, 2)
 
@@ -55,12 +56,12 @@ def test_configured_route_outlives_many_invented_routes() -> None:
         {
             "providers": {"up": UP},
             "models": {"large": {"routes": ["up/mine"]}},
-            "breaker": {"failures": 1},
+            "breaker": {"minimum_requests": 1},
         }
     )
     board, mine = make_board(config, {}, lambda: 0.0), Route("up", "mine")
     for route in [mine, *(Route("up", f"made-up-{number}") for number in range(2 * ROUTES_KEPT))]:
         permit = board.enter(route)
         assert isinstance(permit, Permit)
-        permit.failed(0.0)
+        permit.failed(0.0, None)
     assert mine in {status.route for status in board.statuses()}

@@ -75,6 +75,7 @@ def route_json(status: RouteStatus, models: Sequence[str]) -> dict[str, object]:
         "state": breaker.state,
         "reason": breaker.reason,
         "failures": breaker.failures,
+        "calls": breaker.calls,
         "retry_in_s": None if breaker.retry_in_s is None else round(breaker.retry_in_s, 3),
         "prefill_refused": status.prefill_refused,
         "requests_last_minute": provider.usage.requests,

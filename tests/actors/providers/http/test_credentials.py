@@ -5,8 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.providers.http.credentials import Credentials
-from actors.routing.breaker import CREDIT_COOLDOWN_S
-from actors.routing.key_ring import KeyRing
+from actors.routing.key_ring import REST_S, KeyRing
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from tests.support.scripted_connections import credentials_of
 
@@ -40,6 +39,7 @@ async def test_without_keys_no_key_is_sent_and_none_is_exhausted() -> None:
     [
         rejected(401),
         rejected(402),
+        rejected(403, message="Your API key does not have permission."),
         rejected(429, "insufficient_quota"),
     ],
     ids=str,
@@ -52,7 +52,7 @@ async def test_refused_key_is_paused_and_another_one_is_offered(
     assert credentials.record_failure("a", failure) is failure
     assert failure.another_key
     assert [credentials.take() for _ in range(3)] == ["b", "b", "b"]
-    mock_clock.jump(CREDIT_COOLDOWN_S)
+    mock_clock.jump(REST_S)
     assert "a" in [credentials.take(), credentials.take()]
 
 
@@ -62,6 +62,7 @@ async def test_refused_key_is_paused_and_another_one_is_offered(
         rejected(400),
         rejected(400, message="Your credit balance is too low."),
         rejected(402, message="requires more credits, or fewer max_tokens"),
+        rejected(403),
         rejected(404),
         rejected(429, "rate_limit_exceeded"),
         UpstreamFailure(FailureKind.SERVER_ERROR, "oh", status=500),
@@ -107,10 +108,3 @@ async def test_empty_ring_differs_from_no_ring() -> None:
 def test_a_key_that_cannot_be_sent(key: str) -> None:
     with pytest.raises(ValueError, match="not visible ASCII"):
         credentials_of("good", key)
-
-
-async def test_forbidden_model_does_not_pause_the_key() -> None:
-    credentials = credentials_of("one", "two")
-    key = credentials.take()
-    assert credentials.record_failure(key, rejected(403)).another_key
-    assert {credentials.take(), credentials.take()} == {"one", "two"}

@@ -332,13 +332,16 @@ async def test_no_request_is_sent_that_cannot_be_recorded(autojump_clock: MockCl
 
 async def test_successful_probe_closes_the_breaker(autojump_clock: MockClock) -> None:
     route = Route("main", "main-model")
-    async with open_embedding_harness(ScriptedEmbedder(*[failing()] * 3)) as harness:
-        for _ in range(2):
-            assert (await ask(harness)).status_code == 503
+    async with open_embedding_harness(ScriptedEmbedder(*[failing()] * 10)) as harness:
+        for number in range(5):
+            assert (await ask(harness, input=f"text {number}")).status_code == 503
         board = harness.service.board
         assert board.status(route).breaker.state == "open"
-        assert (await ask(harness)).status_code == 503
-        await trio.sleep(board.status(route).breaker.retry_in_s or 0.0)
+        refused = await ask(harness)
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"] == "1"
+        assert "main/main-model (breaker_open)" in refused.json()["error"]["message"]
+        await trio.sleep(1)
         assert (await ask(harness)).status_code == 200
         assert board.status(route).breaker.state == "closed"
 

@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.routing.breaker import BreakerSettings, Permit
+from actors.routing.key_ring import KeyRing
 from actors.routing.route_board import RouteBoard
 from actors.turn.model_call import Route
 from tests.support.edge_harness import EdgeHarness, brief_pause, open_harness
@@ -25,6 +26,7 @@ FIELDS = {
     "state": "closed",
     "reason": None,
     "failures": 0,
+    "calls": 0,
     "retry_in_s": None,
     "prefill_refused": False,
     "requests_last_minute": 0,
@@ -39,7 +41,7 @@ def fail(harness: EdgeHarness, route: Route, times: int) -> None:
     for _ in range(times):
         permit = harness.service.board.enter(route)
         assert isinstance(permit, Permit)
-        permit.failed(trio.current_time())
+        permit.failed(trio.current_time(), None)
 
 
 async def listed(harness: EdgeHarness) -> list[dict[str, object]]:
@@ -69,14 +71,15 @@ async def test_open_route_shows_when_it_is_retried(
     autojump_clock: MockClock,
 ) -> None:
     async with open_harness(ScriptedProvider()) as harness:
-        fail(harness, MAIN, 2)
-        assert (await listed(harness))[0]["failures"] == 2
+        fail(harness, MAIN, 4)
+        assert (await listed(harness))[0]["failures"] == 4
         fail(harness, MAIN, 1)
-        await trio.sleep(10.5)
+        await trio.sleep(1.5)
         (route,) = await listed(harness)
-        expected = {"state": "open", "reason": "failures", "failures": 3, "retry_in_s": 49.5}
-        assert route == FIELDS | expected | {"requests_last_minute": 3}
-        await trio.sleep(49.5)
+        expected = {"state": "open", "reason": "failures", "retry_in_s": 3.5}
+        counts = {"failures": 5, "calls": 5, "requests_last_minute": 5}
+        assert route == FIELDS | expected | counts
+        await trio.sleep(3.5)
         (route,) = await listed(harness)
         assert (route["state"], route["retry_in_s"]) == ("half_open", 0)
 
@@ -203,7 +206,7 @@ def states(metrics: Metrics) -> dict[tuple[str, str], float]:
 
 
 def test_metrics_show_the_state_of_configured_routes() -> None:
-    board = RouteBoard(BreakerSettings(failures=1), {}, {}, lambda: 0.0)
+    board = RouteBoard(BreakerSettings(minimum_requests=1), {}, {}, lambda: 0.0)
     metrics = Metrics()
     metrics.watch_routes(board, [MAIN])
     main = str(MAIN)
@@ -212,13 +215,22 @@ def test_metrics_show_the_state_of_configured_routes() -> None:
     assert states(metrics) == {(main, "closed"): 0, (main, "open"): 1, (main, "half_open"): 0}
 
 
+def test_metrics_show_a_route_without_usable_key_as_open() -> None:
+    ring = KeyRing(["k"])
+    board = RouteBoard(BreakerSettings(), {}, {"main": ring}, lambda: 0.0)
+    metrics = Metrics()
+    metrics.watch_routes(board, [MAIN])
+    ring.refused("k", 0.0)
+    assert states(metrics)[str(MAIN), "open"] == 1
+
+
 def test_metrics_omit_routes_invented_by_clients() -> None:
-    board = RouteBoard(BreakerSettings(failures=1), {}, {}, lambda: 0.0)
+    board = RouteBoard(BreakerSettings(minimum_requests=1), {}, {}, lambda: 0.0)
     metrics = Metrics()
     metrics.watch_routes(board, [])
     named = Route("main", "whatever")
     permit = board.enter(named)
     assert isinstance(permit, Permit)
-    permit.failed(0.0)
+    permit.failed(0.0, None)
     assert board.status(named).breaker.state == "open"
     assert states(metrics) == {}
