@@ -2,6 +2,7 @@
 
 - `route_board`: entry point for all turns; holds the state of every route and provider
 - `breaker`: circuit breaker of one route
+- `outcome_window`: calls of a route that succeeded and failed lately
 - `provider_limits`: limits and state that all routes of a provider share
 - `rate_window`: requests and tokens of the last minute
 - `concurrency_gate`: concurrency limit, the only part that waits

@@ -37,7 +37,7 @@ async def test_failed_turn_has_the_same_error_live_and_stored(autojump_clock: Mo
     assert live["error"] == stored["error"]
     assert live["error"] == {
         "status": 503,
-        "message": "overloaded",
+        "message": "overloaded. Tried: main/main-model: server error 503, 2 times. Retry later.",
         "code": "server_error",
         "retry_after_s": 4.0,
     }
