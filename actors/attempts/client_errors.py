@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from actors.turn.failure_class import FailureClass, failure_class_of
-from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.model_call import FailureKind, Route, UpstreamFailure
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.step import AttemptUsage
 
@@ -16,10 +16,11 @@ _UNAVAILABLE = 503
 _RETRY_AFTER_S = 1.0
 """`Retry-After` of a 503 whose cause says nothing about time: a concurrency limit, an outage."""
 
+_RESET = "reset it with POST /v1/routes/{route}/reset"
 _SKIP_TEXTS = {
-    "breaker_open": "Too many of its calls failed. Retry later; it is tried again every second.",
-    "credit": "The provider refused its API keys. Check keys and account, then reset the route.",
-    "operator": "An operator took it out of use. Reset the route.",
+    "breaker_open": f"Too many of its calls failed. Retry later, or {_RESET}.",
+    "credit": f"The provider refused its API keys. Check keys and account, then {_RESET}.",
+    "operator": f"An operator took it out of use. To use it again, {_RESET}.",
     "no_key": "Its provider has no API key. Set the key and restart the server.",
     "busy": "All concurrent calls of its provider are in use. Retry later.",
 }
@@ -93,7 +94,9 @@ def nothing_asked(skipped: Sequence[AttemptUsage], wait_s: float | None) -> Upst
         )
     # A route that was skipped again later has the later reason.
     notes = {attempt.route: attempt.note or "" for attempt in skipped}
-    details = " ".join(f"{route} ({note}): {_skip_text(note)}" for route, note in notes.items())
+    details = " ".join(
+        f"{route} ({note}): {_skip_text(route, note)}" for route, note in notes.items()
+    )
     return UpstreamFailure(
         FailureKind.BUSY,
         f"No route of this model is available now. {details}".rstrip(),
@@ -127,8 +130,8 @@ def not_continued(first: UpstreamFailure, last: UpstreamFailure) -> UpstreamFail
     )
 
 
-def _skip_text(note: str) -> str:
-    return _SKIP_TEXTS.get(note, "It does not support this request.")
+def _skip_text(route: Route, note: str) -> str:
+    return _SKIP_TEXTS.get(note, "It does not support this request.").format(route=route)
 
 
 def _with_tried(message: str, tried: Sequence[str], least: int = 2) -> str:

@@ -136,7 +136,7 @@ def test_unavailable_routes_are_a_503_with_retry_after() -> None:
     [
         ("breaker_open", "Retry later"),
         ("credit", "Check keys and account"),
-        ("operator", "Reset the route"),
+        ("operator", "reset it with POST /v1/routes/a/m/reset"),
         ("no_key", "Set the key"),
         ("busy", "Retry later"),
     ],
