@@ -43,7 +43,7 @@ class Call:
         model = prefix + self.spec.model
         body = msgspec.json.encode(surface.body(model, question, stream=self.stream))
         head = (
-            f"POST {surface.path} HTTP/1.1\r\nhost: bench\r\n"
+            f"POST {surface.path} HTTP/1.1\r\nhost: localhost\r\n"
             "content-type: application/json\r\nauthorization: Bearer sk-bench\r\n"
             f"content-length: {len(body)}\r\n"
             f"connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"

@@ -155,7 +155,7 @@ def _answers(port: int, path: str) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
             probe.sendall(
-                f"GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n".encode()
+                f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
             )
             return probe.recv(5) == b"HTTP/"
     except OSError:

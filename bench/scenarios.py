@@ -206,7 +206,7 @@ def _note_leaving(result: Result, call: Call, left: float, record: Record | None
 async def _ask(plan: Plan, what: str, ident: str) -> Record | None:
     """Return the witness's record once the request was `seen` or is `gone`; None on timeout."""
     reader, writer = await asyncio.open_connection("127.0.0.1", plan.upstream_port)
-    writer.write(f"GET /{what}/{ident} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
+    writer.write(f"GET /{what}/{ident} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
     try:
         async with asyncio.timeout(plan.patience_s):
             return msgspec.json.decode(await _body(reader), type=Record)
@@ -221,7 +221,7 @@ async def _left_open(plan: Plan) -> int:
     deadline = time.monotonic() + plan.patience_s
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", plan.upstream_port)
-        writer.write(b"GET /open HTTP/1.1\r\nhost: bench\r\n\r\n")
+        writer.write(b"GET /open HTTP/1.1\r\nhost: localhost\r\n\r\n")
         left = msgspec.json.decode(await _body(reader), type=int)
         writer.close()
         if left == 0 or time.monotonic() > deadline:

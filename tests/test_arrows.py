@@ -51,6 +51,7 @@ SUBPACKAGES: dict[str, set[str]] = {
     "web.server": set(),
     "web.dialects": set(),
     "web.observability": {"web.server"},
+    "web.auth": {"web.http"},
     "web.http": {"web.dialects", "web.observability", "web.server"},
     "web.process": {"web.config", "web.observability", "web.server"},
     "web.providers": {"web.config", "web.process"},

@@ -53,6 +53,8 @@ def written(default: object) -> str:
         return str(default).lower()
     if isinstance(default, Decimal):
         return str(default)
+    if isinstance(default, tuple):
+        return f"[{', '.join(map(written, default))}]"
     return f"{default:_}" if isinstance(default, int | float) else f'"{default}"'
 
 

@@ -10,6 +10,7 @@ Subpackages:
 - `surfaces`: families of endpoints, one folder each: routes and validation of requests
 - `dialects`: client protocols: frames and whole objects from a turn's events
 - `turns`: starts, resumes and shows turns for all surfaces
+- `auth`: refuses requests that web pages must not send
 - `http`: Quart glue: connections, bodies, JSON and errors
 - `server`: the HTTP server, built on hypercorn's protocols
 - `config`: settings and their sources

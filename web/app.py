@@ -6,6 +6,8 @@ from werkzeug.exceptions import HTTPException
 
 from actors.turn.outcome import ErrorInfo
 from store.records.turn_records import StoreUnavailable
+from web.auth.hook import check_origins
+from web.auth.origins import OriginPolicy
 from web.http.api_error import ApiError, store_unavailable
 from web.http.error_format import add_request_id
 from web.http.quart_app import TrouperApp
@@ -21,6 +23,8 @@ def create_app(service: Service) -> TrouperApp:
     app = TrouperApp(
         "trouper", max_body_bytes=config.limits.body_bytes, body_s=config.server.body_s
     )
+    pages = [path for surface in service.surfaces for path in surface.pages]
+    check_origins(app, OriginPolicy(config.server.hosts, config.cors.origins, pages))
     for surface in service.surfaces:
         app.register_blueprint(surface.routes(service))
     app.register_error_handler(ApiError, _known_error)

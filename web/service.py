@@ -48,6 +48,8 @@ class Surface(Struct, frozen=True):
     """Makes the blueprint."""
     dialect: DialectSpec | None = None
     """Dialect of the turns that it starts; None if it starts none or another surface has it."""
+    pages: Sequence[str] = ()
+    """Paths of its HTML pages, which links on other sites may open."""
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ async def streaming_client(
     """Yield a client of `app`; at the end, disconnect and wait for every request."""
     async with trio.open_nursery() as nursery:
         transport = StreamingTransport(app, nursery)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, transport
         for exchange in transport.exchanges:
             exchange.disconnect()

@@ -23,7 +23,8 @@ Object = dict[str, Any]
 Pair = tuple[trio.abc.HalfCloseableStream, trio.abc.HalfCloseableStream]
 
 HANDSHAKE = (
-    b"GET /v1/responses HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/responses HTTP/1.1\r\nHost: localhost\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 TIMEOUT_S = 200_000
@@ -139,7 +140,7 @@ class SocketServer:
         connection = await wrap_client_stream(
             self._nursery,
             stream,  # type: ignore[arg-type]  # any stream will do, its docs say
-            "test",
+            "localhost",
             "/v1/responses",
             extra_headers=list(headers),
         )

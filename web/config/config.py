@@ -22,6 +22,7 @@ class Config(sections.Section):
     """All settings. `load` builds one from a file, the environment and the command line."""
 
     server: sections.Server = sections.Server()
+    cors: sections.Cors = sections.Cors()
     store: sections.Store = sections.Store()
     turns: sections.Turns = sections.Turns()
     timeouts: sections.TimeoutSettings = sections.TimeoutSettings()

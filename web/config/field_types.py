@@ -1,9 +1,10 @@
-"""Types of settings: secrets, addresses and inherited sockets.
+"""Types of settings: secrets, addresses, inherited sockets, host names and origins.
 
 Secrets are given literally or by reference (`env:NAME`, `file:PATH`).
 """
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -11,6 +12,10 @@ from typing import NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, SecretStr, model_serializer, model_validator
 
 MASK = "***"
+
+_HOST_NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"
+_ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST_NAME}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Secret(BaseModel):
@@ -106,6 +111,35 @@ class Inherited(NamedTuple):
 
     def __str__(self) -> str:
         return f"fd://{self.fd}"
+
+
+def host_name(written: str) -> str:
+    """Return a host name in lower case and without a final dot. Raises `ValueError`."""
+    name = written.lower().removesuffix(".")
+    if not re.fullmatch(_HOST_NAME, name):
+        raise ValueError(
+            f"{written!r} must be a host name without scheme, port and wildcards, such as"
+            " trouper.example; IP addresses need not be listed"
+        )
+    return name
+
+
+def web_origin(written: str) -> str:
+    """Return an origin as browsers write it in `Origin`. Raises `ValueError`."""
+    if written in ("*", "null"):
+        # Every page can put itself into a sandboxed frame, whose origin is `null`.
+        raise ValueError(
+            f"{written!r} would let every web page use this server, because requests are not"
+            " authenticated yet; list the origin of each page"
+        )
+    match = _ORIGIN.fullmatch(written.lower())
+    if match is None:
+        raise ValueError(
+            f"{written!r} must be scheme://host or scheme://host:port without a path or a final"
+            " slash, such as https://app.example"
+        )
+    scheme, host, port = match.groups("")
+    return f"{scheme}://{host}" + ("" if port == _DEFAULT_PORTS.get(scheme) else port)
 
 
 def _content(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,7 +20,7 @@ from pydantic import (
 from actors.routing.breaker import BreakerSettings
 from actors.turn.outcome import Mode
 from actors.turn.request import Timeouts
-from web.config.field_types import Address, Inherited
+from web.config.field_types import Address, Inherited, host_name, web_origin
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -67,6 +68,9 @@ class Server(Section):
     bind: Loopback = Address("127.0.0.1", 8700)
     """Address and port to listen on, or `fd://N` for an inherited socket. Only loopback addresses
     are allowed, because requests are not authenticated yet."""
+    hosts: tuple[Annotated[str, AfterValidator(host_name)], ...] = ()
+    """Host names, without ports, that clients use for this server. IP addresses, `localhost` and
+    names that end in `.localhost` need not be listed. Any other `Host` gets 421."""
     http2: bool = False
     """Serve HTTP/2 too: negotiated by ALPN with TLS, by prior knowledge without."""
     tls_cert: Path | None = None
@@ -91,6 +95,14 @@ class Server(Section):
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("tls_key is set, but tls_cert is not; set both or neither")
         return self
+
+
+class Cors(Section):
+    """Web pages that may use the server from a browser."""
+
+    origins: tuple[Annotated[str, AfterValidator(web_origin)], ...] = ()
+    """Origins of the pages, such as `https://app.example:8443`. Pages of any other origin get
+    403."""
 
 
 class Store(Section):

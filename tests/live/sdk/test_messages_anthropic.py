@@ -338,7 +338,7 @@ async def test_http_errors_have_the_messages_error_format(tmp_path: Any, upstrea
         slow = await trio.open_tcp_stream("127.0.0.1", server.port)
         async with slow:
             await slow.send_all(
-                b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+                b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"
             )
             answer = b""
             with trio.fail_after(10):

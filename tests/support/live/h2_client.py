@@ -37,7 +37,7 @@ class H2Call:
         head = {
             ":method": "POST",
             ":scheme": "http",
-            ":authority": "x",
+            ":authority": "localhost",
             ":path": "/v1/chat/completions",
             "content-type": "application/json",
         }

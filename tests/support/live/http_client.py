@@ -19,7 +19,7 @@ from tests.support.live.sse_frames import Frame, read_frames
 
 JSON = dict[str, object]
 QUESTION: list[JSON] = [{"role": "user", "content": "Who is on stage?"}]
-PIPELINED = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+PIPELINED = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Endpoint(Protocol):
@@ -63,7 +63,7 @@ class Call:
     ) -> None:
         """Send a request, followed by the raw bytes `pipelined` in the same write."""
         parser = self._parser
-        fields = [("Host", "x"), ("Content-Length", str(len(body))), *headers]
+        fields = [("Host", "localhost"), ("Content-Length", str(len(body))), *headers]
         data = parser.send(h11.Request(method=method, target=target, headers=fields)) or b""
         data += parser.send(h11.Data(data=body)) or b""
         data += parser.send(h11.EndOfMessage()) or b""

@@ -29,6 +29,7 @@ http {{
     location / {{
       proxy_pass http://trouper;
       proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
       proxy_set_header Connection "";
       proxy_buffering off;
       proxy_read_timeout 1h;

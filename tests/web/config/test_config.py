@@ -166,6 +166,16 @@ def test_variables_take_lists_and_tables_as_json(monkeypatch: pytest.MonkeyPatch
     assert config.breaker.minimum_requests == 7
 
 
+def test_hosts_and_origins_are_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPER_SERVER__HOSTS", '["Trouper.Example.", "trouper"]')
+    origins = ["HTTPS://App.Example:443", "http://[::1]:80", "http://a:8080", "app://obsidian.md"]
+    config = load(flags={"cors": {"origins": origins}})
+    assert config.server.hosts == ("trouper.example", "trouper")
+    assert config.cors.origins == (
+        *("https://app.example", "http://[::1]", "http://a:8080", "app://obsidian.md"),
+    )
+
+
 def test_unrelated_and_empty_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPER_PORT", "tcp://10.0.0.1:8700")
     monkeypatch.setenv("TROUPER_PORT_8700_TCP", "tcp://10.0.0.1:8700")

@@ -23,7 +23,7 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
     [
         ('[server]\nbin = "x"', "[server] bin: unknown key, did you mean bind?"),
         ("[stroe]", "[stroe]: unknown section, did you mean store?"),
-        ("[server]\nxyz = 1", "[server] xyz: unknown key; the keys are bind, http2, "),
+        ("[server]\nxyz = 1", "[server] xyz: unknown key; the keys are bind, hosts, "),
         (
             UP + 'bas_url = "http://x"',
             "[providers.up] bas_url: unknown key, did you mean base_url?",
@@ -50,6 +50,22 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
             "[providers.up] format: must be one of openai-chat, openai-responses, ",
         ),
         ("server = 3", "[server]: must be a table"),
+        (
+            "[server]\nhosts = ['ok', 'http://a:1']",
+            "[server] hosts[1]: 'http://a:1' must be a host name without scheme, port and",
+        ),
+        ("[server]\nhosts = ['*.a']", "[server] hosts[0]: '*.a' must be a host name without"),
+        ("[server]\nhosts = 'a'", "[server] hosts: must be a list"),
+        (
+            "[cors]\norigins = ['*']",
+            "[cors] origins[0]: '*' would let every web page use this server, because requests",
+        ),
+        ("[cors]\norigins = ['null']", "[cors] origins[0]: 'null' would let every web page"),
+        (
+            "[cors]\norigins = ['https://a/']",
+            "[cors] origins[0]: 'https://a/' must be scheme://host or scheme://host:port without",
+        ),
+        ("[cors]\norigins = ['a.example']", "[cors] origins[0]: 'a.example' must be scheme://"),
         (
             '[providers.up]\nformat = "openai-chat"\nbase_url = "http://a/v1\\n"',
             "[providers.up] base_url: must not contain white space",

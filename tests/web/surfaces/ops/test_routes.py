@@ -67,7 +67,7 @@ async def test_metrics_count_live_turns(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", ".", "a" * 70, "x y", "[::1"])
-async def test_any_host_header_is_accepted(autojump_clock: MockClock, host: str) -> None:
+async def test_host_that_is_not_a_domain_name_is_421(autojump_clock: MockClock, host: str) -> None:
     async with open_harness() as harness:
         response = await harness.get("/health", headers={"host": host})
-        assert response.status_code == 200
+        assert response.status_code == 421
