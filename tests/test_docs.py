@@ -53,7 +53,7 @@ def written(default: object) -> str:
         return str(default).lower()
     if isinstance(default, Decimal):
         return str(default)
-    if isinstance(default, tuple):
+    if type(default) is tuple:  # and not an `Address`, which is written as text
         return f"[{', '.join(map(written, default))}]"
     return f"{default:_}" if isinstance(default, int | float) else f'"{default}"'
 

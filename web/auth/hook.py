@@ -19,7 +19,7 @@ def check_origins(app: QuartTrio, policy: OriginPolicy) -> None:
     async def check_request() -> Response | None:
         scope = request.scope
         tls = scope["scheme"] == "https"
-        verdict = policy.judge(scope["method"], scope["path"], scope["headers"], tls=tls)
+        verdict = policy.judge(request.method, scope["path"], scope["headers"], tls=tls)
 
         async def add_headers(response: ResponseTypes) -> ResponseTypes:
             response.headers.update(verdict.headers)

@@ -88,7 +88,7 @@ class OriginPolicy:
             or self._check_origin(method, path, fields, tls=tls)
             or _check_body(method, fields)
         )
-        origin = fields.get("origin")
+        origin = fields.get("origin", "")
         if origin in self._origins:
             return self._cors(method, origin, fields, refusal)
         return Verdict(refusal, headers=self._vary) if refusal else self._passed
@@ -142,13 +142,13 @@ class OriginPolicy:
         )
 
     def _cors(
-        self, method: str, origin: str | None, fields: Mapping[str, str], refusal: ErrorInfo | None
+        self, method: str, origin: str, fields: Mapping[str, str], refusal: ErrorInfo | None
     ) -> Verdict:
         """Return a verdict with the headers that let a page of `origin` read the response.
 
         Credentials are not allowed: they are cookies, which this server doesn't use.
         """
-        headers = {**self._vary, "Access-Control-Allow-Origin": str(origin)}
+        headers = {**self._vary, "Access-Control-Allow-Origin": origin}
         asked = fields.get("access-control-request-method")
         if method != "OPTIONS" or asked is None or refusal:
             headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED)

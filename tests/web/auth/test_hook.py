@@ -84,7 +84,7 @@ async def test_no_route_answers_foreign_pages(autojump_clock: MockClock, http2: 
         assert len(found) > 40, "the test looks in the wrong place"
         for method, path in found:
             for name, (headers, status) in REFUSED.items():
-                answer = await client.request(method, path, headers=headers, json={})
+                answer = await client.request(method, path, headers=headers)
                 assert answer.status_code == status, (method, path, name)
                 assert "access-control-allow-origin" not in answer.headers
                 assert "x-request-id" in answer.headers
@@ -101,7 +101,7 @@ async def test_every_route_answers_its_clients(autojump_clock: MockClock, http2:
         for method, path in sorted(targets(harness, websocket=False)):
             statuses = set()
             for name, headers in ACCEPTED.items():
-                answer = await client.request(method, path, headers=headers, json={})
+                answer = await client.request(method, path, headers=headers)
                 statuses.add(answer.status_code)
                 allowed = answer.headers.get("access-control-allow-origin")
                 assert allowed == (APP if name == "listed origin" else None), (method, path, name)
@@ -180,8 +180,8 @@ async def test_refused_requests_have_no_effect(autojump_clock: MockClock) -> Non
 
 
 async def test_refusal_has_the_format_of_the_surface(autojump_clock: MockClock) -> None:
-    async with open_harness() as harness:
-        answer = await harness.post("/v1/messages", headers={"Origin": "https://evil.example"})
+    async with open_harness() as harness, memory_client(harness, http2=False) as client:
+        answer = await client.post("/v1/messages", headers={"Origin": "https://evil.example"})
         body = answer.json()
         assert answer.status_code == 403
         assert body["error"]["type"] == "permission_error"
