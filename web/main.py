@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -46,6 +47,11 @@ SWEEP_EVERY_S = 300.0
 RECOVER_EVERY_S = 20.0
 _YOUNG = 5_000
 """Allocations between young collections. Python's default, 700, means several per request."""
+_SWITCH_S = 0.001
+"""Seconds after which a thread that decodes a large body has to give the GIL to the event loop.
+
+With Python's default, 5 ms, each system call of a request could wait that long.
+"""
 _ALONE = Inheritance()
 
 _log = structlog.get_logger("trouper.server")
@@ -76,6 +82,7 @@ async def serve(
         await nursery.start(reload_on_sighup, config.server, server)
         urls = await nursery.start(server.serve, sockets)
         tune_gc()
+        sys.setswitchinterval(_SWITCH_S)
         _log.info("server started", url=", ".join(urls), models=service.planner.names)
         task_status.started(urls)
         await report_ready(inheritance, stop, nursery)
@@ -100,6 +107,8 @@ def server_settings(config: Config) -> ServerSettings:
         max_connections=config.limits.connections,
         websocket_message_bytes=config.limits.body_bytes,
         websocket_ping_s=config.turns.heartbeat_s,
+        body_s=config.server.body_s,
+        receive_bytes=config.limits.receive_bytes,
     )
 
 

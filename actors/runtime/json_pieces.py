@@ -3,10 +3,13 @@
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.runtime.offload import Cost, is_large, is_much
+from actors.runtime.offload import MAX_VALUES, Cost, is_large, is_much
 
 _DEPTH = 5
 """Nesting depth of a request or an answer down to message parts, tools and logprobs."""
+
+_WINDOW = 128 * 1024
+"""Number of bytes or characters that are searched before other threads get to run."""
 
 _decode = msgspec.json.Decoder().decode
 _split = msgspec.json.Decoder(dict[str, Raw] | list[Raw] | str | int | float | bool | None).decode
@@ -30,6 +33,27 @@ def decoded(data: bytes | str | Raw, depth: int = _DEPTH) -> object:
     if isinstance(pieces, list):
         return [decoded(piece, depth - 1) for piece in pieces]
     return pieces
+
+
+def has_too_many_values(data: bytes | str) -> bool:
+    """Return True if JSON has more than `MAX_VALUES` values, without decoding it.
+
+    Counts commas and brackets outside strings; invalid JSON gives any result.
+    """
+    left, in_string, cut = MAX_VALUES, False, b""
+    for start in range(0, len(data), _WINDOW):
+        part = data[start : start + _WINDOW]
+        window = cut + (part.encode() if isinstance(part, str) else part)
+        backslashes = len(window) - len(window.rstrip(b"\\"))
+        cut = b"\\" * (backslashes % 2)  # it escapes the first character of the next window
+        window = window[: len(window) - len(cut)]
+        pieces = window.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(pieces[in_string::2])
+        in_string ^= len(pieces) % 2 == 0
+        left -= outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+        if left < 0:
+            return True
+    return False
 
 
 def _length(data: bytes | str | Raw) -> int:

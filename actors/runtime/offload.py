@@ -16,6 +16,13 @@ THREADS = 2
 BUDGET = 1_048_576
 """Units of work that take at most about 5 ms on the event loop, as measured."""
 
+MAX_VALUES = 400_000
+"""Maximum number of JSON values of a request.
+
+Each takes some 200 bytes of memory while it is decoded, and a list or object with this many is
+split by one call, which keeps the GIL for about 50 ms.
+"""
+
 
 class Cost(IntEnum):
     """Units of work for each character, byte or object of a kind."""

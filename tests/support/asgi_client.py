@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from quart_trio.testing import TrioClient
 from quart_trio.testing.connections import TestHTTPConnection
 
+from tests.support.receive_budgets import wide_budget
 from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 
 Message = dict[str, object]
@@ -28,7 +29,7 @@ class Exchange:
         self.started = trio.Event()
         self.done = trio.Event()
         self.error: BaseException | None = None
-        self._queue = ReceiveQueue()
+        self._queue = ReceiveQueue(wide_budget())
         scope["extensions"] = {RECEIVE_QUEUE: self._queue}
         self._body = body
         self._send, self.chunks = trio.open_memory_channel[bytes](0)
@@ -158,7 +159,7 @@ class FixedHTTPConnection(TestHTTPConnection):
         self._client_send, self._client_receive = trio.open_memory_channel[bytes | Exception](
             math.inf
         )
-        self._queue = ReceiveQueue()
+        self._queue = ReceiveQueue(wide_budget())
         cast("dict[str, object]", self.scope["extensions"])[RECEIVE_QUEUE] = self._queue
         self._nursery_manager = trio.open_nursery()
         nursery = await self._nursery_manager.__aenter__()

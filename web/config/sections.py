@@ -83,7 +83,8 @@ class Server(Section):
     header_s: Seconds = 10.0
     """Seconds from the first byte of a request to the end of its headers; then 408."""
     body_s: Seconds = 30.0
-    """Seconds to receive a request's body, plus one for each 8 KiB received; then 408."""
+    """Seconds to receive a request's body or the rest of a WebSocket message, plus one for each
+    8 KiB received, at most four times as long in all; then 408, or close code 1008."""
     grace_s: Pause = 1.0
     """Seconds after SIGTERM in which new turns get 503 before the listener closes."""
     drain_s: Pause = 30.0
@@ -149,6 +150,10 @@ class Limits(Section):
     body_bytes: Count = 20 * 1024 * 1024
     """Maximum size in bytes of a request's body (else 413), of a WebSocket message (else close
     code 1009), and of the stored history that is read for a request."""
+    receive_bytes: Count = 256 * 1024 * 1024
+    """Maximum bytes of bodies, messages and frames that all connections together are receiving, at
+    least twice `body_bytes`. If it is reached, the slowest large body gets 503 with `Retry-After`
+    (a WebSocket close code 1013)."""
     write_stall_s: Seconds = 30.0
     """Seconds without progress of a write after which the client counts as disconnected."""
     reader_lag_bytes: Count = 256 * 1024
@@ -156,6 +161,15 @@ class Limits(Section):
     reader_bytes_per_s: Count = 4096
     """Minimum speed, in bytes per second, of a reader that lags more than `reader_lag_bytes`; a
     slower one is disconnected."""
+
+    @model_validator(mode="after")
+    def _check_receive_bytes(self) -> Self:
+        if self.receive_bytes < 2 * self.body_bytes:
+            raise ValueError(
+                "receive_bytes is less than twice body_bytes, so large bodies would be refused;"
+                f" set it to at least {2 * self.body_bytes}"
+            )
+        return self
 
 
 class Breaker(Section):

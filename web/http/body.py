@@ -11,6 +11,7 @@ from quart_trio.wrappers.request import TrioBody
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from web.http.api_error import invalid
+from web.server.receive_queue import queue_of
 
 
 class BoundedBody(TrioBody):
@@ -26,8 +27,8 @@ class BoundedBody(TrioBody):
 
     @property
     def complete(self) -> bool:
-        """True if no more data is expected: the body is complete or aborted."""
-        return self._complete.is_set()
+        """True if no more data is expected: the body is complete, aborted, or declared too long."""
+        return self._complete.is_set() or self._must_raise is not None
 
     def append(self, data: bytes) -> None:
         """Add received data; abort the body with 413 once it exceeds the limit."""
@@ -85,6 +86,11 @@ class BoundedRequest(TrioRequest):
 async def request_body() -> bytes:
     """Return the request's body, ignoring its content type. Raises 408 or 413."""
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+
+
+def release_body() -> None:
+    """Stop counting the request's body as being received: it was decoded, or is invalid."""
+    queue_of(request.scope).discard()
 
 
 def limit_parameter(default: int, most: int) -> int:

@@ -17,12 +17,16 @@ from werkzeug.exceptions import RequestTimeout
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.journal.reader_pace import ReaderTooSlow
+from web.http.api_error import ApiError, unavailable
 from web.http.body import BoundedBody
 from web.observability.access_log import RequestContext, log_request
-from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
+from web.server.receive_budget import receive_time
+from web.server.receive_queue import BodyRefused, queue_of
 from web.server.request_id import id_in
 
 _CONTEXT = "trouper.request"
+_RETRY_S = 5.0
+"""Seconds after which a refused body can be sent again."""
 
 _log = structlog.stdlib.get_logger("trouper.http")
 
@@ -71,7 +75,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         If the whole body has been received, no task is needed to feed it. A task with its nursery
         is a tenth of the memory of an open stream.
         """
-        queue = cast("dict[str, ReceiveQueue]", self.scope["extensions"])[RECEIVE_QUEUE]
+        queue = queue_of(self.scope)
         if queue.has_whole_body:
             with trio.CancelScope() as scope:
                 queue.when_over(partial(self._on_disconnect, scope))
@@ -109,23 +113,28 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
             scope.cancel()
 
     async def _receive_body(self, body: BoundedBody, receive: ASGIReceiveCallable) -> None:
-        """Feed the body, with a deadline that each received byte extends.
-
-        The extension is the time for the byte at `BODY_BYTES_PER_S`, so a client cannot keep the
-        request open by trickling.
-        """
-        with trio.move_on_after(self.app.config["BODY_S"]) as clock:
-            while not body.complete:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return
-                data = message.get("body", b"")
-                clock.deadline += len(data) / self.app.config["BODY_BYTES_PER_S"]
-                body.append(data)
-                if not message.get("more_body", False):
-                    body.set_complete()
-        if clock.cancelled_caught:
-            body.abort(RequestTimeout())
+        """Feed the body, with a deadline that each received byte extends (`receive_time`)."""
+        config = self.app.config
+        began, received = trio.current_time(), 0
+        try:
+            with trio.move_on_after(config["BODY_S"]) as clock:
+                while not body.complete:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return
+                    data = message.get("body", b"")
+                    received += len(data)
+                    allowed = receive_time(config["BODY_S"], received, config["BODY_BYTES_PER_S"])
+                    clock.deadline = began + allowed
+                    body.append(data)
+                    if not message.get("more_body", False):
+                        body.set_complete()
+                        return
+            if clock.cancelled_caught:
+                body.abort(RequestTimeout())
+        except BodyRefused:
+            body.abort(_too_much_received())
+        queue_of(self.scope).discard()  # or the unread rest would fill it and hide a disconnect
 
     async def _send_response(
         self, send: ASGISendCallable, response: Response | WerkzeugResponse
@@ -152,6 +161,14 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         self._ended = True
         self._context.sent += len(last)
         await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+def _too_much_received() -> ApiError:
+    text = (
+        "The server is receiving too many large requests (limits.receive_bytes), and this one"
+        f" arrived the slowest. Send it again after {_RETRY_S:.0f} seconds."
+    )
+    return unavailable(text, code="receive_limit", retry_after_s=_RETRY_S)
 
 
 async def _send_parts(send: ASGISendCallable, body: ResponseBody, context: RequestContext) -> bytes:

@@ -7,8 +7,8 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from actors.runtime.json_pieces import decoded
-from actors.runtime.offload import Cost, is_much
+from actors.runtime.json_pieces import decoded, has_too_many_values
+from actors.runtime.offload import MAX_VALUES, Cost, is_much
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
 
@@ -34,11 +34,14 @@ async def read_json(
 ) -> T:
     """Return `read` applied to the JSON object in `body`. Raises `ApiError` (400).
 
-    Bodies over 32 KiB are read in one of `threads`. Errors call the body `name`.
+    Bodies over 32 KiB are read in one of `threads`; a body with over `MAX_VALUES` values is a 413.
+    Errors call the body `name`.
     """
     if not is_much(len(body), Cost.BODY):
         return read(json_object(body, name))
-    pieces = partial(_deeper, _CUSHION, partial(_by_pieces, body, name))
+    held = [body]
+    del body  # freed once it is decoded
+    pieces = partial(_deeper, _CUSHION, partial(_by_pieces, held, name))
     return await trio.to_thread.run_sync(lambda: read(pieces()), limiter=threads)
 
 
@@ -55,7 +58,11 @@ def _deeper(levels: int, function: Callable[[], T]) -> T:
     return _deeper(levels - 1, function) if levels else function()
 
 
-def _by_pieces(body: bytes | str, name: str) -> dict[str, JSON]:
+def _by_pieces(held: list[bytes | str], name: str) -> dict[str, JSON]:
+    body = held.pop()
+    if has_too_many_values(body):
+        text = f"The {name} has more than {MAX_VALUES} JSON values. Send less in one request."
+        raise invalid(text, code="too_many_values", status=413)
     try:
         return msgspec.convert(decoded(body), dict[str, JSON])
     except _NO_OBJECT as error:

@@ -4,6 +4,7 @@ from collections import deque
 from sys import getsizeof
 
 from actors.runtime.wait_queue import WaitQueue
+from web.server.receive_budget import ReceiveBudget
 
 MOST = 64
 """Maximum number of waiting messages."""
@@ -12,13 +13,16 @@ MOST = 64
 class MessageQueue:
     """A queue whose writer never waits, because it is the task that detects disconnects.
 
-    `max_bytes` limits the memory of all waiting messages; a single message may be larger.
+    `max_bytes` limits the memory of all waiting messages; a single message may be larger. The
+    budget counts them until the receiver asks for the next, because it has handled them by then.
     """
 
-    __slots__ = ("_arrival", "_bytes", "_messages", "_most_bytes")
+    __slots__ = ("_arrival", "_bytes", "_messages", "_most_bytes", "_reception")
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, budget: ReceiveBudget) -> None:
         self._messages: deque[str | bytes] = deque()
+        self._reception = budget.open(self._messages.clear)
+        self._reception.finish()
         self._most_bytes = max_bytes
         self._bytes = 0
         self._arrival = WaitQueue()
@@ -30,6 +34,8 @@ class MessageQueue:
             len(self._messages) >= MOST or self._bytes + size > self._most_bytes
         ):
             return False
+        if not self._reception.add(size):
+            return False
         self._messages.append(message)
         self._bytes += size
         self._arrival.wake()
@@ -37,8 +43,14 @@ class MessageQueue:
 
     async def receive(self) -> str | bytes:
         """Wait for the next message and return it. If cancelled, no message is lost."""
+        self._reception.resize(self._bytes)
         while not self._messages:
             await self._arrival.wait()
         message = self._messages.popleft()
         self._bytes -= getsizeof(message)
         return message
+
+    def close(self) -> None:
+        """Discard all messages."""
+        self._messages.clear()
+        self._reception.close()

@@ -15,13 +15,14 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from web.http.body import BoundedRequest
 from web.http.connection import TurnHTTPConnection
 from web.http.websocket import TurnWebsocketConnection
+from web.server.receive_budget import BYTES_PER_S
 
 
 class TrouperApp(QuartTrio):
     """A Quart-Trio app with our connection classes, no response timeout, and no lost errors.
 
     `max_body_bytes` limits the size of a request's body (413). The body may take `body_s`
-    seconds, plus one for each `body_bytes_per_s` bytes received (408).
+    seconds, plus one for each `body_bytes_per_s` bytes received, up to a maximum (408).
     """
 
     asgi_http_class = TurnHTTPConnection
@@ -34,7 +35,7 @@ class TrouperApp(QuartTrio):
         *,
         max_body_bytes: int = 20 * 1024 * 1024,
         body_s: float = 30.0,
-        body_bytes_per_s: float = 8192.0,
+        body_bytes_per_s: float = BYTES_PER_S,
     ) -> None:
         super().__init__(import_name, static_folder=None)
         # A path with a double slash is a 404. Werkzeug would redirect, and because the adapter is

@@ -22,6 +22,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from web.http.message_queue import MessageQueue
 from web.observability.access_log import RequestContext, log_request
 from web.server.protocols.websocket import TEXTS
+from web.server.receive_queue import queue_of
 from web.server.request_id import id_in
 from web.server.settings import LEAVING
 
@@ -73,7 +74,7 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         self.scope = scope
         self._accepted = False
         self._closed = False
-        self._queue = MessageQueue(app.config["MAX_CONTENT_LENGTH"])
+        self._queue = MessageQueue(app.config["MAX_CONTENT_LENGTH"], queue_of(scope).budget)
         self.receive_channel = self._queue  # type: ignore[assignment]  # only receive is used
         self._id = id_in(scope)
         self._context: WebsocketContext
@@ -86,6 +87,7 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
         try:
             await self._serve(receive, send)
         finally:
+            self._queue.close()
             log_request(self.scope, self._context)
 
     async def _serve(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -39,6 +39,8 @@ _SERVER_COUNTERS = {
     "vanished_peers": "Connections closed because the client's machine stopped responding.",
     "slow_heads": "Connections closed because headers took longer than server.header_s.",
     "pipelining_overflows": "Connections closed for sending too much behind an open request.",
+    "frame_limits_exceeded": "Connections closed for too large or too many frames.",
+    "receptions_refused": "Bodies and messages refused because limits.receive_bytes was reached.",
 }
 """Descriptions of the fields of `Counters`."""
 

@@ -3,6 +3,7 @@
 - `server`: accepts connections and drains; `connection` serves one of them
 - `protocols`: adapters of hypercorn's protocols
 - `tasks`, `receive_queue`: the requests of a connection, and what each receives
+- `receive_budget`: limit on the bytes that all connections together are receiving
 - `writer`, `stream`, `dead_peer`: write to a socket and detect vanished peers
 - `settings`, `counters`, `request_id`: configuration, metrics, and ids of requests
 

@@ -50,6 +50,9 @@ class Connection:
         self._pending_bytes = 0
         self._feeding = False
         self._drained = WaitQueue()
+        self._unhandled = 0
+        """Bytes that are pending or being handled."""
+        self._reception = context.receive_budget.open(self._on_refused)
         self._machinery: trio.Nursery
         self._protocol_context: ProtocolContext
         self._protocol: Http1Protocol | Http2Protocol
@@ -70,6 +73,7 @@ class Connection:
             # They refer back to us, and full garbage collections are rare.
             for name in ("_protocol", "_protocol_context"):
                 vars(self).pop(name, None)
+            self._reception.close()
             await trio.aclose_forcefully(self._stream)
 
     async def _shake_hands(self) -> bool:
@@ -141,19 +145,20 @@ class Connection:
             self._on_bytes_while_idle()
         self._pending.append(data)
         self._pending_bytes += len(data)
+        self._unhandled += len(data)
         if not self._feeding:
             self._feeding = True
             self._machinery.start_soon(self._feed)
-        elif self._pending_bytes > self._settings.pipelined_bytes:
+            return
+        self._reception.resize(self._unhandled)
+        if self._pending_bytes > self._settings.pipelined_bytes:
             await self._wait_for_feeder()
 
     def _on_bytes_while_idle(self) -> None:
-        now = trio.current_time()
-        if isinstance(self._protocol, Http2Protocol):
-            self._clock.deadline = now + self._idle_s
-        elif not self._head_begun:
+        # Over HTTP/2 only a request ends idleness: otherwise pings would keep a connection open.
+        if isinstance(self._protocol, Http1Protocol) and not self._head_begun:
             self._head_begun = True
-            self._clock.deadline = now + self._settings.header_s
+            self._clock.deadline = trio.current_time() + self._settings.header_s
 
     async def _wait_for_feeder(self) -> None:
         """Pause until the feeder has taken the data; close if it is pipelined requests.
@@ -175,7 +180,13 @@ class Connection:
             self._pending_bytes = 0
             self._drained.wake()
             await self._handle(RawData(data))
+            self._unhandled -= len(data)
+            self._reception.resize(self._unhandled + self._protocol.buffered_bytes)
         self._feeding = False
+
+    def _on_refused(self) -> None:
+        """Close: there is no room in the budget for data that cannot be handled yet."""
+        self.cut()
 
     async def _handle(self, event: Event) -> None:
         try:

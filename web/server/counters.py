@@ -26,3 +26,7 @@ class Counters:
     """Connections closed because a request's head took longer than `header_s`."""
     pipelining_overflows: int = 0
     """Connections closed for sending more than `pipelined_bytes` behind an open request."""
+    frame_limits_exceeded: int = 0
+    """Connections closed for too large or too many frames (HTTP/2, WebSocket)."""
+    receptions_refused: int = 0
+    """Bodies and messages refused because `receive_bytes` were being received."""

@@ -15,6 +15,7 @@ from hypercorn.typing import ASGIFramework, Event
 from msgspec import Struct
 
 from web.server.counters import Counters
+from web.server.receive_budget import ReceiveBudget
 
 SAFETY = [
     (b"x-content-type-options", b"nosniff"),
@@ -57,6 +58,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """Maximum size of a WebSocket message."""
     websocket_ping_s: float = 30.0
     """Interval of WebSocket pings."""
+    body_s: float = 30.0
+    """Time for a WebSocket message, plus what `receive_time` adds for the bytes received."""
+    receive_bytes: int = 256 * 1024 * 1024
+    """Maximum number of bytes that all connections together are receiving."""
     http2_streams: int = 100
     """Maximum number of open requests of an HTTP/2 connection."""
 
@@ -102,6 +107,9 @@ class Context(WorkerContext):
         self.settings = settings
         self.config = ProtocolConfig(settings)
         self.counters = Counters()
+        self.receive_budget = ReceiveBudget(
+            settings.receive_bytes, trio.current_time, self.counters
+        )
         self._closed = SettableEvent()
         self.terminated: Event = self._closed
         """Event, named by hypercorn, after which no new request is answered."""

@@ -39,7 +39,7 @@ class Tasks(Struct, frozen=True):
         self, app: AppWrapper, config: Config, scope: Scope, send: AppSend
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start a request and return the function that queues its ASGI messages."""
-        queue = ReceiveQueue()
+        queue = ReceiveQueue(self.context.receive_budget)
         extensions = cast("dict[str, dict[str, object]]", scope)["extensions"]
         extensions[RECEIVE_QUEUE] = queue
         if scope["type"] == "websocket":

@@ -6,7 +6,7 @@ from typing import TypeVar
 from quart import Response
 from quart import request as http_request
 
-from web.http.body import request_body
+from web.http.body import release_body, request_body
 from web.http.json_body import read_json
 from web.service import Service
 from web.surfaces.validation import Object
@@ -19,9 +19,12 @@ T = TypeVar("T")
 async def receive(service: Service, read: Callable[[Object], T]) -> T:
     """Return `read` applied to the body's object, in a thread if it is large.
 
-    Raises `ApiError`: 400 if it is invalid, 408 or 413 if it is too slow or too long.
+    Raises `ApiError`: 400 if it is invalid, 408, 413 or 503 if it is too slow, too long or refused.
     """
-    return await read_json(await request_body(), read, service.readers)
+    try:
+        return await read_json(await request_body(), read, service.readers)
+    finally:
+        release_body()
 
 
 async def respond(service: Service, request: ModelRequest, dialect: str) -> Response:

@@ -18,6 +18,7 @@ from tests.support.asgi_client import (
     streaming_client,
     use_fixed_client,
 )
+from tests.support.receive_budgets import wide_budget
 from web.http.body import BoundedBody
 from web.http.connection import request_context_of, request_stack
 from web.http.quart_app import TrouperApp
@@ -154,7 +155,7 @@ async def test_disconnect_between_handler_and_body_cancels(
 ) -> None:
     lease = Lease()
     app = make_app(lease)
-    queue = ReceiveQueue()
+    queue = ReceiveQueue(wide_budget())
     sent_types: list[str] = []
 
     async def take(message: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent, HTTPDisconnectEvent, HTTPRequestEvent
 from trio.testing import wait_all_tasks_blocked
 
+from tests.support.receive_budgets import wide_budget
 from web.server.receive_queue import ReceiveQueue
 
 GONE = HTTPDisconnectEvent(type="http.disconnect")
@@ -15,7 +16,7 @@ def part(body: bytes, *, more: bool = True) -> HTTPRequestEvent:
 
 
 async def test_events_are_ordered_and_the_end_repeats() -> None:
-    inbox = ReceiveQueue()
+    inbox = ReceiveQueue(wide_budget())
     for message in (part(b"a"), part(b"b", more=False), GONE):
         await inbox.put(message)
     got = [await inbox.get() for _ in range(4)]
@@ -23,7 +24,7 @@ async def test_events_are_ordered_and_the_end_repeats() -> None:
 
 
 async def test_end_wakes_a_waiting_receiver() -> None:
-    inbox = ReceiveQueue()
+    inbox = ReceiveQueue(wide_budget())
     got: list[ASGIReceiveEvent] = []
 
     async def get() -> None:
@@ -38,7 +39,7 @@ async def test_end_wakes_a_waiting_receiver() -> None:
 
 @pytest.mark.parametrize("how", ["get", "end", "close"])
 async def test_full_queue_makes_the_sender_wait(how: str) -> None:
-    inbox = ReceiveQueue()
+    inbox = ReceiveQueue(wide_budget())
     sent: list[int] = []
 
     async def fill() -> None:
@@ -62,7 +63,7 @@ async def test_full_queue_makes_the_sender_wait(how: str) -> None:
 
 
 async def test_whole_body_is_detected() -> None:
-    inbox = ReceiveQueue()
+    inbox = ReceiveQueue(wide_budget())
     assert not inbox.has_whole_body
     await inbox.put(part(b"a"))
     assert not inbox.has_whole_body
@@ -72,7 +73,7 @@ async def test_whole_body_is_detected() -> None:
 
 @pytest.mark.parametrize("early", [True, False])
 async def test_end_callback_runs_once(early: bool) -> None:
-    inbox = ReceiveQueue()
+    inbox = ReceiveQueue(wide_budget())
     calls: list[int] = []
     if early:
         await inbox.put(GONE)
@@ -83,7 +84,7 @@ async def test_end_callback_runs_once(early: bool) -> None:
 
 
 async def test_end_callback_does_not_run_after_close() -> None:
-    inbox = ReceiveQueue()
+    inbox = ReceiveQueue(wide_budget())
     calls: list[int] = []
     inbox.when_over(lambda: calls.append(1))
     inbox.close()

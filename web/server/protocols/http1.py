@@ -102,6 +102,11 @@ class Http1Protocol(H11Protocol):
             connection.their_state in {h11.IDLE, h11.SEND_BODY}
         )
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Number of received bytes that wait for the rest of their line, or for a response."""
+        return len(self.connection.trailing_data[0])
+
     async def on_head_timeout(self) -> None:
         """Answer 408, unless no part of a head has arrived."""
         if isinstance(self.connection, h11.Connection) and self.connection.trailing_data[0]:

@@ -5,12 +5,13 @@ from contextlib import suppress
 import h2.events
 import h2.exceptions
 import h2.settings
+import structlog
 import trio
 from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import EndBody, EndData, Request, Response, StreamClosed, Trailers
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
@@ -20,10 +21,13 @@ from hyperframe.frame import GoAwayFrame
 from priority.priority import MissingStreamError
 
 from web.server.protocols.base import AppStream, ProtocolContext
+from web.server.protocols.frame_limits import FrameLimitExceeded, FrameScanner
 from web.server.request_id import header_of, state_with_id
 
 LAST_STREAM_ID = 2**31 - 1
 """The highest possible id of a stream."""
+
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 class BoundedBuffer(StreamBuffer):
@@ -59,12 +63,24 @@ class Http2Protocol(H2Protocol):
         self._protocol_context = context
         self._finished: set[int] = set()
         self._client_is_leaving = False
+        self._scanner = FrameScanner(
+            self.connection.max_inbound_frame_size,
+            context.shared.settings.header_bytes,
+            trio.current_time(),
+        )
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Number of received bytes that wait for the rest of their frame or header block."""
+        return self._scanner.unfinished
 
     async def on_head_timeout(self) -> None:
         """Send GOAWAY: no request is open, so a 408 has no recipient."""
         await self.goaway()
 
-    async def goaway(self, last_stream_id: int | None = None) -> None:
+    async def goaway(
+        self, last_stream_id: int | None = None, code: ErrorCodes = ErrorCodes.NO_ERROR
+    ) -> None:
         """Send GOAWAY, so that the client opens no more streams; open ones continue.
 
         `h2`'s `close_connection` cannot be used: it would send no more data of open streams.
@@ -73,15 +89,31 @@ class Http2Protocol(H2Protocol):
         """
         if last_stream_id is None:
             last_stream_id = self.connection.highest_inbound_stream_id
-        frame = GoAwayFrame(0, last_stream_id=last_stream_id)
+        frame = GoAwayFrame(0, last_stream_id=last_stream_id, error_code=code)
         await self.send(RawData(data=frame.serialize()))
 
     async def handle(self, event: Event) -> None:
         """Handle received data or the end of the connection."""
+        if isinstance(event, RawData):
+            await self._receive(event.data)
+            return
         await super().handle(event)
-        if isinstance(event, Closed):
-            for buffer in list(self.stream_buffers.values()):
-                await buffer.close()
+        for buffer in list(self.stream_buffers.values()):
+            await buffer.close()
+
+    async def _receive(self, data: bytes) -> None:
+        """Handle frames; let other tasks run in between, and close if they exceed a limit."""
+        try:
+            for number, frames in enumerate(self._scanner.split(data, trio.current_time())):
+                if number:
+                    await trio.lowlevel.checkpoint()
+                if not self.closed:
+                    await super().handle(RawData(frames))
+        except FrameLimitExceeded as error:
+            self._protocol_context.shared.counters.frame_limits_exceeded += 1
+            _log.info("frame limit exceeded", client=self.client, error=error.code.name)
+            await self.goaway(code=error.code)
+            await self.send(Closed())
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send an event of the response; reset the stream if the response ends unfinished.
@@ -151,6 +183,8 @@ class Http2Protocol(H2Protocol):
         if buffer is not None:
             await buffer.close()
         self._unqueue(stream_id)
+        if self.idle:  # hypercorn reports this only after a response
+            await self.send(Updated(idle=True))
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id = request.stream_id

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import cast
 
+import structlog
+import trio
 from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID
 from hypercorn.protocol.ws_stream import (
@@ -14,13 +16,19 @@ from hypercorn.protocol.ws_stream import (
 from hypercorn.typing import ASGISendEvent
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
+from wsproto.events import Event as FrameEvent
 from wsproto.frame_protocol import CloseReason
 
 from web.server.protocols.base import ProtocolContext, StreamSend, Yielding
+from web.server.protocols.frame_limits import FRAMES_IN_A_ROW, ControlRate
+from web.server.protocols.websocket_timers import WebsocketTimers
+from web.server.receive_queue import queue_of
 
 TEXTS = "trouper.texts"
 """Extra field of a `websocket.send` event: several text messages in UTF-8."""
 _EXTENSIONS = b"sec-websocket-extensions"
+
+_log = structlog.stdlib.get_logger("trouper.http")
 
 
 def text_frame(text: bytes) -> bytes:
@@ -33,17 +41,37 @@ def text_frame(text: bytes) -> bytes:
     return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), text)
 
 
-class ByteBuffer(WebsocketBuffer):
-    """hypercorn's message buffer, fixed to limit the bytes of a text and not its characters."""
+class MessageBuffer(WebsocketBuffer):
+    """Buffer of one message, with its size limited in bytes.
+
+    Text is kept as UTF-8. In hypercorn's `StringIO`, a single emoji makes each character take four
+    bytes, and the limit is in characters.
+    """
+
+    def __init__(self, max_length: int) -> None:
+        super().__init__(max_length)
+        self._is_text = False
+        self._parts = bytearray()
 
     def extend(self, event: Message[str] | Message[bytes | bytearray]) -> None:
         """Add a part of the message. Raises `FrameTooLargeError` if it becomes too large."""
-        super().extend(event)
         data = event.data
-        if isinstance(data, str) and not data.isascii():
-            self.length += len(data.encode()) - len(data)
-            if self.length > self.max_length:
-                raise FrameTooLargeError
+        self._is_text = isinstance(data, str)
+        self._parts += data.encode() if isinstance(data, str) else data
+        self.length = len(self._parts)
+        if self.length > self.max_length:
+            raise FrameTooLargeError
+
+    def clear(self) -> None:
+        """Start the next message."""
+        self._parts = bytearray()
+        self.length = 0
+
+    def to_message(self) -> dict[str, object]:
+        """Return the message as an ASGI event."""
+        text = self._parts.decode() if self._is_text else None
+        binary = None if self._is_text else bytes(self._parts)
+        return {"type": "websocket.receive", "bytes": binary, "text": text}
 
 
 class WebsocketStream(Yielding, WSStream):
@@ -55,12 +83,19 @@ class WebsocketStream(Yielding, WSStream):
       hypercorn answers 400, maybe in the middle of another response, and never reports the
       disconnect to the app.
     - Extensions are declined: hypercorn's would inflate 64 KiB to 64 MiB at a time.
+    - A missing pong, an unfinished message, and too many frames without data end the connection.
     """
 
     def __init__(self, context: ProtocolContext, send: StreamSend) -> None:
         super().__init__(*context.served, *context.peers, send, STREAM_ID)
-        self.buffer = ByteBuffer(context.shared.config.websocket_max_message_size)
+        settings = context.shared.settings
+        now = trio.current_time()
+        self.buffer = MessageBuffer(settings.websocket_message_bytes)
         self._wire = context.wire
+        self._counters = context.shared.counters
+        self._timers = WebsocketTimers(settings.websocket_ping_s, settings.body_s, now)
+        self._alarm = trio.CancelScope()
+        self._rate = ControlRate(now)
 
     async def handle(self, event: Event) -> None:
         """Handle a handshake, data, or the end."""
@@ -96,15 +131,25 @@ class WebsocketStream(Yielding, WSStream):
         return accepted and self.connection.state is ConnectionState.OPEN
 
     async def _handle_events(self) -> None:
-        for event in self.connection.events():
+        self._timers.on_data()
+        for number, event in enumerate(self.connection.events(), 1):
+            if number % FRAMES_IN_A_ROW == 0:
+                await trio.lowlevel.checkpoint()
             if self.closed:
                 return
-            if isinstance(event, TextMessage | BytesMessage):
+            if not (_carries_data(event) or self._rate.allows(trio.current_time())):
+                await self._on_flood()
+            elif isinstance(event, TextMessage | BytesMessage):
                 await self._on_message(event)
             elif isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())
             elif isinstance(event, CloseConnection):
                 await self._on_close(event)
+
+    async def _on_flood(self) -> None:
+        self._counters.frame_limits_exceeded += 1
+        _log.info("frame limit exceeded", client=self.client)
+        await self._end(CloseConnection(CloseReason.POLICY_VIOLATION, "Too many empty frames."))
 
     async def _on_message(self, event: TextMessage | BytesMessage) -> None:
         try:
@@ -112,9 +157,39 @@ class WebsocketStream(Yielding, WSStream):
         except FrameTooLargeError:
             await self._end(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
             return
-        if event.message_finished and self.app_put is not None:
-            await self.app_put(self.buffer.to_message())
+        if not event.message_finished:
+            self._on_unfinished()
+        elif self.app_put is not None:
+            self._timers.on_message()
+            message = self.buffer.to_message()
             self.buffer.clear()
+            queue_of(self.scope).reception.resize(0)
+            await self.app_put(message)
+
+    def _on_unfinished(self) -> None:
+        queue = queue_of(self.scope)
+        if self._timers.on_part(self.buffer.length, trio.current_time()):
+            queue.when_refused(self._on_refused)
+            self._alarm.deadline = self._timers.next_at
+        queue.reception.resize(self.buffer.length)
+
+    def _on_refused(self) -> None:
+        """Drop the message, because too much is being received, and close in a task."""
+        self.buffer.clear()
+        reason = "Too much data is being received. Try again later."
+        self.task_group.spawn(self._end, CloseConnection(CloseReason.TRY_AGAIN_LATER, reason))
+
+    async def _send_pings(self) -> None:
+        """Send pings, and close the connection if the client misses a deadline."""
+        while not self.closed:
+            with trio.CancelScope(deadline=self._timers.next_at) as self._alarm:
+                await trio.sleep_forever()
+            due = self._timers.due(trio.current_time())
+            if isinstance(due, CloseConnection):
+                _log.info("websocket timed out", client=self.client, reason=due.reason)
+                await self._end(due)
+            elif due is not None:
+                await self._send_wsproto_event(due)
 
     async def _on_close(self, event: CloseConnection) -> None:
         """Handle a close by the client, or by wsproto after a protocol error."""
@@ -125,3 +200,13 @@ class WebsocketStream(Yielding, WSStream):
     async def _end(self, event: CloseConnection) -> None:
         await self._send_wsproto_event(event)
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def _carries_data(event: FrameEvent) -> bool:
+    """Return False for control frames and empty parts of a message, which cost the client little.
+
+    A close frame ends the connection anyway.
+    """
+    if isinstance(event, TextMessage | BytesMessage):
+        return bool(event.data) or event.message_finished
+    return isinstance(event, CloseConnection)

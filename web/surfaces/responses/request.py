@@ -7,7 +7,8 @@ Source: OpenAI's API reference, "Create a response".
 from typing import Annotated, Literal
 
 from msgspec import Struct
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
@@ -37,6 +38,14 @@ _UNAVAILABLE = {
 
 _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
+
+
+def _few(metadata: object) -> object:
+    """Refuse too many pairs before they are validated: each invalid one would be an error."""
+    if isinstance(metadata, dict) and (length := len(metadata)) > _METADATA:
+        bounds = {"max_length": _METADATA, "actual_length": length}
+        raise PydanticKnownError("too_long", {"field_type": "Dictionary", **bounds})
+    return metadata
 
 
 class HistorySource(Struct, frozen=True, kw_only=True):
@@ -111,7 +120,9 @@ class _Body(Body):
     reasoning: _Reasoning | None = None
     include: Annotated[list[str], Field(max_length=100, fail_fast=True)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=_METADATA)] | None = None
+    metadata: (
+        Annotated[dict[str, str], BeforeValidator(_few), Field(max_length=_METADATA)] | None
+    ) = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None

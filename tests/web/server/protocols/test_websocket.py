@@ -18,9 +18,11 @@ from hypercorn.typing import (
 from trio.testing import MockClock
 from wsproto.events import BytesMessage, TextMessage
 
+from tests.support.receive_budgets import wide_budget
 from tests.web.server.test_connection import GET, SETTINGS, connected
 from web.server.protocols.base import ProtocolContext
-from web.server.protocols.websocket import TEXTS, ByteBuffer, WebsocketStream
+from web.server.protocols.websocket import TEXTS, MessageBuffer, WebsocketStream
+from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 from web.server.settings import Context
 from web.server.writer import ConnectionWriter
 
@@ -55,6 +57,8 @@ class FakeConnection:
         self, app: object, config: object, scope: dict[str, object], send: object
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         self.scope = scope
+        extensions = cast("dict[str, object]", scope["extensions"])
+        extensions[RECEIVE_QUEUE] = ReceiveQueue(wide_budget())
         return self.put
 
     def spawn(self, func: object, *args: object) -> None:
@@ -162,7 +166,7 @@ async def test_nothing_is_sent_after_the_close_of_the_client() -> None:
 
 @pytest.mark.parametrize("text", ["x", "é", "€", "😀"])
 def test_text_is_limited_by_its_bytes(text: str) -> None:
-    buffer = ByteBuffer(100)
+    buffer = MessageBuffer(100)
     parts = 100 // len(text.encode())
     for _ in range(parts):
         buffer.extend(TextMessage(data=text, message_finished=False))
@@ -172,7 +176,7 @@ def test_text_is_limited_by_its_bytes(text: str) -> None:
 
 
 def test_bytes_are_limited() -> None:
-    buffer = ByteBuffer(100)
+    buffer = MessageBuffer(100)
     buffer.extend(BytesMessage(data=b"\xff" * 100))
     with pytest.raises(FrameTooLargeError):
         buffer.extend(BytesMessage(data=b"\xff"))

@@ -31,6 +31,9 @@ from web.surfaces.responses.request import ResponsesRequest
 from web.surfaces.responses.websocket.events import CANCEL, Cancel, error_event, read_event
 from web.turns.start import failed_without_content, first_event, start_turn, turn_headers
 
+MAX_AGE_S = 3600.0
+"""Age of a socket after which it ends with its current response, as in OpenAI's API."""
+
 _log = structlog.stdlib.get_logger("trouper.http")
 
 
@@ -91,6 +94,7 @@ class ResponsesSocket:
         self._caller = Caller(service, principal, self._unstored.links)
         self._current: PendingResponse | None = None
         """The response in progress; only one is allowed at a time."""
+        self._expired = False
 
     async def serve(self) -> None:
         """Serve until the client disconnects, which cancels this task, or the server stops."""
@@ -98,13 +102,15 @@ class ResponsesSocket:
         sender, receiver = trio.open_memory_channel[PendingResponse | None](2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, sender.clone())
-            nursery.start_soon(self._watch_server, sender)
+            nursery.start_soon(self._watch_end, sender)
             await self._respond_to_all(receiver)
             nursery.cancel_scope.cancel()
 
-    async def _watch_server(self, sender: PendingSender) -> None:
+    async def _watch_end(self, sender: PendingSender) -> None:
         with sender:
-            await self._context.server_leaves.wait()
+            with trio.move_on_after(MAX_AGE_S) as age:
+                await self._context.server_leaves.wait()
+            self._expired = age.cancelled_caught
             sender.send_nowait(None)
 
     async def _read(self, sender: PendingSender) -> None:
@@ -139,14 +145,22 @@ class ResponsesSocket:
     ) -> None:
         with receiver:
             try:
-                while self._current is not None or not self._server_leaves:
+                while self._current is not None or not (self._expired or self._server_leaves):
                     await self._respond_to_next(receiver)
             except ReaderTooSlow as error:
                 self._context.left_at = trio.current_time()
                 _log.info("slow reader dropped", path=self._websocket.path, lag=str(error))
                 await self._websocket.close(POLICY, "The client reads the events too slowly.")
             else:
-                await self._websocket.close(GOING_AWAY, "The server is stopping.")
+                await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        reason = "The server is stopping."
+        if self._expired:
+            reason = f"The socket is {MAX_AGE_S / 60:.0f} minutes old. Open a new one."
+            error = invalid(reason, code="websocket_connection_limit_reached")
+            await self._context.send_texts([error_event(error.info)])
+        await self._websocket.close(GOING_AWAY, reason)
 
     async def _respond_to_next(
         self, receiver: trio.MemoryReceiveChannel[PendingResponse | None]
