@@ -49,6 +49,10 @@ def make_app() -> TrouperApp:
             headers={"content-length": request.args["length"]} if "length" in request.args else {},
         )
 
+    @app.post("/length")
+    async def length() -> str:
+        return str(len(await request.get_data()))
+
     @app.websocket("/crash")
     async def crash() -> None:
         await websocket.accept()
