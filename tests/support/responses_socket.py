@@ -27,6 +27,7 @@ HANDSHAKE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+PONG = b"\x8a\x80\x00\x00\x00\x00"
 TIMEOUT_S = 200_000
 """Virtual seconds; generous, because virtual time passes while a thread works."""
 SETTINGS = ServerSettings(write_stall_s=30, linger_s=2, websocket_ping_s=1000)

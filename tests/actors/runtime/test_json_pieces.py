@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.runtime import offload
-from actors.runtime.json_pieces import decoded, encoded
+from actors.runtime import json_pieces, offload
+from actors.runtime.json_pieces import decoded, encoded, has_too_many_values
 from actors.runtime.offload import BUDGET, Cost
 from actors.turn.messages import ImagePart, TextPart, UserMessage
 from tests.support.sizes import examples
@@ -59,3 +59,33 @@ def test_invalid_json_is_refused_in_pieces_too(data: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(offload, "BUDGET", 0)
     with pytest.raises(msgspec.DecodeError):
         decoded(data)
+
+
+STRINGS = st.text(st.sampled_from('a"\\\\,[{€'), max_size=12)
+NESTED = st.recursive(
+    st.none() | st.integers(-9, 9) | STRINGS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(STRINGS, inner, max_size=5),
+    max_leaves=30,
+)
+
+
+def marks(value: object) -> int:
+    """Return the number of commas and opening brackets of a value as JSON, outside strings."""
+    if not isinstance(value, dict | list):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(0, len(value) - 1) + sum(map(marks, inner))
+
+
+@settings(max_examples=examples(200))
+@given(NESTED, st.integers(1, 40), st.booleans())
+def test_values_are_counted_outside_strings(value: object, window: int, as_text: bool) -> None:
+    """Wherever a window ends, also between a backslash and the quote that it escapes."""
+    data = msgspec.json.encode(value)
+    expected = marks(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_pieces, "_WINDOW", window)
+        for limit in (expected - 1, expected):
+            patch.setattr(json_pieces, "MAX_VALUES", limit)
+            given = data.decode() if as_text else data
+            assert has_too_many_values(given) is (limit < expected)

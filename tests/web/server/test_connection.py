@@ -11,7 +11,9 @@ from quart import Response, request, websocket
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
+from web.http.api_error import ApiError
 from web.http.quart_app import TrouperApp
+from web.http.responses import error_response
 from web.http.websocket import websocket_context_of
 from web.server import HttpServer, ServerSettings
 from web.server.connection import Connection
@@ -35,6 +37,10 @@ async def _parts(count: int, pause: float, fail: bool) -> AsyncIterator[bytes]:
 
 def make_app() -> TrouperApp:
     app = TrouperApp(__name__)
+
+    @app.errorhandler(ApiError)
+    async def on_api_error(error: ApiError) -> Response:
+        return error_response(error.info)
 
     @app.route("/", methods=["GET", "HEAD"])
     async def index() -> str:

@@ -76,16 +76,16 @@ def test_budget_is_never_exceeded_and_every_end_releases(
 
 
 def test_stalled_bodies_make_room_for_one_that_progresses() -> None:
-    senders = Senders(100 * MB)
-    stalled = [senders.open() for _ in range(3)]
-    assert all(one.add(19 * MB) for one in stalled)
-    senders.clock.now = 10
+    senders = Senders(120 * MB)
+    for _ in range(3):
+        assert senders.open().add(19 * MB)
+        senders.clock.now += 4
     uploading = senders.open()
     for _ in range(19 * 8):
         senders.clock.now += 0.125
         assert uploading.add(MB // 8)
     assert senders.refused == []
-    assert senders.open().add(10 * MB)
+    assert senders.open().add(19 * MB)
     assert senders.refused == [0]
     assert uploading.size == 19 * MB
 

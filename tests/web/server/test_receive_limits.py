@@ -71,7 +71,7 @@ async def test_slowest_body_gets_503_when_all_together_are_too_large(
         assert (await read_until(fast, b"1048576")).startswith(b"HTTP/1.1 200")
         refused = await read_all(stalled[0])
         assert refused.startswith(b"HTTP/1.1 503")
-        assert b"retry-after: 5\r\n" in refused
+        assert b"\r\nretry-after: 5\r\n" in refused.lower()
         assert b"receive_limit" in refused
         for stream in stalled[1:]:
             await stream.send_all(bytes(124 * KB))
@@ -111,7 +111,7 @@ async def test_bytes_of_a_body_buy_limited_time(autojump_clock: MockClock) -> No
         stream = connect()
         await upload(stream, 2 * MB, declared=3 * MB)
         assert (await read_all(stream)).startswith(b"HTTP/1.1 408")
-    assert trio.current_time() == pytest.approx(4 * 30 + 2)
+    assert trio.current_time() == pytest.approx(4 * 30)
 
 
 async def test_pipelined_bytes_are_counted_and_released(autojump_clock: MockClock) -> None:
@@ -191,9 +191,9 @@ async def test_unfinished_frames_are_counted(autojump_clock: MockClock) -> None:
     async with served() as (server, connect):
         client = Http2Client(connect())
         await client.flush()
-        await client.stream.send_all(b"\x00\x40\x00\x01\x00\x00\x00\x00\x01" + bytes(10_000))
+        await client.stream.send_all(b"\x00\x40\x00\x00\x00\x00\x00\x00\x01" + bytes(10_000))
         await trio.sleep(1)
-        assert server._context.receive_budget.used == 10_000
+        assert server._context.receive_budget.used == 10_009
         await client.stream.aclose()
         await trio.sleep(1)
         assert server._context.receive_budget.used == 0
@@ -255,7 +255,7 @@ class SocketClient:
     async def close_code(self, *, pongs: bool) -> int:
         """Read until the server closes, and return its code."""
         while data := await self.stream.receive_some():
-            self._frames.receive_data(data)
+            self._frames.receive_data(bytes(data))
             for event in self._frames.events():
                 if isinstance(event, Ping) and pongs:
                     await self.send(Pong(event.payload))

@@ -64,12 +64,12 @@ class FrameScanner:
         """The frame header that is being received."""
         self._received = 0
         self._missing = _PREFACE
-        """Bytes of the frame being received, without its header, that have and have not arrived."""
+        """Bytes of the frame being received that have and have not arrived."""
         self._block = 0
 
     @property
     def unfinished(self) -> int:
-        """Number of bytes of the unfinished frame and header block, which `h2` buffers."""
+        """At most how many bytes of an unfinished frame and header block `h2` buffers."""
         return len(self._header) + self._received + self._block
 
     def split(self, data: bytes, now: float) -> Iterator[bytes]:
@@ -101,6 +101,7 @@ class FrameScanner:
         self._header += data[at:end]
         if len(self._header) == _HEADER:
             self._check(self._header, now)
+            self._received = _HEADER if self._missing else 0
             self._header = b""
         return min(end, len(data))
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from actors.runtime.offload import MAX_VALUES
 from actors.turn.chat_messages import write_messages
 from web.http.api_error import ApiError
 from web.http.json_body import json_object, read_json
@@ -394,6 +395,13 @@ async def test_large_body_that_is_not_an_object_is_rejected(body: bytes, words: 
     with pytest.raises(ApiError, match=words) as caught:
         await read_json(body, read_chat_request, trio.CapacityLimiter(1))
     assert caught.value.info.status == 400
+
+
+async def test_body_with_too_many_values_is_rejected() -> None:
+    body = b'{"model": "a", "metadata": [' + b"1," * MAX_VALUES + b"1]}"
+    with pytest.raises(ApiError, match="more than 400000 JSON values") as caught:
+        await read_json(body, read_chat_request, trio.CapacityLimiter(1))
+    assert caught.value.info.status == 413
 
 
 async def test_error_of_a_large_body_has_the_path() -> None:

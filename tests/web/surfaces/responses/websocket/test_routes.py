@@ -27,6 +27,7 @@ from tests.support.responses_requests import (
 )
 from tests.support.responses_socket import (
     HANDSHAKE,
+    PONG,
     SETTINGS,
     ResponsesSocket,
     masked_frame,
@@ -698,6 +699,23 @@ async def test_pings_are_sent_with_and_without_a_live_response(autojump_clock: M
         for _ in range(3):
             await trio.sleep(4)
             assert await _received(stream) == b"\x89\x00"
+            await stream.send_all(PONG)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_socket_ends_after_an_hour_but_not_within_a_response(
+    autojump_clock: MockClock, busy: bool
+) -> None:
+    main = ScriptedProvider(*HELLO[:-1], 100.0, HELLO[-1])
+    async with open_harness(main) as harness, serve_sockets(harness) as server:
+        socket = await server.open()
+        await trio.sleep(3590)
+        if busy:
+            await socket.create()
+            assert (await socket.receive_all())[-1]["type"] == "response.completed"
+        assert await socket.receive_error() == (400, "websocket_connection_limit_reached", None)
+        assert await socket.close_code() == 1001
+    assert trio.current_time() == pytest.approx(3690 if busy else 3600, abs=20)
 
 
 async def _received(stream: trio.abc.ReceiveStream) -> bytes:
