@@ -183,7 +183,7 @@ class Http2Protocol(H2Protocol):
         if buffer is not None:
             await buffer.close()
         self._unqueue(stream_id)
-        if self.idle:  # hypercorn reports this only after a response
+        if self.idle and not self.closed:  # hypercorn reports this only after a response
             await self.send(Updated(idle=True))
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:

@@ -174,10 +174,13 @@ class WebsocketStream(Yielding, WSStream):
         queue.reception.resize(self.buffer.length)
 
     def _on_refused(self) -> None:
-        """Drop the message, because too much is being received, and close in a task."""
+        """Drop the message, because too much is being received, and let the timer's task close.
+
+        The caller handles data of another connection, so this must neither wait nor fail.
+        """
         self.buffer.clear()
-        reason = "Too much data is being received. Try again later."
-        self.task_group.spawn(self._end, CloseConnection(CloseReason.TRY_AGAIN_LATER, reason))
+        self._timers.on_refused()
+        self._alarm.deadline = self._timers.next_at
 
     async def _send_pings(self) -> None:
         """Send pings, and close the connection if the client misses a deadline."""
@@ -186,7 +189,7 @@ class WebsocketStream(Yielding, WSStream):
                 await trio.sleep_forever()
             due = self._timers.due(trio.current_time())
             if isinstance(due, CloseConnection):
-                _log.info("websocket timed out", client=self.client, reason=due.reason)
+                _log.info("websocket closed by server", client=self.client, reason=due.reason)
                 await self._end(due)
             elif due is not None:
                 await self._send_wsproto_event(due)

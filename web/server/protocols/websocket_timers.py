@@ -4,6 +4,8 @@ A silent client is not idle: it may wait for its user. So only a client that doe
 is gone.
 """
 
+import math
+
 from wsproto.events import CloseConnection, Ping
 from wsproto.frame_protocol import CloseReason
 
@@ -19,7 +21,9 @@ class WebsocketTimers:
     Any received data answers a ping: within a long frame, the client cannot send a pong.
     """
 
-    __slots__ = ("_began_at", "_body_s", "_ping_at", "_ping_s", "_received", "_unanswered")
+    __slots__ = (
+        *("_began_at", "_body_s", "_ping_at", "_ping_s", "_received", "_refused", "_unanswered"),
+    )
 
     def __init__(self, ping_s: float, body_s: float, now: float) -> None:
         self._ping_s = ping_s
@@ -28,16 +32,17 @@ class WebsocketTimers:
         self._unanswered = 0
         self._began_at: float | None = None
         self._received = 0
+        self._refused = False
 
     @property
     def next_at(self) -> float:
         """Time at which `due` has to be called next."""
-        return min(self._ping_at, self._message_at)
+        return -math.inf if self._refused else min(self._ping_at, self._message_at)
 
     @property
     def _message_at(self) -> float:
         if self._began_at is None:
-            return float("inf")
+            return math.inf
         return self._began_at + receive_time(self._body_s, self._received)
 
     def on_data(self) -> None:
@@ -56,8 +61,15 @@ class WebsocketTimers:
         """Note that the message is complete."""
         self._began_at = None
 
+    def on_refused(self) -> None:
+        """Note that there is no room for the unfinished message."""
+        self._refused = True
+
     def due(self, now: float) -> Ping | CloseConnection | None:
         """Return the frame that is to be sent now, if any."""
+        if self._refused:
+            reason = "Too much data is being received. Try again later."
+            return CloseConnection(CloseReason.TRY_AGAIN_LATER, reason)
         if now >= self._message_at:
             return CloseConnection(CloseReason.POLICY_VIOLATION, "The message took too long.")
         if now < self._ping_at:
