@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, Insert, Select, Table, create_engine, event
@@ -16,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.database.backend import StoreRefused
 from store.database.settings import StoreSettings
+from store.records.private_files import private
 
 _CHECK_WHOLE_BYTES = 8 * 1024 * 1024
 """Largest database that start-up checks page by page; at this size the check takes 20 ms."""
@@ -103,7 +105,8 @@ class SQLite:
         cursor.close()
 
     def check(self, engine: Engine) -> None:
-        """Check the file, switch it to a write-ahead log, and try to write."""
+        """Create or check the file, switch it to a write-ahead log, and try to write."""
+        self._create()
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
@@ -116,6 +119,15 @@ class SQLite:
         finally:
             connection.close()
         self._identity = self._identity_now()
+
+    def _create(self) -> None:
+        """Create an empty file with mode 0600 unless there is one.
+
+        SQLite would apply the umask. It gives the write-ahead log and the shared memory the mode
+        of the database (https://www.sqlite.org/src/file/src/os_unix.c, `findCreateFileMode`).
+        """
+        with suppress(OSError):  # if the file exists; SQLite reports any other problem
+            os.close(private(self.base_path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
 
     def _identity_now(self) -> tuple[int, int] | None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from store.records.ids import new_id
+from store.records.private_files import private
 
 _PREFIX = "own_"
 _SUFFIX = ".lock"
@@ -52,7 +53,7 @@ class FileLocks:
         """Lock the file before renaming it, so that no process ever sees it unlocked."""
         path = owner_file(self._base_path, self.id, _SUFFIX)
         unnamed = path.with_suffix(".new")
-        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = private(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         unnamed.rename(path)
         return descriptor

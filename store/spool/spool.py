@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from store.ownership.file_locks import try_lock
+from store.records.private_files import private
 from store.records.turn_records import SpoolFailed
 from store.spool import framing
 
@@ -48,7 +49,7 @@ class Spool:
         """
         # Lock the file before it gets its name: an unlocked spool counts as a dead process's.
         unnamed = path.with_name(path.name + ".new")
-        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = private(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             try_lock(descriptor)
             _allocate_some(descriptor, min(limit_bytes, _STEP_BYTES))
@@ -118,7 +119,7 @@ class Spool:
 
     def set_aside(self, payload: bytes) -> None:
         """Append a record that the database refuses to a separate file, for the operator."""
-        with self.path.with_suffix(REFUSED_SUFFIX).open("ab") as file:
+        with open(self.path.with_suffix(REFUSED_SUFFIX), "ab", opener=private) as file:
             file.write(framing.encode(1, payload))
             file.flush()
             os.fsync(file.fileno())

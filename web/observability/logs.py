@@ -3,9 +3,11 @@
 Log records of libraries are formatted the same way. A turn's lines have its id because
 `structlog.contextvars` are merged into each line: bind `turn` once, and all tasks started from
 there inherit it. Tracebacks never show local variables, because these hold prompts and answers.
+Control characters are escaped, because clients choose paths and model names.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -18,6 +20,11 @@ from web.observability.log_writer import LogWriter, sink_of
 
 _NOISY = ("httpx", "httpcore", "alembic", "h2", "hpack")
 """Libraries that log each request or each start at `info`; limited to warnings."""
+
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""C0, DEL, C1, separators of lines and paragraphs, control of text direction, lone surrogates."""
 
 
 @contextmanager
@@ -59,7 +66,40 @@ def _shared() -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_controls,
     ]
+
+
+def _without_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape control characters, which could forge lines or send commands to a terminal.
+
+    They are escaped in JSON too, because tools such as `jq -r` print the decoded text.
+    """
+    traceback: str | None = event.pop("exception", None)
+    for name, value in event.items():
+        event[name] = _escaped(value)
+    if traceback is not None:
+        event["exception"] = "\n".join(map(_text, traceback.split("\n")))
+    return event
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(inner) for inner in value]
+    return value
+
+
+def _text(text: str) -> str:
+    return text if text.isprintable() else _CONTROLS.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def _readable(stream: TextIO) -> list[Processor]:
@@ -68,7 +108,7 @@ def _readable(stream: TextIO) -> list[Processor]:
 
 
 def _json() -> list[Processor]:
-    return [structlog.processors.format_exc_info, _as_json]
+    return [_as_json]
 
 
 def _as_json(logger: WrappedLogger, method: str, event: EventDict) -> str:

@@ -34,6 +34,7 @@ _SERVER_COUNTERS = {
     "connections": "Accepted connections.",
     "connections_refused": "Connections answered with 503 because limits.connections were open.",
     "connections_crashed": "Connections ended by an unexpected error in protocol code: a bug.",
+    "malformed_inputs": "Connections closed because a protocol library failed on received data.",
     "requests_crashed": "Requests failed by an error outside the app's error handlers: a bug.",
     "write_stalls": "Connections closed after limits.write_stall_s without progress of a write.",
     "vanished_peers": "Connections closed because the client's machine stopped responding.",

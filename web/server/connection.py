@@ -17,7 +17,7 @@ from web.server.protocols.http1 import Http1Protocol
 from web.server.protocols.http2 import LAST_STREAM_ID, Http2Protocol
 from web.server.settings import Context
 from web.server.stream import MAX_RECEIVE, SocketStream
-from web.server.tasks import Tasks
+from web.server.tasks import Tasks, in_one_line
 from web.server.writer import Address, ConnectionWriter, ServerStream, socket_stream
 
 _CLOSE_S = 1.0
@@ -179,7 +179,7 @@ class Connection:
             self._pending.clear()
             self._pending_bytes = 0
             self._drained.wake()
-            await self._handle(RawData(data))
+            await self._handle(data)
             self._unhandled -= len(data)
             self._reception.resize(self._unhandled + self._protocol.buffered_bytes)
         self._feeding = False
@@ -188,14 +188,23 @@ class Connection:
         """Close: there is no room in the budget for data that cannot be handled yet."""
         self.cut()
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, data: bytes) -> None:
+        """Let the protocol handle received data; answer 400 to whatever it raises, and close.
+
+        hypercorn, h2 and wsproto raise many kinds of exceptions on malformed input.
+        """
         try:
-            await self._protocol.handle(event)
+            await self._protocol.handle(RawData(data))
         except H2ProtocolAssumedError as assumed:
             self._protocol = Http2Protocol(self._protocol_context)
             self._on_idle()
             await self._initiate()
-            await self._protocol.handle(RawData(assumed.data))
+            await self._handle(assumed.data)
+        except Exception as error:
+            self._counters.malformed_inputs += 1
+            _log.warning("malformed input", client=self.client, error=in_one_line(error))
+            await self._protocol.on_malformed()
+            await self._begin_close()
 
     async def _on_idle_too_long(self) -> None:
         if self._head_begun:

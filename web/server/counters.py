@@ -16,6 +16,8 @@ class Counters:
     """Connections answered with 503 because `max_connections` were open."""
     connections_crashed: int = 0
     """Connections ended by an unexpected exception of the protocol."""
+    malformed_inputs: int = 0
+    """Connections closed because a protocol library raised an exception on received data."""
     requests_crashed: int = 0
     """Requests with an exception that the app did not handle."""
     write_stalls: int = 0

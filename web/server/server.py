@@ -5,7 +5,6 @@ Beyond the limit on connections, `refuse` answers a new one with 503 and closes 
 
 import errno
 import socket
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -18,7 +17,7 @@ from web.server.connection import Connection
 from web.server.request_id import header_of, state_with_id
 from web.server.settings import SAFETY, Context, ServerSettings
 from web.server.stream import SocketStream
-from web.server.tasks import split_cancelled
+from web.server.tasks import in_one_line, split_cancelled
 
 _TIMEOUT_S = 1.0
 """Seconds that the client has to send a request and read the response."""
@@ -215,12 +214,3 @@ def _answer() -> bytes:
     headers = [*_HEADERS, header_of(state_with_id(()))]
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
     return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, _BODY)
-
-
-def in_one_line(error: BaseException) -> str:
-    """Return the error and its location; for a group, those of each error."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(in_one_line(inner) for inner in error.exceptions)
-    frames = traceback.extract_tb(error.__traceback__)
-    location = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{error!r}{location}"

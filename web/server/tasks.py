@@ -1,5 +1,6 @@
 """Task group of one connection: its requests, and the connection's own tasks."""
 
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -48,8 +49,12 @@ class Tasks(Struct, frozen=True):
         return queue.put
 
     def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start a task that is cancelled with the connection."""
-        self.machinery.start_soon(func, *args)
+        """Start a task that is cancelled with the connection; do nothing if that has ended.
+
+        An app may accept a WebSocket whose client has just left.
+        """
+        if not self.machinery.cancel_scope.cancel_called:
+            self.machinery.start_soon(func, *args)
 
     async def _run(
         self, app: ASGIFramework, scope: Scope, queue: ReceiveQueue, send: AppSend
@@ -83,3 +88,12 @@ def split_cancelled(
         real, rest = error.split(Exception)
         return rest, cast("Exception | None", real)
     return error, None
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the error and its location; for a group, those of each error."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(in_one_line(inner) for inner in error.exceptions)
+    frames = traceback.extract_tb(error.__traceback__)
+    location = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{error!r}{location}"

@@ -1,4 +1,4 @@
-"""Pins the sources of hypercorn, Quart and Quart-Trio that our subclasses override.
+"""Pins the sources of h11, hypercorn, Quart and Quart-Trio that our subclasses override.
 
 When one of these tests fails, read the new source, check that our subclass is still correct, and
 write the new digest here.
@@ -15,14 +15,16 @@ import quart.asgi
 import quart_trio.app
 import quart_trio.asgi
 import quart_trio.wrappers.request
+from h11._receivebuffer import ReceiveBuffer
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
-VERSIONS = {"hypercorn": "0.18.0", "quart": "0.22.0", "quart-trio": "0.12.0"}
+VERSIONS = {"h11": "0.16.0", "hypercorn": "0.18.0", "quart": "0.22.0", "quart-trio": "0.12.0"}
 
 SOURCES: dict[Callable[..., object], str] = {
+    ReceiveBuffer: "108c4355eb3b",
     H11Protocol.__init__: "c7c989fd6a35",
     H11Protocol.handle: "3b56e0674474",
     H11Protocol.stream_send: "56a36254a368",

@@ -7,6 +7,7 @@ in another process can compare them with its own.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -18,6 +19,7 @@ from msgspec.structs import asdict, replace
 from actors.providers.simulated.steps import Step
 from actors.turn.chunks import TextChunk
 from actors.turn.model_call import JSON
+from store.records.private_files import private
 from web.drill.witness.formats.base import IncomingCall
 
 _MAX_RECORDS = 20_000
@@ -196,7 +198,8 @@ async def keep_witness_file(
 
     Raises `OSError` if the file cannot be written.
     """
-    with events, await trio.to_thread.run_sync(path.open, "ab") as file:
+    opening = partial(open, path, "ab", opener=private)
+    with events, await trio.to_thread.run_sync(opening) as file:
         task_status.started()
         try:
             await _append(file, events)

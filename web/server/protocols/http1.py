@@ -5,9 +5,8 @@ from enum import Enum, auto
 from typing import cast
 
 import h11
-import msgspec
 from hypercorn.events import Closed
-from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
+from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
@@ -15,6 +14,15 @@ from hypercorn.typing import ASGISendEvent, ConnectionState
 from hypercorn.utils import suppress_body
 
 from web.server.protocols.base import AppStream, ProtocolContext
+from web.server.protocols.strict_http import (
+    Headers,
+    RequestRefused,
+    StrictBuffer,
+    check_framing,
+    check_handshake,
+    error_body,
+    request_event,
+)
 from web.server.protocols.websocket import WebsocketStream
 from web.server.request_id import header_of, state_with_id
 
@@ -28,6 +36,7 @@ _MESSAGES = {
     400: "The request is not valid HTTP.",
     408: "The request's headers took too long to arrive.",
     431: "The request's headers are too large.",
+    501: "Transfer-Encoding must be chunked.",
     505: "Unsupported HTTP version. Use HTTP/1.1.",
 }
 
@@ -92,6 +101,9 @@ class Http1Protocol(H11Protocol):
         self._http2 = http2
         self._framing = Framing.LENGTH
         self._held = b""
+        self._refused = False
+        self._buffer = StrictBuffer()
+        cast("h11.Connection", self.connection)._receive_buffer = self._buffer
         self._id_header: tuple[bytes, bytes]
 
     @property
@@ -111,6 +123,18 @@ class Http1Protocol(H11Protocol):
         """Answer 408, unless no part of a head has arrived."""
         if isinstance(self.connection, h11.Connection) and self.connection.trailing_data[0]:
             await self._send_error_response(408)
+
+    async def on_malformed(self) -> None:
+        """Answer 400, or close a WebSocket with 1002; do nothing if a response has begun."""
+        if isinstance(self.stream, WebsocketStream):
+            await self.stream.on_malformed()
+        if self._h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            await self._send_error_response(400)
+
+    @property
+    def _h11(self) -> h11.Connection:
+        connection = self.connection
+        return connection if isinstance(connection, h11.Connection) else connection.h11_connection
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Write an event of the response."""
@@ -152,11 +176,11 @@ class Http1Protocol(H11Protocol):
         return Framing.CHUNKED if stream.scope["http_version"] >= "1.1" else Framing.CLOSE
 
     def _encode(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> bytes:
-        """Return the event's bytes; `b""` if the client broke the protocol, as in hypercorn."""
+        """Return the event's bytes; `b""` if the request was answered with an error."""
         try:
             return self.connection.send(event)
         except h11.LocalProtocolError:
-            if self.connection.their_state != h11.ERROR:
+            if not self._refused and self.connection.their_state != h11.ERROR:
                 raise
             return b""
 
@@ -191,32 +215,43 @@ class Http1Protocol(H11Protocol):
             raise H2ProtocolAssumedError(head + self.connection.trailing_data[0])
 
     async def _create_stream(self, request: h11.Request) -> None:
-        event = _as_event(request)
-        self._id_header = header_of(event.state)
-        if request.http_version not in {b"1.0", b"1.1"}:
-            await self._send_error_response(505)
+        try:
+            await self._begin(request, list(request.headers))
+        except RequestRefused as refused:
+            await self._send_error_response(refused.status, refused.message, refused.headers)
             await self.send(Closed())
-        elif _is_websocket(request):
+
+    async def _begin(self, request: h11.Request, headers: Headers) -> None:
+        version = request.http_version.decode()
+        if version not in {"1.0", "1.1"}:
+            raise RequestRefused(505, _MESSAGES[505])
+        check_framing(request.http_version, headers)
+        event = request_event(STREAM_ID, version, request.method, request.target, headers)
+        self._id_header = header_of(event.state)
+        if _is_websocket(request):
+            check_handshake(headers)
             self.stream = WebsocketStream(self._protocol_context, self.stream_send)
-            self.connection = H11WSConnection(cast("h11.Connection", self.connection))
-            await self.stream.handle(event)
+            self.connection = H11WSConnection(self._h11)
         else:
             self.stream = Http1Stream(self._protocol_context, self)
             self._framing = Framing.LENGTH
-            await self.stream.handle(event)
+        await self.stream.handle(event)
 
-    async def _send_error_response(self, status_code: int) -> None:
-        message = _MESSAGES.get(status_code, _MESSAGES[400])
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-        body = msgspec.json.encode({"error": error})
+    async def _send_error_response(
+        self, status_code: int, message: str = "", fields: Headers | None = None
+    ) -> None:
+        message = message or self._buffer.fault or _MESSAGES.get(status_code, _MESSAGES[400])
+        body = error_body(message)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            *(fields or ()),
             header_of(state_with_id(())),
             *self.config.response_headers("h11"),
         ]
         head = self._encode(h11.Response(headers=headers, status_code=status_code))
+        self._refused = True
         if head:
             await self._write(head + self._encode(h11.Data(data=body)))
             self._encode(h11.EndOfMessage())
@@ -231,18 +266,6 @@ def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
     if lines.count(b"\n") != len(headers) or not _LINES.fullmatch(lines):
         raise h11.LocalProtocolError("a header of the response is not valid HTTP")
     return lines
-
-
-def _as_event(request: h11.Request) -> Request:
-    headers = list(request.headers)
-    return Request(
-        stream_id=STREAM_ID,
-        headers=headers,
-        http_version=request.http_version.decode(),
-        method=request.method.decode("ascii").upper(),
-        raw_path=request.target,
-        state=state_with_id(headers),
-    )
 
 
 def _is_websocket(request: h11.Request) -> bool:

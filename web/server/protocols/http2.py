@@ -22,6 +22,12 @@ from priority.priority import MissingStreamError
 
 from web.server.protocols.base import AppStream, ProtocolContext
 from web.server.protocols.frame_limits import FrameLimitExceeded, FrameScanner
+from web.server.protocols.strict_http import (
+    RequestRefused,
+    check_fields,
+    error_body,
+    request_event,
+)
 from web.server.request_id import header_of, state_with_id
 
 LAST_STREAM_ID = 2**31 - 1
@@ -77,6 +83,10 @@ class Http2Protocol(H2Protocol):
     async def on_head_timeout(self) -> None:
         """Send GOAWAY: no request is open, so a 408 has no recipient."""
         await self.goaway()
+
+    async def on_malformed(self) -> None:
+        """Send GOAWAY with an error; a 400 could not be assigned to a stream."""
+        await self.goaway(code=ErrorCodes.PROTOCOL_ERROR)
 
     async def goaway(
         self, last_stream_id: int | None = None, code: ErrorCodes = ErrorCodes.NO_ERROR
@@ -154,10 +164,10 @@ class Http2Protocol(H2Protocol):
                 await self._forget(event.stream_id)
             elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 self._drop(event)
-            elif isinstance(event, h2.events.RequestReceived) and not _is_ascii(event):
-                self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             else:
                 await super()._handle_events([event])
+                if isinstance(event, h2.events.RequestReceived) and self.idle:
+                    await self.send(Updated(idle=True))  # it was refused
         await self._flush()
 
     async def _client_leaves(self, event: h2.events.ConnectionTerminated) -> None:
@@ -188,12 +198,32 @@ class Http2Protocol(H2Protocol):
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id = request.stream_id
+        try:
+            event = _as_event(request)
+        except RequestRefused as refused:
+            self._refuse(stream_id, refused)
+            return
         stream = AppStream(self._protocol_context, self.stream_send, stream_id)
         self.streams[stream_id] = stream
         self.stream_buffers[stream_id] = BoundedBuffer(self.context.event_class)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
-        await stream.handle(_as_event(request))
+        await stream.handle(event)
+
+    def _refuse(self, stream_id: int, refused: RequestRefused) -> None:
+        """Answer with an error, and reset the stream if the client has not ended it."""
+        body = error_body(refused.message)
+        headers = [
+            (b":status", b"%d" % refused.status),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            header_of(state_with_id(())),
+            *self.config.response_headers("h2"),
+        ]
+        with suppress(h2.exceptions.ProtocolError):  # if the client's window is too small
+            self.connection.send_headers(stream_id, headers)
+            self.connection.send_data(stream_id, body, end_stream=True)
+        self._reset(stream_id, ErrorCodes.NO_ERROR)
 
     async def _send_data(self, stream_id: int) -> None:
         """Send some of a stream's data; the stream may be reset during any await."""
@@ -211,16 +241,13 @@ class Http2Protocol(H2Protocol):
 
 
 def _as_event(request: h2.events.RequestReceived) -> Request:
+    """Return the request as hypercorn's event. Raises `RequestRefused`."""
     headers = [(bytes(name), bytes(value)) for name, value in request.headers or []]
     pseudo = dict(headers)
-    return Request(
-        stream_id=request.stream_id,
-        headers=filter_pseudo_headers(headers),
-        http_version="2",
-        method=pseudo[b":method"].decode("ascii").upper(),
-        raw_path=pseudo[b":path"],
-        state=state_with_id(headers),
-    )
+    check_fields(headers)
+    fields = filter_pseudo_headers(headers)
+    path = pseudo.get(b":path", b"")  # missing in CONNECT
+    return request_event(request.stream_id, "2", pseudo[b":method"], path, fields)
 
 
 def _settings(config: Config) -> h2.settings.Settings:
@@ -232,9 +259,3 @@ def _settings(config: Config) -> h2.settings.Settings:
             SettingCodes.MAX_HEADER_LIST_SIZE: config.h2_max_header_list_size,
         },
     )
-
-
-def _is_ascii(event: h2.events.RequestReceived) -> bool:
-    """Return True if method and path are ASCII, which hypercorn needs and `h2` does not check."""
-    pseudo = {bytes(name): bytes(value) for name, value in event.headers or [] if name[:1] == b":"}
-    return pseudo.get(b":method", b"\xff").isascii() and pseudo.get(b":path", b"\xff").isascii()

@@ -124,6 +124,11 @@ class WebsocketStream(Yielding, WSStream):
         if message is not None and message["type"] == "websocket.send":
             await self._yield_sometimes()
 
+    async def on_malformed(self) -> None:
+        """Close with 1002 if the handshake is complete."""
+        if self._is_open:
+            await self._end(CloseConnection(code=CloseReason.PROTOCOL_ERROR))
+
     @property
     def _is_open(self) -> bool:
         """True if messages can be sent: neither side has sent a close frame."""
