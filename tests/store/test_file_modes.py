@@ -1,6 +1,7 @@
 """Modes of the files that the store and the simulated provider create."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +24,9 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def modes(directory: Path) -> dict[str, int]:
-    """Return the mode of each file, without the parts of names that are ids."""
+    """Return the mode of each file, by its name without the owner's id."""
     return {
-        path.name.partition("-own")[0] + path.suffix: stat.S_IMODE(path.stat().st_mode)
+        re.sub(r"own_\w+", "own", path.name): stat.S_IMODE(path.stat().st_mode)
         for path in directory.iterdir()
     }
 
@@ -35,7 +36,7 @@ async def test_all_files_of_the_store_are_private(tmp_path: Path) -> None:
     async with open_store(StoreSettings(url=f"sqlite:///{tmp_path}/t.db")):
         found = modes(tmp_path)
     assert found == dict.fromkeys(
-        ["t.db.db", "t.db-wal.db-wal", "t.db-shm.db-shm", "t.db.lock", "t.db.spool"], PRIVATE
+        ["t.db", "t.db-wal", "t.db-shm", "t.db-own.lock", "t.db-own.spool"], PRIVATE
     )
 
 
@@ -47,7 +48,7 @@ async def test_existing_database_keeps_its_mode(tmp_path: Path) -> None:
     path.chmod(0o640)
     async with open_store(settings):
         found = modes(tmp_path)
-    assert (found["t.db.db"], found["t.db-wal.db-wal"]) == (0o640, 0o640)
+    assert (found["t.db"], found["t.db-wal"]) == (0o640, 0o640)
 
 
 @pytest.mark.usefixtures("umask")
@@ -55,7 +56,7 @@ def test_refused_records_are_private(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "t.spool", 1 << 20)
     spool.set_aside(b"record")
     spool.close(remove=True)
-    assert modes(tmp_path) == {"t.spool-refused.spool-refused": PRIVATE}
+    assert modes(tmp_path) == {"t.spool-refused": PRIVATE}
 
 
 @pytest.mark.usefixtures("umask")
