@@ -67,7 +67,7 @@ def http2_statuses(answer: bytes) -> list[int]:
         length, kind = int.from_bytes(answer[:3], "big"), answer[3]
         payload, answer = answer[9 : 9 + length], answer[9 + length :]
         if kind == 1:
-            found += [int(v) for name, v in decoder.decode(payload) if name == ":status"]
+            found += [int(v) for name, v in decoder.decode(payload, raw=True) if name == b":status"]
     return found
 
 

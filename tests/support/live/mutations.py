@@ -98,7 +98,7 @@ def http2(rng: random.Random) -> bytes:
         frames += _http2_request(rng, encoder, stream_id)
     data = [frame.serialize() for frame in frames]
     if rng.random() < 0.5:
-        changes: list[Callable[[], None]] = [
+        changes: list[Callable[[], object]] = [
             lambda: data.insert(rng.randrange(len(data)), rng.choice(data)),
             lambda: rng.shuffle(data),
             lambda: data.append(_odd_frame(rng)),
@@ -135,7 +135,7 @@ def _http2_request(rng: random.Random, encoder: Encoder, stream_id: int) -> list
         frames.append(
             h2.HeadersFrame(stream_id, encoder.encode([(b"a", b"b")]), flags=["END_HEADERS"])
         )
-    frames[-1].flags.add("END_STREAM")  # type: ignore[attr-defined]  # set on instances
+    frames[-1].flags.add("END_STREAM")
     return frames
 
 

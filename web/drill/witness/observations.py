@@ -7,7 +7,6 @@ in another process can compare them with its own.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -198,8 +197,8 @@ async def keep_witness_file(
 
     Raises `OSError` if the file cannot be written.
     """
-    opening = partial(open, path, "ab", opener=private)
-    with events, await trio.to_thread.run_sync(opening) as file:
+    opened = await trio.to_thread.run_sync(lambda: open(path, "ab", opener=private))  # noqa: SIM115
+    with events, opened as file:
         task_status.started()
         try:
             await _append(file, events)
