@@ -414,7 +414,8 @@ async def test_connect_timeout_and_refused_connection(autojump_clock: MockClock)
             raise httpx.ConnectError("connection refused")
 
         stage.provider._connect = refuse  # type: ignore[assignment]
-        assert (await stage.failure()).kind is FailureKind.REFUSED
+        failure = await stage.failure()
+        assert (failure.kind, failure.sent) == (FailureKind.REFUSED, False)
 
 
 @pytest.mark.parametrize("messages", [(), (CREATED,), (CREATED, HI)])

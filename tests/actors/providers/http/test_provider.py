@@ -296,6 +296,7 @@ async def test_incomplete_error_body_is_reported_by_status(
 async def test_no_response(script: list[Line], kind: FailureKind) -> None:
     failure = await Setting(*script).failure()
     assert failure.kind is kind
+    assert failure.sent
     assert "up" not in failure.message.split()
 
 
@@ -303,11 +304,11 @@ async def test_refused_and_too_slow_connections(autojump_clock: trio.testing.Moc
     refusing = HttpProvider("p", URL, None, Peer().client())
     with pytest.raises(UpstreamFailure) as caught:
         await refusing.open(CALL, connect_s=5.0)
-    assert caught.value.kind is FailureKind.REFUSED
+    assert (caught.value.kind, caught.value.sent) == (FailureKind.REFUSED, False)
     slow = HttpProvider("p", URL, None, Peer(MemoryWire(), connect_s=9.0).client())
     with pytest.raises(UpstreamFailure) as caught:
         await slow.open(CALL, connect_s=5.0)
-    assert caught.value.kind is FailureKind.CONNECT_TIMEOUT
+    assert (caught.value.kind, caught.value.sent) == (FailureKind.CONNECT_TIMEOUT, False)
     assert trio.current_time() == pytest.approx(5.0)
 
 
