@@ -3,7 +3,6 @@
 import gc
 import os
 import random
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -47,11 +46,6 @@ SWEEP_EVERY_S = 300.0
 RECOVER_EVERY_S = 20.0
 _YOUNG = 5_000
 """Allocations between young collections. Python's default, 700, means several per request."""
-_SWITCH_S = 0.001
-"""Seconds after which a thread that decodes a large body has to give the GIL to the event loop.
-
-With Python's default, 5 ms, each system call of a request could wait that long.
-"""
 _ALONE = Inheritance()
 
 _log = structlog.get_logger("trouper.server")
@@ -82,7 +76,6 @@ async def serve(
         await nursery.start(reload_on_sighup, config.server, server)
         urls = await nursery.start(server.serve, sockets)
         tune_gc()
-        sys.setswitchinterval(_SWITCH_S)
         _log.info("server started", url=", ".join(urls), models=service.planner.names)
         task_status.started(urls)
         await report_ready(inheritance, stop, nursery)

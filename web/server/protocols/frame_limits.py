@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from h2.errors import ErrorCodes
 
 FRAMES_IN_A_ROW = 16
-"""Number of frames that are handled before other tasks get to run.
-
-An HTTP/2 request, the most expensive frame, takes about 1 ms.
-"""
+"""Number of frames that are handled before other tasks get to run."""
 _BURST = 1000
 _PER_S = 33
 """Control frames that a client may send at once, and per second: nghttp2's limit on resets."""
