@@ -163,6 +163,8 @@ async def check_bad_prompt(clients: Clients) -> None:
     for _ in range(2):
         assert not await clients.ask(POISON)
     assert all([await clients.ask() for _ in range(36)])
-    _, route = await fetch(clients.server, "/v1/routes")
-    (shown,) = route["data"]  # type: ignore[misc]
-    assert (shown["state"], shown["failures"]) == ("closed", 1)
+    _, found = await fetch(clients.server, "/v1/routes")
+    assert isinstance(found["data"], list)
+    assert [(one["route"], one["state"], one["failures"]) for one in found["data"]] == [
+        ("up/m", "closed", 1)
+    ]

@@ -181,7 +181,7 @@ async def test_failure_before_content_is_an_http_status(
         assert response.status_code == status
         assert response.headers["x-turn-id"] == "turn_1"
         assert error_of(response)["code"] == code
-        assert response.headers.get("retry-after") == ("7" if status == 429 else None)
+        assert response.headers.get("retry-after") == {429: "7", 503: "1"}.get(status)
         assert harness.turns.record.turn.id == "turn_1"
 
 
