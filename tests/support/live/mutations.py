@@ -78,9 +78,14 @@ def http1(rng: random.Random) -> bytes:
 
 Field = tuple[bytes, bytes]
 
-PATHS = [b"/health", b"/v1/models", b"/v1/chat/completions", b"/v1/turns?limit=1", b"*", b"", b"?q"]
-METHODS = [b"GET", b"HEAD", b"POST", b"OPTIONS", b"CONNECT", b"head", b"\xff"]
+PATHS = [b"/v1/chat/completions", b"/health", b"/v1/models", b"/v1/turns?limit=1", b"/no"]
+TARGETS = [b"*", b"?q", b"health", b"http://u/health", b"//", b"/%00%1b", b"/\xff", b"/ ", b"/\x1b"]
+METHODS = [b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"CONNECT", b"head", b"BREW", b"\xff", b""]
+HOSTS = [b"", b"t:1", b"u@t", b"[", b"[::1]", b"\xff", b"a/b", b"a b", b"t:x", b"\x1b"]
+HTTP2_TOKENS = [b"\0", b"\xff", b"\x01", b"\0\0\0\4\0\0\0\0\0", b"\0\0\4\3\0\0\0\0\1"]
 FIELDS: list[Field] = [
+    *((b"a", b"\x1b"), (b"a", b"\xff"), (b"remote-addr", b"x"), (b"accept", b"*/*;q=nan")),
+    *((b"range", b"bytes=5-1"), (b"origin", b"null"), (b"authorization", b"Basic \xff")),
     *((b":path", b"/"), (b":status", b"200"), (b":protocol", b"websocket"), (b"host", b"u")),
     *((b"connection", b"close"), (b"te", b"gzip"), (b"transfer-encoding", b"chunked")),
     *((b"content-length", b"+5"), (b"content-length", b"5"), (b"content-length", b"9" * 5000)),
@@ -90,51 +95,55 @@ FIELDS: list[Field] = [
 ]
 
 
-def http2(rng: random.Random) -> bytes:
-    """Return the bytes of a connection with some requests, mutated in their fields or frames."""
+def http2(rng: random.Random) -> list[bytes]:
+    """Return the bytes of a connection, in one or two parts; one kind of thing in it is wrong."""
     encoder = Encoder()
-    frames: list[h2.Frame] = [h2.SettingsFrame(0)]
-    for stream_id in range(1, 2 * rng.randrange(2, 5), 2):
-        frames += _http2_request(rng, encoder, stream_id)
-    data = [frame.serialize() for frame in frames]
-    if rng.random() < 0.5:
+    kind = rng.choice((*["fields", "target", "frames", "bytes"] * 4, "preface"))
+    requests = range(1, 2 * rng.randrange(2, 5), 2)
+    frames = [
+        frame.serialize()
+        for stream_id in requests
+        for frame in _http2_request(rng, encoder, stream_id, kind if stream_id > 1 else "target")
+    ]
+    if kind == "frames":
         changes: list[Callable[[], object]] = [
-            lambda: data.insert(rng.randrange(len(data)), rng.choice(data)),
-            lambda: rng.shuffle(data),
-            lambda: data.append(_odd_frame(rng)),
-            lambda: data.insert(1, _odd_frame(rng)),
-            lambda: data.pop(),
+            lambda: frames.insert(rng.randrange(len(frames)), rng.choice(frames)),
+            lambda: rng.shuffle(frames),
+            lambda: frames.append(_odd_frame(rng)),
+            lambda: frames.pop(rng.randrange(len(frames))),
         ]
         rng.choice(changes)()
-    raw = b"".join(data)
-    if rng.random() < 0.4:
-        raw = mutate(
-            rng, raw, [b"\0", b"\xff", b"\x01", b"\0\0\0\4\0\0\0\0\0", b"\0\0\4\3\0\0\0\0\1"]
-        )
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    return (mutate(rng, preface) if rng.random() < 0.05 else preface) + raw
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2.SettingsFrame(0).serialize()
+    if kind == "preface":
+        preface = mutate(rng, preface)
+    at = rng.choice((0, rng.randrange(len(frames) + 1)))
+    rest = b"".join(frames[at:])
+    if kind == "bytes" and rest:
+        rest = mutate(rng, rest, HTTP2_TOKENS)
+    return [preface + b"".join(frames[:at]), rest] if at else [preface + rest]
 
 
-def _http2_request(rng: random.Random, encoder: Encoder, stream_id: int) -> list[h2.Frame]:
+def _http2_request(
+    rng: random.Random, encoder: Encoder, stream_id: int, kind: str
+) -> list[h2.Frame]:
     path = rng.choice(PATHS)
-    fields = [
-        (b":method", rng.choice(METHODS) if rng.random() < 0.4 else b"GET"),
-        (b":scheme", b"http"),
-        (b":authority", mutate(rng, b"t:80") if rng.random() < 0.2 else b"t"),
-        (b":path", mutate(rng, path) if rng.random() < 0.3 else path),
+    fields = {b":method": b"POST" if path == PATHS[0] else b"GET", b":scheme": b"http"}
+    fields |= {b":authority": b"t", b":path": path}
+    if kind == "target":
+        changes = [(b":method", METHODS), (b":path", TARGETS), (b":authority", HOSTS)]
+        name, values = rng.choice(changes)
+        fields[name] = rng.choice(values)
+    head = list(fields.items())
+    if kind == "fields":
+        head.insert(rng.choice((*[len(head)] * 9, rng.randrange(4))), rng.choice(FIELDS))
+    frames: list[h2.Frame] = [
+        h2.HeadersFrame(stream_id, encoder.encode(head), flags=["END_HEADERS"])
     ]
-    if rng.random() < 0.2:
-        fields.pop(rng.randrange(len(fields)))
-    for _ in range(rng.choice((0, 0, 1, 2))):
-        fields.insert(rng.randrange(len(fields) + 1), rng.choice(FIELDS))
-    head = h2.HeadersFrame(stream_id, encoder.encode(fields), flags=["END_HEADERS"])
-    frames: list[h2.Frame] = [head]
-    if rng.random() < 0.4:
+    if path == PATHS[0]:
         frames.append(h2.DataFrame(stream_id, CHAT))
-    if rng.random() < 0.2:
-        frames.append(
-            h2.HeadersFrame(stream_id, encoder.encode([(b"a", b"b")]), flags=["END_HEADERS"])
-        )
+        if rng.random() < 0.2:
+            trailers = encoder.encode([(b"a", b"b")])
+            frames.append(h2.HeadersFrame(stream_id, trailers, flags=["END_HEADERS"]))
     frames[-1].flags.add("END_STREAM")
     return frames
 
