@@ -363,15 +363,18 @@ FAILED_BEFORE_CONTENT: list[Scene] = [
 TWO_QUESTIONS = [("user", "One"), ("assistant", "Hello"), ("user", "Two")]
 
 
-def fails_once(scene: Scene, *first: Line) -> ScriptedProvider:
-    """Return a provider that answers, fails in one turn, and then always answers "Hello"."""
-    return ScriptedProvider(*first, then=[scene, Scene(tuple(HELLO))])
+def fails_once(scene: Scene, *first: Line, attempts: int = 1) -> ScriptedProvider:
+    """Return a provider that answers, fails in one turn, and then always answers "Hello".
+
+    The turn makes so many `attempts`: it asks its sole route again until the client has content.
+    """
+    return ScriptedProvider(*first, then=[*[scene] * attempts, Scene(tuple(HELLO))])
 
 
 @pytest.mark.parametrize("scene", [*FAILED_BEFORE_CONTENT, Scene((text("Hel"), BROKEN_DOWN))])
 async def test_failed_request_can_be_repeated(autojump_clock: MockClock, scene: Scene) -> None:
     """SDKs retry a 502 by themselves, without the content that was streamed before it."""
-    async with open_harness(fails_once(scene, *HELLO)) as harness:
+    async with open_harness(fails_once(scene, *HELLO, attempts=3)) as harness:
         await create_response(harness, input="One", conversation="c")
         assert (await post_response(harness, input="Two", conversation="c")).status_code == 502
         await create_response(harness, input="Two", conversation="c")
@@ -386,7 +389,9 @@ async def test_failed_request_can_be_repeated(autojump_clock: MockClock, scene: 
 async def test_tool_outputs_can_be_sent_again_after_a_failure(
     autojump_clock: MockClock, scene: Scene, stream: bool
 ) -> None:
-    async with open_harness(fails_once(scene, *TOOL_CALL_ANSWER)) as harness:
+    has_content = scene.lines[0] is not BROKEN_DOWN
+    main = fails_once(scene, *TOOL_CALL_ANSWER, attempts=1 if stream and has_content else 3)
+    async with open_harness(main) as harness:
         await create_response(harness, conversation="c", tools=[WEATHER_TOOL])
         await post_response(harness, conversation="c", input=[function_output()], stream=stream)
         assert harness.store.finals[1].status == "failed"
