@@ -5,10 +5,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import hpack
-import pytest
 import trio
 
 from tests.support.live.harness import Process, Server, serving, write_config
@@ -18,43 +18,39 @@ from tests.support.sizes import FULL
 
 SEED = 12
 SCALE = 1 if FULL else 20
-AT_A_TIME = 32
-FIRST_S = 0.3
-"""Seconds to wait for the first byte of a response; input may be incomplete."""
-QUIET_S = 0.1
-"""Seconds without data after which a response counts as complete."""
+AT_A_TIME = 48
+"""Number of connections of each kind that are open at the same time."""
+SETTINGS = """
+grace_s = 0
+drain_s = 1
+http2 = true
+keep_alive_s = 0.5
+header_s = 0.5
+body_s = 0.5
+"""
+"""Short timeouts, because most conversations last until the server closes the connection."""
+STUCK_S = 2.0
+"""Seconds after which the client closes a WebSocket that waits for the rest of a frame."""
 LONGEST_S = 2.0
 """Maximum time in seconds that a neighbour's request may take on a busy machine."""
 INTENDED = {501, 503, 505}
 """Statuses above 499 that are correct: unknown methods, simulated models, unknown versions."""
 
-Statuses = Counter[int]
-
 
 async def converse(port: int, parts: list[bytes], *, end: bool) -> bytes:
-    """Send the parts, each after the answer to the one before, and return all answers."""
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    """Send the parts, each after the first answer, and return all data up to the end."""
     got = b""
-    async with stream:
-        try:
-            for number, part in enumerate(parts, 1):
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        with suppress(trio.BrokenResourceError), trio.move_on_after(STUCK_S):
+            for part in parts:
                 await stream.send_all(part)
-                if end and number == len(parts):
-                    await stream.send_eof()
-                got += await _answer(stream)
-        except trio.BrokenResourceError:
-            pass  # the server may reset a connection that sends more than it should
+                if part is not parts[-1]:
+                    got += await stream.receive_some()
+            if end:
+                await stream.send_eof()
+            async for data in stream:
+                got += data
     return got
-
-
-async def _answer(stream: trio.SocketStream) -> bytes:
-    got = b""
-    while True:
-        with trio.move_on_after(QUIET_S if got else FIRST_S) as scope:
-            data = await stream.receive_some()
-        if scope.cancelled_caught or not data:
-            return got
-        got += data
 
 
 def http1_statuses(answer: bytes) -> list[int]:
@@ -86,29 +82,29 @@ async def fuzz_websocket(port: int, rng: random.Random) -> list[int]:
 
 
 Attack = Callable[[int, random.Random], Awaitable[list[int]]]
-ATTACKS: dict[str, tuple[Attack, int]] = {
-    "http1": (fuzz_http1, 10_000 // SCALE),
-    "http2": (fuzz_http2, 3_000 // SCALE),
-    "websocket": (fuzz_websocket, 2_000 // SCALE),
-}
+ATTACKS: list[tuple[Attack, int]] = [
+    (fuzz_http1, 10_000 // SCALE),
+    (fuzz_http2, 3_000 // SCALE),
+    (fuzz_websocket, 2_000 // SCALE),
+]
 
 
-async def run(server: Server, attack: Attack, count: int) -> Statuses:
-    """Run an attack `count` times, each from its own seed, and count the statuses."""
-    statuses: Statuses = Counter()
+async def run(server: Server, attack: Attack, count: int) -> None:
+    """Run an attack `count` times, each from its own seed, and check the statuses."""
+    statuses: Counter[int] = Counter()
     seeds = iter(range(count))
 
     async def work() -> None:
         for seed in seeds:
-            rng = random.Random(SEED * 1_000_000 + seed)
-            for status in await attack(server.port, rng):
+            for status in await attack(server.port, random.Random(SEED * 1_000_000 + seed)):
                 assert status < 500 or status in INTENDED, f"seed {seed} got {status}"
                 statuses[status] += 1
 
     async with trio.open_nursery() as nursery:
         for _ in range(AT_A_TIME):
             nursery.start_soon(work)
-    return statuses
+    assert statuses.total() > count / 3, "most connections must get an answer"
+    assert len(statuses) > 3
 
 
 async def be_a_neighbour(server: Server, waits: list[float]) -> None:
@@ -121,23 +117,20 @@ async def be_a_neighbour(server: Server, waits: list[float]) -> None:
         await trio.sleep(0.02)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-async def test_malformed_input_does_no_harm(tmp_path: Path, upstream: Process, name: str) -> None:
-    attack, count = ATTACKS[name]
-    config = write_config(tmp_path, upstream.port, "grace_s = 0\ndrain_s = 1\nhttp2 = true\n")
+async def test_malformed_input_does_no_harm(tmp_path: Path, upstream: Process) -> None:
+    config = write_config(tmp_path, upstream.port, SETTINGS)
     waits: list[float] = []
     with serving(tmp_path, config) as server:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(be_a_neighbour, server, waits)
-            statuses = await run(server, attack, count)
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as neighbourhood:
+            neighbourhood.start_soon(be_a_neighbour, server, waits)
+            async with trio.open_nursery() as attacks:
+                for attack, count in ATTACKS:
+                    attacks.start_soon(run, server, attack, count)
+            neighbourhood.cancel_scope.cancel()
         figures = await metrics(server)
-        assert (await fetch(server, "/health"))[0] == 200
-    assert sum(statuses.values()) > count / 4
-    assert len(waits) > 5
+    assert len(waits) > 10
     assert max(waits) < LONGEST_S
-    assert figures["trouper_connections_crashed_total"] == 0
-    assert figures["trouper_requests_crashed_total"] == 0
-    assert figures["trouper_malformed_inputs_total"] == 0
+    failed = ("connections_crashed", "requests_crashed", "malformed_inputs")
+    assert {name: figures[f"trouper_{name}_total"] for name in failed} == dict.fromkeys(failed, 0)
     assert [line for line in server.output.splitlines() if '"level":"error"' in line] == []
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", server.output)

@@ -159,17 +159,16 @@ def _odd_frame(rng: random.Random) -> bytes:
 
 
 def websocket(rng: random.Random) -> list[bytes]:
-    """Return a handshake and frames, which are mutated, to be sent one after the other."""
+    """Return a handshake and frames, to be sent in one part or two; some of them are mutated."""
     create = json.dumps({"type": "response.create", "model": "sim:tokens=2,delay=0", "input": "a"})
     handshake = mutate(rng, WEBSOCKET) if rng.random() < 0.2 else WEBSOCKET
     texts = [create.encode(), b"{}", b"[", b"\xff", b"\xed\xa0\x80", b"", CHAT]
     frames = [_frame(rng, rng.choice(texts)) for _ in range(rng.randrange(4))]
     raw = b"".join(frames)
-    if raw and rng.random() < 0.4:
+    if rng.random() < 0.4:
         raw = mutate(rng, raw, [b"\0", b"\xff", b"\x80", b"\x88\x80\0\0\0\0", b"\x89\xff"])
-    if rng.random() < 0.2:
-        return [handshake + raw]
-    return [handshake, raw]
+    raw += b"\x88\x82\0\0\0\0\x03\xe8"  # a close frame, so that the conversation ends
+    return [handshake + raw] if rng.random() < 0.2 else [handshake, raw]
 
 
 def _frame(rng: random.Random, payload: bytes) -> bytes:
