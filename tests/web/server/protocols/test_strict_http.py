@@ -14,7 +14,9 @@ import h11
 import msgspec
 import pytest
 import trio
+from h2.errors import ErrorCodes
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+from hyperframe.frame import GoAwayFrame
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -177,8 +179,10 @@ async def echo(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallabl
 
 
 @asynccontextmanager
-async def connected(http2: bool = False) -> AsyncIterator[trio.abc.HalfCloseableStream]:
-    """Connect to a server of `echo`; check that it reports neither crashes nor exceptions."""
+async def connected(
+    http2: bool = False, logged: tuple[str, ...] = ()
+) -> AsyncIterator[trio.abc.HalfCloseableStream]:
+    """Connect to a server of `echo`; check that it logs only these events."""
     theirs, ours = memory_stream_pair()
     server = HttpServer(echo, ServerSettings(http2=http2))
     with capture_logs() as logs:
@@ -186,7 +190,7 @@ async def connected(http2: bool = False) -> AsyncIterator[trio.abc.HalfCloseable
             nursery.start_soon(server.handle, ours)
             yield theirs
             nursery.cancel_scope.cancel()
-    assert logs == []
+    assert tuple(line["event"] for line in logs) == logged
 
 
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
@@ -234,7 +238,7 @@ async def test_refused_head_request_gets_no_body(autojump_clock: MockClock) -> N
         assert (await read_all(stream)).partition(b"\r\n\r\n")[2] == b""
 
 
-async def test_unsupported_websocket_version_is_told_the_supported_one(
+async def test_unsupported_websocket_version_gets_the_supported_one(
     autojump_clock: MockClock,
 ) -> None:
     async with connected() as stream:
@@ -279,12 +283,16 @@ class H2Peer:
         )
         self._connection.initiate_connection()
 
-    async def ask(self, fields: dict[str, bytes], *, end: bool = True) -> tuple[bytes, bytes]:
-        """Send a request and return the status and the body of the response."""
+    async def send(self, fields: dict[str, bytes], *, end: bool = True) -> None:
+        """Send a request with these fields."""
         stream_id = self._connection.get_next_available_stream_id()
         headers = [(name.encode(), value) for name, value in fields.items()]
         self._connection.send_headers(stream_id, headers, end_stream=end)
         await self._stream.send_all(self._connection.data_to_send())
+
+    async def ask(self, fields: dict[str, bytes], *, end: bool = True) -> tuple[bytes, bytes]:
+        """Send a request and return the status and the body of the response."""
+        await self.send(fields, end=end)
         status = body = b""
         while True:
             data = await self._stream.receive_some()
@@ -318,6 +326,47 @@ async def test_connection_is_idle_after_a_refused_http2_request(autojump_clock: 
         await H2Peer(stream).ask(VALID | {":path": b"*"})
         await read_all(stream)
     assert trio.current_time() - began == pytest.approx(ServerSettings().keep_alive_s)
+
+
+# Exceptions that nothing foresees
+
+
+def fail(*_: object) -> None:
+    raise KeyError("in a library")
+
+
+async def test_unexpected_exception_is_answered_with_400(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.server.protocols.http1.request_event", fail)
+    began = trio.current_time()
+    async with connected(logged=("malformed input",)) as stream:
+        await stream.send_all(get() + get())
+        answer = await read_all(stream)
+        assert trio.current_time() == began
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 400 ") == 1
+
+
+async def test_unexpected_exception_of_http2_is_answered_with_goaway(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.server.protocols.http2.request_event", fail)
+    async with connected(http2=True, logged=("malformed input",)) as stream:
+        peer = H2Peer(stream)
+        await peer.send(VALID)
+        goaway = GoAwayFrame(0, last_stream_id=1, error_code=ErrorCodes.PROTOCOL_ERROR)
+        assert goaway.serialize() in await read_all(stream)
+
+
+async def test_unexpected_exception_of_a_websocket_closes_it_with_1002(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.server.protocols.websocket.WebsocketStream._handle_events", fail)
+    async with connected(logged=("malformed input",)) as stream:
+        await stream.send_all(WEBSOCKET)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await stream.send_all(b"\x89\x80\0\0\0\0")
+        assert await read_all(stream) == b"\x88\x02\x03\xea"
 
 
 # Properties of the buffer
