@@ -254,14 +254,18 @@ async def test_stalled_reader_is_disconnected(small_limits: Server, upstream: Pr
     await until(lambda: has_logged(small_limits, "write stalled"))
 
 
-async def test_idle_socket_gets_pings(small_limits: Server) -> None:
+async def test_idle_socket_gets_pings_and_is_closed_without_a_pong(small_limits: Server) -> None:
+    ping, pong, close = b"\x89\x00", b"\x8a\x80\0\0\0\0", b"\x88"
     async with open_raw_socket(small_limits) as stream:
         began = time.monotonic()
-        pings = b""
-        while len(pings) < 8:
-            pings += await stream.receive_some()
-        assert pings == b"\x89\x00" * (len(pings) // 2)
+        for _ in range(4):
+            assert await stream.receive_some() == ping
+            await stream.send_all(pong)
         assert 2 < time.monotonic() - began < 5
+        rest = b""
+        while close not in rest:
+            rest += await stream.receive_some()
+        assert rest.startswith(ping * 2 + close)
 
 
 async def test_sigterm_closes_each_socket_once_it_has_no_response_in_progress(

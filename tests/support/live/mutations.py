@@ -10,10 +10,11 @@ from hyperframe import frame as h2
 from tests.support.live.http_client import QUESTION
 
 CHAT = json.dumps({"model": "sim:tokens=2,delay=0", "messages": QUESTION}).encode()
-HEAD = b"Host: t\r\nContent-Type: application/json\r\nConnection: close\r\n"
+HEAD = b"Host: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
 CHUNKS = b"%x\r\n%b\r\n0\r\nA: b\r\n\r\n" % (len(CHAT), CHAT)
 WEBSOCKET = (
-    b"GET /v1/responses HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/responses HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 
@@ -26,7 +27,7 @@ REQUESTS = [
     b"DELETE /v1/responses/resp_1 HTTP/1.1\r\n%b\r\n" % HEAD,
     b"POST /v1/routes/a/b/reset HTTP/1.1\r\n%b\r\n" % HEAD,
     b"GET /health HTTP/1.0\r\n\r\nGET /ready HTTP/1.1\r\n%b\r\n" % HEAD,
-    b"GET /health HTTP/1.1\r\nHost: t\r\n\r\n" * 2,
+    b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2,
     b"POST /v1/chat/completions HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b"
     % (HEAD, len(CHAT), CHAT),
     b"POST /v1/responses HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\n%b" % (HEAD, CHUNKS),
@@ -128,7 +129,7 @@ def _http2_request(
 ) -> list[h2.Frame]:
     path = rng.choice(PATHS)
     fields = {b":method": b"POST" if path == PATHS[0] else b"GET", b":scheme": b"http"}
-    fields |= {b":authority": b"t", b":path": path}
+    fields |= {b":authority": b"localhost", b":path": path}
     if kind == "target":
         changes = [(b":method", METHODS), (b":path", TARGETS), (b":authority", HOSTS)]
         name, values = rng.choice(changes)
