@@ -15,7 +15,7 @@ from actors.attempts.client_errors import not_continued, nothing_asked
 from actors.continuation.interruption import Interruption
 from actors.routing.route_board import RouteChoice
 from actors.turn.failure_class import FailureClass, failure_class_of
-from actors.turn.model_call import UpstreamFailure
+from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.request import PlannedRoute
 from actors.turn.step import Step
 
@@ -157,7 +157,11 @@ class Failover:
             return Try(self._routes[0], wait_s)
         if self.last is None:
             return GiveUp(nothing_asked(self._step.skipped(), retry_in_s))
-        return GiveUp(not_continued(self.interruption.failure or self.last, self.last))
+        first = self.interruption.failure
+        restarted = not self.interruption.seen and self.last.kind is not FailureKind.REJECTED
+        if first is None or restarted:
+            return GiveUp(self.last)
+        return GiveUp(not_continued(first, self.last))
 
     def _choose_after(self, failure: UpstreamFailure, left_s: float) -> float:
         """Choose the next route and return the seconds to wait before it is tried."""

@@ -309,6 +309,10 @@ def test_sole_route_is_asked_again_for_a_call_that_does_not_stream() -> None:
     action = failover.failed(failure(K.TRUNCATED), math.inf)
     assert isinstance(action, Try)
     assert action.planned is MAIN
+    failover.interruption.seen = True
+    failover.failed(failure(K.TRUNCATED), math.inf)
+    last = failure(K.IDLE_TIMEOUT)
+    assert gives_up(failover, last) is last, "a restarted answer was not continued"
 
 
 def test_sole_route_is_not_asked_to_continue_a_streamed_answer() -> None:

@@ -60,8 +60,9 @@ RECOVERS_S = 60.0
 """Duration of an outage, in seconds."""
 BACK_WITHIN_S = 30.0
 """Limit for using the primary again after an outage, in seconds."""
-PROBES = 14
-"""Limit of requests to a route that is down: two for each of five calls, then four probes."""
+PROBES = 20
+"""Limit of requests to a route that is down: at most three for each of the five calls that open its
+breaker (the transport repeats a request on a reused connection), then a few probes."""
 PROMPTLY_S = 2.0
 TOKEN_S = 0.02
 """Seconds between tokens of a simulated model."""
