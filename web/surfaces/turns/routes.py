@@ -29,8 +29,9 @@ def turn_routes(service: Service) -> Blueprint:
 
     @blueprint.after_request
     async def name_the_turn(response: Response) -> Response:
-        turn_id = (request.view_args or {}).get("turn_id")
-        if turn_id is not None and response.status_code != 404:
+        turn_id = (request.view_args or {}).get("turn_id", "")
+        # Errors that come before the turn is looked up are of any id, which may be no valid header.
+        if _TURN_ID.fullmatch(turn_id) and response.status_code != 404:
             response.headers["X-Turn-Id"] = turn_id
         return response
 

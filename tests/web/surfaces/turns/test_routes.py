@@ -114,6 +114,16 @@ async def test_unknown_turn_is_404(autojump_clock: MockClock, path: str) -> None
         assert code_of(response) == "turn_not_found"
 
 
+@pytest.mark.parametrize("id", ["%00", "%0D%0Ax", "%C3%A9"])
+async def test_id_that_is_no_header_value_is_not_repeated(
+    autojump_clock: MockClock, id: str
+) -> None:
+    async with open_harness() as harness:
+        response = await harness.client.request("OPTIONS", f"/v1/turns/{id}")
+        assert response.status_code == 200
+        assert "X-Turn-Id" not in response.headers
+
+
 async def test_cancel_of_an_unknown_turn_is_404(autojump_clock: MockClock) -> None:
     async with open_harness() as harness:
         assert (await harness.post("/v1/turns/turn_9/cancel")).status_code == 404
