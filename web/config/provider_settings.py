@@ -32,8 +32,8 @@ def format_names() -> tuple[str, ...]:
 def _base_url(text: str) -> str:
     if not _VISIBLE.fullmatch(text):
         raise ValueError("must not contain white space or non-ASCII characters")
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         httpx.URL(text).host.encode("idna")
         parts.port  # noqa: B018 (reading it checks it)
     except (httpx.InvalidURL, ValueError):

@@ -5,6 +5,7 @@ The attribute docstrings are also the texts of `docs/reference/configuration.md`
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -58,6 +59,14 @@ def _address(written: object) -> Address | Inherited:
 Loopback = Annotated[Address | Inherited, PlainValidator(_address), PlainSerializer(str)]
 
 
+def _store_url(text: str) -> str:
+    try:
+        urlsplit(text)
+    except ValueError:
+        raise ValueError("must be a URL, such as sqlite:///trouper.db") from None
+    return text
+
+
 def _lower(written: object) -> object:
     return written.lower() if isinstance(written, str) else written
 
@@ -109,7 +118,9 @@ class Cors(Section):
 class Store(Section):
     """The database for turns."""
 
-    url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+]*://")] = "sqlite:///trouper.db"
+    url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+]*://"), AfterValidator(_store_url)] = (
+        "sqlite:///trouper.db"
+    )
     """SQLAlchemy URL of the database. A relative SQLite path is relative to the working
     directory."""
     synchronous: Annotated[Literal["normal", "full"], BeforeValidator(_lower)] = "normal"

@@ -78,6 +78,12 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
             f'[providers.up]\nformat = "openai-chat"\nbase_url = "http://{"a" * 64}/v1"',
             "[providers.up] base_url: is not a valid URL",
         ),
+        (
+            '[providers.up]\nformat = "openai-chat"\nbase_url = "http://[::1"',
+            "[providers.up] base_url: is not a valid URL",
+        ),
+        ('[store]\nurl = "sqlite://[x"', "[store] url: must be a URL, such as sqlite:///"),
+        (f"a = {'[' * 9999}", "is not TOML: "),
         (UP + 'api_key = "a\\nb"', "[providers.up] api_key: contains characters"),
         (
             '[providers.s]\nformat = "simulated"\nscenario = "/nowhere.toml"',
