@@ -46,6 +46,7 @@ SOURCES: dict[Callable[..., object], str] = {
     WSStream.app_send: "a6dd1160bfc4",
     WSStream._handle_events: "b90f3f595ff9",
     WSStream._send_wsproto_event: "3a4df3f0d2df",
+    WSStream._send_pings: "4721ce45cbdf",
     WebsocketBuffer: "31c9b1345f30",
     H2Protocol.__init__: "d577a96e2eb6",
     H2Protocol.handle: "c67e89eb79af",
