@@ -38,7 +38,7 @@ def decoded(data: bytes | str | Raw, depth: int = _DEPTH) -> object:
 def has_too_many_values(data: bytes | str) -> bool:
     """Return True if JSON has more than `MAX_VALUES` values, without decoding it.
 
-    Counts commas and brackets outside strings; invalid JSON gives any result.
+    Counts commas, brackets and colons outside strings; invalid JSON gives any result.
     """
     left, in_string, cut = MAX_VALUES, False, b""
     for start in range(0, len(data), _WINDOW):
@@ -51,6 +51,7 @@ def has_too_many_values(data: bytes | str) -> bool:
         outside = b"".join(pieces[in_string::2])
         in_string ^= len(pieces) % 2 == 0
         left -= outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+        left -= 3 * outside.count(b":")
         if left < 0:
             return True
     return False

@@ -17,11 +17,11 @@ BUDGET = 1_048_576
 """Units of work that take at most about 5 ms on the event loop, as measured."""
 
 MAX_VALUES = 400_000
-"""Maximum number of JSON values of a request.
+"""Maximum number of JSON values of a request, of which each member of an object counts four times.
 
 They bound the memory of a decoded body, and the time for which one call that splits a list or an
-object keeps the GIL. The number is an estimate, not measured: it allows embeddings of 300,000
-tokens, OpenAI's maximum, and leaves room for the rest of the request.
+object keeps the GIL: about 30 ms for a list of 400,000 values or an object of 100,000 members, but
+180 ms for one of 390,000. Embeddings of 300,000 tokens, OpenAI's maximum, are allowed.
 """
 
 

@@ -61,7 +61,10 @@ def _deeper(levels: int, function: Callable[[], T]) -> T:
 def _by_pieces(held: list[bytes | str], name: str) -> dict[str, JSON]:
     body = held.pop()
     if has_too_many_values(body):
-        text = f"The {name} has more than {MAX_VALUES} JSON values. Send less in one request."
+        text = (
+            f"The {name} has more than {MAX_VALUES} JSON values, counting members of objects four"
+            " times. Send less in one request."
+        )
         raise invalid(text, code="too_many_values", status=413)
     try:
         return msgspec.convert(decoded(body), dict[str, JSON])
