@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import h11
+import pytest
 import trio
 
 from tests.support.live.harness import Server, serving, write_config
@@ -124,6 +125,7 @@ class Clients:
                 await trio.sleep(1 / RATE)
 
 
+@pytest.mark.alone
 async def test_errors_outage_and_bad_prompt_are_not_amplified(tmp_path: Path) -> None:
     upstream = FlakyUpstream()
     async with trio.open_nursery() as nursery:

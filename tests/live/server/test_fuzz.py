@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import hpack
+import pytest
 import trio
 
 from tests.support.live.harness import Process, Server, serving, write_config
@@ -117,6 +118,7 @@ async def be_a_neighbour(server: Server, waits: list[float]) -> None:
         await trio.sleep(0.02)
 
 
+@pytest.mark.alone
 async def test_malformed_input_does_no_harm(tmp_path: Path, upstream: Process) -> None:
     config = write_config(tmp_path, upstream.port, SETTINGS)
     waits: list[float] = []
