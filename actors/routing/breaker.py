@@ -9,6 +9,7 @@ clock, passed in as `now`.
 """
 
 import math
+from itertools import takewhile
 from typing import Literal, Self
 
 from msgspec import Struct
@@ -64,7 +65,7 @@ class Breaker:
 
     __slots__ = (
         *("_cooldown_s", "_era", "_outcomes", "_probe_at", "_probing"),
-        *("_reason", "_settings", "_until"),
+        *("_reason", "_running", "_settings", "_until"),
     )
 
     def __init__(self, settings: BreakerSettings) -> None:
@@ -77,6 +78,8 @@ class Breaker:
         self._probe_at = 0.0
         """Time before which no probe is admitted."""
         self._probing = False
+        self._running: dict[Permit, None] = {}
+        """Permits of this era without content or end, in the order in which they were given."""
         self._era = 0
 
     def admits(self, now: float, *, last_resort: bool = False) -> bool:
@@ -103,7 +106,9 @@ class Breaker:
             if last_resort:
                 # Another route is due first the next time, in case this one doesn't answer at all.
                 self._until = max(self._until, now + self._cooldown_s)
-        return Permit(self, self._era, is_probe=is_probe)
+        permit = Permit(self, self._era, is_probe=is_probe)
+        self._running[permit] = None
+        return permit
 
     def last_resort_at(self) -> float:
         """Return the time from which `admit` gives a permit as a last resort."""
@@ -146,6 +151,7 @@ class Breaker:
     def _begin_era(self) -> None:
         self._era += 1
         self._probing = False
+        self._running.clear()
 
     def _content(self, era: int, now: float) -> int:
         if era != self._era:
@@ -159,12 +165,12 @@ class Breaker:
         if era == self._era and succeeded_at is not None:
             self._outcomes.retract(succeeded_at)
 
-    def _failed(self, era: int, now: float, call: int | None) -> None:
-        if era != self._era:
+    def _failed(self, permit: "Permit", now: float, call: int | None) -> None:
+        if permit._era != self._era:
             return
         is_new = self._outcomes.fail(now, call)
         if self._reason is None:
-            if self._fails_too_often(now):
+            if self._fails_too_often(permit, now):
                 self._open(now)
             return
         self._probing = False
@@ -172,14 +178,17 @@ class Breaker:
         if is_new and now >= self._until:
             self._open(now)
 
-    def _fails_too_often(self, now: float) -> bool:
-        minimum = self._settings.minimum_requests
+    def _fails_too_often(self, failed: "Permit", now: float) -> bool:
+        minimum, share = self._settings.minimum_requests, self._settings.failure_share
         failures, calls = self._outcomes.failures(now), self._outcomes.calls(now)
-        if calls >= minimum and failures >= self._settings.failure_share * calls:
-            return True
         # On a busy route the share rises slowly: a route that goes down after a window full of
         # successes reaches 50 % only after half a window.
-        return self._outcomes.failures_in_a_row(now) >= _ROW * minimum
+        row = self._outcomes.failures_in_a_row(now)
+        if not (calls >= minimum and failures >= share * calls) and row < _ROW * minimum:
+            return False
+        # An error comes sooner than an answer: calls that began earlier may still succeed.
+        older = sum(1 for _ in takewhile(lambda permit: permit is not failed, self._running))
+        return failures >= share * (calls + older) or _ROW * minimum <= row >= older
 
     def _released(self, era: int) -> None:
         if era == self._era:
@@ -210,15 +219,17 @@ class Permit:
         if not self._over and self._succeeded_at is None:
             self._era = self._breaker._content(self._era, now)
             self._succeeded_at = now
+            self._breaker._running.pop(self, None)
 
     def failed(self, now: float, call: int | None) -> None:
         """Report that the call failed, before or after its first content.
 
         `call` is its fingerprint, or None if the request could not be sent.
         """
-        if self._end():
+        if not self._over:
             self._breaker._retract(self._era, self._succeeded_at)
-            self._breaker._failed(self._era, now, call)
+            self._breaker._failed(self, now, call)
+            self._end()
 
     def retried(self) -> None:
         """End a failed attempt without an outcome: another attempt decides about its call."""
@@ -240,4 +251,5 @@ class Permit:
         if self._over:
             return False
         self._over = True
+        self._breaker._running.pop(self, None)
         return True

@@ -36,13 +36,21 @@ class FaultyProvider:
     """A provider that fails a share of its calls, those with a bad prompt, and all in an outage."""
 
     def __init__(
-        self, name: str = "main", *, share: float = 0.0, kind: str = "503", keys: str = ""
+        self,
+        name: str = "main",
+        *,
+        share: float = 0.0,
+        kind: str = "503",
+        keys: str = "",
+        content_s: float = 0.0,
     ) -> None:
         self.name = name
         self.ring = KeyRing(keys) if keys else None
         self.credentials = Credentials(keys, self.ring)
         self.share = share
         self.kind = kind
+        self.content_s = content_s
+        """Seconds to the content of an answer, after which no error comes."""
         self.down = False
         self.refusals: list[UpstreamFailure] = []
         """Failures of the next calls."""
@@ -64,6 +72,7 @@ class FaultyProvider:
             raise UpstreamFailure(K.SERVER_ERROR, "crashed", status=500)
         if self.down or self._random.random() < self.share:
             raise UpstreamFailure(K.SERVER_ERROR, "down", status=int(self.kind))
+        await trio.sleep(self.content_s)
         return ScriptedAnswer([text("a"), stop()])
 
 
@@ -114,9 +123,16 @@ class Load:
 
 
 async def failures(
-    share: float, rate: float, routes: int, kind: str, settings: BreakerSettings
+    share: float,
+    rate: float,
+    routes: int,
+    kind: str,
+    settings: BreakerSettings,
+    content_s: float = 0.0,
 ) -> int:
-    providers = [FaultyProvider(f"p{n}", share=share, kind=kind) for n in range(routes)]
+    providers = [
+        FaultyProvider(f"p{n}", share=share, kind=kind, content_s=content_s) for n in range(routes)
+    ]
     load = Load(*providers, settings=settings)
     await load.run(rate, SECONDS)
     assert load.sent == rate * SECONDS
@@ -143,6 +159,14 @@ async def test_breaker_refuses_hardly_more_than_the_provider(
     """A 503 is repeated on the same route, a 504 is not."""
     without = await failures(share, rate, routes, kind, OFF)
     assert await failures(share, rate, routes, kind, BreakerSettings()) <= 1.2 * without
+
+
+@pytest.mark.parametrize(("share", "kind"), [(0.05, "504"), (0.2, "503")])
+async def test_errors_that_come_sooner_than_answers_do_not_open_the_breaker(
+    autojump_clock: MockClock, share: float, kind: str
+) -> None:
+    without = await failures(share, 50, 1, kind, OFF, content_s=8)
+    assert await failures(share, 50, 1, kind, BreakerSettings(), content_s=8) <= 1.2 * without
 
 
 @pytest.mark.parametrize("kind", ["503", "silent"])
