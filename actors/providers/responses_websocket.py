@@ -100,7 +100,7 @@ class ResponsesWsProvider(UpstreamProvider):
         parts = await off_loop(large, self.threads, partial(build, key))
         record_failure = partial(self._credentials.record_failure, key)
         try:
-            return await self._answer(parts, record_failure, connect_s)
+            answer = await self._answer(parts, record_failure, connect_s)
         except httpx.TransportError as error:
             raise connection_failure(error, self.scrub) from error
         except Refused as refused:
@@ -110,6 +110,8 @@ class ResponsesWsProvider(UpstreamProvider):
         except UpstreamFailure as failure:
             record_failure(failure)
             raise
+        self._credentials.record_success(key)
+        return answer
 
     async def _answer(
         self, parts: RequestParts, record_failure: FailureRecorder, connect_s: float

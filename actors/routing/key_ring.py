@@ -24,7 +24,8 @@ class _Rest(Struct, frozen=True):
     """The rest of a refused key."""
 
     until: float
-    seconds: float
+    next_s: float
+    """Seconds that it rests after the next refusal."""
 
 
 class KeyRing:
@@ -59,16 +60,22 @@ class KeyRing:
     def refused(self, key: str, now: float) -> None:
         """Rest a key that the provider refused, for `REST_S` seconds or until `reset`.
 
-        The rest is twice the last one, up to `REST_MAX_S`, unless the key has been usable for as
-        long as it had rested before. Refusals of other calls that were in flight with the key
-        don't extend the rest.
+        The rest is twice the last one, up to `REST_MAX_S`, unless the key has been accepted since.
+        Refusals of other calls that were in flight with the key don't extend the rest.
         """
         if key not in self._keys or not self._usable(key, now):
             return
-        last, seconds = self._rests.get(key), REST_S
-        if last is not None and now < last.until + last.seconds:
-            seconds = min(2 * last.seconds, REST_MAX_S)
-        self._rests[key] = _Rest(now + seconds, seconds)
+        last = self._rests.get(key)
+        seconds = REST_S if last is None else last.next_s
+        self._rests[key] = _Rest(now + seconds, min(2 * seconds, REST_MAX_S))
+
+    def accepted(self, key: str) -> None:
+        """Let the next rest of a key that the provider accepted be `REST_S` seconds again.
+
+        A rest in progress continues, for the call may be older than the refusal.
+        """
+        if key in self._rests:
+            self._rests[key] = _Rest(self._rests[key].until, REST_S)
 
     def reset(self) -> None:
         """Make all keys usable again."""

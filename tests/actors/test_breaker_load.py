@@ -71,8 +71,11 @@ class FaultyProvider:
         if call.parameters["seed"] == POISON:
             raise UpstreamFailure(K.SERVER_ERROR, "crashed", status=500)
         if self.down or self._random.random() < self.share:
-            raise UpstreamFailure(K.SERVER_ERROR, "down", status=int(self.kind))
+            kind = K.REJECTED if self.kind == "401" else K.SERVER_ERROR
+            failure = UpstreamFailure(kind, "down", status=int(self.kind))
+            raise self.credentials.record_failure(key, failure)
         await trio.sleep(self.content_s)
+        self.credentials.record_success(key)
         return ScriptedAnswer([text("a"), stop()])
 
 
@@ -224,6 +227,15 @@ async def test_firewall_page_for_one_prompt_leaves_the_route_open(
     answered: Sequence[bool] = [await load.ask() for _ in range(37)]
     assert answered == [False] + [True] * 36
     assert load.statuses == {403: 1}
+
+
+async def test_key_that_is_refused_at_times_rests_for_seconds_each_time(
+    autojump_clock: MockClock,
+) -> None:
+    """`Load.ask` checks the longest rest."""
+    load = Load(FaultyProvider(share=0.05, kind="401", keys="a"))
+    await load.run(50, SECONDS)
+    assert set(load.statuses) == {502, 503}
 
 
 @pytest.mark.parametrize("keys", ["a", "ab"])

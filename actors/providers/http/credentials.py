@@ -27,6 +27,9 @@ class Ring(Protocol):
     def refused(self, key: str, now: float, /) -> None:
         """Rest a key that the provider refused."""
 
+    def accepted(self, key: str, /) -> None:
+        """Let the next rest of a key be short, since the provider accepted it."""
+
 
 class Credentials:
     """All keys of a provider, and the ring of the same keys; neither if it needs no key.
@@ -75,3 +78,8 @@ class Credentials:
         failure.another_key = self._ring.has_other(key, now)
         self._ring.refused(key, now)
         return failure
+
+    def record_success(self, key: str | None) -> None:
+        """Record that the provider began to answer a call with `key`."""
+        if self._ring is not None and key is not None:
+            self._ring.accepted(key)

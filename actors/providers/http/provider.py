@@ -156,6 +156,7 @@ class HttpProvider(UpstreamProvider):
             body.close()
             text = f"the provider sent {media_type[:80] or 'something'} instead of an answer"
             raise UpstreamFailure(FailureKind.SERVER_ERROR, self.scrub(text), status=200)
+        self._credentials.record_success(key)
         return OpenResponse(media_type.lower(), body, parts.ignored, record_failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:

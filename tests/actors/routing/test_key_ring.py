@@ -59,12 +59,15 @@ def test_rest_of_a_key_that_stays_refused_doubles_up_to_the_maximum() -> None:
     assert rests == [2, 4, 8, 16, 32, 64, 128, 256, REST_MAX_S, REST_MAX_S]
 
 
-def test_rest_starts_over_when_the_key_has_been_usable_for_as_long() -> None:
+def test_rest_starts_over_when_the_key_was_accepted() -> None:
     ring = KeyRing("a")
+    ring.accepted("a")
     ring.refused("a", 0)
     ring.refused("a", 2)
-    ring.refused("a", 10)
-    assert ring.retry_in_s(10) == REST_S
+    ring.accepted("a")  # a call from before the refusal
+    assert not ring.usable(5.9)
+    ring.refused("a", 6)
+    assert ring.retry_in_s(6) == REST_S
 
 
 def test_reset_makes_all_keys_usable() -> None:
