@@ -65,10 +65,10 @@ _CREDIT_WORDS = re.compile(
 _ACCOUNT_WORDS = re.compile(
     r"(?:error: )?(?:your |the |this |an? )?(?:provided |invalid |incorrect |expired |disabled )*"
     r"(?:api[ _-]?key|account|organi[sz]ation|billing|credit|credentials?|subscription|quota|token)"
-    r"\b(?! limit)",
-    re.IGNORECASE,
+    r"\b(?! limit)(?!.*\b(?:models?|resource)\b)",
+    re.IGNORECASE | re.DOTALL,
 )
-"""Beginnings of messages with which a 403 refers to the key or the account."""
+"""Messages with which a 403 refers to the key or the account, and not to its use for one model."""
 _TOO_DEAR = re.compile(r"max_tokens|fewer|more credits", re.IGNORECASE)
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = re.compile(
