@@ -11,8 +11,10 @@ import trio
 from actors.ports import AnswerStream, Provider
 from actors.providers.formats.base import Translation
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
+from actors.providers.http.credentials import Credentials
 from actors.providers.http.provider import HttpProvider, UpstreamClient, make_client
 from actors.providers.http.transport import Statistics
+from actors.routing.key_ring import REST_S, KeyRing
 from actors.runtime.offload import BUDGET, Cost
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
@@ -364,6 +366,21 @@ async def test_keys_are_rotated_and_never_in_messages() -> None:
     assert [failure.another_key for failure in failures] == [False, True, False, False]
     assert failures[3].code == "no_usable_key"
     assert not [failure for failure in failures if "-key" in failure.message]
+
+
+async def test_answer_ends_the_doubling_of_a_key_s_rests(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    ring = KeyRing(["key"])
+    wires = [MemoryWire(failing(401, "no")), MemoryWire(SSE), MemoryWire(failing(401, "no"))]
+    provider = HttpProvider("p", URL, Credentials(["key"], ring), Peer(*wires).client())
+    with pytest.raises(UpstreamFailure):
+        await provider.open(CALL, connect_s=5.0)
+    mock_clock.jump(REST_S)
+    (await provider.open(CALL, connect_s=5.0)).close()
+    with pytest.raises(UpstreamFailure):
+        await provider.open(CALL, connect_s=5.0)
+    assert ring.retry_in_s(trio.current_time()) == pytest.approx(REST_S)
 
 
 @pytest.mark.parametrize("before", [[], [TEXT]])
