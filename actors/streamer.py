@@ -174,9 +174,9 @@ class Streamer:
         blame = self._failover.blame(failure)
         if blame is Blame.PREFILL:
             self._upstreams.board.prefill_refused(planned.route)
+        fingerprint = await self._fingerprint(failure) if blame is Blame.ROUTE else None
+        self._forget_held(permit)
         if blame is Blame.ROUTE:
-            fingerprint = await self._fingerprint(failure)
-            self._forget_held(permit)
             self._held = permit, fingerprint
         left_s = self._turn.scope.deadline - trio.current_time()
         action = self._failover.failed(failure, left_s)

@@ -405,6 +405,17 @@ async def test_rejections_and_refused_keys_do_not_touch_the_route(
         assert (setup.breaker.state, setup.breaker.calls) == ("closed", 0)
 
 
+async def test_call_that_is_rejected_after_a_retry_is_not_a_failure(
+    autojump_clock: MockClock,
+) -> None:
+    for status in (400, 401, 403, 429):
+        no = UpstreamFailure(K.REJECTED, "no", status=status, retry_after_s=60)
+        setup = StreamerSetup(ScriptedProvider(head=DOWN, then=[Scene(head=no)]))
+        await setup.run()
+        assert setup.attempts == [("main", "server_error"), ("main", "rejected")]
+        assert (setup.breaker.failures, setup.breaker.calls) == (0, 0)
+
+
 async def test_forbidden_call_is_tried_on_the_next_route(autojump_clock: MockClock) -> None:
     no = UpstreamFailure(K.REJECTED, "blocked by a firewall", status=403)
     setup = StreamerSetup(ScriptedProvider(head=no), spare(head=no))
