@@ -9,6 +9,7 @@ clock, passed in as `now`.
 """
 
 import math
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Literal, Self
 
@@ -60,16 +61,21 @@ class Breaker:
 
     An attempt gets a `Permit` and reports the outcome of its call to it. Only permits of the
     current era count: opening, closing and resetting begin a new era, and the outcome of an older
-    call says nothing about it.
+    call says nothing about it. `on_change` gets the status when calls open or close the breaker.
     """
 
     __slots__ = (
-        *("_cooldown_s", "_era", "_outcomes", "_probe_at", "_probing"),
+        *("_cooldown_s", "_era", "_on_change", "_outcomes", "_probe_at", "_probing"),
         *("_reason", "_running", "_settings", "_until"),
     )
 
-    def __init__(self, settings: BreakerSettings) -> None:
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        on_change: Callable[[BreakerStatus], None] = lambda status: None,
+    ) -> None:
         self._settings = settings
+        self._on_change = on_change
         self._outcomes = OutcomeWindow(settings.window_s)
         self._reason: Literal["failures", "operator"] | None = None
         self._until = 0.0
@@ -142,11 +148,13 @@ class Breaker:
         return BreakerStatus(state, self._reason, failures, calls, retry_in_s)
 
     def _open(self, now: float) -> None:
-        self._reason = "failures"
+        was_closed, self._reason = self._reason is None, "failures"
         self._until = now + self._cooldown_s
         self._probe_at = now + PROBE_EVERY_S
         self._cooldown_s = min(self._cooldown_s * 2, self._settings.cooldown_max_s)
         self._begin_era()
+        if was_closed:
+            self._on_change(self.status(now))
 
     def _begin_era(self) -> None:
         self._era += 1
@@ -158,6 +166,7 @@ class Breaker:
             return era
         if self._reason is not None:
             self.reset()
+            self._on_change(self.status(now))
         self._outcomes.succeed(now)
         return self._era
 

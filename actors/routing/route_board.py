@@ -7,6 +7,7 @@ providers' gates (`actors.routing.concurrency_gate`) do.
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -64,8 +65,8 @@ class _RouteState:
 
     __slots__ = ("breaker", "prefill_refused")
 
-    def __init__(self, settings: BreakerSettings) -> None:
-        self.breaker = Breaker(settings)
+    def __init__(self, breaker: Breaker) -> None:
+        self.breaker = breaker
         self.prefill_refused = False
 
     def is_idle(self, now: float) -> bool:
@@ -84,7 +85,7 @@ class RouteBoard:
     `limits` and `keys` are keyed by provider name. A provider without an entry has no limits, or
     takes no key. The key rings are shared with the providers, which report refused keys to them.
     `clock` returns monotonic seconds, like trio's. The state of `configured` routes is never
-    dropped.
+    dropped. `on_change` is called when calls open or close the breaker of a route.
     """
 
     def __init__(
@@ -94,12 +95,14 @@ class RouteBoard:
         keys: Mapping[str, KeyRing],
         clock: Callable[[], float],
         configured: Iterable[Route] = (),
+        on_change: Callable[[Route, BreakerStatus], None] = lambda route, status: None,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._keys = keys
         self._clock = clock
         self._configured = frozenset(configured)
+        self._on_change = on_change
         self._providers: dict[str, ProviderState] = {}
         self._states: OrderedDict[Route, _RouteState] = OrderedDict()
         """States by route, the most recently used last."""
@@ -196,7 +199,7 @@ class RouteBoard:
         return tuple(self._route_status(route, shared[route.provider], now) for route in routes)
 
     def _route_status(self, route: Route, provider: ProviderStatus, now: float) -> RouteStatus:
-        state = self._states.get(route) or _RouteState(self._settings)
+        state = self._states.get(route) or _RouteState(Breaker(self._settings))
         breaker, skip = state.breaker.status(now), self._key_skip(route, now)
         if skip is not None and skip.reason == "credit" and breaker.reason != "operator":
             breaker = replace(breaker, state="open", reason="credit", retry_in_s=skip.retry_in_s)
@@ -234,7 +237,8 @@ class RouteBoard:
         """Return the state of the route, created if needed, and mark it as used."""
         if route not in self._states:
             self._make_room()
-            self._states[route] = _RouteState(self._settings)
+            breaker = Breaker(self._settings, partial(self._on_change, route))
+            self._states[route] = _RouteState(breaker)
         self._states.move_to_end(route)
         return self._states[route]
 

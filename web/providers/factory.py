@@ -4,6 +4,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
+
 from actors.ports import Provider
 from actors.providers.embedding_provider import Embedder
 from actors.providers.http.credentials import Credentials
@@ -11,13 +13,15 @@ from actors.providers.http.embedder import HttpEmbedder
 from actors.providers.http.provider import HttpProvider, make_client
 from actors.providers.simulated import Scenario, SimulatedProvider, load_scenario
 from actors.providers.simulated.embeddings import SimulatedEmbedder
-from actors.routing.breaker import BreakerSettings
+from actors.routing.breaker import BreakerSettings, BreakerStatus
 from actors.routing.key_ring import KeyRing
 from actors.routing.provider_limits import ProviderLimits
 from actors.routing.route_board import RouteBoard
 from actors.turn.model_call import Route
 from web.config import Config, Simulated, Upstream, formats
 from web.process.startup import StartupRefused
+
+_log = structlog.stdlib.get_logger("trouper.routes")
 
 _MOST_IDLE = 1000
 """Idle connections kept per provider if `limits.concurrent` is not set."""
@@ -109,4 +113,17 @@ def make_board(
         name: ProviderLimits(**settings.limits.model_dump())
         for name, settings in config.providers.items()
     }
-    return RouteBoard(breaker, limits, rings, clock, models_by_route(config))
+    return RouteBoard(breaker, limits, rings, clock, models_by_route(config), _log_change)
+
+
+def _log_change(route: Route, breaker: BreakerStatus) -> None:
+    if breaker.state == "closed":
+        _log.info("route closed", route=str(route))
+        return
+    _log.warning(
+        "route opened",
+        route=str(route),
+        failures=breaker.failures,
+        calls=breaker.calls,
+        rest_s=breaker.retry_in_s,
+    )

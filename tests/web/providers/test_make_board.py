@@ -1,5 +1,7 @@
 """The route board is built with the configured breakers, limits and keys."""
 
+from structlog.testing import capture_logs
+
 from actors.routing.breaker import Permit
 from actors.routing.requirements import Requirements
 from actors.routing.route_board import ROUTES_KEPT, Skipped
@@ -41,6 +43,25 @@ def test_board_uses_configured_breakers_limits_and_keys() -> None:
     assert board.status(up.route).breaker.retry_in_s == 7.0
     status = board.status(up.route).provider
     assert (status.hot, status.usage.requests) == (True, 2)
+
+
+def test_opened_and_closed_routes_are_logged_once() -> None:
+    now, free = 0.0, ROUTES[2]
+    board = make_board(CONFIG, {}, lambda: now)
+    with capture_logs() as logs:
+        for fails in (True, True, True, False, False):
+            permit = board.enter(free)
+            assert isinstance(permit, Permit)
+            if fails:
+                permit.failed(now, None)
+            else:
+                permit.succeeded(now)
+            now += 20
+    opened = {"route": "free/m", "failures": 2, "calls": 2, "rest_s": 7.0}
+    assert logs == [
+        {"event": "route opened", "log_level": "warning"} | opened,
+        {"event": "route closed", "log_level": "info", "route": "free/m"},
+    ]
 
 
 async def test_gate_uses_configured_concurrency() -> None:
