@@ -202,7 +202,9 @@ class Breaker(Section):
     @model_validator(mode="after")
     def _check_cooldowns(self) -> Self:
         if self.cooldown_max_s < self.cooldown_s:
-            raise ValueError("cooldown_max_s is less than cooldown_s; it is the longest cooldown")
+            raise ValueError(
+                f"cooldown_max_s is less than cooldown_s; set it to at least {self.cooldown_s:g}"
+            )
         return self
 
 

@@ -189,7 +189,7 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
         ),
         (
             "[breaker]\ncooldown_s = 1000",
-            "[breaker]: cooldown_max_s is less than cooldown_s",
+            "[breaker]: cooldown_max_s is less than cooldown_s; set it to at least",
         ),
         ('[providers."a/b"]\nformat = "simulated"', '[providers."a/b"]: a provider\'s name may'),
         (UP.replace("http://up", "ftp://up"), "[providers.up] base_url: must be an http://"),
