@@ -104,7 +104,7 @@ class WebsocketStream(Yielding, WSStream):
         elif isinstance(event, Request):
             headers = [header for header in event.headers if header[0] != _EXTENSIONS]
             await super().handle(replace(event, headers=headers))
-        else:
+        elif not (isinstance(event, Data) and self._timers.refused):  # the close may have to wait
             await super().handle(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
@@ -140,7 +140,7 @@ class WebsocketStream(Yielding, WSStream):
         for number, event in enumerate(self.connection.events(), 1):
             if number % FRAMES_IN_A_ROW == 0:
                 await trio.lowlevel.checkpoint()
-            if self.closed:
+            if self.closed or self._timers.refused:
                 return
             if not (_carries_data(event) or self._rate.allows(trio.current_time())):
                 await self._on_flood()

@@ -22,7 +22,7 @@ class WebsocketTimers:
     """
 
     __slots__ = (
-        *("_began_at", "_body_s", "_ping_at", "_ping_s", "_received", "_refused", "_unanswered"),
+        *("_began_at", "_body_s", "_ping_at", "_ping_s", "_received", "_unanswered", "refused"),
     )
 
     def __init__(self, ping_s: float, body_s: float, now: float) -> None:
@@ -32,12 +32,13 @@ class WebsocketTimers:
         self._unanswered = 0
         self._began_at: float | None = None
         self._received = 0
-        self._refused = False
+        self.refused = False
+        """True once there was no room for an unfinished message."""
 
     @property
     def next_at(self) -> float:
         """Time at which `due` has to be called next."""
-        return -math.inf if self._refused else min(self._ping_at, self._message_at)
+        return -math.inf if self.refused else min(self._ping_at, self._message_at)
 
     @property
     def _message_at(self) -> float:
@@ -63,11 +64,11 @@ class WebsocketTimers:
 
     def on_refused(self) -> None:
         """Note that there is no room for the unfinished message."""
-        self._refused = True
+        self.refused = True
 
     def due(self, now: float) -> Ping | CloseConnection | None:
         """Return the frame that is to be sent now, if any."""
-        if self._refused:
+        if self.refused:
             reason = "Too much data is being received. Try again later."
             return CloseConnection(CloseReason.TRY_AGAIN_LATER, reason)
         if now >= self._message_at:

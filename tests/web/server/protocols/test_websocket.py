@@ -20,8 +20,10 @@ from wsproto.events import BytesMessage, TextMessage
 
 from tests.support.receive_budgets import wide_budget
 from tests.web.server.test_connection import GET, SETTINGS, connected
+from web.server.counters import Counters
 from web.server.protocols.base import ProtocolContext
 from web.server.protocols.websocket import TEXTS, MessageBuffer, WebsocketStream
+from web.server.receive_budget import ReceiveBudget
 from web.server.receive_queue import RECEIVE_QUEUE, ReceiveQueue
 from web.server.settings import Context
 from web.server.writer import ConnectionWriter
@@ -40,10 +42,12 @@ ACCEPT = cast("ASGISendEvent", {"type": "websocket.accept", "subprotocol": None,
 class FakeConnection:
     """Tasks and wire of a connection, without a network and an app."""
 
-    def __init__(self, takes: int = 1_000_000) -> None:
+    def __init__(self, takes: int = 1_000_000, budget: ReceiveBudget | None = None) -> None:
+        self._budget = budget or wide_budget()
         self.scope: dict[str, object] = {}
         self.sent: list[Event] = []
         self.written: list[bytes] = []
+        self.received: list[ASGIReceiveEvent] = []
         self._takes = takes
 
     def write_now(self, data: bytes) -> bytes:
@@ -58,14 +62,14 @@ class FakeConnection:
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         self.scope = scope
         extensions = cast("dict[str, object]", scope["extensions"])
-        extensions[RECEIVE_QUEUE] = ReceiveQueue(wide_budget())
+        extensions[RECEIVE_QUEUE] = ReceiveQueue(self._budget)
         return self.put
 
     def spawn(self, func: object, *args: object) -> None:
         """Do nothing: there are no pings."""
 
     async def put(self, message: ASGIReceiveEvent) -> None:
-        """Do nothing: no app reads."""
+        self.received.append(message)
 
     async def send(self, event: Event) -> None:
         self.sent.append(event)
@@ -180,6 +184,20 @@ def test_bytes_are_limited() -> None:
     buffer.extend(BytesMessage(data=b"\xff" * 100))
     with pytest.raises(FrameTooLargeError):
         buffer.extend(BytesMessage(data=b"\xff"))
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_rest_of_a_refused_message_is_dropped(together: bool) -> None:
+    """The close frame may wait for earlier writes, and the client may keep sending meanwhile."""
+    connection = FakeConnection(budget=ReceiveBudget(1000, lambda: 0.0, Counters()))
+    stream = await connection.open()
+    client = wsproto.connection.Connection(wsproto.ConnectionType.CLIENT)
+    last = [False, False, True]
+    frames = [client.send(TextMessage(data="x" * 900, message_finished=one)) for one in last]
+    for data in [b"".join(frames)] if together else frames:
+        await stream.handle(Data(stream_id=1, data=data))
+    assert stream.buffer.length == 0
+    assert [message["type"] for message in connection.received] == ["websocket.connect"]
 
 
 @pytest.mark.parametrize("replaced", [True, False])
