@@ -20,6 +20,13 @@ Headers = list[tuple[bytes, bytes]]
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 """Known methods, in the case in which they must be sent (RFC 9110 §9.1)."""
 
+MAX_FIELDS = 200
+"""Maximum number of header fields. 32 KiB have room for 8,000, which take 25 ms in the libraries.
+
+Apache and Envoy allow 100, but browsers split cookies into fields of their own over HTTP/2.
+"""
+_TOO_MANY = f"The request has more than {MAX_FIELDS} header fields."
+
 _TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 """Bytes of a field value (RFC 9110 §5.5)."""
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
@@ -98,15 +105,17 @@ class StrictBuffer(ReceiveBuffer):
         Without other control characters and with as many CRLF as CR and LF each, all CR and LF
         are parts of a CRLF. A regular expression would take ten times as long.
         """
-        controls = section.translate(None, _TEXT)
-        if controls != b"\r\n" * section.count(b"\r\n"):
+        lines = section.count(b"\r\n")
+        if lines > MAX_FIELDS + 2:
+            raise self._error(_TOO_MANY, 431)
+        if section.translate(None, _TEXT) != b"\r\n" * lines:
             raise self._error("The headers contain a control character, or CR or LF alone.")
         if b"\r\n " in section or b"\r\n\t" in section:
             raise self._error("A header line begins with white space. Do not fold headers.")
 
-    def _error(self, message: str) -> LocalProtocolError:
+    def _error(self, message: str, status: int = 400) -> LocalProtocolError:
         self.fault = message
-        return LocalProtocolError(message)
+        return LocalProtocolError(message, error_status_hint=status)
 
 
 def request_event(
@@ -155,7 +164,12 @@ def check_framing(version: bytes, headers: Headers) -> None:
 
 
 def check_fields(headers: Headers) -> None:
-    """Check for control characters that h2 accepts (RFC 9110 §5.5). Raises `RequestRefused`."""
+    """Check the number of fields, and for control characters that h2 accepts (RFC 9110 §5.5).
+
+    Raises `RequestRefused`.
+    """
+    if len(headers) > MAX_FIELDS:
+        raise RequestRefused(431, _TOO_MANY)
     if b"".join([value for _, value in headers]).translate(None, _TEXT):
         raise RequestRefused(400, "A header contains a control character.")
 

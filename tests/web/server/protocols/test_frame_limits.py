@@ -72,6 +72,13 @@ def test_data_passes_unchanged_in_pieces_of_few_frames(
     assert passed == data
 
 
+def test_each_piece_completes_at_most_one_request() -> None:
+    whole = frame(HEADERS, b"x", END_HEADERS)
+    halves = frame(HEADERS, b"x") + frame(CONTINUATION, b"", END_HEADERS)
+    data = PREFACE + whole * 40 + halves * 40 + frame(DATA, b"x") * 32
+    assert len(list(scanner().split(data, 0.0))) == 40 + 40 + 2 + 1
+
+
 @pytest.mark.parametrize("kind", [DATA, HEADERS, SETTINGS, 0xFE])
 def test_oversized_frame_is_refused_at_its_header(kind: int) -> None:
     header = (MAX_FRAME + 1).to_bytes(3, "big") + bytes([kind, 0, 0, 0, 0, 1])

@@ -42,6 +42,7 @@ def get(
 
 
 REFUSED = {
+    "RFC 6585 5: 201 fields": (431, get(more=b"a:\r\n" * 200)),
     "RFC 9112 2.2: LF ends all lines": (400, b"GET / HTTP/1.1\nHost: t\n\n"),
     "RFC 9112 2.2: LF ends one line": (400, b"GET / HTTP/1.1\r\nHost: t\nA: b\r\n\r\n"),
     "RFC 9112 2.2: LF ends the head": (400, b"GET / HTTP/1.1\r\nHost: t\r\n\nA: b\r\n\r\n"),
@@ -130,6 +131,7 @@ REFUSED = {
 }
 
 ACCEPTED = {
+    "RFC 6585 5: 200 fields": (get(more=b"a:\r\n" * 199), ("GET", "/", "t", "")),
     "RFC 9112 2.2: empty line before the request": (b"\r\n" + get(), ("GET", "/", "t", "")),
     "RFC 9112 3.2: empty Host": (get(host=b""), ("GET", "/", "", "")),
     "RFC 9112 3.2: address and port": (get(host=b"[::1]:80"), ("GET", "/", "[::1]:80", "")),
@@ -258,6 +260,7 @@ async def test_handshake_followed_by_the_end_is_not_an_error(autojump_clock: Moc
 
 VALID = {":method": b"GET", ":scheme": b"http", ":authority": b"t", ":path": b"/"}
 H2_REFUSED: dict[str, tuple[bytes, dict[str, bytes]]] = {
+    "RFC 6585 5: 201 fields": (b"431", {f"a{n}": b"" for n in range(197)}),
     "RFC 9113 8.3.1: no slash": (b"400", {":path": b"health"}),
     "RFC 9113 8.3.1: * with GET": (b"400", {":path": b"*"}),
     "RFC 9113 8.3.1: not ASCII": (b"400", {":path": b"/\xff"}),
