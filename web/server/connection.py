@@ -169,6 +169,7 @@ class Connection:
         if not self._protocol.takes_bytes:
             self._counters.pipelining_overflows += 1
             _log.warning("pipelining limit exceeded", client=self.client)
+            self._closing = True
             self._clock.cancel()
             return
         await self._drained.wait()
