@@ -127,7 +127,9 @@ class SQLite:
         of the database (https://www.sqlite.org/src/file/src/os_unix.c, `findCreateFileMode`).
         """
         with suppress(OSError):  # if the file exists; SQLite reports any other problem
-            os.close(private(self.base_path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+            # O_EXCL does not follow a symbolic link to a file that does not exist yet.
+            path = self.base_path.resolve()
+            os.close(private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
 
     def _identity_now(self) -> tuple[int, int] | None:
         try:

@@ -40,6 +40,15 @@ async def test_all_files_of_the_store_are_private(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("umask")
+async def test_database_behind_a_link_is_private(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "t.db").symlink_to("volume/t.db")
+    async with open_store(StoreSettings(url=f"sqlite:///{tmp_path}/t.db")):
+        found = modes(tmp_path / "volume")
+    assert found == dict.fromkeys(["t.db", "t.db-wal", "t.db-shm"], PRIVATE)
+
+
 async def test_existing_database_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     settings = StoreSettings(url=f"sqlite:///{path}")
