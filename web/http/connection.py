@@ -140,6 +140,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         self, send: ASGISendCallable, response: Response | WerkzeugResponse
     ) -> None:
         self._context.status = response.status_code
+        queue_of(self.scope).discard()  # a body is not read any more, but the response may be long
         await send(
             {
                 "type": "http.response.start",

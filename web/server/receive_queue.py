@@ -115,14 +115,14 @@ class ReceiveQueue:
             callback()
 
     async def get(self) -> ASGIReceiveEvent:
-        """Return the next message; after the end, always return the disconnect.
+        """Return the next message; after the end or `discard`, always return the disconnect.
 
         Raises `BodyRefused` if there was no room in the budget.
         """
         while not self._messages:
             if self._refused and not self._over:
                 raise BodyRefused
-            if self._over:
+            if self._over or self._closed:
                 await trio.lowlevel.checkpoint()  # an app may call this in a loop
                 return self._last
             await self._arrival.wait()
@@ -131,9 +131,10 @@ class ReceiveQueue:
         return message
 
     def discard(self) -> None:
-        """Discard all messages, now and later, and release a waiting `put`."""
+        """Discard all messages, now and later, and release a waiting `put` and `get`."""
         self._closed = True
         self._messages.clear()
+        self._arrival.wake()
         self._room.wake()
         self.reception.close()
 

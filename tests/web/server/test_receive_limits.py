@@ -107,6 +107,21 @@ async def test_small_requests_pass_while_large_bodies_fill_their_share(
         assert server._context.receive_budget.used <= 4 * MB
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_unread_body_is_not_held_during_the_response(
+    autojump_clock: MockClock, missing: int
+) -> None:
+    async with served() as (server, connect):
+        client = connect()
+        head = b"GET /parts?n=60 HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % (MB + missing)
+        await client.send_all(head + bytes(MB))
+        await read_until(client, b"part 50")
+        assert server._context.receive_budget.used == 0
+        if missing:
+            await client.send_all(b"x")
+        assert (await read_until(client, b"part 59")).endswith(b"part 59;\r\n")
+
+
 async def test_bytes_of_a_body_buy_limited_time(autojump_clock: MockClock) -> None:
     async with served() as (_, connect):
         stream = connect()
