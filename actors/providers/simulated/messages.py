@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from actors.providers.simulated.prose import pieces
+from actors.providers.simulated.prose import count_pieces
 from actors.turn.messages import Message, TextPart, text_of
 
 
@@ -18,7 +18,7 @@ def ends_with(messages: Sequence[Message], role: str) -> bool:
 
 def count_input_tokens(messages: Sequence[Message]) -> int:
     """Return the number of pieces of all texts; any other content part counts as one."""
-    return sum(len(pieces(text_of(message))) + _other_parts(message) for message in messages)
+    return sum(count_pieces(text_of(message)) + _other_parts(message) for message in messages)
 
 
 def _other_parts(message: Message) -> int:

@@ -3,12 +3,19 @@
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
+from actors.providers.simulated.prose import (
+    count_pieces,
+    counting,
+    many_scripts,
+    pieces,
+    prose,
+)
 
 seeds = st.integers(0, 2**64)
 
@@ -18,6 +25,17 @@ def test_pieces_make_up_the_text(text: str) -> None:
     found = pieces(text)
     assert "".join(found) == text
     assert all(found)
+    assert count_pieces(text) == len(found)
+
+
+def test_long_text_is_counted_without_keeping_its_pieces() -> None:
+    """So the GIL is released in between: a list of them is made in a single call."""
+    text = "word " * 100_000
+    tracemalloc.start()
+    assert count_pieces(text) == 100_001
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
 
 
 def test_a_piece_is_a_word_or_mark_with_the_space_before_it() -> None:
