@@ -27,6 +27,11 @@ class MessageQueue:
         self._bytes = 0
         self._arrival = WaitQueue()
 
+    @property
+    def refused(self) -> bool:
+        """True if there was no room in the budget for a message."""
+        return self._reception.refused
+
     def put(self, message: str | bytes) -> bool:
         """Queue a message. Return False if there is no room for it."""
         size = getsizeof(message)

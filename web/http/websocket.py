@@ -30,6 +30,7 @@ NORMAL = 1000
 GOING_AWAY = 1001
 POLICY = 1008
 INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
 
 _CONTEXT = "trouper.websocket"
 _SWITCHING = 101
@@ -108,7 +109,8 @@ class TurnWebsocketConnection(TrioASGIWebsocketConnection):
                 self._end(scope)
                 # The handler is cancelled first, because the close may take long. It is sent in
                 # spite of the cancelled scope: the server shields its writes.
-                await self.close_connection(send, POLICY)
+                code = TRY_AGAIN_LATER if self._queue.refused else POLICY
+                await self.close_connection(send, code)
                 return
         self._end(scope)
 

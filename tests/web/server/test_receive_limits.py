@@ -328,6 +328,15 @@ async def test_slowest_unfinished_message_is_refused(autojump_clock: MockClock) 
         assert server._context.receive_budget.used == 3 * 900 * KB
 
 
+async def test_message_without_room_in_memory_is_refused(autojump_clock: MockClock) -> None:
+    async with served() as (_, connect):
+        client = SocketClient(connect())
+        await client.open("/deaf")
+        # A wide character makes Python use four bytes for each.
+        await client.send(TextMessage(data="x" * 900 * KB + "😀"))
+        assert await client.close_code(pongs=True) == 1013
+
+
 @pytest.mark.parametrize("flood", [part(), Ping(), Pong()], ids=lambda event: type(event).__name__)
 async def test_websocket_flood_is_closed_while_other_tasks_run(
     flood: Event, autojump_clock: MockClock
