@@ -7,9 +7,12 @@ outcome.
 from actors.runtime.batch_channel import Receiver, Sender
 from actors.turn import events
 from actors.turn.chunks import (
+    AnnotationChunk,
     Chunk,
     FinishChunk,
+    NativeItemChunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     SkippedChunk,
     TextChunk,
@@ -22,6 +25,16 @@ from actors.turn.state import Turn
 
 Draft = AnyEvent | FinishChunk
 """Item sent from the accumulator to the persister: an event without a number, or the finish."""
+
+_OtherContent = (
+    ReasoningChunk
+    | ReasoningStateChunk
+    | RefusalChunk
+    | AnnotationChunk
+    | NativeItemChunk
+    | ToolCallChunk
+    | SkippedChunk
+)
 
 MAX_LOGPROBS_BYTES = 32 * 1024 * 1024
 """Maximum bytes of `logprobs` in an answer (up to 100 times its text); the rest is omitted."""
@@ -60,27 +73,21 @@ class Accumulator:
 
     def _step_other(self, drafts: list[Draft], item: Chunk | AnyEvent) -> None:
         match item:
-            case ReasoningChunk(text):
-                self._grow(drafts, text, events.Reasoning(text))
-            case RefusalChunk(text):
-                self._grow(drafts, text, events.Refusal(text))
-            case ToolCallChunk(index, id, name, arguments):
-                self._grow(drafts, arguments, events.ToolCallDelta(index, id, name, arguments))
             case FinishChunk():
                 # An answer that was cut at the limit is incomplete even if the provider finished.
                 if not self.full:
                     drafts.append(item)
-            case SkippedChunk(detail):
-                self._grow(drafts, "", events.Warning("malformed_frame", detail))
             case UsageChunk():
                 pass  # recorded in the step
-            case events.Retry():
-                self._reset_limits()
-                drafts.append(item)
             case TextChunk():
                 raise AssertionError("text is handled by step")
-            case _:
+            case events.Event():
+                if isinstance(item, events.Retry):
+                    self._reset_limits()
                 drafts.append(item)
+            case _:
+                text, event = _event_of(item)
+                self._grow(drafts, text, event)
 
     def _limit_logprobs(self, drafts: list[Draft], logprobs: str) -> str | None:
         had_room = self._logprobs_left >= 0
@@ -105,6 +112,26 @@ class Accumulator:
         self.full = True
         text = f"The answer exceeds max_answer_bytes or {MAX_EVENTS:,} events; the rest is omitted."
         drafts.append(events.Warning("size_limit", text))
+
+
+def _event_of(chunk: _OtherContent) -> tuple[str, AnyEvent]:
+    """Return the event of a chunk, with the text that counts towards the answer's size."""
+    match chunk:
+        case ReasoningChunk(text):
+            return text, events.Reasoning(text)
+        case RefusalChunk(text):
+            return text, events.Refusal(text)
+        case ToolCallChunk(index, id, name, arguments, kind, extras):
+            event = events.ToolCallDelta(index, id, name, arguments, kind, extras)
+            return arguments + (extras or ""), event
+        case ReasoningStateChunk(api, state):
+            return state, events.ReasoningState(api, state)
+        case AnnotationChunk(annotation):
+            return annotation, events.Annotation(annotation)
+        case NativeItemChunk(api, native):
+            return native, events.NativeItem(api, native)
+        case SkippedChunk(detail):
+            return "", events.Warning("malformed_frame", detail)
 
 
 async def accumulate(

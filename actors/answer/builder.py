@@ -4,9 +4,10 @@ It says what the text, the tool calls and the output items are, and what a retry
 does to them. The persister feeds the builder of a live turn; `fold` builds the answer of a journal,
 and `settled_events` leaves out of a journal what these two have discarded.
 
-An item is a piece of reasoning, a message, or a function call. Reasoning and messages alternate:
-one ends when the other or a call begins, so text before and after a call makes two items. Several
-calls can be open at once. The module does no I/O and is independent of the dialects.
+An item is a piece of reasoning, a message, a call of the client's tools, or an item that only one
+API has. Reasoning and messages alternate: one ends when the other or a call begins, so text before
+and after a call makes two items. Reasoning ends with its state, too. Several calls can be open at
+once. The module does no I/O and is independent of the dialects.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ import msgspec
 
 from actors.answer.changes import (
     UNPLACED,
+    Annotated,
     Change,
     Grew,
     GrowingItem,
@@ -29,6 +31,7 @@ from actors.answer.changes import (
     PartOpened,
 )
 from actors.turn import events
+from actors.turn.chunks import CallKind
 from actors.turn.events import (
     AnyEvent,
     Ended,
@@ -56,9 +59,14 @@ _EVENT_OF: dict[PartKind, type[Event]] = {
     PartKind.REFUSAL: events.Refusal,
 }
 
+_CALL_KINDS = {
+    "function": (ItemKind.FUNCTION_CALL, PartKind.ARGUMENTS),
+    "custom": (ItemKind.CUSTOM_CALL, PartKind.INPUT),
+}
+
 _STAYS = (events.Started, events.RouteChanged, events.Warning)
 """Event types that are not part of the answer, so that a retry does not discard them."""
-_CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace)
+_CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace, events.NativeItem)
 """Event types that a later turn can continue from; reasoning alone does not count."""
 _PARTIAL_DELIVERED = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
 """End reasons for which a non-streaming client still receives the partial answer."""
@@ -137,7 +145,7 @@ class AnswerBuilder:
         reported_whole = set(map(id, self._whole.values()))
         for item in self.items:
             if item.is_open:
-                finished = whole or (id(item) in reported_whole and _is_json(item.parts[0].text))
+                finished = whole or (id(item) in reported_whole and _is_finished(item))
                 changes += _close(item, whole=finished)
         self._forget_open()
         self.delta_event = None
@@ -146,7 +154,7 @@ class AnswerBuilder:
     def whole_calls(self) -> list[ToolCall]:
         """Return the calls that are complete if the answer ends now, by index, to be fed next."""
         return [
-            ToolCall(index, call.given_id, call.name, call.parts[0].text)
+            _tool_call(index, call)
             for index, call in sorted(self._calls.items())
             if index not in self._whole
         ]
@@ -200,10 +208,6 @@ class AnswerBuilder:
                 return self._add_delta(PartKind.REASONING, delta)
             case events.Refusal(delta):
                 return self._add_delta(PartKind.REFUSAL, delta)
-            case events.ToolCallDelta():
-                return self._grow_call(event)
-            case events.ToolCall():
-                return self._complete_call(event)
             case events.Replace(text):
                 return self._replace(text)
             case events.Retry():
@@ -213,8 +217,23 @@ class AnswerBuilder:
             case Ended():
                 return self.end(whole=event.reason in _WHOLE)
             case _:
-                pass
+                return self._item_changes(event)
         return []
+
+    def _item_changes(self, event: AnyEvent) -> list[Change]:
+        match event:
+            case events.ToolCallDelta():
+                return self._grow_call(event)
+            case events.ToolCall():
+                return self._complete_call(event)
+            case events.ReasoningState(api, state):
+                return self._end_reasoning(api, state)
+            case events.Annotation(annotation):
+                return self._annotate(annotation)
+            case events.NativeItem(api, native):
+                return self._add_native(api, native)
+            case _:
+                return []
 
     def _update_delta_event(self) -> None:
         if self._open is None or self._whole:
@@ -226,6 +245,15 @@ class AnswerBuilder:
     def _add_delta(self, kind: PartKind, delta: str, logprobs: str | None = None) -> list[Change]:
         if not delta and logprobs is None:
             return []
+        changes, item, part = self._open_part(kind)
+        part.pieces.append(delta)
+        if logprobs is not None:
+            part.logprobs.append(logprobs)
+        changes.append(Grew(item, part, delta, logprobs))
+        return changes
+
+    def _open_part(self, kind: PartKind) -> tuple[list[Change], GrowingItem, GrowingPart]:
+        """Return the open part of this kind with its item, opened if needed, and the changes."""
         changes = self._settle()
         item = self._open
         if item is None or item.kind is not _ITEM_OF[kind]:
@@ -239,15 +267,26 @@ class AnswerBuilder:
             part = GrowingPart(kind, len(item.parts))
             item.parts.append(part)
             changes.append(PartOpened(item, part))
-        part.pieces.append(delta)
-        if logprobs is not None:
-            part.logprobs.append(logprobs)
-        changes.append(Grew(item, part, delta, logprobs))
-        return changes
+        return changes, item, part
+
+    def _end_reasoning(self, api: str, state: str) -> list[Change]:
+        changes, item, _ = self._open_part(PartKind.REASONING)
+        item.api, item.state = api, state
+        return changes + self._close_open()
+
+    def _annotate(self, annotation: str) -> list[Change]:
+        changes, item, part = self._open_part(PartKind.TEXT)
+        part.annotations.append(annotation)
+        return [*changes, Annotated(item, part, annotation)]
+
+    def _add_native(self, api: str, native: str) -> list[Change]:
+        changes = [*self._settle(), *self._close_open()]
+        item = GrowingItem(ItemKind.NATIVE, status=ItemStatus.COMPLETED, api=api, native=native)
+        return [*changes, *self._add(item), ItemClosed(item)]
 
     def _grow_call(self, piece: events.ToolCallDelta) -> list[Change]:
         changes = self._settle()
-        call = self._call(piece.index, piece.id, piece.name)
+        call = self._call(piece)
         if piece.arguments:
             call.parts[0].pieces.append(piece.arguments)
         if call.index == UNPLACED:
@@ -258,7 +297,7 @@ class AnswerBuilder:
 
     def _complete_call(self, whole: events.ToolCall) -> list[Change]:
         changes = self._settle() if whole.index in self._whole else []
-        call = self._call(whole.index, whole.id, whole.name)
+        call = self._call(whole)
         self._whole[whole.index] = call
         self.tool_calls.append(whole)
         part = call.parts[0]
@@ -273,14 +312,16 @@ class AnswerBuilder:
             changes.append(Grew(call, part, rest))
         return changes
 
-    def _call(self, index: int, id: str | None, name: str | None) -> GrowingItem:
+    def _call(self, piece: ToolCallDelta | ToolCall) -> GrowingItem:
         """Return the open call of this index or a new one, updated with the id and the name."""
-        call = self._calls.get(index)
+        call = self._calls.get(piece.index)
         if call is None:
-            call = self._calls[index] = GrowingItem(ItemKind.FUNCTION_CALL)
-            call.parts.append(GrowingPart(PartKind.ARGUMENTS))
-        call.given_id = call.given_id or id or ""
-        call.name = call.name or name or ""
+            kinds = _CALL_KINDS[piece.kind]
+            call = self._calls[piece.index] = GrowingItem(kinds[0])
+            call.parts.append(GrowingPart(kinds[1]))
+        call.given_id = call.given_id or piece.id or ""
+        call.name = call.name or piece.name or ""
+        call.extras = call.extras or piece.extras
         return call
 
     def _place(self, call: GrowingItem) -> list[Change]:
@@ -335,10 +376,10 @@ class AnswerBuilder:
         first = self._first_text
         if first is None:
             return self._add_delta(PartKind.TEXT, text)
-        first.pieces, first.logprobs = [text], []
+        first.pieces, first.logprobs, first.annotations = [text], [], []
         for item in self.items:
             item.parts = [p for p in item.parts if p.kind is not PartKind.TEXT or p is first]
-        self.items = [item for item in self.items if item.parts]
+        self.items = [item for item in self.items if item.parts or item.kind is ItemKind.NATIVE]
         for item_index, item in enumerate(self.items):
             item.index = item_index
             for part_index, part in enumerate(item.parts):
@@ -408,6 +449,16 @@ def reached_client(
 def _close(item: GrowingItem, *, whole: bool) -> list[Change]:
     item.status = ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE
     return [PartClosed(item, item.parts[-1]), ItemClosed(item)]
+
+
+def _tool_call(index: int, call: GrowingItem) -> ToolCall:
+    kind: CallKind = "custom" if call.kind is ItemKind.CUSTOM_CALL else "function"
+    return ToolCall(index, call.given_id, call.name, call.parts[0].text, kind, call.extras)
+
+
+def _is_finished(call: GrowingItem) -> bool:
+    """Return whether a call that was reported as complete is, although its answer was cut."""
+    return call.kind is ItemKind.FUNCTION_CALL and _is_json(call.parts[0].text)
 
 
 def _is_json(text: str) -> bool:

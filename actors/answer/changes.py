@@ -15,6 +15,9 @@ class ItemKind(StrEnum):
     REASONING = "reasoning"
     MESSAGE = "message"
     FUNCTION_CALL = "function_call"
+    CUSTOM_CALL = "custom_call"
+    NATIVE = "native"
+    """An item of a kind that one API has. It has no parts, and is complete from the start."""
 
 
 class PartKind(StrEnum):
@@ -24,6 +27,8 @@ class PartKind(StrEnum):
     TEXT = "text"
     REFUSAL = "refusal"
     ARGUMENTS = "arguments"
+    INPUT = "input"
+    """Input of a custom call."""
 
 
 class ItemStatus(StrEnum):
@@ -47,6 +52,8 @@ class GrowingPart:
     pieces: list[str] = field(default_factory=list)
     logprobs: list[str] = field(default_factory=list)
     """Provider's logprobs objects for the text, in order, as JSON texts from the journal."""
+    annotations: list[str] = field(default_factory=list)
+    """Citations of the text, each as JSON in the form of the Responses API."""
 
     @property
     def text(self) -> str:
@@ -66,6 +73,14 @@ class GrowingItem:
     given_id: str = ""
     """Id of a call as the provider sent it."""
     name: str = ""
+    extras: str | None = None
+    """Fields of a call that one API has, as JSON."""
+    api: str | None = None
+    """API that knows the `state` of reasoning or the `native` item."""
+    state: str | None = None
+    """State of reasoning that the provider wants to get back, as JSON."""
+    native: str = ""
+    """The item of kind `NATIVE`, as JSON."""
 
     @property
     def is_open(self) -> bool:
@@ -95,6 +110,14 @@ class Grew(Struct, frozen=True, gc=False):
     logprobs: str | None = None
 
 
+class Annotated(Struct, frozen=True, gc=False):
+    """The addition of a citation to the open text part."""
+
+    item: GrowingItem
+    part: GrowingPart
+    annotation: str
+
+
 class PartClosed(Struct, frozen=True, gc=False):
     """The end of an item's last part; the status of its item says if it is complete."""
 
@@ -108,4 +131,4 @@ class ItemClosed(Struct, frozen=True, gc=False):
     item: GrowingItem
 
 
-Change = ItemOpened | PartOpened | Grew | PartClosed | ItemClosed
+Change = ItemOpened | PartOpened | Grew | Annotated | PartClosed | ItemClosed

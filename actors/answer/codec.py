@@ -18,6 +18,7 @@ _TEXTS: dict[type[AnyEvent], Callable[[AnyEvent], str]] = {
     **dict.fromkeys((Text, events.Reasoning, events.Refusal), attrgetter("delta")),
     **dict.fromkeys((events.ToolCallDelta, events.ToolCall), attrgetter("arguments")),
     events.Replace: attrgetter("text"),
+    events.NativeItem: attrgetter("item"),
 }
 
 _decode = msgspec.json.Decoder(list[Item]).decode

@@ -12,10 +12,15 @@ from actors.answer.changes import ItemStatus as ItemStatus
 
 
 class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):
-    """A part with visible text; `logprobs` has the provider's logprobs objects, each as JSON."""
+    """A part with visible text.
+
+    `logprobs` has the provider's logprobs objects, and `annotations` the citations in the form of
+    the Responses API, each as JSON.
+    """
 
     text: str
     logprobs: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
 
 
 class RefusalPart(Struct, frozen=True, tag="refusal", tag_field="type"):
@@ -27,14 +32,19 @@ class RefusalPart(Struct, frozen=True, tag="refusal", tag_field="type"):
 MessagePart = TextPart | RefusalPart
 
 
-class _Item(Struct, frozen=True, tag_field="type", kw_only=True):
+class _Item(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
     status: ItemStatus
 
 
 class ReasoningItem(_Item, frozen=True, tag="reasoning", kw_only=True):
-    """An item with the reasoning that the provider showed."""
+    """An item with the reasoning that the provider showed.
+
+    `state` is what providers of the format `api` want to get back with it, as JSON.
+    """
 
     text: str
+    api: str | None = None
+    state: str | None = None
 
 
 class MessageItem(_Item, frozen=True, tag="message", kw_only=True):
@@ -53,9 +63,27 @@ class FunctionCallItem(_Item, frozen=True, tag="function_call", kw_only=True):
     call_id: str
     name: str
     arguments: str
+    extras: str | None = None
+    """JSON object of fields that one API has, such as `namespace`."""
 
 
-Item = ReasoningItem | MessageItem | FunctionCallItem
+class CustomCallItem(_Item, frozen=True, tag="custom_call", kw_only=True):
+    """A call of one of the client's custom tools, whose input is free text."""
+
+    call_id: str
+    name: str
+    input: str
+    extras: str | None = None
+
+
+class NativeItem(_Item, frozen=True, tag="native", kw_only=True):
+    """An item, as JSON, of a kind that only the API of the format `api` has."""
+
+    api: str
+    item: str
+
+
+Item = ReasoningItem | MessageItem | FunctionCallItem | CustomCallItem | NativeItem
 
 
 def items_of(answer: AnswerBuilder) -> list[Item]:
@@ -69,18 +97,30 @@ def item_of(item: GrowingItem) -> Item:
         case ItemKind.MESSAGE:
             return MessageItem(status=item.status, parts=tuple(map(part_of, item.parts)))
         case ItemKind.REASONING:
-            return ReasoningItem(status=item.status, text=item.parts[0].text)
+            text = item.parts[0].text
+            return ReasoningItem(status=item.status, text=text, api=item.api, state=item.state)
         case ItemKind.FUNCTION_CALL:
             return FunctionCallItem(
                 status=item.status,
                 call_id=item.call_id,
                 name=item.name,
                 arguments=item.parts[0].text,
+                extras=item.extras,
             )
+        case ItemKind.CUSTOM_CALL:
+            return CustomCallItem(
+                status=item.status,
+                call_id=item.call_id,
+                name=item.name,
+                input=item.parts[0].text,
+                extras=item.extras,
+            )
+        case ItemKind.NATIVE:
+            return NativeItem(status=item.status, api=item.api or "", item=item.native)
 
 
 def part_of(part: GrowingPart) -> MessagePart:
     """Return the record of a message part in its current state."""
     if part.kind is PartKind.TEXT:
-        return TextPart(part.text, tuple(part.logprobs))
+        return TextPart(part.text, tuple(part.logprobs), tuple(part.annotations))
     return RefusalPart(part.text)

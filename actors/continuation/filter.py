@@ -8,7 +8,9 @@ from actors.turn import events
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
+    NativeItemChunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
@@ -48,9 +50,11 @@ class ContinuationFilter:
                     passed += self._spliced(text)
                 case ReasoningChunk(text):
                     usage.withheld += len(text)
+                case ReasoningStateChunk():
+                    pass  # its reasoning is not shown either
                 case RefusalChunk():
                     raise _misfit("it is a refusal")
-                case FinishChunk() | ToolCallChunk():
+                case FinishChunk() | ToolCallChunk() | NativeItemChunk():
                     passed += [*self._spliced(None), chunk]
                 case _:
                     passed.append(chunk)

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from actors.turn.chunks import Chunk, RefusalChunk, TextChunk, ToolCallChunk
+from actors.turn.chunks import Chunk, NativeItemChunk, RefusalChunk, TextChunk, ToolCallChunk
 from actors.turn.messages import (
     AssistantMessage,
     Content,
@@ -37,6 +37,7 @@ _MIN_LIMIT: Final = 16
 _OBSTACLES: Final = {
     RefusalChunk: "a refusal had begun",
     ToolCallChunk: "a tool call had begun",
+    NativeItemChunk: "the provider had run a tool",
 }
 """Output that a second answer cannot continue."""
 

@@ -143,8 +143,8 @@ def tool_calls_json(calls: list[ToolCall]) -> str | None:
 
 def tool_call(call: ToolCall) -> dict[str, object]:
     """Return one complete tool call in OpenAI's format."""
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+    field = "arguments" if call.kind == "function" else "input"
+    return {"id": call.id, "type": call.kind, call.kind: {"name": call.name, field: call.arguments}}
 
 
 def items_json(answer: AnswerBuilder) -> str | None:

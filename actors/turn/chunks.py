@@ -3,9 +3,14 @@
 A decoder is fed bytes and returns lists of chunks; the streamer forwards each list as a batch.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from actors.turn.outcome import Reason, Usage
+
+CallKind = Literal["function", "custom"]
+"""Kind of a tool call: a custom tool's input is free text instead of JSON arguments."""
 
 
 class TextChunk(Struct, frozen=True, gc=False):
@@ -28,13 +33,43 @@ class RefusalChunk(Struct, frozen=True, gc=False):
     text: str
 
 
+class ReasoningStateChunk(Struct, frozen=True, gc=False):
+    """The end of a piece of reasoning, with the state that the provider wants to get back.
+
+    `state` is a JSON object with fields of the API, such as Anthropic's `signature`. It can come
+    without any reasoning text, if the provider redacts or encrypts it.
+    """
+
+    api: str
+    """Name of the format whose providers accept the state."""
+    state: str
+
+
+class AnnotationChunk(Struct, frozen=True, gc=False):
+    """A citation of the text so far, as a JSON object in the form of the Responses API."""
+
+    annotation: str
+
+
+class NativeItemChunk(Struct, frozen=True, gc=False):
+    """A whole output item of a kind that one API has, such as a search run by the provider."""
+
+    api: str
+    """Name of the format whose clients and providers know the item."""
+    item: str
+    """JSON object as the provider sent it."""
+
+
 class ToolCallChunk(Struct, frozen=True, gc=False):
-    """A piece of the tool call at `index`; `id` and `name` come with the first piece."""
+    """A piece of the tool call at `index`; all but `arguments` come with the first piece."""
 
     index: int
     id: str | None
     name: str | None
     arguments: str
+    kind: CallKind = "function"
+    extras: str | None = None
+    """JSON object of fields that one API has, such as `namespace`, or None."""
 
 
 class UsageChunk(Struct, frozen=True, gc=False):
@@ -58,7 +93,10 @@ class SkippedChunk(Struct, frozen=True, gc=False):
 Chunk = (
     TextChunk
     | ReasoningChunk
+    | ReasoningStateChunk
     | RefusalChunk
+    | AnnotationChunk
+    | NativeItemChunk
     | ToolCallChunk
     | UsageChunk
     | FinishChunk

@@ -21,7 +21,10 @@ class JournalState(Enum):
 _ANSWER = (
     events.Text,
     events.Reasoning,
+    events.ReasoningState,
     events.Refusal,
+    events.Annotation,
+    events.NativeItem,
     events.ToolCallDelta,
     events.ToolCall,
     events.Warning,

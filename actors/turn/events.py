@@ -6,6 +6,7 @@ only events, so everything that a frame shows comes from one of them.
 
 from msgspec import Struct
 
+from actors.turn.chunks import CallKind
 from actors.turn.outcome import DisconnectStage, ErrorInfo, Reason, Status, Usage
 
 
@@ -50,13 +51,36 @@ class Refusal(Event, frozen=True, gc=False, tag="refusal"):
     delta: str
 
 
+class ReasoningState(Event, frozen=True, gc=False, tag="reasoning_state"):
+    """The end of a piece of reasoning; see `actors.turn.chunks.ReasoningStateChunk`."""
+
+    api: str
+    state: str
+
+
+class Annotation(Event, frozen=True, gc=False, tag="annotation"):
+    """A citation of the text so far, as a JSON object in the form of the Responses API."""
+
+    annotation: str
+
+
+class NativeItem(Event, frozen=True, gc=False, tag="native_item"):
+    """A whole item of a kind that one API has; see `actors.turn.chunks.NativeItemChunk`."""
+
+    api: str
+    item: str
+
+
 class ToolCallDelta(Event, frozen=True, gc=False, tag="tool_call_delta"):
-    """A piece of the tool call at `index`; `id` and `name` come with the first piece."""
+    """A piece of the tool call at `index`; all but `arguments` come with the first piece."""
 
     index: int
     id: str | None
     name: str | None
     arguments: str
+    kind: CallKind = "function"
+    extras: str | None = None
+    """JSON object of fields that one API has, or None."""
 
 
 class ToolCall(Event, frozen=True, gc=False, tag="tool_call"):
@@ -66,6 +90,8 @@ class ToolCall(Event, frozen=True, gc=False, tag="tool_call"):
     id: str
     name: str
     arguments: str
+    kind: CallKind = "function"
+    extras: str | None = None
 
 
 class Warning(Event, frozen=True, gc=False, tag="warning"):
@@ -131,7 +157,10 @@ AnyEvent = (
     Started
     | Text
     | Reasoning
+    | ReasoningState
     | Refusal
+    | Annotation
+    | NativeItem
     | ToolCallDelta
     | ToolCall
     | Warning

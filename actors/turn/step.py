@@ -15,6 +15,7 @@ from actors.ports import Estimator
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
+    NativeItemChunk,
     ReasoningChunk,
     RefusalChunk,
     TextChunk,
@@ -73,6 +74,8 @@ class AttemptUsage:
                 self.output.append(text)
             case ReasoningChunk(text):
                 self.reasoning.append(text)
+            case NativeItemChunk():
+                pass  # content, but its tokens were not generated as text
             case UsageChunk(usage):
                 self.reported, self.counted = usage, self.deltas
                 return False

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from hypothesis import strategies as st
 
 from actors.turn import events
 from actors.turn.chunks import (
+    AnnotationChunk,
+    CallKind,
     Chunk,
+    NativeItemChunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     SkippedChunk,
     TextChunk,
@@ -49,18 +53,34 @@ def ended(
 
 short_text = st.text(st.characters(codec="utf-8"), max_size=6)
 
+NATIVE = {
+    "anthropic": '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}',
+    "openai-responses": (
+        '{"type":"web_search_call","id":"ws_1","status":"completed",'
+        '"action":{"type":"search","query":"q"}}'
+    ),
+}
+"""A native item of each API that has some."""
+
+apis = st.sampled_from(list(NATIVE))
+kinds = st.sampled_from(get_args(CallKind))
+
 answer_events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(events.Text, short_text),
     st.builds(events.Reasoning, short_text),
+    st.builds(events.ReasoningState, apis, st.just('{"signature":"s"}')),
     st.builds(events.Refusal, short_text),
+    st.builds(events.Annotation, st.just('{"type":"url_citation"}')),
+    st.sampled_from([events.NativeItem(*native) for native in NATIVE.items()]),
     st.builds(
         events.ToolCallDelta,
         st.integers(0, 3),
         st.none() | short_text,
         st.none() | short_text,
         short_text,
+        kinds,
     ),
-    st.builds(events.ToolCall, st.integers(0, 3), short_text, short_text, short_text),
+    st.builds(events.ToolCall, st.integers(0, 3), short_text, short_text, short_text, kinds),
     st.builds(events.Warning, st.just("half_time"), short_text),
     st.builds(events.RouteChanged, st.just("spare"), st.just("spare-model"), st.just("refused")),
     st.builds(events.Replace, short_text, st.just("guard")),
@@ -70,7 +90,10 @@ answer_events: st.SearchStrategy[AnyEvent] = st.one_of(
 answer_chunks: st.SearchStrategy[Chunk] = st.one_of(
     st.builds(TextChunk, short_text),
     st.builds(ReasoningChunk, short_text),
+    st.builds(ReasoningStateChunk, apis, st.just("{}")),
     st.builds(RefusalChunk, short_text),
+    st.builds(AnnotationChunk, st.just("{}")),
+    st.builds(NativeItemChunk, apis, st.just("{}")),
     st.builds(
         ToolCallChunk,
         st.integers(0, 2),

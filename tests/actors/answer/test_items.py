@@ -11,11 +11,13 @@ from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.changes import Grew, ItemClosed, ItemOpened, PartClosed, PartOpened
 from actors.answer.codec import decode_items, encode_items
 from actors.answer.items import (
+    CustomCallItem,
     FunctionCallItem,
     Item,
     ItemStatus,
     MessageItem,
     MessagePart,
+    NativeItem,
     ReasoningItem,
     RefusalPart,
     TextPart,
@@ -284,6 +286,50 @@ def test_retry_restarts_the_numbering_of_generated_call_ids() -> None:
     assert items_after(call_start(0, None), events.Retry("guard"), call_start(0, None)) == [
         call("", id="call_1_0")
     ]
+
+
+def test_state_ends_a_piece_of_reasoning() -> None:
+    state = events.ReasoningState("anthropic", '{"signature":"s"}')
+    signed = ReasoningItem(status=DONE, text="hm", api="anthropic", state='{"signature":"s"}')
+    assert items_after(Reasoning("h"), Reasoning("m"), state, Reasoning("oh"), Text("a")) == [
+        signed,
+        reasoning("oh"),
+        message("a"),
+    ]
+    assert items_after(state, reason=Reason.LENGTH) == [
+        ReasoningItem(status=DONE, text="", api="anthropic", state='{"signature":"s"}')
+    ]
+
+
+def test_citations_belong_to_the_open_text() -> None:
+    cite = events.Annotation('{"type":"url_citation"}')
+    cited = TextPart("ab", annotations=('{"type":"url_citation"}',))
+    assert items_after(Text("a"), cite, Text("b")) == [message(cited)]
+
+
+def test_native_item_is_complete_at_once() -> None:
+    found = events.NativeItem("openai-responses", '{"type":"web_search_call"}')
+    item = NativeItem(status=DONE, api=found.api, item=found.item)
+    answer: list[AnyEvent] = [Text("a"), found, Text("b")]
+    assert items_after(*answer, reason=Reason.LENGTH) == [
+        message("a"),
+        item,
+        message("b", status=CUT),
+    ]
+    replaced = [message("new"), item]
+    assert items_after(*answer, events.Replace("new", "guard")) == replaced
+
+
+def test_custom_call_has_text_as_input() -> None:
+    extras = '{"namespace":"n"}'
+    piece = ToolCallDelta(0, "call_a", "patch", "*** ", "custom", extras)
+    whole = ToolCall(0, "call_a", "patch", "*** End", "custom", extras)
+    for reason, status in ((Reason.TOOL_CALLS, DONE), (Reason.LENGTH, CUT)):
+        assert items_after(piece, call_more("End"), whole, reason=reason) == [
+            CustomCallItem(
+                status=status, call_id="call_a", name="patch", input="*** End", extras=extras
+            )
+        ]
 
 
 def test_replacement_has_no_logprobs() -> None:

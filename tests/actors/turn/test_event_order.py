@@ -25,7 +25,10 @@ BLOCKED = events.Blocked("bad words")
 ANSWER: list[AnyEvent] = [
     events.Text("a"),
     events.Reasoning("a"),
+    events.ReasoningState("anthropic", "{}"),
     events.Refusal("a"),
+    events.Annotation("{}"),
+    events.NativeItem("anthropic", "{}"),
     events.ToolCallDelta(0, "id", "name", ""),
     events.ToolCall(0, "id", "name", "{}"),
     events.Warning("code", "message"),

@@ -25,10 +25,16 @@ class BlockEvent(Struct, frozen=True):
     fields: Mapping[str, object]
 
 
+NATIVE_API = "anthropic"
+"""Format whose native items are blocks of this API."""
+CUSTOM_INPUT = "input"
+"""Name under which a custom call, which this API doesn't have, has its text."""
+
 _DELTAS = {
     ItemKind.MESSAGE: ("text_delta", "text"),
     ItemKind.REASONING: ("thinking_delta", "thinking"),
     ItemKind.FUNCTION_CALL: ("input_json_delta", "partial_json"),
+    ItemKind.CUSTOM_CALL: ("input_json_delta", "partial_json"),
 }
 
 
@@ -72,7 +78,8 @@ class Blocks:
         for change in self._builder.feed(event):
             match change:
                 case ItemOpened(item):
-                    self._opened(item, shown)
+                    if item.kind is not ItemKind.NATIVE or item.api == NATIVE_API:
+                        self._opened(item, shown)
                 case Grew(item, part) if item is self._open:
                     self._grow(item, part, shown)
                     if self._waiting and self._became_complete(part):
@@ -126,6 +133,8 @@ class Blocks:
         Arguments of nothing but braces would be parsed again for every piece. Their block may end
         only when the item is closed.
         """
+        if self._open is None or self._open.kind is not ItemKind.FUNCTION_CALL:
+            return False
         self._parse_budget += _PARSE_BUDGET_PER_PIECE
         cost = self._size + _JOIN_COST * len(arguments.pieces)
         if cost > self._parse_budget or not arguments.pieces[-1].rstrip().endswith("}"):
@@ -139,6 +148,8 @@ class Blocks:
         self._begun += 1
         self._open, self._part = item, None
         self._size, self._parse_budget = 0, _PARSE_BUDGET
+        if item.kind is ItemKind.CUSTOM_CALL:
+            self._add(item, f'{{"{CUSTOM_INPUT}":"', shown)
 
     def _grow(self, item: GrowingItem, part: GrowingPart, shown: list[BlockEvent]) -> None:
         if part is not self._part:
@@ -146,30 +157,40 @@ class Blocks:
         text = "".join(part.pieces[self._shown_pieces :])
         self._shown_pieces = len(part.pieces)
         self._size += len(text)
+        if text and item.kind is ItemKind.CUSTOM_CALL:
+            text = msgspec.json.encode(text).decode()[1:-1]
+        self._add(item, text, shown)
+
+    def _add(self, item: GrowingItem, text: str, shown: list[BlockEvent]) -> None:
         if text:
             kind, field = _DELTAS[item.kind]
             fields = {"index": self._begun - 1, "delta": {"type": kind, field: text}}
             shown.append(BlockEvent("content_block_delta", fields))
 
     def _end(self, shown: list[BlockEvent]) -> None:
+        if self._open is not None and self._open.kind is ItemKind.CUSTOM_CALL:
+            self._add(self._open, '"}', shown)
         shown.append(BlockEvent("content_block_stop", {"index": self._begun - 1}))
         self._open = None
 
 
-def _empty(item: GrowingItem) -> dict[str, object]:
+def _empty(item: GrowingItem) -> object:
     match item.kind:
         case ItemKind.MESSAGE:
             return {"type": "text", "text": ""}
         case ItemKind.REASONING:
             # Only Anthropic's API signs thinking, and only it accepts signed thinking.
             return {"type": "thinking", "thinking": "", "signature": ""}
-        case ItemKind.FUNCTION_CALL:
+        case ItemKind.FUNCTION_CALL | ItemKind.CUSTOM_CALL:
             return {"type": "tool_use", "id": item.call_id, "name": item.name, "input": {}}
+        case ItemKind.NATIVE:
+            return Raw(item.native.encode())
 
 
 def _is_complete(call: GrowingItem) -> bool:
     """Return whether nothing more can be added to this call."""
-    return not call.is_open or _is_object(call.parts[0].text)
+    is_function = call.kind is ItemKind.FUNCTION_CALL
+    return not call.is_open or (is_function and _is_object(call.parts[0].text))
 
 
 def _is_object(text: str) -> bool:

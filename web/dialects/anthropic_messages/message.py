@@ -1,9 +1,21 @@
 """Builds the Message object that answers a non-streaming request."""
 
+from msgspec import Raw
+
 from actors.answer.builder import AnswerBuilder, fold
-from actors.answer.items import FunctionCallItem, Item, ReasoningItem, TextPart, items_of
+from actors.answer.items import (
+    CustomCallItem,
+    FunctionCallItem,
+    Item,
+    MessageItem,
+    NativeItem,
+    ReasoningItem,
+    TextPart,
+    items_of,
+)
 from actors.providers.formats.conversion import object_of
 from actors.turn.events import AnyEvent, Ended, Started
+from web.dialects.anthropic_messages.blocks import CUSTOM_INPUT, NATIVE_API
 from web.dialects.anthropic_messages.stream import (
     NAME,
     STOP_REASONS,
@@ -30,21 +42,32 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("the journal must begin with Started and end with Ended")
     whole = message_object(started, ended.upstream_model or started.model)
-    whole["content"] = [_block(item) for item in items_of(answer or fold(journal))]
+    items = items_of(answer or fold(journal))
+    whole["content"] = [_block(item) for item in items if is_shown(item)]
     whole |= stopped(STOP_REASONS[ended.reason])
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)
     return whole
 
 
-def _block(item: Item) -> dict[str, object]:
-    if isinstance(item, ReasoningItem):
-        return {"type": "thinking", "thinking": item.text, "signature": ""}
-    if isinstance(item, FunctionCallItem):
-        call = {"type": "tool_use", "id": item.call_id, "name": item.name}
-        return call | {"input": _input(item.arguments)}
-    texts = [part.text if isinstance(part, TextPart) else part.refusal for part in item.parts]
-    return {"type": "text", "text": "".join(texts)}
+def is_shown(item: Item) -> bool:
+    """Return False for items that only other APIs have."""
+    return not isinstance(item, NativeItem) or item.api == NATIVE_API
+
+
+def _block(item: Item) -> object:
+    match item:
+        case ReasoningItem(text=text):
+            return {"type": "thinking", "thinking": text, "signature": ""}
+        case FunctionCallItem(call_id=id, name=name, arguments=arguments):
+            return {"type": "tool_use", "id": id, "name": name, "input": _input(arguments)}
+        case CustomCallItem(call_id=id, name=name, input=text):
+            return {"type": "tool_use", "id": id, "name": name, "input": {CUSTOM_INPUT: text}}
+        case NativeItem(item=native):
+            return Raw(native.encode())
+        case MessageItem(parts=parts):
+            texts = [part.text if isinstance(part, TextPart) else part.refusal for part in parts]
+            return {"type": "text", "text": "".join(texts)}
 
 
 def _input(arguments: str) -> dict[str, object]:

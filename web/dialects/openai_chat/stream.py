@@ -161,10 +161,11 @@ def _logprobs(event: AnyEvent) -> msgspec.Raw | None:
 
 
 def _tool_call_piece(event: events.ToolCallDelta) -> dict[str, object]:
-    function: dict[str, object] = {"arguments": event.arguments}
-    piece: dict[str, object] = {"index": event.index, "function": function}
+    field = "arguments" if event.kind == "function" else "input"
+    call: dict[str, object] = {field: event.arguments}
+    piece: dict[str, object] = {"index": event.index, event.kind: call}
     if event.id is not None:
-        piece |= {"id": event.id, "type": "function"}
+        piece |= {"id": event.id, "type": event.kind}
     if event.name is not None:
-        function["name"] = event.name
+        call["name"] = event.name
     return piece

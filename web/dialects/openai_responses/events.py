@@ -38,6 +38,7 @@ _GRAMMARS = {
         "response.reasoning_summary_text", "text", _SUMMARY, "summary_index"
     ),
     PartKind.ARGUMENTS: _Grammar("response.function_call_arguments", "arguments", None, None),
+    PartKind.INPUT: _Grammar("response.custom_tool_call_input", "input", None, None),
 }
 
 _NOT_CLOSED = Raw(b"null")
@@ -61,6 +62,8 @@ class ResponseEvents:
         self._turn_id = ""
         self._parts: dict[int, list[Raw]] = {}
         """Encoded closed parts of each open item, by the item's index."""
+        self._positions: dict[int, int] = {}
+        """Index in `output` of each item, which differs from its own behind items not shown."""
         self._forms: dict[tuple[int, int, bool], bytes] = {}
         """Formats of delta events, by item index, part index and presence of logprobs."""
         self._said: tuple[GrowingItem, GrowingPart] | None = None
@@ -93,6 +96,10 @@ class ResponseEvents:
         match change:
             case Grew():
                 return self._grew(change)
+            case changes.Annotated():
+                return b""
+            case _ if change.item.kind is ItemKind.NATIVE and change.item.api != items.NATIVE_API:
+                return b""
             case changes.ItemOpened(item):
                 return self._item_opened(item)
             case changes.PartOpened(item, part):
@@ -103,6 +110,7 @@ class ResponseEvents:
                 return self._item_closed(item)
 
     def _item_opened(self, item: GrowingItem) -> bytes:
+        self._positions[item.index] = len(self.output)
         self.output.append(_NOT_CLOSED)
         self._parts[item.index] = []
         added = self._item(item, "")
@@ -110,15 +118,15 @@ class ResponseEvents:
         return self._item_event("added", item, added)
 
     def _item_closed(self, item: GrowingItem) -> bytes:
-        arguments = item.parts[0].text if item.kind is ItemKind.FUNCTION_CALL else ""
-        encoded = _encode(self._item(item, arguments))
+        is_call = item.kind in (ItemKind.FUNCTION_CALL, ItemKind.CUSTOM_CALL)
+        encoded = _encode(self._item(item, item.parts[0].text if is_call else ""))
         self.weight += len(encoded)
-        encoded_item = self.output[item.index] = Raw(encoded)
+        encoded_item = self.output[self._positions[item.index]] = Raw(encoded)
         del self._parts[item.index]
         return self._item_event("done", item, encoded_item)
 
     def _item_event(self, what: str, item: GrowingItem, encoded_item: object) -> bytes:
-        fields: Fields = {"output_index": item.index, "item": encoded_item}
+        fields: Fields = {"output_index": self._positions[item.index], "item": encoded_item}
         return self.event(f"response.output_item.{what}", fields)
 
     def _item(self, item: GrowingItem, arguments: str) -> Fields:
@@ -131,6 +139,11 @@ class ResponseEvents:
             case ItemKind.FUNCTION_CALL:
                 call = items.call_item(item.call_id, item.name, arguments, item.status)
                 return {"id": id, **call}
+            case ItemKind.CUSTOM_CALL:
+                call = items.custom_call_item(item.call_id, item.name, arguments, item.status)
+                return {"id": id, **call}
+            case ItemKind.NATIVE:
+                return items.native_fields(id, item.native)
 
     def _part_opened(self, item: GrowingItem, part: GrowingPart) -> bytes:
         name = _GRAMMARS[part.kind].part
@@ -189,7 +202,8 @@ class ResponseEvents:
         return self._numbering.form(event, body)
 
     def _place(self, item: GrowingItem, part: GrowingPart) -> Fields:
-        place: Fields = {"item_id": self._id(item), "output_index": item.index}
+        position = self._positions[item.index]
+        place: Fields = {"item_id": self._id(item), "output_index": position}
         counter = _GRAMMARS[part.kind].counter
         if counter is not None:
             place[counter] = part.index

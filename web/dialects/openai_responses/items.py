@@ -8,6 +8,7 @@ Responses specification.
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Raw
 
 from actors.answer import items
@@ -17,11 +18,16 @@ from web.dialects.openai_responses.logprobs import EncodedLogprobs
 
 Fields = dict[str, object]
 
+NATIVE_API = "openai-responses"
+"""Format whose native items are items of this API."""
+
 _NONE = Raw(b"[]")
 _ID_PREFIXES = {
     ItemKind.REASONING: "rs",
     ItemKind.MESSAGE: "msg",
     ItemKind.FUNCTION_CALL: "fc",
+    ItemKind.CUSTOM_CALL: "ctc",
+    ItemKind.NATIVE: "item",
 }
 
 
@@ -43,7 +49,11 @@ def item_id(turn_id: str, kind: ItemKind, index: int) -> str:
 
 def output_items(turn_id: str, answer: Sequence[items.Item]) -> list[Fields]:
     """Return the items of a turn's answer as the `output` of its response."""
-    return [_item(turn_id, item, index) for index, item in enumerate(answer)]
+    return [_item(turn_id, item, index) for index, item in enumerate(answer) if _is_shown(item)]
+
+
+def _is_shown(item: items.Item) -> bool:
+    return not isinstance(item, items.NativeItem) or item.api == NATIVE_API
 
 
 def _item(turn_id: str, item: items.Item, index: int) -> Fields:
@@ -57,6 +67,11 @@ def _item(turn_id: str, item: items.Item, index: int) -> Fields:
         case items.FunctionCallItem():
             id = item_id(turn_id, ItemKind.FUNCTION_CALL, index)
             return {"id": id, **call_item(item.call_id, item.name, item.arguments, item.status)}
+        case items.CustomCallItem():
+            id = item_id(turn_id, ItemKind.CUSTOM_CALL, index)
+            return {"id": id, **custom_call_item(item.call_id, item.name, item.input, item.status)}
+        case items.NativeItem():
+            return native_fields(item_id(turn_id, ItemKind.NATIVE, index), item.item)
 
 
 def _message_part(part: items.MessagePart) -> Fields:
@@ -93,6 +108,25 @@ def call_item(
         "name": name,
         "arguments": arguments,
     }
+
+
+def custom_call_item(
+    call_id: str, name: str, input: str, status: str = "completed"
+) -> dict[str, JSON]:
+    """Return a custom tool call item without its id, as it is in requests and responses."""
+    return {
+        "type": "custom_tool_call",
+        "status": status,
+        "call_id": call_id,
+        "name": name,
+        "input": input,
+    }
+
+
+def native_fields(id: str, native: str) -> Fields:
+    """Return an item of a provider with our id."""
+    fields: Fields = msgspec.json.decode(native)
+    return {**fields, "id": id}
 
 
 def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:

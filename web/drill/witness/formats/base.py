@@ -74,8 +74,10 @@ class Renderer:
                 return self.finish(self._reason, usage) if self._incoming.include_usage else b""
             case SkippedChunk():
                 return self.malformed()
-            case _:
+            case TextChunk() | ReasoningChunk() | RefusalChunk() | ToolCallChunk():
                 return self.content(chunk)
+            case _:
+                raise NotImplementedError(f"the simulated provider has no {type(chunk).__name__}")
 
     def torn_frame(self, chunk: Chunk) -> bytes:
         """Return a frame whose JSON is cut inside the chunk's text, framed as if complete."""
