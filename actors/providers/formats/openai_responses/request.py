@@ -57,10 +57,10 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
 
 def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
     tools = []
-    for number, tool in enumerate(value if isinstance(value, list) else ()):
+    for tool in value if isinstance(value, list) else ():
         match tool:
-            case {"type": "custom"}:
-                left_out.append(f"tools[{number}]")
+            case {"type": "custom", "custom": dict(custom)}:
+                tools.append(_custom(custom))
             case {"type": "function", "function": dict(function)}:
                 tools.append(_function(function))
             case _:
@@ -75,23 +75,29 @@ def _function(function: Object) -> Object:
     return {"type": "function", "parameters": None, **function, "strict": strict}
 
 
+def _custom(custom: Object) -> Object:
+    match custom.get("format"):
+        case {"type": "grammar", "grammar": dict(grammar)}:
+            return {"type": "custom", **custom, "format": {"type": "grammar", **grammar}}
+        case _:
+            return {"type": "custom", **custom}
+
+
 def _tool_choice(body: Object, value: JSON, left_out: list[str]) -> None:
     match value:
-        case {"type": "function", "function": {"name": name}}:
-            body["tool_choice"] = {"type": "function", "name": name}
         case {"type": "allowed_tools", "allowed_tools": {"tools": [*tools], **allowed}}:
             named = [_tool_reference(tool) for tool in tools]
             body["tool_choice"] = {"type": "allowed_tools", **allowed, "tools": named}
-        case {"type": "custom"}:
-            left_out.append("tool_choice")
         case _:
-            body["tool_choice"] = value
+            body["tool_choice"] = _tool_reference(value)
 
 
 def _tool_reference(tool: JSON) -> JSON:
     match tool:
         case {"type": "function", "function": {"name": name}}:
             return {"type": "function", "name": name}
+        case {"type": "custom", "custom": {"name": name}}:
+            return {"type": "custom", "name": name}
     return tool
 
 
