@@ -45,6 +45,8 @@ class NativeRequest(Struct, frozen=True, kw_only=True):
     """Parameters whose form differs from those of the call."""
     unexpressed: tuple[str, ...] = ()
     """Paths of what the call lacks, because only this API has it."""
+    left_out: tuple[str, ...] = ()
+    """Paths of what `items` lack."""
 
 
 class ModelCall(Struct, frozen=True, kw_only=True):

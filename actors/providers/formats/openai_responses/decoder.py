@@ -21,6 +21,7 @@ from actors.providers.formats.openai_responses.answer_reader import (
 )
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition
 from actors.providers.formats.openai_responses.frames import (
+    API,
     EMPTY,
     EVENT,
     RESPONSE,
@@ -216,6 +217,7 @@ OPENAI_RESPONSES = Format(
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,
     whole_decoder=ResponsesWholeDecoder,
+    api=API,
 )
 """The Responses API; the base URL ends in `/v1`."""
 

@@ -2,10 +2,11 @@
 
 from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
+from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.openai_responses.input_items import items_of
 from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall, NativeRequest
 
 _LOGPROBS = "message.output_text.logprobs"
 
@@ -36,12 +37,19 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
     Unknown parameters and tools that aren't functions are passed through: they may be the
     provider's own.
     """
-    call, left_out = as_chat(call)
+    native = _native_of(call)
+    call, left_out = as_chat(call) if native is None else (call, [*native.left_out])
     body: Object = {"model": call.upstream_model, "store": False}
     if stream:
         body["stream"] = True
-    body["input"] = items_of(call.messages, left_out)
-    for name, value in call.parameters.items():
+    given = call.parameters
+    if native is None:
+        body["input"] = items_of(call.messages, left_out)
+    else:
+        added = call.messages[len(native.messages) :]
+        body["input"] = [*native.items, *items_of(added, left_out)]
+        given = {**given, **native.parameters}
+    for name, value in given.items():
         if value is None or name in _SET_HERE:
             continue
         if name in _UNSUPPORTED:
@@ -53,6 +61,16 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
         else:
             body[name] = value
     return Translation(body, tuple(left_out))
+
+
+def _native_of(call: ModelCall) -> NativeRequest | None:
+    """Return the native request, unless the call changes the messages that it has."""
+    native = call.native
+    if native is None or native.api != API:
+        return None
+    size = len(native.messages)
+    is_same = call.messages[size - 1 : size] == native.messages[-1:]
+    return native if is_same and len(call.messages) >= size else None
 
 
 def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
