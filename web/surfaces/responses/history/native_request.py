@@ -17,7 +17,9 @@ from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 
 _OUR_ID = re.compile(r"[a-z]{2,5}_[0-9a-z]{26}_(?:in_)?\d+")
-_KNOWN = CALLS | OUTPUTS | {"message", "reasoning"}
+_KNOWN = CALLS | OUTPUTS | {"reasoning"}
+"""Types of items whose ids and statuses say nothing to a provider."""
+_OF_MESSAGES = frozenset({"id", "type", "status", "role", "content"})
 _EXPRESSED = frozenset({"tools", "tool_choice", "service_tier"})
 """Parameters that other routes get in another form."""
 
@@ -64,20 +66,18 @@ def _unexpressed(parameters: dict[str, JSON]) -> Iterator[str]:
 
 def _sent(item: Item) -> Item | None:
     """Return the item as a provider gets it, or None if no provider can read it."""
-    kind, ours = item["type"], _OUR_ID.fullmatch(str(item.get("id")))
-    bare = {key: value for key, value in item.items() if key != "id"}
-    match kind:
-        case "reasoning" if not item.get("encrypted_content"):
-            return None
-        case "compaction" if summary := summary_message(item["encrypted_content"]):
-            return {"role": summary.role, "content": summary.content}
-        case "message":
-            bare = {key: value for key, value in bare.items() if key not in ("type", "status")}
-            return {**bare, "content": _content(item["content"])}
-        case _ if kind in _KNOWN:
-            return {key: value for key, value in bare.items() if key != "status"}
-        case _:
-            return bare if ours else item
+    kind = item["type"]
+    if kind == "message":
+        plain = {"role": item["role"], "content": _content(item["content"])}
+        others = {name: item[name] for name in item if name not in _OF_MESSAGES}
+        return {**plain, **others} if others else plain
+    if kind == "compaction" and (summary := summary_message(item["encrypted_content"])):
+        return {"role": summary.role, "content": summary.content}
+    if kind == "reasoning" and not item.get("encrypted_content"):
+        return None
+    ours = kind in _KNOWN or _OUR_ID.fullmatch(str(item.get("id")))
+    removed = ("id", "status") if kind in _KNOWN else ("id",)
+    return {name: item[name] for name in item if name not in removed} if ours else item
 
 
 def _content(parts: JSON) -> JSON:
@@ -85,14 +85,16 @@ def _content(parts: JSON) -> JSON:
 
     A single plain text becomes a string, the form that all servers accept.
     """
-    given = [_without_logprobs(part) for part in parts] if isinstance(parts, list) else parts
-    match given:
-        case [{"type": "input_text" | "output_text", "text": text, **rest}] if not any(
-            rest.values()
-        ):
-            return text
-        case _:
-            return given
+    if not isinstance(parts, list):
+        return parts
+    part = parts[0] if len(parts) == 1 else None
+    if isinstance(part, dict):
+        kind = part["type"]
+        if kind == "output_text" and not part.get("annotations"):
+            return part["text"]
+        if kind == "input_text" and len(part) == 2:
+            return part["text"]
+    return [_without_logprobs(part) for part in parts]
 
 
 def _without_logprobs(part: JSON) -> JSON:
