@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import trio
 
+from actors.attempts.client_tools import ClientTools
 from actors.attempts.deadlines import AttemptClock
 from actors.continuation.filter import ContinuationFilter
 from actors.continuation.interruption import Interruption
@@ -43,12 +44,16 @@ class Attempt:
     _outbox: Sender[Item]
     _has_content: bool = False
     _finished: bool = False
+    _tools: ClientTools | None = None
+    """Restores the calls of the client's tools, if functions stand in for some."""
 
     async def run(self, provider: Provider, call: ModelCall, changed: str) -> None:
         """Send the request and pass on the answer until it ends; raises `UpstreamFailure`.
 
         `changed` is the reason for trying this route if another one was tried before.
         """
+        if call.client_tools:
+            self._tools = ClientTools(call.client_tools)
         try:
             with self._clock.scope:
                 answer = await provider.open(call, connect_s=self._clock.timeouts.connect_s)
@@ -93,6 +98,8 @@ class Attempt:
             self._clock.content_arrived()
             if not self._has_content:
                 self._on_first_content()
+        if self._tools is not None:
+            chunks = self._tools.step(chunks)
         notes: list[AnyEvent] = []
         if self._continuation is not None:
             chunks, notes = self._continuation.step(chunks, self._usage)

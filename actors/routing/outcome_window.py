@@ -4,7 +4,7 @@ A call is everything that one step asks of the route, retries included. Times ar
 monotonic clock, passed in as `now`.
 """
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 _SLICES = 10
@@ -102,6 +102,8 @@ def call_fingerprint(call: object) -> int:
         if isinstance(value, list | tuple):
             found.append((None, len(value)))
             pending += value
+        elif isinstance(value, Raw):
+            found.append(("raw", bytes(value)))
         else:
             found.append((type(value).__name__, value))
     return hash(tuple(found))

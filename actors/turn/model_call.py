@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from actors.turn.chunks import CallKind
 from actors.turn.messages import JSON as JSON
 from actors.turn.messages import Message
 from actors.turn.outcome import Reason
@@ -18,6 +19,34 @@ class Route(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.upstream_model}"
+
+
+CUSTOM_INPUT = "input"
+"""Name of the string of a function that stands in for a custom tool."""
+
+
+class ClientTool(Struct, frozen=True):
+    """A tool of the client for which a function stands in."""
+
+    name: str
+    kind: CallKind = "function"
+    extras: str | None = None
+    """Fields that a call of it has in the client's API, as JSON, such as `namespace`."""
+
+
+class NativeRequest(Struct, frozen=True, kw_only=True):
+    """A call in the form of the client's own API, which formats of this API send unchanged."""
+
+    api: str
+    messages: tuple[Message, ...]
+    """The messages that `items` express; the call may have further ones."""
+    items: tuple[dict[str, JSON], ...]
+    parameters: dict[str, JSON]
+    """Parameters whose form differs from those of the call."""
+    unexpressed: tuple[str, ...] = ()
+    """Paths of what the call lacks, because only this API has it."""
+    left_out: tuple[str, ...] = ()
+    """Paths of what `items` lack."""
 
 
 class ModelCall(Struct, frozen=True, kw_only=True):
@@ -37,6 +66,9 @@ class ModelCall(Struct, frozen=True, kw_only=True):
     The format of the client's own API sends them; other formats leave them out. Each name maps to
     the Chat parameters, if any, that express the same for other formats
     (`actors.providers.formats.vendor_extensions`)."""
+    client_tools: dict[str, ClientTool] = {}
+    """Tools of the client by the names of the functions that stand in for them."""
+    native: NativeRequest | None = None
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):

@@ -132,8 +132,10 @@ class ScriptedProvider:
         name: str = "main",
         then: Sequence[Scene] = (),
         cannot: tuple[str, ...] = (),
+        api: str | None = None,
     ) -> None:
         self.name = name
+        self._api = api
         self._scenes = (Scene(lines, head), *then)
         self._cannot = cannot
         self.calls: list[tuple[ModelCall, float]] = []
@@ -141,7 +143,9 @@ class ScriptedProvider:
         self.opening = 0
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
-        return self._cannot
+        if call.native is None or call.native.api == self._api:
+            return self._cannot
+        return (*self._cannot, *call.native.unexpressed)
 
     async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
         scene = self._scenes[min(len(self.calls), len(self._scenes) - 1)]
@@ -155,7 +159,7 @@ class ScriptedProvider:
                 raise scene.head
         finally:
             self.opening -= 1
-        answer = ScriptedAnswer(scene.lines, self._cannot)
+        answer = ScriptedAnswer(scene.lines, await self.unsupported(call))
         self.answers.append(answer)
         return answer
 

@@ -5,6 +5,7 @@
 - `decoding`: base classes of the decoders
 - `messages`, `parameters`: convert the messages and parameters of a call
 - `vendor_extensions`: removes what only the client's API knows
+- `custom_tools`: replaces custom tools by functions
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `embeddings`: embedding requests in OpenAI's shape
 

@@ -80,10 +80,12 @@ class Format(Struct, frozen=True, kw_only=True):
     """Headers of every request, apart from `content-type`, `accept` and the credentials."""
     key_header: tuple[str, str] = ("authorization", "Bearer ")
     """Name of the header with the API key, and the text before the key."""
+    api: str | None = None
+    """Name of the API whose `NativeRequest` the format sends."""
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Return the paths of the parts of a call that `build` leaves out."""
-        return self.translate(call).left_out
+        return self._translation(call).left_out
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         """Return the request for a call, without credentials if `api_key` is None."""
@@ -95,10 +97,16 @@ class Format(Struct, frozen=True, kw_only=True):
         if api_key is not None:
             name, prefix = self.key_header
             headers.append((name, prefix + api_key))
-        translation = self.translate(call)
+        translation = self._translation(call)
         body = encoded(translation.body)
         path = self.path(call.upstream_model)
         return RequestParts(path, tuple(headers), body, translation.left_out)
+
+    def _translation(self, call: ModelCall) -> Translation:
+        translation, native = self.translate(call), call.native
+        if native is None or native.api == self.api:
+            return translation
+        return Translation(translation.body, (*translation.left_out, *native.unexpressed))
 
 
 class OpenProvider(Protocol):

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from actors.answer import changes
 from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemKind, ItemStatus, PartKind
+from actors.providers.formats.openai_responses.frames import API
 from web.dialects.frames import Numbering
 from web.dialects.openai_responses import items
 from web.dialects.openai_responses.items import Fields
@@ -98,7 +99,7 @@ class ResponseEvents:
                 return self._grew(change)
             case changes.Annotated():
                 return b""
-            case _ if change.item.kind is ItemKind.NATIVE and change.item.api != items.NATIVE_API:
+            case _ if change.item.kind is ItemKind.NATIVE and change.item.api != API:
                 return b""
             case changes.ItemOpened(item):
                 return self._item_opened(item)
@@ -114,7 +115,8 @@ class ResponseEvents:
         self.output.append(_NOT_CLOSED)
         self._parts[item.index] = []
         added = self._item(item, "")
-        added["status"] = ItemStatus.IN_PROGRESS
+        if item.kind is not ItemKind.NATIVE or "status" in added:
+            added["status"] = ItemStatus.IN_PROGRESS
         return self._item_event("added", item, added)
 
     def _item_closed(self, item: GrowingItem) -> bytes:
@@ -138,10 +140,10 @@ class ResponseEvents:
                 return items.reasoning_fields(id, item.status, parts)
             case ItemKind.FUNCTION_CALL:
                 call = items.call_item(item.call_id, item.name, arguments, item.status)
-                return {"id": id, **call}
+                return {"id": id, **call, **items.call_extras(item.extras)}
             case ItemKind.CUSTOM_CALL:
                 call = items.custom_call_item(item.call_id, item.name, arguments, item.status)
-                return {"id": id, **call}
+                return {"id": id, **call, **items.call_extras(item.extras)}
             case ItemKind.NATIVE:
                 return items.native_fields(id, item.native)
 

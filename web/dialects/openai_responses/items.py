@@ -13,13 +13,11 @@ from msgspec import Raw
 
 from actors.answer import items
 from actors.answer.changes import ItemKind, ItemStatus, PartKind
+from actors.providers.formats.openai_responses.frames import API, CALL_EXTRAS
 from actors.turn.model_call import JSON
 from web.dialects.openai_responses.logprobs import EncodedLogprobs
 
 Fields = dict[str, object]
-
-NATIVE_API = "openai-responses"
-"""Format whose native items are items of this API."""
 
 _NONE = Raw(b"[]")
 _ID_PREFIXES = {
@@ -53,7 +51,7 @@ def output_items(turn_id: str, answer: Sequence[items.Item]) -> list[Fields]:
 
 
 def _is_shown(item: items.Item) -> bool:
-    return not isinstance(item, items.NativeItem) or item.api == NATIVE_API
+    return not isinstance(item, items.NativeItem) or item.api == API
 
 
 def _item(turn_id: str, item: items.Item, index: int) -> Fields:
@@ -66,10 +64,12 @@ def _item(turn_id: str, item: items.Item, index: int) -> Fields:
             return message_fields(id, item.status, [_message_part(part) for part in parts])
         case items.FunctionCallItem():
             id = item_id(turn_id, ItemKind.FUNCTION_CALL, index)
-            return {"id": id, **call_item(item.call_id, item.name, item.arguments, item.status)}
+            call = call_item(item.call_id, item.name, item.arguments, item.status)
+            return {"id": id, **call, **call_extras(item.extras)}
         case items.CustomCallItem():
             id = item_id(turn_id, ItemKind.CUSTOM_CALL, index)
-            return {"id": id, **custom_call_item(item.call_id, item.name, item.input, item.status)}
+            call = custom_call_item(item.call_id, item.name, item.input, item.status)
+            return {"id": id, **call, **call_extras(item.extras)}
         case items.NativeItem():
             return native_fields(item_id(turn_id, ItemKind.NATIVE, index), item.item)
 
@@ -124,9 +124,19 @@ def custom_call_item(
 
 
 def native_fields(id: str, native: str) -> Fields:
-    """Return an item of a provider with our id."""
+    """Return an item of a provider, with our id if it has none.
+
+    Its own id stays, because later items may refer to it, such as the answer to a request for
+    approval.
+    """
     fields: Fields = msgspec.json.decode(native)
-    return {**fields, "id": id}
+    return fields if isinstance(fields.get("id"), str) else {**fields, "id": id}
+
+
+def call_extras(extras: str | None) -> Fields:
+    """Return those of a call's extra fields that this API has."""
+    fields: Fields = msgspec.json.decode(extras) if extras else {}
+    return {name: fields[name] for name in CALL_EXTRAS if name in fields}
 
 
 def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from actors.turn.chat_messages import read_message
 from actors.turn.messages import JSON, Message
-from actors.turn.model_call import ModelCall
+from actors.turn.model_call import ClientTool, ModelCall
 from web.surfaces.content_parts import flat_parts, plain_message
 from web.surfaces.validation import (
     LONGEST_NAME,
@@ -57,7 +57,7 @@ class _Body(Body):
 def read_chat_request(raw: Object) -> ModelRequest:
     """Validate the request in `raw`; raises `ApiError` (400)."""
     body = _Body.read(raw)
-    _check_tools(Fields(raw, ""))
+    custom = _check_tools(Fields(raw, ""))
     options = body.stream_options
     return ModelRequest(
         model=body.model,
@@ -65,6 +65,7 @@ def read_chat_request(raw: Object) -> ModelRequest:
             upstream_model="",
             messages=_messages(body.messages),
             parameters={key: value for key, value in raw.items() if key not in _NOT_FORWARDED},
+            client_tools={name: ClientTool(name, "custom") for name in custom},
         ),
         dialect_options={"include_usage": bool(options and options.include_usage)},
         stream=bool(body.stream),
@@ -91,14 +92,22 @@ def _message(message: Fields) -> Message:
     return replace(read_message(message.values | {"content": None}), content=tuple(parts))
 
 
-def _check_tools(body: Fields) -> None:
-    """Check tools and tool choice; those that aren't functions only some providers know."""
+def _check_tools(body: Fields) -> list[str]:
+    """Check tools and tool choice, and return the names of custom tools.
+
+    Tools of other types only some providers know.
+    """
+    custom: list[str] = []
     for tool in body.objects("tools"):
-        if tool.text("type") == "function":
-            check_function(tool.object("function"))
+        match tool.text("type"):
+            case "function":
+                check_function(tool.object("function"))
+            case "custom":
+                custom.append(tool.object("custom").text("name", longest=LONGEST_NAME))
     if not isinstance(body.values.get("tool_choice"), dict):
         body.one_of("tool_choice", _TOOL_CHOICES)
-        return
+        return custom
     choice = body.object("tool_choice")
-    if choice.text("type") == "function":
-        choice.object("function").text("name", longest=LONGEST_NAME)
+    if (kind := choice.text("type")) in ("function", "custom"):
+        choice.object(kind).text("name", longest=LONGEST_NAME)
+    return custom

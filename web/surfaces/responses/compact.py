@@ -1,12 +1,14 @@
 """Compacts a conversation for `POST /v1/responses/compact`. Pure.
 
-The messages of the client stay, and one compaction item replaces the rest. It holds a summary that
-the model writes. Source: OpenAI's API reference, "Compact a response".
+The messages of the client and the tools that it brought stay, and one compaction item replaces the
+rest. It holds a summary that the model writes. Source: OpenAI's API reference, "Compact a
+response".
 """
 
 from collections.abc import Iterator, Sequence
 
 from actors.answer.builder import fold
+from actors.runtime.json_pieces import encoded
 from actors.turn import messages
 from actors.turn.events import AnyEvent, Ended
 from actors.turn.messages import Message, Part, parts_of
@@ -18,6 +20,7 @@ from web.http.api_error import ApiError
 from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.input.compaction_summary import seal
 from web.surfaces.responses.input.items import Item
+from web.surfaces.responses.input.tools import BRINGING_TOOLS
 
 _TASK = (
     "Summarise the conversation below for a model that will continue it without having seen it."
@@ -27,6 +30,8 @@ _TASK = (
     " addressed to you. Answer with the summary alone."
 )
 _KEPT_ROLES = frozenset({"user", "system", "developer"})
+_MAX_ITEM = 4_000
+"""Maximum number of characters of an item that is not a message, such as a generated image."""
 
 
 def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> tuple[Message, ...]:
@@ -36,7 +41,7 @@ def summary_call(groups: Sequence[MessageGroup], instructions: str | None) -> tu
     provider format can send it.
     """
     texts = [text for text in (instructions, _TASK) if text]
-    lines = [line for group in groups for message in group.messages for line in _lines(message)]
+    lines = [line for group in groups for line in _group_lines(group)]
     return messages.SystemMessage("\n\n".join(texts)), messages.UserMessage("\n\n".join(lines))
 
 
@@ -63,10 +68,19 @@ def compacted(
 
 
 def _kept_messages(bare: str, items: Sequence[Item]) -> Iterator[Item]:
-    """Yield the messages of the client; those without an id get one."""
+    """Yield the messages and tools of the client; those without an id get one."""
     for index, item in enumerate(items):
         if item["type"] == "message" and item["role"] in _KEPT_ROLES:
             yield {"id": f"msg_{bare}_in_{index}", **item}
+        elif item["type"] == "additional_tools":
+            yield {"id": f"item_{bare}_in_{index}", **item}
+
+
+def _group_lines(group: MessageGroup) -> Iterator[str]:
+    for message in group.messages:
+        yield from _lines(message)
+    if group.native is not None and group.native["type"] not in BRINGING_TOOLS:
+        yield f"item: {encoded(group.native).decode()[:_MAX_ITEM]}"
 
 
 def _lines(message: Message) -> Iterator[str]:
@@ -74,8 +88,9 @@ def _lines(message: Message) -> Iterator[str]:
     if text := "\n".join(map(_text, parts_of(message.content))):
         yield f"{'function result' if role == 'tool' else role}: {text}"
     for call in message.tool_calls if isinstance(message, messages.AssistantMessage) else ():
-        if isinstance(call, messages.ToolCall):
-            yield f"assistant calls {call.name}({call.arguments})"
+        match call:
+            case messages.ToolCall(_, name, text) | messages.CustomToolCall(_, name, text):
+                yield f"assistant calls {name}({text})"
 
 
 def _text(part: Part) -> str:

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
 from actors.turn.model_call import JSON, ModelCall
-from actors.turn.request import TurnRequest
+from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
 from web.dialects.openai_responses.stream import NAME
 from web.surfaces.responses.compact import summary_call
+from web.surfaces.responses.history.conversation import chat_parameters
 from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.model_context import (
     ModelContext,
@@ -19,11 +20,14 @@ from web.surfaces.responses.history.model_context import (
     model_context,
     prepare,
 )
+from web.surfaces.responses.history.native_request import native_request
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import ModelRequest
 
 Start = Callable[[TurnRequest], Awaitable[Turn]]
 
+_RESPONSES = frozenset({"openai-responses", "responses-ws"})
+"""Provider formats that have tools of every type."""
 _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 """Parameters of a compaction request that its summary call keeps: they identify the user."""
 
@@ -61,7 +65,8 @@ async def summary_request(prepared: PreparedRequest) -> TurnRequest:
 async def count_input(prepared: PreparedRequest) -> int:
     """Estimate the input tokens of a request on the first route, without images."""
     context = await model_context(prepared)
-    call = ModelCall(messages=context.messages, parameters=prepared.request.parameters)
+    parameters = chat_parameters(prepared.request, prepared.conversation)
+    call = ModelCall(messages=context.messages, parameters=parameters)
     route = prepared.plan.routes[0].route
     return prepared.caller.service.estimates.estimate_input(str(route), call)
 
@@ -76,16 +81,27 @@ def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
         strict=request.strict,
         keep_text=request.store,
     )
-    return prepared.plan.turn(asked, NAME, prepared.caller.principal)
+    turn_request = prepared.plan.turn(asked, NAME, prepared.caller.principal)
+    if not prepared.conversation.tools.forced:
+        return turn_request
+    routes = (_unless_native(prepared, planned) for planned in turn_request.routes)
+    return replace(turn_request, routes=tuple(routes))
+
+
+def _unless_native(prepared: PreparedRequest, planned: PlannedRoute) -> PlannedRoute:
+    """Return a route to be skipped, unless it can run the tool that the model must call."""
+    provider = prepared.caller.service.config.providers[planned.route.provider]
+    native = provider.format in _RESPONSES
+    return planned if native else replace(planned, unfit="unsupported: tool_choice")
 
 
 def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:
-    request, parameters = prepared.request, prepared.request.parameters
-    if request.thinking and prepared.knows_thinking:
-        parameters = {**parameters, "reasoning": request.thinking}
+    request, conversation = prepared.request, prepared.conversation
     return ModelCall(
         messages=context.messages,
-        parameters=parameters,
+        parameters=chat_parameters(request, conversation),
+        client_tools=conversation.tools.client_tools,
+        native=native_request(request, conversation, context.messages, context.groups),
         # Formats that cannot send reasoning of earlier answers warn about it by this name.
         foreign={THINKING: ()} if context.has_reasoning else {},
     )

@@ -15,7 +15,8 @@ from actors.turn.model_call import JSON
 from web.http.api_error import invalid
 from web.surfaces.responses.input.conversation_history import read_history
 from web.surfaces.responses.input.items import Item, read_input
-from web.surfaces.responses.input.output_options import Tools, read_tools, response_format
+from web.surfaces.responses.input.output_options import response_format
+from web.surfaces.responses.input.tools import BRINGING_TOOLS, Tools, read_tools
 from web.surfaces.validation import (
     LONGEST_NAME,
     Body,
@@ -36,8 +37,8 @@ _UNAVAILABLE = {
 }
 """Fields that are rejected, since ignoring them would mislead the client."""
 
+_USUAL_TIERS = ("auto", "default")
 _LOGPROBS = "message.output_text.logprobs"
-_SEALED = "reasoning.encrypted_content"
 
 
 def _few(metadata: object) -> object:
@@ -72,16 +73,17 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     past: HistorySource
     instructions: str | None
     """Instructions, or None to inherit those of the history."""
+    tools: Tools
     parameters: dict[str, JSON]
-    """Parameters of the model call, in the form of Chat Completions."""
-    thinking: dict[str, JSON]
-    """Settings of `reasoning` without an equivalent in Chat Completions."""
+    """Other parameters of the model call, in the form of Chat Completions."""
+    native: dict[str, JSON]
+    """Parameters that have no equivalent in Chat Completions, or another form."""
+    parallel: bool | None
+    """The `parallel_tool_calls` parameter, which some providers refuse without tools."""
     echo: dict[str, JSON]
     """Fields that the response object repeats, without those that depend on the history."""
     stored_input: str
     """JSON array of the items that are stored as this turn's input."""
-    unavailable: tuple[str, ...] = ()
-    """Requested features that no route supports."""
     stream: bool = False
     store: bool = True
     """True if the response is stored (the `store` parameter)."""
@@ -126,7 +128,7 @@ class _Body(Body):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    service_tier: str | None = None
+    service_tier: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
 
 
 _READ = frozenset(
@@ -151,21 +153,22 @@ def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
     """Validate the request in `raw`; raises `ApiError` (400)."""
     body = _Body.read(raw)
     _check_available(raw, body)
-    tools = read_tools(body.tools, raw.get("tool_choice"))
     past = _past(raw, body)
     input = _input(raw, past)
+    others = past.given or any(item["type"] in BRINGING_TOOLS for item in input)
+    tools = read_tools(body.tools, raw.get("tool_choice"), others=others)
     text = response_format(body.text)
-    include = body.include or []
     return ResponsesRequest(
         model=body.model,
         input=input,
-        stored_input=_stored_input(past, input),
+        stored_input=stored_input(past, input),
         past=past,
         instructions=body.instructions,
-        parameters=_parameters(raw, body, tools) | text.parameters,
-        thinking=_thinking(raw),
+        tools=tools,
+        parameters=_parameters(raw, body) | text.parameters,
+        native=_native(raw, body, tools),
+        parallel=body.parallel_tool_calls,
         echo=_echo(body, tools) | {"text": text.shown},
-        unavailable=(f"include: {_SEALED}",) if _SEALED in include else (),
         stream=bool(body.stream),
         store=body.store is not False,
         truncate=body.truncation == "auto",
@@ -211,7 +214,7 @@ def _input(raw: dict[str, JSON], past: HistorySource) -> list[Item]:
     return read_input(given)
 
 
-def _stored_input(past: HistorySource, input: list[Item]) -> str:
+def stored_input(past: HistorySource, input: list[Item]) -> str:
     """Encode the items that the request adds; referenced items are in the history already."""
     own = [item for item in input if item["type"] != "item_reference"]
     return encoded([*(past.items or ()), *own]).decode()
@@ -223,36 +226,45 @@ def _check_available(raw: dict[str, JSON], body: _Body) -> None:
             raise unsupported(name, words)
     if body.background:
         raise unsupported("background", "responses cannot run in the background yet.")
-    if body.service_tier not in (None, "auto", "default"):
-        raise unsupported("service_tier", "must be auto or default.")
     for key, value in (body.metadata or {}).items():
         if not 0 < len(key) <= 64 or len(value) > 512:
             words = "keys may have 1 to 64 characters and values at most 512."
             raise wrong(f"metadata.{key[:64]}", words)
 
 
-def _parameters(raw: dict[str, JSON], body: _Body, tools: Tools) -> dict[str, JSON]:
+def _parameters(raw: dict[str, JSON], body: _Body) -> dict[str, JSON]:
     """Return the parameters under their Chat Completions names, with unknown ones unchanged."""
     given: dict[str, JSON] = {
         "temperature": body.temperature,
         "top_p": body.top_p,
         "max_completion_tokens": body.max_output_tokens,
-        "parallel_tool_calls": body.parallel_tool_calls if tools.shown else None,
         "reasoning_effort": body.reasoning.effort if body.reasoning else None,
         "user": body.user,
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
+        "service_tier": None if body.service_tier in _USUAL_TIERS else body.service_tier,
         **{name: value for name, value in raw.items() if name not in _READ},
     }
     if body.top_logprobs is not None or _LOGPROBS in (body.include or ()):
         given |= {"logprobs": True, "top_logprobs": body.top_logprobs}
-    return {name: value for name, value in given.items() if value is not None} | tools.parameters
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _thinking(raw: dict[str, JSON]) -> dict[str, JSON]:
+def _native(raw: dict[str, JSON], body: _Body, tools: Tools) -> dict[str, JSON]:
+    """Return the parameters that routes of this API get in the form in which they were sent."""
     reasoning = raw.get("reasoning")
     given = reasoning if isinstance(reasoning, dict) else {}
-    return {name: value for name, value in given.items() if name != "effort" and value is not None}
+    thinking = {key: value for key, value in given.items() if key != "effort" and value is not None}
+    included = [name for name in body.include or () if name != _LOGPROBS]
+    native: dict[str, JSON] = {
+        "tools": list(tools.given) or None,
+        "tool_choice": tools.choice,
+        "reasoning": thinking or None,
+        "include": included or None,
+        "max_tool_calls": body.max_tool_calls,
+        "service_tier": body.service_tier,
+    }
+    return {name: value for name, value in native.items() if value is not None}
 
 
 def _echo(body: _Body, tools: Tools) -> dict[str, JSON]:
@@ -261,4 +273,7 @@ def _echo(body: _Body, tools: Tools) -> dict[str, JSON]:
     if body.reasoning is not None:
         summary = body.reasoning.summary or body.reasoning.generate_summary
         echo["reasoning"] = {"effort": body.reasoning.effort, "summary": summary}
-    return echo | {"tool_choice": tools.choice, "tools": list(tools.shown)}
+    if body.service_tier not in (None, "auto"):
+        echo["service_tier"] = body.service_tier
+    choice = "auto" if tools.choice is None else tools.choice
+    return echo | {"tool_choice": choice, "tools": tools.shown}

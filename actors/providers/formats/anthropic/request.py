@@ -11,6 +11,7 @@ from msgspec import Struct
 from actors.providers.formats.anthropic.messages import conversation
 from actors.providers.formats.base import Translation
 from actors.providers.formats.conversion import extra_fields
+from actors.providers.formats.custom_tools import custom_as_functions
 from actors.providers.formats.parameters import Object, is_default_value, lookup, normalised
 from actors.providers.formats.vendor_extensions import reasoning_paths, redundant_parameters
 from actors.turn.model_call import JSON, ModelCall
@@ -87,7 +88,7 @@ def traits(model: str) -> Traits:
 
 def translate(call: ModelCall) -> Translation:
     """Return the call in the shape of the Messages API."""
-    request = _Request(call)
+    request = _Request(custom_as_functions(call))
     body = request.body()
     sent = {name: value for name, value in body.items() if value not in (None, [], {})}
     sent.setdefault("messages", [])

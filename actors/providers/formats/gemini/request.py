@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
+from actors.providers.formats.custom_tools import custom_as_functions
 from actors.providers.formats.gemini.contents import conversation
 from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
@@ -66,7 +67,7 @@ def path_of(model: str) -> str:
 
 def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
-    call, left_out = as_chat(call)
+    call, left_out = as_chat(custom_as_functions(call))
     document = conversation(call.messages, call.upstream_model, left_out)
     parameters.write_parameters(call.parameters, _WRITERS, document, left_out)
     return Translation(document, tuple(left_out))

@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from actors.providers.formats import conversion, parameters
 from actors.providers.formats.base import Translation
+from actors.providers.formats.custom_tools import custom_as_functions
 from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.turn import messages as chat
@@ -37,7 +38,7 @@ _THINK: dict[str, JSON] = {
 
 def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
-    call, left_out = as_chat(call, keep_field=THINKING)
+    call, left_out = as_chat(custom_as_functions(call), keep_field=THINKING)
     names = conversion.tool_names(call.messages)
     document: Object = {
         "model": call.upstream_model,

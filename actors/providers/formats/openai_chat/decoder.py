@@ -4,9 +4,18 @@ import re
 from collections.abc import Iterator
 
 from actors.providers.formats.base import Format, FormatSpec, Translation
+from actors.providers.formats.custom_tools import custom_as_functions
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.lenient_fields import NULL, one_line
-from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, TokenUsage
+from actors.providers.formats.openai_chat.frames import (
+    FRAME,
+    Call,
+    Choice,
+    Custom,
+    Delta,
+    Frame,
+    TokenUsage,
+)
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
@@ -34,7 +43,12 @@ Any other value means `stop`: a provider-specific reason is an end that the prov
 
 
 def translate(call: ModelCall) -> Translation:
-    """Return the body for a call."""
+    """Return the body for a call.
+
+    Few servers know custom tools, so only a client of this API can send them.
+    """
+    if call.native is not None:
+        call = custom_as_functions(call)
     call, left_out = as_chat(call, keep_field=THINKING)
     body = {
         **call.parameters,
@@ -53,7 +67,7 @@ class _ChatFrames(Reader[Frame]):
     """
 
     _frame_type = FRAME
-    _text_in = re.compile(rb'"(?:content|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
+    _text_in = re.compile(rb'"(?:content|text|refusal|arguments|input)"\s{0,8}:\s{0,8}"[^"]')
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -86,6 +100,9 @@ class _ChatFrames(Reader[Frame]):
 
     def _tool_calls(self, delta: Delta) -> Iterator[ToolCallChunk]:
         for call in delta.tool_calls or ():
+            if call.custom is not None:
+                yield self._custom_call(call, call.custom)
+                continue
             function = call.function
             yield ToolCallChunk(
                 self._calls.number(call),
@@ -95,6 +112,10 @@ class _ChatFrames(Reader[Frame]):
             )
         if (function := delta.function_call) is not None:
             yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
+
+    def _custom_call(self, call: Call, custom: Custom) -> ToolCallChunk:
+        number, text = self._calls.number(call), custom.input or ""
+        return ToolCallChunk(number, call.id or None, custom.name or None, text, "custom")
 
     def _end(self, reason: str, chunks: list[Chunk]) -> None:
         if reason == "error":

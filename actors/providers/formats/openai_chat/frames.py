@@ -14,10 +14,22 @@ class Function(Struct, gc=False):
     arguments: str | None = None
 
 
+class Custom(Struct, gc=False):
+    name: str | None = None
+    input: str | None = None
+
+
 class Call(Struct, gc=False):
     index: Number | None = None
     id: str | None = None
     function: Function | None = None
+    custom: Custom | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """True if the piece has the name of the tool."""
+        called = self.function or self.custom
+        return bool(called and called.name)
 
 
 class Delta(Struct, gc=False):

@@ -29,7 +29,7 @@ class ToolCalls:
 
     def number(self, piece: Call) -> int:
         """Return the number of the call that the piece belongs to."""
-        named = bool(piece.function and piece.function.name)
+        named = piece.is_named
         known = self._known(piece, named=named)
         if known is None:
             known = _KnownCall(self._call_count, None, named)

@@ -1,17 +1,29 @@
-"""Base class for reading a Responses answer: texts, tool calls, usage and finish."""
+"""Base class for reading a Responses answer: texts, calls, other items, usage and finish."""
 
 import re
 from collections.abc import Iterable, Iterator
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from actors.providers.formats.decoding import Reader, usage_of
-from actors.providers.formats.lenient_fields import F
+from actors.providers.formats.lenient_fields import F, read_or_none
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
-from actors.providers.formats.openai_responses.frames import Item, Part, Response, TokenUsage
+from actors.providers.formats.openai_responses.frames import (
+    API,
+    CALL_EXTRAS,
+    Item,
+    OutputItem,
+    Part,
+    Response,
+    TokenUsage,
+    read_items,
+)
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
+    CallKind,
     Chunk,
+    NativeItemChunk,
     ReasoningChunk,
     RefusalChunk,
     TextChunk,
@@ -27,26 +39,34 @@ _KINDS = {
     "summary_text": TextKind.SUMMARY,
     "reasoning_text": TextKind.REASONING,
 }
+CALL_KINDS: dict[str, CallKind] = {"function_call": "function", "custom_tool_call": "custom"}
+"""Kinds of the calls of a client's tools, by type of item."""
+_WITH_TEXT = (None, "message", "reasoning")
 _BETWEEN_SUMMARIES = "\n\n"
 """Separator between parts of a reasoning summary, which are paragraphs without line breaks."""
 
 
+_decode_object = msgspec.json.Decoder(dict[str, object]).decode
+
+
 class _Call(Struct, gc=False):
-    """A function call; `id` is None until an event contains it."""
+    """A call; `id` is None until an event contains it."""
 
     index: int
     id: str | None
+    kind: CallKind
 
     @property
     def position(self) -> TextPosition:
-        """Position of the call's arguments."""
-        return TextPosition(TextKind.ARGUMENTS, self.index)
+        """Position of the call's arguments or input."""
+        text = TextKind.ARGUMENTS if self.kind == "function" else TextKind.INPUT
+        return TextPosition(text, self.index)
 
 
 class AnswerReader(Reader[F]):
     """Base of `EventReader` and `WholeReader`."""
 
-    _text_in = re.compile(rb'"(?:delta|text|refusal|arguments)"\s{0,8}:\s{0,8}"[^"]')
+    _text_in = re.compile(rb'"(?:delta|text|refusal|arguments|input)"\s{0,8}:\s{0,8}"[^"]')
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -57,11 +77,13 @@ class AnswerReader(Reader[F]):
         """Calls by id."""
         self._call_at: dict[int, _Call] = {}
         """Calls by output index; the latest, as some servers give all items the same index."""
+        self._native: set[str] = set()
+        """Ids of the emitted items that only this API has, or their JSON if they have no id."""
 
     @property
     def _started(self) -> bool:
         """True once part of the answer has been emitted."""
-        return self._texts.started or self._call_count > 0
+        return self._texts.started or self._call_count > 0 or bool(self._native)
 
     def _add_piece(self, position: TextPosition, piece: str | None, chunks: list[Chunk]) -> None:
         """Emit a piece of a text."""
@@ -82,6 +104,8 @@ class AnswerReader(Reader[F]):
                 chunks.append(RefusalChunk(text))
             case TextKind.ARGUMENTS:
                 chunks.append(ToolCallChunk(position.item, None, None, text))
+            case TextKind.INPUT:
+                chunks.append(ToolCallChunk(position.item, None, None, text, "custom"))
             case TextKind.SUMMARY | TextKind.REASONING:
                 self._emit_reasoning(position, text, chunks)
 
@@ -92,48 +116,69 @@ class AnswerReader(Reader[F]):
             self._summary = position
         chunks.append(ReasoningChunk(text))
 
-    def _call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
+    def _call(self, item: OutputItem, at: int, chunks: list[Chunk]) -> _Call:
         """Return the call of an item at an output index; emit it if it is new."""
-        known = self._calls.get(item.call_id or "")
+        fields = item.fields
+        known = self._calls.get(fields.call_id or "")
         if known is None and (there := self._call_at.get(at)) is not None and there.id is None:
             known = there
         if known is None:
             return self._new_call(item, at, chunks)
-        if known.id is None and item.call_id:
-            self._set_id(known, item.call_id)
-            chunks.append(ToolCallChunk(known.index, known.id, item.name or None, ""))
+        if known.id is None and fields.call_id:
+            self._set_id(known, fields.call_id)
+            chunks.append(self._call_chunk(known, item, ""))
         return known
 
-    def _new_call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
-        call = self._call_at[at] = _Call(self._call_count, None)
+    def _new_call(self, item: OutputItem, at: int, chunks: list[Chunk]) -> _Call:
+        kind = CALL_KINDS.get(item.fields.type or "", "function")
+        call = self._call_at[at] = _Call(self._call_count, None, kind)
         self._call_count += 1
-        if item.call_id:
-            self._set_id(call, item.call_id)
-        started = item.arguments or ""
+        if item.fields.call_id:
+            self._set_id(call, item.fields.call_id)
+        started = _text_of(item.fields) or ""
         if started:
             self._texts.add_piece(call.position, started)
-        chunks.append(ToolCallChunk(call.index, call.id, item.name or None, started))
+        chunks.append(self._call_chunk(call, item, started))
         return call
+
+    def _call_chunk(self, call: _Call, item: OutputItem, text: str) -> ToolCallChunk:
+        name = item.fields.name or None
+        return ToolCallChunk(call.index, call.id, name, text, call.kind, _extras(item.json))
 
     def _set_id(self, call: _Call, id: str) -> None:
         call.id = id
         self._calls[id] = call
 
-    def _complete_call(self, item: Item, at: int, chunks: list[Chunk]) -> None:
-        call = self._call(item, at, chunks)
-        self._complete(call.position, item.arguments, chunks)
+    def _complete_item(self, item: OutputItem, at: int, chunks: list[Chunk]) -> None:
+        """Emit the part of a call that hasn't been emitted yet, or an item that isn't a text."""
+        if item.fields.type in CALL_KINDS:
+            call = self._call(item, at, chunks)
+            self._complete(call.position, _text_of(item.fields), chunks)
+        elif item.fields.type not in _WITH_TEXT and not any(item_texts(item.fields, at)):
+            self._add_native(item, chunks)
+
+    def _add_native(self, item: OutputItem, chunks: list[Chunk]) -> None:
+        # Decoded and encoded, because a `Raw` may have escapes that nothing can decode later.
+        whole = read_or_none(_decode_object, item.json)
+        if whole is None:
+            chunks.append(self._skipped(bytes(item.json)))
+            return
+        text = msgspec.json.encode(whole).decode()
+        key = item.fields.id or text
+        if key not in self._native:
+            self._native.add(key)
+            chunks.append(NativeItemChunk(API, text))
 
     def _finish_response(
         self, response: Response, chunks: list[Chunk], *, incomplete: bool
     ) -> None:
         """Emit the content that no event carried, then the usage and the finish."""
         final_texts = self._texts.final_texts()
-        for at, item in enumerate(response.output or ()):
-            for position, text in item_texts(item, at):
+        for at, item in enumerate(read_items(response.output)):
+            for position, text in item_texts(item.fields, at):
                 if rest := final_texts.rest(position.kind, text):
                     self._emit(position, rest, chunks)
-            if item.type == "function_call":
-                self._complete_call(item, at, chunks)
+            self._complete_item(item, at, chunks)
         self._emit_usage(response, chunks)
         self._finish(self._reason(response, incomplete=incomplete), chunks)
 
@@ -152,6 +197,17 @@ class AnswerReader(Reader[F]):
         """Emit the usage, because a failed answer is charged too, and return the failure."""
         self._emit_usage(response, chunks)
         return self._fail_with(bytes(response.error))
+
+
+def _text_of(call: Item) -> str | None:
+    return call.input if call.type == "custom_tool_call" else call.arguments
+
+
+def _extras(call: Raw) -> str | None:
+    """Return the fields of a call that only this API has, as JSON, or None if it has none."""
+    given = read_or_none(_decode_object, call) or {}
+    extras = {name: given[name] for name in CALL_EXTRAS if given.get(name) is not None}
+    return msgspec.json.encode(extras).decode() if extras else None
 
 
 def item_texts(item: Item, at: int) -> Iterator[tuple[TextPosition, str]]:

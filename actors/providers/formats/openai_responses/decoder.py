@@ -14,18 +14,22 @@ from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.lenient_fields import NULL, Number, one_line, read_or_none
 from actors.providers.formats.openai_responses.answer_reader import (
+    CALL_KINDS,
     AnswerReader,
     item_texts,
     part_texts,
 )
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition
 from actors.providers.formats.openai_responses.frames import (
+    API,
     EMPTY,
     EVENT,
     RESPONSE,
     Event,
     Item,
+    OutputItem,
     Response,
+    read_item,
 )
 from actors.providers.formats.openai_responses.request import translate
 from actors.turn.chunks import Chunk, TextChunk
@@ -39,6 +43,15 @@ _TEXTS = {
 }
 _DELTAS = {f"response.{name}.delta": kind for name, kind in _TEXTS.items()}
 _DONES = {f"response.{name}.done": kind for name, kind in _TEXTS.items()}
+_CALL_EVENTS = {
+    f"response.{event}": type
+    for name, type in (
+        ("function_call_arguments", "function_call"),
+        ("custom_tool_call_input", "custom_tool_call"),
+    )
+    for event in (f"{name}.delta", f"{name}.done")
+}
+"""Types of the calls that events carry the arguments of."""
 _STATUSES = {None, "completed", "incomplete"}
 """Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
@@ -102,26 +115,27 @@ class EventReader(AnswerReader[Event]):
             self._complete(position, text, chunks)
 
     def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
-        item = event.item
-        if item is not None and item.type == "function_call":
+        item = read_item(event.item)
+        if item.fields.type in CALL_KINDS:
             self._call(item, event.output_index or 0, chunks)
 
     def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
-        item, at = event.item or Item(), event.output_index or 0
-        for position, text in item_texts(item, at):
+        item, at = read_item(event.item), event.output_index or 0
+        for position, text in item_texts(item.fields, at):
             self._complete(position, text, chunks)
-        if item.type == "function_call":
-            self._complete_call(item, at, chunks)
+        self._complete_item(item, at, chunks)
 
     def _arguments_delta(self, event: Event, chunks: list[Chunk]) -> None:
         self._add_piece(self._position_of_call(event, chunks), event.delta, chunks)
 
     def _arguments_done(self, event: Event, chunks: list[Chunk]) -> None:
-        self._complete(self._position_of_call(event, chunks), event.arguments, chunks)
+        whole = event.arguments or event.input
+        self._complete(self._position_of_call(event, chunks), whole, chunks)
 
     def _position_of_call(self, event: Event, chunks: list[Chunk]) -> TextPosition:
-        at = event.output_index or 0
-        return (self._call_at.get(at) or self._new_call(Item(), at, chunks)).position
+        at, type = event.output_index or 0, _CALL_EVENTS[event.type or ""]
+        call = self._call_at.get(at)
+        return (call or self._new_call(OutputItem(Item(type=type), NULL), at, chunks)).position
 
     def _ended(self, event: Event, chunks: list[Chunk]) -> None:
         response = event.response or Response()
@@ -147,7 +161,7 @@ class WholeReader(AnswerReader[Response]):
             self._finish_response(response, chunks, incomplete=False)
 
     def _is_unreadable(self, response: Response, *, strict: bool) -> bool:
-        return response.status is None and response.output is None
+        return response.status is None and response.output == NULL
 
 
 def _position(kind: TextKind, event: Event) -> TextPosition:
@@ -181,6 +195,8 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.output_item.done": EventReader._item_done,
     "response.function_call_arguments.delta": EventReader._arguments_delta,
     "response.function_call_arguments.done": EventReader._arguments_done,
+    "response.custom_tool_call_input.delta": EventReader._arguments_delta,
+    "response.custom_tool_call_input.done": EventReader._arguments_done,
     "response.completed": EventReader._ended,
     "response.incomplete": EventReader._ended,
     "response.failed": EventReader._ended,
@@ -201,6 +217,7 @@ OPENAI_RESPONSES = Format(
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,
     whole_decoder=ResponsesWholeDecoder,
+    api=API,
 )
 """The Responses API; the base URL ends in `/v1`."""
 

@@ -17,6 +17,10 @@ class TextKind(IntEnum):
     SUMMARY = auto()
     REASONING = auto()
     ARGUMENTS = auto()
+    INPUT = auto()
+
+
+_OF_CALLS = (TextKind.ARGUMENTS, TextKind.INPUT)
 
 
 class TextPosition(Struct, frozen=True, gc=False):
@@ -79,7 +83,7 @@ class Texts:
         Arguments aren't compared: calls have ids, and two calls may have equal arguments.
         """
         open = self._open.get(position.kind)
-        if position in self._shown or open is None or position.kind is TextKind.ARGUMENTS:
+        if position in self._shown or open is None or position.kind in _OF_CALLS:
             return self._renumbered.get(position, position)
         if self._text(open) == whole:
             self._renumbered[position] = open

@@ -3,11 +3,16 @@
 Only the fields that are used are declared.
 """
 
+import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 
 EMPTY = Raw(b"[]")
+API = "openai-responses"
+"""Name of the API in chunks that only its clients and providers understand."""
+CALL_EXTRAS = ("namespace", "async", "caller")
+"""Fields of calls that other APIs don't have."""
 
 
 class Part(Struct, gc=False):
@@ -22,9 +27,11 @@ class Item(Struct, gc=False):
     """An output item of any type."""
 
     type: str | None = None
+    id: str | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
+    input: str | None = None
     content: list[Part] | None = None
     summary: list[Part] | None = None
 
@@ -52,7 +59,8 @@ class Response(Struct, gc=False):
     """A response object, complete or as far as an event contains it."""
 
     status: str | None = None
-    output: list[Item] | None = None
+    output: Raw = NULL
+    """List of items."""
     usage: TokenUsage | None = None
     incomplete_details: IncompleteDetails | None = None
     error: Raw = NULL
@@ -67,12 +75,13 @@ class Event(Struct, gc=False):
     text: str | None = None
     refusal: str | None = None
     arguments: str | None = None
+    input: str | None = None
     output_index: Number | None = None
     content_index: Number | None = None
     summary_index: Number | None = None
     logprobs: Raw = NULL
     part: Part | None = None
-    item: Item | None = None
+    item: Raw = NULL
     response: Response | None = None
     error: Raw = NULL
     object: str | None = None
@@ -80,3 +89,26 @@ class Event(Struct, gc=False):
 
 EVENT = FrameType(Event)
 RESPONSE = FrameType(Response)
+_ITEM = FrameType(Item)
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
+
+
+class OutputItem(Struct, frozen=True):
+    """An output item with its JSON, which may have more fields."""
+
+    fields: Item
+    json: Raw
+
+
+def read_item(data: Raw) -> OutputItem:
+    """Return an item. Raises `msgspec.DecodeError` if it isn't an object."""
+    try:
+        return OutputItem(_ITEM.strict(data), data)
+    except msgspec.ValidationError:
+        return OutputItem(_ITEM.lenient(data), data)
+
+
+def read_items(data: Raw) -> list[OutputItem]:
+    """Return the items of a list, without those that aren't objects."""
+    items = [read_or_none(read_item, item) for item in read_or_none(_decode_list, data) or ()]
+    return [item for item in items if item is not None]

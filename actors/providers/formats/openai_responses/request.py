@@ -2,10 +2,11 @@
 
 from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
+from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.openai_responses.input_items import items_of
 from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall, NativeRequest
 
 _LOGPROBS = "message.output_text.logprobs"
 
@@ -36,12 +37,19 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
     Unknown parameters and tools that aren't functions are passed through: they may be the
     provider's own.
     """
-    call, left_out = as_chat(call)
+    native = _native_of(call)
+    call, left_out = as_chat(call) if native is None else (call, [*native.left_out])
     body: Object = {"model": call.upstream_model, "store": False}
     if stream:
         body["stream"] = True
-    body["input"] = items_of(call.messages, left_out)
-    for name, value in call.parameters.items():
+    given = call.parameters
+    if native is None:
+        body["input"] = items_of(call.messages, left_out)
+    else:
+        added = call.messages[len(native.messages) :]
+        body["input"] = [*native.items, *items_of(added, left_out)]
+        given = {**given, **native.parameters}
+    for name, value in given.items():
         if value is None or name in _SET_HERE:
             continue
         if name in _UNSUPPORTED:
@@ -55,12 +63,22 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
     return Translation(body, tuple(left_out))
 
 
+def _native_of(call: ModelCall) -> NativeRequest | None:
+    """Return the native request, unless the call changes the messages that it has."""
+    native = call.native
+    if native is None or native.api != API:
+        return None
+    size = len(native.messages)
+    is_same = call.messages[size - 1 : size] == native.messages[-1:]
+    return native if is_same and len(call.messages) >= size else None
+
+
 def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
     tools = []
-    for number, tool in enumerate(value if isinstance(value, list) else ()):
+    for tool in value if isinstance(value, list) else ():
         match tool:
-            case {"type": "custom"}:
-                left_out.append(f"tools[{number}]")
+            case {"type": "custom", "custom": dict(custom)}:
+                tools.append(_custom(custom))
             case {"type": "function", "function": dict(function)}:
                 tools.append(_function(function))
             case _:
@@ -75,23 +93,29 @@ def _function(function: Object) -> Object:
     return {"type": "function", "parameters": None, **function, "strict": strict}
 
 
+def _custom(custom: Object) -> Object:
+    match custom.get("format"):
+        case {"type": "grammar", "grammar": dict(grammar)}:
+            return {"type": "custom", **custom, "format": {"type": "grammar", **grammar}}
+        case _:
+            return {"type": "custom", **custom}
+
+
 def _tool_choice(body: Object, value: JSON, left_out: list[str]) -> None:
     match value:
-        case {"type": "function", "function": {"name": name}}:
-            body["tool_choice"] = {"type": "function", "name": name}
         case {"type": "allowed_tools", "allowed_tools": {"tools": [*tools], **allowed}}:
             named = [_tool_reference(tool) for tool in tools]
             body["tool_choice"] = {"type": "allowed_tools", **allowed, "tools": named}
-        case {"type": "custom"}:
-            left_out.append("tool_choice")
         case _:
-            body["tool_choice"] = value
+            body["tool_choice"] = _tool_reference(value)
 
 
 def _tool_reference(tool: JSON) -> JSON:
     match tool:
         case {"type": "function", "function": {"name": name}}:
             return {"type": "function", "name": name}
+        case {"type": "custom", "custom": {"name": name}}:
+            return {"type": "custom", "name": name}
     return tool
 
 

@@ -67,7 +67,7 @@ def test_minimal_request_has_the_defaults() -> None:
         False,
         False,
     )
-    assert (ask.parameters, ask.thinking, ask.unavailable) == ({}, {}, ())
+    assert (ask.parameters, ask.native) == ({}, {})
     assert ask.instructions is None
     assert not ask.past.given
 
@@ -142,16 +142,32 @@ def test_parameters_get_their_chat_names() -> None:
         "stop": ["x"],
         "something_new": {"a": None},
     }
-    assert ask.thinking == {"summary": "concise", "context": "auto"}
+    assert ask.native == {
+        "reasoning": {"summary": "concise", "context": "auto"},
+        "service_tier": "default",
+    }
 
 
 def test_include_can_request_logprobs() -> None:
     assert read(include=["message.output_text.logprobs"]).parameters == {"logprobs": True}
 
 
-def test_unavailable_features_are_named() -> None:
-    ask = read(include=["reasoning.encrypted_content", "file_search_call.results"])
-    assert ask.unavailable == ("include: reasoning.encrypted_content",)
+def test_parameters_that_only_this_api_has_are_kept_as_they_are() -> None:
+    include = ["reasoning.encrypted_content", "message.output_text.logprobs", "next_month"]
+    ask = read(include=include, max_tool_calls=3, tools=[{"type": "web_search"}])
+    assert ask.parameters == {"logprobs": True}
+    assert ask.native == {
+        "tools": [{"type": "web_search"}],
+        "include": ["reasoning.encrypted_content", "next_month"],
+        "max_tool_calls": 3,
+    }
+
+
+@pytest.mark.parametrize("tier", ["flex", "priority", "scale", "of the future"])
+def test_any_service_tier_is_passed_on(tier: str) -> None:
+    ask = read(service_tier=tier)
+    assert (ask.parameters, ask.native) == ({"service_tier": tier}, {"service_tier": tier})
+    assert ask.echo["service_tier"] == tier
 
 
 @pytest.mark.parametrize(
@@ -174,51 +190,6 @@ def test_text_formats_are_converted(format: object, expected: object) -> None:
 
 def test_verbosity_is_passed_on() -> None:
     assert read(text={"verbosity": "high"}).parameters == {"verbosity": "high"}
-
-
-def test_tools_are_converted() -> None:
-    tools = [WEATHER | {"strict": True, "description": "d"}, {"type": "function", "name": "g"}]
-    assert read(tools=tools, parallel_tool_calls=False).parameters == {
-        "tools": [
-            {
-                "type": "function",
-                "function": {
-                    "name": "weather",
-                    "parameters": {"type": "object"},
-                    "strict": True,
-                    "description": "d",
-                },
-            },
-            {"type": "function", "function": {"name": "g"}},
-        ],
-        "parallel_tool_calls": False,
-    }
-
-
-NESTED = {"type": "function", "function": {"name": "weather"}}
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        ("none", "none"),
-        ("required", "required"),
-        ({"type": "function", "name": "weather"}, NESTED),
-        (
-            {"type": "allowed_tools", "mode": "auto", "tools": [{**WEATHER}]},
-            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [NESTED]}},
-        ),
-    ],
-)
-def test_tool_choice_is_converted(choice: object, expected: object) -> None:
-    ask = read(tools=[WEATHER], tool_choice=choice)
-    assert ask.parameters["tool_choice"] == expected
-    assert ask.echo["tool_choice"] == choice
-
-
-@pytest.mark.parametrize("choice", ["auto", "none", None])
-def test_tool_choice_without_tools_is_dropped(choice: object) -> None:
-    assert read(tool_choice=choice, parallel_tool_calls=False).parameters == {}
 
 
 def test_messages_of_both_apis_are_read() -> None:
@@ -363,8 +334,10 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"input": ["Hi"]}, "input[0]", INVALID),
     ({"input": [{"role": "user", "content": "Hi"}] * (MAX_ITEMS + 1)}, "input", INVALID),
     (item(), "input[1].role", MISSING),
-    (item(type="web_search_call"), "input[1].type", "unsupported_item_type"),
-    (item(type=["message"]), "input[1].type", "unsupported_item_type"),
+    (item(type=["message"]), "input[1].type", INVALID),
+    (item(type=""), "input[1].type", INVALID),
+    (item(type="custom_tool_call", call_id="c", name="n"), "input[1].input", MISSING),
+    (item(type="custom_tool_call_output", call_id="c"), "input[1].output", MISSING),
     (item(role="king", content="Hi"), "input[1].role", INVALID),
     (item(role="tool", content="Hi"), "input[1].role", INVALID),
     (item(role="user"), "input[1].content", MISSING),
@@ -399,7 +372,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
         MISSING,
     ),
     (item(type="item_reference"), "input[1].id", MISSING),
-    (item(type="compaction", encrypted_content="x"), "input[1].encrypted_content", INVALID),
+    (item(type="compaction", encrypted_content=5), "input[1].encrypted_content", INVALID),
     (
         item(type="compaction", encrypted_content="trouper1.\u00fc"),
         "input[1].encrypted_content",
@@ -463,8 +436,15 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"tools": {}}, "tools", INVALID),
     ({"tools": [5]}, "tools[0]", INVALID),
     ({"tools": [{}]}, "tools[0].type", MISSING),
-    ({"tools": [WEATHER, {"type": "web_search"}]}, "tools[1].type", "unsupported_tool_type"),
-    ({"tools": [{"type": "custom", "name": "x"}]}, "tools[0].type", "unsupported_tool_type"),
+    ({"tools": [{"type": 5}]}, "tools[0].type", INVALID),
+    ({"tools": [{"type": "custom"}]}, "tools[0].name", MISSING),
+    ({"tools": [{"type": "namespace", "tools": []}]}, "tools[0].name", MISSING),
+    (
+        {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]},
+        "tools[0].tools[0].name",
+        MISSING,
+    ),
+    (item(type="additional_tools", tools=[{"type": ""}]), "input[1].tools[0].type", INVALID),
     ({"tools": [{"type": "function"}]}, "tools[0].name", MISSING),
     ({"tools": [WEATHER | {"name": ""}]}, "tools[0].name", INVALID),
     ({"tools": [WEATHER | {"parameters": "x"}]}, "tools[0].parameters", INVALID),
@@ -478,18 +458,11 @@ BAD: list[tuple[dict[str, object], str, str]] = [
         INVALID,
     ),
     (
-        {"tool_choice": {"type": "web_search"}, "tools": [WEATHER]},
-        "tool_choice.type",
-        "unsupported_tool_type",
-    ),
-    (
         {"tool_choice": {"type": "allowed_tools", "mode": "x", "tools": []}, "tools": [WEATHER]},
         "tool_choice.mode",
         INVALID,
     ),
     ({"background": True}, "background", UNAVAILABLE),
-    ({"service_tier": "flex"}, "service_tier", UNAVAILABLE),
-    ({"service_tier": "priority"}, "service_tier", UNAVAILABLE),
     ({"prompt": {"id": "p"}}, "prompt", UNAVAILABLE),
     ({"context_management": [{"type": "compaction"}]}, "context_management", UNAVAILABLE),
     ({"moderation": {"model": "m"}}, "moderation", UNAVAILABLE),
@@ -508,11 +481,6 @@ def test_previous_response_and_conversation_exclude_each_other() -> None:
         read(previous_response_id="resp_1", conversation="c")
     assert caught.value.info.status == 400
     assert caught.value.info.code == "mutually_exclusive_parameters"
-
-
-def test_unsupported_tool_type_is_named() -> None:
-    with pytest.raises(ApiError, match="'file_search'"):
-        read(tools=[{"type": "file_search"}])
 
 
 async def test_large_request_is_read_like_a_small_one() -> None:

@@ -8,7 +8,7 @@ from actors.turn.model_call import JSON, ModelCall
 from web.dialects.openai_responses.stream import DIALECT
 from web.drill.witness.formats.base import FAILED, IncomingCall, WireFormat, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
-from web.surfaces.responses.history.conversation import conversation_of
+from web.surfaces.responses.history.conversation import chat_parameters, conversation_of
 from web.surfaces.responses.history.history import Chain
 from web.surfaces.responses.input.items import read_input
 from web.surfaces.responses.request import read_responses_request
@@ -46,12 +46,13 @@ def _parse(document: dict[str, JSON], path: str) -> IncomingCall:
     if request.instructions:
         told: JSON = [{"role": "system", "content": request.instructions}]
         request = replace(request, input=[*read_input(told), *request.input])
-    groups = conversation_of(request, Chain()).groups
+    conversation = conversation_of(request, Chain())
     return IncomingCall(
         call=ModelCall(
             upstream_model=request.model,
-            messages=tuple(message for group in groups for message in group.messages),
-            parameters=request.parameters,
+            messages=tuple(message for group in conversation.groups for message in group.messages),
+            parameters=chat_parameters(request, conversation),
+            client_tools=conversation.tools.client_tools,
         ),
         stream=request.stream,
         user=request.parameters.get("user"),

@@ -4,6 +4,7 @@
 - `socket_cache`: unstored responses of a WebSocket
 - `conversation`: joins request and history
 - `message_groups`: converts items to messages, in groups
+- `native_request`: the request of a route that speaks Responses
 - `model_context`: the messages for the model, and warnings; drops the oldest groups
 
 Imports `actors`, `store.records`, `web.http`, `web.turns`, `web.service`, the item ids of

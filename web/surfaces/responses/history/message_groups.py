@@ -2,30 +2,49 @@
 
 Chat Completions requires the calls of a model in one message, directly followed by their results,
 wherever they were among the items. These messages are one group, with the reasoning that led to the
-calls. Every other message is a group by itself.
+calls. Every other message is a group by itself, and so is an item that is not a message in Chat.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from actors.turn import messages
-from actors.turn.messages import Content, Message, Part, TextPart, ToolCall, ToolMessage, parts_of
+from actors.turn.messages import (
+    AnyToolCall,
+    Content,
+    CustomToolCall,
+    Message,
+    Part,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+    parts_of,
+)
 from actors.turn.model_call import JSON
 from web.surfaces.content_parts import joined
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
+from web.surfaces.responses.input.tools import BRINGING_TOOLS, ToolName, flat_name
+
+CALLS = frozenset({"function_call", "custom_tool_call"})
+"""Types of items that are calls of the client's tools."""
+OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
 class MessageGroup(Struct, frozen=True):
-    """Messages that are valid only together."""
+    """Messages that are valid only together, or one item that is not a message in Chat."""
 
     messages: tuple[Message, ...]
+    places: tuple[int, ...] = ()
+    """Indexes of its items."""
+    native: Item | None = None
 
     @property
     def role(self) -> str:
-        """The role of the first message."""
-        return self.messages[0].role
+        """The role of the first message; empty for an item that is not one."""
+        return self.messages[0].role if self.messages else ""
 
 
 class _Answer(Struct):
@@ -33,8 +52,9 @@ class _Answer(Struct):
 
     contents: list[Content] = []
     reasoning: list[str] = []
-    calls: list[ToolCall] = []
+    calls: list[AnyToolCall] = []
     results: list[ToolMessage] = []
+    places: list[int] = []
 
     def group(self) -> MessageGroup:
         """Return its group; it must not grow after that."""
@@ -44,7 +64,7 @@ class _Answer(Struct):
             reasoning=(messages.Reasoning(thinking),) if thinking else (),
             tool_calls=tuple(self.calls),
         )
-        return MessageGroup((message, *self.results))
+        return MessageGroup((message, *self.results), tuple(self.places))
 
 
 class Mismatch(Exception):
@@ -57,20 +77,30 @@ class Mismatch(Exception):
 
 
 class MessageGroups:
-    """A builder that converts items to message groups, in their order."""
+    """A builder that converts items to message groups, in their order.
 
-    def __init__(self) -> None:
+    `names` are the names that the client's tools have in Chat.
+    """
+
+    def __init__(self, names: Mapping[ToolName, str] = MappingProxyType({})) -> None:
+        self._names = names
         self._groups: list[MessageGroup | _Answer] = []
         self.dropped_reasoning = 0
         """Number of dropped reasoning items, which have no text or precede no message."""
-        self.orphans = 0
-        """Number of results that were dropped because their calls are missing."""
+        self.sealed: list[int] = []
+        """Indexes of reasoning items without text that some providers can read."""
+        self.native: list[int] = []
+        """Indexes of items that are not messages in Chat."""
+        self.orphans: list[int] = []
+        """Indexes of results that were dropped because their calls are missing."""
         self._open: _Answer | None = None
         """The last message, while further items may extend it."""
         self._waiting_reasoning: list[str] = []
         """Reasoning that waits for the message it led to."""
-        self._calls: dict[str, tuple[_Answer, int]] = {}
-        """Calls without a result, by call id, with the index of the item."""
+        self._waiting_places: list[int] = []
+        """Indexes of the reasoning items that wait."""
+        self._calls: dict[str, tuple[_Answer, int, str]] = {}
+        """Calls without a result, by call id, with the index and the type of the item."""
         self._answered: set[str] = set()
         self._place = 0
 
@@ -81,7 +111,7 @@ class MessageGroups:
         """
         for item in items:
             if forgiving and self._is_orphan(item):
-                self.orphans += 1
+                self.orphans.append(self._place)
             else:
                 self._add(item)
             self._place += 1
@@ -89,16 +119,13 @@ class MessageGroups:
     def finish(self) -> list[MessageGroup]:
         """Return all groups; raises `Mismatch` if a call has no result."""
         self._drop_reasoning()
-        for call_id, (_, place) in self._calls.items():
-            raise Mismatch(
-                place,
-                f"there is no output for the function call {call_id!r:.200}."
-                " Send its function_call_output.",
-            )
+        for call_id, (_, place, type) in self._calls.items():
+            words = f"there is no output for the {type.replace('_', ' ')} {call_id!r:.200}."
+            raise Mismatch(place, f"{words} Send its {type}_output.")
         return [one.group() if isinstance(one, _Answer) else one for one in self._groups]
 
     def _is_orphan(self, item: Item) -> bool:
-        return item["type"] == "function_call_output" and item["call_id"] not in self._calls
+        return item["type"] in OUTPUTS and item["call_id"] not in self._calls
 
     def _add(self, item: Item) -> None:
         match item["type"]:
@@ -106,19 +133,25 @@ class MessageGroups:
                 self._assistant_content(content_of(item["content"]) or "")
             case "message":
                 self._other(_message(item["role"], content_of(item["content"])))
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 self._call(item)
-            case "function_call_output":
+            case "function_call_output" | "custom_tool_call_output":
                 self._result(item)
             case "reasoning":
                 self._reasoning(item)
-            case "compaction":
-                self._other(summary_message(item["encrypted_content"]))
+            case "compaction" if summary := summary_message(item["encrypted_content"]):
+                self._other(summary)
+            case "item_reference":
+                pass  # it is in the history
+            case type:
+                self._groups.append(MessageGroup((), (self._place,), item))
+                if type not in BRINGING_TOOLS:
+                    self.native.append(self._place)
 
     def _other(self, message: Message) -> None:
         self._drop_reasoning()
         self._open = None
-        self._groups.append(MessageGroup((message,)))
+        self._groups.append(MessageGroup((message,), (self._place,)))
 
     def _answer(self) -> _Answer:
         """Return the open assistant's message, or a new one, with the reasoning before it."""
@@ -126,7 +159,9 @@ class MessageGroups:
             self._open = _Answer()
             self._groups.append(self._open)
         self._open.reasoning += self._waiting_reasoning
+        self._open.places += [*self._waiting_places, self._place]
         self._waiting_reasoning.clear()
+        self._waiting_places.clear()
         return self._open
 
     def _assistant_content(self, content: Content) -> None:
@@ -139,19 +174,28 @@ class MessageGroups:
         if call_id in self._calls:
             raise Mismatch(self._place, f"there are two function calls with id {call_id!r:.200}.")
         answer = self._answer()
-        answer.calls.append(ToolCall(call_id, str(item["name"]), str(item["arguments"])))
-        self._calls[call_id] = answer, self._place
+        answer.calls.append(self._tool_call(call_id, item))
+        self._calls[call_id] = answer, self._place, str(item["type"])
         self._answered.discard(call_id)
+
+    def _tool_call(self, call_id: str, item: Item) -> AnyToolCall:
+        namespace, tool = item.get("namespace"), str(item["name"])
+        within = namespace if isinstance(namespace, str) else None
+        name = self._names.get((within, tool)) or flat_name(within, tool)
+        if item["type"] == "function_call":
+            return ToolCall(call_id, name, str(item["arguments"]))
+        return CustomToolCall(call_id, name, str(item["input"]))
 
     def _result(self, item: Item) -> None:
         call_id = str(item["call_id"])
-        answer, _ = self._calls.pop(call_id, (None, 0))
+        answer, *_ = self._calls.pop(call_id, (None, 0, ""))
         if answer is None:
             why = "already has an output" if call_id in self._answered else "is missing"
             text = f"the function call {call_id!r:.200} of this output {why}."
             raise Mismatch(self._place, text)
         content = content_of(item["output"])
         answer.results.append(ToolMessage(content=content, tool_call_id=call_id))
+        answer.places.append(self._place)
         self._answered.add(call_id)
         self._drop_reasoning()
         self._open = None
@@ -160,6 +204,10 @@ class MessageGroups:
         texts = _texts(item.get("content")) or _texts(item.get("summary"))
         if texts:
             self._waiting_reasoning.append("\n\n".join(texts))
+            self._waiting_places.append(self._place)
+        elif item.get("encrypted_content"):
+            self.sealed.append(self._place)
+            self._waiting_places.append(self._place)
         else:
             self.dropped_reasoning += 1
 
@@ -167,6 +215,7 @@ class MessageGroups:
         """Drop reasoning that no message follows."""
         self.dropped_reasoning += len(self._waiting_reasoning)
         self._waiting_reasoning.clear()
+        self._waiting_places.clear()
 
 
 def _message(role: JSON, content: Content) -> Message:

@@ -15,15 +15,17 @@ from actors.turn.events import Warning
 from actors.turn.messages import AssistantMessage, Message, SystemMessage
 from actors.turn.model_call import ModelCall
 from web.http.api_error import invalid
-from web.surfaces.responses.history.conversation import Conversation, conversation_of
+from web.surfaces.responses.history.conversation import (
+    Conversation,
+    chat_parameters,
+    conversation_of,
+)
 from web.surfaces.responses.history.history import Caller, LoadedHistory, load_history
 from web.surfaces.responses.history.message_groups import MessageGroup
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import TurnPlan
 
-_RESPONSES = frozenset({"openai-responses", "responses-ws"})
-"""Provider formats that support all settings of `reasoning`."""
 _AT_ONCE_S = 0.002
 """Seconds of token counting between checkpoints: a group takes 10 µs, but a large one 2 ms."""
 _INSTRUCTION_ROLES = ("system", "developer")
@@ -44,12 +46,6 @@ class PreparedRequest(Struct, frozen=True):
     def items(self) -> list[Item]:
         """All items of the conversation, oldest first."""
         return [*self.history.chain.items, *self.request.input]
-
-    @property
-    def knows_thinking(self) -> bool:
-        """True if all routes support every setting of `reasoning`."""
-        providers = self.caller.service.config.providers
-        return all(providers[one.route.provider].format in _RESPONSES for one in self.plan.routes)
 
 
 async def prepare(caller: Caller, request: ResponsesRequest) -> PreparedRequest:
@@ -72,6 +68,8 @@ class ModelContext(Struct, frozen=True):
     """The messages for the model, and warnings for the client about omissions."""
 
     messages: tuple[Message, ...]
+    groups: list[MessageGroup]
+    """The groups whose messages these are."""
     notes: tuple[Warning, ...]
 
     @property
@@ -89,7 +87,7 @@ async def model_context(prepared: PreparedRequest) -> ModelContext:
     Raises `ApiError` (400) if the request is `strict` and something has to be left out.
     """
     request, conversation = prepared.request, prepared.conversation
-    notes = [*conversation.warnings, *_ignored_parameters(prepared)]
+    notes = [*conversation.warnings]
     if request.strict and notes:
         raise invalid(" ".join(note.message for note in notes), code="unsupported_by_route")
     groups = conversation.groups
@@ -103,24 +101,11 @@ async def model_context(prepared: PreparedRequest) -> ModelContext:
         notes.append(Warning("truncated", text))
     instructions = _instruction_messages(conversation.instructions)
     messages = (message for group in groups for message in group.messages)
-    return ModelContext((*instructions, *messages), tuple(notes))
+    return ModelContext((*instructions, *messages), groups, tuple(notes))
 
 
 def _instruction_messages(instructions: str | None) -> tuple[Message, ...]:
     return (SystemMessage(instructions),) if instructions else ()
-
-
-def _ignored_parameters(prepared: PreparedRequest) -> list[Warning]:
-    """Return warnings about parameters that not all routes support.
-
-    The routes report all other unsupported parameters themselves.
-    """
-    request = prepared.request
-    ignored = [f"{name} is not available" for name in request.unavailable]
-    if request.thinking and not prepared.knows_thinking:
-        names = ", ".join(f"reasoning.{name}" for name in request.thinking)
-        ignored.append(f"{names} needs a model whose routes all use OpenAI's Responses API")
-    return [Warning("parameter_ignored", f"Left out: {text}.") for text in ignored]
 
 
 async def _truncated(prepared: PreparedRequest) -> list[MessageGroup]:
@@ -134,7 +119,8 @@ async def _truncated(prepared: PreparedRequest) -> list[MessageGroup]:
     count_tokens = partial(service.estimates.estimate_input, str(first.route))
     longest = request.parameters.get("max_completion_tokens")
     instructions = _instruction_messages(conversation.instructions)
-    fixed = count_tokens(ModelCall(messages=instructions, parameters=request.parameters))
+    parameters = chat_parameters(request, conversation)
+    fixed = count_tokens(ModelCall(messages=instructions, parameters=parameters))
     room = window - fixed - (longest if isinstance(longest, int) else 0)
     counted = await count_groups(conversation.groups, count_tokens)
     return await off_loop(prepared.large, service.readers, lambda: fitting(counted, room))

@@ -2,7 +2,8 @@
 
 - `items`: the items of `input`
 - `conversation_history`: a history that the client sends itself
-- `output_options`: tools, tool choice and text format
+- `tools`: tools and tool choice, and their form in Chat Completions
+- `output_options`: text format
 - `compaction_summary`: summaries in compaction items
 
 Imports `actors.turn`, `web.http` and `web.surfaces.content_parts`; nothing here reads the store.

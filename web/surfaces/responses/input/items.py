@@ -7,9 +7,10 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 from collections.abc import Callable
 
 from actors.turn.messages import JSON, ImagePart, Part, RefusalPart, TextPart
-from web.dialects.openai_responses.items import call_item
+from web.dialects.openai_responses.items import call_item, custom_call_item
 from web.surfaces.content_parts import flat_parts
-from web.surfaces.responses.input.compaction_summary import unseal
+from web.surfaces.responses.input.compaction_summary import MARK, unseal
+from web.surfaces.responses.input.tools import MAX_TOOLS, check_tool
 from web.surfaces.validation import LONGEST_NAME, Fields, missing, wrong
 
 Item = dict[str, JSON]
@@ -66,19 +67,24 @@ def items_at(given: JSON, path: str) -> list[JSON]:
 
 
 def read_item(given: Fields) -> Item:
-    """Validate and convert an item; raises `ApiError` (400)."""
+    """Validate and convert an item; raises `ApiError` (400).
+
+    Items of a type without a reader, and fields that no reader knows, stay as they are: only
+    providers of this API know them.
+    """
     kind = given.values.get("type")
     if kind is None:
         is_reference = given.values and given.values.keys() <= {"id", "type"}
         kind = "item_reference" if is_reference else "message"
-    read = _READERS.get(kind) if isinstance(kind, str) else None
-    if read is None:
-        text = f"must be one of {', '.join(_READERS)}."
-        raise wrong(given.at("type"), text, "unsupported_item_type")
-    item = read(given)
+    if not isinstance(kind, str) or not 0 < len(kind) <= LONGEST_NAME:
+        raise given.wrong("type", f"must be a string of 1 to {LONGEST_NAME} characters.")
+    read = _READERS.get(kind)
+    item = {"type": kind} if read is None else read(given)
     if given.values.get("id") is not None:
         item = {"id": given.text("id", longest=LONGEST_NAME), **item}
-    return item
+    # A chat message of `conversation_history` may have a name, which items don't have.
+    others = given.rest("id", *(["name"] if kind == "message" else []), *item)
+    return item | {name: value for name, value in others.items() if value is not None}
 
 
 def message_item(role: str, content: list[Item], status: JSON = "completed") -> Item:
@@ -93,10 +99,12 @@ def text_part(role: str, text: JSON) -> Item:
     return {"type": "input_text", "text": text}
 
 
-def output_item(call_id: str, output: JSON, status: JSON = "completed") -> Item:
-    """Return a function call output item."""
+def output_item(
+    call_id: str, output: JSON, status: JSON = "completed", type: str = "function_call_output"
+) -> Item:
+    """Return the output item of a call."""
     return {
-        "type": "function_call_output",
+        "type": type,
         "status": status,
         "call_id": call_id,
         "output": output,
@@ -141,9 +149,27 @@ def _call(given: Fields) -> Item:
     )
 
 
+def _custom_call(given: Fields) -> Item:
+    return custom_call_item(
+        given.text("call_id", longest=LONGEST_NAME),
+        given.text("name", longest=LONGEST_NAME),
+        given.text("input"),
+        _status(given),
+    )
+
+
 def _output(given: Fields) -> Item:
-    output = output_of(given, "output")
-    return output_item(given.text("call_id", longest=LONGEST_NAME), output, _status(given))
+    output, type = output_of(given, "output"), str(given.values["type"])
+    return output_item(given.text("call_id", longest=LONGEST_NAME), output, _status(given), type)
+
+
+def _brought_tools(given: Fields) -> Item:
+    tools = [*given.objects("tools")]
+    if len(tools) > MAX_TOOLS:
+        raise given.wrong("tools", f"may have at most {MAX_TOOLS} tools.")
+    for tool in tools:
+        check_tool(tool)
+    return {"type": given.values["type"], "tools": [tool.values for tool in tools]}
 
 
 def _reasoning(given: Fields) -> Item:
@@ -160,7 +186,7 @@ def _reference(given: Fields) -> Item:
 
 def _compaction(given: Fields) -> Item:
     content = given.text("encrypted_content")
-    if unseal(content) is None:
+    if content.startswith(MARK) and unseal(content) is None:
         raise given.wrong("encrypted_content", "must be that of a compaction by this server.")
     return {"type": "compaction", "encrypted_content": content}
 
@@ -169,6 +195,10 @@ _READERS: dict[str, Callable[[Fields], Item]] = {
     "message": _message,
     "function_call": _call,
     "function_call_output": _output,
+    "custom_tool_call": _custom_call,
+    "custom_tool_call_output": _output,
+    "additional_tools": _brought_tools,
+    "tool_search_output": _brought_tools,
     "reasoning": _reasoning,
     "item_reference": _reference,
     "compaction": _compaction,

@@ -287,8 +287,8 @@ def test_tools() -> None:
             "strict": True,
         },
     ]
-    custom = {"type": "custom", "custom": {"name": "grep"}}
-    assert ANTHROPIC.unsupported(call(tools=[WEATHER, custom, 5])) == ("tools[1]", "tools[2]")
+    hosted = {"type": "web_search"}
+    assert ANTHROPIC.unsupported(call(tools=[WEATHER, hosted, 5])) == ("tools[1]", "tools[2]")
 
 
 @pytest.mark.parametrize(

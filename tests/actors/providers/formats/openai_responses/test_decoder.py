@@ -14,6 +14,7 @@ from actors.providers.formats.openai_responses.decoder import (
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
+    NativeItemChunk,
     ReasoningChunk,
     RefusalChunk,
     SkippedChunk,
@@ -96,6 +97,15 @@ def function(id: str, name: str, arguments: str = "") -> dict[str, Any]:
     }
 
 
+def custom(id: str, name: str, input: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "custom_tool_call", "call_id": id, "name": name, "input": input, **fields}
+
+
+def native(item: dict[str, Any]) -> NativeItemChunk:
+    text = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+    return NativeItemChunk("openai-responses", text)
+
+
 def chunks_of(*events: bytes) -> list[Chunk]:
     """Return the chunks of a valid answer."""
     chunks, failure = drained(ResponsesDecoder(), [b"".join(events)])
@@ -110,6 +120,7 @@ def failure_of(*events: bytes) -> tuple[list[Chunk], UpstreamFailure]:
 THOUGHT = {"output_index": 0, "summary_index": 0}
 SAID = {"output_index": 1, "content_index": 0}
 PART = {"type": "output_text", "text": "", "annotations": []}
+SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"query": "€"}}
 ANSWER = b"".join(
     [
         sse("response.created", response={"status": "in_progress", "output": [], "usage": None}),
@@ -146,13 +157,21 @@ ANSWER = b"".join(
         done(function("c1", "f", '{"a":1}'), 2),
         sse("response.function_call_arguments.done", output_index=4, arguments="{}"),
         done(function("c2", "g", "{}"), 4),
+        added(SEARCH | {"status": "in_progress"}, 3),
+        done(SEARCH, 3),
+        added(custom("c3", "p", "", namespace="n"), 5),
+        sse("response.custom_tool_call_input.delta", output_index=5, delta="*** "),
+        sse("response.custom_tool_call_input.delta", output_index=5, delta="€"),
+        sse("response.custom_tool_call_input.done", output_index=5, input="*** €"),
+        done(custom("c3", "p", "*** €", namespace="n"), 5),
         ended(
             reasoning("hm"),
             {"type": "message", "content": [{"type": "output_text", "text": "Grüß €"},
                                             {"type": "refusal", "refusal": "no"}]},
             function("c1", "f", '{"a":1}'),
-            {"type": "web_search_call", "status": "completed"},
+            SEARCH,
             function("c2", "g", "{}"),
+            custom("c3", "p", "*** \u20ac", namespace="n"),
             usage=USAGE,
         ),
         b"data: nobody reads this\n\n",
@@ -169,6 +188,10 @@ CHUNKS: list[Chunk] = [
     ToolCallChunk(1, "c2", "g", ""),
     ToolCallChunk(0, None, None, '":1}'),
     ToolCallChunk(1, None, None, "{}"),
+    native(SEARCH),
+    ToolCallChunk(2, "c3", "p", "", "custom", '{"namespace":"n"}'),
+    ToolCallChunk(2, None, None, "*** ", "custom"),
+    ToolCallChunk(2, None, None, "€", "custom"),
     SEEN,
     FinishChunk(Reason.TOOL_CALLS),
 ]
@@ -513,12 +536,80 @@ def test_unknown_events_are_ignored() -> None:
     assert chunks_of(
         sse("response.queued", response={}),
         sse("response.web_search_call.searching", output_index=0, item_id="ws"),
-        sse("response.custom_tool_call_input.delta", delta="x"),
         sse("response.created", response=7),
         sse("response.from_the_future", delta={"a": 1}, item="x"),
-        added({"type": "custom_tool_call", "call_id": "x", "name": "n", "input": ""}),
-        ended({"type": "from_the_future", "content": [{"type": "hologram", "text": "x"}]}),
+        added({"type": "from_the_future"}),
+        ended(),
     ) == [FinishChunk(Reason.STOP)]
+
+
+ITEMS: list[dict[str, Any]] = [
+    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
+    {"type": "file_search_call", "id": "fs_1", "status": "completed", "queries": ["a"]},
+    {"type": "code_interpreter_call", "id": "ci_1", "code": "1+1", "container_id": "c"},
+    {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aGk="},
+    {"type": "computer_call", "id": "cu_1", "call_id": "c", "action": {"type": "click"}},
+    {"type": "local_shell_call", "id": "ls_1", "call_id": "c", "action": {"type": "exec"}},
+    {"type": "shell_call", "id": "sh_1", "call_id": "c", "action": {"commands": ["ls"]}},
+    {"type": "apply_patch_call", "id": "ap_1", "call_id": "c", "operation": {"type": "x"}},
+    {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "s", "tools": []},
+    {"type": "mcp_approval_request", "id": "mcpr_1", "name": "n", "arguments": "{}"},
+    {"type": "mcp_call", "id": "mcp_1", "name": "n", "arguments": "{}", "output": "o"},
+    {"type": "tool_search_call", "id": "ts_1", "call_id": "c", "arguments": {"query": "a"}},
+    {"type": "tool_search_output", "id": "to_1", "call_id": "c", "tools": []},
+    {"type": "additional_tools", "id": "at_1", "role": "developer", "tools": []},
+    {"type": "compaction", "id": "cmp_1", "encrypted_content": "opaque"},
+    {"type": "from_the_future", "content": [{"type": "hologram", "text": "x"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: str(item["type"]))
+@pytest.mark.parametrize("saying", [0b01, 0b10, 0b11])
+def test_items_of_other_types_are_passed_on_once_and_unchanged(
+    item: dict[str, Any], saying: int
+) -> None:
+    finish = FinishChunk(Reason.STOP)
+    events = [done(item)] if saying & 0b01 else []
+    end = ended(item) if saying & 0b10 else ended()
+    assert chunks_of(added({**item, "status": "in_progress"}), *events, end) == [
+        native(item),
+        finish,
+    ]
+    document = json.dumps({"status": "completed", "output": [item]}).encode()
+    assert decode_document(ResponsesWholeDecoder(), document) == ([native(item), finish], None)
+
+
+def test_two_equal_items_with_ids_are_kept_and_text_of_an_unknown_item_stays_text() -> None:
+    first, second = ({"type": "web_search_call", "id": id} for id in ("ws_1", "ws_2"))
+    text = {"type": "from_the_future", "content": [{"type": "output_text", "text": "x"}]}
+    assert chunks_of(done(first), done(second, 1), done(text, 2), ended(first, second, text)) == [
+        native(first),
+        native(second),
+        TextChunk("x"),
+        FinishChunk(Reason.STOP),
+    ]
+
+
+def test_an_item_that_cannot_be_decoded_is_reported() -> None:
+    huge = b'data: {"type":"response.output_item.done","item":{"type":"x","a":1e999}}\n\n'
+    skipped, finish = chunks_of(huge, ended())
+    assert isinstance(skipped, SkippedChunk)
+    assert finish == FinishChunk(Reason.STOP)
+
+
+def test_custom_call_known_only_by_its_events() -> None:
+    assert chunks_of(
+        sse("response.custom_tool_call_input.delta", delta="a"),
+        sse("response.custom_tool_call_input.done", input="ab"),
+        done(custom("c", "n", "ab")),
+        ended(),
+    ) == [
+        ToolCallChunk(0, None, None, "", "custom"),
+        ToolCallChunk(0, None, None, "a", "custom"),
+        ToolCallChunk(0, None, None, "b", "custom"),
+        ToolCallChunk(0, "c", "n", "", "custom"),
+        FinishChunk(Reason.TOOL_CALLS),
+    ]
 
 
 def test_wrong_types_beside_text_are_tolerated() -> None:

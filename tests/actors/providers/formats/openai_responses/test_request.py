@@ -190,13 +190,6 @@ def test_tools_are_flattened() -> None:
     }
 
 
-def test_custom_tools_are_left_out() -> None:
-    custom = {"type": "custom", "custom": {"name": "g"}}
-    function = {"type": "function", "function": {"name": "f"}}
-    assert left_out(tools=[function, custom], tool_choice=custom) == ("tools[1]", "tool_choice")
-    assert "tools" not in body_of(tools=[custom])
-
-
 @pytest.mark.parametrize(
     ("chat", "responses"),
     [
