@@ -9,7 +9,7 @@ from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.items import Item, items_of
 from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
 from actors.turn.model_call import JSON
-from actors.turn.outcome import ErrorInfo, Reason, Usage
+from actors.turn.outcome import CONTEXT_LENGTH, ErrorInfo, Reason, Usage
 from web.dialects.openai_responses.items import Fields, output_items, response_id
 from web.dialects.turn_errors import error_of
 
@@ -22,6 +22,8 @@ CODES = frozenset(
         *("invalid_image_mode", "image_too_large", "image_too_small", "image_parse_error"),
         *("image_file_too_large", "unsupported_image_media_type", "empty_image_file"),
         *("failed_to_download_image", "image_file_not_found"),
+        # Not in the reference, but the API sends it, and Codex compacts its history on it.
+        CONTEXT_LENGTH,
     }
 )
 """All error codes of a response in OpenAI's API reference; strict clients reject others."""

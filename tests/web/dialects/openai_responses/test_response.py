@@ -264,7 +264,9 @@ def test_response_id_and_turn_id_convert_both_ways() -> None:
 
 
 def test_error_codes_are_those_of_the_sdk() -> None:
-    assert set(get_args(ResponseError.model_fields["code"].annotation)) == CODES
+    listed = set(get_args(ResponseError.model_fields["code"].annotation))
+    assert CODES - listed == {"context_length_exceeded"}
+    assert listed <= CODES
 
 
 @pytest.mark.parametrize(
