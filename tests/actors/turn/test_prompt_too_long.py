@@ -52,7 +52,7 @@ TOO_LONG = {
         "This endpoint's maximum context length is 131072 tokens. However, you requested about"
         " 140000 tokens (130000 of text input, 10000 in the output)."
     ),
-    "SGLang": "The input (210000 tokens) is longer than the model's context length (200000 tokens).",
+    "SGLang": "The input (210000 tokens) is longer than the model's context length (200000).",
     "SGLang, requested": (
         "Requested token count exceeds the model's maximum context length of 32768 tokens."
     ),
