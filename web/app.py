@@ -39,7 +39,7 @@ def create_app(service: Service) -> TrouperApp:
 
 async def _known_error(error: ApiError | StoreUnavailable) -> Response:
     known = error if isinstance(error, ApiError) else store_unavailable()
-    return error_response(known.info)
+    return error_response(known.info, known.headers)
 
 
 async def _http_error(app: TrouperApp, error: HTTPException) -> Response:
