@@ -16,8 +16,8 @@ from openai.types.responses import Response, ResponseStreamEvent
 from tests.support.messages_readers import Frame, frames_of
 from tests.support.strict_types import strictly
 
-DOCUMENTED = {"store"}
-"""Fields that OpenAI's API and we send and the SDK's types lack."""
+DOCUMENTED = {"store", "frequency_penalty", "presence_penalty"}
+"""Fields of a response that OpenAI's API and we send and the SDK's types lack."""
 
 _EVENTS = {
     get_args(model.model_fields["type"].annotation)[0]: model
@@ -34,7 +34,7 @@ _PARTS_IN = {"message": "content", "reasoning": "summary", "function_call": None
 
 def read_event(frame: Frame) -> Any:
     """Parse the event strictly as the SDK's type, and check the frame's name and number."""
-    event = strictly(_EVENTS[frame.event], frame.data, DOCUMENTED)
+    event = strictly(_EVENTS[frame.event], frame.data, {*DOCUMENTED, "error"})
     assert event.type == frame.event
     number = frame.id.partition(":")[2].partition("@")[0]
     assert event.sequence_number == int(number)
@@ -51,6 +51,7 @@ def read_object(body: bytes) -> Response:
 
 def read_stream(stream: bytes) -> list[dict[str, Any]]:
     """Return the events of a complete stream as JSON, after checking each and their order."""
+    assert stream.endswith(b"\n\ndata: [DONE]\n\n")
     frames = frames_of(stream)
     for frame in frames:
         read_event(frame)
@@ -68,7 +69,13 @@ def check_grammar(found: Sequence[dict[str, Any]]) -> None:
     assert found[0]["response"]["output"] == []
     assert found[-1]["type"] in LAST
     assert found[-1]["response"]["id"] == found[0]["response"]["id"]
-    assert rebuilt(found[2:-1]) == found[-1]["response"]["output"]
+    error = found[-1]["response"]["error"]
+    if error is not None:
+        flat = {name: error[name] for name in ("code", "message", "param")}
+        number = found[-1]["sequence_number"] - 1
+        expected = {"type": "error", "sequence_number": number, **flat, "error": error}
+        assert found[-2] == expected
+    assert rebuilt(found[2 : -2 if error else -1]) == found[-1]["response"]["output"]
 
 
 def rebuilt(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -46,8 +46,9 @@ ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
 
 _NAMES = (
     *("id", "object", "created_at", "status", "background", "completed_at", "error"),
-    *("incomplete_details", "instructions", "max_output_tokens", "max_tool_calls", "model"),
-    *("output", "parallel_tool_calls", "previous_response_id", "conversation", "prompt"),
+    *("frequency_penalty", "incomplete_details", "instructions", "max_output_tokens"),
+    *("max_tool_calls", "model", "output", "parallel_tool_calls", "presence_penalty"),
+    *("previous_response_id", "conversation", "prompt"),
     *("prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier"),
     *("service_tier", "store", "temperature", "text", "tool_choice", "tools", "top_logprobs"),
     *("top_p", "truncation", "usage", "user", "metadata"),
@@ -144,7 +145,7 @@ def object_of(
         "created_at": int(answer.created_at),
         "status": status,
         "completed_at": int(ended_at) if ended_at and status == "completed" else None,
-        "error": _error(answer),
+        "error": answer_error(answer),
         "incomplete_details": {"reason": incomplete} if incomplete else None,
         "model": answer.model,
         "output": output_items(answer.turn_id, answer.items) if output is None else output,
@@ -152,7 +153,8 @@ def object_of(
     }
 
 
-def _error(answer: ResponseData) -> Fields | None:
+def answer_error(answer: ResponseData) -> Fields | None:
+    """Return the `error` of a response object, or None if the response did not fail."""
     if answer.status != "failed" or answer.reason is None:
         return None  # a cancellation is not a failure, and OpenAI's API has no code for it
     return response_error(answer.error or error_of(answer.reason))
@@ -179,14 +181,18 @@ def _defaults() -> Fields:
     """Return all fields of the object with their defaults."""
     return dict.fromkeys(_NAMES) | {
         "background": False,
+        "frequency_penalty": 0.0,
         "parallel_tool_calls": True,
+        "presence_penalty": 0.0,
         "reasoning": {"effort": None, "summary": None},
         "service_tier": "default",
         "store": True,
-        "text": {"format": {"type": "text"}, "verbosity": None},
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
         "tool_choice": "auto",
         "tools": [],
         "top_logprobs": 0,
+        "top_p": 1.0,
         "truncation": "disabled",
         "metadata": {},
     }

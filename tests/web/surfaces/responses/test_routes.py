@@ -98,7 +98,9 @@ async def test_response_echoes_the_request_fields(
     }
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         response = await create_response(harness, **fields, conversation="c")
-        assert {name: response[name] for name in fields} == fields
+        shown_schema = schema | {"description": None}
+        shown = fields | {"text": {"format": shown_schema, "verbosity": "low"}}
+        assert {name: response[name] for name in fields} == shown
         assert response["conversation"] == {"id": "c"}
 
 
