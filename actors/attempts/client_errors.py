@@ -180,10 +180,10 @@ def _client_status(failure: UpstreamFailure, kind: FailureClass) -> int:
     if kind is FailureClass.CONTENT_FILTER:
         # SDKs retry after any 5xx, and would pay for each refusal.
         return given if 400 <= given < 500 else 400
-    if given == _OVERLOADED or (failure.type or "").lower() in _OVERLOADED_NAMES:
-        return _OVERLOADED
     if given == _UNAVAILABLE:
         return _UNAVAILABLE
+    if given == _OVERLOADED or (failure.type or "").lower() in _OVERLOADED_NAMES:
+        return _OVERLOADED
     rejected = kind in (FailureClass.REJECTED, FailureClass.FORBIDDEN)
     if given == _NOT_FOUND and _NO_PATH.match(failure.message):
         return 502

@@ -160,8 +160,8 @@ class Planner:
         shown = ", ".join(self.names[:_NAMES_SHOWN]) or "none"
         return not_found(
             f"Unknown model {name[:200]!r}. The models are: {shown}."
-            " You can also name a route directly, as provider/upstream-model, or configure"
-            ' [models."*"], which answers for all other names.',
+            " You can also name a route directly, as provider/upstream-model. A model with the"
+            f" name {CATCH_ALL!r} in the configuration would answer for all other names.",
             code="model_not_found",
             param="model",
         )
