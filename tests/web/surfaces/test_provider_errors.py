@@ -83,7 +83,7 @@ def failure_of(case: Case, kind: FailureKind | None = None) -> UpstreamFailure:
     return UpstreamFailure(kind, **case.failure)
 
 
-async def answer(lines: list[Line], head: Line, path: str, *, stream: bool) -> httpx.Response:
+async def answer(lines: list[Line], head: Line | None, path: str, *, stream: bool) -> httpx.Response:
     provider = ScriptedProvider(*lines, head=head) if head else ScriptedProvider(*lines)
     async with open_harness(provider) as harness:
         return await harness.post(path, json=BODIES[path] | {"stream": stream})
