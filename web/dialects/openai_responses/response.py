@@ -28,7 +28,7 @@ CODES = frozenset(
 )
 """All error codes of a response in OpenAI's API reference; strict clients reject others."""
 
-_INVALID_REQUEST = frozenset({400, 404, 409, 413, 415, 422})
+_INVALID_REQUEST = frozenset({400, 403, 404, 409, 413, 415, 422})
 
 _COMPLETED = frozenset({Reason.STOP, Reason.TOOL_CALLS})
 _INCOMPLETE = {
