@@ -1,7 +1,9 @@
 """Builds the Quart application: registers all blueprints and the error handlers."""
 
+from functools import partial
+
 import structlog
-from quart import Response
+from quart import Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from actors.turn.outcome import ErrorInfo
@@ -29,7 +31,7 @@ def create_app(service: Service) -> TrouperApp:
         app.register_blueprint(surface.routes(service))
     app.register_error_handler(ApiError, _known_error)
     app.register_error_handler(StoreUnavailable, _known_error)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, partial(_http_error, app))
     app.register_error_handler(Exception, _crash)
     app.after_request(add_request_id)
     return app
@@ -37,13 +39,15 @@ def create_app(service: Service) -> TrouperApp:
 
 async def _known_error(error: ApiError | StoreUnavailable) -> Response:
     known = error if isinstance(error, ApiError) else store_unavailable()
-    return error_response(known.info)
+    return error_response(known.info, known.headers)
 
 
-async def _http_error(error: HTTPException) -> Response:
+async def _http_error(app: TrouperApp, error: HTTPException) -> Response:
     status = error.code or 500
     kind = "invalid_request_error" if status < 500 else "server_error"
     text = error.description or error.name
+    if status == 404 and has_request_context() and (known := app.similar_path(request.path)):
+        text = f"Not found. The path of this endpoint is {known}. Check the client's base URL."
     headers = {k: v for k, v in error.get_headers() if k == "Allow"}
     code = error.name.lower().replace(" ", "_")
     info = ErrorInfo(status=status, message=text, type=kind, code=code)

@@ -2,6 +2,9 @@
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
+
+_DAY_S = 86_400.0
 
 
 class ProviderError(Struct, frozen=True):
@@ -15,7 +18,7 @@ class ProviderError(Struct, frozen=True):
     status: int | None = None
     """HTTP status in the error body, as relays of other providers send it."""
     retry_after_s: float | None = None
-    """Seconds to wait before a retry, if the error body has them."""
+    """Seconds to wait before a retry, at most a day, if the error body has them."""
 
 
 def read_error(data: bytes) -> ProviderError | None:
@@ -44,6 +47,8 @@ def _read(error: object) -> ProviderError | None:
         return None
     code = error.get("code")
     status = code if isinstance(code, int) and 400 <= code <= 599 else None
+    if (relayed := _relayed(error)) is not None:
+        return replace(relayed, status=relayed.status or status)
     details = _details(error)
     return ProviderError(
         message,
@@ -53,6 +58,13 @@ def _read(error: object) -> ProviderError | None:
         status=status,
         retry_after_s=_seconds(details.get("retryDelay")),
     )
+
+
+def _relayed(error: dict[object, object]) -> ProviderError | None:
+    """Return the error of the provider behind a relay; OpenRouter's own message names only it."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return read_error(raw.encode("utf-8", "replace")) if isinstance(raw, str) else None
 
 
 def _details(error: dict[object, object]) -> dict[object, object]:
@@ -69,7 +81,8 @@ def _seconds(delay: object) -> float | None:
     """Parse a duration such as `21s` or `0.5s`."""
     text = delay.removesuffix("s") if isinstance(delay, str) else ""
     short = len(text) < 20 and text.isascii()
-    return float(text) if short and text.replace(".", "", 1).isdigit() else None
+    is_number = short and text.replace(".", "", 1).isdigit()
+    return min(float(text), _DAY_S) if is_number else None
 
 
 def _message(error: dict[object, object]) -> str | None:

@@ -173,18 +173,18 @@ class MessageReader(EventReader):
         if failure.status is not None and not self._started:
             rejected = failure.status < 500
             failure.kind = FailureKind.REJECTED if rejected else FailureKind.SERVER_ERROR
-            failure.retry_after_s = retry_after(_retry_header(data), self._now)
+            failure.retry_after_s = retry_after(_headers_of(data), self._now)
         return failure
 
 
-def _retry_header(data: bytes) -> str | None:
+def _headers_of(data: bytes) -> dict[str, str]:
+    """Return the headers in an error event, with names in lower case."""
     try:
         event = msgspec.json.decode(data, type=_ErrorEvent)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return {}
     headers = {**(event.headers or {}), **((event.error and event.error.headers) or {})}
-    value = {name.lower(): value for name, value in headers.items()}.get("retry-after")
-    return value if isinstance(value, str) else None
+    return {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
 
 
 def _create(call: ModelCall) -> Translation:

@@ -70,26 +70,83 @@ _ACCOUNT_WORDS = re.compile(
 )
 """Messages with which a 403 refers to the key or the account, and not to its use for one model."""
 _TOO_DEAR = re.compile(r"max_tokens|fewer|more credits", re.IGNORECASE)
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+_CONTEXT_CODES = frozenset(
+    {
+        "context_length_exceeded",
+        "context_window_exceeded",
+        "exceed_context_size_error",
+        "input_too_long",
+        "model_context_window_exceeded",
+        "model_max_prompt_tokens_exceeded",
+        "prompt_too_long",
+        "tokens_limit_reached",
+    }
+)
+"""Codes and types, in lower case, for a prompt that is too long."""
+_LONG_STRING = "string_above_max_length"
+"""OpenAI's code for a string of any field, such as the name of a tool."""
+_PROMPT_FIELDS = ("messages", "input", "prompt")
+
+_WINDOW = r"(?:context[ _](?:length|window|size|limit)|maximum (?:context|model length)|n_ctx)"
+_INPUT = (
+    r"\b(?:prompt|inputs?|messages?|conversation|request)\b[^\n]{0,40}?"
+    r"\b(?:tokens?|count|length|size)\b"
+)
+_EXCEEDED = (
+    r"(?:exceed|too (?:long|large|small)|longer|greater|larger|(?:less|more) than|must be|should be"
+    r"|at most|not enough|maximum|\blimit|overflow|\bonly\b|\bis \d|configured|\bfull\b|>)"
+)
 _CONTEXT_WORDS = re.compile(
-    r"context[ _](?:length|window)|prompt is too long|input token count|too many input tokens"
-    r"|maximum number of tokens",
+    rf"{_WINDOW}[^\n]{{0,120}}?{_EXCEEDED}|{_EXCEEDED}[^\n]{{0,120}}?{_WINDOW}"
+    rf"|{_INPUT}[^\n]{{0,100}}?{_EXCEEDED}|maximum prompt length"
+    r"|\b(?:prompt|inputs?|message|conversation)\b"
+    r"(?: (?:text|tokens?|\(\d+ tokens\)|you submitted|is|are|was))* too (?:long|large)"
+    r"|\binputs\b\W+must have less than"
+    r"|exceed[^.\n]{0,40} tokens?\b[^.\n]{0,20}|prompt exceeds|request (?:body )?too large for"
+    r"|too many (?:input |prompt |total )?tokens|tokens in request more than"
+    r"|tokens [^.\n]{0,40}exceed|reduce (?:the length|your prompt|your messages)"
+    r"|(?:上下文|输入|提示)[^\n]{0,20}(?:超|过长)",
     re.IGNORECASE,
 )
+"""Words of known servers for a prompt that is too long.
+
+Most name the window or the input, and that it is exceeded; the rest of the words varies between
+servers and versions, and other errors have one of the two alone.
+"""
+_OTHER_LIMITS = re.compile(
+    r"rate[ _-]?limit|per[ -](?:second|min|hour|day)|\bTP[MD]\b|quota|throttl|please wait"
+    r"|try again (?:in|later)|^\W*max_\w*tokens(?!.*context[ _])|maximum tokens you requested"
+    r"|(?:output|completion) tokens\b(?!.*context[ _])",
+    re.IGNORECASE,
+)
+"""Words of limits on tokens over time, or on the answer alone."""
 _FILTER_CODES = frozenset(
     {
         "content_policy_violation",
         "content_filter",
         "content_filtered",
+        "data_inspection_failed",
+        "datainspectionfailed",
+        "inputtextsensitivecontentdetected",
+        "invalid_prompt",
         "moderation_blocked",
+        "outputtextsensitivecontentdetected",
         "responsibleaipolicyviolation",
+        "sensitivecontentdetected",
     }
 )
 _FILTER_WORDS = re.compile(
-    r"content (?:management |filtering )?policy|safety system|usage guidelines|was flagged"
-    r"|moderation",
+    r"content (?:management |filtering )?policy|safety system|usage (?:guidelines|polic)"
+    r"|was flagged|moderation|content exists risk|inappropriate content|considered high risk"
+    r"|sensitive (?:content|words)",
     re.IGNORECASE,
 )
+_RATE_CODES = frozenset(
+    {"rate_limit_error", "rate_limit_exceeded", "resource_exhausted", "throttlingexception"}
+)
+"""Codes and types, in lower case, that mean a rate limit if there is no status."""
+_MATCHED_CHARS = 1000
+"""Characters of a message that are matched, since providers quote the client's input in it."""
 _ERRED_CODES = frozenset({"malformed_function_call", "unexpected_tool_call", "too_many_tool_calls"})
 _TIMEOUT_STATUSES = frozenset({408, 504})
 _VAGUE = frozenset({400, 403, 413, 422, 429})
@@ -133,18 +190,37 @@ def _is_vague(failure: UpstreamFailure) -> bool:
     return failure.status in _VAGUE and failure.retry_after_s is None
 
 
+def _names(failure: UpstreamFailure) -> set[str]:
+    """Return the code and the type in lower case: servers have the same words in either."""
+    return {name.lower() for name in (failure.code, failure.type) if name}
+
+
 def _about_the_prompt(failure: UpstreamFailure) -> FailureClass | None:
     # Checked first: some providers send a status for it that otherwise means a bad key.
-    code, words = (failure.code or "").lower(), failure.message if _is_vague(failure) else ""
-    if code in _CONTEXT_CODES or _CONTEXT_WORDS.search(words):
+    names, words = _names(failure), failure.message if _is_vague(failure) else ""
+    if _is_too_long(failure, names):
         return FailureClass.CONTEXT_LENGTH
-    if code in _FILTER_CODES or _FILTER_WORDS.search(words):
+    if names & _FILTER_CODES or _FILTER_WORDS.search(words):
         return FailureClass.CONTENT_FILTER
-    return FailureClass.ERRED if code in _ERRED_CODES else None
+    return FailureClass.ERRED if names & _ERRED_CODES else None
+
+
+def _is_too_long(failure: UpstreamFailure, names: set[str]) -> bool:
+    """Return True if the prompt doesn't fit into the model's context window."""
+    if names & _CONTEXT_CODES:
+        return True
+    if _LONG_STRING in names:
+        return failure.param is None or failure.param.startswith(_PROMPT_FIELDS)
+    # Local servers report it with a 500, or in a stream without any status.
+    unclear = (failure.status or 500) >= 500 or failure.status in _VAGUE - {_TOO_MANY}
+    if not unclear or failure.retry_after_s is not None:
+        return False
+    words = failure.message[:_MATCHED_CHARS]
+    return bool(_CONTEXT_WORDS.search(words)) and not _OTHER_LIMITS.search(words)
 
 
 def _about_the_account(failure: UpstreamFailure) -> FailureClass | None:
-    if (failure.code or "").lower() in _CREDIT_CODES:
+    if _names(failure) & _CREDIT_CODES:
         return FailureClass.CREDENTIALS
     if failure.status == _PAYMENT_REQUIRED and _TOO_DEAR.search(failure.message):
         return FailureClass.UNPAID
@@ -159,7 +235,7 @@ def _about_the_account(failure: UpstreamFailure) -> FailureClass | None:
 
 
 def _about_the_moment(failure: UpstreamFailure) -> FailureClass | None:
-    if failure.status == _TOO_MANY:
+    if failure.status == _TOO_MANY or (failure.status is None and _names(failure) & _RATE_CODES):
         return FailureClass.RATE_LIMITED
     if failure.status in _TIMEOUT_STATUSES and failure.kind is not FailureKind.IN_STREAM_ERROR:
         return FailureClass.TIMEOUT

@@ -8,6 +8,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 _MILLION = 1_000_000
+CONTEXT_LENGTH = "context_length_exceeded"
+"""Code of an error for a prompt that is too long for the model's context window."""
 MAX_MICROS = 2**63 - 1
 """Largest integer that the database can hold; costs are capped to it."""
 

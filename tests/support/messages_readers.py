@@ -25,6 +25,8 @@ def frames_of(stream: bytes) -> list[Frame]:
     """Parse a complete stream of frames: an id, a name, one data line and a blank line each."""
     lines = [line for line in stream.split(b"\n") if not line.startswith(b":")]
     assert lines.pop() == b"", "the stream ends with a whole line"
+    if lines[-2:] == [b"data: [DONE]", b""]:  # a frame without an id, in Responses streams only
+        del lines[-2:]
     frames = []
     while lines:
         if lines[0] == b"event: ping":

@@ -16,10 +16,10 @@ from openai.types.responses import Response, ResponseStreamEvent
 from tests.support.messages_readers import Frame, frames_of
 from tests.support.strict_types import strictly
 
-DOCUMENTED = {"store", "status"}
+DOCUMENTED = {"store", "frequency_penalty", "presence_penalty", "status"}
 """Fields that OpenAI's API and we send and the SDK's types lack.
 
-`status` is lacking in custom tool calls."""
+`status` is lacking in custom tool calls, the others in responses."""
 
 _EVENTS = {
     get_args(model.model_fields["type"].annotation)[0]: model
@@ -38,7 +38,7 @@ _TEXT_IN = {"function_call": "arguments", "custom_tool_call": "input"}
 
 def read_event(frame: Frame) -> Any:
     """Parse the event strictly as the SDK's type, and check the frame's name and number."""
-    event = strictly(_EVENTS[frame.event], frame.data, DOCUMENTED)
+    event = strictly(_EVENTS[frame.event], frame.data, {*DOCUMENTED, "error"})
     assert event.type == frame.event
     number = frame.id.partition(":")[2].partition("@")[0]
     assert event.sequence_number == int(number)
@@ -49,12 +49,13 @@ def read_object(body: bytes) -> Response:
     """Parse the response strictly as the SDK's type, and check that no field is missing."""
     response = strictly(Response, body, DOCUMENTED)
     assert isinstance(response, Response)
-    assert json.loads(body).keys() == Response.model_fields.keys() | {"store"}
+    assert json.loads(body).keys() == Response.model_fields.keys() | (DOCUMENTED - {"status"})
     return response
 
 
 def read_stream(stream: bytes) -> list[dict[str, Any]]:
     """Return the events of a complete stream as JSON, after checking each and their order."""
+    assert stream.endswith(b"\n\ndata: [DONE]\n\n")
     frames = frames_of(stream)
     for frame in frames:
         read_event(frame)
@@ -72,7 +73,13 @@ def check_grammar(found: Sequence[dict[str, Any]]) -> None:
     assert found[0]["response"]["output"] == []
     assert found[-1]["type"] in LAST
     assert found[-1]["response"]["id"] == found[0]["response"]["id"]
-    assert rebuilt(found[2:-1]) == found[-1]["response"]["output"]
+    error = found[-1]["response"]["error"]
+    if error is not None:
+        flat = {name: error[name] for name in ("code", "message", "param")}
+        number = found[-1]["sequence_number"] - 1
+        expected = {"type": "error", "sequence_number": number, **flat, "error": error}
+        assert found[-2] == expected
+    assert rebuilt(found[2 : -2 if error else -1]) == found[-1]["response"]["output"]
 
 
 def rebuilt(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -72,6 +72,8 @@ def failure_statuses(kind: FailureKind) -> set[str]:
         given = list(range(400, 500))
     elif kind is FailureKind.SERVER_ERROR:
         given = [None, *range(500, 600)]
+    elif kind is FailureKind.IN_STREAM_ERROR:
+        given = [None, *range(400, 600)]
     found = {client_error(UpstreamFailure(kind, "", status=status)).status for status in given}
     return {"4xx" if 400 <= status < 500 else str(status) for status in found}
 

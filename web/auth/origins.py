@@ -21,7 +21,7 @@ from actors.turn.outcome import ErrorInfo
 
 EXPOSED = (
     *("X-Request-Id", "Request-Id", "X-Turn-Id", "X-Turn-Stored", "X-Trouper-Route"),
-    *("Retry-After", "X-Should-Retry"),
+    *("Retry-After", "Retry-After-Ms", "X-Should-Retry"),
 )
 """Headers of our responses that pages may read. Browsers hide all but a few standard ones."""
 

@@ -24,6 +24,9 @@ class Cursor(Struct, frozen=True, order=True):
 PING = b": ping\n"
 """A heartbeat: a comment line. It has no blank line, which some SDKs parse as an empty event."""
 
+DONE = b"data: [DONE]\n\n"
+"""The end of a stream, without a number: a client that resumes after the last event is done."""
+
 START = Cursor(0, -1)
 """The position before the first frame."""
 
@@ -51,8 +54,9 @@ def comment(text: str) -> bytes:
 
 
 def data_of(frames: bytes) -> list[bytes]:
-    """Return the data of each frame, as a WebSocket client gets them."""
-    return [line[6:] for line in frames.split(b"\n") if line.startswith(b"data: ")]
+    """Return the data of each frame, as a WebSocket client gets them; `DONE` isn't one."""
+    lines = frames.removesuffix(DONE).split(b"\n")
+    return [line[6:] for line in lines if line.startswith(b"data: ")]
 
 
 class Numbering:

@@ -3,7 +3,7 @@
 - `quart_app`: the application class
 - `connection`, `websocket`: one HTTP request, one WebSocket
 - `message_queue`: received WebSocket messages
-- `body`, `json_body`: reads and decodes request bodies
+- `body`, `content_coding`, `json_body`: reads, decompresses and decodes request bodies
 - `responses`: JSON and error responses
 - `api_error`, `validation_errors`: the exception for client errors, and pydantic's errors as one
 - `error_format`: errors in the format of the requested surface

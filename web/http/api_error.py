@@ -6,9 +6,10 @@ from actors.turn.outcome import ErrorInfo
 class ApiError(Exception):
     """An error response to a request; can be raised before the first byte of the response."""
 
-    def __init__(self, info: ErrorInfo) -> None:
+    def __init__(self, info: ErrorInfo, headers: dict[str, str] | None = None) -> None:
         super().__init__(info.message)
         self.info = info
+        self.headers = headers
 
 
 def invalid(

@@ -1,17 +1,23 @@
 """Request bodies with limits, and the `limit` query parameter.
 
-Reading a body raises 413 if it is too long, 408 if too slow.
+Reading a body raises 413 if it is too long, 408 if too slow, 415 or 400 if its coding is wrong.
 """
 
 from functools import cached_property
 
+import trio
 from quart import request
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from web.http.api_error import invalid
+from actors.turn.outcome import ErrorInfo
+from web.http.api_error import ApiError, invalid, unavailable
+from web.http.content_coding import CODINGS, MalformedBody, decoded_pieces, is_known
 from web.server.receive_queue import queue_of
+
+_RETRY_S = 5.0
+"""Seconds after which a refused body can be sent again."""
 
 
 class BoundedBody(TrioBody):
@@ -84,8 +90,57 @@ class BoundedRequest(TrioRequest):
 
 
 async def request_body() -> bytes:
-    """Return the request's body, ignoring its content type. Raises 408 or 413."""
-    return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    """Return the request's body, decompressed; its content type is ignored.
+
+    Raises 408 or 413, and `ApiError`: 415, 400 or 503 for a compressed body.
+    """
+    coding = _coding()
+    body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    return await _decompressed(body, coding) if coding and body else body
+
+
+def _coding() -> str:
+    """Return the body's content coding, or "". Raises `ApiError` (415) if it isn't known."""
+    coding = ",".join(request.headers.getlist("Content-Encoding")).strip().lower()
+    if coding in ("", "identity"):
+        return ""
+    if is_known(coding):
+        return coding
+    text = f"The Content-Encoding {coding[:100]!r} is not supported. Use one of {CODINGS}, or none."
+    code, kind = "unsupported_content_encoding", "invalid_request_error"
+    info = ErrorInfo(status=415, message=text, type=kind, code=code)
+    raise ApiError(info, {"Accept-Encoding": CODINGS})
+
+
+async def _decompressed(body: bytes, coding: str) -> bytes:
+    """Return the body without its coding; it counts as received in both forms.
+
+    Raises 413, and `ApiError`: 400 if it is malformed, 503 if all bodies together are too large.
+    """
+    reception, limit = queue_of(request.scope).reception, request.max_content_length
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        for piece in decoded_pieces(body, coding):
+            size += len(piece)
+            if limit is not None and size > limit:
+                raise RequestEntityTooLarge
+            if not reception.resize(len(body) + size):
+                raise too_much_received()
+            pieces.append(piece)
+            await trio.lowlevel.checkpoint()
+    except MalformedBody as error:
+        raise invalid(f"The body is not valid {coding}: {error}.") from None
+    return b"".join(pieces)
+
+
+def too_much_received() -> ApiError:
+    """Return a 503: all bodies together are too large, and this one arrived the slowest."""
+    text = (
+        "The server is receiving too many large requests (limits.receive_bytes), and this one"
+        f" arrived the slowest. Send it again after {_RETRY_S:.0f} seconds."
+    )
+    return unavailable(text, code="receive_limit", retry_after_s=_RETRY_S)
 
 
 def release_body() -> None:

@@ -17,16 +17,13 @@ from werkzeug.exceptions import RequestTimeout
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.journal.reader_pace import ReaderTooSlow
-from web.http.api_error import ApiError, unavailable
-from web.http.body import BoundedBody
+from web.http.body import BoundedBody, too_much_received
 from web.observability.access_log import RequestContext, log_request
 from web.server.receive_budget import receive_time
 from web.server.receive_queue import BodyRefused, queue_of
 from web.server.request_id import id_in
 
 _CONTEXT = "trouper.request"
-_RETRY_S = 5.0
-"""Seconds after which a refused body can be sent again."""
 
 _log = structlog.stdlib.get_logger("trouper.http")
 
@@ -133,7 +130,7 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
             if clock.cancelled_caught:
                 body.abort(RequestTimeout())
         except BodyRefused:
-            body.abort(_too_much_received())
+            body.abort(too_much_received())
         queue_of(self.scope).discard()  # or the unread rest would fill it and hide a disconnect
 
     async def _send_response(
@@ -162,14 +159,6 @@ class TurnHTTPConnection(TrioASGIHTTPConnection):
         self._ended = True
         self._context.sent += len(last)
         await send({"type": "http.response.body", "body": last, "more_body": False})
-
-
-def _too_much_received() -> ApiError:
-    text = (
-        "The server is receiving too many large requests (limits.receive_bytes), and this one"
-        f" arrived the slowest. Send it again after {_RETRY_S:.0f} seconds."
-    )
-    return unavailable(text, code="receive_limit", retry_after_s=_RETRY_S)
 
 
 async def _send_parts(send: ASGISendCallable, body: ResponseBody, context: RequestContext) -> bytes:

@@ -1,5 +1,6 @@
 """Quart application class with Trouper's connection classes and error handling."""
 
+import re
 from collections.abc import Sequence
 
 import trio
@@ -16,6 +17,11 @@ from web.http.body import BoundedRequest
 from web.http.connection import TurnHTTPConnection
 from web.http.websocket import TurnWebsocketConnection
 from web.server.receive_budget import BYTES_PER_S
+
+_VERSION = "v1"
+_MAX_PARTS = 8
+"""Parts of an unknown path, counted from its end, that are compared with known ones."""
+_VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 class TrouperApp(QuartTrio):
@@ -60,6 +66,22 @@ class TrouperApp(QuartTrio):
             default_method=getattr(request, "method", "GET"),
             path_info=request.path,
         )
+
+    def similar_path(self, path: str) -> str | None:
+        """Return the known path that an unknown one ends with, or None.
+
+        The base URL of a client may lack `/v1`, have it twice, or have another prefix.
+        """
+        adapter = self.url_map.bind("localhost")
+        parts = [part for part in path.split("/") if part][-_MAX_PARTS:]
+        for start, part in enumerate(parts):
+            below = parts[start + (part == _VERSION) :]
+            candidate = "/".join(("", _VERSION, *below))
+            for method in adapter.allowed_methods(candidate):
+                if adapter.test(candidate, method):  # false for GET of a WebSocket
+                    rule, _ = adapter.match(candidate, method, return_rule=True)
+                    return _VARIABLE.sub(r"{\1}", rule.rule)
+        return None
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
         """Dispatch the request and convert errors to responses.

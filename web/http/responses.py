@@ -11,7 +11,7 @@ from quart.wrappers.response import ResponseBody
 from actors.runtime.json_pieces import encoded
 from actors.runtime.offload import off_loop
 from actors.turn.outcome import ErrorInfo, Reason
-from web.http.error_format import error_object
+from web.http.error_format import error_object, http_status
 
 _encode = msgspec.json.Encoder().encode
 
@@ -57,20 +57,19 @@ def error_response(info: ErrorInfo, headers: dict[str, str] | None = None) -> Re
 
 
 def retry_header(info: ErrorInfo) -> dict[str, str]:
-    """Return the `Retry-After` header if the delay is known, or `x-should-retry: false`.
+    """Return the `Retry-After` headers if the delay is known, or `x-should-retry: false`.
 
-    The official SDKs retry after any 409, and would so run a cancelled turn again.
+    The official SDKs retry after any 409, and would so run a cancelled turn again. They read
+    `retry-after-ms` first.
     """
     if info.code == Reason.CANCEL_REQUESTED:
         return {"x-should-retry": "false"}
     if info.retry_after_s is None:
         return {}
-    return {"Retry-After": str(max(1, math.ceil(info.retry_after_s)))}
-
-
-def http_status(status: int) -> int:
-    """Return the status to send. 499 is for logs only; clients get 409 instead."""
-    return 409 if status == 499 else status
+    headers = {"Retry-After": str(max(1, math.ceil(info.retry_after_s)))}
+    if info.retry_after_s % 1:
+        headers["Retry-After-Ms"] = str(math.ceil(info.retry_after_s * 1000))
+    return headers
 
 
 class StreamBody(ResponseBody):

@@ -9,6 +9,8 @@ from actors.turn.store_records import Principal
 from web.config import Config, Model, ModelRoute, Simulated
 from web.http.api_error import ApiError, not_found, unavailable
 
+CATCH_ALL = "*"
+"""Name of the configured model that answers for all names that nothing else does."""
 _NAMES_SHOWN = 50
 
 
@@ -65,7 +67,10 @@ class TurnPlan(Struct, frozen=True):
 
 
 class Planner:
-    """Finder of plans by model name: a configured model, or `provider/upstream-model`."""
+    """Finder of plans by model name.
+
+    A name is a configured model, `provider/upstream-model`, or any other if there is a catch-all.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -75,15 +80,19 @@ class Planner:
 
     @property
     def names(self) -> list[str]:
-        """The names of the configured models, in the order of the file."""
-        return list(self._plans)
+        """The names of the configured models, in the order of the file; without the catch-all."""
+        return [name for name in self._plans if name != CATCH_ALL]
+
+    def knows(self, name: str) -> bool:
+        """Return True if requests may have this name as their model."""
+        return self._plan_of(name) is not None
 
     def find(self, name: str) -> TurnPlan:
         """Return the plan for `name`.
 
         Raises `ApiError`: 404 for an unknown name, 503 if no route has a usable key.
         """
-        plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
+        plan = self._plan_of(name)
         if plan is None:
             raise self._unknown(name)
         if not plan.usable:
@@ -97,8 +106,12 @@ class Planner:
 
     def price_of(self, name: str) -> Price:
         """Return the price of the model's tokens; free if it is no longer configured."""
-        plan = self._plans.get(name)
+        plan = self._plan_of(name)
         return plan.price if plan else Price()
+
+    def _plan_of(self, name: str) -> TurnPlan | None:
+        plan = self._plans.get(name) or self._direct(name) or self._simulated(name)
+        return plan or self._plans.get(CATCH_ALL)
 
     def _direct(self, name: str) -> TurnPlan | None:
         provider, slash, upstream_model = name.partition("/")
@@ -147,7 +160,8 @@ class Planner:
         shown = ", ".join(self.names[:_NAMES_SHOWN]) or "none"
         return not_found(
             f"Unknown model {name[:200]!r}. The models are: {shown}."
-            " You can also name a route directly, as provider/upstream-model.",
+            " You can also name a route directly, as provider/upstream-model. A model with the"
+            f" name {CATCH_ALL!r} in the configuration would answer for all other names.",
             code="model_not_found",
             param="model",
         )

@@ -279,6 +279,7 @@ def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
         code=error.code and scrub(error.code),
         type=error.type and scrub(error.type),
         param=error.param and scrub(error.param),
+        retry_after_s=error.retry_after_s,
     )
 
 

@@ -1,6 +1,6 @@
 """Converts HTTP errors to `UpstreamFailure`s with texts that are safe for clients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -45,28 +45,39 @@ def status_failure(
         FailureKind.REJECTED if 400 <= status < 500 else FailureKind.SERVER_ERROR,
         scrub(error.message) if error else f"the provider answered with status {status}",
         status=status,
-        retry_after_s=retry_after(response.headers.get("retry-after"), now),
+        retry_after_s=retry_after(response.headers, now),
     )
     if error is not None:
-        if failure.retry_after_s is None and error.retry_after_s is not None:
-            failure.retry_after_s = min(error.retry_after_s, _DAY_S)
+        if failure.retry_after_s is None:
+            failure.retry_after_s = error.retry_after_s
         failure.code = error.code and scrub(error.code)
         failure.type = error.type and scrub(error.type)
         failure.param = error.param and scrub(error.param)
     return failure
 
 
-def retry_after(value: str | None, now: Callable[[], float]) -> float | None:
-    """Return the seconds in a `Retry-After` header, or None if it can't be parsed.
+def retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
+    """Return the seconds to wait before a retry, or None if no header has them.
 
-    The value is a number of seconds or a date (RFC 9110 §10.2.3). The result is at most a day, so
-    that it is always a finite number that clients can use. `now` returns seconds since the epoch.
+    `retry-after-ms` has precedence, since servers that send it round `Retry-After`. That is a
+    number of seconds or a date (RFC 9110 §10.2.3). The names of `headers` are in lower case. The
+    result is at most a day, so that it is always a finite number that clients can use. `now`
+    returns seconds since the epoch.
     """
-    if value is None:
-        return None
+    precise = _number(headers.get("retry-after-ms", ""))
+    if precise is not None:
+        return min(precise / 1000, _DAY_S)
+    value = headers.get("retry-after", "")
+    seconds = _number(value)
+    return _until(value, now) if seconds is None else min(seconds, _DAY_S)
+
+
+def _number(value: str) -> float | None:
     value = value.strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return min(float(value), _DAY_S)
+    return float(value) if value.isascii() and value.replace(".", "", 1).isdigit() else None
+
+
+def _until(value: str, now: Callable[[], float]) -> float | None:
     try:
         date = parsedate_to_datetime(value)
         if date.tzinfo is None:

@@ -10,6 +10,7 @@ from actors.turn.step import Step, tried
 K = FailureKind
 OURS = "upstream_error"
 THEIRS = "invalid_request_error"
+LATER = "rate_limit_error"
 
 TABLE: list[tuple[FailureKind, int | None, Reason, int, str]] = [
     # kind, upstream status → reason, client's status, error type
@@ -23,15 +24,19 @@ TABLE: list[tuple[FailureKind, int | None, Reason, int, str]] = [
     (K.REJECTED, 401, Reason.UPSTREAM_REJECTED, 502, OURS),
     (K.REJECTED, 402, Reason.UPSTREAM_REJECTED, 502, OURS),
     (K.REJECTED, 403, Reason.UPSTREAM_REJECTED, 403, THEIRS),
-    (K.REJECTED, 404, Reason.UPSTREAM_REJECTED, 404, THEIRS),
     (K.REJECTED, 408, Reason.UPSTREAM_REJECTED, 408, THEIRS),
     (K.REJECTED, 413, Reason.UPSTREAM_REJECTED, 413, THEIRS),
     (K.REJECTED, 422, Reason.UPSTREAM_REJECTED, 422, THEIRS),
-    (K.REJECTED, 429, Reason.UPSTREAM_REJECTED, 429, THEIRS),
+    (K.REJECTED, 429, Reason.UPSTREAM_REJECTED, 429, LATER),
     (K.SERVER_ERROR, 500, Reason.UPSTREAM_ERROR, 502, OURS),
     (K.SERVER_ERROR, 503, Reason.UPSTREAM_ERROR, 503, OURS),
+    (K.SERVER_ERROR, 529, Reason.UPSTREAM_ERROR, 529, OURS),
     (K.SERVER_ERROR, None, Reason.UPSTREAM_ERROR, 502, OURS),
     (K.IN_STREAM_ERROR, None, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.IN_STREAM_ERROR, 400, Reason.UPSTREAM_ERROR, 400, THEIRS),
+    (K.IN_STREAM_ERROR, 401, Reason.UPSTREAM_ERROR, 502, OURS),
+    (K.IN_STREAM_ERROR, 429, Reason.UPSTREAM_ERROR, 429, LATER),
+    (K.IN_STREAM_ERROR, 529, Reason.UPSTREAM_ERROR, 529, OURS),
     (K.MALFORMED, None, Reason.UPSTREAM_ERROR, 502, OURS),
     (K.TRUNCATED, None, Reason.UPSTREAM_TRUNCATED, 502, OURS),
     (K.MISFIT, None, Reason.UPSTREAM_ERROR, 502, OURS),
@@ -49,24 +54,74 @@ def test_failure_maps_to_reason_and_client_error(
     assert (error.status, error.type) == (expected, type)
     assert error.message == ("words. Retry later." if status == 503 else "words")
     assert (error.retry_after_s is not None) is (expected == 503)
-    assert error.code == kind.value
+    assert error.code == ("rate_limit_exceeded" if status == 429 else kind.value)
 
 
 def test_table_is_complete() -> None:
     assert {row[0] for row in TABLE} == set(FailureKind)
 
 
-def test_client_mistake_keeps_the_providers_details() -> None:
-    failure = UpstreamFailure(
-        K.REJECTED,
-        "too long",
-        status=400,
-        code="context_length",
-        type="bad_request",
-        param="messages",
-    )
+@pytest.mark.parametrize(
+    ("code", "type", "shown"),
+    [
+        ("unsupported_value", "bad_request", "unsupported_value"),
+        (None, "INVALID_ARGUMENT", "rejected"),
+        ("INVALID_ARGUMENT", None, "rejected"),
+        ("1213", None, "rejected"),
+    ],
+)
+def test_client_mistake_keeps_a_code_and_a_path_but_no_vocabulary_of_a_vendor(
+    code: str | None, type: str | None, shown: str
+) -> None:
+    failure = UpstreamFailure(K.REJECTED, "no", status=400, code=code, type=type, param="seed")
     error = client_error(failure)
-    assert (error.code, error.type, error.param) == ("context_length", "bad_request", "messages")
+    assert (error.code, error.type, error.param) == (shown, THEIRS, "seed")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (UpstreamFailure(K.REJECTED, "Your input was flagged.", status=403), 403),
+        (UpstreamFailure(K.REJECTED, "Content Exists Risk", status=400), 400),
+        (UpstreamFailure(K.IN_STREAM_ERROR, "No.", code="content_filter"), 400),
+        (UpstreamFailure(K.SERVER_ERROR, "No.", status=500, code="content_filter"), 400),
+    ],
+)
+def test_refused_content_is_a_4xx_so_that_it_is_not_sent_again(
+    failure: UpstreamFailure, status: int
+) -> None:
+    error = client_error(failure)
+    assert (error.status, error.type, error.code) == (status, THEIRS, "content_filter")
+
+
+@pytest.mark.parametrize("type", ["overloaded_error", "Overloaded"])
+def test_overload_is_a_529_without_a_time_that_the_provider_did_not_name(type: str) -> None:
+    error = client_error(UpstreamFailure(K.IN_STREAM_ERROR, "Overloaded", type=type))
+    assert (error.status, error.retry_after_s) == (529, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("The model `m` does not exist", 404),
+        ("model: m", 404),
+        ("No endpoints found that support image input", 404),
+        ("Not Found", 502),
+        ("404 page not found", 502),
+        ("the provider answered with status 404", 502),
+        ("Invalid URL (POST /v1/v1/chat/completions)", 502),
+        ("Cannot POST /v1/messages", 502),
+        ("The requested resource /v1/x was not found", 502),
+    ],
+)
+def test_404_of_a_provider_names_its_route_and_is_a_502_if_the_path_is_wrong(
+    words: str, status: int
+) -> None:
+    failure = UpstreamFailure(K.REJECTED, words, status=404)
+    error = client_error(failure, ["a/m: rejected 404"])
+    assert (error.status, error.code) == (status, "upstream_not_found")
+    text = f"The provider answered 404: {words}. Tried: a/m: rejected 404."
+    assert error.message == (text if status == 404 else f"{text} Check its base_url.")
 
 
 def test_refused_account_is_the_operators_mistake_also_with_a_403() -> None:
@@ -123,6 +178,12 @@ def test_request_that_no_route_supports_is_a_400() -> None:
     error = client_error(failure)
     assert (error.status, error.code) == (400, "unsupported_by_route")
     assert "a/m: no_images; a/m: unsupported: seed" in error.message
+
+
+def test_prompt_that_is_too_long_for_each_window_is_reported_as_such() -> None:
+    failure = nothing_asked(step_of_skips("no_images", "context_window").skipped(), None)
+    error = client_error(failure)
+    assert (error.status, error.type, error.code) == (400, THEIRS, "context_length_exceeded")
 
 
 def test_unavailable_routes_are_a_503_with_retry_after() -> None:

@@ -28,6 +28,12 @@ from actors.providers.error_body import ProviderError, read_error
         (b'{"error":{"message":"m","details":[{"retryDelay":"soon"}]}}', ProviderError("m")),
         (b'{"error":{"message":"m","details":[{"retryDelay":"."}]}}', ProviderError("m")),
         (b'{"error":{"message":"m","details":"odd"}}', ProviderError("m")),
+        (
+            b'{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":'
+            b'"{\\"error\\":{\\"message\\":\\"m\\",\\"code\\":\\"c\\"}}"}}}',
+            ProviderError("m", code="c", status=400),
+        ),
+        (b'{"error":{"message":"m","metadata":{"raw":"oops"}}}', ProviderError("m")),
         (b'{"error":"m"}', ProviderError("m")),
         (b'"m"', ProviderError("m")),
         (b'{"message":"m","code":true}', ProviderError("m")),

@@ -278,6 +278,13 @@ async def test_leading_error_sets_the_status_of_the_call(
     assert failure.retry_after_s == 7.0
 
 
+async def test_error_with_a_wait_in_milliseconds(autojump_clock: MockClock) -> None:
+    waits = {"Retry-After": "2", "Retry-After-Ms": "1500"}
+    refusal = event("error", status=429, headers=waits, error={"message": "Slow down."})
+    async with setting(saying(refusal)) as stage:
+        assert (await stage.failure()).retry_after_s == 1.5
+
+
 @pytest.mark.parametrize("headers", [None, {"retry-after": 7}, {"x": "y"}, ["retry-after"]])
 async def test_error_without_retry_after(autojump_clock: MockClock, headers: object) -> None:
     refusal = event("error", status=503, headers=headers, error={"message": "Down."})

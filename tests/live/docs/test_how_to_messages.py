@@ -32,4 +32,4 @@ async def test_example_prints_an_answer(tmp_path: Path, upstream: harness.Proces
 
 def test_configuration_is_valid() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    assert Config.model_validate(tomllib.loads(example)).models.keys() == {"claude-sonnet-4-5"}
+    assert Config.model_validate(tomllib.loads(example)).models.keys() == {"claude-sonnet-4-5", "*"}

@@ -318,6 +318,15 @@ def test_raw_response_has_the_turn_and_request_ids(client: anthropic.Anthropic) 
     assert message._request_id == raw.headers["request-id"] == raw.headers["x-request-id"]
 
 
+def test_models_are_objects_of_the_api(client: anthropic.Anthropic) -> None:
+    assert list(client.models.list(limit=2)) == []
+    model = client.models.retrieve("anthropic/claude-x")
+    assert (model.type, model.id, model.display_name) == ("model", *["anthropic/claude-x"] * 2)
+    assert model.created_at.tzinfo is not None
+    with pytest.raises(anthropic.NotFoundError, match="Unknown model"):
+        client.models.retrieve("nobody")
+
+
 async def test_http_errors_have_the_messages_error_format(tmp_path: Any, upstream: Process) -> None:
     settings = "grace_s = 0\nbody_s = 0.3\n[limits]\nbody_bytes = 1000\n"
     config = write_config(tmp_path, upstream.port, settings)

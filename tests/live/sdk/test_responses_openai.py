@@ -399,13 +399,18 @@ def test_unsupported_parameter_is_named_by_its_path(client: openai.OpenAI) -> No
 def test_interrupted_stream_ends_as_failed(client: openai.OpenAI, fault: str) -> None:
     # Without `noprefill` the answer would be continued after the interruption.
     model = f"openai-chat/v:{fault},first=0,delay=0,noprefill"
-    with client.responses.create(model=model, input=QUESTION, stream=True) as stream:
-        failed = last_response(list(stream))
+    events: list[ResponseStreamEvent] = []
+    # As with OpenAI's service, the SDK raises at the error event before `response.failed`.
+    stream = client.responses.create(model=model, input=QUESTION, stream=True)
+    with stream, pytest.raises(openai.APIError) as caught:
+        events.extend(stream)
+    assert caught.value.code == "server_error"
+    assert events[0].type == "response.created"
+    failed = client.responses.retrieve(events[0].response.id)
     assert failed.status == "failed"
     assert failed.error is not None
-    assert failed.error.code == "server_error"
+    assert failed.error.message == caught.value.message
     assert failed.output_text
-    assert client.responses.retrieve(failed.id) == failed
 
 
 @on_each_loop

@@ -1,6 +1,8 @@
 """Clients that send much or in a hostile way: the server's memory, and the delay of a neighbour."""
 
+import gzip
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +16,11 @@ from tests.support.live.harness import Process, Server
 from tests.support.live.http_client import QUESTION, calling, metrics, open_chat
 from tests.support.live.measurements import percentile, resident_bytes
 from tests.support.sizes import FULL
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MB = 1024 * 1024
 BUDGET = (256 if FULL else 64) * MB
@@ -184,6 +191,34 @@ async def test_large_body_delays_no_neighbour_and_needs_bounded_memory(
     assert statuses == [KINDS[kind]]
     assert delay <= MORE_S
     assert grown <= PEAK * len(body), f"{grown / MB:.0f} MB for {len(body) / MB:.0f} MB"
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_compressed_bodies_stay_within_the_budget_and_delay_no_neighbour(
+    coding: str, server: Server
+) -> None:
+    """Each is a few KB that become `LARGE_MB`: one alone, then many at once."""
+    encode = gzip.compress if coding == "gzip" else zstd.compress
+    body, statuses = encode(large_body("many_messages")), list[int]()
+
+    async def post() -> None:
+        async with calling(server.port) as call:
+            headers = (("Content-Encoding", coding),)
+            await call.request("POST", "/v1/chat/completions", body, headers)
+            statuses.append(await call.head())
+            await call.read_all()
+
+    before = resident_bytes(server)
+    assert await longest_delay_s(server, post) <= MORE_S
+    async with trio.open_nursery() as nursery:
+        for _ in range(BODIES):
+            nursery.start_soon(post)
+    grown = peak_bytes(server) - before
+    assert len(body) < 100_000
+    assert (statuses[0], set(statuses)) == (200, {200, 503})
+    # Pieces are counted; besides them, a joined copy of the bodies that are being parsed.
+    assert grown < BUDGET * 1.2 + 2 * PEAK * LARGE_MB * MB, f"{grown / MB:.0f} MB"
 
 
 def peak_bytes(server: Server) -> int:

@@ -1,4 +1,4 @@
-"""Parses raw event streams into numbered frames, skipping comments and pings."""
+"""Parses raw event streams into numbered frames, skipping what has no number."""
 
 import json
 import re
@@ -7,7 +7,8 @@ from typing import NamedTuple
 _FRAME = re.compile(
     rb"id: (?P<id>[^\n]*)\n(?:event: (?P<event>[^\n]*)\n)?data: (?P<data>[^\n]*)\n\n"
 )
-_UNNUMBERED = re.compile(rb"(?::[^\n]*\n|event: ping\ndata: [^\n]*\n\n)*")
+_UNNUMBERED = re.compile(rb"(?::[^\n]*\n|event: ping\ndata: [^\n]*\n\n|data: \[DONE\]\n\n)*")
+"""Comments, pings of Messages, and the end of Responses; the end of a chat has a number."""
 
 
 class Frame(NamedTuple):

@@ -135,7 +135,8 @@ async def test_responses_report_the_end(autojump_clock: MockClock, name: str) ->
     harness, answer = await run_turn(way, "/v1/responses", stream=True)
     stream = answer.content
     assert harness.turns.record.reason == way.reason.value
-    *_, (event, data) = events_of(stream)
+    *_, (event, data), (_, done) = events_of(stream)
+    assert done == "[DONE]"
     response, status = data["response"], RESPONSE_STATUSES.get(way.reason, "failed")
     assert event == ("response.failed" if status == "cancelled" else f"response.{status}")
     assert response["status"] == status

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from web.http.api_error import ApiError
+from web.http.body import request_body
 from web.http.quart_app import TrouperApp
 from web.http.responses import error_response
 from web.http.websocket import websocket_context_of
@@ -57,7 +58,7 @@ def make_app() -> TrouperApp:
 
     @app.post("/length")
     async def length() -> str:
-        return str(len(await request.get_data()))
+        return str(len(await request_body()))
 
     @app.websocket("/crash")
     async def crash() -> None:

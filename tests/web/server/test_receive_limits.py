@@ -1,5 +1,6 @@
 """Clients that send much, slowly or nothing useful, on memory streams and in virtual time."""
 
+import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -77,6 +78,20 @@ async def test_slowest_body_gets_503_when_all_together_are_too_large(
             await stream.send_all(bytes(124 * KB))
             assert (await read_until(stream, b"1048576")).startswith(b"HTTP/1.1 200")
         await trio.sleep(1)
+        assert server.counters.receptions_refused == 1
+        assert server._context.receive_budget.used == 0
+
+
+async def test_decompressed_body_counts_too(autojump_clock: MockClock) -> None:
+    async with served() as (server, connect):
+        for size, answer in ((2 * MB, b"2097152"), (4 * MB, b"receive_limit"), (MB, b"1048576")):
+            body = gzip.compress(bytes(size))
+            head = b"POST /length HTTP/1.1\r\nHost: t\r\nContent-Encoding: gzip\r\n"
+            stream = connect()
+            await stream.send_all(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert answer in await read_until(stream, answer)
+            await stream.aclose()
+            await trio.sleep(1)
         assert server.counters.receptions_refused == 1
         assert server._context.receive_budget.used == 0
 

@@ -50,7 +50,7 @@ async def test_streaming_client_gets_a_last_event(autojump_clock: MockClock, pat
     async with open_harness(ScriptedProvider(text("a"), 1.0, stop())) as harness:
         answer = await harness.post(path, json=BODIES[path] | {"stream": True})
         assert answer.status_code == 200
-        last = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")][-1]
+        last = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")][-1]
         assert "Internal error while processing the request." in json.dumps(json.loads(last))
         assert (await harness.get("/v1/turns/turn_1")).json()["reason"] == "internal_error"
 

@@ -23,7 +23,7 @@ from tests.support.sample_events import STARTED, answer_events, ended
 from tests.support.sizes import examples
 from tests.support.turn_fakes import ScriptedProvider, stop, text
 from web.dialects.base import DialectStream, Render
-from web.dialects.frames import START, BadCursor, Cursor
+from web.dialects.frames import DONE, START, BadCursor, Cursor
 from web.dialects.openai_chat.stream import OpenAIChat
 from web.turns.resume_position import PositionSearch, ResumePosition
 
@@ -95,7 +95,7 @@ def test_replay_in_batches_equals_a_single_render(
     async def check() -> None:
         assert await read_after(name, over, START) == whole
         for cursor, rest in rest_after_each(whole):
-            assert await read_after(name, over, cursor) == (rest or None)
+            assert await read_after(name, over, cursor) == (None if rest in (b"", DONE) else rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "AT_ONCE", at_once)

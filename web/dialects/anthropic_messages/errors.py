@@ -3,7 +3,7 @@
 Source: Anthropic's API reference, "Errors".
 """
 
-from actors.turn.outcome import ErrorInfo
+from actors.turn.outcome import CONTEXT_LENGTH, ErrorInfo
 
 _TYPES = {
     401: "authentication_error",
@@ -17,6 +17,10 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_TOO_LONG = "prompt is too long"
+"""Words in which clients, such as Claude Code and LangChain, look for an exceeded context window.
+
+The API has no code for it."""
 _FIRST_WITH_CODE = 499
 """First status for which the error code is added to the message: these have few types."""
 
@@ -33,8 +37,10 @@ def error_event(info: ErrorInfo) -> dict[str, object]:
 
 
 def _words(info: ErrorInfo) -> str:
-    """Return the message, with the error code appended, since the API has no field for it."""
+    """Return the message with what the API has no field for: the code, or its usual words."""
     code = info.code
+    if code == CONTEXT_LENGTH:
+        return info.message if _TOO_LONG in info.message else f"{_TOO_LONG}: {info.message}"
     if code is None or code in info.message or info.status < _FIRST_WITH_CODE:
         return info.message
     return f"{info.message} ({code})"

@@ -9,7 +9,7 @@ from actors.answer.builder import AnswerBuilder, fold
 from actors.answer.items import Item, items_of
 from actors.turn.events import AnyEvent, Ended, RouteChanged, Started
 from actors.turn.model_call import JSON
-from actors.turn.outcome import ErrorInfo, Reason, Usage
+from actors.turn.outcome import CONTEXT_LENGTH, ErrorInfo, Reason, Usage
 from web.dialects.openai_responses.items import Fields, output_items, response_id
 from web.dialects.turn_errors import error_of
 
@@ -22,11 +22,13 @@ CODES = frozenset(
         *("invalid_image_mode", "image_too_large", "image_too_small", "image_parse_error"),
         *("image_file_too_large", "unsupported_image_media_type", "empty_image_file"),
         *("failed_to_download_image", "image_file_not_found"),
+        # Not in the reference, but the API sends it, and Codex compacts its history on it.
+        CONTEXT_LENGTH,
     }
 )
 """All error codes of a response in OpenAI's API reference; strict clients reject others."""
 
-_INVALID_REQUEST = frozenset({400, 404, 409, 413, 415, 422})
+_INVALID_REQUEST = frozenset({400, 403, 404, 409, 413, 415, 422})
 
 _COMPLETED = frozenset({Reason.STOP, Reason.TOOL_CALLS})
 _INCOMPLETE = {
@@ -44,8 +46,9 @@ ANSWER_REASONS = _COMPLETED | _INCOMPLETE.keys()
 
 _NAMES = (
     *("id", "object", "created_at", "status", "background", "completed_at", "error"),
-    *("incomplete_details", "instructions", "max_output_tokens", "max_tool_calls", "model"),
-    *("output", "parallel_tool_calls", "previous_response_id", "conversation", "prompt"),
+    *("frequency_penalty", "incomplete_details", "instructions", "max_output_tokens"),
+    *("max_tool_calls", "model", "output", "parallel_tool_calls", "presence_penalty"),
+    *("previous_response_id", "conversation", "prompt"),
     *("prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier"),
     *("service_tier", "store", "temperature", "text", "tool_choice", "tools", "top_logprobs"),
     *("top_p", "truncation", "usage", "user", "metadata"),
@@ -142,7 +145,7 @@ def object_of(
         "created_at": int(answer.created_at),
         "status": status,
         "completed_at": int(ended_at) if ended_at and status == "completed" else None,
-        "error": _error(answer),
+        "error": answer_error(answer),
         "incomplete_details": {"reason": incomplete} if incomplete else None,
         "model": answer.model,
         "output": output_items(answer.turn_id, answer.items) if output is None else output,
@@ -150,7 +153,8 @@ def object_of(
     }
 
 
-def _error(answer: ResponseData) -> Fields | None:
+def answer_error(answer: ResponseData) -> Fields | None:
+    """Return the `error` of a response object, or None if the response did not fail."""
     if answer.status != "failed" or answer.reason is None:
         return None  # a cancellation is not a failure, and OpenAI's API has no code for it
     return response_error(answer.error or error_of(answer.reason))
@@ -177,14 +181,18 @@ def _defaults() -> Fields:
     """Return all fields of the object with their defaults."""
     return dict.fromkeys(_NAMES) | {
         "background": False,
+        "frequency_penalty": 0.0,
         "parallel_tool_calls": True,
+        "presence_penalty": 0.0,
         "reasoning": {"effort": None, "summary": None},
         "service_tier": "default",
         "store": True,
-        "text": {"format": {"type": "text"}, "verbosity": None},
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
         "tool_choice": "auto",
         "tools": [],
         "top_logprobs": 0,
+        "top_p": 1.0,
         "truncation": "disabled",
         "metadata": {},
     }

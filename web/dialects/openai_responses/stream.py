@@ -1,10 +1,10 @@
 """Renders the Responses stream of OpenAI's API: events of a response, its items and parts.
 
 A frame's number is its event's `sequence_number`. The last event is `response.completed`,
-`response.incomplete` or `response.failed`. An answer that was restarted after part of it had been
-streamed ends in `response.failed`, since the dialect cannot discard streamed text. The API's
-`error` event is not used: `response.failed` says more. Warnings and route changes are comments,
-since the API has no event for them.
+`response.incomplete` or `response.failed`, followed by `[DONE]`. An answer that was restarted after
+part of it had been streamed ends in `response.failed`, since the dialect cannot discard streamed
+text. An `error` event precedes it, because some clients look only for that. Warnings and route
+changes are comments, since the API has no event for them.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ from actors.turn.events import AnyEvent, Ended, Event, Text
 from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason
 from web.dialects.base import DialectSpec, DialectStream
-from web.dialects.frames import START, Cursor
+from web.dialects.frames import DONE, START, Cursor
 from web.dialects.openai_responses import response
 from web.dialects.openai_responses.events import ResponseEvents
 from web.dialects.openai_responses.items import Fields
@@ -134,7 +134,10 @@ class Responses(DialectStream):
 
     def _finish(self, answer: response.ResponseData) -> bytes:
         name = _LAST_EVENTS.get(answer.status, "response.failed")
-        return self._renderer.event(name, {"response": self._object(answer)})
+        error = response.answer_error(answer)
+        frames = self._renderer.event("error", _error_event(error)) if error else b""
+        frames += self._renderer.event(name, {"response": self._object(answer)})
+        return frames and frames + DONE
 
     def _take_last(self) -> Iterator[Callable[[], bytes]]:
         while self._last:
@@ -154,6 +157,14 @@ class Responses(DialectStream):
 
     def _object(self, answer: response.ResponseData) -> Fields:
         return response.object_of(answer, self._options, self._renderer.output)
+
+
+def _error_event(error: Fields) -> Fields:
+    """Return the fields of an `error` event for the error of a response.
+
+    The API reference has them in the event. The API sends them in `error`, for which the SDKs look.
+    """
+    return {**{name: error[name] for name in ("code", "message", "param")}, "error": error}
 
 
 DIALECT = DialectSpec(

@@ -28,6 +28,8 @@ from web.turns.planner import ModelRequest
 
 _ROLES = ("assistant", "developer", "function", "system", "tool", "user")
 _TOOL_CHOICES = ("none", "auto", "required")
+_UNLIMITED = -1
+"""Value of a limit on tokens with which clients of local servers ask for none."""
 _NOT_FORWARDED = frozenset({"model", "messages", "stream", "stream_options", "strict"})
 """Fields that are not passed on: upstream requests always stream and ask for usage."""
 
@@ -56,6 +58,7 @@ class _Body(Body):
 
 def read_chat_request(raw: Object) -> ModelRequest:
     """Validate the request in `raw`; raises `ApiError` (400)."""
+    raw = {key: value for key, value in raw.items() if not _is_unlimited(key, value)}
     body = _Body.read(raw)
     custom = _check_tools(Fields(raw, ""))
     options = body.stream_options
@@ -72,6 +75,10 @@ def read_chat_request(raw: Object) -> ModelRequest:
         strict=bool(body.strict),
         keep_text=body.store is not False,
     )
+
+
+def _is_unlimited(name: str, value: JSON) -> bool:
+    return name in ("max_tokens", "max_completion_tokens") and value == _UNLIMITED
 
 
 def _messages(messages: Sequence[JSON]) -> tuple[Message, ...]:

@@ -115,6 +115,8 @@ class _Body(Body):
     max_tool_calls: Annotated[int, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     tools: list[JSON] | None = None
     parallel_tool_calls: bool | None = None
@@ -143,8 +145,8 @@ _READ = frozenset(
 
 _ECHOED = (
     *("max_output_tokens", "max_tool_calls", "metadata", "parallel_tool_calls"),
-    *("prompt_cache_key", "safety_identifier", "store", "temperature", "top_logprobs"),
-    *("top_p", "truncation", "user"),
+    *("frequency_penalty", "presence_penalty", "prompt_cache_key", "safety_identifier", "store"),
+    *("temperature", "top_logprobs", "top_p", "truncation", "user"),
 )
 """Fields that the response object repeats unchanged."""
 
@@ -237,6 +239,8 @@ def _parameters(raw: dict[str, JSON], body: _Body) -> dict[str, JSON]:
     given: dict[str, JSON] = {
         "temperature": body.temperature,
         "top_p": body.top_p,
+        "frequency_penalty": body.frequency_penalty,
+        "presence_penalty": body.presence_penalty,
         "max_completion_tokens": body.max_output_tokens,
         "reasoning_effort": body.reasoning.effort if body.reasoning else None,
         "user": body.user,

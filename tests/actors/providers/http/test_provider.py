@@ -244,6 +244,20 @@ async def test_retry_after(value: str, seconds: float | None) -> None:
     assert (await setting.failure()).retry_after_s == seconds
 
 
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        (["retry-after-ms: 1500"], 1.5),
+        (["retry-after: 2", "retry-after-ms: 1500"], 1.5),
+        (["retry-after: 2", "Retry-After-Ms: soon"], 2.0),
+    ],
+)
+async def test_retry_after_in_milliseconds_has_precedence(
+    fields: list[str], seconds: float
+) -> None:
+    assert (await Setting(error(429, b"", *fields)).failure()).retry_after_s == seconds
+
+
 async def test_retry_delay_from_the_error_body() -> None:
     body = b'{"error":{"code":429,"message":"slow","details":[{"retryDelay":"%ds"}]}}'
     assert (await Setting(error(429, body % 21)).failure()).retry_after_s == 21.0

@@ -454,7 +454,30 @@ def test_heartbeats_anywhere_make_no_event(
         stream += dialect.render(batch) + PING
     parts = [bytes(part) for part in cut_at(stream, splits)]
     frames = frames_of(stream)
-    assert sdk_events(parts) == [(frame.event, frame.data) for frame in frames]
+    events = [(frame.event, frame.data) for frame in frames]
+    assert sdk_events(parts) == [*events, (None, "[DONE]")]
+
+
+def test_end_of_the_stream_has_no_number_and_is_not_sent_again() -> None:
+    journal: list[AnyEvent] = [STARTED, Text("a"), ended()]
+    stream = render(journal)
+    last = frames_of(stream)[-1]
+    assert stream.endswith(last.raw + b"\ndata: [DONE]\n\n")
+    assert render(journal, after=last.id) == b""
+
+
+def test_failure_is_an_error_event_for_sdks_and_for_readers_of_the_reference() -> None:
+    info = ErrorInfo(status=400, message="Too long.", code="context_length_exceeded", param="input")
+    stream = render([STARTED, Text("a"), ended(Reason.UPSTREAM_REJECTED, error=info)])
+    error, failed = (json.loads(frame.data) for frame in frames_of(stream)[-2:])
+    assert failed["type"] == "response.failed"
+    assert failed["response"]["error"] == error["error"]
+    expected = ("error", "context_length_exceeded", "Too long.", "input")
+    assert tuple(error[name] for name in ("type", "code", "message", "param")) == expected
+
+
+def test_cancelled_response_has_no_error_event() -> None:
+    assert "error" not in names([STARTED, Text("a"), ended(Reason.CANCEL_REQUESTED)])
 
 
 @pytest.mark.parametrize(

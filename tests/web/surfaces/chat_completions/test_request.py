@@ -61,6 +61,11 @@ def test_null_counts_as_absent() -> None:
     assert ask.dialect_options == {"include_usage": False}
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_minus_one_token_means_no_limit(name: str) -> None:
+    assert name not in read(**{name: -1}).call.parameters
+
+
 def test_other_parameters_are_passed_on_unchanged() -> None:
     given = {
         "temperature": 0.3,
@@ -183,7 +188,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"top_p": 1.1}, "top_p", INVALID),
     ({"max_tokens": 0}, "max_tokens", INVALID),
     ({"max_tokens": 1.5}, "max_tokens", INVALID),
-    ({"max_completion_tokens": -1}, "max_completion_tokens", INVALID),
+    ({"max_completion_tokens": -2}, "max_completion_tokens", INVALID),
     ({"stop": 5}, "stop", INVALID),
     ({"stop": ["a", 5]}, "stop[1]", INVALID),
     ({"tools": {}}, "tools", INVALID),

@@ -163,7 +163,11 @@ K = FailureKind
 BEFORE_CONTENT: list[tuple[Line, int, str]] = [
     (UpstreamFailure(K.REJECTED, "bad", status=400), 400, "rejected"),
     (UpstreamFailure(K.REJECTED, "who?", status=401), 502, "rejected"),
-    (UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=6.5), 429, "rejected"),
+    (
+        UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=6.5),
+        429,
+        "rate_limit_exceeded",
+    ),
     (UpstreamFailure(K.SERVER_ERROR, "broken", status=500), 502, "server_error"),
     (UpstreamFailure(K.SERVER_ERROR, "away", status=503), 503, "server_error"),
     (UpstreamFailure(K.REFUSED, "no connection"), 502, "refused"),

@@ -1,33 +1,11 @@
-"""Models, health, readiness and metrics."""
+"""Health, readiness and metrics."""
 
 import pytest
 import trio
-from openai.types import Model
 from trio.testing import MockClock
 
-from tests.support.chat_readers import assert_known
 from tests.support.edge_harness import brief_pause, open_harness
 from tests.support.turn_fakes import ScriptedProvider, StoreFault, stop, text
-
-
-async def test_models_are_listed(autojump_clock: MockClock) -> None:
-    async with open_harness() as harness:
-        listed = (await harness.get("/v1/models")).json()
-        assert listed["object"] == "list"
-        (described,) = listed["data"]
-        model = Model.model_validate(described, strict=True)
-        assert_known(model)
-        assert model.id == "large"
-        assert (await harness.get("/v1/models/large")).json() == described
-
-
-@pytest.mark.parametrize("name", ["tiny", "main/main-model", "x" * 1000])
-async def test_unknown_model_is_404(autojump_clock: MockClock, name: str) -> None:
-    async with open_harness() as harness:
-        response = await harness.get(f"/v1/models/{name}")
-        assert response.status_code == 404
-        assert response.json()["error"]["code"] == "model_not_found"
-        assert len(response.content) < 500
 
 
 async def test_health_does_not_need_the_store(autojump_clock: MockClock) -> None:

@@ -74,16 +74,18 @@ def test_minimal_request_has_the_defaults() -> None:
 
 def test_echo_of_a_minimal_request() -> None:
     """The rest are defaults of the response object (`test_response.py`)."""
-    text = {"format": {"type": "text"}, "verbosity": None}
+    text = {"format": {"type": "text"}, "verbosity": "medium"}
     assert read().echo == {"tool_choice": "auto", "tools": [], "text": text}
 
 
 def test_echo_of_a_request_with_all_fields() -> None:
     given: dict[str, object] = {
+        "frequency_penalty": 0.5,
         "max_output_tokens": 50,
         "max_tool_calls": 3,
         "metadata": {"a": "b"},
         "parallel_tool_calls": False,
+        "presence_penalty": -0.5,
         "prompt_cache_key": "k",
         "safety_identifier": "s",
         "store": False,
@@ -105,7 +107,7 @@ def test_echo_of_a_request_with_all_fields() -> None:
             "background": False,
             "reasoning": reasoning,
             "service_tier": "default",
-            "text": text,
+            "text": text | {"format": format | {"description": None, "strict": False}},
             "tools": [WEATHER | {"description": None, "strict": False}],
         },
     )
@@ -117,6 +119,8 @@ def test_parameters_get_their_chat_names() -> None:
         max_output_tokens=50,
         temperature=1,
         top_p=0.5,
+        frequency_penalty=0.25,
+        presence_penalty=-0.25,
         reasoning={"effort": "high", "summary": "concise", "context": "auto"},
         user="u",
         safety_identifier="s",
@@ -132,6 +136,8 @@ def test_parameters_get_their_chat_names() -> None:
         "max_completion_tokens": 50,
         "temperature": 1,
         "top_p": 0.5,
+        "frequency_penalty": 0.25,
+        "presence_penalty": -0.25,
         "reasoning_effort": "high",
         "user": "u",
         "safety_identifier": "s",

@@ -98,7 +98,9 @@ async def test_response_echoes_the_request_fields(
     }
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         response = await create_response(harness, **fields, conversation="c")
-        assert {name: response[name] for name in fields} == fields
+        shown_schema = schema | {"description": None}
+        shown = fields | {"text": {"format": shown_schema, "verbosity": "low"}}
+        assert {name: response[name] for name in fields} == shown
         assert response["conversation"] == {"id": "c"}
 
 
@@ -180,7 +182,7 @@ async def test_failure_before_content_is_an_http_status(
     busy = UpstreamFailure(K.REJECTED, "busy", status=429, retry_after_s=6.5)
     async with open_harness(ScriptedProvider(head=busy)) as harness:
         answer = await post_response(harness, stream=stream)
-        assert error_of(answer)[:2] == (429, "rejected")
+        assert error_of(answer)[:2] == (429, "rate_limit_exceeded")
         assert answer.headers["retry-after"] == "7"
         failed = await get_response(harness, "resp_1")
         assert (failed["status"], failed["error"]["code"]) == ("failed", "rate_limit_exceeded")

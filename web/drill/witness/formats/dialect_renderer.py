@@ -101,4 +101,9 @@ class DialectRenderer(Renderer):
 
 def _without_ids(frames: bytes) -> bytes:
     """Return the frames without their `id` lines, which other providers don't send."""
-    return b"\n\n".join([frame.partition(b"\n")[2] for frame in frames.split(b"\n\n")])
+    return b"\n\n".join(
+        [
+            frame.partition(b"\n")[2] if frame.startswith(b"id:") else frame
+            for frame in frames.split(b"\n\n")
+        ]
+    )

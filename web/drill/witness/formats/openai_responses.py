@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from actors.turn.model_call import JSON, ModelCall
+from web.dialects.frames import DONE
 from web.dialects.openai_responses.stream import DIALECT
 from web.drill.witness.formats.base import FAILED, IncomingCall, WireFormat, encode
 from web.drill.witness.formats.dialect_renderer import DialectRenderer
@@ -18,6 +19,10 @@ class ResponsesRenderer(DialectRenderer):
     """A renderer of one response; an error is an `error` event before `response.failed`."""
 
     dialect = DIALECT
+    last = DONE
+
+    def end(self) -> bytes:
+        return b""  # OpenAI's own service doesn't send it
 
     def malformed(self) -> bytes:
         name = b"response.output_text.delta"

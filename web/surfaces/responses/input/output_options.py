@@ -3,11 +3,15 @@
 Source: OpenAI's API reference, "Create a response" (`text`).
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from web.surfaces.validation import LONGEST_NAME, Fields, Object
 
 _FORMATS = ("text", "json_object", "json_schema")
+_FORMAT_DEFAULTS: Mapping[str, Object] = {"json_schema": {"description": None, "strict": False}}
+"""Fields that the response object has for each type of format, given or not."""
 _VERBOSITIES = ("low", "medium", "high")
 
 
@@ -24,10 +28,11 @@ def response_format(given: Object | None) -> TextFormat:
     """Validate and convert `text`; raises `ApiError` (400)."""
     text = Fields(given or {}, "text")
     parameters: Object = {}
-    shown: Object = {"format": {"type": "text"}, "verbosity": None}
+    shown: Object = {"format": {"type": "text"}, "verbosity": "medium"}
     if text.values.get("format") is not None:
         format = text.object("format")
-        shown["format"] = format.values
+        given = {name: value for name, value in format.values.items() if value is not None}
+        shown["format"] = _FORMAT_DEFAULTS.get(str(given.get("type")), {}) | given
         if (wanted := _response_format(format)) is not None:
             parameters["response_format"] = wanted
     if (verbosity := text.one_of("verbosity", _VERBOSITIES)) is not None:

@@ -13,8 +13,9 @@ from msgspec import Struct
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo
 from web.http.api_error import invalid
+from web.http.error_format import http_status
 from web.http.json_body import read_json
-from web.http.responses import http_status, retry_header
+from web.http.responses import retry_header
 from web.surfaces.responses.request import ResponsesRequest, read_responses_request
 from web.surfaces.validation import unsupported, wrong
 

@@ -438,8 +438,9 @@ async def test_failure_before_content_is_an_error_event(autojump_clock: MockCloc
         await socket.create()
         event = await socket.receive()
         assert (event["type"], event["status"]) == ("error", 429)
-        assert event["error"]["code"] == "rejected"
-        assert event["error"]["headers"] == {"X-Turn-Id": "turn_1", "Retry-After": "7"}
+        assert event["error"]["code"] == "rate_limit_exceeded"
+        waits = {"Retry-After": "7", "Retry-After-Ms": "6500"}
+        assert event["error"]["headers"] == {"X-Turn-Id": "turn_1", **waits}
         assert last_record(harness)[:2] == ("failed", "upstream_rejected")
         await socket.respond()
 
