@@ -10,6 +10,7 @@ from actors.runtime.offload import off_loop
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
+from web.dialects.openai_responses.items import is_ours
 from web.dialects.openai_responses.stream import NAME
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.conversation import chat_parameters
@@ -21,10 +22,12 @@ from web.surfaces.responses.history.model_context import (
     prepare,
 )
 from web.surfaces.responses.history.native_request import native_request
+from web.surfaces.responses.input.items import REFERENCE
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import ModelRequest
 
-Start = Callable[[TurnRequest], Awaitable[Turn]]
+Start = Callable[[TurnRequest, str], Awaitable[Turn]]
+"""Starts a turn, whose input items are the JSON array."""
 
 _RESPONSES = frozenset({"openai-responses", "responses-ws"})
 """Provider formats that have tools of every type."""
@@ -45,10 +48,17 @@ async def start_response(caller: Caller, request: ResponsesRequest, start: Start
             _turn_request(prepared, _call(prepared, context)),
             previous_id=prepared.history.turn_id,
             conversation=conversation,
-            input_items=request.stored_input if request.store else None,
+            input_items=prepared.request.stored_input if request.store else None,
+            input_ids=_given_ids(prepared.request) if request.store else (),
             notes=context.notes,
         )
-        return await start(turn_request)
+        return await start(turn_request, prepared.request.stored_input)
+
+
+def _given_ids(request: ResponsesRequest) -> tuple[str, ...]:
+    items = [*(request.past.items or ()), *request.input]
+    given = (str(item["id"]) for item in items if "id" in item and item["type"] != REFERENCE)
+    return tuple(id for id in given if not is_ours(id))
 
 
 async def summary_request(prepared: PreparedRequest) -> TurnRequest:

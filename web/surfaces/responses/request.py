@@ -14,7 +14,7 @@ from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
 from web.http.api_error import invalid
 from web.surfaces.responses.input.conversation_history import read_history
-from web.surfaces.responses.input.items import Item, read_input
+from web.surfaces.responses.input.items import REFERENCE, Item, read_input
 from web.surfaces.responses.input.output_options import response_format
 from web.surfaces.responses.input.tools import BRINGING_TOOLS, Tools, read_tools
 from web.surfaces.validation import (
@@ -216,7 +216,7 @@ def _input(raw: dict[str, JSON], past: HistorySource) -> list[Item]:
 
 def stored_input(past: HistorySource, input: list[Item]) -> str:
     """Encode the items that the request adds; referenced items are in the history already."""
-    own = [item for item in input if item["type"] != "item_reference"]
+    own = [item for item in input if item["type"] != REFERENCE]
     return encoded([*(past.items or ()), *own]).decode()
 
 

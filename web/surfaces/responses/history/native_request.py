@@ -4,19 +4,18 @@ Items and tools stay as the client sent them. What this server made is removed: 
 knows, and sealed summaries.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from actors.providers.formats.openai_responses.frames import API
 from actors.turn.messages import Message
 from actors.turn.model_call import JSON, NativeRequest
+from web.dialects.openai_responses.items import is_ours
 from web.surfaces.responses.history.conversation import Conversation
 from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 
-_OUR_ID = re.compile(r"[a-z]{2,5}_[0-9a-z]{26}_(?:in_)?\d+")
 _KNOWN = CALLS | OUTPUTS | {"reasoning"}
 """Types of items whose ids and statuses say nothing to a provider."""
 _OF_MESSAGES = frozenset({"id", "type", "status", "role", "content"})
@@ -75,7 +74,7 @@ def _sent(item: Item) -> Item | None:
         return {"role": summary.role, "content": summary.content}
     if kind == "reasoning" and not item.get("encrypted_content"):
         return None
-    ours = kind in _KNOWN or _OUR_ID.fullmatch(str(item.get("id")))
+    ours = kind in _KNOWN or is_ours(str(item.get("id")))
     removed = ("id", "status") if kind in _KNOWN else ("id",)
     return {name: item[name] for name in item if name not in removed} if ours else item
 

@@ -46,7 +46,7 @@ class PendingResponse:
         self._request: ResponsesRequest | None = request
         self._turn: Turn | None = None
         self._cancelled = False
-        self.unstored = None if request.store else request.stored_input
+        self.unstored: str | None = None
         """JSON array of its input items if they are not stored, else None."""
 
     def take(self) -> ResponsesRequest:
@@ -190,8 +190,9 @@ class ResponsesSocket:
         return await start_response(self._caller, pending.take(), begin)
 
     async def _begin(
-        self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest
+        self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest, items: str
     ) -> Turn:
+        pending.unstored = None if request.keep_text else items
         turn = start_turn(self._service, request)
         stack.callback(self._record_request, turn)
         await stack.enter_async_context(Lease(turn, settle_s=self._service.settle_s))
