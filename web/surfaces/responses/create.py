@@ -6,8 +6,9 @@ from functools import partial
 from msgspec.structs import replace
 
 from actors.providers.formats.vendor_extensions import THINKING
+from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall, Route
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
 from web.dialects.openai_responses.items import is_ours
@@ -92,10 +93,18 @@ def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
         keep_text=request.store,
     )
     turn_request = prepared.plan.turn(asked, NAME, prepared.caller.principal)
+    if not request.generate:
+        return replace(turn_request, routes=(_silent(turn_request),))
     if not prepared.conversation.tools.forced:
         return turn_request
     routes = (_unless_native(prepared, planned) for planned in turn_request.routes)
     return replace(turn_request, routes=tuple(routes))
+
+
+def _silent(turn_request: TurnRequest) -> PlannedRoute:
+    provider = SilentProvider()
+    timeouts = turn_request.routes[0].timeouts
+    return PlannedRoute(Route(provider.name, turn_request.model), timeouts, provider=provider)
 
 
 def _unless_native(prepared: PreparedRequest, planned: PlannedRoute) -> PlannedRoute:

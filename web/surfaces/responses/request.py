@@ -89,6 +89,8 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     """True if the response is stored (the `store` parameter)."""
     truncate: bool = False
     """True if old messages may be dropped to fit the context window (`truncation: auto`)."""
+    generate: bool = True
+    """False if the model is not asked: the request only prepares a later one."""
     strict: bool = False
     """Extension: a parameter that a route does not support is an error, not a warning."""
 

@@ -68,7 +68,7 @@ def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
         finished = groups.finish()
     except Mismatch as mismatch:
         raise _mismatch(mismatch, request.past, len(history)) from None
-    if not any(group.messages or group.native for group in finished):
+    if request.generate and not any(group.messages or group.native for group in finished):
         raise wrong("input", "must have at least one message.", "missing_required_parameter")
     others = [f"{paths[place]} ({items[place]['type']})" for place in groups.native]
     sealed = [f"{paths[place]}.encrypted_content" for place in groups.sealed]

@@ -1,6 +1,6 @@
 """Loads the history before a request, in a constant number of queries."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from types import MappingProxyType
 
@@ -61,6 +61,8 @@ class Caller(Struct, frozen=True):
     service: Service
     principal: Principal
     unstored: Unstored = MappingProxyType({})
+    evicted: Set[str] = frozenset()
+    """Those of them that a failed request named, so that no further request may continue them."""
 
 
 class LoadedHistory(Struct, frozen=True):
@@ -92,6 +94,8 @@ async def load_history(caller: Caller, past: HistorySource) -> LoadedHistory:
 async def _before(caller: Caller, id: str) -> LoadedHistory:
     turn_id = turn_id_of(id)
     if turn_id is None:
+        raise _previous_not_found(id)
+    if turn_id in caller.evicted:
         raise _previous_not_found(id)
     if turn_id not in caller.unstored:
         _check_over(caller, id, turn_id)
