@@ -49,6 +49,17 @@ def _few(metadata: object) -> object:
     return metadata
 
 
+Metadata = Annotated[dict[str, str], BeforeValidator(_few), Field(max_length=_METADATA)]
+
+
+def check_metadata(metadata: dict[str, str] | None) -> None:
+    """Check the lengths of keys and values; raises `ApiError` (400)."""
+    for key, value in (metadata or {}).items():
+        if not 0 < len(key) <= 64 or len(value) > 512:
+            words = "keys may have 1 to 64 characters and values at most 512."
+            raise wrong(f"metadata.{key[:64]}", words)
+
+
 class HistorySource(Struct, frozen=True, kw_only=True):
     """The source of a request's history; all None if the request has no history."""
 
@@ -124,9 +135,7 @@ class _Body(Body):
     reasoning: _Reasoning | None = None
     include: Annotated[list[str], Field(max_length=100, fail_fast=True)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: (
-        Annotated[dict[str, str], BeforeValidator(_few), Field(max_length=_METADATA)] | None
-    ) = None
+    metadata: Metadata | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -228,10 +237,7 @@ def _check_available(raw: dict[str, JSON], body: _Body) -> None:
             raise unsupported(name, words)
     if body.background:
         raise unsupported("background", "responses cannot run in the background yet.")
-    for key, value in (body.metadata or {}).items():
-        if not 0 < len(key) <= 64 or len(value) > 512:
-            words = "keys may have 1 to 64 characters and values at most 512."
-            raise wrong(f"metadata.{key[:64]}", words)
+    check_metadata(body.metadata)
 
 
 def _parameters(raw: dict[str, JSON], body: _Body) -> dict[str, JSON]:
