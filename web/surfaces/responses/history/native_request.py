@@ -19,6 +19,8 @@ from web.surfaces.responses.request import ResponsesRequest
 _KNOWN = CALLS | OUTPUTS | {"reasoning"}
 """Types of items whose ids and statuses say nothing to a provider."""
 _OF_MESSAGES = frozenset({"id", "type", "status", "role", "content"})
+_WITHOUT_CHAT_TOOLS = dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"))
+"""Parameters that the call has in another form, and which these routes don't get."""
 _EXPRESSED = frozenset({"tools", "tool_choice", "service_tier"})
 """Parameters that other routes get in another form."""
 
@@ -35,7 +37,7 @@ def native_request(
     places = range(len(conversation.items))
     kept_places = [place for place in places if place not in dropped | conversation.orphans]
     sent = [(place, _sent(conversation.items[place])) for place in kept_places]
-    parameters = {**request.native}
+    parameters = _WITHOUT_CHAT_TOOLS | request.native
     if conversation.instructions:
         parameters["instructions"] = conversation.instructions
     if request.parallel is not None and conversation.has_tools:
