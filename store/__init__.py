@@ -5,6 +5,7 @@ of its own (`turns` is the first). Callers use the repository that they need.
 
 - `database`: connections, tables, transactions and the group-commit writer
 - `turns`: the repository of turns
+- `conversations`: the repository of conversations and of the items that clients add to them
 - `records`: the plain structs that `actors`, `web` and `store` exchange
 - `spool`: a file that takes final records while the database cannot
 - `ownership`: which process owns a turn, and whether it is alive

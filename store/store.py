@@ -13,6 +13,7 @@ import trio
 from msgspec import Struct
 from sqlalchemy import Engine
 
+from store.conversations.repository import ConversationRepository
 from store.database.backend import Backend, StoreRefused
 from store.database.database import Database
 from store.database.engine import backend_for, open_engine
@@ -47,6 +48,7 @@ class Store:
     database: Database
     ownership: Ownership
     turns: TurnRepository
+    conversations: ConversationRepository
     spool: ReplayedSpool
 
     @property
@@ -73,7 +75,9 @@ async def open_store(
     backend, ownership, file, engine = await trio.to_thread.run_sync(_open, settings, closing)
     database = Database(engine, backend, settings)
     turns = TurnRepository(database, ownership, clock)
-    store = Store(database, ownership, turns, ReplayedSpool(file, backend, turns.finalise))
+    conversations = ConversationRepository(database)
+    spool = ReplayedSpool(file, backend, turns.finalise)
+    store = Store(database, ownership, turns, conversations, spool)
     try:
         await _first_replay(store)
         yield store

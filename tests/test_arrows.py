@@ -46,6 +46,7 @@ SUBPACKAGES: dict[str, set[str]] = {
     "store.database": {"store.records", "store.migrations"},
     "store.ownership": {"store.records"},
     "store.turns": {"store.records", "store.database", "store.ownership.ownership"},
+    "store.conversations": {"store.records", "store.database"},
     "store.spool": {"store.records", "store.database", "store.ownership"},
     "web.config": {"web.registry"},
     "web.server": set(),

@@ -107,7 +107,7 @@ def test_reference_has_the_default_url_of_every_format() -> None:
 
 def route_name(rule: str) -> str:
     """Convert a rule to the notation of the docs: `/v1/turns/<turn_id>` to `/v1/turns/{id}`."""
-    return re.sub(r"<(?:path:)?(?:turn_|response_)?([a-z]+)>", r"{\1}", rule)
+    return re.sub(r"<(?:path:)?(?:turn_|response_)?([a-z_]+)>", r"{\1}", rule)
 
 
 async def test_reference_has_every_route(autojump_clock: MockClock) -> None:

@@ -14,6 +14,7 @@ SURFACES: Sequence[str] = (
     "web.surfaces.chat_completions.routes:SURFACE",
     "web.surfaces.responses.routes:SURFACE",
     "web.surfaces.responses.websocket.routes:SURFACE",
+    "web.surfaces.conversations.routes:SURFACE",
     "web.surfaces.messages.routes:SURFACE",
     "web.surfaces.embeddings.routes:SURFACE",
     "web.surfaces.models.routes:SURFACE",

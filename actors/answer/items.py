@@ -4,6 +4,7 @@ They are independent of the dialects. An item's index is its position in the lis
 derived from that index and the turn's id.
 """
 
+import msgspec
 from msgspec import Struct
 
 from actors.answer.builder import AnswerBuilder
@@ -89,6 +90,26 @@ Item = ReasoningItem | MessageItem | FunctionCallItem | CustomCallItem | NativeI
 def items_of(answer: AnswerBuilder) -> list[Item]:
     """Return the items of an answer in their current state."""
     return [item_of(item) for item in answer.items]
+
+
+class _Identified(Struct):
+    id: str | None = None
+
+
+_decode_id = msgspec.json.Decoder(_Identified).decode
+
+
+def native_ids(answer: AnswerBuilder) -> tuple[str, ...]:
+    """Return the ids that providers gave to items."""
+    natives = [item.native for item in answer.items if item.kind is ItemKind.NATIVE]
+    return tuple(id for native in natives if (id := _id_of(native)))
+
+
+def _id_of(native: str) -> str | None:
+    try:
+        return _decode_id(native).id
+    except msgspec.ValidationError:
+        return None
 
 
 def item_of(item: GrowingItem) -> Item:

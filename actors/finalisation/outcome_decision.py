@@ -9,7 +9,7 @@ from msgspec.structs import asdict, replace
 
 from actors.answer.builder import AnswerBuilder, reached_client
 from actors.answer.codec import encode_items
-from actors.answer.items import items_of
+from actors.answer.items import items_of, native_ids
 from actors.attempts.client_errors import out_of_time
 from actors.journal.checkpointer import Tail
 from actors.ports import Estimator
@@ -59,15 +59,17 @@ class TurnEnding:
         """
         bare = self.bare_record(ended)
         last_event = len(self._turn.journal.events) + len(last) - 1
-        if not self._turn.keeps_content:
+        turn = self._turn
+        if not turn.keeps_content:
             return replace(bare, last_event=last_event)
         return replace(
             bare,
-            text=self._turn.answer.text,
-            tool_calls=tool_calls_json(self._turn.answer.tool_calls),
+            text=turn.answer.text,
+            tool_calls=tool_calls_json(turn.answer.tool_calls),
             last_event=last_event,
             segment=self._tail.cut(last),
             items=items,
+            answer_ids=native_ids(turn.answer) if items else (),
         )
 
     def bare_record(self, ended: Ended) -> FinalRecord:

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from actors.answer.builder import AnswerBuilder, fold
+from actors.answer.items import native_ids
 from actors.finalisation.outcome_decision import bare_record, items_json, tool_calls_json
 from actors.journal.checkpointer import decode_events, segment_of
 from actors.ports import RecordSpool, TurnStore
@@ -99,6 +100,7 @@ def final_record(
         epoch=turn.epoch + 1,
         segment=segment_of(turn.id, turn.owner, len(journal), last) if turn.keep_text else None,
         items=items_json(answer) if turn.keeps_items else None,
+        answer_ids=native_ids(answer) if turn.keeps_items else (),
     )
 
 

@@ -5,6 +5,7 @@
 - `simulated`: models without a network
 - `responses_websocket`: the provider for OpenAI's Responses API over a WebSocket
 - `embedding_provider`: embedding requests as a turn
+- `silent_provider`: an empty answer to a call that is not sent
 - `sse`, `error_body`, `redaction`: event streams, error bodies, and secrets in texts of providers
 
 Imports `turn`, `ports`, `runtime` and `usage`. Choice of routes and keys belongs in `routing`;

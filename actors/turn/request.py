@@ -79,5 +79,7 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     """Name of the conversation that the turn belongs to."""
     input_items: str | None = None
     """JSON array of the input items, stored for later turns; None if no items are stored."""
+    input_ids: tuple[str, ...] = ()
+    """Ids of input items that do not name the turn, by which later turns can refer to them."""
     notes: tuple[Warning, ...] = ()
     """Warnings to send directly after `started`, independent of the route."""

@@ -89,6 +89,7 @@ class Turn:
             previous_id=request.previous_id,
             conversation=request.conversation,
             input_items=request.input_items if self.keeps_content else None,
+            input_ids=request.input_ids if self.keeps_content else (),
         )
 
     def started(self, route: Route | None) -> Started:

@@ -165,3 +165,37 @@ usage_records = sa.Table(
     sa.Column("cost_micros", sa.BigInteger, nullable=False),
     _time("created_at"),
 )
+
+# The ids of items that do not name their turn: those that clients gave, and those of providers.
+item_ids = sa.Table(
+    "item_ids",
+    metadata,
+    sa.Column("tenant_id", sa.String, primary_key=True),
+    sa.Column("item_id", sa.String, primary_key=True),
+    _turn(primary_key=True),
+    sa.Column("role", sa.String, nullable=False),
+    # For deletion.
+    sa.Index(None, "turn_id"),
+)
+
+conversations = sa.Table(
+    "conversations",
+    metadata,
+    sa.Column("tenant_id", sa.String, primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    _time("created_at"),
+    sa.Column("metadata", sa.Text, nullable=False),
+)
+
+# Items that a client added to a conversation itself. A row without an item marks one as deleted,
+# also one of a turn.
+conversation_items = sa.Table(
+    "conversation_items",
+    metadata,
+    sa.Column("tenant_id", sa.String, primary_key=True),
+    sa.Column("conversation", sa.String, primary_key=True),
+    sa.Column("item_id", sa.String, primary_key=True),
+    sa.Column("position", sa.String, nullable=False),
+    sa.Column("item", sa.Text),
+    sa.Index(None, "tenant_id", "item_id"),
+)

@@ -64,6 +64,8 @@ class NewTurn(BegunTurn, frozen=True, kw_only=True):
     session_id: str | None = None
     input_items: str | None = None
     """JSON array of the input items. None if the turn stores no items, of input or answer."""
+    input_ids: tuple[str, ...] = ()
+    """Ids of those input items whose ids do not name the turn."""
 
 
 class Segment(Struct, frozen=True):
@@ -142,6 +144,8 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     steps: tuple[StepRecord, ...] = ()
     items: str | None = None
     """JSON array of the answer's items (`actors.answer.items`); None if none are stored."""
+    answer_ids: tuple[str, ...] = ()
+    """Ids of those of them whose ids do not name the turn."""
     heard: bool = True
     """True if any part of the answer may have reached the client."""
 
@@ -200,6 +204,45 @@ class StoredResponse(Struct, frozen=True, kw_only=True):
     """The turn, without its attempts."""
     input_items: str
     answer_items: str
+
+
+Role = Literal["input", "assistant"]
+"""The two lists of items of a turn: its input and its answer."""
+
+
+class TurnItems(Struct, frozen=True):
+    """One list of items of a turn, as a JSON array."""
+
+    turn_id: str
+    role: Role
+    items: str
+
+
+class ItemPlace(Struct, frozen=True):
+    """The list of a turn that has an item."""
+
+    item_id: str
+    turn_id: str
+    role: Role
+
+
+class Conversation(Struct, frozen=True):
+    """A conversation that a client created, or that its turns name."""
+
+    id: str
+    created_at: float
+    metadata: str = "{}"
+    """JSON object."""
+
+
+class ConversationItem(Struct, frozen=True):
+    """An item that a client added to a conversation, or a mark that one was deleted."""
+
+    item_id: str
+    position: str
+    """Sorts the items, also among turns: the characters of an id (`store.records.ids`)."""
+    item: str | None
+    """The item as a JSON object; None if it was deleted."""
 
 
 Lost = Literal["missing", "deleted", "not_kept"]

@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from store.database.group_commit import Priority, Work
 from store.database.prepared_statements import Prepare
-from store.database.tables import messages, turn_segments, turns
+from store.database.tables import item_ids, messages, turn_segments, turns
 
 _ERASED_OPTIONS = "{}"
 """Dialect options of a deleted turn; they may hold client content such as instructions."""
@@ -45,6 +45,7 @@ class Deletions:
             .values({name: sa.bindparam(name) for name in ("deleted_at", "dialect_options")})
         )
         self._delete_messages = prepare(sa.delete(messages).where(messages.c.turn_id == the_turn))
+        self._delete_ids = prepare(sa.delete(item_ids).where(item_ids.c.turn_id == the_turn))
         self._delete_segments = prepare(
             sa.delete(turn_segments).where(turn_segments.c.turn_id == the_turn)
         )
@@ -59,6 +60,7 @@ class Deletions:
         if not self._mark.run(cursor, the_turn | mark | {"the_tenant": request.tenant_id}):
             return False
         self._delete_messages.run(cursor, the_turn)
+        self._delete_ids.run(cursor, the_turn)
         self._delete_segments.run(cursor, the_turn)
         return True
 

@@ -17,6 +17,8 @@ from store.database.prepared_statements import Prepare, Values
 from store.records.turn_records import Finalised, FinalRecord
 from store.turns.writes import (
     BEGINNING,
+    id_rows,
+    input_id_rows,
     input_rows,
     insert_turn,
     is_owned,
@@ -49,6 +51,7 @@ class FinalWrites:
         self._read_outcome = prepare(current)
         self._insert = prepare(insert_turn((*BEGINNING, *_END_COLUMNS)))
         self._message = prepare(sa.insert(tables.messages))
+        self._ids = prepare(sa.insert(tables.item_ids))
         self._usage = prepare(sa.insert(tables.usage_records))
         self._step = prepare(sa.insert(tables.turn_steps))
         self._attempt = prepare(sa.insert(tables.turn_attempts))
@@ -67,6 +70,7 @@ class FinalWrites:
         self._attempt.run_many(cursor, _attempt_rows(won))
         kept = [record for record, _, keep in decided if keep]
         self._message.run_many(cursor, _message_rows(kept))
+        self._ids.run_many(cursor, [row for record in kept for row in _answer_id_rows(record)])
         segments = [_row(r, r.segment, created_at=r.ended_at) for r in kept if r.segment]
         self._segment.run_many(cursor, segments)
         return [answer for _, answer, _ in decided]
@@ -89,6 +93,7 @@ class FinalWrites:
             return Finalised(won=False, status=str(status), reason=str(reason or "")), False
         self._insert.run(cursor, row_of(record.turn) | ending)
         self._message.run_many(cursor, input_rows([record.turn]))
+        self._ids.run_many(cursor, input_id_rows([record.turn]))
         return won, record.turn.keep_text
 
 
@@ -109,6 +114,13 @@ def _attempt_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:
         for step in record.steps:
             for attempt in step.attempts:
                 yield _row(record, attempt, step=step.number)
+
+
+def _answer_id_rows(record: FinalRecord) -> Iterator[Values]:
+    """Yield the rows of the ids of output items; an input item with the same id has its row."""
+    known = set(record.turn.input_ids)
+    ids = [id for id in record.answer_ids if id not in known]
+    return id_rows(record.turn, ids, "assistant")
 
 
 def _message_rows(records: Sequence[FinalRecord]) -> Iterator[Values]:

@@ -1,16 +1,25 @@
-"""Queries for a turn's history: the chain of its predecessors, and conversations.
+"""Queries for a turn's history: the chain of its predecessors, conversations, and single items.
 
 Runs in the reader threads.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count, takewhile
 from sys import getsizeof
+from typing import get_args
 
 import sqlalchemy as sa
 
+from store.database import tables
 from store.database.tables import CONTINUABLE, LIVE, messages, turns
-from store.records.turn_records import ChainLink, Lost, Principal
+from store.records.turn_records import (
+    ChainLink,
+    ItemPlace,
+    Lost,
+    Principal,
+    Role,
+    TurnItems,
+)
 
 _TENANT = sa.bindparam("tenant", type_=sa.String)
 _FIRST = sa.bindparam("first", type_=sa.String)
@@ -64,6 +73,52 @@ def conversation_live(connection: sa.Connection, principal: Principal, conversat
     """Return whether the conversation has an undeleted turn in flight, in any process."""
     live = sa.exists().where(_in(principal, conversation), LIVE, turns.c.deleted_at.is_(None))
     return bool(connection.scalar(sa.select(live)))
+
+
+def turn_items(
+    connection: sa.Connection,
+    principal: Principal,
+    wanted: Sequence[tuple[str, Role]],
+    max_bytes: int,
+) -> list[TurnItems]:
+    """Return lists of items of turns that are stored and not deleted.
+
+    Ends with the one with which they have more than `max_bytes` characters.
+    """
+    found: list[TurnItems] = []
+    size = 0
+    for role in get_args(Role):
+        ids = [turn_id for turn_id, of in wanted if of == role]
+        query = (
+            sa.select(_answer.c.turn_id, _answer.c.role, _answer.c["items"])
+            .join(turns, turns.c.id == _answer.c.turn_id)
+            .where(
+                _answer.c.turn_id.in_(ids),
+                _answer.c.role == role,
+                _answer.c["items"].is_not(None),
+                turns.c.tenant_id == principal.tenant_id,
+                turns.c.deleted_at.is_(None),
+            )
+        )
+        for row in connection.execute(query) if ids else ():
+            found.append(TurnItems(*row))
+            size += len(found[-1].items)
+            if size > max_bytes:
+                return found
+    return found
+
+
+def item_places(
+    connection: sa.Connection, principal: Principal, item_ids: Sequence[str]
+) -> list[ItemPlace]:
+    """Return the places of items whose ids do not name their turn, the oldest turn first."""
+    ids = tables.item_ids.c
+    query = (
+        sa.select(ids.item_id, ids.turn_id, ids.role)
+        .where(ids.tenant_id == principal.tenant_id, ids.item_id.in_(item_ids))
+        .order_by(ids.turn_id)
+    )
+    return [ItemPlace(*row) for row in connection.execute(query)]
 
 
 def _in(principal: Principal, conversation: str) -> sa.ColumnElement[bool]:

@@ -50,6 +50,8 @@ class TurnRepository(Repository):
     chain = query(history.chain)
     latest_turn_in = query(history.latest_turn_in)
     conversation_live = query(history.conversation_live)
+    turn_items = query(history.turn_items)
+    item_places = query(history.item_places)
 
     async def begin(self, turn: NewTurn) -> None:
         """Insert the turn as `in_progress`.

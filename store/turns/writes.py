@@ -13,7 +13,7 @@ from store.database.backend import Backend
 from store.database.group_commit import Priority, Work
 from store.database.prepared_statements import Prepare, Values
 from store.records.ids import new_id
-from store.records.turn_records import NewTurn, Segment
+from store.records.turn_records import NewTurn, Role, Segment
 
 # Literals instead of parameters, because `IN` with parameters is expanded at each execution and
 # could not be compiled once.
@@ -51,6 +51,19 @@ def input_rows(turns: Iterable[NewTurn]) -> Iterator[Values]:
             yield message_row(turn, "input", turn.created_at, items=turn.input_items)
 
 
+def id_rows(turn: NewTurn, ids: Iterable[str], role: Role) -> Iterator[Values]:
+    """Yield the rows of ids by which items of a turn can be found."""
+    for id in dict.fromkeys(ids):
+        yield {"tenant_id": turn.tenant_id, "item_id": id, "turn_id": turn.id, "role": role}
+
+
+def input_id_rows(turns: Iterable[NewTurn]) -> Iterator[Values]:
+    """Yield the rows of the ids of input items."""
+    for turn in turns:
+        if turn.keep_text:
+            yield from id_rows(turn, turn.input_ids, "input")
+
+
 def message_row(
     turn: NewTurn,
     role: str,
@@ -86,6 +99,7 @@ class TurnWrites:
         self._clock = clock
         self._insert = prepare(insert_turn(BEGINNING))
         self._input = prepare(sa.insert(tables.messages))
+        self._ids = prepare(sa.insert(tables.item_ids))
         self._conversation_busy = prepare(_conversation_busy())
         self._owned = prepare(sa.select(tables.turns.c.id).where(is_owned()))
         self._append = prepare(backend.insert_or_extend(tables.turn_segments, _fenced_row()))
@@ -99,6 +113,7 @@ class TurnWrites:
         self._insert.run_many(cursor, map(row_of, independent))
         begun = [*independent, *filter(partial(self._begin_in_conversation, cursor), turns)]
         self._input.run_many(cursor, input_rows(begun))
+        self._ids.run_many(cursor, input_id_rows(begun))
         ids = {turn.id for turn in begun}
         return [turn.id in ids for turn in turns]
 

@@ -22,6 +22,7 @@ from actors.turn_registry import Registry
 from store.records.turn_records import Principal, TurnPage, TurnView
 from store.store import Store, StoreFigures
 from tests.support.asgi_client import App, StreamingTransport, streaming_client
+from tests.support.memory_conversation_store import MemoryConversations
 from tests.support.memory_response_store import ItemStore
 from tests.support.memory_response_store import ended_turn_view as ended_turn_view
 from tests.support.turn_fakes import FOREVER, Line, ScriptedProvider, TurnHarness, now, text
@@ -81,11 +82,12 @@ class ComposedStore:
     turns: WebStore
     spool: WebStore
     database: WebStore
+    conversations: MemoryConversations
 
 
 def composed(store: WebStore) -> Store:
     """Return a store whose parts are all this one."""
-    return cast("Store", ComposedStore(turns=store, spool=store, database=store))
+    return cast("Store", ComposedStore(store, store, store, MemoryConversations()))
 
 
 class EdgeHarness:

@@ -1,5 +1,6 @@
 """Responses, histories, conversations and deletions in memory, following the store's contract."""
 
+from collections.abc import Sequence
 from sys import getsizeof
 
 import trio
@@ -10,10 +11,13 @@ from store.records.turn_records import (
     ChainLink,
     Finalised,
     FinalRecord,
+    ItemPlace,
     NewTurn,
     Principal,
+    Role,
     Segment,
     StoredResponse,
+    TurnItems,
     TurnView,
 )
 from tests.support.turn_fakes import MemoryStore
@@ -80,6 +84,28 @@ class ItemStore(MemoryStore):
             and turn.id not in self.deleted
             for turn in self.begun.values()
         )
+
+    async def turn_items(
+        self, principal: Principal, wanted: Sequence[tuple[str, Role]], max_bytes: int
+    ) -> list[TurnItems]:
+        await self._read()
+        found: list[TurnItems] = []
+        for turn_id, role in wanted:
+            link = self._link(principal.tenant_id, turn_id)
+            items = link.input_items if role == "input" else link.answer_items
+            if link.lost is None and sum(len(one.items) for one in found) <= max_bytes:
+                found.append(TurnItems(turn_id, role, items))
+        return found
+
+    async def item_places(self, principal: Principal, item_ids: Sequence[str]) -> list[ItemPlace]:
+        await self._read()
+        visible = [t for t in self.begun.values() if self._visible_turn(principal.tenant_id, t.id)]
+        places = [ItemPlace(id, turn.id, "input") for turn in visible for id in turn.input_ids]
+        for turn in visible:
+            final = self._final_of(turn.id)
+            ids = final.answer_ids if final else ()
+            places += [ItemPlace(id, turn.id, "assistant") for id in ids]
+        return [place for place in places if place.item_id in item_ids]
 
     async def delete_response(self, principal: Principal, turn_id: str, now: float) -> bool:
         await self._read()

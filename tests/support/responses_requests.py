@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import FinishChunk, ReasoningChunk, ToolCallChunk
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason
@@ -62,6 +63,14 @@ def last_call(harness: EdgeHarness, provider: str = "main") -> ModelCall:
     """Return the last call that a provider received."""
     call, _ = harness.turns.providers[provider].calls[-1]
     return call
+
+
+def last_messages(harness: EdgeHarness) -> list[tuple[object, object]]:
+    """Return role and content of each message of the last model call."""
+    return [
+        (message["role"], message["content"])
+        for message in write_messages(last_call(harness).messages)
+    ]
 
 
 def function_output(call_id: str = "call_a", text: str = "Rain.") -> Object:

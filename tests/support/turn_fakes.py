@@ -141,6 +141,11 @@ class ScriptedProvider:
         self.calls: list[tuple[ModelCall, float]] = []
         self.answers: list[ScriptedAnswer] = []
         self.opening = 0
+        self._next = 0
+
+    def skip_to(self, scene: int) -> None:
+        """Answer the next call with this scene."""
+        self._next = scene
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         if call.native is None or call.native.api == self._api:
@@ -148,7 +153,8 @@ class ScriptedProvider:
         return (*self._cannot, *call.native.unexpressed)
 
     async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
-        scene = self._scenes[min(len(self.calls), len(self._scenes) - 1)]
+        scene = self._scenes[min(self._next, len(self._scenes) - 1)]
+        self._next += 1
         self.calls.append((call, connect_s))
         self.opening += 1
         try:

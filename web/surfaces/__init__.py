@@ -1,6 +1,7 @@
 """Surfaces: families of endpoints, one package each.
 
 - `chat_completions`, `messages`, `responses`, `embeddings`: model APIs
+- `conversations`: the conversations of responses
 - `turns`, `models`, `routes`, `ops`: turns, model names, route states, and probes with metrics
 - `validation`, `content_parts`: read the parameters, objects and content parts of all bodies
 - `requests`: receives a request, and answers one that needs nothing else

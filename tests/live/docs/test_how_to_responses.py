@@ -30,5 +30,5 @@ async def test_programs_run_as_printed(tmp_path: Path, upstream: harness.Process
         rows = server.rows("SELECT text FROM messages WHERE role = 'assistant' ORDER BY id")
     texts = [text for (text,) in rows if text]
     assert ran.stdout.decode() == "".join(f"{text}\n" for text in texts)
-    assert len(texts) == 6
+    assert len(texts) == 7
     assert str(texts[2]).startswith("The tool says: It rains.")

@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 import store
+from store.conversations import repository
+from store.conversations.repository import ConversationWrites
 from store.database import tables
 from store.database.prepared_statements import PreparedStatement
 from store.database.settings import StoreSettings
@@ -65,8 +67,10 @@ def test_every_write_compiles_for_postgresql(settings: StoreSettings) -> None:
         TurnWrites(prepare, backend, float),
         FinalWrites(prepare, backend),
         Deletions(prepare),
+        ConversationWrites(prepare),
     ):
-        texts = [value.text for value in vars(writes).values() if hasattr(value, "text")]
+        values = [*vars(writes).values(), *getattr(writes, "deletions", ())]
+        texts = [value.text for value in values if hasattr(value, "text")]
         assert texts
         assert not any("?" in text for text in texts)
 
@@ -75,6 +79,11 @@ READS: list[Callable[[Connection], object]] = [
     lambda connection: history.chain(connection, CALLER, "turn_a", 9, 99),
     lambda connection: history.latest_turn_in(connection, CALLER, "chat"),
     lambda connection: history.conversation_live(connection, CALLER, "chat"),
+    lambda connection: history.turn_items(connection, CALLER, [("turn_a", "input")], 9),
+    lambda connection: history.item_places(connection, CALLER, ["msg_a"]),
+    lambda connection: repository.get(connection, CALLER, "chat"),
+    lambda connection: repository.items(connection, CALLER, "chat"),
+    lambda connection: repository.find_items(connection, CALLER, ["msg_a"]),
     lambda connection: reads.response(connection, CALLER, "turn_a"),
     lambda connection: reads.list_turns(connection, CALLER, limit=9),
 ]

@@ -3,7 +3,8 @@
 `released/NNNN.sql` is the dump of a database with schema NNNN, written by the code of that
 release: a completed turn, one without text, one in flight when its process died, and one of another
 tenant, whose final record is in `released/NNNN.spooled.hex`. From 0002 on a third tenant has a
-conversation of three turns with items, the second of which is deleted. The files are never changed.
+conversation of three turns with items, the second of which is deleted. From 0003 on it has another
+conversation with an item of its own. The files are never changed.
 """
 
 import sqlite3
@@ -18,6 +19,7 @@ from actors.journal.checkpointer import decode_events
 from actors.turn.events import Started
 from store.database.settings import StoreSettings
 from store.migrations import KNOWN
+from store.records.turn_records import Conversation, ItemPlace
 from store.store import open_store
 from tests.store.spool.test_replay import make_dead_spool
 from tests.support.store_records import CALLER, MAX_BYTES, a_turn, an_end, caller
@@ -68,7 +70,9 @@ async def test_migration_keeps_all_rows(settings: StoreSettings, database: Path)
     before = rows(database)
     async with open_store(settings):
         pass
-    assert rows(database) == before
+    after = rows(database)
+    assert {table: after[table] for table in before} == before
+    assert not any(after[table] for table in after.keys() - before.keys())
 
 
 @pytest.mark.usefixtures("released")
@@ -112,6 +116,19 @@ async def test_conversation_with_items_can_be_read_and_continued(settings: Store
         await store.turns.begin(following)
         await store.turns.finalise(an_end(following))
         assert await store.turns.latest_turn_in(tenant, "conv_a") == following.id
+
+
+@pytest.mark.parametrize("released", DUMPS[2:], indirect=True, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("released")
+async def test_conversations_and_ids_of_items_can_be_read(settings: StoreSettings) -> None:
+    tenant = caller("tenant_c")
+    async with open_store(settings) as store:
+        found = await store.conversations.get(tenant, "conv_b")
+        assert found == Conversation("conv_b", 1000.0, '{"a":"b"}')
+        (item,) = await store.conversations.items(tenant, "conv_b")
+        assert item.item_id == "msg_b"
+        places = await store.turns.item_places(tenant, ["msg_given"])
+        assert places == [ItemPlace("msg_given", FIRST, "input")]
 
 
 @pytest.mark.usefixtures("released")

@@ -6,6 +6,7 @@ is also the only form whose events have the same names in OpenAI's reference and
 Responses specification.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +16,7 @@ from actors.answer import items
 from actors.answer.changes import ItemKind, ItemStatus, PartKind
 from actors.providers.formats.openai_responses.frames import API, CALL_EXTRAS
 from actors.turn.model_call import JSON
+from store.records.turn_records import Role
 from web.dialects.openai_responses.logprobs import EncodedLogprobs
 
 Fields = dict[str, object]
@@ -27,6 +29,9 @@ _ID_PREFIXES = {
     ItemKind.CUSTOM_CALL: "ctc",
     ItemKind.NATIVE: "item",
 }
+
+_PLACE = re.compile(r"[a-z]{2,5}_(.+?)_(in_)?\d+")
+_BARE_ID = re.compile(r"[0-9a-z]{26}")
 
 
 def response_id(turn_id: str) -> str:
@@ -43,6 +48,18 @@ def turn_id_of(response_id: str) -> str | None:
 def item_id(turn_id: str, kind: ItemKind, index: int) -> str:
     """Return the id of the output item at this index of the turn's answer."""
     return f"{_ID_PREFIXES[kind]}_{turn_id.removeprefix('turn_')}_{index}"
+
+
+def place_of(item_id: str) -> tuple[str, Role] | None:
+    """Return the turn that an item's id names, and which of its lists; None for other ids."""
+    found = _PLACE.fullmatch(item_id)
+    return found and ("turn_" + found[1], "input" if found[2] else "assistant")
+
+
+def is_ours(item_id: str) -> bool:
+    """Return True if the id has the form of those that this server makes."""
+    found = _PLACE.fullmatch(item_id)
+    return found is not None and _BARE_ID.fullmatch(found[1]) is not None
 
 
 def output_items(turn_id: str, answer: Sequence[items.Item]) -> list[Fields]:

@@ -6,10 +6,12 @@ from functools import partial
 from msgspec.structs import replace
 
 from actors.providers.formats.vendor_extensions import THINKING
+from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall, Route
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
+from web.dialects.openai_responses.items import is_ours
 from web.dialects.openai_responses.stream import NAME
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.conversation import chat_parameters
@@ -21,10 +23,12 @@ from web.surfaces.responses.history.model_context import (
     prepare,
 )
 from web.surfaces.responses.history.native_request import native_request
+from web.surfaces.responses.input.items import REFERENCE
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import ModelRequest
 
-Start = Callable[[TurnRequest], Awaitable[Turn]]
+Start = Callable[[TurnRequest, str], Awaitable[Turn]]
+"""Starts a turn, whose input items are the JSON array."""
 
 _RESPONSES = frozenset({"openai-responses", "responses-ws"})
 """Provider formats that have tools of every type."""
@@ -45,10 +49,17 @@ async def start_response(caller: Caller, request: ResponsesRequest, start: Start
             _turn_request(prepared, _call(prepared, context)),
             previous_id=prepared.history.turn_id,
             conversation=conversation,
-            input_items=request.stored_input if request.store else None,
+            input_items=prepared.request.stored_input if request.store else None,
+            input_ids=_given_ids(prepared.request) if request.store else (),
             notes=context.notes,
         )
-        return await start(turn_request)
+        return await start(turn_request, prepared.request.stored_input)
+
+
+def _given_ids(request: ResponsesRequest) -> tuple[str, ...]:
+    items = [*(request.past.items or ()), *request.input]
+    given = (str(item["id"]) for item in items if "id" in item and item["type"] != REFERENCE)
+    return tuple(id for id in given if not is_ours(id))
 
 
 async def summary_request(prepared: PreparedRequest) -> TurnRequest:
@@ -82,10 +93,18 @@ def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
         keep_text=request.store,
     )
     turn_request = prepared.plan.turn(asked, NAME, prepared.caller.principal)
+    if not request.generate:
+        return replace(turn_request, routes=(_silent(turn_request),))
     if not prepared.conversation.tools.forced:
         return turn_request
     routes = (_unless_native(prepared, planned) for planned in turn_request.routes)
     return replace(turn_request, routes=tuple(routes))
+
+
+def _silent(turn_request: TurnRequest) -> PlannedRoute:
+    provider = SilentProvider()
+    timeouts = turn_request.routes[0].timeouts
+    return PlannedRoute(Route(provider.name, turn_request.model), timeouts, provider=provider)
 
 
 def _unless_native(prepared: PreparedRequest, planned: PlannedRoute) -> PlannedRoute:

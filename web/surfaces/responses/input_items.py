@@ -24,6 +24,8 @@ _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
     "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
     "reasoning": "rs",
     "compaction": "cmp",
 }
@@ -56,10 +58,15 @@ def input_with_ids(turn_id: str, input_items: str) -> Iterator[Item]:
     large = is_much(len(input_items), Cost.BODY)
     items = msgspec.convert(decoded(input_items), list[Item]) if large else _decode(input_items)
     for index, item in enumerate(items):
-        if "id" not in item:
-            prefix = _PREFIXES.get(str(item["type"]), "item")
-            item["id"] = f"{prefix}_{bare}_in_{index}"
-        yield item
+        yield with_id(item, bare, index)
+
+
+def with_id(item: Item, bare: str, index: int) -> Item:
+    """Return an item with its id, which may be made from the bare id of a turn and its index."""
+    if "id" not in item:
+        prefix = _PREFIXES.get(str(item["type"]), "item")
+        item["id"] = f"{prefix}_{bare}_in_{index}"
+    return item
 
 
 def page_of(items: Sequence[Item], page: Page) -> dict[str, JSON]:

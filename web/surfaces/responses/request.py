@@ -14,7 +14,7 @@ from actors.runtime.json_pieces import encoded
 from actors.turn.model_call import JSON
 from web.http.api_error import invalid
 from web.surfaces.responses.input.conversation_history import read_history
-from web.surfaces.responses.input.items import Item, read_input
+from web.surfaces.responses.input.items import REFERENCE, Item, read_input
 from web.surfaces.responses.input.output_options import response_format
 from web.surfaces.responses.input.tools import BRINGING_TOOLS, Tools, read_tools
 from web.surfaces.validation import (
@@ -47,6 +47,17 @@ def _few(metadata: object) -> object:
         bounds = {"max_length": _METADATA, "actual_length": length}
         raise PydanticKnownError("too_long", {"field_type": "Dictionary", **bounds})
     return metadata
+
+
+Metadata = Annotated[dict[str, str], BeforeValidator(_few), Field(max_length=_METADATA)]
+
+
+def check_metadata(metadata: dict[str, str] | None) -> None:
+    """Check the lengths of keys and values; raises `ApiError` (400)."""
+    for key, value in (metadata or {}).items():
+        if not 0 < len(key) <= 64 or len(value) > 512:
+            words = "keys may have 1 to 64 characters and values at most 512."
+            raise wrong(f"metadata.{key[:64]}", words)
 
 
 class HistorySource(Struct, frozen=True, kw_only=True):
@@ -89,6 +100,8 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     """True if the response is stored (the `store` parameter)."""
     truncate: bool = False
     """True if old messages may be dropped to fit the context window (`truncation: auto`)."""
+    generate: bool = True
+    """False if the model is not asked: the request only prepares a later one."""
     strict: bool = False
     """Extension: a parameter that a route does not support is an error, not a warning."""
 
@@ -124,9 +137,7 @@ class _Body(Body):
     reasoning: _Reasoning | None = None
     include: Annotated[list[str], Field(max_length=100, fail_fast=True)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: (
-        Annotated[dict[str, str], BeforeValidator(_few), Field(max_length=_METADATA)] | None
-    ) = None
+    metadata: Metadata | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -218,7 +229,7 @@ def _input(raw: dict[str, JSON], past: HistorySource) -> list[Item]:
 
 def stored_input(past: HistorySource, input: list[Item]) -> str:
     """Encode the items that the request adds; referenced items are in the history already."""
-    own = [item for item in input if item["type"] != "item_reference"]
+    own = [item for item in input if item["type"] != REFERENCE]
     return encoded([*(past.items or ()), *own]).decode()
 
 
@@ -228,10 +239,7 @@ def _check_available(raw: dict[str, JSON], body: _Body) -> None:
             raise unsupported(name, words)
     if body.background:
         raise unsupported("background", "responses cannot run in the background yet.")
-    for key, value in (body.metadata or {}).items():
-        if not 0 < len(key) <= 64 or len(value) > 512:
-            words = "keys may have 1 to 64 characters and values at most 512."
-            raise wrong(f"metadata.{key[:64]}", words)
+    check_metadata(body.metadata)
 
 
 def _parameters(raw: dict[str, JSON], body: _Body) -> dict[str, JSON]:

@@ -38,7 +38,7 @@ def response_routes(service: Service) -> Blueprint:
     @blueprint.post("/v1/responses")
     async def create() -> Response:
         parsed = await received()
-        turn = await start_response(caller(), parsed, partial(begin, service))
+        turn = await start_response(caller(), parsed, lambda turn, _: begin(service, turn))
         return await answer(service, turn, stream=parsed.stream)
 
     @blueprint.post("/v1/responses/compact")

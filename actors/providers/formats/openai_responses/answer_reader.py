@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from actors.providers.formats.decoding import Reader, usage_of
 from actors.providers.formats.lenient_fields import F, read_or_none
@@ -55,6 +56,8 @@ class _Call(Struct, gc=False):
     index: int
     id: str | None
     kind: CallKind
+    announced: str = ""
+    """Complete text that the call had when it was added."""
 
     @property
     def position(self) -> TextPosition:
@@ -129,6 +132,15 @@ class AnswerReader(Reader[F]):
             chunks.append(self._call_chunk(known, item, ""))
         return known
 
+    def _announce_call(self, item: OutputItem, at: int, chunks: list[Chunk]) -> None:
+        """Emit a call, but not yet a text that is complete: most servers send it in pieces, too."""
+        text = _text_of(item.fields) or ""
+        if not _is_complete(item.fields.type, text):
+            self._call(item, at, chunks)
+            return
+        bare = replace(item.fields, arguments=None, input=None)
+        self._call(OutputItem(bare, item.json), at, chunks).announced = text
+
     def _new_call(self, item: OutputItem, at: int, chunks: list[Chunk]) -> _Call:
         kind = CALL_KINDS.get(item.fields.type or "", "function")
         call = self._call_at[at] = _Call(self._call_count, None, kind)
@@ -173,6 +185,8 @@ class AnswerReader(Reader[F]):
         self, response: Response, chunks: list[Chunk], *, incomplete: bool
     ) -> None:
         """Emit the content that no event carried, then the usage and the finish."""
+        for call in [*self._calls.values(), *self._call_at.values()]:
+            self._complete(call.position, call.announced, chunks)
         final_texts = self._texts.final_texts()
         for at, item in enumerate(read_items(response.output)):
             for position, text in item_texts(item.fields, at):
@@ -201,6 +215,13 @@ class AnswerReader(Reader[F]):
 
 def _text_of(call: Item) -> str | None:
     return call.input if call.type == "custom_tool_call" else call.arguments
+
+
+def _is_complete(type: str | None, text: str) -> bool:
+    """Return whether the text of a call that begins is complete, as far as one can see."""
+    if type == "custom_tool_call" or not text:
+        return True
+    return read_or_none(_decode_object, Raw(text.encode())) is not None
 
 
 def _extras(call: Raw) -> str | None:

@@ -117,7 +117,7 @@ class EventReader(AnswerReader[Event]):
     def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
         item = read_item(event.item)
         if item.fields.type in CALL_KINDS:
-            self._call(item, event.output_index or 0, chunks)
+            self._announce_call(item, event.output_index or 0, chunks)
 
     def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
         item, at = read_item(event.item), event.output_index or 0

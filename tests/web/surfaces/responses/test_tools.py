@@ -144,6 +144,12 @@ def test_responses_routes_get_the_tool_choice_as_it_was_sent(choice: JSON) -> No
     assert sent(OPENAI_RESPONSES, call)["tool_choice"] == choice
 
 
+def test_responses_routes_get_tools_of_items_only_with_the_items() -> None:
+    call = call_of(input=ITEMS)
+    assert call.parameters["tools"]
+    assert sent(OPENAI_RESPONSES, call).keys() == {"model", "store", "stream", "input"}
+
+
 @pytest.mark.parametrize("format", OTHER_FORMATS)
 def test_other_routes_get_the_functions_of_namespaces_and_of_items(format: Format) -> None:
     body = json.dumps(sent(format, call_of(input=ITEMS, tools=[FIND, PATCH, *HOSTED])))

@@ -1,6 +1,7 @@
 """The history of a response, from the store to the messages that a model gets.
 
 - `history`: loads it in a constant number of queries, and builds it from the responses before
+- `references`: items that a request refers to by id
 - `socket_cache`: unstored responses of a WebSocket
 - `conversation`: joins request and history
 - `message_groups`: converts items to messages, in groups

@@ -20,7 +20,6 @@ from web.surfaces.responses.input.tools import BRINGING_TOOLS, ChatTools, chat_t
 from web.surfaces.responses.request import HistorySource, ResponsesRequest
 from web.surfaces.validation import wrong
 
-_REFERENCE = "item_reference"
 _MISMATCH = "function_call_mismatch"
 _FIELDS = {
     "message": frozenset({"role", "content"}),
@@ -55,8 +54,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
 
 
 def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
-    """Return the conversation of a request and its history; raises `ApiError` (400, 404)."""
-    _check_references(request.input, chain)
+    """Return the conversation of a request and its history; raises `ApiError` (400)."""
     # A response that was deleted or cut off may contain the call of an output, or vice versa.
     forgiving = chain.cut or chain.gaps > 0
     history = _without_unanswered(chain.items, request.input, forgiving=forgiving)
@@ -70,7 +68,7 @@ def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
         finished = groups.finish()
     except Mismatch as mismatch:
         raise _mismatch(mismatch, request.past, len(history)) from None
-    if not any(group.messages or group.native for group in finished):
+    if request.generate and not any(group.messages or group.native for group in finished):
         raise wrong("input", "must have at least one message.", "missing_required_parameter")
     others = [f"{paths[place]} ({items[place]['type']})" for place in groups.native]
     sealed = [f"{paths[place]}.encrypted_content" for place in groups.sealed]
@@ -95,16 +93,6 @@ def chat_parameters(request: ResponsesRequest, conversation: Conversation) -> di
     if request.parallel is not None and "tools" in parameters:
         parameters["parallel_tool_calls"] = request.parallel
     return parameters
-
-
-def _check_references(items: Sequence[Item], chain: Chain) -> None:
-    """Check that each referenced item is in the history, where the model sees it already."""
-    references = [(index, item) for index, item in enumerate(items) if item["type"] == _REFERENCE]
-    ids = {item.get("id") for item in chain.items} if references else ()
-    for index, item in references:
-        if item["id"] not in ids:
-            text = f"there is no item {str(item['id'])[:100]!r} in the history of the request."
-            raise wrong(f"input[{index}].id", text, "item_not_found")
 
 
 def _paths(history: int, input: int) -> Iterator[str]:

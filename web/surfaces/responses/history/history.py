@@ -1,7 +1,9 @@
 """Loads the history before a request, in a constant number of queries."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
+from operator import itemgetter
 from types import MappingProxyType
 
 import msgspec
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from actors.answer.codec import decode_items
 from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.outcome import TERMINAL
-from store.records.turn_records import ChainLink, Principal
+from store.records.turn_records import ChainLink, ConversationItem, Principal
 from web.dialects.openai_responses.items import output_items, response_id, turn_id_of
 from web.http.api_error import ApiError, invalid, not_found, store_unavailable
 from web.service import Service
@@ -39,6 +41,9 @@ class Options(Struct, frozen=True, omit_defaults=True):
     echo: Echo = Echo()
 
 
+_CREATED = re.compile(r"conv_[0-9a-z]{26}")
+"""The form of the ids of created conversations; any other name begins a conversation."""
+_decode_item = msgspec.json.Decoder(Item).decode
 _read_options = msgspec.json.Decoder(Options).decode
 
 
@@ -61,6 +66,8 @@ class Caller(Struct, frozen=True):
     service: Service
     principal: Principal
     unstored: Unstored = MappingProxyType({})
+    evicted: Set[str] = frozenset()
+    """Those of them that a failed request named, so that no further request may continue them."""
 
 
 class LoadedHistory(Struct, frozen=True):
@@ -93,6 +100,8 @@ async def _before(caller: Caller, id: str) -> LoadedHistory:
     turn_id = turn_id_of(id)
     if turn_id is None:
         raise _previous_not_found(id)
+    if turn_id in caller.evicted:
+        raise _previous_not_found(id)
     if turn_id not in caller.unstored:
         _check_over(caller, id, turn_id)
     return await _load(caller, turn_id, partial(_chain_before, id), caller.unstored)
@@ -101,12 +110,27 @@ async def _before(caller: Caller, id: str) -> LoadedHistory:
 async def _in_conversation(caller: Caller, name: str) -> LoadedHistory:
     turns, principal = caller.service.store.turns, caller.principal
     _check_settled(caller, name)
+    if (
+        _CREATED.fullmatch(name)
+        and await caller.service.store.conversations.get(principal, name) is None
+    ):
+        raise conversation_not_found(name)
     if await turns.conversation_live(principal, name):
         raise conversation_busy(name)
-    turn_id = await turns.latest_turn_in(principal, name)
-    if turn_id is None:
-        return LoadedHistory(Chain())
-    return await _load(caller, turn_id, _chain_in_conversation, {})
+    return await load_conversation(caller, name)
+
+
+async def load_conversation(caller: Caller, name: str) -> LoadedHistory:
+    """Load the ended turns of a conversation and the items that clients added to it."""
+    store, principal = caller.service.store, caller.principal
+    added = await store.conversations.items(principal, name)
+    turn_id = await store.turns.latest_turn_in(principal, name)
+    chain_of = partial(_chain_in_conversation, added)
+    history = LoadedHistory(chain_of(()))
+    if turn_id is not None:
+        history = await _load(caller, turn_id, chain_of, {})
+    size = history.size + sum(len(one.item or "") for one in added)
+    return LoadedHistory(history.chain, turn_id, size)
 
 
 async def _load(
@@ -163,11 +187,25 @@ def _chain_before(previous_id: str, links: Sequence[ChainLink]) -> Chain:
     return _chain(links)
 
 
-def _chain_in_conversation(links: Sequence[ChainLink]) -> Chain:
-    """Return the history of a conversation without its deleted responses."""
+def _chain_in_conversation(added: Sequence[ConversationItem], links: Sequence[ChainLink]) -> Chain:
+    """Return the history of a conversation without its deleted responses and items."""
     kept = [link for link in links if link.lost is None]
     chain = _chain(kept) if kept else Chain()
+    if added:
+        # The ids of turns sort by time, and so do the positions of items.
+        parts = [(link.turn_id.removeprefix("turn_"), list(_items(link))) for link in kept]
+        parts += [(one.position, [_decode_item(one.item)]) for one in added if one.item is not None]
+        parts.sort(key=itemgetter(0))
+        deleted = {one.item_id for one in added if one.item is None}
+        items = [item for _, part in parts for item in part if item["id"] not in deleted]
+        chain = replace(chain, items=items)
     return replace(chain, gaps=len(links) - len(kept))
+
+
+def conversation_not_found(id: str) -> ApiError:
+    """Return a 404 for a conversation that does not exist."""
+    text = f"There is no conversation {id[:100]!r}. It may have been deleted."
+    return not_found(text, code="conversation_not_found", param="conversation")
 
 
 def _previous_not_found(id: str) -> ApiError:

@@ -22,6 +22,7 @@ from web.surfaces.responses.history.conversation import (
 )
 from web.surfaces.responses.history.history import Caller, LoadedHistory, load_history
 from web.surfaces.responses.history.message_groups import MessageGroup
+from web.surfaces.responses.history.references import with_referenced_items
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import TurnPlan
@@ -56,6 +57,7 @@ async def prepare(caller: Caller, request: ResponsesRequest) -> PreparedRequest:
     service = caller.service
     plan = service.planner.find(request.model)
     history = await load_history(caller, request.past)
+    request = await with_referenced_items(caller, request, history.chain)
     put_together = partial(conversation_of, request, history.chain)
     # References are counted as items, since their stored form is short.
     large = is_much(history.size + len(request.stored_input), Cost.CONVERSATION)

@@ -4,22 +4,23 @@ Items and tools stay as the client sent them. What this server made is removed: 
 knows, and sealed summaries.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from actors.providers.formats.openai_responses.frames import API
 from actors.turn.messages import Message
 from actors.turn.model_call import JSON, NativeRequest
+from web.dialects.openai_responses.items import is_ours
 from web.surfaces.responses.history.conversation import Conversation
 from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import ResponsesRequest
 
-_OUR_ID = re.compile(r"[a-z]{2,5}_[0-9a-z]{26}_(?:in_)?\d+")
 _KNOWN = CALLS | OUTPUTS | {"reasoning"}
 """Types of items whose ids and statuses say nothing to a provider."""
 _OF_MESSAGES = frozenset({"id", "type", "status", "role", "content"})
+_WITHOUT_CHAT_TOOLS = dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"))
+"""Parameters that the call has in another form, and which these routes don't get."""
 _EXPRESSED = frozenset({"tools", "tool_choice", "service_tier"})
 """Parameters that other routes get in another form."""
 
@@ -36,7 +37,7 @@ def native_request(
     places = range(len(conversation.items))
     kept_places = [place for place in places if place not in dropped | conversation.orphans]
     sent = [(place, _sent(conversation.items[place])) for place in kept_places]
-    parameters = {**request.native}
+    parameters = _WITHOUT_CHAT_TOOLS | request.native
     if conversation.instructions:
         parameters["instructions"] = conversation.instructions
     if request.parallel is not None and conversation.has_tools:
@@ -75,7 +76,7 @@ def _sent(item: Item) -> Item | None:
         return {"role": summary.role, "content": summary.content}
     if kind == "reasoning" and not item.get("encrypted_content"):
         return None
-    ours = kind in _KNOWN or _OUR_ID.fullmatch(str(item.get("id")))
+    ours = kind in _KNOWN or is_ours(str(item.get("id")))
     removed = ("id", "status") if kind in _KNOWN else ("id",)
     return {name: item[name] for name in item if name not in removed} if ours else item
 

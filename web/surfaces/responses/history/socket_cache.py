@@ -8,13 +8,15 @@ import msgspec
 from actors.turn.events import Ended
 from actors.turn.state import Turn
 from store.records.turn_records import ChainLink
+from web.dialects.openai_responses.items import turn_id_of
 from web.surfaces.responses.history.history import MAX_LINKS, Options, Unstored
 
 
 class UnstoredResponses:
     """A cache of responses, bounded by `max_bytes` and the length of a chain.
 
-    The oldest are removed first. `links` maps turn ids to the responses.
+    The oldest are removed first. `links` maps turn ids to the responses. Those that are `evicted`
+    stay as part of the history of others.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -22,6 +24,7 @@ class UnstoredResponses:
         self._bytes = 0
         self._links: dict[str, ChainLink] = {}
         self.links: Unstored = MappingProxyType(self._links)
+        self.evicted: set[str] = set()
 
     def keep(self, link: ChainLink) -> None:
         """Add a response, and remove the oldest ones if the cache is full."""
@@ -30,6 +33,16 @@ class UnstoredResponses:
         while self._links and (self._bytes > self._max_bytes or len(self._links) > MAX_LINKS):
             oldest = next(iter(self._links))
             self._bytes -= _size(self._links.pop(oldest))
+            self.evicted.discard(oldest)
+
+    def evict(self, previous_id: str | None) -> None:
+        """Refuse from now on to continue the response that a failed request continued.
+
+        OpenAI's API does so, after which clients send the whole history.
+        """
+        turn_id = turn_id_of(previous_id or "")
+        if turn_id in self._links:
+            self.evicted.add(turn_id)
 
 
 def link_of(turn: Turn, ended: Ended, input_items: str, answer_items: str) -> ChainLink:

@@ -16,6 +16,7 @@ from web.surfaces.validation import LONGEST_NAME, Fields, missing, wrong
 Item = dict[str, JSON]
 """An item as OpenAI's API has it; it is stored and listed in this form."""
 
+REFERENCE = "item_reference"
 MAX_ITEMS = 10_000
 MAX_TEXTS = 1_000
 """Maximum number of texts in one reasoning item."""

@@ -12,7 +12,7 @@ from actors.answer.items import items_of
 from actors.journal.reader_pace import ReaderTooSlow
 from actors.runtime.offload import off_loop
 from actors.turn.events import Ended
-from actors.turn.outcome import ErrorInfo, Reason
+from actors.turn.outcome import ErrorInfo, Reason, Status
 from actors.turn.request import TurnRequest
 from actors.turn.state import Lease, Turn
 from store.records.turn_records import StoreUnavailable
@@ -28,7 +28,13 @@ from web.surfaces.responses.create import start_response
 from web.surfaces.responses.history.history import Caller
 from web.surfaces.responses.history.socket_cache import UnstoredResponses, link_of
 from web.surfaces.responses.request import ResponsesRequest
-from web.surfaces.responses.websocket.events import CANCEL, Cancel, error_event, read_event
+from web.surfaces.responses.websocket.events import (
+    CANCEL,
+    Cancel,
+    RequestRefused,
+    error_event,
+    read_event,
+)
 from web.turns.start import failed_without_content, first_event, start_turn, turn_headers
 
 MAX_AGE_S = 3600.0
@@ -40,13 +46,15 @@ _log = structlog.stdlib.get_logger("trouper.http")
 class PendingResponse:
     """A requested response, until its last events are being sent."""
 
-    __slots__ = ("_cancelled", "_request", "_turn", "unstored")
+    __slots__ = ("_cancelled", "_request", "_turn", "previous", "unstored")
 
     def __init__(self, request: ResponsesRequest) -> None:
         self._request: ResponsesRequest | None = request
         self._turn: Turn | None = None
         self._cancelled = False
-        self.unstored = None if request.store else request.stored_input
+        self.previous = request.past.previous
+        """The id of the response that it continues."""
+        self.unstored: str | None = None
         """JSON array of its input items if they are not stored, else None."""
 
     def take(self) -> ResponsesRequest:
@@ -91,7 +99,7 @@ class ResponsesSocket:
         self._context = websocket_context_of(websocket)
         self._unstored = UnstoredResponses(service.config.limits.body_bytes)
         principal = service.principal_of(websocket.headers)
-        self._caller = Caller(service, principal, self._unstored.links)
+        self._caller = Caller(service, principal, self._unstored.links, self._unstored.evicted)
         self._current: PendingResponse | None = None
         """The response in progress; only one is allowed at a time."""
         self._expired = False
@@ -123,6 +131,8 @@ class ResponsesSocket:
         try:
             self._handle_event(await read_event(message, self._service.readers), sender)
         except ApiError as error:
+            if isinstance(error, RequestRefused):
+                self._unstored.evict(error.previous)
             await self._context.send_texts([error_event(error.info)])
 
     def _handle_event(self, event: ResponsesRequest | Cancel, sender: PendingSender) -> None:
@@ -190,8 +200,9 @@ class ResponsesSocket:
         return await start_response(self._caller, pending.take(), begin)
 
     async def _begin(
-        self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest
+        self, pending: PendingResponse, stack: AsyncExitStack, request: TurnRequest, items: str
     ) -> Turn:
+        pending.unstored = None if request.keep_text else items
         turn = start_turn(self._service, request)
         stack.callback(self._record_request, turn)
         await stack.enter_async_context(Lease(turn, settle_s=self._service.settle_s))
@@ -222,6 +233,8 @@ class ResponsesSocket:
     async def _remember(self, pending: PendingResponse, turn: Turn) -> None:
         journal = turn.journal.events
         ended = journal[-1]
+        if isinstance(ended, Ended) and ended.status is Status.FAILED:
+            self._unstored.evict(pending.previous)
         if pending.unstored is None or turn.deleted_at is not None or not isinstance(ended, Ended):
             return
         answer = await off_loop(
@@ -232,6 +245,7 @@ class ResponsesSocket:
     async def _send_error(
         self, pending: PendingResponse, info: ErrorInfo, headers: dict[str, str] | None = None
     ) -> None:
+        self._unstored.evict(pending.previous)
         self._release(pending)
         await self._context.send_texts([error_event(info, headers)])
 

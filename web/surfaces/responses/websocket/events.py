@@ -9,10 +9,11 @@ from collections.abc import Mapping
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.turn.model_call import JSON
 from actors.turn.outcome import ErrorInfo
-from web.http.api_error import invalid
+from web.http.api_error import ApiError, invalid
 from web.http.error_format import http_status
 from web.http.json_body import read_json
 from web.http.responses import retry_header
@@ -21,6 +22,15 @@ from web.surfaces.validation import unsupported, wrong
 
 CREATE = "response.create"
 CANCEL = "response.cancel"
+
+
+class RequestRefused(ApiError):
+    """The error for an invalid `response.create`; `previous` is the response that it continues."""
+
+    def __init__(self, error: ApiError, previous: JSON) -> None:
+        super().__init__(error.info)
+        self.previous = previous if isinstance(previous, str) else None
+
 
 _ENVELOPE = frozenset({"type", "event_id", "generate", "stream_id"})
 """Fields of `response.create` that a POST does not have."""
@@ -62,7 +72,10 @@ def error_event(info: ErrorInfo, headers: Mapping[str, str] | None = None) -> by
 def _event(raw: dict[str, JSON]) -> ResponsesRequest | Cancel:
     match raw.get("type"):
         case "response.create":
-            return _ask(raw)
+            try:
+                return _ask(raw)
+            except ApiError as error:
+                raise RequestRefused(error, raw.get("previous_response_id")) from None
         case "response.cancel":
             return Cancel(_response_id(raw))
         case None:
@@ -75,13 +88,14 @@ def _ask(raw: dict[str, JSON]) -> ResponsesRequest:
         raise wrong("response", "unknown field. Send its fields next to type.")
     if raw.get("stream_id") is not None:
         raise unsupported("stream_id", "a socket has one response at a time. Open another socket.")
-    if raw.get("generate") not in (None, True):
-        raise unsupported("generate", "warm-up requests are not supported. Remove the field.")
+    if (generate := raw.get("generate")) not in (None, True, False):
+        raise wrong("generate", "must be true or false.")
     if raw.get("background"):
         words = "responses on a socket cannot run in the background. Use POST /v1/responses."
         raise unsupported("background", words)
     fields = {name: value for name, value in raw.items() if name not in _ENVELOPE}
-    return read_responses_request(fields | {"stream": True})
+    request = read_responses_request(fields | {"stream": True})
+    return request if generate is not False else replace(request, generate=False)
 
 
 def _response_id(raw: dict[str, JSON]) -> str | None:

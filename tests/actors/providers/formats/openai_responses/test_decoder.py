@@ -442,6 +442,34 @@ def test_late_tool_calls_are_neither_lost_nor_doubled(saying: int) -> None:
         assert "".join(c.arguments for c in calls if isinstance(c, ToolCallChunk)) == "{}"
 
 
+@pytest.mark.parametrize("saying", range(8))
+def test_call_that_is_complete_when_it_is_added_is_not_doubled(saying: int) -> None:
+    calls = {
+        "function": (function("c", "n", '{"a":1}'), "response.function_call_arguments"),
+        "custom": (custom("c", "n", '{"a":1}'), "response.custom_tool_call_input"),
+    }
+    for kind, (item, name) in calls.items():
+        deltas = [sse(f"{name}.delta", delta=piece) for piece in ('{"a', '":1}')]
+        chunks = chunks_of(
+            added(item),
+            *(deltas if saying & 1 else []),
+            *([done(item)] if saying & 2 else []),
+            ended(item) if saying & 4 else ended(),
+        )
+        pieces = [chunk for chunk in chunks if isinstance(chunk, ToolCallChunk)]
+        assert "".join(chunk.arguments for chunk in pieces) == '{"a":1}'
+        assert {chunk.kind for chunk in pieces} == {kind}
+
+
+def test_call_that_begins_when_it_is_added_is_continued() -> None:
+    delta = sse("response.function_call_arguments.delta", delta='":1}')
+    chunks = chunks_of(added(function("c", "n", '{"a')), delta, ended())
+    assert [chunk.arguments for chunk in chunks[:2] if isinstance(chunk, ToolCallChunk)] == [
+        '{"a',
+        '":1}',
+    ]
+
+
 def test_two_identical_tool_calls_are_kept() -> None:
     said = [function("a", "f", "{}"), function("b", "f", "{}")]
     assert chunks_of(done(said[0], 0), done(said[1], 1), ended(*said))[:-1] == [

@@ -21,17 +21,10 @@ from tests.support.responses_requests import (
     function_output,
     get_response,
     last_call,
+    last_messages,
     post_response,
 )
 from tests.support.turn_fakes import FOREVER, Line, Scene, ScriptedProvider, StoreFault, text
-
-
-def last_messages(harness: EdgeHarness) -> list[tuple[object, object]]:
-    """Return role and content of each message of the last model call."""
-    return [
-        (message["role"], message["content"])
-        for message in write_messages(last_call(harness).messages)
-    ]
 
 
 def calling_provider() -> ScriptedProvider:
@@ -285,28 +278,6 @@ async def test_complete_calls_of_an_interrupted_response_stay(autojump_clock: Mo
             harness, input=[function_output()], previous_response_id="resp_1"
         )
         assert answer.status_code == 200
-
-
-async def test_item_reference_must_be_in_the_history(autojump_clock: MockClock) -> None:
-    async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        await create_response(harness, input="One")
-        items = [
-            {"type": "item_reference", "id": "msg_1_in_0"},
-            {"type": "item_reference", "id": "msg_1_0"},
-            {"role": "user", "content": "Two"},
-        ]
-        await create_response(harness, input=items, previous_response_id="resp_1")
-        assert last_messages(harness) == [("user", "One"), ("assistant", "Hello"), ("user", "Two")]
-        page = (await harness.get("/v1/responses/resp_2/input_items")).json()
-        assert [item["id"] for item in page["data"]] == ["msg_2_in_0"]
-        unknown = [items[2], {"type": "item_reference", "id": "msg_9_0"}]
-        answer = await post_response(harness, input=unknown, previous_response_id="resp_1")
-        assert error_of(answer) == (400, "item_not_found", "input[1].id")
-        assert error_of(await post_response(harness, input=items)) == (
-            400,
-            "item_not_found",
-            "input[0].id",
-        )
 
 
 async def test_dropped_reasoning_is_reported(autojump_clock: MockClock) -> None:

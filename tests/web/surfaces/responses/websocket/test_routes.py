@@ -23,6 +23,7 @@ from tests.support.responses_requests import (
     function_output,
     get_response,
     last_call,
+    last_messages,
     post_response,
 )
 from tests.support.responses_socket import (
@@ -377,7 +378,7 @@ INVALID: dict[str, tuple[object, tuple[int, str | None, str | None]]] = {
         (400, "invalid_value", "response"),
     ),
     "stream_id": (CREATE | {"stream_id": "a"}, (400, "unsupported_parameter", "stream_id")),
-    "generate false": (CREATE | {"generate": False}, (400, "unsupported_parameter", "generate")),
+    "generate": (CREATE | {"generate": "no"}, (400, "invalid_value", "generate")),
     "background": (CREATE | {"background": True}, (400, "unsupported_parameter", "background")),
     "no model": (
         {"type": "response.create", "input": "Hi"},
@@ -428,6 +429,86 @@ async def test_socket_fields_are_not_passed_to_the_provider(autojump_clock: Mock
         socket = await server.open()
         await socket.respond(stream=True, generate=True, event_id="e", seed=3)
         assert last_call(harness).parameters == {"seed": 3}
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_request_without_generation_prepares_the_next_one(
+    autojump_clock: MockClock, store: bool
+) -> None:
+    async with open_harness(ScriptedProvider(*HELLO)) as harness, serve_sockets(harness) as server:
+        socket = await server.open()
+        warm = await socket.respond(generate=False, input="One", instructions="Brief.", store=store)
+        assert (warm["status"], warm["output"], warm["model"]) == ("completed", [], "large")
+        assert warm["usage"]["total_tokens"] == 0
+        assert harness.turns.providers["main"].calls == []
+        again = await socket.respond(generate=False, input=[], previous_response_id=warm["id"])
+        await socket.respond(input=[], previous_response_id=again["id"], store=store)
+        assert last_messages(harness) == [("system", "Brief."), ("user", "One")]
+        (record,) = [one for one in harness.store.finals if one.turn.id == "turn_1"]
+        assert record.usage is None or record.usage.cost_micros == 0
+
+
+async def test_prepared_tools_are_those_of_the_next_request(autojump_clock: MockClock) -> None:
+    brought = {"type": "additional_tools", "role": "developer", "tools": [WEATHER_TOOL]}
+    async with open_harness(ScriptedProvider(*HELLO)) as harness, serve_sockets(harness) as server:
+        socket = await server.open()
+        warm = await socket.respond(generate=False, input=[brought], store=False)
+        await socket.respond(input="One", previous_response_id=warm["id"], store=False)
+        tools = last_call(harness).parameters["tools"]
+        assert [tool["function"]["name"] for tool in tools] == ["weather"]  # type: ignore[attr-defined]
+
+
+FAILED = UpstreamFailure(K.REJECTED, "no", status=400)
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        {"model": "tiny"},
+        {"temperature": 9},
+        {"input": [{"type": "function_call_output", "call_id": "c", "output": ""}]},
+        {"input": "refused by the provider"},
+    ],
+    ids=lambda failing: str(*failing),
+)
+async def test_failed_request_evicts_the_response_that_it_continues(
+    autojump_clock: MockClock, failing: dict[str, object]
+) -> None:
+    main = ScriptedProvider(*HELLO, then=[THEN_HELLO, Scene((), FAILED), THEN_HELLO])
+    async with open_harness(main) as harness, serve_sockets(harness) as server:
+        socket = await server.open()
+        first = await socket.respond(store=False)
+        second = await socket.respond(store=False, previous_response_id=first["id"])
+        status, *_ = await socket.create_error(
+            previous_response_id=first["id"], store=False, **failing
+        )
+        assert status in (400, 404)
+        main.skip_to(3)
+        error = await socket.create_error(previous_response_id=first["id"], store=False)
+        assert error == (404, "previous_response_not_found", "previous_response_id")
+        # It is still part of the history of others.
+        await socket.respond(store=False, previous_response_id=second["id"])
+        assert len(last_messages(harness)) == 5
+
+
+async def test_failed_stream_evicts_too_but_stored_responses_stay(
+    autojump_clock: MockClock,
+) -> None:
+    broken = Scene((text("Hel"), UpstreamFailure(K.IN_STREAM_ERROR, "broken")))
+    main = ScriptedProvider(*HELLO, then=[broken, broken, THEN_HELLO])
+    async with open_harness(main) as harness, serve_sockets(harness) as server:
+        socket = await server.open()
+        for store in (False, True):
+            main.skip_to(0)
+            first = await socket.respond(store=store)
+            failed = await socket.respond(previous_response_id=first["id"], store=store)
+            assert failed["status"] == "failed"
+            main.skip_to(3)
+            if store:
+                await socket.respond(previous_response_id=first["id"])
+            else:
+                error = await socket.create_error(previous_response_id=first["id"])
+                assert error == (404, "previous_response_not_found", "previous_response_id")
 
 
 async def test_failure_before_content_is_an_error_event(autojump_clock: MockClock) -> None:
