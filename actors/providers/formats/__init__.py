@@ -4,7 +4,7 @@
 - `base`: a format as a struct of its parts
 - `decoding`: base classes of the decoders
 - `messages`, `parameters`: convert the messages and parameters of a call
-- `vendor_extensions`: removes what only the client's API knows
+- `vendor_extensions`, `native_content`: remove what only the client's API, or another one, knows
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `embeddings`: embedding requests in OpenAI's shape
 

@@ -5,8 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.ports import Provider
+from actors.providers.formats.native_content import for_api
 from actors.providers.http.credentials import Credentials
 from actors.providers.redaction import Scrub
 from actors.runtime.json_pieces import encoded
@@ -63,6 +65,8 @@ class Translation(Struct, frozen=True):
 class Format(Struct, frozen=True, kw_only=True):
     """A wire format: builds requests and decodes answers of one provider API."""
 
+    api: str = ""
+    """Name of the API, which its signed reasoning and its own parts have as their `api`."""
     path: Callable[[str], str]
     """Returns the path of a call to a model; see `RequestParts.path`."""
     translate: Callable[[ModelCall], Translation]
@@ -83,7 +87,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Return the paths of the parts of a call that `build` leaves out."""
-        return self.translate(call).left_out
+        return self._translated(call).left_out
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         """Return the request for a call, without credentials if `api_key` is None."""
@@ -95,10 +99,17 @@ class Format(Struct, frozen=True, kw_only=True):
         if api_key is not None:
             name, prefix = self.key_header
             headers.append((name, prefix + api_key))
-        translation = self.translate(call)
+        translation = self._translated(call)
         body = encoded(translation.body)
         path = self.path(call.upstream_model)
         return RequestParts(path, tuple(headers), body, translation.left_out)
+
+    def _translated(self, call: ModelCall) -> Translation:
+        call, left_out = for_api(call, self.api)
+        translation = self.translate(call)
+        if not left_out:
+            return translation
+        return replace(translation, left_out=(*left_out, *translation.left_out))
 
 
 class OpenProvider(Protocol):

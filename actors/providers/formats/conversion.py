@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.turn import messages as chat
-from actors.turn.chat_messages import SIGNED, Object, signed_blocks
+from actors.turn.chat_messages import Object
 
 _UNREPORTED = ("reasoning", "role", "tool_call_id")
 """Extra fields of messages that formats read, or drop as they drop reasoning without signature."""
@@ -54,14 +54,10 @@ def _arguments(arguments: str, path: str, left_out: list[str]) -> Raw:
 def unknown_fields(message: chat.Message, path: str) -> list[str]:
     """Return the paths of message fields that not all APIs have.
 
-    Reasoning without a signature isn't reported.
+    Reasoning isn't reported.
     """
-    found: list[str] = []
-    if isinstance(message, chat.ToolMessage) and message.is_error:
-        found.append(f"{path}.is_error")
-    if isinstance(message, chat.AssistantMessage) and signed_blocks(message):
-        found.append(f"{path}.{SIGNED}")
-    return found + extra_fields(message.extras, path)
+    failed = isinstance(message, chat.ToolMessage) and message.is_error
+    return [f"{path}.is_error"] * failed + extra_fields(message.extras, path)
 
 
 def extra_fields(extras: chat.Extras, path: str, *known: str) -> list[str]:

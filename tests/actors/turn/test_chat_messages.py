@@ -83,7 +83,7 @@ def test_parts_and_calls_are_typed() -> None:
     )
     assert read == AssistantMessage(
         content=(TextPart("Hi"), ImagePart("https://x.test/a", "low")),
-        reasoning=(Reasoning("so"), Reasoning("hm", "s")),
+        reasoning=(Reasoning("so"), Reasoning("hm", "anthropic", {"signature": "s"})),
         tool_calls=(ToolCall("a", "f", "{}"), OtherToolCall({})),
         extras={"x": 1},
     )

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.turn import messages
-from actors.turn.chat_messages import REASONING, SIGNED
+from actors.turn.chat_messages import REASONING, THINKING_API, read_thinking_block
 from actors.turn.messages import JSON, Content, Extras, Message, Part, Reasoning, TextPart, ToolCall
 from web.http.api_error import ApiError
 from web.surfaces.content_parts import (
@@ -148,12 +149,12 @@ def _assistant_message(message: Block, extras: Extras) -> Message:
                 parts.append(_part(block))
             case "tool_use":
                 calls.append(_call(block))
-            case "thinking":
-                thinking += _thinking(block)
-            case "redacted_thinking":
-                block.vendor_fields.add(SIGNED)
-                rest = block.rest("type", "data")
-                thinking.append(Reasoning(redacted=block.text("data"), extras=rest))
+            case "thinking" | "redacted_thinking":
+                place = len(parts) + len(calls)
+                thinking += [replace(one, after=place) for one in _thinking(block)]
+            case str(kind) if kind not in _USER_BLOCKS:
+                # The API made the block itself, so it knows the type.
+                parts.append(messages.NativePart(THINKING_API, block.values))
             case _:
                 raise _unknown_type(block, _ASSISTANT_BLOCKS)
     return messages.AssistantMessage(
@@ -175,14 +176,18 @@ def _call(block: Block) -> ToolCall:
 
 
 def _thinking(block: Block) -> Iterator[Reasoning]:
-    """Yield the thinking of an earlier answer; only the API that signed it accepts a signature."""
-    text, signature = block.text("thinking"), block.optional("signature", str, "a string")
-    if signature:
-        block.vendor_fields.add(SIGNED)
-        yield Reasoning(text, signature, extras=block.rest("type", "thinking", "signature"))
-    elif text:
-        block.vendor_fields.add(REASONING)
-        yield Reasoning(text)
+    """Yield the thinking of an earlier answer; an empty block without a signature is nothing."""
+    if block.values.get("type") == "redacted_thinking":
+        block.text("data")
+    elif not block.optional("signature", str, "a string"):
+        if text := block.text("thinking"):
+            block.vendor_fields.add(REASONING)
+            yield Reasoning(text)
+        return
+    else:
+        block.text("thinking")
+    if (signed := read_thinking_block(block.values)) is not None:
+        yield signed
 
 
 def _part(block: Block, types: Sequence[str] = _PARTS) -> Part:

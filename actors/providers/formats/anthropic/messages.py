@@ -6,16 +6,22 @@ message (prefill) doesn't end in white space.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
 from actors.providers.formats import conversion
 from actors.turn import messages as chat
-from actors.turn.chat_messages import Object, signed_blocks
+from actors.turn.chat_messages import Object, thinking_block
 
 _ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _THINKING = frozenset({"thinking", "redacted_thinking"})
+_ASSISTANT_PARTS = (chat.TextPart, chat.RefusalPart, chat.NativePart)
+_USER_PARTS = (chat.TextPart, chat.ImagePart, chat.NativePart)
+_PART_FIELDS = ("cache_control", "citations", "image_url")
+"""Extra fields of parts that are read here."""
 _MEDIA = {
     "image/jpeg": "image/jpeg",
     "image/jpg": "image/jpeg",
@@ -75,14 +81,30 @@ def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterato
         case chat.SystemMessage():
             yield from _content(message, (chat.TextPart,), path, left_out)
         case chat.AssistantMessage():
-            # Thinking is sent back only with its signature; the API refuses other thinking.
-            yield from signed_blocks(message)
-            yield from _content(message, (chat.TextPart, chat.RefusalPart), path, left_out)
-            yield from _tool_uses(message, path, left_out)
+            yield from _assistant(message, path, left_out)
         case chat.ToolMessage():
             yield from _result(message, path, left_out)
         case _:
-            yield from _content(message, (chat.TextPart, chat.ImagePart), path, left_out)
+            yield from _content(message, _USER_PARTS, path, left_out)
+
+
+def _assistant(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Iterator[Object]:
+    """Yield text, calls and signed thinking in their order; the API refuses other thinking."""
+    thinking = deque(one for one in message.reasoning if one.api is not None)
+    texts = (
+        _blocks(part, at, _ASSISTANT_PARTS, left_out)
+        for at, part in conversion.parts_of(message, path)
+    )
+    calls = ([one] for one in _tool_uses(message, path, left_out))
+    for index, blocks in enumerate(chain(texts, calls)):
+        while thinking and thinking[0].after <= index:
+            yield _thinking(thinking.popleft())
+        yield from blocks
+    yield from map(_thinking, thinking)
+
+
+def _thinking(reasoning: chat.Reasoning) -> Object:
+    return thinking_block(reasoning.text, reasoning.state)
 
 
 def _content(
@@ -90,11 +112,17 @@ def _content(
 ) -> Iterator[Object]:
     """Yield the blocks of a message's content; parts that aren't of these `kinds` are left out."""
     for at, part in conversion.parts_of(message, path):
-        if isinstance(part, kinds):
-            left_out += conversion.extra_fields(part.extras, at, "cache_control", "image_url")
-            yield from _with_cache_control([*_part(part, at, left_out)], part.extras)
-        else:
-            left_out.append(at)
+        yield from _blocks(part, at, kinds, left_out)
+
+
+def _blocks(
+    part: chat.Part, path: str, kinds: tuple[type[chat.Part], ...], left_out: list[str]
+) -> list[Object]:
+    if not isinstance(part, kinds):
+        left_out.append(path)
+        return []
+    left_out += conversion.extra_fields(part.extras, path, *_PART_FIELDS)
+    return _with_cache_control([*_part(part, path, left_out)], part.extras)
 
 
 def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
@@ -102,7 +130,11 @@ def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
         case chat.TextPart(text) | chat.RefusalPart(text):
             # The API refuses blank text blocks.
             if text and not text.isspace():
-                yield {"type": "text", "text": text}
+                block: Object = {"type": "text", "text": text}
+                citations = part.extras.get("citations")
+                yield {**block, "citations": citations} if citations else block
+        case chat.NativePart(item=item):
+            yield {**item}
         case chat.ImagePart(url, detail):
             source = _source(url)
             if source is None:
@@ -145,11 +177,13 @@ def _tool_uses(message: chat.AssistantMessage, path: str, left_out: list[str]) -
             "name": call.name,
             "input": arguments,
         }
+        if call.extras.get("caller"):
+            block["caller"] = call.extras["caller"]
         yield from _with_cache_control([block], call.extras)
 
 
 def _result(message: chat.ToolMessage, path: str, left_out: list[str]) -> Iterator[Object]:
-    blocks = list(_content(message, (chat.TextPart, chat.ImagePart), path, left_out))
+    blocks = list(_content(message, _USER_PARTS, path, left_out))
     if message.tool_call_id is None:
         left_out.append(path)
         return

@@ -199,7 +199,7 @@ class _Request:
             # The newest models omit their thinking unless the request sets `display`.
             thinking = {"type": "adaptive", "display": "summarized"}
         elif effort is not None:
-            possible = not (forced or self._chat.prefilled or self._chat.within_tool_loop)
+            possible = not (forced or self._chat.prefilled or self._chat.lacks_thinking)
             thinking = _budget(BUDGETS[str(requested)], limit) if possible else None
             effort = None
         expressed = effort or (given is None and thinking)

@@ -230,6 +230,7 @@ def _token(token: Token) -> dict[str, object]:
 
 
 GEMINI = Format(
+    api="gemini",
     path=path_of,
     translate=translate,
     stream_decoder=GeminiDecoder,

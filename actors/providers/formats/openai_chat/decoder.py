@@ -121,6 +121,7 @@ def _usage(usage: TokenUsage) -> Usage | None:
 
 
 OPENAI_CHAT = Format(
+    api="openai-chat",
     path=lambda model: "/chat/completions",
     translate=translate,
     stream_decoder=OpenAIChatDecoder,

@@ -197,6 +197,7 @@ class ResponsesWholeDecoder(WholeReader, Document[Response]):
 
 
 OPENAI_RESPONSES = Format(
+    api="openai-responses",
     path=lambda model: PATH,
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,
