@@ -6,6 +6,7 @@
 - `messages`, `parameters`: convert the messages and parameters of a call
 - `vendor_extensions`, `native_content`: remove what only the client's API, or another one, knows
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
+- `citations`: reads citations of answers
 - `embeddings`: embedding requests in OpenAI's shape
 
 Imports `turn`, `runtime.json_pieces` and the helpers of `actors.providers`. A format never imports

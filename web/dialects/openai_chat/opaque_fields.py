@@ -27,12 +27,14 @@ def state_fields(text: str, api: str, state: str) -> Fields:
     match api:
         case "anthropic" if given:
             return {SIGNED: [thinking_block(text, given)]}
-        case "openai-chat":
+        case "openai-chat" if SIGNED not in given:
             return {name: value for name, value in given.items() if name != OF_CALL}
         case "gemini" if given.get("part") == "functionCall":
             return {}  # the call has its own field for it
-        case "gemini" if "thoughtSignature" in given:
-            return {"extra_content": {"google": {"thought_signature": given["thoughtSignature"]}}}
+        case "gemini" if given.get("part") == "text":
+            return {
+                "extra_content": {"google": {"thought_signature": given.get("thoughtSignature")}}
+            }
         case _:
             sealed_detail = {"type": "reasoning.encrypted", "data": sealed(api, state)}
             return {DETAILS: [sealed_detail | {"format": "unknown"}]}

@@ -83,6 +83,8 @@ def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:
     request, parameters = prepared.request, prepared.request.parameters
     if request.thinking and prepared.knows_thinking:
         parameters = {**parameters, "reasoning": request.thinking}
+    if request.include_sealed and prepared.knows_thinking:
+        parameters = {**parameters, "include": ["reasoning.encrypted_content"]}
     return ModelCall(
         messages=context.messages,
         parameters=parameters,

@@ -80,8 +80,8 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     """Fields that the response object repeats, without those that depend on the history."""
     stored_input: str
     """JSON array of the items that are stored as this turn's input."""
-    unavailable: tuple[str, ...] = ()
-    """Requested features that no route supports."""
+    include_sealed: bool = False
+    """True if the client wants encrypted reasoning; other APIs' states it gets without asking."""
     stream: bool = False
     store: bool = True
     """True if the response is stored (the `store` parameter)."""
@@ -155,7 +155,6 @@ def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
     past = _past(raw, body)
     input = _input(raw, past)
     text = response_format(body.text)
-    include = body.include or []
     return ResponsesRequest(
         model=body.model,
         input=input,
@@ -165,7 +164,7 @@ def read_responses_request(raw: dict[str, JSON]) -> ResponsesRequest:
         parameters=_parameters(raw, body, tools) | text.parameters,
         thinking=_thinking(raw),
         echo=_echo(body, tools) | {"text": text.shown},
-        unavailable=(f"include: {_SEALED}",) if _SEALED in include else (),
+        include_sealed=_SEALED in (body.include or []),
         stream=bool(body.stream),
         store=body.store is not False,
         truncate=body.truncation == "auto",

@@ -6,7 +6,6 @@ message (prefill) doesn't end in white space.
 """
 
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -90,21 +89,16 @@ def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterato
 
 def _assistant(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Iterator[Object]:
     """Yield text, calls and signed thinking in their order; the API refuses other thinking."""
-    thinking = deque(one for one in message.reasoning if one.api is not None)
     texts = (
         _blocks(part, at, _ASSISTANT_PARTS, left_out)
         for at, part in conversion.parts_of(message, path)
     )
     calls = ([one] for one in _tool_uses(message, path, left_out))
-    for index, blocks in enumerate(chain(texts, calls)):
-        while thinking and thinking[0].after <= index:
-            yield _thinking(thinking.popleft())
-        yield from blocks
-    yield from map(_thinking, thinking)
-
-
-def _thinking(reasoning: chat.Reasoning) -> Object:
-    return thinking_block(reasoning.text, reasoning.state)
+    for one in conversion.interleaved(message.reasoning, chain(texts, calls)):
+        if isinstance(one, chat.Reasoning):
+            yield thinking_block(one.text, one.state)
+        else:
+            yield from one
 
 
 def _content(

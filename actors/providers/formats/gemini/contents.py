@@ -11,6 +11,8 @@ from actors.providers.formats import conversion
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
+API = "gemini"
+_SIGNATURE = "thoughtSignature"
 _UNSIGNED = "skip_thought_signature_validator"
 """Documented placeholder for an unknown thought signature ("Thought signatures").
 
@@ -42,7 +44,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
     placeholder = None if _WITHOUT_SIGNATURES.match(model) else _UNSIGNED
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        left_out += conversion.unknown_fields(message, path)
+        left_out += conversion.unknown_fields(message, path, "extra_content")
         if isinstance(message, chat.ToolMessage):
             conversion.append_turn(contents, "user", [_result(message, path, names, left_out)])
             continue
@@ -51,6 +53,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
             case chat.SystemMessage():
                 system += parts
             case chat.AssistantMessage():
+                parts = _signed(message, parts)
                 parts += _calls(message, path, placeholder, left_out)
                 conversion.append_turn(contents, "model", parts)
             case _:
@@ -91,11 +94,16 @@ def _calls(
     message: chat.AssistantMessage, path: str, placeholder: str | None, left_out: list[str]
 ) -> Iterator[Object]:
     """Yield tool calls as function calls; the first gets the placeholder if it isn't signed."""
-    for call, arguments in conversion.calls_of(message, path, left_out):
+    signed = {
+        chat.next_call(message, one): one.state.get(_SIGNATURE)
+        for one in message.reasoning
+        if one.state.get("part") == "functionCall"
+    }
+    for index, (call, arguments) in enumerate(conversion.calls_of(message, path, left_out)):
         built: Object = {"name": call.name, "args": arguments}
         part: Object = {"functionCall": built | ({"id": call.id} if call.id else {})}
-        signature = _signature(call) or placeholder
-        yield part | ({"thoughtSignature": signature} if signature else {})
+        signature = _signature(call.extras) or signed.get(index) or placeholder
+        yield part | ({_SIGNATURE: signature} if signature else {})
         placeholder = None
 
 
@@ -137,12 +145,30 @@ def _inline(media_type: str, data: str) -> Object:
     return {"inlineData": {"mimeType": media_type, "data": data}}
 
 
-def _signature(call: chat.ToolCall) -> str | None:
-    """Return the signature of a call, at the path of Google's own OpenAI-compatible API.
+def _signed(message: chat.AssistantMessage, parts: list[Object]) -> list[Object]:
+    """Return the parts with the signatures of thoughts and texts; the last text is signed."""
+    thoughts: list[Object] = []
+    texts: list[chat.JSON] = [_signature(message.extras)]
+    for one in message.reasoning:
+        match one.state:
+            case {"part": "thought", "thoughtSignature": signature}:
+                thoughts.append({"text": one.text, "thought": True, _SIGNATURE: signature})
+            case {"part": "text", "thoughtSignature": signature}:
+                texts.append(signature)
+    signed = [*thoughts, *parts]
+    for signature in filter(None, texts):
+        if not signed or "text" not in signed[-1] or _SIGNATURE in signed[-1]:
+            signed.append({"text": ""})
+        signed[-1] = {**signed[-1], _SIGNATURE: signature}
+    return signed
+
+
+def _signature(extras: chat.Extras) -> str | None:
+    """Return the signature of a call or a message, as Google's OpenAI-compatible API has it.
 
     Source: "Thought signatures".
     """
-    match call.extras.get("extra_content"):
+    match extras.get("extra_content"):
         case {"google": {"thought_signature": str(signature)}}:
             return signature
         case _:

@@ -3,16 +3,20 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
+from actors.providers.formats.citations import citation
 from actors.providers.formats.decoding import Reader, usage_of
-from actors.providers.formats.lenient_fields import F
+from actors.providers.formats.lenient_fields import F, read_or_none
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
 from actors.providers.formats.openai_responses.frames import Item, Part, Response, TokenUsage
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
+    AnnotationChunk,
     Chunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
@@ -27,6 +31,8 @@ _KINDS = {
     "summary_text": TextKind.SUMMARY,
     "reasoning_text": TextKind.REASONING,
 }
+API = "openai-responses"
+_read_list = msgspec.json.Decoder(list[Raw]).decode
 _BETWEEN_SUMMARIES = "\n\n"
 """Separator between parts of a reasoning summary, which are paragraphs without line breaks."""
 
@@ -57,6 +63,10 @@ class AnswerReader(Reader[F]):
         """Calls by id."""
         self._call_at: dict[int, _Call] = {}
         """Calls by output index; the latest, as some servers give all items the same index."""
+        self._states: set[str] = set()
+        """Emitted states of reasoning."""
+        self._cited: set[AnnotationChunk] = set()
+        """Emitted citations."""
 
     @property
     def _started(self) -> bool:
@@ -132,10 +142,29 @@ class AnswerReader(Reader[F]):
             for position, text in item_texts(item, at):
                 if rest := final_texts.rest(position.kind, text):
                     self._emit(position, rest, chunks)
+            self._end_item(item, chunks)
             if item.type == "function_call":
                 self._complete_call(item, at, chunks)
         self._emit_usage(response, chunks)
         self._finish(self._reason(response, incomplete=incomplete), chunks)
+
+    def _end_item(self, item: Item, chunks: list[Chunk]) -> None:
+        """Emit the citations of an item's texts, and the state of its reasoning."""
+        for part in item.content or ():
+            self._cite(read_or_none(_read_list, part.annotations) or (), chunks)
+        state = item.encrypted_content
+        if item.type == "reasoning" and state and state not in self._states:
+            self._states.add(state)
+            encoded = msgspec.json.encode({"encrypted_content": state}).decode()
+            chunks.append(ReasoningStateChunk(API, encoded))
+
+    def _cite(self, annotations: Iterable[Raw], chunks: list[Chunk]) -> None:
+        """Emit citations, which come in up to four events, once."""
+        for annotation in annotations:
+            chunk = citation(msgspec.json.decode(annotation))
+            if chunk is not None and chunk not in self._cited:
+                self._cited.add(chunk)
+                chunks.append(chunk)
 
     def _reason(self, response: Response, *, incomplete: bool) -> Reason:
         if incomplete or response.status == "incomplete":

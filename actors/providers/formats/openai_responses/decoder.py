@@ -14,6 +14,7 @@ from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.lenient_fields import NULL, Number, one_line, read_or_none
 from actors.providers.formats.openai_responses.answer_reader import (
+    API,
     AnswerReader,
     item_texts,
     part_texts,
@@ -97,6 +98,10 @@ class EventReader(AnswerReader[Event]):
         for position, text in _part_texts(event):
             self._add_piece(position, text, chunks)
 
+    def _annotation_added(self, event: Event, chunks: list[Chunk]) -> None:
+        if event.annotation != NULL:
+            self._cite([event.annotation], chunks)
+
     def _part_done(self, event: Event, chunks: list[Chunk]) -> None:
         for position, text in _part_texts(event):
             self._complete(position, text, chunks)
@@ -110,6 +115,7 @@ class EventReader(AnswerReader[Event]):
         item, at = event.item or Item(), event.output_index or 0
         for position, text in item_texts(item, at):
             self._complete(position, text, chunks)
+        self._end_item(item, chunks)
         if item.type == "function_call":
             self._complete_call(item, at, chunks)
 
@@ -177,6 +183,7 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.reasoning_summary_part.added": EventReader._part_added,
     "response.content_part.done": EventReader._part_done,
     "response.reasoning_summary_part.done": EventReader._part_done,
+    "response.output_text.annotation.added": EventReader._annotation_added,
     "response.output_item.added": EventReader._item_added,
     "response.output_item.done": EventReader._item_done,
     "response.function_call_arguments.delta": EventReader._arguments_delta,
@@ -197,7 +204,7 @@ class ResponsesWholeDecoder(WholeReader, Document[Response]):
 
 
 OPENAI_RESPONSES = Format(
-    api="openai-responses",
+    api=API,
     path=lambda model: PATH,
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,

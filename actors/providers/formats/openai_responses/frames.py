@@ -16,6 +16,7 @@ class Part(Struct, gc=False):
     type: str | None = None
     text: str | None = None
     refusal: str | None = None
+    annotations: Raw = NULL
 
 
 class Item(Struct, gc=False):
@@ -27,6 +28,7 @@ class Item(Struct, gc=False):
     arguments: str | None = None
     content: list[Part] | None = None
     summary: list[Part] | None = None
+    encrypted_content: str | None = None
 
 
 class InputDetails(Struct, gc=False):
@@ -72,6 +74,7 @@ class Event(Struct, gc=False):
     summary_index: Number | None = None
     logprobs: Raw = NULL
     part: Part | None = None
+    annotation: Raw = NULL
     item: Item | None = None
     response: Response | None = None
     error: Raw = NULL

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.formats.conversion import parts_of, unknown_fields
+from actors.providers.formats.conversion import interleaved, parts_of, unknown_fields
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
@@ -36,9 +36,11 @@ class _Conversation:
                 kind = "custom_tool_call" if id in self._custom else "function_call"
                 yield {"type": f"{kind}_output", "call_id": id, "output": content}
             case chat.AssistantMessage():
-                if content or message.content == "":
-                    yield {"role": "assistant", "content": content}
-                yield from self._calls(message, path)
+                for one in interleaved(message.reasoning, self._answer(message, content, path)):
+                    if isinstance(one, chat.Reasoning):
+                        yield _reasoning(one)
+                    elif one is not None:
+                        yield one
             case _:
                 yield {"role": message.role, "content": content}
 
@@ -57,6 +59,15 @@ class _Conversation:
                 converted.append(item)
         return converted
 
+    def _answer(
+        self, message: chat.AssistantMessage, content: chat.JSON, path: str
+    ) -> Iterator[Object | None]:
+        """Yield an entry for each part and call; the item of the first part has all of them."""
+        if content or message.content == "":
+            yield {"role": "assistant", "content": content}
+            yield from [None] * (len(tuple(chat.parts_of(message.content))) - 1)
+        yield from self._calls(message, path)
+
     def _calls(self, message: chat.AssistantMessage, path: str) -> Iterator[Object]:
         for index, call in enumerate(message.tool_calls):
             match call:
@@ -72,6 +83,11 @@ class _Conversation:
                     yield {"type": "custom_tool_call", "call_id": id, "name": name, "input": text}
                 case _:
                     self._left_out.append(f"{path}.tool_calls[{index}]")
+
+
+def _reasoning(reasoning: chat.Reasoning) -> Object:
+    summary = [{"type": "summary_text", "text": reasoning.text}] if reasoning.text else []
+    return {"type": "reasoning", "summary": summary, **reasoning.state}
 
 
 def _input_part(part: chat.Part) -> Object | None:

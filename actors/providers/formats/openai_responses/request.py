@@ -8,6 +8,8 @@ from actors.providers.formats.vendor_extensions import as_chat
 from actors.turn.model_call import JSON, ModelCall
 
 _LOGPROBS = "message.output_text.logprobs"
+_SEALED = "reasoning.encrypted_content"
+"""Reasoning in a form that can be sent back to a provider which doesn't store it."""
 
 _UNSUPPORTED: dict[str, tuple[JSON, ...]] = {
     "stop": ([], ""),
@@ -52,6 +54,8 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
             left_out.append(name)
         else:
             body[name] = value
+    if _reasons(body.get("reasoning")):
+        _add_included(body, _SEALED)
     return Translation(body, tuple(left_out))
 
 
@@ -104,10 +108,20 @@ def _response_format(body: Object, value: JSON, left_out: list[str]) -> None:
 
 
 def _logprobs(body: Object, value: JSON, left_out: list[str]) -> None:
-    if value is not True:
-        return
+    if value is True:
+        _add_included(body, _LOGPROBS)
+
+
+def _add_included(body: Object, name: str) -> None:
     existing = body.get("include")
-    body["include"] = [*(existing if isinstance(existing, list) else []), _LOGPROBS]
+    included = existing if isinstance(existing, list) else []
+    if name not in included:
+        body["include"] = [*included, name]
+
+
+def _reasons(reasoning: JSON) -> bool:
+    """Return whether the model was asked to reason; other models refuse to include reasoning."""
+    return isinstance(reasoning, dict) and reasoning.get("effort") not in (None, "none")
 
 
 def _include(body: Object, value: JSON, left_out: list[str]) -> None:

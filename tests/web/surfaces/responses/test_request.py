@@ -67,7 +67,7 @@ def test_minimal_request_has_the_defaults() -> None:
         False,
         False,
     )
-    assert (ask.parameters, ask.thinking, ask.unavailable) == ({}, {}, ())
+    assert (ask.parameters, ask.thinking, ask.include_sealed) == ({}, {}, False)
     assert ask.instructions is None
     assert not ask.past.given
 
@@ -149,9 +149,9 @@ def test_include_can_request_logprobs() -> None:
     assert read(include=["message.output_text.logprobs"]).parameters == {"logprobs": True}
 
 
-def test_unavailable_features_are_named() -> None:
-    ask = read(include=["reasoning.encrypted_content", "file_search_call.results"])
-    assert ask.unavailable == ("include: reasoning.encrypted_content",)
+def test_encrypted_reasoning_can_be_included() -> None:
+    assert read(include=["reasoning.encrypted_content", "x"]).include_sealed
+    assert not read(include=["file_search_call.results"]).include_sealed
 
 
 @pytest.mark.parametrize(

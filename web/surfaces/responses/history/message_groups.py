@@ -8,10 +8,22 @@ calls. Every other message is a group by itself.
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.turn import messages
-from actors.turn.messages import Content, Message, Part, TextPart, ToolCall, ToolMessage, parts_of
+from actors.turn.messages import (
+    Content,
+    Message,
+    Part,
+    Reasoning,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+    parts_of,
+    unsealed,
+)
 from actors.turn.model_call import JSON
+from web.dialects.openai_responses.items import NATIVE_API
 from web.surfaces.content_parts import joined
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
@@ -32,19 +44,25 @@ class _Answer(Struct):
     """An assistant's message to which items are still added, and the results of its calls."""
 
     contents: list[Content] = []
-    reasoning: list[str] = []
+    reasoning: list[Reasoning] = []
     calls: list[ToolCall] = []
     results: list[ToolMessage] = []
 
     def group(self) -> MessageGroup:
         """Return its group; it must not grow after that."""
-        thinking = "\n\n".join(self.reasoning)
+        plain = "\n\n".join([one.text for one in self.reasoning if one.api is None])
+        signed = tuple(one for one in self.reasoning if one.api is not None)
         message = messages.AssistantMessage(
             content=_joined(self.contents),
-            reasoning=(messages.Reasoning(thinking),) if thinking else (),
+            reasoning=((Reasoning(plain),) if plain else ()) + signed,
             tool_calls=tuple(self.calls),
         )
         return MessageGroup((message, *self.results))
+
+    def add_reasoning(self, reasoning: Iterable[Reasoning]) -> None:
+        """Add reasoning behind the content and the calls so far."""
+        place = sum(len(tuple(parts_of(content))) for content in self.contents) + len(self.calls)
+        self.reasoning += [replace(one, after=place) for one in reasoning]
 
 
 class Mismatch(Exception):
@@ -67,7 +85,7 @@ class MessageGroups:
         """Number of results that were dropped because their calls are missing."""
         self._open: _Answer | None = None
         """The last message, while further items may extend it."""
-        self._waiting_reasoning: list[str] = []
+        self._waiting_reasoning: list[Reasoning] = []
         """Reasoning that waits for the message it led to."""
         self._calls: dict[str, tuple[_Answer, int]] = {}
         """Calls without a result, by call id, with the index of the item."""
@@ -125,7 +143,7 @@ class MessageGroups:
         if self._open is None:
             self._open = _Answer()
             self._groups.append(self._open)
-        self._open.reasoning += self._waiting_reasoning
+        self._open.add_reasoning(self._waiting_reasoning)
         self._waiting_reasoning.clear()
         return self._open
 
@@ -158,13 +176,21 @@ class MessageGroups:
 
     def _reasoning(self, item: Item) -> None:
         texts = _texts(item.get("content")) or _texts(item.get("summary"))
-        if texts:
-            self._waiting_reasoning.append("\n\n".join(texts))
+        text, opaque = "\n\n".join(texts), item.get("encrypted_content")
+        if isinstance(opaque, str) and opaque:
+            api, state = unsealed(opaque) or (NATIVE_API, {"encrypted_content": opaque})
+            self._waiting_reasoning.append(Reasoning(text, api, state))
+        elif text:
+            self._waiting_reasoning.append(Reasoning(text))
         else:
             self.dropped_reasoning += 1
 
     def _drop_reasoning(self) -> None:
-        """Drop reasoning that no message follows."""
+        """Drop reasoning that no message follows, but keep the signatures of the text before."""
+        behind = [one for one in self._waiting_reasoning if one.api not in (None, NATIVE_API)]
+        if self._open is not None and behind:
+            self._open.add_reasoning(behind)
+            self._waiting_reasoning.clear()
         self.dropped_reasoning += len(self._waiting_reasoning)
         self._waiting_reasoning.clear()
 

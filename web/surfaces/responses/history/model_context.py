@@ -76,9 +76,10 @@ class ModelContext(Struct, frozen=True):
 
     @property
     def has_reasoning(self) -> bool:
-        """True if the messages include reasoning of earlier answers."""
+        """True if the messages include reasoning of earlier answers that no provider signed."""
         return any(
-            isinstance(message, AssistantMessage) and bool(message.reasoning)
+            isinstance(message, AssistantMessage)
+            and any(one.api is None for one in message.reasoning)
             for message in self.messages
         )
 
@@ -116,7 +117,7 @@ def _ignored_parameters(prepared: PreparedRequest) -> list[Warning]:
     The routes report all other unsupported parameters themselves.
     """
     request = prepared.request
-    ignored = [f"{name} is not available" for name in request.unavailable]
+    ignored: list[str] = []
     if request.thinking and not prepared.knows_thinking:
         names = ", ".join(f"reasoning.{name}" for name in request.thinking)
         ignored.append(f"{names} needs a model whose routes all use OpenAI's Responses API")

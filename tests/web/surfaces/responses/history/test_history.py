@@ -310,8 +310,8 @@ async def test_item_reference_must_be_in_the_history(autojump_clock: MockClock) 
 
 
 async def test_dropped_reasoning_is_reported(autojump_clock: MockClock) -> None:
-    sealed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
-    history: list[Object] = [sealed, {"role": "assistant", "content": "Yes."}]
+    empty = {"type": "reasoning", "id": "rs_1", "summary": []}
+    history: list[Object] = [empty, {"role": "assistant", "content": "Yes."}]
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         items = [*history, {"role": "user", "content": "Why?"}]
         answer = await post_response(harness, stream=True, input=items)

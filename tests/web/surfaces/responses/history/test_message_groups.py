@@ -187,8 +187,8 @@ def test_reasoning_joins_the_following_message() -> None:
 
 def test_reasoning_without_a_following_message_is_dropped_and_counted() -> None:
     groups = MessageGroups()
-    sealed = reasoning_item([], []) | {"encrypted_content": "x"}
-    groups.add([reasoning("a"), user("Hi"), sealed, reasoning("b"), model("Yes."), reasoning("c")])
+    empty = reasoning_item([], [])
+    groups.add([reasoning("a"), user("Hi"), empty, reasoning("b"), model("Yes."), reasoning("c")])
     found = finished(groups)
     assert found == [
         chat_message("user", "Hi"),
