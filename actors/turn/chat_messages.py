@@ -78,8 +78,12 @@ def read_part(part: JSON) -> chat.Part:
         case {"type": "file", "file": dict()}:
             file = _take_inner(fields, "file")
             names = ("file_data", "file_id", "filename")
-            data, file_id, filename = (_take(file, name, str) for name in names)
+            data, id, filename = (_take(file, name, str) for name in names)
+            file_id = None if id is None else chat.FileId("openai", id)
             return chat.FilePart(data, file_id, filename, _nested(fields, "file", file))
+        case {"type": "video_url", "video_url": {"url": str(url)}}:
+            video = _take_inner(fields, "video_url", "url")
+            return chat.VideoPart(url, _nested(fields, "video_url", video))
         case _:
             return chat.OtherPart(fields)
 
@@ -172,13 +176,14 @@ def write_part(part: chat.Part) -> Object:
             return {"type": "refusal", "refusal": part.refusal, **part.extras}
         case chat.ImagePart():
             return _with("image_url", part.extras, url=part.url, detail=part.detail)
+        case chat.VideoPart():
+            return _with("video_url", part.extras, url=part.url)
         case chat.AudioPart():
             return _with("input_audio", part.extras, data=part.data, format=part.format)
         case chat.FilePart():
-            names = {"file_data": part.data, "file_id": part.file_id, "filename": part.filename}
+            id = None if part.file_id is None else part.file_id.id
+            names = {"file_data": part.url, "file_id": id, "filename": part.filename}
             return _with("file", part.extras, **names)
-        case chat.DocumentPart():
-            return _with("file", part.extras, file_data=part.url, filename=part.title)
         case chat.NativePart():
             return {**part.item}
         case chat.OtherPart():

@@ -31,13 +31,23 @@ class RefusalPart(Struct, frozen=True, tag="refusal"):
     extras: Extras = {}
 
 
+class FileId(Struct, frozen=True):
+    """The id of a file that was uploaded to a provider."""
+
+    api: str
+    """The API that knows the id: `openai` or `anthropic`."""
+    id: str
+
+
 class ImagePart(Struct, frozen=True, tag="image"):
-    """An image at an http(s) or `data:` URL."""
+    """An image at an http(s) or `data:` URL, or an uploaded one."""
 
     url: str
+    """Empty if the image was uploaded."""
     detail: str | None = None
     """Resolution at which the model sees the image: `auto`, `low` or `high`."""
     extras: Extras = {}
+    file_id: FileId | None = None
 
 
 class AudioPart(Struct, frozen=True, tag="audio"):
@@ -48,24 +58,19 @@ class AudioPart(Struct, frozen=True, tag="audio"):
     extras: Extras = {}
 
 
-class FilePart(Struct, frozen=True, tag="file"):
-    """A file: its content as a `data:` URL, or the provider's id of an uploaded file."""
+class VideoPart(Struct, frozen=True, tag="video"):
+    """A video at an http(s) or `data:` URL."""
 
-    data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
+    url: str
     extras: Extras = {}
 
 
-class DocumentPart(Struct, frozen=True, tag="document"):
-    """A document that the model can cite: its text, or its content at an http(s) or `data:` URL."""
+class FilePart(Struct, frozen=True, tag="file"):
+    """A file or document: its content at an http(s) or `data:` URL, or an uploaded one."""
 
-    text: str | None = None
     url: str | None = None
-    title: str | None = None
-    context: str | None = None
-    """Information about the document that the model sees but doesn't cite."""
-    citations: bool = False
+    file_id: FileId | None = None
+    filename: str | None = None
     extras: Extras = {}
 
 
@@ -87,14 +92,7 @@ class NativePart(Struct, frozen=True, tag="native"):
 
 
 Part = (
-    TextPart
-    | RefusalPart
-    | ImagePart
-    | AudioPart
-    | FilePart
-    | DocumentPart
-    | OtherPart
-    | NativePart
+    TextPart | RefusalPart | ImagePart | AudioPart | VideoPart | FilePart | OtherPart | NativePart
 )
 
 Content = str | tuple[Part, ...] | None

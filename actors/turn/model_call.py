@@ -43,6 +43,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """Features of a route; all but `prefill` are assumed unless declared otherwise."""
 
     images: bool = True
+    files: bool = True
+    audio: bool = True
+    video: bool = True
     tools: bool = True
     reasoning: bool = True
     prefill: bool = False

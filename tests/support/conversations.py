@@ -3,8 +3,13 @@
 import json
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
+from actors.turn.model_call import ModelCall
 from tests.support import chat_readers, messages_readers
 from tests.support.edge_harness import EdgeHarness
+from web.config.provider_settings import formats
 
 Object = dict[str, Any]
 SURFACES = ("chat", "messages", "responses")
@@ -95,3 +100,26 @@ def _joined_chunks(stream: bytes) -> Object:
 def _last_response(stream: bytes) -> Object:
     lines = [line for line in stream.decode().splitlines() if line.startswith("data: {")]
     return json.loads(lines[-1].removeprefix("data: "))["response"]  # type: ignore[no-any-return]
+
+
+def body_for(format: str, call: ModelCall) -> dict[str, Any]:
+    """Return the request that a provider of this format gets."""
+    call = replace(call, upstream_model="gemini-3-pro" if format == "gemini" else "model-1")
+    body: dict[str, Any] = msgspec.json.decode(formats()[format].format.build(call, None).body)
+    return body
+
+
+def has(sent: object, wanted: object) -> bool:
+    """Return whether the wanted value, or one with more fields, is somewhere in the sent one."""
+    if covers(sent, wanted):
+        return True
+    inner = sent.values() if isinstance(sent, dict) else sent if isinstance(sent, list) else ()
+    return any(has(one, wanted) for one in inner)
+
+
+def covers(sent: object, wanted: object) -> bool:
+    if isinstance(wanted, dict) and isinstance(sent, dict):
+        return all(covers(sent.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(sent, list) and len(wanted) == len(sent):
+        return all(map(covers, sent, wanted))
+    return sent == wanted

@@ -67,6 +67,9 @@ class Format(Struct, frozen=True, kw_only=True):
 
     api: str = ""
     """Name of the API, which its signed reasoning and its own parts have as their `api`."""
+    media: frozenset[str] = frozenset({"image"})
+    """The kinds of media that the API has (`actors.providers.formats.media`); `text` is a file
+    with text."""
     path: Callable[[str], str]
     """Returns the path of a call to a model; see `RequestParts.path`."""
     translate: Callable[[ModelCall], Translation]
@@ -105,7 +108,7 @@ class Format(Struct, frozen=True, kw_only=True):
         return RequestParts(path, tuple(headers), body, translation.left_out)
 
     def _translated(self, call: ModelCall) -> Translation:
-        call, left_out = for_api(call, self.api)
+        call, left_out = for_api(call, self.api, self.media)
         translation = self.translate(call)
         if not left_out:
             return translation

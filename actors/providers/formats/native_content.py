@@ -1,67 +1,83 @@
-"""Leaves out of a call what belongs to other APIs: their signed reasoning, parts and tools. Pure.
+"""Adapts the content of a call to an API: leaves out what only other APIs have. Pure.
 
-A provider refuses what it did not sign itself, and blocks and tools that it doesn't have.
+A provider refuses reasoning that it did not sign itself, and parts and files that its API doesn't
+have. What can be said as text becomes text.
 """
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Set
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.providers.formats.media import kind_of, text_of
 from actors.turn import messages as chat
-from actors.turn.chat_messages import SIGNED
+from actors.turn.chat_messages import CHAT_API, SIGNED
 from actors.turn.model_call import ModelCall
 
+_UNKNOWN = chat.OtherPart({})
+_PLAIN = (chat.TextPart, chat.RefusalPart)
 
-def for_api(call: ModelCall, api: str) -> tuple[ModelCall, list[str]]:
-    """Return the call for providers of the format `api`, and the paths of what was left out."""
-    if not any(_is_foreign(message, api) for message in call.messages):
-        return call, []
-    left_out: list[str] = []
-    messages = [
-        _own(message, api, f"messages[{index}]", left_out) if _is_foreign(message, api) else message
+
+def for_api(call: ModelCall, api: str, media: Set[str]) -> tuple[ModelCall, list[str]]:
+    """Return the call for providers of the format `api`, and the paths of what was left out.
+
+    `media` are the kinds of media that the API has.
+    """
+    adapter = _Adapter(api, media, [])
+    messages = tuple(
+        adapter.message(message, index) if adapter.has_foreign(message) else message
         for index, message in enumerate(call.messages)
-    ]
-    return replace(call, messages=tuple(messages)), left_out
+    )
+    return replace(call, messages=messages), adapter.left_out
 
 
-def _is_foreign(message: chat.Message, api: str) -> bool:
-    content = message.content
-    if type(content) is tuple:
-        for part in content:
-            if isinstance(part, chat.NativePart) and part.api != api:
-                return True
-    reasoning = message.reasoning if isinstance(message, chat.AssistantMessage) else ()
-    return any(one.api not in (None, api) for one in reasoning)
+class _Adapter(Struct, frozen=True):
+    api: str
+    media: Set[str]
+    left_out: list[str]
 
+    def has_foreign(self, message: chat.Message) -> bool:
+        """Return whether a message may have something to leave out."""
+        if isinstance(message, chat.AssistantMessage) and message.reasoning:
+            return True
+        content = message.content
+        return type(content) is tuple and not all(isinstance(part, _PLAIN) for part in content)
 
-def _own(message: chat.Message, api: str, path: str, left_out: list[str]) -> chat.Message:
-    if isinstance(message.content, tuple):
-        parts = [*_parts(message.content, api, f"{path}.content", left_out)]
-        message = replace(message, content=_content(parts))
-    if isinstance(message, chat.AssistantMessage):
-        own = tuple(one for one in message.reasoning if one.api in (None, api))
-        if len(own) < len(message.reasoning):
-            left_out.append(f"{path}.{SIGNED}")
-        message = replace(message, reasoning=own)
-    return message
+    def message(self, message: chat.Message, index: int) -> chat.Message:
+        """Return the message at an index with what the API has."""
+        path = f"messages[{index}]"
+        if isinstance(message.content, tuple):
+            message = replace(message, content=self._content(message.content, path))
+        if isinstance(message, chat.AssistantMessage):
+            own = tuple(one for one in message.reasoning if one.api in (None, self.api))
+            if len(own) < len(message.reasoning):
+                self.left_out.append(f"{path}.{SIGNED}")
+            message = replace(message, reasoning=own)
+        return message
 
+    def _content(self, parts: tuple[chat.Part, ...], path: str) -> chat.Content:
+        own = [self._own(part) for part in parts]
+        if all(map(operator.is_, own, parts)):
+            return parts
+        if self.api != CHAT_API:
+            # Chat has parts of any type, but the other formats report those that they don't know.
+            return tuple(part or _UNKNOWN for part in own)
+        left_out = (index for index, part in enumerate(own) if part is None)
+        self.left_out.extend(f"{path}.content[{index}]" for index in left_out)
+        match kept := [part for part in own if part is not None]:
+            case []:
+                return ""
+            case [chat.TextPart(text, extras)] if not extras:
+                return text
+        return tuple(kept)
 
-def _content(parts: list[chat.Part]) -> chat.Content:
-    match parts:
-        case []:
-            return ""
-        case [chat.TextPart(text, extras)] if not extras:
-            return text
-    return tuple(parts)
-
-
-def _parts(
-    parts: tuple[chat.Part, ...], api: str, path: str, left_out: list[str]
-) -> Iterator[chat.Part]:
-    for index, part in enumerate(parts):
-        if not isinstance(part, chat.NativePart) or part.api == api:
-            yield part
-        elif part.text:
-            yield chat.TextPart(part.text)
-        else:
-            left_out.append(f"{path}[{index}]")
+    def _own(self, part: chat.Part) -> chat.Part | None:
+        """Return the part, or its text if that is all of it that the API has, or None."""
+        kind = kind_of(part)
+        if isinstance(part, chat.NativePart) and part.api != self.api:
+            return chat.TextPart(part.text) if part.text else None
+        if isinstance(part, chat.FilePart) and kind is None and "text" not in self.media:
+            text = text_of(part)
+            return None if text is None else chat.TextPart(text)
+        return part if kind is None or kind in self.media else None

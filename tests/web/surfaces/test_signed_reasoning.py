@@ -3,14 +3,19 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import ModelCall
-from tests.support.conversations import SURFACES, answer_on, request_of, results_for
+from tests.support.conversations import (
+    SURFACES,
+    answer_on,
+    body_for,
+    has,
+    request_of,
+    results_for,
+)
 from tests.support.edge_harness import open_harness
 from tests.support.responses_requests import last_call
 from tests.support.turn_fakes import ScriptedProvider
@@ -59,7 +64,10 @@ TOOL_CALL = {"id": CALL_ID, "type": "function", "function": {"name": "f", "argum
 GOOGLE = {"extra_content": {"google": {"thought_signature": SECRET}}}
 SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": SECRET}
 ENCRYPTED = {"type": "reasoning.encrypted", "data": SECRET, "id": "r", "index": 1}
-DETAILS = [{"type": "reasoning.text", "text": "Hm.", "signature": None, "index": 0}, ENCRYPTED]
+DETAILS: list[dict[str, Any]] = [
+    {"type": "reasoning.text", "text": "Hm.", "signature": None, "index": 0},
+    ENCRYPTED,
+]
 
 CASES: dict[str, tuple[str, bytes, list[dict[str, Any]]]] = {
     "signature": ("anthropic", blocks(SIGNED, TOOL_USE), [SIGNED, TOOL_USE]),
@@ -147,29 +155,6 @@ CASES: dict[str, tuple[str, bytes, list[dict[str, Any]]]] = {
 def chunks_of(format: str, stream: bytes) -> list[Chunk]:
     decoder = formats()[format].format.stream_decoder(str)
     return [*decoder.feed(stream), *decoder.end()]
-
-
-def body_for(format: str, call: ModelCall) -> dict[str, Any]:
-    """Return the request that a provider of this format gets."""
-    call = replace(call, upstream_model="gemini-3-pro" if format == "gemini" else "model-1")
-    body: dict[str, Any] = msgspec.json.decode(formats()[format].format.build(call, None).body)
-    return body
-
-
-def has(sent: object, wanted: object) -> bool:
-    """Return whether the wanted value, or one with more fields, is somewhere in the sent one."""
-    if covers(sent, wanted):
-        return True
-    inner = sent.values() if isinstance(sent, dict) else sent if isinstance(sent, list) else ()
-    return any(has(one, wanted) for one in inner)
-
-
-def covers(sent: object, wanted: object) -> bool:
-    if isinstance(wanted, dict) and isinstance(sent, dict):
-        return all(covers(sent.get(name), value) for name, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(sent, list) and len(wanted) == len(sent):
-        return all(map(covers, sent, wanted))
-    return sent == wanted
 
 
 def check_returned(case: str, call: ModelCall, *, surface: str) -> None:

@@ -27,6 +27,7 @@ from web.surfaces.validation import (
     unsupported,
     wrong,
 )
+from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
 _LONGEST_USER = 64
@@ -131,6 +132,7 @@ def _request(raw: Object, body: _CountBody) -> ModelRequest:
         ),
         stream=bool(body.stream),
         strict=bool(body.strict),
+        media=MediaNeeds.of(fields.media, f"messages[{len(body.messages) - 1}]."),
     )
 
 

@@ -20,10 +20,12 @@ from web.surfaces.responses.history.model_context import (
     prepare,
 )
 from web.surfaces.responses.request import ResponsesRequest
+from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
 Start = Callable[[TurnRequest], Awaitable[Turn]]
 
+_NO_MEDIA = MediaNeeds()
 _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 """Parameters of a compaction request that its summary call keeps: they identify the user."""
 
@@ -37,12 +39,14 @@ async def start_response(caller: Caller, request: ResponsesRequest, start: Start
     with service.conversations.claim(caller.principal, conversation, service.registry):
         prepared = await prepare(caller, request)
         context = await model_context(prepared)
+        call, media = _call(prepared, context), prepared.conversation.media
+        planned = _turn_request(prepared, call, media)
         turn_request = replace(
-            _turn_request(prepared, _call(prepared, context)),
+            planned,
             previous_id=prepared.history.turn_id,
             conversation=conversation,
             input_items=request.stored_input if request.store else None,
-            notes=context.notes,
+            notes=(*context.notes, *planned.notes),
         )
         return await start(turn_request)
 
@@ -66,7 +70,9 @@ async def count_input(prepared: PreparedRequest) -> int:
     return prepared.caller.service.estimates.estimate_input(str(route), call)
 
 
-def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
+def _turn_request(
+    prepared: PreparedRequest, call: ModelCall, media: MediaNeeds = _NO_MEDIA
+) -> TurnRequest:
     request = prepared.request
     asked = ModelRequest(
         model=request.model,
@@ -75,6 +81,7 @@ def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
         stream=request.stream,
         strict=request.strict,
         keep_text=request.store,
+        media=media,
     )
     return prepared.plan.turn(asked, NAME, prepared.caller.principal)
 

@@ -295,6 +295,7 @@ def _usage(usage: TokenUsage) -> Usage | None:
 
 ANTHROPIC = Format(
     api=API,
+    media=frozenset({"image", "image/anthropic", "pdf", "pdf/url", "file/anthropic", "text"}),
     path=lambda model: "/messages",
     translate=translate,
     stream_decoder=AnthropicDecoder,

@@ -10,16 +10,18 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.providers.formats import conversion
+from actors.providers.formats.media import text_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object, thinking_block
 
 _ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 _ASSISTANT_PARTS = (chat.TextPart, chat.RefusalPart, chat.NativePart)
-_USER_PARTS = (chat.TextPart, chat.ImagePart, chat.NativePart)
-_PART_FIELDS = ("cache_control", "citations", "image_url")
+_USER_PARTS = (chat.TextPart, chat.ImagePart, chat.FilePart, chat.NativePart)
+_PART_FIELDS = ("cache_control", "citations", "context", "image_url")
 """Extra fields of parts that are read here."""
 _MEDIA = {
     "image/jpeg": "image/jpeg",
@@ -129,17 +131,38 @@ def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
                 yield {**block, "citations": citations} if citations else block
         case chat.NativePart(item=item):
             yield {**item}
-        case chat.ImagePart(url, detail):
-            source = _source(url)
+        case chat.ImagePart(url, detail, file_id=file_id):
+            source = _image(url) if file_id is None else _uploaded(file_id)
             if source is None:
                 left_out.append(path)
                 return
             if detail not in (None, "auto"):
                 left_out.append(f"{path}.image_url.detail")
             yield {"type": "image", "source": source}
+        case chat.FilePart(filename=filename):
+            block = {"type": "document", "source": _document(part)}
+            given = {name: part.extras.get(name) for name in ("context", "citations")}
+            given = {"title": filename, **given}
+            yield block | {name: value for name, value in given.items() if value}
 
 
-def _source(url: str) -> Object | None:
+def _uploaded(file: chat.FileId) -> Object:
+    return {"type": "file", "file_id": file.id}
+
+
+def _document(file: chat.FilePart) -> Object:
+    if file.file_id is not None:
+        return _uploaded(file.file_id)
+    found = conversion.data_url(file.url or "")
+    if found is None:
+        return {"type": "url", "url": file.url}
+    text = text_of(replace(file, filename=None))
+    if text is not None:
+        return {"type": "text", "media_type": "text/plain", "data": text}
+    return {"type": "base64", "media_type": found[0], "data": found[1]}
+
+
+def _image(url: str) -> Object | None:
     if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
     media, data = conversion.data_url(url) or ("", "")

@@ -29,6 +29,11 @@ _MEDIA_TYPES = {
     "heif": "image/heif",
     "gif": "image/gif",
     "pdf": "application/pdf",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
 }
 _LINKED = ("http://", "https://", "gs://")
 
@@ -46,7 +51,9 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
         path = f"messages[{number}]"
         left_out += conversion.unknown_fields(message, path, "extra_content")
         if isinstance(message, chat.ToolMessage):
-            conversion.append_turn(contents, "user", [_result(message, path, names, left_out)])
+            nested = placeholder is not None
+            result = _result(message, path, names, left_out, nested=nested)
+            conversion.append_turn(contents, "user", result)
             continue
         parts = list(_parts(message, path, left_out))
         match message:
@@ -84,7 +91,7 @@ def _media(part: chat.Part, path: str, left_out: list[str]) -> Object | None:
             return _linked(url)
         case chat.AudioPart(data, form):
             return _inline(f"audio/{form}", data)
-        case chat.FilePart(str(url)):
+        case chat.FilePart(url=str(url)) | chat.VideoPart(url):
             return _linked(url)
         case _:
             return None
@@ -108,24 +115,40 @@ def _calls(
 
 
 def _result(
-    message: chat.ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
-) -> Object:
-    """Return a tool's result as a function response: an object, with the tool's name."""
+    message: chat.ToolMessage,
+    path: str,
+    names: dict[str | None, str],
+    left_out: list[str],
+    *,
+    nested: bool,
+) -> list[Object]:
+    """Return a tool's result as a function response: an object, with the tool's name.
+
+    Its media are nested in it, or come next to it for models that don't have nested ones.
+    """
     id, name = message.tool_call_id, conversion.tool_name(message, names, path, left_out)
-    text = "".join(_texts(message, path, left_out))
+    media: list[Object] = []
+    text = "".join(_texts(message, path, media, left_out))
     response = conversion.object_of(text)
     built: Object = {
         "name": name or id or "",
         "response": {"output": text} if response is None else response,
     }
-    return {"functionResponse": built | ({"id": id} if id else {})}
+    inner = {"parts": media} if media and nested else {}
+    answered: Object = {"functionResponse": built | ({"id": id} if id else {}) | inner}
+    return [answered] if nested else [answered, *media]
 
 
-def _texts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[str]:
+def _texts(
+    message: chat.Message, path: str, media: list[Object], left_out: list[str]
+) -> Iterator[str]:
+    """Yield the texts of a result; add its media to `media`."""
     for where, part in conversion.parts_of(message, path):
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 yield text
+            case _ if (medium := _media(part, where, left_out)) is not None:
+                media.append(medium)
             case _:
                 left_out.append(where)
 

@@ -281,6 +281,7 @@ def _token(token: Token) -> dict[str, object]:
 
 GEMINI = Format(
     api=API,
+    media=frozenset({"image", "pdf", "pdf/url", "file", "file/url", "audio", "video", "text"}),
     path=path_of,
     translate=translate,
     stream_decoder=GeminiDecoder,

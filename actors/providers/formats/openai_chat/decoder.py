@@ -140,6 +140,7 @@ def _usage(usage: TokenUsage) -> Usage | None:
 
 OPENAI_CHAT = Format(
     api=CHAT_API,
+    media=frozenset({"image", "pdf", "file", "file/openai", "audio", "video"}),
     path=lambda model: "/chat/completions",
     translate=translate,
     stream_decoder=OpenAIChatDecoder,

@@ -205,6 +205,19 @@ class ResponsesWholeDecoder(WholeReader, Document[Response]):
 
 OPENAI_RESPONSES = Format(
     api=API,
+    media=frozenset(
+        {
+            "image",
+            "image/openai",
+            "pdf",
+            "pdf/url",
+            "file",
+            "file/url",
+            "file/openai",
+            "audio",
+            "text",
+        }
+    ),
     path=lambda model: PATH,
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,

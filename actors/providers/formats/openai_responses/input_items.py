@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from actors.providers.formats.conversion import interleaved, parts_of, unknown_fields
+from actors.providers.formats.media import media_type_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
@@ -94,15 +95,30 @@ def _input_part(part: chat.Part) -> Object | None:
     match part:
         case chat.TextPart(text, extras):
             return {**extras, "type": "input_text", "text": text}
-        case chat.ImagePart(url, detail, extras):
-            kind = {"type": "input_image", "detail": detail or "auto"}
-            return {**extras, **kind, "image_url": url}
-        case chat.FilePart(data, file_id, filename, extras):
-            given = {"file_data": data, "file_id": file_id, "filename": filename}
-            file = {name: value for name, value in given.items() if value is not None}
-            return {**extras, "type": "input_file", **file}
+        case chat.ImagePart(extras=extras) | chat.FilePart(extras=extras):
+            return {**extras, **media_part(part)}
+        case chat.AudioPart(extras=extras):
+            return {**extras, **media_part(part)}
         case _:
             return None
+
+
+def media_part(part: chat.ImagePart | chat.FilePart | chat.AudioPart | chat.VideoPart) -> Object:
+    """Return the part for a medium, without its `extras`."""
+    match part:
+        case chat.ImagePart(url, detail, file_id=file_id):
+            source = {"image_url": url} if file_id is None else {"file_id": file_id.id}
+            return {"type": "input_image", "detail": detail or "auto", **source}
+        case chat.AudioPart(data, form):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
+        case chat.VideoPart(url):
+            return {"type": "input_video", "video_url": url}
+        case chat.FilePart(file_id=chat.FileId(id=id)):
+            return {"type": "input_file", "file_id": id}
+        case chat.FilePart(url=str(url), filename=name) if media_type_of(url) is not None:
+            return {"type": "input_file", "filename": name or "document.pdf", "file_data": url}
+        case _:
+            return {"type": "input_file", "file_url": part.url}
 
 
 def _output_part(part: chat.Part) -> Object | None:

@@ -358,6 +358,7 @@ def image_block(**source: object) -> dict[str, object]:
     return asked({"type": "image", "source": source})
 
 
+BAD_PDF = {"type": "base64", "media_type": "application/pdf", "data": "?"}
 WRONG: list[tuple[dict[str, object], str, str]] = [
     ({"model": None}, "model", "invalid_value"),
     ({"model": ""}, "model", "invalid_value"),
@@ -377,7 +378,33 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
     (asked("Hi"), "messages[1].content[0]", "invalid_value"),
     (asked({}), "messages[1].content[0].type", "unsupported_content_type"),
     (asked({"type": []}), "messages[1].content[0].type", "unsupported_content_type"),
-    (asked({"type": "document"}), "messages[1].content[0].type", "unsupported_content_type"),
+    (asked({"type": "hologram"}), "messages[1].content[0].type", "unsupported_content_type"),
+    (asked({"type": "document"}), "messages[1].content[0].source", "missing_required_parameter"),
+    (
+        asked({"type": "document", "source": {"type": "magic"}}),
+        "messages[1].content[0].source.type",
+        "invalid_value",
+    ),
+    (
+        asked({"type": "document", "source": BAD_PDF}),
+        "messages[1].content[0].source.data",
+        "invalid_value",
+    ),
+    (
+        asked({"type": "document", "source": {"type": "text"}}),
+        "messages[1].content[0].source.data",
+        "missing_required_parameter",
+    ),
+    (
+        asked({"type": "search_result", "title": "t", "content": []}),
+        "messages[1].content[0].source",
+        "missing_required_parameter",
+    ),
+    (
+        asked({"type": "tool_reference"}),
+        "messages[1].content[0].tool_name",
+        "missing_required_parameter",
+    ),
     (asked(CALL), "messages[1].content[0].type", "unsupported_content_type"),
     (asked({"type": "text"}), "messages[1].content[0].text", "missing_required_parameter"),
     (asked({"type": "text", "text": 1}), "messages[1].content[0].text", "invalid_value"),
@@ -393,7 +420,7 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
     ),
     (asked({"type": "image"}), "messages[1].content[0].source", "missing_required_parameter"),
     (
-        image_block(type="file", file_id="x"),
+        image_block(type="magic", file_id="x"),
         "messages[1].content[0].source.type",
         "invalid_image_url",
     ),
@@ -473,7 +500,7 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
     (asked(RESULT | {"is_error": "yes"}), "messages[1].content[0].is_error", "invalid_value"),
     (asked(RESULT | {"content": 1}), "messages[1].content[0].content", "invalid_value"),
     (
-        asked(RESULT | {"content": [{"type": "document"}]}),
+        asked(RESULT | {"content": [RESULT]}),
         "messages[1].content[0].content[0].type",
         "unsupported_content_type",
     ),

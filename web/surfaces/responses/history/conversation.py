@@ -4,13 +4,20 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from actors.providers.formats.media import kind_of
 from actors.turn.events import Warning
 from web.http.api_error import ApiError, invalid
 from web.surfaces.responses.history.history import Chain
-from web.surfaces.responses.history.message_groups import MessageGroup, MessageGroups, Mismatch
+from web.surfaces.responses.history.message_groups import (
+    MessageGroup,
+    MessageGroups,
+    Mismatch,
+    parts_in,
+)
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.request import HistorySource, ResponsesRequest
 from web.surfaces.validation import wrong
+from web.turns.media_needs import MediaNeeds
 
 _CALLS = "function_call_mismatch"
 _REFERENCE = "item_reference"
@@ -24,6 +31,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     groups: list[MessageGroup]
     warnings: tuple[Warning, ...]
     """Warnings about parts of the history that cannot be sent."""
+    media: MediaNeeds
 
 
 def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
@@ -45,7 +53,19 @@ def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
         instructions=chain.instructions if request.instructions is None else request.instructions,
         groups=finished,
         warnings=_warnings(groups, chain, len(chain.items) - len(history)),
+        media=MediaNeeds(_newest_media(request.input), frozenset(groups.media)),
     )
+
+
+def _newest_media(items: Sequence[Item]) -> dict[str, str]:
+    """Return the kinds of media in the last item of the input, by their paths."""
+    last = items[-1] if items else {}
+    return {
+        f"input[{len(items) - 1}].{name}[{index}]": kind
+        for name in ("content", "output")
+        for index, part in enumerate(parts_in(last.get(name)))
+        if (kind := kind_of(part)) is not None
+    }
 
 
 def _check_references(items: Sequence[Item], chain: Chain) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.providers.formats.media import kind_of
 from actors.turn import messages
+from actors.turn.chat_messages import read_part
 from actors.turn.messages import (
     Content,
     Message,
@@ -90,6 +92,8 @@ class MessageGroups:
         self._calls: dict[str, tuple[_Answer, int]] = {}
         """Calls without a result, by call id, with the index of the item."""
         self._answered: set[str] = set()
+        self.media: set[str] = set()
+        """Kinds of media in the messages."""
         self._place = 0
 
     def add(self, items: Iterable[Item], *, forgiving: bool = False) -> None:
@@ -123,7 +127,9 @@ class MessageGroups:
             case "message" if item["role"] == "assistant":
                 self._assistant_content(content_of(item["content"]) or "")
             case "message":
-                self._other(_message(item["role"], content_of(item["content"])))
+                content = content_of(item["content"])
+                self.media |= kinds_in(content)
+                self._other(_message(item["role"], content))
             case "function_call":
                 self._call(item)
             case "function_call_output":
@@ -169,6 +175,7 @@ class MessageGroups:
             text = f"the function call {call_id!r:.200} of this output {why}."
             raise Mismatch(self._place, text)
         content = content_of(item["output"])
+        self.media |= kinds_in(content)
         answer.results.append(ToolMessage(content=content, tool_call_id=call_id))
         self._answered.add(call_id)
         self._drop_reasoning()
@@ -205,7 +212,19 @@ def content_of(parts: JSON) -> Content:
     """Convert an item's content or output to a message's; a single plain text is a string."""
     if not isinstance(parts, list):
         return str(parts)
-    return _plain_text(parts) or joined([_part(part) for part in parts if isinstance(part, dict)])
+    return _plain_text(parts) or joined(parts_in(parts))
+
+
+def parts_in(content: JSON) -> list[Part]:
+    """Return the parts of an item's content or output; a string has none."""
+    given = content if isinstance(content, list) else ()
+    return [_part(part) for part in given if isinstance(part, dict)]
+
+
+def kinds_in(content: Content) -> set[str]:
+    """Return the kinds of media in a message's content."""
+    parts = content if isinstance(content, tuple) else ()
+    return {kind for part in parts if (kind := kind_of(part)) is not None}
 
 
 def _plain_text(parts: list[JSON]) -> str | None:
@@ -228,12 +247,37 @@ def _part(part: Item) -> Part:
         case "refusal":
             return messages.RefusalPart(str(part["refusal"]))
         case "input_image":
-            detail = part.get("detail")
-            shown = None if detail in (None, "auto") else str(detail)
-            return messages.ImagePart(
-                str(part["image_url"]), shown, _others(part, "image_url", "detail")
+            return _image(part)
+        case "input_audio":
+            return read_part(part)
+        case "input_video":
+            return messages.VideoPart(str(part["video_url"]), _others(part, "video_url"))
+        case "input_file":
+            names = ("file_data", "file_url", "file_id", "filename")
+            data, url, _, filename = (part.get(name) for name in names)
+            return messages.FilePart(
+                url=_text(data) or _text(url),
+                file_id=_file_id(part),
+                filename=_text(filename),
+                extras=_others(part, *names),
             )
     return messages.OtherPart(part)
+
+
+def _image(part: Item) -> Part:
+    detail = part.get("detail")
+    shown = None if detail in (None, "auto") else str(detail)
+    others = _others(part, "image_url", "file_id", "detail")
+    return messages.ImagePart(str(part.get("image_url", "")), shown, others, _file_id(part))
+
+
+def _file_id(part: Item) -> messages.FileId | None:
+    id = part.get("file_id")
+    return messages.FileId("openai", id) if isinstance(id, str) else None
+
+
+def _text(value: JSON) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _others(part: Item, *known: str) -> Item:
