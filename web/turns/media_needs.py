@@ -41,6 +41,8 @@ class MediaNeeds(Struct, frozen=True):
 class TakenMedia(Struct, frozen=True):
     """The kinds of media that a route can take."""
 
+    api: str | None
+    """API of its format, or None for one that takes the requests of all."""
     kinds: frozenset[str] | None
     """Kinds that its format has, or None for all."""
     capabilities: Capabilities

@@ -1,14 +1,15 @@
 """Maps model names to plans (routes, timeouts, price, mode), computed once at startup."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from actors.turn.store_records import Principal
 from web.config import Config, Model, ModelRoute, Simulated, formats
-from web.http.api_error import ApiError, not_found, unavailable
-from web.turns.media_needs import Fitting, MediaNeeds, TakenMedia, fit_media
+from web.http.api_error import ApiError, invalid, not_found, unavailable
+from web.turns.media_needs import CODE, Fitting, MediaNeeds, TakenMedia, fit_media
 
 _NAMES_SHOWN = 50
 
@@ -25,6 +26,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     keep_text: bool = True
     media: MediaNeeds = MediaNeeds()
     """The media of the call; without them, no route is skipped for what its format lacks."""
+    only_api: str | None = None
+    """API whose providers alone can run the tool that `tool_choice` demands, or None for any."""
 
 
 class TurnPlan(Struct, frozen=True):
@@ -47,9 +50,10 @@ class TurnPlan(Struct, frozen=True):
         """Return the turn request for a request with this plan.
 
         Without `stream` the answer can still be replaced, as the client sees nothing before its
-        end. Raises `ApiError` (400) if no route can take the media of the newest message.
+        end. Raises `ApiError` (400) if no route can take the media of the newest message, or run
+        the tool that the model must call.
         """
-        fitting = Fitting(self.routes, request.call)
+        fitting = Fitting(self._routes(request), request.call)
         if request.media.kinds:
             fitting = fit_media(fitting, self.taken, request.media, strict=request.strict)
         return TurnRequest(
@@ -71,6 +75,17 @@ class TurnPlan(Struct, frozen=True):
             strict=request.strict,
             replaceable=not request.stream,
         )
+
+    def _routes(self, request: ModelRequest) -> tuple[PlannedRoute, ...]:
+        if request.only_api is None:
+            return self.routes
+        able = [one.api in (None, request.only_api) for one in self.taken]
+        if not any(able):
+            text = "tool_choice: no route of this model can run the tool that it demands."
+            raise invalid(text, param="tool_choice", code=CODE)
+        unfit = "unsupported: tool_choice"
+        pairs = zip(self.routes, able, strict=True)
+        return tuple(route if can else replace(route, unfit=unfit) for route, can in pairs)
 
 
 class Planner:
@@ -150,7 +165,9 @@ class Planner:
     def _taken(self, model: Model | None, entry: ModelRoute) -> TakenMedia:
         spec = self._formats.get(self._config.providers[entry.route.provider].format)
         capabilities = model.capabilities_of(entry) if model else Capabilities()
-        return TakenMedia(spec.format.media if spec else None, capabilities)
+        if spec is None:
+            return TakenMedia(None, None, capabilities)
+        return TakenMedia(spec.format.api, spec.format.media, capabilities)
 
     def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:
         return PlannedRoute(

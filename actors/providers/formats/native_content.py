@@ -1,10 +1,11 @@
 """Adapts the content of a call to an API: leaves out what only other APIs have. Pure.
 
-A provider refuses reasoning that it did not sign itself, and parts and files that its API doesn't
-have. What can be said as text becomes text.
+A provider refuses reasoning that it did not sign itself, and parts, files and tools that its API
+doesn't have. What can be said as text becomes text.
 """
 
 import operator
+import re
 from collections.abc import Set
 
 from msgspec import Struct
@@ -12,10 +13,13 @@ from msgspec.structs import replace
 
 from actors.providers.formats.media import kind_of, text_of
 from actors.turn import messages as chat
-from actors.turn.chat_messages import CHAT_API, SIGNED
+from actors.turn.chat_messages import CHAT_API, SIGNED, THINKING_API
+from actors.turn.messages import JSON, Extras
 from actors.turn.model_call import ModelCall
 
 _UNKNOWN = chat.OtherPart({})
+_ANTHROPIC_TOOL = re.compile(r"[a-z_]{1,100}_20\d{6}|mcp_toolset")
+"""Types of tools of Anthropic's API, which end in a date, such as `web_search_20250305`."""
 _PLAIN = (chat.TextPart, chat.RefusalPart)
 
 
@@ -25,11 +29,18 @@ def for_api(call: ModelCall, api: str, media: Set[str]) -> tuple[ModelCall, list
     `media` are the kinds of media that the API has.
     """
     adapter = _Adapter(api, media, [])
+    call = replace(call, parameters=adapter.parameters(call.parameters))
     messages = tuple(
         adapter.message(message, index) if adapter.has_foreign(message) else message
         for index, message in enumerate(call.messages)
     )
     return replace(call, messages=messages), adapter.left_out
+
+
+def is_anthropic_tool(tool: JSON) -> bool:
+    """Return whether this is one of the tools that Anthropic's models know or its servers run."""
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    return isinstance(kind, str) and _ANTHROPIC_TOOL.fullmatch(kind) is not None
 
 
 class _Adapter(Struct, frozen=True):
@@ -43,6 +54,21 @@ class _Adapter(Struct, frozen=True):
             return True
         content = message.content
         return type(content) is tuple and not all(isinstance(part, _PLAIN) for part in content)
+
+    def parameters(self, parameters: Extras) -> Extras:
+        """Return the parameters without the tools of other APIs."""
+        tools = parameters.get("tools")
+        if self.api == THINKING_API or not isinstance(tools, list):
+            return parameters
+        kept = [tool for tool in tools if not is_anthropic_tool(tool)]
+        if len(kept) == len(tools):
+            return parameters
+        for index, tool in enumerate(tools):
+            if is_anthropic_tool(tool):
+                self.left_out.append(f"tools[{index}] ({tool['type']})")
+        removed = ("tools",) if kept else ("tools", "tool_choice", "parallel_tool_calls")
+        rest = {name: value for name, value in parameters.items() if name not in removed}
+        return rest | ({"tools": kept} if kept else {})
 
     def message(self, message: chat.Message, index: int) -> chat.Message:
         """Return the message at an index with what the API has."""

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from actors.turn.chunks import Chunk
 from actors.turn.model_call import ModelCall
 from tests.support.conversations import (
     SURFACES,
@@ -17,44 +16,13 @@ from tests.support.conversations import (
     results_for,
 )
 from tests.support.edge_harness import open_harness
+from tests.support.provider_streams import blocks, chunks_of, deltas, output, parts
 from tests.support.responses_requests import last_call
 from tests.support.turn_fakes import ScriptedProvider
 from web.config.provider_settings import formats
 
 SECRET = "U0lHTkVE"
 CALL_ID = "call_a"
-
-
-def sse(*frames: dict[str, Any]) -> bytes:
-    return b"".join(b"data: " + json.dumps(frame).encode() + b"\n\n" for frame in frames)
-
-
-def blocks(*content: dict[str, Any]) -> bytes:
-    """Return the stream of a message with these blocks, each whole in its start."""
-    starts = [
-        event
-        for index, block in enumerate(content)
-        for event in (
-            {"type": "content_block_start", "index": index, "content_block": block},
-            {"type": "content_block_stop", "index": index},
-        )
-    ]
-    return sse(*starts, {"type": "message_delta", "delta": {"stop_reason": "tool_use"}})
-
-
-def parts(*content: dict[str, Any]) -> bytes:
-    candidate = {"content": {"role": "model", "parts": content}, "finishReason": "STOP"}
-    return sse({"candidates": [candidate]})
-
-
-def output(*items: dict[str, Any]) -> bytes:
-    response = {"status": "completed", "output": items}
-    return sse({"type": "response.completed", "response": response})
-
-
-def deltas(*pieces: dict[str, Any]) -> bytes:
-    chunks = [{"choices": [{"index": 0, "delta": piece}]} for piece in pieces]
-    return sse(*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
 
 
 TOOL_USE = {"type": "tool_use", "id": CALL_ID, "name": "f", "input": {"a": 1}}
@@ -150,11 +118,6 @@ CASES: dict[str, tuple[str, bytes, list[dict[str, Any]]]] = {
     ),
 }
 """Answers by what they have: format, stream, and the objects that are sent back."""
-
-
-def chunks_of(format: str, stream: bytes) -> list[Chunk]:
-    decoder = formats()[format].format.stream_decoder(str)
-    return [*decoder.feed(stream), *decoder.end()]
 
 
 def check_returned(case: str, call: ModelCall, *, surface: str) -> None:

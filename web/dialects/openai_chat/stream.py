@@ -29,6 +29,7 @@ FINISH_REASONS = {
     Reason.LENGTH: "length",
     Reason.TOOL_CALLS: "tool_calls",
     Reason.CONTENT_FILTER: "content_filter",
+    Reason.PAUSE_TURN: "stop",
     Reason.SIZE_LIMIT: "length",
     Reason.GUARD_BLOCKED: "content_filter",
 }

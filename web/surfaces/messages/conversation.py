@@ -188,7 +188,9 @@ def _call(block: Block) -> ToolCall:
     for field in sorted(extras.keys() - {"cache_control"}):
         raise block.wrong(field, "unknown field of a tool_use block. Remove it.")
     if block.values.get("caller") not in (None, {"type": "direct"}):
-        raise block.wrong("caller", "must be of type direct: the model made the call itself.")
+        # One of the provider's tools made the call, and the API wants to know which.
+        block.vendor_fields.add("caller")
+        extras |= {"caller": block.object("caller").values}
     return ToolCall(block.text("id"), block.text("name"), arguments, extras)
 
 

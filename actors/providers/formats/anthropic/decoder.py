@@ -24,10 +24,11 @@ _FINISHES = {
     "model_context_window_exceeded": Reason.LENGTH,
     "tool_use": Reason.TOOL_CALLS,
     "refusal": Reason.CONTENT_FILTER,
+    "pause_turn": Reason.PAUSE_TURN,
 }
 """Finish reasons by `stop_reason`.
 
-Any other value means `stop`: `end_turn`, `stop_sequence`, `pause_turn` and future ones."""
+Any other value means `stop`: `end_turn`, `stop_sequence` and future ones."""
 
 _STATUSES = {
     "invalid_request_error": 400,

@@ -150,7 +150,7 @@ class _Request:
     def _tools(self) -> list[Object]:
         """Return the tools; add the paths of entries that aren't tools to `left_out`.
 
-        An entry with a `name` but no `function` is one of the API's own tools and passes unchanged.
+        One of the API's own tools, and an entry with a `name` but no `function`, pass unchanged.
         """
         found: list[Object] = []
         value = self._take("tools")
@@ -162,7 +162,7 @@ class _Request:
                     path = f"tools[{index}].function"
                     self.left_out += extra_fields(function, path, *_FUNCTION)
                     found.append(dict(_tool(entry, function)))
-                case {"name": str()}:
+                case {"name": str()} | {"type": "mcp_toolset"}:
                     found.append(entry)
                 case _:
                     self.left_out.append(f"tools[{index}]")

@@ -225,7 +225,7 @@ def test_no_frame_breaks_the_decoder(
     [
         ("end_turn", Reason.STOP),
         ("stop_sequence", Reason.STOP),
-        ("pause_turn", Reason.STOP),
+        ("pause_turn", Reason.PAUSE_TURN),
         ("a_reason_to_come", Reason.STOP),
         ("max_tokens", Reason.LENGTH),
         ("model_context_window_exceeded", Reason.LENGTH),
