@@ -87,11 +87,13 @@ def _message(message: Fields, media: Media) -> Message:
     message.required("role")
     message.one_of("role", _ROLES)
     list(message.objects("tool_calls"))
-    content = message.values.get("content")
+    # Citations belong to answers; requests to providers have no field for them.
+    values = message.rest("annotations")
+    content = values.get("content")
     if content is None or isinstance(content, str):
-        return read_message(message.values)
+        return read_message(values)
     parts = flat_parts(content, message.at("content"), media)
-    return replace(read_message(message.values | {"content": None}), content=tuple(parts))
+    return replace(read_message(values | {"content": None}), content=tuple(parts))
 
 
 def _check_tools(body: Fields) -> None:

@@ -215,11 +215,24 @@ def _part(block: Block, types: Sequence[str] = _PARTS) -> Part:
     if not isinstance(kind, str) or kind not in types:
         raise _unknown_type(block, types)
     if kind == "text":
-        return TextPart(block.text("text"), block.extras("type", "text"))
+        return _text(block)
     part = _READERS[kind](block)
     if (medium := kind_of(part)) is not None:
         block.media[block.path] = medium
     return part
+
+
+def _text(block: Block) -> Part:
+    """Read a text, without the citations by other APIs, which have an empty `encrypted_index`."""
+    text, citations = block.text("text"), block.values.get("citations")
+    if isinstance(citations, list):
+        own = [one for one in citations if not _is_foreign(one)]
+        block = block.child({**block.values, "citations": own or None}, block.path)
+    return TextPart(text, block.extras("type", "text"))
+
+
+def _is_foreign(citation: JSON) -> bool:
+    return isinstance(citation, dict) and citation.get("encrypted_index") == ""
 
 
 def _image(block: Block) -> Part:
