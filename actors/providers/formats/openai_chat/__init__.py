@@ -4,6 +4,7 @@
   there is no `request` module
 - `frames`: the chunks that are read
 - `opaque_fields`: collects states of reasoning, and citations
+- `google_signatures`: signs calls from elsewhere for models that want it
 - `tool_calls`: assigns pieces of an answer to tool calls
 
 Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in

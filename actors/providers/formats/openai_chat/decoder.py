@@ -7,6 +7,7 @@ from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, TokenUsage
+from actors.providers.formats.openai_chat.google_signatures import with_signatures
 from actors.providers.formats.openai_chat.opaque_fields import (
     OpaqueFields,
     call_extras,
@@ -44,7 +45,7 @@ def translate(call: ModelCall) -> Translation:
     body = {
         **call.parameters,
         "model": call.upstream_model,
-        "messages": write_messages(call.messages),
+        "messages": write_messages(with_signatures(call.messages, call.upstream_model)),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
