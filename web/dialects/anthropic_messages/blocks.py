@@ -23,10 +23,12 @@ from actors.answer.changes import (
     ItemKind,
     ItemOpened,
 )
+from actors.answer.items import item_of
 from actors.turn.events import AnyEvent
 from web.dialects.anthropic_messages.opaque_fields import (
     call_extras,
     citation_of,
+    is_state_alone,
     native_input,
     thinking_fields,
     without_input,
@@ -80,6 +82,12 @@ class Blocks:
         self._begun = 0
         self._open: GrowingItem | None = None
         self._waiting: deque[GrowingItem] = deque()
+        self._last: ItemKind | None = None
+        """Kind of the last item that is shown or waiting."""
+        self._withheld: list[GrowingItem] = []
+        """States behind a text, which are shown only if another block follows.
+
+        Some clients take the last block for the answer."""
         self._part: GrowingPart | None = None
         self._shown_pieces = 0
         """Number of pieces of `_part` that have been shown."""
@@ -128,6 +136,12 @@ class Blocks:
         return None if self._waiting or self._builder.text_pieces is None else self._begun - 1
 
     def _opened(self, item: GrowingItem, shown: list[BlockEvent]) -> None:
+        if self._last is ItemKind.MESSAGE and is_state_alone(item_of(item)):
+            self._withheld.append(item)
+            return
+        self._waiting += self._withheld
+        self._withheld.clear()
+        self._last = item.kind
         if self._waiting or (self._open is not None and not _is_complete(self._open)):
             self._waiting.append(item)
             return

@@ -22,6 +22,7 @@ from web.dialects.anthropic_messages.blocks import CUSTOM_INPUT, NATIVE_API
 from web.dialects.anthropic_messages.opaque_fields import (
     call_extras,
     citation_of,
+    is_state_alone,
     thinking_fields,
 )
 from web.dialects.anthropic_messages.stream import (
@@ -50,8 +51,8 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("the journal must begin with Started and end with Ended")
     whole = message_object(started, ended.upstream_model or started.model)
-    items = items_of(answer or fold(journal))
-    whole["content"] = [_block(item) for item in items if is_shown(item)]
+    items = [item for item in items_of(answer or fold(journal)) if is_shown(item)]
+    whole["content"] = [_block(item) for item in _without_last_state(items)]
     whole |= stopped(STOP_REASONS[ended.reason])
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)
@@ -61,6 +62,14 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
 def is_shown(item: Item) -> bool:
     """Return False for items that only other APIs have."""
     return not isinstance(item, NativeItem) or item.api == NATIVE_API
+
+
+def _without_last_state(items: list[Item]) -> list[Item]:
+    """Return the items without states behind a last text, as in `Blocks`."""
+    end = len(items)
+    while end and is_state_alone(items[end - 1]):
+        end -= 1
+    return items[:end] if end and isinstance(items[end - 1], MessageItem) else items
 
 
 def _block(item: Item) -> object:

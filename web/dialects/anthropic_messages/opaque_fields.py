@@ -7,6 +7,7 @@ API has for its own: sealed, or marked by an empty `encrypted_index`.
 import msgspec
 from msgspec import Raw, Struct
 
+from actors.answer.items import Item, ReasoningItem
 from actors.providers.formats.conversion import object_of
 from actors.turn.chat_messages import THINKING_API, thinking_block
 from actors.turn.messages import JSON, sealed
@@ -20,6 +21,13 @@ def thinking_fields(text: str, api: str | None, state: str | None) -> dict[str, 
         return thinking_block(text, object_of(state) or {})
     name = "signature" if text else "data"
     return thinking_block(text, {name: sealed(api, state)})
+
+
+def is_state_alone(item: Item) -> bool:
+    """Return whether an item is nothing but the state of another API's reasoning."""
+    if not isinstance(item, ReasoningItem) or item.text:
+        return False
+    return item.state is not None and item.api != THINKING_API
 
 
 def call_extras(extras: str | None) -> dict[str, JSON]:

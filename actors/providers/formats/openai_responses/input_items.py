@@ -88,7 +88,7 @@ class _Conversation:
 
 def _reasoning(reasoning: chat.Reasoning) -> Object:
     summary = [{"type": "summary_text", "text": reasoning.text}] if reasoning.text else []
-    return {"type": "reasoning", "summary": summary, **reasoning.state}
+    return {**reasoning.state, "type": "reasoning", "summary": summary}
 
 
 def _input_part(part: chat.Part) -> Object | None:
