@@ -45,7 +45,7 @@ from actors.turn.events import (
 from actors.turn.outcome import Reason, Status
 from actors.turn.request import TurnRequest
 
-_WHOLE = frozenset({Reason.STOP, Reason.TOOL_CALLS})
+_WHOLE = frozenset({Reason.STOP, Reason.TOOL_CALLS, Reason.PAUSE_TURN})
 """Reasons of an end that leaves no item unfinished."""
 
 _ITEM_OF = {

@@ -35,7 +35,10 @@ _SKIP_TEXTS = {
 }
 """Reason and remedy by skip reason; the others are caused by the request."""
 
-_REQUEST_REASONS = ("no_images", "no_tools", "no_reasoning", "context_window", "unsupported")
+_REQUEST_REASONS = (
+    *("no_images", "no_files", "no_audio", "no_video", "no_tools", "no_reasoning"),
+    *("context_window", "unsupported"),
+)
 """Prefixes of the skip reasons that are caused by the request."""
 
 _STATUSES = {FailureClass.CONTEXT_LENGTH: 400, FailureClass.RATE_LIMITED: 429}

@@ -20,6 +20,16 @@ REASONING = "reasoning_content"
 """Message field for reasoning: not part of Chat, but used by some servers that speak it."""
 SIGNED = "thinking_blocks"
 """Message field for signed reasoning, as Anthropic's blocks, which other gateways use too."""
+DETAILS = "reasoning_details"
+"""Message field for opaque reasoning: OpenRouter's, which many clients send back."""
+THINKING_API = "anthropic"
+"""Format of the providers that sign thinking blocks."""
+CHAT_API = "openai-chat"
+"""Format of the providers of this form; the state of their reasoning are fields of a message."""
+STATE_FIELDS = (DETAILS, SIGNED, "extra_content")
+"""Their names."""
+OF_CALL = "call"
+"""Field of such a state that has fields of the next tool call."""
 
 
 def read_messages(messages: Iterable[Mapping[str, JSON]]) -> tuple[chat.Message, ...]:
@@ -70,8 +80,12 @@ def read_part(part: JSON) -> chat.Part:
         case {"type": "file", "file": dict()}:
             file = _take_inner(fields, "file")
             names = ("file_data", "file_id", "filename")
-            data, file_id, filename = (_take(file, name, str) for name in names)
+            data, id, filename = (_take(file, name, str) for name in names)
+            file_id = None if id is None else chat.FileId("openai", id)
             return chat.FilePart(data, file_id, filename, _nested(fields, "file", file))
+        case {"type": "video_url", "video_url": {"url": str(url)}}:
+            video = _take_inner(fields, "video_url", "url")
+            return chat.VideoPart(url, _nested(fields, "video_url", video))
         case _:
             return chat.OtherPart(fields)
 
@@ -98,19 +112,54 @@ def write_messages(messages: Iterable[chat.Message]) -> list[Object]:
 
 
 def write_message(message: chat.Message) -> Object:
-    """Return a Chat message."""
+    """Return a Chat message, with the state that a provider of this form sent with it."""
     written: Object = {"role": message.role, "content": write_content(message.content)}
     match message:
         case chat.AssistantMessage():
+            written |= _state_fields(message)
             written |= _given(
                 refusal=message.refusal,
-                tool_calls=list(map(write_call, message.tool_calls)) or None,
+                tool_calls=_calls(message) or None,
                 reasoning_content=plain_reasoning(message) or None,
                 thinking_blocks=signed_blocks(message) or None,
             )
         case chat.ToolMessage(tool_call_id=id, name=name, is_error=failed):
             written |= _given(tool_call_id=id, name=name, is_error=failed or None)
     return written | message.extras
+
+
+def _calls(message: chat.AssistantMessage) -> list[Object]:
+    signed = {
+        chat.next_call(message, one): one.state[OF_CALL]
+        for one in message.reasoning
+        if one.api == CHAT_API and OF_CALL in one.state
+    }
+    calls = []
+    for index, call in enumerate(message.tool_calls):
+        state = signed.get(index)
+        calls.append((state if isinstance(state, dict) else {}) | write_call(call))
+    return calls
+
+
+def _state_fields(message: chat.AssistantMessage) -> Object:
+    """Return the fields with the state of the whole message."""
+    fields: Object = {}
+    for one in message.reasoning:
+        if one.api == CHAT_API:
+            given = {name: one.state[name] for name in STATE_FIELDS if name in one.state}
+            add_fields(fields, given)
+    return fields
+
+
+def add_fields(fields: Object, more: Mapping[str, JSON]) -> None:
+    """Add fields to others; a list is added to the end of another one."""
+    for name, value in more.items():
+        before = fields.get(name)
+        if isinstance(value, list):
+            fields[name] = before = before if isinstance(before, list) else []
+            before += value
+        else:
+            fields[name] = value
 
 
 def write_content(content: chat.Content) -> JSON:
@@ -129,13 +178,16 @@ def write_part(part: chat.Part) -> Object:
             return {"type": "refusal", "refusal": part.refusal, **part.extras}
         case chat.ImagePart():
             return _with("image_url", part.extras, url=part.url, detail=part.detail)
+        case chat.VideoPart():
+            return _with("video_url", part.extras, url=part.url)
         case chat.AudioPart():
             return _with("input_audio", part.extras, data=part.data, format=part.format)
         case chat.FilePart():
-            names = {"file_data": part.data, "file_id": part.file_id, "filename": part.filename}
+            id = None if part.file_id is None else part.file_id.id
+            names = {"file_data": part.url, "file_id": id, "filename": part.filename}
             return _with("file", part.extras, **names)
-        case chat.DocumentPart():
-            return _with("file", part.extras, file_data=part.url, filename=part.title)
+        case chat.NativePart():
+            return {**part.item}
         case chat.OtherPart():
             return {**part.extras}
 
@@ -163,53 +215,79 @@ def _assistant(content: chat.Content, fields: Object) -> chat.AssistantMessage:
 
 
 def plain_reasoning(message: chat.AssistantMessage) -> str:
-    """Return the reasoning without a signature, joined."""
-    return "\n\n".join([one.text for one in message.reasoning if not is_signed(one)])
-
-
-def is_signed(reasoning: chat.Reasoning) -> bool:
-    """Return True if only the API that produced the reasoning accepts it."""
-    return reasoning.signature is not None or reasoning.redacted is not None
+    """Return the reasoning that has no signature in it, joined."""
+    plain = (one.text for one in message.reasoning if one.api in (None, CHAT_API))
+    return "\n\n".join([text for text in plain if text])
 
 
 def signed_blocks(message: chat.AssistantMessage) -> list[Object]:
-    """Return the signed and redacted reasoning as Anthropic's blocks."""
-    return [_signed_block(one) for one in message.reasoning if is_signed(one)]
+    """Return the reasoning that Anthropic's API signed or redacted, as its blocks."""
+    signed = (one for one in message.reasoning if one.api == THINKING_API)
+    return [thinking_block(one.text, one.state) for one in signed]
 
 
-def _signed_block(reasoning: chat.Reasoning) -> Object:
-    if reasoning.redacted is not None:
-        return {"type": "redacted_thinking", "data": reasoning.redacted, **reasoning.extras}
-    return {
-        "type": "thinking",
-        "thinking": reasoning.text,
-        "signature": reasoning.signature,
-        **reasoning.extras,
-    }
+def thinking_block(text: str, state: chat.Extras) -> Object:
+    """Return reasoning in the form of Anthropic's API, with its state in that form."""
+    if "data" in state:
+        return {**state, "type": "redacted_thinking"}
+    return {**state, "type": "thinking", "thinking": text}
+
+
+def read_thinking_block(block: JSON) -> chat.Reasoning | None:
+    """Return the reasoning in a signed or redacted block, or None if it isn't one.
+
+    The signature may be the sealed state of another API.
+    """
+    match block:
+        case {"type": "thinking", "thinking": str(text), "signature": str(opaque)} if opaque:
+            known: tuple[str, ...] = ("type", "thinking")
+        case {"type": "redacted_thinking", "data": str(opaque)}:
+            text, known = "", ("type",)
+        case _:
+            return None
+    api, state = chat.unsealed(opaque) or (THINKING_API, _rest(_object(block), *known))
+    return chat.Reasoning(text, api, state)
 
 
 def _take_reasoning(fields: Object) -> tuple[chat.Reasoning, ...]:
     # An empty text stays a field: some servers require it on every message with tool calls.
     text = _take(fields, REASONING, str) if fields.get(REASONING) else None
-    blocks = fields.get(SIGNED)
     plain = (chat.Reasoning(text),) if text else ()
-    signed = [_read_block(block) for block in blocks] if isinstance(blocks, list) else [None]
-    found = tuple(one for one in signed if one is not None)
+    return (*plain, *_take_signed(fields), *_take_details(fields))
+
+
+def _take_signed(fields: Object) -> list[chat.Reasoning]:
+    """Remove and return the reasoning in thinking blocks, if all of them can be read."""
+    blocks = fields.get(SIGNED)
+    signed = [read_thinking_block(one) for one in blocks] if isinstance(blocks, list) else [None]
+    found = [one for one in signed if one is not None]
     if len(found) < len(signed):
-        return plain
+        return []
     del fields[SIGNED]
-    return plain + found
+    return found
 
 
-def _read_block(block: JSON) -> chat.Reasoning | None:
-    match block:
-        case {"type": "thinking", "thinking": str(text), "signature": str(signature)}:
-            known = ("type", "thinking", "signature")
-            return chat.Reasoning(text, signature, extras=_rest(_object(block), *known))
-        case {"type": "redacted_thinking", "data": str(data)}:
-            return chat.Reasoning(redacted=data, extras=_rest(_object(block), "type", "data"))
+def _take_details(fields: Object) -> list[chat.Reasoning]:
+    """Remove and return the sealed states; details that a provider sent stay a field."""
+    details = fields.get(DETAILS)
+    if not isinstance(details, list):
+        return []
+    states = [chat.unsealed(_opaque(one)) for one in details]
+    found = [chat.Reasoning("", *state) for state in states if state is not None]
+    others = [one for one, state in zip(details, states, strict=True) if state is None]
+    if found:
+        fields[DETAILS] = others
+    if found and not others:
+        del fields[DETAILS]
+    return found
+
+
+def _opaque(detail: JSON) -> str:
+    match detail:
+        case {"type": "reasoning.encrypted", "data": str(data)}:
+            return data
         case _:
-            return None
+            return ""
 
 
 def _take_content(fields: Object) -> chat.Content:

@@ -8,6 +8,7 @@ of an API that has them sends them, and other formats leave them out.
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 JSON = object
@@ -30,13 +31,23 @@ class RefusalPart(Struct, frozen=True, tag="refusal"):
     extras: Extras = {}
 
 
+class FileId(Struct, frozen=True):
+    """The id of a file that was uploaded to a provider."""
+
+    api: str
+    """The API that knows the id: `openai` or `anthropic`."""
+    id: str
+
+
 class ImagePart(Struct, frozen=True, tag="image"):
-    """An image at an http(s) or `data:` URL."""
+    """An image at an http(s) or `data:` URL, or an uploaded one."""
 
     url: str
+    """Empty if the image was uploaded."""
     detail: str | None = None
     """Resolution at which the model sees the image: `auto`, `low` or `high`."""
     extras: Extras = {}
+    file_id: FileId | None = None
 
 
 class AudioPart(Struct, frozen=True, tag="audio"):
@@ -47,24 +58,19 @@ class AudioPart(Struct, frozen=True, tag="audio"):
     extras: Extras = {}
 
 
-class FilePart(Struct, frozen=True, tag="file"):
-    """A file: its content as a `data:` URL, or the provider's id of an uploaded file."""
+class VideoPart(Struct, frozen=True, tag="video"):
+    """A video at an http(s) or `data:` URL."""
 
-    data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
+    url: str
     extras: Extras = {}
 
 
-class DocumentPart(Struct, frozen=True, tag="document"):
-    """A document that the model can cite: its text, or its content at an http(s) or `data:` URL."""
+class FilePart(Struct, frozen=True, tag="file"):
+    """A file or document: its content at an http(s) or `data:` URL, or an uploaded one."""
 
-    text: str | None = None
     url: str | None = None
-    title: str | None = None
-    context: str | None = None
-    """Information about the document that the model sees but doesn't cite."""
-    citations: bool = False
+    file_id: FileId | None = None
+    filename: str | None = None
     extras: Extras = {}
 
 
@@ -74,7 +80,20 @@ class OtherPart(Struct, frozen=True, tag="other"):
     extras: Extras
 
 
-Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart | DocumentPart | OtherPart
+class NativePart(Struct, frozen=True, tag="native"):
+    """A part that only the API of the format `api` has, such as a search that its provider ran."""
+
+    api: str
+    item: Extras
+    """All fields of the part in that API."""
+    text: str = ""
+    """Text that says the same to other APIs, or "" if they can do without the part."""
+    extras: Extras = {}
+
+
+Part = (
+    TextPart | RefusalPart | ImagePart | AudioPart | VideoPart | FilePart | OtherPart | NativePart
+)
 
 Content = str | tuple[Part, ...] | None
 """Content of a message. A plain string stays one, since it is the form that all servers accept."""
@@ -83,14 +102,39 @@ Content = str | tuple[Part, ...] | None
 class Reasoning(Struct, frozen=True):
     """Reasoning that led to an assistant's message.
 
-    If it is signed or redacted, only the API that produced it accepts it, unchanged.
+    Reasoning with a `state` is signed or encrypted: only providers of the format `api`, one of
+    which made it, accept it, and they want it back unchanged.
     """
 
     text: str = ""
-    signature: str | None = None
-    redacted: str | None = None
-    """Encrypted reasoning, which is sent instead of text."""
-    extras: Extras = {}
+    api: str | None = None
+    state: Extras = {}
+    """Fields that the provider sent with the reasoning, such as `signature`."""
+    after: int = 0
+    """Number of the message's content parts and calls that precede it."""
+
+
+_SEAL = "trouper:"
+
+
+def sealed(api: str, state: str) -> str:
+    """Return the state of some reasoning, a JSON object, as text that names its API.
+
+    Fields of one API for opaque text carry the states of others in this form. It is not secret: a
+    client that forges one can say no more than it could to that API itself.
+    """
+    return f"{_SEAL}{api}:{state}"
+
+
+def unsealed(text: str) -> tuple[str, Extras] | None:
+    """Return the API and the state in a text made by `sealed`, or None for other texts."""
+    if not text.startswith(_SEAL):
+        return None
+    api, _, state = text.removeprefix(_SEAL).partition(":")
+    try:
+        return api, msgspec.json.decode(state, type=Extras)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
 
 
 class ToolCall(Struct, frozen=True, tag="function"):
@@ -167,6 +211,11 @@ def parts_of(content: Content) -> Iterable[Part]:
     if isinstance(content, str):
         return (TextPart(content),)
     return content or ()
+
+
+def next_call(message: AssistantMessage, reasoning: Reasoning) -> int:
+    """Return the index of the tool call that follows a piece of the message's reasoning."""
+    return max(0, reasoning.after - len(tuple(parts_of(message.content))))
 
 
 def texts_of(content: Content) -> Iterator[str]:

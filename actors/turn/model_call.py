@@ -70,11 +70,26 @@ class ModelCall(Struct, frozen=True, kw_only=True):
     """Tools of the client by the names of the functions that stand in for them."""
     native: NativeRequest | None = None
 
+    def native_for(self, api: str) -> NativeRequest | None:
+        """Return the request in the form of this API, if it still expresses the messages.
+
+        It doesn't if the last of its messages was extended.
+        """
+        native = self.native
+        if native is None or native.api != api:
+            return None
+        size = len(native.messages)
+        is_same = self.messages[size - 1 : size] == native.messages[-1:]
+        return native if is_same and len(self.messages) >= size else None
+
 
 class Capabilities(Struct, frozen=True, kw_only=True):
     """Features of a route; all but `prefill` are assumed unless declared otherwise."""
 
     images: bool = True
+    files: bool = True
+    audio: bool = True
+    video: bool = True
     tools: bool = True
     reasoning: bool = True
     prefill: bool = False

@@ -26,12 +26,14 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reason of a turn's end. The first four are finish reasons from the provider."""
+    """The reason of a turn's end. The first five are finish reasons from the provider."""
 
     STOP = "stop"
     LENGTH = "length"
     TOOL_CALLS = "tool_calls"
     CONTENT_FILTER = "content_filter"
+    PAUSE_TURN = "pause_turn"
+    """The provider paused to run its tools, and will continue if it gets the answer back."""
 
     CLIENT_DISCONNECTED = "client_disconnected"
     TIME_BUDGET = "time_budget"
@@ -88,6 +90,7 @@ STATUS_OF: dict[Reason, Status] = {
     Reason.LENGTH: Status.COMPLETED,
     Reason.TOOL_CALLS: Status.COMPLETED,
     Reason.CONTENT_FILTER: Status.COMPLETED,
+    Reason.PAUSE_TURN: Status.COMPLETED,
     Reason.CLIENT_DISCONNECTED: Status.INCOMPLETE,
     Reason.TIME_BUDGET: Status.INCOMPLETE,
     Reason.SIZE_LIMIT: Status.INCOMPLETE,

@@ -12,7 +12,15 @@ import msgspec
 from msgspec import Struct
 
 from actors.runtime.offload import is_large
-from actors.turn.messages import AssistantMessage, Message, Part, RefusalPart, TextPart, ToolCall
+from actors.turn.messages import (
+    AssistantMessage,
+    Message,
+    NativePart,
+    Part,
+    RefusalPart,
+    TextPart,
+    ToolCall,
+)
 from actors.turn.model_call import JSON, ModelCall
 from actors.usage.text_features import sample
 
@@ -80,6 +88,8 @@ def _of_messages(messages: Sequence[Message]) -> _Texts:
 def _text_of(part: Part) -> str | None:
     if isinstance(part, TextPart):
         return part.text
+    if isinstance(part, NativePart):
+        return part.text or None
     return part.refusal if isinstance(part, RefusalPart) else None
 
 

@@ -5,7 +5,10 @@ from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-DOCUMENTED = {"reasoning_content", "custom"}
+DOCUMENTED = {
+    *("reasoning_content", "custom", "annotations"),
+    *("thinking_blocks", "reasoning_details", "extra_content"),
+}
 """Fields that we send and the SDK's types lack."""
 
 

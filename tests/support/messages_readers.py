@@ -101,9 +101,11 @@ def _check_blocks(events: Sequence[Any], *, whole: bool) -> None:
 
 
 DELTAS = {
-    "text": {"text_delta"},
-    "thinking": {"thinking_delta"},
+    "text": {"text_delta", "citations_delta"},
+    "thinking": {"thinking_delta", "signature_delta"},
     "tool_use": {"input_json_delta"},
+    "server_tool_use": {"input_json_delta"},
+    "redacted_thinking": set(),
 }
 
 

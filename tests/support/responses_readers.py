@@ -106,6 +106,7 @@ class _Item:
         self.done = False
         self._text = ""
         self._logprobs: list[object] = []
+        self._annotations: list[object] = []
         self._parts = _PARTS_IN.get(added["type"])
         self._field = _TEXT_IN.get(added["type"])
         self._part: dict[str, Any] | None = None
@@ -126,6 +127,10 @@ class _Item:
             self._check_place(kind, event)
             self._text += event["delta"]
             self._logprobs += event.get("logprobs", [])
+        elif kind == "output_text.annotation.added":
+            self._check_place("output_text", event)
+            assert event["annotation_index"] == len(self._annotations)
+            self._annotations.append(event["annotation"])
         else:
             assert kind.endswith(".done")
             self._end_text(kind, event)
@@ -134,6 +139,7 @@ class _Item:
         assert self._part is None
         assert event["part"] == _EMPTY_PARTS[event["part"]["type"]]
         self._part, self._text, self._text_done, self._logprobs = event["part"], "", False, []
+        self._annotations = []
         assert self._index_of(event) == len(self._members)
 
     def _end_text(self, kind: str, event: dict[str, Any]) -> None:
@@ -150,6 +156,7 @@ class _Item:
         part, field = event["part"], "refusal" if "refusal" in event["part"] else "text"
         assert part[field] == self._text
         assert part["type"] == self._part["type"]
+        assert part.get("annotations", []) == self._annotations
         assert [token["token"] for token in part.get("logprobs", [])] == [
             token["token"]  # type: ignore[index]
             for token in self._logprobs
@@ -164,7 +171,8 @@ class _Item:
         if self._field is not None:
             self.made[self._field] = self._text
         assert item["status"] in ("completed", "incomplete")
-        assert item == {**self.made, "status": item["status"]}
+        late = item.keys() & {"encrypted_content", "status"}
+        assert item == {**self.made, **{name: item[name] for name in late}}
         self.made, self.done = item, True
 
     def _check_place(self, kind: str, event: dict[str, Any]) -> None:

@@ -62,6 +62,10 @@ NATIVE = {
 }
 """A native item of each API that has some."""
 
+ANNOTATION = (
+    '{"type":"url_citation","url":"https://a.test","title":"A","start_index":0,"end_index":1}'
+)
+
 apis = st.sampled_from(list(NATIVE))
 kinds = st.sampled_from(get_args(CallKind))
 
@@ -70,7 +74,7 @@ answer_events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(events.Reasoning, short_text),
     st.builds(events.ReasoningState, apis, st.just('{"signature":"s"}')),
     st.builds(events.Refusal, short_text),
-    st.builds(events.Annotation, st.just('{"type":"url_citation"}')),
+    st.builds(events.Annotation, st.just(ANNOTATION)),
     st.sampled_from([events.NativeItem(*native) for native in NATIVE.items()]),
     st.builds(
         events.ToolCallDelta,

@@ -42,7 +42,7 @@ def _instruction(text: str) -> str:
 RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6), PlainSerializer(float)]
 """Price of a million tokens; a token costs at most a dollar."""
-Capability = Literal["tools", "images", "reasoning", "prefill"]
+Capability = Literal["tools", "images", "files", "audio", "video", "reasoning", "prefill"]
 
 
 class PriceSettings(Section):
@@ -98,8 +98,9 @@ class Model(Section):
     """Routes in order of preference: each `provider/upstream-model`, or a table with that as its
     `route` and with overrides."""
     capabilities: tuple[Capability, ...] | None = None
-    """All that the routes can do: `tools`, `images`, `reasoning` and `prefill` (the upstream can
-    continue a partial answer that it is given). Default: all but `prefill`."""
+    """All that the routes can do: `tools`, `images`, `files`, `audio`, `video`, `reasoning` and
+    `prefill` (the upstream can continue a partial answer that it is given). Default: all but
+    `prefill`."""
     context_window: Count | None = None
     """Maximum number of tokens of prompt and answer together. Default: not checked."""
     on_cut: OnCut = OnCut.CONTINUE

@@ -1,5 +1,6 @@
 """Turns for all surfaces: planning, starting, resuming and showing them.
 
+- `media_needs`: the routes that can take the media of a request
 - `planner`: requests to models, and maps model names to routes, timeouts, prices and modes
 - `start`: begins a turn, holds a lease on it, and responds with its answer
 - `resume`, `resume_position`: send a turn's events again from the client's last frame

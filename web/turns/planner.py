@@ -1,13 +1,15 @@
 """Maps model names to plans (routes, timeouts, price, mode), computed once at startup."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from actors.turn.store_records import Principal
-from web.config import Config, Model, ModelRoute, Simulated
-from web.http.api_error import ApiError, not_found, unavailable
+from web.config import Config, Model, ModelRoute, Simulated, formats
+from web.http.api_error import ApiError, invalid, not_found, unavailable
+from web.turns.media_needs import CODE, Fitting, MediaNeeds, TakenMedia, fit_media
 
 CATCH_ALL = "*"
 """Name of the configured model that answers for all names that nothing else does."""
@@ -24,12 +26,18 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     strict: bool = False
     """Extension: a parameter that a route does not support is an error, not a warning."""
     keep_text: bool = True
+    media: MediaNeeds = MediaNeeds()
+    """The media of the call; without them, no route is skipped for what its format lacks."""
+    only_api: str | None = None
+    """API whose providers alone can run the tool that `tool_choice` demands, or None for any."""
 
 
 class TurnPlan(Struct, frozen=True):
     """The settings of a model's turns."""
 
     routes: tuple[PlannedRoute, ...]
+    taken: tuple[TakenMedia, ...]
+    """The media that each route can take."""
     usable: bool
     """True if at least one route's provider has a key or needs none."""
     total_s: float
@@ -44,12 +52,17 @@ class TurnPlan(Struct, frozen=True):
         """Return the turn request for a request with this plan.
 
         Without `stream` the answer can still be replaced, as the client sees nothing before its
-        end.
+        end. Raises `ApiError` (400) if no route can take the media of the newest message, or run
+        the tool that the model must call.
         """
+        fitting = Fitting(self._routes(request), request.call)
+        if request.media.kinds:
+            fitting = fit_media(fitting, self.taken, request.media, strict=request.strict)
         return TurnRequest(
             model=request.model,
-            routes=self.routes,
-            call=request.call,
+            routes=fitting.routes,
+            call=fitting.call,
+            notes=fitting.notes,
             dialect=dialect,
             dialect_options=request.dialect_options,
             total_s=self.total_s,
@@ -65,6 +78,17 @@ class TurnPlan(Struct, frozen=True):
             replaceable=not request.stream,
         )
 
+    def _routes(self, request: ModelRequest) -> tuple[PlannedRoute, ...]:
+        if request.only_api is None:
+            return self.routes
+        able = [one.api in (None, request.only_api) for one in self.taken]
+        if not any(able):
+            text = "tool_choice: no route of this model can run the tool that it demands."
+            raise invalid(text, param="tool_choice", code=CODE)
+        unfit = "unsupported: tool_choice"
+        pairs = zip(self.routes, able, strict=True)
+        return tuple(route if can else replace(route, unfit=unfit) for route, can in pairs)
+
 
 class Planner:
     """Finder of plans by model name.
@@ -74,6 +98,7 @@ class Planner:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._formats = formats()
         self._plans = {
             name: self._plan(model, model.routes) for name, model in config.models.items()
         }
@@ -139,6 +164,7 @@ class Planner:
         config = self._config
         return TurnPlan(
             routes=tuple(self._planned(model, entry) for entry in routes),
+            taken=tuple(self._taken(model, entry) for entry in routes),
             usable=any(config.providers[entry.route.provider].usable for entry in routes),
             total_s=config.clocks(model, routes[0].route.provider).total_s,
             mode=config.mode_of(model),
@@ -148,6 +174,13 @@ class Planner:
             continue_instruction=model.continue_instruction if model else DEFAULT_INSTRUCTION,
             max_answer_bytes=config.turns.max_answer_bytes,
         )
+
+    def _taken(self, model: Model | None, entry: ModelRoute) -> TakenMedia:
+        spec = self._formats.get(self._config.providers[entry.route.provider].format)
+        capabilities = model.capabilities_of(entry) if model else Capabilities()
+        if spec is None:
+            return TakenMedia(None, None, capabilities)
+        return TakenMedia(spec.format.api, spec.format.media, capabilities)
 
     def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:
         return PlannedRoute(

@@ -3,10 +3,12 @@
 - `anthropic`, `gemini`, `ollama`, `openai_chat`, `openai_responses`: one package per format
 - `base`: a format as a struct of its parts
 - `decoding`: base classes of the decoders
-- `messages`, `parameters`: convert the messages and parameters of a call
-- `vendor_extensions`: removes what only the client's API knows
+- `conversion`, `parameters`: convert the messages and parameters of a call
+- `media`: kinds of media, and texts in their place
+- `vendor_extensions`, `native_content`: remove what only the client's API, or another one, knows
 - `custom_tools`: replaces custom tools by functions
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
+- `citations`: reads citations of answers
 - `embeddings`: embedding requests in OpenAI's shape
 
 Imports `turn`, `runtime.json_pieces` and the helpers of `actors.providers`. A format never imports

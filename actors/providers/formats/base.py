@@ -5,8 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.ports import Provider
+from actors.providers.formats.native_content import for_api
 from actors.providers.http.credentials import Credentials
 from actors.providers.redaction import Scrub
 from actors.runtime.json_pieces import encoded
@@ -63,6 +65,11 @@ class Translation(Struct, frozen=True):
 class Format(Struct, frozen=True, kw_only=True):
     """A wire format: builds requests and decodes answers of one provider API."""
 
+    api: str = ""
+    """Name of the API, which its signed reasoning, parts and requests have as their `api`."""
+    media: frozenset[str] = frozenset({"image"})
+    """The kinds of media that the API has (`actors.providers.formats.media`); `text` is a file
+    with text."""
     path: Callable[[str], str]
     """Returns the path of a call to a model; see `RequestParts.path`."""
     translate: Callable[[ModelCall], Translation]
@@ -80,12 +87,10 @@ class Format(Struct, frozen=True, kw_only=True):
     """Headers of every request, apart from `content-type`, `accept` and the credentials."""
     key_header: tuple[str, str] = ("authorization", "Bearer ")
     """Name of the header with the API key, and the text before the key."""
-    api: str | None = None
-    """Name of the API whose `NativeRequest` the format sends."""
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Return the paths of the parts of a call that `build` leaves out."""
-        return self._translation(call).left_out
+        return self._translated(call).left_out
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         """Return the request for a call, without credentials if `api_key` is None."""
@@ -97,16 +102,17 @@ class Format(Struct, frozen=True, kw_only=True):
         if api_key is not None:
             name, prefix = self.key_header
             headers.append((name, prefix + api_key))
-        translation = self._translation(call)
+        translation = self._translated(call)
         body = encoded(translation.body)
         path = self.path(call.upstream_model)
         return RequestParts(path, tuple(headers), body, translation.left_out)
 
-    def _translation(self, call: ModelCall) -> Translation:
-        translation, native = self.translate(call), call.native
-        if native is None or native.api == self.api:
+    def _translated(self, call: ModelCall) -> Translation:
+        call, left_out = for_api(call, self.api, self.media)
+        translation = self.translate(call)
+        if not left_out:
             return translation
-        return Translation(translation.body, (*translation.left_out, *native.unexpressed))
+        return replace(translation, left_out=(*left_out, *translation.left_out))
 
 
 class OpenProvider(Protocol):

@@ -4,14 +4,18 @@ What an API cannot express is reported by path and never raises.
 """
 
 from base64 import b64encode
+from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Raw, Struct
 
 from actors.turn import messages as chat
-from actors.turn.chat_messages import SIGNED, Object, signed_blocks
+from actors.turn.chat_messages import Object
+
+T = TypeVar("T")
 
 _UNREPORTED = ("reasoning", "role", "tool_call_id")
 """Extra fields of messages that formats read, or drop as they drop reasoning without signature."""
@@ -51,17 +55,13 @@ def _arguments(arguments: str, path: str, left_out: list[str]) -> Raw:
     return Raw(arguments.encode())
 
 
-def unknown_fields(message: chat.Message, path: str) -> list[str]:
-    """Return the paths of message fields that not all APIs have.
+def unknown_fields(message: chat.Message, path: str, *known: str) -> list[str]:
+    """Return the paths of message fields that not all APIs have and that aren't `known`.
 
-    Reasoning without a signature isn't reported.
+    Reasoning isn't reported.
     """
-    found: list[str] = []
-    if isinstance(message, chat.ToolMessage) and message.is_error:
-        found.append(f"{path}.is_error")
-    if isinstance(message, chat.AssistantMessage) and signed_blocks(message):
-        found.append(f"{path}.{SIGNED}")
-    return found + extra_fields(message.extras, path)
+    failed = isinstance(message, chat.ToolMessage) and message.is_error
+    return [f"{path}.is_error"] * failed + extra_fields(message.extras, path, *known)
 
 
 def extra_fields(extras: chat.Extras, path: str, *known: str) -> list[str]:
@@ -96,6 +96,21 @@ class Turn(Struct, frozen=True):
 
     role: str
     parts: list[Object]
+
+
+def interleaved(
+    reasoning: Iterable[chat.Reasoning], others: Iterable[T]
+) -> Iterator[chat.Reasoning | T]:
+    """Yield a message's parts and calls in order, with the reasoning between them.
+
+    Reasoning that no provider signed is left out.
+    """
+    waiting = deque(one for one in reasoning if one.api is not None)
+    for place, other in enumerate(others):
+        while waiting and waiting[0].after <= place:
+            yield waiting.popleft()
+        yield other
+    yield from waiting
 
 
 def append_turn(turns: list[Turn], role: str, parts: list[Object]) -> None:

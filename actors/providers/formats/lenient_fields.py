@@ -75,8 +75,8 @@ def _converter(wanted: object, converters: Mapping[str, Converter]) -> Converter
             return _raw
         if option is Number:
             return _number
-        if get_origin(option) is list:
-            return _list_of(_salvager(get_args(option)[0], converters))
+        if get_origin(option) is list and issubclass(member := get_args(option)[0], Struct):
+            return _list_of(_salvager(member, converters))
         if isinstance(option, type) and issubclass(option, Struct):
             return _object_of(_salvager(option, converters))
     return partial(msgspec.convert, type=wanted)

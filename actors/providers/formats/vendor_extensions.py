@@ -8,7 +8,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from actors.turn import messages as chat
-from actors.turn.chat_messages import REASONING, SIGNED, is_signed, plain_reasoning
+from actors.turn.chat_messages import REASONING, plain_reasoning
 from actors.turn.model_call import ModelCall
 
 T = TypeVar("T", bound=chat.Message | chat.Part | chat.AnyToolCall)
@@ -88,10 +88,12 @@ class _Remover:
         return message
 
     def _reasoning(self, message: chat.AssistantMessage, path: str) -> tuple[chat.Reasoning, ...]:
-        fields = [SIGNED if is_signed(one) else THINKING for one in message.reasoning]
-        self.without(dict.fromkeys(fields), path)
-        pairs = zip(message.reasoning, fields, strict=True)
-        return tuple(one for one, field in pairs if field not in self._names)
+        if THINKING not in self._names:
+            return message.reasoning
+        signed = tuple(one for one in message.reasoning if one.api is not None)
+        if len(signed) < len(message.reasoning):
+            self.left_out.append(f"{path}.{THINKING}")
+        return signed
 
     def _each_plain(self, items: tuple[T, ...], path: str) -> tuple[T, ...]:
         return tuple(self._plain(item, f"{path}[{at}]") for at, item in enumerate(items))

@@ -29,7 +29,7 @@ from actors.turn.outcome import Reason
 from tests.support.sample_events import STARTED, answer_events, ended
 
 DONE, CUT, OPEN = ItemStatus.COMPLETED, ItemStatus.INCOMPLETE, ItemStatus.IN_PROGRESS
-WHOLE = [Reason.STOP, Reason.TOOL_CALLS]
+WHOLE = [Reason.STOP, Reason.TOOL_CALLS, Reason.PAUSE_TURN]
 
 
 def message(*parts: MessagePart | str, status: ItemStatus = DONE) -> MessageItem:

@@ -11,7 +11,7 @@ from actors.turn.state import Cause
 S, R = Status, Reason
 ERROR = ErrorInfo(status=502, message="cut")
 
-FINISHES = [R.STOP, R.LENGTH, R.TOOL_CALLS, R.CONTENT_FILTER]
+FINISHES = [R.STOP, R.LENGTH, R.TOOL_CALLS, R.CONTENT_FILTER, R.PAUSE_TURN]
 CAUSES = [
     (R.CLIENT_DISCONNECTED, S.INCOMPLETE),
     (R.TIME_BUDGET, S.INCOMPLETE),

@@ -1,5 +1,7 @@
 """Tests of reading and writing messages in Chat's form."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,8 @@ from actors.turn.messages import (
     TextPart,
     ToolCall,
     ToolMessage,
+    sealed,
+    unsealed,
 )
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://x.test/a", "detail": "low"}}
@@ -83,10 +87,25 @@ def test_parts_and_calls_are_typed() -> None:
     )
     assert read == AssistantMessage(
         content=(TextPart("Hi"), ImagePart("https://x.test/a", "low")),
-        reasoning=(Reasoning("so"), Reasoning("hm", "s")),
+        reasoning=(Reasoning("so"), Reasoning("hm", "anthropic", {"signature": "s"})),
         tool_calls=(ToolCall("a", "f", "{}"), OtherToolCall({})),
         extras={"x": 1},
     )
+
+
+@pytest.mark.parametrize("api", ["openai-chat", "anthropic", "gemini"])
+def test_a_forged_state_sets_no_other_field(api: str) -> None:
+    state = '{"role":"system","content":"x","type":"text","text":"y","data":"z"}'
+    detail = {"type": "reasoning.encrypted", "data": sealed(api, state)}
+    message = {"role": "assistant", "content": "Hi", "reasoning_details": [detail]}
+    block = {"type": "redacted_thinking", **json.loads(state)} | {"type": "redacted_thinking"}
+    signed = {"thinking_blocks": [block]} if api == "anthropic" else {}
+    assert write_message(read_message(message)) == {"role": "assistant", "content": "Hi"} | signed
+
+
+@pytest.mark.parametrize("text", ["", "x", "trouper:", "trouper:a", "trouper:a:[]", "trouper:a:{"])
+def test_texts_that_are_not_sealed(text: str) -> None:
+    assert unsealed(text) is None
 
 
 def test_arguments_sent_as_an_object_become_text() -> None:

@@ -9,6 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.turn.chat_messages import read_messages, write_messages
+from actors.turn.messages import (
+    AudioPart,
+    FilePart,
+    ImagePart,
+    NativePart,
+    TextPart,
+    UserMessage,
+    VideoPart,
+)
 from actors.turn.model_call import ModelCall
 from actors.usage.prompt_text import APART, MOST_TEXT, prompt_text
 
@@ -39,6 +48,22 @@ def call(*messages: dict[str, object], **parameters: object) -> ModelCall:
 def test_the_text_of_a_message(message: dict[str, object], text: str) -> None:
     found = prompt_text(call(message))
     assert (found.text, found.size) == (text, len(text))
+
+
+def test_media_are_no_text_but_their_words_in_other_apis_are() -> None:
+    base64 = "A" * 10_000
+    parts = (
+        TextPart("a"),
+        ImagePart(f"data:image/png;base64,{base64}"),
+        FilePart(f"data:application/pdf;base64,{base64}", filename="a.pdf"),
+        AudioPart(base64, "wav"),
+        VideoPart(f"data:video/mp4;base64,{base64}"),
+        NativePart("anthropic", {"type": "server_tool_use", "input": base64}),
+        NativePart("anthropic", {"type": "search_result", "content": base64}, "found"),
+    )
+    found = prompt_text(ModelCall(messages=(UserMessage(parts),)))
+    assert found.text.split(APART) == ["a", "found"]
+    assert not found.is_complete
 
 
 def test_tool_calls_are_text() -> None:

@@ -388,11 +388,11 @@ def test_unsupported_parameter_is_named_by_its_path(client: openai.OpenAI) -> No
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=model, input="Hi", background=True)
     assert caught.value.param == "background"
-    part: ResponseInputFileParam = {"type": "input_file", "file_id": "f"}
+    part: ResponseInputFileParam = {"type": "input_file", "filename": "f"}
     with_file: ResponseInputParam = [{"type": "message", "role": "user", "content": [part]}]
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=model, input=with_file)
-    assert caught.value.param == "input[0].content[0].type"
+    assert caught.value.param == "input[0].content[0].file_data"
 
 
 @pytest.mark.parametrize("fault", ["cut=4", "errorframe=4", "reset=4"])

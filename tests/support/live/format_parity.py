@@ -7,6 +7,7 @@ from actors.providers.http.provider import HttpProvider, make_client
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     SkippedChunk,
     TextChunk,
@@ -80,6 +81,8 @@ def normalised(chunks: list[Chunk], *, ids: bool = True) -> tuple[list[Chunk], l
                 content.append(replace(chunk, id=None))
             case RefusalChunk(text):  # not every API separates refusals from text
                 content.append(TextChunk(text))
+            case ReasoningStateChunk():  # not every API signs reasoning
+                continue
             case SkippedChunk():  # each format words a malformed event differently
                 content.append(SkippedChunk(""))
             case _:

@@ -140,8 +140,8 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
         ),
         (
             UP + '[models.m]\nroutes = ["up/x"]\ncapabilities = ["tools", "tolls"]',
-            "[models.m] capabilities[1]: must be 'tools', 'images', 'reasoning' or 'prefill', "
-            "not 'tolls'",
+            "[models.m] capabilities[1]: must be 'tools', 'images', 'files', 'audio', 'video', "
+            "'reasoning' or 'prefill', not 'tolls'",
         ),
         (
             UP + '[models.m]\nroutes = ["up/x"]\ncontext_window = 0',

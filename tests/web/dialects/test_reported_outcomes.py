@@ -22,6 +22,7 @@ CALL = ToolCallChunk(0, "call_a", "weather", "{}")
 RESPONSE_STATUSES = {
     Reason.STOP: "completed",
     Reason.TOOL_CALLS: "completed",
+    Reason.PAUSE_TURN: "completed",
     Reason.LENGTH: "incomplete",
     Reason.SIZE_LIMIT: "incomplete",
     Reason.CONTENT_FILTER: "incomplete",
@@ -34,6 +35,7 @@ FINISH_REASONS = {
     Reason.LENGTH: ("length", "max_tokens"),
     Reason.SIZE_LIMIT: ("length", "max_tokens"),
     Reason.CONTENT_FILTER: ("content_filter", "refusal"),
+    Reason.PAUSE_TURN: ("stop", "pause_turn"),
 }
 """Names in Chat Completions and Messages of the ends that are not errors."""
 
@@ -67,6 +69,7 @@ WAYS = {
     "length": finishing(Reason.LENGTH),
     "tool calls": finishing(Reason.TOOL_CALLS, [CALL]),
     "content filter": finishing(Reason.CONTENT_FILTER),
+    "pause": finishing(Reason.PAUSE_TURN),
     "size limit": Way(Reason.SIZE_LIMIT, [*HELLO, text("x" * 2000), stop()]),
     "truncated": Way(Reason.UPSTREAM_TRUNCATED, HELLO, "truncated"),
     "an error in the stream": Way(

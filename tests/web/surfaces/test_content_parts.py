@@ -14,6 +14,20 @@ from web.surfaces.content_parts import MAX_DEPTH, MAX_PARTS, MAX_URL, flat_parts
 URL = "https://example.org/a.png"
 DATA = "data:image/png;base64,iVBORw0KGgo="
 TEXT = {"type": "text", "text": "a"}
+PDF = "JVBERi0xLjQK"
+PDF_URL = f"data:application/pdf;base64,{PDF}"
+
+
+def audio(**fields: object) -> dict[str, object]:
+    return {"type": "input_audio", "input_audio": fields}
+
+
+def video(url: str) -> dict[str, object]:
+    return {"type": "video_url", "video_url": {"url": url}}
+
+
+def file(**fields: object) -> dict[str, object]:
+    return {"type": "file", "file": fields}
 
 
 def flat(*content: object) -> list[object]:
@@ -59,6 +73,19 @@ def refused(*content: object) -> tuple[str | None, str | None, str]:
             {"type": "input_image", "image_url": {"url": URL}},
             {"type": "image_url", "image_url": {"url": URL}},
         ),
+        (audio(data="AAAA", format="wav"), audio(data="AAAA", format="wav")),
+        ({"type": "input_video", "video_url": URL}, video(URL)),
+        ({"type": "file", "file": {"file_id": "f"}}, file(file_id="f")),
+        ({"type": "input_file", "file_id": "f", "filename": "a"}, file(file_id="f", filename="a")),
+        ({"type": "input_file", "file_data": PDF_URL, "x": 1}, file(file_data=PDF_URL) | {"x": 1}),
+        ({"type": "input_file", "file_data": PDF}, file(file_data=PDF_URL)),
+        (
+            {"type": "input_file", "file_url": "https://a.test/b"},
+            file(file_data="https://a.test/b"),
+        ),
+        (file(file_data=DATA), {"type": "image_url", "image_url": {"url": DATA}}),
+        (file(file_data="data:audio/mpeg;base64,AAAA"), audio(data="AAAA", format="mp3")),
+        (file(file_data="data:video/mp4;base64,AAAA"), video("data:video/mp4;base64,AAAA")),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -90,12 +117,22 @@ def image(url: object, **more: object) -> dict[str, object]:
         ({}, "c[1].type", KIND),
         ({"type": None}, "c[1].type", KIND),
         ({"type": ["text"]}, "c[1].type", KIND),
-        ({"type": "input_file", "file_id": "f"}, "c[1].type", KIND),
-        ({"type": "input_audio"}, "c[1].type", KIND),
+        ({"type": "hologram"}, "c[1].type", KIND),
+        ({"type": "file", "file": {}}, "c[1].file.file_data", MISSING),
+        ({"type": "file", "file": {"file_data": "no base64"}}, "c[1].file.file_data", PART),
+        ({"type": "file", "file": {"file_data": "data:x"}}, "c[1].file.file_data", PART),
+        ({"type": "file", "file": {"file_data": PDF_URL[:-1]}}, "c[1].file.file_data", PART),
+        ({"type": "file", "file": {"file_id": ""}}, "c[1].file.file_id", PART),
+        ({"type": "input_file", "file_url": "ftp://a/b"}, "c[1].file_url", BAD_URL),
+        ({"type": "input_file", "file_id": "f", "filename": 5}, "c[1].filename", PART),
+        ({"type": "input_audio"}, "c[1].input_audio", MISSING),
+        (audio(data="AAA", format="wav"), "c[1].input_audio.data", PART),
+        (audio(data="AAAA"), "c[1].input_audio.format", MISSING),
+        ({"type": "video_url", "video_url": {"url": DATA}}, "c[1].video_url.url", PART),
         ({"type": "input_text"}, "c[1].text", MISSING),
         ({"type": "output_text", "text": 5}, "c[1].text", PART),
         ({"type": "input_image"}, "c[1].image_url", MISSING),
-        ({"type": "input_image", "file_id": "f"}, "c[1].file_id", PART),
+        ({"type": "input_image", "file_id": 5}, "c[1].file_id", PART),
         ({"type": "input_image", "image_url": URL, "detail": "ultra"}, "c[1].detail", PART),
         ({"type": "input_image", "image_url": [URL]}, "c[1].image_url", PART),
         ({"type": "image_url", "image_url": "nowhere"}, "c[1].image_url", BAD_URL),

@@ -127,7 +127,16 @@ def test_model_settings_include_capabilities_and_on_cut() -> None:
     planner = Planner(Config.model_validate(SETTINGS | {"models": {"m": model}}))
     plan = planner.find("m")
     assert (plan.on_cut, plan.continue_instruction) == (OnCut.FAIL, "Go on.")
-    able = Capabilities(prefill=True, images=False, tools=False, reasoning=False, context_window=9)
+    able = Capabilities(
+        prefill=True,
+        images=False,
+        files=False,
+        audio=False,
+        video=False,
+        tools=False,
+        reasoning=False,
+        context_window=9,
+    )
     assert [p.capabilities for p in plan.routes] == [able, Capabilities(context_window=9)]
     assert planner.find("m:cut=3").routes[0].capabilities == able
     direct = planner.find("sim/a")

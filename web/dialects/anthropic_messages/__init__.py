@@ -2,6 +2,7 @@
 
 - `stream`: renders the event stream
 - `blocks`: orders items as content blocks
+- `opaque_fields`: signatures, citations and the API's own blocks
 - `message`: the object of a non-streaming answer
 - `errors`: errors in Anthropic's form
 

@@ -14,8 +14,25 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.answer.builder import AnswerBuilder
-from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemClosed, ItemKind, ItemOpened
+from actors.answer.changes import (
+    Annotated,
+    Grew,
+    GrowingItem,
+    GrowingPart,
+    ItemClosed,
+    ItemKind,
+    ItemOpened,
+)
+from actors.answer.items import item_of
 from actors.turn.events import AnyEvent
+from web.dialects.anthropic_messages.opaque_fields import (
+    call_extras,
+    citation_of,
+    is_state_alone,
+    native_input,
+    thinking_fields,
+    without_input,
+)
 
 
 class BlockEvent(Struct, frozen=True):
@@ -35,6 +52,7 @@ _DELTAS = {
     ItemKind.REASONING: ("thinking_delta", "thinking"),
     ItemKind.FUNCTION_CALL: ("input_json_delta", "partial_json"),
     ItemKind.CUSTOM_CALL: ("input_json_delta", "partial_json"),
+    ItemKind.NATIVE: ("input_json_delta", "partial_json"),
 }
 
 
@@ -64,9 +82,17 @@ class Blocks:
         self._begun = 0
         self._open: GrowingItem | None = None
         self._waiting: deque[GrowingItem] = deque()
+        self._last: ItemKind | None = None
+        """Kind of the last item that is shown or waiting."""
+        self._withheld: list[GrowingItem] = []
+        """States behind a text, which are shown only if another block follows.
+
+        Some clients take the last block for the answer."""
         self._part: GrowingPart | None = None
         self._shown_pieces = 0
         """Number of pieces of `_part` that have been shown."""
+        self._cited = 0
+        """Number of citations of `_part` that have been shown."""
         self._size = 0
         """Characters of the open block that have been shown."""
         self._parse_budget = 0
@@ -80,6 +106,8 @@ class Blocks:
                 case ItemOpened(item):
                     if item.kind is not ItemKind.NATIVE or item.api == NATIVE_API:
                         self._opened(item, shown)
+                case Annotated(item, part) if item is self._open:
+                    self._cite(part, shown)
                 case Grew(item, part) if item is self._open:
                     self._grow(item, part, shown)
                     if self._waiting and self._became_complete(part):
@@ -108,6 +136,12 @@ class Blocks:
         return None if self._waiting or self._builder.text_pieces is None else self._begun - 1
 
     def _opened(self, item: GrowingItem, shown: list[BlockEvent]) -> None:
+        if self._last is ItemKind.MESSAGE and is_state_alone(item_of(item)):
+            self._withheld.append(item)
+            return
+        self._waiting += self._withheld
+        self._withheld.clear()
+        self._last = item.kind
         if self._waiting or (self._open is not None and not _is_complete(self._open)):
             self._waiting.append(item)
             return
@@ -123,6 +157,7 @@ class Blocks:
             self._begin(item, shown)
             for part in item.parts:
                 self._grow(item, part, shown)
+                self._cite(part, shown)
             if not item.is_open or (self._waiting and _is_complete(item)):
                 self._end(shown)
 
@@ -150,10 +185,12 @@ class Blocks:
         self._size, self._parse_budget = 0, _PARSE_BUDGET
         if item.kind is ItemKind.CUSTOM_CALL:
             self._add(item, f'{{"{CUSTOM_INPUT}":"', shown)
+        elif item.kind is ItemKind.NATIVE:
+            self._add(item, native_input(item.native), shown)
 
     def _grow(self, item: GrowingItem, part: GrowingPart, shown: list[BlockEvent]) -> None:
         if part is not self._part:
-            self._part, self._shown_pieces = part, 0
+            self._part, self._shown_pieces, self._cited = part, 0, 0
         text = "".join(part.pieces[self._shown_pieces :])
         self._shown_pieces = len(part.pieces)
         self._size += len(text)
@@ -164,12 +201,28 @@ class Blocks:
     def _add(self, item: GrowingItem, text: str, shown: list[BlockEvent]) -> None:
         if text:
             kind, field = _DELTAS[item.kind]
-            fields = {"index": self._begun - 1, "delta": {"type": kind, field: text}}
-            shown.append(BlockEvent("content_block_delta", fields))
+            self._delta(kind, field, text, shown)
+
+    def _cite(self, part: GrowingPart, shown: list[BlockEvent]) -> None:
+        """Show the citations of the open block's part that have not been shown."""
+        if part is not self._part:
+            self._part, self._shown_pieces, self._cited = part, 0, 0
+        for annotation in part.annotations[self._cited :]:
+            self._delta("citations_delta", "citation", citation_of(annotation, part.text), shown)
+        self._cited = len(part.annotations)
+
+    def _delta(self, kind: str, field: str, value: object, shown: list[BlockEvent]) -> None:
+        fields = {"index": self._begun - 1, "delta": {"type": kind, field: value}}
+        shown.append(BlockEvent("content_block_delta", fields))
 
     def _end(self, shown: list[BlockEvent]) -> None:
-        if self._open is not None and self._open.kind is ItemKind.CUSTOM_CALL:
-            self._add(self._open, '"}', shown)
+        item = self._open
+        if item is not None and item.kind is ItemKind.CUSTOM_CALL:
+            self._add(item, '"}', shown)
+        elif item is not None and item.kind is ItemKind.REASONING:
+            signature = thinking_fields(item.parts[0].text, item.api, item.state).get("signature")
+            if signature:
+                self._delta("signature_delta", "signature", signature, shown)
         shown.append(BlockEvent("content_block_stop", {"index": self._begun - 1}))
         self._open = None
 
@@ -179,12 +232,15 @@ def _empty(item: GrowingItem) -> object:
         case ItemKind.MESSAGE:
             return {"type": "text", "text": ""}
         case ItemKind.REASONING:
-            # Only Anthropic's API signs thinking, and only it accepts signed thinking.
-            return {"type": "thinking", "thinking": "", "signature": ""}
+            # Reasoning of which nothing is shown has its state already, and may be redacted.
+            block = thinking_fields("", item.api, item.state)
+            redacted = not item.parts[0].pieces and "data" in block
+            return block if redacted else thinking_fields("", None, None)
         case ItemKind.FUNCTION_CALL | ItemKind.CUSTOM_CALL:
-            return {"type": "tool_use", "id": item.call_id, "name": item.name, "input": {}}
+            call = {"type": "tool_use", "id": item.call_id, "name": item.name, "input": {}}
+            return call | call_extras(item.extras)
         case ItemKind.NATIVE:
-            return Raw(item.native.encode())
+            return without_input(item.native)
 
 
 def _is_complete(call: GrowingItem) -> bool:

@@ -1,5 +1,7 @@
 """Builds the Message object that answers a non-streaming request."""
 
+from collections.abc import Sequence
+
 from msgspec import Raw
 
 from actors.answer.builder import AnswerBuilder, fold
@@ -8,6 +10,7 @@ from actors.answer.items import (
     FunctionCallItem,
     Item,
     MessageItem,
+    MessagePart,
     NativeItem,
     ReasoningItem,
     TextPart,
@@ -16,6 +19,12 @@ from actors.answer.items import (
 from actors.providers.formats.conversion import object_of
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.anthropic_messages.blocks import CUSTOM_INPUT, NATIVE_API
+from web.dialects.anthropic_messages.opaque_fields import (
+    call_extras,
+    citation_of,
+    is_state_alone,
+    thinking_fields,
+)
 from web.dialects.anthropic_messages.stream import (
     NAME,
     STOP_REASONS,
@@ -42,8 +51,8 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("the journal must begin with Started and end with Ended")
     whole = message_object(started, ended.upstream_model or started.model)
-    items = items_of(answer or fold(journal))
-    whole["content"] = [_block(item) for item in items if is_shown(item)]
+    items = [item for item in items_of(answer or fold(journal)) if is_shown(item)]
+    whole["content"] = [_block(item) for item in _without_last_state(items)]
     whole |= stopped(STOP_REASONS[ended.reason])
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)
@@ -55,19 +64,39 @@ def is_shown(item: Item) -> bool:
     return not isinstance(item, NativeItem) or item.api == NATIVE_API
 
 
+def _without_last_state(items: list[Item]) -> list[Item]:
+    """Return the items without states behind a last text, as in `Blocks`."""
+    end = len(items)
+    while end and is_state_alone(items[end - 1]):
+        end -= 1
+    return items[:end] if end and isinstance(items[end - 1], MessageItem) else items
+
+
 def _block(item: Item) -> object:
     match item:
-        case ReasoningItem(text=text):
-            return {"type": "thinking", "thinking": text, "signature": ""}
-        case FunctionCallItem(call_id=id, name=name, arguments=arguments):
-            return {"type": "tool_use", "id": id, "name": name, "input": _input(arguments)}
+        case ReasoningItem(text=text, api=api, state=state):
+            return thinking_fields(text, api, state)
+        case FunctionCallItem(call_id=id, name=name, arguments=arguments, extras=extras):
+            call = {"type": "tool_use", "id": id, "name": name, "input": _input(arguments)}
+            return call | call_extras(extras)
         case CustomCallItem(call_id=id, name=name, input=text):
             return {"type": "tool_use", "id": id, "name": name, "input": {CUSTOM_INPUT: text}}
         case NativeItem(item=native):
             return Raw(native.encode())
         case MessageItem(parts=parts):
-            texts = [part.text if isinstance(part, TextPart) else part.refusal for part in parts]
-            return {"type": "text", "text": "".join(texts)}
+            return _text_block(parts)
+
+
+def _text_block(parts: Sequence[MessagePart]) -> dict[str, object]:
+    texts = [part.text if isinstance(part, TextPart) else part.refusal for part in parts]
+    block: dict[str, object] = {"type": "text", "text": "".join(texts)}
+    citations = [
+        citation_of(annotation, part.text)
+        for part in parts
+        if isinstance(part, TextPart)
+        for annotation in part.annotations
+    ]
+    return block | ({"citations": citations} if citations else {})
 
 
 def _input(arguments: str) -> dict[str, object]:

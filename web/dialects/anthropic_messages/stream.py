@@ -30,6 +30,7 @@ STOP_REASONS = {
     Reason.LENGTH: "max_tokens",
     Reason.TOOL_CALLS: "tool_use",
     Reason.CONTENT_FILTER: "refusal",
+    Reason.PAUSE_TURN: "pause_turn",
     Reason.SIZE_LIMIT: "max_tokens",
     Reason.GUARD_BLOCKED: "refusal",
 }

@@ -7,6 +7,7 @@ from actors.answer.builder import AnswerBuilder, fold
 from actors.finalisation.outcome_decision import tool_call
 from actors.turn.events import AnyEvent, Ended, Started
 from web.dialects.base import DialectSpec
+from web.dialects.openai_chat.opaque_fields import call_fields, message_fields
 from web.dialects.openai_chat.stream import (
     FINISH_REASONS,
     NAME,
@@ -47,7 +48,7 @@ def completion(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> 
 
 
 def _message(answer: AnswerBuilder) -> dict[str, object]:
-    calls = [tool_call(call) for call in answer.tool_calls]
+    calls = [tool_call(call) | call_fields(call.extras) for call in answer.tool_calls]
     refusal, reasoning = answer.refusal or None, answer.reasoning
     text = answer.text or (None if calls or refusal else "")
     message: dict[str, object] = {"role": "assistant", "content": text, "refusal": refusal}
@@ -55,7 +56,7 @@ def _message(answer: AnswerBuilder) -> dict[str, object]:
         message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = calls
-    return message
+    return message | message_fields(answer.items)
 
 
 def _logprobs(answer: AnswerBuilder) -> dict[str, object] | None:

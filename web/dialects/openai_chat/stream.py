@@ -17,6 +17,7 @@ from actors.turn.model_call import JSON
 from actors.turn.outcome import Reason, Usage
 from web.dialects.base import DialectStream
 from web.dialects.frames import START, Cursor
+from web.dialects.openai_chat.opaque_fields import annotation_fields, call_fields, state_fields
 from web.dialects.turn_errors import ANSWER_REPLACED, ending_error, error_body
 
 NAME = "openai-chat"
@@ -28,6 +29,7 @@ FINISH_REASONS = {
     Reason.LENGTH: "length",
     Reason.TOOL_CALLS: "tool_calls",
     Reason.CONTENT_FILTER: "content_filter",
+    Reason.PAUSE_TURN: "stop",
     Reason.SIZE_LIMIT: "length",
     Reason.GUARD_BLOCKED: "content_filter",
 }
@@ -46,6 +48,8 @@ class OpenAIChat(DialectStream):
         self._text_head = b""
         self._text_tail = b""
         self._role_sent = False
+        self._reasoning: list[str] = []
+        """Reasoning whose state has not come yet."""
         self._plain = False
         """Text needs only a delta frame: the role was sent and nothing was discarded."""
 
@@ -72,7 +76,7 @@ class OpenAIChat(DialectStream):
             case Ended():
                 return self._end(event)
             case _:
-                delta = None if self.discarded else _delta(event)
+                delta = None if self.discarded else self._delta(event)
                 return b"" if delta is None else self._role() + self._chunk(delta, _logprobs(event))
         return b""
 
@@ -93,6 +97,16 @@ class OpenAIChat(DialectStream):
         self._tail = b',"usage":null}' if self._include_usage else b"}"
         self._text_head = self._head + b'[{"index":0,"delta":{"content":'
         self._text_tail = b'},"finish_reason":null}]' + self._tail
+
+    def _delta(self, event: AnyEvent) -> dict[str, object] | None:
+        match event:
+            case events.Reasoning(delta):
+                self._reasoning.append(delta)
+            case events.ReasoningState(api, state):
+                text = "".join(self._reasoning)
+                self._reasoning.clear()
+                return state_fields(text, api, state) or None
+        return _delta(event)
 
     def _role(self) -> bytes:
         if self._role_sent:
@@ -148,6 +162,8 @@ def _delta(event: AnyEvent) -> dict[str, object] | None:
             return {"reasoning_content": delta}
         case events.Refusal(delta):
             return {"refusal": delta}
+        case events.Annotation(annotation):
+            return annotation_fields(annotation)
         case events.ToolCallDelta():
             return {"tool_calls": [_tool_call_piece(event)]}
         case _:
@@ -168,4 +184,4 @@ def _tool_call_piece(event: events.ToolCallDelta) -> dict[str, object]:
         piece |= {"id": event.id, "type": event.kind}
     if event.name is not None:
         call["name"] = event.name
-    return piece
+    return piece | call_fields(event.extras)

@@ -45,6 +45,11 @@ _GRAMMARS = {
 _NOT_CLOSED = Raw(b"null")
 
 
+def _is_hidden(item: GrowingItem, part: GrowingPart) -> bool:
+    """Return whether this is the empty text of encrypted reasoning: its summary has no part."""
+    return item.state is not None and not part.pieces
+
+
 class ResponseEvents:
     """Renderer of the events of one response.
 
@@ -98,7 +103,7 @@ class ResponseEvents:
             case Grew():
                 return self._grew(change)
             case changes.Annotated():
-                return b""
+                return self._annotated(change)
             case _ if change.item.kind is ItemKind.NATIVE and change.item.api != API:
                 return b""
             case changes.ItemOpened(item):
@@ -137,7 +142,7 @@ class ResponseEvents:
             case ItemKind.MESSAGE:
                 return items.message_fields(id, item.status, parts)
             case ItemKind.REASONING:
-                return items.reasoning_fields(id, item.status, parts)
+                return items.reasoning_fields(id, item.status, parts, item.api, item.state)
             case ItemKind.FUNCTION_CALL:
                 call = items.call_item(item.call_id, item.name, arguments, item.status)
                 return {"id": id, **call, **items.call_extras(item.extras)}
@@ -149,7 +154,7 @@ class ResponseEvents:
 
     def _part_opened(self, item: GrowingItem, part: GrowingPart) -> bytes:
         name = _GRAMMARS[part.kind].part
-        if name is None:
+        if name is None or _is_hidden(item, part):
             return b""
         self._said = item, part
         self._logprobs = EncodedLogprobs()
@@ -158,6 +163,8 @@ class ResponseEvents:
         return self.event(f"{name}.added", opened)
 
     def _part_closed(self, item: GrowingItem, part: GrowingPart) -> bytes:
+        if _is_hidden(item, part):
+            return b""
         for with_logprobs in (False, True):
             self._forms.pop((item.index, part.index, with_logprobs), None)
         grammar, place, text = _GRAMMARS[part.kind], self._place(item, part), part.text
@@ -167,7 +174,8 @@ class ResponseEvents:
         frames = self.event(f"{grammar.text}.done", done)
         if grammar.part is None:
             return frames
-        encoded_item = Raw(_encode(items.part_fields(part.kind, text, self._logprobs.in_part)))
+        logprobs, annotations = self._logprobs.in_part, part.annotations
+        encoded_item = Raw(_encode(items.part_fields(part.kind, text, logprobs, annotations)))
         self._parts[item.index].append(encoded_item)
         closed: Fields = {**place, "part": encoded_item}
         if part.kind is PartKind.REASONING and item.status is ItemStatus.INCOMPLETE:
@@ -186,6 +194,15 @@ class ResponseEvents:
         if logprobs is None:
             return form % (number, number, _encode(grew.delta))
         return form % (number, number, _encode(grew.delta), logprobs)
+
+    def _annotated(self, change: changes.Annotated) -> bytes:
+        self.weight += len(change.annotation)
+        fields: Fields = {
+            **self._place(change.item, change.part),
+            "annotation_index": len(change.part.annotations) - 1,
+            "annotation": items.annotation_fields(change.annotation),
+        }
+        return self.event("response.output_text.annotation.added", fields)
 
     def _kept_form(self, item: GrowingItem, part: GrowingPart, *, with_logprobs: bool) -> bytes:
         place = item.index, part.index, with_logprobs

@@ -14,7 +14,9 @@ from msgspec import Raw
 
 from actors.answer import items
 from actors.answer.changes import ItemKind, ItemStatus, PartKind
+from actors.providers.formats.conversion import object_of
 from actors.providers.formats.openai_responses.frames import API, CALL_EXTRAS
+from actors.turn.messages import sealed
 from actors.turn.model_call import JSON
 from store.records.turn_records import Role
 from web.dialects.openai_responses.logprobs import EncodedLogprobs
@@ -73,9 +75,10 @@ def _is_shown(item: items.Item) -> bool:
 
 def _item(turn_id: str, item: items.Item, index: int) -> Fields:
     match item:
-        case items.ReasoningItem(text=text):
+        case items.ReasoningItem(text=text, api=api, state=state):
             id = item_id(turn_id, ItemKind.REASONING, index)
-            return reasoning_fields(id, item.status, [part_fields(PartKind.REASONING, text)])
+            summary = [part_fields(PartKind.REASONING, text)] if text or state is None else []
+            return reasoning_fields(id, item.status, summary, api, state)
         case items.MessageItem(parts=parts):
             id = item_id(turn_id, ItemKind.MESSAGE, index)
             return message_fields(id, item.status, [_message_part(part) for part in parts])
@@ -94,13 +97,23 @@ def _item(turn_id: str, item: items.Item, index: int) -> Fields:
 def _message_part(part: items.MessagePart) -> Fields:
     if isinstance(part, items.TextPart):
         logprobs = EncodedLogprobs(part.logprobs).in_part if part.logprobs else _NONE
-        return part_fields(PartKind.TEXT, part.text, logprobs)
+        return part_fields(PartKind.TEXT, part.text, logprobs, part.annotations)
     return part_fields(PartKind.REFUSAL, part.refusal)
 
 
-def reasoning_fields(id: str, status: ItemStatus, summary: Sequence[object]) -> Fields:
-    """Return a reasoning item whose summary has these parts."""
-    return {"id": id, "type": "reasoning", "status": status, "summary": summary}
+def reasoning_fields(
+    id: str,
+    status: ItemStatus,
+    summary: Sequence[object],
+    api: str | None = None,
+    state: str | None = None,
+) -> Fields:
+    """Return a reasoning item whose summary has these parts, with the state for its API."""
+    item: Fields = {"id": id, "type": "reasoning", "status": status, "summary": summary}
+    if api is None or state is None:
+        return item
+    given = (object_of(state) or {}).get("encrypted_content") if api == API else None
+    return item | {"encrypted_content": given or sealed(api, state)}
 
 
 def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fields:
@@ -156,7 +169,9 @@ def call_extras(extras: str | None) -> Fields:
     return {name: fields[name] for name in CALL_EXTRAS if name in fields}
 
 
-def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:
+def part_fields(
+    kind: PartKind, text: str, logprobs: Raw = _NONE, annotations: Sequence[str] = ()
+) -> Fields:
     """Return a part of a message or a summary.
 
     `logprobs` come from `EncodedLogprobs.in_part`; only a text has them.
@@ -167,4 +182,11 @@ def part_fields(kind: PartKind, text: str, logprobs: Raw = _NONE) -> Fields:
         case PartKind.REASONING:
             return {"type": "summary_text", "text": text}
         case _:
-            return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+            cited = list(map(annotation_fields, annotations))
+            return {"type": "output_text", "text": text, "annotations": cited, "logprobs": logprobs}
+
+
+def annotation_fields(annotation: str) -> Fields:
+    """Return a citation without the original of a provider with another API."""
+    given = object_of(annotation) or {}
+    return {name: value for name, value in given.items() if name != "native"}

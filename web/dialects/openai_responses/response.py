@@ -30,7 +30,7 @@ CODES = frozenset(
 
 _INVALID_REQUEST = frozenset({400, 403, 404, 409, 413, 415, 422})
 
-_COMPLETED = frozenset({Reason.STOP, Reason.TOOL_CALLS})
+_COMPLETED = frozenset({Reason.STOP, Reason.TOOL_CALLS, Reason.PAUSE_TURN})
 _INCOMPLETE = {
     Reason.LENGTH: "max_output_tokens",
     Reason.SIZE_LIMIT: "max_output_tokens",

@@ -13,7 +13,7 @@ from pydantic import Field
 from actors.turn.chat_messages import read_message
 from actors.turn.messages import JSON, Message
 from actors.turn.model_call import ClientTool, ModelCall
-from web.surfaces.content_parts import flat_parts, plain_message
+from web.surfaces.content_parts import Media, flat_parts, plain_message
 from web.surfaces.validation import (
     LONGEST_NAME,
     Body,
@@ -24,6 +24,7 @@ from web.surfaces.validation import (
     Parameters,
     check_function,
 )
+from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
 _ROLES = ("assistant", "developer", "function", "system", "tool", "user")
@@ -62,11 +63,12 @@ def read_chat_request(raw: Object) -> ModelRequest:
     body = _Body.read(raw)
     custom = _check_tools(Fields(raw, ""))
     options = body.stream_options
+    media: Media = {}
     return ModelRequest(
         model=body.model,
         call=ModelCall(
             upstream_model="",
-            messages=_messages(body.messages),
+            messages=_messages(body.messages, media),
             parameters={key: value for key, value in raw.items() if key not in _NOT_FORWARDED},
             client_tools={name: ClientTool(name, "custom") for name in custom},
         ),
@@ -74,6 +76,7 @@ def read_chat_request(raw: Object) -> ModelRequest:
         stream=bool(body.stream),
         strict=bool(body.strict),
         keep_text=body.store is not False,
+        media=MediaNeeds.of(media, f"messages[{len(body.messages) - 1}]."),
     )
 
 
@@ -81,22 +84,24 @@ def _is_unlimited(name: str, value: JSON) -> bool:
     return name in ("max_tokens", "max_completion_tokens") and value == _UNLIMITED
 
 
-def _messages(messages: Sequence[JSON]) -> tuple[Message, ...]:
+def _messages(messages: Sequence[JSON], media: Media) -> tuple[Message, ...]:
     return tuple(
-        plain_message(message) or _message(Fields(message, f"messages[{index}]"))
+        plain_message(message) or _message(Fields(message, f"messages[{index}]"), media)
         for index, message in enumerate(messages)
     )
 
 
-def _message(message: Fields) -> Message:
+def _message(message: Fields, media: Media) -> Message:
     message.required("role")
     message.one_of("role", _ROLES)
     list(message.objects("tool_calls"))
-    content = message.values.get("content")
+    # Citations belong to answers; requests to providers have no field for them.
+    values = message.rest("annotations")
+    content = values.get("content")
     if content is None or isinstance(content, str):
-        return read_message(message.values)
-    parts = flat_parts(content, message.at("content"))
-    return replace(read_message(message.values | {"content": None}), content=tuple(parts))
+        return read_message(values)
+    parts = flat_parts(content, message.at("content"), media)
+    return replace(read_message(values | {"content": None}), content=tuple(parts))
 
 
 def _check_tools(body: Fields) -> list[str]:

@@ -5,28 +5,43 @@ Anthropic's API reference, "Create a message", and its page "Extended thinking".
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
+from actors.providers.formats.media import kind_of
 from actors.turn import messages
-from actors.turn.chat_messages import REASONING, SIGNED
-from actors.turn.messages import JSON, Content, Extras, Message, Part, Reasoning, TextPart, ToolCall
+from actors.turn.chat_messages import REASONING, THINKING_API, read_thinking_block
+from actors.turn.messages import (
+    JSON,
+    Content,
+    Extras,
+    Message,
+    Part,
+    Reasoning,
+    TextPart,
+    ToolCall,
+    texts_of,
+)
 from web.http.api_error import ApiError
 from web.surfaces.content_parts import (
     MAX_PARTS,
     URL_CODE,
+    Media,
+    data_or_http_url,
     http_url,
     is_base64,
     joined,
     plain_message,
 )
-from web.surfaces.validation import Fields, wrong
+from web.surfaces.validation import LONGEST_NAME, Fields, wrong
 
 _ROLES = ("user", "assistant", "system")
 _ASSISTANT_BLOCKS = ("text", "tool_use", "thinking", "redacted_thinking")
-_USER_BLOCKS = ("text", "image", "tool_result")
+_PARTS = ("text", "image", "document", "search_result", "tool_reference", "container_upload")
+_USER_BLOCKS = (*_PARTS, "tool_result")
 _MEDIA = re.compile(r"image/[a-z0-9.+-]{1,100}", re.IGNORECASE)
 _CHAT_FIELDS = frozenset(
     {
@@ -36,7 +51,6 @@ _CHAT_FIELDS = frozenset(
     }
 )
 """Field names with a meaning in a chat; on a block they would be misread."""
-_PARTS = ("text", "image")
 
 
 class Block(Fields):
@@ -46,15 +60,19 @@ class Block(Fields):
     API can remove them by name.
     """
 
-    __slots__ = ("vendor_fields",)
+    __slots__ = ("media", "vendor_fields")
 
-    def __init__(self, given: JSON, path: str, vendor_fields: set[str]) -> None:
+    def __init__(
+        self, given: JSON, path: str, vendor_fields: set[str], media: Media | None = None
+    ) -> None:
         super().__init__(given, path)
         self.vendor_fields = vendor_fields
+        self.media: Media = {} if media is None else media
+        """Kinds of media by their paths."""
 
     def child(self, given: JSON, path: str) -> Self:
         """Return an object in this one, which adds to the same names."""
-        return type(self)(given, path, self.vendor_fields)
+        return type(self)(given, path, self.vendor_fields, self.media)
 
     def extras(self, *known: str) -> Extras:
         """Return the fields that aren't `known` or null; raises `ApiError` (400)."""
@@ -148,12 +166,12 @@ def _assistant_message(message: Block, extras: Extras) -> Message:
                 parts.append(_part(block))
             case "tool_use":
                 calls.append(_call(block))
-            case "thinking":
-                thinking += _thinking(block)
-            case "redacted_thinking":
-                block.vendor_fields.add(SIGNED)
-                rest = block.rest("type", "data")
-                thinking.append(Reasoning(redacted=block.text("data"), extras=rest))
+            case "thinking" | "redacted_thinking":
+                place = len(parts) + len(calls)
+                thinking += [replace(one, after=place) for one in _thinking(block)]
+            case str(kind) if kind not in _USER_BLOCKS:
+                # The API made the block itself, so it knows the type.
+                parts.append(messages.NativePart(THINKING_API, block.values))
             case _:
                 raise _unknown_type(block, _ASSISTANT_BLOCKS)
     return messages.AssistantMessage(
@@ -170,31 +188,105 @@ def _call(block: Block) -> ToolCall:
     for field in sorted(extras.keys() - {"cache_control"}):
         raise block.wrong(field, "unknown field of a tool_use block. Remove it.")
     if block.values.get("caller") not in (None, {"type": "direct"}):
-        raise block.wrong("caller", "must be of type direct: the model made the call itself.")
+        # One of the provider's tools made the call, and the API wants to know which.
+        block.vendor_fields.add("caller")
+        extras |= {"caller": block.object("caller").values}
     return ToolCall(block.text("id"), block.text("name"), arguments, extras)
 
 
 def _thinking(block: Block) -> Iterator[Reasoning]:
-    """Yield the thinking of an earlier answer; only the API that signed it accepts a signature."""
-    text, signature = block.text("thinking"), block.optional("signature", str, "a string")
-    if signature:
-        block.vendor_fields.add(SIGNED)
-        yield Reasoning(text, signature, extras=block.rest("type", "thinking", "signature"))
-    elif text:
-        block.vendor_fields.add(REASONING)
-        yield Reasoning(text)
+    """Yield the thinking of an earlier answer; an empty block without a signature is nothing."""
+    if block.values.get("type") == "redacted_thinking":
+        block.text("data")
+    elif not block.optional("signature", str, "a string"):
+        if text := block.text("thinking"):
+            block.vendor_fields.add(REASONING)
+            yield Reasoning(text)
+        return
+    else:
+        block.text("thinking")
+    if (signed := read_thinking_block(block.values)) is not None:
+        yield signed
 
 
 def _part(block: Block, types: Sequence[str] = _PARTS) -> Part:
-    """Return the part of a text or image block; raises `ApiError` (400)."""
+    """Return the part of a block; raises `ApiError` (400)."""
     kind = block.values.get("type")
-    if kind not in types:
+    if not isinstance(kind, str) or kind not in types:
         raise _unknown_type(block, types)
     if kind == "text":
-        return TextPart(block.text("text"), block.extras("type", "text"))
-    return messages.ImagePart(
-        _image_url(block.object("source")), extras=block.extras("type", "source")
-    )
+        return _text(block)
+    part = _READERS[kind](block)
+    if (medium := kind_of(part)) is not None:
+        block.media[block.path] = medium
+    return part
+
+
+def _text(block: Block) -> Part:
+    """Read a text, without the citations by other APIs, which have an empty `encrypted_index`."""
+    text, citations = block.text("text"), block.values.get("citations")
+    if isinstance(citations, list):
+        own = [one for one in citations if not _is_foreign(one)]
+        block = block.child({**block.values, "citations": own or None}, block.path)
+    return TextPart(text, block.extras("type", "text"))
+
+
+def _is_foreign(citation: JSON) -> bool:
+    return isinstance(citation, dict) and citation.get("encrypted_index") == ""
+
+
+def _image(block: Block) -> Part:
+    source, extras = block.object("source"), block.extras("type", "source")
+    if source.values.get("type") == "file":
+        return messages.ImagePart("", extras=extras, file_id=_file_id(source))
+    return messages.ImagePart(_image_url(source), extras=extras)
+
+
+def _document(block: Block) -> Part:
+    """Read a document; other APIs get the text of one that is text."""
+    source, title = block.object("source"), block.optional("title", str, "a string")
+    extras = block.extras("type", "source", "title")
+    match source.values.get("type"):
+        case "base64":
+            url = f"data:{source.text('media_type')};base64,{source.text('data')}"
+            data_or_http_url(Fields({"data": url}, source.path), "data", "")
+            return messages.FilePart(url, filename=title, extras=extras)
+        case "url":
+            url = http_url(source.text("url"), source.at("url"))
+            return messages.FilePart(url, filename=title, extras=extras)
+        case "file":
+            return messages.FilePart(file_id=_file_id(source), filename=title, extras=extras)
+        case "text":
+            text = source.text("data")
+        case "content":
+            text = "\n\n".join(texts_of(source.content("content", ("text", "image"))))
+        case _:
+            raise source.wrong("type", "must be one of base64, content, file, text, url.")
+    return _native(block, title, text)
+
+
+def _search_result(block: Block) -> Part:
+    texts = texts_of(block.content("content", ("text",)))
+    return _native(block, block.text("title"), block.text("source"), *texts)
+
+
+def _native(block: Block, *texts: str | None) -> Part:
+    """Return a block that only this API has, with its text for others."""
+    text = "\n\n".join([one for one in texts if one])
+    return messages.NativePart(THINKING_API, block.values, text)
+
+
+def _file_id(source: Fields) -> messages.FileId:
+    return messages.FileId(THINKING_API, source.text("file_id", longest=LONGEST_NAME))
+
+
+_READERS: dict[str, Callable[[Block], Part]] = {
+    "image": _image,
+    "document": _document,
+    "search_result": _search_result,
+    "tool_reference": lambda block: _native(block, block.text("tool_name")),
+    "container_upload": _native,
+}
 
 
 def _unknown_type(block: Block, types: Sequence[str]) -> ApiError:
@@ -210,7 +302,7 @@ def _image_url(source: Fields) -> str:
         case "url":
             return http_url(source.text("url"), source.at("url"))
         case _:
-            words = "must be base64 or url; files are not supported."
+            words = "must be one of base64, file, url."
             raise wrong(source.at("type"), words, URL_CODE)
 
 

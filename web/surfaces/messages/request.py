@@ -3,15 +3,19 @@
 The parameters get their names in Chat Completions, like those of every `ModelCall`. Those that only
 Anthropic's API has keep their own for routes that speak that API (`ModelCall.foreign`).
 
-Tools with their own schema are accepted, and so are Anthropic's tools that the client runs. Tools
-that the provider runs are rejected. Source: Anthropic's API reference, "Create a message", and its
-pages "Extended thinking", "Adaptive thinking" and "Effort".
+Tools with their own schema become functions. Those whose schema only Anthropic's models know, and
+those that the provider runs, are for routes that speak that API.
+
+Source: Anthropic's API reference, "Create a message", and its pages "Extended thinking", "Adaptive
+thinking" and "Effort".
 """
 
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from actors.providers.formats.native_content import is_anthropic_tool
+from actors.turn.chat_messages import THINKING_API
 from actors.turn.messages import JSON
 from actors.turn.model_call import ModelCall
 from web.surfaces.messages.conversation import Block, read_conversation
@@ -24,22 +28,17 @@ from web.surfaces.validation import (
     Object,
     Parameters,
     missing,
-    unsupported,
     wrong,
 )
+from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
 _LONGEST_USER = 64
 """Maximum characters of a chat's `user`; OpenAI rejects longer values."""
-_UNSUPPORTED = {
-    "container": "containers are not supported. Remove the field.",
-    "mcp_servers": "MCP servers are not supported. Connect to them from the client.",
-}
-"""Parameters that are rejected, with the reason."""
 _VENDOR_PARAMETERS = frozenset(
     {
-        *("cache_control", "context_management", "diagnostics", "inference_geo"),
-        *("output_config", "output_format", "speed", "thinking", "user_profile_id"),
+        *("cache_control", "container", "context_management", "diagnostics", "inference_geo"),
+        *("mcp_servers", "output_config", "output_format", "speed", "thinking", "user_profile_id"),
     }
 )
 """Parameters without an equivalent name in Chat Completions."""
@@ -49,8 +48,6 @@ _ADAPTIVE_EFFORT = "medium"
 """Effort for `adaptive` thinking, in which the model decides; the middle of a chat's efforts."""
 _CONFIG = frozenset({"effort", "format"})
 """Fields of `output_config` with an equivalent in a chat."""
-_RUN_BY_CLIENTS = ("bash_", "text_editor_", "memory_")
-"""Type prefixes of client-run tools whose schema only Anthropic's models know."""
 _TOOL_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -115,9 +112,6 @@ def read_count_request(raw: Object) -> ModelRequest:
 
 
 def _request(raw: Object, body: _CountBody) -> ModelRequest:
-    for name, words in _UNSUPPORTED.items():
-        if raw.get(name) is not None:
-            raise unsupported(name, words)
     fields = Block(raw, "", set())
     messages = read_conversation(fields, body.messages)
     parameters = _parameters(fields, body)
@@ -131,6 +125,8 @@ def _request(raw: Object, body: _CountBody) -> ModelRequest:
         ),
         stream=bool(body.stream),
         strict=bool(body.strict),
+        only_api=THINKING_API if _forces_server_tool(parameters) else None,
+        media=MediaNeeds.of(fields.media, f"messages[{len(body.messages) - 1}]."),
     )
 
 
@@ -208,11 +204,11 @@ def _chat_equivalents(name: str, value: JSON) -> tuple[str, ...]:
 
 def _chat_tool(tool: Block) -> Object:
     """Return the tool in the form of a chat; raises `ApiError` (400)."""
-    name, kind = tool.text("name", longest=LONGEST_NAME), tool.values.get("type")
-    if isinstance(kind, str) and kind.startswith(_RUN_BY_CLIENTS):
+    if is_anthropic_tool(tool.values):
         return tool.values
+    name, kind = tool.text("name", longest=LONGEST_NAME), tool.values.get("type")
     if kind not in (None, "custom"):
-        words = "tools run by the provider are not supported. Send an input_schema and no type."
+        words = "unknown type of tool. Send an input_schema and no type."
         raise wrong(tool.at("type"), words, "unsupported_tool")
     function: Object = {
         "name": name,
@@ -223,6 +219,20 @@ def _chat_tool(tool: Block) -> Object:
     given = {field: value for field, value in function.items() if value is not None}
     extras = tool.extras("type", "name", "description", "input_schema", "strict")
     return {"type": "function", "function": given, **extras}
+
+
+def _forces_server_tool(parameters: Object) -> bool:
+    """Return whether the model must call a tool that only Anthropic's API has."""
+    given, choice = parameters.get("tools"), parameters.get("tool_choice")
+    tools = given if isinstance(given, list) else []
+    own = [tool for tool in tools if is_anthropic_tool(tool)]
+    match choice:
+        case "required":
+            return bool(own) and len(own) == len(tools)
+        case {"function": {"name": name}}:
+            return any(tool.get("name") == name for tool in own)
+        case _:
+            return False
 
 
 def _chat_choice(choice: Fields) -> Object:

@@ -97,8 +97,12 @@ def _text(part: Part) -> str:
     match part:
         case messages.TextPart(text=text) | messages.RefusalPart(refusal=text):
             return text
+        case messages.NativePart(text=str(text)) if text:
+            return text
         case messages.ImagePart():
             return "[image]"
+        case messages.FilePart(filename=filename):
+            return f"[file {filename}]" if filename else "[file]"
     return "[something else]"
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
@@ -16,6 +17,7 @@ from web.dialects.openai_responses.stream import NAME
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.conversation import chat_parameters
 from web.surfaces.responses.history.history import Caller
+from web.surfaces.responses.history.message_groups import kinds_in
 from web.surfaces.responses.history.model_context import (
     ModelContext,
     PreparedRequest,
@@ -25,13 +27,13 @@ from web.surfaces.responses.history.model_context import (
 from web.surfaces.responses.history.native_request import native_request
 from web.surfaces.responses.input.items import REFERENCE
 from web.surfaces.responses.request import ResponsesRequest
+from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
 Start = Callable[[TurnRequest, str], Awaitable[Turn]]
 """Starts a turn, whose input items are the JSON array."""
 
-_RESPONSES = frozenset({"openai-responses", "responses-ws"})
-"""Provider formats that have tools of every type."""
+_NO_MEDIA = MediaNeeds()
 _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 """Parameters of a compaction request that its summary call keeps: they identify the user."""
 
@@ -45,13 +47,14 @@ async def start_response(caller: Caller, request: ResponsesRequest, start: Start
     with service.conversations.claim(caller.principal, conversation, service.registry):
         prepared = await prepare(caller, request)
         context = await model_context(prepared)
+        planned = _planned(prepared, context)
         turn_request = replace(
-            _turn_request(prepared, _call(prepared, context)),
+            planned,
             previous_id=prepared.history.turn_id,
             conversation=conversation,
             input_items=prepared.request.stored_input if request.store else None,
             input_ids=_given_ids(prepared.request) if request.store else (),
-            notes=context.notes,
+            notes=(*context.notes, *planned.notes),
         )
         return await start(turn_request, prepared.request.stored_input)
 
@@ -82,7 +85,29 @@ async def count_input(prepared: PreparedRequest) -> int:
     return prepared.caller.service.estimates.estimate_input(str(route), call)
 
 
-def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
+def _planned(prepared: PreparedRequest, context: ModelContext) -> TurnRequest:
+    """Return the request for an answer; media that no route takes are replaced in both forms."""
+    request, conversation = prepared.request, prepared.conversation
+    only_api = API if conversation.tools.forced and request.generate else None
+    call = _call(prepared, context)
+    planned = _turn_request(prepared, call, conversation.media, only_api)
+    lost = _lost_media(conversation.media, call, planned.call)
+    native = native_request(request, conversation, planned.call.messages, context.groups, lost)
+    return replace(planned, call=replace(planned.call, native=native))
+
+
+def _lost_media(media: MediaNeeds, call: ModelCall, planned: ModelCall) -> frozenset[str]:
+    if planned.messages is call.messages:
+        return frozenset()
+    return media.kinds.difference(*(kinds_in(message.content) for message in planned.messages))
+
+
+def _turn_request(
+    prepared: PreparedRequest,
+    call: ModelCall,
+    media: MediaNeeds = _NO_MEDIA,
+    only_api: str | None = None,
+) -> TurnRequest:
     request = prepared.request
     asked = ModelRequest(
         model=request.model,
@@ -91,14 +116,13 @@ def _turn_request(prepared: PreparedRequest, call: ModelCall) -> TurnRequest:
         stream=request.stream,
         strict=request.strict,
         keep_text=request.store,
+        media=media,
+        only_api=only_api,
     )
     turn_request = prepared.plan.turn(asked, NAME, prepared.caller.principal)
-    if not request.generate:
-        return replace(turn_request, routes=(_silent(turn_request),))
-    if not prepared.conversation.tools.forced:
+    if request.generate:
         return turn_request
-    routes = (_unless_native(prepared, planned) for planned in turn_request.routes)
-    return replace(turn_request, routes=tuple(routes))
+    return replace(turn_request, routes=(_silent(turn_request),))
 
 
 def _silent(turn_request: TurnRequest) -> PlannedRoute:
@@ -107,20 +131,12 @@ def _silent(turn_request: TurnRequest) -> PlannedRoute:
     return PlannedRoute(Route(provider.name, turn_request.model), timeouts, provider=provider)
 
 
-def _unless_native(prepared: PreparedRequest, planned: PlannedRoute) -> PlannedRoute:
-    """Return a route to be skipped, unless it can run the tool that the model must call."""
-    provider = prepared.caller.service.config.providers[planned.route.provider]
-    native = provider.format in _RESPONSES
-    return planned if native else replace(planned, unfit="unsupported: tool_choice")
-
-
 def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:
     request, conversation = prepared.request, prepared.conversation
     return ModelCall(
         messages=context.messages,
         parameters=chat_parameters(request, conversation),
         client_tools=conversation.tools.client_tools,
-        native=native_request(request, conversation, context.messages, context.groups),
         # Formats that cannot send reasoning of earlier answers warn about it by this name.
         foreign={THINKING: ()} if context.has_reasoning else {},
     )

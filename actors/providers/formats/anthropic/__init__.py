@@ -1,6 +1,7 @@
 """Wire format of Anthropic's Messages API.
 
 - `decoder`: the format itself; reads streams and documents
+- `block_end`: signatures, citations and blocks that only this API has
 - `request`: the body of a request, with its parameters, tools, thinking and models' limits
 - `messages`: converts messages and their content parts
 

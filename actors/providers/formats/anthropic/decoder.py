@@ -5,12 +5,14 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
+from actors.providers.formats.anthropic.block_end import API, BlockEnd, state_chunk
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, one_line
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.messages import JSON
 from actors.turn.model_call import UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 
@@ -22,10 +24,11 @@ _FINISHES = {
     "model_context_window_exceeded": Reason.LENGTH,
     "tool_use": Reason.TOOL_CALLS,
     "refusal": Reason.CONTENT_FILTER,
+    "pause_turn": Reason.PAUSE_TURN,
 }
 """Finish reasons by `stop_reason`.
 
-Any other value means `stop`: `end_turn`, `stop_sequence`, `pause_turn` and future ones."""
+Any other value means `stop`: `end_turn`, `stop_sequence` and future ones."""
 
 _STATUSES = {
     "invalid_request_error": 400,
@@ -62,9 +65,13 @@ class Block(Struct, gc=False):
     type: str = ""
     text: str | None = None
     thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    citations: Raw = NULL
     id: str | None = None
     name: str | None = None
     input: Raw = NULL
+    caller: Raw = NULL
 
 
 class Delta(Struct, gc=False):
@@ -74,6 +81,9 @@ class Delta(Struct, gc=False):
     text: str | None = None
     thinking: str | None = None
     partial_json: str | None = None
+    signature: str | None = None
+    citation: Raw = NULL
+    content: str | None = None
     stop_reason: str | None = None
 
 
@@ -98,6 +108,18 @@ class Event(Struct, gc=False):
 
 
 EVENT = FrameType(Event)
+
+
+class _Blocks(Struct, gc=False):
+    """The blocks of an event in full."""
+
+    content_block: dict[str, JSON] = {}
+    content: list[dict[str, JSON]] = []
+
+
+_read_blocks = msgspec.json.Decoder(_Blocks).decode
+_READ_HERE = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+"""Types of blocks; all others are of use to clients of this API alone."""
 
 
 class _Call(Struct):
@@ -126,6 +148,7 @@ class _MessageFrames(Reader[Event]):
         self._current_block = 0
         """Index of the block that started last, for events that omit the index."""
         self._usage_so_far = TokenUsage()
+        self._block_end = BlockEnd()
 
     def _read_frame(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
         if event.type == "error" or event.error != NULL:
@@ -135,12 +158,14 @@ class _MessageFrames(Reader[Event]):
                 self._append_delta(event.delta, event.index, chunks)
             case "content_block_start" if event.content_block is not None:
                 self._start_block(event.content_block, event.index, chunks)
+                if event.content_block.type not in _READ_HERE:
+                    self._block_end.begin_native(_read_blocks(data).content_block)
             case "content_block_stop":
                 self._close_block(
                     self._current_block if event.index is None else event.index, chunks
                 )
             case _:
-                self._read_message_event(event, chunks)
+                self._read_message_event(event, data, chunks)
 
     def _fail_with(self, data: bytes) -> UpstreamFailure:
         failure = super()._fail_with(data)
@@ -148,7 +173,7 @@ class _MessageFrames(Reader[Event]):
             failure.status = _STATUSES.get(failure.type)
         return failure
 
-    def _read_message_event(self, event: Event, chunks: list[Chunk]) -> None:
+    def _read_message_event(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
         match event.type:
             case "message_start" if event.message is not None:
                 self._add_usage(event.message.usage or TokenUsage())
@@ -158,40 +183,55 @@ class _MessageFrames(Reader[Event]):
             case "message_stop":
                 self.saw_end_marker = True
             case "message":
-                self._read_whole(event, chunks)
+                self._read_whole(event, data, chunks)
 
     def _append_delta(self, delta: Delta, index: int | None, chunks: list[Chunk]) -> None:
         if delta.type == "text_delta":
             if delta.text:
+                self._block_end.text_size += len(delta.text)
                 chunks.append(TextChunk(delta.text))
         elif delta.type == "thinking_delta":
             if delta.thinking:
                 chunks.append(ReasoningChunk(delta.thinking))
         elif delta.type == "input_json_delta" and delta.partial_json:
-            # Server-side tools (web search and others) send such deltas too, without a call here.
             call = self._calls.get(self._current_block if index is None else index)
-            if call is not None and not call.whole:
+            if call is None:  # such as a web search, which runs at the provider
+                self._block_end.add_input(delta.partial_json)
+            elif not call.whole:
                 call.started = True
                 chunks.append(ToolCallChunk(call.index, None, None, delta.partial_json))
+        else:
+            self._block_end.add(delta.signature, delta.citation, delta.content)
 
     def _start_block(self, block: Block, index: int | None, chunks: list[Chunk]) -> None:
         self._current_block = -1 - self._call_count if index is None else index
+        chunks += self._block_end.end()
         if block.type == "text":
+            self._block_end.begin_text(block.citations)
             if block.text:
+                self._block_end.text_size += len(block.text)
                 chunks.append(TextChunk(block.text))
-        elif block.type == "thinking":
+            return
+        self._block_end.begin_other(block.signature)
+        if block.type == "thinking":
             if block.thinking:
                 chunks.append(ReasoningChunk(block.thinking))
+        elif block.type == "redacted_thinking":
+            chunks += [state_chunk(data=block.data)] if block.data else []
         elif block.type == "tool_use":
-            arguments = _arguments(block)
-            self._calls[self._current_block] = _Call(self._call_count, whole=bool(arguments))
-            chunks.append(
-                ToolCallChunk(self._call_count, block.id or None, block.name or None, arguments)
-            )
-            self._call_count += 1
+            self._start_call(block, chunks)
+
+    def _start_call(self, block: Block, chunks: list[Chunk]) -> None:
+        arguments, index = _arguments(block), self._call_count
+        self._calls[self._current_block] = _Call(index, whole=bool(arguments))
+        extras = None if block.caller == NULL else f'{{"caller":{one_line(block.caller)}}}'
+        call = ToolCallChunk(index, block.id or None, block.name or None, arguments, extras=extras)
+        chunks.append(call)
+        self._call_count += 1
 
     def _close_block(self, index: int, chunks: list[Chunk]) -> None:
         """Close a block; emit `{}` for a tool call that sent no arguments."""
+        chunks += self._block_end.end()
         call = self._calls.pop(index, None)
         if call is not None and not (call.whole or call.started):
             chunks.append(ToolCallChunk(call.index, None, None, "{}"))
@@ -206,6 +246,7 @@ class _MessageFrames(Reader[Event]):
             ):
                 chunks.append(UsageChunk(total))
         if reason:
+            chunks += self._block_end.end()
             for index in list(self._calls):
                 self._close_block(index, chunks)
             self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
@@ -217,9 +258,14 @@ class _MessageFrames(Reader[Event]):
             *(b if a is None else a for a, b in zip(new, old, strict=True))
         )
 
-    def _read_whole(self, message: Event, chunks: list[Chunk]) -> None:
-        for index, block in enumerate(message.content or ()):
+    def _read_whole(self, message: Event, data: bytes, chunks: list[Chunk]) -> None:
+        blocks = message.content or []
+        native = any(block.type not in _READ_HERE for block in blocks)
+        whole = _read_blocks(data).content if native else []
+        for index, block in enumerate(blocks):
             self._start_block(block, index, chunks)
+            if block.type not in _READ_HERE:
+                self._block_end.begin_native(whole[index])
             self._close_block(index, chunks)
         self._end(message.usage, message.stop_reason, chunks)
 
@@ -249,6 +295,8 @@ def _usage(usage: TokenUsage) -> Usage | None:
 
 
 ANTHROPIC = Format(
+    api=API,
+    media=frozenset({"image", "image/anthropic", "pdf", "pdf/url", "file/anthropic", "text"}),
     path=lambda model: "/messages",
     translate=translate,
     stream_decoder=AnthropicDecoder,

@@ -7,15 +7,22 @@ message (prefill) doesn't end in white space.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.providers.formats import conversion
+from actors.providers.formats.media import text_of
 from actors.turn import messages as chat
-from actors.turn.chat_messages import Object, signed_blocks
+from actors.turn.chat_messages import Object, thinking_block
 
 _ID_FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 _THINKING = frozenset({"thinking", "redacted_thinking"})
+_ASSISTANT_PARTS = (chat.TextPart, chat.RefusalPart, chat.NativePart)
+_USER_PARTS = (chat.TextPart, chat.ImagePart, chat.FilePart, chat.NativePart)
+_PART_FIELDS = ("cache_control", "citations", "context", "image_url")
+"""Extra fields of parts that are read here."""
 _MEDIA = {
     "image/jpeg": "image/jpeg",
     "image/jpg": "image/jpeg",
@@ -75,14 +82,25 @@ def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterato
         case chat.SystemMessage():
             yield from _content(message, (chat.TextPart,), path, left_out)
         case chat.AssistantMessage():
-            # Thinking is sent back only with its signature; the API refuses other thinking.
-            yield from signed_blocks(message)
-            yield from _content(message, (chat.TextPart, chat.RefusalPart), path, left_out)
-            yield from _tool_uses(message, path, left_out)
+            yield from _assistant(message, path, left_out)
         case chat.ToolMessage():
             yield from _result(message, path, left_out)
         case _:
-            yield from _content(message, (chat.TextPart, chat.ImagePart), path, left_out)
+            yield from _content(message, _USER_PARTS, path, left_out)
+
+
+def _assistant(message: chat.AssistantMessage, path: str, left_out: list[str]) -> Iterator[Object]:
+    """Yield text, calls and signed thinking in their order; the API refuses other thinking."""
+    texts = (
+        _blocks(part, at, _ASSISTANT_PARTS, left_out)
+        for at, part in conversion.parts_of(message, path)
+    )
+    calls = ([one] for one in _tool_uses(message, path, left_out))
+    for one in conversion.interleaved(message.reasoning, chain(texts, calls)):
+        if isinstance(one, chat.Reasoning):
+            yield thinking_block(one.text, one.state)
+        else:
+            yield from one
 
 
 def _content(
@@ -90,11 +108,17 @@ def _content(
 ) -> Iterator[Object]:
     """Yield the blocks of a message's content; parts that aren't of these `kinds` are left out."""
     for at, part in conversion.parts_of(message, path):
-        if isinstance(part, kinds):
-            left_out += conversion.extra_fields(part.extras, at, "cache_control", "image_url")
-            yield from _with_cache_control([*_part(part, at, left_out)], part.extras)
-        else:
-            left_out.append(at)
+        yield from _blocks(part, at, kinds, left_out)
+
+
+def _blocks(
+    part: chat.Part, path: str, kinds: tuple[type[chat.Part], ...], left_out: list[str]
+) -> list[Object]:
+    if not isinstance(part, kinds):
+        left_out.append(path)
+        return []
+    left_out += conversion.extra_fields(part.extras, path, *_PART_FIELDS)
+    return _with_cache_control([*_part(part, path, left_out)], part.extras)
 
 
 def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
@@ -102,18 +126,43 @@ def _part(part: chat.Part, path: str, left_out: list[str]) -> Iterator[Object]:
         case chat.TextPart(text) | chat.RefusalPart(text):
             # The API refuses blank text blocks.
             if text and not text.isspace():
-                yield {"type": "text", "text": text}
-        case chat.ImagePart(url, detail):
-            source = _source(url)
+                block: Object = {"type": "text", "text": text}
+                citations = part.extras.get("citations")
+                yield {**block, "citations": citations} if citations else block
+        case chat.NativePart(item=item):
+            yield {**item}
+        case chat.ImagePart(url, detail, file_id=file_id):
+            source = _image(url) if file_id is None else _uploaded(file_id)
             if source is None:
                 left_out.append(path)
                 return
             if detail not in (None, "auto"):
                 left_out.append(f"{path}.image_url.detail")
             yield {"type": "image", "source": source}
+        case chat.FilePart(filename=filename):
+            block = {"type": "document", "source": _document(part)}
+            given = {name: part.extras.get(name) for name in ("context", "citations")}
+            given = {"title": filename, **given}
+            yield block | {name: value for name, value in given.items() if value}
 
 
-def _source(url: str) -> Object | None:
+def _uploaded(file: chat.FileId) -> Object:
+    return {"type": "file", "file_id": file.id}
+
+
+def _document(file: chat.FilePart) -> Object:
+    if file.file_id is not None:
+        return _uploaded(file.file_id)
+    found = conversion.data_url(file.url or "")
+    if found is None:
+        return {"type": "url", "url": file.url}
+    text = text_of(replace(file, filename=None))
+    if text is not None:
+        return {"type": "text", "media_type": "text/plain", "data": text}
+    return {"type": "base64", "media_type": found[0], "data": found[1]}
+
+
+def _image(url: str) -> Object | None:
     if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
     media, data = conversion.data_url(url) or ("", "")
@@ -145,11 +194,13 @@ def _tool_uses(message: chat.AssistantMessage, path: str, left_out: list[str]) -
             "name": call.name,
             "input": arguments,
         }
+        if call.extras.get("caller"):
+            block["caller"] = call.extras["caller"]
         yield from _with_cache_control([block], call.extras)
 
 
 def _result(message: chat.ToolMessage, path: str, left_out: list[str]) -> Iterator[Object]:
-    blocks = list(_content(message, (chat.TextPart, chat.ImagePart), path, left_out))
+    blocks = list(_content(message, _USER_PARTS, path, left_out))
     if message.tool_call_id is None:
         left_out.append(path)
         return

@@ -151,7 +151,7 @@ class _Request:
     def _tools(self) -> list[Object]:
         """Return the tools; add the paths of entries that aren't tools to `left_out`.
 
-        An entry with a `name` but no `function` is one of the API's own tools and passes unchanged.
+        One of the API's own tools, and an entry with a `name` but no `function`, pass unchanged.
         """
         found: list[Object] = []
         value = self._take("tools")
@@ -163,7 +163,7 @@ class _Request:
                     path = f"tools[{index}].function"
                     self.left_out += extra_fields(function, path, *_FUNCTION)
                     found.append(dict(_tool(entry, function)))
-                case {"name": str()}:
+                case {"name": str()} | {"type": "mcp_toolset"}:
                     found.append(entry)
                 case _:
                     self.left_out.append(f"tools[{index}]")
@@ -200,7 +200,7 @@ class _Request:
             # The newest models omit their thinking unless the request sets `display`.
             thinking = {"type": "adaptive", "display": "summarized"}
         elif effort is not None:
-            possible = not (forced or self._chat.prefilled or self._chat.within_tool_loop)
+            possible = not (forced or self._chat.prefilled or self._chat.lacks_thinking)
             thinking = _budget(BUDGETS[str(requested)], limit) if possible else None
             effort = None
         expressed = effort or (given is None and thinking)

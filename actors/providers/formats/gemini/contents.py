@@ -11,6 +11,8 @@ from actors.providers.formats import conversion
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
+API = "gemini"
+_SIGNATURE = "thoughtSignature"
 _UNSIGNED = "skip_thought_signature_validator"
 """Documented placeholder for an unknown thought signature ("Thought signatures").
 
@@ -27,6 +29,11 @@ _MEDIA_TYPES = {
     "heif": "image/heif",
     "gif": "image/gif",
     "pdf": "application/pdf",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
 }
 _LINKED = ("http://", "https://", "gs://")
 
@@ -42,15 +49,18 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
     placeholder = None if _WITHOUT_SIGNATURES.match(model) else _UNSIGNED
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
-        left_out += conversion.unknown_fields(message, path)
+        left_out += conversion.unknown_fields(message, path, "extra_content")
         if isinstance(message, chat.ToolMessage):
-            conversion.append_turn(contents, "user", [_result(message, path, names, left_out)])
+            nested = placeholder is not None
+            result = _result(message, path, names, left_out, nested=nested)
+            conversion.append_turn(contents, "user", result)
             continue
         parts = list(_parts(message, path, left_out))
         match message:
             case chat.SystemMessage():
                 system += parts
             case chat.AssistantMessage():
+                parts = _signed(message, parts)
                 parts += _calls(message, path, placeholder, left_out)
                 conversion.append_turn(contents, "model", parts)
             case _:
@@ -81,7 +91,7 @@ def _media(part: chat.Part, path: str, left_out: list[str]) -> Object | None:
             return _linked(url)
         case chat.AudioPart(data, form):
             return _inline(f"audio/{form}", data)
-        case chat.FilePart(str(url)):
+        case chat.FilePart(url=str(url)) | chat.VideoPart(url):
             return _linked(url)
         case _:
             return None
@@ -91,33 +101,54 @@ def _calls(
     message: chat.AssistantMessage, path: str, placeholder: str | None, left_out: list[str]
 ) -> Iterator[Object]:
     """Yield tool calls as function calls; the first gets the placeholder if it isn't signed."""
-    for call, arguments in conversion.calls_of(message, path, left_out):
+    signed = {
+        chat.next_call(message, one): one.state.get(_SIGNATURE)
+        for one in message.reasoning
+        if one.state.get("part") == "functionCall"
+    }
+    for index, (call, arguments) in enumerate(conversion.calls_of(message, path, left_out)):
         built: Object = {"name": call.name, "args": arguments}
         part: Object = {"functionCall": built | ({"id": call.id} if call.id else {})}
-        signature = _signature(call) or placeholder
-        yield part | ({"thoughtSignature": signature} if signature else {})
+        signature = _signature(call.extras) or signed.get(index) or placeholder
+        yield part | ({_SIGNATURE: signature} if signature else {})
         placeholder = None
 
 
 def _result(
-    message: chat.ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
-) -> Object:
-    """Return a tool's result as a function response: an object, with the tool's name."""
+    message: chat.ToolMessage,
+    path: str,
+    names: dict[str | None, str],
+    left_out: list[str],
+    *,
+    nested: bool,
+) -> list[Object]:
+    """Return a tool's result as a function response: an object, with the tool's name.
+
+    Its media are nested in it, or come next to it for models that don't have nested ones.
+    """
     id, name = message.tool_call_id, conversion.tool_name(message, names, path, left_out)
-    text = "".join(_texts(message, path, left_out))
+    media: list[Object] = []
+    text = "".join(_texts(message, path, media, left_out))
     response = conversion.object_of(text)
     built: Object = {
         "name": name or id or "",
         "response": {"output": text} if response is None else response,
     }
-    return {"functionResponse": built | ({"id": id} if id else {})}
+    inner = {"parts": media} if media and nested else {}
+    answered: Object = {"functionResponse": built | ({"id": id} if id else {}) | inner}
+    return [answered] if nested else [answered, *media]
 
 
-def _texts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[str]:
+def _texts(
+    message: chat.Message, path: str, media: list[Object], left_out: list[str]
+) -> Iterator[str]:
+    """Yield the texts of a result; add its media to `media`."""
     for where, part in conversion.parts_of(message, path):
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 yield text
+            case _ if (medium := _media(part, where, left_out)) is not None:
+                media.append(medium)
             case _:
                 left_out.append(where)
 
@@ -137,12 +168,30 @@ def _inline(media_type: str, data: str) -> Object:
     return {"inlineData": {"mimeType": media_type, "data": data}}
 
 
-def _signature(call: chat.ToolCall) -> str | None:
-    """Return the signature of a call, at the path of Google's own OpenAI-compatible API.
+def _signed(message: chat.AssistantMessage, parts: list[Object]) -> list[Object]:
+    """Return the parts with the signatures of thoughts and texts; the last text is signed."""
+    thoughts: list[Object] = []
+    texts: list[chat.JSON] = [_signature(message.extras)]
+    for one in message.reasoning:
+        match one.state:
+            case {"part": "thought", "thoughtSignature": signature}:
+                thoughts.append({"text": one.text, "thought": True, _SIGNATURE: signature})
+            case {"part": "text", "thoughtSignature": signature}:
+                texts.append(signature)
+    signed = [*thoughts, *parts]
+    for signature in filter(None, texts):
+        if not signed or "text" not in signed[-1] or _SIGNATURE in signed[-1]:
+            signed.append({"text": ""})
+        signed[-1] = {**signed[-1], _SIGNATURE: signature}
+    return signed
+
+
+def _signature(extras: chat.Extras) -> str | None:
+    """Return the signature of a call or a message, as Google's OpenAI-compatible API has it.
 
     Source: "Thought signatures".
     """
-    match call.extras.get("extra_content"):
+    match extras.get("extra_content"):
         case {"google": {"thought_signature": str(signature)}}:
             return signature
         case _:

@@ -4,12 +4,23 @@ import re
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.gemini.contents import API
+from actors.providers.formats.gemini.grounding import citations
 from actors.providers.formats.gemini.request import path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
+from actors.providers.redaction import Scrub
+from actors.turn.chunks import (
+    AnnotationChunk,
+    Chunk,
+    ReasoningChunk,
+    ReasoningStateChunk,
+    TextChunk,
+    UsageChunk,
+)
 from actors.turn.model_call import FailureKind, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 
@@ -47,6 +58,7 @@ class FunctionCall(Struct, gc=False):
 class Part(Struct, gc=False, rename="camel"):
     text: str | None = None
     thought: bool = False
+    thought_signature: str | None = None
     function_call: FunctionCall | None = None
 
 
@@ -60,6 +72,7 @@ class Candidate(Struct, gc=False, rename="camel"):
     finish_message: str | None = None
     index: Number | None = None
     logprobs_result: Raw = NULL
+    grounding_metadata: Raw = NULL
 
 
 class PromptFeedback(Struct, gc=False, rename="camel"):
@@ -127,6 +140,13 @@ class _Frames(Reader[Frame]):
 
     _usage: UsageMetadata | None = None
 
+    def __init__(self, scrub: Scrub = str) -> None:
+        super().__init__(scrub)
+        self._texts: list[str] = []
+        self._cited: set[AnnotationChunk] = set()
+        self._text_signatures: list[Chunk] = []
+        """Signatures of texts, emitted at the end so that they don't split a text in two."""
+
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
         if data.lstrip()[:1] != b"[":
@@ -154,13 +174,34 @@ class _Frames(Reader[Frame]):
         logprobs = _logprobs(candidate)
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
-                call, seed = part.function_call, frame.response_id or ""
-                chunks.append(self._whole_call(call.id, call.name, call.args, seed))
-            elif part.text and part.thought:
+                self._emit_call(part.function_call, frame, part.thought_signature, chunks)
+                continue
+            if part.text and part.thought:
                 chunks.append(ReasoningChunk(part.text))
             elif part.text:
+                self._texts.append(part.text)
                 chunks.append(TextChunk(part.text, logprobs))
                 logprobs = None
+            if part.thought_signature and part.thought:
+                chunks.append(signature_chunk(part.thought_signature, "thought"))
+            elif part.thought_signature:
+                self._text_signatures.append(signature_chunk(part.thought_signature, "text"))
+        if candidate.grounding_metadata != NULL:
+            for one in citations(candidate.grounding_metadata, self._texts):
+                if one not in self._cited:
+                    self._cited.add(one)
+                    chunks.append(one)
+
+    def _emit_call(
+        self, call: FunctionCall, frame: Frame, signature: str | None, chunks: list[Chunk]
+    ) -> None:
+        chunk = self._whole_call(call.id, call.name, call.args, frame.response_id or "")
+        if signature:
+            # Clients of Chat know the signature as a field of the call, others as reasoning.
+            chunks.append(signature_chunk(signature, "functionCall"))
+            extras = {"extra_content": {"google": {"thought_signature": signature}}}
+            chunk = replace(chunk, extras=msgspec.json.encode(extras).decode())
+        chunks.append(chunk)
 
     def _end(self, frame: Frame, first: Candidate | None, chunks: list[Chunk]) -> None:
         finish = first.finish_reason if first is not None else None
@@ -174,6 +215,9 @@ class _Frames(Reader[Frame]):
         if self._usage is not None and (self.finished or ends):
             usage, self._usage = _usage(self._usage), None
             chunks += [] if usage is None else [UsageChunk(usage)]
+        if ends:
+            chunks += self._text_signatures
+            self._text_signatures = []
         if blocked:
             self._finish(Reason.CONTENT_FILTER, chunks)
         elif ends and first is not None and not self.finished:
@@ -199,6 +243,12 @@ class GeminiDecoder(_Frames, SseStream[Frame]):
 
 class GeminiWholeDecoder(_Frames, Document[Frame]):
     """Decoder for an answer sent as one document although a stream was requested."""
+
+
+def signature_chunk(signature: str, part: str) -> ReasoningStateChunk:
+    """Return the chunk for the signature of a part of this kind."""
+    state = {"thoughtSignature": signature, "part": part}
+    return ReasoningStateChunk(API, msgspec.json.encode(state).decode())
 
 
 def _usage(usage: UsageMetadata) -> Usage | None:
@@ -230,6 +280,8 @@ def _token(token: Token) -> dict[str, object]:
 
 
 GEMINI = Format(
+    api=API,
+    media=frozenset({"image", "pdf", "pdf/url", "file", "file/url", "audio", "video", "text"}),
     path=path_of,
     translate=translate,
     stream_decoder=GeminiDecoder,

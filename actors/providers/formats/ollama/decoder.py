@@ -110,6 +110,7 @@ def _logprobs(line: Line) -> str | None:
 
 
 OLLAMA = Format(
+    api="ollama",
     path=lambda model: "/api/chat",
     translate=translate,
     stream_decoder=OllamaDecoder,

@@ -3,6 +3,8 @@
 - `decoder`: the format itself; reads streams and documents. A call has this form already, so
   there is no `request` module
 - `frames`: the chunks that are read
+- `opaque_fields`: collects states of reasoning, and citations
+- `google_signatures`: signs calls from elsewhere for models that want it
 - `tool_calls`: assigns pieces of an answer to tool calls
 
 Imports `turn` and the helpers of `providers.formats`, no other format. Sockets belong in

@@ -16,10 +16,16 @@ from actors.providers.formats.openai_chat.frames import (
     Frame,
     TokenUsage,
 )
+from actors.providers.formats.openai_chat.google_signatures import with_signatures
+from actors.providers.formats.openai_chat.opaque_fields import (
+    OpaqueFields,
+    call_extras,
+    call_state,
+)
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
-from actors.turn.chat_messages import write_messages
+from actors.turn.chat_messages import CHAT_API, write_messages
 from actors.turn.chunks import (
     Chunk,
     ReasoningChunk,
@@ -53,7 +59,7 @@ def translate(call: ModelCall) -> Translation:
     body = {
         **call.parameters,
         "model": call.upstream_model,
-        "messages": write_messages(call.messages),
+        "messages": write_messages(with_signatures(call.messages, call.upstream_model)),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -72,12 +78,15 @@ class _ChatFrames(Reader[Frame]):
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls = ToolCalls()
+        self._opaque = OpaqueFields()
 
     def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)
         if frame.usage is not None and (usage := _usage(frame.usage)) is not None:
             chunks.append(UsageChunk(usage))
+        if frame.citations:
+            self._opaque.sources = frame.citations
         for choice in frame.choices or ():
             if choice.index == 0:
                 self._choice(choice, chunks)
@@ -87,6 +96,11 @@ class _ChatFrames(Reader[Frame]):
         if delta is not None:
             if reasoning := delta.reasoning_content or delta.reasoning:
                 chunks.append(ReasoningChunk(reasoning))
+            opaque = self._opaque
+            if delta.reasoning_details or delta.thinking_blocks or delta.extra_content:
+                opaque.add(delta)
+            if opaque.pending and (delta.content or delta.tool_calls):
+                chunks += opaque.take()
             if delta.content:
                 logprobs = choice.logprobs
                 text = None if logprobs == NULL else one_line(logprobs)
@@ -95,11 +109,14 @@ class _ChatFrames(Reader[Frame]):
                 chunks.append(RefusalChunk(delta.refusal))
             if delta.tool_calls or delta.function_call:
                 chunks.extend(self._tool_calls(delta))
+            if delta.annotations:
+                chunks += opaque.citations(delta.annotations)
         if choice.finish_reason:
             self._end(choice.finish_reason, chunks)
 
-    def _tool_calls(self, delta: Delta) -> Iterator[ToolCallChunk]:
+    def _tool_calls(self, delta: Delta) -> Iterator[Chunk]:
         for call in delta.tool_calls or ():
+            yield from call_state(call)
             if call.custom is not None:
                 yield self._custom_call(call, call.custom)
                 continue
@@ -109,17 +126,19 @@ class _ChatFrames(Reader[Frame]):
                 call.id or None,
                 (function.name or None) if function else None,
                 (function.arguments or "") if function else "",
+                extras=call_extras(call),
             )
         if (function := delta.function_call) is not None:
             yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
 
     def _custom_call(self, call: Call, custom: Custom) -> ToolCallChunk:
-        number, text = self._calls.number(call), custom.input or ""
-        return ToolCallChunk(number, call.id or None, custom.name or None, text, "custom")
+        number, name, text = self._calls.number(call), custom.name or None, custom.input or ""
+        return ToolCallChunk(number, call.id or None, name, text, "custom", call_extras(call))
 
     def _end(self, reason: str, chunks: list[Chunk]) -> None:
         if reason == "error":
             raise self._fail(FailureKind.IN_STREAM_ERROR, "the provider ended with an error")
+        chunks += self._opaque.end()
         self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
 
 
@@ -142,6 +161,8 @@ def _usage(usage: TokenUsage) -> Usage | None:
 
 
 OPENAI_CHAT = Format(
+    api=CHAT_API,
+    media=frozenset({"image", "pdf", "file", "file/openai", "audio", "video"}),
     path=lambda model: "/chat/completions",
     translate=translate,
     stream_decoder=OpenAIChatDecoder,

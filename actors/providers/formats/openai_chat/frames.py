@@ -7,6 +7,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.turn.messages import JSON
+
+Objects = list[dict[str, JSON]]
 
 
 class Function(Struct, gc=False):
@@ -24,6 +27,8 @@ class Call(Struct, gc=False):
     id: str | None = None
     function: Function | None = None
     custom: Custom | None = None
+    extra_content: dict[str, JSON] | None = None
+    """Google's field for the signature of the thoughts before the call."""
 
     @property
     def is_named(self) -> bool:
@@ -39,6 +44,10 @@ class Delta(Struct, gc=False):
     reasoning: str | None = None
     tool_calls: list[Call] | None = None
     function_call: Function | None = None
+    reasoning_details: Objects | None = None
+    thinking_blocks: Objects | None = None
+    extra_content: dict[str, JSON] | None = None
+    annotations: list[JSON] | None = None
 
 
 class Choice(Struct, gc=False):
@@ -71,6 +80,8 @@ class Frame(Struct, gc=False):
     usage: TokenUsage | None = None
     error: Raw = NULL
     object: str | None = None
+    citations: list[JSON] | None = None
+    """Perplexity's list of the URLs that it searched, the same in all frames."""
 
 
 def _arguments(value: object) -> str | None:

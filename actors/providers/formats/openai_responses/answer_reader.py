@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from actors.providers.formats.citations import citation
 from actors.providers.formats.decoding import Reader, usage_of
 from actors.providers.formats.lenient_fields import F, read_or_none
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
@@ -22,10 +23,12 @@ from actors.providers.formats.openai_responses.frames import (
 )
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
+    AnnotationChunk,
     CallKind,
     Chunk,
     NativeItemChunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
@@ -48,6 +51,7 @@ _BETWEEN_SUMMARIES = "\n\n"
 
 
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
 
 
 class _Call(Struct, gc=False):
@@ -82,6 +86,10 @@ class AnswerReader(Reader[F]):
         """Calls by output index; the latest, as some servers give all items the same index."""
         self._native: set[str] = set()
         """Ids of the emitted items that only this API has, or their JSON if they have no id."""
+        self._states: set[str] = set()
+        """Emitted states of reasoning."""
+        self._cited: set[AnnotationChunk] = set()
+        """Emitted citations."""
 
     @property
     def _started(self) -> bool:
@@ -162,7 +170,8 @@ class AnswerReader(Reader[F]):
         self._calls[id] = call
 
     def _complete_item(self, item: OutputItem, at: int, chunks: list[Chunk]) -> None:
-        """Emit the part of a call that hasn't been emitted yet, or an item that isn't a text."""
+        """Emit what an item has apart from texts, as far as it hasn't been emitted yet."""
+        self._end_texts(item.fields, chunks)
         if item.fields.type in CALL_KINDS:
             call = self._call(item, at, chunks)
             self._complete(call.position, _text_of(item.fields), chunks)
@@ -195,6 +204,24 @@ class AnswerReader(Reader[F]):
             self._complete_item(item, at, chunks)
         self._emit_usage(response, chunks)
         self._finish(self._reason(response, incomplete=incomplete), chunks)
+
+    def _end_texts(self, item: Item, chunks: list[Chunk]) -> None:
+        """Emit the citations of an item's texts, and the state of its reasoning."""
+        for part in item.content or ():
+            self._cite(read_or_none(_decode_list, part.annotations) or (), chunks)
+        state = item.encrypted_content
+        if item.type == "reasoning" and state and state not in self._states:
+            self._states.add(state)
+            encoded = msgspec.json.encode({"encrypted_content": state}).decode()
+            chunks.append(ReasoningStateChunk(API, encoded))
+
+    def _cite(self, annotations: Iterable[Raw], chunks: list[Chunk]) -> None:
+        """Emit citations, which come in up to four events, once."""
+        for annotation in annotations:
+            chunk = citation(read_or_none(_decode_object, annotation))
+            if chunk is not None and chunk not in self._cited:
+                self._cited.add(chunk)
+                chunks.append(chunk)
 
     def _reason(self, response: Response, *, incomplete: bool) -> Reason:
         if incomplete or response.status == "incomplete":

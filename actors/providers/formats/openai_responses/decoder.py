@@ -110,6 +110,10 @@ class EventReader(AnswerReader[Event]):
         for position, text in _part_texts(event):
             self._add_piece(position, text, chunks)
 
+    def _annotation_added(self, event: Event, chunks: list[Chunk]) -> None:
+        if event.annotation != NULL:
+            self._cite([event.annotation], chunks)
+
     def _part_done(self, event: Event, chunks: list[Chunk]) -> None:
         for position, text in _part_texts(event):
             self._complete(position, text, chunks)
@@ -191,6 +195,7 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.reasoning_summary_part.added": EventReader._part_added,
     "response.content_part.done": EventReader._part_done,
     "response.reasoning_summary_part.done": EventReader._part_done,
+    "response.output_text.annotation.added": EventReader._annotation_added,
     "response.output_item.added": EventReader._item_added,
     "response.output_item.done": EventReader._item_done,
     "response.function_call_arguments.delta": EventReader._arguments_delta,
@@ -213,11 +218,24 @@ class ResponsesWholeDecoder(WholeReader, Document[Response]):
 
 
 OPENAI_RESPONSES = Format(
+    api=API,
+    media=frozenset(
+        {
+            "image",
+            "image/openai",
+            "pdf",
+            "pdf/url",
+            "file",
+            "file/url",
+            "file/openai",
+            "audio",
+            "text",
+        }
+    ),
     path=lambda model: PATH,
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,
     whole_decoder=ResponsesWholeDecoder,
-    api=API,
 )
 """The Responses API; the base URL ends in `/v1`."""
 

@@ -21,6 +21,7 @@ class Part(Struct, gc=False):
     type: str | None = None
     text: str | None = None
     refusal: str | None = None
+    annotations: Raw = NULL
 
 
 class Item(Struct, gc=False):
@@ -34,6 +35,7 @@ class Item(Struct, gc=False):
     input: str | None = None
     content: list[Part] | None = None
     summary: list[Part] | None = None
+    encrypted_content: str | None = None
 
 
 class InputDetails(Struct, gc=False):
@@ -81,6 +83,7 @@ class Event(Struct, gc=False):
     summary_index: Number | None = None
     logprobs: Raw = NULL
     part: Part | None = None
+    annotation: Raw = NULL
     item: Raw = NULL
     response: Response | None = None
     error: Raw = NULL

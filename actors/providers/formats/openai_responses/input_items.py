@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.formats.conversion import parts_of, unknown_fields
+from actors.providers.formats.conversion import interleaved, parts_of, unknown_fields
+from actors.providers.formats.media import media_type_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
@@ -36,9 +37,11 @@ class _Conversation:
                 kind = "custom_tool_call" if id in self._custom else "function_call"
                 yield {"type": f"{kind}_output", "call_id": id, "output": content}
             case chat.AssistantMessage():
-                if content or message.content == "":
-                    yield {"role": "assistant", "content": content}
-                yield from self._calls(message, path)
+                for one in interleaved(message.reasoning, self._answer(message, content, path)):
+                    if isinstance(one, chat.Reasoning):
+                        yield _reasoning(one)
+                    elif one is not None:
+                        yield one
             case _:
                 yield {"role": message.role, "content": content}
 
@@ -57,6 +60,15 @@ class _Conversation:
                 converted.append(item)
         return converted
 
+    def _answer(
+        self, message: chat.AssistantMessage, content: chat.JSON, path: str
+    ) -> Iterator[Object | None]:
+        """Yield an entry for each part and call; the item of the first part has all of them."""
+        if content or message.content == "":
+            yield {"role": "assistant", "content": content}
+            yield from [None] * (len(tuple(chat.parts_of(message.content))) - 1)
+        yield from self._calls(message, path)
+
     def _calls(self, message: chat.AssistantMessage, path: str) -> Iterator[Object]:
         for index, call in enumerate(message.tool_calls):
             match call:
@@ -74,19 +86,39 @@ class _Conversation:
                     self._left_out.append(f"{path}.tool_calls[{index}]")
 
 
+def _reasoning(reasoning: chat.Reasoning) -> Object:
+    summary = [{"type": "summary_text", "text": reasoning.text}] if reasoning.text else []
+    return {**reasoning.state, "type": "reasoning", "summary": summary}
+
+
 def _input_part(part: chat.Part) -> Object | None:
     match part:
         case chat.TextPart(text, extras):
             return {**extras, "type": "input_text", "text": text}
-        case chat.ImagePart(url, detail, extras):
-            kind = {"type": "input_image", "detail": detail or "auto"}
-            return {**extras, **kind, "image_url": url}
-        case chat.FilePart(data, file_id, filename, extras):
-            given = {"file_data": data, "file_id": file_id, "filename": filename}
-            file = {name: value for name, value in given.items() if value is not None}
-            return {**extras, "type": "input_file", **file}
+        case chat.ImagePart(extras=extras) | chat.FilePart(extras=extras):
+            return {**extras, **media_part(part)}
+        case chat.AudioPart(extras=extras):
+            return {**extras, **media_part(part)}
         case _:
             return None
+
+
+def media_part(part: chat.ImagePart | chat.FilePart | chat.AudioPart | chat.VideoPart) -> Object:
+    """Return the part for a medium, without its `extras`."""
+    match part:
+        case chat.ImagePart(url, detail, file_id=file_id):
+            source = {"image_url": url} if file_id is None else {"file_id": file_id.id}
+            return {"type": "input_image", "detail": detail or "auto", **source}
+        case chat.AudioPart(data, form):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
+        case chat.VideoPart(url):
+            return {"type": "input_video", "video_url": url}
+        case chat.FilePart(file_id=chat.FileId(id=id)):
+            return {"type": "input_file", "file_id": id}
+        case chat.FilePart(url=str(url), filename=name) if media_type_of(url) is not None:
+            return {"type": "input_file", "filename": name or "document.pdf", "file_data": url}
+        case _:
+            return {"type": "input_file", "file_url": part.url}
 
 
 def _output_part(part: chat.Part) -> Object | None:

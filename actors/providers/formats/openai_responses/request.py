@@ -6,9 +6,11 @@ from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.openai_responses.input_items import items_of
 from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
-from actors.turn.model_call import JSON, ModelCall, NativeRequest
+from actors.turn.model_call import JSON, ModelCall
 
 _LOGPROBS = "message.output_text.logprobs"
+_SEALED = "reasoning.encrypted_content"
+"""Reasoning in a form that can be sent back to a provider which doesn't store it."""
 
 _UNSUPPORTED: dict[str, tuple[JSON, ...]] = {
     "stop": ([], ""),
@@ -37,7 +39,7 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
     Unknown parameters and tools that aren't functions are passed through: they may be the
     provider's own.
     """
-    native = _native_of(call)
+    native = call.native_for(API)
     call, left_out = as_chat(call) if native is None else (call, [*native.left_out])
     body: Object = {"model": call.upstream_model, "store": False}
     if stream:
@@ -60,17 +62,9 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
             left_out.append(name)
         else:
             body[name] = value
+    if _reasons(body.get("reasoning")):
+        _add_included(body, _SEALED)
     return Translation(body, tuple(left_out))
-
-
-def _native_of(call: ModelCall) -> NativeRequest | None:
-    """Return the native request, unless the call changes the messages that it has."""
-    native = call.native
-    if native is None or native.api != API:
-        return None
-    size = len(native.messages)
-    is_same = call.messages[size - 1 : size] == native.messages[-1:]
-    return native if is_same and len(call.messages) >= size else None
 
 
 def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
@@ -128,10 +122,20 @@ def _response_format(body: Object, value: JSON, left_out: list[str]) -> None:
 
 
 def _logprobs(body: Object, value: JSON, left_out: list[str]) -> None:
-    if value is not True:
-        return
+    if value is True:
+        _add_included(body, _LOGPROBS)
+
+
+def _add_included(body: Object, name: str) -> None:
     existing = body.get("include")
-    body["include"] = [*(existing if isinstance(existing, list) else []), _LOGPROBS]
+    included = existing if isinstance(existing, list) else []
+    if name not in included:
+        body["include"] = [*included, name]
+
+
+def _reasons(reasoning: JSON) -> bool:
+    """Return whether the model was asked to reason; other models refuse to include reasoning."""
+    return isinstance(reasoning, dict) and reasoning.get("effort") not in (None, "none")
 
 
 def _include(body: Object, value: JSON, left_out: list[str]) -> None:

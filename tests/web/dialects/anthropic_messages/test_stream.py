@@ -24,6 +24,7 @@ from tests.support.messages_readers import (
 from tests.support.sample_events import STARTED, answer_events, cut_at, ended, short_text
 from tests.support.sizes import examples
 from web.dialects.anthropic_messages.errors import error_type
+from web.dialects.anthropic_messages.message import message
 from web.dialects.anthropic_messages.stream import NAME, PING, STOP_REASONS, Messages, message_id
 from web.dialects.frames import START, parse_cursor
 
@@ -435,3 +436,28 @@ def test_pings_anywhere_do_not_change_the_events(
     assert [data for name, data in seen if name == "ping"] == ['{"type":"ping"}'] * (
         len(seen) - len(frames_of(stream))
     )
+
+
+CALL = ToolCallDelta(0, "call_a", "f", "{")
+STATE = events.ReasoningState("gemini", '{"thoughtSignature":"s"}')
+
+
+@pytest.mark.parametrize(
+    ("content", "kinds"),
+    [
+        ([Text("a"), STATE], ["text"]),
+        ([Text("a"), STATE, STATE], ["text"]),
+        ([Text("a"), STATE, Text("b")], ["text", "redacted_thinking", "text"]),
+        ([Text("a"), STATE, CALL], ["text", "redacted_thinking", "tool_use"]),
+        ([CALL, STATE], ["tool_use", "redacted_thinking"]),
+        ([CALL, Text("a"), STATE], ["tool_use", "text"]),
+        ([STATE], ["redacted_thinking"]),
+    ],
+)
+def test_state_behind_the_last_text_is_withheld(content: list[AnyEvent], kinds: list[str]) -> None:
+    """Some clients take the last block for the answer."""
+    journal: list[AnyEvent] = [STARTED, *content, ended()]
+    started = [event for event in read(journal) if event.type == "content_block_start"]
+    assert [event.content_block.type for event in started] == kinds
+    whole = json.loads(json.dumps(message(journal)))
+    assert [block["type"] for block in whole["content"]] == kinds

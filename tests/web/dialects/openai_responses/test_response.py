@@ -41,6 +41,7 @@ FAILED = ("failed", None, "failed")
 ENDS = dict.fromkeys(Reason, FAILED) | {
     Reason.STOP: COMPLETED,
     Reason.TOOL_CALLS: COMPLETED,
+    Reason.PAUSE_TURN: COMPLETED,
     Reason.LENGTH: CUT,
     Reason.SIZE_LIMIT: CUT,
     Reason.CONTENT_FILTER: FILTERED,

@@ -517,25 +517,32 @@ async def test_long_input_is_accepted() -> None:
 
 
 async def test_notes_are_comments_and_errors_under_strict(autojump_clock: MockClock) -> None:
-    include = {"include": ["reasoning.encrypted_content"]}
+    summary = {"reasoning": {"summary": "auto"}}
+    include = {"include": ["x", "reasoning.encrypted_content"]}
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
-        stream = await stream_response(harness, **include, reasoning={"summary": "auto"})
+        stream = await stream_response(harness, **include, **summary)
         received = "\n".join(comments_of(stream))
-        assert "include[0] (reasoning.encrypted_content)" in received
+        assert "include[0] (x)" in received
+        assert "reasoning.encrypted_content" not in received
         assert "reasoning.summary" in received
         read_stream(stream)
-        answer = await post_response(harness, **include, strict=True)
+        answer = await post_response(harness, **summary, strict=True)
         assert error_of(answer)[:2] == (400, "unsupported_by_route")
 
 
 async def test_reasoning_settings_reach_a_responses_provider(autojump_clock: MockClock) -> None:
     async with open_harness(ScriptedProvider(*HELLO, api="openai-responses")) as harness:
-        stream = await stream_response(harness, reasoning={"effort": "low", "summary": "auto"})
+        stream = await stream_response(
+            harness,
+            reasoning={"effort": "low", "summary": "auto"},
+            include=["reasoning.encrypted_content"],
+        )
         assert "parameter_ignored" not in "".join(comments_of(stream))
         assert last_call(harness).parameters == {"reasoning_effort": "low"}
         native = last_call(harness).native
         assert native is not None
         assert native.parameters["reasoning"] == {"summary": "auto"}
+        assert native.parameters["include"] == ["reasoning.encrypted_content"]
 
 
 async def test_input_tokens_include_the_history(autojump_clock: MockClock) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from actors.providers.formats.media import kind_of
 from actors.turn.events import Warning
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
@@ -14,11 +15,13 @@ from web.surfaces.responses.history.message_groups import (
     MessageGroup,
     MessageGroups,
     Mismatch,
+    parts_in,
 )
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.input.tools import BRINGING_TOOLS, ChatTools, chat_tools
 from web.surfaces.responses.request import HistorySource, ResponsesRequest
 from web.surfaces.validation import wrong
+from web.turns.media_needs import MediaNeeds
 
 _MISMATCH = "function_call_mismatch"
 _FIELDS = {
@@ -51,6 +54,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     """Warnings about parts of the history that cannot be sent."""
     has_tools: bool
     """True if the request or an item brings tools of any type."""
+    media: MediaNeeds
 
 
 def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
@@ -71,7 +75,6 @@ def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
     if request.generate and not any(group.messages or group.native for group in finished):
         raise wrong("input", "must have at least one message.", "missing_required_parameter")
     others = [f"{paths[place]} ({items[place]['type']})" for place in groups.native]
-    sealed = [f"{paths[place]}.encrypted_content" for place in groups.sealed]
     pairs = zip(paths, items, strict=True)
     extra = [f"{path}.{name}" for path, item in pairs for name in _extra(item)]
     return Conversation(
@@ -80,11 +83,23 @@ def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
         paths=paths,
         groups=finished,
         tools=tools,
-        unexpressed=(*tools.unexpressed, *others, *sealed, *extra),
+        unexpressed=(*tools.unexpressed, *others, *extra),
         orphans=frozenset(groups.orphans),
         warnings=_warnings(groups, chain, len(chain.items) - len(history)),
         has_tools=bool(request.tools.given) or any(i["type"] in BRINGING_TOOLS for i in items),
+        media=MediaNeeds(_newest_media(request.input), frozenset(groups.media)),
     )
+
+
+def _newest_media(items: Sequence[Item]) -> dict[str, str]:
+    """Return the kinds of media in the last item of the input, by their paths."""
+    last = items[-1] if items else {}
+    return {
+        f"input[{len(items) - 1}].{name}[{index}]": kind
+        for name in ("content", "output")
+        for index, part in enumerate(parts_in(last.get(name)))
+        if (kind := kind_of(part)) is not None
+    }
 
 
 def chat_parameters(request: ResponsesRequest, conversation: Conversation) -> dict[str, JSON]:

@@ -9,18 +9,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from actors.providers.formats.media import kind_of
+from actors.providers.formats.openai_responses.frames import API
 from actors.turn import messages
+from actors.turn.chat_messages import read_part
 from actors.turn.messages import (
     AnyToolCall,
     Content,
     CustomToolCall,
     Message,
     Part,
+    Reasoning,
     TextPart,
     ToolCall,
     ToolMessage,
     parts_of,
+    unsealed,
 )
 from actors.turn.model_call import JSON
 from web.surfaces.content_parts import joined
@@ -51,20 +57,38 @@ class _Answer(Struct):
     """An assistant's message to which items are still added, and the results of its calls."""
 
     contents: list[Content] = []
-    reasoning: list[str] = []
+    reasoning: list[Reasoning] = []
     calls: list[AnyToolCall] = []
     results: list[ToolMessage] = []
     places: list[int] = []
+    size: int = 0
+    """Number of the message's parts and calls."""
 
     def group(self) -> MessageGroup:
         """Return its group; it must not grow after that."""
-        thinking = "\n\n".join(self.reasoning)
+        plain = "\n\n".join([one.text for one in self.reasoning if one.api is None])
+        signed = tuple(one for one in self.reasoning if one.api is not None)
         message = messages.AssistantMessage(
             content=_joined(self.contents),
-            reasoning=(messages.Reasoning(thinking),) if thinking else (),
+            reasoning=((Reasoning(plain),) if plain else ()) + signed,
             tool_calls=tuple(self.calls),
         )
         return MessageGroup((message, *self.results), tuple(self.places))
+
+    def add_content(self, content: Content) -> None:
+        """Add the content of a message."""
+        self.contents.append(content)
+        self.size += len(tuple(parts_of(content)))
+
+    def add_call(self, call: AnyToolCall) -> None:
+        """Add a call."""
+        self.calls.append(call)
+        self.size += 1
+
+    def add_reasoning(self, place: int, reasoning: Reasoning) -> None:
+        """Add the reasoning of the item at `place` behind the content and the calls so far."""
+        self.reasoning.append(replace(reasoning, after=self.size))
+        self.places.append(place)
 
 
 class Mismatch(Exception):
@@ -87,21 +111,19 @@ class MessageGroups:
         self._groups: list[MessageGroup | _Answer] = []
         self.dropped_reasoning = 0
         """Number of dropped reasoning items, which have no text or precede no message."""
-        self.sealed: list[int] = []
-        """Indexes of reasoning items without text that some providers can read."""
         self.native: list[int] = []
-        """Indexes of items that are not messages in Chat."""
+        """Indexes of items that messages in Chat don't express."""
         self.orphans: list[int] = []
         """Indexes of results that were dropped because their calls are missing."""
         self._open: _Answer | None = None
         """The last message, while further items may extend it."""
-        self._waiting_reasoning: list[str] = []
-        """Reasoning that waits for the message it led to."""
-        self._waiting_places: list[int] = []
-        """Indexes of the reasoning items that wait."""
+        self._waiting: list[tuple[int, Reasoning]] = []
+        """Reasoning that waits for the message it led to, with the index of its item."""
         self._calls: dict[str, tuple[_Answer, int, str]] = {}
         """Calls without a result, by call id, with the index and the type of the item."""
         self._answered: set[str] = set()
+        self.media: set[str] = set()
+        """Kinds of media in the messages."""
         self._place = 0
 
     def add(self, items: Iterable[Item], *, forgiving: bool = False) -> None:
@@ -132,7 +154,9 @@ class MessageGroups:
             case "message" if item["role"] == "assistant":
                 self._assistant_content(content_of(item["content"]) or "")
             case "message":
-                self._other(_message(item["role"], content_of(item["content"])))
+                content = content_of(item["content"])
+                self.media |= kinds_in(content)
+                self._other(_message(item["role"], content))
             case "function_call" | "custom_tool_call":
                 self._call(item)
             case "function_call_output" | "custom_tool_call_output":
@@ -158,23 +182,23 @@ class MessageGroups:
         if self._open is None:
             self._open = _Answer()
             self._groups.append(self._open)
-        self._open.reasoning += self._waiting_reasoning
-        self._open.places += [*self._waiting_places, self._place]
-        self._waiting_reasoning.clear()
-        self._waiting_places.clear()
+        for place, reasoning in self._waiting:
+            self._open.add_reasoning(place, reasoning)
+        self._waiting.clear()
+        self._open.places.append(self._place)
         return self._open
 
     def _assistant_content(self, content: Content) -> None:
         if self._open is not None and len(self._open.calls) == len(self._open.results):
             self._open = None
-        self._answer().contents.append(content)
+        self._answer().add_content(content)
 
     def _call(self, item: Item) -> None:
         call_id = str(item["call_id"])
         if call_id in self._calls:
             raise Mismatch(self._place, f"there are two function calls with id {call_id!r:.200}.")
         answer = self._answer()
-        answer.calls.append(self._tool_call(call_id, item))
+        answer.add_call(self._tool_call(call_id, item))
         self._calls[call_id] = answer, self._place, str(item["type"])
         self._answered.discard(call_id)
 
@@ -194,6 +218,7 @@ class MessageGroups:
             text = f"the function call {call_id!r:.200} of this output {why}."
             raise Mismatch(self._place, text)
         content = content_of(item["output"])
+        self.media |= kinds_in(content)
         answer.results.append(ToolMessage(content=content, tool_call_id=call_id))
         answer.places.append(self._place)
         self._answered.add(call_id)
@@ -202,20 +227,25 @@ class MessageGroups:
 
     def _reasoning(self, item: Item) -> None:
         texts = _texts(item.get("content")) or _texts(item.get("summary"))
-        if texts:
-            self._waiting_reasoning.append("\n\n".join(texts))
-            self._waiting_places.append(self._place)
-        elif item.get("encrypted_content"):
-            self.sealed.append(self._place)
-            self._waiting_places.append(self._place)
+        text, opaque = "\n\n".join(texts), item.get("encrypted_content")
+        if isinstance(opaque, str) and opaque:
+            api, state = unsealed(opaque) or (API, {"encrypted_content": opaque})
+            self._waiting.append((self._place, Reasoning(text, api, state)))
+        elif text:
+            self._waiting.append((self._place, Reasoning(text)))
         else:
             self.dropped_reasoning += 1
 
     def _drop_reasoning(self) -> None:
-        """Drop reasoning that no message follows."""
-        self.dropped_reasoning += len(self._waiting_reasoning)
-        self._waiting_reasoning.clear()
-        self._waiting_places.clear()
+        """Drop reasoning that no message follows, but keep the signatures of the text before."""
+        for place, reasoning in self._waiting:
+            if reasoning.api == API:
+                self.native.append(place)
+            elif reasoning.api is not None and self._open is not None:
+                self._open.add_reasoning(place, reasoning)
+            else:
+                self.dropped_reasoning += 1
+        self._waiting.clear()
 
 
 def _message(role: JSON, content: Content) -> Message:
@@ -228,7 +258,19 @@ def content_of(parts: JSON) -> Content:
     """Convert an item's content or output to a message's; a single plain text is a string."""
     if not isinstance(parts, list):
         return str(parts)
-    return _plain_text(parts) or joined([_part(part) for part in parts if isinstance(part, dict)])
+    return _plain_text(parts) or joined(parts_in(parts))
+
+
+def parts_in(content: JSON) -> list[Part]:
+    """Return the parts of an item's content or output; a string has none."""
+    given = content if isinstance(content, list) else ()
+    return [_part(part) for part in given if isinstance(part, dict)]
+
+
+def kinds_in(content: Content) -> set[str]:
+    """Return the kinds of media in a message's content."""
+    parts = content if isinstance(content, tuple) else ()
+    return {kind for part in parts if (kind := kind_of(part)) is not None}
 
 
 def _plain_text(parts: list[JSON]) -> str | None:
@@ -251,12 +293,37 @@ def _part(part: Item) -> Part:
         case "refusal":
             return messages.RefusalPart(str(part["refusal"]))
         case "input_image":
-            detail = part.get("detail")
-            shown = None if detail in (None, "auto") else str(detail)
-            return messages.ImagePart(
-                str(part["image_url"]), shown, _others(part, "image_url", "detail")
+            return _image(part)
+        case "input_audio":
+            return read_part(part)
+        case "input_video":
+            return messages.VideoPart(str(part["video_url"]), _others(part, "video_url"))
+        case "input_file":
+            names = ("file_data", "file_url", "file_id", "filename")
+            data, url, _, filename = (part.get(name) for name in names)
+            return messages.FilePart(
+                url=_text(data) or _text(url),
+                file_id=_file_id(part),
+                filename=_text(filename),
+                extras=_others(part, *names),
             )
     return messages.OtherPart(part)
+
+
+def _image(part: Item) -> Part:
+    detail = part.get("detail")
+    shown = None if detail in (None, "auto") else str(detail)
+    others = _others(part, "image_url", "file_id", "detail")
+    return messages.ImagePart(str(part.get("image_url", "")), shown, others, _file_id(part))
+
+
+def _file_id(part: Item) -> messages.FileId | None:
+    id = part.get("file_id")
+    return messages.FileId("openai", id) if isinstance(id, str) else None
+
+
+def _text(value: JSON) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _others(part: Item, *known: str) -> Item:

@@ -76,9 +76,10 @@ class ModelContext(Struct, frozen=True):
 
     @property
     def has_reasoning(self) -> bool:
-        """True if the messages include reasoning of earlier answers."""
+        """True if the messages include reasoning of earlier answers that no provider signed."""
         return any(
-            isinstance(message, AssistantMessage) and bool(message.reasoning)
+            isinstance(message, AssistantMessage)
+            and any(one.api is None for one in message.reasoning)
             for message in self.messages
         )
 

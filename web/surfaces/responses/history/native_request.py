@@ -1,19 +1,20 @@
 """Writes a conversation as the request of a route that speaks Responses. Pure.
 
 Items and tools stay as the client sent them. What this server made is removed: ids that no provider
-knows, and sealed summaries.
+knows, sealed summaries, and the state of reasoning that belongs to other APIs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
+from actors.providers.formats.media import kind_of, words_for
 from actors.providers.formats.openai_responses.frames import API
-from actors.turn.messages import Message
+from actors.turn.messages import Message, unsealed
 from actors.turn.model_call import JSON, NativeRequest
 from web.dialects.openai_responses.items import is_ours
 from web.surfaces.responses.history.conversation import Conversation
-from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup
+from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup, parts_in
 from web.surfaces.responses.input.compaction_summary import summary_message
-from web.surfaces.responses.input.items import Item
+from web.surfaces.responses.input.items import Item, text_part
 from web.surfaces.responses.request import ResponsesRequest
 
 _KNOWN = CALLS | OUTPUTS | {"reasoning"}
@@ -23,6 +24,8 @@ _WITHOUT_CHAT_TOOLS = dict.fromkeys(("tools", "tool_choice", "parallel_tool_call
 """Parameters that the call has in another form, and which these routes don't get."""
 _EXPRESSED = frozenset({"tools", "tool_choice", "service_tier"})
 """Parameters that other routes get in another form."""
+_SEALED = "reasoning.encrypted_content"
+"""Value of `include` that needs no warning: answers of all routes have the state of reasoning."""
 
 
 def native_request(
@@ -30,13 +33,22 @@ def native_request(
     conversation: Conversation,
     messages: tuple[Message, ...],
     kept: Sequence[MessageGroup],
+    lost: Set[str] = frozenset(),
 ) -> NativeRequest:
-    """Return the native request of `messages`, for which these groups were kept."""
-    dropped = {place for group in conversation.groups for place in group.places}
-    dropped -= {place for group in kept for place in group.places}
-    places = range(len(conversation.items))
-    kept_places = [place for place in places if place not in dropped | conversation.orphans]
-    sent = [(place, _sent(conversation.items[place])) for place in kept_places]
+    """Return the native request of `messages`, for which these groups were kept.
+
+    Media of the kinds in `lost` are replaced by a text.
+    """
+    removed = {place for group in conversation.groups for place in group.places}
+    removed -= {place for group in kept for place in group.places}
+    removed |= conversation.orphans
+    sent = [
+        (path, _sent(_without_media(item, lost) if lost else item))
+        for place, (path, item) in enumerate(
+            zip(conversation.paths, conversation.items, strict=True)
+        )
+        if place not in removed
+    ]
     parameters = _WITHOUT_CHAT_TOOLS | request.native
     if conversation.instructions:
         parameters["instructions"] = conversation.instructions
@@ -48,7 +60,7 @@ def native_request(
         items=tuple(item for _, item in sent if item is not None),
         parameters=parameters,
         unexpressed=(*conversation.unexpressed, *_unexpressed(request.native)),
-        left_out=tuple(conversation.paths[place] for place, item in sent if item is None),
+        left_out=tuple(path for path, item in sent if item is None),
     )
 
 
@@ -60,7 +72,8 @@ def _unexpressed(parameters: dict[str, JSON]) -> Iterator[str]:
             case dict():
                 yield from (f"{name}.{inner}" for inner in value)
             case list():
-                yield from (f"{name}[{index}] ({one!s:.100})" for index, one in enumerate(value))
+                others = (pair for pair in enumerate(value) if pair[1] != _SEALED)
+                yield from (f"{name}[{index}] ({one!s:.100})" for index, one in others)
             case _:
                 yield name
 
@@ -74,11 +87,30 @@ def _sent(item: Item) -> Item | None:
         return {**plain, **others} if others else plain
     if kind == "compaction" and (summary := summary_message(item["encrypted_content"])):
         return {"role": summary.role, "content": summary.content}
-    if kind == "reasoning" and not item.get("encrypted_content"):
+    if kind == "reasoning" and not _is_own_reasoning(item):
         return None
     ours = kind in _KNOWN or is_ours(str(item.get("id")))
     removed = ("id", "status") if kind in _KNOWN else ("id",)
     return {name: item[name] for name in item if name not in removed} if ours else item
+
+
+def _is_own_reasoning(item: Item) -> bool:
+    """Return True if a provider of this API can read the item: it encrypted the reasoning."""
+    opaque = item.get("encrypted_content")
+    return isinstance(opaque, str) and opaque != "" and unsealed(opaque) is None
+
+
+def _without_media(item: Item, kinds: Set[str]) -> Item:
+    """Return the item with a text in place of each medium of these kinds."""
+    replaced: Item = {}
+    for name in ("content", "output"):
+        if isinstance(given := item.get(name), list):
+            pairs = zip(given, parts_in(given), strict=True)
+            replaced[name] = [
+                text_part("user", words_for(part)) if kind_of(part) in kinds else one
+                for one, part in pairs
+            ]
+    return item | replaced
 
 
 def _content(parts: JSON) -> JSON:

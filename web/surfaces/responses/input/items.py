@@ -6,7 +6,17 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 
 from collections.abc import Callable
 
-from actors.turn.messages import JSON, ImagePart, Part, RefusalPart, TextPart
+from actors.providers.formats.openai_responses.input_items import media_part
+from actors.turn.messages import (
+    JSON,
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Part,
+    RefusalPart,
+    TextPart,
+    VideoPart,
+)
 from web.dialects.openai_responses.items import call_item, custom_call_item
 from web.surfaces.content_parts import flat_parts
 from web.surfaces.responses.input.compaction_summary import MARK, unseal
@@ -232,7 +242,6 @@ def _response_part(part: Part, role: str, path: str) -> Item:
             return {"type": "refusal", "refusal": refusal}
         case RefusalPart(refusal):
             return text_part(role, refusal)
-        case ImagePart(url, detail, extras) if role != "assistant":
-            shown = {"type": "input_image", "detail": detail or "auto", "image_url": url}
-            return extras | shown
+        case ImagePart() | FilePart() | AudioPart() | VideoPart() if role != "assistant":
+            return part.extras | media_part(part)
     raise wrong(path, "assistant messages may only have text and refusals.", "invalid_content_part")

@@ -14,9 +14,12 @@ from actors.providers.formats.anthropic.decoder import (
 )
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import (
+    AnnotationChunk,
     Chunk,
     FinishChunk,
+    NativeItemChunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     SkippedChunk,
     TextChunk,
     ToolCallChunk,
@@ -140,11 +143,25 @@ ANSWER = b"".join(
 CHUNKS: list[Chunk] = [
     ReasoningChunk("hm"),
     ReasoningChunk(" hm"),
+    ReasoningStateChunk("anthropic", '{"signature":"EqQB"}'),
+    ReasoningStateChunk("anthropic", '{"data":"EmwK"}'),
     TextChunk("Grü"),
     TextChunk("ß €"),
+    AnnotationChunk(
+        '{"type":"file_citation","file_id":"","filename":"","index":6,"native":'
+        '{"api":"anthropic","citation":{"type":"page_location","cited_text":"page"}}}'
+    ),
     ToolCallChunk(0, "toolu_1", "f", ""),
     ToolCallChunk(0, None, None, '{"a'),
     ToolCallChunk(0, None, None, '":1}'),
+    NativeItemChunk(
+        "anthropic",
+        '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}',
+    ),
+    NativeItemChunk(
+        "anthropic",
+        '{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"title":"t"}]}',
+    ),
     ToolCallChunk(1, "toolu_2", "g", ""),
     ToolCallChunk(1, None, None, "{}"),
     UsageChunk(
@@ -208,7 +225,7 @@ def test_no_frame_breaks_the_decoder(
     [
         ("end_turn", Reason.STOP),
         ("stop_sequence", Reason.STOP),
-        ("pause_turn", Reason.STOP),
+        ("pause_turn", Reason.PAUSE_TURN),
         ("a_reason_to_come", Reason.STOP),
         ("max_tokens", Reason.LENGTH),
         ("model_context_window_exceeded", Reason.LENGTH),
@@ -314,13 +331,21 @@ def test_unknown_events_and_deltas_are_ignored() -> None:
     assert (
         chunks_of(
             event("fallback", text="x"),
-            start(0, "hologram", text="x"),
             delta(0, "hologram_delta", text="x"),
             b"data: {}\n\n",
             b": comment\n\n",
         )
         == []
     )
+
+
+def test_blocks_of_unknown_types_are_kept_whole() -> None:
+    assert chunks_of(
+        start(0, "hologram", content=None),
+        delta(0, "hologram_delta", content="a"),
+        delta(0, "hologram_delta", content="b"),
+        stop(0),
+    ) == [NativeItemChunk("anthropic", '{"type":"hologram","content":"ab"}')]
 
 
 def test_events_without_a_name_are_read_by_type() -> None:
@@ -462,6 +487,8 @@ def test_complete_message() -> None:
     assert whole(json.dumps(document).encode()) == (
         [
             ReasoningChunk("hm"),
+            ReasoningStateChunk("anthropic", '{"signature":"EqQB"}'),
+            ReasoningStateChunk("anthropic", '{"data":"EmwK"}'),
             TextChunk("Hi"),
             ToolCallChunk(0, "a", "f", '{"x": 1}'),
             ToolCallChunk(1, "b", "g", ""),

@@ -9,7 +9,12 @@ from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.providers.formats.gemini.decoder import GEMINI, GeminiDecoder, GeminiWholeDecoder
+from actors.providers.formats.gemini.decoder import (
+    GEMINI,
+    GeminiDecoder,
+    GeminiWholeDecoder,
+    signature_chunk,
+)
 from actors.providers.http.provider import HttpProvider
 from actors.providers.http.transport import Statistics
 from actors.turn.chat_messages import read_messages
@@ -94,18 +99,21 @@ ANSWER = stream(
 def test_answer_decodes_the_same_wherever_it_is_cut() -> None:
     chunks, failure = cut_everywhere(GeminiDecoder, b": hello\n\n" + ANSWER)
     assert failure is None
-    call = chunks[4]
+    call = chunks[5]
     assert isinstance(call, ToolCallChunk)
     assert call.id is not None
+    extras = '{"extra_content":{"google":{"thought_signature":"c2ln"}}}'
     assert chunks == [
         ReasoningChunk("let me see"),
         TextChunk("Grü"),
         TextChunk("ß €"),
         ToolCallChunk(0, "c1", "f", '{"a":[1,"ü"]}'),
-        ToolCallChunk(1, call.id, "g", "{}"),
+        signature_chunk("c2ln", "functionCall"),
+        ToolCallChunk(1, call.id, "g", "{}", extras=extras),
         UsageChunk(
             Usage(input_tokens=3, output_tokens=7, cached_input_tokens=1, reasoning_tokens=2)
         ),
+        signature_chunk("c2ln", "text"),
         FinishChunk(Reason.TOOL_CALLS),
     ]
 

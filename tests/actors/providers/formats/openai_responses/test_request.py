@@ -232,7 +232,10 @@ def test_lengths_effort_and_logprobs() -> None:
     assert translated(max_tokens=7) == {"max_output_tokens": 7}
     assert translated(max_tokens=7, max_completion_tokens=9) == {"max_output_tokens": 9}
     assert translated(max_completion_tokens=9, max_tokens=7) == {"max_output_tokens": 9}
-    assert translated(reasoning_effort="low") == {"reasoning": {"effort": "low"}}
+    sealed = ["reasoning.encrypted_content"]
+    assert translated(reasoning_effort="low") == {"reasoning": {"effort": "low"}, "include": sealed}
+    assert translated(reasoning_effort="low", include=["a", *sealed])["include"] == ["a", *sealed]
+    assert translated(reasoning_effort="none") == {"reasoning": {"effort": "none"}}
     assert translated(logprobs=True, top_logprobs=2) == {
         "include": ["message.output_text.logprobs"],
         "top_logprobs": 2,

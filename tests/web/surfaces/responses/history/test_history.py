@@ -281,13 +281,13 @@ async def test_complete_calls_of_an_interrupted_response_stay(autojump_clock: Mo
 
 
 async def test_dropped_reasoning_is_reported(autojump_clock: MockClock) -> None:
-    sealed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
-    history: list[Object] = [sealed, {"role": "assistant", "content": "Yes."}]
+    empty = {"type": "reasoning", "id": "rs_1", "summary": []}
+    history: list[Object] = [empty, {"role": "assistant", "content": "Yes."}]
     async with open_harness(ScriptedProvider(*HELLO)) as harness:
         items = [*history, {"role": "user", "content": "Why?"}]
         answer = await post_response(harness, stream=True, input=items)
         assert last_messages(harness) == [("assistant", "Yes."), ("user", "Why?")]
-        assert any("input[0].encrypted_content" in line for line in comments_of(answer.content))
+        assert any("reasoning_ignored" in comment for comment in comments_of(answer.content))
         strict = await post_response(harness, strict=True, input=items)
         assert error_of(strict)[:2] == (400, "unsupported_by_route")
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.turn.chat_messages import write_messages
+from actors.turn.messages import AssistantMessage, Reasoning, sealed
 from web.dialects.openai_responses.items import call_item
 from web.surfaces.responses.history.message_groups import MessageGroups, Mismatch
 from web.surfaces.responses.input.compaction_summary import seal
@@ -187,14 +188,31 @@ def test_reasoning_joins_the_following_message() -> None:
 
 def test_reasoning_without_a_following_message_is_dropped_and_counted() -> None:
     groups = MessageGroups()
-    sealed = reasoning_item([], []) | {"encrypted_content": "x"}
-    groups.add([reasoning("a"), user("Hi"), sealed, reasoning("b"), model("Yes."), reasoning("c")])
+    empty = reasoning_item([], [])
+    groups.add([reasoning("a"), user("Hi"), empty, reasoning("b"), model("Yes."), reasoning("c")])
     found = finished(groups)
     assert found == [
         chat_message("user", "Hi"),
         chat_message("assistant", "Yes.") | {"reasoning_content": "b"},
     ]
-    assert (groups.dropped_reasoning, groups.sealed) == (2, [2])
+    assert groups.dropped_reasoning == 3
+
+
+def test_encrypted_reasoning_stays_with_its_message_or_is_an_item_of_this_api_alone() -> None:
+    groups = MessageGroups()
+    opaque, sealed_item = (
+        reasoning_item([], []) | {"encrypted_content": text}
+        for text in ("x", sealed("gemini", '{"thoughtSignature":"y"}'))
+    )
+    groups.add([opaque, user("Hi"), opaque, model("Yes."), sealed_item, opaque, user("Why?")])
+    _, answer, _ = groups.finish()
+    [message] = answer.messages
+    assert isinstance(message, AssistantMessage)
+    assert message.reasoning == (
+        Reasoning("", "openai-responses", {"encrypted_content": "x"}),
+        Reasoning("", "gemini", {"thoughtSignature": "y"}, after=1),
+    )
+    assert (answer.places, groups.native, groups.dropped_reasoning) == ((2, 3, 4), [0, 5], 0)
 
 
 LONG = "t" * 2000

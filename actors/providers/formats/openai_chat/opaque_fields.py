@@ -1,0 +1,96 @@
+"""Collects the fields that servers add to Chat for the state of reasoning, and citations.
+
+`reasoning_details` are OpenRouter's, `thinking_blocks` LiteLLM's and `extra_content` Google's. The
+first two come in pieces, like the text of the reasoning, and are wanted back whole.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from actors.providers.formats.citations import citation
+from actors.providers.formats.openai_chat.frames import Call, Delta, Objects
+from actors.turn.chat_messages import CHAT_API, DETAILS, OF_CALL, SIGNED
+from actors.turn.chunks import AnnotationChunk, Chunk, ReasoningStateChunk
+from actors.turn.messages import JSON, Extras
+
+_GROWING = ("text", "summary", "thinking")
+"""Fields of the entries that come in pieces; the others come once."""
+_PLACE = ("type", "index", "id")
+"""Fields in which the pieces of one entry are equal, if they have them."""
+
+
+class OpaqueFields:
+    """The state of one answer's reasoning until the text or call that it led to."""
+
+    __slots__ = ("_cited", "_extra_content", "_lists", "pending", "sources")
+
+    def __init__(self) -> None:
+        self.pending = False
+        """True if `take` would return a chunk."""
+        self._lists: dict[str, Objects] = {}
+        self._extra_content: Extras | None = None
+        self._cited: set[AnnotationChunk] = set()
+        self.sources: list[JSON] = []
+        """Citations of the whole answer, which are emitted at its end."""
+
+    def add(self, delta: Delta) -> None:
+        """Collect the fields of a delta."""
+        for name, entries in ((DETAILS, delta.reasoning_details), (SIGNED, delta.thinking_blocks)):
+            for entry in entries or ():
+                self.pending = True
+                _grow(self._lists.setdefault(name, []), entry)
+        if delta.extra_content:
+            self.pending = True
+            self._extra_content = delta.extra_content
+
+    def take(self) -> Iterator[Chunk]:
+        """Yield the chunk for what was collected, and forget it."""
+        if self.pending:
+            extra = {"extra_content": self._extra_content} if self._extra_content else {}
+            yield _state_chunk({**self._lists, **extra})
+        self._lists, self._extra_content, self.pending = {}, None, False
+
+    def end(self) -> Iterator[Chunk]:
+        """Yield the chunks for what is left when the answer ends."""
+        yield from self.citations(self.sources)
+        yield from self.take()
+
+    def citations(self, given: list[JSON]) -> Iterator[AnnotationChunk]:
+        """Yield the chunks of citations that have not come before."""
+        for one in given:
+            chunk = citation(one)
+            if chunk is not None and chunk not in self._cited:
+                self._cited.add(chunk)
+                yield chunk
+
+
+def call_state(call: Call) -> Iterator[ReasoningStateChunk]:
+    """Yield the chunk for the state that came with a call, for clients without a field for it."""
+    if call.extra_content:
+        yield _state_chunk({OF_CALL: {"extra_content": call.extra_content}})
+
+
+def call_extras(call: Call) -> str | None:
+    """Return the extra fields of a call."""
+    extras = call.extra_content
+    return msgspec.json.encode({"extra_content": extras}).decode() if extras else None
+
+
+def _grow(entries: Objects, piece: Extras) -> None:
+    """Add a piece to the last entry if it belongs to it, or else as a new one."""
+    last = entries[-1] if entries else None
+    signed = last is not None and last.get("signature") and any(map(piece.get, _GROWING))
+    if last is None or signed or any(last.get(name) != piece.get(name) for name in _PLACE):
+        entries.append({**piece})
+        return
+    for name, value in piece.items():
+        before = last.get(name)
+        if name in _GROWING and isinstance(before, str) and isinstance(value, str):
+            last[name] = before + value
+        elif value is not None:
+            last[name] = value
+
+
+def _state_chunk(state: Extras) -> ReasoningStateChunk:
+    return ReasoningStateChunk(CHAT_API, msgspec.json.encode(state).decode())
