@@ -42,7 +42,7 @@ class TakenMedia(Struct, frozen=True):
     """The kinds of media that a route can take."""
 
     api: str | None
-    """API of its format, or None for one that takes the requests of all."""
+    """API of its format, or None for a simulated provider, which runs no tools."""
     kinds: frozenset[str] | None
     """Kinds that its format has, or None for all."""
     capabilities: Capabilities

@@ -81,7 +81,7 @@ class TurnPlan(Struct, frozen=True):
     def _routes(self, request: ModelRequest) -> tuple[PlannedRoute, ...]:
         if request.only_api is None:
             return self.routes
-        able = [one.api in (None, request.only_api) for one in self.taken]
+        able = [one.api == request.only_api for one in self.taken]
         if not any(able):
             text = "tool_choice: no route of this model can run the tool that it demands."
             raise invalid(text, param="tool_choice", code=CODE)

@@ -16,6 +16,7 @@ from actors.turn.chunks import (
     FinishChunk,
     NativeItemChunk,
     ReasoningChunk,
+    ReasoningStateChunk,
     RefusalChunk,
     SkippedChunk,
     TextChunk,
@@ -614,6 +615,33 @@ def test_two_equal_items_with_ids_are_kept_and_text_of_an_unknown_item_stays_tex
         native(first),
         native(second),
         TextChunk("x"),
+        FinishChunk(Reason.STOP),
+    ]
+
+
+@pytest.mark.parametrize("saying", [0b01, 0b10, 0b11])
+def test_encrypted_reasoning_is_passed_on_once_and_in_order(saying: int) -> None:
+    first, second = (
+        {"type": "reasoning", "id": f"rs_{text}", "summary": [], "encrypted_content": text}
+        for text in ("a", "b")
+    )
+    search = {"type": "web_search_call", "id": "ws_1"}
+    items: list[dict[str, Any]] = [first, search, second, message("c")]
+    events = [
+        event
+        for at, item in enumerate(items)
+        for event in (added({**item, "encrypted_content": "partial"}, at), done(item, at))
+    ]
+    chunks = chunks_of(*(events if saying & 0b01 else ()), ended(*items if saying & 0b10 else ()))
+    states = [
+        ReasoningStateChunk("openai-responses", f'{{"encrypted_content":"{text}"}}')
+        for text in ("a", "b")
+    ]
+    assert chunks == [
+        states[0],
+        native(search),
+        states[1],
+        TextChunk("c"),
         FinishChunk(Reason.STOP),
     ]
 
