@@ -32,8 +32,11 @@ def is_state_alone(item: Item) -> bool:
 
 def call_extras(extras: str | None) -> dict[str, JSON]:
     """Return the extra fields of a call that this API has: `caller`, the tool that made it."""
-    given = object_of(extras) if extras else None
-    return {"caller": given["caller"]} if given and "caller" in given else {}
+    match object_of(extras) if extras else None:
+        case {"anthropic": {"caller": caller}}:
+            return {"caller": caller}
+        case _:
+            return {}
 
 
 def without_input(native: str) -> dict[str, JSON]:

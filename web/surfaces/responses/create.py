@@ -17,7 +17,7 @@ from web.dialects.openai_responses.stream import NAME
 from web.surfaces.responses.compact import summary_call
 from web.surfaces.responses.history.conversation import chat_parameters
 from web.surfaces.responses.history.history import Caller
-from web.surfaces.responses.history.message_groups import kinds_in
+from web.surfaces.responses.history.message_content import kinds_in
 from web.surfaces.responses.history.model_context import (
     ModelContext,
     PreparedRequest,

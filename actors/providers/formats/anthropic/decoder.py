@@ -224,7 +224,9 @@ class _MessageFrames(Reader[Event]):
     def _start_call(self, block: Block, chunks: list[Chunk]) -> None:
         arguments, index = _arguments(block), self._call_count
         self._calls[self._current_block] = _Call(index, whole=bool(arguments))
-        extras = None if block.caller == NULL else f'{{"caller":{one_line(block.caller)}}}'
+        extras = None
+        if block.caller != NULL:  # named with its API, since Responses has a field of this name
+            extras = f'{{"{API}":{{"caller":{one_line(block.caller)}}}}}'
         call = ToolCallChunk(index, block.id or None, block.name or None, arguments, extras=extras)
         chunks.append(call)
         self._call_count += 1

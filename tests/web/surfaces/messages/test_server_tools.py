@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from tests.support.conversations import answer_on, body_for, request_of
+from tests.support.conversations import SURFACES, answer_on, body_for, request_of
 from tests.support.edge_harness import open_harness
 from tests.support.messages_readers import frames_of
-from tests.support.provider_streams import blocks, chunks_of
+from tests.support.provider_streams import blocks, chunks_of, output
 from tests.support.responses_requests import last_call
 from tests.support.turn_fakes import ScriptedProvider, stop, text
 from web.config.provider_settings import formats
@@ -83,6 +83,25 @@ async def test_blocks_of_server_tools_pass_both_ways(
         again = request_of("messages", answer, {"role": "user", "content": [result]})
         await answer_on(harness, "messages", again, stream=stream)
         assert body_for("anthropic", last_call(harness))["messages"][1]["content"] == ANSWER
+
+
+CALLED = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+CALLS = {
+    "messages": ("anthropic", blocks(ANSWER[-1])),
+    "responses": ("openai-responses", output(CALLED | {"caller": ANSWER[-1]["caller"]})),
+}
+"""Answers with a call that another tool made, by the surface of their API."""
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("made_by", CALLS)
+async def test_the_caller_of_a_call_is_shown_to_clients_of_its_api(
+    made_by: str, surface: str, stream: bool, autojump_clock: MockClock
+) -> None:
+    async with open_harness(ScriptedProvider(chunks_of(*CALLS[made_by]))) as harness:
+        answer = await answer_on(harness, surface, request_of(surface), stream=stream)
+        assert ("srvtoolu_2" in json.dumps(answer)) is (surface == made_by)
 
 
 @pytest.mark.parametrize("stream", [True, False])

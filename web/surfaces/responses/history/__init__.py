@@ -5,6 +5,7 @@
 - `socket_cache`: unstored responses of a WebSocket
 - `conversation`: joins request and history
 - `message_groups`: converts items to messages, in groups
+- `message_content`: converts their content
 - `native_request`: the request of a route that speaks Responses
 - `model_context`: the messages for the model, and warnings; drops the oldest groups
 

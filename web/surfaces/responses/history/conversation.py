@@ -9,13 +9,13 @@ from actors.turn.events import Warning
 from actors.turn.model_call import JSON
 from web.http.api_error import ApiError, invalid
 from web.surfaces.responses.history.history import Chain
+from web.surfaces.responses.history.message_content import parts_in
 from web.surfaces.responses.history.message_groups import (
     CALLS,
     OUTPUTS,
     MessageGroup,
     MessageGroups,
     Mismatch,
-    parts_in,
 )
 from web.surfaces.responses.input.items import Item
 from web.surfaces.responses.input.tools import BRINGING_TOOLS, ChatTools, chat_tools

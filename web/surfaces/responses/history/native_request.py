@@ -12,7 +12,8 @@ from actors.turn.messages import Message, unsealed
 from actors.turn.model_call import JSON, NativeRequest
 from web.dialects.openai_responses.items import is_ours
 from web.surfaces.responses.history.conversation import Conversation
-from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup, parts_in
+from web.surfaces.responses.history.message_content import parts_in
+from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item, text_part
 from web.surfaces.responses.request import ResponsesRequest
