@@ -177,7 +177,9 @@ def write_part(part: chat.Part) -> Object:
         case chat.RefusalPart():
             return {"type": "refusal", "refusal": part.refusal, **part.extras}
         case chat.ImagePart():
-            return _with("image_url", part.extras, url=part.url, detail=part.detail)
+            # Only Responses has a higher resolution.
+            detail = "high" if part.detail == "original" else part.detail
+            return _with("image_url", part.extras, url=part.url, detail=detail)
         case chat.VideoPart():
             return _with("video_url", part.extras, url=part.url)
         case chat.AudioPart():

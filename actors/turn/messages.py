@@ -45,7 +45,7 @@ class ImagePart(Struct, frozen=True, tag="image"):
     url: str
     """Empty if the image was uploaded."""
     detail: str | None = None
-    """Resolution at which the model sees the image: `auto`, `low` or `high`."""
+    """Resolution at which the model sees the image: `auto`, `low`, `high` or `original`."""
     extras: Extras = {}
     file_id: FileId | None = None
 

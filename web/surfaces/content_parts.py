@@ -41,7 +41,7 @@ _FILES = "openai"
 """API that knows the ids of uploaded files."""
 _LONGEST_FORMAT = 50
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,65536}+")
-_DETAILS = ("auto", "low", "high")
+_DETAILS = ("auto", "low", "high", "original")
 Media = dict[str, str]
 """Kinds of media by their paths in a request."""
 

@@ -62,7 +62,7 @@ def refused(*content: object) -> tuple[str | None, str | None, str]:
             {"type": "image_url", "image_url": {"url": URL, "detail": "low", "x": 1}},
         ),
         (
-            {"type": "input_image", "image_url": DATA, "detail": "high"},
+            {"type": "input_image", "image_url": DATA, "detail": "original"},
             {"type": "image_url", "image_url": {"url": DATA, "detail": "high"}},
         ),
         (

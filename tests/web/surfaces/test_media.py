@@ -19,6 +19,7 @@ PDF = "JVBERi0xLjQK"
 PDF_URL = f"data:application/pdf;base64,{PDF}"
 LINK = "https://example.org/a.pdf"
 PNG = "iVBORw0KGgo="
+PICTURE = f"data:image/png;base64,{PNG}"
 WORDS = "some words"
 PLAIN = base64.b64encode(WORDS.encode()).decode()
 WAV = "UklGRg=="
@@ -77,6 +78,9 @@ INPUT: dict[str, dict[str, Object]] = {
         "chat": {"type": "file", "file": {"file_data": f"data:image/png;base64,{PNG}"}},
         "responses": {"type": "input_file", "file_data": f"data:image/png;base64,{PNG}"},
     },
+    "image in full size": {
+        "responses": {"type": "input_image", "image_url": PICTURE, "detail": "original"}
+    },
 }
 """Each kind of medium in the form of each surface that has it."""
 
@@ -121,6 +125,11 @@ OUTPUT: dict[str, dict[str, Object | str]] = {
         "openai-chat": INPUT["video"]["chat"],
     },
     "image file": {"": PNG},
+    "image in full size": {
+        "openai-chat": {"image_url": {"url": PICTURE, "detail": "high"}},
+        "openai-responses": INPUT["image in full size"]["responses"],
+        "": PNG,
+    },
 }
 """Objects, or texts, that each API gets; others get the one of `""`, or lack the medium."""
 
