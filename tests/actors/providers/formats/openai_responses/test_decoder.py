@@ -621,12 +621,10 @@ def test_two_equal_items_with_ids_are_kept_and_text_of_an_unknown_item_stays_tex
 
 @pytest.mark.parametrize("saying", [0b01, 0b10, 0b11])
 def test_encrypted_reasoning_is_passed_on_once_and_in_order(saying: int) -> None:
-    first, second = (
-        {"type": "reasoning", "id": f"rs_{text}", "summary": [], "encrypted_content": text}
-        for text in ("a", "b")
-    )
     search = {"type": "web_search_call", "id": "ws_1"}
-    items: list[dict[str, Any]] = [first, search, second, message("c")]
+    items = [reasoning() | {"encrypted_content": text} for text in ("a", "b")]
+    items[1:1] = [search]
+    items.append(message("c"))
     events = [
         event
         for at, item in enumerate(items)
