@@ -160,15 +160,13 @@ def without_ollama_gaps(
 def with_error_of_format(
     format: str, result: RecordedCall, record: TurnRecord
 ) -> tuple[RecordedCall, TurnRecord]:
-    """Replace the error's code, type and status by those that the format has instead."""
+    """Replace the error's code and status by those that the format has instead."""
     error, recorded = result.error, record.error
     assert isinstance(error, dict)
     assert isinstance(recorded, dict)
     other: JSON = {}
     if format in ("anthropic", "ollama") and error["code"] == "late":
         other = {"code": "in_stream_error"}
-    if format == "gemini" and error["type"] == "invalid_request_error":
-        other = {"type": "INVALID_ARGUMENT"}
     if format in ("anthropic", "gemini"):
         attempts = [(r, 500 if r == "in_stream_error" else status) for r, status in record.attempts]
         record = replace(record, attempts=attempts)
