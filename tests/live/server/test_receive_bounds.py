@@ -217,7 +217,7 @@ async def test_compressed_bodies_stay_within_the_budget_and_delay_no_neighbour(
     grown = peak_bytes(server) - before
     assert len(body) < 100_000
     assert (statuses[0], set(statuses)) == (200, {200, 503})
-    # Pieces are counted; besides them, a joined copy of the bodies that are being parsed.
+    # The pieces are counted, but not a joined copy of each body that is being parsed.
     assert grown < BUDGET * 1.2 + 2 * PEAK * LARGE_MB * MB, f"{grown / MB:.0f} MB"
 
 
