@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from actors.turn.chat_messages import write_part
 from web.http.api_error import ApiError
-from web.surfaces.content_parts import MAX_DEPTH, MAX_PARTS, MAX_URL, flat_parts, is_base64
+from web.surfaces.content_parts import MAX_DEPTH, MAX_PARTS, flat_parts
+from web.surfaces.media_parts import MAX_URL, is_base64
 
 URL = "https://example.org/a.png"
 DATA = "data:image/png;base64,iVBORw0KGgo="

@@ -18,7 +18,8 @@ from actors.providers.formats.native_content import is_anthropic_tool
 from actors.turn.chat_messages import THINKING_API
 from actors.turn.messages import JSON
 from actors.turn.model_call import ModelCall
-from web.surfaces.messages.conversation import Block, read_conversation
+from web.surfaces.messages.blocks import Block
+from web.surfaces.messages.conversation import read_conversation
 from web.surfaces.validation import (
     LONGEST_NAME,
     Body,
