@@ -35,7 +35,7 @@ class ImagePart(Struct, frozen=True, tag="image"):
 
     url: str
     detail: str | None = None
-    """Resolution at which the model sees the image: `auto`, `low` or `high`."""
+    """Resolution at which the model sees the image: `auto`, `low`, `high` or `original`."""
     extras: Extras = {}
 
 

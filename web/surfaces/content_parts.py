@@ -30,7 +30,7 @@ _DATA = re.compile(
     r"data:image/[a-z0-9.+-]{1,100}(?:;[a-z0-9.+=-]{1,100}){0,5};base64,", re.IGNORECASE
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,65536}+")
-_DETAILS = ("auto", "low", "high")
+_DETAILS = ("auto", "low", "high", "original")
 _ROLES: dict[JSON, Callable[..., Message]] = {
     "user": messages.UserMessage,
     "assistant": messages.AssistantMessage,

@@ -48,8 +48,8 @@ def refused(*content: object) -> tuple[str | None, str | None, str]:
             {"type": "image_url", "image_url": {"url": URL, "detail": "low", "x": 1}},
         ),
         (
-            {"type": "input_image", "image_url": DATA, "detail": "high"},
-            {"type": "image_url", "image_url": {"url": DATA, "detail": "high"}},
+            {"type": "input_image", "image_url": DATA, "detail": "original"},
+            {"type": "image_url", "image_url": {"url": DATA, "detail": "original"}},
         ),
         (
             {"type": "input_image", "image_url": URL, "file_id": None, "x": 1},

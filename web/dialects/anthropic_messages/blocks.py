@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import Grew, GrowingItem, GrowingPart, ItemClosed, ItemKind, ItemOpened
 from actors.turn.events import AnyEvent
+from actors.turn.model_call import CUSTOM_INPUT
 
 
 class BlockEvent(Struct, frozen=True):
@@ -27,8 +28,6 @@ class BlockEvent(Struct, frozen=True):
 
 NATIVE_API = "anthropic"
 """Format whose native items are blocks of this API."""
-CUSTOM_INPUT = "input"
-"""Name under which a custom call, which this API doesn't have, has its text."""
 
 _DELTAS = {
     ItemKind.MESSAGE: ("text_delta", "text"),

@@ -5,6 +5,7 @@ import json
 import pytest
 from trio.testing import MockClock
 
+from actors.continuation.request import continuation
 from actors.providers.formats.anthropic.decoder import ANTHROPIC
 from actors.providers.formats.base import Format
 from actors.providers.formats.gemini.decoder import GEMINI
@@ -329,6 +330,30 @@ SEARCH_CALL: Object = {
     "status": "completed",
     "action": {"type": "search", "query": "q"},
 }
+
+
+@pytest.mark.parametrize("prefill", [True, False])
+def test_interrupted_answer_is_continued_behind_the_items(prefill: bool) -> None:
+    call = call_of(input=ITEMS, tools=[PATCH, SEARCH])
+    again = continuation(call, "It ra", prefill=prefill, instruction="Continue.", used_tokens=1)
+    body = sent(OPENAI_RESPONSES, again)
+    instruction = [] if prefill else [{"role": "user", "content": "Continue."}]
+    shown = {"role": "assistant", "content": "It ra"}
+    assert body["input"] == [*ITEMS, shown, *instruction]
+    assert body["tools"] == [PATCH, SEARCH]
+
+
+def test_answer_that_the_client_began_is_continued_without_items() -> None:
+    begun: list[Object] = [*ITEMS, {"role": "assistant", "content": "It "}]
+    call = call_of(input=begun, tools=[PATCH])
+    again = continuation(call, "rains", prefill=True, instruction="", used_tokens=1)
+    assert again.native is not None
+    body = sent(OPENAI_RESPONSES, again)
+    last = body["input"][-1]
+    assert last == {"role": "assistant", "content": "It rains"}
+    assert "mcp__weather__find" in json.dumps(body["tools"])
+
+
 ANSWER: list[Line] = [
     [ToolCallChunk(0, "c1", "mcp__weather__find", "{}")],
     [ToolCallChunk(1, "c2", "apply_patch", '{"input":"*** ')],
