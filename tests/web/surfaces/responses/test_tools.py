@@ -219,6 +219,14 @@ def test_names_stay_distinct_and_a_tool_that_comes_twice_is_one() -> None:
     }
 
 
+def test_namespaces_in_namespaces_are_left_out_at_any_depth() -> None:
+    tool = WEATHER
+    for _ in range(400):
+        tool = {"type": "namespace", "name": "n", "tools": [tool]}
+    assert tools_of(tools=[tool]).unexpressed == ("tools[0].tools[0] (namespace)",)
+    assert sent(OPENAI_RESPONSES, call_of(tools=[tool]))["tools"] == [tool]
+
+
 def test_fields_that_chat_lacks_are_named() -> None:
     tools = tools_of(tools=[FIND | {"output_schema": {"a": 1}, "async": True}])
     assert set(tools.unexpressed) == {"tools[0].output_schema", "tools[0].async"}
