@@ -5,6 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from actors.attempts.attempt import join_paths
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
@@ -110,8 +111,10 @@ def _silent(turn_request: TurnRequest) -> PlannedRoute:
 def _unless_native(prepared: PreparedRequest, planned: PlannedRoute) -> PlannedRoute:
     """Return a route to be skipped, unless it can run the tool that the model must call."""
     provider = prepared.caller.service.config.providers[planned.route.provider]
-    native = provider.format in _RESPONSES
-    return planned if native else replace(planned, unfit="unsupported: tool_choice")
+    if provider.format in _RESPONSES:
+        return planned
+    paths = ("tool_choice", *prepared.conversation.tools.unexpressed)
+    return replace(planned, unfit=f"unsupported: {join_paths(paths)}")
 
 
 def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:

@@ -450,6 +450,7 @@ async def test_left_out_tools_are_named_or_refused(autojump_clock: MockClock) ->
         for changes in ({"strict": True}, {"tool_choice": HOSTED_CHOICE}):
             answer = await post_response(harness, tools=tools, **changes)
             assert error_of(answer)[:2] == (400, "unsupported_by_route")
+            assert "tools[1] (web_search)" in answer.text
 
 
 async def test_a_forced_tool_goes_to_a_route_that_has_it(autojump_clock: MockClock) -> None:
