@@ -14,6 +14,7 @@ from msgspec import Struct
 from actors.runtime.offload import is_large
 from actors.turn.messages import (
     AssistantMessage,
+    CustomToolCall,
     Message,
     NativePart,
     Part,
@@ -80,9 +81,10 @@ def _of_messages(messages: Sequence[Message]) -> _Texts:
                 yield _text_of(part), times * each
         if isinstance(message, AssistantMessage) and message.tool_calls:
             for call, each in _spread(message.tool_calls, most):
-                if isinstance(call, ToolCall):
-                    yield call.name, times * each
-                    yield call.arguments, times * each
+                match call:
+                    case ToolCall(_, name, text) | CustomToolCall(_, name, text):
+                        yield name, times * each
+                        yield text, times * each
 
 
 def _text_of(part: Part) -> str | None:

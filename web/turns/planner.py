@@ -3,6 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.attempts.attempt import join_paths
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
@@ -30,6 +31,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """The media of the call; without them, no route is skipped for what its format lacks."""
     only_api: str | None = None
     """API whose providers alone can run the tool that `tool_choice` demands, or None for any."""
+    api_tools: tuple[str, ...] = ()
+    """Paths of the tools that other APIs lack, for the error text."""
 
 
 class TurnPlan(Struct, frozen=True):
@@ -83,9 +86,10 @@ class TurnPlan(Struct, frozen=True):
             return self.routes
         able = [one.api == request.only_api for one in self.taken]
         if not any(able):
-            text = "tool_choice: no route of this model can run the tool that it demands."
+            tools = f" ({join_paths(request.api_tools)})" if request.api_tools else ""
+            text = f"tool_choice: no route of this model can run the tool that it demands{tools}."
             raise invalid(text, param="tool_choice", code=CODE)
-        unfit = "unsupported: tool_choice"
+        unfit = f"unsupported: {join_paths(('tool_choice', *request.api_tools))}"
         pairs = zip(self.routes, able, strict=True)
         return tuple(route if can else replace(route, unfit=unfit) for route, can in pairs)
 

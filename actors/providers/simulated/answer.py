@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from actors.providers.formats.custom_tools import custom_as_functions
 from actors.providers.simulated.messages import count_input_tokens, ends_with, last_text
 from actors.providers.simulated.options.behaviour import Behaviour, Resume, Style
 from actors.providers.simulated.prose import counting, many_scripts, pieces, prose
@@ -156,8 +157,9 @@ def tool_calls(call: ModelCall, wanted: int, seed: int) -> list[ToolCallChunk]:
     """Return the tool calls, one chunk per piece; an empty list for a text answer.
 
     With `wanted` = 0 a tool is called only if `tool_choice` demands it. A tool result is always
-    answered with text, so that tool loops end.
+    answered with text, so that tool loops end. A custom tool is called like a function.
     """
+    call = custom_as_functions(call)
     functions = _functions(call.parameters)
     choice = call.parameters.get("tool_choice")
     number = wanted or int(choice == "required" or isinstance(choice, dict))

@@ -25,6 +25,7 @@ from actors.answer.changes import (
 )
 from actors.answer.items import item_of
 from actors.turn.events import AnyEvent
+from actors.turn.model_call import CUSTOM_INPUT
 from web.dialects.anthropic_messages.opaque_fields import (
     call_extras,
     citation_of,
@@ -44,8 +45,6 @@ class BlockEvent(Struct, frozen=True):
 
 NATIVE_API = "anthropic"
 """Format whose native items are blocks of this API."""
-CUSTOM_INPUT = "input"
-"""Name under which a custom call, which this API doesn't have, has its text."""
 
 _DELTAS = {
     ItemKind.MESSAGE: ("text_delta", "text"),

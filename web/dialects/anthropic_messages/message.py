@@ -18,7 +18,8 @@ from actors.answer.items import (
 )
 from actors.providers.formats.conversion import object_of
 from actors.turn.events import AnyEvent, Ended, Started
-from web.dialects.anthropic_messages.blocks import CUSTOM_INPUT, NATIVE_API
+from actors.turn.model_call import CUSTOM_INPUT
+from web.dialects.anthropic_messages.blocks import NATIVE_API
 from web.dialects.anthropic_messages.opaque_fields import (
     call_extras,
     citation_of,

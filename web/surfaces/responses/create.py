@@ -118,6 +118,7 @@ def _turn_request(
         keep_text=request.store,
         media=media,
         only_api=only_api,
+        api_tools=prepared.conversation.tools.unexpressed,
     )
     turn_request = prepared.plan.turn(asked, NAME, prepared.caller.principal)
     if request.generate:

@@ -5,6 +5,7 @@ import json
 import pytest
 from trio.testing import MockClock
 
+from actors.continuation.request import continuation
 from actors.providers.formats.anthropic.decoder import ANTHROPIC
 from actors.providers.formats.base import Format
 from actors.providers.formats.gemini.decoder import GEMINI
@@ -219,6 +220,14 @@ def test_names_stay_distinct_and_a_tool_that_comes_twice_is_one() -> None:
     }
 
 
+def test_namespaces_in_namespaces_are_left_out_at_any_depth() -> None:
+    tool = WEATHER
+    for _ in range(400):
+        tool = {"type": "namespace", "name": "n", "tools": [tool]}
+    assert tools_of(tools=[tool]).unexpressed == ("tools[0].tools[0] (namespace)",)
+    assert sent(OPENAI_RESPONSES, call_of(tools=[tool]))["tools"] == [tool]
+
+
 def test_fields_that_chat_lacks_are_named() -> None:
     tools = tools_of(tools=[FIND | {"output_schema": {"a": 1}, "async": True}])
     assert set(tools.unexpressed) == {"tools[0].output_schema", "tools[0].async"}
@@ -330,6 +339,30 @@ SEARCH_CALL: Object = {
     "status": "completed",
     "action": {"type": "search", "query": "q"},
 }
+
+
+@pytest.mark.parametrize("prefill", [True, False])
+def test_interrupted_answer_is_continued_behind_the_items(prefill: bool) -> None:
+    call = call_of(input=ITEMS, tools=[PATCH, SEARCH])
+    again = continuation(call, "It ra", prefill=prefill, instruction="Continue.", used_tokens=1)
+    body = sent(OPENAI_RESPONSES, again)
+    instruction = [] if prefill else [{"role": "user", "content": "Continue."}]
+    shown = {"role": "assistant", "content": "It ra"}
+    assert body["input"] == [*ITEMS, shown, *instruction]
+    assert body["tools"] == [PATCH, SEARCH]
+
+
+def test_answer_that_the_client_began_is_continued_without_items() -> None:
+    begun: list[Object] = [*ITEMS, {"role": "assistant", "content": "It "}]
+    call = call_of(input=begun, tools=[PATCH])
+    again = continuation(call, "rains", prefill=True, instruction="", used_tokens=1)
+    assert again.native is not None
+    body = sent(OPENAI_RESPONSES, again)
+    last = body["input"][-1]
+    assert last == {"role": "assistant", "content": "It rains"}
+    assert "mcp__weather__find" in json.dumps(body["tools"])
+
+
 ANSWER: list[Line] = [
     [ToolCallChunk(0, "c1", "mcp__weather__find", "{}")],
     [ToolCallChunk(1, "c2", "apply_patch", '{"input":"*** ')],
@@ -418,6 +451,7 @@ async def test_left_out_tools_are_named_or_refused(autojump_clock: MockClock) ->
         for changes in ({"strict": True}, {"tool_choice": HOSTED_CHOICE}):
             answer = await post_response(harness, tools=tools, **changes)
             assert error_of(answer)[:2] == (400, "unsupported_by_route")
+            assert "tools[1] (web_search)" in answer.text
 
 
 async def test_a_forced_tool_goes_to_a_route_that_has_it(autojump_clock: MockClock) -> None:

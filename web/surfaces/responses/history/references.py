@@ -69,11 +69,12 @@ def _check(item: Item | None, id: str, path: str) -> None:
 async def _find(caller: Caller, ids: Sequence[str]) -> Found:
     """Return the items with these ids, without those that were deleted."""
     store, principal = caller.service.store, caller.principal
-    marked = {item.item_id: item for item in await store.conversations.find_items(principal, ids)}
-    found = {id: _decode(item.item) for id, item in marked.items() if item.item is not None}
-    places = {id: place for id in ids if id not in marked and (place := place_of(id)) is not None}
+    added = await store.conversations.find_items(principal, ids)
+    found = {one.item_id: _decode(one.item) for one in added if one.item is not None}
+    settled = {one.item_id for one in added}
+    places = {id: place for id in ids if id not in settled and (place := place_of(id)) is not None}
     found |= await _at(caller, places)
-    if left := [id for id in ids if id not in found and id not in marked]:
+    if left := [id for id in ids if id not in found and id not in settled]:
         given = await store.turns.item_places(principal, left)
         found |= await _at(caller, {one.item_id: (one.turn_id, one.role) for one in given})
         found |= _among(left, _of_live_turns(caller))

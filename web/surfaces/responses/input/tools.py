@@ -67,7 +67,7 @@ def read_tools(tools: Sequence[JSON] | None, choice: JSON, *, others: bool = Fal
     valid = tuple(tool for tool in given if isinstance(tool, dict))
     if not valid and not others and choice not in (None, "auto", "none"):
         raise wrong("tool_choice", "must be auto or none, since the request has no tools.")
-    names = {leaf.name[1] for leaf in _leaves(valid, "tools") if leaf.kind is not None}
+    names = {one.name[1] for one in _tools_of(valid, "tools") if one.kind is not None}
     _check_choice(choice, None if others else names)
     return Tools(valid, choice)
 
@@ -85,23 +85,25 @@ def check_tool(tool: Fields) -> None:
             tool.text("name", longest=LONGEST_NAME)
             tool.optional("description", str, "a string")
             for inner in tool.objects("tools"):
-                check_tool(inner)
+                # The API has no namespaces in namespaces. They are left out by other routes.
+                if inner.text("type", longest=LONGEST_NAME) != "namespace":
+                    check_tool(inner)
 
 
 def chat_tools(tools: Tools, items: Iterable[tuple[str, Object]]) -> ChatTools:
     """Convert the tools of a request and those that `items`, with their paths, bring."""
-    leaves = [*_all_leaves(tools, items)]
-    named = {leaf.name: leaf for leaf in leaves if leaf.kind is not None}
+    found = [*_all_tools(tools, items)]
+    named = {one.name: one for one in found if one.kind is not None}
     names = _names(named)
-    left_out = [f"{leaf.path} ({_type_of(leaf.tool)})" for leaf in leaves if leaf.kind is None]
+    left_out = [f"{one.path} ({_type_of(one.tool)})" for one in found if one.kind is None]
     client_tools: dict[str, ClientTool] = {}
     converted: list[JSON] = []
-    for name, leaf in named.items():
-        kind, sent = leaf.kind or "function", names[name]
-        left_out += [f"{leaf.path}.{field}" for field in _NOT_IN_CHAT if leaf.tool.get(field)]
-        converted.append({"type": kind, kind: _chat_fields(kind, sent, leaf.tool)})
-        if leaf.namespace is not None or kind == "custom":
-            client_tools[sent] = ClientTool(name[1], kind, _extras(leaf.namespace))
+    for name, one in named.items():
+        kind, sent = one.kind or "function", names[name]
+        left_out += [f"{one.path}.{field}" for field in _NOT_IN_CHAT if one.tool.get(field)]
+        converted.append({"type": kind, kind: _chat_fields(kind, sent, one.tool)})
+        if one.namespace is not None or kind == "custom":
+            client_tools[sent] = ClientTool(name[1], kind, _extras(one.namespace))
     parameters: Object = {"tools": converted} if converted else {}
     choice = _chat_choice(tools.choice, names, left_out)
     if converted and choice is not None:
@@ -115,7 +117,7 @@ def flat_name(namespace: str | None, name: str) -> str:
     return f"{namespace.rstrip('_')}__{name.lstrip('_')}" if namespace else name
 
 
-class _Leaf(Struct, frozen=True):
+class _Tool(Struct, frozen=True):
     """A tool of any type but `namespace`, with its path and its namespace, if any."""
 
     path: str
@@ -133,23 +135,23 @@ class _Leaf(Struct, frozen=True):
         return self.namespace, str(self.tool.get("name"))
 
 
-def _leaves(tools: Iterable[JSON], path: str) -> Iterator[_Leaf]:
+def _tools_of(tools: Iterable[JSON], path: str) -> Iterator[_Tool]:
     for index, tool in enumerate(tools):
         at = f"{path}[{index}]"
         match tool:
             case {"type": "namespace", "name": str(name), "tools": list(inner), **rest}:
                 described = _described(inner, rest.get("description"))
                 for place, one in enumerate(described):
-                    yield _Leaf(f"{at}.tools[{place}]", name, one)
+                    yield _Tool(f"{at}.tools[{place}]", name, one)
             case dict():
-                yield _Leaf(at, None, tool)
+                yield _Tool(at, None, tool)
 
 
-def _all_leaves(tools: Tools, items: Iterable[tuple[str, Object]]) -> Iterator[_Leaf]:
-    yield from _leaves(tools.given, "tools")
+def _all_tools(tools: Tools, items: Iterable[tuple[str, Object]]) -> Iterator[_Tool]:
+    yield from _tools_of(tools.given, "tools")
     for path, item in items:
         if item["type"] in BRINGING_TOOLS and isinstance(brought := item.get("tools"), list):
-            yield from _leaves(brought, f"{path}.tools")
+            yield from _tools_of(brought, f"{path}.tools")
 
 
 def _described(tools: Sequence[JSON], description: JSON) -> list[Object]:
