@@ -256,6 +256,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         input_tokens=one.input_tokens + other.input_tokens,
         output_tokens=one.output_tokens + other.output_tokens,
         cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
+        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
         reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
         estimated=one.estimated or other.estimated,
     )

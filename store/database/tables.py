@@ -164,4 +164,5 @@ usage_records = sa.Table(
     sa.Column("estimated", sa.Boolean, nullable=False),
     sa.Column("cost_micros", sa.BigInteger, nullable=False),
     _time("created_at"),
+    sa.Column("cache_write_tokens", sa.BigInteger),
 )

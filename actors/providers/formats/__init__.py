@@ -6,6 +6,7 @@
 - `messages`, `parameters`: convert the messages and parameters of a call
 - `vendor_extensions`: removes what only the client's API knows
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
+- `token_usage`: reads token counts in any spelling
 - `embeddings`: embedding requests in OpenAI's shape
 
 Imports `turn`, `runtime.json_pieces` and the helpers of `actors.providers`. A format never imports

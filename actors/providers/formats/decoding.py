@@ -14,11 +14,12 @@ from msgspec import Raw
 from actors.providers.error_body import read_error
 from actors.providers.formats.lenient_fields import F, FrameType, arguments, derive_call_id
 from actors.providers.formats.surrogates import SurrogateJoiner
+from actors.providers.formats.token_usage import Counts, merged, read_counts, usage_of
 from actors.providers.redaction import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
-from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, ToolCallChunk
+from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, ToolCallChunk, UsageChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
 _SHOWN_CHARS = 80
 """Maximum number of characters of a malformed frame that are reported."""
@@ -37,6 +38,10 @@ class Reader(Generic[F]):
     _frame_type: FrameType[F]
     _text_in: ClassVar[re.Pattern[bytes]]
     """Matches, in a frame that isn't JSON, content that a client would have been shown."""
+    _excludes_cache: ClassVar = False
+    """True if the format's count of the input excludes the tokens of a cache."""
+    _excludes_reasoning: ClassVar = False
+    """True if the format's count of the output excludes the tokens of reasoning."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         self._scrub = scrub
@@ -45,6 +50,8 @@ class Reader(Generic[F]):
         self._skipped_count = 0
         self._call_count = 0
         """Number of tool calls so far; chunks number calls separately from other content."""
+        self._counts: Counts = {}
+        """Token counts of all frames so far."""
         self.finished = False
         """True once a finish reason has been seen."""
         self.saw_end_marker = False
@@ -155,6 +162,22 @@ class Reader(Generic[F]):
         id = id or derive_call_id(seed, str(number), name or "", text)
         return ToolCallChunk(number, id, name or "", text)
 
+    def _count(self, *usage: Raw) -> Counts:
+        """Add the counts of usage objects, of which any may be null; return those counts."""
+        counts = read_counts(*usage)
+        self._counts = merged(self._counts, counts)
+        return counts
+
+    def _report_usage(self, chunks: list[Chunk]) -> None:
+        """Append the usage so far, if it is complete."""
+        usage = usage_of(
+            self._counts,
+            excludes_cache=self._excludes_cache,
+            excludes_reasoning=self._excludes_reasoning,
+        )
+        if usage is not None:
+            chunks.append(UsageChunk(usage))
+
     def _finish(self, reason: Reason, chunks: list[Chunk]) -> None:
         """Append the finish reason unless one has been seen: only the first counts."""
         if not self.finished:
@@ -251,20 +274,6 @@ class LineStream(Document[F]):
         last = self._buffered_data().strip()
         if last and _is_whole(last):
             self._read(last, chunks)
-
-
-def usage_of(
-    input_tokens: int | None, output_tokens: int | None, cached: int = 0, reasoning: int = 0
-) -> Usage | None:
-    """Return the usage, or None if a count of input or output is missing or negative."""
-    if input_tokens is None or output_tokens is None or min(input_tokens, output_tokens) < 0:
-        return None
-    return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cached_input_tokens=max(0, cached),
-        reasoning_tokens=max(0, reasoning),
-    )
 
 
 def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:

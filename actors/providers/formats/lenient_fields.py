@@ -74,7 +74,7 @@ def _converter(wanted: object, converters: Mapping[str, Converter]) -> Converter
         if option is Raw:
             return _raw
         if option is Number:
-            return _number
+            return number
         if get_origin(option) is list:
             return _list_of(_salvager(get_args(option)[0], converters))
         if isinstance(option, type) and issubclass(option, Struct):
@@ -106,7 +106,7 @@ def read_or_none(read: Callable[[Raw], T], data: Raw) -> T | None:
         return None
 
 
-def _number(value: object) -> int | None:
+def number(value: object) -> int | None:
     """Return the value as an integer, or None if it isn't a number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -111,7 +111,7 @@ class Case:
                 "prompt_tokens": prompt_tokens,
                 "completion_tokens": answer_tokens,
                 "total_tokens": prompt_tokens + answer_tokens,
-                "prompt_tokens_details": {"cached_tokens": 0},
+                "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
                 "completion_tokens_details": {"reasoning_tokens": 0},
             },
             done=True,

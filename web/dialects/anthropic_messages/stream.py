@@ -164,12 +164,12 @@ def stopped(reason: str) -> dict[str, object]:
 def usage_object(usage: Usage) -> dict[str, object]:
     """Return usage in the form of the Messages API.
 
-    `input_tokens` excludes tokens read from a cache. It includes tokens written to one, which
-    `Usage` does not count separately.
+    `input_tokens` excludes tokens that were read from a cache or written to one.
     """
+    cache = usage.cached_input_tokens + usage.cache_write_tokens
     return {
-        "input_tokens": max(0, usage.input_tokens - usage.cached_input_tokens),
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max(0, usage.input_tokens - cache),
+        "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},

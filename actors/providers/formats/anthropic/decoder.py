@@ -7,12 +7,12 @@ from msgspec import Raw, Struct
 
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 from actors.providers.redaction import Scrub
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
 _VERSION = "2023-06-01"
 """Value of the `anthropic-version` header; no later version exists."""
@@ -42,20 +42,6 @@ _STATUSES = {
 """HTTP status for each error type of an in-stream error (API reference, "Errors")."""
 
 
-class OutputDetails(Struct, gc=False):
-    thinking_tokens: Number | None = None
-
-
-class TokenUsage(Struct, gc=False):
-    """Token counts of `message_start`, or of `message_delta`, in which they are cumulative."""
-
-    input_tokens: Number | None = None
-    cache_read_input_tokens: Number | None = None
-    cache_creation_input_tokens: Number | None = None
-    output_tokens: Number | None = None
-    output_tokens_details: OutputDetails | None = None
-
-
 class Block(Struct, gc=False):
     """A content block: complete in a whole message, its start in a stream."""
 
@@ -80,7 +66,7 @@ class Delta(Struct, gc=False):
 class Start(Struct, gc=False):
     """The message in `message_start`, which has no content yet."""
 
-    usage: TokenUsage | None = None
+    usage: Raw = NULL
 
 
 class Event(Struct, gc=False):
@@ -91,7 +77,8 @@ class Event(Struct, gc=False):
     delta: Delta | None = None
     content_block: Block | None = None
     message: Start | None = None
-    usage: TokenUsage | None = None
+    usage: Raw = NULL
+    metrics: Raw = msgspec.field(default=NULL, name="amazon-bedrock-invocationMetrics")
     content: list[Block] | None = None
     stop_reason: str | None = None
     error: Raw = NULL
@@ -116,6 +103,7 @@ class _MessageFrames(Reader[Event]):
     """
 
     _frame_type = EVENT
+    _excludes_cache = True
     _text_in = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
     """Matches text, a piece of a tool call, or the start of one; without it, pieces are useless."""
 
@@ -125,7 +113,6 @@ class _MessageFrames(Reader[Event]):
         """Open calls by content block index."""
         self._current_block = 0
         """Index of the block that started last, for events that omit the index."""
-        self._usage_so_far = TokenUsage()
 
     def _read_frame(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
         if event.type == "error" or event.error != NULL:
@@ -151,11 +138,13 @@ class _MessageFrames(Reader[Event]):
     def _read_message_event(self, event: Event, chunks: list[Chunk]) -> None:
         match event.type:
             case "message_start" if event.message is not None:
-                self._add_usage(event.message.usage or TokenUsage())
+                # Its count of the output is not the final one, so nothing is reported yet.
+                self._count(event.message.usage)
             case "message_delta":
                 reason = event.delta.stop_reason if event.delta is not None else None
-                self._end(event.usage, reason, chunks)
+                self._end(event, reason, chunks)
             case "message_stop":
+                self._add_usage(event, chunks)
                 self.saw_end_marker = True
             case "message":
                 self._read_whole(event, chunks)
@@ -196,32 +185,23 @@ class _MessageFrames(Reader[Event]):
         if call is not None and not (call.whole or call.started):
             chunks.append(ToolCallChunk(call.index, None, None, "{}"))
 
-    def _end(self, usage: TokenUsage | None, reason: str | None, chunks: list[Chunk]) -> None:
-        if usage is not None:
-            self._add_usage(usage)
-            # `message_start` has counts too, but not the final ones: only this event reports them.
-            if (
-                usage.output_tokens is not None
-                and (total := _usage(self._usage_so_far)) is not None
-            ):
-                chunks.append(UsageChunk(total))
+    def _end(self, event: Event, reason: str | None, chunks: list[Chunk]) -> None:
+        self._add_usage(event, chunks)
         if reason:
             for index in list(self._calls):
                 self._close_block(index, chunks)
             self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
 
-    def _add_usage(self, usage: TokenUsage) -> None:
-        """Merge new counts over the old ones; counts are cumulative and may be omitted."""
-        new, old = msgspec.structs.astuple(usage), msgspec.structs.astuple(self._usage_so_far)
-        self._usage_so_far = TokenUsage(
-            *(b if a is None else a for a, b in zip(new, old, strict=True))
-        )
+    def _add_usage(self, event: Event, chunks: list[Chunk]) -> None:
+        """Add counts, which are cumulative and may be omitted, and report them with the output."""
+        if "output" in self._count(event.usage, event.metrics):
+            self._report_usage(chunks)
 
     def _read_whole(self, message: Event, chunks: list[Chunk]) -> None:
         for index, block in enumerate(message.content or ()):
             self._start_block(block, index, chunks)
             self._close_block(index, chunks)
-        self._end(message.usage, message.stop_reason, chunks)
+        self._end(message, message.stop_reason, chunks)
 
 
 class AnthropicDecoder(_MessageFrames, SseStream[Event]):
@@ -236,16 +216,6 @@ def _arguments(block: Block) -> str:
     """Return the block's input as JSON text, or "" if empty because deltas follow."""
     text = bytes(block.input).decode()
     return text if text.startswith("{") and text.strip("{} \t\r\n") else ""
-
-
-def _usage(usage: TokenUsage) -> Usage | None:
-    uncached, details = usage.input_tokens, usage.output_tokens_details
-    if uncached is None or uncached < 0:
-        return None
-    read = max(0, usage.cache_read_input_tokens or 0)
-    written = max(0, usage.cache_creation_input_tokens or 0)
-    thinking = (details and details.thinking_tokens) or 0
-    return usage_of(uncached + read + written, usage.output_tokens, read, thinking)
 
 
 ANTHROPIC = Format(

@@ -6,12 +6,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.request import path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
 _FINISHES = {
     "STOP": Reason.STOP,
@@ -66,20 +66,12 @@ class PromptFeedback(Struct, gc=False, rename="camel"):
     block_reason: str | None = None
 
 
-class UsageMetadata(Struct, gc=False, rename="camel"):
-    prompt_token_count: Number | None = None
-    tool_use_prompt_token_count: Number | None = None
-    cached_content_token_count: Number | None = None
-    candidates_token_count: Number | None = None
-    thoughts_token_count: Number | None = None
-
-
 class Frame(Struct, gc=False, rename="camel"):
     """One event of a stream, or a whole answer."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
-    usage_metadata: UsageMetadata | None = None
+    usage_metadata: Raw = NULL
     response_id: str | None = None
     error: Raw = NULL
 
@@ -123,9 +115,11 @@ class _Frames(Reader[Frame]):
     """
 
     _frame_type = FRAME
+    _excludes_reasoning = True
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
-    _usage: UsageMetadata | None = None
+    _unreported = False
+    """True if counts have arrived that weren't reported."""
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
@@ -146,8 +140,9 @@ class _Frames(Reader[Frame]):
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
             self._emit(first, frame, chunks)
-        if (usage := frame.usage_metadata) is not None and usage.prompt_token_count is not None:
-            self._usage = usage
+        if self._count(frame.usage_metadata):
+            self._counts = {"output": 0, **self._counts}  # a missing count is zero
+            self._unreported = True
         self._end(frame, first, chunks)
 
     def _emit(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
@@ -171,9 +166,9 @@ class _Frames(Reader[Frame]):
             and feedback.block_reason not in _UNSPECIFIED
         )
         ends = blocked or finish not in _UNSPECIFIED
-        if self._usage is not None and (self.finished or ends):
-            usage, self._usage = _usage(self._usage), None
-            chunks += [] if usage is None else [UsageChunk(usage)]
+        if self._unreported and (self.finished or ends):
+            self._unreported = False
+            self._report_usage(chunks)
         if blocked:
             self._finish(Reason.CONTENT_FILTER, chunks)
         elif ends and first is not None and not self.finished:
@@ -199,17 +194,6 @@ class GeminiDecoder(_Frames, SseStream[Frame]):
 
 class GeminiWholeDecoder(_Frames, Document[Frame]):
     """Decoder for an answer sent as one document although a stream was requested."""
-
-
-def _usage(usage: UsageMetadata) -> Usage | None:
-    """Return the usage, or None without a prompt count; other missing counts are zero."""
-    prompt, thinking = usage.prompt_token_count, usage.thoughts_token_count or 0
-    if prompt is None or min(prompt, thinking) < 0:
-        return None
-    input_count = prompt + (usage.tool_use_prompt_token_count or 0)
-    output_count = thinking + (usage.candidates_token_count or 0)
-    cached = usage.cached_content_token_count or 0
-    return usage_of(input_count, output_count, cached, thinking)
 
 
 def _logprobs(candidate: Candidate) -> str | None:

@@ -6,10 +6,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, LineStream, Reader, usage_of
+from actors.providers.formats.decoding import Document, LineStream, Reader
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 from actors.providers.formats.ollama.request import translate
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
+from actors.providers.formats.token_usage import merged
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
 from actors.turn.outcome import Reason
 
 
@@ -71,6 +72,10 @@ class _Lines(Reader[Line]):
             raise self._fail_with(data)
         if line.message is not None:
             self._emit(line.message, line, chunks)
+        if line.prompt_eval_count is not None:
+            # Ollama omits an answer count of zero.
+            counts = {"input": line.prompt_eval_count, "output": line.eval_count or 0}
+            self._counts = merged(self._counts, counts)
         if line.done:
             self._done(line, chunks)
 
@@ -87,9 +92,7 @@ class _Lines(Reader[Line]):
             )
 
     def _done(self, line: Line, chunks: list[Chunk]) -> None:
-        # Ollama omits an answer count of zero.
-        if (usage := usage_of(line.prompt_eval_count, line.eval_count or 0)) is not None:
-            chunks.append(UsageChunk(usage))
+        self._report_usage(chunks)
         reason = Reason.TOOL_CALLS if self._call_count else Reason.STOP
         self._finish(Reason.LENGTH if line.done_reason == "length" else reason, chunks)
         self.saw_end_marker = True

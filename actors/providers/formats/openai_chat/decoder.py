@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from msgspec import Raw
+
 from actors.providers.formats.base import Format, FormatSpec, Translation
-from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL, one_line
-from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, TokenUsage
+from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, Groq
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
@@ -17,10 +19,9 @@ from actors.turn.chunks import (
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
-    UsageChunk,
 )
 from actors.turn.model_call import FailureKind, ModelCall
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
 _FINISHES = {
     "length": Reason.LENGTH,
@@ -62,13 +63,15 @@ class _ChatFrames(Reader[Frame]):
     def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)
-        if frame.usage is not None and (usage := _usage(frame.usage)) is not None:
-            chunks.append(UsageChunk(usage))
+        if frame.usage != NULL or frame.x_groq is not None or frame.timings != NULL:
+            self._add_usage(chunks, frame.usage, (frame.x_groq or Groq()).usage, frame.timings)
         for choice in frame.choices or ():
             if choice.index == 0:
                 self._choice(choice, chunks)
 
     def _choice(self, choice: Choice, chunks: list[Chunk]) -> None:
+        if choice.usage != NULL:
+            self._add_usage(chunks, choice.usage)
         delta = choice.delta or choice.message
         if delta is not None:
             if reasoning := delta.reasoning_content or delta.reasoning:
@@ -83,6 +86,10 @@ class _ChatFrames(Reader[Frame]):
                 chunks.extend(self._tool_calls(delta))
         if choice.finish_reason:
             self._end(choice.finish_reason, chunks)
+
+    def _add_usage(self, chunks: list[Chunk], *usage: Raw) -> None:
+        if self._count(*usage):
+            self._report_usage(chunks)
 
     def _tool_calls(self, delta: Delta) -> Iterator[ToolCallChunk]:
         for call in delta.tool_calls or ():
@@ -108,16 +115,6 @@ class OpenAIChatDecoder(_ChatFrames, SseStream[Frame]):
 
 class OpenAIWholeDecoder(_ChatFrames, Document[Frame]):
     """Decoder for an answer sent as one document although a stream was requested."""
-
-
-def _usage(usage: TokenUsage) -> Usage | None:
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return usage_of(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        (prompt and prompt.cached_tokens) or 0,
-        (completion and completion.reasoning_tokens) or 0,
-    )
 
 
 OPENAI_CHAT = Format(

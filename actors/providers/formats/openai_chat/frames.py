@@ -35,28 +35,24 @@ class Choice(Struct, gc=False):
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: Raw = NULL
+    usage: Raw = NULL
+    """Moonshot's place for the usage."""
 
 
-class PromptDetails(Struct, gc=False):
-    cached_tokens: Number | None = None
+class Groq(Struct, gc=False):
+    """Groq's extension of a frame."""
 
-
-class CompletionDetails(Struct, gc=False):
-    reasoning_tokens: Number | None = None
-
-
-class TokenUsage(Struct, gc=False):
-    prompt_tokens: Number | None = None
-    completion_tokens: Number | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
+    usage: Raw = NULL
 
 
 class Frame(Struct, gc=False):
     """One event of a stream, or a whole answer (with `message` instead of `delta`)."""
 
     choices: list[Choice] | None = None
-    usage: TokenUsage | None = None
+    usage: Raw = NULL
+    x_groq: Groq | None = None
+    timings: Raw = NULL
+    """llama.cpp's counts, of which `cache_n` is not always in `usage`."""
     error: Raw = NULL
     object: str | None = None
 

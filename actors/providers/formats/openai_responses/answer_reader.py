@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from actors.providers.formats.decoding import Reader, usage_of
+from actors.providers.formats.decoding import Reader
 from actors.providers.formats.lenient_fields import F
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
-from actors.providers.formats.openai_responses.frames import Item, Part, Response, TokenUsage
+from actors.providers.formats.openai_responses.frames import Item, Part, Response
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
     Chunk,
@@ -16,10 +16,9 @@ from actors.turn.chunks import (
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
-    UsageChunk,
 )
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
 _KINDS = {
     "output_text": TextKind.TEXT,
@@ -145,8 +144,8 @@ class AnswerReader(Reader[F]):
         return Reason.TOOL_CALLS if self._call_count else Reason.STOP
 
     def _emit_usage(self, response: Response, chunks: list[Chunk]) -> None:
-        if response.usage is not None and (usage := _usage(response.usage)) is not None:
-            chunks.append(UsageChunk(usage))
+        if self._count(response.usage):
+            self._report_usage(chunks)
 
     def _failure_of(self, response: Response, chunks: list[Chunk]) -> UpstreamFailure:
         """Emit the usage, because a failed answer is charged too, and return the failure."""
@@ -167,13 +166,3 @@ def part_texts(
     for index, part in enumerate(parts, first):
         if (kind := _KINDS.get(part.type or "")) is not None:
             yield TextPosition(kind, item, index), part.text or part.refusal or ""
-
-
-def _usage(usage: TokenUsage) -> Usage | None:
-    prompt, completion = usage.input_tokens_details, usage.output_tokens_details
-    return usage_of(
-        usage.input_tokens,
-        usage.output_tokens,
-        (prompt and prompt.cached_tokens) or 0,
-        (completion and completion.reasoning_tokens) or 0,
-    )

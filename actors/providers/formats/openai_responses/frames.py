@@ -29,21 +29,6 @@ class Item(Struct, gc=False):
     summary: list[Part] | None = None
 
 
-class InputDetails(Struct, gc=False):
-    cached_tokens: Number | None = None
-
-
-class OutputDetails(Struct, gc=False):
-    reasoning_tokens: Number | None = None
-
-
-class TokenUsage(Struct, gc=False):
-    input_tokens: Number | None = None
-    output_tokens: Number | None = None
-    input_tokens_details: InputDetails | None = None
-    output_tokens_details: OutputDetails | None = None
-
-
 class IncompleteDetails(Struct, gc=False):
     reason: str | None = None
 
@@ -53,7 +38,7 @@ class Response(Struct, gc=False):
 
     status: str | None = None
     output: list[Item] | None = None
-    usage: TokenUsage | None = None
+    usage: Raw = NULL
     incomplete_details: IncompleteDetails | None = None
     error: Raw = NULL
     object: str | None = None

@@ -34,8 +34,8 @@ def test_object_matches_the_golden_sample() -> None:
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "usage": {
-            "input_tokens": 5,
-            "cache_creation_input_tokens": 0,
+            "input_tokens": 4,
+            "cache_creation_input_tokens": 1,
             "cache_read_input_tokens": 2,
             "output_tokens": 3,
             "output_tokens_details": {"thinking_tokens": 1},

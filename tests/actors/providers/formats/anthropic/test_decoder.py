@@ -148,7 +148,13 @@ CHUNKS: list[Chunk] = [
     ToolCallChunk(1, "toolu_2", "g", ""),
     ToolCallChunk(1, None, None, "{}"),
     UsageChunk(
-        Usage(input_tokens=125, output_tokens=40, cached_input_tokens=100, reasoning_tokens=7)
+        Usage(
+            input_tokens=125,
+            output_tokens=40,
+            cached_input_tokens=100,
+            cache_write_tokens=20,
+            reasoning_tokens=7,
+        )
     ),
     FinishChunk(Reason.TOOL_CALLS),
 ]
@@ -228,7 +234,7 @@ def test_only_the_first_finish_counts() -> None:
 def test_usage_adds_up_over_the_events() -> None:
     first = message_start(input_tokens=3, cache_read_input_tokens=0, output_tokens=1)
     assert chunks_of(first, ended(None, output_tokens=0)) == [
-        UsageChunk(Usage(input_tokens=3, output_tokens=0))
+        UsageChunk(Usage(input_tokens=3, output_tokens=1))
     ]
     later = ended(None, input_tokens=10, cache_read_input_tokens=2, output_tokens=9)
     assert chunks_of(first, later) == [

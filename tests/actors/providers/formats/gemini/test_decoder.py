@@ -86,7 +86,12 @@ ANSWER = stream(
         {"functionCall": {"name": "g"}, "thoughtSignature": "c2ln"},
         {"text": "", "thoughtSignature": "c2ln"},
         finish="STOP",
-        usageMetadata=COUNTS | {"thoughtsTokenCount": 2, "cachedContentTokenCount": 1},
+        usageMetadata={
+            **COUNTS,
+            "totalTokenCount": 10,
+            "thoughtsTokenCount": 2,
+            "cachedContentTokenCount": 1,
+        },
     ),
 )
 
@@ -251,7 +256,10 @@ def test_last_usage_is_reported_with_the_finish() -> None:
         ),
         ({"candidatesTokenCount": 3}, None),
         ({"promptTokenCount": -1}, None),
-        ({"promptTokenCount": 3, "thoughtsTokenCount": -1, "candidatesTokenCount": 2}, None),
+        (
+            {"promptTokenCount": 3, "thoughtsTokenCount": -1, "candidatesTokenCount": 2},
+            Usage(input_tokens=3, output_tokens=2),
+        ),
         ({"promptTokenCount": 10**20}, None),
         ({}, None),
     ],

@@ -134,7 +134,7 @@ def test_usage_is_sent_only_on_request() -> None:
         "prompt_tokens": 2,
         "completion_tokens": 3,
         "total_tokens": 5,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 1},
     }
     silent = renderer(PLAIN)
