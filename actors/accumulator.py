@@ -15,6 +15,7 @@ from actors.turn.chunks import (
     TextChunk,
     ToolCallChunk,
     UsageChunk,
+    WarningChunk,
 )
 from actors.turn.events import AnyEvent
 from actors.turn.outcome import Reason
@@ -70,8 +71,8 @@ class Accumulator:
                 # An answer that was cut at the limit is incomplete even if the provider finished.
                 if not self.full:
                     drafts.append(item)
-            case SkippedChunk(detail):
-                self._grow(drafts, "", events.Warning("malformed_frame", detail))
+            case SkippedChunk() | WarningChunk():
+                self._grow(drafts, "", _warning(item))
             case UsageChunk():
                 pass  # recorded in the step
             case events.Retry():
@@ -105,6 +106,12 @@ class Accumulator:
         self.full = True
         text = f"The answer exceeds max_answer_bytes or {MAX_EVENTS:,} events; the rest is omitted."
         drafts.append(events.Warning("size_limit", text))
+
+
+def _warning(chunk: SkippedChunk | WarningChunk) -> events.Warning:
+    if isinstance(chunk, WarningChunk):
+        return events.Warning(chunk.code, chunk.message)
+    return events.Warning("malformed_frame", chunk.detail)
 
 
 async def accumulate(

@@ -56,8 +56,10 @@ class AttemptUsage:
     """Number of deltas that had arrived when usage was reported."""
     continued: bool = False
     """True if the attempt continued an interrupted answer."""
-    finished: bool = False
-    """True once a finish reason has arrived."""
+    finish: FinishChunk | None = None
+    """Last finish reason that has arrived."""
+    finished_at: int | None = None
+    """Number of deltas that had arrived with the first finish reason."""
 
     def add_chunk(self, chunk: Chunk) -> bool:
         """Record a chunk and return True if it is content."""
@@ -76,11 +78,25 @@ class AttemptUsage:
             case UsageChunk(usage):
                 self.reported, self.counted = usage, self.deltas
                 return False
+            case FinishChunk():
+                self.finish = chunk
+                if self.finished_at is None:
+                    self.finished_at = self.deltas
+                return False
             case _:
-                self.finished = self.finished or isinstance(chunk, FinishChunk)
                 return False
         self.deltas += 1
         return True
+
+    @property
+    def finished(self) -> bool:
+        """True once a finish reason has arrived."""
+        return self.finish is not None
+
+    @property
+    def complete(self) -> bool:
+        """True if no content has followed a finish reason, which proves the answer complete."""
+        return self.finished_at == self.deltas
 
     def end(self, now: float) -> None:
         """Record the end of the attempt, at `now` seconds since the epoch."""
@@ -176,6 +192,8 @@ class Step:
     """Estimated input tokens of the call."""
     finish: Reason | None = None
     """Finish reason, once the persister has consumed it."""
+    stop_sequence: str | None = None
+    """Stop sequence that ended the answer, if the provider named it."""
 
     def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""

@@ -7,6 +7,7 @@
 - `vendor_extensions`: removes what only the client's API knows
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `token_usage`: reads token counts in any spelling
+- `finish_words`: meanings of finish words
 - `embeddings`: embedding requests in OpenAI's shape
 
 Imports `turn`, `runtime.json_pieces` and the helpers of `actors.providers`. A format never imports

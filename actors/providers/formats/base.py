@@ -29,10 +29,6 @@ class Decoder(Protocol):
     """A decoder that turns the bytes of one answer into chunks, sans IO."""
 
     @property
-    def finished(self) -> bool:
-        """True once a finish reason has been seen; only usage and the end marker may follow."""
-
-    @property
     def over(self) -> bool:
         """True if nothing more should be fed: the end marker or a failure has been seen."""
 

@@ -11,6 +11,7 @@ import httpx
 import trio
 from msgspec import Struct
 
+from actors.ports import ignore
 from actors.providers.formats.base import Decoder, Format, RequestParts
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.credentials import Credentials, FailureRecorder
@@ -24,8 +25,6 @@ from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
 WHOLE = "application/json"
 """Media type of an answer that is one document."""
-AFTER_FINISH_S = 1.0
-"""Seconds to wait for the rest of an answer after its finish reason."""
 
 
 class UpstreamClient(httpx.AsyncClient):
@@ -114,7 +113,9 @@ class HttpProvider(UpstreamProvider):
         super().__init__(name, base_url, credentials, format, now)
         self._upstream = client.upstream
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> "UpstreamAnswer":
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> "UpstreamAnswer":
         """See `actors.ports.Provider.open`."""
         format, large = self._format, is_large(call.parameters, call.messages)
         opened = await self.send_request(
@@ -125,7 +126,7 @@ class HttpProvider(UpstreamProvider):
         )
         streamed = opened.media_type == format.stream_type
         decoder = (format.stream_decoder if streamed else format.whole_decoder)(self.scrub)
-        return UpstreamAnswer(opened.body, decoder, opened.ignored, opened.record_failure)
+        return UpstreamAnswer(opened.body, decoder, opened.ignored, opened.record_failure, alive)
 
     async def send_request(
         self,
@@ -198,8 +199,7 @@ class UpstreamAnswer:
     _decoder: Decoder
     ignored: tuple[str, ...]
     _record_failure: FailureRecorder
-    _rest_until: float | None = None
-    """Time at which waiting for the rest of a finished answer ends; None before the finish."""
+    _alive: Callable[[], None]
     _ended: bool = False
 
     async def receive(self) -> list[Chunk]:
@@ -207,11 +207,13 @@ class UpstreamAnswer:
         decoder = self._decoder
         try:
             while not (self._ended or decoder.over):
-                data = await (self._read_rest() if decoder.finished else self._body.receive())
+                data = await self._body.receive()
                 if not data:
                     self._ended = True
                 elif chunks := decoder.feed(data):
                     return chunks
+                else:
+                    self._alive()
             return decoder.end()
         except httpx.TransportError as error:
             self._ended = True
@@ -219,20 +221,6 @@ class UpstreamAnswer:
         except UpstreamFailure as failure:
             self._record_failure(failure)
             raise
-
-    async def _read_rest(self) -> bytes:
-        """Receive what follows the finish reason, or b"" at a timeout or connection error.
-
-        The answer is complete, so neither may delay the client or fail the turn.
-        """
-        if self._rest_until is None:
-            self._rest_until = trio.current_time() + AFTER_FINISH_S
-        with trio.move_on_at(self._rest_until):
-            try:
-                return await self._body.receive()
-            except httpx.TransportError:
-                return b""
-        return b""
 
     def release(self) -> None:
         """See `actors.ports.AnswerStream.release`."""

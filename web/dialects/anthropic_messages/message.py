@@ -31,7 +31,7 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
         raise ValueError("the journal must begin with Started and end with Ended")
     whole = message_object(started, ended.upstream_model or started.model)
     whole["content"] = [_block(item) for item in items_of(answer or fold(journal))]
-    whole |= stopped(STOP_REASONS[ended.reason])
+    whole |= stopped(ended)
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)
     return whole

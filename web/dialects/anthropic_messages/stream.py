@@ -123,7 +123,7 @@ class Messages(DialectStream):
         self._ending, self.pending = ended, self._blocks.behind
         if self.pending:
             return b""
-        delta = stopped(STOP_REASONS[ended.reason])
+        delta = stopped(ended)
         frames = self._named("message_delta", delta=delta, usage=usage_delta(ended.usage))
         return frames + self._named("message_stop")
 
@@ -153,8 +153,11 @@ def message_object(started: Started, model: str) -> dict[str, object]:
     }
 
 
-def stopped(reason: str) -> dict[str, object]:
+def stopped(ended: Ended) -> dict[str, object]:
     """Return the fields of a message that say why it ended."""
+    sequence, reason = ended.stop_sequence, STOP_REASONS[ended.reason]
+    if sequence is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": sequence}
     fields: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
     if reason == "refusal":
         fields["stop_details"] = {"type": "refusal", "category": None, "explanation": None}

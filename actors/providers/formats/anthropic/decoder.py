@@ -12,20 +12,9 @@ from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.outcome import Reason
 
 _VERSION = "2023-06-01"
 """Value of the `anthropic-version` header; no later version exists."""
-
-_FINISHES = {
-    "max_tokens": Reason.LENGTH,
-    "model_context_window_exceeded": Reason.LENGTH,
-    "tool_use": Reason.TOOL_CALLS,
-    "refusal": Reason.CONTENT_FILTER,
-}
-"""Finish reasons by `stop_reason`.
-
-Any other value means `stop`: `end_turn`, `stop_sequence`, `pause_turn` and future ones."""
 
 _STATUSES = {
     "invalid_request_error": 400,
@@ -61,6 +50,7 @@ class Delta(Struct, gc=False):
     thinking: str | None = None
     partial_json: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class Start(Struct, gc=False):
@@ -81,6 +71,7 @@ class Event(Struct, gc=False):
     metrics: Raw = msgspec.field(default=NULL, name="amazon-bedrock-invocationMetrics")
     content: list[Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     error: Raw = NULL
 
 
@@ -141,8 +132,7 @@ class _MessageFrames(Reader[Event]):
                 # Its count of the output is not the final one, so nothing is reported yet.
                 self._count(event.message.usage)
             case "message_delta":
-                reason = event.delta.stop_reason if event.delta is not None else None
-                self._end(event, reason, chunks)
+                self._end(event, event.delta or Delta(), chunks)
             case "message_stop":
                 self._add_usage(event, chunks)
                 self.saw_end_marker = True
@@ -185,12 +175,12 @@ class _MessageFrames(Reader[Event]):
         if call is not None and not (call.whole or call.started):
             chunks.append(ToolCallChunk(call.index, None, None, "{}"))
 
-    def _end(self, event: Event, reason: str | None, chunks: list[Chunk]) -> None:
+    def _end(self, event: Event, end: Delta | Event, chunks: list[Chunk]) -> None:
         self._add_usage(event, chunks)
-        if reason:
+        if end.stop_reason:
             for index in list(self._calls):
                 self._close_block(index, chunks)
-            self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
+            self._read_finish(end.stop_reason, chunks, end.stop_sequence)
 
     def _add_usage(self, event: Event, chunks: list[Chunk]) -> None:
         """Add counts, which are cumulative and may be omitted, and report them with the output."""
@@ -201,7 +191,7 @@ class _MessageFrames(Reader[Event]):
         for index, block in enumerate(message.content or ()):
             self._start_block(block, index, chunks)
             self._close_block(index, chunks)
-        self._end(message, message.stop_reason, chunks)
+        self._end(message, message, chunks)
 
 
 class AnthropicDecoder(_MessageFrames, SseStream[Event]):

@@ -10,25 +10,8 @@ from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.request import path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
-from actors.turn.model_call import FailureKind, UpstreamFailure
+from actors.turn.model_call import UpstreamFailure
 from actors.turn.outcome import Reason
-
-_FINISHES = {
-    "STOP": Reason.STOP,
-    "FUNCTION_CALL": Reason.STOP,  # not Google's, but sent by compatible servers
-    "MAX_TOKENS": Reason.LENGTH,
-    "CONTINUATION": Reason.LENGTH,
-    **dict.fromkeys(
-        (
-            *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"),
-            *("ESCALATION", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
-        ),
-        Reason.CONTENT_FILTER,
-    ),
-}
-"""Finish reasons by `finishReason`.
-
-All other values, such as `MALFORMED_FUNCTION_CALL` and `OTHER`, are failures of the model."""
 
 _UNSPECIFIED = frozenset(
     {
@@ -116,10 +99,13 @@ class _Frames(Reader[Frame]):
 
     _frame_type = FRAME
     _excludes_reasoning = True
+    _fails_if_odd = True
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
     _unreported = False
     """True if counts have arrived that weren't reported."""
+    _finish_message: str | None = None
+    """Server's explanation of its last finish word."""
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
         """Append the chunks of one frame, or of an array of them. Raises `UpstreamFailure`."""
@@ -166,26 +152,17 @@ class _Frames(Reader[Frame]):
             and feedback.block_reason not in _UNSPECIFIED
         )
         ends = blocked or finish not in _UNSPECIFIED
-        if self._unreported and (self.finished or ends):
+        if self._unreported and (self._reason is not None or ends):
             self._unreported = False
             self._report_usage(chunks)
         if blocked:
             self._finish(Reason.CONTENT_FILTER, chunks)
-        elif ends and first is not None and not self.finished:
-            self._finish(self._reason(first), chunks)
+        elif ends and first is not None:
+            self._finish_message = first.finish_message
+            self._read_finish(first.finish_reason or "", chunks)
 
-    def _reason(self, candidate: Candidate) -> Reason:
-        finish = candidate.finish_reason or ""
-        reason = _FINISHES.get(finish)
-        if reason is None:
-            raise self._failed_finish(finish, candidate.finish_message)
-        return Reason.TOOL_CALLS if reason is Reason.STOP and self._call_count else reason
-
-    def _failed_finish(self, finish: str, message: str | None) -> UpstreamFailure:
-        text = message or f"the provider ended the answer with {finish[:80]}"
-        failure = self._fail(FailureKind.IN_STREAM_ERROR, self._scrub(text))
-        failure.code = self._scrub(finish[:80])
-        return failure
+    def _failed_finish(self, word: str, message: str | None = None) -> UpstreamFailure:
+        return super()._failed_finish(word, message or self._finish_message)
 
 
 class GeminiDecoder(_Frames, SseStream[Frame]):

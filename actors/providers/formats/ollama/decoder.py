@@ -11,7 +11,6 @@ from actors.providers.formats.lenient_fields import NULL, FrameType, Number, rea
 from actors.providers.formats.ollama.request import translate
 from actors.providers.formats.token_usage import merged
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
-from actors.turn.outcome import Reason
 
 
 class Function(Struct, gc=False):
@@ -93,9 +92,11 @@ class _Lines(Reader[Line]):
 
     def _done(self, line: Line, chunks: list[Chunk]) -> None:
         self._report_usage(chunks)
-        reason = Reason.TOOL_CALLS if self._call_count else Reason.STOP
-        self._finish(Reason.LENGTH if line.done_reason == "length" else reason, chunks)
         self.saw_end_marker = True
+        self._read_finish(line.done_reason or "stop", chunks)
+
+    def _conclude(self, chunks: list[Chunk]) -> None:
+        """Do nothing: a line that isn't `done` is not the end, even if it is the only one."""
 
 
 class OllamaDecoder(_Lines, LineStream[Line]):

@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.finish_words import met_stop_sequence
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, Groq
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
@@ -20,18 +21,7 @@ from actors.turn.chunks import (
     TextChunk,
     ToolCallChunk,
 )
-from actors.turn.model_call import FailureKind, ModelCall
-from actors.turn.outcome import Reason
-
-_FINISHES = {
-    "length": Reason.LENGTH,
-    "tool_calls": Reason.TOOL_CALLS,
-    "function_call": Reason.TOOL_CALLS,
-    "content_filter": Reason.CONTENT_FILTER,
-}
-"""Finish reasons by `finish_reason`.
-
-Any other value means `stop`: a provider-specific reason is an end that the provider chose."""
+from actors.turn.model_call import ModelCall
 
 
 def translate(call: ModelCall) -> Translation:
@@ -84,8 +74,10 @@ class _ChatFrames(Reader[Frame]):
                 chunks.append(RefusalChunk(delta.refusal))
             if delta.tool_calls or delta.function_call:
                 chunks.extend(self._tool_calls(delta))
+                self._call_count = max(self._call_count, self._calls.count, 1)
         if choice.finish_reason:
-            self._end(choice.finish_reason, chunks)
+            sequence = met_stop_sequence(choice.stop_reason or choice.matched_stop)
+            self._read_finish(choice.finish_reason, chunks, sequence)
 
     def _add_usage(self, chunks: list[Chunk], *usage: Raw) -> None:
         if self._count(*usage):
@@ -102,11 +94,6 @@ class _ChatFrames(Reader[Frame]):
             )
         if (function := delta.function_call) is not None:
             yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
-
-    def _end(self, reason: str, chunks: list[Chunk]) -> None:
-        if reason == "error":
-            raise self._fail(FailureKind.IN_STREAM_ERROR, "the provider ended with an error")
-        self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
 
 
 class OpenAIChatDecoder(_ChatFrames, SseStream[Frame]):

@@ -34,6 +34,10 @@ class Choice(Struct, gc=False):
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    """vLLM's name of the stop sequence that was met, or of a token."""
+    matched_stop: str | int | None = None
+    """SGLang's."""
     logprobs: Raw = NULL
     usage: Raw = NULL
     """Moonshot's place for the usage."""

@@ -20,7 +20,7 @@ class ToolCalls:
     """Tool calls of one answer, numbered in the order of their first pieces."""
 
     def __init__(self) -> None:
-        self._call_count = 0
+        self.count = 0
         self._latest: _KnownCall | None = None
         self._by_index: dict[int, _KnownCall] = {}
         """Latest call of each index."""
@@ -32,8 +32,8 @@ class ToolCalls:
         named = bool(piece.function and piece.function.name)
         known = self._known(piece, named=named)
         if known is None:
-            known = _KnownCall(self._call_count, None, named)
-            self._call_count += 1
+            known = _KnownCall(self.count, None, named)
+            self.count += 1
         known.named = known.named or named
         self._note(known, piece)
         return known.number

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from actors.providers.formats.decoding import Reader
+from actors.providers.formats.finish_words import meaning_of
 from actors.providers.formats.lenient_fields import F
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
-from actors.providers.formats.openai_responses.frames import Item, Part, Response
+from actors.providers.formats.openai_responses.frames import (
+    IncompleteDetails,
+    Item,
+    Part,
+    Response,
+)
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
     Chunk,
@@ -134,14 +140,14 @@ class AnswerReader(Reader[F]):
             if item.type == "function_call":
                 self._complete_call(item, at, chunks)
         self._emit_usage(response, chunks)
-        self._finish(self._reason(response, incomplete=incomplete), chunks)
+        self._finish(self._reason_of(response, incomplete=incomplete), chunks)
 
-    def _reason(self, response: Response, *, incomplete: bool) -> Reason:
+    def _reason_of(self, response: Response, *, incomplete: bool) -> Reason:
         if incomplete or response.status == "incomplete":
-            details = response.incomplete_details
-            filtered = details is not None and details.reason == "content_filter"
+            details = response.incomplete_details or IncompleteDetails()
+            filtered = meaning_of(details.reason or "") is Reason.CONTENT_FILTER
             return Reason.CONTENT_FILTER if filtered else Reason.LENGTH
-        return Reason.TOOL_CALLS if self._call_count else Reason.STOP
+        return Reason.STOP
 
     def _emit_usage(self, response: Response, chunks: list[Chunk]) -> None:
         if self._count(response.usage):

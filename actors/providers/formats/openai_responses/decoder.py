@@ -42,6 +42,7 @@ _DONES = {f"response.{name}.done": kind for name, kind in _TEXTS.items()}
 _STATUSES = {None, "completed", "incomplete"}
 """Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
+_FAILURES = {f"response.{status}" for status in _FAILED}
 
 BASE_URL = "https://api.openai.com/v1"
 PATH = "/responses"
@@ -125,7 +126,7 @@ class EventReader(AnswerReader[Event]):
 
     def _ended(self, event: Event, chunks: list[Chunk]) -> None:
         response = event.response or Response()
-        if event.type == "response.failed" or response.status in _FAILED:
+        if event.type in _FAILURES or response.status in _FAILED:
             raise self._failure_of(response, chunks)
         incomplete = event.type == "response.incomplete"
         self._finish_response(response, chunks, incomplete=incomplete)
@@ -181,9 +182,10 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.output_item.done": EventReader._item_done,
     "response.function_call_arguments.delta": EventReader._arguments_delta,
     "response.function_call_arguments.done": EventReader._arguments_done,
-    "response.completed": EventReader._ended,
-    "response.incomplete": EventReader._ended,
-    "response.failed": EventReader._ended,
+    **dict.fromkeys(
+        ("response.completed", "response.incomplete", "response.done", *_FAILURES),
+        EventReader._ended,
+    ),
 }
 """Handlers by event type; other events carry no content and are ignored."""
 

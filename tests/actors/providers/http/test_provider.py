@@ -20,7 +20,6 @@ from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 from tests.support.scripted_connections import (
     LAST,
-    SILENCE,
     CancelAtStep,
     Line,
     MemoryWire,
@@ -117,35 +116,18 @@ async def test_close_is_immediate() -> None:
     assert setting.statistics.open == 0
 
 
-@pytest.mark.parametrize("rest", [[SILENCE], [20.0, chunked(USAGE, DONE)]])
-async def test_missing_end_after_the_finish_is_not_waited_for(
-    rest: list[Line], autojump_clock: trio.testing.MockClock
-) -> None:
-    setting = Setting(SSE, chunked(TEXT, STOP), *rest)
-    answer = await setting.open()
-    assert await drained(answer) == [[HI, FINISH]]
-    assert trio.current_time() == pytest.approx(1.0)
-    answer.release()
-    assert setting.wire.closed
-
-
-async def test_wait_after_the_finish_is_one_second_in_total(
+async def test_bytes_without_content_are_signs_of_life(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    pings: list[Line] = [0.4, chunked(b": ping\n\n")] * 5
-    setting = Setting(SSE, chunked(STOP), 0.3, chunked(USAGE), *pings)
-    answer = await setting.open()
-    assert await drained(answer) == [[FINISH], [COUNTED]]
-    assert trio.current_time() == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
-async def test_truncation_after_the_finish_is_a_good_end(end: Line) -> None:
-    setting = Setting(SSE, chunked(TEXT, STOP), end)
-    answer = await setting.open()
-    assert await drained(answer) == [[HI, FINISH]]
-    answer.release()
-    assert setting.wire.closed == (end != LAST)
+    pings = [b": PROCESSING\n\n", b"\n", b'data: {"choices":[]}\n\n', TEXT[:9], TEXT[9:]]
+    lines: list[Line] = [line for ping in pings for line in (1.0, chunked(ping))]
+    setting = Setting(SSE, *lines, chunked(STOP), 1.0, chunked(b": late\n\n"), LAST)
+    seen: list[float] = []
+    answer = await setting.provider.open(
+        CALL, connect_s=5.0, alive=lambda: seen.append(trio.current_time())
+    )
+    assert await drained(answer) == [[HI], [FINISH]]
+    assert seen == [1.0, 2.0, 3.0, 4.0, 6.0]
 
 
 @pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
@@ -97,6 +98,11 @@ def test_start_has_the_estimate_and_end_the_usage() -> None:
     )
     assert (delta.usage.input_tokens, written, read_from_cache) == (4, 1, 2)
     assert (delta.usage.output_tokens, delta.usage.output_tokens_details.thinking_tokens) == (3, 1)
+
+
+def test_stop_sequence_that_was_met_is_named() -> None:
+    *_, delta, _ = read([STARTED, Text("a"), replace(ended(), stop_sequence="END")])
+    assert (delta.delta.stop_reason, delta.delta.stop_sequence) == ("stop_sequence", "END")
 
 
 def test_estimate_remains_without_usage() -> None:

@@ -18,6 +18,7 @@ from actors.turn.chunks import (
     TextChunk,
     ToolCallChunk,
     UsageChunk,
+    WarningChunk,
 )
 from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import ErrorInfo, Reason, Usage
@@ -74,6 +75,8 @@ class Renderer:
                 return self.finish(self._reason, usage) if self._incoming.include_usage else b""
             case SkippedChunk():
                 return self.malformed()
+            case WarningChunk():
+                return b""  # no provider sends them
             case _:
                 return self.content(chunk)
 

