@@ -4,6 +4,8 @@ The second actor of a turn. The finish passes through unchanged, because the per
 outcome.
 """
 
+from msgspec import Struct
+
 from actors.runtime.batch_channel import Receiver, Sender
 from actors.turn import events
 from actors.turn.chunks import (
@@ -34,10 +36,11 @@ MAX_EVENTS = 200_000
 class Accumulator:
     """The state of the actor: the room that is left in the answer."""
 
-    __slots__ = ("_bytes_left", "_events_left", "_logprobs_left", "_max_bytes", "full")
+    __slots__ = ("_bytes_left", "_calls", "_events_left", "_logprobs_left", "_max_bytes", "full")
 
     def __init__(self, max_answer_bytes: int) -> None:
         self._max_bytes = max_answer_bytes
+        self._calls = ToolCalls()
         self._reset_limits()
         self.full = False
         """True once the answer has exceeded a limit."""
@@ -65,23 +68,27 @@ class Accumulator:
                 self._grow(drafts, text, events.Reasoning(text))
             case RefusalChunk(text):
                 self._grow(drafts, text, events.Refusal(text))
-            case ToolCallChunk(index, id, name, arguments):
-                self._grow(drafts, arguments, events.ToolCallDelta(index, id, name, arguments))
-            case FinishChunk():
+            case ToolCallChunk():
+                self._grow(drafts, item.arguments, self._calls.repaired(item))
+            case FinishChunk(reason):
                 # An answer that was cut at the limit is incomplete even if the provider finished.
                 if not self.full:
-                    drafts.append(item)
+                    drafts += [*self._calls.missing_arguments(reason), item]
             case SkippedChunk() | WarningChunk():
                 self._grow(drafts, "", _warning(item))
             case UsageChunk():
                 pass  # recorded in the step
-            case events.Retry():
-                self._reset_limits()
+            case events.Started() | events.Retry():
+                self._begin(item)
                 drafts.append(item)
             case TextChunk():
                 raise AssertionError("text is handled by step")
             case _:
                 drafts.append(item)
+
+    def _begin(self, event: events.Started | events.Retry) -> None:
+        self._reset_limits()
+        self._calls.begin(event.turn_id if isinstance(event, events.Started) else None)
 
     def _limit_logprobs(self, drafts: list[Draft], logprobs: str) -> str | None:
         had_room = self._logprobs_left >= 0
@@ -106,6 +113,58 @@ class Accumulator:
         self.full = True
         text = f"The answer exceeds max_answer_bytes or {MAX_EVENTS:,} events; the rest is omitted."
         drafts.append(events.Warning("size_limit", text))
+
+
+class ToolCalls:
+    """The tool calls of an answer, made such that clients can use them.
+
+    Providers send ids that are missing, empty or used twice. Clients need a unique id with the
+    first piece of each call, and arguments that are JSON.
+    """
+
+    __slots__ = ("_ids", "_known", "_turn")
+
+    def __init__(self) -> None:
+        self._turn = ""
+        self.begin(None)
+
+    def begin(self, turn_id: str | None) -> None:
+        """Forget all calls; ids of ours are made from the id of the turn, if it is given."""
+        self._turn = self._turn if turn_id is None else turn_id.removeprefix("turn_")
+        self._ids: set[str] = set()
+        self._known: dict[int, _ToolCall] = {}
+
+    def repaired(self, piece: ToolCallChunk) -> events.ToolCallDelta:
+        """Return the piece as an event: with an id if it is the first, else without one."""
+        call, id = self._known.get(piece.index), None
+        if call is None:
+            call = self._known[piece.index] = _ToolCall()
+            id = self._unique(piece.id)
+        name = None if call.named else piece.name
+        call.named = call.named or bool(name)
+        call.blank = call.blank and not piece.arguments.strip()
+        return events.ToolCallDelta(piece.index, id, name, piece.arguments)
+
+    def missing_arguments(self, reason: Reason) -> list[events.ToolCallDelta]:
+        """Return `{}` for each call without arguments, unless the answer was cut."""
+        if reason in (Reason.LENGTH, Reason.CONTENT_FILTER):
+            return []
+        blank = [index for index, call in self._known.items() if call.blank]
+        return [events.ToolCallDelta(index, None, None, "{}") for index in blank]
+
+    def _unique(self, id: str | None) -> str:
+        number = len(self._ids)
+        while not id or id in self._ids:
+            id = f"call_{self._turn}_{number}"
+            number += 1
+        self._ids.add(id)
+        return id
+
+
+class _ToolCall(Struct):
+    named: bool = False
+    blank: bool = True
+    """True while the arguments are only white space."""
 
 
 def _warning(chunk: SkippedChunk | WarningChunk) -> events.Warning:

@@ -29,7 +29,7 @@ class RefusalChunk(Struct, frozen=True, gc=False):
 
 
 class ToolCallChunk(Struct, frozen=True, gc=False):
-    """A piece of the tool call at `index`; `id` and `name` come with the first piece."""
+    """A piece of the tool call at `index`; `id` and `name` come with any piece, or with none."""
 
     index: int
     id: str | None

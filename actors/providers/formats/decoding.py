@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from actors.providers.error_body import read_error
 from actors.providers.formats.finish_words import Unfinished, meaning_of
-from actors.providers.formats.lenient_fields import F, FrameType, arguments, derive_call_id
+from actors.providers.formats.lenient_fields import F, FrameType, arguments
 from actors.providers.formats.surrogates import SurrogateJoiner
 from actors.providers.formats.token_usage import Counts, merged, read_counts, usage_of
 from actors.providers.redaction import Scrub
@@ -184,15 +184,11 @@ class Reader(Generic[F]):
         text = data[:_SCRUBBED_BYTES].decode("utf-8", "replace").replace("\\/", "/")
         return SkippedChunk(ascii(self._scrub(text)[:_SHOWN_CHARS]))
 
-    def _whole_call(self, id: str | None, name: str | None, args: Raw, seed: str) -> ToolCallChunk:
-        """Return the chunk of a tool call that came whole; without an id, it gets one.
-
-        `seed` makes the id unique among answers. Raises `msgspec.DecodeError`.
-        """
+    def _whole_call(self, id: str | None, name: str | None, args: Raw) -> ToolCallChunk:
+        """Return the chunk of a tool call that came whole. Raises `msgspec.DecodeError`."""
         text, number = arguments(args), self._call_count
         self._call_count += 1
-        id = id or derive_call_id(seed, str(number), name or "", text)
-        return ToolCallChunk(number, id, name or "", text)
+        return ToolCallChunk(number, id or None, name or "", text)
 
     def _count(self, *usage: Raw) -> Counts:
         """Add the counts of usage objects, of which any may be null; return those counts."""

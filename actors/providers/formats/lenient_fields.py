@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import blake2b
 from typing import Annotated, Generic, TypeVar, get_args, get_origin
 
 import msgspec
@@ -130,8 +129,3 @@ def one_line(value: Raw) -> str:
     text = str(bytes(value), "utf-8", "replace")
     laid_out = "\n" in text or "\r" in text
     return msgspec.json.format(text, indent=-1) if laid_out else text
-
-
-def derive_call_id(*parts: str) -> str:
-    """Return an id for a tool call that came without one; equal parts give equal ids."""
-    return f"call_{blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"

@@ -55,7 +55,6 @@ class Frame(Struct, gc=False, rename="camel"):
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
     usage_metadata: Raw = NULL
-    response_id: str | None = None
     error: Raw = NULL
 
 
@@ -125,18 +124,18 @@ class _Frames(Reader[Frame]):
             raise self._fail_with(data)
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
-            self._emit(first, frame, chunks)
+            self._emit(first, chunks)
         if self._count(frame.usage_metadata):
             self._counts = {"output": 0, **self._counts}  # a missing count is zero
             self._unreported = True
         self._end(frame, first, chunks)
 
-    def _emit(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
+    def _emit(self, candidate: Candidate, chunks: list[Chunk]) -> None:
         logprobs = _logprobs(candidate)
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
-                call, seed = part.function_call, frame.response_id or ""
-                chunks.append(self._whole_call(call.id, call.name, call.args, seed))
+                call = part.function_call
+                chunks.append(self._whole_call(call.id, call.name, call.args))
             elif part.text and part.thought:
                 chunks.append(ReasoningChunk(part.text))
             elif part.text:

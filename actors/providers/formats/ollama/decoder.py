@@ -33,7 +33,6 @@ class Line(Struct, gc=False):
     """One line of a stream, or a whole answer."""
 
     message: Message | None = None
-    created_at: str | None = None
     done: bool = False
     done_reason: str | None = None
     prompt_eval_count: Number | None = None
@@ -86,9 +85,7 @@ class _Lines(Reader[Line]):
         for call in message.tool_calls or ():
             function = call.function or Function()
             # Calls always come whole; old Ollama versions send no id.
-            chunks.append(
-                self._whole_call(call.id, function.name, function.arguments, line.created_at or "")
-            )
+            chunks.append(self._whole_call(call.id, function.name, function.arguments))
 
     def _done(self, line: Line, chunks: list[Chunk]) -> None:
         self._report_usage(chunks)

@@ -1,6 +1,7 @@
 """Base class for reading a Responses answer: texts, tool calls, usage and finish."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -41,6 +42,9 @@ class _Call(Struct, gc=False):
 
     index: int
     id: str | None
+    item_id: str | None
+    """Id of the call's item, which is unique even if the server gives all calls one id."""
+    done: bool = False
 
     @property
     def position(self) -> TextPosition:
@@ -58,8 +62,8 @@ class AnswerReader(Reader[F]):
         self._texts = Texts()
         self._summary: TextPosition | None = None
         """Position of the last piece of a reasoning summary."""
-        self._calls: dict[str, _Call] = {}
-        """Calls by id."""
+        self._calls: dict[str, list[_Call]] = {}
+        """Calls by id, which some servers use for several calls; those without an id by ""."""
         self._call_at: dict[int, _Call] = {}
         """Calls by output index; the latest, as some servers give all items the same index."""
 
@@ -97,11 +101,12 @@ class AnswerReader(Reader[F]):
             self._summary = position
         chunks.append(ReasoningChunk(text))
 
-    def _call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
-        """Return the call of an item at an output index; emit it if it is new."""
-        known = self._calls.get(item.call_id or "")
-        if known is None and (there := self._call_at.get(at)) is not None and there.id is None:
-            known = there
+    def _call(self, item: Item, at: int, chunks: list[Chunk], *, begins: bool = False) -> _Call:
+        """Return the call of an item at an output index; emit it if it is new.
+
+        `begins` is true if the item is new by its event.
+        """
+        known = self._known_call(item, at, begins=begins)
         if known is None:
             return self._new_call(item, at, chunks)
         if known.id is None and item.call_id:
@@ -109,11 +114,19 @@ class AnswerReader(Reader[F]):
             chunks.append(ToolCallChunk(known.index, known.id, item.name or None, ""))
         return known
 
+    def _known_call(self, item: Item, at: int, *, begins: bool) -> _Call | None:
+        known, same = self._call_at.get(at), self._calls.get(item.call_id or "", [])
+        if known is None or (known.id is not None and known not in same):
+            known = same[-1] if same and item.call_id and not begins else None
+        if known is None:
+            return None
+        another = item.id and known.item_id and item.id != known.item_id
+        return None if (known.done and begins) or (another and (known.done or begins)) else known
+
     def _new_call(self, item: Item, at: int, chunks: list[Chunk]) -> _Call:
-        call = self._call_at[at] = _Call(self._call_count, None)
+        call = self._call_at[at] = _Call(self._call_count, item.call_id or None, item.id)
         self._call_count += 1
-        if item.call_id:
-            self._set_id(call, item.call_id)
+        self._calls.setdefault(item.call_id or "", []).append(call)
         started = item.arguments or ""
         if started:
             self._texts.add_piece(call.position, started)
@@ -121,11 +134,13 @@ class AnswerReader(Reader[F]):
         return call
 
     def _set_id(self, call: _Call, id: str) -> None:
+        self._calls[""].remove(call)
         call.id = id
-        self._calls[id] = call
+        self._calls.setdefault(id, []).append(call)
 
     def _complete_call(self, item: Item, at: int, chunks: list[Chunk]) -> None:
         call = self._call(item, at, chunks)
+        call.done = True
         self._complete(call.position, item.arguments, chunks)
 
     def _finish_response(
@@ -133,14 +148,25 @@ class AnswerReader(Reader[F]):
     ) -> None:
         """Emit the content that no event carried, then the usage and the finish."""
         final_texts = self._texts.final_texts()
+        given = Counter[str | None]()
         for at, item in enumerate(response.output or ()):
             for position, text in item_texts(item, at):
                 if rest := final_texts.rest(position.kind, text):
                     self._emit(position, rest, chunks)
             if item.type == "function_call":
-                self._complete_call(item, at, chunks)
+                self._complete_last(item, at, given[item.call_id], chunks)
+                given[item.call_id] += 1
         self._emit_usage(response, chunks)
         self._finish(self._reason_of(response, incomplete=incomplete), chunks)
+
+    def _complete_last(self, item: Item, at: int, nth: int, chunks: list[Chunk]) -> None:
+        """Complete a call of the final response, whose items may have other indexes and item ids.
+
+        It is the `nth` call with its id.
+        """
+        same = self._calls.get(item.call_id or "", [])
+        call = same[nth] if nth < len(same) else self._call(item, at, chunks, begins=nth > 0)
+        self._complete(call.position, item.arguments, chunks)
 
     def _reason_of(self, response: Response, *, incomplete: bool) -> Reason:
         if incomplete or response.status == "incomplete":

@@ -105,7 +105,7 @@ class EventReader(AnswerReader[Event]):
     def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
         item = event.item
         if item is not None and item.type == "function_call":
-            self._call(item, event.output_index or 0, chunks)
+            self._call(item, event.output_index or 0, chunks, begins=True)
 
     def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
         item, at = event.item or Item(), event.output_index or 0

@@ -22,6 +22,7 @@ class Item(Struct, gc=False):
     """An output item of any type."""
 
     type: str | None = None
+    id: str | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
