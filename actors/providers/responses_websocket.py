@@ -126,7 +126,7 @@ class ResponsesWsProvider(UpstreamProvider):
         wire, url = await self._wire(connect_s), self._url_of(parts.path)
         socket = Socket(wire, url, headers, self.scrub, alive)
         decoder = MessageReader(self.scrub, self._now)
-        answer = WsAnswer(socket, decoder, parts.ignored, record_failure, alive)
+        answer = WsAnswer(socket, lambda *_: decoder, parts.ignored, record_failure, alive, decoder)
         try:
             await self._nursery.start(socket.run)
             await socket.send(parts.body)

@@ -2,6 +2,7 @@
 
 - `anthropic`, `gemini`, `ollama`, `openai_chat`, `openai_responses`: one package per format
 - `base`: a format as a struct of its parts
+- `body_kind`: chooses the decoder of a body
 - `decoding`: base classes of the decoders
 - `messages`, `parameters`: convert the messages and parameters of a call
 - `vendor_extensions`: removes what only the client's API knows

@@ -290,7 +290,7 @@ class SseStream(Reader[F]):
 
     def _split_rest(self, chunks: list[Chunk]) -> None:
         for event in self._sse.end():
-            if _is_whole(event.data):
+            if is_whole(event.data):
                 self._read_special(event, chunks)
 
 
@@ -338,7 +338,7 @@ class LineStream(Document[F]):
 
     def _split_rest(self, chunks: list[Chunk]) -> None:
         last = self._buffered_data().strip()
-        if last and _is_whole(last):
+        if last and is_whole(last):
             self._read(last, chunks)
 
 
@@ -357,7 +357,7 @@ def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
     )
 
 
-def _is_whole(data: bytes) -> bool:
+def is_whole(data: bytes) -> bool:
     """Return whether an unterminated last frame is complete: valid JSON or the end marker."""
     if data == b"[DONE]":
         return True
