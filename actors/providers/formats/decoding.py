@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from actors.providers.error_body import read_error
 from actors.providers.formats.finish_words import Unfinished, meaning_of
-from actors.providers.formats.lenient_fields import F, FrameType, arguments
+from actors.providers.formats.lenient_fields import F, FrameType, arguments, without_odd_numbers
 from actors.providers.formats.surrogates import SurrogateJoiner
 from actors.providers.formats.token_usage import Counts, merged, read_counts, usage_of
 from actors.providers.redaction import Scrub
@@ -164,9 +164,10 @@ class Reader(Generic[F]):
         return not strict
 
     def _repair_or_skip(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Read a frame that isn't JSON after joining split surrogates, or skip it."""
-        if (joined := self._surrogates.joined(data)) is not None:
-            self._read(joined, chunks)
+        """Read a frame that isn't JSON after repairing what servers often get wrong, or skip it."""
+        repaired = without_odd_numbers(data) or self._surrogates.joined(data)
+        if repaired is not None:
+            self._read(repaired, chunks)
         else:
             self._skip_or_fail(data, chunks)
 

@@ -1,5 +1,6 @@
 """Reads provider frames, in which fields may have wrong types."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Generic, TypeVar, get_args, get_origin
@@ -8,6 +9,12 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 NULL = Raw(b"null")
+_ODD_NUMBER = re.compile(
+    rb'(?P<text>"(?:[^"\\]++|\\.)*+"?+)|[-+]?\b(?:NaN|Infinity|nan|inf(?:inity)?)\b', re.DOTALL
+)
+"""Matches a string, which stays as it is, or a number that JSON doesn't have.
+
+A string without an end matches too, so that the search takes linear time."""
 
 _MAX_NUMBER = 2**53
 """Largest number accepted; no count or index is larger, and the database couldn't store it."""
@@ -122,6 +129,12 @@ def arguments(value: Raw) -> str:
     if data.startswith(b'"'):
         return msgspec.json.decode(data, type=str)
     return "{}" if value == NULL else str(msgspec.json.format(data, indent=-1), "utf-8")
+
+
+def without_odd_numbers(data: bytes) -> bytes | None:
+    """Return the JSON with null for `NaN` and `Infinity`, or None if they are not in it."""
+    replaced = _ODD_NUMBER.sub(lambda match: match["text"] or b"null", data)
+    return None if replaced == data else replaced
 
 
 def one_line(value: Raw) -> str:

@@ -9,7 +9,7 @@ from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.finish_words import met_stop_sequence
 from actors.providers.formats.lenient_fields import NULL, one_line
-from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, Groq
+from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, Groq, Part
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
@@ -69,7 +69,10 @@ class _ChatFrames(Reader[Frame]):
             if delta.content:
                 logprobs = choice.logprobs
                 text = None if logprobs == NULL else one_line(logprobs)
-                chunks.append(TextChunk(delta.content, text))
+                if isinstance(delta.content, str):
+                    chunks.append(TextChunk(delta.content, text))
+                else:
+                    chunks.extend(_part_chunks(delta.content, text))
             if delta.refusal:
                 chunks.append(RefusalChunk(delta.refusal))
             if delta.tool_calls or delta.function_call:
@@ -94,6 +97,15 @@ class _ChatFrames(Reader[Frame]):
             )
         if (function := delta.function_call) is not None:
             yield ToolCallChunk(0, None, function.name or None, function.arguments or "")
+
+
+def _part_chunks(parts: list[Part], logprobs: str | None) -> Iterator[Chunk]:
+    for part in parts:
+        if part.is_thinking and part.shown:
+            yield ReasoningChunk(part.shown)
+        elif part.shown:
+            yield TextChunk(part.shown, logprobs)
+            logprobs = None
 
 
 class OpenAIChatDecoder(_ChatFrames, SseStream[Frame]):

@@ -20,8 +20,28 @@ class Call(Struct, gc=False):
     function: Function | None = None
 
 
+class Part(Struct, gc=False):
+    """A part of the content, as Mistral sends it; in its thinking are parts again."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: "str | list[Part] | None" = None
+
+    @property
+    def is_thinking(self) -> bool:
+        """True if the part is reasoning and not text."""
+        return self.thinking is not None or self.type in ("thinking", "reasoning")
+
+    @property
+    def shown(self) -> str:
+        """Text of the part, thought or not."""
+        if isinstance(self.thinking, list):
+            return "".join([part.shown for part in self.thinking])
+        return self.thinking or self.text or ""
+
+
 class Delta(Struct, gc=False):
-    content: str | None = None
+    content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -75,9 +95,26 @@ def _text(value: object) -> str | None:
     return "".join([text for text in texts if isinstance(text, str)]) or None
 
 
+def _content(value: object) -> str | list[Part] | None:
+    """Return a string, the parts of a list that can be read, or None for anything else."""
+    if isinstance(value, str) or not isinstance(value, list):
+        return value if isinstance(value, str) else None
+    parts = [part for part in value if isinstance(part, dict)]
+    return [Part(_type(part), _text(part.get("text")), _thinking(part)) for part in parts]
+
+
+def _type(part: dict[str, object]) -> str | None:
+    found = part.get("type")
+    return found if isinstance(found, str) else None
+
+
+def _thinking(part: dict[str, object]) -> str | list[Part] | None:
+    return _content(part.get("thinking"))
+
+
 FRAME = FrameType(
     Frame,
-    content=_text,
+    content=_content,
     refusal=_text,
     reasoning_content=_text,
     reasoning=_text,

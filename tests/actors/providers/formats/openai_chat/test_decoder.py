@@ -318,6 +318,44 @@ def test_failure_is_raised_by_the_next_call_and_all_later_ones() -> None:
             decoder.end()
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}],
+            [ReasoningChunk("hm")],
+        ),
+        (
+            [
+                {"type": "thinking", "thinking": "hm", "closed": True},
+                {"type": "text", "text": "a"},
+                {"type": "reference", "reference_ids": [1]},
+                {"type": "text", "text": "b"},
+            ],
+            [ReasoningChunk("hm"), TextChunk("a"), TextChunk("b")],
+        ),
+        (
+            [{"type": "reasoning", "text": "hm"}, "odd", {"type": 1, "text": "a"}, None],
+            [ReasoningChunk("hm"), TextChunk("a")],
+        ),
+        (
+            [{"type": "thinking", "thinking": [{"text": ["odd"]}, {"text": "hm"}, 3]}],
+            [ReasoningChunk("hm")],
+        ),
+        ([{"type": "text", "text": ""}, {"type": "thinking", "thinking": []}], []),
+    ],
+)
+def test_thinking_in_content_parts_is_reasoning(
+    content: list[object], expected: list[Chunk]
+) -> None:
+    frame = json.dumps({"choices": [{"delta": {"content": content}}]}).encode()
+    chunks = chunks_of(b"data: %b\n\n" % frame)
+    assert [one for one in chunks if not isinstance(one, SkippedChunk)] == expected
+    document = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+    found, _ = whole(json.dumps(document).encode())
+    assert [one for one in found if isinstance(one, ReasoningChunk | TextChunk)] == expected
+
+
 def test_end_without_finish_reason_is_truncation() -> None:
     for stream in (HELLO, HELLO + b'data: {"choices":[{"del', b""):
         chunks, failure = failure_of(stream)
