@@ -15,7 +15,13 @@ from actors.providers.error_body import read_error
 from actors.providers.formats.finish_words import Unfinished, meaning_of
 from actors.providers.formats.lenient_fields import F, FrameType, arguments, without_odd_numbers
 from actors.providers.formats.surrogates import SurrogateJoiner
-from actors.providers.formats.token_usage import Counts, merged, read_counts, usage_of
+from actors.providers.formats.token_usage import (
+    Counts,
+    UsageFields,
+    merged,
+    read_counts,
+    usage_of,
+)
 from actors.providers.redaction import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
 from actors.turn.chunks import (
@@ -191,8 +197,8 @@ class Reader(Generic[F]):
         self._call_count += 1
         return ToolCallChunk(number, id or None, name or "", text)
 
-    def _count(self, *usage: Raw) -> Counts:
-        """Add the counts of usage objects, of which any may be null; return those counts."""
+    def _count(self, *usage: UsageFields) -> Counts:
+        """Add the counts of usage objects, and return these counts."""
         counts = read_counts(*usage)
         self._counts = merged(self._counts, counts)
         return counts

@@ -7,12 +7,11 @@ and underscores, so that `cachedContentTokenCount` and `cached_content_token_cou
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-from msgspec import Raw
-
-from actors.providers.formats.lenient_fields import number, read_or_none
+from actors.providers.formats.lenient_fields import number
 from actors.turn.outcome import Usage
 
+UsageFields = dict[str, object] | None
+"""A usage object as it was sent; None without one."""
 Counts = Mapping[str, int]
 """Token counts by kind, a key of `_SPELLINGS`; a kind that wasn't reported is missing."""
 
@@ -41,29 +40,25 @@ _DETAILS = _ALL - {"input", "output", "total"}
 _OUTPUT_DETAILS = frozenset({"reasoning"})
 """Kinds in the details of the output; a cached count there is not one of the input."""
 
-_read_object = msgspec.json.Decoder(dict[str, object]).decode
 
-
-def read_counts(*objects: Raw) -> Counts:
+def read_counts(*objects: UsageFields) -> Counts:
     """Return the counts in these usage objects; of several spellings of one, the largest.
 
-    Anything else in them is ignored, as is an object that is null or not an object.
+    Anything else in them is ignored.
     """
     counts: dict[str, int] = {}
-    for data in objects:
-        fields = read_or_none(_read_object, data) or {}
-        for kind, count in _walk(fields, _ALL):
+    for fields in objects:
+        for kind, count in _walk(fields or {}, _ALL):
             counts[kind] = max(count, counts.get(kind, 0))
     return counts
 
 
 def _walk(fields: Mapping[str, object], allowed: frozenset[str]) -> Iterator[tuple[str, int]]:
     for name, value in fields.items():
-        squeezed = name.replace("_", "").lower()
         if isinstance(value, dict):
-            of_output = squeezed.startswith(("completion", "output", "candidates"))
+            of_output = name.lower().startswith(("completion", "output", "candidates"))
             yield from _walk(value, _OUTPUT_DETAILS if of_output else _DETAILS)
-        elif (kind := _KINDS.get(squeezed)) in allowed:
+        elif (kind := _KINDS.get(name.replace("_", "").lower())) in allowed:
             count = number(value)
             if count is not None and count >= 0:
                 yield kind, count

@@ -9,6 +9,7 @@ from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk
 from actors.turn.model_call import UpstreamFailure
@@ -56,7 +57,7 @@ class Delta(Struct, gc=False):
 class Start(Struct, gc=False):
     """The message in `message_start`, which has no content yet."""
 
-    usage: Raw = NULL
+    usage: UsageFields = None
 
 
 class Event(Struct, gc=False):
@@ -67,8 +68,8 @@ class Event(Struct, gc=False):
     delta: Delta | None = None
     content_block: Block | None = None
     message: Start | None = None
-    usage: Raw = NULL
-    metrics: Raw = msgspec.field(default=NULL, name="amazon-bedrock-invocationMetrics")
+    usage: UsageFields = None
+    metrics: UsageFields = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
     content: list[Block] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None

@@ -1,6 +1,7 @@
 """Wire format `gemini`: Google's `streamGenerateContent`, as events or as one document."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, Struct
@@ -9,6 +10,7 @@ from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.request import path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
+from actors.providers.formats.token_usage import UsageFields
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
 from actors.turn.model_call import UpstreamFailure
 from actors.turn.outcome import Reason
@@ -54,7 +56,7 @@ class Frame(Struct, gc=False, rename="camel"):
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
-    usage_metadata: Raw = NULL
+    usage_metadata: UsageFields = None
     error: Raw = NULL
 
 
@@ -101,8 +103,8 @@ class _Frames(Reader[Frame]):
     _fails_if_odd = True
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
-    _unreported = False
-    """True if counts have arrived that weren't reported."""
+    _uncounted: Sequence[UsageFields] = ()
+    """The last two usage objects that weren't reported; every frame has one."""
     _finish_message: str | None = None
     """Server's explanation of its last finish word."""
 
@@ -125,9 +127,8 @@ class _Frames(Reader[Frame]):
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
             self._emit(first, chunks)
-        if self._count(frame.usage_metadata):
-            self._counts = {"output": 0, **self._counts}  # a missing count is zero
-            self._unreported = True
+        if frame.usage_metadata:
+            self._uncounted = [*self._uncounted[-1:], frame.usage_metadata]
         self._end(frame, first, chunks)
 
     def _emit(self, candidate: Candidate, chunks: list[Chunk]) -> None:
@@ -151,8 +152,11 @@ class _Frames(Reader[Frame]):
             and feedback.block_reason not in _UNSPECIFIED
         )
         ends = blocked or finish not in _UNSPECIFIED
-        if self._unreported and (self._reason is not None or ends):
-            self._unreported = False
+        if self._uncounted and (self._reason is not None or ends):
+            for usage in self._uncounted:
+                self._count(usage)
+            self._uncounted = ()
+            self._counts = {"output": 0, **self._counts}  # a missing count is zero
             self._report_usage(chunks)
         if blocked:
             self._finish(Reason.CONTENT_FILTER, chunks)

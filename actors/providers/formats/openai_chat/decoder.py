@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from msgspec import Raw
-
 from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.finish_words import met_stop_sequence
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, Groq, Part
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
+from actors.providers.formats.token_usage import UsageFields
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
 from actors.turn.chat_messages import write_messages
@@ -53,14 +52,14 @@ class _ChatFrames(Reader[Frame]):
     def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)
-        if frame.usage != NULL or frame.x_groq is not None or frame.timings != NULL:
+        if frame.usage or frame.x_groq is not None or frame.timings:
             self._add_usage(chunks, frame.usage, (frame.x_groq or Groq()).usage, frame.timings)
         for choice in frame.choices or ():
             if choice.index == 0:
                 self._choice(choice, chunks)
 
     def _choice(self, choice: Choice, chunks: list[Chunk]) -> None:
-        if choice.usage != NULL:
+        if choice.usage:
             self._add_usage(chunks, choice.usage)
         delta = choice.delta or choice.message
         if delta is not None:
@@ -82,7 +81,7 @@ class _ChatFrames(Reader[Frame]):
             sequence = met_stop_sequence(choice.stop_reason or choice.matched_stop)
             self._read_finish(choice.finish_reason, chunks, sequence)
 
-    def _add_usage(self, chunks: list[Chunk], *usage: Raw) -> None:
+    def _add_usage(self, chunks: list[Chunk], *usage: UsageFields) -> None:
         if self._count(*usage):
             self._report_usage(chunks)
 

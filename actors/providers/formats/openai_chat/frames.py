@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.token_usage import UsageFields
 
 
 class Function(Struct, gc=False):
@@ -59,23 +60,23 @@ class Choice(Struct, gc=False):
     matched_stop: str | int | None = None
     """SGLang's."""
     logprobs: Raw = NULL
-    usage: Raw = NULL
+    usage: UsageFields = None
     """Moonshot's place for the usage."""
 
 
 class Groq(Struct, gc=False):
     """Groq's extension of a frame."""
 
-    usage: Raw = NULL
+    usage: UsageFields = None
 
 
 class Frame(Struct, gc=False):
     """One event of a stream, or a whole answer (with `message` instead of `delta`)."""
 
     choices: list[Choice] | None = None
-    usage: Raw = NULL
+    usage: UsageFields = None
     x_groq: Groq | None = None
-    timings: Raw = NULL
+    timings: UsageFields = None
     """llama.cpp's counts, of which `cache_n` is not always in `usage`."""
     error: Raw = NULL
     object: str | None = None

@@ -6,6 +6,7 @@ Only the fields that are used are declared.
 from msgspec import Raw, Struct
 
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.token_usage import UsageFields
 
 EMPTY = Raw(b"[]")
 
@@ -39,7 +40,7 @@ class Response(Struct, gc=False):
 
     status: str | None = None
     output: list[Item] | None = None
-    usage: Raw = NULL
+    usage: UsageFields = None
     incomplete_details: IncompleteDetails | None = None
     error: Raw = NULL
     object: str | None = None
