@@ -203,7 +203,7 @@ CASES = {
         {"userMessage": "Say what you must not."},
         text="I would",
         finish="content_filter",
-        not_in=(*RESPONSES, "anthropic", "ollama"),
+        not_in=(*RESPONSES, "ollama"),
     ),
 }
 CUT = Case(user("Break off."), {"userMessage": "Break off."}, text="This has no end. " * 9, chunk=5)

@@ -85,6 +85,14 @@ def test_text_round_trips(texts: list[str]) -> None:
     assert rest == [{"content": text} for text in texts]
 
 
+def test_later_piece_of_a_call_has_no_id() -> None:
+    render = renderer()
+    render.frame(ToolCallChunk(1, "call_1", "f", "{"))
+    (event,) = events(render.frame(ToolCallChunk(1, None, None, "}")))
+    piece = {"index": 1, "function": {"arguments": "}"}}
+    assert event["choices"][0]["delta"] == {"tool_calls": [piece]}  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     ("chunk", "choice"),
     [
@@ -105,14 +113,10 @@ def test_text_round_trips(texts: list[str]) -> None:
                 }
             },
         ),
-        (
-            ToolCallChunk(1, None, None, "}"),
-            {"delta": {"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]}},
-        ),
         (FinishChunk(Reason.TOOL_CALLS), {"delta": {}, "finish_reason": "tool_calls"}),
     ],
 )
-def test_frames(chunk: Chunk, choice: dict[str, object]) -> None:
+def test_frame(chunk: Chunk, choice: dict[str, object]) -> None:
     _, event = events(renderer().frame(chunk))
     plain = {"index": 0, "finish_reason": None}
     assert event == {
