@@ -40,7 +40,7 @@ class Accumulator:
 
     def __init__(self, max_answer_bytes: int) -> None:
         self._max_bytes = max_answer_bytes
-        self._calls = ToolCalls()
+        self._calls = ToolCallRepair()
         self._reset_limits()
         self.full = False
         """True once the answer has exceeded a limit."""
@@ -115,8 +115,8 @@ class Accumulator:
         drafts.append(events.Warning("size_limit", text))
 
 
-class ToolCalls:
-    """The tool calls of an answer, made such that clients can use them.
+class ToolCallRepair:
+    """A repair of the tool calls of an answer, so that clients can use them.
 
     Providers send ids that are missing, empty or used twice. Clients need a unique id with the
     first piece of each call, and arguments that are JSON.
