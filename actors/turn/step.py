@@ -130,7 +130,7 @@ class AttemptUsage:
         if not self.responded:
             return None
         reported = self.reported
-        if reported is not None and (self.finished or self.counted == self.deltas):
+        if reported is not None and (self.complete or self.counted == self.deltas):
             return reported
         estimated = self._estimated(call, estimates)
         if reported is None:

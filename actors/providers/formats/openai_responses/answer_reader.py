@@ -115,8 +115,9 @@ class AnswerReader(Reader[F]):
         return known
 
     def _known_call(self, item: Item, at: int, *, begins: bool) -> _Call | None:
-        known, same = self._call_at.get(at), self._calls.get(item.call_id or "", [])
-        if known is None or (known.id is not None and known not in same):
+        known = self._call_at.get(at)
+        if known is None or known.id not in (None, item.call_id):
+            same = self._calls.get(item.call_id or "", [])
             known = same[-1] if same and item.call_id and not begins else None
         if known is None:
             return None
