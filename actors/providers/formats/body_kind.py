@@ -15,6 +15,8 @@ from actors.providers.redaction import Scrub
 EVENTS = "text/event-stream"
 LINES = "application/x-ndjson"
 DOCUMENT = "application/json"
+UNSPECIFIC = ("", "text/plain", "application/octet-stream")
+"""Media types of servers that don't say what they send."""
 
 _MAX_LINE = 1024 * 1024
 """Bytes without the end of a line from which on a body is a document and not lines."""

@@ -5,7 +5,7 @@ from functools import partial
 import httpx
 
 from actors.providers.embedding_provider import OpenEmbedding
-from actors.providers.formats.body_kind import DOCUMENT
+from actors.providers.formats.body_kind import DOCUMENT, UNSPECIFIC
 from actors.providers.formats.embeddings import (
     EmbeddingCall,
     Embeddings,
@@ -18,8 +18,6 @@ from actors.providers.http.response import ResponseBody
 from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.model_call import FailureKind, UpstreamFailure
 
-_POSSIBLE = (DOCUMENT, "", "text/plain", "application/octet-stream")
-"""Media types that an answer may have; the last three are those of servers that set none."""
 MAX_ANSWER = 64 * 1024 * 1024
 """Maximum number of bytes of an answer; 2048 vectors of 3072 numbers take about as many."""
 
@@ -40,7 +38,7 @@ class HttpEmbedder:
         build = partial(embedding_parts, request, self._path, upstream_model)
         large = is_much(sum(map(len, request.texts)), Cost.VECTOR)
         opened = await self._provider.send_request(build, large=large, connect_s=connect_s)
-        if opened.media_type not in _POSSIBLE:
+        if opened.media_type not in (DOCUMENT, *UNSPECIFIC):
             opened.body.close()
             raise not_an_answer(opened.media_type, self._provider.scrub)
         read = partial(self._read, opened, request)

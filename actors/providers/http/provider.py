@@ -13,7 +13,12 @@ from msgspec import Struct
 
 from actors.ports import ignore
 from actors.providers.formats.base import Decoder, Format, RequestParts
-from actors.providers.formats.body_kind import DOCUMENT, NotAnAnswer, choose_decoder
+from actors.providers.formats.body_kind import (
+    DOCUMENT,
+    UNSPECIFIC,
+    NotAnAnswer,
+    choose_decoder,
+)
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.credentials import Credentials, FailureRecorder
 from actors.providers.http.failures import (
@@ -29,8 +34,6 @@ from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import ModelCall, UpstreamFailure
 
-_UNSPECIFIC = ("", "text/plain", "application/octet-stream")
-"""Media types of servers that don't say what they send."""
 Choose = Callable[[bytes, bool], Decoder | None]
 """Returns the decoder for a body that begins with these bytes, or None if more are needed.
 
@@ -132,7 +135,7 @@ class HttpProvider(UpstreamProvider):
         opened = await self.send_request(build, large=large, connect_s=connect_s)
         choose = partial(self._choose, opened.media_type)
         answer = UpstreamAnswer(opened.body, choose, opened.ignored, opened.record_failure, alive)
-        if opened.media_type not in (format.stream_type, DOCUMENT, *_UNSPECIFIC):
+        if opened.media_type not in (format.stream_type, DOCUMENT, *UNSPECIFIC):
             # Probably a page, so the call fails like one with another status.
             await answer.judge()
         return answer

@@ -126,6 +126,7 @@ class EventReader(AnswerReader[Event]):
 
     def _ended(self, event: Event, chunks: list[Chunk]) -> None:
         response = event.response or Response()
+        response.usage = response.usage or event.usage
         if event.type in _FAILURES or response.status in _FAILED:
             raise self._failure_of(response, chunks)
         incomplete = event.type == "response.incomplete"

@@ -61,6 +61,8 @@ class Event(Struct, gc=False):
     part: Part | None = None
     item: Item | None = None
     response: Response | None = None
+    usage: UsageFields = None
+    """Usage beside the response, where some servers have it."""
     error: Raw = NULL
     object: str | None = None
 

@@ -271,6 +271,19 @@ SPELLINGS: list[tuple[str, str, Frames, Usage, int]] = [
         WRITTEN_MICROS,
     ),
     (
+        "Responses, beside the response",
+        "openai-responses",
+        [
+            {
+                "type": "response.completed",
+                "response": {},
+                "usage": {**OPENAI, "cached_tokens": 4800},
+            }
+        ],
+        CACHED,
+        CACHED_MICROS,
+    ),
+    (
         "Responses in the spelling of Chat",
         "openai-responses",
         responses({**OPENAI, "prompt_cache_hit_tokens": 4800}),
