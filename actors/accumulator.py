@@ -4,6 +4,8 @@ The second actor of a turn. The finish passes through unchanged, because the per
 outcome.
 """
 
+from msgspec import Struct
+
 from actors.runtime.batch_channel import Receiver, Sender
 from actors.turn import events
 from actors.turn.chunks import (
@@ -18,6 +20,7 @@ from actors.turn.chunks import (
     TextChunk,
     ToolCallChunk,
     UsageChunk,
+    WarningChunk,
 )
 from actors.turn.events import AnyEvent
 from actors.turn.outcome import Reason
@@ -32,8 +35,8 @@ _OtherContent = (
     | RefusalChunk
     | AnnotationChunk
     | NativeItemChunk
-    | ToolCallChunk
     | SkippedChunk
+    | WarningChunk
 )
 
 MAX_LOGPROBS_BYTES = 32 * 1024 * 1024
@@ -46,10 +49,11 @@ MAX_EVENTS = 200_000
 class Accumulator:
     """The state of the actor: the room that is left in the answer."""
 
-    __slots__ = ("_bytes_left", "_events_left", "_logprobs_left", "_max_bytes", "full")
+    __slots__ = ("_bytes_left", "_calls", "_events_left", "_logprobs_left", "_max_bytes", "full")
 
     def __init__(self, max_answer_bytes: int) -> None:
         self._max_bytes = max_answer_bytes
+        self._calls = ToolCallRepair()
         self._reset_limits()
         self.full = False
         """True once the answer has exceeded a limit."""
@@ -73,21 +77,27 @@ class Accumulator:
 
     def _step_other(self, drafts: list[Draft], item: Chunk | AnyEvent) -> None:
         match item:
-            case FinishChunk():
+            case FinishChunk(reason):
                 # An answer that was cut at the limit is incomplete even if the provider finished.
                 if not self.full:
-                    drafts.append(item)
+                    drafts += [*self._calls.missing_arguments(reason), item]
             case UsageChunk():
                 pass  # recorded in the step
+            case ToolCallChunk(arguments=arguments, extras=extras):
+                self._grow(drafts, arguments + (extras or ""), self._calls.repaired(item))
             case TextChunk():
                 raise AssertionError("text is handled by step")
             case events.Event():
-                if isinstance(item, events.Retry):
-                    self._reset_limits()
+                if isinstance(item, events.Started | events.Retry):
+                    self._begin(item)
                 drafts.append(item)
             case _:
                 text, event = _event_of(item)
                 self._grow(drafts, text, event)
+
+    def _begin(self, event: events.Started | events.Retry) -> None:
+        self._reset_limits()
+        self._calls.begin(event.turn_id if isinstance(event, events.Started) else None)
 
     def _limit_logprobs(self, drafts: list[Draft], logprobs: str) -> str | None:
         had_room = self._logprobs_left >= 0
@@ -114,6 +124,60 @@ class Accumulator:
         drafts.append(events.Warning("size_limit", text))
 
 
+class ToolCallRepair:
+    """A repair of the tool calls of an answer, so that clients can use them.
+
+    Providers send ids that are missing, empty or used twice. Clients need a unique id with the
+    first piece of each call, and arguments that are JSON.
+    """
+
+    __slots__ = ("_ids", "_known", "_turn")
+
+    def __init__(self) -> None:
+        self._turn = ""
+        self.begin(None)
+
+    def begin(self, turn_id: str | None) -> None:
+        """Forget all calls; ids of ours are made from the id of the turn, if it is given."""
+        self._turn = self._turn if turn_id is None else turn_id.removeprefix("turn_")
+        self._ids: set[str] = set()
+        self._known: dict[int, _ToolCall] = {}
+
+    def repaired(self, piece: ToolCallChunk) -> events.ToolCallDelta:
+        """Return the piece as an event: with an id if it is the first, else without one."""
+        call, id = self._known.get(piece.index), None
+        if call is None:
+            call = self._known[piece.index] = _ToolCall(blank=piece.kind == "function")
+            id = self._unique(piece.id)
+        name = None if call.named else piece.name
+        call.named = call.named or bool(name)
+        call.blank = call.blank and not piece.arguments.strip()
+        return events.ToolCallDelta(
+            piece.index, id, name, piece.arguments, piece.kind, piece.extras
+        )
+
+    def missing_arguments(self, reason: Reason) -> list[events.ToolCallDelta]:
+        """Return `{}` for each call without arguments, unless the answer was cut."""
+        if reason in (Reason.LENGTH, Reason.CONTENT_FILTER):
+            return []
+        blank = [index for index, call in self._known.items() if call.blank]
+        return [events.ToolCallDelta(index, None, None, "{}") for index in blank]
+
+    def _unique(self, id: str | None) -> str:
+        number = len(self._ids)
+        while not id or id in self._ids:
+            id = f"call_{self._turn}_{number}"
+            number += 1
+        self._ids.add(id)
+        return id
+
+
+class _ToolCall(Struct):
+    blank: bool
+    """True while the arguments of a function are only white space."""
+    named: bool = False
+
+
 def _event_of(chunk: _OtherContent) -> tuple[str, AnyEvent]:
     """Return the event of a chunk, with the text that counts towards the answer's size."""
     match chunk:
@@ -121,9 +185,6 @@ def _event_of(chunk: _OtherContent) -> tuple[str, AnyEvent]:
             return text, events.Reasoning(text)
         case RefusalChunk(text):
             return text, events.Refusal(text)
-        case ToolCallChunk(index, id, name, arguments, kind, extras):
-            event = events.ToolCallDelta(index, id, name, arguments, kind, extras)
-            return arguments + (extras or ""), event
         case ReasoningStateChunk(api, state):
             return state, events.ReasoningState(api, state)
         case AnnotationChunk(annotation):
@@ -132,6 +193,8 @@ def _event_of(chunk: _OtherContent) -> tuple[str, AnyEvent]:
             return native, events.NativeItem(api, native)
         case SkippedChunk(detail):
             return "", events.Warning("malformed_frame", detail)
+        case WarningChunk(code, message):
+            return "", events.Warning(code, message)
 
 
 async def accumulate(

@@ -49,8 +49,8 @@ class Persister:
         self.tail = Tail(turn.id, turn.owner, turn.journal.events, fenced)
         self.added_bytes = 0
         """Approximate bytes of the events."""
-        self.finish: Reason | None = None
-        """Finish reason, or None if it was not among the drafts."""
+        self.finish: FinishChunk | None = None
+        """Finish, or None if it was not among the drafts."""
         self.misplaced: tuple[OutOfOrder, ...] = ()
         """Errors for events that were dropped."""
 
@@ -87,8 +87,8 @@ class Persister:
 
     def _step_other(self, draft: Draft, ready: list[AnyEvent]) -> None:
         match draft:
-            case FinishChunk(reason):
-                self.finish = reason
+            case FinishChunk():
+                self.finish = draft
                 if self._order.place is JournalState.OPEN:
                     self._admit_all(self._answer.whole_calls(), ready)
             case events.Warning() if not self.started:
@@ -127,7 +127,8 @@ def record(
         if turn.request.keep_text:
             checkpointer.mark(persister.tail, persister.added_bytes)
     if persister.finish is not None:
-        turn.steps[-1].finish = persister.finish
+        turn.steps[-1].finish = persister.finish.reason
+        turn.steps[-1].stop_sequence = persister.finish.stop_sequence
     for error in persister.misplaced:
         bus.publish(EventDropped(turn.id, error))
 

@@ -1,6 +1,6 @@
 """Interfaces that a turn needs from the outside: storage, events, providers, token estimates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actors.turn.chunks import Chunk
@@ -54,6 +54,10 @@ class EventBus(Protocol):
         """Pass the event to the subscribers of its type. Never waits or raises."""
 
 
+def ignore() -> None:
+    """Do nothing about a sign of life."""
+
+
 class AnswerStream(Protocol):
     """An open stream of chunks. The caller of `open` must call either `release` or `close` once."""
 
@@ -88,11 +92,13 @@ class Provider(Protocol):
         For use before a call; after `open`, `AnswerStream.ignored` has them.
         """
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> AnswerStream:
         """Send the call and wait for the response head. Raises `UpstreamFailure`.
 
         `connect_s` limits TCP and TLS set-up (`CONNECT_TIMEOUT`). The caller sets all other
-        deadlines.
+        deadlines. `alive` is called whenever bytes arrive that make no chunk.
         """
 
 

@@ -15,7 +15,7 @@ from actors.ports import AnswerStream, Provider
 from actors.routing.breaker import Permit
 from actors.runtime.batch_channel import Sender
 from actors.turn import events
-from actors.turn.chunks import Chunk
+from actors.turn.chunks import Chunk, FinishChunk
 from actors.turn.events import AnyEvent
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
 from actors.turn.state import Clock, Turn
@@ -43,7 +43,6 @@ class Attempt:
     _clock: AttemptClock
     _outbox: Sender[Item]
     _has_content: bool = False
-    _finished: bool = False
     _tools: ClientTools | None = None
     """Restores the calls of the client's tools, if functions stand in for some."""
 
@@ -56,13 +55,26 @@ class Attempt:
             self._tools = ClientTools(call.client_tools)
         try:
             with self._clock.scope:
-                answer = await provider.open(call, connect_s=self._clock.timeouts.connect_s)
+                answer = await provider.open(
+                    call, connect_s=self._clock.timeouts.connect_s, alive=self._clock.alive
+                )
                 await self._relay(answer, changed)
             self._clock.check()
         except UpstreamFailure:
-            # A finish reason makes an answer complete, however its stream ends after that.
-            if not self._finished:
+            # A finish reason makes an answer complete, however its stream ends after that. But if
+            # content followed, the server sends one with every piece, and it proves nothing.
+            if not self._usage.complete:
                 raise
+        except trio.Cancelled:
+            if self._usage.complete and self._continuation is None:
+                await self._put_finish()  # noqa: ASYNC102 (it adds the finish before it waits)
+            raise
+        await self._put_finish()
+
+    async def _put_finish(self) -> None:
+        """Pass on the finish, which was held back because more of the answer can follow it."""
+        if self._usage.finish is not None:
+            await self._outbox.put(self._pass_on([self._usage.finish]))
 
     async def _relay(self, answer: AnswerStream, changed: str) -> None:
         in_order = False
@@ -78,13 +90,13 @@ class Attempt:
                 items = self._take(chunks)
                 if items:
                     await self._outbox.put(items)
-            in_order = self._finished
+            in_order = self._usage.finished
         finally:
             if in_order:
                 answer.release()
             else:
                 answer.close()
-        if not self._finished:
+        if not self._usage.finished:
             raise UpstreamFailure(
                 FailureKind.TRUNCATED, "The provider's answer ended without a finish reason."
             )
@@ -98,6 +110,15 @@ class Attempt:
             self._clock.content_arrived()
             if not self._has_content:
                 self._on_first_content()
+        else:
+            self._clock.alive()
+        if self._usage.finish is not None:
+            self._clock.finish_arrived()
+            chunks = [chunk for chunk in chunks if type(chunk) is not FinishChunk]
+        return self._pass_on(chunks)
+
+    def _pass_on(self, chunks: list[Chunk]) -> list[Item]:
+        """Note the chunks as shown and return the items to pass on."""
         if self._tools is not None:
             chunks = self._tools.step(chunks)
         notes: list[AnyEvent] = []
@@ -106,7 +127,6 @@ class Attempt:
         note = self._interruption.shown.note
         for chunk in chunks:
             note(chunk)
-        self._finished = self._usage.finished
         # Without notes the list isn't copied. Its wider element type is safe: it is given away.
         return [*notes, *chunks] if notes else chunks  # type: ignore[return-value]
 

@@ -106,6 +106,7 @@ def ended_event(
         ended_at=now,
         disconnect_stage=disconnect_stage,
         error=error,
+        stop_sequence=turn.steps[-1].stop_sequence if reason is Reason.STOP else None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from actors.ports import ignore
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.turn.chunks import Chunk, FinishChunk, TextChunk, UsageChunk
 from actors.turn.model_call import ModelCall
@@ -69,7 +70,9 @@ class EmbeddingProvider:
         """Return no parameters: none is known to be unsupported before the request."""
         return ()
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> "EmbeddingAnswer":
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> "EmbeddingAnswer":
         """See `actors.ports.Provider.open`."""
         model = call.upstream_model
         answer = await self._embedder.embed(self._job.request, model, connect_s=connect_s)

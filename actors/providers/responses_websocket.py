@@ -18,6 +18,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
+from actors.ports import ignore
 from actors.providers.formats.base import FormatSpec, RequestParts, Translation
 from actors.providers.formats.openai_responses.decoder import (
     BASE_URL,
@@ -93,14 +94,16 @@ class ResponsesWsProvider(UpstreamProvider):
         self._tls = tls
         self._connect = connect
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> "WsAnswer":
         """See `actors.ports.Provider.open`."""
         key = self._credentials.take()
         large, build = is_large(call.parameters, call.messages), partial(self._format.build, call)
         parts = await off_loop(large, self.threads, partial(build, key))
         record_failure = partial(self._credentials.record_failure, key)
         try:
-            answer = await self._answer(parts, record_failure, connect_s)
+            answer = await self._answer(parts, record_failure, connect_s, alive)
         except httpx.TransportError as error:
             raise connection_failure(error, self.scrub) from error
         except Refused as refused:
@@ -114,13 +117,18 @@ class ResponsesWsProvider(UpstreamProvider):
         return answer
 
     async def _answer(
-        self, parts: RequestParts, record_failure: FailureRecorder, connect_s: float
+        self,
+        parts: RequestParts,
+        record_failure: FailureRecorder,
+        connect_s: float,
+        alive: Callable[[], None],
     ) -> "WsAnswer":
         """Send the call and wait for the first event."""
         headers = [("user-agent", "trouper"), *(h for h in parts.headers if h[0] not in _OF_BODIES)]
-        socket = Socket(await self._wire(connect_s), self._url_of(parts.path), headers, self.scrub)
+        wire, url = await self._wire(connect_s), self._url_of(parts.path)
+        socket = Socket(wire, url, headers, self.scrub, alive)
         decoder = MessageReader(self.scrub, self._now)
-        answer = WsAnswer(socket, decoder, parts.ignored, record_failure)
+        answer = WsAnswer(socket, lambda *_: decoder, parts.ignored, record_failure, alive, decoder)
         try:
             await self._nursery.start(socket.run)
             await socket.send(parts.body)

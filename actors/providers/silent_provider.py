@@ -3,6 +3,9 @@
 For requests that a client makes only to have their input kept for the next one.
 """
 
+from collections.abc import Callable
+
+from actors.ports import ignore
 from actors.turn.chunks import Chunk, FinishChunk, UsageChunk
 from actors.turn.model_call import ModelCall
 from actors.turn.outcome import Reason, Usage
@@ -19,7 +22,9 @@ class SilentProvider:
         """Return no parameters, since none is used."""
         return ()
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> "SilentAnswer":
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> "SilentAnswer":
         """Return an answer without content, which costs nothing."""
         return SilentAnswer()
 

@@ -61,7 +61,7 @@ class NativeItemChunk(Struct, frozen=True, gc=False):
 
 
 class ToolCallChunk(Struct, frozen=True, gc=False):
-    """A piece of the tool call at `index`; all but `arguments` come with the first piece."""
+    """A piece of the tool call at `index`; `id` and `name` come with any piece, or with none."""
 
     index: int
     id: str | None
@@ -79,15 +79,27 @@ class UsageChunk(Struct, frozen=True, gc=False):
 
 
 class FinishChunk(Struct, frozen=True, gc=False):
-    """The regular end of an answer, with one of the four finish reasons."""
+    """One of the four finish reasons; the last one of an answer counts.
+
+    More of the answer may follow: some servers send a finish reason with every piece.
+    """
 
     reason: Reason
+    stop_sequence: str | None = None
+    """Stop sequence that ended the answer, if the provider names it."""
 
 
 class SkippedChunk(Struct, frozen=True, gc=False):
     """A malformed frame without recognisable text, which is skipped; `detail` describes it."""
 
     detail: str
+
+
+class WarningChunk(Struct, frozen=True, gc=False):
+    """A warning for the client about the answer, as in `actors.turn.events.Warning`."""
+
+    code: str
+    message: str
 
 
 Chunk = (
@@ -101,4 +113,5 @@ Chunk = (
     | UsageChunk
     | FinishChunk
     | SkippedChunk
+    | WarningChunk
 )

@@ -151,6 +151,8 @@ class Ended(Event, frozen=True, gc=False, tag="ended", kw_only=True):
     ended_at: float
     disconnect_stage: DisconnectStage | None = None
     error: ErrorInfo | None = None
+    stop_sequence: str | None = None
+    """Stop sequence that ended the answer, if the provider named it."""
 
 
 AnyEvent = (

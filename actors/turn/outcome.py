@@ -109,11 +109,17 @@ STATUS_OF: dict[Reason, Status] = {
 
 
 class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Token counts of a turn or an attempt; `estimated` if the provider reported none."""
+    """Token counts of a turn or an attempt; `estimated` if the provider reported none.
+
+    Tokens of a cache are part of the input, and tokens of reasoning part of the output.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
+    """Input tokens that were read from a cache."""
+    cache_write_tokens: int = 0
+    """Input tokens that were written to a cache; none of them were read from it."""
     reasoning_tokens: int = 0
     estimated: bool = False
 
@@ -130,20 +136,24 @@ class ErrorInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Price(Struct, frozen=True, kw_only=True):
-    """Prices in micro-dollars per million tokens; cached input defaults to the input price."""
+    """Prices in micro-dollars per million tokens; those of the cache default to `input`."""
 
     input: int = 0
     output: int = 0
     cached_input: int | None = None
+    cache_write: int | None = None
 
 
 def cost_micros(usage: Usage, price: Price) -> int:
     """Return the cost of a turn in micro-dollars, rounded half up once at the end."""
     cached = min(usage.cached_input_tokens, usage.input_tokens)
+    written = min(usage.cache_write_tokens, usage.input_tokens - cached)
     cached_price = price.input if price.cached_input is None else price.cached_input
+    write_price = price.input if price.cache_write is None else price.cache_write
     total = (
-        (usage.input_tokens - cached) * price.input
+        (usage.input_tokens - cached - written) * price.input
         + cached * cached_price
+        + written * write_price
         + usage.output_tokens * price.output
     )
     return min((total + _MILLION // 2) // _MILLION, MAX_MICROS)

@@ -20,18 +20,26 @@ DEFAULT_INSTRUCTION: Final = (
 """Prompt for a route without prefill. The repeated words show where the two texts meet."""
 
 
+THINKING_S: Final = 300.0
+"""Default of `first_token_s` and `idle_s` for routes that can reason.
+
+Many servers send nothing at all while the model thinks."""
+
+
 class Timeouts(Struct, frozen=True, kw_only=True):
     """Limits in seconds for each phase of an attempt and for the whole turn (`total_s`).
 
     `first_token_s` runs from the response head to the first content. `idle_s` runs between two
-    parts of the answer after that (comments don't count), and only while we are receiving, so
-    a slow client is never mistaken for a slow provider.
+    parts of the answer after that, and only while we are receiving, so a slow client is never
+    mistaken for a slow provider. `after_finish_s` runs after a finish reason, and then the answer
+    is complete. Bytes without content, such as comments, restart all three.
     """
 
     connect_s: float = 5.0
     first_byte_s: float = 30.0
     first_token_s: float = 30.0
     idle_s: float = 30.0
+    after_finish_s: float = 5.0
     total_s: float = 600.0
 
 

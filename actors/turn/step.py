@@ -57,8 +57,10 @@ class AttemptUsage:
     """Number of deltas that had arrived when usage was reported."""
     continued: bool = False
     """True if the attempt continued an interrupted answer."""
-    finished: bool = False
-    """True once a finish reason has arrived."""
+    finish: FinishChunk | None = None
+    """Last finish reason that has arrived."""
+    finished_at: int | None = None
+    """Number of deltas that had arrived with the first finish reason."""
 
     def add_chunk(self, chunk: Chunk) -> bool:
         """Record a chunk and return True if it is content."""
@@ -79,11 +81,25 @@ class AttemptUsage:
             case UsageChunk(usage):
                 self.reported, self.counted = usage, self.deltas
                 return False
+            case FinishChunk():
+                self.finish = chunk
+                if self.finished_at is None:
+                    self.finished_at = self.deltas
+                return False
             case _:
-                self.finished = self.finished or isinstance(chunk, FinishChunk)
                 return False
         self.deltas += 1
         return True
+
+    @property
+    def finished(self) -> bool:
+        """True once a finish reason has arrived."""
+        return self.finish is not None
+
+    @property
+    def complete(self) -> bool:
+        """True if no content has followed a finish reason, which proves the answer complete."""
+        return self.finished_at == self.deltas
 
     def end(self, now: float) -> None:
         """Record the end of the attempt, at `now` seconds since the epoch."""
@@ -117,7 +133,7 @@ class AttemptUsage:
         if not self.responded:
             return None
         reported = self.reported
-        if reported is not None and (self.finished or self.counted == self.deltas):
+        if reported is not None and (self.complete or self.counted == self.deltas):
             return reported
         estimated = self._estimated(call, estimates)
         if reported is None:
@@ -179,6 +195,8 @@ class Step:
     """Estimated input tokens of the call."""
     finish: Reason | None = None
     """Finish reason, once the persister has consumed it."""
+    stop_sequence: str | None = None
+    """Stop sequence that ended the answer, if the provider named it."""
 
     def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""
@@ -259,6 +277,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         input_tokens=one.input_tokens + other.input_tokens,
         output_tokens=one.output_tokens + other.output_tokens,
         cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
+        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
         reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
         estimated=one.estimated or other.estimated,
     )

@@ -164,6 +164,7 @@ usage_records = sa.Table(
     sa.Column("estimated", sa.Boolean, nullable=False),
     sa.Column("cost_micros", sa.BigInteger, nullable=False),
     _time("created_at"),
+    sa.Column("cache_write_tokens", sa.BigInteger),
 )
 
 # The ids of items that do not name their turn: those that clients gave, and those of providers.

@@ -110,6 +110,7 @@ class UsageRecord(Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
     cost_micros: int = 0

@@ -143,7 +143,8 @@ def _view(row: sa.RowMapping, attempts: tuple[AttemptRecord, ...] = ()) -> TurnV
 def _usage(row: sa.RowMapping) -> UsageRecord | None:
     if row["input_tokens"] is None:
         return None
-    return UsageRecord(**{name: row[name] for name in _USAGE})
+    # A column that is newer than the row is null there.
+    return UsageRecord(**{name: row[name] for name in _USAGE if row[name] is not None})
 
 
 def _attempts(connection: sa.Connection, turn_id: str) -> tuple[AttemptRecord, ...]:

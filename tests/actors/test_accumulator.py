@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.accumulator import MAX_LOGPROBS_BYTES, Accumulator, Draft, accumulate
 from actors.attempts.attempt import Item
@@ -55,12 +56,62 @@ def test_skipped_frame_becomes_a_warning() -> None:
 
 
 def test_tool_call_pieces_become_deltas() -> None:
-    pieces: list[Item] = [ToolCallChunk(1, "b", "two", "["), ToolCallChunk(0, None, None, "{")]
+    pieces: list[Item] = [
+        ToolCallChunk(1, "b", "two", "["),
+        ToolCallChunk(0, "a", None, "{"),
+        ToolCallChunk(1, "b", "two", "]"),  # some servers repeat the id and the name
+        ToolCallChunk(0, None, "one", "}"),
+    ]
     assert accumulator().step([*pieces, FINISH]) == [
         events.ToolCallDelta(1, "b", "two", "["),
-        events.ToolCallDelta(0, None, None, "{"),
+        events.ToolCallDelta(0, "a", None, "{"),
+        events.ToolCallDelta(1, None, None, "]"),
+        events.ToolCallDelta(0, None, "one", "}"),
         FINISH,
     ]
+
+
+@pytest.mark.parametrize("ids", [(None, None), ("", ""), ("a", "a"), ("call_1_1", None)])
+def test_each_call_gets_an_id_of_its_own_with_its_first_piece(ids: tuple[str | None, ...]) -> None:
+    pieces: list[Item] = [ToolCallChunk(n, id, "f", "{}") for n, id in enumerate(ids)]
+    more: list[Item] = [ToolCallChunk(0, "late", None, " ")]
+    first, second, third = accumulator().step([STARTED, *pieces, *more])[1:]
+    assert isinstance(first, events.ToolCallDelta)
+    assert isinstance(second, events.ToolCallDelta)
+    assert first.id
+    assert second.id
+    assert first.id != second.id
+    assert third == events.ToolCallDelta(0, None, None, " ")
+
+
+def test_ids_of_ours_differ_between_turns_and_begin_again_with_the_answer() -> None:
+    def made(turn_id: str) -> list[object]:
+        call: list[Item] = [ToolCallChunk(0, None, "f", "{}")]
+        started: list[Item] = [replace(STARTED, turn_id=turn_id), *call, events.Retry("cut"), *call]
+        deltas = accumulator().step(started)
+        return [one.id for one in deltas if isinstance(one, events.ToolCallDelta)]
+
+    assert made("turn_7") == ["call_7_0"] * 2
+    assert made("turn_8") == ["call_8_0"] * 2
+
+
+@pytest.mark.parametrize("reason", [Reason.STOP, Reason.TOOL_CALLS])
+def test_blank_arguments_become_an_object(reason: Reason) -> None:
+    pieces: list[Item] = [
+        ToolCallChunk(0, "a", "f", ""),
+        ToolCallChunk(1, "b", "g", '{"x":1}'),
+        ToolCallChunk(2, "c", "h", " "),
+    ]
+    assert accumulator().step([*pieces, FinishChunk(reason)])[3:] == [
+        events.ToolCallDelta(0, None, None, "{}"),
+        events.ToolCallDelta(2, None, None, "{}"),
+        FinishChunk(reason),
+    ]
+
+
+def test_arguments_of_a_cut_answer_stay_as_they_are() -> None:
+    cut = FinishChunk(Reason.LENGTH)
+    assert accumulator().step([ToolCallChunk(0, "a", "f", ""), cut])[1:] == [cut]
 
 
 def test_answer_of_exactly_the_limit_passes() -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -11,7 +11,7 @@ from msgspec import structs
 from trio.testing import MockClock
 
 from actors.attempts.attempt import Item
-from actors.ports import AnswerStream
+from actors.ports import AnswerStream, ignore
 from actors.providers.http.credentials import Credentials
 from actors.routing.breaker import BreakerSettings
 from actors.routing.key_ring import REST_S, KeyRing
@@ -60,7 +60,9 @@ class FaultyProvider:
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         return ()
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> AnswerStream:
         key = self.credentials.take()
         self.asked_at.append(trio.current_time())
         await trio.sleep(LATENCY_S)

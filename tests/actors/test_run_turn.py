@@ -9,10 +9,10 @@ from trio.testing import MockClock
 from actors.accumulator import Draft
 from actors.finalisation.finaliser import SPOOL_TIMEOUT_S
 from actors.journal.journal import Journal
-from actors.ports import AnswerStream
+from actors.ports import AnswerStream, ignore
 from actors.run_turn import run_turn
 from actors.turn import events
-from actors.turn.chunks import ToolCallChunk, UsageChunk
+from actors.turn.chunks import FinishChunk, ToolCallChunk, UsageChunk
 from actors.turn.events import Ended, Started, Text
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Mode, Price, Reason, Status
@@ -106,6 +106,12 @@ async def test_completed_turn(autojump_clock: MockClock) -> None:
     (step,) = record.steps
     assert (step.number, step.finish) == (1, "stop")
     assert [attempt.result for attempt in step.attempts] == ["answered"]
+
+
+async def test_stop_sequence_that_was_met_is_in_the_last_event(autojump_clock: MockClock) -> None:
+    main = ScriptedProvider(text("a"), [FinishChunk(Reason.STOP, "END")])
+    turn = await run_checked(TurnHarness(main))
+    assert the_end(turn).stop_sequence == "END"
 
 
 async def test_complete_tool_call_is_stored(autojump_clock: MockClock) -> None:
@@ -541,7 +547,9 @@ def bugs_reported(harness: TurnHarness) -> int:
 class FailsOnCancel(ScriptedProvider):
     """A provider that raises its own exception when it is cancelled."""
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> AnswerStream:
         try:
             await trio.sleep_forever()
         except trio.Cancelled:

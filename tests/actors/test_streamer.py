@@ -237,6 +237,56 @@ async def test_failure_after_the_finish_is_ignored(autojump_clock: MockClock, af
     assert spare.calls == []
 
 
+STAMPED = [*text("a"), *stop()]
+"""A read of a server that stamps a finish reason on every piece."""
+
+
+@pytest.mark.parametrize(
+    ("lines", "until"),
+    [
+        ([text("a"), stop(), FOREVER], 2),
+        ([text("a"), stop(), 1.9, None, 1.9, [UsageChunk(USAGE)], FOREVER], 1.9 + 1.9 + 2),
+        ([stop(), 1.9, text("a"), FOREVER], 1.9 + 2),
+        ([STAMPED, 1.9, STAMPED, 1.9, STAMPED, 0.5], 1.9 + 1.9 + 0.5),
+        ([STAMPED, 1.9, STAMPED, FOREVER], 1.9 + 2),
+    ],
+)
+async def test_end_of_the_stream_ends_the_answer_or_silence_after_a_finish(
+    autojump_clock: MockClock, lines: list[Line], until: float
+) -> None:
+    main = ScriptedProvider(*lines)
+    setup = StreamerSetup(main, timeouts=replace(QUICK, after_finish_s=2))
+    items = await setup.run()
+    assert trio.current_time() == pytest.approx(until)
+    assert setup.attempts == [("main", "answered")]
+    content = [item for item in items[1:] if isinstance(item, TextChunk)]
+    assert content == [chunk for chunk in main.answer.said if isinstance(chunk, TextChunk)]
+    assert [item for item in items if isinstance(item, FinishChunk)] == stop()
+    assert items[-1:] == stop()
+
+
+@pytest.mark.parametrize("after", [CUT, UpstreamFailure(K.IN_STREAM_ERROR, "late")])
+async def test_failure_after_a_finish_that_content_followed_is_a_failure(
+    autojump_clock: MockClock, after: Line
+) -> None:
+    setup = StreamerSetup(ScriptedProvider(STAMPED, STAMPED, after))
+    items = await setup.run()
+    assert not any(isinstance(item, FinishChunk) for item in items)
+    assert setup.turn.cause is not None
+
+
+async def test_last_finish_reason_counts(autojump_clock: MockClock) -> None:
+    setup = StreamerSetup(ScriptedProvider(stop(), stop(Reason.LENGTH)))
+    assert (await setup.run())[-1:] == stop(Reason.LENGTH)
+
+
+async def test_cancellation_after_a_finish_keeps_it(autojump_clock: MockClock) -> None:
+    setup = StreamerSetup(ScriptedProvider(text("a"), stop(), FOREVER))
+    with trio.move_on_after(1):
+        await setup.run()
+    assert setup.link.leftovers()[-1:] == stop()
+
+
 TIMEOUTS: list[tuple[float, list[Line], float, float, FailureKind]] = [
     # delay of the head, lines, start of the silence, allowed silence, failure kind
     (FOREVER, [], 0, 2, K.FIRST_BYTE_TIMEOUT),
@@ -244,6 +294,9 @@ TIMEOUTS: list[tuple[float, list[Line], float, float, FailureKind]] = [
     (0.0, [[UsageChunk(USAGE)], FOREVER], 0, 3, K.FIRST_TOKEN_TIMEOUT),
     (0.0, [2.5, text("a"), FOREVER], 2.5, 4, K.IDLE_TIMEOUT),
     (0.0, [text("a"), 3.9, text("b"), FOREVER], 3.9, 4, K.IDLE_TIMEOUT),
+    (0.0, [2.9, None, 2.9, None, FOREVER], 5.8, 3, K.FIRST_TOKEN_TIMEOUT),
+    (0.0, [2.9, [UsageChunk(USAGE)], 2.9, None, FOREVER], 5.8, 3, K.FIRST_TOKEN_TIMEOUT),
+    (0.0, [text("a"), 3.9, None, 3.9, None, FOREVER], 7.8, 4, K.IDLE_TIMEOUT),
 ]
 
 

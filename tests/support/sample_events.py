@@ -30,7 +30,13 @@ STARTED = Started(
     upstream_model="main-model",
     created_at=1_700_000_000.5,
 )
-USAGE = Usage(input_tokens=7, output_tokens=3, cached_input_tokens=2, reasoning_tokens=1)
+USAGE = Usage(
+    input_tokens=7,
+    output_tokens=3,
+    cached_input_tokens=2,
+    cache_write_tokens=1,
+    reasoning_tokens=1,
+)
 
 
 def ended(

@@ -11,7 +11,7 @@ from actors.accumulator import Draft
 from actors.finalisation.finaliser import Finaliser
 from actors.guard import Screen
 from actors.journal.checkpointer import Checkpointer, decode_events
-from actors.ports import AnswerStream
+from actors.ports import AnswerStream, ignore
 from actors.routing.breaker import BreakerSettings
 from actors.routing.route_board import RouteBoard
 from actors.run_turn import TurnDependencies
@@ -50,8 +50,11 @@ FLUSH_S = 0.25
 FINALISE_S = 5.0
 FOREVER = math.inf
 
-Line = list[Chunk] | float | Exception
-"""Result of a read: chunks, a pause in seconds before the next line, or an error."""
+Line = list[Chunk] | float | Exception | None
+"""Result of a read: chunks, a pause in seconds before the next line, an error, or a sign of life.
+
+The latter, None, is a read without chunks.
+"""
 
 
 def now() -> float:
@@ -72,9 +75,15 @@ def stop(reason: Reason = Reason.STOP) -> list[Chunk]:
 class ScriptedAnswer:
     """An answer that returns its lines, one per read, and records how it was closed."""
 
-    def __init__(self, lines: Sequence[Line], ignored: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        ignored: tuple[str, ...] = (),
+        alive: Callable[[], None] = ignore,
+    ) -> None:
         self.ignored = ignored
         self._lines = list(lines)
+        self._alive = alive
         self.said: list[Chunk] = []
         self.released = 0
         self.closed = 0
@@ -93,6 +102,8 @@ class ScriptedAnswer:
             if isinstance(line, list):
                 self.said += line
                 return list(line)
+            if line is None:
+                self._alive()
         return []
 
     def release(self) -> None:
@@ -152,7 +163,9 @@ class ScriptedProvider:
             return self._cannot
         return (*self._cannot, *call.native.unexpressed)
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> AnswerStream:
         scene = self._scenes[min(self._next, len(self._scenes) - 1)]
         self._next += 1
         self.calls.append((call, connect_s))
@@ -165,7 +178,7 @@ class ScriptedProvider:
                 raise scene.head
         finally:
             self.opening -= 1
-        answer = ScriptedAnswer(scene.lines, await self.unsupported(call))
+        answer = ScriptedAnswer(scene.lines, await self.unsupported(call), alive)
         self.answers.append(answer)
         return answer
 

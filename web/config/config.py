@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.turn.outcome import Mode, Price
-from actors.turn.request import Timeouts
+from actors.turn.request import THINKING_S, Timeouts
 from web.config import sections
 from web.config.model_settings import Model
 from web.config.provider_settings import Provider
@@ -50,13 +50,16 @@ class Config(sections.Section):
             raise PydanticCustomError("misplaced", "see problems", {"problems": problems})
         return self
 
-    def clocks(self, model: Model | None, provider: str | None) -> Timeouts:
+    def clocks(
+        self, model: Model | None, provider: str | None, *, reasons: bool = True
+    ) -> Timeouts:
         """Return the timeouts of an attempt: a model's override a provider's and `[timeouts]`.
 
         `model` is None if a request names a route directly. `provider` is None if no provider's
-        overrides apply.
+        overrides apply. `reasons` is true if the route can reason.
         """
-        merged = self.timeouts.model_dump()
+        merged = dict.fromkeys(("first_token_s", "idle_s"), THINKING_S) if reasons else {}
+        merged |= _given(self.timeouts)
         if provider is not None:
             merged |= _given(self.providers[provider].timeouts)
         if model is not None:
@@ -84,7 +87,7 @@ class Config(sections.Section):
         ]
 
 
-def _given(overrides: sections.TimeoutOverrides) -> dict[str, float]:
+def _given(overrides: sections.TimeoutSettings | sections.TimeoutOverrides) -> dict[str, float]:
     return overrides.model_dump(exclude_none=True)
 
 

@@ -54,11 +54,18 @@ class PriceSettings(Section):
     """Dollars per million output tokens."""
     cached_input: Dollars | None = None
     """Dollars per million cached input tokens; by default the same as `input`."""
+    cache_write: Dollars | None = None
+    """Dollars per million input tokens that are written to a cache; by default the same as
+    `input`."""
 
     def in_micros(self) -> Price:
         """Return the price as turns use it."""
-        cached = None if self.cached_input is None else _micros(self.cached_input)
-        return Price(input=_micros(self.input), output=_micros(self.output), cached_input=cached)
+        return Price(
+            input=_micros(self.input),
+            output=_micros(self.output),
+            cached_input=None if self.cached_input is None else _micros(self.cached_input),
+            cache_write=None if self.cache_write is None else _micros(self.cache_write),
+        )
 
 
 def _micros(dollars: Decimal) -> int:

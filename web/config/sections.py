@@ -227,16 +227,24 @@ class Logs(Section):
 
 
 class TimeoutSettings(Section):
-    """The five timeouts of a turn; a provider overrides them, and a model overrides both."""
+    """The timeouts of a turn; a provider overrides them, and a model overrides both.
+
+    Comments, pings and empty frames restart `first_token_s`, `idle_s` and `after_finish_s`.
+    """
 
     connect_s: Seconds = Timeouts().connect_s
     """Seconds to establish TCP and TLS."""
     first_byte_s: Seconds = Timeouts().first_byte_s
     """Seconds from the start of an attempt, connecting included, to the response's headers."""
-    first_token_s: Seconds = Timeouts().first_token_s
-    """Seconds from the response's headers to its first content."""
-    idle_s: Seconds = Timeouts().idle_s
-    """Seconds between two parts of the answer after the first content."""
+    first_token_s: Seconds | None = None
+    """Seconds from the response's headers to its first content. Default: 300 for routes that can
+    reason, since many servers are silent while the model thinks, and 30 for others."""
+    idle_s: Seconds | None = None
+    """Seconds between two parts of the answer after the first content. Default: as for
+    `first_token_s`."""
+    after_finish_s: Seconds = Timeouts().after_finish_s
+    """Seconds without data after a finish reason, after which an answer is complete even if its
+    stream has not ended."""
     total_s: Seconds = Timeouts().total_s
     """Seconds for the whole turn with all its attempts; after half of it clients get a warning.
     If providers differ, the first route's provider decides."""
@@ -253,5 +261,7 @@ class TimeoutOverrides(Section):
     """Overrides `timeouts.first_token_s`."""
     idle_s: Seconds | None = None
     """Overrides `timeouts.idle_s`."""
+    after_finish_s: Seconds | None = None
+    """Overrides `timeouts.after_finish_s`."""
     total_s: Seconds | None = None
     """Overrides `timeouts.total_s`."""

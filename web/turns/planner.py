@@ -187,11 +187,10 @@ class Planner:
         return TakenMedia(spec.format.api, spec.format.media, capabilities)
 
     def _planned(self, model: Model | None, entry: ModelRoute) -> PlannedRoute:
-        return PlannedRoute(
-            entry.route,
-            self._config.clocks(model, entry.route.provider),
-            model.capabilities_of(entry) if model else Capabilities(),
-        )
+        capabilities = model.capabilities_of(entry) if model else Capabilities()
+        provider, reasons = entry.route.provider, capabilities.reasoning
+        clocks = self._config.clocks(model, provider, reasons=reasons)
+        return PlannedRoute(entry.route, clocks, capabilities)
 
     def _unknown(self, name: str) -> ApiError:
         shown = ", ".join(self.names[:_NAMES_SHOWN]) or "none"

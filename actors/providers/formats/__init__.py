@@ -2,6 +2,7 @@
 
 - `anthropic`, `gemini`, `ollama`, `openai_chat`, `openai_responses`: one package per format
 - `base`: a format as a struct of its parts
+- `body_kind`: chooses the decoder of a body
 - `decoding`: base classes of the decoders
 - `conversion`, `parameters`: convert the messages and parameters of a call
 - `media`: kinds of media, and texts in their place
@@ -9,6 +10,8 @@
 - `custom_tools`: replaces custom tools by functions
 - `lenient_fields`, `surrogates`: tolerate wrong field types and split characters
 - `citations`: reads citations of answers
+- `token_usage`: reads token counts in any spelling
+- `finish_words`: meanings of finish words
 - `embeddings`: embedding requests in OpenAI's shape
 
 Imports `turn`, `runtime.json_pieces` and the helpers of `actors.providers`. A format never imports

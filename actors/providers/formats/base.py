@@ -31,10 +31,6 @@ class Decoder(Protocol):
     """A decoder that turns the bytes of one answer into chunks, sans IO."""
 
     @property
-    def finished(self) -> bool:
-        """True once a finish reason has been seen; only usage and the end marker may follow."""
-
-    @property
     def over(self) -> bool:
         """True if nothing more should be fed: the end marker or a failure has been seen."""
 
@@ -78,11 +74,11 @@ class Format(Struct, frozen=True, kw_only=True):
     Parts that the API cannot express, such as `logit_bias` or `messages[0].content[1]`, are left
     out. They are reported to the client, so that nothing is dropped silently."""
     stream_decoder: Callable[[Scrub], Decoder]
-    """Returns a decoder for an answer of media type `stream_type`."""
+    """Returns a decoder for an answer that is a stream."""
     whole_decoder: Callable[[Scrub], Decoder]
     """Returns a decoder for an answer that is one JSON document."""
     stream_type: str = "text/event-stream"
-    """Media type of the format's streams."""
+    """Media type of the format's streams; see `actors.providers.formats.body_kind`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers of every request, apart from `content-type`, `accept` and the credentials."""
     key_header: tuple[str, str] = ("authorization", "Bearer ")

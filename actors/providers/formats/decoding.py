@@ -6,20 +6,41 @@ class that splits bytes into frames: `SseStream`, `LineStream` or `Document`. Th
 """
 
 import re
+from collections.abc import Iterable
 from typing import ClassVar, Generic
 
 import msgspec
 from msgspec import Raw
 
 from actors.providers.error_body import read_error
-from actors.providers.formats.lenient_fields import F, FrameType, arguments, derive_call_id
+from actors.providers.formats.finish_words import Unfinished, meaning_of
+from actors.providers.formats.lenient_fields import F, FrameType, arguments, without_odd_numbers
 from actors.providers.formats.surrogates import SurrogateJoiner
+from actors.providers.formats.token_usage import (
+    Counts,
+    UsageFields,
+    merged,
+    read_counts,
+    usage_of,
+)
 from actors.providers.redaction import Scrub
 from actors.providers.sse import MAX_EVENT, EventTooLarge, SseDecoder, SseEvent
-from actors.turn.chunks import Chunk, FinishChunk, SkippedChunk, ToolCallChunk
+from actors.turn.chunks import (
+    Chunk,
+    FinishChunk,
+    NativeItemChunk,
+    ReasoningChunk,
+    RefusalChunk,
+    SkippedChunk,
+    TextChunk,
+    ToolCallChunk,
+    UsageChunk,
+    WarningChunk,
+)
 from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
+CONTENT = (TextChunk, ReasoningChunk, RefusalChunk, ToolCallChunk, NativeItemChunk)
 _SHOWN_CHARS = 80
 """Maximum number of characters of a malformed frame that are reported."""
 _SCRUBBED_BYTES = 4096
@@ -29,7 +50,7 @@ _MAX_SHOWN = 100
 
 
 class Reader(Generic[F]):
-    """State of one answer: finished, ended or failed.
+    """State of one answer: ended or failed.
 
     Its `feed` and `end` read data that is one frame; the subclasses below split a stream.
     """
@@ -37,6 +58,12 @@ class Reader(Generic[F]):
     _frame_type: FrameType[F]
     _text_in: ClassVar[re.Pattern[bytes]]
     """Matches, in a frame that isn't JSON, content that a client would have been shown."""
+    _excludes_cache: ClassVar = False
+    """True if the format's count of the input excludes the tokens of a cache."""
+    _excludes_reasoning: ClassVar = False
+    """True if the format's count of the output excludes the tokens of reasoning."""
+    _fails_if_odd: ClassVar = False
+    """True if an unknown finish word means a failure."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         self._scrub = scrub
@@ -45,8 +72,13 @@ class Reader(Generic[F]):
         self._skipped_count = 0
         self._call_count = 0
         """Number of tool calls so far; chunks number calls separately from other content."""
-        self.finished = False
-        """True once a finish reason has been seen."""
+        self._counts: Counts = {}
+        """Token counts of all frames so far."""
+        self._reason: Reason | None = None
+        """Finish reason so far; more of the answer may follow it."""
+        self._odd_word: str | None = None
+        """Last finish word that isn't known."""
+        self._has_content = False
         self.saw_end_marker = False
         """True once the format's own end marker has been seen."""
 
@@ -64,6 +96,10 @@ class Reader(Generic[F]):
             self._split(data, chunks)
         except (UnicodeDecodeError, RecursionError, UpstreamFailure) as error:
             self._raise_after(chunks, error)
+        if not self._has_content:
+            self._has_content = any(isinstance(chunk, CONTENT) for chunk in chunks)
+        if self.saw_end_marker:
+            self._conclude(chunks)
         return chunks
 
     def end(self) -> list[Chunk]:
@@ -74,11 +110,22 @@ class Reader(Generic[F]):
                 self._split_rest(chunks)
             except (UnicodeDecodeError, RecursionError, UpstreamFailure) as error:
                 self._raise_after(chunks, error)
+            self._has_content |= any(isinstance(chunk, CONTENT) for chunk in chunks)
+            if self.saw_end_marker:
+                self._conclude(chunks)
         if self._failure is not None and not chunks:
             raise self._failure
-        if not chunks and not self.finished:
+        if not chunks and self._reason is None:
             raise self._fail(FailureKind.TRUNCATED, "the answer ended without a finish reason")
         return chunks
+
+    def _conclude(self, chunks: list[Chunk]) -> None:
+        """Append the finish reason that the end marker implies, if none has been seen.
+
+        A server that ends its stream in order says so that the answer is whole.
+        """
+        if self._failure is None and (self._has_content or self._reason is Reason.STOP):
+            self._finish(self._reason or Reason.STOP, chunks)
 
     def _raise_after(self, chunks: list[Chunk], error: Exception) -> None:
         """Raise a failure if there are no chunks to return; else the next call raises it."""
@@ -125,9 +172,10 @@ class Reader(Generic[F]):
         return not strict
 
     def _repair_or_skip(self, data: bytes, chunks: list[Chunk]) -> None:
-        """Read a frame that isn't JSON after joining split surrogates, or skip it."""
-        if (joined := self._surrogates.joined(data)) is not None:
-            self._read(joined, chunks)
+        """Read a frame that isn't JSON after repairing what servers often get wrong, or skip it."""
+        repaired = without_odd_numbers(data) or self._surrogates.joined(data)
+        if repaired is not None:
+            self._read(repaired, chunks)
         else:
             self._skip_or_fail(data, chunks)
 
@@ -145,21 +193,75 @@ class Reader(Generic[F]):
         text = data[:_SCRUBBED_BYTES].decode("utf-8", "replace").replace("\\/", "/")
         return SkippedChunk(ascii(self._scrub(text)[:_SHOWN_CHARS]))
 
-    def _whole_call(self, id: str | None, name: str | None, args: Raw, seed: str) -> ToolCallChunk:
-        """Return the chunk of a tool call that came whole; without an id, it gets one.
-
-        `seed` makes the id unique among answers. Raises `msgspec.DecodeError`.
-        """
+    def _whole_call(self, id: str | None, name: str | None, args: Raw) -> ToolCallChunk:
+        """Return the chunk of a tool call that came whole. Raises `msgspec.DecodeError`."""
         text, number = arguments(args), self._call_count
         self._call_count += 1
-        id = id or derive_call_id(seed, str(number), name or "", text)
-        return ToolCallChunk(number, id, name or "", text)
+        return ToolCallChunk(number, id or None, name or "", text)
 
-    def _finish(self, reason: Reason, chunks: list[Chunk]) -> None:
-        """Append the finish reason unless one has been seen: only the first counts."""
-        if not self.finished:
-            self.finished = True
-            chunks.append(FinishChunk(reason))
+    def _count(self, *usage: UsageFields) -> Counts:
+        """Add the counts of usage objects, and return these counts."""
+        counts = read_counts(*usage)
+        self._counts = merged(self._counts, counts)
+        return counts
+
+    def _report_usage(self, chunks: list[Chunk]) -> None:
+        """Append the usage so far, if it is complete."""
+        usage = usage_of(
+            self._counts,
+            excludes_cache=self._excludes_cache,
+            excludes_reasoning=self._excludes_reasoning,
+        )
+        if usage is not None:
+            chunks.append(UsageChunk(usage))
+
+    def _read_finish(
+        self, word: str, chunks: list[Chunk], stop_sequence: str | None = None
+    ) -> None:
+        """Append the finish reason for the server's word; warn of a word that is unknown.
+
+        Raises `UpstreamFailure` for a word that means a failure.
+        """
+        meaning = meaning_of(word)
+        if meaning is Unfinished.NOT_YET:
+            return
+        if meaning is Unfinished.FAILED or (meaning is None and self._fails_if_odd):
+            raise self._failed_finish(word)
+        if meaning is None and word != self._odd_word:
+            self._odd_word = word
+            shown = ascii(self._scrub(word[:_SHOWN_CHARS]))
+            text = f"The provider ended the answer with the unknown finish reason {shown}."
+            chunks.append(WarningChunk("finish_reason_unknown", text))
+        self._finish(meaning or Reason.STOP, chunks, stop_sequence)
+
+    def _finish(
+        self, reason: Reason, chunks: list[Chunk], stop_sequence: str | None = None
+    ) -> None:
+        """Append the finish reason, unless it says nothing new.
+
+        A stop with calls of tools waits for their results. It never replaces another reason: some
+        servers end even a cut answer with a stop.
+        """
+        chunks += self._held_back()
+        if reason is Reason.STOP:
+            if self._reason not in (None, Reason.STOP):
+                return
+            reason = Reason.TOOL_CALLS if self._call_count else reason
+        if reason is not self._reason:
+            self._reason = reason
+            chunks.append(FinishChunk(reason, stop_sequence))
+
+    def _held_back(self) -> Iterable[Chunk]:
+        """Return chunks that wait for the end of the answer, and forget them."""
+        return ()
+
+    def _failed_finish(self, word: str, message: str | None = None) -> UpstreamFailure:
+        """Return the failure of an answer that the server gave up, with its word as the code."""
+        word = self._scrub(word[:_SHOWN_CHARS])
+        text = self._scrub(message) if message else f"the provider ended the answer with {word}"
+        failure = self._fail(FailureKind.IN_STREAM_ERROR, text)
+        failure.code = word
+        return failure
 
     def _fail(self, kind: FailureKind, message: str) -> UpstreamFailure:
         """Return a failure to raise; it is stored and raised again at the next call."""
@@ -202,7 +304,7 @@ class SseStream(Reader[F]):
 
     def _split_rest(self, chunks: list[Chunk]) -> None:
         for event in self._sse.end():
-            if _is_whole(event.data):
+            if is_whole(event.data):
                 self._read_special(event, chunks)
 
 
@@ -225,6 +327,7 @@ class Document(Reader[F]):
     def _split_rest(self, chunks: list[Chunk]) -> None:
         if data := self._buffered_data():
             self._read(data, chunks)
+            self.saw_end_marker = True  # a document has its own end
 
     def _buffered_data(self) -> bytes:
         """Return what is buffered, and clear the buffer."""
@@ -249,22 +352,8 @@ class LineStream(Document[F]):
 
     def _split_rest(self, chunks: list[Chunk]) -> None:
         last = self._buffered_data().strip()
-        if last and _is_whole(last):
+        if last and is_whole(last):
             self._read(last, chunks)
-
-
-def usage_of(
-    input_tokens: int | None, output_tokens: int | None, cached: int = 0, reasoning: int = 0
-) -> Usage | None:
-    """Return the usage, or None if a count of input or output is missing or negative."""
-    if input_tokens is None or output_tokens is None or min(input_tokens, output_tokens) < 0:
-        return None
-    return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cached_input_tokens=max(0, cached),
-        reasoning_tokens=max(0, reasoning),
-    )
 
 
 def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
@@ -283,7 +372,7 @@ def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
     )
 
 
-def _is_whole(data: bytes) -> bool:
+def is_whole(data: bytes) -> bool:
     """Return whether an unterminated last frame is complete: valid JSON or the end marker."""
     if data == b"[DONE]":
         return True

@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 from actors.providers.formats.base import RequestParts
 from actors.providers.formats.decoding import in_stream_failure
 from actors.providers.formats.lenient_fields import NULL, read_or_none
+from actors.providers.formats.token_usage import UsageFields, read_counts
 from actors.providers.redaction import Scrub
 from actors.turn.messages import UserMessage
 from actors.turn.model_call import JSON, FailureKind, ModelCall, UpstreamFailure
@@ -52,11 +53,6 @@ class Embeddings(Struct, frozen=True):
     """Usage, or None if the provider sent none or an invalid one."""
 
 
-class _Usage(Struct):
-    prompt_tokens: _Count | None = None
-    total_tokens: _Count | None = None
-
-
 class _Item(Struct):
     embedding: Raw
     index: _Count | None = None
@@ -68,7 +64,7 @@ class _Document(Struct):
 
 
 class _Figures(Struct):
-    usage: _Usage | None = None
+    usage: UsageFields = None
 
 
 _read_document = msgspec.json.Decoder(_Document).decode
@@ -155,10 +151,9 @@ def _little_endian(floats: "array[float]") -> "array[float]":
 
 
 def _usage(data: bytes) -> Usage | None:
-    figures = read_or_none(_read_figures, Raw(data))
-    if figures is None or (usage := figures.usage) is None:
-        return None
-    tokens = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+    figures = read_or_none(_read_figures, Raw(data)) or _Figures()
+    counts = read_counts(figures.usage)
+    tokens = counts.get("input", counts.get("total"))
     return None if tokens is None else Usage(input_tokens=tokens, output_tokens=0)
 
 

@@ -1,14 +1,20 @@
 """Reads provider frames, in which fields may have wrong types."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import blake2b
 from typing import Annotated, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 NULL = Raw(b"null")
+_ODD_NUMBER = re.compile(
+    rb'(?P<text>"(?:[^"\\]++|\\.)*+"?+)|[-+]?\b(?:NaN|Infinity|nan|inf(?:inity)?)\b', re.DOTALL
+)
+"""Matches a string, which stays as it is, or a number that JSON doesn't have.
+
+A string without an end matches too, so that the search takes linear time."""
 
 _MAX_NUMBER = 2**53
 """Largest number accepted; no count or index is larger, and the database couldn't store it."""
@@ -74,7 +80,7 @@ def _converter(wanted: object, converters: Mapping[str, Converter]) -> Converter
         if option is Raw:
             return _raw
         if option is Number:
-            return _number
+            return number
         if get_origin(option) is list and issubclass(member := get_args(option)[0], Struct):
             return _list_of(_salvager(member, converters))
         if isinstance(option, type) and issubclass(option, Struct):
@@ -106,7 +112,7 @@ def read_or_none(read: Callable[[Raw], T], data: Raw) -> T | None:
         return None
 
 
-def _number(value: object) -> int | None:
+def number(value: object) -> int | None:
     """Return the value as an integer, or None if it isn't a number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -125,13 +131,14 @@ def arguments(value: Raw) -> str:
     return "{}" if value == NULL else str(msgspec.json.format(data, indent=-1), "utf-8")
 
 
+def without_odd_numbers(data: bytes) -> bytes | None:
+    """Return the JSON with null for `NaN` and `Infinity`, or None if they are not in it."""
+    replaced = _ODD_NUMBER.sub(lambda match: match["text"] or b"null", data)
+    return None if replaced == data else replaced
+
+
 def one_line(value: Raw) -> str:
     """Return JSON as text without line breaks, which would split a server-sent event."""
     text = str(bytes(value), "utf-8", "replace")
     laid_out = "\n" in text or "\r" in text
     return msgspec.json.format(text, indent=-1) if laid_out else text
-
-
-def derive_call_id(*parts: str) -> str:
-    """Return an id for a tool call that came without one; equal parts give equal ids."""
-    return f"call_{blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"

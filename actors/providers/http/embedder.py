@@ -5,14 +5,15 @@ from functools import partial
 import httpx
 
 from actors.providers.embedding_provider import OpenEmbedding
+from actors.providers.formats.body_kind import DOCUMENT, UNSPECIFIC
 from actors.providers.formats.embeddings import (
     EmbeddingCall,
     Embeddings,
     embedding_parts,
     read_embeddings,
 )
-from actors.providers.http.failures import cut_failure
-from actors.providers.http.provider import WHOLE, HttpProvider, OpenResponse
+from actors.providers.http.failures import cut_failure, not_an_answer
+from actors.providers.http.provider import HttpProvider, OpenResponse
 from actors.providers.http.response import ResponseBody
 from actors.runtime.offload import Cost, is_much, off_loop
 from actors.turn.model_call import FailureKind, UpstreamFailure
@@ -36,9 +37,10 @@ class HttpEmbedder:
         """See `actors.providers.embedding_provider.Embedder.embed`."""
         build = partial(embedding_parts, request, self._path, upstream_model)
         large = is_much(sum(map(len, request.texts)), Cost.VECTOR)
-        opened = await self._provider.send_request(
-            build, (WHOLE,), large=large, connect_s=connect_s
-        )
+        opened = await self._provider.send_request(build, large=large, connect_s=connect_s)
+        if opened.media_type not in (DOCUMENT, *UNSPECIFIC):
+            opened.body.close()
+            raise not_an_answer(opened.media_type, self._provider.scrub)
         read = partial(self._read, opened, request)
         return OpenEmbedding(read, opened.body.release, opened.body.close)
 

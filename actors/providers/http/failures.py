@@ -35,6 +35,12 @@ def cut_failure(error: httpx.TransportError) -> UpstreamFailure:
     return UpstreamFailure(FailureKind.TRUNCATED, text)
 
 
+def not_an_answer(media_type: str, scrub: Scrub) -> UpstreamFailure:
+    """Return the failure of a response of status 200 whose body isn't an answer, but a page."""
+    text = f"the provider sent {media_type[:80] or 'something'} instead of an answer"
+    return UpstreamFailure(FailureKind.SERVER_ERROR, scrub(text), status=200)
+
+
 def status_failure(
     response: httpx.Response, body: bytes, scrub: Scrub, now: Callable[[], float]
 ) -> UpstreamFailure:

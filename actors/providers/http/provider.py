@@ -11,21 +11,33 @@ import httpx
 import trio
 from msgspec import Struct
 
+from actors.ports import ignore
 from actors.providers.formats.base import Decoder, Format, RequestParts
+from actors.providers.formats.body_kind import (
+    DOCUMENT,
+    UNSPECIFIC,
+    NotAnAnswer,
+    choose_decoder,
+)
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.http.credentials import Credentials, FailureRecorder
-from actors.providers.http.failures import connection_failure, cut_failure, status_failure
+from actors.providers.http.failures import (
+    connection_failure,
+    cut_failure,
+    not_an_answer,
+    status_failure,
+)
 from actors.providers.http.response import ResponseBody, read_beginning
 from actors.providers.http.transport import TrioTransport
 from actors.providers.redaction import scrubber
 from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
-from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
+from actors.turn.model_call import ModelCall, UpstreamFailure
 
-WHOLE = "application/json"
-"""Media type of an answer that is one document."""
-AFTER_FINISH_S = 1.0
-"""Seconds to wait for the rest of an answer after its finish reason."""
+Choose = Callable[[bytes, bool], Decoder | None]
+"""Returns the decoder for a body that begins with these bytes, or None if more are needed.
+
+The bool is true if there are no more. Raises `UpstreamFailure` if the body isn't an answer."""
 
 
 class UpstreamClient(httpx.AsyncClient):
@@ -114,30 +126,37 @@ class HttpProvider(UpstreamProvider):
         super().__init__(name, base_url, credentials, format, now)
         self._upstream = client.upstream
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> "UpstreamAnswer":
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> "UpstreamAnswer":
         """See `actors.ports.Provider.open`."""
         format, large = self._format, is_large(call.parameters, call.messages)
-        opened = await self.send_request(
-            partial(format.build, call),
-            (format.stream_type, WHOLE),
-            large=large,
-            connect_s=connect_s,
-        )
-        streamed = opened.media_type == format.stream_type
-        decoder = (format.stream_decoder if streamed else format.whole_decoder)(self.scrub)
-        return UpstreamAnswer(opened.body, decoder, opened.ignored, opened.record_failure)
+        build = partial(format.build, call)
+        opened = await self.send_request(build, large=large, connect_s=connect_s)
+        choose = partial(self._choose, opened.media_type)
+        answer = UpstreamAnswer(opened.body, choose, opened.ignored, opened.record_failure, alive)
+        if opened.media_type not in (format.stream_type, DOCUMENT, *UNSPECIFIC):
+            # Probably a page, so the call fails like one with another status.
+            await answer.judge()
+        return answer
+
+    def _choose(self, media_type: str, beginning: bytes, ended: bool) -> Decoder | None:
+        try:
+            make = choose_decoder(self._format, media_type, beginning, ended=ended)
+        except NotAnAnswer:
+            raise not_an_answer(media_type, self.scrub) from None
+        return None if make is None else make(self.scrub)
 
     async def send_request(
         self,
         build: Callable[[str | None], RequestParts],
-        media_types: tuple[str, ...],
         *,
         large: bool,
         connect_s: float,
     ) -> OpenResponse:
         """Send the request that `build` returns for a key; `large` ones are built in a thread.
 
-        Raises `UpstreamFailure` for any status other than 200, and any other media type.
+        Raises `UpstreamFailure` for any status other than 200, and for a compressed body.
         """
         key = self._credentials.take()
         parts = await off_loop(large, self.threads, partial(build, key))
@@ -151,11 +170,9 @@ class HttpProvider(UpstreamProvider):
             beginning = await read_beginning(body)
             raise record_failure(status_failure(response, beginning, self.scrub, self._now))
         media_type = str(response.headers.get("content-type", "")).partition(";")[0].strip()
-        encoding = response.headers.get("content-encoding", "identity")
-        if encoding != "identity" or media_type.lower() not in media_types:
+        if response.headers.get("content-encoding", "identity") != "identity":
             body.close()
-            text = f"the provider sent {media_type[:80] or 'something'} instead of an answer"
-            raise UpstreamFailure(FailureKind.SERVER_ERROR, self.scrub(text), status=200)
+            raise not_an_answer(media_type, self.scrub)
         self._credentials.record_success(key)
         return OpenResponse(media_type.lower(), body, parts.ignored, record_failure)
 
@@ -196,23 +213,33 @@ class UpstreamAnswer:
     """An open answer (`actors.ports.AnswerStream`)."""
 
     _body: AnswerBody
-    _decoder: Decoder
+    _choose: Choose
     ignored: tuple[str, ...]
     _record_failure: FailureRecorder
-    _rest_until: float | None = None
-    """Time at which waiting for the rest of a finished answer ends; None before the finish."""
+    _alive: Callable[[], None]
+    _decoder: Decoder | None = None
+    """Decoder of the body, once its beginning has shown which it needs."""
+    _beginning: bytes = b""
+    """Bytes that have been read but not decoded."""
     _ended: bool = False
 
     async def receive(self) -> list[Chunk]:
         """See `actors.ports.AnswerStream.receive`."""
         decoder = self._decoder
         try:
+            if decoder is None or self._beginning:
+                decoder = await self.judge()
+                beginning, self._beginning = self._beginning, b""
+                if chunks := decoder.feed(beginning):
+                    return chunks
             while not (self._ended or decoder.over):
-                data = await (self._read_rest() if decoder.finished else self._body.receive())
+                data = await self._body.receive()
                 if not data:
                     self._ended = True
                 elif chunks := decoder.feed(data):
                     return chunks
+                else:
+                    self._alive()
             return decoder.end()
         except httpx.TransportError as error:
             self._ended = True
@@ -221,23 +248,27 @@ class UpstreamAnswer:
             self._record_failure(failure)
             raise
 
-    async def _read_rest(self) -> bytes:
-        """Receive what follows the finish reason, or b"" at a timeout or connection error.
-
-        The answer is complete, so neither may delay the client or fail the turn.
-        """
-        if self._rest_until is None:
-            self._rest_until = trio.current_time() + AFTER_FINISH_S
-        with trio.move_on_at(self._rest_until):
-            try:
-                return await self._body.receive()
-            except httpx.TransportError:
-                return b""
-        return b""
+    async def judge(self) -> Decoder:
+        """Read until the body shows what it is. Raises `UpstreamFailure` if it isn't an answer."""
+        try:
+            while self._decoder is None:
+                data = b"" if self._ended else await self._body.receive()
+                self._ended = not data
+                self._beginning = (self._beginning + data).lstrip()
+                self._decoder = self._choose(self._beginning, self._ended)
+                self._alive()
+        except httpx.TransportError as error:
+            self._body.close()
+            raise cut_failure(error) from error
+        except BaseException:
+            self._body.close()
+            raise
+        return self._decoder
 
     def release(self) -> None:
         """See `actors.ports.AnswerStream.release`."""
-        self._body.release(saw_end_marker=self._decoder.saw_end_marker)
+        decoder = self._decoder
+        self._body.release(saw_end_marker=decoder is not None and decoder.saw_end_marker)
 
     def close(self) -> None:
         """See `actors.ports.AnswerStream.close`."""

@@ -10,7 +10,7 @@ loses the status of a rejection whose body has no length, and reads a body witho
 sees the response if that is an upgrade; any other response is read here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import h11
 import httpx
@@ -18,6 +18,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 from wsproto.utilities import ProtocolError
 
+from actors.ports import ignore
 from actors.providers.http.body import body_for
 from actors.providers.http.connection import SocketClosed, Wire
 from actors.providers.http.heads import MAX_HEAD, receive_head
@@ -46,14 +47,21 @@ class Socket:
     """A WebSocket over a wire, which the socket owns and closes.
 
     `url` and `headers` are those of the handshake. `scrub` is applied to the server's reason for
-    closing the socket.
+    closing the socket. `alive` is called at every read, for pings don't come as messages.
     """
 
-    def __init__(self, wire: Wire, url: httpx.URL, headers: Headers, scrub: Scrub) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        url: httpx.URL,
+        headers: Headers,
+        scrub: Scrub,
+        alive: Callable[[], None] = ignore,
+    ) -> None:
         self._url = url
         self._headers = headers
         self._scrub = scrub
-        self._stream = _WireStream(wire)
+        self._stream = _WireStream(wire, alive)
         self._scope = trio.CancelScope()
         self._connection: WebSocketConnection | None = None
         self._released = trio.Event()
@@ -147,8 +155,9 @@ class Socket:
 class _WireStream(trio.abc.Stream):
     """A wire as the `trio.abc.Stream` that trio-websocket requires."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, alive: Callable[[], None]) -> None:
         self._wire = wire
+        self._alive = alive
         self._answered = False
         self.accepted = False
         """True once the handshake has succeeded."""
@@ -168,9 +177,11 @@ class _WireStream(trio.abc.Stream):
             self._answered = True
             return await _upgrade_response(self._wire)
         try:
-            return await self._wire.receive()
+            data = await self._wire.receive()
         except httpx.ReadError as error:
             raise trio.BrokenResourceError(str(error)) from error
+        self._alive()
+        return data
 
     async def aclose(self) -> None:
         """Close the wire. Raises `httpx.RemoteProtocolError` before a successful handshake.

@@ -1,9 +1,11 @@
 """The in-process simulated provider: runs scripts against trio's clock, without a network."""
 
+from collections.abc import Callable
+
 import msgspec
 import trio
 
-from actors.ports import AnswerStream
+from actors.ports import AnswerStream, ignore
 from actors.providers.simulated.options.behaviour import Fault, FaultKind
 from actors.providers.simulated.options.grammar import Scenario
 from actors.providers.simulated.script import History, script
@@ -15,12 +17,6 @@ from actors.turn.outcome import ErrorInfo
 
 _LONG = 16_384
 """Length of a call's messages, in characters, from which the script is built in a thread."""
-
-_AFTER_FINISH_S = 1.0
-"""Seconds that `HANG` keeps an answer open after its finish reason.
-
-The HTTP transport waits as long for the end of the body.
-"""
 
 _FAILURES = {
     FaultKind.REFUSE: (FailureKind.REFUSED, "The connection was reset."),
@@ -51,10 +47,13 @@ class SimulatedProvider:
         """Return no parameters: a simulated model ignores those it doesn't know."""
         return ()
 
-    async def open(self, call: ModelCall, *, connect_s: float) -> AnswerStream:
+    async def open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
+    ) -> AnswerStream:
         """Open an answer after the model's `head` delay.
 
-        `connect_s` is not used. Raises `UpstreamFailure`, or never returns for the `SILENT` fault.
+        `connect_s` and `alive` are not used. Raises `UpstreamFailure`, or never returns for the
+        `SILENT` fault.
         """
         started_at = trio.current_time()
         script = await self._script(call, started_at)
@@ -100,7 +99,7 @@ class SimulatedAnswer:
             if isinstance(step.act, TornFrame):
                 raise UpstreamFailure(FailureKind.MALFORMED, "A frame broke off inside its text.")
             if isinstance(step.act, Fault):
-                await _run_fault(step.act)  # returns only for HANG, whose answer is complete
+                await _run_fault(step.act)
             else:
                 chunks.append(step.act)
         return chunks
@@ -115,9 +114,7 @@ class SimulatedAnswer:
 
 
 async def _run_fault(fault: Fault) -> None:
-    if fault.kind is FaultKind.HANG:
-        return await trio.sleep(_AFTER_FINISH_S)
-    if fault.kind in (FaultKind.SILENT, FaultKind.STALL):
+    if fault.kind in (FaultKind.SILENT, FaultKind.STALL, FaultKind.HANG):
         await trio.sleep_forever()
     if fault.kind is FaultKind.HTML:
         kind = _kind_of_status(fault.status)

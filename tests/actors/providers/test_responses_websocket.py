@@ -459,6 +459,32 @@ async def test_socket_end_before_the_finish_is_truncation(
         )
 
 
+async def test_pings_and_events_without_content_are_signs_of_life(
+    autojump_clock: MockClock,
+) -> None:
+    async def handle(peer: Peer) -> None:
+        socket = await peer.accept()
+        await socket.get_message()
+        await socket.send_message(CREATED)
+        await trio.sleep(1)
+        await socket.ping(b"x")
+        await trio.sleep(1)
+        await socket.send_message(CREATED)
+        await trio.sleep(1)
+        await socket.send_message(DONE)
+        await listen(socket)
+
+    seen: list[float] = []
+    async with setting(handle) as stage:
+        began = trio.current_time()
+        answer = await stage.provider.open(
+            CALL, connect_s=5.0, alive=lambda: seen.append(trio.current_time() - began)
+        )
+        await drained(answer)
+        answer.release()
+    assert {0.0, 1.0, 2.0} <= set(seen)
+
+
 async def test_socket_end_after_the_finish_is_a_good_end(autojump_clock: MockClock) -> None:
     async def handle(peer: Peer) -> None:
         socket = await peer.accept()

@@ -86,6 +86,20 @@ def test_reported_usage_is_charged_even_if_zero() -> None:
     assert step.charged(ESTIMATES) == _usage(0, 0)
 
 
+def test_usage_before_content_that_follows_a_finish_is_not_final() -> None:
+    step = Step(1, CALL)
+    attempt = step.begin(A, 0.0)
+    attempt.responded = True
+    chunks: list[Chunk] = [TextChunk("four"), UsageChunk(_usage(7, 1)), FinishChunk(Reason.STOP)]
+    for chunk in chunks:
+        attempt.add_chunk(chunk)
+    assert attempt.complete
+    assert step.charged(ESTIMATES) == _usage(7, 1)
+    attempt.add_chunk(TextChunk("more"))
+    assert (attempt.finished, attempt.complete) == (True, False)
+    assert step.charged(ESTIMATES) == _usage(7, 8, estimated=True)
+
+
 def test_estimated_usage_is_marked() -> None:
     step = Step(1, CALL)
     attempt = step.begin(A, 0.0)

@@ -26,6 +26,7 @@ connect_s = 0.5
 first_byte_s = 0.4
 first_token_s = 0.4
 idle_s = 0.4
+after_finish_s = 0.4
 [providers.down]
 format = "openai-chat"
 base_url = "http://127.0.0.1:{closed}/v1"

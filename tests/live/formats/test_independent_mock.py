@@ -111,7 +111,7 @@ class Case:
                 "prompt_tokens": prompt_tokens,
                 "completion_tokens": answer_tokens,
                 "total_tokens": prompt_tokens + answer_tokens,
-                "prompt_tokens_details": {"cached_tokens": 0},
+                "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
                 "completion_tokens_details": {"reasoning_tokens": 0},
             },
             done=True,
@@ -203,7 +203,7 @@ CASES = {
         {"userMessage": "Say what you must not."},
         text="I would",
         finish="content_filter",
-        not_in=(*RESPONSES, "anthropic", "ollama"),
+        not_in=(*RESPONSES, "ollama"),
     ),
 }
 CUT = Case(user("Break off."), {"userMessage": "Break off."}, text="This has no end. " * 9, chunk=5)

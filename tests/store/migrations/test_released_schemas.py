@@ -4,7 +4,8 @@
 release: a completed turn, one without text, one in flight when its process died, and one of another
 tenant, whose final record is in `released/NNNN.spooled.hex`. From 0002 on a third tenant has a
 conversation of three turns with items, the second of which is deleted. From 0003 on it has another
-conversation with an item of its own. The files are never changed.
+conversation with an item of its own, and from 0004 on its last turn wrote tokens to a cache. The
+files are never changed.
 """
 
 import sqlite3
@@ -129,6 +130,16 @@ async def test_conversations_and_ids_of_items_can_be_read(settings: StoreSetting
         assert item.item_id == "msg_b"
         places = await store.turns.item_places(tenant, ["msg_given"])
         assert places == [ItemPlace("msg_given", FIRST, "input")]
+
+
+@pytest.mark.parametrize("released", DUMPS[3:], indirect=True, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("released")
+async def test_writes_to_a_cache_can_be_read(settings: StoreSettings) -> None:
+    async with open_store(settings) as store:
+        turn = await store.turns.get_turn(caller("tenant_c"), LAST)
+        assert turn is not None
+        assert turn.usage is not None
+        assert turn.usage.cache_write_tokens == 3
 
 
 @pytest.mark.usefixtures("released")

@@ -98,6 +98,7 @@ price = {{ input = {PRICE["input"]}, output = {PRICE["output"]} }}
 first_byte_s = {self.first_byte_s}
 first_token_s = {FIRST_TOKEN_S}
 idle_s = {IDLE_S}
+after_finish_s = 1.0
 total_s = {self.total_s}
 """
 

@@ -75,7 +75,9 @@ def normalised(chunks: list[Chunk], *, ids: bool = True) -> tuple[list[Chunk], l
         match chunk:
             case FinishChunk() | UsageChunk():
                 metadata.append(chunk)
-            case ToolCallChunk(id=None) if isinstance(previous, ToolCallChunk):
+            case ToolCallChunk(index, id=None) if (
+                isinstance(previous, ToolCallChunk) and previous.index == index
+            ):
                 content[-1] = replace(previous, arguments=previous.arguments + chunk.arguments)
             case ToolCallChunk() if not ids:
                 content.append(replace(chunk, id=None))

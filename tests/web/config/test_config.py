@@ -43,7 +43,7 @@ base_url = "http://127.0.0.1:11434/v1"
 routes = ["openai/gpt-5.2", { route = "local/org/llama", capabilities = [], context_window = 8 }]
 capabilities = ["tools", "prefill"]
 on_cut = "restart"
-price = { input = 1.25, output = 10.0, cached_input = 0.125 }
+price = { input = 1.25, output = 10.0, cached_input = 0.125, cache_write = 1.5 }
 mode = "linger"
 resume_window_s = 9
 timeouts = { idle_s = 3 }
@@ -103,7 +103,9 @@ def test_file_is_read(file: Path) -> None:
 def test_prices_are_exact_integers(file: Path) -> None:
     config = load(file)
     price = config.price_of(config.models["gpt.large"])
-    assert price == Price(input=1_250_000, output=10_000_000, cached_input=125_000)
+    assert price == Price(
+        input=1_250_000, output=10_000_000, cached_input=125_000, cache_write=1_500_000
+    )
     assert config.price_of(None) == Price()
 
 
@@ -114,8 +116,19 @@ def test_timeouts_of_model_override_provider_and_provider_overrides_general(
     merged = config.clocks(config.models["gpt.large"], "openai")
     assert (merged.idle_s, merged.connect_s, merged.total_s) == (3, 2, 60)
     assert config.clocks(None, "openai").idle_s == 7
-    assert config.clocks(None, "local").idle_s == 30
+    assert config.clocks(None, "local").idle_s == 300
+    assert config.clocks(None, "local").after_finish_s == 5
     assert config.clocks(config.models["gpt.large"], None).connect_s == 5
+
+
+@pytest.mark.parametrize(("reasons", "default"), [(True, 300), (False, 30)])
+def test_silence_may_last_longer_where_a_model_can_think(reasons: bool, default: float) -> None:
+    config = Config.model_validate({"timeouts": {}})
+    clocks = config.clocks(None, None, reasons=reasons)
+    assert (clocks.first_token_s, clocks.idle_s, clocks.total_s) == (default, default, 600)
+    config = Config.model_validate({"timeouts": {"idle_s": 20}})
+    clocks = config.clocks(None, None, reasons=reasons)
+    assert (clocks.first_token_s, clocks.idle_s) == (default, 20)
 
 
 def test_environment_overrides_file_and_command_line_overrides_both(

@@ -75,6 +75,16 @@ def test_each_route_has_its_timeouts(planner: Planner) -> None:
     assert (sim.connect_s, sim.first_byte_s, sim.idle_s) == (5, 3, 9)
 
 
+def test_routes_that_can_reason_may_be_silent_longer() -> None:
+    routes = ["main/a", {"route": "main/b", "capabilities": ["tools"]}]
+    providers = {"main": {"format": "simulated"}}
+    planner = Planner(
+        Config.model_validate({"providers": providers, "models": {"large": {"routes": routes}}})
+    )
+    silences = [planned.timeouts.first_token_s for planned in planner.find("large").routes]
+    assert silences == [300, 30]
+
+
 def test_route_can_be_named_directly(planner: Planner) -> None:
     plan = planner.find("main/any/model")
     assert [str(planned.route) for planned in plan.routes] == ["main/any/model"]

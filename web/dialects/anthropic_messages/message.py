@@ -54,7 +54,7 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
     whole = message_object(started, ended.upstream_model or started.model)
     items = [item for item in items_of(answer or fold(journal)) if is_shown(item)]
     whole["content"] = [_block(item) for item in _without_last_state(items)]
-    whole |= stopped(STOP_REASONS[ended.reason])
+    whole |= stopped(ended)
     if ended.usage is not None:
         whole["usage"] = usage_object(ended.usage)
     return whole

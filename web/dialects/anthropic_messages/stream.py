@@ -124,7 +124,7 @@ class Messages(DialectStream):
         self._ending, self.pending = ended, self._blocks.behind
         if self.pending:
             return b""
-        delta = stopped(STOP_REASONS[ended.reason])
+        delta = stopped(ended)
         frames = self._named("message_delta", delta=delta, usage=usage_delta(ended.usage))
         return frames + self._named("message_stop")
 
@@ -154,8 +154,11 @@ def message_object(started: Started, model: str) -> dict[str, object]:
     }
 
 
-def stopped(reason: str) -> dict[str, object]:
+def stopped(ended: Ended) -> dict[str, object]:
     """Return the fields of a message that say why it ended."""
+    sequence, reason = ended.stop_sequence, STOP_REASONS[ended.reason]
+    if sequence is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": sequence}
     fields: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
     if reason == "refusal":
         fields["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
@@ -165,12 +168,12 @@ def stopped(reason: str) -> dict[str, object]:
 def usage_object(usage: Usage) -> dict[str, object]:
     """Return usage in the form of the Messages API.
 
-    `input_tokens` excludes tokens read from a cache. It includes tokens written to one, which
-    `Usage` does not count separately.
+    `input_tokens` excludes tokens that were read from a cache or written to one.
     """
+    cache = usage.cached_input_tokens + usage.cache_write_tokens
     return {
-        "input_tokens": max(0, usage.input_tokens - usage.cached_input_tokens),
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max(0, usage.input_tokens - cache),
+        "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},

@@ -161,15 +161,12 @@ def answer_error(answer: ResponseData) -> Fields | None:
 
 
 def usage_fields(usage: Usage) -> Fields:
-    """Return usage in the form of the Responses API.
-
-    `cache_write_tokens` is always 0, since `Usage` has no such count.
-    """
+    """Return usage in the form of the Responses API."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
             "cached_tokens": usage.cached_input_tokens,
-            "cache_write_tokens": 0,
+            "cache_write_tokens": usage.cache_write_tokens,
         },
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},

@@ -8,27 +8,16 @@ from msgspec import Raw, Struct
 from actors.providers.formats.anthropic.block_end import API, BlockEnd, state_chunk
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, one_line
+from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk, UsageChunk
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk
 from actors.turn.messages import JSON
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.outcome import Reason, Usage
 
 _VERSION = "2023-06-01"
 """Value of the `anthropic-version` header; no later version exists."""
-
-_FINISHES = {
-    "max_tokens": Reason.LENGTH,
-    "model_context_window_exceeded": Reason.LENGTH,
-    "tool_use": Reason.TOOL_CALLS,
-    "refusal": Reason.CONTENT_FILTER,
-    "pause_turn": Reason.PAUSE_TURN,
-}
-"""Finish reasons by `stop_reason`.
-
-Any other value means `stop`: `end_turn`, `stop_sequence` and future ones."""
 
 _STATUSES = {
     "invalid_request_error": 400,
@@ -43,20 +32,6 @@ _STATUSES = {
     "overloaded_error": 529,
 }
 """HTTP status for each error type of an in-stream error (API reference, "Errors")."""
-
-
-class OutputDetails(Struct, gc=False):
-    thinking_tokens: Number | None = None
-
-
-class TokenUsage(Struct, gc=False):
-    """Token counts of `message_start`, or of `message_delta`, in which they are cumulative."""
-
-    input_tokens: Number | None = None
-    cache_read_input_tokens: Number | None = None
-    cache_creation_input_tokens: Number | None = None
-    output_tokens: Number | None = None
-    output_tokens_details: OutputDetails | None = None
 
 
 class Block(Struct, gc=False):
@@ -85,12 +60,13 @@ class Delta(Struct, gc=False):
     citation: Raw = NULL
     content: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class Start(Struct, gc=False):
     """The message in `message_start`, which has no content yet."""
 
-    usage: TokenUsage | None = None
+    usage: UsageFields = None
 
 
 class Event(Struct, gc=False):
@@ -101,9 +77,11 @@ class Event(Struct, gc=False):
     delta: Delta | None = None
     content_block: Block | None = None
     message: Start | None = None
-    usage: TokenUsage | None = None
+    usage: UsageFields = None
+    metrics: UsageFields = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
     content: list[Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     error: Raw = NULL
 
 
@@ -138,6 +116,7 @@ class _MessageFrames(Reader[Event]):
     """
 
     _frame_type = EVENT
+    _excludes_cache = True
     _text_in = re.compile(rb'"(?:text|partial_json)"\s{0,8}:\s{0,8}"[^"]|"tool_use"')
     """Matches text, a piece of a tool call, or the start of one; without it, pieces are useless."""
 
@@ -147,7 +126,6 @@ class _MessageFrames(Reader[Event]):
         """Open calls by content block index."""
         self._current_block = 0
         """Index of the block that started last, for events that omit the index."""
-        self._usage_so_far = TokenUsage()
         self._block_end = BlockEnd()
 
     def _read_frame(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
@@ -176,11 +154,12 @@ class _MessageFrames(Reader[Event]):
     def _read_message_event(self, event: Event, data: bytes, chunks: list[Chunk]) -> None:
         match event.type:
             case "message_start" if event.message is not None:
-                self._add_usage(event.message.usage or TokenUsage())
+                # Its count of the output is not the final one, so nothing is reported yet.
+                self._count(event.message.usage)
             case "message_delta":
-                reason = event.delta.stop_reason if event.delta is not None else None
-                self._end(event.usage, reason, chunks)
+                self._end(event, event.delta or Delta(), chunks)
             case "message_stop":
+                self._add_usage(event, chunks)
                 self.saw_end_marker = True
             case "message":
                 self._read_whole(event, data, chunks)
@@ -238,27 +217,21 @@ class _MessageFrames(Reader[Event]):
         if call is not None and not (call.whole or call.started):
             chunks.append(ToolCallChunk(call.index, None, None, "{}"))
 
-    def _end(self, usage: TokenUsage | None, reason: str | None, chunks: list[Chunk]) -> None:
-        if usage is not None:
-            self._add_usage(usage)
-            # `message_start` has counts too, but not the final ones: only this event reports them.
-            if (
-                usage.output_tokens is not None
-                and (total := _usage(self._usage_so_far)) is not None
-            ):
-                chunks.append(UsageChunk(total))
-        if reason:
-            chunks += self._block_end.end()
-            for index in list(self._calls):
-                self._close_block(index, chunks)
-            self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
+    def _end(self, event: Event, end: Delta | Event, chunks: list[Chunk]) -> None:
+        self._add_usage(event, chunks)
+        if end.stop_reason:
+            self._read_finish(end.stop_reason, chunks, end.stop_sequence)
 
-    def _add_usage(self, usage: TokenUsage) -> None:
-        """Merge new counts over the old ones; counts are cumulative and may be omitted."""
-        new, old = msgspec.structs.astuple(usage), msgspec.structs.astuple(self._usage_so_far)
-        self._usage_so_far = TokenUsage(
-            *(b if a is None else a for a, b in zip(new, old, strict=True))
-        )
+    def _held_back(self) -> list[Chunk]:
+        chunks = self._block_end.end()
+        for index in list(self._calls):
+            self._close_block(index, chunks)
+        return chunks
+
+    def _add_usage(self, event: Event, chunks: list[Chunk]) -> None:
+        """Add counts, which are cumulative and may be omitted, and report them with the output."""
+        if "output" in self._count(event.usage, event.metrics):
+            self._report_usage(chunks)
 
     def _read_whole(self, message: Event, data: bytes, chunks: list[Chunk]) -> None:
         blocks = message.content or []
@@ -269,7 +242,7 @@ class _MessageFrames(Reader[Event]):
             if block.type not in _READ_HERE:
                 self._block_end.begin_native(whole[index])
             self._close_block(index, chunks)
-        self._end(message.usage, message.stop_reason, chunks)
+        self._end(message, message, chunks)
 
 
 class AnthropicDecoder(_MessageFrames, SseStream[Event]):
@@ -284,16 +257,6 @@ def _arguments(block: Block) -> str:
     """Return the block's input as JSON text, or "" if empty because deltas follow."""
     text = bytes(block.input).decode()
     return text if text.startswith("{") and text.strip("{} \t\r\n") else ""
-
-
-def _usage(usage: TokenUsage) -> Usage | None:
-    uncached, details = usage.input_tokens, usage.output_tokens_details
-    if uncached is None or uncached < 0:
-        return None
-    read = max(0, usage.cache_read_input_tokens or 0)
-    written = max(0, usage.cache_creation_input_tokens or 0)
-    thinking = (details and details.thinking_tokens) or 0
-    return usage_of(uncached + read + written, usage.output_tokens, read, thinking)
 
 
 ANTHROPIC = Format(

@@ -1,17 +1,19 @@
 """Wire format `gemini`: Google's `streamGenerateContent`, as events or as one document."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.contents import API
 from actors.providers.formats.gemini.grounding import citations
 from actors.providers.formats.gemini.request import path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
+from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
     AnnotationChunk,
@@ -19,27 +21,9 @@ from actors.turn.chunks import (
     ReasoningChunk,
     ReasoningStateChunk,
     TextChunk,
-    UsageChunk,
 )
-from actors.turn.model_call import FailureKind, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
-
-_FINISHES = {
-    "STOP": Reason.STOP,
-    "FUNCTION_CALL": Reason.STOP,  # not Google's, but sent by compatible servers
-    "MAX_TOKENS": Reason.LENGTH,
-    "CONTINUATION": Reason.LENGTH,
-    **dict.fromkeys(
-        (
-            *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"),
-            *("ESCALATION", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
-        ),
-        Reason.CONTENT_FILTER,
-    ),
-}
-"""Finish reasons by `finishReason`.
-
-All other values, such as `MALFORMED_FUNCTION_CALL` and `OTHER`, are failures of the model."""
+from actors.turn.model_call import UpstreamFailure
+from actors.turn.outcome import Reason
 
 _UNSPECIFIED = frozenset(
     {
@@ -79,21 +63,12 @@ class PromptFeedback(Struct, gc=False, rename="camel"):
     block_reason: str | None = None
 
 
-class UsageMetadata(Struct, gc=False, rename="camel"):
-    prompt_token_count: Number | None = None
-    tool_use_prompt_token_count: Number | None = None
-    cached_content_token_count: Number | None = None
-    candidates_token_count: Number | None = None
-    thoughts_token_count: Number | None = None
-
-
 class Frame(Struct, gc=False, rename="camel"):
     """One event of a stream, or a whole answer."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
-    usage_metadata: UsageMetadata | None = None
-    response_id: str | None = None
+    usage_metadata: UsageFields = None
     error: Raw = NULL
 
 
@@ -136,9 +111,14 @@ class _Frames(Reader[Frame]):
     """
 
     _frame_type = FRAME
+    _excludes_reasoning = True
+    _fails_if_odd = True
     _text_in = re.compile(rb'"(?:text"\s{0,8}:\s{0,8}"[^"]|functionCall"\s{0,8}:\s{0,8}\{)')
 
-    _usage: UsageMetadata | None = None
+    _uncounted: Sequence[UsageFields] = ()
+    """The last two usage objects that weren't reported; every frame has one."""
+    _finish_message: str | None = None
+    """Server's explanation of its last finish word."""
 
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
@@ -165,16 +145,16 @@ class _Frames(Reader[Frame]):
             raise self._fail_with(data)
         first = next((one for one in frame.candidates or () if not one.index), None)
         if first is not None:
-            self._emit(first, frame, chunks)
-        if (usage := frame.usage_metadata) is not None and usage.prompt_token_count is not None:
-            self._usage = usage
+            self._emit(first, chunks)
+        if frame.usage_metadata:
+            self._uncounted = [*self._uncounted[-1:], frame.usage_metadata]
         self._end(frame, first, chunks)
 
-    def _emit(self, candidate: Candidate, frame: Frame, chunks: list[Chunk]) -> None:
+    def _emit(self, candidate: Candidate, chunks: list[Chunk]) -> None:
         logprobs = _logprobs(candidate)
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
-                self._emit_call(part.function_call, frame, part.thought_signature, chunks)
+                self._emit_call(part.function_call, part.thought_signature, chunks)
                 continue
             if part.text and part.thought:
                 chunks.append(ReasoningChunk(part.text))
@@ -192,10 +172,8 @@ class _Frames(Reader[Frame]):
                     self._cited.add(one)
                     chunks.append(one)
 
-    def _emit_call(
-        self, call: FunctionCall, frame: Frame, signature: str | None, chunks: list[Chunk]
-    ) -> None:
-        chunk = self._whole_call(call.id, call.name, call.args, frame.response_id or "")
+    def _emit_call(self, call: FunctionCall, signature: str | None, chunks: list[Chunk]) -> None:
+        chunk = self._whole_call(call.id, call.name, call.args)
         if signature:
             # Clients of Chat know the signature as a field of the call, others as reasoning.
             chunks.append(signature_chunk(signature, "functionCall"))
@@ -212,29 +190,24 @@ class _Frames(Reader[Frame]):
             and feedback.block_reason not in _UNSPECIFIED
         )
         ends = blocked or finish not in _UNSPECIFIED
-        if self._usage is not None and (self.finished or ends):
-            usage, self._usage = _usage(self._usage), None
-            chunks += [] if usage is None else [UsageChunk(usage)]
-        if ends:
-            chunks += self._text_signatures
-            self._text_signatures = []
+        if self._uncounted and (self._reason is not None or ends):
+            for usage in self._uncounted:
+                self._count(usage)
+            self._uncounted = ()
+            self._counts = {"output": 0, **self._counts}  # a missing count is zero
+            self._report_usage(chunks)
         if blocked:
             self._finish(Reason.CONTENT_FILTER, chunks)
-        elif ends and first is not None and not self.finished:
-            self._finish(self._reason(first), chunks)
+        elif ends and first is not None:
+            self._finish_message = first.finish_message
+            self._read_finish(first.finish_reason or "", chunks)
 
-    def _reason(self, candidate: Candidate) -> Reason:
-        finish = candidate.finish_reason or ""
-        reason = _FINISHES.get(finish)
-        if reason is None:
-            raise self._failed_finish(finish, candidate.finish_message)
-        return Reason.TOOL_CALLS if reason is Reason.STOP and self._call_count else reason
+    def _held_back(self) -> list[Chunk]:
+        held, self._text_signatures = self._text_signatures, []
+        return held
 
-    def _failed_finish(self, finish: str, message: str | None) -> UpstreamFailure:
-        text = message or f"the provider ended the answer with {finish[:80]}"
-        failure = self._fail(FailureKind.IN_STREAM_ERROR, self._scrub(text))
-        failure.code = self._scrub(finish[:80])
-        return failure
+    def _failed_finish(self, word: str, message: str | None = None) -> UpstreamFailure:
+        return super()._failed_finish(word, message or self._finish_message)
 
 
 class GeminiDecoder(_Frames, SseStream[Frame]):
@@ -249,17 +222,6 @@ def signature_chunk(signature: str, part: str) -> ReasoningStateChunk:
     """Return the chunk for the signature of a part of this kind."""
     state = {"thoughtSignature": signature, "part": part}
     return ReasoningStateChunk(API, msgspec.json.encode(state).decode())
-
-
-def _usage(usage: UsageMetadata) -> Usage | None:
-    """Return the usage, or None without a prompt count; other missing counts are zero."""
-    prompt, thinking = usage.prompt_token_count, usage.thoughts_token_count or 0
-    if prompt is None or min(prompt, thinking) < 0:
-        return None
-    input_count = prompt + (usage.tool_use_prompt_token_count or 0)
-    output_count = thinking + (usage.candidates_token_count or 0)
-    cached = usage.cached_content_token_count or 0
-    return usage_of(input_count, output_count, cached, thinking)
 
 
 def _logprobs(candidate: Candidate) -> str | None:

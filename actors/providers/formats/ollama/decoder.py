@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, LineStream, Reader, usage_of
+from actors.providers.formats.decoding import Document, LineStream, Reader
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 from actors.providers.formats.ollama.request import translate
-from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
-from actors.turn.outcome import Reason
+from actors.providers.formats.token_usage import merged
+from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
 
 
 class Function(Struct, gc=False):
@@ -33,7 +33,6 @@ class Line(Struct, gc=False):
     """One line of a stream, or a whole answer."""
 
     message: Message | None = None
-    created_at: str | None = None
     done: bool = False
     done_reason: str | None = None
     prompt_eval_count: Number | None = None
@@ -71,6 +70,10 @@ class _Lines(Reader[Line]):
             raise self._fail_with(data)
         if line.message is not None:
             self._emit(line.message, line, chunks)
+        if line.prompt_eval_count is not None:
+            # Ollama omits an answer count of zero.
+            counts = {"input": line.prompt_eval_count, "output": line.eval_count or 0}
+            self._counts = merged(self._counts, counts)
         if line.done:
             self._done(line, chunks)
 
@@ -82,17 +85,15 @@ class _Lines(Reader[Line]):
         for call in message.tool_calls or ():
             function = call.function or Function()
             # Calls always come whole; old Ollama versions send no id.
-            chunks.append(
-                self._whole_call(call.id, function.name, function.arguments, line.created_at or "")
-            )
+            chunks.append(self._whole_call(call.id, function.name, function.arguments))
 
     def _done(self, line: Line, chunks: list[Chunk]) -> None:
-        # Ollama omits an answer count of zero.
-        if (usage := usage_of(line.prompt_eval_count, line.eval_count or 0)) is not None:
-            chunks.append(UsageChunk(usage))
-        reason = Reason.TOOL_CALLS if self._call_count else Reason.STOP
-        self._finish(Reason.LENGTH if line.done_reason == "length" else reason, chunks)
+        self._report_usage(chunks)
         self.saw_end_marker = True
+        self._read_finish(line.done_reason or "stop", chunks)
+
+    def _conclude(self, chunks: list[Chunk]) -> None:
+        """Do nothing: a line that isn't `done` is not the end, even if it is the only one."""
 
 
 class OllamaDecoder(_Lines, LineStream[Line]):

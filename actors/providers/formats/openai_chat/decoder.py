@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from msgspec import Raw
+
 from actors.providers.formats.base import Format, FormatSpec, Translation
 from actors.providers.formats.custom_tools import custom_as_functions
-from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
+from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.finish_words import met_stop_sequence
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import (
     FRAME,
@@ -14,7 +17,8 @@ from actors.providers.formats.openai_chat.frames import (
     Custom,
     Delta,
     Frame,
-    TokenUsage,
+    Groq,
+    Part,
 )
 from actors.providers.formats.openai_chat.google_signatures import with_signatures
 from actors.providers.formats.openai_chat.opaque_fields import (
@@ -23,6 +27,7 @@ from actors.providers.formats.openai_chat.opaque_fields import (
     call_state,
 )
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
+from actors.providers.formats.token_usage import UsageFields
 from actors.providers.formats.vendor_extensions import THINKING, as_chat
 from actors.providers.redaction import Scrub
 from actors.turn.chat_messages import CHAT_API, write_messages
@@ -32,20 +37,8 @@ from actors.turn.chunks import (
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
-    UsageChunk,
 )
-from actors.turn.model_call import FailureKind, ModelCall
-from actors.turn.outcome import Reason, Usage
-
-_FINISHES = {
-    "length": Reason.LENGTH,
-    "tool_calls": Reason.TOOL_CALLS,
-    "function_call": Reason.TOOL_CALLS,
-    "content_filter": Reason.CONTENT_FILTER,
-}
-"""Finish reasons by `finish_reason`.
-
-Any other value means `stop`: a provider-specific reason is an end that the provider chose."""
+from actors.turn.model_call import ModelCall
 
 
 def translate(call: ModelCall) -> Translation:
@@ -83,8 +76,8 @@ class _ChatFrames(Reader[Frame]):
     def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL or frame.object == "error":
             raise self._fail_with(data)
-        if frame.usage is not None and (usage := _usage(frame.usage)) is not None:
-            chunks.append(UsageChunk(usage))
+        if frame.usage or frame.x_groq is not None or frame.timings:
+            self._add_usage(chunks, frame.usage, (frame.x_groq or Groq()).usage, frame.timings)
         if frame.citations:
             self._opaque.sources = frame.citations
         for choice in frame.choices or ():
@@ -92,27 +85,40 @@ class _ChatFrames(Reader[Frame]):
                 self._choice(choice, chunks)
 
     def _choice(self, choice: Choice, chunks: list[Chunk]) -> None:
+        if choice.usage:
+            self._add_usage(chunks, choice.usage)
         delta = choice.delta or choice.message
         if delta is not None:
-            if reasoning := delta.reasoning_content or delta.reasoning:
-                chunks.append(ReasoningChunk(reasoning))
-            opaque = self._opaque
-            if delta.reasoning_details or delta.thinking_blocks or delta.extra_content:
-                opaque.add(delta)
-            if opaque.pending and (delta.content or delta.tool_calls):
-                chunks += opaque.take()
-            if delta.content:
-                logprobs = choice.logprobs
-                text = None if logprobs == NULL else one_line(logprobs)
-                chunks.append(TextChunk(delta.content, text))
-            if delta.refusal:
-                chunks.append(RefusalChunk(delta.refusal))
-            if delta.tool_calls or delta.function_call:
-                chunks.extend(self._tool_calls(delta))
-            if delta.annotations:
-                chunks += opaque.citations(delta.annotations)
+            self._delta(delta, choice.logprobs, chunks)
         if choice.finish_reason:
-            self._end(choice.finish_reason, chunks)
+            sequence = met_stop_sequence(choice.stop_reason or choice.matched_stop)
+            self._read_finish(choice.finish_reason, chunks, sequence)
+
+    def _delta(self, delta: Delta, logprobs: Raw, chunks: list[Chunk]) -> None:
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            chunks.append(ReasoningChunk(reasoning))
+        opaque = self._opaque
+        if delta.reasoning_details or delta.thinking_blocks or delta.extra_content:
+            opaque.add(delta)
+        if opaque.pending and (delta.content or delta.tool_calls):
+            chunks += opaque.take()
+        if delta.content:
+            text = None if logprobs == NULL else one_line(logprobs)
+            if isinstance(delta.content, str):
+                chunks.append(TextChunk(delta.content, text))
+            else:
+                chunks.extend(_part_chunks(delta.content, text))
+        if delta.refusal:
+            chunks.append(RefusalChunk(delta.refusal))
+        if delta.tool_calls or delta.function_call:
+            chunks.extend(self._tool_calls(delta))
+            self._call_count = max(self._call_count, self._calls.count, 1)
+        if delta.annotations:
+            chunks += opaque.citations(delta.annotations)
+
+    def _add_usage(self, chunks: list[Chunk], *usage: UsageFields) -> None:
+        if self._count(*usage):
+            self._report_usage(chunks)
 
     def _tool_calls(self, delta: Delta) -> Iterator[Chunk]:
         for call in delta.tool_calls or ():
@@ -135,11 +141,17 @@ class _ChatFrames(Reader[Frame]):
         number, name, text = self._calls.number(call), custom.name or None, custom.input or ""
         return ToolCallChunk(number, call.id or None, name, text, "custom", call_extras(call))
 
-    def _end(self, reason: str, chunks: list[Chunk]) -> None:
-        if reason == "error":
-            raise self._fail(FailureKind.IN_STREAM_ERROR, "the provider ended with an error")
-        chunks += self._opaque.end()
-        self._finish(_FINISHES.get(reason, Reason.STOP), chunks)
+    def _held_back(self) -> Iterator[Chunk]:
+        return self._opaque.end()
+
+
+def _part_chunks(parts: list[Part], logprobs: str | None) -> Iterator[Chunk]:
+    for part in parts:
+        if part.is_thinking and part.shown:
+            yield ReasoningChunk(part.shown)
+        elif part.shown:
+            yield TextChunk(part.shown, logprobs)
+            logprobs = None
 
 
 class OpenAIChatDecoder(_ChatFrames, SseStream[Frame]):
@@ -148,16 +160,6 @@ class OpenAIChatDecoder(_ChatFrames, SseStream[Frame]):
 
 class OpenAIWholeDecoder(_ChatFrames, Document[Frame]):
     """Decoder for an answer sent as one document although a stream was requested."""
-
-
-def _usage(usage: TokenUsage) -> Usage | None:
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return usage_of(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        (prompt and prompt.cached_tokens) or 0,
-        (completion and completion.reasoning_tokens) or 0,
-    )
 
 
 OPENAI_CHAT = Format(

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.token_usage import UsageFields
 from actors.turn.messages import JSON
 
 Objects = list[dict[str, JSON]]
@@ -37,8 +38,28 @@ class Call(Struct, gc=False):
         return bool(called and called.name)
 
 
+class Part(Struct, gc=False):
+    """A part of the content, as Mistral sends it; in its thinking are parts again."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: "str | list[Part] | None" = None
+
+    @property
+    def is_thinking(self) -> bool:
+        """True if the part is reasoning and not text."""
+        return self.thinking is not None or self.type in ("thinking", "reasoning")
+
+    @property
+    def shown(self) -> str:
+        """Text of the part, thought or not."""
+        if isinstance(self.thinking, list):
+            return "".join([part.shown for part in self.thinking])
+        return self.thinking or self.text or ""
+
+
 class Delta(Struct, gc=False):
-    content: str | None = None
+    content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -55,29 +76,29 @@ class Choice(Struct, gc=False):
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    """vLLM's name of the stop sequence that was met, or of a token."""
+    matched_stop: str | int | None = None
+    """SGLang's."""
     logprobs: Raw = NULL
+    usage: UsageFields = None
+    """Moonshot's place for the usage."""
 
 
-class PromptDetails(Struct, gc=False):
-    cached_tokens: Number | None = None
+class Groq(Struct, gc=False):
+    """Groq's extension of a frame."""
 
-
-class CompletionDetails(Struct, gc=False):
-    reasoning_tokens: Number | None = None
-
-
-class TokenUsage(Struct, gc=False):
-    prompt_tokens: Number | None = None
-    completion_tokens: Number | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
+    usage: UsageFields = None
 
 
 class Frame(Struct, gc=False):
     """One event of a stream, or a whole answer (with `message` instead of `delta`)."""
 
     choices: list[Choice] | None = None
-    usage: TokenUsage | None = None
+    usage: UsageFields = None
+    x_groq: Groq | None = None
+    timings: UsageFields = None
+    """llama.cpp's counts, of which `cache_n` is not always in `usage`."""
     error: Raw = NULL
     object: str | None = None
     citations: list[JSON] | None = None
@@ -98,9 +119,26 @@ def _text(value: object) -> str | None:
     return "".join([text for text in texts if isinstance(text, str)]) or None
 
 
+def _content(value: object) -> str | list[Part] | None:
+    """Return a string, the parts of a list that can be read, or None for anything else."""
+    if isinstance(value, str) or not isinstance(value, list):
+        return value if isinstance(value, str) else None
+    parts = [part for part in value if isinstance(part, dict)]
+    return [Part(_type(part), _text(part.get("text")), _thinking(part)) for part in parts]
+
+
+def _type(part: dict[str, object]) -> str | None:
+    found = part.get("type")
+    return found if isinstance(found, str) else None
+
+
+def _thinking(part: dict[str, object]) -> str | list[Part] | None:
+    return _content(part.get("thinking"))
+
+
 FRAME = FrameType(
     Frame,
-    content=_text,
+    content=_content,
     refusal=_text,
     reasoning_content=_text,
     reasoning=_text,

@@ -1,24 +1,27 @@
 """Base class for reading a Responses answer: texts, calls, other items, usage and finish."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from actors.providers.formats.citations import citation
-from actors.providers.formats.decoding import Reader, usage_of
+from actors.providers.formats.decoding import Reader
+from actors.providers.formats.finish_words import meaning_of
 from actors.providers.formats.lenient_fields import F, read_or_none
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
 from actors.providers.formats.openai_responses.frames import (
     API,
     CALL_EXTRAS,
+    IncompleteDetails,
     Item,
     OutputItem,
     Part,
     Response,
-    TokenUsage,
     read_items,
 )
 from actors.providers.redaction import Scrub
@@ -32,10 +35,9 @@ from actors.turn.chunks import (
     RefusalChunk,
     TextChunk,
     ToolCallChunk,
-    UsageChunk,
 )
 from actors.turn.model_call import UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Reason
 
 _KINDS = {
     "output_text": TextKind.TEXT,
@@ -59,9 +61,12 @@ class _Call(Struct, gc=False):
 
     index: int
     id: str | None
+    item_id: str | None
+    """Id of the call's item, which is unique even if the server gives all calls one id."""
     kind: CallKind
     announced: str = ""
     """Complete text that the call had when it was added."""
+    done: bool = False
 
     @property
     def position(self) -> TextPosition:
@@ -80,8 +85,8 @@ class AnswerReader(Reader[F]):
         self._texts = Texts()
         self._summary: TextPosition | None = None
         """Position of the last piece of a reasoning summary."""
-        self._calls: dict[str, _Call] = {}
-        """Calls by id."""
+        self._calls: dict[str, list[_Call]] = {}
+        """Calls by id, which some servers use for several calls; those without an id by ""."""
         self._call_at: dict[int, _Call] = {}
         """Calls by output index; the latest, as some servers give all items the same index."""
         self._native: set[str] = set()
@@ -127,12 +132,15 @@ class AnswerReader(Reader[F]):
             self._summary = position
         chunks.append(ReasoningChunk(text))
 
-    def _call(self, item: OutputItem, at: int, chunks: list[Chunk]) -> _Call:
-        """Return the call of an item at an output index; emit it if it is new."""
+    def _call(
+        self, item: OutputItem, at: int, chunks: list[Chunk], *, begins: bool = False
+    ) -> _Call:
+        """Return the call of an item at an output index; emit it if it is new.
+
+        `begins` is true if the item is new by its event.
+        """
         fields = item.fields
-        known = self._calls.get(fields.call_id or "")
-        if known is None and (there := self._call_at.get(at)) is not None and there.id is None:
-            known = there
+        known = self._known_call(fields, at, begins=begins)
         if known is None:
             return self._new_call(item, at, chunks)
         if known.id is None and fields.call_id:
@@ -144,18 +152,29 @@ class AnswerReader(Reader[F]):
         """Emit a call, but not yet a text that is complete: most servers send it in pieces, too."""
         text = _text_of(item.fields) or ""
         if not _is_complete(item.fields.type, text):
-            self._call(item, at, chunks)
+            self._call(item, at, chunks, begins=True)
             return
         bare = replace(item.fields, arguments=None, input=None)
-        self._call(OutputItem(bare, item.json), at, chunks).announced = text
+        call = self._call(OutputItem(bare, item.json), at, chunks, begins=True)
+        call.announced = text
+
+    def _known_call(self, item: Item, at: int, *, begins: bool) -> _Call | None:
+        known = self._call_at.get(at)
+        if known is None or known.id not in (None, item.call_id):
+            same = self._calls.get(item.call_id or "", [])
+            known = same[-1] if same and item.call_id and not begins else None
+        if known is None:
+            return None
+        another = item.id and known.item_id and item.id != known.item_id
+        return None if (known.done and begins) or (another and (known.done or begins)) else known
 
     def _new_call(self, item: OutputItem, at: int, chunks: list[Chunk]) -> _Call:
-        kind = CALL_KINDS.get(item.fields.type or "", "function")
-        call = self._call_at[at] = _Call(self._call_count, None, kind)
+        fields, kind = item.fields, CALL_KINDS.get(item.fields.type or "", "function")
+        call = _Call(self._call_count, fields.call_id or None, fields.id, kind)
+        self._call_at[at] = call
         self._call_count += 1
-        if item.fields.call_id:
-            self._set_id(call, item.fields.call_id)
-        started = _text_of(item.fields) or ""
+        self._calls.setdefault(fields.call_id or "", []).append(call)
+        started = _text_of(fields) or ""
         if started:
             self._texts.add_piece(call.position, started)
         chunks.append(self._call_chunk(call, item, started))
@@ -166,16 +185,22 @@ class AnswerReader(Reader[F]):
         return ToolCallChunk(call.index, call.id, name, text, call.kind, _extras(item.json))
 
     def _set_id(self, call: _Call, id: str) -> None:
+        self._calls[""].remove(call)
         call.id = id
-        self._calls[id] = call
+        self._calls.setdefault(id, []).append(call)
 
     def _complete_item(self, item: OutputItem, at: int, chunks: list[Chunk]) -> None:
         """Emit what an item has apart from texts, as far as it hasn't been emitted yet."""
-        self._end_texts(item.fields, chunks)
         if item.fields.type in CALL_KINDS:
             call = self._call(item, at, chunks)
+            call.done = True
             self._complete(call.position, _text_of(item.fields), chunks)
-        elif item.fields.type not in _WITH_TEXT and not any(item_texts(item.fields, at)):
+        else:
+            self._complete_other(item, at, chunks)
+
+    def _complete_other(self, item: OutputItem, at: int, chunks: list[Chunk]) -> None:
+        self._end_texts(item.fields, chunks)
+        if item.fields.type not in _WITH_TEXT and not any(item_texts(item.fields, at)):
             self._add_native(item, chunks)
 
     def _add_native(self, item: OutputItem, chunks: list[Chunk]) -> None:
@@ -194,16 +219,21 @@ class AnswerReader(Reader[F]):
         self, response: Response, chunks: list[Chunk], *, incomplete: bool
     ) -> None:
         """Emit the content that no event carried, then the usage and the finish."""
-        for call in [*self._calls.values(), *self._call_at.values()]:
+        for call in chain.from_iterable(self._calls.values()):
             self._complete(call.position, call.announced, chunks)
         final_texts = self._texts.final_texts()
+        given = Counter[str | None]()
         for at, item in enumerate(read_items(response.output)):
             for position, text in item_texts(item.fields, at):
                 if rest := final_texts.rest(position.kind, text):
                     self._emit(position, rest, chunks)
-            self._complete_item(item, at, chunks)
+            if item.fields.type in CALL_KINDS:
+                self._complete_last(item, at, given[item.fields.call_id], chunks)
+                given[item.fields.call_id] += 1
+            else:
+                self._complete_other(item, at, chunks)
         self._emit_usage(response, chunks)
-        self._finish(self._reason(response, incomplete=incomplete), chunks)
+        self._finish(self._reason_of(response, incomplete=incomplete), chunks)
 
     def _end_texts(self, item: Item, chunks: list[Chunk]) -> None:
         """Emit the citations of an item's texts, and the state of its reasoning."""
@@ -223,16 +253,25 @@ class AnswerReader(Reader[F]):
                 self._cited.add(chunk)
                 chunks.append(chunk)
 
-    def _reason(self, response: Response, *, incomplete: bool) -> Reason:
+    def _complete_last(self, item: OutputItem, at: int, nth: int, chunks: list[Chunk]) -> None:
+        """Complete a call of the final response, whose items may have other indexes and item ids.
+
+        It is the `nth` call with its id.
+        """
+        same = self._calls.get(item.fields.call_id or "", [])
+        call = same[nth] if nth < len(same) else self._call(item, at, chunks, begins=nth > 0)
+        self._complete(call.position, _text_of(item.fields), chunks)
+
+    def _reason_of(self, response: Response, *, incomplete: bool) -> Reason:
         if incomplete or response.status == "incomplete":
-            details = response.incomplete_details
-            filtered = details is not None and details.reason == "content_filter"
+            details = response.incomplete_details or IncompleteDetails()
+            filtered = meaning_of(details.reason or "") is Reason.CONTENT_FILTER
             return Reason.CONTENT_FILTER if filtered else Reason.LENGTH
-        return Reason.TOOL_CALLS if self._call_count else Reason.STOP
+        return Reason.STOP
 
     def _emit_usage(self, response: Response, chunks: list[Chunk]) -> None:
-        if response.usage is not None and (usage := _usage(response.usage)) is not None:
-            chunks.append(UsageChunk(usage))
+        if self._count(response.usage):
+            self._report_usage(chunks)
 
     def _failure_of(self, response: Response, chunks: list[Chunk]) -> UpstreamFailure:
         """Emit the usage, because a failed answer is charged too, and return the failure."""
@@ -271,13 +310,3 @@ def part_texts(
     for index, part in enumerate(parts, first):
         if (kind := _KINDS.get(part.type or "")) is not None:
             yield TextPosition(kind, item, index), part.text or part.refusal or ""
-
-
-def _usage(usage: TokenUsage) -> Usage | None:
-    prompt, completion = usage.input_tokens_details, usage.output_tokens_details
-    return usage_of(
-        usage.input_tokens,
-        usage.output_tokens,
-        (prompt and prompt.cached_tokens) or 0,
-        (completion and completion.reasoning_tokens) or 0,
-    )

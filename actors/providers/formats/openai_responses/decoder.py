@@ -55,6 +55,7 @@ _CALL_EVENTS = {
 _STATUSES = {None, "completed", "incomplete"}
 """Statuses of a finished whole answer; None because some servers omit the status."""
 _FAILED = {"failed", "cancelled"}
+_FAILURES = {f"response.{status}" for status in _FAILED}
 
 BASE_URL = "https://api.openai.com/v1"
 PATH = "/responses"
@@ -143,7 +144,8 @@ class EventReader(AnswerReader[Event]):
 
     def _ended(self, event: Event, chunks: list[Chunk]) -> None:
         response = event.response or Response()
-        if event.type == "response.failed" or response.status in _FAILED:
+        response.usage = response.usage or event.usage
+        if event.type in _FAILURES or response.status in _FAILED:
             raise self._failure_of(response, chunks)
         incomplete = event.type == "response.incomplete"
         self._finish_response(response, chunks, incomplete=incomplete)
@@ -202,9 +204,10 @@ _HANDLERS: dict[str, Callable[[EventReader, Event, list[Chunk]], None]] = {
     "response.function_call_arguments.done": EventReader._arguments_done,
     "response.custom_tool_call_input.delta": EventReader._arguments_delta,
     "response.custom_tool_call_input.done": EventReader._arguments_done,
-    "response.completed": EventReader._ended,
-    "response.incomplete": EventReader._ended,
-    "response.failed": EventReader._ended,
+    **dict.fromkeys(
+        ("response.completed", "response.incomplete", "response.done", *_FAILURES),
+        EventReader._ended,
+    ),
 }
 """Handlers by event type; other events carry no content and are ignored."""
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
+from actors.providers.formats.token_usage import UsageFields
 
 EMPTY = Raw(b"[]")
 API = "openai-responses"
@@ -38,21 +39,6 @@ class Item(Struct, gc=False):
     encrypted_content: str | None = None
 
 
-class InputDetails(Struct, gc=False):
-    cached_tokens: Number | None = None
-
-
-class OutputDetails(Struct, gc=False):
-    reasoning_tokens: Number | None = None
-
-
-class TokenUsage(Struct, gc=False):
-    input_tokens: Number | None = None
-    output_tokens: Number | None = None
-    input_tokens_details: InputDetails | None = None
-    output_tokens_details: OutputDetails | None = None
-
-
 class IncompleteDetails(Struct, gc=False):
     reason: str | None = None
 
@@ -63,7 +49,7 @@ class Response(Struct, gc=False):
     status: str | None = None
     output: Raw = NULL
     """List of items."""
-    usage: TokenUsage | None = None
+    usage: UsageFields = None
     incomplete_details: IncompleteDetails | None = None
     error: Raw = NULL
     object: str | None = None
@@ -86,6 +72,8 @@ class Event(Struct, gc=False):
     annotation: Raw = NULL
     item: Raw = NULL
     response: Response | None = None
+    usage: UsageFields = None
+    """Usage beside the response, where some servers have it."""
     error: Raw = NULL
     object: str | None = None
 

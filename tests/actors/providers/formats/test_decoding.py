@@ -15,7 +15,7 @@ from actors.providers.formats.openai_responses.decoder import (
 )
 from actors.providers.redaction import Scrub, scrubber
 from actors.providers.responses_websocket import MessageReader
-from actors.turn.chunks import SkippedChunk
+from actors.turn.chunks import SkippedChunk, TextChunk
 from tests.support.decoder_feeds import drained
 
 Kind = Callable[[Scrub], Decoder]
@@ -58,3 +58,31 @@ def test_number_of_examined_malformed_frames_is_bounded(kind: Kind) -> None:
     details = [chunk.detail for chunk in chunks if isinstance(chunk, SkippedChunk)]
     assert len(details) == 300
     assert [detail for detail in details if "odd" in detail] == details[:100]
+
+
+TEXTS: dict[Kind, bytes] = {
+    OpenAIChatDecoder: b'{"choices":[{"delta":{"content":"NaN, Infinity"},'
+    b'"logprobs":{"content":[{"token":"a","logprob":%b}]}}]}',
+    ResponsesDecoder: b'{"type":"response.output_text.delta","delta":"NaN, Infinity",'
+    b'"logprobs":[{"token":"a","logprob":%b}]}',
+    AnthropicDecoder: b'{"type":"content_block_delta","x":%b,'
+    b'"delta":{"type":"text_delta","text":"NaN, Infinity"}}',
+    GeminiDecoder: b'{"candidates":[{"content":{"parts":[{"text":"NaN, Infinity"}]},'
+    b'"avgLogprobs":%b}]}',
+    OllamaDecoder: b'{"message":{"content":"NaN, Infinity"},"logprobs":[{"logprob":%b}]}',
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"nan", b"-inf"])
+def test_number_that_json_does_not_have_costs_no_text(kind: Kind, word: bytes) -> None:
+    chunks, _ = drained(kind(str), [framed(kind, TEXTS[kind] % word)])
+    (text,) = chunks
+    assert isinstance(text, TextChunk)
+    assert text.text == "NaN, Infinity"
+    assert word.decode() not in (text.logprobs or "")
+
+
+def test_repairing_a_frame_takes_linear_time() -> None:
+    frame = b'{"x":"' + b'\\"' * 1_000_000 + b"NaN"
+    drained(OpenAIChatDecoder(), [framed(OpenAIChatDecoder, frame)])

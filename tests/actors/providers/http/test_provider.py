@@ -22,7 +22,6 @@ from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import Reason, Usage
 from tests.support.scripted_connections import (
     LAST,
-    SILENCE,
     CancelAtStep,
     Line,
     MemoryWire,
@@ -119,35 +118,18 @@ async def test_close_is_immediate() -> None:
     assert setting.statistics.open == 0
 
 
-@pytest.mark.parametrize("rest", [[SILENCE], [20.0, chunked(USAGE, DONE)]])
-async def test_missing_end_after_the_finish_is_not_waited_for(
-    rest: list[Line], autojump_clock: trio.testing.MockClock
-) -> None:
-    setting = Setting(SSE, chunked(TEXT, STOP), *rest)
-    answer = await setting.open()
-    assert await drained(answer) == [[HI, FINISH]]
-    assert trio.current_time() == pytest.approx(1.0)
-    answer.release()
-    assert setting.wire.closed
-
-
-async def test_wait_after_the_finish_is_one_second_in_total(
+async def test_bytes_without_content_are_signs_of_life(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    pings: list[Line] = [0.4, chunked(b": ping\n\n")] * 5
-    setting = Setting(SSE, chunked(STOP), 0.3, chunked(USAGE), *pings)
-    answer = await setting.open()
-    assert await drained(answer) == [[FINISH], [COUNTED]]
-    assert trio.current_time() == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
-async def test_truncation_after_the_finish_is_a_good_end(end: Line) -> None:
-    setting = Setting(SSE, chunked(TEXT, STOP), end)
-    answer = await setting.open()
-    assert await drained(answer) == [[HI, FINISH]]
-    answer.release()
-    assert setting.wire.closed == (end != LAST)
+    pings = [b": PROCESSING\n\n", b"\n", b'data: {"choices":[]}\n\n', TEXT[:9], TEXT[9:]]
+    lines: list[Line] = [line for ping in pings for line in (1.0, chunked(ping))]
+    setting = Setting(SSE, *lines, chunked(STOP), 1.0, chunked(b": late\n\n"), LAST)
+    seen: list[float] = []
+    answer = await setting.provider.open(
+        CALL, connect_s=5.0, alive=lambda: seen.append(trio.current_time())
+    )
+    assert await drained(answer) == [[HI], [FINISH]]
+    assert seen == [1.0, 2.0, 3.0, 4.0, 6.0]
 
 
 @pytest.mark.parametrize("end", [b"", httpx.ReadError("reset"), b"nonsense\r\n", LAST])
@@ -266,19 +248,61 @@ async def test_retry_delay_from_the_error_body() -> None:
     assert failure.retry_after_s == 7.0
 
 
+def typed(media_type: str | None) -> bytes:
+    return head(200, *([] if media_type is None else [f"content-type: {media_type}"]))
+
+
+@pytest.mark.parametrize("media_type", ["text/html; charset=utf-8", "application/xml", "image/png"])
+async def test_page_fails_before_the_answer_counts_as_begun(media_type: str) -> None:
+    for body in ([b"<html>"], [b" \n", b"<ht"], [b""]):
+        setting = Setting(typed(media_type), *body, b"")
+        failure = await setting.failure()
+        assert (failure.kind, failure.status) == (FailureKind.SERVER_ERROR, 200)
+        assert media_type.partition(";")[0] in failure.message
+        assert setting.wire.closed
+
+
+async def test_compressed_body_fails() -> None:
+    fields = ("content-type: text/event-stream", "content-encoding: gzip")
+    setting = Setting(head(200, *fields) + b"...")
+    assert (await setting.failure()).kind is FailureKind.SERVER_ERROR
+    assert setting.wire.closed
+
+
 @pytest.mark.parametrize(
-    "fields",
-    [
-        ("content-type: text/html",),
-        ("content-type: text/plain",),
-        (),
-        ("content-type: text/event-stream", "content-encoding: gzip"),
-    ],
+    "media_type",
+    [None, "text/plain", "application/octet-stream", "application/json", "text/html", "x/y"],
 )
-async def test_200_with_another_content_type_fails(fields: tuple[str, ...]) -> None:
-    setting = Setting(head(200, *fields) + b"<html>")
-    failure = await setting.failure()
-    assert (failure.kind, failure.status) == (FailureKind.SERVER_ERROR, 200)
+async def test_stream_is_read_whatever_its_type(media_type: str | None) -> None:
+    for cut in (0, 1, 3, len(TEXT)):
+        body = b"\n" + TEXT + STOP + DONE
+        setting = Setting(typed(media_type), *(p for p in (body[:cut], body[cut:]) if p), b"")
+        answer = await setting.open()
+        assert [one for batch in await drained(answer) for one in batch] == [HI, FINISH]
+        answer.release()
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "text/event-stream", "text/html"])
+async def test_document_is_read_whatever_its_type(media_type: str | None) -> None:
+    document = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    setting = Setting(typed(media_type), document[:1], document[1:20], document[20:], b"")
+    assert await drained(await setting.open()) == [[HI, FINISH]]
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "text/event-stream"])
+async def test_page_without_its_type_is_not_an_answer(media_type: str | None) -> None:
+    setting = Setting(typed(media_type), b"<html>", b"")
+    answer = await setting.open()
+    with pytest.raises(UpstreamFailure) as caught:
+        await answer.receive()
+    assert (caught.value.kind, caught.value.status) == (FailureKind.SERVER_ERROR, 200)
+    answer.close()
+    assert setting.wire.closed
+
+
+async def test_cut_before_a_page_has_shown_itself_is_a_failure() -> None:
+    setting = Setting(typed("text/html"), httpx.ReadError("reset"))
+    assert (await setting.failure()).kind is FailureKind.TRUNCATED
     assert setting.wire.closed
 
 

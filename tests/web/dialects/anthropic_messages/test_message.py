@@ -8,6 +8,7 @@ import pytest
 from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.turn import events
 from actors.turn.events import AnyEvent, Text, ToolCall, ToolCallDelta
@@ -34,8 +35,8 @@ def test_object_matches_the_golden_sample() -> None:
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "usage": {
-            "input_tokens": 5,
-            "cache_creation_input_tokens": 0,
+            "input_tokens": 4,
+            "cache_creation_input_tokens": 1,
             "cache_read_input_tokens": 2,
             "output_tokens": 3,
             "output_tokens_details": {"thinking_tokens": 1},
@@ -100,6 +101,12 @@ def test_stop_reason_is_set(reason: Reason) -> None:
     whole = read_message(msgspec.json.encode(message([STARTED, ended(reason)])))
     assert whole.stop_reason == STOP_REASONS[reason]
     assert (whole.stop_details is not None) is (whole.stop_reason == "refusal")
+
+
+def test_stop_sequence_that_was_met_is_named() -> None:
+    end = replace(ended(), stop_sequence="END")
+    whole = read_message(msgspec.json.encode(message([STARTED, end])))
+    assert (whole.stop_reason, whole.stop_sequence) == ("stop_sequence", "END")
 
 
 def test_incomplete_journal_is_rejected() -> None:

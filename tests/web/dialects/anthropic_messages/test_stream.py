@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Text, ToolCall, ToolCallDelta
@@ -73,7 +74,7 @@ def test_stream_matches_the_golden_sample() -> None:
         b'data: {"type":"content_block_stop","index":0}\n\n'
         b"id: anthropic-messages:5\nevent: message_delta\n"
         b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
-        b'"usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":2,'
+        b'"usage":{"input_tokens":4,"cache_creation_input_tokens":1,"cache_read_input_tokens":2,'
         b'"output_tokens":3,"output_tokens_details":{"thinking_tokens":1}}}\n\n'
         b"id: anthropic-messages:6\nevent: message_stop\n"
         b'data: {"type":"message_stop"}\n\n'
@@ -92,8 +93,17 @@ def test_start_has_the_estimate_and_end_the_usage() -> None:
     start, *_, delta, _ = read([started, Text("a"), ended()])
     assert start.message.model == "large"
     assert start.message.usage.input_tokens == 40
-    assert (delta.usage.input_tokens, delta.usage.cache_read_input_tokens) == (5, 2)
+    read_from_cache, written = (
+        delta.usage.cache_read_input_tokens,
+        delta.usage.cache_creation_input_tokens,
+    )
+    assert (delta.usage.input_tokens, written, read_from_cache) == (4, 1, 2)
     assert (delta.usage.output_tokens, delta.usage.output_tokens_details.thinking_tokens) == (3, 1)
+
+
+def test_stop_sequence_that_was_met_is_named() -> None:
+    *_, delta, _ = read([STARTED, Text("a"), replace(ended(), stop_sequence="END")])
+    assert (delta.delta.stop_reason, delta.delta.stop_sequence) == ("stop_sequence", "END")
 
 
 def test_estimate_remains_without_usage() -> None:

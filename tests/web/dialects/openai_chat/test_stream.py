@@ -56,7 +56,8 @@ def test_stream_with_usage_matches_the_golden_sample() -> None:
         b"id: openai-chat:2\ndata: " + HEAD + b'[{"index":0,"delta":{},'
         b'"finish_reason":"stop"}],"usage":null}\n\n'
         b"id: openai-chat:3\ndata: " + HEAD + b'[],"usage":{"prompt_tokens":7,'
-        b'"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":2},'
+        b'"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":2,'
+        b'"cache_write_tokens":1},'
         b'"completion_tokens_details":{"reasoning_tokens":1}}}\n\n'
         b"id: openai-chat:4\ndata: [DONE]\n\n"
     )

@@ -112,7 +112,7 @@ def test_object_of_a_complete_answer() -> None:
         "truncation": "disabled",
         "usage": {
             "input_tokens": 7,
-            "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1},
             "output_tokens": 3,
             "output_tokens_details": {"reasoning_tokens": 1},
             "total_tokens": 10,

@@ -59,7 +59,8 @@ def chunks_of(*events: bytes) -> list[Chunk]:
     """Return the chunks of a valid answer, without the finish that is added to the events."""
     chunks, failure = decode(*events, STOP, DONE)
     assert failure is None
-    assert chunks.pop() == FinishChunk(Reason.STOP)
+    called = any(isinstance(chunk, ToolCallChunk) for chunk in chunks)
+    assert chunks.pop() == FinishChunk(Reason.TOOL_CALLS if called else Reason.STOP)
     return chunks
 
 
@@ -317,8 +318,46 @@ def test_failure_is_raised_by_the_next_call_and_all_later_ones() -> None:
             decoder.end()
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}],
+            [ReasoningChunk("hm")],
+        ),
+        (
+            [
+                {"type": "thinking", "thinking": "hm", "closed": True},
+                {"type": "text", "text": "a"},
+                {"type": "reference", "reference_ids": [1]},
+                {"type": "text", "text": "b"},
+            ],
+            [ReasoningChunk("hm"), TextChunk("a"), TextChunk("b")],
+        ),
+        (
+            [{"type": "reasoning", "text": "hm"}, "odd", {"type": 1, "text": "a"}, None],
+            [ReasoningChunk("hm"), TextChunk("a")],
+        ),
+        (
+            [{"type": "thinking", "thinking": [{"text": ["odd"]}, {"text": "hm"}, 3]}],
+            [ReasoningChunk("hm")],
+        ),
+        ([{"type": "text", "text": ""}, {"type": "thinking", "thinking": []}], []),
+    ],
+)
+def test_thinking_in_content_parts_is_reasoning(
+    content: list[object], expected: list[Chunk]
+) -> None:
+    frame = json.dumps({"choices": [{"delta": {"content": content}}]}).encode()
+    chunks = chunks_of(b"data: %b\n\n" % frame)
+    assert [one for one in chunks if not isinstance(one, SkippedChunk)] == expected
+    document = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+    found, _ = whole(json.dumps(document).encode())
+    assert [one for one in found if isinstance(one, ReasoningChunk | TextChunk)] == expected
+
+
 def test_end_without_finish_reason_is_truncation() -> None:
-    for stream in (HELLO, HELLO + DONE, HELLO + b'data: {"choices":[{"del', b""):
+    for stream in (HELLO, HELLO + b'data: {"choices":[{"del', b""):
         chunks, failure = failure_of(stream)
         assert chunks == [TextChunk("Hello")][: len(stream)]
         assert failure.kind is FailureKind.TRUNCATED
@@ -369,10 +408,7 @@ def test_complete_answer_document() -> None:
 
 def test_document_that_is_not_an_answer() -> None:
     assert whole(b'{"error":{"message":"x"}}') == ([], FailureKind.IN_STREAM_ERROR)
-    assert whole(b'{"choices":[{"message":{"content":"a"}}]}') == (
-        [TextChunk("a")],
-        FailureKind.TRUNCATED,
-    )
+    assert whole(b'{"choices":[{"message":{"content":""}}]}') == ([], FailureKind.TRUNCATED)
     assert whole(b'{"choices":[{"message":{"content":"a')[1] is FailureKind.MALFORMED
     assert whole(b"")[1] is FailureKind.TRUNCATED
     assert whole(b" " * (8 * 2**20 + 1))[1] is FailureKind.MALFORMED

@@ -6,8 +6,14 @@ from actors.providers.formats.openai_chat.frames import Call, Function
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 
 
-def piece(index: int | None = None, id: str | None = None, name: str | None = None) -> Call:
-    return Call(index, id, Function(name, "{"))
+def piece(
+    index: int | None = None, id: str | None = None, name: str | None = None, text: str = "{"
+) -> Call:
+    return Call(index, id, Function(name, text))
+
+
+def whole(index: int | None, id: str | None) -> Call:
+    return piece(index, id, "f", '{"a":1}')
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,9 @@ def piece(index: int | None = None, id: str | None = None, name: str | None = No
         ([piece(None, None, "f"), piece(), piece(None, None, "g"), piece()], [0, 0, 1, 1]),
         ([piece(), piece(None, None, "f"), piece()], [0, 0, 0]),
         ([Call(), Call(0), Call(0, "a")], [0, 1, 1]),
+        ([piece(None, "a", "f"), piece(None, "a"), piece(None, "a", "f")], [0, 0, 1]),
+        ([whole(0, "a"), whole(0, "a"), whole(0, None), piece(0, "a")], [0, 1, 2, 1]),
+        ([piece(0, "a", "f"), piece(0, "a", "f"), piece(0, "a", "f", "}")], [0, 0, 0]),
         ([piece(-1, "a", "f"), piece(2**53, "b", "g"), piece(-1)], [0, 1, 0]),
     ],
     ids=[
@@ -44,6 +53,9 @@ def piece(index: int | None = None, id: str | None = None, name: str | None = No
         "names alone",
         "a name that comes late",
         "next to nothing",
+        "one id for two calls",
+        "one id and index for whole calls",
+        "a name anew with each piece",
         "odd indices",
     ],
 )

@@ -313,7 +313,7 @@ def test_tool_call_cut_by_the_token_limit_finishes_with_length() -> None:
 def test_only_the_first_end_counts() -> None:
     decoder = ResponsesDecoder()
     assert decoder.feed(ended() + ended(status="incomplete")) == [FinishChunk(Reason.STOP)]
-    assert (decoder.finished, decoder.saw_end_marker, decoder.over) == (True, True, True)
+    assert (decoder.saw_end_marker, decoder.over) == (True, True)
     assert decoder.feed(text("late")) == []
     assert decoder.end() == []
 
@@ -773,7 +773,7 @@ def test_failure_is_raised_by_the_next_call_and_all_later_ones() -> None:
 
 def test_end_without_finish_is_truncation() -> None:
     hello = text("Hello")
-    for stream in (hello, hello + b"data: [DONE]\n\n", hello + ended()[:-40], b""):
+    for stream in (hello, hello + ended()[:-40], b""):
         chunks, failure = failure_of(stream)
         assert chunks == [TextChunk("Hello")][: len(stream)]
         assert failure.kind is FailureKind.TRUNCATED

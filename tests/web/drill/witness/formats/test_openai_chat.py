@@ -85,6 +85,14 @@ def test_text_round_trips(texts: list[str]) -> None:
     assert rest == [{"content": text} for text in texts]
 
 
+def test_later_piece_of_a_call_has_no_id() -> None:
+    render = renderer()
+    render.frame(ToolCallChunk(1, "call_1", "f", "{"))
+    (event,) = events(render.frame(ToolCallChunk(1, None, None, "}")))
+    piece = {"index": 1, "function": {"arguments": "}"}}
+    assert event["choices"][0]["delta"] == {"tool_calls": [piece]}  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     ("chunk", "choice"),
     [
@@ -105,14 +113,10 @@ def test_text_round_trips(texts: list[str]) -> None:
                 }
             },
         ),
-        (
-            ToolCallChunk(1, None, None, "}"),
-            {"delta": {"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]}},
-        ),
         (FinishChunk(Reason.TOOL_CALLS), {"delta": {}, "finish_reason": "tool_calls"}),
     ],
 )
-def test_frames(chunk: Chunk, choice: dict[str, object]) -> None:
+def test_frame(chunk: Chunk, choice: dict[str, object]) -> None:
     _, event = events(renderer().frame(chunk))
     plain = {"index": 0, "finish_reason": None}
     assert event == {
@@ -134,7 +138,7 @@ def test_usage_is_sent_only_on_request() -> None:
         "prompt_tokens": 2,
         "completion_tokens": 3,
         "total_tokens": 5,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 1},
     }
     silent = renderer(PLAIN)
