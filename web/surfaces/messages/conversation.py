@@ -125,7 +125,7 @@ def _user_messages(message: Block, extras: Extras) -> Iterator[Message]:
 
 
 def _result(block: Block) -> Message:
-    call_id = block.text("tool_use_id")
+    call_id = block.call_id("tool_use_id")
     content = "" if block.values.get("content") is None else block.content("content")
     failed = block.one_of("is_error", (True, False))
     if failed:
@@ -171,7 +171,7 @@ def _call(block: Block) -> ToolCall:
         raise block.wrong(field, "unknown field of a tool_use block. Remove it.")
     if block.values.get("caller") not in (None, {"type": "direct"}):
         raise block.wrong("caller", "must be of type direct: the model made the call itself.")
-    return ToolCall(block.text("id"), block.text("name"), arguments, extras)
+    return ToolCall(block.call_id("id"), block.text("name"), arguments, extras)
 
 
 def _thinking(block: Block) -> Iterator[Reasoning]:
